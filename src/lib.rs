@@ -1,1 +1,4 @@
 //! bearer-gate
+
+pub mod jose;
+pub mod signature;

@@ -1,0 +1,64 @@
+//! Base64url without padding, RFC 7515 section 2 and RFC 4648 section 5.
+//!
+//! Invariant: one octet string has exactly one accepted spelling. Padding, `+`, `/`, white
+//! space and non-zero trailing bits are refused, so a token cannot be altered and still verify.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+
+/// The octets that `text` spells, or `None` where it is not their one spelling.
+#[must_use]
+pub fn decode(text: &[u8]) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(text).ok()
+}
+
+/// The one spelling of `bytes`.
+#[must_use]
+pub fn encode(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// Padded standard base64, which RFC 7517 section 4.7 uses for `x5c` and nothing else does.
+pub(super) fn decode_certificate(text: &[u8]) -> Option<Vec<u8>> {
+    STANDARD.decode(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a09_only_the_one_spelling_is_read() {
+        let table: &[(&[u8], Option<&[u8]>)] = &[
+            (b"", Some(b"")),
+            (b"Zg", Some(b"f")),
+            (b"Zm8", Some(b"fo")),
+            (b"Zm9v", Some(b"foo")),
+            (b"-_-_", Some(&[0xfb, 0xff, 0xbf])),
+            (b"Zg==", None),   // padding
+            (b"Zm8=", None),   // padding
+            (b"+/+/", None),   // the standard alphabet
+            (b"Zm9v ", None),  // white space
+            (b"Zm\n9v", None), // white space inside
+            (b"\tZm9v", None), // white space before
+            (b"Zh", None),     // trailing bits
+            (b"Zm9", None),    // trailing bits
+            (b"Z", None),      // one character spells no octet
+            (b"Zm9vZ", None),  // likewise at the end
+            (b"Zm9.", None),   // outside the alphabet
+            (b"Zm9\xff", None),
+            (b"Zm9\0", None),
+        ];
+        for (text, octets) in table {
+            assert_eq!(decode(text).as_deref(), *octets, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn encode_is_the_inverse() {
+        for length in 0..=64u8 {
+            let octets: Vec<u8> = (0..length).map(|i| i.wrapping_mul(37)).collect();
+            assert_eq!(decode(encode(&octets).as_bytes()), Some(octets));
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! JSON Web Key, RFC 7517 section 4 and RFC 7518 section 6.
+//!
+//! Invariant: a [`Key`] is a public key that may verify signatures, within the bounds of its
+//! type, and bound to its algorithms when it is parsed: a token's header can only pick among
+//! them. Symmetric keys are never loaded, so a public key cannot be used as an HMAC secret.
+
+use serde_json::Value;
+
+use super::base64url;
+use super::der;
+use super::json::Object;
+use super::jwa::{Algorithm, KeyType};
+use super::jws::MAX_KID_LEN;
+pub use super::rsa::{MAX_EXPONENT_BITS, MAX_MODULUS_BITS, MIN_MODULUS_BITS, RsaPublicKey};
+
+/// Why a key of a set is not used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyError {
+    /// Not an object, or an object with a member name twice.
+    NotAnObject,
+    /// A member that is used here has the wrong type or is not base64url, or `kid` is longer
+    /// than [`MAX_KID_LEN`].
+    Malformed,
+    /// `kty` is missing, symmetric, or of a kind that is not supported.
+    KeyType,
+    /// `use` is there and is not `sig`.
+    Use,
+    /// `key_ops` is there without `verify`.
+    KeyOps,
+    /// `alg` is there and is not a supported algorithm for this `kty`.
+    Algorithm,
+    /// Neither the key's numbers nor a certificate with a key of this `kty`.
+    MissingMaterial,
+    /// `x5c` is not a certificate with a key of this `kty`.
+    Certificate,
+    /// The RSA modulus is below [`MIN_MODULUS_BITS`].
+    ModulusTooSmall,
+    /// The RSA modulus is above [`MAX_MODULUS_BITS`].
+    ModulusTooLarge,
+    /// The RSA modulus is even.
+    ModulusEven,
+    /// The RSA exponent is even, 1, or above [`MAX_EXPONENT_BITS`].
+    Exponent,
+    /// The RSA key was made by the generator of CVE-2017-15361: its private half is public.
+    Roca,
+    /// An earlier key of the set has this `kid`.
+    DuplicateKid,
+    /// The set has more than [`super::jwks::MAX_KEYS`] keys: this one and all after it.
+    TooManyKeys,
+}
+
+impl KeyError {
+    /// Fixed text for the log.
+    #[must_use]
+    pub fn description(self) -> &'static str {
+        match self {
+            KeyError::NotAnObject => "not an object with unique member names",
+            KeyError::Malformed => "a member is malformed",
+            KeyError::KeyType => "kty is not supported",
+            KeyError::Use => "use is not sig",
+            KeyError::KeyOps => "key_ops has no verify",
+            KeyError::Algorithm => "alg is not supported or does not fit kty",
+            KeyError::MissingMaterial => "no key material",
+            KeyError::Certificate => "x5c holds no usable certificate",
+            KeyError::ModulusTooSmall => "RSA modulus below 2048 bits",
+            KeyError::ModulusTooLarge => "RSA modulus above 4096 bits",
+            KeyError::ModulusEven => "RSA modulus is even",
+            KeyError::Exponent => "RSA exponent is 1, even or too large",
+            KeyError::Roca => "RSA key is vulnerable to ROCA (CVE-2017-15361)",
+            KeyError::DuplicateKid => "kid of an earlier key",
+            KeyError::TooManyKeys => "too many keys in the set",
+        }
+    }
+}
+
+/// The numbers of a key, by its type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Material {
+    /// `kty` RSA.
+    Rsa(RsaPublicKey),
+}
+
+/// A vetted public key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    kid: Option<String>,
+    bound_to: Option<Algorithm>,
+    material: Material,
+    spki_der: Vec<u8>,
+}
+
+impl Key {
+    /// Vets one member of a JWK Set. Private members (`d`, `p`, ...) are not looked at.
+    ///
+    /// # Errors
+    /// [`KeyError`] says why the key is not used.
+    pub fn parse(jwk: &Object) -> Result<Key, KeyError> {
+        let kid = text(jwk, "kid")?;
+        if kid.is_some_and(|kid| kid.len() > MAX_KID_LEN) {
+            return Err(KeyError::Malformed);
+        }
+        let key_type = match text(jwk, "kty")? {
+            Some("RSA") => KeyType::Rsa,
+            _ => return Err(KeyError::KeyType),
+        };
+        if text(jwk, "use")?.is_some_and(|key_use| key_use != "sig") {
+            return Err(KeyError::Use);
+        }
+        if !may_verify(jwk)? {
+            return Err(KeyError::KeyOps);
+        }
+        let bound_to = text(jwk, "alg")?
+            .map(|name| {
+                Algorithm::parse(name)
+                    .filter(|algorithm| algorithm.key_type() == key_type)
+                    .ok_or(KeyError::Algorithm)
+            })
+            .transpose()?;
+        let material = match key_type {
+            KeyType::Rsa => Material::Rsa(rsa(jwk)?),
+        };
+        let spki_der = match &material {
+            Material::Rsa(key) => key.spki_der(),
+        };
+        Ok(Key {
+            kid: kid.map(str::to_owned),
+            bound_to,
+            material,
+            spki_der,
+        })
+    }
+
+    /// The key's identifier, if its document gives one.
+    #[must_use]
+    pub fn kid(&self) -> Option<&str> {
+        self.kid.as_deref()
+    }
+
+    /// Whether signatures by this algorithm may be verified with this key: the key's own `alg`,
+    /// or where it has none, every algorithm of its type.
+    #[must_use]
+    pub fn allows(&self, algorithm: Algorithm) -> bool {
+        match (self.bound_to, &self.material) {
+            (Some(bound_to), _) => bound_to == algorithm,
+            (None, Material::Rsa(_)) => algorithm.key_type() == KeyType::Rsa,
+        }
+    }
+
+    /// The key's numbers.
+    #[must_use]
+    pub fn material(&self) -> &Material {
+        &self.material
+    }
+
+    /// The key as a DER SubjectPublicKeyInfo, RFC 5280 section 4.1, with nothing after it.
+    #[must_use]
+    pub fn spki_der(&self) -> &[u8] {
+        &self.spki_der
+    }
+
+    /// The length in octets of every valid signature by this key.
+    #[must_use]
+    pub fn signature_len(&self) -> usize {
+        match &self.material {
+            Material::Rsa(key) => key.modulus().len(),
+        }
+    }
+}
+
+fn rsa(jwk: &Object) -> Result<RsaPublicKey, KeyError> {
+    match (text(jwk, "n")?, text(jwk, "e")?) {
+        (Some(n), Some(e)) => {
+            let n = base64url::decode(n.as_bytes()).ok_or(KeyError::Malformed)?;
+            let e = base64url::decode(e.as_bytes()).ok_or(KeyError::Malformed)?;
+            RsaPublicKey::new(&n, &e)
+        }
+        (None, None) => {
+            // RFC 7517 section 4.7: the first certificate holds the key.
+            let first = jwk.get("x5c").ok_or(KeyError::MissingMaterial)?.get(0);
+            let text = first.and_then(Value::as_str).ok_or(KeyError::Certificate)?;
+            let certificate =
+                base64url::decode_certificate(text.as_bytes()).ok_or(KeyError::Certificate)?;
+            let (n, e) = der::rsa_key_of_certificate(&certificate).ok_or(KeyError::Certificate)?;
+            RsaPublicKey::new(n, e)
+        }
+        _ => Err(KeyError::MissingMaterial),
+    }
+}
+
+/// RFC 7517 section 4.3; a key without `key_ops` may do what its other members allow.
+fn may_verify(jwk: &Object) -> Result<bool, KeyError> {
+    let Some(key_ops) = jwk.get("key_ops") else {
+        return Ok(true);
+    };
+    let key_ops = key_ops.as_array().ok_or(KeyError::Malformed)?;
+    if !key_ops.iter().all(Value::is_string) {
+        return Err(KeyError::Malformed);
+    }
+    Ok(key_ops.iter().any(|operation| operation == "verify"))
+}
+
+fn text<'a>(jwk: &'a Object, name: &str) -> Result<Option<&'a str>, KeyError> {
+    jwk.get(name)
+        .map(|value| value.as_str().ok_or(KeyError::Malformed))
+        .transpose()
+}

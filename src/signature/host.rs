@@ -1,0 +1,218 @@
+//! The host's verifier: Envoy's foreign function `verify_signature`.
+//!
+//! Its argument and result are protobuf messages (`VerifySignatureArguments` and
+//! `VerifySignatureResult` of Envoy's Wasm extension), small enough to be written by hand:
+//!
+//! | argument | type | value |
+//! |---|---|---|
+//! | 1 `hash_function` | string | `sha256`, `sha384`, `sha512` |
+//! | 2 `public_key` | bytes | SubjectPublicKeyInfo, DER |
+//! | 3 `signature` | bytes | |
+//! | 4 `text` | bytes | what was signed |
+//!
+//! The result has 1 `result` (bool) and 2 `error` (string).
+//!
+//! Invariant: the host is asked only about vetted keys and lengths (it accepts RSA of 1024 bits
+//! and SHA-1), and only one exact answer means valid.
+
+use super::{Verifier, fits};
+use crate::jose::jwa::Algorithm;
+use crate::jose::jwk::Key;
+
+/// The name under which Envoy registers it.
+pub const FUNCTION: &str = "verify_signature";
+
+/// `result: true` and no error: protobuf leaves out what is empty.
+const VALID: &[u8] = &[0x08, 0x01];
+
+/// Calls the host's functions by name.
+pub trait ForeignFunction {
+    /// The function's answer, or `None` where the host has no such function or it failed.
+    fn call(&self, name: &str, argument: &[u8]) -> Option<Vec<u8>>;
+}
+
+/// Verifies by the host.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HostVerifier<F: ForeignFunction>(pub F);
+
+impl<F: ForeignFunction> Verifier for HostVerifier<F> {
+    fn verify(
+        &self,
+        algorithm: Algorithm,
+        key: &Key,
+        signing_input: &[u8],
+        signature: &[u8],
+    ) -> bool {
+        if !fits(algorithm, key, signature) {
+            return false;
+        }
+        let hash = match algorithm {
+            Algorithm::Rs256 => "sha256",
+            Algorithm::Rs384 => "sha384",
+            Algorithm::Rs512 => "sha512",
+        };
+        let argument = message([hash.as_bytes(), key.spki_der(), signature, signing_input]);
+        self.0.call(FUNCTION, &argument).as_deref() == Some(VALID)
+    }
+
+    fn name(&self) -> &'static str {
+        "host"
+    }
+}
+
+/// A protobuf message with these as its length-delimited fields 1 to 4.
+fn message(fields: [&[u8]; 4]) -> Vec<u8> {
+    let size = fields.iter().fold(0usize, |size, field| {
+        size.saturating_add(1)
+            .saturating_add(varint_len(field.len()))
+            .saturating_add(field.len())
+    });
+    let mut message = Vec::with_capacity(size);
+    for (number, field) in (1u8..).zip(fields) {
+        message.push(number << 3 | 2);
+        push_varint(&mut message, field.len());
+        message.extend_from_slice(field);
+    }
+    message
+}
+
+fn varint_len(mut value: usize) -> usize {
+    let mut len: usize = 1;
+    while value >= 0x80 {
+        value >>= 7;
+        len = len.saturating_add(1);
+    }
+    len
+}
+
+fn push_varint(message: &mut Vec<u8>, mut value: usize) {
+    while value >= 0x80 {
+        // The low seven bits, and the mark that more follow.
+        message.push((value & 0x7f) as u8 | 0x80);
+        value >>= 7;
+    }
+    message.push(value as u8);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+    use crate::jose::fixtures;
+
+    /// Records what it is asked and answers what it is told to.
+    struct Recorder {
+        calls: RefCell<Vec<(String, Vec<u8>)>>,
+        answer: Option<Vec<u8>>,
+    }
+
+    impl ForeignFunction for &Recorder {
+        fn call(&self, name: &str, argument: &[u8]) -> Option<Vec<u8>> {
+            self.calls
+                .borrow_mut()
+                .push((name.to_owned(), argument.to_vec()));
+            self.answer.clone()
+        }
+    }
+
+    fn recorder(answer: Option<&[u8]>) -> Recorder {
+        Recorder {
+            calls: RefCell::default(),
+            answer: answer.map(<[u8]>::to_vec),
+        }
+    }
+
+    #[test]
+    fn the_argument_is_the_message_that_envoy_reads() {
+        let key = fixtures::key(fixtures::JWK_A);
+        let host = recorder(Some(VALID));
+        assert!(HostVerifier(&host).verify(Algorithm::Rs256, &key, b"a.b", &[7; 256]));
+        let mut expected = b"\x0a\x06sha256\x12\xa6\x02".to_vec(); // 294 = 0x126
+        expected.extend_from_slice(key.spki_der());
+        expected.extend_from_slice(b"\x1a\x80\x02"); // 256
+        expected.extend_from_slice(&[7; 256]);
+        expected.extend_from_slice(b"\x22\x03a.b");
+        assert_eq!(
+            host.calls.take(),
+            [("verify_signature".to_owned(), expected)]
+        );
+        assert_eq!(key.spki_der().len(), 294);
+    }
+
+    #[test]
+    fn each_algorithm_names_its_hash() {
+        let key = fixtures::key(&fixtures::JWK_A.replace("\"alg\"", "\"ignored\""));
+        for (algorithm, hash) in [
+            (Algorithm::Rs256, b"\x0a\x06sha256"),
+            (Algorithm::Rs384, b"\x0a\x06sha384"),
+            (Algorithm::Rs512, b"\x0a\x06sha512"),
+        ] {
+            let host = recorder(Some(VALID));
+            assert!(HostVerifier(&host).verify(algorithm, &key, b"", &[0; 256]));
+            assert!(host.calls.take()[0].1.starts_with(hash));
+        }
+    }
+
+    #[test]
+    fn only_one_answer_means_valid() {
+        let key = fixtures::key(fixtures::JWK_A);
+        let table: &[Option<&[u8]>] = &[
+            None,                       // no such function
+            Some(b""),                  // result left out: false
+            Some(b"\x08\x00"),          // false
+            Some(b"\x08\x02"),          // not a canonical true
+            Some(b"\x08\x81\x00"),      // likewise
+            Some(b"\x08\x01\x08\x00"),  // true, then false
+            Some(b"\x08\x01\x12\x01x"), // true with an error
+            Some(b"\x12\x07invalid"),   // an error alone
+            Some(b"\x08"),              // cut short
+            Some(b"\x01"),
+            Some(b"\x10\x01"), // field 2 as a number
+            Some(b"true"),
+        ];
+        for answer in table {
+            let host = recorder(*answer);
+            assert!(
+                !HostVerifier(&host).verify(Algorithm::Rs256, &key, b"a.b", &[0; 256]),
+                "{answer:?}"
+            );
+            assert_eq!(host.calls.borrow().len(), 1);
+        }
+    }
+
+    #[test]
+    fn the_host_is_not_asked_about_what_cannot_fit() {
+        let key = fixtures::key(fixtures::JWK_A);
+        let host = recorder(Some(VALID));
+        let verifier = HostVerifier(&host);
+        for length in [0, 1, 255, 257, 512] {
+            assert!(!verifier.verify(Algorithm::Rs256, &key, b"a.b", &vec![0; length]));
+        }
+        // The key says RS256.
+        assert!(!verifier.verify(Algorithm::Rs384, &key, b"a.b", &[0; 256]));
+        assert!(host.calls.borrow().is_empty());
+    }
+
+    #[test]
+    fn lengths_are_varints() {
+        for (value, expected) in [
+            (0, &[0][..]),
+            (127, &[0x7f]),
+            (128, &[0x80, 1]),
+            (16_383, &[0xff, 0x7f]),
+            (16_384, &[0x80, 0x80, 1]),
+        ] {
+            let mut bytes = Vec::new();
+            push_varint(&mut bytes, value);
+            assert_eq!(bytes, expected);
+            assert_eq!(varint_len(value), expected.len());
+        }
+    }
+
+    #[test]
+    fn the_message_is_allocated_once() {
+        let message = message([b"sha256", &[1; 300], &[2; 256], &[3; 20_000]]);
+        assert_eq!(message.capacity(), message.len());
+    }
+}
