@@ -110,3 +110,143 @@ fn audiences(value: &Value) -> Option<Vec<String>> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(table: &[(&str, Option<JwtError>)]) {
+        for (payload, expected) in table {
+            let result = Claims::parse(payload.as_bytes());
+            assert_eq!(result.err(), *expected, "{payload}");
+        }
+    }
+
+    #[test]
+    fn the_registered_claims() {
+        let claims = Claims::parse(
+            br#"{"iss":"i","sub":"s","aud":["a","b"],"exp":2,"nbf":1.5,"iat":0,"jti":"j","x":{"y":1}}"#,
+        )
+        .unwrap();
+        assert_eq!(claims.issuer.as_deref(), Some("i"));
+        assert_eq!(claims.subject.as_deref(), Some("s"));
+        assert_eq!(claims.audiences, Some(vec!["a".into(), "b".into()]));
+        assert_eq!(claims.expires_at.map(NumericDate::seconds), Some(2.0));
+        assert_eq!(claims.not_before.map(NumericDate::seconds), Some(1.5));
+        assert_eq!(claims.issued_at.map(NumericDate::seconds), Some(0.0));
+        assert_eq!(claims.get("x").unwrap()["y"], 1);
+        assert_eq!(claims.all().len(), 8);
+        assert!(!claims.confirmation);
+
+        let none = Claims::parse(b"{}").unwrap();
+        assert_eq!(none.issuer, None);
+        assert_eq!(none.audiences, None);
+        assert_eq!(none.expires_at, None);
+    }
+
+    #[test]
+    fn a10_the_payload_is_an_object() {
+        let json = Some(JwtError::PayloadJson);
+        check(&[
+            ("", json),
+            ("foo", json),
+            ("[]", json),
+            ("1", json),
+            ("null", json),
+            ("{}{}", json),
+            ("\u{feff}{}", json),
+            (r#"{"x":"\udfff"}"#, json),
+            (&format!(r#"{{"x":{}"#, "{\"x\":".repeat(100_000)), json),
+        ]);
+        assert_eq!(Claims::parse(b"{\"iss\":\"\xc0\x80\"}").err(), json);
+    }
+
+    #[test]
+    fn a11_duplicate_members_in_the_claims() {
+        let json = Some(JwtError::PayloadJson);
+        check(&[
+            (r#"{"iss":"a","iss":"a"}"#, json),
+            (r#"{"scope":"read","scope":"write"}"#, json),
+            (r#"{"x":{"role":"user","role":"admin"}}"#, json),
+            (r#"{"x":[{"y":{"z":0,"z":0}}]}"#, json),
+        ]);
+    }
+
+    #[test]
+    fn a12_dates_are_numbers_that_are_dates() {
+        for (name, error) in [
+            ("exp", JwtError::ExpirationType),
+            ("nbf", JwtError::NotBeforeType),
+            ("iat", JwtError::IssuedAtType),
+        ] {
+            for good in [
+                "0",
+                "-0",
+                "1e9",
+                "1300819380",
+                "1300819380.5",
+                "0.000001",
+                "9007199254740991", // 2^53 - 1
+            ] {
+                check(&[(&format!(r#"{{"{name}":{good}}}"#), None)]);
+            }
+            for bad in [
+                "-1",
+                "-0.5",
+                "-1e-300",
+                "9007199254740992",     // 2^53
+                "9223372036854775807",  // 2^63 - 1
+                "9223372036854775808",  // 2^63
+                "18446744073709551615", // 2^64 - 1
+                "18446744073709551616", // 2^64
+                "1e300",
+                "\"1300819380\"",
+                "\"\"",
+                "null",
+                "true",
+                "[]",
+                "[1300819380]",
+                "{}",
+            ] {
+                check(&[(&format!(r#"{{"{name}":{bad}}}"#), Some(error))]);
+            }
+            for not_json in ["1e999", "-1e999", "NaN", "Infinity", "0x10", "01", "1."] {
+                let json = Some(JwtError::PayloadJson);
+                check(&[(&format!(r#"{{"{name}":{not_json}}}"#), json)]);
+            }
+        }
+    }
+
+    #[test]
+    fn a23_types_of_names_and_audiences() {
+        let audience = Some(JwtError::AudienceType);
+        check(&[
+            (r#"{"iss":1}"#, Some(JwtError::IssuerType)),
+            (r#"{"iss":null}"#, Some(JwtError::IssuerType)),
+            (r#"{"iss":["a"]}"#, Some(JwtError::IssuerType)),
+            (r#"{"sub":1}"#, Some(JwtError::SubjectType)),
+            (r#"{"jti":1}"#, Some(JwtError::IdType)),
+            (r#"{"aud":"a"}"#, None),
+            (r#"{"aud":[]}"#, None), // names nobody
+            (r#"{"aud":1}"#, audience),
+            (r#"{"aud":null}"#, audience),
+            (r#"{"aud":{}}"#, audience),
+            (r#"{"aud":["a",1]}"#, audience),
+            (r#"{"aud":[["a"]]}"#, audience),
+        ]);
+    }
+
+    #[test]
+    fn a25_any_confirmation_counts() {
+        for cnf in [
+            r#"{"jkt":"x"}"#,
+            r#"{"x5t#S256":"x"}"#,
+            "{}",
+            "null",
+            "\"\"",
+        ] {
+            let payload = format!(r#"{{"cnf":{cnf}}}"#);
+            assert!(Claims::parse(payload.as_bytes()).unwrap().confirmation);
+        }
+    }
+}

@@ -204,3 +204,155 @@ fn text<'a>(jwk: &'a Object, name: &str) -> Result<Option<&'a str>, KeyError> {
         .map(|value| value.as_str().ok_or(KeyError::Malformed))
         .transpose()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jose::{fixtures, json};
+
+    /// The fixture's JWK with members set, or taken away where the value is null.
+    fn altered(members: &str) -> Result<Key, KeyError> {
+        let mut jwk = json::parse_object(fixtures::JWK_A.as_bytes()).unwrap();
+        for (name, value) in json::parse_object(members.as_bytes()).unwrap() {
+            if value.is_null() {
+                jwk.remove(&name);
+            } else {
+                jwk.insert(name, value);
+            }
+        }
+        Key::parse(&jwk)
+    }
+
+    fn check(table: &[(&str, Option<KeyError>)]) {
+        for (members, expected) in table {
+            assert_eq!(altered(members).err(), *expected, "{members}");
+        }
+    }
+
+    #[test]
+    fn a14_symmetric_keys_are_never_loaded() {
+        check(&[
+            (r#"{"kty":"oct","k":"AAAA"}"#, Some(KeyError::KeyType)),
+            (
+                r#"{"kty":"oct","k":"AAAA","n":null,"e":null}"#,
+                Some(KeyError::KeyType),
+            ),
+            (r#"{"kty":"oct","alg":"HS256"}"#, Some(KeyError::KeyType)),
+            (
+                r#"{"kty":"RSA","alg":"HS256","k":"AAAA"}"#,
+                Some(KeyError::Algorithm),
+            ),
+        ]);
+    }
+
+    #[test]
+    fn a15_a_key_is_for_what_it_says() {
+        check(&[
+            ("{}", None),
+            (r#"{"use":null}"#, None),
+            (r#"{"use":"enc"}"#, Some(KeyError::Use)),
+            (r#"{"use":"SIG"}"#, Some(KeyError::Use)),
+            (r#"{"use":""}"#, Some(KeyError::Use)),
+            (r#"{"use":["sig"]}"#, Some(KeyError::Malformed)),
+            (r#"{"key_ops":["verify"]}"#, None),
+            (r#"{"key_ops":["sign","verify"]}"#, None),
+            (r#"{"key_ops":[]}"#, Some(KeyError::KeyOps)),
+            (r#"{"key_ops":["sign"]}"#, Some(KeyError::KeyOps)),
+            (r#"{"key_ops":["encrypt"]}"#, Some(KeyError::KeyOps)),
+            (r#"{"key_ops":["Verify"]}"#, Some(KeyError::KeyOps)),
+            (r#"{"key_ops":"verify"}"#, Some(KeyError::Malformed)),
+            (r#"{"key_ops":["verify",1]}"#, Some(KeyError::Malformed)),
+            (r#"{"alg":"RS512"}"#, None),
+            (r#"{"alg":"rs256"}"#, Some(KeyError::Algorithm)),
+            (r#"{"alg":"none"}"#, Some(KeyError::Algorithm)),
+            (r#"{"alg":"ES256"}"#, Some(KeyError::Algorithm)),
+            (r#"{"alg":"RSA-OAEP"}"#, Some(KeyError::Algorithm)),
+            (r#"{"alg":["RS256"]}"#, Some(KeyError::Malformed)),
+            (r#"{"kty":null}"#, Some(KeyError::KeyType)),
+            (r#"{"kty":"rsa"}"#, Some(KeyError::KeyType)),
+            (r#"{"kty":"EC","crv":"P-256"}"#, Some(KeyError::KeyType)),
+            (r#"{"kty":1}"#, Some(KeyError::Malformed)),
+        ]);
+    }
+
+    #[test]
+    fn a15_alg_binds_the_key() {
+        for bound_to in Algorithm::ALL {
+            let key = altered(&format!(r#"{{"alg":"{}"}}"#, bound_to.name())).unwrap();
+            for algorithm in Algorithm::ALL {
+                assert_eq!(key.allows(*algorithm), algorithm == bound_to);
+            }
+        }
+        let unbound = altered(r#"{"alg":null}"#).unwrap();
+        assert!(
+            Algorithm::ALL
+                .iter()
+                .all(|algorithm| unbound.allows(*algorithm))
+        );
+    }
+
+    #[test]
+    fn a19_kid_of_a_key() {
+        check(&[
+            (r#"{"kid":null}"#, None),
+            (r#"{"kid":""}"#, None),
+            (r#"{"kid":1}"#, Some(KeyError::Malformed)),
+            (&format!(r#"{{"kid":"{}"}}"#, "k".repeat(1024)), None),
+            (
+                &format!(r#"{{"kid":"{}"}}"#, "k".repeat(1025)),
+                Some(KeyError::Malformed),
+            ),
+        ]);
+    }
+
+    #[test]
+    fn a20_material() {
+        check(&[
+            (r#"{"d":"AAAA","p":1}"#, None), // private members are not looked at
+            (r#"{"e":"Aw"}"#, None),
+            (r#"{"e":"AQ"}"#, Some(KeyError::Exponent)),
+            (r#"{"e":"Ag"}"#, Some(KeyError::Exponent)),
+            (r#"{"e":"AQAB="}"#, Some(KeyError::Malformed)),
+            (r#"{"e":65537}"#, Some(KeyError::Malformed)),
+            (r#"{"e":null}"#, Some(KeyError::MissingMaterial)),
+            (r#"{"n":null}"#, Some(KeyError::MissingMaterial)),
+            (r#"{"n":null,"e":null}"#, Some(KeyError::MissingMaterial)),
+            (r#"{"n":""}"#, Some(KeyError::ModulusTooSmall)),
+            (r#"{"n":"AQAB"}"#, Some(KeyError::ModulusTooSmall)),
+            (r#"{"n":"+/8="}"#, Some(KeyError::Malformed)),
+            (r#"{"n":["AQAB"]}"#, Some(KeyError::Malformed)),
+        ]);
+    }
+
+    #[test]
+    fn x5c_stands_in_for_the_numbers() {
+        let from_certificate = fixtures::key(fixtures::JWK_A_X5C);
+        assert_eq!(from_certificate, fixtures::key(fixtures::JWK_A));
+
+        // The numbers win where there are both.
+        let jwk = json::parse_object(fixtures::JWK_A_X5C.as_bytes()).unwrap();
+        let both = format!(r#"{{"x5c":{}}}"#, jwk["x5c"]);
+        assert_eq!(altered(&both), Ok(from_certificate));
+        assert_eq!(altered(r#"{"x5c":["nonsense"]}"#).err(), None);
+
+        let der = jwk["x5c"][0].as_str().unwrap();
+        let without = |x5c: String| altered(&format!(r#"{{"n":null,"e":null,"x5c":{x5c}}}"#)).err();
+        let refused = Some(KeyError::Certificate);
+        assert_eq!(without(format!(r#"["{der}","not looked at"]"#)), None);
+        assert_eq!(without(format!(r#""{der}""#)), refused); // not an array
+        assert_eq!(without("[]".into()), refused);
+        assert_eq!(without("[1]".into()), refused);
+        assert_eq!(without(r#"[""]"#.into()), refused);
+        assert_eq!(without(format!(r#"["AAAA","{der}"]"#)), refused); // the first one counts
+        assert_eq!(
+            without(format!(r#"["{}"]"#, &der[..der.len() - 4])),
+            refused
+        );
+        assert_eq!(without(format!(r#"[" {der}"]"#)), refused);
+        let url = der.replace('+', "-").replace('/', "_");
+        assert_eq!(without(format!(r#"["{url}"]"#)), refused); // base64, not base64url
+
+        let p256 = json::parse_object(fixtures::JWK_P256_X5C.as_bytes()).unwrap();
+        assert_eq!(Key::parse(&p256).err(), refused);
+    }
+}

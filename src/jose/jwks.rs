@@ -160,3 +160,191 @@ impl KeySet {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jose::{fixtures, json};
+
+    fn set(keys: &[String]) -> String {
+        format!(r#"{{"keys":[{}]}}"#, keys.join(","))
+    }
+
+    /// Key A or B with another `kid` (none where empty) and `alg` (none where empty).
+    fn jwk(fixture: &str, kid: &str, alg: &str) -> String {
+        let mut jwk = json::parse_object(fixture.as_bytes()).unwrap();
+        for (name, value) in [("kid", kid), ("alg", alg)] {
+            jwk.remove(name);
+            if !value.is_empty() {
+                jwk.insert(name.into(), value.into());
+            }
+        }
+        serde_json::to_string(&jwk).unwrap()
+    }
+
+    #[test]
+    fn a20_unusable_keys_are_skipped_and_the_good_ones_stay() {
+        let good = jwk(fixtures::JWK_A, "a", "RS256");
+        let small = r#"{"kty":"RSA","kid":"small","n":"AQAB","e":"AQAB"}"#;
+        let doubled = good.replacen('{', r#"{"kid":"b","#, 1);
+        let document = set(&[
+            small.into(),
+            r#"{"kty":"oct","kid":"o","k":"AAAA"}"#.into(),
+            r#"{"kty":"EC","kid":"e","crv":"P-256","x":"AA","y":"AA"}"#.into(),
+            "null".into(),
+            "[]".into(),
+            doubled,
+            good.clone(),
+            jwk(fixtures::JWK_B, "a", "RS256"), // the kid is taken
+            good.replace("AQAB", "AQ").replace("\"a\"", "\"one\""),
+            jwk(fixtures::JWK_B, "b", ""),
+        ]);
+        let keys = KeySet::parse(document.as_bytes()).unwrap();
+        let kids: Vec<_> = keys.keys().iter().map(Key::kid).collect();
+        assert_eq!(kids, [Some("a"), Some("b")]);
+        let skipped: Vec<_> = keys.skipped().iter().map(|s| (s.index, s.error)).collect();
+        assert_eq!(
+            skipped,
+            [
+                (0, KeyError::ModulusTooSmall),
+                (1, KeyError::KeyType),
+                (2, KeyError::KeyType),
+                (3, KeyError::NotAnObject),
+                (4, KeyError::NotAnObject),
+                (5, KeyError::NotAnObject),
+                (7, KeyError::DuplicateKid),
+                (8, KeyError::Exponent),
+            ]
+        );
+        // The earlier key of the two is the one in use.
+        assert_eq!(keys.keys()[0], fixtures::key(&good));
+    }
+
+    #[test]
+    fn a20_an_unusable_key_takes_no_kid_away() {
+        let enc = jwk(fixtures::JWK_B, "a", "RS256").replace("sig", "enc");
+        let document = set(&[enc, jwk(fixtures::JWK_A, "a", "RS256")]);
+        let keys = KeySet::parse(document.as_bytes()).unwrap();
+        assert_eq!(keys.keys().len(), 1);
+        assert_eq!(keys.skipped().len(), 1);
+    }
+
+    #[test]
+    fn a_document_without_a_usable_key_is_an_error() {
+        let good = jwk(fixtures::JWK_A, "a", "RS256");
+        let malformed = Err(JwksError::Malformed);
+        let table: &[(String, Result<usize, JwksError>)] = &[
+            (set(std::slice::from_ref(&good)), Ok(1)),
+            (
+                format!(r#"{{"x":{{"y":[1]}},"keys":[{good}],"z":1}}"#),
+                Ok(1),
+            ),
+            (format!(" \n{}\n", set(std::slice::from_ref(&good))), Ok(1)),
+            (String::new(), malformed),
+            ("<html></html>".into(), malformed),
+            ("[]".into(), malformed),
+            ("null".into(), malformed),
+            (good.clone(), Err(JwksError::MissingKeys)), // a key, not a set
+            ("{}".into(), Err(JwksError::MissingKeys)),
+            (set(&[]), Err(JwksError::NoUsableKey)),
+            (set(&["{}".into()]), Err(JwksError::NoUsableKey)),
+            (r#"{"keys":{}}"#.into(), malformed),
+            (r#"{"keys":null}"#.into(), malformed),
+            (format!(r#"{{"keys":[{good}],"keys":[]}}"#), malformed),
+            (format!(r#"{{"keys":[{good}]}}x"#), malformed),
+            (format!(r#"{{"keys":[{good}"#), malformed), // truncated
+            (
+                format!("\u{feff}{}", set(std::slice::from_ref(&good))),
+                malformed,
+            ),
+            (
+                format!(r#"{{"keys":[{good}],"x":{}"#, "[".repeat(100_000)),
+                malformed,
+            ),
+        ];
+        for (document, expected) in table {
+            let result = KeySet::parse(document.as_bytes()).map(|keys| keys.keys().len());
+            assert_eq!(result, *expected, "{}", &document[..document.len().min(80)]);
+        }
+    }
+
+    #[test]
+    fn the_size_of_a_set_is_bounded() {
+        let good = set(&[jwk(fixtures::JWK_A, "a", "RS256")]);
+        let mut padded = good.into_bytes();
+        padded.resize(MAX_DOCUMENT_LEN, b' ');
+        assert!(KeySet::parse(&padded).is_ok());
+        padded.push(b' ');
+        assert_eq!(KeySet::parse(&padded).err(), Some(JwksError::TooLarge));
+
+        let many: Vec<_> = (0..MAX_KEYS + 10)
+            .map(|i| jwk(fixtures::JWK_A, &i.to_string(), "RS256"))
+            .collect();
+        let keys = KeySet::parse(set(&many).as_bytes()).unwrap();
+        assert_eq!(keys.keys().len(), MAX_KEYS);
+        let last = SkippedKey {
+            index: MAX_KEYS,
+            error: KeyError::TooManyKeys,
+        };
+        assert_eq!(keys.skipped(), [last]);
+    }
+
+    #[test]
+    fn a19_candidates_are_few_and_fit() {
+        let parse = |keys: &[String]| KeySet::parse(set(keys).as_bytes()).unwrap();
+        let kids = |set: &KeySet, kid, algorithm| match set.candidates(kid, algorithm) {
+            Selection::Keys(keys) => Ok(keys
+                .iter()
+                .map(|key| key.kid().unwrap_or("-").to_owned())
+                .collect::<Vec<_>>()
+                .join(" ")),
+            Selection::UnknownKid => Err("unknown kid"),
+            Selection::NoMatch => Err("no match"),
+        };
+        let named = parse(&[
+            jwk(fixtures::JWK_A, "a", "RS256"),
+            jwk(fixtures::JWK_B, "b", ""),
+            jwk(fixtures::JWK_B, "c", "RS512"),
+        ]);
+        let nameless = parse(&[
+            jwk(fixtures::JWK_A, "a", "RS256"),
+            jwk(fixtures::JWK_B, "", "RS256"),
+        ]);
+        let many = parse(
+            &(0..9)
+                .map(|i| jwk(fixtures::JWK_A, &i.to_string(), ""))
+                .collect::<Vec<_>>(),
+        );
+        let (rs256, rs384, rs512) = (Algorithm::Rs256, Algorithm::Rs384, Algorithm::Rs512);
+        type Row<'a> = (
+            &'a KeySet,
+            Option<&'a str>,
+            Algorithm,
+            Result<&'a str, &'a str>,
+        );
+        let table: &[Row<'_>] = &[
+            (&named, Some("a"), rs256, Ok("a")),
+            (&named, Some("a"), rs384, Err("no match")), // bound to another
+            (&named, Some("b"), rs384, Ok("b")),
+            (&named, Some("c"), rs256, Err("no match")),
+            (&named, Some("A"), rs256, Err("unknown kid")),
+            (&named, Some(""), rs256, Err("unknown kid")),
+            (&named, Some("../a"), rs256, Err("unknown kid")),
+            (&named, Some("a' OR '1'='1"), rs256, Err("unknown kid")),
+            (&named, Some("a\r\nx: y"), rs256, Err("unknown kid")),
+            (&named, None, rs256, Ok("a b")),
+            (&named, None, rs512, Ok("b c")),
+            (&nameless, None, rs256, Ok("a -")),
+            (&nameless, Some("a"), rs256, Ok("a")),
+            (&nameless, Some("z"), rs256, Ok("-")), // the key without a kid may be meant
+            (&nameless, Some("z"), rs384, Err("unknown kid")),
+            (&nameless, None, rs384, Err("no match")),
+            (&many, None, rs256, Ok("0 1 2 3")), // MAX_CANDIDATES
+        ];
+        for (keys, kid, algorithm, expected) in table {
+            let result = kids(keys, *kid, *algorithm);
+            let expected = expected.map(str::to_owned);
+            assert_eq!(result, expected, "{kid:?} {algorithm:?}");
+        }
+    }
+}

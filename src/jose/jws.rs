@@ -137,3 +137,239 @@ impl<'t> Jws<'t> {
         &self.signature
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_header(header: &[u8]) -> Result<JoseHeader, JwtError> {
+        let token = format!("{}.e30.AA", base64url::encode(header));
+        parse(token.as_bytes()).map(|jws| jws.untrusted_header().clone())
+    }
+
+    fn check(table: &[(&str, Option<JwtError>)]) {
+        for (header, expected) in table {
+            assert_eq!(with_header(header.as_bytes()).err(), *expected, "{header}");
+        }
+    }
+
+    const HEADER: &str = "eyJhbGciOiJSUzI1NiJ9"; // {"alg":"RS256"}
+
+    #[test]
+    fn the_parts_of_a_token() {
+        let token = format!("{HEADER}.Zm9v.AAEC");
+        let jws = parse(token.as_bytes()).unwrap();
+        assert_eq!(jws.untrusted_header().algorithm, Algorithm::Rs256);
+        assert_eq!(jws.untrusted_payload(), b"foo");
+        assert_eq!(jws.payload_segment(), "Zm9v");
+        assert_eq!(jws.signing_input(), format!("{HEADER}.Zm9v").as_bytes());
+        assert_eq!(jws.signature(), [0, 1, 2]);
+
+        let header = with_header(br#"{"alg":"RS384","kid":"k","typ":"at+jwt","cty":1}"#).unwrap();
+        assert_eq!(
+            header,
+            JoseHeader {
+                algorithm: Algorithm::Rs384,
+                kid: Some("k".into()),
+                typ: Some("at+jwt".into()),
+            }
+        );
+    }
+
+    #[test]
+    fn a06_length_is_bounded() {
+        let start = format!("{HEADER}.");
+        let fill = |length: usize| format!("{start}{}.", "A".repeat(length - start.len() - 1));
+        assert_eq!(
+            parse(fill(MAX_TOKEN_LEN + 1).as_bytes()).err(),
+            Some(JwtError::TooLong)
+        );
+        assert_ne!(
+            parse(fill(MAX_TOKEN_LEN).as_bytes()).err(),
+            Some(JwtError::TooLong)
+        );
+        assert_eq!(parse(&vec![0xff; 1 << 20]).err(), Some(JwtError::TooLong));
+    }
+
+    #[test]
+    fn a08_three_parts_and_no_other_character() {
+        let parts = Some(JwtError::NotThreeParts);
+        let table: &[(String, Option<JwtError>)] = &[
+            (String::new(), parts),
+            (HEADER.into(), parts),
+            (format!("{HEADER}.e30"), parts),
+            (format!("{HEADER}.e30.AA.AA"), parts),
+            (format!("{HEADER}.e30.AA."), parts),
+            (format!("{HEADER}.AA.AA.AA.AA"), parts), // JWE
+            ("...".into(), parts),
+            (
+                r#"{"payload":"e30","protected":"e30","signature":"AA"}"#.into(),
+                parts,
+            ),
+            ("..".into(), Some(JwtError::HeaderJson)),
+            (".e30.AA".into(), Some(JwtError::HeaderJson)),
+            (format!("{HEADER}.e30."), None), // to be refused by its signature's length
+        ];
+        for (token, expected) in table {
+            assert_eq!(parse(token.as_bytes()).err(), *expected, "{token}");
+        }
+        // Every other octet, in every segment.
+        for octet in 0..=255u8 {
+            if octet.is_ascii_alphanumeric() || b"-_.".contains(&octet) {
+                continue;
+            }
+            for (at, expected) in [
+                (0, JwtError::HeaderEncoding),
+                (4, JwtError::HeaderEncoding),
+                (HEADER.len() + 1, JwtError::PayloadEncoding),
+                (HEADER.len() + 6, JwtError::SignatureEncoding),
+            ] {
+                let mut token = format!("{HEADER}.Zm9v.AAEC").into_bytes();
+                token[at] = octet;
+                assert_eq!(parse(&token).err(), Some(expected), "{octet:#x} at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a09_one_spelling_in_every_segment() {
+        for bad in [
+            "Zg==", "Zm8=", "Zh", "Zm9", "Z", "+/+/", "Zm9v ", " Zm9v", "Zm9v\n",
+        ] {
+            for (token, expected) in [
+                (format!("{bad}.e30.AA"), JwtError::HeaderEncoding),
+                (format!("{HEADER}.{bad}.AA"), JwtError::PayloadEncoding),
+                (format!("{HEADER}.e30.{bad}"), JwtError::SignatureEncoding),
+            ] {
+                assert_eq!(parse(token.as_bytes()).err(), Some(expected), "{token:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a10_the_header_is_an_object() {
+        let deep = format!("{{\"alg\":\"RS256\",\"x\":{}", "[".repeat(10_000));
+        for header in [
+            &b"[]"[..],
+            b"\"RS256\"",
+            b"null",
+            b"{\"alg\":\"RS256\"}x",
+            b"\xef\xbb\xbf{\"alg\":\"RS256\"}",
+            b"{\"alg\":\"RS256\",\"x\":\"\xff\"}",
+            b"{\"alg\":\"RS256\",\"x\":\"\\ud800\"}",
+            deep.as_bytes(),
+        ] {
+            assert_eq!(with_header(header).err(), Some(JwtError::HeaderJson));
+        }
+    }
+
+    #[test]
+    fn a11_duplicate_members_in_the_header() {
+        check(&[
+            (
+                r#"{"alg":"RS256","alg":"RS256"}"#,
+                Some(JwtError::HeaderJson),
+            ),
+            (
+                r#"{"alg":"none","alg":"RS256"}"#,
+                Some(JwtError::HeaderJson),
+            ),
+            (
+                r#"{"alg":"RS256","\u0061lg":"none"}"#,
+                Some(JwtError::HeaderJson),
+            ),
+            (
+                r#"{"alg":"RS256","x":{"y":[{"z":1,"z":1}]}}"#,
+                Some(JwtError::HeaderJson),
+            ),
+        ]);
+    }
+
+    #[test]
+    fn a13_alg_none_in_any_spelling() {
+        let unsupported = Some(JwtError::AlgorithmUnsupported);
+        let missing = Some(JwtError::AlgorithmMissing);
+        check(&[
+            (r#"{"alg":"none"}"#, unsupported),
+            (r#"{"alg":"None"}"#, unsupported),
+            (r#"{"alg":"NONE"}"#, unsupported),
+            (r#"{"alg":"nOnE"}"#, unsupported),
+            (r#"{"alg":""}"#, unsupported),
+            (r#"{"alg":"rs256"}"#, unsupported),
+            (r#"{"alg":"RS256 "}"#, unsupported),
+            (r#"{"alg":"HS256"}"#, unsupported),
+            (r#"{"alg":"RSA1_5"}"#, unsupported),
+            (r#"{"alg":["RS256"]}"#, missing),
+            (r#"{"alg":["none"]}"#, missing),
+            (r#"{"alg":{}}"#, missing),
+            (r#"{"alg":null}"#, missing),
+            (r#"{"alg":0}"#, missing),
+            (r#"{"ALG":"RS256"}"#, missing),
+            ("{}", missing),
+        ]);
+    }
+
+    #[test]
+    fn a17_keys_in_the_header_are_not_looked_at() {
+        check(&[
+            (r#"{"alg":"RS256","jwk":{"kty":"RSA"}}"#, None),
+            (r#"{"alg":"RS256","jku":"https://evil.example/"}"#, None),
+            (r#"{"alg":"RS256","x5u":"https://evil.example/"}"#, None),
+            (r#"{"alg":"RS256","x5c":["AAAA"]}"#, None),
+            (r#"{"alg":"RS256","jwk":1,"jku":2,"x5u":[],"x5c":{}}"#, None),
+        ]);
+    }
+
+    #[test]
+    fn a18_no_extension_is_understood() {
+        let critical = Some(JwtError::Critical);
+        let b64 = Some(JwtError::UnencodedPayload);
+        check(&[
+            (r#"{"alg":"RS256","crit":["exp"],"exp":1}"#, critical),
+            (r#"{"alg":"RS256","crit":["alg"]}"#, critical),
+            (r#"{"alg":"RS256","crit":["unknown"]}"#, critical),
+            (r#"{"alg":"RS256","crit":["b64"],"b64":true}"#, critical),
+            (r#"{"alg":"RS256","crit":["b64"],"b64":false}"#, critical),
+            (r#"{"alg":"RS256","crit":[]}"#, critical),
+            (r#"{"alg":"RS256","crit":"exp"}"#, critical),
+            (r#"{"alg":"RS256","crit":null}"#, critical),
+            (r#"{"alg":"RS256","crit":{}}"#, critical),
+            (r#"{"alg":"RS256","b64":false}"#, b64),
+            (r#"{"alg":"RS256","b64":"true"}"#, b64),
+            (r#"{"alg":"RS256","b64":null}"#, b64),
+            (r#"{"alg":"RS256","b64":true}"#, None),
+        ]);
+    }
+
+    #[test]
+    fn a19_kid_is_a_short_string() {
+        let longest = "k".repeat(MAX_KID_LEN);
+        check(&[
+            (r#"{"alg":"RS256","kid":1}"#, Some(JwtError::Kid)),
+            (r#"{"alg":"RS256","kid":null}"#, Some(JwtError::Kid)),
+            (r#"{"alg":"RS256","kid":["a"]}"#, Some(JwtError::Kid)),
+            (&format!(r#"{{"alg":"RS256","kid":"{longest}"}}"#), None),
+            (
+                &format!(r#"{{"alg":"RS256","kid":"{longest}k"}}"#),
+                Some(JwtError::Kid),
+            ),
+            (
+                &format!(r#"{{"alg":"RS256","kid":"{}"}}"#, "k".repeat(10_000)),
+                Some(JwtError::Kid),
+            ),
+            (r#"{"alg":"RS256","typ":1}"#, Some(JwtError::Type)),
+        ]);
+        // Any text is a kid; it is only ever compared.
+        for kid in [
+            "../../etc/passwd",
+            "' OR 1=1 --",
+            "a\r\nSet-Cookie: b",
+            "",
+            "\0",
+        ] {
+            let header = serde_json::json!({"alg": "RS256", "kid": kid}).to_string();
+            let header = with_header(header.as_bytes()).unwrap();
+            assert_eq!(header.kid.as_deref(), Some(kid));
+        }
+    }
+}

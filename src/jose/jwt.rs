@@ -192,3 +192,401 @@ impl Verified {
         self.claims.expires_at.map(|date| date.seconds())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use sha2::{Digest as _, Sha256};
+
+    use super::*;
+    use crate::jose::base64url;
+    use crate::jose::fixtures::{self, JWK_A, JWK_B, PEM_A, PEM_B};
+    use crate::jose::jwks::{KeySet, Selection};
+    use crate::signature::portable::Portable;
+
+    const NOW: f64 = 1_800_000_000.0;
+    const HEADER: &str = r#"{"alg":"RS256","kid":"test-a","typ":"JWT"}"#;
+
+    fn expectations() -> Expectations {
+        Expectations {
+            issuer: Some("https://issuer.example/".into()),
+            audiences: vec!["https://api.example".into(), "other".into()],
+            algorithms: Algorithm::ALL.to_vec(),
+            clock_skew_seconds: 60,
+            require_expiration: true,
+            allow_sender_constrained: false,
+        }
+    }
+
+    /// Good claims with members set, or taken away where the value is null.
+    fn claims(members: Value) -> String {
+        let mut claims = json!({
+            "iss": "https://issuer.example/",
+            "aud": "https://api.example",
+            "sub": "somebody",
+            "exp": NOW + 300.0,
+            "nbf": NOW,
+            "iat": NOW,
+        });
+        for (name, value) in members.as_object().unwrap() {
+            if value.is_null() {
+                claims.as_object_mut().unwrap().remove(name);
+            } else {
+                claims[name] = value.clone();
+            }
+        }
+        claims.to_string()
+    }
+
+    fn good() -> String {
+        fixtures::token(PEM_A, Algorithm::Rs256, HEADER, &claims(json!({})))
+    }
+
+    /// The whole way, as a request goes it.
+    fn decide(token: &str, keys: &str, expectations: &Expectations) -> Result<Verified, JwtError> {
+        let keys = KeySet::parse(format!(r#"{{"keys":[{keys}]}}"#).as_bytes()).unwrap();
+        let validated = parse(token.as_bytes())?.validate(expectations, NOW)?;
+        let header = validated.untrusted_header();
+        match keys.candidates(header.kid.as_deref(), header.algorithm) {
+            Selection::Keys(candidates) => validated.verify(&candidates, &Portable),
+            Selection::UnknownKid | Selection::NoMatch => Err(JwtError::NoKey),
+        }
+    }
+
+    /// Validation alone, of good claims changed so.
+    fn check(expectations: &Expectations, table: &[(Value, Option<JwtError>)]) {
+        for (members, expected) in table {
+            let token = format!(
+                "{}.{}.",
+                base64url::encode(HEADER.as_bytes()),
+                base64url::encode(claims(members.clone()).as_bytes())
+            );
+            let result = parse(token.as_bytes()).and_then(|p| p.validate(expectations, NOW));
+            assert_eq!(result.err(), *expected, "{members}");
+        }
+    }
+
+    #[test]
+    fn a_good_token_is_verified() {
+        let token = good();
+        let verified = decide(&token, JWK_A, &expectations()).unwrap();
+        assert_eq!(verified.claims().subject.as_deref(), Some("somebody"));
+        assert_eq!(verified.expires(), Some(NOW + 300.0));
+        assert_eq!(verified.payload_b64(), token.split('.').nth(1).unwrap());
+        assert_eq!(
+            parse(token.as_bytes()).unwrap().untrusted_issuer(),
+            Some("https://issuer.example/")
+        );
+        // A certificate in place of the numbers is the same key.
+        assert!(decide(&token, fixtures::JWK_A_X5C, &expectations()).is_ok());
+    }
+
+    #[test]
+    fn every_algorithm_verifies_its_own_and_no_other() {
+        let key = JWK_A.replace("\"alg\"", "\"unbound\"");
+        for algorithm in Algorithm::ALL {
+            for claimed in Algorithm::ALL {
+                let header = HEADER.replace("RS256", claimed.name());
+                let token = fixtures::token(PEM_A, *algorithm, &header, &claims(json!({})));
+                let result = decide(&token, &key, &expectations()).map(drop);
+                let expected = if algorithm == claimed {
+                    Ok(())
+                } else {
+                    Err(JwtError::Signature)
+                };
+                assert_eq!(result, expected, "{algorithm:?} as {claimed:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_bit_of_a_token_counts() {
+        let token = good().into_bytes();
+        let keys = KeySet::parse(format!(r#"{{"keys":[{JWK_A}]}}"#).as_bytes()).unwrap();
+        let candidates: Vec<&Key> = keys.keys().iter().collect();
+        let lenient = Expectations {
+            issuer: None,
+            audiences: Vec::new(),
+            clock_skew_seconds: 1 << 60,
+            require_expiration: false,
+            ..expectations()
+        };
+        let admitted = |token: &[u8]| {
+            parse(token)
+                .and_then(|parsed| parsed.validate(&lenient, NOW))
+                .and_then(|validated| validated.verify(&candidates, &Portable))
+                .is_ok()
+        };
+        assert!(admitted(&token));
+        for at in 0..token.len() {
+            for bit in 0..8 {
+                let mut flipped = token.clone();
+                flipped[at] ^= 1 << bit;
+                assert!(!admitted(&flipped), "octet {at}, bit {bit}");
+            }
+            assert!(!admitted(&token[..at]), "the first {at} octets");
+            assert!(!admitted(&token[at + 1..]), "without the first {}", at + 1);
+        }
+    }
+
+    fn hmac_sha256(secret: &[u8], text: &[u8]) -> Vec<u8> {
+        let mut block = [0; 64];
+        if secret.len() > block.len() {
+            block[..32].copy_from_slice(&Sha256::digest(secret));
+        } else {
+            block[..secret.len()].copy_from_slice(secret);
+        }
+        let inner = Sha256::digest([&block.map(|b| b ^ 0x36)[..], text].concat());
+        Sha256::digest([&block.map(|b| b ^ 0x5c)[..], &inner].concat()).to_vec()
+    }
+
+    #[test]
+    fn a14_hs256_keyed_with_the_public_key() {
+        let der = fixtures::key(JWK_A).spki_der().to_vec();
+        let lines: Vec<_> = fixtures::SPKI_A
+            .as_bytes()
+            .chunks(64)
+            .map(<[u8]>::to_vec)
+            .collect();
+        let pem = [
+            b"-----BEGIN PUBLIC KEY-----\n".to_vec(),
+            lines.join(&b'\n'),
+            b"\n-----END PUBLIC KEY-----\n".to_vec(),
+        ]
+        .concat();
+        let prefixed = [b" \n".to_vec(), pem.clone()].concat();
+        for secret in [
+            pem,
+            prefixed,
+            der,
+            JWK_A.into(),
+            JWK_A.trim().into(),
+            vec![],
+        ] {
+            for (alg, expected) in [
+                ("HS256", JwtError::AlgorithmUnsupported),
+                ("RS256", JwtError::Signature),
+            ] {
+                let input = format!(
+                    "{}.{}",
+                    base64url::encode(HEADER.replace("RS256", alg).as_bytes()),
+                    base64url::encode(claims(json!({})).as_bytes())
+                );
+                let mac = base64url::encode(&hmac_sha256(&secret, input.as_bytes()));
+                let result = decide(&format!("{input}.{mac}"), JWK_A, &expectations());
+                assert_eq!(result.err(), Some(expected));
+            }
+        }
+    }
+
+    #[test]
+    fn a15_the_header_cannot_choose_against_the_key() {
+        // Correctly signed with RS384, by a key that is for RS256.
+        let header = HEADER.replace("RS256", "RS384");
+        let token = fixtures::token(PEM_A, Algorithm::Rs384, &header, &claims(json!({})));
+        let refused = decide(&token, JWK_A, &expectations());
+        assert_eq!(refused.err(), Some(JwtError::NoKey));
+        // Even where the key is forced on it.
+        let validated = parse(token.as_bytes())
+            .unwrap()
+            .validate(&expectations(), NOW);
+        let key = fixtures::key(JWK_A);
+        let forced = validated.unwrap().verify(&[&key], &Portable);
+        assert_eq!(forced.err(), Some(JwtError::NoKey));
+        // And where the provider does not allow the algorithm.
+        let only_rs256 = Expectations {
+            algorithms: vec![Algorithm::Rs256],
+            ..expectations()
+        };
+        let unbound = JWK_A.replace("\"alg\"", "\"unbound\"");
+        assert_eq!(
+            decide(&token, &unbound, &only_rs256).err(),
+            Some(JwtError::AlgorithmNotAllowed)
+        );
+        let nothing = Expectations {
+            algorithms: vec![],
+            ..expectations()
+        };
+        assert_eq!(
+            decide(&good(), JWK_A, &nothing).err(),
+            Some(JwtError::AlgorithmNotAllowed)
+        );
+    }
+
+    #[test]
+    fn a17_a_key_in_the_header_is_never_used() {
+        let jwk_b: Value = serde_json::from_str(JWK_B).unwrap();
+        for extra in [
+            json!({"jwk": jwk_b}),
+            json!({"jku": "https://evil.example/jwks.json"}),
+            json!({"x5u": "https://evil.example/cert.pem"}),
+            json!({"x5c": ["AAAA"]}),
+        ] {
+            let mut header: Value = serde_json::from_str(HEADER).unwrap();
+            for (name, value) in extra.as_object().unwrap() {
+                header[name] = value.clone();
+            }
+            let header = header.to_string();
+            let forged = fixtures::token(PEM_B, Algorithm::Rs256, &header, &claims(json!({})));
+            assert_eq!(
+                decide(&forged, JWK_A, &expectations()).err(),
+                Some(JwtError::Signature),
+                "{extra}"
+            );
+            let honest = fixtures::token(PEM_A, Algorithm::Rs256, &header, &claims(json!({})));
+            assert!(decide(&honest, JWK_A, &expectations()).is_ok(), "{extra}");
+        }
+    }
+
+    #[test]
+    fn a19_without_a_kid_a_fixed_number_of_keys_is_tried() {
+        struct Counting(std::cell::Cell<usize>);
+        impl Verifier for Counting {
+            fn verify(&self, _: Algorithm, _: &Key, _: &[u8], _: &[u8]) -> bool {
+                self.0.set(self.0.get() + 1);
+                false
+            }
+            fn name(&self) -> &'static str {
+                "counting"
+            }
+        }
+        let key = fixtures::key(JWK_A);
+        let token = good();
+        let validated = parse(token.as_bytes())
+            .unwrap()
+            .validate(&expectations(), NOW);
+        let counting = Counting(0.into());
+        let result = validated.unwrap().verify(&[&key; 100], &counting);
+        assert_eq!(result.err(), Some(JwtError::Signature));
+        assert_eq!(counting.0.get(), MAX_CANDIDATES);
+        // The right key among several is found.
+        let nameless = HEADER.replace("\"kid\"", "\"unused\"");
+        let token = fixtures::token(PEM_B, Algorithm::Rs256, &nameless, &claims(json!({})));
+        assert!(decide(&token, &format!("{JWK_A},{JWK_B}"), &expectations()).is_ok());
+        assert_eq!(
+            decide(&token, JWK_A, &expectations()).err(),
+            Some(JwtError::Signature)
+        );
+    }
+
+    #[test]
+    fn a21_a_key_of_one_provider_signs_for_no_other() {
+        // Provider B's key set gives its key the kid that the token names.
+        let token = fixtures::token(PEM_A, Algorithm::Rs256, HEADER, &claims(json!({})));
+        let set_of_b = JWK_B.replace("test-b", "test-a");
+        assert_eq!(
+            decide(&token, &set_of_b, &expectations()).err(),
+            Some(JwtError::Signature)
+        );
+        // And a token of B's, shown to A, is not of A's issuer.
+        check(
+            &expectations(),
+            &[(json!({"iss": "https://b.example/"}), Some(JwtError::Issuer))],
+        );
+    }
+
+    #[test]
+    fn a22_times() {
+        let expired = Some(JwtError::Expired);
+        let early = Some(JwtError::NotYetValid);
+        check(
+            &expectations(),
+            &[
+                (json!({}), None),
+                (json!({"exp": null}), Some(JwtError::NoExpiration)),
+                (json!({"exp": 0}), expired),
+                (json!({"exp": NOW - 3600.0}), expired),
+                (json!({"exp": NOW - 61.0}), expired), // exactly now - skew - 1
+                (json!({"exp": NOW - 60.5}), expired),
+                (json!({"exp": NOW - 60.0}), None),
+                (json!({"exp": NOW - 59.5}), None),
+                (json!({"nbf": NOW + 60.0}), None),
+                (json!({"nbf": NOW + 60.5}), early),
+                (json!({"nbf": NOW + 61.0}), early),
+                (json!({"nbf": 9_007_199_254_740_991u64}), early),
+                (json!({"nbf": null, "iat": null}), None),
+                (json!({"iat": NOW + 60.0}), None),
+                (json!({"iat": NOW + 60.5}), Some(JwtError::IssuedInFuture)),
+            ],
+        );
+        let exact = Expectations {
+            clock_skew_seconds: 0,
+            require_expiration: false,
+            ..expectations()
+        };
+        check(
+            &exact,
+            &[
+                (json!({"exp": null}), None),
+                (json!({"exp": NOW}), None),
+                (json!({"exp": NOW - 1.0}), expired),
+                (json!({"nbf": NOW + 1.0}), early),
+            ],
+        );
+        let endless = Expectations {
+            clock_skew_seconds: u64::MAX,
+            ..expectations()
+        };
+        check(&endless, &[(json!({"exp": 0, "nbf": NOW * 2.0}), None)]);
+    }
+
+    #[test]
+    fn a22_a_clock_that_is_no_number_admits_nobody() {
+        for now in [f64::NAN, f64::NEG_INFINITY, f64::INFINITY] {
+            let token = good();
+            let result = parse(token.as_bytes())
+                .unwrap()
+                .validate(&expectations(), now);
+            assert!(result.is_err(), "{now}");
+        }
+    }
+
+    #[test]
+    fn a23_issuer_and_audience_are_compared_exactly() {
+        let issuer = Some(JwtError::Issuer);
+        let audience = Some(JwtError::Audience);
+        check(
+            &expectations(),
+            &[
+                (json!({"iss": "https://issuer.example"}), issuer),
+                (json!({"iss": "https://issuer.example//"}), issuer),
+                (json!({"iss": "https://Issuer.example/"}), issuer),
+                (json!({"iss": "http://issuer.example/"}), issuer),
+                (json!({"iss": ""}), issuer),
+                (json!({"iss": null}), issuer),
+                (json!({"aud": "other"}), None),
+                (json!({"aud": ["x", "other"]}), None),
+                (json!({"aud": null}), audience),
+                (json!({"aud": []}), audience),
+                (json!({"aud": ""}), audience),
+                (json!({"aud": "x"}), audience),
+                (json!({"aud": ["x", "y"]}), audience),
+                (json!({"aud": "https://api.exampl"}), audience), // a part
+                (json!({"aud": "https://api.example/"}), audience),
+                (json!({"aud": "https://api.example other"}), audience),
+                (json!({"aud": "HTTPS://API.EXAMPLE"}), audience),
+                (json!({"aud": 1}), Some(JwtError::AudienceType)),
+            ],
+        );
+        let any = Expectations {
+            issuer: None,
+            audiences: vec![],
+            ..expectations()
+        };
+        check(&any, &[(json!({"iss": null, "aud": null}), None)]);
+    }
+
+    #[test]
+    fn a25_a_sender_constrained_token_is_no_bearer_token() {
+        let bound = json!({"cnf": {"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}});
+        check(
+            &expectations(),
+            &[(bound.clone(), Some(JwtError::SenderConstrained))],
+        );
+        let allowed = Expectations {
+            allow_sender_constrained: true,
+            ..expectations()
+        };
+        check(&allowed, &[(bound, None)]);
+    }
+}

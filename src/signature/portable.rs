@@ -63,3 +63,62 @@ fn rsassa_pkcs1(
     verifier.update(signing_input).ok()?;
     verifier.verify(signature).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jose::{fixtures, jws};
+
+    #[test]
+    fn every_bit_of_a_signature_counts() {
+        let token = fixtures::token(
+            fixtures::PEM_A,
+            Algorithm::Rs256,
+            r#"{"alg":"RS256"}"#,
+            "any octets at all",
+        );
+        let jws = jws::parse(token.as_bytes()).unwrap();
+        let key = fixtures::key(fixtures::JWK_A);
+        let verify = |text: &[u8], signature: &[u8]| {
+            Portable.verify(Algorithm::Rs256, &key, text, signature)
+        };
+        let (text, signature) = (jws.signing_input(), jws.signature());
+        assert!(verify(text, signature));
+        for at in 0..signature.len() {
+            for bit in 0..8 {
+                let mut flipped = signature.to_vec();
+                flipped[at] ^= 1 << bit;
+                assert!(!verify(text, &flipped), "octet {at}, bit {bit}");
+            }
+        }
+        for at in 0..text.len() {
+            let mut flipped = text.to_vec();
+            flipped[at] ^= 1;
+            assert!(!verify(&flipped, signature), "text octet {at}");
+        }
+    }
+
+    #[test]
+    fn a_signature_has_one_length_and_is_below_the_modulus() {
+        let token = fixtures::token(fixtures::PEM_A, Algorithm::Rs256, r#"{"alg":"RS256"}"#, "");
+        let jws = jws::parse(token.as_bytes()).unwrap();
+        let key = fixtures::key(fixtures::JWK_A);
+        let Material::Rsa(numbers) = key.material();
+        let signature = jws.signature();
+        for bad in [
+            vec![],
+            vec![0],
+            signature[1..].to_vec(),
+            signature[..255].to_vec(),
+            [&[0], signature].concat(),
+            [signature, &[0]].concat(),
+            signature.iter().rev().copied().collect(),
+            vec![0; 256],
+            vec![0xff; 256],
+            [&[0; 255][..], &[1]].concat(),
+            numbers.modulus().to_vec(),
+        ] {
+            assert!(!Portable.verify(Algorithm::Rs256, &key, jws.signing_input(), &bad));
+        }
+    }
+}
