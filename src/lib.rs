@@ -1,4 +1,22 @@
-//! bearer-gate
+//! bearer-gate: authenticates and authorizes requests at the edge, as a
+//! Proxy-Wasm filter.
+//!
+//! There are two flows. A request: [`proxy`] hands its headers to [`gate`],
+//! [`authn`] decides it by way of [`http`] (extract), [`jose`] (parse, validate),
+//! [`signature`] (verify) and [`policy`] (authorize), and it is admitted,
+//! rejected or parked. A key document: a tick in [`gate`] moves [`jwks`] on, which
+//! asks for a call, takes the response, shares the set with all workers, and so
+//! settles what was parked.
+//!
+//! Architecture invariants:
+//! - Dependencies point one way: proxy -> gate -> {authn, jwks} -> {http, policy,
+//!   config} -> {jose, signature}. Only `proxy` names the SDK.
+//! - Time, randomness and the host come in as arguments or by [`host::Host`].
+//! - Whatever comes from outside ends in a decision, never in a panic.
 
+pub mod config;
+pub mod http;
 pub mod jose;
+pub mod policy;
 pub mod signature;
+

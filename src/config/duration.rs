@@ -1,0 +1,165 @@
+//! Durations as protobuf writes them in JSON: `"5s"`, `"1.5s"`, or `{seconds: 5, nanos: 0}`.
+//!
+//! Invariant: a duration of the configuration is between 1 ms, the least that Envoy can wait,
+//! and [`MAX`].
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::{self, Deserializer, MapAccess, Visitor};
+
+use super::raw::{Given, Whole};
+
+/// The longest duration: anything beyond it is a slip, and sums of a few still fit everywhere.
+pub const MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// The shortest duration: Envoy counts in milliseconds.
+pub const MIN: Duration = Duration::from_millis(1);
+
+const NOT_A_DURATION: &str = "not a duration, write it as \"5s\", \"1.5s\" or {seconds: 5}";
+
+/// A duration within its bounds, as the raw configuration holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span(pub Duration);
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a duration")]
+struct Parts {
+    seconds: Given<Whole>,
+    nanos: Given<Whole>,
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Span, D::Error> {
+        struct SpanVisitor;
+
+        impl<'de> Visitor<'de> for SpanVisitor {
+            type Value = Span;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a duration such as \"5s\"")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Span, E> {
+                bounded(parse(text).ok_or_else(|| E::custom(NOT_A_DURATION))?)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Span, A::Error> {
+                let parts = Parts::deserialize(de::value::MapAccessDeserializer::new(map))?;
+                let whole = |given: Given<Whole>| given.0.map_or(0, |Whole(number)| number);
+                let nanos = u32::try_from(whole(parts.nanos))
+                    .ok()
+                    .filter(|nanos| *nanos < 1_000_000_000)
+                    .ok_or_else(|| de::Error::custom("nanos must be below 1000000000"))?;
+                bounded(Duration::new(whole(parts.seconds), nanos))
+            }
+        }
+
+        deserializer.deserialize_any(SpanVisitor)
+    }
+}
+
+fn bounded<E: de::Error>(duration: Duration) -> Result<Span, E> {
+    if duration.is_zero() {
+        Err(E::custom("must be greater than zero"))
+    } else if duration < MIN {
+        Err(E::custom("must be 1 ms at least (\"0.001s\")"))
+    } else if duration > MAX {
+        Err(E::custom("must be a year at most (\"31536000s\")"))
+    } else {
+        Ok(Span(duration))
+    }
+}
+
+/// Digits, then up to nine digits of a fraction, then `s`.
+fn parse(text: &str) -> Option<Duration> {
+    let number = text.strip_suffix('s')?;
+    let (seconds, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(seconds) || !digits(fraction) || fraction.len() > 9 {
+        return None;
+    }
+    // more seconds than a u64 has are too many in any case
+    let seconds = seconds.parse().unwrap_or(u64::MAX);
+    let nanos = format!("{fraction:0<9}").parse().ok()?;
+    Some(Duration::new(seconds, nanos))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_every_form() {
+        let table = [
+            (r#""5s""#, Duration::from_secs(5)),
+            (r#""1.5s""#, Duration::from_millis(1500)),
+            (r#""0.001s""#, MIN),
+            (r#""0.250000001s""#, Duration::new(0, 250_000_001)),
+            (r#""31536000s""#, MAX),
+            (r#"{"seconds": 5}"#, Duration::from_secs(5)),
+            (
+                r#"{"seconds": 5.0, "nanos": 5e8}"#,
+                Duration::from_millis(5500),
+            ),
+            (r#"{"nanos": 1000000}"#, MIN),
+        ];
+        for (json, expected) in table {
+            assert_eq!(
+                serde_json::from_str::<Span>(json).unwrap().0,
+                expected,
+                "{json}"
+            );
+        }
+    }
+
+    #[test]
+    fn refuses_the_rest() {
+        let zero = "must be greater than zero";
+        let short = "must be 1 ms at least (\"0.001s\")";
+        let long = "must be a year at most (\"31536000s\")";
+        let table = [
+            (r#""0s""#, zero),
+            (r#""0.0s""#, zero),
+            ("{}", zero),
+            (r#"{"seconds": 0, "nanos": 0}"#, zero),
+            (r#""0.0009s""#, short),
+            (r#"{"nanos": 1}"#, short),
+            (r#""31536001s""#, long),
+            (r#""31536000.000000001s""#, long),
+            (r#""99999999999999999999999s""#, long),
+            (r#"{"seconds": 18446744073709551615}"#, long),
+            (r#"{"nanos": 1000000000}"#, "nanos must be below 1000000000"),
+            (r#""5""#, NOT_A_DURATION),
+            (r#""5m""#, NOT_A_DURATION),
+            (r#""500ms""#, NOT_A_DURATION),
+            (r#""-5s""#, NOT_A_DURATION),
+            (r#""+5s""#, NOT_A_DURATION),
+            (r#"" 5s""#, NOT_A_DURATION),
+            (r#""5 s""#, NOT_A_DURATION),
+            (r#""s""#, NOT_A_DURATION),
+            (r#"".5s""#, NOT_A_DURATION),
+            (r#""5.s""#, NOT_A_DURATION),
+            (r#""1e3s""#, NOT_A_DURATION),
+            (r#""1.0000000001s""#, NOT_A_DURATION),
+            (r#""""#, NOT_A_DURATION),
+            (
+                "5",
+                "invalid type: integer `5`, expected a duration such as \"5s\"",
+            ),
+            (
+                r#"{"seconds": -1}"#,
+                "invalid value: integer `-1`, expected a whole number from 0",
+            ),
+            (
+                r#"{"seconds": 1.5}"#,
+                "invalid value: floating point `1.5`, expected a whole number from 0",
+            ),
+        ];
+        for (json, expected) in table {
+            let error = serde_json::from_str::<Span>(json).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{json}: {error}");
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! What is wrong with a configuration, and where.
+//!
+//! Invariant: every refusal names the exact field by its path from the top (`rules[0].match`),
+//! one that is unknown included.
+
+use std::fmt;
+
+/// The first problem of a configuration, displayed as `path: problem`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The field, from the top; empty where it is the document as a whole.
+    pub path: String,
+    /// What is wrong with it, in words for the operator.
+    pub problem: String,
+}
+
+impl ConfigError {
+    /// A problem of the field at `path`.
+    pub fn new(path: impl Into<String>, problem: impl Into<String>) -> ConfigError {
+        ConfigError {
+            path: path.into(),
+            problem: problem.into(),
+        }
+    }
+
+    /// Translates what serde reports, whose words are for the author of a program.
+    pub(super) fn from_serde(error: serde_path_to_error::Error<serde_json::Error>) -> ConfigError {
+        let path = match error.path().to_string() {
+            path if path == "." => String::new(),
+            path => path,
+        };
+        let json = error.into_inner();
+        if !json.is_data() {
+            return ConfigError::not_json(&json);
+        }
+        let text = json.to_string();
+        let place = format!(" at line {} column {}", json.line(), json.column());
+        let text = text.strip_suffix(&place).unwrap_or(&text);
+        if let Some(name) = quoted_after(text, "duplicate field `") {
+            return ConfigError::new(join(&path, name), "given twice");
+        }
+        if let Some(name) = quoted_after(text, "unknown field `") {
+            // the path ends with the field already; its name is the last but for its dots
+            let expected = text
+                .rsplit_once("`, expected ")
+                .map_or("", |(_, names)| names);
+            let accepted = expected.split('`').skip(1).step_by(2);
+            return ConfigError::new(
+                path,
+                match nearest(name, accepted) {
+                    Some(accepted) => format!("unknown field, did you mean {accepted}?"),
+                    None => "unknown field".to_owned(),
+                },
+            );
+        }
+        ConfigError::new(path, text)
+    }
+
+    /// The document as a whole is no JSON.
+    pub(super) fn not_json(json: &serde_json::Error) -> ConfigError {
+        ConfigError::new("", format!("not valid JSON: {json}"))
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = match self.path.as_str() {
+            "" => "configuration",
+            path => path,
+        };
+        write_line(f, path)?;
+        f.write_str(": ")?;
+        write_line(f, &self.problem)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// Names and values of the configuration stay on the log's one line.
+fn write_line(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    text.chars().try_for_each(|c| {
+        if c.is_control() {
+            write!(f, "{}", c.escape_default())
+        } else {
+            write!(f, "{c}")
+        }
+    })
+}
+
+/// The path of a member of what is at `path`.
+pub(super) fn join(path: &str, member: &str) -> String {
+    if path.is_empty() {
+        member.to_owned()
+    } else {
+        format!("{path}.{member}")
+    }
+}
+
+fn quoted_after<'t>(text: &'t str, prefix: &str) -> Option<&'t str> {
+    let rest = text.strip_prefix(prefix)?;
+    let end = rest.rfind("`, expected ").or_else(|| rest.rfind('`'))?;
+    rest.get(..end)
+}
+
+/// The name that `written` most likely stands for, if any is near.
+pub(super) fn nearest<'n>(
+    written: &str,
+    names: impl IntoIterator<Item = &'n str>,
+) -> Option<&'n str> {
+    let most = (written.chars().count() / 3).max(1);
+    names
+        .into_iter()
+        .map(|name| (edit_distance(written, name), name))
+        .filter(|(distance, _)| *distance <= most)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
+
+/// Levenshtein's distance: the insertions, deletions and replacements between two words.
+fn edit_distance(from: &str, to: &str) -> usize {
+    let mut row: Vec<usize> = (0..=to.chars().count()).collect();
+    for (i, a) in from.chars().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        let mut columns = row.iter_mut();
+        if let Some(first) = columns.next() {
+            *first = left;
+        }
+        for (above, b) in columns.zip(to.chars()) {
+            let replaced = diagonal + usize::from(a != b);
+            diagonal = *above;
+            left = replaced.min(left + 1).min(diagonal + 1);
+            *above = left;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn measures_edit_distance() {
+        let table = [
+            ("", "", 0),
+            ("", "abc", 3),
+            ("abc", "", 3),
+            ("issuer", "issuer", 0),
+            ("isuer", "issuer", 1),
+            ("issuers", "issuer", 1),
+            ("audeinces", "audiences", 2),
+            ("kitten", "sitting", 3),
+        ];
+        for (from, to, expected) in table {
+            assert_eq!(edit_distance(from, to), expected, "{from} {to}");
+        }
+    }
+
+    #[test]
+    fn suggests_only_what_is_near() {
+        let names = ["issuer", "audiences", "forward"];
+        assert_eq!(nearest("isuer", names), Some("issuer"));
+        assert_eq!(nearest("Audience", names), Some("audiences"));
+        assert_eq!(nearest("jwks", names), None);
+        assert_eq!(nearest("x", ["y", "xy"]), Some("y"));
+        assert_eq!(nearest("issuer", []), None);
+    }
+
+    #[test]
+    fn stays_on_one_line() {
+        let error = ConfigError::new("providers.a\nb", "no\r\u{0}");
+        assert_eq!(error.to_string(), "providers.a\\nb: no\\r\\u{0}");
+        assert_eq!(
+            ConfigError::new("", "empty").to_string(),
+            "configuration: empty"
+        );
+    }
+}

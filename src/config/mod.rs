@@ -1,0 +1,320 @@
+//! The plugin's configuration: JSON in the vocabulary of Envoy's jwt_authn, once parsed into a
+//! [`Config`] that holds every default and no question.
+//!
+//! Invariant: parse, don't validate. The raw form (`raw`) is turned into the valid one in one
+//! place per kind (`provider`, `rule`), and whatever a [`Config`] can say the filter can do.
+//! What it cannot do is refused with the field's path, never ignored; the first problem is
+//! reported, and a configuration with a problem is refused as a whole.
+//!
+//! Defaults deny: a request that no rule matches, a token without `exp`, without an audience or
+//! with a `cnf` claim is refused unless the configuration says otherwise.
+
+mod duration;
+mod encoding;
+mod error;
+mod header;
+mod provider;
+mod raw;
+mod rule;
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::http::uri::Scheme;
+use crate::jose::jwks::KeySet;
+use crate::jose::jwt::Expectations;
+
+pub use error::ConfigError;
+
+use error::join;
+use raw::{Entries, RawConfig, RawUnmatched, Whole};
+
+/// The realm of challenges where the configuration names none.
+const DEFAULT_REALM: &str = "api";
+/// Requests that may wait for keys, per worker, where the configuration does not say.
+const DEFAULT_MAX_WAITING: u64 = 1024;
+/// The most that may be configured: waiting requests hold memory (Envoy buffers their bodies).
+const MOST_WAITING: u64 = 65_536;
+/// The longest realm, in bytes; a challenge should stay far below Envoy's limit for headers.
+const LONGEST_REALM: usize = 256;
+
+/// A valid configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// In the order written; each has its own name.
+    pub providers: Vec<Provider>,
+    /// In the order written; the first that matches decides.
+    pub rules: Vec<Rule>,
+    pub unmatched: Unmatched,
+    /// Printable ASCII without `"` and `\`: it goes into a quoted-string as it is.
+    pub realm: String,
+    /// Requests that may wait for keys at once, per worker.
+    pub max_waiting: usize,
+    /// Every spelling (`-` or `_` at each place) of every header that any provider sets, lower
+    /// case, sorted: a client's own must not reach the upstream, on whatever route.
+    pub reserved_headers: Vec<String>,
+    /// Whether any rule asks for the method.
+    pub reads_method: bool,
+}
+
+/// What happens to a request that no rule matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unmatched {
+    Deny,
+    Allow,
+}
+
+/// An issuer of tokens, what its tokens have to be like, and what becomes of them.
+#[derive(Clone, Debug)]
+pub struct Provider {
+    /// The name that rules refer to; without control characters.
+    pub name: String,
+    /// What its tokens have to be like.
+    pub expectations: Expectations,
+    pub keys: KeySource,
+    /// Whether the upstream gets to see the token.
+    pub forward: bool,
+    /// The header for the token's payload, base64url as in the token; lower case.
+    pub forward_payload_header: Option<String>,
+    pub claim_headers: Vec<ClaimHeader>,
+    /// Top-level claims, by their literal names, that hold scopes; never empty.
+    pub scope_claims: Vec<String>,
+}
+
+/// A header that carries a claim to the upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimHeader {
+    /// The header's name in lower case.
+    pub header: String,
+    /// The claim's name, then those of the members below it; never empty.
+    pub claim: Vec<String>,
+}
+
+/// Where a provider's keys come from.
+#[derive(Clone, Debug)]
+pub enum KeySource {
+    /// Part of the configuration.
+    Local(Rc<KeySet>),
+    Remote(Rc<Remote>),
+}
+
+/// Keys that are fetched, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remote {
+    pub endpoint: Endpoint,
+    /// How long a key set is fresh.
+    pub cache_duration: Duration,
+    /// How long the last good key set serves while fetches fail.
+    pub max_stale: Duration,
+    /// The least time between two fetches for the sake of an unknown `kid`.
+    pub unknown_kid_cooldown: Duration,
+    /// Whether a response's `Cache-Control` may shorten or lengthen `cache_duration`.
+    pub respect_cache_control: bool,
+    /// The wait after the first failure in a row; it doubles with each further one.
+    pub back_off_base: Duration,
+    /// The longest wait after a failure; not below `back_off_base`.
+    pub back_off_max: Duration,
+    /// How many failures in a row are retried before requests that wait are given up.
+    pub retries: u32,
+}
+
+/// What is fetched to get at keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// A JWK Set document.
+    Jwks(HttpUri),
+    /// The provider's metadata, which names the JWK Set (OpenID Connect Discovery, RFC 8414).
+    Discovery {
+        /// The provider's issuer: an absolute http or https URI without a query.
+        issuer: String,
+        /// The cluster for the metadata, and for the keys where they are on the same host.
+        cluster: String,
+        /// The cluster for keys that are on another host.
+        jwks_cluster: Option<String>,
+        /// Of each of the two calls.
+        timeout: Duration,
+    },
+}
+
+/// A document at a known address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpUri {
+    pub scheme: Scheme,
+    /// Host, and port where it is given.
+    pub authority: String,
+    /// Path and query.
+    pub path: String,
+    /// The Envoy cluster that the call goes to.
+    pub cluster: String,
+    pub timeout: Duration,
+}
+
+/// Which requests a rule is for, and what it asks of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rule {
+    pub matcher: PathMatcher,
+    /// Upper-case method names; empty is every method.
+    pub methods: Vec<String>,
+    pub access: Access,
+}
+
+/// Compared with normalized paths, by case, and itself normalized.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PathMatcher {
+    /// As in Envoy: `/api` is a prefix of `/api/x` and of `/apix`.
+    Prefix(String),
+    Exact(String),
+}
+
+/// What a rule asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Access {
+    /// Nothing.
+    Public,
+    /// A token of the provider at this index in [`Config::providers`], and what it must allow.
+    Token {
+        provider: usize,
+        authorize: Authorize,
+    },
+}
+
+/// What a valid token must allow; the default asks for nothing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Authorize {
+    pub scopes: Option<Scopes>,
+    /// Each has to hold.
+    pub claims: Vec<ClaimRule>,
+}
+
+/// Scopes that a token must have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scopes {
+    /// Each of these; empty asks for none.
+    pub all: Vec<String>,
+    /// One of these at least; empty asks for none.
+    pub any: Vec<String>,
+    /// All names of both, separated by spaces: the `scope` of a challenge.
+    pub challenge: String,
+}
+
+/// A test of one claim.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClaimRule {
+    /// Literal member names from the top of the claims; never empty.
+    pub path: Vec<String>,
+    pub test: ClaimTest,
+}
+
+/// The values are strings, numbers and booleans, and equal only what has their own type.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ClaimTest {
+    /// The claim is this value.
+    Equals(Value),
+    /// The claim is, or as an array holds, one of these.
+    Any(Vec<Value>),
+    /// The claim, as an array, holds each of these.
+    All(Vec<Value>),
+    /// The claim is there, `null` not counted, or is not.
+    Exists(bool),
+}
+
+impl Config {
+    /// Parses the plugin's configuration: a Struct as Envoy hands it over, or the JSON text of
+    /// a StringValue.
+    ///
+    /// # Errors
+    /// The first problem found, with the path of its field.
+    pub fn parse(bytes: &[u8]) -> Result<Config, ConfigError> {
+        if bytes.trim_ascii().is_empty() {
+            return Err(ConfigError::new("", "is missing"));
+        }
+        let raw: RawConfig = match encoding::decode_struct(bytes)? {
+            Some(value) => {
+                serde_path_to_error::deserialize(value).map_err(ConfigError::from_serde)?
+            }
+            None => {
+                let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+                let raw = serde_path_to_error::deserialize(&mut deserializer)
+                    .map_err(ConfigError::from_serde)?;
+                deserializer
+                    .end()
+                    .map_err(|error| ConfigError::not_json(&error))?;
+                raw
+            }
+        };
+        Config::from_raw(raw)
+    }
+
+    fn from_raw(raw: RawConfig) -> Result<Config, ConfigError> {
+        let Entries(raw_providers) = raw.providers.0.unwrap_or(Entries(Vec::new()));
+        let providers = raw_providers
+            .into_iter()
+            .map(|(name, raw)| provider::convert(&join("providers", &name), name, raw))
+            .collect::<Result<Vec<_>, _>>()?;
+        let rules = raw
+            .rules
+            .0
+            .unwrap_or_default()
+            .into_iter()
+            .enumerate()
+            .map(|(index, raw)| rule::convert(&format!("rules[{index}]"), raw, &providers))
+            .collect::<Result<Vec<_>, _>>()?;
+
+        let realm = raw.realm.0.unwrap_or_else(|| DEFAULT_REALM.to_owned());
+        if realm.is_empty() || realm.len() > LONGEST_REALM || !realm.chars().all(is_quotable) {
+            return Err(ConfigError::new(
+                "realm",
+                format!(
+                    "must be 1 to {LONGEST_REALM} printable ASCII characters without \" and \\"
+                ),
+            ));
+        }
+        let max_waiting = raw
+            .max_waiting
+            .0
+            .map_or(DEFAULT_MAX_WAITING, |Whole(number)| number);
+        let max_waiting = usize::try_from(max_waiting.min(MOST_WAITING + 1))
+            .ok()
+            .filter(|_| max_waiting <= MOST_WAITING)
+            .ok_or_else(|| {
+                ConfigError::new("max_waiting", format!("must be {MOST_WAITING} at most"))
+            })?;
+
+        let reserved: BTreeSet<String> = providers
+            .iter()
+            .flat_map(Provider::headers_set)
+            .flat_map(header::spellings)
+            .collect();
+        Ok(Config {
+            reads_method: rules.iter().any(|rule| !rule.methods.is_empty()),
+            reserved_headers: reserved.into_iter().collect(),
+            unmatched: match raw.unmatched.0 {
+                Some(RawUnmatched::Allow) => Unmatched::Allow,
+                Some(RawUnmatched::Deny) | None => Unmatched::Deny,
+            },
+            providers,
+            rules,
+            realm,
+            max_waiting,
+        })
+    }
+}
+
+impl Provider {
+    /// The names of the request headers that an admitted token makes the filter set.
+    pub fn headers_set(&self) -> impl Iterator<Item = &str> {
+        let claims = self.claim_headers.iter().map(|claim| claim.header.as_str());
+        self.forward_payload_header
+            .as_deref()
+            .into_iter()
+            .chain(claims)
+    }
+}
+
+/// Whether a character can stand in a quoted-string without an escape (RFC 9110 section 5.6.4).
+fn is_quotable(c: char) -> bool {
+    (' '..='~').contains(&c) && !matches!(c, '"' | '\\')
+}

@@ -1,0 +1,320 @@
+//! The request path in the one form that rules are compared with (RFC 3986 sections 3.3 and 6.2.2).
+//!
+//! Invariant: two spellings that some upstream could take for one resource either become one
+//! text here or are refused. So a protected path cannot be spelt in a way that only a public
+//! rule matches.
+//!
+//! - Dot segments are refused, not resolved. An upstream that resolves them and one that does
+//!   not see two different resources, and a filter can be right about one of them only. Honest
+//!   clients resolve them before they send (section 5.2.4), and so does Envoy where
+//!   `normalize_path` is on.
+//! - What would be a separator, a control character or a further escape once it is decoded is
+//!   refused: upstreams differ in how often they decode. So is what decodes to bytes that are
+//!   not UTF-8, as overlong forms of `.` and `/` are.
+//! - Every other escaped printable character is decoded, unreserved or not: upstreams decode
+//!   `%21` as readily as `%61`.
+//! - Path parameters (`;v=1`) are left out of the comparison, and repeated slashes count as one:
+//!   some upstreams do so, and a rule for `/admin` has to hold for them too.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// Why a path has no safe form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnsafePath {
+    /// No `/` at the start: an absolute URI, `*`, or nothing at all.
+    NotAbsolute,
+    /// `//` at the start: some take what follows for a host (RFC 3986 section 4.2).
+    DoubleSlash,
+    /// A space, a control character, a byte beyond ASCII, `\` or `#`.
+    Character,
+    /// `%` without two hexadecimal digits.
+    Escape,
+    /// An escaped `/`, `\` or control character, or escapes that are not UTF-8.
+    EscapedCharacter,
+    /// An escape that decodes to an escape.
+    DoubleEscape,
+    /// `.` or `..`, in any spelling.
+    DotSegment,
+    /// A segment of nothing but path parameters that is not the last one: an empty segment to
+    /// some, to others not.
+    ParameterSegment,
+}
+
+impl fmt::Display for UnsafePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            UnsafePath::NotAbsolute => "does not start with a slash",
+            UnsafePath::DoubleSlash => "starts with two slashes",
+            UnsafePath::Character => "has a character that a path cannot have",
+            UnsafePath::Escape => "has a malformed percent escape",
+            UnsafePath::EscapedCharacter => "escapes a character that is not safe to decode",
+            UnsafePath::DoubleEscape => "escapes an escape",
+            UnsafePath::DotSegment => "has a dot segment",
+            UnsafePath::ParameterSegment => "has a segment of parameters alone",
+        })
+    }
+}
+
+/// Brings the value of `:path` into the form that rules are compared with, without its query.
+///
+/// Borrows where the path has that form already, as nearly all do.
+///
+/// # Errors
+/// Where the path can be read in more than one way; see [`UnsafePath`].
+pub fn normalize(raw: &[u8]) -> Result<Cow<'_, str>, UnsafePath> {
+    let path = raw.split(|byte| *byte == b'?').next().unwrap_or_default();
+    let Some((b'/', after_slash)) = path.split_first() else {
+        return Err(UnsafePath::NotAbsolute);
+    };
+    if after_slash.first() == Some(&b'/') {
+        return Err(UnsafePath::DoubleSlash);
+    }
+    let mut plain = true;
+    let mut previous = b'/';
+    for &byte in after_slash {
+        match byte {
+            b'\\' | b'#' => return Err(UnsafePath::Character),
+            b'%' | b';' => plain = false,
+            // maybe a dot segment, maybe a name such as .well-known
+            b'.' | b'/' if previous == b'/' => plain = false,
+            _ if byte.is_ascii_graphic() => {}
+            _ => return Err(UnsafePath::Character),
+        }
+        previous = byte;
+    }
+    if plain {
+        let path = std::str::from_utf8(path).map_err(|_| UnsafePath::Character)?;
+        return Ok(Cow::Borrowed(path));
+    }
+
+    let mut normal = String::with_capacity(path.len());
+    let mut segments = after_slash.split(|byte| *byte == b'/').peekable();
+    while let Some(segment) = segments.next() {
+        let is_last = segments.peek().is_none();
+        if segment.is_empty() && !is_last {
+            continue;
+        }
+        let decoded = decode(segment)?;
+        let name = decoded
+            .split(|byte| *byte == b';')
+            .next()
+            .unwrap_or_default();
+        // some file systems ignore spaces around a name
+        if matches!(name.trim_ascii(), b"." | b"..") {
+            return Err(UnsafePath::DotSegment);
+        }
+        if name.is_empty() && !is_last {
+            return Err(UnsafePath::ParameterSegment);
+        }
+        normal.push('/');
+        push_encoded(&mut normal, name);
+    }
+    Ok(Cow::Owned(normal))
+}
+
+/// Decodes every percent escape of a segment.
+fn decode(segment: &[u8]) -> Result<Vec<u8>, UnsafePath> {
+    let mut decoded = Vec::with_capacity(segment.len());
+    let mut rest = segment;
+    while let Some((&byte, after)) = rest.split_first() {
+        if byte != b'%' {
+            decoded.push(byte);
+            rest = after;
+            continue;
+        }
+        let (byte, after) = escaped(after).ok_or(UnsafePath::Escape)?;
+        if byte.is_ascii_control() || matches!(byte, b'/' | b'\\') {
+            return Err(UnsafePath::EscapedCharacter);
+        }
+        decoded.push(byte);
+        rest = after;
+    }
+    if std::str::from_utf8(&decoded).is_err() {
+        return Err(UnsafePath::EscapedCharacter);
+    }
+    // a raw `%` is gone by now: one that is followed by digits was itself escaped
+    let twice = |tail: &[u8]| {
+        tail.split_first()
+            .is_some_and(|(b, t)| *b == b'%' && escaped(t).is_some())
+    };
+    if (0..decoded.len()).any(|at| decoded.get(at..).is_some_and(twice)) {
+        return Err(UnsafePath::DoubleEscape);
+    }
+    Ok(decoded)
+}
+
+/// The byte that two hexadecimal digits stand for, and what follows them.
+fn escaped(digits: &[u8]) -> Option<(u8, &[u8])> {
+    let ([high, low], after) = digits.split_first_chunk::<2>()?;
+    let value = |digit: u8| char::from(digit).to_digit(16);
+    let byte = u8::try_from(value(*high)? * 16 + value(*low)?).ok()?;
+    Some((byte, after))
+}
+
+/// Appends a decoded segment: printable ASCII as it is, the rest and what has a meaning in a
+/// URI as upper-case escapes.
+fn push_encoded(normal: &mut String, decoded: &[u8]) {
+    const DIGITS: [char; 16] = [
+        '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F',
+    ];
+    for &byte in decoded {
+        if byte.is_ascii_graphic() && !matches!(byte, b'%' | b'?' | b'#') {
+            normal.push(char::from(byte));
+        } else {
+            normal.push('%');
+            let digits = [byte >> 4, byte & 0x0f];
+            normal.extend(
+                digits
+                    .iter()
+                    .filter_map(|digit| DIGITS.get(usize::from(*digit))),
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn normalizes() {
+        let table: &[(&str, &str)] = &[
+            ("/", "/"),
+            ("/?", "/"),
+            ("/a/b", "/a/b"),
+            ("/a/b/", "/a/b/"),
+            ("/a?b=/../c%2f\u{e9}", "/a"),
+            ("/A", "/A"),
+            (
+                "/a!$&'()*+,=:@~-_|{}[]\"<>^`",
+                "/a!$&'()*+,=:@~-_|{}[]\"<>^`",
+            ),
+            // dots that are no dot segments
+            ("/.well-known/x", "/.well-known/x"),
+            ("/a..b/..c/d../...", "/a..b/..c/d../..."),
+            ("/a.;b/c", "/a./c"),
+            // one spelling for every printable character
+            ("/%61dmin", "/admin"),
+            ("/%41%5A%7a%30%2D%2e%5f%7E", "/AZz0-._~"),
+            ("/a%21%40%5b", "/a!@["),
+            // the rest stays escaped, in one spelling
+            ("/a%20b%3fc%23d", "/a%20b%3Fc%23d"),
+            ("/caf%c3%a9", "/caf%C3%A9"),
+            ("/100%25", "/100%25"),
+            ("/100%25/x", "/100%25/x"),
+            ("/%25zz", "/%25zz"),
+            // path parameters
+            ("/a;b=c/d;e", "/a/d"),
+            ("/a%3bb/c", "/a/c"),
+            ("/a;x=..", "/a"),
+            ("/;jsessionid=1", "/"),
+            ("/a/;x", "/a/"),
+            // repeated slashes
+            ("/a//b", "/a/b"),
+            ("/a///b//", "/a/b/"),
+        ];
+        for (raw, expected) in table {
+            assert_eq!(normalize(raw.as_bytes()).as_deref(), Ok(*expected), "{raw}");
+            // the form is its own form
+            assert_eq!(
+                normalize(expected.as_bytes()).as_deref(),
+                Ok(*expected),
+                "{raw}"
+            );
+        }
+    }
+
+    #[test]
+    fn borrows_what_needs_no_change() {
+        for raw in ["/", "/api/messages", "/a/b/?q=%2e", "/file.txt"] {
+            assert!(
+                matches!(normalize(raw.as_bytes()), Ok(Cow::Borrowed(_))),
+                "{raw}"
+            );
+        }
+    }
+
+    #[test]
+    fn refuses_what_can_be_read_in_two_ways() {
+        use UnsafePath::*;
+        let table: &[(&[u8], UnsafePath)] = &[
+            (b"", NotAbsolute),
+            (b"*", NotAbsolute),
+            (b"?/a", NotAbsolute),
+            (b"a", NotAbsolute),
+            (b"http://a.example/", NotAbsolute),
+            (b"%2fa", NotAbsolute),
+            (b"//admin", DoubleSlash),
+            (b"//", DoubleSlash),
+            (b"///admin", DoubleSlash),
+            (b"/a b", Character),
+            (b"/a\tb", Character),
+            (b"/a\0b", Character),
+            (b"/a\r\nb", Character),
+            (b"/a\x7fb", Character),
+            (b"/a\xffb", Character),
+            (b"/caf\xc3\xa9", Character),
+            (b"/public\\admin", Character),
+            (b"/public\\..\\admin", Character),
+            (b"/public#/../admin", Character),
+            (b"/a#?b", Character),
+            (b"/%", Escape),
+            (b"/%2", Escape),
+            (b"/%2/", Escape),
+            (b"/%zz", Escape),
+            (b"/%+1", Escape),
+            (b"/%u002e%u002e/", Escape),
+            (b"/public%2fadmin", EscapedCharacter),
+            (b"/public%2Fadmin", EscapedCharacter),
+            (b"/public%5cadmin", EscapedCharacter),
+            (b"/public%00", EscapedCharacter),
+            (b"/public%0d%0a", EscapedCharacter),
+            (b"/public%09", EscapedCharacter),
+            (b"/public%7f", EscapedCharacter),
+            (b"/public;%2f..", EscapedCharacter),
+            // overlong '.' and '/'
+            (b"/public/%c0%ae%c0%ae/admin", EscapedCharacter),
+            (b"/public%c0%af", EscapedCharacter),
+            (b"/public%e0%80%af", EscapedCharacter),
+            (b"/%e9", EscapedCharacter),
+            (b"/public/%252e%252e/admin", DoubleEscape),
+            (b"/public%252fadmin", DoubleEscape),
+            (b"/%2561dmin", DoubleEscape),
+            (b"/public%25252f", DoubleEscape),
+            (b"/public%253b", DoubleEscape),
+            (b"/public/%25%32%65/", DoubleEscape),
+            (b"/public/%25%32e/", DoubleEscape),
+            (b"/public/%252%65/", DoubleEscape),
+            (b"/public;%252e", DoubleEscape),
+            (b"/.", DotSegment),
+            (b"/..", DotSegment),
+            (b"/./", DotSegment),
+            (b"/..?x", DotSegment),
+            (b"/public/../admin", DotSegment),
+            (b"/public/./admin", DotSegment),
+            (b"/public/%2e%2e/admin", DotSegment),
+            (b"/public/.%2E/admin", DotSegment),
+            (b"/public/%2e/admin", DotSegment),
+            (b"/public/..;/admin", DotSegment),
+            (b"/public/..;a=b/admin", DotSegment),
+            (b"/public/..%3b/admin", DotSegment),
+            (b"/public/%2e%2e%3Bx/admin", DotSegment),
+            (b"/public/..%20/admin", DotSegment),
+            (b"/public//../admin", DotSegment),
+            (b"/public/..", DotSegment),
+            (b"/;/admin", ParameterSegment),
+            (b"/;x=y/admin", ParameterSegment),
+            (b"/%3b/admin", ParameterSegment),
+            (b"/a/;/b", ParameterSegment),
+        ];
+        for (raw, expected) in table {
+            assert_eq!(
+                normalize(raw),
+                Err(*expected),
+                "{}",
+                String::from_utf8_lossy(raw)
+            );
+        }
+    }
+}

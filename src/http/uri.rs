@@ -1,0 +1,230 @@
+//! Absolute http and https URIs, as key documents are addressed by (RFC 3986 section 4.3).
+//!
+//! Invariant: a [`Uri`]'s parts are printable ASCII without spaces, so that they can become the
+//! `:authority` and `:path` of a request as they are; there is never a userinfo or a fragment.
+
+use std::fmt;
+
+/// The scheme of a [`Uri`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    Http,
+    Https,
+}
+
+impl Scheme {
+    /// The scheme's name in lower case, as `:scheme` carries it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        }
+    }
+}
+
+/// An absolute URI in the parts that an HTTP request is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Uri {
+    pub scheme: Scheme,
+    /// The host in lower case, with the port where the URI has one.
+    pub authority: String,
+    /// The path, `/` at least, and the query.
+    pub path: String,
+}
+
+/// Why a text is not a [`Uri`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UriError {
+    /// A space, a control character, a byte beyond ASCII, or one of `"<>\^` and the like.
+    Character,
+    /// Anything but `http://` or `https://` at the start.
+    Scheme,
+    /// `user:password@`: a secret does not belong into an address.
+    Userinfo,
+    /// `#...`: never part of a request.
+    Fragment,
+    /// No host, or one with characters that a host name or an IP address does not have.
+    Host,
+    /// A port that is not a number from 1 to 65535.
+    Port,
+}
+
+impl fmt::Display for UriError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            UriError::Character => "has a character that a URI cannot have",
+            UriError::Scheme => "must start with http:// or https://",
+            UriError::Userinfo => "must not hold a user name or password",
+            UriError::Fragment => "must not have a fragment",
+            UriError::Host => "has no valid host",
+            UriError::Port => "has no valid port",
+        })
+    }
+}
+
+impl Uri {
+    /// Parses an absolute http or https URI.
+    ///
+    /// # Errors
+    /// The first reason why it is not one; see [`UriError`].
+    pub fn parse(text: &str) -> Result<Uri, UriError> {
+        if text.bytes().any(|byte| {
+            !byte.is_ascii_graphic() || matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`')
+        }) {
+            return Err(UriError::Character);
+        }
+        let (scheme, rest) = text.split_once("://").ok_or(UriError::Scheme)?;
+        let scheme = [Scheme::Http, Scheme::Https]
+            .into_iter()
+            .find(|known| known.name().eq_ignore_ascii_case(scheme))
+            .ok_or(UriError::Scheme)?;
+        if rest.contains('#') {
+            return Err(UriError::Fragment);
+        }
+        let (authority, path) = rest
+            .split_at_checked(rest.find(['/', '?']).unwrap_or(rest.len()))
+            .unwrap_or((rest, ""));
+        if authority.contains('@') {
+            return Err(UriError::Userinfo);
+        }
+        check_authority(authority)?;
+        Ok(Uri {
+            scheme,
+            authority: authority.to_ascii_lowercase(),
+            path: if path.starts_with('/') {
+                path.to_owned()
+            } else {
+                format!("/{path}")
+            },
+        })
+    }
+}
+
+impl fmt::Display for Uri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}://{}{}",
+            self.scheme.name(),
+            self.authority,
+            self.path
+        )
+    }
+}
+
+fn check_authority(authority: &str) -> Result<(), UriError> {
+    let after_host = if let Some(literal) = authority.strip_prefix('[') {
+        let (address, after) = literal.split_once(']').ok_or(UriError::Host)?;
+        if address.parse::<std::net::Ipv6Addr>().is_err() {
+            return Err(UriError::Host);
+        }
+        after
+    } else {
+        let (host, after) = authority
+            .split_at_checked(authority.find(':').unwrap_or(authority.len()))
+            .unwrap_or((authority, ""));
+        let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+        if host.is_empty() || !host.bytes().all(legal) {
+            return Err(UriError::Host);
+        }
+        after
+    };
+    if after_host.is_empty() {
+        return Ok(());
+    }
+    let port = after_host.strip_prefix(':').ok_or(UriError::Host)?;
+    let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+    match port.parse::<u16>() {
+        Ok(1..) if digits => Ok(()),
+        _ => Err(UriError::Port),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parses_into_request_parts() {
+        let table = [
+            (
+                "https://a.example/jwks",
+                Scheme::Https,
+                "a.example",
+                "/jwks",
+            ),
+            ("http://a.example", Scheme::Http, "a.example", "/"),
+            (
+                "HTTPS://A.Example:8443/X?y=Z",
+                Scheme::Https,
+                "a.example:8443",
+                "/X?y=Z",
+            ),
+            (
+                "https://a.example?x=@y",
+                Scheme::Https,
+                "a.example",
+                "/?x=@y",
+            ),
+            (
+                "http://127.0.0.1:9000/a@b",
+                Scheme::Http,
+                "127.0.0.1:9000",
+                "/a@b",
+            ),
+            ("http://[::1]:80/", Scheme::Http, "[::1]:80", "/"),
+            ("http://idp_1/", Scheme::Http, "idp_1", "/"),
+            (
+                "https://a.example/x//y:1",
+                Scheme::Https,
+                "a.example",
+                "/x//y:1",
+            ),
+        ];
+        for (text, scheme, authority, path) in table {
+            let uri = Uri::parse(text).unwrap();
+            assert_eq!(
+                (uri.scheme, uri.authority.as_str(), uri.path.as_str()),
+                (scheme, authority, path),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn refuses_what_a_request_cannot_be_made_of() {
+        let table = [
+            ("", UriError::Scheme),
+            ("a.example/jwks", UriError::Scheme),
+            ("//a.example/jwks", UriError::Scheme),
+            ("ftp://a.example/", UriError::Scheme),
+            ("file:///etc/keys", UriError::Scheme),
+            ("httpss://a.example/", UriError::Scheme),
+            ("https://", UriError::Host),
+            ("https:///jwks", UriError::Host),
+            ("https://?x", UriError::Host),
+            ("https://:443/", UriError::Host),
+            ("https://a%2eexample/", UriError::Host),
+            ("https://a,b/", UriError::Host),
+            ("https://[::1/", UriError::Host),
+            ("https://[::1]x/", UriError::Host),
+            ("https://[zz]/", UriError::Host),
+            ("https://u:p@a.example/", UriError::Userinfo),
+            ("https://@a.example/", UriError::Userinfo),
+            ("https://a.example/#x", UriError::Fragment),
+            ("https://a.example#@b.example/", UriError::Fragment),
+            ("https://a.example:/", UriError::Port),
+            ("https://a.example:0/", UriError::Port),
+            ("https://a.example:65536/", UriError::Port),
+            ("https://a.example:+1/", UriError::Port),
+            ("https://a.example:1:2/", UriError::Port),
+            ("https://a.example/a b", UriError::Character),
+            ("https://a.example/\r\nx: y", UriError::Character),
+            ("https://a.example/\u{e9}", UriError::Character),
+            ("https://a.example\\@b.example/", UriError::Character),
+        ];
+        for (text, expected) in table {
+            assert_eq!(Uri::parse(text), Err(expected), "{text}");
+        }
+    }
+}

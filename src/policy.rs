@@ -1,0 +1,546 @@
+//! Which rule a request falls under, and whether a valid token satisfies it (RFC 6750 section 3.1,
+//! `insufficient_scope`; RFC 6749 section 3.3, scope tokens).
+//!
+//! Invariant: everything that is not expressly allowed is denied. Scopes and claim values are
+//! compared exactly: by case, as a whole, and a value only with one of its own type.
+
+use serde_json::{Map, Number, Value};
+
+use crate::config::{
+    Access, Authorize, ClaimRule, ClaimTest, Config, PathMatcher, Provider, Rule, Scopes, Unmatched,
+};
+
+/// What a request needs to get through.
+#[derive(Clone, Copy, Debug)]
+pub enum RuleOutcome<'c> {
+    /// Nothing.
+    Public,
+    /// A valid token of this provider that satisfies `authorize`.
+    Token {
+        /// The provider's index in the configuration.
+        index: usize,
+        provider: &'c Provider,
+        authorize: &'c Authorize,
+    },
+    /// No rule is for it, and that denies it.
+    NoRule,
+}
+
+/// Finds the first rule that matches.
+///
+/// `path` is normalized (see [`crate::http::path`]). A rule with methods does not match a
+/// request whose method is not known.
+pub fn select_rule<'c>(config: &'c Config, path: &str, method: Option<&str>) -> RuleOutcome<'c> {
+    match config.rules.iter().find(|rule| rule.matches(path, method)) {
+        None => match config.unmatched {
+            Unmatched::Deny => RuleOutcome::NoRule,
+            Unmatched::Allow => RuleOutcome::Public,
+        },
+        Some(rule) => match &rule.access {
+            Access::Public => RuleOutcome::Public,
+            Access::Token {
+                provider: index,
+                authorize,
+            } => match config.providers.get(*index) {
+                Some(provider) => RuleOutcome::Token {
+                    index: *index,
+                    provider,
+                    authorize,
+                },
+                None => RuleOutcome::NoRule,
+            },
+        },
+    }
+}
+
+impl Rule {
+    fn matches(&self, path: &str, method: Option<&str>) -> bool {
+        let path_matches = match &self.matcher {
+            PathMatcher::Prefix(prefix) => path.starts_with(prefix.as_str()),
+            PathMatcher::Exact(exact) => path == exact,
+        };
+        let method_matches =
+            || method.is_some_and(|method| self.methods.iter().any(|m| m == method));
+        path_matches && (self.methods.is_empty() || method_matches())
+    }
+}
+
+/// Why a valid token does not do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denied<'c> {
+    /// It lacks a scope; these, as the rule names them, separated by spaces, were asked for.
+    Scope { scopes_needed: &'c str },
+    /// A claim does not pass its test.
+    Claim,
+}
+
+/// Decides whether a token with these claims is allowed what the rule is about.
+///
+/// `scope_claims` are the top-level claims that hold scopes; a scope in any of them counts.
+///
+/// # Errors
+/// The first of the rule's demands that the claims do not meet, scopes before claims.
+pub fn authorize<'c>(
+    authorize: &'c Authorize,
+    scope_claims: &[String],
+    claims: &Map<String, Value>,
+) -> Result<(), Denied<'c>> {
+    if let Some(scopes) = &authorize.scopes
+        && !satisfies(scopes, scope_claims, claims)
+    {
+        return Err(Denied::Scope {
+            scopes_needed: &scopes.challenge,
+        });
+    }
+    if authorize.claims.iter().all(|rule| holds(rule, claims)) {
+        Ok(())
+    } else {
+        Err(Denied::Claim)
+    }
+}
+
+fn satisfies(scopes: &Scopes, scope_claims: &[String], claims: &Map<String, Value>) -> bool {
+    let has = |scope: &String| {
+        let in_claim = |value: &Value| match value {
+            // RFC 8693 section 4.2: one string, separated by spaces
+            Value::String(list) => list.split(' ').any(|item| item == scope),
+            Value::Array(items) => items.iter().any(|item| item.as_str() == Some(scope)),
+            _ => false,
+        };
+        scope_claims
+            .iter()
+            .filter_map(|name| claims.get(name))
+            .any(in_claim)
+    };
+    scopes.all.iter().all(has) && (scopes.any.is_empty() || scopes.any.iter().any(has))
+}
+
+fn holds(rule: &ClaimRule, claims: &Map<String, Value>) -> bool {
+    let mut names = rule.path.iter();
+    let top = names.next().and_then(|name| claims.get(name));
+    let claim = names
+        .fold(top, |value, name| value?.as_object()?.get(name))
+        .filter(|value| !value.is_null());
+    match (&rule.test, claim) {
+        (ClaimTest::Exists(exists), claim) => claim.is_some() == *exists,
+        (_, None) => false,
+        (ClaimTest::Equals(value), Some(claim)) => equal(value, claim),
+        (ClaimTest::Any(values), Some(claim)) => values.iter().any(|value| contains(claim, value)),
+        (ClaimTest::All(values), Some(claim)) => values.iter().all(|value| contains(claim, value)),
+    }
+}
+
+/// Whether a claim is, or as an array holds, a value.
+fn contains(claim: &Value, value: &Value) -> bool {
+    match claim {
+        Value::Array(items) => items.iter().any(|item| equal(value, item)),
+        claim => equal(value, claim),
+    }
+}
+
+fn equal(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::String(a), Value::String(b)) => a == b,
+        (Value::Bool(a), Value::Bool(b)) => a == b,
+        // 5 and 5.0 are one number, written by different libraries
+        (Value::Number(a), Value::Number(b)) => match (whole(a), whole(b)) {
+            (Some(a), Some(b)) => a == b,
+            (None, None) => a.as_f64() == b.as_f64(),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+/// A number that is whole and small enough to be exact in every form of it.
+fn whole(number: &Number) -> Option<i128> {
+    if let Some(number) = number.as_u64() {
+        return Some(number.into());
+    }
+    if let Some(number) = number.as_i64() {
+        return Some(number.into());
+    }
+    let number = number.as_f64().filter(|number| number.fract() == 0.0)?;
+    // 2^64: no integer of JSON beyond it is read as anything but a double
+    (number.abs() <= 18_446_744_073_709_551_616.0).then_some(number as i128)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::jose::fixtures::JWK_A;
+
+    fn config(rules: &Value, unmatched: &str) -> Config {
+        let jwks = json!({"keys": [serde_json::from_str::<Value>(JWK_A).unwrap()]}).to_string();
+        let provider =
+            json!({"issuer": "i", "audiences": ["a"], "local_jwks": {"inline_string": jwks}});
+        let text = json!({
+            "providers": {"one": provider, "two": provider}, "rules": rules, "unmatched": unmatched
+        });
+        Config::parse(text.to_string().as_bytes()).unwrap()
+    }
+
+    fn outcome(config: &Config, path: &str, method: Option<&str>) -> String {
+        match select_rule(config, path, method) {
+            RuleOutcome::Public => "public".to_owned(),
+            RuleOutcome::NoRule => "no rule".to_owned(),
+            RuleOutcome::Token {
+                index, provider, ..
+            } => format!("{index} {}", provider.name),
+        }
+    }
+
+    #[test]
+    fn the_first_rule_that_matches_decides() {
+        let rules = json!([
+            {"match": {"prefix": "/public"}},
+            {"match": {"path": "/api/health"}},
+            {"match": {"prefix": "/api", "methods": ["POST", "PUT"]}, "requires": {"provider_name": "two"}},
+            {"match": {"prefix": "/api"}, "requires": {"provider_name": "one"}},
+            {"match": {"path": "/form", "methods": ["GET"]}},
+        ]);
+        let table = [
+            ("/public", Some("GET"), "public"),
+            ("/public/x", Some("DELETE"), "public"),
+            ("/publicx", Some("GET"), "public"),
+            ("/Public", Some("GET"), "unmatched"),
+            ("/api/health", Some("POST"), "public"),
+            ("/api/health/", Some("GET"), "0 one"),
+            ("/api/x", Some("GET"), "0 one"),
+            ("/api/x", Some("POST"), "1 two"),
+            ("/api/x", Some("PUT"), "1 two"),
+            ("/api/x", Some("post"), "0 one"),
+            ("/api/x", None, "0 one"),
+            ("/form", Some("GET"), "public"),
+            ("/form", Some("POST"), "unmatched"),
+            // a method that is not known satisfies no list
+            ("/form", None, "unmatched"),
+            ("/", Some("GET"), "unmatched"),
+        ];
+        for (path, method, expected) in table {
+            for (unmatched, then) in [("deny", "no rule"), ("allow", "public")] {
+                let expected = if expected == "unmatched" {
+                    then
+                } else {
+                    expected
+                };
+                let config = config(&rules, unmatched);
+                assert_eq!(
+                    outcome(&config, path, method),
+                    expected,
+                    "{path} {method:?}"
+                );
+            }
+        }
+        assert_eq!(
+            outcome(&config(&json!([]), "deny"), "/", Some("GET")),
+            "no rule"
+        );
+    }
+
+    /// What a token with these claims meets under a rule with this `authorize`.
+    fn decide(demand: &Value, claims: &Value) -> Result<(), String> {
+        let rules = json!([{"match": {"prefix": "/"}, "requires": {"provider_name": "one"}, "authorize": demand}]);
+        let config = config(&rules, "deny");
+        let RuleOutcome::Token {
+            provider,
+            authorize: demands,
+            ..
+        } = select_rule(&config, "/", None)
+        else {
+            panic!("the rule asks for a token");
+        };
+        authorize(demands, &provider.scope_claims, claims.as_object().unwrap()).map_err(|denied| {
+            match denied {
+                Denied::Scope { scopes_needed } => scopes_needed.to_owned(),
+                Denied::Claim => "claim".to_owned(),
+            }
+        })
+    }
+
+    #[test]
+    fn scopes() {
+        let all = json!({"scopes": {"all": ["read", "write"]}});
+        let any = json!({"scopes": {"any": ["read", "write"]}});
+        let both = json!({"scopes": {"all": ["a"], "any": ["b", "c", "a"]}});
+        let yes = Ok(());
+        let no = |scopes: &str| Err(scopes.to_owned());
+        let table = [
+            (&all, json!({"scope": "read write"}), yes.clone()),
+            (&all, json!({"scope": "write other read"}), yes.clone()),
+            (&all, json!({"scope": "read  write"}), yes.clone()),
+            (&all, json!({"scp": ["read", "write"]}), yes.clone()),
+            (&all, json!({"scp": "read write"}), yes.clone()),
+            // the union over the scope claims
+            (
+                &all,
+                json!({"scope": "read", "permissions": ["write"]}),
+                yes.clone(),
+            ),
+            (
+                &all,
+                json!({"scope": 5, "scp": null, "permissions": ["write", "read"]}),
+                yes.clone(),
+            ),
+            (&all, json!({"scope": "read"}), no("read write")),
+            (&all, json!({}), no("read write")),
+            (&all, json!({"scope": ""}), no("read write")),
+            // by case, as a whole
+            (&all, json!({"scope": "Read Write"}), no("read write")),
+            (
+                &all,
+                json!({"scope": "readonly writeable"}),
+                no("read write"),
+            ),
+            (&all, json!({"scope": "rea writ"}), no("read write")),
+            (&all, json!({"scope": "read,write"}), no("read write")),
+            (&all, json!({"scope": "read\twrite"}), no("read write")),
+            // an item of an array is one scope
+            (&all, json!({"scp": ["read write"]}), no("read write")),
+            (&all, json!({"scp": [["read", "write"]]}), no("read write")),
+            (
+                &all,
+                json!({"scp": {"read": true, "write": true}}),
+                no("read write"),
+            ),
+            (&all, json!({"scopes": "read write"}), no("read write")),
+            (&any, json!({"scope": "write"}), yes.clone()),
+            (&any, json!({"scp": ["x", "read"]}), yes.clone()),
+            (&any, json!({"scope": "x"}), no("read write")),
+            (&any, json!({"scope": "readwrite"}), no("read write")),
+            (&both, json!({"scope": "a"}), yes.clone()),
+            (&both, json!({"scope": "b c"}), no("a b c")),
+        ];
+        for (demand, claims, expected) in table {
+            assert_eq!(decide(demand, &claims), expected, "{demand} {claims}");
+        }
+    }
+
+    #[test]
+    fn claims() {
+        let roles = "https://example.com/roles";
+        let table = [
+            // equals: the value, of its own type
+            (
+                json!({"path": ["a"], "equals": "x"}),
+                json!({"a": "x"}),
+                true,
+            ),
+            (
+                json!({"path": ["a"], "equals": "x"}),
+                json!({"a": "X"}),
+                false,
+            ),
+            (
+                json!({"path": ["a"], "equals": "x"}),
+                json!({"a": ["x"]}),
+                false,
+            ),
+            (json!({"path": ["a"], "equals": "x"}), json!({}), false),
+            (
+                json!({"path": ["a"], "equals": true}),
+                json!({"a": true}),
+                true,
+            ),
+            (
+                json!({"path": ["a"], "equals": true}),
+                json!({"a": "true"}),
+                false,
+            ),
+            (
+                json!({"path": ["a"], "equals": true}),
+                json!({"a": 1}),
+                false,
+            ),
+            (
+                json!({"path": ["a"], "equals": false}),
+                json!({"a": null}),
+                false,
+            ),
+            (json!({"path": ["a"], "equals": 5.0}), json!({"a": 5}), true),
+            (
+                json!({"path": ["a"], "equals": 5}),
+                json!({"a": "5"}),
+                false,
+            ),
+            (
+                json!({"path": ["a"], "equals": 5}),
+                json!({"a": 5.5}),
+                false,
+            ),
+            (
+                json!({"path": ["a"], "equals": 5.5}),
+                json!({"a": 5.5}),
+                true,
+            ),
+            (
+                json!({"path": ["a"], "equals": -1}),
+                json!({"a": -1.0}),
+                true,
+            ),
+            (
+                json!({"path": ["a"], "equals": -1}),
+                json!({"a": u64::MAX}),
+                false,
+            ),
+            // a double would not tell these apart
+            (
+                json!({"path": ["a"], "equals": 9_007_199_254_740_992_u64}),
+                json!({"a": 9_007_199_254_740_993_u64}),
+                false,
+            ),
+            // any, all: of an array, or of a single value
+            (
+                json!({"path": [roles], "any": ["admin", "editor"]}),
+                json!({roles: ["x", "editor"]}),
+                true,
+            ),
+            (
+                json!({"path": [roles], "any": ["admin", "editor"]}),
+                json!({roles: "admin"}),
+                true,
+            ),
+            (
+                json!({"path": [roles], "any": ["admin", "editor"]}),
+                json!({roles: "admin editor"}),
+                false,
+            ),
+            (
+                json!({"path": [roles], "any": ["admin", "editor"]}),
+                json!({roles: ["administrator"]}),
+                false,
+            ),
+            (
+                json!({"path": [roles], "any": ["admin", "editor"]}),
+                json!({roles: []}),
+                false,
+            ),
+            (
+                json!({"path": [roles], "any": ["admin"]}),
+                json!({roles: [["admin"]]}),
+                false,
+            ),
+            (
+                json!({"path": [roles], "any": [1, "1"]}),
+                json!({roles: [true, 1.0]}),
+                true,
+            ),
+            (
+                json!({"path": [roles], "all": ["a", "b"]}),
+                json!({roles: ["b", "c", "a"]}),
+                true,
+            ),
+            (
+                json!({"path": [roles], "all": ["a", "b"]}),
+                json!({roles: ["a"]}),
+                false,
+            ),
+            (
+                json!({"path": [roles], "all": ["a"]}),
+                json!({roles: "a"}),
+                true,
+            ),
+            (
+                json!({"path": [roles], "all": ["a"]}),
+                json!({roles: {"a": "a"}}),
+                false,
+            ),
+            // exists
+            (
+                json!({"path": ["a"], "exists": true}),
+                json!({"a": false}),
+                true,
+            ),
+            (
+                json!({"path": ["a"], "exists": true}),
+                json!({"a": null}),
+                false,
+            ),
+            (
+                json!({"path": ["a"], "exists": true}),
+                json!({"b": 1}),
+                false,
+            ),
+            (
+                json!({"path": ["a"], "exists": false}),
+                json!({"b": 1}),
+                true,
+            ),
+            (
+                json!({"path": ["a"], "exists": false}),
+                json!({"a": null}),
+                true,
+            ),
+            (
+                json!({"path": ["a"], "exists": false}),
+                json!({"a": 1}),
+                false,
+            ),
+            // literal names, level by level
+            (
+                json!({"path": ["a", "b.c"], "equals": 1}),
+                json!({"a": {"b.c": 1}}),
+                true,
+            ),
+            (
+                json!({"path": ["a", "b"], "equals": 1}),
+                json!({"a.b": 1}),
+                false,
+            ),
+            (
+                json!({"path": ["a.b"], "equals": 1}),
+                json!({"a": {"b": 1}}),
+                false,
+            ),
+            (
+                json!({"path": ["a", "0"], "equals": 1}),
+                json!({"a": [1]}),
+                false,
+            ),
+            (
+                json!({"path": ["a", "b"], "exists": false}),
+                json!({"a": "b"}),
+                true,
+            ),
+        ];
+        for (rule, claims, passes) in table {
+            let expected = if passes {
+                Ok(())
+            } else {
+                Err("claim".to_owned())
+            };
+            assert_eq!(
+                decide(&json!({"claims": [rule]}), &claims),
+                expected,
+                "{rule} {claims}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_demand_counts() {
+        let demand = json!({
+            "scopes": {"all": ["s"]},
+            "claims": [{"path": ["a"], "equals": 1}, {"path": ["b"], "equals": 2}]
+        });
+        assert_eq!(
+            decide(&demand, &json!({"scope": "s", "a": 1, "b": 2})),
+            Ok(())
+        );
+        assert_eq!(
+            decide(&demand, &json!({"a": 1, "b": 2})),
+            Err("s".to_owned())
+        );
+        assert_eq!(decide(&demand, &json!({"a": 1})), Err("s".to_owned()));
+        assert_eq!(
+            decide(&demand, &json!({"scope": "s", "a": 1})),
+            Err("claim".to_owned())
+        );
+        assert_eq!(
+            decide(&demand, &json!({"scope": "s", "b": 2})),
+            Err("claim".to_owned())
+        );
+    }
+}

@@ -1,0 +1,330 @@
+//! The plugin's configuration: what is accepted and what it comes to (here), what is refused and
+//! in which words (the modules).
+
+#![allow(
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a panic is how a test fails"
+)]
+
+mod fields;
+mod values;
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use bearer_gate::config::{Access, Config, Endpoint, KeySource, PathMatcher, Remote, Unmatched};
+use bearer_gate::http::uri::Scheme;
+use bearer_gate::jose::jwa::Algorithm;
+use serde_json::{Value, json};
+
+/// A JWK Set with one usable key.
+const JWKS: &str = concat!("{\"keys\":[", include_str!("../fixtures/set-a.jwk.json"), "]}");
+
+/// A configuration with one provider, `p`, that has what is required and `fields` besides.
+fn with_provider(fields: Value) -> Value {
+    let mut provider = json!({
+        "issuer": "https://i.example/",
+        "audiences": ["a"],
+        "local_jwks": {"inline_string": JWKS}
+    });
+    merge(&mut provider, fields);
+    json!({"providers": {"p": provider}})
+}
+
+/// One whose provider fetches its keys, with `fields` in its `remote_jwks`.
+fn with_remote(fields: Value) -> Value {
+    let mut remote = json!({
+        "http_uri": {"uri": "https://i.example/jwks", "cluster": "idp", "timeout": "5s"}
+    });
+    merge(&mut remote, fields);
+    with_provider(json!({"local_jwks": null, "remote_jwks": remote}))
+}
+
+/// One whose provider is discovered, with `fields` in its `openid_discovery`.
+fn with_discovery(fields: Value) -> Value {
+    let mut discovery = json!({"cluster": "idp", "timeout": "5s"});
+    merge(&mut discovery, fields);
+    with_provider(json!({"local_jwks": null, "openid_discovery": discovery}))
+}
+
+/// One with this rule and a provider `auth0`.
+fn with_rule(rule: Value) -> Value {
+    let mut config = with_provider(json!({}));
+    let provider = config["providers"]["p"].take();
+    json!({"providers": {"auth0": provider}, "rules": [rule]})
+}
+
+/// Sets the members of an object; `null` takes one away.
+fn merge(object: &mut Value, fields: Value) {
+    let Value::Object(fields) = fields else {
+        return;
+    };
+    let Some(object) = object.as_object_mut() else {
+        return;
+    };
+    for (name, value) in fields {
+        if value.is_null() {
+            object.remove(&name);
+        } else {
+            object.insert(name, value);
+        }
+    }
+}
+
+fn parse(config: &Value) -> Result<Config, String> {
+    Config::parse(config.to_string().as_bytes()).map_err(|error| error.to_string())
+}
+
+fn refused(config: &Value) -> String {
+    match parse(config) {
+        Ok(_) => "accepted".to_owned(),
+        Err(error) => error,
+    }
+}
+
+fn remote(config: &Value) -> Remote {
+    match parse(config).map(|config| config.providers[0].keys.clone()) {
+        Ok(KeySource::Remote(remote)) => (*remote).clone(),
+        other => panic!("{config}: {other:?}"),
+    }
+}
+
+#[test]
+fn the_contracts_example_without_what_is_still_to_come() {
+    let config = Config::parse(
+        br#"{
+        "providers": {"auth0": {
+          "issuer": "https://tenant.eu.auth0.com/",
+          "audiences": ["https://api.example.com"],
+          "remote_jwks": {
+            "http_uri": {"uri": "https://tenant.eu.auth0.com/.well-known/jwks.json", "cluster": "auth0", "timeout": "5s"},
+            "cache_duration": "300s"},
+          "forward": false,
+          "forward_payload_header": "X-Jwt-Payload",
+          "claim_to_headers": [{"header_name": "x-user", "claim_name": "sub"}, {"header_name": "x-city", "claim_name": "address.city"}],
+          "clock_skew_seconds": 30.0,
+          "require_expiration": true,
+          "algorithms": ["RS256"],
+          "scope_claims": ["scope"]}},
+        "rules": [
+          {"match": {"prefix": "/public"}},
+          {"match": {"prefix": "/api/messages", "methods": ["POST"]},
+           "requires": {"provider_name": "auth0"},
+           "authorize": {
+             "scopes": {"all": ["write:messages"]},
+             "claims": [{"path": ["https://example.com/roles"], "any": ["admin", "editor"]}]}},
+          {"match": {"path": "/x"}, "requires": {"provider_name": "auth0"}}]
+        }"#,
+    )
+    .unwrap();
+    let provider = &config.providers[0];
+    assert_eq!(provider.name, "auth0");
+    assert_eq!(
+        provider.expectations.issuer.as_deref(),
+        Some("https://tenant.eu.auth0.com/")
+    );
+    assert_eq!(provider.expectations.audiences, ["https://api.example.com"]);
+    assert_eq!(provider.expectations.algorithms, [Algorithm::Rs256]);
+    assert_eq!(provider.expectations.clock_skew_seconds, 30);
+    assert!(provider.expectations.require_expiration);
+    assert!(!provider.forward);
+    assert_eq!(
+        provider.forward_payload_header.as_deref(),
+        Some("x-jwt-payload")
+    );
+    assert_eq!(provider.claim_headers[1].header, "x-city");
+    assert_eq!(provider.claim_headers[1].claim, ["address", "city"]);
+    assert_eq!(provider.scope_claims, ["scope"]);
+    let KeySource::Remote(remote) = &provider.keys else {
+        panic!("keys are fetched");
+    };
+    assert_eq!(remote.cache_duration, Duration::from_secs(300));
+    let Endpoint::Jwks(uri) = &remote.endpoint else {
+        panic!("from an address");
+    };
+    assert_eq!(
+        (
+            uri.scheme,
+            uri.authority.as_str(),
+            uri.path.as_str(),
+            uri.cluster.as_str(),
+            uri.timeout
+        ),
+        (
+            Scheme::Https,
+            "tenant.eu.auth0.com",
+            "/.well-known/jwks.json",
+            "auth0",
+            Duration::from_secs(5)
+        )
+    );
+    assert_eq!(config.rules[0].access, Access::Public);
+    assert_eq!(config.rules[1].methods, ["POST"]);
+    let Access::Token {
+        provider: 0,
+        authorize,
+    } = &config.rules[1].access
+    else {
+        panic!("asks for a token of the first provider");
+    };
+    assert_eq!(
+        authorize
+            .scopes
+            .as_ref()
+            .map(|scopes| scopes.challenge.as_str()),
+        Some("write:messages")
+    );
+    assert_eq!(authorize.claims[0].path, ["https://example.com/roles"]);
+    assert_eq!(config.rules[2].matcher, PathMatcher::Exact("/x".to_owned()));
+    assert!(config.reads_method);
+    assert_eq!(
+        config.reserved_headers,
+        [
+            "x-city",
+            "x-jwt-payload",
+            "x-jwt_payload",
+            "x-user",
+            "x_city",
+            "x_jwt-payload",
+            "x_jwt_payload",
+            "x_user"
+        ]
+    );
+}
+
+#[test]
+fn defaults() {
+    let config = parse(&with_remote(json!({}))).unwrap();
+    assert_eq!(config.unmatched, Unmatched::Deny);
+    assert_eq!(config.realm, "api");
+    assert_eq!(config.max_waiting, 1024);
+    assert!(config.rules.is_empty() && config.reserved_headers.is_empty() && !config.reads_method);
+    let provider = &config.providers[0];
+    assert_eq!(provider.expectations.algorithms, Algorithm::ALL);
+    assert_eq!(provider.expectations.clock_skew_seconds, 60);
+    assert!(provider.expectations.require_expiration && !provider.forward && !provider.expectations.allow_sender_constrained);
+    assert_eq!(provider.scope_claims, ["scope", "scp", "permissions"]);
+    let remote = remote(&with_remote(json!({})));
+    assert_eq!(remote.cache_duration, Duration::from_secs(600));
+    assert_eq!(remote.max_stale, Duration::from_secs(86_400));
+    assert_eq!(remote.unknown_kid_cooldown, Duration::from_secs(30));
+    assert!(!remote.respect_cache_control);
+    assert_eq!(
+        (remote.back_off_base, remote.back_off_max, remote.retries),
+        (Duration::from_millis(200), Duration::from_secs(1), 0)
+    );
+    let config =
+        parse(&json!({"unmatched": "allow", "realm": "my api", "max_waiting": 0})).unwrap();
+    assert_eq!(config.unmatched, Unmatched::Allow);
+    assert_eq!((config.realm.as_str(), config.max_waiting), ("my api", 0));
+    assert!(parse(&json!({})).unwrap().providers.is_empty());
+}
+
+#[test]
+fn lower_camel_case_is_accepted() {
+    let config = parse(&json!({
+        "maxWaiting": 5,
+        "providers": {"p": {
+            "anyIssuer": true, "anyAudience": true,
+            "remoteJwks": {
+                "httpUri": {"uri": "http://i/k", "cluster": "c", "timeout": "1s"},
+                "cacheDuration": "60s", "respectCacheControl": true, "maxStale": "3600s",
+                "unknownKidCooldown": "10s", "asyncFetch": {"fastListener": true},
+                "retryPolicy": {"numRetries": 2, "retryBackOff": {"baseInterval": "0.1s", "maxInterval": "0.5s"}}
+            },
+            "forwardPayloadHeader": "x-p", "claimToHeaders": [{"headerName": "x-c", "claimName": "c"}],
+            "clockSkewSeconds": 1, "requireExpiration": false, "scopeClaims": ["s"],
+            "allowSenderConstrained": true, "clearRouteCache": false
+        }},
+        "rules": [{"match": {"prefix": "/", "caseSensitive": true}, "requires": {"providerName": "p"}}]
+    }))
+    .unwrap();
+    let provider = &config.providers[0];
+    assert_eq!((&provider.expectations.issuer, provider.expectations.audiences.len()), (&None, 0));
+    assert!(!provider.expectations.require_expiration && provider.expectations.allow_sender_constrained);
+    let KeySource::Remote(remote) = &provider.keys else {
+        panic!("keys are fetched");
+    };
+    assert_eq!(
+        (remote.back_off_base, remote.back_off_max, remote.retries),
+        (Duration::from_millis(100), Duration::from_millis(500), 2)
+    );
+    assert!(remote.respect_cache_control);
+}
+
+#[test]
+fn key_sources() {
+    // Bytes, in either alphabet, padded or not. The note makes the alphabets differ.
+    let noted = JWKS.replacen('{', r#"{"note": "???>>>~~~","#, 1);
+    for text in [
+        BASE64_STANDARD.encode(&noted),
+        BASE64_URL_SAFE_NO_PAD.encode(&noted),
+    ] {
+        assert!(text.contains(['+', '/', '-', '_']), "{text}");
+        let config = parse(&with_provider(
+            json!({"local_jwks": {"inline_bytes": text}}),
+        ))
+        .unwrap();
+        let KeySource::Local(keys) = &config.providers[0].keys else {
+            panic!("keys are local");
+        };
+        assert_eq!(keys.keys()[0].kid(), Some("a"));
+    }
+    let discovered = remote(&with_discovery(
+        json!({"jwks_cluster": "keys", "cache_duration": {"seconds": 90.0}}),
+    ));
+    assert_eq!(discovered.cache_duration, Duration::from_secs(90));
+    assert_eq!(
+        discovered.endpoint,
+        Endpoint::Discovery {
+            issuer: "https://i.example/".to_owned(),
+            cluster: "idp".to_owned(),
+            jwks_cluster: Some("keys".to_owned()),
+            timeout: Duration::from_secs(5),
+        }
+    );
+    // (fields, base, max, retries)
+    let back_off = [
+        (json!({"async_fetch": {}}), 200, 1000, 0),
+        (
+            json!({"async_fetch": {"fast_listener": false}}),
+            200,
+            1000,
+            0,
+        ),
+        (
+            json!({"async_fetch": {"failed_refetch_duration": "5s"}}),
+            200,
+            5000,
+            0,
+        ),
+        (
+            json!({"async_fetch": {"failed_refetch_duration": "0.1s"}}),
+            100,
+            100,
+            0,
+        ),
+        (json!({"retry_policy": {}}), 200, 1000, 1),
+        (json!({"retry_policy": {"num_retries": 0}}), 200, 1000, 0),
+        (
+            json!({"retry_policy": {"retry_back_off": {"base_interval": "0.3s"}}}),
+            300,
+            3000,
+            1,
+        ),
+    ];
+    for (fields, base, max, retries) in back_off {
+        let remote = remote(&with_remote(fields.clone()));
+        assert_eq!(
+            (
+                remote.back_off_base.as_millis(),
+                remote.back_off_max.as_millis(),
+                remote.retries
+            ),
+            (base, max, retries),
+            "{fields}"
+        );
+    }
+}

@@ -1,0 +1,439 @@
+//! Fields that are refused for what they hold.
+
+use bearer_gate::jose::jwa::Algorithm;
+use serde_json::{Value, json};
+
+use super::{merge, parse, refused, with_discovery, with_provider, with_remote, with_rule};
+
+#[test]
+fn refuses_top_level_values() {
+    let realm = "realm: must be 1 to 256 printable ASCII characters without \" and \\";
+    let table = [
+        (json!({"realm": ""}), realm),
+        (json!({"realm": "a\"b"}), realm),
+        (json!({"realm": "a\\b"}), realm),
+        (json!({"realm": "a\r\nb"}), realm),
+        (json!({"realm": "\u{e9}"}), realm),
+        (json!({"realm": "a".repeat(257)}), realm),
+        (
+            json!({"max_waiting": 65_537}),
+            "max_waiting: must be 65536 at most",
+        ),
+        (
+            json!({"max_waiting": u64::MAX}),
+            "max_waiting: must be 65536 at most",
+        ),
+        (
+            json!({"max_waiting": -1}),
+            "max_waiting: invalid value: integer `-1`, expected a whole number from 0",
+        ),
+        (
+            json!({"unmatched": "permit"}),
+            "unmatched: unknown variant `permit`, expected `allow` or `deny`",
+        ),
+        (
+            json!({"rules": {}}),
+            "rules: invalid type: map, expected a sequence",
+        ),
+        (
+            json!({"providers": []}),
+            "providers: invalid type: sequence, expected an object of named entries",
+        ),
+    ];
+    for (config, expected) in table {
+        assert_eq!(refused(&config), expected, "{config}");
+    }
+}
+
+#[test]
+fn refuses_provider_values() {
+    let keys = "providers.p: has more than one of remote_jwks, local_jwks and openid_discovery";
+    let table = [
+        (
+            json!({"issuer": null}),
+            "providers.p.issuer: required (or any_issuer: true)",
+        ),
+        (
+            json!({"issuer": null, "any_issuer": false}),
+            "providers.p.issuer: required (or any_issuer: true)",
+        ),
+        (
+            json!({"issuer": ""}),
+            "providers.p.issuer: must not be empty",
+        ),
+        (
+            json!({"any_issuer": true}),
+            "providers.p.any_issuer: contradicts issuer",
+        ),
+        (
+            json!({"audiences": null}),
+            "providers.p.audiences: required (or any_audience: true)",
+        ),
+        (
+            json!({"audiences": []}),
+            "providers.p.audiences: must not be empty (any_audience: true accepts every audience)",
+        ),
+        (
+            json!({"audiences": ["a", ""]}),
+            "providers.p.audiences[1]: must not be empty",
+        ),
+        (
+            json!({"any_audience": true}),
+            "providers.p.any_audience: contradicts audiences",
+        ),
+        (
+            json!({"audiences": "a"}),
+            "providers.p.audiences: invalid type: string \"a\", expected a sequence",
+        ),
+        (
+            json!({"clock_skew_seconds": 86_401}),
+            "providers.p.clock_skew_seconds: must be 86400 at most",
+        ),
+        (
+            json!({"clock_skew_seconds": 0.5}),
+            "providers.p.clock_skew_seconds: invalid value: floating point `0.5`, expected a whole number from 0",
+        ),
+        (
+            json!({"require_expiration": "false"}),
+            "providers.p.require_expiration: invalid type: string \"false\", expected a boolean",
+        ),
+        (
+            json!({"algorithms": []}),
+            "providers.p.algorithms: must not be empty",
+        ),
+        (
+            json!({"algorithms": ["RS256", "RS256"]}),
+            "providers.p.algorithms[1]: given twice",
+        ),
+        (
+            json!({"scope_claims": []}),
+            "providers.p.scope_claims: must not be empty",
+        ),
+        (
+            json!({"scope_claims": [""]}),
+            "providers.p.scope_claims[0]: must not be empty",
+        ),
+        (
+            json!({"local_jwks": null}),
+            "providers.p: has no keys: one of remote_jwks, local_jwks and openid_discovery is required",
+        ),
+        (json!({"remote_jwks": {}}), keys),
+        (json!({"openid_discovery": {}}), keys),
+        (
+            json!({"local_jwks": {}}),
+            "providers.p.local_jwks: one of inline_string and inline_bytes is required",
+        ),
+        (
+            json!({"local_jwks": {"filename": "/etc/jwks.json"}}),
+            "providers.p.local_jwks.filename: a Wasm filter cannot read files, use inline_string",
+        ),
+        (
+            json!({"local_jwks": {"inline_string": "{}", "inline_bytes": "e30="}}),
+            "providers.p.local_jwks: has both inline_string and inline_bytes",
+        ),
+        (
+            json!({"local_jwks": {"inline_string": " "}}),
+            "providers.p.local_jwks.inline_string: must not be empty",
+        ),
+        (
+            json!({"local_jwks": {"inline_string": "{}"}}),
+            "providers.p.local_jwks.inline_string: Jwks does not have [keys] field",
+        ),
+        (
+            json!({"local_jwks": {"inline_string": r#"{"keys": [{"kty": "oct", "k": "AA"}]}"#}}),
+            "providers.p.local_jwks.inline_string: Jwks doesn't have any valid public key",
+        ),
+        (
+            json!({"local_jwks": {"inline_bytes": "e30*"}}),
+            "providers.p.local_jwks.inline_bytes: is not base64",
+        ),
+        (
+            json!({"forward_payload_header": "Authorization"}),
+            "providers.p.forward_payload_header: is a header that the filter must not set",
+        ),
+        (
+            json!({"forward_payload_header": ":path"}),
+            "providers.p.forward_payload_header: must not be a pseudo-header",
+        ),
+        (
+            json!({"forward_payload_header": ""}),
+            "providers.p.forward_payload_header: is not a header name",
+        ),
+        (
+            json!({"forward_payload_header": "a-b-c-d-e-f-g-h"}),
+            "providers.p.forward_payload_header: must have 6 hyphens and underscores at most, so that a client's other spellings of it can be removed",
+        ),
+        (
+            json!({"forward_payload_header": "x-user", "claim_to_headers": [{"header_name": "X_User", "claim_name": "sub"}]}),
+            "providers.p.claim_to_headers[0].header_name: is set by this provider already",
+        ),
+        (
+            json!({"claim_to_headers": [{"claim_name": "sub"}]}),
+            "providers.p.claim_to_headers[0].header_name: required",
+        ),
+        (
+            json!({"claim_to_headers": [{"header_name": "x-user"}]}),
+            "providers.p.claim_to_headers[0].claim_name: required",
+        ),
+        (
+            json!({"claim_to_headers": [{"header_name": "x-user", "claim_name": "a..b"}]}),
+            "providers.p.claim_to_headers[0].claim_name: has an empty name between its dots",
+        ),
+    ];
+    for (fields, expected) in table {
+        assert_eq!(
+            refused(&with_provider(fields.clone())),
+            expected,
+            "{fields}"
+        );
+    }
+    let supported: Vec<_> = Algorithm::ALL.iter().map(|known| known.name()).collect();
+    let supported = supported.join(", ");
+    for name in ["none", "rs256", "HS256", "RS1", "", "RS256 "] {
+        assert_eq!(
+            refused(&with_provider(json!({"algorithms": ["RS256", name]}))),
+            format!("providers.p.algorithms[1]: not a supported algorithm ({supported})"),
+        );
+    }
+    let named = |name: &str| refused(&json!({"providers": {name: {}}}));
+    assert!(named("").ends_with("a provider's name is 1 to 128 bytes without control characters"));
+    assert!(named("a\nb").starts_with("providers.a\\nb: a provider's name"));
+}
+
+#[test]
+fn refuses_remote_keys() {
+    let uri = |uri: &str| json!({"http_uri": {"uri": uri, "cluster": "c", "timeout": "5s"}});
+    let back_off = |fields: Value| json!({"retry_policy": {"retry_back_off": fields}});
+    let table = [
+        (json!({"http_uri": null}), "http_uri: required"),
+        (json!({"http_uri": {}}), "http_uri.uri: required"),
+        (
+            json!({"http_uri": {"uri": "http://a/"}}),
+            "http_uri.cluster: required",
+        ),
+        (
+            json!({"http_uri": {"uri": "http://a/", "cluster": ""}}),
+            "http_uri.cluster: must not be empty",
+        ),
+        (
+            json!({"http_uri": {"uri": "http://a/", "cluster": "c"}}),
+            "http_uri.timeout: required",
+        ),
+        (
+            json!({"http_uri": {"uri": "http://a/", "cluster": "c", "timeout": "0s"}}),
+            "http_uri.timeout: must be greater than zero",
+        ),
+        (
+            json!({"http_uri": {"uri": "http://a/", "cluster": "c", "timeout": 5}}),
+            "http_uri.timeout: invalid type: integer `5`, expected a duration such as \"5s\"",
+        ),
+        (
+            json!({"http_uri": {"uri": "http://a/", "cluster": "c", "timeout": "5 s"}}),
+            "http_uri.timeout: not a duration, write it as \"5s\", \"1.5s\" or {seconds: 5}",
+        ),
+        (
+            uri("i.example/jwks"),
+            "http_uri.uri: must start with http:// or https://",
+        ),
+        (
+            uri("https://u:p@i.example/"),
+            "http_uri.uri: must not hold a user name or password",
+        ),
+        (
+            uri("https://i.example/#x"),
+            "http_uri.uri: must not have a fragment",
+        ),
+        (
+            uri("https://i.example/a b"),
+            "http_uri.uri: has a character that a URI cannot have",
+        ),
+        (uri("https:///jwks"), "http_uri.uri: has no valid host"),
+        (
+            json!({"cache_duration": "0.5s"}),
+            "cache_duration: must be 1 s at least",
+        ),
+        (
+            json!({"cache_duration": "40000000s"}),
+            "cache_duration: must be a year at most (\"31536000s\")",
+        ),
+        (
+            json!({"max_stale": "0s"}),
+            "max_stale: must be greater than zero",
+        ),
+        (
+            json!({"unknown_kid_cooldown": {}}),
+            "unknown_kid_cooldown: must be greater than zero",
+        ),
+        (
+            json!({"retry_policy": {"num_retries": 101}}),
+            "retry_policy.num_retries: must be 100 at most",
+        ),
+        (
+            back_off(json!({})),
+            "retry_policy.retry_back_off.base_interval: required",
+        ),
+        (
+            back_off(json!({"base_interval": "2s", "max_interval": "1s"})),
+            "retry_policy.retry_back_off.max_interval: must not be below base_interval",
+        ),
+        (
+            json!({
+                "retry_policy": {"retry_back_off": {"base_interval": "1s"}},
+                "async_fetch": {"failed_refetch_duration": "1s"}
+            }),
+            "async_fetch.failed_refetch_duration: contradicts retry_policy.retry_back_off, which says how long to wait already",
+        ),
+        (
+            json!({"http_uri": ["http://a/", "c", "5s"]}),
+            "http_uri: invalid type: sequence, expected an object with uri, cluster and timeout",
+        ),
+        (
+            json!({"async_fetch": true}),
+            "async_fetch: invalid type: boolean `true`, expected an object",
+        ),
+    ];
+    for (fields, expected) in table {
+        assert_eq!(
+            refused(&with_remote(fields.clone())),
+            format!("providers.p.remote_jwks.{expected}"),
+            "{fields}"
+        );
+    }
+}
+
+#[test]
+fn refuses_discovery() {
+    let table = [
+        (json!({"cluster": null}), ".cluster: required"),
+        (json!({"timeout": null}), ".timeout: required"),
+        (
+            json!({"jwks_cluster": ""}),
+            ".jwks_cluster: must not be empty",
+        ),
+        (
+            json!({"cache_duration": "0.1s"}),
+            ".cache_duration: must be 1 s at least",
+        ),
+        (json!({"http_uri": {}}), ".http_uri: unknown field"),
+    ];
+    for (fields, expected) in table {
+        assert_eq!(
+            refused(&with_discovery(fields.clone())),
+            format!("providers.p.openid_discovery{expected}"),
+            "{fields}"
+        );
+    }
+    let issuers = [
+        (
+            json!({"any_issuer": true}),
+            "needs issuer: the metadata are found by it, and must name it",
+        ),
+        (
+            json!({"issuer": "tenant"}),
+            "needs an issuer that is a URI: it must start with http:// or https://",
+        ),
+        (
+            json!({"issuer": "https://i.example/?t=1"}),
+            "needs an issuer without a query",
+        ),
+    ];
+    for (issuer, expected) in issuers {
+        let mut provider =
+            json!({"audiences": ["a"], "openid_discovery": {"cluster": "c", "timeout": "1s"}});
+        merge(&mut provider, issuer.clone());
+        assert_eq!(
+            refused(&json!({"providers": {"p": provider}})),
+            format!("providers.p.openid_discovery: {expected}"),
+            "{issuer}"
+        );
+    }
+}
+
+#[test]
+fn refuses_rules() {
+    let requires = json!({"provider_name": "auth0"});
+    let authorize = |demand: Value| json!({"match": {"prefix": "/"}, "requires": requires, "authorize": demand});
+    let claim = |rule: Value| authorize(json!({"claims": [rule]}));
+    let form = "paths are compared without query, parameters and needless escapes, here";
+    let table = [
+        (json!({}), ".match: required".to_owned()),
+        (json!({"match": {}}), ".match: one of prefix and path is required".to_owned()),
+        (json!({"match": {"prefix": "/a", "path": "/a"}}), ".match: has both prefix and path".to_owned()),
+        (json!({"match": {"prefix": ""}}), ".match.prefix: never matches: it does not start with a slash".to_owned()),
+        (json!({"match": {"path": "a"}}), ".match.path: never matches: it does not start with a slash".to_owned()),
+        (json!({"match": {"path": "/a?b"}}), format!(".match.path: never matches: {form} /a")),
+        (json!({"match": {"path": "/a;b"}}), format!(".match.path: never matches: {form} /a")),
+        (json!({"match": {"path": "/a//b"}}), format!(".match.path: never matches: {form} /a/b")),
+        (json!({"match": {"prefix": "/%61"}}), format!(".match.prefix: never matches: {form} /a")),
+        (json!({"match": {"prefix": "/a%2fb"}}), ".match.prefix: never matches: it escapes a character that is not safe to decode".to_owned()),
+        (json!({"match": {"prefix": "/a#b"}}), ".match.prefix: never matches: it has a character that a path cannot have".to_owned()),
+        (json!({"match": {"prefix": "/a b"}}), ".match.prefix: never matches: it has a character that a path cannot have".to_owned()),
+        (json!({"match": {"prefix": "/a/../b"}}), ".match.prefix: never matches: it has a dot segment".to_owned()),
+        (json!({"match": {"prefix": "//a"}}), ".match.prefix: never matches: it starts with two slashes".to_owned()),
+        (json!({"match": {"prefix": "/", "methods": []}}), ".match.methods: must not be empty".to_owned()),
+        (json!({"match": {"prefix": "/", "methods": ["GET", "post"]}}), ".match.methods[1]: must be in upper case".to_owned()),
+        (json!({"match": {"prefix": "/", "methods": ["GET,PUT"]}}), ".match.methods[0]: is not a method".to_owned()),
+        (json!({"match": {"prefix": "/", "methods": [""]}}), ".match.methods[0]: is not a method".to_owned()),
+        (
+            json!({"match": {"prefix": "/"}, "requires": {}}),
+            ".requires: provider_name is required (leave requires out for a public rule)".to_owned(),
+        ),
+        (
+            json!({"match": {"prefix": "/"}, "requires": {"provider_name": "auht0"}}),
+            ".requires.provider_name: unknown provider".to_owned(),
+        ),
+        (
+            json!({"match": {"prefix": "/"}, "requires": {"provider_name": "auth"}}),
+            ".requires.provider_name: unknown provider, did you mean auth0?".to_owned(),
+        ),
+        (
+            json!({"match": {"prefix": "/"}, "authorize": {"scopes": {"all": ["a"]}}}),
+            ".authorize: needs requires: a rule without it is public".to_owned(),
+        ),
+        (authorize(json!({})), ".authorize: one of scopes and claims is required".to_owned()),
+        (authorize(json!({"scopes": {}})), ".authorize.scopes: one of all and any is required".to_owned()),
+        (authorize(json!({"scopes": {"all": []}})), ".authorize.scopes.all: must not be empty".to_owned()),
+        (authorize(json!({"scopes": {"any": []}})), ".authorize.scopes.any: must not be empty".to_owned()),
+        (
+            authorize(json!({"scopes": {"any": ["a", "b c"]}})),
+            ".authorize.scopes.any[1]: is not a scope: one or more printable ASCII characters without space, \" and \\".to_owned(),
+        ),
+        (
+            authorize(json!({"scopes": ["a"]})),
+            ".authorize.scopes: invalid type: sequence, expected an object with all or any".to_owned(),
+        ),
+        (authorize(json!({"claims": []})), ".authorize.claims: must not be empty".to_owned()),
+        (claim(json!({"equals": 1})), ".authorize.claims[0].path: required".to_owned()),
+        (claim(json!({"path": [], "equals": 1})), ".authorize.claims[0].path: must not be empty".to_owned()),
+        (
+            claim(json!({"path": ["a"]})),
+            ".authorize.claims[0]: exactly one of equals, any, all and exists is required".to_owned(),
+        ),
+        (
+            claim(json!({"path": ["a"], "equals": 1, "exists": true})),
+            ".authorize.claims[0]: exactly one of equals, any, all and exists is required".to_owned(),
+        ),
+        (
+            claim(json!({"path": ["a"], "equals": null})),
+            ".authorize.claims[0].equals: must be a string, a number or a boolean".to_owned(),
+        ),
+        (
+            claim(json!({"path": ["a"], "any": [1, []]})),
+            ".authorize.claims[0].any[1]: must be a string, a number or a boolean".to_owned(),
+        ),
+        (claim(json!({"path": ["a"], "all": []})), ".authorize.claims[0].all: must not be empty".to_owned()),
+        (
+            claim(json!({"path": ["a"], "equals": 1e300})),
+            ".authorize.claims[0].equals: is a number beyond 2^53, which cannot be compared exactly".to_owned(),
+        ),
+    ];
+    for (rule, expected) in table {
+        assert_eq!(
+            refused(&with_rule(rule.clone())),
+            format!("rules[0]{expected}"),
+            "{rule}"
+        );
+    }
+    // a path that keeps an escape in its normal form can match
+    assert!(parse(&with_rule(json!({"match": {"path": "/caf%C3%A9/a%20b"}}))).is_ok());
+}
