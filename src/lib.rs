@@ -15,8 +15,10 @@
 //! - Whatever comes from outside ends in a decision, never in a panic.
 
 pub mod config;
+pub mod host;
 pub mod http;
 pub mod jose;
+pub mod jwks;
 pub mod policy;
 pub mod signature;
 

@@ -1,0 +1,79 @@
+//! What the filter asks of the proxy that it runs in, as one trait.
+//!
+//! Architecture invariant: nothing outside `proxy` calls the host by any other
+//! way, and time and randomness reach the core only from here. Tests put a
+//! recording host in the proxy's place.
+
+use std::time::Duration;
+
+use crate::http::uri::Scheme;
+use crate::jwks::Millis;
+
+/// Identifies a call that [`Host::dispatch`] sent, until its response arrives.
+pub type CallId = u32;
+
+/// Identifies a request's context in the proxy.
+pub type ContextId = u32;
+
+/// An HTTP GET to one of the proxy's clusters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    pub cluster: String,
+    pub scheme: Scheme,
+    pub authority: String,
+    /// Path and query.
+    pub path: String,
+    pub timeout: Duration,
+}
+
+/// Data that all workers of the process share (proxy-wasm shared data).
+///
+/// Values are never empty: an empty value reads back as no value.
+pub trait SharedStore {
+    /// The value and the version with which it can be replaced.
+    fn read(&self, key: &str) -> Option<(Vec<u8>, Version)>;
+
+    /// Replaces the value if it still has `expected`, or creates it if there is
+    /// none and `expected` is [`Version::ABSENT`]. Returns whether it did.
+    fn write(&self, key: &str, value: &[u8], expected: Version) -> bool;
+}
+
+/// The compare-and-swap version of a shared value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Version(pub u32);
+
+impl Version {
+    /// Matches no stored value. The host's CAS lets any write to a missing key
+    /// pass and refuses a mismatch on an existing one, so a number that no
+    /// value has creates the key exactly when it is absent.
+    pub const ABSENT: Version = Version(u32::MAX);
+}
+
+/// The proxy, as the filter's core sees it.
+pub trait Host: SharedStore {
+    /// Seconds since the Unix epoch, with their fraction. Used for the claims'
+    /// NumericDates and for nothing else.
+    fn unix_seconds(&self) -> f64;
+
+    /// A clock that no adjustment moves, common to all workers of the process.
+    fn monotonic(&self) -> Millis;
+
+    /// Uniformly distributed bits, for jitter and for telling workers apart.
+    fn random(&self) -> u64;
+
+    /// Sends `call`; its response reaches the root context. `None` where the
+    /// proxy refused at once, as it does for a cluster that does not exist.
+    fn dispatch(&self, call: &Call) -> Option<CallId>;
+
+    /// Has the root context called every `period` from now on.
+    fn tick_every(&self, period: Duration);
+
+    /// Adds one to the counter with this name; see [`metrics`](crate::metrics).
+    fn count(&self, counter: &str);
+
+    /// Sets the gauge with this name.
+    fn gauge(&self, gauge: &str, value: u64);
+
+    /// Moves the gauge with this name, which all workers share.
+    fn gauge_add(&self, gauge: &str, change: i64);
+}

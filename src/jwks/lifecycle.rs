@@ -1,0 +1,755 @@
+//! One source of keys, as one worker sees it: a state machine without I/O.
+//!
+//! Invariants, each a property test in `tests/lifecycle.rs`:
+//! - of all workers of a process, at most one has a call in flight for a source
+//!   while its lease runs;
+//! - keys are used only until `cache_duration + max_stale` after their fetch;
+//! - a bad answer changes nothing but the back-off: a good set is replaced only
+//!   by a good set.
+
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::coordination::{Coordination, Lease};
+use super::discovery::{self, DiscoveryError, Form};
+use super::snapshot::Snapshot;
+use super::waiting::Seen;
+use super::{Millis, jitter};
+use crate::config::{Endpoint, Remote};
+use crate::host::{Call, SharedStore};
+use crate::http::uri::Uri;
+use crate::jose::jwks::{JwksError, KeySet};
+
+/// How often a worker looks at shared data when nothing waits for it.
+const POLL: Duration = Duration::from_secs(1);
+/// How much longer than its calls a lease runs, so that a holder that lives
+/// always ends its own.
+const LEASE_MARGIN: Duration = Duration::from_millis(500);
+/// How many times longer the back-off may grow while the last set still serves.
+const PATIENCE: u32 = 10;
+/// Bounds of a `max-age` that is honoured, RFC 9111 section 5.2.2.1.
+const MAX_AGE_BOUNDS: (Duration, Duration) =
+    (Duration::from_secs(10), Duration::from_secs(24 * 60 * 60));
+
+/// The response to a [`Call`], its body bounded by
+/// [`MAX_DOCUMENT`](super::MAX_DOCUMENT).
+#[derive(Debug)]
+pub enum Answer {
+    /// The proxy refused the call: unknown or empty cluster.
+    NotSent,
+    /// No response: the connection failed or closed half-way.
+    None,
+    /// A body over the cap, in bytes; it was not read.
+    TooLarge(usize),
+    Response {
+        status: u16,
+        /// `max-age` of `Cache-Control`.
+        max_age: Option<Duration>,
+        body: Vec<u8>,
+    },
+}
+
+/// Why a fetch brought no keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FetchError {
+    NotSent,
+    NoResponse,
+    TooLarge(usize),
+    /// Anything but 200. A timeout arrives as 504, a dead host as 503.
+    Status(u16),
+    Metadata(DiscoveryError),
+    Jwks(JwksError),
+    NotUtf8,
+    /// Shared data took no write.
+    NotShared,
+}
+
+impl fmt::Display for FetchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FetchError::NotSent => {
+                f.write_str("the call was refused: is the cluster defined and has it hosts?")
+            }
+            FetchError::NoResponse => f.write_str("no response"),
+            FetchError::TooLarge(bytes) => write!(
+                f,
+                "a body of {bytes} bytes, over the cap of {}",
+                super::MAX_DOCUMENT
+            ),
+            FetchError::Status(504) => f.write_str("status 504 (also a timeout)"),
+            FetchError::Status(503) => f.write_str("status 503 (also an unreachable host)"),
+            FetchError::Status(status) => write!(f, "status {status}"),
+            FetchError::Metadata(error) => error.fmt(f),
+            FetchError::Jwks(error) => f.write_str(error.description()),
+            FetchError::NotUtf8 => f.write_str("the JWK Set is not UTF-8"),
+            FetchError::NotShared => f.write_str("shared data took no write"),
+        }
+    }
+}
+
+/// What happened, for the log and the counters: once per change, never per
+/// request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// This worker's fetch brought a good set, which is now shared.
+    Fetched {
+        generation: u64,
+        keys: usize,
+        /// The keys that cannot be used, each with the reason.
+        skipped: Vec<String>,
+        /// Whether the document differs from the one before, or ends an outage.
+        news: bool,
+    },
+    /// This worker's fetch failed; the next starts after the back-off.
+    Failed {
+        error: FetchError,
+        failures: u32,
+        /// Whether the failure before was another, or none.
+        news: bool,
+    },
+    /// This worker installed a shared set.
+    Installed { generation: u64 },
+    /// Another worker took the lease over meanwhile; the answer was dropped.
+    LeaseLost,
+    /// The keys are past `max_stale` and no longer used.
+    Expired,
+}
+
+/// Tells a worker's calls for a source apart: the answer to one that was given up
+/// is not the answer to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FlightId(u64);
+
+/// A worker's step: a call to send, and what there is to tell.
+#[derive(Debug, Default)]
+pub struct Step {
+    pub call: Option<(FlightId, Call)>,
+    pub events: Vec<Event>,
+}
+
+/// Whether there are keys to decide with.
+#[derive(Debug, Clone)]
+pub enum Keys {
+    Ready(Rc<KeySet>),
+    /// The first fetch has not ended: worth waiting for.
+    Pending,
+    /// None, and the next try is this far away.
+    Unavailable {
+        retry_after: Duration,
+    },
+}
+
+/// What to do with a token whose kid no key has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnknownKid {
+    /// A newer set was there: select again.
+    Reselect,
+    /// A fetch is on its way: wait for it.
+    Wait,
+    /// The set is as new as the cool-down allows: there is no such key.
+    NoSuchKey,
+    /// The set could not be renewed: nobody can say.
+    Unavailable { retry_after: Duration },
+}
+
+#[derive(Debug)]
+struct Installed {
+    keys: Rc<KeySet>,
+    document: String,
+    generation: u64,
+    fetched_at: Millis,
+    refresh_at: Millis,
+    stale_at: Millis,
+}
+
+/// This worker's own call.
+#[derive(Debug)]
+struct Flight {
+    id: FlightId,
+    stage: Stage,
+    lost_at: Millis,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Stage {
+    Metadata(Form),
+    Jwks,
+}
+
+#[derive(Debug)]
+pub struct Lifecycle {
+    remote: Rc<Remote>,
+    /// Tells this worker's leases from others'.
+    holder: u64,
+    source: String,
+    coordination_key: String,
+    snapshot_key: String,
+    seen: Coordination,
+    installed: Option<Installed>,
+    expired_told: bool,
+    flight: Option<Flight>,
+    flights: u64,
+    /// A request with an unknown kid wants a fetch.
+    refetch_wanted: bool,
+    /// When shared data was last looked at.
+    polled_at: Option<Millis>,
+}
+
+impl Lifecycle {
+    /// `holder`: random bits that no other worker has.
+    pub fn new(remote: Rc<Remote>, holder: u64) -> Self {
+        let source = source_of(&remote.endpoint);
+        Lifecycle {
+            holder,
+            coordination_key: format!("bearer-gate coordination {source}"),
+            snapshot_key: format!("bearer-gate snapshot {source}"),
+            seen: Coordination::new(&source),
+            source,
+            remote,
+            installed: None,
+            expired_told: false,
+            flight: None,
+            flights: 0,
+            refetch_wanted: false,
+            polled_at: None,
+        }
+    }
+
+    /// The keys to decide with at `now`.
+    pub fn keys(&self, now: Millis) -> Keys {
+        match &self.installed {
+            Some(installed) if now < installed.stale_at => Keys::Ready(Rc::clone(&installed.keys)),
+            _ if self.round_may_succeed() => Keys::Pending,
+            _ => Keys::Unavailable {
+                retry_after: self.retry_after(now),
+            },
+        }
+    }
+
+    /// The age of the keys that decide.
+    pub fn age(&self, now: Millis) -> Option<Duration> {
+        Some(now.since(self.installed.as_ref()?.fetched_at))
+    }
+
+    /// What a request that begins to wait has seen.
+    pub fn seen(&self) -> Seen {
+        Seen {
+            generation: self.generation(),
+            rounds: self.seen.rounds,
+        }
+    }
+
+    /// Whether anything happened since that a waiting request can be decided by.
+    pub fn settled(&self, seen: Seen) -> bool {
+        self.seen() != seen
+    }
+
+    /// The longest time that one fetch takes.
+    pub fn fetch_time(&self) -> Duration {
+        let calls = match self.remote.endpoint {
+            Endpoint::Jwks { .. } => 1,
+            Endpoint::Discovery { .. } => 3,
+        };
+        self.timeout()
+            .saturating_mul(calls)
+            .saturating_add(LEASE_MARGIN)
+    }
+
+    /// Says what to do with a token whose kid none of the keys has, and asks for
+    /// a fetch where the cool-down allows one.
+    pub fn unknown_kid(
+        &mut self,
+        now: Millis,
+        random: u64,
+        store: &dyn SharedStore,
+    ) -> (UnknownKid, Vec<Event>) {
+        let before = self.generation();
+        let events = self.sync(now, random, store);
+        let verdict = if self.generation() != before {
+            UnknownKid::Reselect
+        } else if self.flight.is_some() || self.foreign_lease(now).is_some() || self.refetch_wanted
+        {
+            UnknownKid::Wait
+        } else if self.seen.failures > 0 {
+            UnknownKid::Unavailable {
+                retry_after: self.retry_after(now),
+            }
+        } else if self
+            .seen
+            .may_force_at(now, self.remote.unknown_kid_cooldown)
+        {
+            self.refetch_wanted = true;
+            UnknownKid::Wait
+        } else {
+            UnknownKid::NoSuchKey
+        };
+        (verdict, events)
+    }
+
+    /// How long a client should wait before it tries again.
+    pub fn retry_after(&self, now: Millis) -> Duration {
+        let wait = Duration::from_millis(self.seen.not_before.0.saturating_sub(now.0));
+        wait.min(self.longest_back_off(now))
+    }
+
+    /// Looks at shared data, and starts a fetch if one is due. `urgent` while
+    /// requests wait: then shared data is looked at every time.
+    pub fn tick(
+        &mut self,
+        now: Millis,
+        random: u64,
+        urgent: bool,
+        store: &dyn SharedStore,
+    ) -> Step {
+        let mut step = Step::default();
+        if self
+            .flight
+            .as_ref()
+            .is_some_and(|flight| now >= flight.lost_at)
+        {
+            // The proxy ends every call by its timeout; this one it forgot.
+            step.events
+                .extend(self.fail(FetchError::NoResponse, now, random, store));
+        }
+        if urgent || !self.is_usable(now) || self.refetch_wanted || self.is_poll_due(now) {
+            self.polled_at = Some(now);
+            step.events.extend(self.sync(now, random, store));
+        }
+        if self.is_stale(now) && !self.expired_told {
+            self.expired_told = true;
+            step.events.push(Event::Expired);
+        }
+        if self.flight.is_none() && self.is_due(now) {
+            step.call = self.start(now, store);
+        }
+        step
+    }
+
+    /// Takes the response to the call of [`tick`](Self::tick) or of an earlier
+    /// `answer`.
+    pub fn answer(
+        &mut self,
+        flight: FlightId,
+        answer: Answer,
+        now: Millis,
+        random: u64,
+        store: &dyn SharedStore,
+    ) -> Step {
+        let Some(flight) = self.flight.take_if(|current| current.id == flight) else {
+            return Step::default();
+        };
+        let outcome = match (flight.stage, read(answer)) {
+            (Stage::Metadata(Form::OpenId), Err(FetchError::Status(404))) => self
+                .call(Stage::Metadata(Form::OAuth))
+                .map(|call| (Stage::Metadata(Form::OAuth), call)),
+            (_, Err(error)) => Err(error),
+            (Stage::Metadata(_), Ok((body, _))) => {
+                self.jwks_call(&body).map(|call| (Stage::Jwks, call))
+            }
+            (Stage::Jwks, Ok((body, max_age))) => {
+                return match self.publish(body, max_age, now, random, store) {
+                    Ok(events) => Step { call: None, events },
+                    Err(error) => self.failed(error, now, random, store),
+                };
+            }
+        };
+        match outcome {
+            Ok((stage, call)) => {
+                let id = self.take_off(stage, now);
+                Step {
+                    call: Some((id, call)),
+                    events: Vec::new(),
+                }
+            }
+            Err(error) => self.failed(error, now, random, store),
+        }
+    }
+
+    fn failed(
+        &mut self,
+        error: FetchError,
+        now: Millis,
+        random: u64,
+        store: &dyn SharedStore,
+    ) -> Step {
+        Step {
+            call: None,
+            events: self.fail(error, now, random, store),
+        }
+    }
+
+    fn generation(&self) -> u64 {
+        self.installed
+            .as_ref()
+            .map_or(0, |installed| installed.generation)
+    }
+
+    fn is_stale(&self, now: Millis) -> bool {
+        self.installed
+            .as_ref()
+            .is_some_and(|installed| now >= installed.stale_at)
+    }
+
+    fn is_usable(&self, now: Millis) -> bool {
+        self.installed.is_some() && !self.is_stale(now)
+    }
+
+    /// Whether waiting can help. Not where the provider is known to be down: a
+    /// repetition may take as long as the time-out and end as badly.
+    fn round_may_succeed(&self) -> bool {
+        self.seen.failures <= self.remote.retries
+    }
+
+    fn is_poll_due(&self, now: Millis) -> bool {
+        self.polled_at
+            .is_none_or(|at| now < at || now.since(at) >= POLL)
+    }
+
+    fn is_due(&self, now: Millis) -> bool {
+        let wanted = match &self.installed {
+            None => true,
+            Some(installed) => {
+                now >= installed.refresh_at
+                    || now < installed.fetched_at
+                    || self.refetch_wanted
+                    || self.seen.failures > 0
+            }
+        };
+        wanted && !self.backs_off(now) && self.foreign_lease(now).is_none()
+    }
+
+    fn backs_off(&self, now: Millis) -> bool {
+        self.seen.backs_off_at(now, self.longest_back_off(now))
+    }
+
+    /// Without usable keys every request suffers, so tries are more frequent.
+    fn longest_back_off(&self, now: Millis) -> Duration {
+        let longest = self.remote.back_off_max.max(self.remote.back_off_base);
+        if self.is_usable(now) {
+            longest.saturating_mul(PATIENCE)
+        } else {
+            longest
+        }
+    }
+
+    fn foreign_lease(&self, now: Millis) -> Option<Lease> {
+        self.seen
+            .lease_at(now, self.fetch_time())
+            .filter(|lease| lease.holder != self.holder)
+    }
+
+    fn timeout(&self) -> Duration {
+        match &self.remote.endpoint {
+            Endpoint::Jwks(uri) => uri.timeout,
+            Endpoint::Discovery { timeout, .. } => *timeout,
+        }
+    }
+
+    /// Reads what the others shared, and installs a new set.
+    fn sync(&mut self, now: Millis, random: u64, store: &dyn SharedStore) -> Vec<Event> {
+        (self.seen, _) = Coordination::read(store, &self.coordination_key, &self.source);
+        if self.seen.generation == self.generation() {
+            return Vec::new();
+        }
+        let snapshot = store
+            .read(&self.snapshot_key)
+            .and_then(|(bytes, _)| Snapshot::decode(&bytes, &self.source));
+        match snapshot {
+            Some(snapshot) if snapshot.generation != self.generation() => {
+                self.install(&snapshot, now, random)
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn install(&mut self, snapshot: &Snapshot, now: Millis, random: u64) -> Vec<Event> {
+        // What was shared was a good set when it was written; bytes that are not
+        // leave the set that is there.
+        let Ok(keys) = KeySet::parse(snapshot.document.as_bytes()) else {
+            return Vec::new();
+        };
+        // A time to come is not believed.
+        let fetched_at = snapshot.fetched_at.min(now);
+        let fresh_for = snapshot.fresh_for();
+        // Ahead of expiry by a tenth, and by up to a tenth more, so that neither
+        // workers nor processes come at once.
+        let tenth = fresh_for / 10;
+        let refresh_after = fresh_for
+            .saturating_sub(tenth)
+            .saturating_sub(jitter(tenth, random));
+        self.installed = Some(Installed {
+            keys: Rc::new(keys),
+            document: snapshot.document.clone(),
+            generation: snapshot.generation,
+            fetched_at,
+            refresh_at: fetched_at.after(refresh_after),
+            stale_at: fetched_at.after(fresh_for.saturating_add(self.remote.max_stale)),
+        });
+        self.refetch_wanted = false;
+        self.expired_told = false;
+        vec![Event::Installed {
+            generation: snapshot.generation,
+        }]
+    }
+
+    /// Takes the lease and makes the first call; `None` if another worker was
+    /// faster.
+    fn start(&mut self, now: Millis, store: &dyn SharedStore) -> Option<(FlightId, Call)> {
+        let (mut shared, version) = Coordination::read(store, &self.coordination_key, &self.source);
+        if shared.lease_at(now, self.fetch_time()).is_some()
+            || shared.generation != self.seen.generation
+            || shared.backs_off_at(now, self.longest_back_off(now))
+        {
+            // Somebody fetches or has fetched since this worker looked.
+            self.seen = shared;
+            self.polled_at = None;
+            return None;
+        }
+        let ahead_of_schedule = self
+            .installed
+            .as_ref()
+            .is_some_and(|installed| (installed.fetched_at..installed.refresh_at).contains(&now));
+        if ahead_of_schedule && shared.failures == 0 {
+            self.refetch_wanted = false;
+            if !shared.may_force_at(now, self.remote.unknown_kid_cooldown) {
+                self.seen = shared;
+                return None;
+            }
+            shared.forced_at = Some(now);
+        }
+        shared.lease = Some(Lease {
+            holder: self.holder,
+            until: now.after(self.fetch_time()),
+        });
+        let stage = match self.remote.endpoint {
+            Endpoint::Jwks(_) => Stage::Jwks,
+            Endpoint::Discovery { .. } => Stage::Metadata(Form::OpenId),
+        };
+        let call = self.call(stage).ok()?;
+        if !shared.write(store, &self.coordination_key, version) {
+            self.polled_at = None;
+            return None;
+        }
+        self.seen = shared;
+        self.refetch_wanted = false;
+        let id = self.take_off(stage, now);
+        Some((id, call))
+    }
+
+    fn take_off(&mut self, stage: Stage, now: Millis) -> FlightId {
+        self.flights = self.flights.wrapping_add(1);
+        let id = FlightId(self.flights);
+        self.flight = Some(Flight {
+            id,
+            stage,
+            lost_at: now.after(self.timeout().saturating_add(LEASE_MARGIN)),
+        });
+        id
+    }
+
+    fn call(&self, stage: Stage) -> Result<Call, FetchError> {
+        match (&self.remote.endpoint, stage) {
+            (Endpoint::Jwks(uri), _) => Ok(Call {
+                cluster: uri.cluster.clone(),
+                scheme: uri.scheme,
+                authority: uri.authority.clone(),
+                path: uri.path.clone(),
+                timeout: uri.timeout,
+            }),
+            (
+                Endpoint::Discovery {
+                    issuer, cluster, ..
+                },
+                Stage::Metadata(form),
+            ) => {
+                let home =
+                    Uri::parse(issuer).map_err(|_| FetchError::Metadata(DiscoveryError::Issuer))?;
+                let path = discovery::metadata_path(&home, form);
+                Ok(self.call_to(Uri { path, ..home }, cluster))
+            }
+            (Endpoint::Discovery { .. }, Stage::Jwks) => {
+                Err(FetchError::Metadata(DiscoveryError::NotMetadata))
+            }
+        }
+    }
+
+    fn jwks_call(&self, metadata: &[u8]) -> Result<Call, FetchError> {
+        let Endpoint::Discovery {
+            issuer,
+            cluster,
+            jwks_cluster,
+            ..
+        } = &self.remote.endpoint
+        else {
+            return self.call(Stage::Jwks);
+        };
+        let (uri, cluster) =
+            discovery::jwks_location(metadata, issuer, cluster, jwks_cluster.as_deref())
+                .map_err(FetchError::Metadata)?;
+        Ok(self.call_to(uri, cluster))
+    }
+
+    fn call_to(&self, uri: Uri, cluster: &str) -> Call {
+        Call {
+            cluster: cluster.to_owned(),
+            scheme: uri.scheme,
+            authority: uri.authority,
+            path: uri.path,
+            timeout: self.timeout(),
+        }
+    }
+
+    /// Shares a good set and ends the lease.
+    fn publish(
+        &mut self,
+        body: Vec<u8>,
+        max_age: Option<Duration>,
+        now: Millis,
+        random: u64,
+        store: &dyn SharedStore,
+    ) -> Result<Vec<Event>, FetchError> {
+        let keys = KeySet::parse(&body).map_err(FetchError::Jwks)?;
+        let document = String::from_utf8(body).map_err(|_| FetchError::NotUtf8)?;
+        let (mut shared, version) = Coordination::read(store, &self.coordination_key, &self.source);
+        if !self.holds(&shared) {
+            self.seen = shared;
+            return Ok(vec![Event::LeaseLost]);
+        }
+        let fresh_for = match max_age.filter(|_| self.remote.respect_cache_control) {
+            Some(max_age) => max_age.clamp(MAX_AGE_BOUNDS.0, MAX_AGE_BOUNDS.1),
+            None => self.remote.cache_duration,
+        };
+        // Random rather than counted: shared data can be lost or overwritten, and a
+        // count that starts again would meet a worker that has its number.
+        let generation = random | 1;
+        let snapshot = Snapshot::new(&self.source, generation, now, fresh_for, document);
+        let fetched = Event::Fetched {
+            generation,
+            keys: keys.keys().len(),
+            skipped: keys
+                .skipped()
+                .iter()
+                .map(|key| format!("key {}: {}", key.index, key.error.description()))
+                .collect(),
+            news: shared.failures > 0
+                || self
+                    .installed
+                    .as_ref()
+                    .is_none_or(|installed| installed.document != snapshot.document),
+        };
+        shared.generation = generation;
+        shared.rounds = shared.rounds.wrapping_add(1);
+        shared.failures = 0;
+        shared.last_failure.clear();
+        shared.not_before = Millis(0);
+        shared.lease = None;
+        // The snapshot first: whoever sees the new generation finds it. Only the
+        // lease's holder writes it, so its own version does not matter.
+        let snapshot_version = store
+            .read(&self.snapshot_key)
+            .map_or(crate::host::Version::ABSENT, |(_, version)| version);
+        let bytes = snapshot.encode().ok_or(FetchError::NotShared)?;
+        if !store.write(&self.snapshot_key, &bytes, snapshot_version) {
+            return Err(FetchError::NotShared);
+        }
+        if !shared.write(store, &self.coordination_key, version) {
+            return Ok(vec![Event::LeaseLost]);
+        }
+        self.seen = shared;
+        let mut events = vec![fetched];
+        events.extend(self.install(&snapshot, now, random));
+        Ok(events)
+    }
+
+    /// Ends the lease after a failure and sets the back-off.
+    fn fail(
+        &mut self,
+        error: FetchError,
+        now: Millis,
+        random: u64,
+        store: &dyn SharedStore,
+    ) -> Vec<Event> {
+        self.flight = None;
+        let (mut shared, version) = Coordination::read(store, &self.coordination_key, &self.source);
+        if !self.holds(&shared) {
+            self.seen = shared;
+            return vec![Event::LeaseLost];
+        }
+        shared.failures = shared.failures.saturating_add(1);
+        if shared.failures > self.remote.retries {
+            shared.rounds = shared.rounds.wrapping_add(1);
+        }
+        shared.not_before = now.after(self.back_off(shared.failures, now, random));
+        shared.lease = None;
+        let failures = shared.failures;
+        let failure = error.to_string();
+        let news = shared.last_failure != failure;
+        shared.last_failure = failure;
+        if !shared.write(store, &self.coordination_key, version) {
+            return vec![Event::LeaseLost];
+        }
+        self.seen = shared;
+        vec![Event::Failed {
+            error,
+            failures,
+            news,
+        }]
+    }
+
+    /// Doubles from the base to the most, less up to a half by chance.
+    fn back_off(&self, failures: u32, now: Millis, random: u64) -> Duration {
+        let doublings = failures.saturating_sub(1).min(16);
+        let full = self
+            .remote
+            .back_off_base
+            .saturating_mul(1_u32 << doublings)
+            .min(self.longest_back_off(now));
+        full.saturating_sub(jitter(full / 2, random))
+    }
+
+    fn holds(&self, shared: &Coordination) -> bool {
+        shared
+            .lease
+            .is_some_and(|lease| lease.holder == self.holder)
+    }
+}
+
+/// What tells one source of keys from another: configurations with the same
+/// source share its keys, and no others'.
+fn source_of(endpoint: &Endpoint) -> String {
+    match endpoint {
+        Endpoint::Jwks(uri) => format!(
+            "jwks {} {}://{}{} {}ms",
+            uri.cluster,
+            uri.scheme.name(),
+            uri.authority,
+            uri.path,
+            uri.timeout.as_millis()
+        ),
+        Endpoint::Discovery {
+            issuer,
+            cluster,
+            jwks_cluster,
+            timeout,
+        } => format!(
+            "discovery {cluster} {} {issuer} {}ms",
+            jwks_cluster.as_deref().unwrap_or("-"),
+            timeout.as_millis()
+        ),
+    }
+}
+
+fn read(answer: Answer) -> Result<(Vec<u8>, Option<Duration>), FetchError> {
+    match answer {
+        Answer::NotSent => Err(FetchError::NotSent),
+        Answer::None => Err(FetchError::NoResponse),
+        Answer::TooLarge(bytes) => Err(FetchError::TooLarge(bytes)),
+        Answer::Response {
+            status: 200,
+            max_age,
+            body,
+        } => Ok((body, max_age)),
+        Answer::Response { status, .. } => Err(FetchError::Status(status)),
+    }
+}

@@ -1,0 +1,58 @@
+//! The life of a provider's keys, from the identity provider to a decision.
+//!
+//! Tick: a fetch is due, one worker takes the lease and calls, the answer
+//! becomes a [`Snapshot`](snapshot::Snapshot) in shared data, every worker
+//! installs it and decides the requests that wait for it.
+//!
+//! Architecture invariant: no clock, no socket, no randomness of its own. Time
+//! and random bits are arguments, shared data is the [`SharedStore`] trait, and
+//! a call to be made is a value that the caller sends.
+//!
+//! [`SharedStore`]: crate::host::SharedStore
+
+pub mod coordination;
+pub mod discovery;
+pub mod lifecycle;
+pub mod snapshot;
+pub mod waiting;
+
+use std::time::Duration;
+
+/// The largest document that is read: a JWK Set or provider metadata, in bytes.
+/// The largest JWK Sets in use have some tens of keys and stay below 64 KiB.
+pub const MAX_DOCUMENT: usize = 256 * 1024;
+
+/// A point in time in milliseconds of the process's monotonic clock.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Default,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+#[serde(transparent)]
+pub struct Millis(pub u64);
+
+impl Millis {
+    /// `self + duration`, at most the end of time.
+    pub fn after(self, duration: Duration) -> Millis {
+        let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        Millis(self.0.saturating_add(millis))
+    }
+
+    /// How long ago `earlier` was; zero if it is yet to come.
+    pub fn since(self, earlier: Millis) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// Maps random bits to a duration below `bound`.
+fn jitter(bound: Duration, random: u64) -> Duration {
+    let millis = u64::try_from(bound.as_millis()).unwrap_or(u64::MAX);
+    Duration::from_millis(random.checked_rem(millis).unwrap_or(0))
+}

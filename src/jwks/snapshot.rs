@@ -1,0 +1,84 @@
+//! The last good JWK Set of a source, as all workers of the process share it.
+//!
+//! Invariant: what is read back was written by this version of the format for
+//! this very source, or it is not used. Shared data outlives configurations and
+//! is open to every filter with the same `vm_id`.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Millis;
+
+/// Increased whenever the meaning of a field changes.
+const FORMAT: u32 = 1;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Snapshot {
+    format: u32,
+    /// Where the document came from.
+    source: String,
+    /// Tells this snapshot from all others of its source; never 0.
+    pub generation: u64,
+    pub fetched_at: Millis,
+    /// How long the document is fresh after `fetched_at`, in milliseconds.
+    fresh_for_ms: u64,
+    /// The JWK Set (RFC 7517 section 5), as the provider sent it.
+    pub document: String,
+}
+
+impl Snapshot {
+    pub fn new(
+        source: &str,
+        generation: u64,
+        fetched_at: Millis,
+        fresh_for: Duration,
+        document: String,
+    ) -> Self {
+        Snapshot {
+            format: FORMAT,
+            source: source.to_owned(),
+            generation,
+            fetched_at,
+            fresh_for_ms: u64::try_from(fresh_for.as_millis()).unwrap_or(u64::MAX),
+            document,
+        }
+    }
+
+    pub fn fresh_for(&self) -> Duration {
+        Duration::from_millis(self.fresh_for_ms)
+    }
+
+    /// The bytes to share; `None` would mean that the format cannot be written.
+    pub fn encode(&self) -> Option<Vec<u8>> {
+        serde_json::to_vec(self).ok()
+    }
+
+    /// What was shared for `source`, if that is what the bytes are.
+    pub fn decode(bytes: &[u8], source: &str) -> Option<Self> {
+        let snapshot: Snapshot = serde_json::from_slice(bytes).ok()?;
+        (snapshot.format == FORMAT && snapshot.source == source).then_some(snapshot)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_its_own_source_and_format_are_read_back() {
+        let written = Snapshot::new("a", 7, Millis(5), Duration::from_secs(1), "{}".into());
+        let bytes = written.encode().unwrap();
+        assert_eq!(Snapshot::decode(&bytes, "a"), Some(written.clone()));
+        assert_eq!(Snapshot::decode(&bytes, "b"), None);
+        let other_format = Snapshot {
+            format: FORMAT + 1,
+            ..written
+        };
+        assert_eq!(Snapshot::decode(&other_format.encode().unwrap(), "a"), None);
+        for garbage in [&b""[..], b"{}", b"\xff", b"[1]", &bytes[..bytes.len() - 1]] {
+            assert_eq!(Snapshot::decode(garbage, "a"), None);
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Requests that wait for keys: bounded in number and in time, in order.
+//!
+//! Invariant: every request that was let in leaves exactly once: taken because
+//! its keys settled or its time is up, or removed because its client left.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::Millis;
+
+/// Names a waiting request. Tickets are given out in the order of arrival.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket(u64);
+
+/// What a request saw of its provider's keys when it began to wait.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Seen {
+    pub generation: u64,
+    pub rounds: u64,
+}
+
+#[derive(Debug)]
+pub struct Waiter<R> {
+    pub provider: usize,
+    pub seen: Seen,
+    pub deadline: Millis,
+    pub request: R,
+}
+
+/// The line of one worker.
+#[derive(Debug)]
+pub struct Waiting<R> {
+    line: BTreeMap<Ticket, Waiter<R>>,
+    next: u64,
+    most: usize,
+}
+
+impl<R> Waiting<R> {
+    /// A line that holds at most `most` requests.
+    pub fn new(most: usize) -> Self {
+        Waiting {
+            line: BTreeMap::new(),
+            next: 0,
+            most,
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.line.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.line.is_empty()
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.line.len() >= self.most
+    }
+
+    /// Lets a request in; `None` if the line is full.
+    pub fn enter(&mut self, waiter: Waiter<R>) -> Option<Ticket> {
+        if self.is_full() {
+            return None;
+        }
+        let ticket = Ticket(self.next);
+        self.next = self.next.wrapping_add(1);
+        self.line.insert(ticket, waiter);
+        Some(ticket)
+    }
+
+    /// Removes a request whose client left. False if it has left already.
+    pub fn leave(&mut self, ticket: Ticket) -> bool {
+        self.line.remove(&ticket).is_some()
+    }
+
+    /// Lets a request back in to its old place.
+    pub fn put_back(&mut self, ticket: Ticket, waiter: Waiter<R>) {
+        self.line.insert(ticket, waiter);
+    }
+
+    /// Takes those out, in order, that are `settled` or whose deadline is past.
+    pub fn take_settled(
+        &mut self,
+        now: Millis,
+        settled: impl Fn(usize, Seen) -> bool,
+    ) -> Vec<(Ticket, Waiter<R>)> {
+        let due: Vec<Ticket> = self
+            .line
+            .iter()
+            .filter(|(_, waiter)| now >= waiter.deadline || settled(waiter.provider, waiter.seen))
+            .map(|(ticket, _)| *ticket)
+            .collect();
+        due.iter()
+            .filter_map(|ticket| self.line.remove_entry(ticket))
+            .collect()
+    }
+}
+
+/// How long a request waits at most: the time in which a fetch of `calls` calls
+/// can fail at one worker and succeed at the next, within a minute.
+pub fn longest_wait(fetch: Duration) -> Duration {
+    fetch
+        .saturating_mul(2)
+        .saturating_add(Duration::from_secs(1))
+        .min(Duration::from_secs(60))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SEEN: Seen = Seen {
+        generation: 0,
+        rounds: 0,
+    };
+
+    fn waiter(provider: usize, deadline: u64, request: u32) -> Waiter<u32> {
+        Waiter {
+            provider,
+            seen: SEEN,
+            deadline: Millis(deadline),
+            request,
+        }
+    }
+
+    fn taken(waiters: Vec<(Ticket, Waiter<u32>)>) -> Vec<u32> {
+        waiters
+            .into_iter()
+            .map(|(_, waiter)| waiter.request)
+            .collect()
+    }
+
+    #[test]
+    fn the_line_is_bounded_and_answered_in_order() {
+        let mut line = Waiting::new(3);
+        let tickets: Vec<_> = (0..5)
+            .map(|n| line.enter(waiter(n % 2, 100, n as u32)))
+            .collect();
+        assert_eq!(tickets.iter().flatten().count(), 3);
+        assert!(line.is_full());
+        assert_eq!(
+            taken(line.take_settled(Millis(0), |_, _| false)),
+            [0_u32; 0]
+        );
+        assert_eq!(taken(line.take_settled(Millis(0), |p, _| p == 0)), [0, 2]);
+        assert_eq!(
+            taken(line.take_settled(Millis(99), |_, _| false)),
+            [0_u32; 0]
+        );
+        assert_eq!(taken(line.take_settled(Millis(100), |_, _| false)), [1]);
+        assert!(line.is_empty());
+    }
+
+    #[test]
+    fn a_client_that_leaves_frees_its_place_once() {
+        let mut line = Waiting::new(1);
+        let ticket = line.enter(waiter(0, 100, 1)).unwrap();
+        assert!(line.leave(ticket));
+        assert!(!line.leave(ticket));
+        let again = line.enter(waiter(0, 100, 2)).unwrap();
+        assert!(!line.leave(ticket), "a ticket is never given out twice");
+        assert!(line.leave(again));
+    }
+}

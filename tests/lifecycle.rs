@@ -1,0 +1,548 @@
+//! The key lifecycle under a simulated clock: several workers, one shared
+//! store, an identity provider that the tests play themselves.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod sim;
+
+use std::time::Duration;
+
+use bearer_gate::jwks::Millis;
+use bearer_gate::jwks::lifecycle::{Answer, Event, FetchError, Keys, UnknownKid};
+use proptest::prelude::*;
+use sim::{SET_A, SET_B, World, ok, remote, status};
+
+const SECOND: u64 = 1000;
+
+#[test]
+fn cold_start_makes_one_call_and_every_worker_has_the_keys_at_its_next_tick() {
+    let mut world = World::new(4, remote());
+    world.tick_all();
+    assert_eq!(world.calls.len(), 1);
+    for worker in 0..4 {
+        assert!(matches!(world.keys(worker), Keys::Pending));
+    }
+    world.advance(40);
+    world.answer(ok(SET_A));
+    world.tick_all();
+    for worker in 0..4 {
+        assert_eq!(world.kids(worker), ["a"]);
+    }
+    world.advance(30 * SECOND);
+    assert_eq!(world.dispatched, 1, "nothing more to fetch");
+}
+
+#[test]
+fn a_set_is_renewed_ahead_of_its_expiry_and_not_at_once_by_all() {
+    for seed in 0..20 {
+        let mut world = World::seeded(3, remote(), seed);
+        world.settle_with(SET_A);
+        let fetched = world.now;
+        while world.dispatched == 1 {
+            world.advance(100);
+            assert!(
+                world.now.since(fetched) < Duration::from_secs(600),
+                "too late"
+            );
+        }
+        assert!(
+            world.now.since(fetched) >= Duration::from_secs(480),
+            "too early"
+        );
+        world.answer(ok(SET_B));
+        world.advance(2 * SECOND);
+        assert_eq!(world.kids(2), ["b"]);
+        assert_eq!(world.dispatched, 2);
+    }
+}
+
+#[test]
+fn cache_control_counts_where_it_is_asked_for_and_within_bounds() {
+    // (respected, max-age, expected freshness)
+    for (respected, max_age, expected) in [
+        (false, Some(60), 600),
+        (true, None, 600),
+        (true, Some(60), 60),
+        (true, Some(0), 10),
+        (true, Some(u64::MAX), 24 * 3600),
+    ] {
+        let mut remote = remote();
+        remote.respect_cache_control = respected;
+        let mut world = World::new(1, remote);
+        world.tick_all();
+        world.answer(Answer::Response {
+            status: 200,
+            max_age: max_age.map(Duration::from_secs),
+            body: SET_A.into(),
+        });
+        let fetched = world.now;
+        while world.dispatched == 1 {
+            world.advance(SECOND);
+        }
+        let after = world.now.since(fetched).as_secs();
+        assert!(
+            after >= expected * 8 / 10 - 1 && after <= expected,
+            "{respected} {max_age:?}: renewed after {after} s"
+        );
+    }
+}
+
+#[test]
+fn b1_down_at_start_then_up_again_within_two_seconds() {
+    let mut world = World::new(4, remote());
+    world.tick_all();
+    for _ in 0..30 {
+        if !world.calls.is_empty() {
+            world.answer(status(503));
+        }
+        world.advance(SECOND);
+    }
+    for worker in 0..4 {
+        let Keys::Unavailable { retry_after } = world.keys(worker) else {
+            panic!("no keys were ever there");
+        };
+        assert!(retry_after <= Duration::from_secs(1));
+    }
+    // Now it is back.
+    let back = world.now;
+    loop {
+        if !world.calls.is_empty() {
+            world.answer(ok(SET_A));
+            break;
+        }
+        world.advance(10);
+    }
+    world.tick_urgently();
+    assert!(world.now.since(back) <= Duration::from_secs(2));
+    for worker in 0..4 {
+        assert_eq!(world.kids(worker), ["a"]);
+    }
+}
+
+#[test]
+fn b2_down_later_serves_stale_keys_up_to_max_stale_and_not_longer() {
+    let mut remote = remote();
+    remote.cache_duration = Duration::from_secs(10);
+    remote.max_stale = Duration::from_secs(30);
+    let mut world = World::new(2, remote);
+    world.settle_with(SET_A);
+    let fetched = world.now;
+    let mut expired = 0;
+    while world.now.since(fetched) < Duration::from_secs(60) {
+        if !world.calls.is_empty() {
+            world.answer(status(500));
+        }
+        world.advance(50);
+        let stale = world.now.since(fetched) >= Duration::from_secs(40);
+        for worker in 0..2 {
+            match world.keys(worker) {
+                Keys::Ready(_) => assert!(!stale, "used after max_stale"),
+                Keys::Unavailable { .. } => assert!(stale, "gone before max_stale"),
+                Keys::Pending => panic!("the provider is known to be down"),
+            }
+        }
+        expired = world
+            .events
+            .iter()
+            .filter(|e| **e == Event::Expired)
+            .count();
+    }
+    assert_eq!(expired, 2, "once per worker");
+    world.answer_when_asked(ok(SET_B));
+    world.tick_urgently();
+    assert_eq!(world.kids(1), ["b"]);
+}
+
+#[test]
+fn b3_no_bad_answer_evicts_a_good_set() {
+    let bad: Vec<(Answer, fn(&FetchError) -> bool)> = vec![
+        (Answer::NotSent, |e| *e == FetchError::NotSent),
+        (Answer::None, |e| *e == FetchError::NoResponse),
+        (Answer::TooLarge(20_000_000), |e| {
+            *e == FetchError::TooLarge(20_000_000)
+        }),
+        (status(500), |e| *e == FetchError::Status(500)),
+        (status(404), |e| *e == FetchError::Status(404)),
+        (status(301), |e| *e == FetchError::Status(301)),
+        (status(204), |e| *e == FetchError::Status(204)),
+        (ok("<html></html>"), |e| matches!(e, FetchError::Jwks(_))),
+        (ok(&SET_B[..SET_B.len() / 2]), |e| {
+            matches!(e, FetchError::Jwks(_))
+        }),
+        (ok("{}"), |e| matches!(e, FetchError::Jwks(_))),
+        (ok(r#"{"keys":[]}"#), |e| matches!(e, FetchError::Jwks(_))),
+        (ok(r#"{"keys":[{"kty":"oct","k":"AA"}]}"#), |e| {
+            matches!(e, FetchError::Jwks(_))
+        }),
+        (ok(""), |e| matches!(e, FetchError::Jwks(_))),
+    ];
+    for (answer, expected) in bad {
+        let told = format!("{answer:?}");
+        let mut world = World::new(2, remote());
+        world.settle_with(SET_A);
+        world.events.clear();
+        world.answer_when_asked(answer);
+        let failed = world.events.iter().find_map(|event| match event {
+            Event::Failed {
+                error,
+                failures: 1,
+                news: true,
+            } => Some(error.clone()),
+            _ => None,
+        });
+        assert!(expected(&failed.expect(&told)), "{told}");
+        world.advance(SECOND);
+        for worker in 0..2 {
+            assert_eq!(world.kids(worker), ["a"], "{told}");
+        }
+    }
+}
+
+#[test]
+fn b6_a_rotation_costs_one_fetch_and_no_rejection() {
+    let mut world = World::new(4, remote());
+    world.settle_with(SET_A);
+    world.advance(5 * SECOND);
+    // Tokens with the new kid arrive at every worker.
+    for worker in 0..4 {
+        assert_eq!(world.unknown_kid(worker), UnknownKid::Wait);
+    }
+    world.tick_all();
+    assert_eq!(world.calls.len(), 1, "one of them fetches");
+    for worker in 0..4 {
+        assert_eq!(world.unknown_kid(worker), UnknownKid::Wait);
+    }
+    world.answer(ok(SET_B));
+    // A worker that has not ticked yet finds the set when the next one asks.
+    for worker in 0..4 {
+        if world.kids(worker) != ["b"] {
+            assert_eq!(world.unknown_kid(worker), UnknownKid::Reselect);
+        }
+        assert_eq!(world.kids(worker), ["b"]);
+    }
+    assert_eq!(world.dispatched, 2);
+}
+
+#[test]
+fn b7_strangers_with_random_kids_cause_one_fetch_per_cool_down() {
+    let mut world = World::new(4, remote());
+    world.settle_with(SET_A);
+    let start = world.now;
+    let mut refused = 0_u32;
+    while world.now.since(start) < Duration::from_secs(60) {
+        for worker in 0..4 {
+            for _ in 0..4 {
+                match world.unknown_kid(worker) {
+                    UnknownKid::NoSuchKey => refused += 1,
+                    UnknownKid::Wait | UnknownKid::Reselect => {}
+                    UnknownKid::Unavailable { .. } => panic!("the provider is well"),
+                }
+            }
+            assert_eq!(world.kids(worker), ["a"], "good traffic is unharmed");
+        }
+        world.tick_urgently();
+        if !world.calls.is_empty() {
+            world.answer(ok(SET_A));
+        }
+        world.advance(10);
+    }
+    assert!(world.dispatched <= 1 + 3, "{} fetches", world.dispatched);
+    assert!(refused > 90_000, "{refused} of 96,000");
+}
+
+#[test]
+fn an_unknown_kid_while_the_provider_is_down_is_not_called_wrong() {
+    let mut world = World::new(2, remote());
+    world.settle_with(SET_A);
+    world.advance(SECOND);
+    assert_eq!(world.unknown_kid(0), UnknownKid::Wait);
+    world.tick_all();
+    world.answer(status(503));
+    for worker in 0..2 {
+        assert!(matches!(
+            world.unknown_kid(worker),
+            UnknownKid::Unavailable { .. }
+        ));
+        assert_eq!(world.kids(worker), ["a"]);
+    }
+    // The failed fetch is repeated without being asked for.
+    world.answer_when_asked(ok(SET_B));
+    world.tick_urgently();
+    assert_eq!(world.kids(1), ["b"]);
+}
+
+#[test]
+fn b9_another_worker_takes_over_from_a_dead_holder() {
+    let mut world = World::new(3, remote());
+    world.tick_all();
+    let holder = world.calls[0].worker;
+    let sent = world.now;
+    world.kill(holder);
+    while world.dispatched == 1 {
+        world.advance(10);
+    }
+    let timeout = Duration::from_secs(5);
+    assert!(
+        world.now.since(sent) >= timeout,
+        "not while it may still answer"
+    );
+    assert!(world.now.since(sent) <= timeout + Duration::from_secs(1));
+    world.answer(ok(SET_A));
+    world.tick_urgently();
+    for worker in 0..3 {
+        assert_eq!(world.kids(worker), ["a"]);
+    }
+}
+
+#[test]
+fn a_late_answer_does_not_replace_what_the_next_holder_brought() {
+    let mut world = World::new(2, remote());
+    world.tick_all();
+    let first = world.calls[0].worker;
+    let late = world.calls.remove(0);
+    // The holder's thread hangs, with its call; the other worker goes on.
+    for _ in 0..700 {
+        world.pass(10);
+        world.tick(1 - first);
+    }
+    world.answer(ok(SET_B));
+    world.events.clear();
+    world.calls.push(late);
+    world.answer(ok(SET_A));
+    assert_eq!(world.events, [Event::LeaseLost]);
+    world.tick_urgently();
+    assert_eq!(world.kids(0), ["b"]);
+    assert_eq!(world.kids(1), ["b"]);
+}
+
+#[test]
+fn a_lost_race_for_the_lease_makes_no_call() {
+    let mut world = World::new(2, remote());
+    world.store.lose_writes(1);
+    world.tick(0);
+    assert_eq!(world.dispatched, 0);
+    world.tick(1);
+    world.tick(0);
+    assert_eq!(world.dispatched, 1);
+}
+
+#[test]
+fn a_lost_race_at_the_end_of_a_fetch_leaves_the_lease_to_run_out() {
+    for lost in [1, 2] {
+        let mut world = World::new(2, remote());
+        world.tick_all();
+        world.store.lose_writes(lost);
+        world.answer(ok(SET_A));
+        world.answer_when_asked(ok(SET_A));
+        world.tick_urgently();
+        assert_eq!(world.kids(0), ["a"]);
+        assert_eq!(world.kids(1), ["a"]);
+    }
+}
+
+#[test]
+fn b13_a_removed_key_is_gone_within_cache_duration_on_every_worker() {
+    let mut remote = remote();
+    remote.cache_duration = Duration::from_secs(10);
+    let mut world = World::new(3, remote);
+    world.settle_with(SET_A);
+    let removed = world.now;
+    world.answer_when_asked(ok(SET_B));
+    while (0..3).any(|worker| world.kids(worker) != ["b"]) {
+        world.advance(10);
+    }
+    assert!(world.now.since(removed) <= Duration::from_secs(15));
+}
+
+#[test]
+fn a_clock_that_jumps_an_hour_does_no_lasting_harm() {
+    for (before, after) in [(10 * 3600, 11 * 3600), (10 * 3600, 9 * 3600)] {
+        let mut remote = remote();
+        remote.max_stale = Duration::from_secs(24 * 3600);
+        let mut world = World::new(2, remote);
+        world.now = Millis(before * SECOND);
+        world.settle_with(SET_A);
+        assert_eq!(world.unknown_kid(0), UnknownKid::Wait);
+        world.tick_all();
+        world.answer(status(500));
+        // In the middle of a back-off.
+        world.now = Millis(after * SECOND);
+        assert_eq!(world.kids(0), ["a"], "the keys still serve");
+        world.answer_when_asked(ok(SET_B));
+        assert!(world.now.since(Millis(after * SECOND)) <= Duration::from_secs(12));
+        world.advance(2 * SECOND);
+        assert_eq!(world.kids(1), ["b"]);
+    }
+}
+
+#[test]
+fn garbage_in_shared_data_is_overwritten_and_never_used() {
+    for garbage in ["", "{}", "\u{0}\u{1}", r#"{"format":1}"#, "[[[[[["] {
+        let mut world = World::new(2, remote());
+        world.tick_all();
+        world.store.overwrite_all(garbage.as_bytes());
+        world.calls.clear();
+        for worker in 0..2 {
+            world.kill(worker);
+        }
+        world.answer_when_asked(ok(SET_A));
+        world.store.overwrite_all(garbage.as_bytes());
+        world.advance(2 * SECOND);
+        world.answer_when_asked(ok(SET_B));
+        world.advance(2 * SECOND);
+        assert_eq!(world.kids(0), ["b"]);
+        assert_eq!(world.kids(1), ["b"]);
+    }
+}
+
+#[test]
+fn sources_do_not_touch_each_other() {
+    let store = sim::Store::default();
+    let mut one = World::on(store.clone(), 1, remote(), 1);
+    let mut two = World::on(
+        store.clone(),
+        1,
+        sim::remote_at("https://other.example/keys"),
+        2,
+    );
+    one.settle_with(SET_A);
+    two.tick_all();
+    assert!(matches!(two.keys(0), Keys::Pending));
+    two.settle_with(SET_B);
+    one.advance(2 * SECOND);
+    assert_eq!(one.kids(0), ["a"]);
+    assert_eq!(two.kids(0), ["b"]);
+    // The same source is the same data: a reload starts with its keys.
+    let mut reloaded = World::on(store, 1, remote(), 3);
+    reloaded.now = one.now;
+    reloaded.tick_all();
+    assert_eq!(reloaded.kids(0), ["a"]);
+    assert_eq!(reloaded.dispatched, 0);
+}
+
+#[test]
+fn retries_keep_requests_waiting_and_failures_end_the_round() {
+    let mut remote = remote();
+    remote.retries = 2;
+    let mut world = World::new(1, remote);
+    world.tick_all();
+    for _ in 0..2 {
+        world.answer_when_asked(status(500));
+        assert!(matches!(world.keys(0), Keys::Pending));
+    }
+    world.answer_when_asked(status(500));
+    assert!(matches!(world.keys(0), Keys::Unavailable { .. }));
+}
+
+#[derive(Debug, Clone)]
+enum Action {
+    Tick(usize),
+    Pass(u64),
+    Answer(usize, Outcome),
+    UnknownKid(usize),
+    Kill(usize),
+    LoseWrites(u32),
+    Garbage,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Outcome {
+    SetA,
+    SetB,
+    Status(u16),
+    Garbage,
+    None,
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    let outcome = prop_oneof![
+        3 => Just(Outcome::SetA),
+        3 => Just(Outcome::SetB),
+        2 => prop_oneof![Just(500), Just(404), Just(301)].prop_map(Outcome::Status),
+        1 => Just(Outcome::Garbage),
+        1 => Just(Outcome::None),
+    ];
+    prop_oneof![
+        10 => (0..4_usize).prop_map(Action::Tick),
+        4 => (0..200_u64).prop_map(Action::Pass),
+        2 => (0..20_000_u64).prop_map(Action::Pass),
+        6 => (0..4_usize, outcome).prop_map(|(call, outcome)| Action::Answer(call, outcome)),
+        3 => (0..4_usize).prop_map(Action::UnknownKid),
+        1 => (0..4_usize).prop_map(Action::Kill),
+        1 => (1..3_u32).prop_map(Action::LoseWrites),
+        1 => Just(Action::Garbage),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever happens, in whatever order.
+    #[test]
+    fn invariants_hold(actions in proptest::collection::vec(action(), 1..200), seed: u64) {
+        let mut remote = remote();
+        remote.cache_duration = Duration::from_secs(20);
+        remote.max_stale = Duration::from_secs(15);
+        let lifetime = remote.cache_duration + remote.max_stale;
+        let mut world = World::seeded(4, remote, seed);
+        // When the last good answer came that was taken.
+        let mut fetched: Option<Millis> = None;
+        let mut garbage = false;
+        for action in actions {
+            match action {
+                Action::Tick(worker) => world.tick(worker),
+                Action::Pass(millis) => world.pass(millis),
+                Action::UnknownKid(worker) => {
+                    world.unknown_kid(worker);
+                }
+                Action::Kill(worker) => world.kill(worker),
+                Action::LoseWrites(writes) => world.store.lose_writes(writes),
+                Action::Garbage => {
+                    // Whoever shares the vm_id may write: leases are lost then.
+                    world.store.overwrite_all(b"garbage");
+                    garbage = true;
+                }
+                Action::Answer(call, outcome) if call < world.calls.len() => {
+                    let call = world.calls.remove(call);
+                    world.calls.insert(0, call);
+                    let answer = match outcome {
+                        Outcome::SetA => ok(SET_A),
+                        Outcome::SetB => ok(SET_B),
+                        Outcome::Status(code) => status(code),
+                        Outcome::Garbage => ok("garbage"),
+                        Outcome::None => Answer::None,
+                    };
+                    world.answer(answer);
+                    if world.events.iter().any(|event| matches!(event, Event::Installed { .. } | Event::Fetched { .. })) {
+                        fetched = Some(world.now);
+                    }
+                }
+                Action::Answer(..) => {}
+            }
+            world.events.clear();
+            if !garbage {
+                prop_assert!(world.most_calls_under_one_lease <= 1);
+            }
+            for worker in 0..4 {
+                if let Keys::Ready(_) = world.keys(worker) {
+                    let fetched = fetched.expect("keys without a good answer");
+                    prop_assert!(world.now.since(fetched) < lifetime);
+                }
+            }
+        }
+        // And it always finds its way back.
+        world.store.lose_writes(0);
+        world.pass(1);
+        world.answer_when_asked(ok(SET_B));
+        world.advance(2 * SECOND);
+        for worker in 0..4 {
+            prop_assert_eq!(world.kids(worker), ["b"]);
+        }
+    }
+}

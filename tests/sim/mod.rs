@@ -1,0 +1,299 @@
+//! A process in miniature: workers that share a store, and a clock that only
+//! the test moves.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bearer_gate::config::{Endpoint, HttpUri, Remote};
+use bearer_gate::host::{SharedStore, Version};
+use bearer_gate::http::uri::Uri;
+use bearer_gate::jwks::Millis;
+use bearer_gate::jwks::lifecycle::{Answer, Event, FlightId, Keys, Lifecycle, Step, UnknownKid};
+
+pub const SET_A: &str = concat!(
+    "{\"keys\":[",
+    include_str!("../fixtures/set-a.jwk.json"),
+    "]}"
+);
+pub const SET_B: &str = concat!(
+    "{\"keys\":[",
+    include_str!("../fixtures/set-b.jwk.json"),
+    "]}"
+);
+
+pub fn remote() -> Remote {
+    remote_at("https://tenant.example/.well-known/jwks.json")
+}
+
+pub fn remote_at(uri: &str) -> Remote {
+    let uri = Uri::parse(uri).unwrap();
+    Remote {
+        endpoint: Endpoint::Jwks(HttpUri {
+            scheme: uri.scheme,
+            authority: uri.authority,
+            path: uri.path,
+            cluster: "idp".into(),
+            timeout: Duration::from_secs(5),
+        }),
+        cache_duration: Duration::from_secs(600),
+        max_stale: Duration::from_secs(24 * 3600),
+        unknown_kid_cooldown: Duration::from_secs(30),
+        respect_cache_control: false,
+        back_off_base: Duration::from_millis(200),
+        back_off_max: Duration::from_secs(1),
+        retries: 0,
+    }
+}
+
+pub fn ok(body: &str) -> Answer {
+    Answer::Response {
+        status: 200,
+        max_age: None,
+        body: body.into(),
+    }
+}
+
+pub fn status(status: u16) -> Answer {
+    Answer::Response {
+        status,
+        max_age: None,
+        body: SET_B.into(),
+    }
+}
+
+/// Shared data with the host's compare-and-swap.
+#[derive(Clone, Default)]
+pub struct Store(Rc<StoreState>);
+
+#[derive(Default)]
+struct StoreState {
+    entries: RefCell<BTreeMap<String, (Vec<u8>, u32)>>,
+    writes: Cell<u32>,
+    to_lose: Cell<u32>,
+}
+
+impl Store {
+    /// The next `writes` find that somebody else was faster.
+    pub fn lose_writes(&self, writes: u32) {
+        self.0.to_lose.set(writes);
+    }
+
+    /// Somebody with the same vm_id writes over everything.
+    pub fn overwrite_all(&self, value: &[u8]) {
+        for (stored, _) in self.0.entries.borrow_mut().values_mut() {
+            *stored = value.to_vec();
+        }
+    }
+}
+
+impl SharedStore for Store {
+    fn read(&self, key: &str) -> Option<(Vec<u8>, Version)> {
+        let entries = self.0.entries.borrow();
+        let (value, version) = entries.get(key)?;
+        Some((value.clone(), Version(*version)))
+    }
+
+    fn write(&self, key: &str, value: &[u8], expected: Version) -> bool {
+        if self.0.to_lose.get() > 0 {
+            self.0.to_lose.set(self.0.to_lose.get() - 1);
+            return false;
+        }
+        let mut entries = self.0.entries.borrow_mut();
+        if entries
+            .get(key)
+            .is_some_and(|(_, version)| *version != expected.0)
+        {
+            return false;
+        }
+        self.0.writes.set(self.0.writes.get() + 1);
+        entries.insert(key.to_owned(), (value.to_vec(), self.0.writes.get()));
+        true
+    }
+}
+
+pub struct SentCall {
+    pub worker: usize,
+    flight: FlightId,
+    sent_at: Millis,
+}
+
+pub struct World {
+    pub now: Millis,
+    pub store: Store,
+    pub workers: Vec<Lifecycle>,
+    /// Calls that nobody has answered yet, of living workers.
+    pub calls: Vec<SentCall>,
+    pub dispatched: usize,
+    pub events: Vec<Event>,
+    /// The most calls that were ever under way within one lease's time.
+    pub most_calls_under_one_lease: usize,
+    /// When calls were sent that may still be under way, dead workers' too.
+    under_way: Vec<Millis>,
+    remote: Rc<Remote>,
+    random: u64,
+}
+
+impl World {
+    pub fn new(workers: usize, remote: Remote) -> Self {
+        World::seeded(workers, remote, 1)
+    }
+
+    pub fn seeded(workers: usize, remote: Remote, seed: u64) -> Self {
+        World::on(Store::default(), workers, remote, seed)
+    }
+
+    pub fn on(store: Store, workers: usize, remote: Remote, seed: u64) -> Self {
+        let mut world = World {
+            now: Millis(1_000_000),
+            store,
+            workers: Vec::new(),
+            calls: Vec::new(),
+            dispatched: 0,
+            events: Vec::new(),
+            most_calls_under_one_lease: 0,
+            under_way: Vec::new(),
+            remote: Rc::new(remote),
+            random: seed,
+        };
+        for _ in 0..workers {
+            let worker = world.fresh_worker();
+            world.workers.push(worker);
+        }
+        world
+    }
+
+    fn fresh_worker(&mut self) -> Lifecycle {
+        let holder = self.next_random();
+        Lifecycle::new(Rc::clone(&self.remote), holder)
+    }
+
+    /// SplitMix64: any well-spread sequence will do.
+    fn next_random(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut bits = self.random;
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        bits ^ (bits >> 31)
+    }
+
+    fn take(&mut self, worker: usize, step: Step) {
+        self.events.extend(step.events);
+        if let Some((flight, _)) = step.call {
+            let lease = self.workers[worker].fetch_time();
+            let now = self.now;
+            self.under_way.retain(|sent| now.since(*sent) < lease);
+            self.under_way.push(now);
+            self.most_calls_under_one_lease =
+                self.most_calls_under_one_lease.max(self.under_way.len());
+            self.dispatched += 1;
+            self.calls.push(SentCall {
+                worker,
+                flight,
+                sent_at: self.now,
+            });
+        }
+    }
+
+    fn tick_as(&mut self, worker: usize, urgent: bool) {
+        let random = self.next_random();
+        let store = self.store.clone();
+        let step = self.workers[worker].tick(self.now, random, urgent, &store);
+        self.take(worker, step);
+    }
+
+    pub fn tick(&mut self, worker: usize) {
+        self.tick_as(worker, false);
+    }
+
+    pub fn tick_all(&mut self) {
+        (0..self.workers.len()).for_each(|worker| self.tick_as(worker, false));
+    }
+
+    /// As workers tick on which requests wait.
+    pub fn tick_urgently(&mut self) {
+        (0..self.workers.len()).for_each(|worker| self.tick_as(worker, true));
+    }
+
+    /// Lets time pass without ticks.
+    pub fn pass(&mut self, millis: u64) {
+        self.now = self.now.after(Duration::from_millis(millis));
+    }
+
+    /// Lets time pass with a tick of every worker each 10 ms, or 50 of them at
+    /// the least.
+    pub fn advance(&mut self, millis: u64) {
+        let step = (millis / 50).max(10);
+        for _ in 0..millis.div_ceil(step) {
+            self.pass(step);
+            self.tick_all();
+        }
+    }
+
+    /// Answers the oldest call.
+    pub fn answer(&mut self, answer: Answer) {
+        let call = self.calls.remove(0);
+        if let Some(at) = self.under_way.iter().position(|sent| *sent == call.sent_at) {
+            self.under_way.remove(at);
+        }
+        let random = self.next_random();
+        let store = self.store.clone();
+        let step = self.workers[call.worker].answer(call.flight, answer, self.now, random, &store);
+        self.take(call.worker, step);
+    }
+
+    /// Lets time pass until a call is made, and answers it.
+    pub fn answer_when_asked(&mut self, answer: Answer) {
+        for _ in 0..200_000 {
+            // Calls from before are answered by nobody, and end by their time-out.
+            if self
+                .calls
+                .last()
+                .is_some_and(|call| call.sent_at == self.now)
+            {
+                let call = self.calls.pop().unwrap();
+                self.calls.insert(0, call);
+                return self.answer(answer);
+            }
+            self.pass(10);
+            self.tick_all();
+        }
+        panic!("no call was made");
+    }
+
+    pub fn settle_with(&mut self, document: &str) {
+        self.tick_all();
+        self.answer(ok(document));
+        self.tick_urgently();
+    }
+
+    pub fn unknown_kid(&mut self, worker: usize) -> UnknownKid {
+        let random = self.next_random();
+        let store = self.store.clone();
+        let (verdict, events) = self.workers[worker].unknown_kid(self.now, random, &store);
+        self.events.extend(events);
+        verdict
+    }
+
+    /// The worker's VM is lost, with what it knew and waited for.
+    pub fn kill(&mut self, worker: usize) {
+        self.calls.retain(|call| call.worker != worker);
+        self.workers[worker] = self.fresh_worker();
+    }
+
+    pub fn keys(&self, worker: usize) -> Keys {
+        self.workers[worker].keys(self.now)
+    }
+
+    pub fn kids(&self, worker: usize) -> Vec<String> {
+        match self.keys(worker) {
+            Keys::Ready(keys) => keys
+                .keys()
+                .iter()
+                .map(|key| key.kid().unwrap_or_default().to_owned())
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+}
