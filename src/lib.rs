@@ -14,11 +14,18 @@
 //! - Time, randomness and the host come in as arguments or by [`host::Host`].
 //! - Whatever comes from outside ends in a decision, never in a panic.
 
+pub mod authn;
 pub mod config;
+pub mod gate;
 pub mod host;
 pub mod http;
 pub mod jose;
 pub mod jwks;
+pub mod metrics;
 pub mod policy;
+mod proxy;
 pub mod signature;
 
+proxy_wasm::main! {{
+    proxy_wasm::set_root_context(|_| Box::new(proxy::Root::default()));
+}}

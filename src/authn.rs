@@ -1,0 +1,226 @@
+//! The request's flow: extract, parse, validate, select a key, verify,
+//! authorize.
+//!
+//! Architecture invariants: a request that needs a token is admitted only with
+//! a [`Verified`] one, which nothing but [`Validated::verify`] makes; every
+//! other end is a rejection or a wait; and nothing here knows where the keys
+//! come from or what time it is.
+//!
+//! [`Validated::verify`]: crate::jose::jwt::Validated::verify
+
+use serde_json::Value;
+
+use crate::config::{Config, Provider};
+use crate::http::bearer::{self, Extracted};
+use crate::http::path;
+use crate::http::response::Rejection;
+use crate::jose::jwks::Selection;
+use crate::jose::jwt::{self, JwtError, Verified};
+use crate::jwks::lifecycle::Keys;
+use crate::policy::{self, RuleOutcome};
+use crate::signature::Verifier;
+
+/// What a decision looks at.
+#[derive(Debug, Default)]
+pub struct Request {
+    /// `:path`; CONNECT has none.
+    pub path: Option<Vec<u8>>,
+    /// `:method`; read only where a rule asks for it.
+    pub method: Option<Vec<u8>>,
+    pub authorization: Option<Vec<u8>>,
+}
+
+/// How a request's way ends, for now.
+#[derive(Debug)]
+pub enum Decision<'c> {
+    Admit(Admission<'c>),
+    Reject(Rejection<'c>),
+    /// The provider's keys have to be fetched first.
+    AwaitKeys {
+        provider: usize,
+        lacking: Lacking,
+    },
+}
+
+/// What is missing for a decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lacking {
+    /// Any key at all.
+    Keys,
+    /// A key with the token's kid.
+    Kid,
+}
+
+/// What the upstream is told.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Admission<'c> {
+    /// Headers to set, in place of any that the client sent.
+    pub set: Vec<(&'c str, Vec<u8>)>,
+    /// Whether the token is taken out of the request.
+    pub strip_authorization: bool,
+}
+
+/// Decides a request at `now` (seconds since the Unix epoch). `keys` tells what
+/// there is of a provider's keys.
+pub fn authenticate<'c>(
+    request: &Request,
+    config: &'c Config,
+    keys: impl Fn(usize) -> Keys,
+    verifier: &dyn Verifier,
+    now: f64,
+) -> Decision<'c> {
+    match decide(request, config, keys, verifier, now) {
+        Ok(admission) => Decision::Admit(admission),
+        Err(Obstacle::Reject(rejection)) => Decision::Reject(rejection),
+        Err(Obstacle::AwaitKeys(provider, lacking)) => Decision::AwaitKeys { provider, lacking },
+    }
+}
+
+enum Obstacle<'c> {
+    Reject(Rejection<'c>),
+    AwaitKeys(usize, Lacking),
+}
+
+impl<'c> From<Rejection<'c>> for Obstacle<'c> {
+    fn from(rejection: Rejection<'c>) -> Self {
+        Obstacle::Reject(rejection)
+    }
+}
+
+impl From<JwtError> for Obstacle<'_> {
+    fn from(error: JwtError) -> Self {
+        Obstacle::Reject(error.into())
+    }
+}
+
+fn decide<'c>(
+    request: &Request,
+    config: &'c Config,
+    keys: impl Fn(usize) -> Keys,
+    verifier: &dyn Verifier,
+    now: f64,
+) -> Result<Admission<'c>, Obstacle<'c>> {
+    let raw_path = request.path.as_deref().ok_or(Rejection::UnsafePath)?;
+    let path = path::normalize(raw_path).map_err(|_| Rejection::UnsafePath)?;
+    let method = request
+        .method
+        .as_deref()
+        .and_then(|method| str::from_utf8(method).ok());
+    let (index, provider, authorize) = match policy::select_rule(config, &path, method) {
+        RuleOutcome::NoRule => return Err(Rejection::NoRule.into()),
+        RuleOutcome::Public => return Ok(Admission::default()),
+        RuleOutcome::Token {
+            index,
+            provider,
+            authorize,
+        } => (index, provider, authorize),
+    };
+
+    let token = match bearer::extract(request.authorization.as_deref()) {
+        Extracted::Missing => return Err(Rejection::TokenMissing.into()),
+        Extracted::Several => return Err(Rejection::SeveralTokens.into()),
+        Extracted::Token(token) => token,
+    };
+    let validated = jwt::parse(token)?.validate(&provider.expectations, now)?;
+
+    let keys = match keys(index) {
+        Keys::Ready(keys) => keys,
+        Keys::Pending => return Err(Obstacle::AwaitKeys(index, Lacking::Keys)),
+        Keys::Unavailable { retry_after } => {
+            return Err(Rejection::keys_unavailable(retry_after).into());
+        }
+    };
+    let header = validated.untrusted_header();
+    let candidates = match keys.candidates(header.kid.as_deref(), header.algorithm) {
+        Selection::Keys(candidates) => candidates,
+        Selection::UnknownKid => return Err(Obstacle::AwaitKeys(index, Lacking::Kid)),
+        Selection::NoMatch => return Err(JwtError::NoKey.into()),
+    };
+    let verified = validated.verify(&candidates, verifier)?;
+
+    policy::authorize(authorize, &provider.scope_claims, verified.claims().all())
+        .map_err(Rejection::from)?;
+    Ok(admission(provider, &verified))
+}
+
+/// What the upstream learns of a verified token.
+fn admission<'c>(provider: &'c Provider, verified: &Verified) -> Admission<'c> {
+    let mut set = Vec::new();
+    if let Some(header) = &provider.forward_payload_header {
+        set.push((header.as_str(), verified.payload_b64().as_bytes().to_vec()));
+    }
+    for claim_header in &provider.claim_headers {
+        let value = claim_at(verified.claims().all(), &claim_header.claim).and_then(header_value);
+        if let Some(value) = value {
+            set.push((claim_header.header.as_str(), value));
+        }
+    }
+    Admission {
+        set,
+        strip_authorization: !provider.forward,
+    }
+}
+
+fn claim_at<'v>(claims: &'v serde_json::Map<String, Value>, path: &[String]) -> Option<&'v Value> {
+    let (first, rest) = path.split_first()?;
+    rest.iter()
+        .try_fold(claims.get(first)?, |value, segment| value.get(segment))
+}
+
+/// A claim as a header's value: strings, numbers and booleans, as `jwt_authn`
+/// does. A string with a control character is no legal value (RFC 9110 section
+/// 5.5) and could end the header early: it is left out.
+fn header_value(claim: &Value) -> Option<Vec<u8>> {
+    match claim {
+        Value::String(text) if !text.chars().any(char::is_control) => {
+            Some(text.clone().into_bytes())
+        }
+        Value::Number(number) => Some(number.to_string().into_bytes()),
+        Value::Bool(value) => Some(value.to_string().into_bytes()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a31_claims_never_end_a_header_early() {
+        for (claim, value) in [
+            (json!("auth0|5f"), Some("auth0|5f")),
+            (json!("Zoë"), Some("Zoë")),
+            (json!(""), Some("")),
+            (json!(9007199254740993_u64), Some("9007199254740993")),
+            (json!(1.5), Some("1.5")),
+            (json!(true), Some("true")),
+            (json!("a\r\nx-admin: 1"), None),
+            (json!("a\nb"), None),
+            (json!("a\0b"), None),
+            (json!("a\u{85}b"), None),
+            (json!(null), None),
+            (json!(["a"]), None),
+            (json!({"a": 1}), None),
+        ] {
+            let expected = value.map(|value| value.as_bytes().to_vec());
+            assert_eq!(header_value(&claim), expected, "{claim}");
+        }
+    }
+
+    #[test]
+    fn claims_are_found_by_their_path() {
+        let claims = json!({"a": {"b": {"c": 1}}, "a.b": 2});
+        let claims = claims.as_object().unwrap();
+        for (path, found) in [
+            (&["a", "b", "c"][..], Some(json!(1))),
+            (&["a.b"], Some(json!(2))),
+            (&["a", "x"], None),
+            (&["a", "b", "c", "d"], None),
+            (&[], None),
+        ] {
+            let path: Vec<String> = path.iter().map(|&s| s.to_owned()).collect();
+            assert_eq!(claim_at(claims, &path), found.as_ref(), "{path:?}");
+        }
+    }
+}

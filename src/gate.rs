@@ -1,0 +1,462 @@
+//! One worker's gate: the two flows put together.
+//!
+//! A request is decided at once, or parked until its provider's keys settle; a
+//! tick or a response moves the keys on and decides what was parked.
+//!
+//! Architecture invariants: `&self` everywhere, and no borrow of the state is
+//! held when a verdict is handed out, so that whatever the proxy calls back
+//! while a verdict is carried out finds the gate free; and a parked request
+//! leaves the line exactly once.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::authn::{self, Admission, Decision, Lacking, Request};
+use crate::config::{Config, KeySource};
+use crate::host::{CallId, ContextId, Host, SharedStore};
+use crate::http::response::Rejection;
+use crate::jose::jwks::KeySet;
+use crate::jose::jwt::JwtError;
+use crate::jwks::Millis;
+use crate::jwks::lifecycle::{Answer, Event, FlightId, Keys, Lifecycle, Step, UnknownKid};
+use crate::jwks::waiting::{Seen, Ticket, Waiter, Waiting, longest_wait};
+use crate::metrics;
+use crate::signature::Verifier;
+
+/// Ticks while requests wait or no keys are there: bounds how long after a
+/// snapshot a request on another worker is decided.
+const BUSY_TICK: Duration = Duration::from_millis(10);
+/// Ticks otherwise.
+const IDLE_TICK: Duration = Duration::from_millis(200);
+/// How often the gauges are set.
+const GAUGES: Duration = Duration::from_secs(1);
+/// A newer set can be found this often while one request is decided.
+const MOST_RESELECTIONS: u32 = 3;
+
+/// What is to be done with a request.
+#[derive(Debug)]
+pub enum Verdict<'g> {
+    Admit(Admission<'g>),
+    Reject(Rejection<'g>),
+}
+
+/// What becomes of a request that has just arrived.
+#[derive(Debug)]
+pub enum Arrival<'g> {
+    Decided(Verdict<'g>),
+    /// It waits; the verdict comes from [`Gate::tick`] or [`Gate::answer`].
+    Parked(Ticket),
+}
+
+/// Verdicts on requests that waited, in the order in which they arrived.
+pub type Verdicts<'g> = Vec<(ContextId, Verdict<'g>)>;
+
+pub struct Gate<H> {
+    host: H,
+    config: Config,
+    verifier: Box<dyn Verifier>,
+    state: RefCell<State>,
+    tick_period: Cell<Duration>,
+}
+
+struct State {
+    sources: Vec<Source>,
+    waiting: Waiting<Parked>,
+    calls: BTreeMap<CallId, (usize, FlightId)>,
+    gauges_at: Millis,
+}
+
+/// Where a provider's keys come from.
+enum Source {
+    Local(Rc<KeySet>),
+    Remote(Box<Lifecycle>),
+}
+
+struct Parked {
+    context: ContextId,
+    request: Request,
+}
+
+impl<H: Host> Gate<H> {
+    /// A gate that has no remote keys yet; the first tick starts to fetch them.
+    pub fn new(host: H, config: Config, verifier: Box<dyn Verifier>) -> Self {
+        let sources = config
+            .providers
+            .iter()
+            .map(|provider| match &provider.keys {
+                KeySource::Local(keys) => Source::Local(Rc::clone(keys)),
+                KeySource::Remote(remote) => {
+                    Source::Remote(Box::new(Lifecycle::new(Rc::clone(remote), host.random())))
+                }
+            })
+            .collect();
+        for provider in &config.providers {
+            if let KeySource::Local(keys) = &provider.keys {
+                for key in keys.skipped() {
+                    log::warn!(
+                        "provider {}: skipped key {}: {}",
+                        provider.name,
+                        key.index,
+                        key.error.description()
+                    );
+                }
+            }
+        }
+        host.tick_every(BUSY_TICK);
+        Gate {
+            state: RefCell::new(State {
+                sources,
+                waiting: Waiting::new(config.max_waiting),
+                calls: BTreeMap::new(),
+                gauges_at: Millis(0),
+            }),
+            tick_period: Cell::new(BUSY_TICK),
+            host,
+            config,
+            verifier,
+        }
+    }
+
+    pub fn host(&self) -> &H {
+        &self.host
+    }
+
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Decides a request, or parks it.
+    pub fn request(&self, context: ContextId, request: Request) -> Arrival<'_> {
+        let (lacking, provider) = match self.decide(&request) {
+            Decision::Admit(admission) => return Arrival::Decided(self.admit(admission)),
+            Decision::Reject(rejection) => return Arrival::Decided(self.reject(rejection)),
+            Decision::AwaitKeys { provider, lacking } => (lacking, provider),
+        };
+        let now = self.host.monotonic();
+        let parked = {
+            let mut state = self.state.borrow_mut();
+            let (seen, deadline) = state.prospects(provider, now);
+            state.waiting.enter(Waiter {
+                provider,
+                seen,
+                deadline,
+                request: Parked { context, request },
+            })
+        };
+        match parked {
+            Some(ticket) => {
+                log::debug!("request {context} waits: {lacking:?}");
+                self.host.gauge_add(metrics::WAITING, 1);
+                self.set_tick(BUSY_TICK);
+                Arrival::Parked(ticket)
+            }
+            None => Arrival::Decided(self.reject(Rejection::TooManyWaiting {
+                retry_after_seconds: 1,
+            })),
+        }
+    }
+
+    /// Forgets a parked request whose client left.
+    pub fn leave(&self, ticket: Ticket) {
+        if self.state.borrow_mut().waiting.leave(ticket) {
+            self.host.gauge_add(metrics::WAITING, -1);
+        }
+    }
+
+    /// Moves the keys on by the time that passed.
+    pub fn tick(&self) -> Verdicts<'_> {
+        let now = self.host.monotonic();
+        let mut settled = false;
+        for provider in 0..self.config.providers.len() {
+            let step = {
+                let mut state = self.state.borrow_mut();
+                let urgent = !state.waiting.is_empty();
+                match state.sources.get_mut(provider) {
+                    Some(Source::Remote(lifecycle)) => {
+                        lifecycle.tick(now, self.host.random(), urgent, &self.host)
+                    }
+                    _ => continue,
+                }
+            };
+            settled |= self.carry_out(provider, step, now);
+        }
+        self.set_gauges(now);
+        let verdicts = self.decide_settled(now);
+        let busy = settled || {
+            let state = self.state.borrow();
+            !state.waiting.is_empty() || state.sources.iter().any(|source| source.is_pending(now))
+        };
+        self.set_tick(if busy { BUSY_TICK } else { IDLE_TICK });
+        verdicts
+    }
+
+    /// Takes the response to a call of this gate.
+    pub fn answer(&self, call: CallId, answer: Answer) -> Verdicts<'_> {
+        let now = self.host.monotonic();
+        let Some((provider, flight)) = self.state.borrow_mut().calls.remove(&call) else {
+            return Vec::new();
+        };
+        let step = self.answer_step(provider, flight, answer, now);
+        self.carry_out(provider, step, now);
+        self.decide_settled(now)
+    }
+
+    fn answer_step(&self, provider: usize, flight: FlightId, answer: Answer, now: Millis) -> Step {
+        let mut state = self.state.borrow_mut();
+        match state.sources.get_mut(provider) {
+            Some(Source::Remote(lifecycle)) => {
+                lifecycle.answer(flight, answer, now, self.host.random(), &self.host)
+            }
+            _ => Step::default(),
+        }
+    }
+
+    /// Sends a step's call and tells its events. True if there were any.
+    fn carry_out(&self, provider: usize, mut step: Step, now: Millis) -> bool {
+        let mut any = false;
+        loop {
+            any |= !step.events.is_empty();
+            for event in step.events.drain(..) {
+                self.tell(provider, event);
+            }
+            let Some((flight, call)) = step.call.take() else {
+                return any;
+            };
+            match self.host.dispatch(&call) {
+                Some(id) => {
+                    let calls = &mut self.state.borrow_mut().calls;
+                    // A call that was given up is not waited for any more.
+                    calls.retain(|_, (of, _)| *of != provider);
+                    calls.insert(id, (provider, flight));
+                    return any;
+                }
+                None => step = self.answer_step(provider, flight, Answer::NotSent, now),
+            }
+        }
+    }
+
+    /// One line in the log for each change of a provider's keys, and its counts.
+    fn tell(&self, provider: usize, event: Event) {
+        let Some(provider) = self.config.providers.get(provider) else {
+            return;
+        };
+        let name = &provider.name;
+        match event {
+            Event::Fetched {
+                generation,
+                keys,
+                skipped,
+                news,
+            } => {
+                self.host.count(&metrics::jwks_fetch(name, true));
+                let level = if news {
+                    log::Level::Info
+                } else {
+                    log::Level::Debug
+                };
+                log::log!(
+                    level,
+                    "provider {name}: fetched {keys} usable keys, set {generation}"
+                );
+                for key in skipped.iter().filter(|_| news) {
+                    log::warn!("provider {name}: skipped {key}");
+                }
+            }
+            Event::Failed {
+                error,
+                failures,
+                news,
+            } => {
+                self.host.count(&metrics::jwks_fetch(name, false));
+                let level = if news {
+                    log::Level::Warn
+                } else {
+                    log::Level::Debug
+                };
+                log::log!(
+                    level,
+                    "provider {name}: fetching keys failed ({failures} in a row): {error}"
+                );
+            }
+            Event::Installed { generation } => {
+                log::debug!("provider {name}: verifies with set {generation}");
+            }
+            Event::LeaseLost => log::debug!("provider {name}: another worker fetches"),
+            Event::Expired => {
+                log::warn!("provider {name}: its keys are past max_stale and no longer used");
+            }
+        }
+    }
+
+    /// Decides the parked requests whose keys have settled or whose time is up.
+    fn decide_settled(&self, now: Millis) -> Verdicts<'_> {
+        let taken = {
+            let mut state = self.state.borrow_mut();
+            let State {
+                sources, waiting, ..
+            } = &mut *state;
+            waiting.take_settled(now, |provider, seen| {
+                sources
+                    .get(provider)
+                    .is_none_or(|source| source.settled(seen))
+            })
+        };
+        let mut verdicts = Vec::with_capacity(taken.len());
+        for (ticket, waiter) in taken {
+            let verdict = match self.decide(&waiter.request.request) {
+                Decision::Admit(admission) => self.admit(admission),
+                Decision::Reject(rejection) => self.reject(rejection),
+                Decision::AwaitKeys { provider, .. } if now < waiter.deadline => {
+                    let mut state = self.state.borrow_mut();
+                    let seen = state.prospects(provider, now).0;
+                    state.waiting.put_back(
+                        ticket,
+                        Waiter {
+                            provider,
+                            seen,
+                            ..waiter
+                        },
+                    );
+                    continue;
+                }
+                Decision::AwaitKeys { provider, .. } => {
+                    let retry_after = self.state.borrow().retry_after(provider, now);
+                    self.reject(Rejection::keys_unavailable(retry_after))
+                }
+            };
+            self.host.gauge_add(metrics::WAITING, -1);
+            verdicts.push((waiter.request.context, verdict));
+        }
+        verdicts
+    }
+
+    /// Decides with the keys there are, asking for newer ones where a kid is
+    /// not among them.
+    fn decide(&self, request: &Request) -> Decision<'_> {
+        for _ in 0..MOST_RESELECTIONS {
+            let now = self.host.monotonic();
+            let keys = |provider| self.state.borrow().keys(provider, now);
+            let unix_seconds = self.host.unix_seconds();
+            let decision =
+                authn::authenticate(request, &self.config, keys, &*self.verifier, unix_seconds);
+            let Decision::AwaitKeys {
+                provider,
+                lacking: Lacking::Kid,
+            } = decision
+            else {
+                return decision;
+            };
+            let (verdict, events) = {
+                let mut state = self.state.borrow_mut();
+                state.unknown_kid(provider, now, self.host.random(), &self.host)
+            };
+            for event in events {
+                self.tell(provider, event);
+            }
+            match verdict {
+                UnknownKid::Reselect => {}
+                UnknownKid::Wait => return decision,
+                UnknownKid::NoSuchKey => return Decision::Reject(JwtError::NoKey.into()),
+                UnknownKid::Unavailable { retry_after } => {
+                    return Decision::Reject(Rejection::keys_unavailable(retry_after));
+                }
+            }
+        }
+        Decision::Reject(JwtError::NoKey.into())
+    }
+
+    fn admit<'g>(&self, admission: Admission<'g>) -> Verdict<'g> {
+        self.host.count(metrics::ALLOWED);
+        Verdict::Admit(admission)
+    }
+
+    fn reject<'g>(&self, rejection: Rejection<'g>) -> Verdict<'g> {
+        self.host.count(&metrics::denied(rejection.reason()));
+        log::debug!("rejected: {}", rejection.reason());
+        Verdict::Reject(rejection)
+    }
+
+    fn set_tick(&self, period: Duration) {
+        if self.tick_period.replace(period) != period {
+            self.host.tick_every(period);
+        }
+    }
+
+    fn set_gauges(&self, now: Millis) {
+        let mut state = self.state.borrow_mut();
+        if now < state.gauges_at {
+            return;
+        }
+        state.gauges_at = now.after(GAUGES);
+        for (provider, source) in self.config.providers.iter().zip(&state.sources) {
+            if let Source::Remote(lifecycle) = source
+                && let Some(age) = lifecycle.age(now)
+            {
+                self.host
+                    .gauge(&metrics::jwks_age(&provider.name), age.as_secs());
+            }
+        }
+    }
+}
+
+impl State {
+    fn keys(&self, provider: usize, now: Millis) -> Keys {
+        match self.sources.get(provider) {
+            Some(Source::Local(keys)) => Keys::Ready(Rc::clone(keys)),
+            Some(Source::Remote(lifecycle)) => lifecycle.keys(now),
+            None => Keys::Unavailable {
+                retry_after: Duration::ZERO,
+            },
+        }
+    }
+
+    fn unknown_kid(
+        &mut self,
+        provider: usize,
+        now: Millis,
+        random: u64,
+        store: &dyn SharedStore,
+    ) -> (UnknownKid, Vec<Event>) {
+        match self.sources.get_mut(provider) {
+            Some(Source::Remote(lifecycle)) => lifecycle.unknown_kid(now, random, store),
+            _ => (UnknownKid::NoSuchKey, Vec::new()),
+        }
+    }
+
+    /// What a request sees that begins to wait for `provider`, and until when it
+    /// waits at most.
+    fn prospects(&self, provider: usize, now: Millis) -> (Seen, Millis) {
+        match self.sources.get(provider) {
+            Some(Source::Remote(lifecycle)) => (
+                lifecycle.seen(),
+                now.after(longest_wait(lifecycle.fetch_time())),
+            ),
+            _ => (Seen::default(), now),
+        }
+    }
+
+    fn retry_after(&self, provider: usize, now: Millis) -> Duration {
+        match self.sources.get(provider) {
+            Some(Source::Remote(lifecycle)) => lifecycle.retry_after(now),
+            _ => Duration::ZERO,
+        }
+    }
+}
+
+impl Source {
+    fn settled(&self, seen: Seen) -> bool {
+        match self {
+            Source::Local(_) => true,
+            Source::Remote(lifecycle) => lifecycle.settled(seen),
+        }
+    }
+
+    fn is_pending(&self, now: Millis) -> bool {
+        match self {
+            Source::Local(_) => false,
+            Source::Remote(lifecycle) => !matches!(lifecycle.keys(now), Keys::Ready(_)),
+        }
+    }
+}

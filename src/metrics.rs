@@ -1,0 +1,51 @@
+//! The names of the filter's metrics. Envoy puts `wasmcustom.` before them.
+
+/// Counter: requests that were let through, on public routes too.
+pub const ALLOWED: &str = "bearer_gate.allowed";
+/// Gauge: requests that wait for keys, over all workers.
+pub const WAITING: &str = "bearer_gate.waiting";
+
+/// Counter: requests that were rejected, by reason.
+pub fn denied(reason: &str) -> String {
+    format!("bearer_gate.denied.{reason}")
+}
+
+/// Counter: fetches of a provider's keys that ended, by outcome.
+pub fn jwks_fetch(provider: &str, succeeded: bool) -> String {
+    let outcome = if succeeded { "success" } else { "failed" };
+    format!("bearer_gate.jwks_fetch.{}.{outcome}", label(provider))
+}
+
+/// Gauge: the age of the keys that a provider's tokens are verified with, in
+/// seconds.
+pub fn jwks_age(provider: &str) -> String {
+    format!("bearer_gate.jwks_age_seconds.{}", label(provider))
+}
+
+/// A provider's name as one part of a metric's name.
+fn label(provider: &str) -> String {
+    provider
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || c == '-' {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_provider_is_one_part_of_the_name() {
+        assert_eq!(
+            jwks_fetch("a.b c", true),
+            "bearer_gate.jwks_fetch.a_b_c.success"
+        );
+        assert_eq!(jwks_age("eu-1"), "bearer_gate.jwks_age_seconds.eu-1");
+    }
+}

@@ -1,0 +1,130 @@
+//! The host trait over the proxy-wasm ABI.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::time::{Duration, Instant, SystemTime};
+
+use proxy_wasm::hostcalls;
+use proxy_wasm::types::MetricType;
+
+use crate::host::{Call, CallId, Host, SharedStore, Version};
+use crate::jwks::Millis;
+use crate::signature::host::ForeignFunction;
+
+pub struct Envoy {
+    /// Where this worker's monotonic clock starts, on the scale that all
+    /// workers share: the Unix time of the start. WASI's own monotonic origin
+    /// is out of reach of safe code.
+    origin: (Millis, Instant),
+    metrics: RefCell<BTreeMap<String, u32>>,
+}
+
+impl Envoy {
+    pub fn new() -> Self {
+        let unix = unix_time();
+        let millis = u64::try_from(unix.as_millis()).unwrap_or(u64::MAX);
+        Envoy {
+            origin: (Millis(millis), Instant::now()),
+            metrics: RefCell::new(BTreeMap::new()),
+        }
+    }
+
+    /// The host's number of a metric, which is defined when it is first used.
+    fn metric(&self, kind: MetricType, name: &str) -> Option<u32> {
+        let mut metrics = self.metrics.borrow_mut();
+        if let Some(id) = metrics.get(name) {
+            return Some(*id);
+        }
+        let id = hostcalls::define_metric(kind, name).ok()?;
+        metrics.insert(name.to_owned(), id);
+        Some(id)
+    }
+
+    fn add(&self, kind: MetricType, name: &str, change: i64) {
+        if let Some(id) = self.metric(kind, name)
+            && hostcalls::increment_metric(id, change).is_err()
+        {
+            log::debug!("the host refused a change of {name}");
+        }
+    }
+}
+
+fn unix_time() -> Duration {
+    // Infallible in the SDK; an error would read as 1970, when no token is valid
+    // yet that says when it was issued.
+    hostcalls::get_current_time()
+        .ok()
+        .and_then(|now| now.duration_since(SystemTime::UNIX_EPOCH).ok())
+        .unwrap_or_default()
+}
+
+impl Host for Envoy {
+    fn unix_seconds(&self) -> f64 {
+        unix_time().as_secs_f64()
+    }
+
+    fn monotonic(&self) -> Millis {
+        self.origin.0.after(self.origin.1.elapsed())
+    }
+
+    fn random(&self) -> u64 {
+        // Each state has its own key, from the host's random_get.
+        RandomState::new().build_hasher().finish()
+    }
+
+    fn dispatch(&self, call: &Call) -> Option<CallId> {
+        let headers = vec![
+            (":method", "GET"),
+            (":scheme", call.scheme.name()),
+            (":authority", &call.authority),
+            (":path", &call.path),
+            ("accept", "application/json"),
+            ("user-agent", "bearer-gate"),
+        ];
+        hostcalls::dispatch_http_call(&call.cluster, headers, None, Vec::new(), call.timeout).ok()
+    }
+
+    fn tick_every(&self, period: Duration) {
+        if hostcalls::set_tick_period(period).is_err() {
+            log::warn!("the host refused a tick period");
+        }
+    }
+
+    fn count(&self, counter: &str) {
+        self.add(MetricType::Counter, counter, 1);
+    }
+
+    fn gauge(&self, gauge: &str, value: u64) {
+        if let Some(id) = self.metric(MetricType::Gauge, gauge)
+            && hostcalls::record_metric(id, value).is_err()
+        {
+            log::debug!("the host refused a value of {gauge}");
+        }
+    }
+
+    fn gauge_add(&self, gauge: &str, change: i64) {
+        self.add(MetricType::Gauge, gauge, change);
+    }
+}
+
+impl SharedStore for Envoy {
+    fn read(&self, key: &str) -> Option<(Vec<u8>, Version)> {
+        let (value, version) = hostcalls::get_shared_data(key).ok()?;
+        Some((value.unwrap_or_default(), Version(version?)))
+    }
+
+    fn write(&self, key: &str, value: &[u8], expected: Version) -> bool {
+        hostcalls::set_shared_data(key, Some(value), Some(expected.0)).is_ok()
+    }
+}
+
+/// The host's functions by name.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Foreign;
+
+impl ForeignFunction for Foreign {
+    fn call(&self, name: &str, argument: &[u8]) -> Option<Vec<u8>> {
+        hostcalls::call_foreign_function(name, Some(argument)).ok()?
+    }
+}

@@ -1,0 +1,63 @@
+//! The edge: the only code that names `proxy_wasm`.
+//!
+//! Invariants: header values are read as bytes (the SDK's text calls panic on a
+//! byte that is not UTF-8); calls are dispatched from the root context only (a
+//! request's callback is lost with its client); and a verdict on a parked
+//! request is carried out only if the host still knows the request.
+
+mod envoy;
+mod request;
+mod root;
+
+use proxy_wasm::hostcalls;
+use proxy_wasm::types::MapType;
+
+use crate::authn::Admission;
+use crate::gate::Verdict;
+use crate::http::response::Rejection;
+
+pub use root::Root;
+
+const HEADERS: MapType = MapType::HttpRequestHeaders;
+
+/// What remains to be done with the request after its verdict.
+enum Carried {
+    Admitted,
+    Rejected,
+}
+
+/// Carries a verdict out on the request that is the effective context.
+fn carry_out(verdict: &Verdict<'_>, realm: &str) -> Carried {
+    let rejection = match verdict {
+        Verdict::Admit(admission) => match admit(admission) {
+            Some(()) => return Carried::Admitted,
+            // Never an admit with headers that are not as they should be.
+            None => &Rejection::keys_unavailable(std::time::Duration::from_secs(1)),
+        },
+        Verdict::Reject(rejection) => rejection,
+    };
+    reject(rejection, realm);
+    Carried::Rejected
+}
+
+fn admit(admission: &Admission<'_>) -> Option<()> {
+    for (name, value) in &admission.set {
+        hostcalls::set_map_value_bytes(HEADERS, name, Some(value)).ok()?;
+    }
+    if admission.strip_authorization {
+        hostcalls::remove_map_value(HEADERS, "authorization").ok()?;
+    }
+    Some(())
+}
+
+fn reject(rejection: &Rejection<'_>, realm: &str) {
+    let headers = rejection.headers(realm);
+    let headers: Vec<(&str, &str)> = headers
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    let body = rejection.body();
+    if hostcalls::send_http_response(rejection.status(), headers, Some(body.as_bytes())).is_err() {
+        log::debug!("the response could not be sent: the client has left");
+    }
+}

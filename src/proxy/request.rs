@@ -1,0 +1,78 @@
+//! A request's context: from its headers to a verdict.
+
+use std::rc::Rc;
+
+use proxy_wasm::hostcalls;
+use proxy_wasm::traits::{Context, HttpContext};
+use proxy_wasm::types::Action;
+
+use super::envoy::Envoy;
+use super::{Carried, HEADERS, carry_out, reject};
+use crate::authn;
+use crate::gate::{Arrival, Gate};
+use crate::http::response::Rejection;
+use crate::jwks::waiting::Ticket;
+
+pub struct Request {
+    context_id: u32,
+    gate: Option<Rc<Gate<Envoy>>>,
+    /// While it waits, and after.
+    ticket: Option<Ticket>,
+}
+
+impl Request {
+    pub fn new(context_id: u32, gate: Option<Rc<Gate<Envoy>>>) -> Self {
+        Request {
+            context_id,
+            gate,
+            ticket: None,
+        }
+    }
+}
+
+impl Context for Request {}
+
+impl HttpContext for Request {
+    fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
+        let Some(gate) = self.gate.clone() else {
+            reject(&Rejection::NotConfigured, "");
+            return Action::Pause;
+        };
+        let config = gate.config();
+        // First of all, on public routes too: nobody but this filter sets them.
+        for name in &config.reserved_headers {
+            if hostcalls::remove_map_value(HEADERS, name).is_err() {
+                reject(&Rejection::NotConfigured, &config.realm);
+                return Action::Pause;
+            }
+        }
+        let request = authn::Request {
+            path: header(":path"),
+            method: config.reads_method.then(|| header(":method")).flatten(),
+            authorization: header("authorization"),
+        };
+        match gate.request(self.context_id, request) {
+            Arrival::Decided(verdict) => match carry_out(&verdict, &config.realm) {
+                Carried::Admitted => Action::Continue,
+                Carried::Rejected => Action::Pause,
+            },
+            Arrival::Parked(ticket) => {
+                self.ticket = Some(ticket);
+                Action::Pause
+            }
+        }
+    }
+}
+
+impl Drop for Request {
+    /// The host deletes the context when the request ends, however it does.
+    fn drop(&mut self) {
+        if let (Some(gate), Some(ticket)) = (&self.gate, self.ticket) {
+            gate.leave(ticket);
+        }
+    }
+}
+
+fn header(name: &str) -> Option<Vec<u8>> {
+    hostcalls::get_map_value_bytes(HEADERS, name).ok().flatten()
+}

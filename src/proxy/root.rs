@@ -1,0 +1,139 @@
+//! The root context, one per worker and plugin: configuration, ticks, responses
+//! to calls.
+
+use std::rc::Rc;
+
+use proxy_wasm::hostcalls;
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::{BufferType, ContextType, MapType};
+
+use super::envoy::{Envoy, Foreign};
+use super::request::Request;
+use super::{Carried, carry_out};
+use crate::config::Config;
+use crate::gate::{Gate, Verdicts};
+use crate::http::cache_control;
+use crate::jwks::MAX_DOCUMENT;
+use crate::jwks::lifecycle::Answer;
+use crate::signature::host::HostVerifier;
+use crate::signature::portable::Portable;
+use crate::signature::{Verifier, known_answer};
+
+/// The root context. Without a valid configuration it has no gate, and its
+/// requests are rejected.
+#[derive(Default)]
+pub struct Root {
+    gate: Option<Rc<Gate<Envoy>>>,
+}
+
+impl Context for Root {
+    fn on_http_call_response(&mut self, call_id: u32, headers: usize, body: usize, _: usize) {
+        if let Some(gate) = &self.gate {
+            let answer = read_answer(headers, body);
+            settle(gate, gate.answer(call_id, answer));
+        }
+    }
+}
+
+impl RootContext for Root {
+    fn on_configure(&mut self, size: usize) -> bool {
+        follow_log_level();
+        let configuration = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size)
+            .ok()
+            .flatten()
+            .unwrap_or_default();
+        match Config::parse(&configuration) {
+            Ok(config) => {
+                let verifier = choose_verifier();
+                log::info!(
+                    "configured: {} providers, {} rules, signatures verified by the {} verifier",
+                    config.providers.len(),
+                    config.rules.len(),
+                    verifier.name()
+                );
+                self.gate = Some(Rc::new(Gate::new(Envoy::new(), config, verifier)));
+                true
+            }
+            Err(error) => {
+                log::error!("configuration refused: {error}");
+                false
+            }
+        }
+    }
+
+    fn on_tick(&mut self) {
+        follow_log_level();
+        if let Some(gate) = &self.gate {
+            settle(gate, gate.tick());
+        }
+    }
+
+    fn create_http_context(&self, context_id: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(Request::new(context_id, self.gate.clone())))
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+}
+
+/// The host's verifier if it passes the known answer, or else the portable one.
+fn choose_verifier() -> Box<dyn Verifier> {
+    let host = HostVerifier(Foreign);
+    if known_answer::passes(&host) {
+        Box::new(host)
+    } else {
+        Box::new(Portable)
+    }
+}
+
+/// Carries out the verdicts on requests that waited.
+fn settle(gate: &Gate<Envoy>, verdicts: Verdicts<'_>) {
+    for (context, verdict) in verdicts {
+        // An error: the request is gone, and its own context has told the gate.
+        if hostcalls::set_effective_context(context).is_err() {
+            continue;
+        }
+        if let Carried::Admitted = carry_out(&verdict, &gate.config().realm)
+            && hostcalls::resume_http_request().is_err()
+        {
+            log::debug!("request {context} could not be resumed");
+        }
+    }
+}
+
+/// The response that the host holds. A failed call has no headers, and asking
+/// for them then would panic in the SDK; the body is read only within the cap.
+fn read_answer(headers: usize, body_size: usize) -> Answer {
+    if headers == 0 {
+        return Answer::None;
+    }
+    if body_size > MAX_DOCUMENT {
+        return Answer::TooLarge(body_size);
+    }
+    let header = |name| {
+        hostcalls::get_map_value_bytes(MapType::HttpCallResponseHeaders, name)
+            .ok()
+            .flatten()
+    };
+    let status = header(":status")
+        .and_then(|status| str::from_utf8(&status).ok()?.parse().ok())
+        .unwrap_or(0);
+    let body = hostcalls::get_buffer(BufferType::HttpCallResponseBody, 0, body_size)
+        .ok()
+        .flatten()
+        .unwrap_or_default();
+    Answer::Response {
+        status,
+        max_age: header("cache-control").and_then(|value| cache_control::max_age(&value)),
+        body,
+    }
+}
+
+/// Keeps the module's log level at the host's, so that what nobody reads is not
+/// formatted. The level can be changed while the proxy runs.
+fn follow_log_level() {
+    if let Ok(level) = hostcalls::get_log_level() {
+        proxy_wasm::set_log_level(level);
+    }
+}

@@ -1,0 +1,416 @@
+//! Gates on a recording host: several workers, their requests, one store.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod sim;
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use bearer_gate::authn::Request;
+use bearer_gate::config::Config;
+use bearer_gate::gate::{Arrival, Gate, Verdict, Verdicts};
+use bearer_gate::host::{Call, CallId, Host, SharedStore, Version};
+use bearer_gate::jose::jwa::Algorithm;
+use bearer_gate::jose::jwk::Key;
+use bearer_gate::jwks::Millis;
+use bearer_gate::jwks::lifecycle::Answer;
+use bearer_gate::jwks::waiting::Ticket;
+use bearer_gate::signature::Verifier;
+use proptest::prelude::*;
+use sim::{SET_A, SET_B, Store, ok, status};
+
+/// What all workers of the simulated process have in common.
+#[derive(Default)]
+struct Process {
+    now: Cell<u64>,
+    store: Store,
+    random: Cell<u64>,
+    calls: RefCell<Vec<(CallId, Call)>>,
+    counts: RefCell<BTreeMap<String, i64>>,
+    tick_period: Cell<Duration>,
+    refuses_calls: Cell<bool>,
+}
+
+#[derive(Clone)]
+struct FakeHost(Rc<Process>);
+
+impl SharedStore for FakeHost {
+    fn read(&self, key: &str) -> Option<(Vec<u8>, Version)> {
+        self.0.store.read(key)
+    }
+
+    fn write(&self, key: &str, value: &[u8], expected: Version) -> bool {
+        self.0.store.write(key, value, expected)
+    }
+}
+
+impl Host for FakeHost {
+    fn unix_seconds(&self) -> f64 {
+        1_700_000_000.0
+    }
+
+    fn monotonic(&self) -> Millis {
+        Millis(self.0.now.get())
+    }
+
+    fn random(&self) -> u64 {
+        self.0
+            .random
+            .set(self.0.random.get().wrapping_mul(6_364_136_223_846_793_005) + 1);
+        self.0.random.get()
+    }
+
+    fn dispatch(&self, call: &Call) -> Option<CallId> {
+        if self.0.refuses_calls.get() {
+            return None;
+        }
+        let mut calls = self.0.calls.borrow_mut();
+        let id = u32::try_from(self.random() >> 33).unwrap();
+        calls.push((id, call.clone()));
+        Some(id)
+    }
+
+    fn tick_every(&self, period: Duration) {
+        self.0.tick_period.set(period);
+    }
+
+    fn count(&self, counter: &str) {
+        self.gauge_add(counter, 1);
+    }
+
+    fn gauge(&self, gauge: &str, value: u64) {
+        self.0
+            .counts
+            .borrow_mut()
+            .insert(gauge.into(), i64::try_from(value).unwrap());
+    }
+
+    fn gauge_add(&self, gauge: &str, change: i64) {
+        *self.0.counts.borrow_mut().entry(gauge.into()).or_default() += change;
+    }
+}
+
+/// Takes every signature for good: signatures are not what is tested here.
+struct AnySignature;
+
+impl Verifier for AnySignature {
+    fn verify(&self, _: Algorithm, _: &Key, _: &[u8], _: &[u8]) -> bool {
+        true
+    }
+
+    fn name(&self) -> &'static str {
+        "any"
+    }
+}
+
+const CONFIG: &str = r#"{
+    "providers": {"p": {
+        "issuer": "https://tenant.example/",
+        "audiences": ["api"],
+        "remote_jwks": {"http_uri": {
+            "uri": "https://tenant.example/jwks", "cluster": "idp", "timeout": "5s"
+        }}
+    }},
+    "rules": [
+        {"match": {"prefix": "/public"}},
+        {"match": {"prefix": "/"}, "requires": {"provider_name": "p"}}
+    ],
+    "max_waiting": 8
+}"#;
+
+fn token(kid: &str) -> Request {
+    let part = |json: String| BASE64_URL_SAFE_NO_PAD.encode(json);
+    let header = part(format!(r#"{{"alg":"RS256","kid":"{kid}"}}"#));
+    let claims =
+        part(r#"{"iss":"https://tenant.example/","aud":"api","exp":1700000600,"sub":"s"}"#.into());
+    let signature = BASE64_URL_SAFE_NO_PAD.encode([7; 256]);
+    Request {
+        path: Some(b"/private".to_vec()),
+        method: Some(b"GET".to_vec()),
+        authorization: Some(format!("Bearer {header}.{claims}.{signature}").into_bytes()),
+    }
+}
+
+fn public() -> Request {
+    Request {
+        path: Some(b"/public".to_vec()),
+        ..Request::default()
+    }
+}
+
+fn process() -> Rc<Process> {
+    let process = Process::default();
+    process.now.set(1_000_000);
+    Rc::new(process)
+}
+
+fn gate(process: &Rc<Process>) -> Gate<FakeHost> {
+    let config = Config::parse(CONFIG.as_bytes()).expect("a valid configuration");
+    Gate::new(FakeHost(Rc::clone(process)), config, Box::new(AnySignature))
+}
+
+/// The status that a verdict ends in; 200 for an admission.
+fn code(verdict: &Verdict<'_>) -> u32 {
+    match verdict {
+        Verdict::Admit(_) => 200,
+        Verdict::Reject(rejection) => rejection.status(),
+    }
+}
+
+fn codes(verdicts: Verdicts<'_>) -> Vec<(u32, u32)> {
+    verdicts
+        .iter()
+        .map(|(context, verdict)| (*context, code(verdict)))
+        .collect()
+}
+
+fn decided(arrival: Arrival<'_>) -> u32 {
+    match arrival {
+        Arrival::Decided(verdict) => code(&verdict),
+        Arrival::Parked(_) => panic!("parked"),
+    }
+}
+
+fn parked(arrival: Arrival<'_>) -> Ticket {
+    match arrival {
+        Arrival::Parked(ticket) => ticket,
+        Arrival::Decided(verdict) => panic!("decided: {verdict:?}"),
+    }
+}
+
+impl Process {
+    fn pass(&self, millis: u64) {
+        self.now.set(self.now.get() + millis);
+    }
+
+    fn the_call(&self) -> CallId {
+        let mut calls = self.calls.borrow_mut();
+        assert_eq!(calls.len(), 1, "{calls:?}");
+        calls.pop().unwrap().0
+    }
+
+    fn count_of(&self, name: &str) -> i64 {
+        self.counts.borrow().get(name).copied().unwrap_or(0)
+    }
+}
+
+#[test]
+fn requests_that_come_before_the_keys_are_decided_in_order_when_they_are_there() {
+    let process = process();
+    let (one, two) = (gate(&process), gate(&process));
+    for context in 1..=3 {
+        parked(one.request(context, token("a")));
+        parked(two.request(context, token("a")));
+    }
+    assert_eq!(
+        decided(one.request(9, public())),
+        200,
+        "public needs no keys"
+    );
+    assert!(one.tick().is_empty());
+    assert!(two.tick().is_empty());
+    assert_eq!(process.count_of("bearer_gate.waiting"), 6);
+    process.pass(30);
+    let call = process.the_call();
+    assert!(two.answer(call, ok(SET_A)).is_empty(), "not its call");
+    assert_eq!(
+        codes(one.answer(call, ok(SET_A))),
+        [(1, 200), (2, 200), (3, 200)]
+    );
+    assert_eq!(codes(two.tick()), [(1, 200), (2, 200), (3, 200)]);
+    assert_eq!(process.count_of("bearer_gate.waiting"), 0);
+    assert_eq!(process.count_of("bearer_gate.allowed"), 7);
+    assert_eq!(process.count_of("bearer_gate.jwks_fetch.p.success"), 1);
+}
+
+#[test]
+fn a_failed_first_fetch_ends_the_wait_with_503() {
+    let process = process();
+    let gate = gate(&process);
+    parked(gate.request(1, token("a")));
+    gate.tick();
+    let call = process.the_call();
+    let verdicts = gate.answer(call, status(500));
+    let (_, Verdict::Reject(rejection)) = &verdicts[0] else {
+        panic!("admitted without keys");
+    };
+    assert_eq!(
+        (rejection.status(), rejection.retry_after()),
+        (503, Some(1))
+    );
+    assert_eq!(
+        decided(gate.request(2, token("a"))),
+        503,
+        "known to be down: no wait"
+    );
+}
+
+#[test]
+fn a_cluster_that_does_not_exist_is_503_and_not_a_loop() {
+    let process = process();
+    let gate = gate(&process);
+    process.refuses_calls.set(true);
+    parked(gate.request(1, token("a")));
+    assert_eq!(codes(gate.tick()), [(1, 503)]);
+    assert_eq!(process.count_of("bearer_gate.jwks_fetch.p.failed"), 1);
+}
+
+#[test]
+fn no_more_wait_than_may() {
+    let process = process();
+    let gate = gate(&process);
+    let tickets: Vec<_> = (0..8)
+        .map(|n| parked(gate.request(n, token("a"))))
+        .collect();
+    assert_eq!(decided(gate.request(8, token("a"))), 503);
+    assert_eq!(process.count_of("bearer_gate.denied.too_many_waiting"), 1);
+    gate.leave(tickets[3]);
+    gate.leave(tickets[3]);
+    assert_eq!(process.count_of("bearer_gate.waiting"), 7);
+    parked(gate.request(9, token("a")));
+    gate.tick();
+    let verdicts = codes(gate.answer(process.the_call(), ok(SET_A)));
+    let contexts: Vec<_> = verdicts.iter().map(|(context, _)| *context).collect();
+    assert_eq!(contexts, [0, 1, 2, 4, 5, 6, 7, 9]);
+}
+
+#[test]
+fn nobody_waits_longer_than_two_fetches_can_take() {
+    let process = process();
+    let gate = gate(&process);
+    parked(gate.request(1, token("a")));
+    let start = process.now.get();
+    let mut verdicts = Vec::new();
+    while verdicts.is_empty() {
+        process.pass(10);
+        verdicts = codes(gate.tick());
+        assert!(process.now.get() - start <= 13_000, "waits on");
+    }
+    assert_eq!(verdicts, [(1, 503)]);
+}
+
+#[test]
+fn a_new_kid_waits_for_one_fetch_and_a_wrong_one_is_refused_after_it() {
+    let process = process();
+    let gate = gate(&process);
+    gate.tick();
+    gate.answer(process.the_call(), ok(SET_A));
+    process.pass(1000);
+    parked(gate.request(1, token("b")));
+    parked(gate.request(2, token("nobody's")));
+    assert_eq!(process.tick_period.get(), Duration::from_millis(10));
+    gate.tick();
+    let verdicts = codes(gate.answer(process.the_call(), ok(SET_B)));
+    assert_eq!(verdicts, [(1, 200), (2, 401)]);
+    assert_eq!(
+        decided(gate.request(3, token("nobody's"))),
+        401,
+        "within the cool-down"
+    );
+    assert!(process.calls.borrow().is_empty());
+}
+
+#[test]
+fn ticks_are_rare_while_nothing_happens() {
+    let process = process();
+    let gate = gate(&process);
+    assert_eq!(process.tick_period.get(), Duration::from_millis(10));
+    gate.tick();
+    gate.answer(process.the_call(), ok(SET_A));
+    gate.tick();
+    assert_eq!(process.tick_period.get(), Duration::from_millis(200));
+}
+
+#[derive(Debug, Clone)]
+enum Action {
+    Arrive(usize, &'static str),
+    Leave(usize),
+    Tick(usize),
+    Pass(u64),
+    Answer(usize),
+    LoseWrites,
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    prop_oneof![
+        6 => (0..3_usize, prop_oneof![Just("a"), Just("b"), Just("c")]).prop_map(|(gate, kid)| Action::Arrive(gate, kid)),
+        2 => (0..30_usize).prop_map(Action::Leave),
+        8 => (0..3_usize).prop_map(Action::Tick),
+        4 => (0..3000_u64).prop_map(Action::Pass),
+        4 => (0..5_usize).prop_map(Action::Answer),
+        1 => Just(Action::LoseWrites),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Every request that waits is decided once, or has left.
+    #[test]
+    fn every_waiting_request_is_decided(actions in proptest::collection::vec(action(), 1..120)) {
+        let process = process();
+        let gates: Vec<_> = (0..3).map(|_| gate(&process)).collect();
+        let mut waiting: Vec<(usize, u32, Ticket)> = Vec::new();
+        let mut context = 0;
+        let mut done = BTreeSet::new();
+        let finish = |verdicts: Verdicts<'_>, waiting: &mut Vec<(usize, u32, Ticket)>, done: &mut BTreeSet<u32>| {
+            for (context, _) in verdicts {
+                let at = waiting.iter().position(|(_, of, _)| *of == context);
+                waiting.remove(at.expect("a verdict on a request that does not wait"));
+                assert!(done.insert(context), "decided twice");
+            }
+        };
+        for action in actions {
+            match action {
+                Action::Arrive(gate, kid) => {
+                    context += 1;
+                    if let Arrival::Parked(ticket) = gates[gate].request(context, token(kid)) {
+                        waiting.push((gate, context, ticket));
+                    }
+                }
+                Action::Leave(which) if which < waiting.len() => {
+                    let (gate, _, ticket) = waiting.remove(which);
+                    gates[gate].leave(ticket);
+                }
+                Action::Leave(_) => {}
+                Action::Tick(gate) => finish(gates[gate].tick(), &mut waiting, &mut done),
+                Action::Pass(millis) => process.pass(millis),
+                Action::LoseWrites => process.store.lose_writes(1),
+                Action::Answer(which) => {
+                    let call = process.calls.borrow_mut().pop();
+                    let Some((call, _)) = call else { continue };
+                    for gate in &gates {
+                        let answer = match which {
+                            0 => ok(SET_A),
+                            1 => ok(SET_B),
+                            2 => status(500),
+                            3 => Answer::None,
+                            _ => ok("{}"),
+                        };
+                        finish(gate.answer(call, answer), &mut waiting, &mut done);
+                    }
+                }
+            }
+            prop_assert_eq!(process.count_of("bearer_gate.waiting"), i64::try_from(waiting.len()).unwrap());
+        }
+        // The provider never answers again: time alone ends the rest.
+        for _ in 0..1400 {
+            process.pass(10);
+            for gate in &gates {
+                finish(gate.tick(), &mut waiting, &mut done);
+            }
+        }
+        prop_assert!(waiting.is_empty(), "{} wait on", waiting.len());
+    }
+}
