@@ -1,0 +1,214 @@
+//! What a listener is made of, as Envoy's own JSON.
+
+use std::path::PathBuf;
+
+use serde_json::{Map, Value, json};
+
+/// In which protobuf message the plugin configuration travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// `google.protobuf.Struct`: the YAML that users write. Envoy hands the filter JSON.
+    Struct,
+    /// `google.protobuf.StringValue`: a JSON text. Envoy hands the filter the text.
+    StringValue,
+}
+
+/// The Wasm filter. Fields are public: take [`Wasm::new`] and change what the test is about.
+#[derive(Clone, Debug)]
+pub struct Wasm {
+    /// The plugin configuration.
+    pub configuration: Value,
+    /// How it travels; as a Struct by default.
+    pub encoding: Encoding,
+    /// The plugin's name, in logs and for stats; `bearer-gate` by default.
+    pub name: String,
+    /// `root_id`; empty by default.
+    pub root_id: String,
+    /// Instances with the same id and module share a VM and shared data; `bearer-gate` by default.
+    pub vm_id: String,
+    /// The module; [`super::module_path`] by default.
+    pub module: PathBuf,
+    /// `FAIL_RELOAD` by default, as it ships.
+    pub failure_policy: &'static str,
+    /// `reload_config.backoff.base_interval`; 0.05 s by default.
+    pub reload_interval: &'static str,
+}
+
+impl Wasm {
+    /// As shipped, with this plugin configuration.
+    pub fn new(configuration: Value) -> Wasm {
+        Wasm {
+            configuration,
+            encoding: Encoding::Struct,
+            name: "bearer-gate".to_owned(),
+            root_id: String::new(),
+            vm_id: "bearer-gate".to_owned(),
+            module: super::module_path(),
+            failure_policy: "FAIL_RELOAD",
+            reload_interval: "0.05s",
+        }
+    }
+
+    fn filter(&self) -> Value {
+        let configuration = match (self.encoding, &self.configuration) {
+            (Encoding::Struct, value) => json!({
+                "@type": "type.googleapis.com/google.protobuf.Struct",
+                "value": value,
+            }),
+            // A string is sent as it stands, so that a test can send what is not JSON.
+            (Encoding::StringValue, value) => json!({
+                "@type": "type.googleapis.com/google.protobuf.StringValue",
+                "value": value.as_str().map_or_else(|| value.to_string(), str::to_owned),
+            }),
+        };
+        let mut config = json!({
+            "name": self.name,
+            "root_id": self.root_id,
+            "vm_config": {
+                "vm_id": self.vm_id,
+                "runtime": "envoy.wasm.runtime.v8",
+                "code": {"local": {"filename": self.module}},
+            },
+            "configuration": configuration,
+            "failure_policy": self.failure_policy,
+        });
+        if self.failure_policy == "FAIL_RELOAD" {
+            config["reload_config"] = json!({"backoff": {"base_interval": self.reload_interval}});
+        }
+        json!({
+            "name": "envoy.filters.http.wasm",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+                "config": config,
+            },
+        })
+    }
+}
+
+/// An HTTP filter.
+#[derive(Clone, Debug)]
+pub enum Filter {
+    /// bearer-gate, or another module.
+    Wasm(Wasm),
+    /// Envoy's native `jwt_authn`: a `JwtAuthentication` without its `@type`.
+    JwtAuthn(Value),
+    /// Any filter, with its name and `typed_config`.
+    Other(Value),
+}
+
+impl Filter {
+    fn json(&self) -> Value {
+        match self {
+            Filter::Wasm(wasm) => wasm.filter(),
+            Filter::Other(filter) => filter.clone(),
+            Filter::JwtAuthn(authentication) => {
+                let message = "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication";
+                let mut config = authentication.clone();
+                config["@type"] = json!(format!("type.googleapis.com/{message}"));
+                json!({"name": "envoy.filters.http.jwt_authn", "typed_config": config})
+            }
+        }
+    }
+}
+
+/// A listener on a free loopback port, whose requests all go to the cluster `upstream`.
+///
+/// Paths arrive at the filters as they were sent, unless [`Listener::hcm`] says otherwise.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    pub(super) name: String,
+    pub(super) filters: Vec<Filter>,
+    hcm: Map<String, Value>,
+    cluster: String,
+}
+
+impl Listener {
+    /// Without filters. The name is for [`super::Envoy::url_of`] and the stats.
+    pub fn new(name: &str) -> Listener {
+        Listener {
+            name: name.to_owned(),
+            filters: Vec::new(),
+            hcm: Map::new(),
+            cluster: "upstream".to_owned(),
+        }
+    }
+
+    /// With bearer-gate as shipped.
+    pub fn wasm(name: &str, configuration: Value) -> Listener {
+        Listener::new(name).filter(Filter::Wasm(Wasm::new(configuration)))
+    }
+
+    /// With the native filter.
+    pub fn jwt_authn(name: &str, authentication: Value) -> Listener {
+        Listener::new(name).filter(Filter::JwtAuthn(authentication))
+    }
+
+    /// Adds a filter after those that are there.
+    #[must_use]
+    pub fn filter(mut self, filter: Filter) -> Listener {
+        self.filters.push(filter);
+        self
+    }
+
+    /// Sets any field of the HttpConnectionManager: `("normalize_path", true)`,
+    /// `("request_timeout", "2s")`.
+    #[must_use]
+    pub fn hcm(mut self, field: &str, value: impl Into<Value>) -> Listener {
+        self.hcm.insert(field.to_owned(), value.into());
+        self
+    }
+
+    /// Routes to another cluster.
+    #[must_use]
+    pub fn route_to(mut self, cluster: &str) -> Listener {
+        cluster.clone_into(&mut self.cluster);
+        self
+    }
+
+    pub(super) fn json(&self) -> Value {
+        let mut filters: Vec<Value> = self.filters.iter().map(Filter::json).collect();
+        filters.push(json!({
+            "name": "envoy.filters.http.router",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
+            },
+        }));
+        let manager = "envoy.extensions.filters.network.http_connection_manager.v3";
+        let mut hcm = json!({
+            "@type": format!("type.googleapis.com/{manager}.HttpConnectionManager"),
+            "stat_prefix": self.name,
+            "normalize_path": false,
+            "merge_slashes": false,
+            "request_timeout": "60s",
+            "http_filters": filters,
+            "route_config": {
+                "name": self.name,
+                "virtual_hosts": [{
+                    "name": "all",
+                    "domains": ["*"],
+                    "routes": [{
+                        "match": {"prefix": "/"},
+                        "route": {"cluster": self.cluster, "timeout": "60s"},
+                    }],
+                }],
+            },
+        });
+        for (field, value) in &self.hcm {
+            hcm[field.as_str()] = value.clone();
+        }
+        json!({
+            "@type": "type.googleapis.com/envoy.config.listener.v3.Listener",
+            "name": self.name,
+            "address": super::bootstrap::any_port(),
+            // A connection goes to the worker with the fewest open ones: a test reaches every
+            // worker by holding as many connections open as there are workers.
+            "connection_balance_config": {"exact_balance": {}},
+            "filter_chains": [{
+                "filters": [{
+                    "name": "envoy.filters.network.http_connection_manager",
+                    "typed_config": hcm,
+                }],
+            }],
+        })
+    }
+}

@@ -1,0 +1,543 @@
+//! An identity provider that looks like Auth0, and misbehaves on command.
+//!
+//! It mints RS256 tokens for client credentials, publishes OpenID Connect discovery, RFC 8414
+//! metadata and a JWK Set, and counts who asks. The handle controls it from the same process.
+
+mod fault;
+mod grant;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use serde_json::{Value, json};
+
+pub use fault::{Fault, HUGE};
+
+use crate::keys::{KeyForm, SigningKey};
+use crate::serve::Server;
+use crate::token::{self, Claims};
+
+/// Where the JWK Set is.
+pub const JWKS_PATH: &str = "/.well-known/jwks.json";
+/// Where a [`Fault::Status`] of 3xx redirects to.
+pub const REDIRECT_PATH: &str = "/elsewhere/jwks.json";
+/// How long a token lives, in seconds; Auth0's default.
+pub const TOKEN_LIFETIME: i64 = 86_400;
+
+/// Who may have tokens, and for what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// `client_id`
+    pub id: String,
+    /// `client_secret`
+    pub secret: String,
+    /// The audiences that it may ask for; the first is the default of [`Idp::claims`].
+    pub audiences: Vec<String>,
+    /// The scopes that it may ask for. It gets those that it asks for, and none by default.
+    pub scopes: Vec<String>,
+}
+
+impl Client {
+    /// The client of the demo and of most tests.
+    pub fn demo() -> Client {
+        Client {
+            id: "demo-client".to_owned(),
+            secret: "demo-secret".to_owned(),
+            audiences: vec!["https://api.example.com".to_owned()],
+            scopes: vec!["read:messages".to_owned(), "write:messages".to_owned()],
+        }
+    }
+}
+
+/// A running identity provider; dropping it stops it.
+#[derive(Debug)]
+pub struct Idp {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    server: Mutex<Option<Server>>,
+}
+
+/// Choices to make before the start.
+#[derive(Debug)]
+pub struct IdpBuilder {
+    listen: SocketAddr,
+    issuer: Option<String>,
+    client: Client,
+}
+
+impl IdpBuilder {
+    /// The address; `127.0.0.1:0` by default.
+    #[must_use]
+    pub fn listen(mut self, address: SocketAddr) -> IdpBuilder {
+        self.listen = address;
+        self
+    }
+
+    /// The issuer; `http://ADDRESS/` by default, with a slash at its end as Auth0's.
+    #[must_use]
+    pub fn issuer(mut self, issuer: &str) -> IdpBuilder {
+        self.issuer = Some(issuer.to_owned());
+        self
+    }
+
+    /// The one client; [`Client::demo`] by default.
+    #[must_use]
+    pub fn client(mut self, client: Client) -> IdpBuilder {
+        self.client = client;
+        self
+    }
+
+    /// Generates a key and listens.
+    ///
+    /// # Errors
+    /// When the address cannot be bound.
+    pub fn start(self) -> io::Result<Idp> {
+        let key = SigningKey::generate();
+        let shared = Arc::new(Shared {
+            client: self.client,
+            counters: Counters::default(),
+            state: Mutex::new(Behaviour {
+                url: String::new(),
+                issuer: String::new(),
+                signing: key.clone(),
+                published: vec![key],
+                form: KeyForm::ModulusAndCertificate,
+                extra: Vec::new(),
+                jwks: Fault::Ok,
+                discovery: Fault::Ok,
+                cache_control: None,
+                discovery_issuer: None,
+                jwks_uri: None,
+            }),
+        });
+        let server = Server::start(self.listen, |address| {
+            let mut state = shared.state();
+            state.url = format!("http://{address}");
+            state.issuer = self.issuer.unwrap_or_else(|| format!("http://{address}/"));
+            drop(state);
+            router(shared.clone())
+        })?;
+        Ok(Idp {
+            shared,
+            address: server.address(),
+            server: Mutex::new(Some(server)),
+        })
+    }
+}
+
+impl Idp {
+    /// On a free loopback port, with the demo client.
+    pub fn start() -> Idp {
+        Idp::builder().start().expect("a free loopback port")
+    }
+
+    /// To choose address, issuer or client.
+    pub fn builder() -> IdpBuilder {
+        IdpBuilder {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            issuer: None,
+            client: Client::demo(),
+        }
+    }
+
+    /// The address that it listens on, also while stopped.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `http://ADDRESS` without a slash at the end.
+    pub fn url(&self) -> String {
+        self.shared.state().url.clone()
+    }
+
+    /// The `iss` of its tokens.
+    pub fn issuer(&self) -> String {
+        self.shared.state().issuer.clone()
+    }
+
+    /// The URL of the JWK Set.
+    pub fn jwks_url(&self) -> String {
+        format!("{}{JWKS_PATH}", self.url())
+    }
+
+    /// The client that may have tokens.
+    pub fn client(&self) -> &Client {
+        &self.shared.client
+    }
+
+    // Being down
+
+    /// Closes the port and cuts all connections.
+    pub fn stop(&self) {
+        drop(self.server.lock().expect("no panic while locked").take());
+    }
+
+    /// Listens on the same port again, with the same keys and behaviour.
+    ///
+    /// # Panics
+    /// When somebody else took the port meanwhile.
+    pub fn restart(&self) {
+        let mut server = self.server.lock().expect("no panic while locked");
+        if server.is_none() {
+            let started = Server::start(self.address, |_| router(self.shared.clone()));
+            *server = Some(started.expect("the same port is free again"));
+        }
+    }
+
+    // Keys
+
+    /// The key that signs now.
+    pub fn key(&self) -> SigningKey {
+        self.shared.state().signing.clone()
+    }
+
+    /// Publishes a new key and signs with it; the old keys stay published.
+    pub fn rotate(&self) -> SigningKey {
+        let key = SigningKey::generate();
+        let mut state = self.shared.state();
+        state.published.push(key.clone());
+        state.signing = key.clone();
+        key
+    }
+
+    /// Publishes a new key, signs with it, and withdraws all others.
+    pub fn rotate_and_drop(&self) -> SigningKey {
+        let key = self.rotate();
+        self.drop_old_keys();
+        key
+    }
+
+    /// Withdraws every published key but the one that signs.
+    pub fn drop_old_keys(&self) {
+        let mut state = self.shared.state();
+        state.published = vec![state.signing.clone()];
+    }
+
+    /// Publishes exactly these keys and signs with the first.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn set_keys(&self, keys: &[SigningKey]) {
+        let mut state = self.shared.state();
+        state.signing = keys.first().expect("at least one key").clone();
+        state.published = keys.to_vec();
+    }
+
+    /// How keys are published; with `x5c` beside `n` and `e` by default.
+    pub fn set_key_form(&self, form: KeyForm) {
+        self.shared.state().form = form;
+    }
+
+    /// Published ahead of the real keys: `oct` keys, short keys, anything.
+    pub fn set_extra_jwks(&self, extra: Vec<Value>) {
+        self.shared.state().extra = extra;
+    }
+
+    /// The JWK Set as it is published when all is well.
+    pub fn jwks(&self) -> Value {
+        self.shared.state().jwks()
+    }
+
+    // Misbehaviour
+
+    /// What the JWK Set's endpoint does from now on.
+    pub fn set_jwks(&self, fault: Fault) {
+        self.shared.state().jwks = fault;
+    }
+
+    /// What both discovery endpoints do from now on.
+    pub fn set_discovery(&self, fault: Fault) {
+        self.shared.state().discovery = fault;
+    }
+
+    /// The JWK Set's `Cache-Control`; none by default.
+    pub fn set_cache_control(&self, value: Option<&str>) {
+        self.shared.state().cache_control = value.map(str::to_owned);
+    }
+
+    /// Another `issuer` in the discovery documents; `None` for the true one.
+    pub fn set_discovery_issuer(&self, issuer: Option<&str>) {
+        self.shared.state().discovery_issuer = issuer.map(str::to_owned);
+    }
+
+    /// Another `jwks_uri` in the discovery documents; `None` for the true one.
+    pub fn set_jwks_uri(&self, uri: Option<&str>) {
+        self.shared.state().jwks_uri = uri.map(str::to_owned);
+    }
+
+    // Counters: a request counts when it arrives, whatever becomes of it.
+
+    /// Requests for the JWK Set.
+    pub fn jwks_requests(&self) -> u64 {
+        self.jwks_request_times().len() as u64
+    }
+
+    /// When each request for the JWK Set arrived.
+    pub fn jwks_request_times(&self) -> Vec<Instant> {
+        let times = self.shared.counters.jwks.lock();
+        times.expect("no panic while locked").clone()
+    }
+
+    /// The most requests for the JWK Set that were being answered at one time; body streaming is
+    /// not counted, so use [`Fault::Delay`] or [`Fault::Hang`] with it.
+    pub fn jwks_peak(&self) -> u64 {
+        self.shared.counters.jwks_peak.load(Ordering::SeqCst)
+    }
+
+    /// Requests for OpenID Connect discovery.
+    pub fn discovery_requests(&self) -> u64 {
+        self.shared.counters.discovery.load(Ordering::SeqCst)
+    }
+
+    /// Requests for RFC 8414 metadata.
+    pub fn metadata_requests(&self) -> u64 {
+        self.shared.counters.metadata.load(Ordering::SeqCst)
+    }
+
+    /// Requests for a token.
+    pub fn token_requests(&self) -> u64 {
+        self.shared.counters.token.load(Ordering::SeqCst)
+    }
+
+    /// Requests that followed a redirect.
+    pub fn redirected_requests(&self) -> u64 {
+        self.shared.counters.redirected.load(Ordering::SeqCst)
+    }
+
+    /// Requests for anything else.
+    pub fn other_requests(&self) -> u64 {
+        self.shared.counters.other.load(Ordering::SeqCst)
+    }
+
+    // Tokens without a request
+
+    /// The claims of a good token without scopes, to be varied.
+    pub fn claims(&self) -> Claims {
+        let client = &self.shared.client;
+        let audience = client.audiences.first().map_or("", String::as_str);
+        self.shared.state().claims(&client.id, audience, &[])
+    }
+
+    /// The JOSE header of a good token.
+    pub fn header(&self) -> Value {
+        token::header(self.key().kid())
+    }
+
+    /// A token with these claims, signed with the key of now.
+    pub fn token(&self, claims: &Claims) -> String {
+        self.sign(&self.header(), &claims.value())
+    }
+
+    /// A good token without scopes.
+    pub fn good_token(&self) -> String {
+        self.token(&self.claims())
+    }
+
+    /// A token with any header and claims, signed with RS256 and the key of now.
+    pub fn sign(&self, header: &Value, claims: &Value) -> String {
+        token::sign(&self.key(), header, claims)
+    }
+}
+
+#[derive(Debug)]
+struct Shared {
+    client: Client,
+    counters: Counters,
+    state: Mutex<Behaviour>,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, Behaviour> {
+        self.state.lock().expect("no panic while locked")
+    }
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    jwks: Mutex<Vec<Instant>>,
+    jwks_now: AtomicU64,
+    jwks_peak: AtomicU64,
+    discovery: AtomicU64,
+    metadata: AtomicU64,
+    token: AtomicU64,
+    redirected: AtomicU64,
+    other: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Behaviour {
+    url: String,
+    issuer: String,
+    signing: SigningKey,
+    published: Vec<SigningKey>,
+    form: KeyForm,
+    extra: Vec<Value>,
+    jwks: Fault,
+    discovery: Fault,
+    cache_control: Option<String>,
+    discovery_issuer: Option<String>,
+    jwks_uri: Option<String>,
+}
+
+impl Behaviour {
+    fn jwks(&self) -> Value {
+        let own = self.published.iter().map(|key| key.jwk(self.form));
+        let keys: Vec<Value> = self.extra.iter().cloned().chain(own).collect();
+        json!({ "keys": keys })
+    }
+
+    fn metadata(&self) -> Value {
+        let url = &self.url;
+        let jwks_uri = format!("{url}{JWKS_PATH}");
+        json!({
+            "issuer": self.discovery_issuer.as_ref().unwrap_or(&self.issuer),
+            "jwks_uri": self.jwks_uri.as_ref().unwrap_or(&jwks_uri),
+            "token_endpoint": format!("{url}/oauth/token"),
+            "authorization_endpoint": format!("{url}/authorize"),
+            "grant_types_supported": ["client_credentials"],
+            "response_types_supported": ["code"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["RS256"],
+            "token_endpoint_auth_methods_supported":
+                ["client_secret_basic", "client_secret_post"],
+        })
+    }
+
+    fn claims(&self, client_id: &str, audience: &str, scopes: &[String]) -> Claims {
+        let claims = Claims::empty()
+            .issuer(&self.issuer)
+            .subject(&format!("{client_id}@clients"))
+            .audience(audience)
+            .issued_in(0)
+            .expires_in(TOKEN_LIFETIME)
+            .with("azp", client_id)
+            .with("gty", "client-credentials")
+            .with("permissions", json!(scopes));
+        // Auth0 leaves an empty scope out.
+        if scopes.is_empty() {
+            claims
+        } else {
+            claims.scope(&scopes.join(" "))
+        }
+    }
+}
+
+fn router(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/oauth/token", post(issue_token))
+        .route(JWKS_PATH, get(serve_jwks))
+        .route("/.well-known/openid-configuration", get(serve_discovery))
+        .route(
+            "/.well-known/oauth-authorization-server",
+            get(serve_metadata),
+        )
+        .route(REDIRECT_PATH, get(serve_redirected))
+        .fallback(serve_nothing)
+        .with_state(shared)
+}
+
+async fn issue_token(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    shared.counters.token.fetch_add(1, Ordering::SeqCst);
+    let clients = std::slice::from_ref(&shared.client);
+    let grant = match grant::decide(clients, &headers, &body) {
+        Ok(grant) => grant,
+        Err(error) => return error.into_response(),
+    };
+    let (key, claims) = {
+        let state = shared.state();
+        let claims = state.claims(&grant.client_id, &grant.audience, &grant.scopes);
+        (state.signing.clone(), claims)
+    };
+    let token = token::sign(&key, &token::header(key.kid()), &claims.value());
+    let mut body = json!({
+        "access_token": token,
+        "token_type": "Bearer",
+        "expires_in": TOKEN_LIFETIME,
+    });
+    if !grant.scopes.is_empty() {
+        body["scope"] = json!(grant.scopes.join(" "));
+    }
+    grant::uncached(StatusCode::OK, &body)
+}
+
+async fn serve_jwks(State(shared): State<Arc<Shared>>) -> Response {
+    let counters = &shared.counters;
+    let arrived = Instant::now();
+    counters
+        .jwks
+        .lock()
+        .expect("no panic while locked")
+        .push(arrived);
+    let _in_progress = InProgress::enter(counters);
+    let (fault, document, cache_control, url) = {
+        let state = shared.state();
+        let cache_control = state.cache_control.clone();
+        (
+            state.jwks.clone(),
+            state.jwks(),
+            cache_control,
+            state.url.clone(),
+        )
+    };
+    let redirect_to = format!("{url}{REDIRECT_PATH}");
+    fault::respond(fault, &document, cache_control.as_deref(), &redirect_to).await
+}
+
+/// Counts a request for as long as it is being answered, also when its client leaves.
+struct InProgress<'a>(&'a Counters);
+
+impl<'a> InProgress<'a> {
+    fn enter(counters: &'a Counters) -> InProgress<'a> {
+        let now = counters.jwks_now.fetch_add(1, Ordering::SeqCst) + 1;
+        counters.jwks_peak.fetch_max(now, Ordering::SeqCst);
+        InProgress(counters)
+    }
+}
+
+impl Drop for InProgress<'_> {
+    fn drop(&mut self) {
+        self.0.jwks_now.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+async fn serve_discovery(State(shared): State<Arc<Shared>>) -> Response {
+    shared.counters.discovery.fetch_add(1, Ordering::SeqCst);
+    metadata(&shared).await
+}
+
+async fn serve_metadata(State(shared): State<Arc<Shared>>) -> Response {
+    shared.counters.metadata.fetch_add(1, Ordering::SeqCst);
+    metadata(&shared).await
+}
+
+async fn metadata(shared: &Shared) -> Response {
+    let (fault, document, url) = {
+        let state = shared.state();
+        (state.discovery.clone(), state.metadata(), state.url.clone())
+    };
+    fault::respond(fault, &document, None, &format!("{url}{REDIRECT_PATH}")).await
+}
+
+async fn serve_redirected(State(shared): State<Arc<Shared>>) -> Response {
+    shared.counters.redirected.fetch_add(1, Ordering::SeqCst);
+    let document = shared.state().jwks();
+    fault::respond(Fault::Ok, &document, None, "").await
+}
+
+async fn serve_nothing(State(shared): State<Arc<Shared>>) -> StatusCode {
+    shared.counters.other.fetch_add(1, Ordering::SeqCst);
+    StatusCode::NOT_FOUND
+}
