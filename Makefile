@@ -34,7 +34,11 @@ unit: ## Run the tests that need no Envoy
 
 .PHONY: e2e
 e2e: build $(ENVOY) $(PYTHON_DIR)/.done ## Run the end-to-end tests
-	cargo test --test 'e2e*'
+	cargo test --test e2e
+
+.PHONY: soak
+soak: build $(ENVOY) ## Run the long end-to-end tests, with their figures
+	cargo test --test e2e -- --ignored --nocapture --test-threads 1
 
 .PHONY: check
 check: fmt lint test validate ## What CI runs

@@ -161,7 +161,8 @@ fn b2_down_later_serves_stale_keys_up_to_max_stale_and_not_longer() {
 
 #[test]
 fn b3_no_bad_answer_evicts_a_good_set() {
-    let bad: Vec<(Answer, fn(&FetchError) -> bool)> = vec![
+    type Expected = fn(&FetchError) -> bool;
+    let bad: Vec<(Answer, Expected)> = vec![
         (Answer::NotSent, |e| *e == FetchError::NotSent),
         (Answer::None, |e| *e == FetchError::NoResponse),
         (Answer::TooLarge(20_000_000), |e| {

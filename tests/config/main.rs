@@ -20,7 +20,11 @@ use bearer_gate::jose::jwa::Algorithm;
 use serde_json::{Value, json};
 
 /// A JWK Set with one usable key.
-const JWKS: &str = concat!("{\"keys\":[", include_str!("../fixtures/set-a.jwk.json"), "]}");
+const JWKS: &str = concat!(
+    "{\"keys\":[",
+    include_str!("../fixtures/set-a.jwk.json"),
+    "]}"
+);
 
 /// A configuration with one provider, `p`, that has what is required and `fields` besides.
 fn with_provider(fields: Value) -> Value {
@@ -204,7 +208,11 @@ fn defaults() {
     let provider = &config.providers[0];
     assert_eq!(provider.expectations.algorithms, Algorithm::ALL);
     assert_eq!(provider.expectations.clock_skew_seconds, 60);
-    assert!(provider.expectations.require_expiration && !provider.forward && !provider.expectations.allow_sender_constrained);
+    assert!(
+        provider.expectations.require_expiration
+            && !provider.forward
+            && !provider.expectations.allow_sender_constrained
+    );
     assert_eq!(provider.scope_claims, ["scope", "scp", "permissions"]);
     let remote = remote(&with_remote(json!({})));
     assert_eq!(remote.cache_duration, Duration::from_secs(600));
@@ -242,8 +250,16 @@ fn lower_camel_case_is_accepted() {
     }))
     .unwrap();
     let provider = &config.providers[0];
-    assert_eq!((&provider.expectations.issuer, provider.expectations.audiences.len()), (&None, 0));
-    assert!(!provider.expectations.require_expiration && provider.expectations.allow_sender_constrained);
+    assert_eq!(
+        (
+            &provider.expectations.issuer,
+            provider.expectations.audiences.len()
+        ),
+        (&None, 0)
+    );
+    assert!(
+        !provider.expectations.require_expiration && provider.expectations.allow_sender_constrained
+    );
     let KeySource::Remote(remote) = &provider.keys else {
         panic!("keys are fetched");
     };

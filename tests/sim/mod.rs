@@ -1,6 +1,8 @@
 //! A process in miniature: workers that share a store, and a clock that only
 //! the test moves.
 
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;

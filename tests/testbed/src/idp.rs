@@ -114,6 +114,7 @@ impl IdpBuilder {
                 extra: Vec::new(),
                 jwks: Fault::Ok,
                 discovery: Fault::Ok,
+                metadata_fault: Fault::Ok,
                 cache_control: None,
                 discovery_issuer: None,
                 jwks_uri: None,
@@ -254,9 +255,14 @@ impl Idp {
         self.shared.state().jwks = fault;
     }
 
-    /// What both discovery endpoints do from now on.
+    /// What OpenID's discovery endpoint does from now on.
     pub fn set_discovery(&self, fault: Fault) {
         self.shared.state().discovery = fault;
+    }
+
+    /// What the endpoint of RFC 8414's metadata does from now on.
+    pub fn set_metadata(&self, fault: Fault) {
+        self.shared.state().metadata_fault = fault;
     }
 
     /// The JWK Set's `Cache-Control`; none by default.
@@ -383,6 +389,7 @@ struct Behaviour {
     extra: Vec<Value>,
     jwks: Fault,
     discovery: Fault,
+    metadata_fault: Fault,
     cache_control: Option<String>,
     discovery_issuer: Option<String>,
     jwks_uri: Option<String>,
@@ -515,18 +522,20 @@ impl Drop for InProgress<'_> {
 
 async fn serve_discovery(State(shared): State<Arc<Shared>>) -> Response {
     shared.counters.discovery.fetch_add(1, Ordering::SeqCst);
-    metadata(&shared).await
+    let fault = shared.state().discovery.clone();
+    metadata(&shared, fault).await
 }
 
 async fn serve_metadata(State(shared): State<Arc<Shared>>) -> Response {
     shared.counters.metadata.fetch_add(1, Ordering::SeqCst);
-    metadata(&shared).await
+    let fault = shared.state().metadata_fault.clone();
+    metadata(&shared, fault).await
 }
 
-async fn metadata(shared: &Shared) -> Response {
-    let (fault, document, url) = {
+async fn metadata(shared: &Shared, fault: Fault) -> Response {
+    let (document, url) = {
         let state = shared.state();
-        (state.discovery.clone(), state.metadata(), state.url.clone())
+        (state.metadata(), state.url.clone())
     };
     fault::respond(fault, &document, None, &format!("{url}{REDIRECT_PATH}")).await
 }

@@ -1,8 +1,6 @@
 //! A stage for end-to-end tests: identity provider, upstream and Envoy with the
 //! release module between them.
 
-#![allow(dead_code, reason = "each test binary uses a part of it")]
-
 use std::io::Write;
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};

@@ -1,0 +1,20 @@
+//! End-to-end tests: a real Envoy with the release module, an identity provider
+//! on command, an upstream that tells what it saw.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod discovery;
+mod keys;
+mod outage;
+mod reload;
+mod requests;
+mod rotation;
+mod stage;
+mod transport;
+mod waiting;

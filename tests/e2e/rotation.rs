@@ -1,0 +1,127 @@
+//! Keys that come and go, and kids that nobody has.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bearer_gate_testbed::http::Client;
+use bearer_gate_testbed::keys::SigningKey;
+use bearer_gate_testbed::token;
+use serde_json::json;
+
+use crate::keys::{all_are, burst, figure, four_workers, time_until_admitted};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b6_rotation_rejects_nobody() {
+    let stage = four_workers(|_| {}, json!({}));
+    let before = stage.idp.good_token();
+    time_until_admitted(&stage, &before, Duration::from_secs(5)).await;
+    assert!(all_are(&burst(&stage, &before, 100, 20).await, 200));
+    let fetched = stage.idp.jwks_requests();
+
+    stage.idp.rotate();
+    let after = stage.idp.good_token();
+    let start = Instant::now();
+    assert_eq!(
+        stage.get_with("/x", &after).await.status,
+        200,
+        "the first with the new kid"
+    );
+    figure("the first request with a new kid took", start.elapsed());
+    let statuses = burst(&stage, &after, 10_000, 64).await;
+    assert_eq!(statuses.len(), 10_000);
+    assert!(all_are(&statuses, 200));
+    assert!(
+        all_are(&burst(&stage, &before, 100, 20).await, 200),
+        "the old key is still there"
+    );
+    assert_eq!(stage.idp.jwks_requests(), fetched + 1, "one fetch");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b7_random_kids() {
+    random_kids(10_000).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "long: make soak"]
+async fn b7_random_kids_whole() {
+    random_kids(100_000).await;
+}
+
+async fn random_kids(count: usize) {
+    let stage = Arc::new(four_workers(|_| {}, json!({})));
+    let good = stage.idp.good_token();
+    time_until_admitted(&stage, &good, Duration::from_secs(5)).await;
+    let fetched = stage.idp.jwks_requests();
+    let start = Instant::now();
+    let stranger = SigningKey::generate();
+    let signed = token::sign(&stranger, &token::header("k"), &stage.idp.claims().value());
+    let client = Client::new();
+    let mut strangers = Vec::new();
+    for lane in 0..32 {
+        let (client, url, signed) = (client.clone(), stage.url("/x"), signed.clone());
+        let each = count / 32 + 1;
+        strangers.push(tokio::spawn(async move {
+            let mut refused = 0;
+            for n in 0..each {
+                let header = token::header(&format!("kid-{lane}-{n}"));
+                let token = token::with_header(&signed, &header);
+                refused += usize::from(client.get_with(&url, &token).await.status == 401);
+            }
+            (each, refused)
+        }));
+    }
+    let mut good_ones = 0;
+    while strangers.iter().any(|lane| !lane.is_finished()) {
+        assert_eq!(
+            stage.get_with("/x", &good).await.status,
+            200,
+            "good traffic is unharmed"
+        );
+        good_ones += 1;
+    }
+    for lane in strangers {
+        let (sent, refused) = lane.await.unwrap();
+        assert_eq!(sent, refused);
+    }
+    let fetches = stage.idp.jwks_requests() - fetched;
+    let cool_downs = start.elapsed().as_secs() / 30 + 1;
+    figure(
+        "fetches caused by strangers, in the time",
+        (fetches, start.elapsed(), good_ones),
+    );
+    assert!(
+        fetches <= cool_downs,
+        "{fetches} fetches in {:?}",
+        start.elapsed()
+    );
+    assert_eq!(stage.get_with("/x", &good).await.status, 200);
+    assert_eq!(stage.traps(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b13_a_removed_key_stops_verifying() {
+    let stage = four_workers(|_| {}, json!({"cache_duration": "3s"}));
+    let token = stage.idp.good_token();
+    time_until_admitted(&stage, &token, Duration::from_secs(5)).await;
+    let next = stage.idp.rotate_and_drop();
+    let removed = Instant::now();
+    let claims = stage.idp.claims().value();
+    let rotated = token::sign(&next, &stage.idp.header(), &claims);
+    loop {
+        let statuses = burst(&stage, &token, 16, 16).await;
+        if all_are(&statuses, 401) {
+            break;
+        }
+        assert!(
+            removed.elapsed() < Duration::from_secs(8),
+            "still verifies: {statuses:?}"
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    figure(
+        "a removed key verified for, with a cache_duration of 3 s",
+        removed.elapsed(),
+    );
+    assert!(all_are(&burst(&stage, &rotated, 16, 16).await, 200));
+}

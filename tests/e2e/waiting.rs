@@ -1,0 +1,138 @@
+//! Requests that wait for keys.
+
+use std::time::{Duration, Instant};
+
+use bearer_gate_testbed::eventually;
+use bearer_gate_testbed::http;
+use bearer_gate_testbed::idp::Fault;
+use bearer_gate_testbed::raw::{self, RawConnection};
+use serde_json::json;
+
+use crate::keys::{all_are, burst, config, figure, four_workers};
+use crate::stage::Stage;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b8_a_herd_on_cold_workers() {
+    let stage = four_workers(
+        |idp| idp.set_jwks(Fault::Delay(Duration::from_millis(700))),
+        json!({}),
+    );
+    let start = Instant::now();
+    let statuses = burst(&stage, &stage.idp.good_token(), 1200, 1200).await;
+    figure("1200 cold requests took", start.elapsed());
+    assert!(all_are(&statuses, 200));
+    assert_eq!(stage.idp.jwks_requests(), 1, "one fetch for all workers");
+    assert_eq!(stage.counter("bearer_gate.waiting"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_requests_are_decided_soon_after_the_snapshot_on_every_worker() {
+    let stage = four_workers(
+        |idp| idp.set_jwks(Fault::Delay(Duration::from_millis(800))),
+        json!({}),
+    );
+    let token = stage.idp.good_token();
+    let url = stage.url("/x");
+    let mut requests = Vec::new();
+    for _ in 0..40 {
+        let (client, url, token) = (stage.client.clone(), url.clone(), token.clone());
+        requests.push(tokio::spawn(async move {
+            let status = client.get_with(&url, &token).await.status;
+            (status, Instant::now())
+        }));
+    }
+    let mut ends = Vec::new();
+    for request in requests {
+        let (status, end) = request.await.unwrap();
+        assert_eq!(status, 200);
+        ends.push(end);
+    }
+    let spread = ends
+        .iter()
+        .max()
+        .unwrap()
+        .duration_since(*ends.iter().min().unwrap());
+    figure("from the first worker's decision to the last's", spread);
+    assert!(spread < Duration::from_millis(100), "{spread:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b10_clients_that_hang_up_while_they_wait() {
+    let stage = four_workers(
+        |idp| idp.set_jwks(Fault::Delay(Duration::from_millis(1500))),
+        json!({"http_uri": {"timeout": "5s"}}),
+    );
+    let bearer = format!("Bearer {}", stage.idp.good_token());
+    let request = raw::head("GET", "/x", &[("authorization", bearer.as_bytes())]);
+    let mut connections: Vec<RawConnection> = (0..300)
+        .map(|_| {
+            let mut connection = RawConnection::open(stage.address()).unwrap();
+            connection.send(&request).unwrap();
+            connection
+        })
+        .collect();
+    eventually(Duration::from_secs(2), "300 wait", || {
+        stage.counter("bearer_gate.waiting") == 300
+    });
+    connections.truncate(200);
+    eventually(Duration::from_secs(1), "100 have left", || {
+        stage.counter("bearer_gate.waiting") == 200
+    });
+    for connection in &mut connections {
+        assert_eq!(connection.response().unwrap().status, 200);
+    }
+    assert_eq!(stage.upstream.requests(), 200);
+    assert_eq!(stage.counter("bearer_gate.waiting"), 0);
+    assert_eq!(stage.traps(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_max_waiting_is_503() {
+    let stage = Stage::start_with(
+        |idp| idp.set_jwks(Fault::Delay(Duration::from_millis(1000))),
+        |stage| {
+            let mut config = config(stage, json!({}));
+            config["max_waiting"] = json!(10);
+            config
+        },
+    );
+    let statuses = burst(&stage, &stage.idp.good_token(), 60, 60).await;
+    let count = |status| statuses.iter().filter(|s| **s == status).count();
+    assert_eq!(
+        (count(200), count(503)),
+        (20, 40),
+        "ten on each of two workers"
+    );
+    assert_eq!(stage.counter("bearer_gate.denied.too_many_waiting"), 40);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b14_no_byte_of_a_body_passes_before_the_decision() {
+    let stage = four_workers(
+        |idp| idp.set_jwks(Fault::Delay(Duration::from_millis(1500))),
+        json!({"http_uri": {"timeout": "5s"}}),
+    );
+    let body = vec![b'x'; 3_000_000];
+    for (token, status) in [("rubbish".to_owned(), 401), (stage.idp.good_token(), 200)] {
+        let request = stage
+            .client
+            .request(reqwest::Method::POST, &stage.url("/x"))
+            .bearer_auth(&token)
+            .body(body.clone());
+        let reply = tokio::spawn(http::try_send(request));
+        if status == 200 {
+            eventually(Duration::from_secs(1), "it waits", || {
+                stage.counter("bearer_gate.waiting") == 1
+            });
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            assert_eq!(stage.upstream.body_bytes(), 0);
+            assert_eq!(stage.upstream.requests(), 0);
+        }
+        // Envoy may close a rejected upload early.
+        if let Ok(reply) = reply.await.unwrap() {
+            assert_eq!(reply.status, status);
+        }
+    }
+    assert_eq!(stage.upstream.requests(), 1);
+    assert_eq!(stage.upstream.body_bytes(), 3_000_000);
+}
