@@ -8,7 +8,7 @@ use bearer_gate_testbed::idp::Fault;
 use bearer_gate_testbed::raw::{self, RawConnection};
 use serde_json::json;
 
-use crate::keys::{all_are, burst, config, figure, four_workers};
+use crate::keys::{WORKERS, all_are, burst, config, figure, four_workers};
 use crate::stage::Stage;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -135,4 +135,30 @@ async fn b14_no_byte_of_a_body_passes_before_the_decision() {
     }
     assert_eq!(stage.upstream.requests(), 1);
     assert_eq!(stage.upstream.body_bytes(), 3_000_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_waited_reaches_the_upstream_like_any_other() {
+    let stage = Stage::build(
+        |idp| idp.set_jwks(Fault::Delay(Duration::from_millis(500))),
+        |stage, builder| {
+            let mut config = config(stage, json!({}));
+            config["providers"]["demo"]["claim_to_headers"] =
+                json!([{"header_name": "x-user", "claim_name": "sub"}]);
+            builder.concurrency(WORKERS).wasm_filter(config)
+        },
+    );
+    let token = stage.idp.token(&stage.idp.claims().subject("who waited"));
+    let request = stage
+        .client
+        .request(reqwest::Method::POST, &stage.url("/x?y=z"))
+        .bearer_auth(&token)
+        .header("x-user", "forged")
+        .body("the body");
+    let reply = http::send(request).await;
+    assert_eq!(reply.status, 200);
+    assert_eq!(reply.seen("x-user"), ["who waited"]);
+    assert!(reply.seen("authorization").is_empty());
+    assert_eq!(reply.json()["body"], "the body");
+    assert_eq!(reply.json()["query"], "y=z");
 }
