@@ -30,7 +30,7 @@ test: build $(ENVOY) $(PYTHON_DIR)/.done ## Run all tests: unit, vectors, end-to
 
 .PHONY: unit
 unit: ## Run the tests that need no Envoy
-	cargo test --lib --test lifecycle --test vectors
+	cargo test --lib --test config --test gate --test lifecycle --test paths --test vectors
 
 .PHONY: e2e
 e2e: build $(ENVOY) $(PYTHON_DIR)/.done ## Run the end-to-end tests
