@@ -1,5 +1,5 @@
 //! The request's flow: extract, parse, validate, select a key, verify,
-//! authorize.
+//! authorize. A token that was verified before skips from extract to authorize.
 //!
 //! Architecture invariants: a request that needs a token is admitted only with
 //! a [`Verified`] one, which nothing but [`Validated::verify`] makes; every
@@ -8,13 +8,17 @@
 //!
 //! [`Validated::verify`]: crate::jose::jwt::Validated::verify
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use serde_json::Value;
 
+use crate::cache::{Entry, Header, TokenCache};
 use crate::config::{Config, Provider};
 use crate::http::bearer::{self, Extracted};
 use crate::http::path;
 use crate::http::response::Rejection;
-use crate::jose::jwks::Selection;
+use crate::jose::jwks::{KeySet, Selection};
 use crate::jose::jwt::{self, JwtError, Verified};
 use crate::jwks::lifecycle::Keys;
 use crate::policy::{self, RuleOutcome};
@@ -33,7 +37,7 @@ pub struct Request {
 /// How a request's way ends, for now.
 #[derive(Debug)]
 pub enum Decision<'c> {
-    Admit(Admission<'c>),
+    Admit(Admission),
     Reject(Rejection<'c>),
     /// The provider's keys have to be fetched first.
     AwaitKeys {
@@ -53,23 +57,29 @@ pub enum Lacking {
 
 /// What the upstream is told.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Admission<'c> {
+pub struct Admission {
     /// Headers to set, in place of any that the client sent.
-    pub set: Vec<(&'c str, Vec<u8>)>,
+    pub set: Rc<Vec<Header>>,
     /// Whether the token is taken out of the request.
     pub strip_authorization: bool,
 }
 
-/// Decides a request at `now` (seconds since the Unix epoch). `keys` tells what
-/// there is of a provider's keys.
+/// What a decision is made with.
+pub struct Means<'m> {
+    pub verifier: &'m dyn Verifier,
+    pub cache: &'m RefCell<TokenCache>,
+    /// Seconds since the Unix epoch.
+    pub now: f64,
+}
+
+/// Decides a request. `keys` tells what there is of a provider's keys.
 pub fn authenticate<'c>(
     request: &Request,
     config: &'c Config,
     keys: impl Fn(usize) -> Keys,
-    verifier: &dyn Verifier,
-    now: f64,
+    means: &Means<'_>,
 ) -> Decision<'c> {
-    match decide(request, config, keys, verifier, now) {
+    match decide(request, config, keys, means) {
         Ok(admission) => Decision::Admit(admission),
         Err(Obstacle::Reject(rejection)) => Decision::Reject(rejection),
         Err(Obstacle::AwaitKeys(provider, lacking)) => Decision::AwaitKeys { provider, lacking },
@@ -97,9 +107,8 @@ fn decide<'c>(
     request: &Request,
     config: &'c Config,
     keys: impl Fn(usize) -> Keys,
-    verifier: &dyn Verifier,
-    now: f64,
-) -> Result<Admission<'c>, Obstacle<'c>> {
+    means: &Means<'_>,
+) -> Result<Admission, Obstacle<'c>> {
     let raw_path = request.path.as_deref().ok_or(Rejection::UnsafePath)?;
     let path = path::normalize(raw_path).map_err(|_| Rejection::UnsafePath)?;
     let method = request
@@ -121,44 +130,72 @@ fn decide<'c>(
         Extracted::Several => return Err(Rejection::SeveralTokens.into()),
         Extracted::Token(token) => token,
     };
-    let validated = jwt::parse(token)?.validate(&provider.expectations, now)?;
-
-    let keys = match keys(index) {
-        Keys::Ready(keys) => keys,
-        Keys::Pending => return Err(Obstacle::AwaitKeys(index, Lacking::Keys)),
-        Keys::Unavailable { retry_after } => {
-            return Err(Rejection::keys_unavailable(retry_after).into());
+    let entry = match keys(index) {
+        Keys::Ready(keys) => known(token, index, provider, &keys, means)?,
+        lacking => {
+            // What no key can make good is refused at once.
+            jwt::parse(token)?.validate(&provider.expectations, means.now)?;
+            return Err(match lacking {
+                Keys::Unavailable { retry_after } => {
+                    Rejection::keys_unavailable(retry_after).into()
+                }
+                _ => Obstacle::AwaitKeys(index, Lacking::Keys),
+            });
         }
     };
+    policy::authorize(
+        authorize,
+        &provider.scope_claims,
+        entry.verified.claims().all(),
+    )
+    .map_err(Rejection::from)?;
+    Ok(Admission {
+        set: Rc::clone(&entry.headers),
+        strip_authorization: !provider.forward,
+    })
+}
+
+/// A token that is good now: one that was verified before, or is verified here.
+fn known(
+    token: &[u8],
+    index: usize,
+    provider: &Provider,
+    keys: &Rc<KeySet>,
+    means: &Means<'_>,
+) -> Result<Rc<Entry>, Obstacle<'static>> {
+    let cached = means.cache.borrow_mut().get(index, token, keys);
+    if let Some(entry) = cached {
+        entry
+            .verified
+            .validate_times(&provider.expectations, means.now)?;
+        return Ok(entry);
+    }
+    let validated = jwt::parse(token)?.validate(&provider.expectations, means.now)?;
     let header = validated.untrusted_header();
     let candidates = match keys.candidates(header.kid.as_deref(), header.algorithm) {
         Selection::Keys(candidates) => candidates,
         Selection::UnknownKid => return Err(Obstacle::AwaitKeys(index, Lacking::Kid)),
         Selection::NoMatch => return Err(JwtError::NoKey.into()),
     };
-    let verified = validated.verify(&candidates, verifier)?;
-
-    policy::authorize(authorize, &provider.scope_claims, verified.claims().all())
-        .map_err(Rejection::from)?;
-    Ok(admission(provider, &verified))
+    let verified = validated.verify(&candidates, means.verifier)?;
+    let headers = Rc::new(headers(provider, &verified));
+    let entry = Rc::new(Entry { verified, headers });
+    let mut cache = means.cache.borrow_mut();
+    cache.insert(index, token, keys, Rc::clone(&entry));
+    Ok(entry)
 }
 
 /// What the upstream learns of a verified token.
-fn admission<'c>(provider: &'c Provider, verified: &Verified) -> Admission<'c> {
-    let mut set = Vec::new();
-    if let Some(header) = &provider.forward_payload_header {
-        set.push((header.as_str(), verified.payload_b64().as_bytes().to_vec()));
-    }
-    for claim_header in &provider.claim_headers {
-        let value = claim_at(verified.claims().all(), &claim_header.claim).and_then(header_value);
-        if let Some(value) = value {
-            set.push((claim_header.header.as_str(), value));
-        }
-    }
-    Admission {
-        set,
-        strip_authorization: !provider.forward,
-    }
+fn headers(provider: &Provider, verified: &Verified) -> Vec<Header> {
+    let payload = provider
+        .forward_payload_header
+        .iter()
+        .map(|header| (header.clone(), verified.payload_b64().as_bytes().to_vec()));
+    let claims = provider.claim_headers.iter().filter_map(|claim_header| {
+        let claim = claim_at(verified.claims().all(), &claim_header.claim)?;
+        Some((claim_header.header.clone(), header_value(claim)?))
+    });
+    payload.chain(claims).collect()
 }
 
 fn claim_at<'v>(claims: &'v serde_json::Map<String, Value>, path: &[String]) -> Option<&'v Value> {

@@ -13,7 +13,8 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::authn::{self, Admission, Decision, Lacking, Request};
+use crate::authn::{self, Admission, Decision, Lacking, Means, Request};
+use crate::cache::TokenCache;
 use crate::config::{Config, KeySource};
 use crate::host::{CallId, ContextId, Host, SharedStore};
 use crate::http::response::Rejection;
@@ -38,7 +39,7 @@ const MOST_RESELECTIONS: u32 = 3;
 /// What is to be done with a request.
 #[derive(Debug)]
 pub enum Verdict<'g> {
-    Admit(Admission<'g>),
+    Admit(Admission),
     Reject(Rejection<'g>),
 }
 
@@ -57,6 +58,7 @@ pub struct Gate<H> {
     host: H,
     config: Config,
     verifier: Box<dyn Verifier>,
+    cache: RefCell<TokenCache>,
     state: RefCell<State>,
     tick_period: Cell<Duration>,
 }
@@ -113,6 +115,7 @@ impl<H: Host> Gate<H> {
                 gauges_at: Millis(0),
             }),
             tick_period: Cell::new(BUSY_TICK),
+            cache: RefCell::new(TokenCache::new(config.providers.len())),
             host,
             config,
             verifier,
@@ -183,6 +186,7 @@ impl<H: Host> Gate<H> {
             settled |= self.carry_out(provider, step, now);
         }
         self.set_gauges(now);
+        self.count_lookups();
         let verdicts = self.decide_settled(now);
         let busy = settled || {
             let state = self.state.borrow();
@@ -250,7 +254,7 @@ impl<H: Host> Gate<H> {
                 skipped,
                 news,
             } => {
-                self.host.count(&metrics::jwks_fetch(name, true));
+                self.host.count(&metrics::jwks_fetch(name, true), 1);
                 let level = if news {
                     log::Level::Info
                 } else {
@@ -269,7 +273,7 @@ impl<H: Host> Gate<H> {
                 failures,
                 news,
             } => {
-                self.host.count(&metrics::jwks_fetch(name, false));
+                self.host.count(&metrics::jwks_fetch(name, false), 1);
                 let level = if news {
                     log::Level::Warn
                 } else {
@@ -338,9 +342,12 @@ impl<H: Host> Gate<H> {
         for _ in 0..MOST_RESELECTIONS {
             let now = self.host.monotonic();
             let keys = |provider| self.state.borrow().keys(provider, now);
-            let unix_seconds = self.host.unix_seconds();
-            let decision =
-                authn::authenticate(request, &self.config, keys, &*self.verifier, unix_seconds);
+            let means = Means {
+                verifier: &*self.verifier,
+                cache: &self.cache,
+                now: self.host.unix_seconds(),
+            };
+            let decision = authn::authenticate(request, &self.config, keys, &means);
             let Decision::AwaitKeys {
                 provider,
                 lacking: Lacking::Kid,
@@ -367,13 +374,13 @@ impl<H: Host> Gate<H> {
         Decision::Reject(JwtError::NoKey.into())
     }
 
-    fn admit<'g>(&self, admission: Admission<'g>) -> Verdict<'g> {
-        self.host.count(metrics::ALLOWED);
+    fn admit(&self, admission: Admission) -> Verdict<'_> {
+        self.host.count(metrics::ALLOWED, 1);
         Verdict::Admit(admission)
     }
 
     fn reject<'g>(&self, rejection: Rejection<'g>) -> Verdict<'g> {
-        self.host.count(&metrics::denied(rejection.reason()));
+        self.host.count(&metrics::denied(rejection.reason()), 1);
         log::debug!("rejected: {}", rejection.reason());
         Verdict::Reject(rejection)
     }
@@ -381,6 +388,16 @@ impl<H: Host> Gate<H> {
     fn set_tick(&self, period: Duration) {
         if self.tick_period.replace(period) != period {
             self.host.tick_every(period);
+        }
+    }
+
+    /// Counts the cache's look-ups by the tick, not by the request.
+    fn count_lookups(&self) {
+        let (hits, misses) = self.cache.borrow_mut().take_lookups();
+        for (counter, lookups) in [(metrics::CACHE_HIT, hits), (metrics::CACHE_MISS, misses)] {
+            if lookups > 0 {
+                self.host.count(counter, lookups);
+            }
         }
     }
 

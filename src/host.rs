@@ -68,8 +68,8 @@ pub trait Host: SharedStore {
     /// Has the root context called every `period` from now on.
     fn tick_every(&self, period: Duration);
 
-    /// Adds one to the counter with this name; see [`metrics`](crate::metrics).
-    fn count(&self, counter: &str);
+    /// Adds to the counter with this name; see [`metrics`](crate::metrics).
+    fn count(&self, counter: &str, by: u64);
 
     /// Sets the gauge with this name.
     fn gauge(&self, gauge: &str, value: u64);

@@ -15,6 +15,7 @@
 //! - Whatever comes from outside ends in a decision, never in a panic.
 
 pub mod authn;
+pub mod cache;
 pub mod config;
 pub mod gate;
 pub mod host;

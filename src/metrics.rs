@@ -2,6 +2,10 @@
 
 /// Counter: requests that were let through, on public routes too.
 pub const ALLOWED: &str = "bearer_gate.allowed";
+/// Counter: tokens that were found in the cache of verified ones.
+pub const CACHE_HIT: &str = "bearer_gate.token_cache.hit";
+/// Counter: tokens that were not, and had to be verified.
+pub const CACHE_MISS: &str = "bearer_gate.token_cache.miss";
 /// Gauge: requests that wait for keys, over all workers.
 pub const WAITING: &str = "bearer_gate.waiting";
 

@@ -34,6 +34,8 @@ use sim::{SET_A, SET_B, Store, ok, status};
 #[derive(Default)]
 struct Process {
     now: Cell<u64>,
+    unix_seconds: Cell<f64>,
+    verifications: Rc<Cell<u32>>,
     store: Store,
     random: Cell<u64>,
     calls: RefCell<Vec<(CallId, Call)>>,
@@ -57,7 +59,7 @@ impl SharedStore for FakeHost {
 
 impl Host for FakeHost {
     fn unix_seconds(&self) -> f64 {
-        1_700_000_000.0
+        self.0.unix_seconds.get()
     }
 
     fn monotonic(&self) -> Millis {
@@ -85,8 +87,8 @@ impl Host for FakeHost {
         self.0.tick_period.set(period);
     }
 
-    fn count(&self, counter: &str) {
-        self.gauge_add(counter, 1);
+    fn count(&self, counter: &str, by: u64) {
+        self.gauge_add(counter, i64::try_from(by).unwrap());
     }
 
     fn gauge(&self, gauge: &str, value: u64) {
@@ -101,11 +103,14 @@ impl Host for FakeHost {
     }
 }
 
-/// Takes every signature for good: signatures are not what is tested here.
-struct AnySignature;
+/// Takes every signature for good, and counts: signatures are not what is
+/// tested here.
+#[derive(Default)]
+struct AnySignature(Rc<Cell<u32>>);
 
 impl Verifier for AnySignature {
     fn verify(&self, _: Algorithm, _: &Key, _: &[u8], _: &[u8]) -> bool {
+        self.0.set(self.0.get() + 1);
         true
     }
 
@@ -152,12 +157,17 @@ fn public() -> Request {
 fn process() -> Rc<Process> {
     let process = Process::default();
     process.now.set(1_000_000);
+    process.unix_seconds.set(1_700_000_000.0);
     Rc::new(process)
 }
 
 fn gate(process: &Rc<Process>) -> Gate<FakeHost> {
     let config = Config::parse(CONFIG.as_bytes()).expect("a valid configuration");
-    Gate::new(FakeHost(Rc::clone(process)), config, Box::new(AnySignature))
+    Gate::new(
+        FakeHost(Rc::clone(process)),
+        config,
+        Box::new(AnySignature(Rc::clone(&process.verifications))),
+    )
 }
 
 /// The status that a verdict ends in; 200 for an admission.
@@ -319,6 +329,48 @@ fn a_new_kid_waits_for_one_fetch_and_a_wrong_one_is_refused_after_it() {
         "within the cool-down"
     );
     assert!(process.calls.borrow().is_empty());
+}
+
+#[test]
+fn a_token_is_verified_once_for_a_key_set_and_its_times_every_time() {
+    let process = process();
+    let gate = gate(&process);
+    gate.tick();
+    gate.answer(process.the_call(), ok(SET_A));
+    for _ in 0..5 {
+        assert_eq!(decided(gate.request(1, token("a"))), 200);
+    }
+    assert_eq!(process.verifications.get(), 1);
+    gate.tick();
+    assert_eq!(process.count_of("bearer_gate.token_cache.hit"), 4);
+    assert_eq!(process.count_of("bearer_gate.token_cache.miss"), 1);
+
+    // A renewed set of the same keys changes nothing.
+    process.pass(590_000);
+    gate.tick();
+    gate.answer(process.the_call(), ok(SET_A));
+    assert_eq!(decided(gate.request(1, token("a"))), 200);
+    assert_eq!(process.verifications.get(), 1);
+
+    // A set without the key ends the token at once.
+    process.pass(590_000);
+    gate.tick();
+    gate.answer(process.the_call(), ok(SET_B));
+    parked(gate.request(2, token("a")));
+    gate.tick();
+    assert_eq!(
+        codes(gate.answer(process.the_call(), ok(SET_B))),
+        [(2, 401)]
+    );
+
+    // And so does its time.
+    assert_eq!(decided(gate.request(3, token("b"))), 200);
+    process.unix_seconds.set(1_700_000_660.0);
+    assert_eq!(decided(gate.request(3, token("b"))), 200, "within the skew");
+    process.unix_seconds.set(1_700_000_661.0);
+    assert_eq!(decided(gate.request(3, token("b"))), 401);
+    process.unix_seconds.set(1_600_000_000.0);
+    assert_eq!(process.verifications.get(), 2);
 }
 
 #[test]

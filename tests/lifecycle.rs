@@ -439,6 +439,17 @@ fn retries_keep_requests_waiting_and_failures_end_the_round() {
     }
     world.answer_when_asked(status(500));
     assert!(matches!(world.keys(0), Keys::Unavailable { .. }));
+
+    world.answer_when_asked(ok(SET_A));
+    assert_eq!(world.unknown_kid(0), UnknownKid::Wait);
+    for _ in 0..2 {
+        let seen = world.workers[0].seen();
+        world.answer_when_asked(status(500));
+        assert!(!world.workers[0].settled(seen), "the round goes on");
+        assert_eq!(world.unknown_kid(0), UnknownKid::Wait);
+    }
+    world.answer_when_asked(status(500));
+    assert!(matches!(world.unknown_kid(0), UnknownKid::Unavailable { .. }));
 }
 
 #[derive(Debug, Clone)]

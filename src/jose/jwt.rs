@@ -174,6 +174,18 @@ impl Validated<'_> {
 }
 
 impl Verified {
+    /// Checks again what time can change: `exp`, `nbf` and `iat`.
+    ///
+    /// # Errors
+    /// [`JwtError::Expired`], and `NotYetValid` or `IssuedInFuture` if the clock went back.
+    pub fn validate_times(
+        &self,
+        expectations: &Expectations,
+        now_unix_seconds: f64,
+    ) -> Result<(), JwtError> {
+        validate_times(&self.claims, expectations, now_unix_seconds)
+    }
+
     /// The claims, which the issuer signed.
     #[must_use]
     pub fn claims(&self) -> &Claims {

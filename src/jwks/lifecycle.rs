@@ -271,10 +271,13 @@ impl Lifecycle {
         } else if self.flight.is_some() || self.foreign_lease(now).is_some() || self.refetch_wanted
         {
             UnknownKid::Wait
-        } else if self.seen.failures > 0 {
+        } else if !self.round_may_succeed() {
             UnknownKid::Unavailable {
                 retry_after: self.retry_after(now),
             }
+        } else if self.seen.failures > 0 {
+            // The round goes on with a retry.
+            UnknownKid::Wait
         } else if self
             .seen
             .may_force_at(now, self.remote.unknown_kid_cooldown)
@@ -466,8 +469,16 @@ impl Lifecycle {
     fn install(&mut self, snapshot: &Snapshot, now: Millis, random: u64) -> Vec<Event> {
         // What was shared was a good set when it was written; bytes that are not
         // leave the set that is there.
-        let Ok(keys) = KeySet::parse(snapshot.document.as_bytes()) else {
-            return Vec::new();
+        let same = self
+            .installed
+            .take_if(|installed| installed.document == snapshot.document);
+        let keys = match same {
+            // Nothing changed, and tokens that these keys verified stay verified.
+            Some(installed) => installed.keys,
+            None => match KeySet::parse(snapshot.document.as_bytes()) {
+                Ok(keys) => Rc::new(keys),
+                Err(_) => return Vec::new(),
+            },
         };
         // A time to come is not believed.
         let fetched_at = snapshot.fetched_at.min(now);
@@ -479,7 +490,7 @@ impl Lifecycle {
             .saturating_sub(tenth)
             .saturating_sub(jitter(tenth, random));
         self.installed = Some(Installed {
-            keys: Rc::new(keys),
+            keys,
             document: snapshot.document.clone(),
             generation: snapshot.generation,
             fetched_at,

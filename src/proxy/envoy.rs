@@ -91,8 +91,9 @@ impl Host for Envoy {
         }
     }
 
-    fn count(&self, counter: &str) {
-        self.add(MetricType::Counter, counter, 1);
+    fn count(&self, counter: &str, by: u64) {
+        let by = i64::try_from(by).unwrap_or(i64::MAX);
+        self.add(MetricType::Counter, counter, by);
     }
 
     fn gauge(&self, gauge: &str, value: u64) {

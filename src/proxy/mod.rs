@@ -40,8 +40,8 @@ fn carry_out(verdict: &Verdict<'_>, realm: &str) -> Carried {
     Carried::Rejected
 }
 
-fn admit(admission: &Admission<'_>) -> Option<()> {
-    for (name, value) in &admission.set {
+fn admit(admission: &Admission) -> Option<()> {
+    for (name, value) in &*admission.set {
         hostcalls::set_map_value_bytes(HEADERS, name, Some(value)).ok()?;
     }
     if admission.strip_authorization {

@@ -1,0 +1,263 @@
+//! Tokens that have been verified, so that the next request with one need not
+//! verify it again.
+//!
+//! Invariants: it holds [`Verified`] tokens only, found by all of their bytes;
+//! a token is found only under the very key set that verified it; and it is
+//! bounded in bytes, whatever arrives. A hit proves the signature and what does
+//! not change with time: its times and the rule's demands are checked again.
+//!
+//! The hash is keyed at random, so that nobody can choose tokens that collide.
+//! What is evicted first is what was asked for once: a flood of one-time tokens
+//! does not push the regulars out.
+
+use std::hash::RandomState;
+use std::rc::Rc;
+
+use quick_cache::Weighter;
+use quick_cache::unsync::Cache;
+
+use crate::jose::jwks::KeySet;
+use crate::jose::jwt::Verified;
+
+/// The most that a worker's cache holds, in bytes, as [`Entry::size`] estimates.
+const MOST_BYTES: u64 = 8 * 1024 * 1024;
+/// How many tokens that is, of the size that is usual.
+const USUAL_TOKENS: usize = 2048;
+/// What an entry takes besides its token, in bytes: the index, and the claims,
+/// which parsed take several times their text.
+const OVERHEAD: usize = 512;
+const PARSED_CLAIMS: usize = 4;
+
+/// A header for the upstream.
+pub type Header = (String, Vec<u8>);
+
+/// What is kept of a token.
+#[derive(Debug)]
+pub struct Entry {
+    pub verified: Verified,
+    /// What the upstream is told of it, ready-made.
+    pub headers: Rc<Vec<Header>>,
+}
+
+impl Entry {
+    fn size(&self, token: &[u8]) -> usize {
+        let headers: usize = self
+            .headers
+            .iter()
+            .map(|(name, value)| name.len().saturating_add(value.len()))
+            .fold(0, usize::saturating_add);
+        self.verified
+            .payload_b64()
+            .len()
+            .saturating_mul(PARSED_CLAIMS)
+            .saturating_add(token.len())
+            .saturating_add(headers)
+            .saturating_add(OVERHEAD)
+    }
+}
+
+struct Stored {
+    provider: usize,
+    /// The provider's key set that verified it.
+    epoch: u64,
+    entry: Rc<Entry>,
+}
+
+#[derive(Clone)]
+struct BySize;
+
+impl Weighter<Box<[u8]>, Stored> for BySize {
+    fn weight(&self, token: &Box<[u8]>, stored: &Stored) -> u64 {
+        u64::try_from(stored.entry.size(token)).unwrap_or(u64::MAX)
+    }
+}
+
+/// The cache of one worker and configuration.
+pub struct TokenCache {
+    tokens: Cache<Box<[u8]>, Stored, BySize, RandomState>,
+    /// By provider, the key set of now and how many there were.
+    key_sets: Vec<(Option<Rc<KeySet>>, u64)>,
+    /// Look-ups that found a token since they were last counted, and that did
+    /// not.
+    lookups: (u64, u64),
+}
+
+impl TokenCache {
+    pub fn new(providers: usize) -> Self {
+        TokenCache::bounded(providers, MOST_BYTES)
+    }
+
+    fn bounded(providers: usize, most_bytes: u64) -> Self {
+        TokenCache {
+            tokens: Cache::with(
+                USUAL_TOKENS,
+                most_bytes,
+                BySize,
+                RandomState::new(),
+                quick_cache::unsync::DefaultLifecycle::default(),
+            ),
+            key_sets: vec![(None, 0); providers],
+            lookups: (0, 0),
+        }
+    }
+
+    /// What is kept of `token` for the provider, if `keys` verified it.
+    pub fn get(&mut self, provider: usize, token: &[u8], keys: &Rc<KeySet>) -> Option<Rc<Entry>> {
+        let epoch = self.epoch(provider, keys)?;
+        let found = self
+            .tokens
+            .get(token)
+            .filter(|stored| stored.provider == provider && stored.epoch == epoch)
+            .map(|stored| Rc::clone(&stored.entry));
+        let (hits, misses) = &mut self.lookups;
+        let count = if found.is_some() { hits } else { misses };
+        *count = count.saturating_add(1);
+        found
+    }
+
+    /// Keeps a token that `keys` verified.
+    pub fn insert(&mut self, provider: usize, token: &[u8], keys: &Rc<KeySet>, entry: Rc<Entry>) {
+        if let Some(epoch) = self.epoch(provider, keys) {
+            let stored = Stored {
+                provider,
+                epoch,
+                entry,
+            };
+            self.tokens.insert(token.into(), stored);
+        }
+    }
+
+    /// The look-ups that found a token since this was last asked, and that did
+    /// not.
+    pub fn take_lookups(&mut self) -> (u64, u64) {
+        std::mem::take(&mut self.lookups)
+    }
+
+    /// Which of its key sets the provider has now. Another set than before makes
+    /// all of the provider's tokens unknown.
+    fn epoch(&mut self, provider: usize, keys: &Rc<KeySet>) -> Option<u64> {
+        let (current, epoch) = self.key_sets.get_mut(provider)?;
+        if !current
+            .as_ref()
+            .is_some_and(|current| Rc::ptr_eq(current, keys))
+        {
+            *current = Some(Rc::clone(keys));
+            *epoch = epoch.wrapping_add(1);
+        }
+        Some(*epoch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jose::base64url;
+    use crate::jose::fixtures::JWK_A;
+    use crate::jose::jwa::Algorithm;
+    use crate::jose::jwk::Key;
+    use crate::jose::jwt::{self, Expectations};
+    use crate::signature::Verifier;
+
+    struct Any;
+
+    impl Verifier for Any {
+        fn verify(&self, _: Algorithm, _: &Key, _: &[u8], _: &[u8]) -> bool {
+            true
+        }
+
+        fn name(&self) -> &'static str {
+            "any"
+        }
+    }
+
+    fn keys() -> Rc<KeySet> {
+        Rc::new(KeySet::parse(format!("{{\"keys\":[{JWK_A}]}}").as_bytes()).unwrap())
+    }
+
+    fn token(n: usize) -> Vec<u8> {
+        let header = base64url::encode(br#"{"alg":"RS256"}"#);
+        let claims = base64url::encode(format!(r#"{{"exp":9,"n":{n}}}"#).as_bytes());
+        format!("{header}.{claims}.AAAA").into_bytes()
+    }
+
+    fn entry(token: &[u8], keys: &KeySet) -> Rc<Entry> {
+        let expectations = Expectations {
+            issuer: None,
+            audiences: Vec::new(),
+            algorithms: Algorithm::ALL.to_vec(),
+            clock_skew_seconds: 0,
+            require_expiration: false,
+            allow_sender_constrained: false,
+        };
+        let validated = jwt::parse(token)
+            .unwrap()
+            .validate(&expectations, 0.0)
+            .unwrap();
+        let candidates: Vec<&Key> = keys.keys().iter().collect();
+        Rc::new(Entry {
+            verified: validated.verify(&candidates, &Any).unwrap(),
+            headers: Rc::default(),
+        })
+    }
+
+    fn keep(cache: &mut TokenCache, n: usize, keys: &Rc<KeySet>) {
+        cache.insert(0, &token(n), keys, entry(&token(n), keys));
+    }
+
+    #[test]
+    fn a_token_is_found_by_all_its_bytes_its_provider_and_its_key_set() {
+        let mut cache = TokenCache::new(2);
+        let (keys, others) = (keys(), keys());
+        keep(&mut cache, 1, &keys);
+        assert!(cache.get(0, &token(1), &keys).is_some());
+        assert!(cache.get(0, &token(2), &keys).is_none());
+        assert!(cache.get(1, &token(1), &keys).is_none());
+        assert!(cache.get(7, &token(1), &keys).is_none(), "no such provider");
+        let mut longer = token(1);
+        longer.push(b'A');
+        assert!(cache.get(0, &longer, &keys).is_none());
+        assert_eq!(cache.take_lookups(), (1, 3));
+        assert_eq!(cache.take_lookups(), (0, 0));
+
+        // Another set, even of the same keys; and the first again.
+        assert!(cache.get(0, &token(1), &others).is_none());
+        assert!(cache.get(0, &token(1), &keys).is_none(), "never again");
+    }
+
+    #[test]
+    fn it_is_bounded_and_one_time_tokens_do_not_push_the_regulars_out() {
+        const REGULARS: usize = 50;
+        let keys = keys();
+        let size = entry(&token(0), &keys).size(&token(0));
+        let most = u64::try_from(size * 200).unwrap();
+        let mut cache = TokenCache::bounded(1, most);
+        for _ in 0..3 {
+            for n in 0..REGULARS {
+                if cache.get(0, &token(n), &keys).is_none() {
+                    keep(&mut cache, n, &keys);
+                }
+            }
+        }
+        for n in 0..20_000 {
+            keep(&mut cache, 1000 + n, &keys);
+            assert!(cache.tokens.weight() <= most);
+            let regular = token(n % REGULARS);
+            if n % 10 == 0 && cache.get(0, &regular, &keys).is_none() {
+                keep(&mut cache, n % REGULARS, &keys);
+            }
+        }
+        let kept = (0..REGULARS)
+            .filter(|n| cache.get(0, &token(*n), &keys).is_some())
+            .count();
+        assert!(kept >= REGULARS * 9 / 10, "{kept} of {REGULARS} are left");
+    }
+
+    #[test]
+    fn a_token_that_is_larger_than_the_cache_is_not_kept() {
+        let keys = keys();
+        let mut cache = TokenCache::bounded(1, 100);
+        keep(&mut cache, 1, &keys);
+        assert!(cache.get(0, &token(1), &keys).is_none());
+        assert_eq!(cache.tokens.weight(), 0);
+    }
+}
