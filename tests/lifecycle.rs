@@ -558,3 +558,56 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_fetch_for_an_unknown_kid_is_taken_over_when_its_holder_dies() {
+    let mut world = World::new(2, remote());
+    world.settle_with(SET_A);
+    world.advance(31 * SECOND);
+    assert_eq!(world.unknown_kid(0), UnknownKid::Wait);
+    world.tick(0);
+    assert_eq!(world.dispatched, 2);
+    assert_eq!(world.unknown_kid(1), UnknownKid::Wait);
+    world.kill(0);
+    world.advance(6 * SECOND);
+    assert_eq!(world.dispatched, 3, "within the timeout and a second");
+    world.answer(ok(SET_B));
+    world.advance(SECOND);
+    assert_eq!(world.kids(1), ["b"]);
+    // That fetch ended: the cool-down counts again.
+    assert_eq!(world.unknown_kid(1), UnknownKid::NoSuchKey);
+}
+
+#[test]
+fn who_wanted_a_fetch_that_another_worker_failed_at_is_told_so() {
+    let mut world = World::new(2, remote());
+    world.settle_with(SET_A);
+    world.advance(31 * SECOND);
+    assert_eq!(world.unknown_kid(0), UnknownKid::Wait);
+    assert_eq!(world.unknown_kid(1), UnknownKid::Wait, "both want one");
+    world.tick(0);
+    world.answer(status(500));
+    assert!(
+        matches!(world.unknown_kid(1), UnknownKid::Unavailable { .. }),
+        "not to wait until the provider is back"
+    );
+}
+
+#[test]
+fn a_fetch_whose_holder_died_does_not_count_for_the_cool_down() {
+    let mut world = World::new(2, remote());
+    world.settle_with(SET_A);
+    world.advance(31 * SECOND);
+    assert_eq!(world.unknown_kid(0), UnknownKid::Wait);
+    world.tick(0);
+    world.kill(0);
+    // Nobody else waited meanwhile.
+    world.advance(6 * SECOND);
+    assert_eq!(
+        world.unknown_kid(1),
+        UnknownKid::Wait,
+        "nothing was fetched since the token's key may have come"
+    );
+    world.tick(1);
+    assert_eq!(world.dispatched, 3);
+}

@@ -84,8 +84,15 @@ impl Coordination {
         self.not_before > now && self.not_before <= now.after(longest)
     }
 
-    /// Whether an unknown kid may cause a fetch at `now`.
+    /// Whether an unknown kid may cause a fetch at `now`, when no lease binds.
+    ///
+    /// A lease that is there all the same is one whose holder died: every fetch
+    /// that ends, well or badly, takes its lease away. What it was forced for has
+    /// not been fetched, so it does not count for the cool-down.
     pub fn may_force_at(&self, now: Millis, cooldown: Duration) -> bool {
+        if self.lease.is_some() {
+            return true;
+        }
         match self.forced_at {
             Some(at) => at > now || now.since(at) >= cooldown,
             None => true,

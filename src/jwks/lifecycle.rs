@@ -268,8 +268,11 @@ impl Lifecycle {
         let events = self.sync(now, random, store);
         let verdict = if self.generation() != before {
             UnknownKid::Reselect
-        } else if self.flight.is_some() || self.foreign_lease(now).is_some() || self.refetch_wanted
-        {
+        } else if self.flight.is_some() {
+            UnknownKid::Wait
+        } else if self.foreign_lease(now).is_some() {
+            // Should its holder die, this worker takes over.
+            self.refetch_wanted = true;
             UnknownKid::Wait
         } else if !self.round_may_succeed() {
             UnknownKid::Unavailable {
@@ -278,9 +281,10 @@ impl Lifecycle {
         } else if self.seen.failures > 0 {
             // The round goes on with a retry.
             UnknownKid::Wait
-        } else if self
-            .seen
-            .may_force_at(now, self.remote.unknown_kid_cooldown)
+        } else if self.refetch_wanted
+            || self
+                .seen
+                .may_force_at(now, self.remote.unknown_kid_cooldown)
         {
             self.refetch_wanted = true;
             UnknownKid::Wait
