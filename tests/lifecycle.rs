@@ -611,3 +611,32 @@ fn a_fetch_whose_holder_died_does_not_count_for_the_cool_down() {
     world.tick(1);
     assert_eq!(world.dispatched, 3);
 }
+
+#[test]
+fn each_configuration_keeps_its_own_cache_duration() {
+    let remote = |seconds, respect_cache_control| bearer_gate::config::Remote {
+        cache_duration: Duration::from_secs(seconds),
+        respect_cache_control,
+        ..remote()
+    };
+    // A key that left the set verifies no longer than the reader's own
+    // cache_duration, whoever fetched the set.
+    for (respects, max_age) in [(false, None), (true, Some(3600)), (false, Some(3600))] {
+        let store = sim::Store::default();
+        let mut patient = World::on(store.clone(), 1, remote(3600, respects), 1);
+        patient.tick_all();
+        patient.answer(Answer::Response {
+            status: 200,
+            max_age: max_age.map(Duration::from_secs),
+            body: SET_A.into(),
+        });
+        let mut strict = World::on(store, 1, remote(10, false), 2);
+        strict.tick_all();
+        assert_eq!(strict.kids(0), ["a"], "what is there is used");
+        assert_eq!(strict.dispatched, 0);
+        strict.advance(10 * SECOND);
+        assert_eq!(strict.dispatched, 1, "and renewed in time");
+        strict.answer(ok(SET_B));
+        assert_eq!(strict.kids(0), ["b"]);
+    }
+}

@@ -486,7 +486,7 @@ impl Lifecycle {
         };
         // A time to come is not believed.
         let fetched_at = snapshot.fetched_at.min(now);
-        let fresh_for = snapshot.fresh_for();
+        let fresh_for = self.fresh_for(snapshot.max_age());
         // Ahead of expiry by a tenth, and by up to a tenth more, so that neither
         // workers nor processes come at once.
         let tenth = fresh_for / 10;
@@ -506,6 +506,14 @@ impl Lifecycle {
         vec![Event::Installed {
             generation: snapshot.generation,
         }]
+    }
+
+    /// How long a set is fresh by this configuration, whichever fetched it.
+    fn fresh_for(&self, max_age: Option<Duration>) -> Duration {
+        match max_age.filter(|_| self.remote.respect_cache_control) {
+            Some(max_age) => max_age.clamp(MAX_AGE_BOUNDS.0, MAX_AGE_BOUNDS.1),
+            None => self.remote.cache_duration,
+        }
     }
 
     /// Takes the lease and makes the first call; `None` if another worker was
@@ -631,14 +639,10 @@ impl Lifecycle {
             self.seen = shared;
             return Ok(vec![Event::LeaseLost]);
         }
-        let fresh_for = match max_age.filter(|_| self.remote.respect_cache_control) {
-            Some(max_age) => max_age.clamp(MAX_AGE_BOUNDS.0, MAX_AGE_BOUNDS.1),
-            None => self.remote.cache_duration,
-        };
         // Random rather than counted: shared data can be lost or overwritten, and a
         // count that starts again would meet a worker that has its number.
         let generation = random | 1;
-        let snapshot = Snapshot::new(&self.source, generation, now, fresh_for, document);
+        let snapshot = Snapshot::new(&self.source, generation, now, max_age, document);
         let fetched = Event::Fetched {
             generation,
             keys: keys.keys().len(),

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Millis;
 
 /// Increased whenever the meaning of a field changes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -22,8 +22,9 @@ pub struct Snapshot {
     /// Tells this snapshot from all others of its source; never 0.
     pub generation: u64,
     pub fetched_at: Millis,
-    /// How long the document is fresh after `fetched_at`, in milliseconds.
-    fresh_for_ms: u64,
+    /// What the response said of its freshness, in milliseconds. What follows from
+    /// it is each reader's own configuration's business, not the writer's.
+    max_age_ms: Option<u64>,
     /// The JWK Set (RFC 7517 section 5), as the provider sent it.
     pub document: String,
 }
@@ -33,7 +34,7 @@ impl Snapshot {
         source: &str,
         generation: u64,
         fetched_at: Millis,
-        fresh_for: Duration,
+        max_age: Option<Duration>,
         document: String,
     ) -> Self {
         Snapshot {
@@ -41,13 +42,14 @@ impl Snapshot {
             source: source.to_owned(),
             generation,
             fetched_at,
-            fresh_for_ms: u64::try_from(fresh_for.as_millis()).unwrap_or(u64::MAX),
+            max_age_ms: max_age
+                .map(|max_age| u64::try_from(max_age.as_millis()).unwrap_or(u64::MAX)),
             document,
         }
     }
 
-    pub fn fresh_for(&self) -> Duration {
-        Duration::from_millis(self.fresh_for_ms)
+    pub fn max_age(&self) -> Option<Duration> {
+        self.max_age_ms.map(Duration::from_millis)
     }
 
     /// The bytes to share; `None` would mean that the format cannot be written.
@@ -68,7 +70,7 @@ mod tests {
 
     #[test]
     fn only_its_own_source_and_format_are_read_back() {
-        let written = Snapshot::new("a", 7, Millis(5), Duration::from_secs(1), "{}".into());
+        let written = Snapshot::new("a", 7, Millis(5), Some(Duration::from_secs(1)), "{}".into());
         let bytes = written.encode().unwrap();
         assert_eq!(Snapshot::decode(&bytes, "a"), Some(written.clone()));
         assert_eq!(Snapshot::decode(&bytes, "b"), None);
