@@ -31,6 +31,8 @@ use crate::signature::Verifier;
 const BUSY_TICK: Duration = Duration::from_millis(10);
 /// Ticks otherwise.
 const IDLE_TICK: Duration = Duration::from_millis(200);
+/// Ticks where no keys are fetched: for the log level to be followed.
+const LOCAL_TICK: Duration = Duration::from_secs(5);
 /// How often the gauges are set.
 const GAUGES: Duration = Duration::from_secs(1);
 /// A newer set can be found this often while one request is decided.
@@ -61,6 +63,7 @@ pub struct Gate<H> {
     cache: RefCell<TokenCache>,
     state: RefCell<State>,
     tick_period: Cell<Duration>,
+    idle_tick: Duration,
 }
 
 struct State {
@@ -84,7 +87,7 @@ struct Parked {
 impl<H: Host> Gate<H> {
     /// A gate that has no remote keys yet; the first tick starts to fetch them.
     pub fn new(host: H, config: Config, verifier: Box<dyn Verifier>) -> Self {
-        let sources = config
+        let sources: Vec<Source> = config
             .providers
             .iter()
             .map(|provider| match &provider.keys {
@@ -106,7 +109,11 @@ impl<H: Host> Gate<H> {
                 }
             }
         }
-        host.tick_every(BUSY_TICK);
+        let all_local = sources
+            .iter()
+            .all(|source| matches!(source, Source::Local(_)));
+        let tick_period = if all_local { LOCAL_TICK } else { BUSY_TICK };
+        host.tick_every(tick_period);
         Gate {
             state: RefCell::new(State {
                 sources,
@@ -114,7 +121,8 @@ impl<H: Host> Gate<H> {
                 calls: BTreeMap::new(),
                 gauges_at: Millis(0),
             }),
-            tick_period: Cell::new(BUSY_TICK),
+            tick_period: Cell::new(tick_period),
+            idle_tick: if all_local { LOCAL_TICK } else { IDLE_TICK },
             cache: RefCell::new(TokenCache::new(config.providers.len())),
             host,
             config,
@@ -192,7 +200,7 @@ impl<H: Host> Gate<H> {
             let state = self.state.borrow();
             !state.waiting.is_empty() || state.sources.iter().any(|source| source.is_pending(now))
         };
-        self.set_tick(if busy { BUSY_TICK } else { IDLE_TICK });
+        self.set_tick(if busy { BUSY_TICK } else { self.idle_tick });
         verdicts
     }
 

@@ -466,3 +466,27 @@ proptest! {
         prop_assert!(waiting.is_empty(), "{} wait on", waiting.len());
     }
 }
+
+#[test]
+fn keys_from_the_configuration_need_hardly_any_ticks() {
+    let process = process();
+    let local = serde_json::json!({
+        "providers": {"p": {
+            "issuer": "https://tenant.example/",
+            "audiences": ["api"],
+            "local_jwks": {"inline_string": SET_A},
+        }},
+        "rules": [{"match": {"prefix": "/"}, "requires": {"provider_name": "p"}}],
+    });
+    let config = Config::parse(local.to_string().as_bytes()).expect("a valid configuration");
+    let gate = Gate::new(
+        FakeHost(Rc::clone(&process)),
+        config,
+        Box::new(AnySignature),
+    );
+    assert!(process.tick_period.get() >= Duration::from_secs(1));
+    assert_eq!(decided(gate.request(1, token("a"))), 200);
+    assert_eq!(decided(gate.request(2, token("b"))), 401);
+    assert!(codes(gate.tick()).is_empty());
+    assert!(process.tick_period.get() >= Duration::from_secs(1));
+}
