@@ -177,7 +177,14 @@ fn known(
         Selection::UnknownKid => return Err(Obstacle::AwaitKeys(index, Lacking::Kid)),
         Selection::NoMatch => return Err(JwtError::NoKey.into()),
     };
-    let verified = validated.verify(&candidates, means.verifier)?;
+    let verified = match validated.verify(&candidates, means.verifier) {
+        // Tried with keys that have no kid, for want of one that has the token's: a
+        // newer set may have it.
+        Err(JwtError::Signature) if header.kid.as_deref().is_some_and(|kid| !keys.has(kid)) => {
+            return Err(Obstacle::AwaitKeys(index, Lacking::Kid));
+        }
+        outcome => outcome?,
+    };
     let headers = Rc::new(headers(provider, &verified));
     let entry = Rc::new(Entry { verified, headers });
     let mut cache = means.cache.borrow_mut();

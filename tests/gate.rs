@@ -490,3 +490,38 @@ fn keys_from_the_configuration_need_hardly_any_ticks() {
     assert!(codes(gate.tick()).is_empty());
     assert!(process.tick_period.get() >= Duration::from_secs(1));
 }
+
+/// Takes every signature by the key with this kid for good, and no other.
+struct OnlyKid(&'static str);
+
+impl Verifier for OnlyKid {
+    fn verify(&self, _: Algorithm, key: &Key, _: &[u8], _: &[u8]) -> bool {
+        key.kid() == Some(self.0)
+    }
+
+    fn name(&self) -> &'static str {
+        "only kid"
+    }
+}
+
+#[test]
+fn a_key_without_kid_in_the_set_does_not_hide_a_rotation() {
+    let process = process();
+    let config = Config::parse(CONFIG.as_bytes()).expect("a valid configuration");
+    let gate = Gate::new(
+        FakeHost(Rc::clone(&process)),
+        config,
+        Box::new(OnlyKid("b")),
+    );
+    let nameless = SET_A.replace("\"kid\"", "\"was-kid\"");
+    gate.tick();
+    gate.answer(process.the_call(), ok(&nameless));
+    // Neither the key without kid nor any other verifies it: the key is new.
+    parked(gate.request(1, token("b")));
+    process.pass(10);
+    gate.tick();
+    let verdicts = gate.answer(process.the_call(), ok(SET_B));
+    assert_eq!(codes(verdicts), [(1, 200)]);
+    // Within the cool-down there is no second fetch for a wrong one.
+    assert_eq!(decided(gate.request(2, token("c"))), 401);
+}

@@ -125,6 +125,12 @@ impl KeySet {
         &self.keys
     }
 
+    /// Whether one of the usable keys has this `kid`.
+    #[must_use]
+    pub fn has(&self, kid: &str) -> bool {
+        self.keys.iter().any(|key| key.kid() == Some(kid))
+    }
+
     /// The keys to try for a token's `kid` and `alg`.
     ///
     /// With a `kid`: the one key that has it. Where none has it, keys that have no `kid` at all
