@@ -215,6 +215,19 @@ impl<H: Host> Gate<H> {
         self.decide_settled(now)
     }
 
+    /// Gives up the calls of a gate whose root context goes away: the proxy drops
+    /// them with it.
+    pub fn abandon_calls(&self) {
+        let now = self.host.monotonic();
+        let mut state = self.state.borrow_mut();
+        state.calls.clear();
+        for source in &mut state.sources {
+            if let Source::Remote(lifecycle) = source {
+                lifecycle.abandon(now, &self.host);
+            }
+        }
+    }
+
     fn answer_step(&self, provider: usize, flight: FlightId, answer: Answer, now: Millis) -> Step {
         let mut state = self.state.borrow_mut();
         match state.sources.get_mut(provider) {

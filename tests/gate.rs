@@ -525,3 +525,18 @@ fn a_key_without_kid_in_the_set_does_not_hide_a_rotation() {
     // Within the cool-down there is no second fetch for a wrong one.
     assert_eq!(decided(gate.request(2, token("c"))), 401);
 }
+
+#[test]
+fn a_gate_that_goes_away_leaves_its_fetch_to_the_others() {
+    let process = process();
+    let (one, two) = (gate(&process), gate(&process));
+    one.tick();
+    process.the_call();
+    parked(two.request(1, token("a")));
+    two.tick();
+    assert!(process.calls.borrow().is_empty(), "one has the lease");
+    one.abandon_calls();
+    process.pass(10);
+    two.tick();
+    assert_eq!(codes(two.answer(process.the_call(), ok(SET_A))), [(1, 200)]);
+}

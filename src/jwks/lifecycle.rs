@@ -373,6 +373,22 @@ impl Lifecycle {
         }
     }
 
+    /// Gives up this worker's call, whose answer will never be seen, so that
+    /// another worker need not wait for the lease to run out.
+    pub fn abandon(&mut self, now: Millis, store: &dyn SharedStore) {
+        if self.flight.take().is_none() {
+            return;
+        }
+        let (mut shared, version) = Coordination::read(store, &self.coordination_key, &self.source);
+        if self.holds(&shared)
+            && let Some(lease) = &mut shared.lease
+        {
+            // Over, and not taken away: the fetch did not end.
+            lease.until = now;
+            shared.write(store, &self.coordination_key, version);
+        }
+    }
+
     fn failed(
         &mut self,
         error: FetchError,

@@ -27,6 +27,14 @@ pub struct Root {
 }
 
 impl Context for Root {
+    /// The plugin was replaced, and nothing is called back any more.
+    fn on_done(&mut self) -> bool {
+        if let Some(gate) = &self.gate {
+            gate.abandon_calls();
+        }
+        true
+    }
+
     fn on_http_call_response(&mut self, call_id: u32, headers: usize, body: usize, _: usize) {
         if let Some(gate) = &self.gate {
             let answer = read_answer(headers, body);
