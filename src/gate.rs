@@ -362,7 +362,7 @@ impl<H: Host> Gate<H> {
     fn decide(&self, request: &Request) -> Decision<'_> {
         for _ in 0..MOST_RESELECTIONS {
             let now = self.host.monotonic();
-            let keys = |provider| self.state.borrow().keys(provider, now);
+            let keys = |provider| self.keys(provider, now);
             let means = Means {
                 verifier: &*self.verifier,
                 cache: &self.cache,
@@ -393,6 +393,34 @@ impl<H: Host> Gate<H> {
             }
         }
         Decision::Reject(JwtError::NoKey.into())
+    }
+
+    /// A provider's keys. Where this worker has none, it looks whether another
+    /// has shared some before a request waits or is turned away.
+    fn keys(&self, provider: usize, now: Millis) -> Keys {
+        let (keys, events) = {
+            let mut state = self.state.borrow_mut();
+            match state.sources.get_mut(provider) {
+                Some(Source::Local(keys)) => (Keys::Ready(Rc::clone(keys)), Vec::new()),
+                Some(Source::Remote(lifecycle)) => match lifecycle.keys(now) {
+                    ready @ Keys::Ready(_) => (ready, Vec::new()),
+                    _ => {
+                        let events = lifecycle.look(now, self.host.random(), &self.host);
+                        (lifecycle.keys(now), events)
+                    }
+                },
+                None => (
+                    Keys::Unavailable {
+                        retry_after: Duration::ZERO,
+                    },
+                    Vec::new(),
+                ),
+            }
+        };
+        for event in events {
+            self.tell(provider, event);
+        }
+        keys
     }
 
     fn admit(&self, admission: Admission) -> Verdict<'_> {
@@ -440,16 +468,6 @@ impl<H: Host> Gate<H> {
 }
 
 impl State {
-    fn keys(&self, provider: usize, now: Millis) -> Keys {
-        match self.sources.get(provider) {
-            Some(Source::Local(keys)) => Keys::Ready(Rc::clone(keys)),
-            Some(Source::Remote(lifecycle)) => lifecycle.keys(now),
-            None => Keys::Unavailable {
-                retry_after: Duration::ZERO,
-            },
-        }
-    }
-
     fn unknown_kid(
         &mut self,
         provider: usize,

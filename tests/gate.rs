@@ -482,7 +482,7 @@ fn keys_from_the_configuration_need_hardly_any_ticks() {
     let gate = Gate::new(
         FakeHost(Rc::clone(&process)),
         config,
-        Box::new(AnySignature),
+        Box::new(AnySignature::default()),
     );
     assert!(process.tick_period.get() >= Duration::from_secs(1));
     assert_eq!(decided(gate.request(1, token("a"))), 200);

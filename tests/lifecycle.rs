@@ -383,6 +383,28 @@ fn a_clock_that_jumps_an_hour_does_no_lasting_harm() {
 }
 
 #[test]
+fn workers_whose_clocks_are_milliseconds_apart_do_not_both_fetch() {
+    let mut world = World::new(4, remote());
+    world.clocks_apart = 3;
+    // The one whose clock is ahead is first.
+    (0..4).rev().for_each(|worker| world.tick(worker));
+    assert_eq!(world.dispatched, 1);
+    world.answer(ok(SET_A));
+    world.tick_urgently();
+    assert_eq!(world.unknown_kid(3), UnknownKid::Wait);
+    world.tick(3);
+    world.answer(ok(SET_A));
+    assert_eq!(world.unknown_kid(0), UnknownKid::Reselect);
+    assert_eq!(
+        world.unknown_kid(0),
+        UnknownKid::NoSuchKey,
+        "within the cool-down"
+    );
+    world.tick_urgently();
+    assert_eq!(world.dispatched, 2);
+}
+
+#[test]
 fn garbage_in_shared_data_is_overwritten_and_never_used() {
     for garbage in ["", "{}", "\u{0}\u{1}", r#"{"format":1}"#, "[[[[[["] {
         let mut world = World::new(2, remote());
@@ -449,7 +471,10 @@ fn retries_keep_requests_waiting_and_failures_end_the_round() {
         assert_eq!(world.unknown_kid(0), UnknownKid::Wait);
     }
     world.answer_when_asked(status(500));
-    assert!(matches!(world.unknown_kid(0), UnknownKid::Unavailable { .. }));
+    assert!(matches!(
+        world.unknown_kid(0),
+        UnknownKid::Unavailable { .. }
+    ));
 }
 
 #[derive(Debug, Clone)]
@@ -503,6 +528,7 @@ proptest! {
         remote.max_stale = Duration::from_secs(15);
         let lifetime = remote.cache_duration + remote.max_stale;
         let mut world = World::seeded(4, remote, seed);
+        world.clocks_apart = seed % 20;
         // When the last good answer came that was taken.
         let mut fetched: Option<Millis> = None;
         let mut garbage = false;
@@ -544,7 +570,8 @@ proptest! {
             for worker in 0..4 {
                 if let Keys::Ready(_) = world.keys(worker) {
                     let fetched = fetched.expect("keys without a good answer");
-                    prop_assert!(world.now.since(fetched) < lifetime);
+                    let apart = Duration::from_millis(3 * world.clocks_apart);
+                    prop_assert!(world.now.since(fetched) < lifetime + apart);
                 }
             }
         }

@@ -87,8 +87,9 @@ pub struct RawProvider {
     normalize_payload_in_metadata: Unsupported,
     #[serde(alias = "jwtCacheConfig")]
     jwt_cache_config: Unsupported,
+    /// Envoy chooses the route anew whenever a Wasm filter changes headers.
     #[serde(alias = "clearRouteCache")]
-    clear_route_cache: OnlyBool<false>,
+    clear_route_cache: OnlyBool<true>,
     #[serde(alias = "padForwardPayloadHeader")]
     pad_forward_payload_header: OnlyBool<false>,
 }

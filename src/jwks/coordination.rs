@@ -13,6 +13,10 @@ use serde::{Deserialize, Serialize};
 use super::Millis;
 use crate::host::{SharedStore, Version};
 
+/// How far the clocks of two workers may be apart: they start from the same wall
+/// clock and differ by less than a millisecond and its rounding, unless that is
+/// set while one of them starts.
+const CLOCKS_APART: Duration = Duration::from_secs(1);
 /// Increased whenever the meaning of a field changes.
 const FORMAT: u32 = 1;
 
@@ -75,13 +79,13 @@ impl Coordination {
     /// the length `longest` could is not believed.
     pub fn lease_at(&self, now: Millis, longest: Duration) -> Option<Lease> {
         self.lease
-            .filter(|lease| lease.until > now && lease.until <= now.after(longest))
+            .filter(|lease| is_plausible(lease.until, now, longest))
     }
 
     /// Whether the back-off forbids a call at `now`. One that is longer than
     /// `longest` is not believed.
     pub fn backs_off_at(&self, now: Millis, longest: Duration) -> bool {
-        self.not_before > now && self.not_before <= now.after(longest)
+        is_plausible(self.not_before, now, longest)
     }
 
     /// Whether an unknown kid may cause a fetch at `now`, when no lease binds.
@@ -94,10 +98,16 @@ impl Coordination {
             return true;
         }
         match self.forced_at {
-            Some(at) => at > now || now.since(at) >= cooldown,
+            Some(at) => at > now.after(CLOCKS_APART) || now.since(at) >= cooldown,
             None => true,
         }
     }
+}
+
+/// Whether `until` is ahead, and not further than something that lasts `longest`
+/// and that another worker began by its own clock.
+fn is_plausible(until: Millis, now: Millis, longest: Duration) -> bool {
+    until > now && until <= now.after(longest.saturating_add(CLOCKS_APART))
 }
 
 #[cfg(test)]
@@ -120,8 +130,11 @@ mod tests {
             (1000, 999, true),
             (1000, 1000, false),
             (1000, 2000, false),
+            // Another worker's clock is a little ahead.
+            (5000, 4899, true),
+            (5000, 3900, true),
             // The clock went back, or the bytes are somebody else's.
-            (1000, 899, false),
+            (5000, 3899, false),
             (u64::MAX, 950, false),
         ] {
             let lease = with_lease(until).lease_at(Millis(now), longest);
@@ -141,7 +154,9 @@ mod tests {
             (Some(1000), 1000, false),
             (Some(1000), 1099, false),
             (Some(1000), 1100, true),
-            (Some(1000), 900, true), // a time to come is not believed
+            (Some(5000), 4999, false), // by another worker's clock
+            (Some(5000), 4000, false),
+            (Some(5000), 3999, true), // a time to come is not believed
         ] {
             assert_eq!(forced_at(at).may_force_at(Millis(now), cooldown), may);
         }

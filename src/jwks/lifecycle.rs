@@ -7,19 +7,20 @@
 //! - a bad answer changes nothing but the back-off: a good set is replaced only
 //!   by a good set.
 
-use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::coordination::{Coordination, Lease};
 use super::discovery::{self, DiscoveryError, Form};
+pub use super::event::Event;
+pub use super::fetch::{Answer, FetchError};
 use super::snapshot::Snapshot;
 use super::waiting::Seen;
 use super::{Millis, jitter};
 use crate::config::{Endpoint, Remote};
 use crate::host::{Call, SharedStore};
 use crate::http::uri::Uri;
-use crate::jose::jwks::{JwksError, KeySet};
+use crate::jose::jwks::KeySet;
 
 /// How often a worker looks at shared data when nothing waits for it.
 const POLL: Duration = Duration::from_secs(1);
@@ -31,90 +32,6 @@ const PATIENCE: u32 = 10;
 /// Bounds of a `max-age` that is honoured, RFC 9111 section 5.2.2.1.
 const MAX_AGE_BOUNDS: (Duration, Duration) =
     (Duration::from_secs(10), Duration::from_secs(24 * 60 * 60));
-
-/// The response to a [`Call`], its body bounded by
-/// [`MAX_DOCUMENT`](super::MAX_DOCUMENT).
-#[derive(Debug)]
-pub enum Answer {
-    /// The proxy refused the call: unknown or empty cluster.
-    NotSent,
-    /// No response: the connection failed or closed half-way.
-    None,
-    /// A body over the cap, in bytes; it was not read.
-    TooLarge(usize),
-    Response {
-        status: u16,
-        /// `max-age` of `Cache-Control`.
-        max_age: Option<Duration>,
-        body: Vec<u8>,
-    },
-}
-
-/// Why a fetch brought no keys.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum FetchError {
-    NotSent,
-    NoResponse,
-    TooLarge(usize),
-    /// Anything but 200. A timeout arrives as 504, a dead host as 503.
-    Status(u16),
-    Metadata(DiscoveryError),
-    Jwks(JwksError),
-    NotUtf8,
-    /// Shared data took no write.
-    NotShared,
-}
-
-impl fmt::Display for FetchError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            FetchError::NotSent => {
-                f.write_str("the call was refused: is the cluster defined and has it hosts?")
-            }
-            FetchError::NoResponse => f.write_str("no response"),
-            FetchError::TooLarge(bytes) => write!(
-                f,
-                "a body of {bytes} bytes, over the cap of {}",
-                super::MAX_DOCUMENT
-            ),
-            FetchError::Status(504) => f.write_str("status 504 (also a timeout)"),
-            FetchError::Status(503) => f.write_str("status 503 (also an unreachable host)"),
-            FetchError::Status(status) => write!(f, "status {status}"),
-            FetchError::Metadata(error) => error.fmt(f),
-            FetchError::Jwks(error) => f.write_str(error.description()),
-            FetchError::NotUtf8 => f.write_str("the JWK Set is not UTF-8"),
-            FetchError::NotShared => f.write_str("shared data took no write"),
-        }
-    }
-}
-
-/// What happened, for the log and the counters: once per change, never per
-/// request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// This worker's fetch brought a good set, which is now shared.
-    Fetched {
-        generation: u64,
-        keys: usize,
-        /// The keys that cannot be used, each with the reason.
-        skipped: Vec<String>,
-        /// Whether the document differs from the one before, or ends an outage.
-        news: bool,
-    },
-    /// This worker's fetch failed; the next starts after the back-off.
-    Failed {
-        error: FetchError,
-        failures: u32,
-        /// Whether the failure before was another, or none.
-        news: bool,
-    },
-    /// This worker installed a shared set.
-    Installed { generation: u64 },
-    /// Another worker took the lease over meanwhile; the answer was dropped.
-    LeaseLost,
-    /// The keys are past `max_stale` and no longer used.
-    Expired,
-}
 
 /// Tells a worker's calls for a source apart: the answer to one that was given up
 /// is not the answer to the next.
@@ -265,7 +182,7 @@ impl Lifecycle {
         store: &dyn SharedStore,
     ) -> (UnknownKid, Vec<Event>) {
         let before = self.generation();
-        let events = self.sync(now, random, store);
+        let events = self.look(now, random, store);
         let verdict = if self.generation() != before {
             UnknownKid::Reselect
         } else if self.flight.is_some() {
@@ -300,6 +217,23 @@ impl Lifecycle {
         wait.min(self.longest_back_off(now))
     }
 
+    /// Reads what the others shared, and installs a new set.
+    pub fn look(&mut self, now: Millis, random: u64, store: &dyn SharedStore) -> Vec<Event> {
+        (self.seen, _) = Coordination::read(store, &self.coordination_key, &self.source);
+        if self.seen.generation == self.generation() {
+            return Vec::new();
+        }
+        let snapshot = store
+            .read(&self.snapshot_key)
+            .and_then(|(bytes, _)| Snapshot::decode(&bytes, &self.source));
+        match snapshot {
+            Some(snapshot) if snapshot.generation != self.generation() => {
+                self.install(&snapshot, now, random)
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// Looks at shared data, and starts a fetch if one is due. `urgent` while
     /// requests wait: then shared data is looked at every time.
     pub fn tick(
@@ -321,7 +255,7 @@ impl Lifecycle {
         }
         if urgent || !self.is_usable(now) || self.refetch_wanted || self.is_poll_due(now) {
             self.polled_at = Some(now);
-            step.events.extend(self.sync(now, random, store));
+            step.events.extend(self.look(now, random, store));
         }
         if self.is_stale(now) && !self.expired_told {
             self.expired_told = true;
@@ -346,7 +280,7 @@ impl Lifecycle {
         let Some(flight) = self.flight.take_if(|current| current.id == flight) else {
             return Step::default();
         };
-        let outcome = match (flight.stage, read(answer)) {
+        let outcome = match (flight.stage, answer.document()) {
             (Stage::Metadata(Form::OpenId), Err(FetchError::Status(404))) => self
                 .call(Stage::Metadata(Form::OAuth))
                 .map(|call| (Stage::Metadata(Form::OAuth), call)),
@@ -466,23 +400,6 @@ impl Lifecycle {
         match &self.remote.endpoint {
             Endpoint::Jwks(uri) => uri.timeout,
             Endpoint::Discovery { timeout, .. } => *timeout,
-        }
-    }
-
-    /// Reads what the others shared, and installs a new set.
-    fn sync(&mut self, now: Millis, random: u64, store: &dyn SharedStore) -> Vec<Event> {
-        (self.seen, _) = Coordination::read(store, &self.coordination_key, &self.source);
-        if self.seen.generation == self.generation() {
-            return Vec::new();
-        }
-        let snapshot = store
-            .read(&self.snapshot_key)
-            .and_then(|(bytes, _)| Snapshot::decode(&bytes, &self.source));
-        match snapshot {
-            Some(snapshot) if snapshot.generation != self.generation() => {
-                self.install(&snapshot, now, random)
-            }
-            _ => Vec::new(),
         }
     }
 
@@ -772,19 +689,5 @@ fn source_of(endpoint: &Endpoint) -> String {
             jwks_cluster.as_deref().unwrap_or("-"),
             timeout.as_millis()
         ),
-    }
-}
-
-fn read(answer: Answer) -> Result<(Vec<u8>, Option<Duration>), FetchError> {
-    match answer {
-        Answer::NotSent => Err(FetchError::NotSent),
-        Answer::None => Err(FetchError::NoResponse),
-        Answer::TooLarge(bytes) => Err(FetchError::TooLarge(bytes)),
-        Answer::Response {
-            status: 200,
-            max_age,
-            body,
-        } => Ok((body, max_age)),
-        Answer::Response { status, .. } => Err(FetchError::Status(status)),
     }
 }

@@ -12,6 +12,8 @@
 
 pub mod coordination;
 pub mod discovery;
+pub mod event;
+pub mod fetch;
 pub mod lifecycle;
 pub mod snapshot;
 pub mod waiting;

@@ -244,7 +244,7 @@ fn lower_camel_case_is_accepted() {
             },
             "forwardPayloadHeader": "x-p", "claimToHeaders": [{"headerName": "x-c", "claimName": "c"}],
             "clockSkewSeconds": 1, "requireExpiration": false, "scopeClaims": ["s"],
-            "allowSenderConstrained": true, "clearRouteCache": false
+            "allowSenderConstrained": true, "clearRouteCache": true
         }},
         "rules": [{"match": {"prefix": "/", "caseSensitive": true}, "requires": {"providerName": "p"}}]
     }))

@@ -10,6 +10,7 @@
 )]
 
 mod discovery;
+mod hostile;
 mod keys;
 mod outage;
 mod reload;

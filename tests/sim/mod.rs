@@ -124,6 +124,8 @@ pub struct SentCall {
 pub struct World {
     pub now: Millis,
     pub store: Store,
+    /// How many milliseconds each worker's clock is ahead of the one before.
+    pub clocks_apart: u64,
     pub workers: Vec<Lifecycle>,
     /// Calls that nobody has answered yet, of living workers.
     pub calls: Vec<SentCall>,
@@ -150,6 +152,7 @@ impl World {
         let mut world = World {
             now: Millis(1_000_000),
             store,
+            clocks_apart: 0,
             workers: Vec::new(),
             calls: Vec::new(),
             dispatched: 0,
@@ -164,6 +167,12 @@ impl World {
             world.workers.push(worker);
         }
         world
+    }
+
+    /// A worker's own clock.
+    fn clock(&self, worker: usize) -> Millis {
+        let ahead = u64::try_from(worker).unwrap() * self.clocks_apart;
+        self.now.after(Duration::from_millis(ahead))
     }
 
     fn fresh_worker(&mut self) -> Lifecycle {
@@ -201,7 +210,8 @@ impl World {
     fn tick_as(&mut self, worker: usize, urgent: bool) {
         let random = self.next_random();
         let store = self.store.clone();
-        let step = self.workers[worker].tick(self.now, random, urgent, &store);
+        let now = self.clock(worker);
+        let step = self.workers[worker].tick(now, random, urgent, &store);
         self.take(worker, step);
     }
 
@@ -241,7 +251,8 @@ impl World {
         }
         let random = self.next_random();
         let store = self.store.clone();
-        let step = self.workers[call.worker].answer(call.flight, answer, self.now, random, &store);
+        let now = self.clock(call.worker);
+        let step = self.workers[call.worker].answer(call.flight, answer, now, random, &store);
         self.take(call.worker, step);
     }
 
@@ -273,7 +284,8 @@ impl World {
     pub fn unknown_kid(&mut self, worker: usize) -> UnknownKid {
         let random = self.next_random();
         let store = self.store.clone();
-        let (verdict, events) = self.workers[worker].unknown_kid(self.now, random, &store);
+        let now = self.clock(worker);
+        let (verdict, events) = self.workers[worker].unknown_kid(now, random, &store);
         self.events.extend(events);
         verdict
     }
@@ -285,7 +297,7 @@ impl World {
     }
 
     pub fn keys(&self, worker: usize) -> Keys {
-        self.workers[worker].keys(self.now)
+        self.workers[worker].keys(self.clock(worker))
     }
 
     pub fn kids(&self, worker: usize) -> Vec<String> {

@@ -1,16 +1,6 @@
 //! Hostile requests against a real Envoy: whatever bytes arrive, no worker
 //! traps and nobody is wrongly admitted.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
-
-mod common;
-
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -21,10 +11,10 @@ use bearer_gate_testbed::idp::Fault;
 use bearer_gate_testbed::keys::SigningKey;
 use bearer_gate_testbed::raw::{self, RawConnection, RawResponse};
 use bearer_gate_testbed::token;
-use common::{Stage, provider};
 use serde_json::{Value, json};
 
-const WORKERS: u32 = 4;
+use crate::keys::WORKERS;
+use crate::stage::{Stage, provider};
 
 fn config(stage: &Stage) -> Value {
     let more = json!({

@@ -1,0 +1,31 @@
+//! What there is to tell of a source's keys.
+
+use super::fetch::FetchError;
+
+/// What happened, for the log and the counters: once per change, never per
+/// request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// This worker's fetch brought a good set, which is now shared.
+    Fetched {
+        generation: u64,
+        keys: usize,
+        /// The keys that cannot be used, each with the reason.
+        skipped: Vec<String>,
+        /// Whether the document differs from the one before, or ends an outage.
+        news: bool,
+    },
+    /// This worker's fetch failed; the next starts after the back-off.
+    Failed {
+        error: FetchError,
+        failures: u32,
+        /// Whether the failure before was another, or none.
+        news: bool,
+    },
+    /// This worker installed a shared set.
+    Installed { generation: u64 },
+    /// Another worker took the lease over meanwhile; the answer was dropped.
+    LeaseLost,
+    /// The keys are past `max_stale` and no longer used.
+    Expired,
+}
