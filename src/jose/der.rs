@@ -1,10 +1,14 @@
-//! The little of DER (ITU-T X.690) that keys need: reading the RSA public key out of an X.509
-//! certificate (RFC 5280 section 4.1) and writing one as a SubjectPublicKeyInfo (RFC 8017
-//! appendix A.1.1).
+//! The little of DER (ITU-T X.690) that keys and signatures need: reading the public key out of
+//! an X.509 certificate (RFC 5280 section 4.1), writing one as a SubjectPublicKeyInfo (RFC 8017
+//! appendix A.1.1, RFC 5480 section 2, RFC 8410 section 4), and writing an ECDSA signature
+//! (RFC 3279 section 2.2.3).
 //!
 //! Invariant: every read is bounded by the element around it, and only the minimal definite
 //! encoding is read, so a certificate has one meaning. Nothing is verified here: a certificate
 //! in `x5c` is a container for a key whose trust comes from the document it was fetched in.
+//! There is no reader for signatures: JWS has none in DER.
+
+use super::jwa::Curve;
 
 const INTEGER: u8 = 0x02;
 const BIT_STRING: u8 = 0x03;
@@ -16,10 +20,34 @@ const VERSION: u8 = 0xa0;
 const RSA_ENCRYPTION: &[u8] = &[
     0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00,
 ];
+/// `AlgorithmIdentifier { id-ecPublicKey, secp256r1 }`, likewise.
+const EC_P256: &[u8] = &[
+    0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d,
+    0x03, 0x01, 0x07,
+];
+/// `AlgorithmIdentifier { id-ecPublicKey, secp384r1 }`, likewise.
+const EC_P384: &[u8] = &[
+    0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22,
+];
+/// `AlgorithmIdentifier { id-Ed25519 }`, likewise.
+const ED25519: &[u8] = &[0x06, 0x03, 0x2b, 0x65, 0x70];
 
-/// The modulus and exponent, big-endian without leading zeros, of the RSA key that the
-/// certificate holds; `None` where it holds another kind of key or is not a certificate.
-pub(super) fn rsa_key_of_certificate(der: &[u8]) -> Option<(&[u8], &[u8])> {
+/// The key that a certificate holds, not vetted yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CertifiedKey<'a> {
+    /// Big-endian numbers without leading zeros.
+    Rsa {
+        modulus: &'a [u8],
+        exponent: &'a [u8],
+    },
+    /// The point as the certificate has it (SEC 1 section 2.3.3).
+    Ec { curve: Curve, point: &'a [u8] },
+    /// As it is encoded.
+    Ed25519(&'a [u8]),
+}
+
+/// The key of a certificate; `None` where it holds another kind of key or is not one.
+pub(super) fn key_of_certificate(der: &[u8]) -> Option<CertifiedKey<'_>> {
     let mut certificate = Reader(der).only(SEQUENCE)?;
     let mut tbs = certificate.element(SEQUENCE)?;
     certificate.element(SEQUENCE)?; // signatureAlgorithm
@@ -36,20 +64,32 @@ pub(super) fn rsa_key_of_certificate(der: &[u8]) -> Option<(&[u8], &[u8])> {
     tbs.element(SEQUENCE)?; // subject
     let mut spki = tbs.element(SEQUENCE)?;
 
-    if spki.element(SEQUENCE)?.0 != RSA_ENCRYPTION {
-        return None;
-    }
+    let algorithm = spki.element(SEQUENCE)?.0;
     let bits = spki.element(BIT_STRING)?;
     spki.end()?;
     let (unused_bits, key) = bits.0.split_first()?;
     if *unused_bits != 0 {
         return None;
     }
-    let mut key = Reader(key).only(SEQUENCE)?;
-    let modulus = key.positive_integer()?;
-    let exponent = key.positive_integer()?;
-    key.end()?;
-    Some((modulus, exponent))
+    match algorithm {
+        RSA_ENCRYPTION => {
+            let mut key = Reader(key).only(SEQUENCE)?;
+            let modulus = key.positive_integer()?;
+            let exponent = key.positive_integer()?;
+            key.end()?;
+            Some(CertifiedKey::Rsa { modulus, exponent })
+        }
+        EC_P256 => Some(CertifiedKey::Ec {
+            curve: Curve::P256,
+            point: key,
+        }),
+        EC_P384 => Some(CertifiedKey::Ec {
+            curve: Curve::P384,
+            point: key,
+        }),
+        ED25519 => Some(CertifiedKey::Ed25519(key)),
+        _ => None,
+    }
 }
 
 /// The SubjectPublicKeyInfo of an RSA key given as big-endian numbers without leading zeros.
@@ -58,8 +98,35 @@ pub(super) fn rsa_spki(modulus: &[u8], exponent: &[u8]) -> Vec<u8> {
         SEQUENCE,
         &[unsigned_integer(modulus), unsigned_integer(exponent)].concat(),
     );
-    let algorithm = element(SEQUENCE, RSA_ENCRYPTION);
-    let bits = element(BIT_STRING, &[&[0], key.as_slice()].concat());
+    spki(RSA_ENCRYPTION, &key)
+}
+
+/// The SubjectPublicKeyInfo of a point in its uncompressed form.
+pub(super) fn ec_spki(curve: Curve, point: &[u8]) -> Vec<u8> {
+    let algorithm = match curve {
+        Curve::P256 => EC_P256,
+        Curve::P384 => EC_P384,
+    };
+    spki(algorithm, point)
+}
+
+/// The SubjectPublicKeyInfo of an Ed25519 key.
+pub(super) fn ed25519_spki(key: &[u8]) -> Vec<u8> {
+    spki(ED25519, key)
+}
+
+/// `Ecdsa-Sig-Value`, from big-endian numbers that may have leading zeros.
+pub(crate) fn ecdsa_signature(r: &[u8], s: &[u8]) -> Vec<u8> {
+    let integer = |number: &[u8]| {
+        let zeros = number.iter().take_while(|byte| **byte == 0).count();
+        unsigned_integer(number.get(zeros..).unwrap_or_default())
+    };
+    element(SEQUENCE, &[integer(r), integer(s)].concat())
+}
+
+fn spki(algorithm: &[u8], key: &[u8]) -> Vec<u8> {
+    let algorithm = element(SEQUENCE, algorithm);
+    let bits = element(BIT_STRING, &[&[0], key].concat());
     element(SEQUENCE, &[algorithm, bits].concat())
 }
 
@@ -160,32 +227,74 @@ mod tests {
     #[test]
     fn the_key_of_a_certificate_is_the_key_it_was_made_with() {
         let der = certificate(fixtures::JWK_A_X5C);
-        let (n, e) = rsa_key_of_certificate(&der).unwrap();
+        let (n, e) = rsa_numbers(&der);
         let jwk = json::parse_object(fixtures::JWK_A.as_bytes()).unwrap();
         assert_eq!(base64url::encode(n), jwk["n"].as_str().unwrap());
         assert_eq!(base64url::encode(e), jwk["e"].as_str().unwrap());
-        assert_eq!(
-            rsa_key_of_certificate(&certificate(fixtures::JWK_P256_X5C)),
-            None
-        );
+
+        let tail = |der: &[u8], x: &str, y: &str| {
+            let Some(CertifiedKey::Ec { curve, point }) = key_of_certificate(der) else {
+                panic!("no EC key");
+            };
+            let x = base64url::decode(x.as_bytes()).unwrap();
+            let y = base64url::decode(y.as_bytes()).unwrap();
+            assert_eq!(point, [&[4], x.as_slice(), y.as_slice()].concat());
+            curve
+        };
+        for (with_x5c, with_numbers, curve) in [
+            (fixtures::JWK_P256_X5C, fixtures::JWK_P256, Curve::P256),
+            (fixtures::JWK_P384_X5C, fixtures::JWK_P384, Curve::P384),
+        ] {
+            let jwk = json::parse_object(with_numbers.as_bytes()).unwrap();
+            let (x, y) = (jwk["x"].as_str().unwrap(), jwk["y"].as_str().unwrap());
+            assert_eq!(tail(&certificate(with_x5c), x, y), curve);
+        }
+    }
+
+    fn rsa_numbers(der: &[u8]) -> (&[u8], &[u8]) {
+        match key_of_certificate(der) {
+            Some(CertifiedKey::Rsa { modulus, exponent }) => (modulus, exponent),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_signature_is_two_minimal_positive_integers() {
+        let table: &[(&[u8], &[u8], &[u8])] = &[
+            (&[1], &[2], &[0x30, 6, 2, 1, 1, 2, 1, 2]),
+            (&[0, 0, 1], &[0, 0x7f], &[0x30, 6, 2, 1, 1, 2, 1, 0x7f]),
+            (
+                &[0x80],
+                &[0, 0xff],
+                &[0x30, 8, 2, 2, 0, 0x80, 2, 2, 0, 0xff],
+            ),
+            (&[1, 0], &[0, 1, 0], &[0x30, 8, 2, 2, 1, 0, 2, 2, 1, 0]),
+        ];
+        for (r, s, expected) in table {
+            assert_eq!(ecdsa_signature(r, s), *expected, "{r:?} {s:?}");
+        }
     }
 
     #[test]
     fn no_prefix_extension_or_altered_byte_of_a_certificate_does_harm() {
         let der = certificate(fixtures::JWK_A_X5C);
         for length in 0..der.len() {
-            assert_eq!(rsa_key_of_certificate(&der[..length]), None, "{length}");
+            assert_eq!(key_of_certificate(&der[..length]), None, "{length}");
         }
         let mut longer = der.clone();
         longer.push(0);
-        assert_eq!(rsa_key_of_certificate(&longer), None);
+        assert_eq!(key_of_certificate(&longer), None);
         for at in 0..der.len() {
             for value in [0, 1, 0x7f, 0x80, 0x81, 0x82, 0x84, 0xff] {
                 let mut altered = der.clone();
                 altered[at] = value;
                 // What comes out is some part of what went in, or nothing.
-                if let Some((n, e)) = rsa_key_of_certificate(&altered) {
-                    assert!(n.len() + e.len() < altered.len());
+                match key_of_certificate(&altered) {
+                    Some(CertifiedKey::Rsa { modulus, exponent }) => {
+                        assert!(modulus.len() + exponent.len() < altered.len());
+                    }
+                    Some(other) => panic!("{other:?}"),
+                    None => {}
                 }
             }
         }
@@ -196,7 +305,7 @@ mod tests {
         // openssl rsa -in tests/fixtures/rsa2048-a.pem -pubout -outform DER
         let expected = base64url::decode_certificate(fixtures::SPKI_A.as_bytes()).unwrap();
         let der = certificate(fixtures::JWK_A_X5C);
-        let (n, e) = rsa_key_of_certificate(&der).unwrap();
+        let (n, e) = rsa_numbers(&der);
         assert_eq!(rsa_spki(n, e), expected);
     }
 

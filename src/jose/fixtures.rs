@@ -1,9 +1,10 @@
-//! Keys and tokens for the tests. Tokens are signed by the `rsa` crate, which verifies nothing
-//! here: it shares no code with either verifier.
+//! Keys and tokens for the tests. RSA tokens are signed by the `rsa` crate, in a version that
+//! verifies nothing here, the others were by PyJWT: no code is shared with either verifier.
 
 use rsa::PrivateKey;
 use rsa::pkcs1v15::SigningKey;
 use rsa::pkcs8::DecodePrivateKey;
+use rsa::pss;
 use rsa::signature::{SignatureEncoding, Signer};
 use sha2::{Sha256, Sha384, Sha512};
 
@@ -17,6 +18,14 @@ pub const PEM_B: &str = include_str!("../../tests/fixtures/rsa2048-b.pem");
 pub const JWK_A: &str = include_str!("../../tests/fixtures/rsa2048-a.jwk.json");
 pub const JWK_B: &str = include_str!("../../tests/fixtures/rsa2048-b.jwk.json");
 pub const JWK_A_X5C: &str = include_str!("../../tests/fixtures/rsa2048-a.x5c.jwk.json");
+pub const JWK_P256: &str = include_str!("../../tests/fixtures/p256.jwk.json");
+pub const JWK_P384: &str = include_str!("../../tests/fixtures/p384.jwk.json");
+pub const JWK_ED25519: &str = include_str!("../../tests/fixtures/ed25519.jwk.json");
+pub const JWK_P384_X5C: &str = include_str!("../../tests/fixtures/p384.x5c.jwk.json");
+pub const JWK_ED25519_X5C: &str = include_str!("../../tests/fixtures/ed25519.x5c.jwk.json");
+pub const TOKEN_ES256: &str = include_str!("../../tests/fixtures/es256.jwt");
+pub const TOKEN_ES384: &str = include_str!("../../tests/fixtures/es384.jwt");
+pub const TOKEN_EDDSA: &str = include_str!("../../tests/fixtures/eddsa.jwt");
 pub const JWK_P256_X5C: &str = include_str!("../../tests/fixtures/p256.x5c.jwk.json");
 pub const SPKI_A: &str = include_str!("../../tests/fixtures/rsa2048-a.spki.txt");
 
@@ -24,18 +33,43 @@ pub fn key(jwk: &str) -> Key {
     Key::parse(&json::parse_object(jwk.as_bytes()).unwrap()).unwrap()
 }
 
-/// A token with this header and payload, whatever they are, signed by `pem` with `algorithm`.
+pub const RSA_ALGORITHMS: [Algorithm; 6] = [
+    Algorithm::Rs256,
+    Algorithm::Rs384,
+    Algorithm::Rs512,
+    Algorithm::Ps256,
+    Algorithm::Ps384,
+    Algorithm::Ps512,
+];
+
+/// A signature over `text` by PS256, but for its salt of `salt_len` octets.
+pub fn ps256_with_salt(pem: &str, salt_len: usize, text: &[u8]) -> Vec<u8> {
+    let key = pss::SigningKey::<Sha256>::new_with_salt_len(private_key(pem), salt_len);
+    key.sign(text).to_vec()
+}
+
+fn private_key(pem: &str) -> PrivateKey {
+    PrivateKey::from_pkcs8_pem(pem.get(pem.find("-----").unwrap()..).unwrap()).unwrap()
+}
+
+/// A token with this header and payload, whatever they are, signed by `pem` with an RSA
+/// `algorithm`.
 pub fn token(pem: &str, algorithm: Algorithm, header: &str, payload: &str) -> String {
-    let key = PrivateKey::from_pkcs8_pem(pem.get(pem.find("-----").unwrap()..).unwrap()).unwrap();
+    let key = private_key(pem);
     let input = format!(
         "{}.{}",
         base64url::encode(header.as_bytes()),
         base64url::encode(payload.as_bytes())
     );
+    let text = input.as_bytes();
     let signature = match algorithm {
-        Algorithm::Rs256 => SigningKey::<Sha256>::new(key).sign(input.as_bytes()),
-        Algorithm::Rs384 => SigningKey::<Sha384>::new(key).sign(input.as_bytes()),
-        Algorithm::Rs512 => SigningKey::<Sha512>::new(key).sign(input.as_bytes()),
+        Algorithm::Rs256 => SigningKey::<Sha256>::new(key).sign(text).to_vec(),
+        Algorithm::Rs384 => SigningKey::<Sha384>::new(key).sign(text).to_vec(),
+        Algorithm::Rs512 => SigningKey::<Sha512>::new(key).sign(text).to_vec(),
+        Algorithm::Ps256 => pss::SigningKey::<Sha256>::new(key).sign(text).to_vec(),
+        Algorithm::Ps384 => pss::SigningKey::<Sha384>::new(key).sign(text).to_vec(),
+        Algorithm::Ps512 => pss::SigningKey::<Sha512>::new(key).sign(text).to_vec(),
+        Algorithm::Es256 | Algorithm::Es384 | Algorithm::EdDsa => panic!("no RSA algorithm"),
     };
-    format!("{input}.{}", base64url::encode(&signature.to_vec()))
+    format!("{input}.{}", base64url::encode(&signature))
 }

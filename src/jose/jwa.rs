@@ -1,12 +1,46 @@
-//! Signature algorithms, RFC 7518 section 3.
+//! Signature algorithms, RFC 7518 section 3 and RFC 8037 section 3.1.
 //!
 //! Invariant: there is no `none` and no HMAC to select; what cannot be named cannot be used.
 
-/// The key type that an algorithm works with, RFC 7518 section 6.1.
+/// A curve for ECDSA, RFC 7518 section 6.2.1.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Curve {
+    /// `P-256`, also secp256r1.
+    P256,
+    /// `P-384`, also secp384r1.
+    P384,
+}
+
+impl Curve {
+    /// The curve of that `crv`.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
+            "P-256" => Some(Curve::P256),
+            "P-384" => Some(Curve::P384),
+            _ => None,
+        }
+    }
+
+    /// The length in octets of a coordinate, and of each half of a signature.
+    #[must_use]
+    pub fn field_len(self) -> usize {
+        match self {
+            Curve::P256 => 32,
+            Curve::P384 => 48,
+        }
+    }
+}
+
+/// The key type that an algorithm works with, RFC 7518 section 6.1 and RFC 8037 section 2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyType {
     /// `RSA`.
     Rsa,
+    /// `EC`, with its `crv`.
+    Ec(Curve),
+    /// `OKP` with the `crv` Ed25519.
+    Ed25519,
 }
 
 /// An algorithm that this filter verifies.
@@ -18,15 +52,43 @@ pub enum Algorithm {
     Rs384,
     /// RSASSA-PKCS1-v1_5 with SHA-512.
     Rs512,
+    /// RSASSA-PSS with SHA-256, MGF1 with SHA-256 and a salt of 32 octets, RFC 7518 section 3.5.
+    Ps256,
+    /// RSASSA-PSS with SHA-384, MGF1 with SHA-384 and a salt of 48 octets.
+    Ps384,
+    /// RSASSA-PSS with SHA-512, MGF1 with SHA-512 and a salt of 64 octets.
+    Ps512,
+    /// ECDSA on P-256 with SHA-256, RFC 7518 section 3.4.
+    Es256,
+    /// ECDSA on P-384 with SHA-384.
+    Es384,
+    /// Ed25519, RFC 8037 section 3.1.
+    EdDsa,
 }
 
 impl Algorithm {
     /// Every algorithm there is.
-    pub const ALL: &'static [Algorithm] = &[Algorithm::Rs256, Algorithm::Rs384, Algorithm::Rs512];
+    pub const ALL: &'static [Algorithm] = &[
+        Algorithm::Rs256,
+        Algorithm::Rs384,
+        Algorithm::Rs512,
+        Algorithm::Ps256,
+        Algorithm::Ps384,
+        Algorithm::Ps512,
+        Algorithm::Es256,
+        Algorithm::Es384,
+        Algorithm::EdDsa,
+    ];
 
     /// The algorithm of that name. Names are case-sensitive (RFC 7515 section 4.1.1).
+    ///
+    /// `Ed25519` is the name that RFC 9864 gives to what `EdDSA` means with an Ed25519 key, the
+    /// only kind there is here: two names for one algorithm, not two algorithms.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
+        if name == "Ed25519" {
+            return Some(Algorithm::EdDsa);
+        }
         Self::ALL
             .iter()
             .copied()
@@ -40,14 +102,38 @@ impl Algorithm {
             Algorithm::Rs256 => "RS256",
             Algorithm::Rs384 => "RS384",
             Algorithm::Rs512 => "RS512",
+            Algorithm::Ps256 => "PS256",
+            Algorithm::Ps384 => "PS384",
+            Algorithm::Ps512 => "PS512",
+            Algorithm::Es256 => "ES256",
+            Algorithm::Es384 => "ES384",
+            Algorithm::EdDsa => "EdDSA",
         }
     }
 
-    /// The `kty` of the keys that fit.
+    /// The `kty`, and the `crv` where there is one, of the keys that fit.
     #[must_use]
     pub fn key_type(self) -> KeyType {
         match self {
             Algorithm::Rs256 | Algorithm::Rs384 | Algorithm::Rs512 => KeyType::Rsa,
+            Algorithm::Ps256 | Algorithm::Ps384 | Algorithm::Ps512 => KeyType::Rsa,
+            Algorithm::Es256 => KeyType::Ec(Curve::P256),
+            Algorithm::Es384 => KeyType::Ec(Curve::P384),
+            Algorithm::EdDsa => KeyType::Ed25519,
+        }
+    }
+
+    /// Whether a key without `alg` may be used with this algorithm.
+    ///
+    /// A curve has one algorithm. An RSA key would fit two schemes, and should be used with one
+    /// (RFC 8017 section 8, RFC 8725 section 3.1): without a word it is PKCS#1 v1.5, which is
+    /// what providers mean that publish no `alg`. A PSS key has to say so.
+    #[must_use]
+    pub fn is_default_of_its_keys(self) -> bool {
+        match self {
+            Algorithm::Rs256 | Algorithm::Rs384 | Algorithm::Rs512 => true,
+            Algorithm::Ps256 | Algorithm::Ps384 | Algorithm::Ps512 => false,
+            Algorithm::Es256 | Algorithm::Es384 | Algorithm::EdDsa => true,
         }
     }
 }
@@ -61,11 +147,19 @@ mod tests {
         for name in [
             "none", "None", "NONE", "nOnE", "", " none", "none\0", "rs256", "Rs256", "RS256 ",
             " RS256", "RS-256", "HS256", "HS384", "HS512", "RS1", "A256GCM", "RSA-OAEP", "RSA1_5",
+            "ES512", "ES521", "ES256K", "es256", "PS1", "ps256", "EDDSA", "eddsa", "ed25519",
+            "Ed448", "ESB256",
         ] {
             assert_eq!(Algorithm::parse(name), None, "{name:?}");
         }
         for algorithm in Algorithm::ALL {
             assert_eq!(Algorithm::parse(algorithm.name()), Some(*algorithm));
         }
+    }
+
+    #[test]
+    fn one_algorithm_of_two_names() {
+        assert_eq!(Algorithm::parse("Ed25519"), Some(Algorithm::EdDsa));
+        assert_eq!(Algorithm::EdDsa.name(), "EdDSA");
     }
 }

@@ -214,7 +214,7 @@ mod tests {
             [
                 (0, KeyError::ModulusTooSmall),
                 (1, KeyError::KeyType),
-                (2, KeyError::KeyType),
+                (2, KeyError::CoordinateLength),
                 (3, KeyError::NotAnObject),
                 (4, KeyError::NotAnObject),
                 (5, KeyError::NotAnObject),

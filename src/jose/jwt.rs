@@ -295,18 +295,47 @@ mod tests {
 
     #[test]
     fn every_algorithm_verifies_its_own_and_no_other() {
-        let key = JWK_A.replace("\"alg\"", "\"unbound\"");
-        for algorithm in Algorithm::ALL {
-            for claimed in Algorithm::ALL {
+        let unbound = JWK_A.replace("\"alg\"", "\"unbound\"");
+        for algorithm in fixtures::RSA_ALGORITHMS {
+            for claimed in fixtures::RSA_ALGORITHMS {
                 let header = HEADER.replace("RS256", claimed.name());
-                let token = fixtures::token(PEM_A, *algorithm, &header, &claims(json!({})));
-                let result = decide(&token, &key, &expectations()).map(drop);
+                let token = fixtures::token(PEM_A, algorithm, &header, &claims(json!({})));
+                let bound = JWK_A.replace("RS256", claimed.name());
+                let result = |key| decide(&token, key, &expectations()).map(drop);
                 let expected = if algorithm == claimed {
                     Ok(())
                 } else {
                     Err(JwtError::Signature)
                 };
-                assert_eq!(result, expected, "{algorithm:?} as {claimed:?}");
+                assert_eq!(result(&bound), expected, "{algorithm:?} as {claimed:?}");
+                // A key that does not say PSS is not for PSS.
+                let expected = if claimed.is_default_of_its_keys() {
+                    expected
+                } else {
+                    Err(JwtError::NoKey)
+                };
+                assert_eq!(result(&unbound), expected, "{algorithm:?} as {claimed:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn tokens_of_pyjwt_on_curves() {
+        let tokens = [
+            (fixtures::TOKEN_ES256, fixtures::JWK_P256),
+            (fixtures::TOKEN_ES384, fixtures::JWK_P384),
+            (fixtures::TOKEN_EDDSA, fixtures::JWK_ED25519),
+        ];
+        for (at, (token, _)) in tokens.iter().enumerate() {
+            for (of, (_, jwk)) in tokens.iter().enumerate() {
+                let jwk = jwk.replace("\"kid\"", "\"nameless\"");
+                let result = decide(token, &jwk, &expectations()).map(drop);
+                let expected = if at == of {
+                    Ok(())
+                } else {
+                    Err(JwtError::NoKey)
+                };
+                assert_eq!(result, expected, "{token} with {jwk}");
             }
         }
     }

@@ -1,14 +1,15 @@
 //! JSON Object Signing and Encryption: what a token and a key document say.
 //!
-//! Pure RFC code. Architecture invariant: nothing here knows HTTP, Envoy, clocks or
-//! signature arithmetic; time is an argument, and signatures are checked through
-//! [`crate::signature::Verifier`].
+//! Pure RFC code. Architecture invariant: nothing here knows HTTP, Envoy or clocks, or verifies
+//! a signature; time is an argument, and signatures are checked through
+//! [`crate::signature::Verifier`]. Of arithmetic there is what vetting a key takes.
 //!
 //! Two ways in: [`jwt::parse`] for a token, [`jwks::KeySet::parse`] for a key document.
 
 pub mod base64url;
 pub mod claims;
-mod der;
+pub(crate) mod der;
+mod ec;
 pub mod error;
 pub mod json;
 pub mod jwa;
@@ -16,6 +17,7 @@ pub mod jwk;
 pub mod jwks;
 pub mod jws;
 pub mod jwt;
+mod okp;
 mod rsa;
 
 pub use error::JwtError;

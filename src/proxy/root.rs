@@ -16,6 +16,7 @@ use crate::http::cache_control;
 use crate::jwks::MAX_DOCUMENT;
 use crate::jwks::lifecycle::Answer;
 use crate::signature::host::HostVerifier;
+use crate::signature::hybrid::Hybrid;
 use crate::signature::portable::Portable;
 use crate::signature::{Verifier, known_answer};
 
@@ -85,11 +86,12 @@ impl RootContext for Root {
     }
 }
 
-/// The host's verifier if it passes the known answer, or else the portable one.
+/// With the host's verifier if it passes the known answer (RS256, which the host is asked
+/// about), or else the portable one alone.
 fn choose_verifier() -> Box<dyn Verifier> {
-    let host = HostVerifier(Foreign);
-    if known_answer::passes(&host) {
-        Box::new(host)
+    let hybrid = Hybrid(HostVerifier(Foreign));
+    if known_answer::passes(&hybrid) {
+        Box::new(hybrid)
     } else {
         Box::new(Portable)
     }

@@ -7,17 +7,20 @@
 //! |---|---|---|
 //! | 1 `hash_function` | string | `sha256`, `sha384`, `sha512` |
 //! | 2 `public_key` | bytes | SubjectPublicKeyInfo, DER |
-//! | 3 `signature` | bytes | |
+//! | 3 `signature` | bytes | RSA's as it is, ECDSA's in DER |
 //! | 4 `text` | bytes | what was signed |
 //!
 //! The result has 1 `result` (bool) and 2 `error` (string).
 //!
 //! Invariant: the host is asked only about vetted keys and lengths (it accepts RSA of 1024 bits
-//! and SHA-1), and only one exact answer means valid.
+//! and SHA-1), only for the algorithms that a [`HostAlgorithm`] can be, and only one exact answer
+//! means valid. [`HostVerifier`] is no [`super::Verifier`], so it cannot be used alone.
 
-use super::{Verifier, fits};
+use std::borrow::Cow;
+
+use super::{ecdsa, fits};
 use crate::jose::jwa::Algorithm;
-use crate::jose::jwk::Key;
+use crate::jose::jwk::{Key, Material};
 
 /// The name under which Envoy registers it.
 pub const FUNCTION: &str = "verify_signature";
@@ -31,32 +34,61 @@ pub trait ForeignFunction {
     fn call(&self, name: &str, argument: &[u8]) -> Option<Vec<u8>>;
 }
 
-/// Verifies by the host.
+/// An algorithm that the host verifies rightly: RSASSA-PKCS1-v1_5 and ECDSA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostAlgorithm {
+    algorithm: Algorithm,
+    hash: &'static str,
+}
+
+impl HostAlgorithm {
+    /// `None` for the algorithms that are not for the host: the function knows no PSS and no
+    /// Ed25519. It refuses what is valid, and takes a PKCS#1 signature that is called PSS.
+    #[must_use]
+    pub fn of(algorithm: Algorithm) -> Option<Self> {
+        let hash = match algorithm {
+            Algorithm::Rs256 | Algorithm::Es256 => "sha256",
+            Algorithm::Rs384 | Algorithm::Es384 => "sha384",
+            Algorithm::Rs512 => "sha512",
+            Algorithm::Ps256 | Algorithm::Ps384 | Algorithm::Ps512 | Algorithm::EdDsa => {
+                return None;
+            }
+        };
+        Some(HostAlgorithm { algorithm, hash })
+    }
+}
+
+/// Verifies by the host what the host can verify.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HostVerifier<F: ForeignFunction>(pub F);
 
-impl<F: ForeignFunction> Verifier for HostVerifier<F> {
-    fn verify(
+impl<F: ForeignFunction> HostVerifier<F> {
+    /// Whether `signature` is `key`'s over `signing_input`, by `algorithm`.
+    pub fn verify(
         &self,
-        algorithm: Algorithm,
+        algorithm: HostAlgorithm,
         key: &Key,
         signing_input: &[u8],
         signature: &[u8],
     ) -> bool {
+        let HostAlgorithm { algorithm, hash } = algorithm;
         if !fits(algorithm, key, signature) {
             return false;
         }
-        let hash = match algorithm {
-            Algorithm::Rs256 => "sha256",
-            Algorithm::Rs384 => "sha384",
-            Algorithm::Rs512 => "sha512",
+        let Some(signature) = in_the_hosts_form(key, signature) else {
+            return false;
         };
-        let argument = message([hash.as_bytes(), key.spki_der(), signature, signing_input]);
+        let argument = message([hash.as_bytes(), key.spki_der(), &signature, signing_input]);
         self.0.call(FUNCTION, &argument).as_deref() == Some(VALID)
     }
+}
 
-    fn name(&self) -> &'static str {
-        "host"
+fn in_the_hosts_form<'a>(key: &Key, signature: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+    match key.material() {
+        Material::Rsa(_) => Some(Cow::Borrowed(signature)),
+        Material::Ec(key) => ecdsa::Signature::parse(key.curve(), signature)
+            .map(|signature| Cow::Owned(signature.to_der())),
+        Material::Ed25519(_) => None,
     }
 }
 
@@ -116,6 +148,17 @@ mod tests {
         }
     }
 
+    fn verify(
+        host: &Recorder,
+        algorithm: Algorithm,
+        key: &Key,
+        text: &[u8],
+        signature: &[u8],
+    ) -> bool {
+        let algorithm = HostAlgorithm::of(algorithm).unwrap();
+        HostVerifier(host).verify(algorithm, key, text, signature)
+    }
+
     fn recorder(answer: Option<&[u8]>) -> Recorder {
         Recorder {
             calls: RefCell::default(),
@@ -127,7 +170,7 @@ mod tests {
     fn the_argument_is_the_message_that_envoy_reads() {
         let key = fixtures::key(fixtures::JWK_A);
         let host = recorder(Some(VALID));
-        assert!(HostVerifier(&host).verify(Algorithm::Rs256, &key, b"a.b", &[7; 256]));
+        assert!(verify(&host, Algorithm::Rs256, &key, b"a.b", &[7; 256]));
         let mut expected = b"\x0a\x06sha256\x12\xa6\x02".to_vec(); // 294 = 0x126
         expected.extend_from_slice(key.spki_der());
         expected.extend_from_slice(b"\x1a\x80\x02"); // 256
@@ -149,7 +192,7 @@ mod tests {
             (Algorithm::Rs512, b"\x0a\x06sha512"),
         ] {
             let host = recorder(Some(VALID));
-            assert!(HostVerifier(&host).verify(algorithm, &key, b"", &[0; 256]));
+            assert!(verify(&host, algorithm, &key, b"", &[0; 256]));
             assert!(host.calls.take()[0].1.starts_with(hash));
         }
     }
@@ -174,7 +217,7 @@ mod tests {
         for answer in table {
             let host = recorder(*answer);
             assert!(
-                !HostVerifier(&host).verify(Algorithm::Rs256, &key, b"a.b", &[0; 256]),
+                !verify(&host, Algorithm::Rs256, &key, b"a.b", &[0; 256]),
                 "{answer:?}"
             );
             assert_eq!(host.calls.borrow().len(), 1);
@@ -185,12 +228,73 @@ mod tests {
     fn the_host_is_not_asked_about_what_cannot_fit() {
         let key = fixtures::key(fixtures::JWK_A);
         let host = recorder(Some(VALID));
-        let verifier = HostVerifier(&host);
         for length in [0, 1, 255, 257, 512] {
-            assert!(!verifier.verify(Algorithm::Rs256, &key, b"a.b", &vec![0; length]));
+            let signature = vec![0; length];
+            assert!(!verify(&host, Algorithm::Rs256, &key, b"a.b", &signature));
         }
         // The key says RS256.
-        assert!(!verifier.verify(Algorithm::Rs384, &key, b"a.b", &[0; 256]));
+        assert!(!verify(&host, Algorithm::Rs384, &key, b"a.b", &[0; 256]));
+        assert!(!verify(&host, Algorithm::Es256, &key, b"a.b", &[1; 64]));
+        assert!(host.calls.borrow().is_empty());
+    }
+
+    #[test]
+    fn d11_no_host_algorithm_is_pss_or_eddsa() {
+        for algorithm in Algorithm::ALL {
+            let name = algorithm.name();
+            let expected = name.starts_with("RS") || name.starts_with("ES");
+            assert_eq!(HostAlgorithm::of(*algorithm).is_some(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_ecdsa_signature_goes_to_the_host_in_der() {
+        for (jwk, algorithm, hash) in [
+            (fixtures::JWK_P256, Algorithm::Es256, "sha256"),
+            (fixtures::JWK_P384, Algorithm::Es384, "sha384"),
+        ] {
+            let key = fixtures::key(jwk);
+            let length = key.signature_len();
+            let host = recorder(Some(VALID));
+            let mut raw = vec![0; length];
+            raw[length / 2 - 1] = 0x80; // r = 128, which takes a sign octet
+            raw[length - 1] = 5; // s = 5
+            assert!(verify(&host, algorithm, &key, b"a.b", &raw));
+            let der: &[u8] = &[0x30, 7, 2, 2, 0, 0x80, 2, 1, 5];
+            let expected = message([hash.as_bytes(), key.spki_der(), der, b"a.b"]);
+            assert_eq!(
+                host.calls.take(),
+                [("verify_signature".to_owned(), expected)]
+            );
+        }
+    }
+
+    #[test]
+    fn a16_the_host_is_not_asked_about_ecdsa_numbers_out_of_range() {
+        let key = fixtures::key(fixtures::JWK_P256);
+        let host = recorder(Some(VALID));
+        let good = [1; 64];
+        let der = [&[0x30, 68, 2, 32][..], &[1; 32], &[2, 32], &[1; 32]].concat();
+        assert!(verify(&host, Algorithm::Es256, &key, b"a.b", &good));
+        host.calls.take();
+        for bad in [
+            vec![],
+            vec![1; 63],
+            vec![1; 65],
+            vec![1; 96],
+            vec![0; 64],
+            vec![0xff; 64],
+            [[0; 32], [1; 32]].concat(),
+            [[1; 32], [0; 32]].concat(),
+            [[0xff; 32], [1; 32]].concat(),
+            [[1; 32], [0xff; 32]].concat(),
+            der,
+        ] {
+            assert!(
+                !verify(&host, Algorithm::Es256, &key, b"a.b", &bad),
+                "{bad:?}"
+            );
+        }
         assert!(host.calls.borrow().is_empty());
     }
 

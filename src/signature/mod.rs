@@ -1,19 +1,23 @@
 //! Verifying signatures: one trait, two verifiers.
 //!
-//! The host's ([`host`]) is native code and fast; the portable one ([`portable`]) is there where
-//! the host has none. Which one is used is decided once, at start, by [`known_answer`].
+//! The host's ([`host`]) is native code and fast, and right about some of the algorithms; the
+//! portable one ([`portable`]) has all of them. [`hybrid`] asks the one or the other, by the
+//! algorithm alone. Whether the host is asked at all is decided once, at start, by
+//! [`known_answer`].
 //!
 //! Invariant: a verifier answers `true` only for a signature over exactly these bytes, by this
 //! key, by an algorithm that the key allows. Everything else, errors included, is `false`.
 
+mod ecdsa;
 pub mod host;
+pub mod hybrid;
 pub mod known_answer;
 pub mod portable;
 
 use crate::jose::jwa::Algorithm;
-use crate::jose::jwk::Key;
+use crate::jose::jwk::{Key, Material};
 
-/// Something that can verify a signature.
+/// Something that can verify a signature by any algorithm.
 pub trait Verifier {
     /// Whether `signature` is `key`'s over `signing_input`, by `algorithm`.
     fn verify(
@@ -28,8 +32,15 @@ pub trait Verifier {
     fn name(&self) -> &'static str;
 }
 
-/// What both verifiers check before any arithmetic: the key is for the algorithm, and the
-/// signature has the one length that it can have (RFC 8017 section 8.2.2, step 1).
+/// What both verifiers check before any arithmetic and any conversion: the key is for the
+/// algorithm, and the signature has the one length that it can have (RFC 8017 section 8.2.2,
+/// step 1; RFC 7518 section 3.4; RFC 8032 section 5.1.7); for ECDSA, both of its numbers are in
+/// range as well.
 fn fits(algorithm: Algorithm, key: &Key, signature: &[u8]) -> bool {
-    key.allows(algorithm) && signature.len() == key.signature_len()
+    key.allows(algorithm)
+        && signature.len() == key.signature_len()
+        && match key.material() {
+            Material::Ec(key) => ecdsa::Signature::parse(key.curve(), signature).is_some(),
+            Material::Rsa(_) | Material::Ed25519(_) => true,
+        }
 }

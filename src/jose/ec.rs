@@ -1,0 +1,161 @@
+//! EC public keys, RFC 7518 section 6.2, and what makes one unfit.
+//!
+//! Invariant: an [`EcPublicKey`] is a point of its curve, and not the one at infinity, by its
+//! type. A point off the curve would be a key on another, weaker curve.
+
+use super::der;
+use super::jwa::Curve;
+use super::jwk::KeyError;
+
+/// The first octet of an uncompressed point, SEC 1 section 2.3.3.
+const UNCOMPRESSED: u8 = 4;
+
+/// A vetted EC public key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EcPublicKey {
+    /// On P-256.
+    P256(p256::ecdsa::VerifyingKey),
+    /// On P-384.
+    P384(p384::ecdsa::VerifyingKey),
+}
+
+impl EcPublicKey {
+    /// From coordinates, which are spelt in full: RFC 7518 section 6.2.1.2 says that leading
+    /// zeros must not be left out.
+    pub(super) fn new(curve: Curve, x: &[u8], y: &[u8]) -> Result<Self, KeyError> {
+        if x.len() != curve.field_len() || y.len() != curve.field_len() {
+            return Err(KeyError::CoordinateLength);
+        }
+        Self::from_point(curve, &[&[UNCOMPRESSED], x, y].concat())
+    }
+
+    /// From an uncompressed point.
+    pub(super) fn from_point(curve: Curve, point: &[u8]) -> Result<Self, KeyError> {
+        let length = curve.field_len().saturating_mul(2).saturating_add(1);
+        if point.len() != length || point.first() != Some(&UNCOMPRESSED) {
+            return Err(KeyError::CoordinateLength);
+        }
+        match curve {
+            Curve::P256 => p256::ecdsa::VerifyingKey::from_sec1_bytes(point).map(EcPublicKey::P256),
+            Curve::P384 => p384::ecdsa::VerifyingKey::from_sec1_bytes(point).map(EcPublicKey::P384),
+        }
+        .map_err(|_| KeyError::NotOnCurve)
+    }
+
+    /// The curve.
+    #[must_use]
+    pub fn curve(&self) -> Curve {
+        match self {
+            EcPublicKey::P256(_) => Curve::P256,
+            EcPublicKey::P384(_) => Curve::P384,
+        }
+    }
+
+    pub(super) fn spki_der(&self) -> Vec<u8> {
+        let compress = false;
+        match self {
+            EcPublicKey::P256(key) => {
+                der::ec_spki(Curve::P256, key.to_sec1_point(compress).as_bytes())
+            }
+            EcPublicKey::P384(key) => {
+                der::ec_spki(Curve::P384, key.to_sec1_point(compress).as_bytes())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jose::{base64url, fixtures, json};
+
+    fn coordinates(jwk: &str) -> (Vec<u8>, Vec<u8>) {
+        let jwk = json::parse_object(jwk.as_bytes()).unwrap();
+        let octets = |name: &str| base64url::decode(jwk[name].as_str().unwrap().as_bytes());
+        (octets("x").unwrap(), octets("y").unwrap())
+    }
+
+    fn hex(digits: &str) -> Vec<u8> {
+        (0..digits.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn a20_a_point_is_on_its_curve() {
+        for (jwk, curve) in [
+            (fixtures::JWK_P256, Curve::P256),
+            (fixtures::JWK_P384, Curve::P384),
+        ] {
+            let (x, y) = coordinates(jwk);
+            let length = curve.field_len();
+            let zero = vec![0; length];
+            let mut off = y.clone();
+            *off.last_mut().unwrap() ^= 1;
+            let other = match curve {
+                Curve::P256 => Curve::P384,
+                Curve::P384 => Curve::P256,
+            };
+            assert!(EcPublicKey::new(curve, &x, &y).is_ok());
+            let length_error = Err(KeyError::CoordinateLength);
+            let off_curve = Err(KeyError::NotOnCurve);
+            let table = [
+                (curve, x.clone(), off, &off_curve),
+                (curve, y.clone(), x.clone(), &off_curve),
+                (curve, zero.clone(), zero.clone(), &off_curve),
+                (curve, vec![0xff; length], y.clone(), &off_curve),
+                (curve, x.clone(), x.clone(), &off_curve),
+                (other, x.clone(), y.clone(), &length_error),
+                (curve, vec![], vec![], &length_error),
+                (curve, x.clone(), vec![], &length_error),
+                (curve, x[1..].to_vec(), y.clone(), &length_error),
+                (curve, x.clone(), [&[0], &y[..]].concat(), &length_error),
+                // The same octets, cut at another place.
+                (
+                    curve,
+                    x[..length - 1].to_vec(),
+                    [&x[length - 1..], &y[..]].concat(),
+                    &length_error,
+                ),
+            ];
+            for (curve, x, y, expected) in table {
+                assert_eq!(EcPublicKey::new(curve, &x, &y), *expected, "{x:?} {y:?}");
+            }
+        }
+    }
+
+    /// A coordinate has one spelling: x = 5 is on P-256, x = p + 5 is the same residue.
+    #[test]
+    fn a20_a_coordinate_is_below_the_prime() {
+        let y = hex("459243b9aa581806fe913bce99817ade11ca503c64d9a3c533415c083248fbcc");
+        let mut five = vec![0; 32];
+        five[31] = 5;
+        let above = hex("ffffffff00000001000000000000000000000001000000000000000000000004");
+        assert!(EcPublicKey::new(Curve::P256, &five, &y).is_ok());
+        assert_eq!(
+            EcPublicKey::new(Curve::P256, &above, &y),
+            Err(KeyError::NotOnCurve)
+        );
+    }
+
+    #[test]
+    fn only_the_uncompressed_form_is_a_point() {
+        let (x, y) = coordinates(fixtures::JWK_P256);
+        let point = |tag: u8, rest: &[&[u8]]| {
+            let point = [&[tag], rest.concat().as_slice()].concat();
+            EcPublicKey::from_point(Curve::P256, &point).err()
+        };
+        let refused = Some(KeyError::CoordinateLength);
+        assert_eq!(point(4, &[&x, &y]), None);
+        assert_eq!(point(0, &[]), refused); // infinity
+        assert_eq!(point(2, &[&x]), refused); // compressed
+        assert_eq!(point(3, &[&x]), refused);
+        assert_eq!(point(5, &[&x]), refused); // compact
+        assert_eq!(point(6, &[&x, &y]), refused); // hybrid
+        assert_eq!(point(7, &[&x, &y]), refused);
+        assert_eq!(point(0, &[&x, &y]), refused);
+        assert_eq!(point(4, &[&x, &y, &[0]]), refused);
+        assert_eq!(EcPublicKey::from_point(Curve::P256, &[]).err(), refused);
+    }
+}
