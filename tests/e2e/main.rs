@@ -9,6 +9,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod algorithms;
 mod discovery;
 mod hostile;
 mod keys;
