@@ -189,12 +189,19 @@ fn refuses_provider_values() {
     }
     let supported: Vec<_> = Algorithm::ALL.iter().map(|known| known.name()).collect();
     let supported = supported.join(", ");
-    for name in ["none", "rs256", "HS256", "RS1", "", "RS256 "] {
+    for name in [
+        "none", "rs256", "HS256", "RS1", "", "RS256 ", "ES512", "ES256K", "eddsa",
+    ] {
         assert_eq!(
             refused(&with_provider(json!({"algorithms": ["RS256", name]}))),
             format!("providers.p.algorithms[1]: not a supported algorithm ({supported})"),
         );
     }
+    // Two names of one algorithm.
+    assert_eq!(
+        refused(&with_provider(json!({"algorithms": ["EdDSA", "Ed25519"]}))),
+        "providers.p.algorithms[1]: given twice",
+    );
     let named = |name: &str| refused(&json!({"providers": {name: {}}}));
     assert!(named("").ends_with("a provider's name is 1 to 128 bytes without control characters"));
     assert!(named("a\nb").starts_with("providers.a\\nb: a provider's name"));
