@@ -37,7 +37,8 @@ e2e: build $(ENVOY) $(PYTHON_DIR)/.done ## Run the end-to-end tests
 	cargo test --test e2e
 
 .PHONY: soak
-soak: build $(ENVOY) ## Run the long end-to-end tests, with their figures
+soak: build $(ENVOY) ## Run the long tests: end-to-end with their figures, and many random properties
+	BEARER_GATE_SOAK=1 cargo test --release --test lifecycle --test gate -- invariants every_waiting
 	cargo test --test e2e -- --ignored --nocapture --test-threads 1
 
 .PHONY: check

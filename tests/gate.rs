@@ -406,7 +406,7 @@ fn action() -> impl Strategy<Value = Action> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(sim::properties(300))]
 
     /// Every request that waits is decided once, or has left.
     #[test]

@@ -518,7 +518,7 @@ fn action() -> impl Strategy<Value = Action> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(sim::properties(500))]
 
     /// Whatever happens, in whatever order.
     #[test]
