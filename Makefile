@@ -26,7 +26,7 @@ run: build $(ENVOY) ## Start the demo: identity provider, upstream and Envoy, un
 
 .PHONY: test
 test: build $(ENVOY) $(PYTHON_DIR)/.done ## Run all tests: unit, vectors, end-to-end
-	cargo test --workspace
+	cargo test --workspace --all-targets
 
 .PHONY: unit
 unit: ## Run the tests that need no Envoy

@@ -51,8 +51,9 @@ pub enum Decision<'c> {
 pub enum Lacking {
     /// Any key at all.
     Keys,
-    /// A key with the token's kid.
-    Kid,
+    /// A key that verifies the token. If the set is as new as can be, this is why
+    /// the token is refused.
+    NewerKeys(JwtError),
 }
 
 /// What the upstream is told.
@@ -174,14 +175,21 @@ fn known(
     let header = validated.untrusted_header();
     let candidates = match keys.candidates(header.kid.as_deref(), header.algorithm) {
         Selection::Keys(candidates) => candidates,
-        Selection::UnknownKid => return Err(Obstacle::AwaitKeys(index, Lacking::Kid)),
+        Selection::UnknownKid => {
+            return Err(Obstacle::AwaitKeys(
+                index,
+                Lacking::NewerKeys(JwtError::NoKey),
+            ));
+        }
         Selection::NoMatch => return Err(JwtError::NoKey.into()),
     };
     let verified = match validated.verify(&candidates, means.verifier) {
-        // Tried with keys that have no kid, for want of one that has the token's: a
-        // newer set may have it.
-        Err(JwtError::Signature) if header.kid.as_deref().is_some_and(|kid| !keys.has(kid)) => {
-            return Err(Obstacle::AwaitKeys(index, Lacking::Kid));
+        // No key was named, or none has that name and those without one were tried: a
+        // newer set may have the right one.
+        Err(error @ JwtError::Signature)
+            if !header.kid.as_deref().is_some_and(|kid| keys.has(kid)) =>
+        {
+            return Err(Obstacle::AwaitKeys(index, Lacking::NewerKeys(error)));
         }
         outcome => outcome?,
     };

@@ -357,9 +357,10 @@ impl<H: Host> Gate<H> {
         verdicts
     }
 
-    /// Decides with the keys there are, asking for newer ones where a kid is
-    /// not among them.
+    /// Decides with the keys there are, asking for newer ones where the right one
+    /// may be missing.
     fn decide(&self, request: &Request) -> Decision<'_> {
+        let mut refusal = JwtError::NoKey;
         for _ in 0..MOST_RESELECTIONS {
             let now = self.host.monotonic();
             let keys = |provider| self.keys(provider, now);
@@ -371,7 +372,7 @@ impl<H: Host> Gate<H> {
             let decision = authn::authenticate(request, &self.config, keys, &means);
             let Decision::AwaitKeys {
                 provider,
-                lacking: Lacking::Kid,
+                lacking: Lacking::NewerKeys(error),
             } = decision
             else {
                 return decision;
@@ -384,15 +385,15 @@ impl<H: Host> Gate<H> {
                 self.tell(provider, event);
             }
             match verdict {
-                UnknownKid::Reselect => {}
+                UnknownKid::Reselect => refusal = error,
                 UnknownKid::Wait => return decision,
-                UnknownKid::NoSuchKey => return Decision::Reject(JwtError::NoKey.into()),
+                UnknownKid::NoSuchKey => return Decision::Reject(error.into()),
                 UnknownKid::Unavailable { retry_after } => {
                     return Decision::Reject(Rejection::keys_unavailable(retry_after));
                 }
             }
         }
-        Decision::Reject(JwtError::NoKey.into())
+        Decision::Reject(refusal.into())
     }
 
     /// A provider's keys. Where this worker has none, it looks whether another

@@ -23,6 +23,7 @@ use bearer_gate::gate::{Arrival, Gate, Verdict, Verdicts};
 use bearer_gate::host::{Call, CallId, Host, SharedStore, Version};
 use bearer_gate::jose::jwa::Algorithm;
 use bearer_gate::jose::jwk::Key;
+use bearer_gate::jose::jwks::KeySet;
 use bearer_gate::jwks::Millis;
 use bearer_gate::jwks::lifecycle::Answer;
 use bearer_gate::jwks::waiting::Ticket;
@@ -135,10 +136,18 @@ const CONFIG: &str = r#"{
 }"#;
 
 fn token(kid: &str) -> Request {
-    let part = |json: String| BASE64_URL_SAFE_NO_PAD.encode(json);
-    let header = part(format!(r#"{{"alg":"RS256","kid":"{kid}"}}"#));
+    token_with_header(&format!(r#"{{"alg":"RS256","kid":"{kid}"}}"#))
+}
+
+fn token_without_kid() -> Request {
+    token_with_header(r#"{"alg":"RS256"}"#)
+}
+
+fn token_with_header(header: &str) -> Request {
+    let part = |json: &str| BASE64_URL_SAFE_NO_PAD.encode(json);
+    let header = part(header);
     let claims =
-        part(r#"{"iss":"https://tenant.example/","aud":"api","exp":1700000600,"sub":"s"}"#.into());
+        part(r#"{"iss":"https://tenant.example/","aud":"api","exp":1700000600,"sub":"s"}"#);
     let signature = BASE64_URL_SAFE_NO_PAD.encode([7; 256]);
     Request {
         path: Some(b"/private".to_vec()),
@@ -504,6 +513,19 @@ impl Verifier for OnlyKid {
     }
 }
 
+/// Takes every signature by the key with this SubjectPublicKeyInfo for good.
+struct OnlyKey(Vec<u8>);
+
+impl Verifier for OnlyKey {
+    fn verify(&self, _: Algorithm, key: &Key, _: &[u8], _: &[u8]) -> bool {
+        key.spki_der() == self.0
+    }
+
+    fn name(&self) -> &'static str {
+        "only key"
+    }
+}
+
 #[test]
 fn a_key_without_kid_in_the_set_does_not_hide_a_rotation() {
     let process = process();
@@ -524,6 +546,39 @@ fn a_key_without_kid_in_the_set_does_not_hide_a_rotation() {
     assert_eq!(codes(verdicts), [(1, 200)]);
     // Within the cool-down there is no second fetch for a wrong one.
     assert_eq!(decided(gate.request(2, token("c"))), 401);
+}
+
+#[test]
+fn keys_without_kids_are_fetched_anew_for_a_token_that_they_do_not_verify() {
+    let process = process();
+    let config = Config::parse(CONFIG.as_bytes()).expect("a valid configuration");
+    let of_b = KeySet::parse(SET_B.as_bytes()).unwrap().keys()[0]
+        .spki_der()
+        .to_vec();
+    let host = FakeHost(Rc::clone(&process));
+    let gate = Gate::new(host, config, Box::new(OnlyKey(of_b)));
+    let nameless = |set: &str| ok(&set.replace("\"kid\"", "\"was-kid\""));
+    gate.tick();
+    gate.answer(process.the_call(), nameless(SET_A));
+    parked(gate.request(1, token_without_kid()));
+    process.pass(10);
+    gate.tick();
+    assert_eq!(
+        codes(gate.answer(process.the_call(), nameless(SET_B))),
+        [(1, 200)]
+    );
+    // Back to a set that does not verify it: one fetch per cool-down, and the reason
+    // is the signature.
+    process.pass(590_000);
+    gate.tick();
+    gate.answer(process.the_call(), nameless(SET_A));
+    parked(gate.request(2, token_without_kid()));
+    process.pass(10);
+    gate.tick();
+    let verdicts = gate.answer(process.the_call(), nameless(SET_A));
+    assert_eq!(codes(verdicts), [(2, 401)]);
+    assert_eq!(decided(gate.request(3, token_without_kid())), 401);
+    assert_eq!(process.count_of("bearer_gate.denied.signature"), 2);
 }
 
 #[test]

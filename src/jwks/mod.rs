@@ -22,7 +22,7 @@ use std::time::Duration;
 
 /// The largest document that is read: a JWK Set or provider metadata, in bytes.
 /// The largest JWK Sets in use have some tens of keys and stay below 64 KiB.
-pub const MAX_DOCUMENT: usize = 256 * 1024;
+pub const MAX_DOCUMENT: usize = crate::jose::jwks::MAX_DOCUMENT_LEN;
 
 /// A point in time in milliseconds of the process's monotonic clock.
 #[derive(
