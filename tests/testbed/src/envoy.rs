@@ -79,6 +79,7 @@ pub struct EnvoyBuilder {
     listeners: Vec<Listener>,
     concurrency: u32,
     log_level: String,
+    component_log_level: String,
     drain_seconds: u32,
 }
 
@@ -131,6 +132,14 @@ impl EnvoyBuilder {
         self
     }
 
+    /// The level of one of Envoy's components, as `wasm:debug`. At debug all of Envoy would log
+    /// that its log file has changed, without end.
+    #[must_use]
+    pub fn component_log_level(mut self, level: &str) -> EnvoyBuilder {
+        level.clone_into(&mut self.component_log_level);
+        self
+    }
+
     /// How long the connections of a replaced configuration live on, in seconds; 5 by default.
     /// They are told to close with their next response and cut after this time.
     #[must_use]
@@ -167,6 +176,8 @@ impl EnvoyBuilder {
             concurrency.as_str(),
             "--log-level",
             self.log_level.as_str(),
+            "--component-log-level",
+            self.component_log_level.as_str(),
             "--drain-time-s",
             drain_seconds.as_str(),
             "--drain-strategy",
@@ -212,6 +223,7 @@ impl Envoy {
             listeners: Vec::new(),
             concurrency: 2,
             log_level: "info".to_owned(),
+            component_log_level: "wasm:info".to_owned(),
             drain_seconds: 5,
         }
     }
