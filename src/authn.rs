@@ -18,6 +18,7 @@ use crate::config::{Config, Provider};
 use crate::http::bearer::{self, Extracted};
 use crate::http::path;
 use crate::http::response::Rejection;
+use crate::jose::claims;
 use crate::jose::jwks::{KeySet, Selection};
 use crate::jose::jwt::{self, JwtError, Verified};
 use crate::jwks::lifecycle::Keys;
@@ -207,16 +208,10 @@ fn headers(provider: &Provider, verified: &Verified) -> Vec<Header> {
         .iter()
         .map(|header| (header.clone(), verified.payload_b64().as_bytes().to_vec()));
     let claims = provider.claim_headers.iter().filter_map(|claim_header| {
-        let claim = claim_at(verified.claims().all(), &claim_header.claim)?;
+        let claim = claims::at(verified.claims().all(), &claim_header.claim)?;
         Some((claim_header.header.clone(), header_value(claim)?))
     });
     payload.chain(claims).collect()
-}
-
-fn claim_at<'v>(claims: &'v serde_json::Map<String, Value>, path: &[String]) -> Option<&'v Value> {
-    let (first, rest) = path.split_first()?;
-    rest.iter()
-        .try_fold(claims.get(first)?, |value, segment| value.get(segment))
 }
 
 /// A claim as a header's value: strings, numbers and booleans, as `jwt_authn`
@@ -257,22 +252,6 @@ mod tests {
         ] {
             let expected = value.map(|value| value.as_bytes().to_vec());
             assert_eq!(header_value(&claim), expected, "{claim}");
-        }
-    }
-
-    #[test]
-    fn claims_are_found_by_their_path() {
-        let claims = json!({"a": {"b": {"c": 1}}, "a.b": 2});
-        let claims = claims.as_object().unwrap();
-        for (path, found) in [
-            (&["a", "b", "c"][..], Some(json!(1))),
-            (&["a.b"], Some(json!(2))),
-            (&["a", "x"], None),
-            (&["a", "b", "c", "d"], None),
-            (&[], None),
-        ] {
-            let path: Vec<String> = path.iter().map(|&s| s.to_owned()).collect();
-            assert_eq!(claim_at(claims, &path), found.as_ref(), "{path:?}");
         }
     }
 }

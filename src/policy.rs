@@ -9,6 +9,7 @@ use serde_json::{Map, Number, Value};
 use crate::config::{
     Access, Authorize, ClaimRule, ClaimTest, Config, PathMatcher, Provider, Rule, Scopes, Unmatched,
 };
+use crate::jose::claims;
 
 /// What a request needs to get through.
 #[derive(Clone, Copy, Debug)]
@@ -116,11 +117,7 @@ fn satisfies(scopes: &Scopes, scope_claims: &[String], claims: &Map<String, Valu
 }
 
 fn holds(rule: &ClaimRule, claims: &Map<String, Value>) -> bool {
-    let mut names = rule.path.iter();
-    let top = names.next().and_then(|name| claims.get(name));
-    let claim = names
-        .fold(top, |value, name| value?.as_object()?.get(name))
-        .filter(|value| !value.is_null());
+    let claim = claims::at(claims, &rule.path).filter(|value| !value.is_null());
     match (&rule.test, claim) {
         (ClaimTest::Exists(exists), claim) => claim.is_some() == *exists,
         (_, None) => false,

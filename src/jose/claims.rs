@@ -100,6 +100,15 @@ impl Claims {
     }
 }
 
+/// The claim at a path of literal member names: the first from the top of the claims, each
+/// further one in the object that the one before named.
+#[must_use]
+pub fn at<'v>(claims: &'v Object, path: &[String]) -> Option<&'v Value> {
+    let (first, rest) = path.split_first()?;
+    rest.iter()
+        .try_fold(claims.get(first)?, |value, name| value.get(name))
+}
+
 fn audiences(value: &Value) -> Option<Vec<String>> {
     match value {
         Value::String(one) => Some(vec![one.clone()]),
@@ -113,6 +122,8 @@ fn audiences(value: &Value) -> Option<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn check(table: &[(&str, Option<JwtError>)]) {
@@ -247,6 +258,22 @@ mod tests {
         ] {
             let payload = format!(r#"{{"cnf":{cnf}}}"#);
             assert!(Claims::parse(payload.as_bytes()).unwrap().confirmation);
+        }
+    }
+
+    #[test]
+    fn claims_are_found_by_their_path() {
+        let claims = json!({"a": {"b": {"c": 1}}, "a.b": 2});
+        let claims = claims.as_object().unwrap();
+        for (path, found) in [
+            (&["a", "b", "c"][..], Some(json!(1))),
+            (&["a.b"], Some(json!(2))),
+            (&["a", "x"], None),
+            (&["a", "b", "c", "d"], None),
+            (&[], None),
+        ] {
+            let path: Vec<String> = path.iter().map(|&s| s.to_owned()).collect();
+            assert_eq!(at(claims, &path), found.as_ref(), "{path:?}");
         }
     }
 }
