@@ -43,43 +43,26 @@ impl Verifier for Portable {
         if !fits(algorithm, key, signature) {
             return false;
         }
+        let rsa = |scheme: Scheme, hash, key| scheme(hash, key, signing_input, signature);
         let valid = match (algorithm, key.material()) {
-            (Algorithm::Rs256, Material::Rsa(key)) => pkcs1(
-                <RS256PublicKey as Rsassa>::hash(),
-                key,
-                signing_input,
-                signature,
-            ),
-            (Algorithm::Rs384, Material::Rsa(key)) => pkcs1(
-                <RS384PublicKey as Rsassa>::hash(),
-                key,
-                signing_input,
-                signature,
-            ),
-            (Algorithm::Rs512, Material::Rsa(key)) => pkcs1(
-                <RS512PublicKey as Rsassa>::hash(),
-                key,
-                signing_input,
-                signature,
-            ),
-            (Algorithm::Ps256, Material::Rsa(key)) => pss(
-                <PS256PublicKey as Rsassa>::hash(),
-                key,
-                signing_input,
-                signature,
-            ),
-            (Algorithm::Ps384, Material::Rsa(key)) => pss(
-                <PS384PublicKey as Rsassa>::hash(),
-                key,
-                signing_input,
-                signature,
-            ),
-            (Algorithm::Ps512, Material::Rsa(key)) => pss(
-                <PS512PublicKey as Rsassa>::hash(),
-                key,
-                signing_input,
-                signature,
-            ),
+            (Algorithm::Rs256, Material::Rsa(key)) => {
+                rsa(pkcs1, <RS256PublicKey as Rsassa>::hash(), key)
+            }
+            (Algorithm::Rs384, Material::Rsa(key)) => {
+                rsa(pkcs1, <RS384PublicKey as Rsassa>::hash(), key)
+            }
+            (Algorithm::Rs512, Material::Rsa(key)) => {
+                rsa(pkcs1, <RS512PublicKey as Rsassa>::hash(), key)
+            }
+            (Algorithm::Ps256, Material::Rsa(key)) => {
+                rsa(pss, <PS256PublicKey as Rsassa>::hash(), key)
+            }
+            (Algorithm::Ps384, Material::Rsa(key)) => {
+                rsa(pss, <PS384PublicKey as Rsassa>::hash(), key)
+            }
+            (Algorithm::Ps512, Material::Rsa(key)) => {
+                rsa(pss, <PS512PublicKey as Rsassa>::hash(), key)
+            }
             (Algorithm::Es256, Material::Ec(EcPublicKey::P256(key))) => {
                 es256(key, signing_input, signature)
             }
@@ -96,6 +79,9 @@ impl Verifier for Portable {
         "portable"
     }
 }
+
+/// RSASSA-PKCS1-v1_5 or RSASSA-PSS: hash, key, signing input, signature.
+type Scheme = fn(MessageDigest, &RsaPublicKey, &[u8], &[u8]) -> Option<bool>;
 
 fn pkcs1(
     hash: MessageDigest,
