@@ -67,19 +67,13 @@ impl EcPublicKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::jose::fixtures::hex;
     use crate::jose::{base64url, fixtures, json};
 
     fn coordinates(jwk: &str) -> (Vec<u8>, Vec<u8>) {
         let jwk = json::parse_object(jwk.as_bytes()).unwrap();
         let octets = |name: &str| base64url::decode(jwk[name].as_str().unwrap().as_bytes());
         (octets("x").unwrap(), octets("y").unwrap())
-    }
-
-    fn hex(digits: &str) -> Vec<u8> {
-        (0..digits.len())
-            .step_by(2)
-            .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap())
-            .collect()
     }
 
     #[test]

@@ -29,6 +29,14 @@ pub const TOKEN_EDDSA: &str = include_str!("../../tests/fixtures/eddsa.jwt");
 pub const JWK_P256_X5C: &str = include_str!("../../tests/fixtures/p256.x5c.jwk.json");
 pub const SPKI_A: &str = include_str!("../../tests/fixtures/rsa2048-a.spki.txt");
 
+/// The octets that hexadecimal digits stand for.
+pub fn hex(digits: &str) -> Vec<u8> {
+    (0..digits.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap())
+        .collect()
+}
+
 pub fn key(jwk: &str) -> Key {
     Key::parse(&json::parse_object(jwk.as_bytes()).unwrap()).unwrap()
 }

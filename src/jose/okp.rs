@@ -36,13 +36,7 @@ impl Ed25519PublicKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn hex(digits: &str) -> Vec<u8> {
-        (0..digits.len())
-            .step_by(2)
-            .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap())
-            .collect()
-    }
+    use crate::jose::fixtures::hex;
 
     #[test]
     fn a20_weak_and_malformed_points() {
