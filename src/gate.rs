@@ -130,10 +130,6 @@ impl<H: Host> Gate<H> {
         }
     }
 
-    pub fn host(&self) -> &H {
-        &self.host
-    }
-
     pub fn config(&self) -> &Config {
         &self.config
     }
