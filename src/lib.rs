@@ -22,10 +22,12 @@ pub mod host;
 pub mod http;
 pub mod jose;
 pub mod jwks;
+pub mod matcher;
 pub mod metrics;
 pub mod policy;
 mod proxy;
 pub mod signature;
+pub mod text;
 
 proxy_wasm::main! {{
     proxy_wasm::set_root_context(|_| Box::new(proxy::Root::default()));

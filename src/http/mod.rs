@@ -5,6 +5,8 @@
 
 pub mod bearer;
 pub mod cache_control;
+pub mod credentials;
 pub mod path;
+pub mod request;
 pub mod response;
 pub mod uri;

@@ -145,7 +145,7 @@ fn decode(segment: &[u8]) -> Result<Vec<u8>, UnsafePath> {
 }
 
 /// The byte that two hexadecimal digits stand for, and what follows them.
-fn escaped(digits: &[u8]) -> Option<(u8, &[u8])> {
+pub(super) fn escaped(digits: &[u8]) -> Option<(u8, &[u8])> {
     let ([high, low], after) = digits.split_first_chunk::<2>()?;
     let value = |digit: u8| char::from(digit).to_digit(16);
     let byte = u8::try_from(value(*high)? * 16 + value(*low)?).ok()?;

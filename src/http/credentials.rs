@@ -1,0 +1,351 @@
+//! Where a request carries tokens, and the token in each such place (RFC 6750 section 2, RFC 9110
+//! section 11.6.2).
+//!
+//! Invariant: one place gives one token at most. Envoy joins a header that was sent twice with a
+//! comma, which no token may contain, so a comma means that there were two and that the upstream
+//! could pick the other one: the request is malformed.
+
+use std::borrow::Cow;
+
+use super::request::Request;
+
+/// A place in a request where a token may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A header's value after a prefix, which is compared without case, as a scheme is (RFC 9110
+    /// section 11.1), and at the start only. An empty prefix takes the whole value.
+    Header {
+        /// In lower case.
+        name: String,
+        prefix: String,
+    },
+    /// A parameter of the query.
+    Parameter(String),
+    Cookie(String),
+}
+
+/// What a place holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Extracted<'r> {
+    /// Nothing, another scheme, or a scheme without a value.
+    Missing,
+    /// The token's bytes: not looked at, and not necessarily UTF-8.
+    Token(Cow<'r, [u8]>),
+    /// More than one credential, at least one of them meant for this place.
+    Several,
+}
+
+/// A change to a request's headers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    Remove(String),
+    Set(&'static str, Vec<u8>),
+}
+
+impl Place {
+    /// RFC 6750 section 2.1: the only place where nothing else is configured.
+    #[must_use]
+    pub fn bearer() -> Place {
+        Place::Header {
+            name: "authorization".to_owned(),
+            prefix: "Bearer ".to_owned(),
+        }
+    }
+
+    /// Whether a token here is none in `other`: both are the same header, and this one's prefix
+    /// is the longer one.
+    #[must_use]
+    pub fn shadows(&self, other: &Place) -> bool {
+        match (self, other) {
+            (
+                Place::Header { name, prefix },
+                Place::Header {
+                    name: other_name,
+                    prefix: shorter,
+                },
+            ) => name == other_name && prefix.len() > shorter.len(),
+            _ => false,
+        }
+    }
+
+    /// The token that is in this place of a request.
+    #[must_use]
+    pub fn extract<'r>(&self, request: &'r Request) -> Extracted<'r> {
+        match self {
+            Place::Header { name, prefix } => {
+                let values = request.values(name);
+                match in_header(values, prefix.as_bytes()) {
+                    Found::Nothing => Extracted::Missing,
+                    Found::One(token) => Extracted::Token(Cow::Borrowed(token)),
+                    Found::Several => Extracted::Several,
+                }
+            }
+            Place::Parameter(name) => one(request
+                .parameters()
+                .filter(|(known, _)| **known == *name.as_bytes())
+                .map(|(_, value)| value)),
+            Place::Cookie(name) => one(request
+                .cookies()
+                .filter(|(known, _)| *known == name.as_bytes())
+                .map(|(_, value)| Cow::Borrowed(value))),
+        }
+    }
+}
+
+/// How a request changes so that the upstream does not see the tokens of some places.
+#[must_use]
+pub fn strip(request: &Request, places: &[&Place]) -> Vec<Change> {
+    let mut changes = Vec::new();
+    let (mut parameters, mut cookies) = (Vec::new(), Vec::new());
+    for place in places {
+        match place {
+            Place::Header { name, .. } => changes.push(Change::Remove(name.clone())),
+            Place::Parameter(name) => parameters.push(name.as_str()),
+            Place::Cookie(name) => cookies.push(name.as_str()),
+        }
+    }
+    if let Some(path) = request.path_without(&parameters) {
+        changes.push(Change::Set(":path", path));
+    }
+    if let Some(rest) = request.cookie_without(&cookies) {
+        changes.push(if rest.is_empty() {
+            Change::Remove("cookie".to_owned())
+        } else {
+            Change::Set("cookie", rest)
+        });
+    }
+    changes
+}
+
+fn one<'r>(mut values: impl Iterator<Item = Cow<'r, [u8]>>) -> Extracted<'r> {
+    match (values.next(), values.next()) {
+        (None, _) => Extracted::Missing,
+        (Some(value), None) => Extracted::Token(value),
+        (Some(_), Some(_)) => Extracted::Several,
+    }
+}
+
+enum Found<'r> {
+    Nothing,
+    One(&'r [u8]),
+    Several,
+}
+
+fn in_header<'r>(values: impl Iterator<Item = &'r [u8]>, prefix: &[u8]) -> Found<'r> {
+    let mut members = values.flat_map(|value| value.split(|byte| *byte == b','));
+    let Some(first) = members.next() else {
+        return Found::Nothing;
+    };
+    let Some(rest) = after(first, prefix) else {
+        // `Basic ...` alone is somebody else's credential. Joined to one of ours it is two.
+        return if members.any(|member| after(member.trim_ascii_start(), prefix).is_some()) {
+            Found::Several
+        } else {
+            Found::Nothing
+        };
+    };
+    if members.next().is_some() {
+        return Found::Several;
+    }
+    if prefix.is_empty() {
+        return Found::One(first);
+    }
+    match rest.iter().position(|byte| *byte != b' ') {
+        Some(spaces) if spaces > 0 || !prefix.ends_with(b" ") => {
+            rest.get(spaces..).map_or(Found::Nothing, Found::One)
+        }
+        _ => Found::Nothing,
+    }
+}
+
+/// What follows the prefix in a value that begins with it. A prefix that ends in a space is a
+/// scheme: after it comes nothing, or a separator and the rest. A tab is not a space.
+fn after<'r>(value: &'r [u8], prefix: &[u8]) -> Option<&'r [u8]> {
+    let scheme = prefix.strip_suffix(b" ");
+    let text = scheme.unwrap_or(prefix);
+    let (start, rest) = value.split_at_checked(text.len())?;
+    let separated = scheme.is_none() || matches!(rest.first(), None | Some(b' ' | b'\t'));
+    (start.eq_ignore_ascii_case(text) && separated).then_some(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(headers: &[(&'static str, &[u8])]) -> Request {
+        Request::new(
+            headers
+                .iter()
+                .map(|(name, value)| ((*name).into(), value.to_vec()))
+                .collect(),
+        )
+    }
+
+    fn token(bytes: &[u8]) -> Extracted<'_> {
+        Extracted::Token(Cow::Borrowed(bytes))
+    }
+
+    #[test]
+    fn extracts_at_most_one_bearer_token() {
+        use Extracted::{Missing, Several};
+        let table: &[(&[u8], Extracted)] = &[
+            (b"Bearer a.b.c", token(b"a.b.c")),
+            // the scheme has no case
+            (b"bearer a.b.c", token(b"a.b.c")),
+            (b"bEaReR a.b.c", token(b"a.b.c")),
+            // 1*SP
+            (b"Bearer    a.b.c", token(b"a.b.c")),
+            // what follows is the parser's business, UTF-8 or not
+            (b"Bearer \xff\xfe", token(b"\xff\xfe")),
+            (b"Bearer a b", token(b"a b")),
+            (b"Bearer a.b.c ", token(b"a.b.c ")),
+            (b"Bearer \ta", token(b"\ta")),
+            (b"Bearer Bearer a", token(b"Bearer a")),
+            (b"", Missing),
+            (b" ", Missing),
+            (b"Bearer", Missing),
+            (b"Bearer ", Missing),
+            (b"Bearer      ", Missing),
+            (b"Bearer\ta.b.c", Missing),
+            (b"Bearer\t a.b.c", Missing),
+            (b"Bearera.b.c", Missing),
+            (b"Bearer=a.b.c", Missing),
+            (b"Beare a.b.c", Missing),
+            (b"Basic dXNlcjpwYXNz", Missing),
+            // only at the start
+            (b"Token Bearer a.b.c", Missing),
+            (b"Basic dTpwBearer a", Missing),
+            (b" Bearer a.b.c", Missing),
+            (b"\xef\xbb\xbfBearer a", Missing),
+            // a Digest value has commas of its own
+            (b"Digest username=\"a\", realm=\"b\"", Missing),
+            (b"Digest a=b, bearer_x=c", Missing),
+            // two headers, as Envoy joins them
+            (b"Bearer a,Bearer b", Several),
+            (b"Bearer a, Bearer a", Several),
+            (b"Bearer a,Basic dTpw", Several),
+            (b"Basic dTpw,Bearer b", Several),
+            (b"Basic dTpw, bEARER b", Several),
+            (b"Basic dTpw,Digest a=b, Bearer b", Several),
+            (b"Basic dTpw,Bearer", Several),
+            (b",Bearer a", Several),
+            (b"Bearer a,", Several),
+            (b"Bearer,Bearer a", Several),
+            (b"Bearer ,a", Several),
+        ];
+        assert_eq!(Place::bearer().extract(&Request::default()), Missing);
+        for (value, expected) in table {
+            assert_eq!(
+                Place::bearer().extract(&request(&[("authorization", value)])),
+                *expected,
+                "{:?}",
+                String::from_utf8_lossy(value)
+            );
+        }
+        // not joined, but twice all the same
+        let twice = request(&[
+            ("authorization", b"Bearer a"),
+            ("authorization", b"Basic b"),
+        ]);
+        assert_eq!(Place::bearer().extract(&twice), Several);
+    }
+
+    #[test]
+    fn other_headers_and_prefixes() {
+        use Extracted::{Missing, Several};
+        let table: &[(&str, &[u8], Extracted)] = &[
+            ("", b"a.b.c", token(b"a.b.c")),
+            ("", b"Bearer a", token(b"Bearer a")),
+            ("", b"", token(b"")),
+            ("", b"a,b", Several),
+            ("jwt=", b"jwt=a", token(b"a")),
+            ("jwt=", b"JWT= a", token(b"a")),
+            ("jwt=", b"jwt=", Missing),
+            ("jwt=", b"xjwt=a", Missing),
+            ("jwt=", b"jwt", Missing),
+            ("Bearer", b"Bearer a", token(b"a")),
+            ("Bearer", b"Bearera", token(b"a")),
+            ("Token ", b"token a", token(b"a")),
+            ("Token ", b"Tokena", Missing),
+            ("\u{e9} ", b"\xc3\xa9 a", token(b"a")),
+        ];
+        for (prefix, value, expected) in table {
+            let place = Place::Header {
+                name: "x-token".to_owned(),
+                prefix: (*prefix).to_owned(),
+            };
+            let request = request(&[("authorization", b"Bearer z"), ("x-token", value)]);
+            assert_eq!(place.extract(&request), *expected, "{prefix} {value:?}");
+        }
+        let place = Place::Header {
+            name: "x-token".to_owned(),
+            prefix: String::new(),
+        };
+        let twice = request(&[("x-token", b"a"), ("x-token", b"b")]);
+        assert_eq!(place.extract(&twice), Several);
+    }
+
+    #[test]
+    fn parameters_and_cookies() {
+        use Extracted::{Missing, Several};
+        let parameter = Place::Parameter("access_token".to_owned());
+        for (path, expected) in [
+            (&b"/"[..], Missing),
+            (b"/?access_token=a.b.c", token(b"a.b.c")),
+            (b"/?x=1&access%5ftoken=a%2eb", token(b"a.b")),
+            // a token of nothing is not no token
+            (b"/?access_token=", token(b"")),
+            (b"/?access_token", token(b"")),
+            (b"/?Access_token=a", Missing),
+            (b"/access_token=a", Missing),
+            (b"/?access_token=a&access_token=b", Several),
+            (b"/?access_token=a&access_token=", Several),
+            (b"/?access_token=a&access%5Ftoken=b", Several),
+        ] {
+            let request = request(&[(":path", path)]);
+            assert_eq!(parameter.extract(&request), expected, "{path:?}");
+        }
+        let cookie = Place::Cookie("session".to_owned());
+        for (value, expected) in [
+            (&b"session=a.b.c"[..], token(b"a.b.c")),
+            (b"x=1; session=\"a\"; y=2", token(b"a")),
+            (b"session=", token(b"")),
+            (b"xsession=a", Missing),
+            (b"session=a; session=b", Several),
+        ] {
+            let request = request(&[("cookie", value)]);
+            assert_eq!(cookie.extract(&request), expected, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn a_tokens_place_is_emptied() {
+        let request = request(&[
+            (":path", b"/a?t=1&u=2&v=3"),
+            ("cookie", b"s=1; k=2"),
+            ("authorization", b"Bearer a"),
+        ]);
+        let parameter = |name: &str| Place::Parameter(name.to_owned());
+        let cookie = |name: &str| Place::Cookie(name.to_owned());
+        let set = |name, value: &[u8]| Change::Set(name, value.to_vec());
+        for (places, changes) in [
+            (vec![], vec![]),
+            (
+                vec![Place::bearer()],
+                vec![Change::Remove("authorization".to_owned())],
+            ),
+            (
+                vec![parameter("t"), cookie("s"), parameter("v")],
+                vec![set(":path", b"/a?u=2"), set("cookie", b"k=2")],
+            ),
+            (
+                vec![cookie("s"), cookie("k")],
+                vec![Change::Remove("cookie".to_owned())],
+            ),
+            (vec![cookie("none"), parameter("none")], vec![]),
+        ] {
+            let places: Vec<&Place> = places.iter().collect();
+            assert_eq!(strip(&request, &places), changes, "{places:?}");
+        }
+    }
+}
