@@ -6,91 +6,81 @@
 //! other end is a rejection or a wait; and nothing here knows where the keys
 //! come from or what time it is.
 //!
+//! [`Verified`]: crate::jose::jwt::Verified
 //! [`Validated::verify`]: crate::jose::jwt::Validated::verify
 
+mod requirement;
+
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use serde_json::Value;
 
-use crate::cache::{Entry, Header, TokenCache};
-use crate::config::{Config, Provider};
-use crate::http::bearer::{self, Extracted};
+use crate::cache::{Header, TokenCache};
+use crate::config::{Config, Provider, Rule, TokenAccess};
+use crate::http::credentials::{self, Change, Extracted, Place};
 use crate::http::path;
+use crate::http::request::Request;
 use crate::http::response::Rejection;
 use crate::jose::claims;
-use crate::jose::jwks::{KeySet, Selection};
-use crate::jose::jwt::{self, JwtError, Verified};
-use crate::jwks::lifecycle::Keys;
+use crate::jose::jwt::Verified;
+use crate::jwks::lifecycle::{Keys, UnknownKid};
 use crate::policy::{self, RuleOutcome};
 use crate::signature::Verifier;
 
-/// What a decision looks at.
-#[derive(Debug, Default)]
-pub struct Request {
-    /// `:path`; CONNECT has none.
-    pub path: Option<Vec<u8>>,
-    /// `:method`; read only where a rule asks for it.
-    pub method: Option<Vec<u8>>,
-    pub authorization: Option<Vec<u8>>,
-}
+use requirement::{Failure, Identity, Presented};
 
 /// How a request's way ends, for now.
 #[derive(Debug)]
 pub enum Decision<'c> {
     Admit(Admission),
     Reject(Rejection<'c>),
-    /// The provider's keys have to be fetched first.
-    AwaitKeys {
-        provider: usize,
-        lacking: Lacking,
-    },
-}
-
-/// What is missing for a decision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lacking {
-    /// Any key at all.
-    Keys,
-    /// A key that verifies the token. If the set is as new as can be, this is why
-    /// the token is refused.
-    NewerKeys(JwtError),
+    /// The keys of the provider at this index have to be fetched first.
+    AwaitKeys(usize),
 }
 
 /// What the upstream is told.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Admission {
-    /// Headers to set, in place of any that the client sent.
-    pub set: Rc<Vec<Header>>,
-    /// Whether the token is taken out of the request.
-    pub strip_authorization: bool,
+    /// Headers to set for each token, in place of any that the client sent.
+    pub set: Vec<Rc<Vec<Header>>>,
+    /// How the tokens are taken out of the request.
+    pub strip: Vec<Change>,
+    /// Why the request would have been rejected, where the rule only reports.
+    pub reported: Option<&'static str>,
+}
+
+/// The providers' keys, as they are now.
+pub trait KeyRing {
+    /// What there is of a provider's keys.
+    fn keys(&self, provider: usize) -> Keys;
+
+    /// Asks for newer keys of a provider, since the right one may be missing.
+    fn unknown_kid(&self, provider: usize) -> UnknownKid;
 }
 
 /// What a decision is made with.
 pub struct Means<'m> {
+    pub keys: &'m dyn KeyRing,
     pub verifier: &'m dyn Verifier,
     pub cache: &'m RefCell<TokenCache>,
     /// Seconds since the Unix epoch.
     pub now: f64,
 }
 
-/// Decides a request. `keys` tells what there is of a provider's keys.
-pub fn authenticate<'c>(
-    request: &Request,
-    config: &'c Config,
-    keys: impl Fn(usize) -> Keys,
-    means: &Means<'_>,
-) -> Decision<'c> {
-    match decide(request, config, keys, means) {
+/// Decides a request.
+pub fn authenticate<'c>(request: &Request, config: &'c Config, means: &Means<'_>) -> Decision<'c> {
+    match decide(request, config, means) {
         Ok(admission) => Decision::Admit(admission),
         Err(Obstacle::Reject(rejection)) => Decision::Reject(rejection),
-        Err(Obstacle::AwaitKeys(provider, lacking)) => Decision::AwaitKeys { provider, lacking },
+        Err(Obstacle::AwaitKeys(provider)) => Decision::AwaitKeys(provider),
     }
 }
 
 enum Obstacle<'c> {
     Reject(Rejection<'c>),
-    AwaitKeys(usize, Lacking),
+    AwaitKeys(usize),
 }
 
 impl<'c> From<Rejection<'c>> for Obstacle<'c> {
@@ -99,106 +89,149 @@ impl<'c> From<Rejection<'c>> for Obstacle<'c> {
     }
 }
 
-impl From<JwtError> for Obstacle<'_> {
-    fn from(error: JwtError) -> Self {
-        Obstacle::Reject(error.into())
+impl From<Failure> for Obstacle<'_> {
+    fn from(failure: Failure) -> Self {
+        Obstacle::Reject(match failure {
+            Failure::Missing => Rejection::TokenMissing,
+            Failure::Invalid(error) => error.into(),
+            Failure::Unavailable(retry_after) => Rejection::keys_unavailable(retry_after),
+            Failure::Several => Rejection::SeveralTokens,
+            Failure::AwaitKeys(provider) => return Obstacle::AwaitKeys(provider),
+        })
     }
 }
 
 fn decide<'c>(
     request: &Request,
     config: &'c Config,
-    keys: impl Fn(usize) -> Keys,
     means: &Means<'_>,
 ) -> Result<Admission, Obstacle<'c>> {
-    let raw_path = request.path.as_deref().ok_or(Rejection::UnsafePath)?;
-    let path = path::normalize(raw_path).map_err(|_| Rejection::UnsafePath)?;
-    let method = request
-        .method
-        .as_deref()
-        .and_then(|method| str::from_utf8(method).ok());
-    let (index, provider, authorize) = match policy::select_rule(config, &path, method) {
-        RuleOutcome::NoRule => return Err(Rejection::NoRule.into()),
-        RuleOutcome::Public => return Ok(Admission::default()),
-        RuleOutcome::Token {
-            index,
-            provider,
-            authorize,
-        } => (index, provider, authorize),
-    };
-
-    let token = match bearer::extract(request.authorization.as_deref()) {
-        Extracted::Missing => return Err(Rejection::TokenMissing.into()),
-        Extracted::Several => return Err(Rejection::SeveralTokens.into()),
-        Extracted::Token(token) => token,
-    };
-    let entry = match keys(index) {
-        Keys::Ready(keys) => known(token, index, provider, &keys, means)?,
-        lacking => {
-            // What no key can make good is refused at once.
-            jwt::parse(token)?.validate(&provider.expectations, means.now)?;
-            return Err(match lacking {
-                Keys::Unavailable { retry_after } => {
-                    Rejection::keys_unavailable(retry_after).into()
-                }
-                _ => Obstacle::AwaitKeys(index, Lacking::Keys),
-            });
+    // What has several readings, or none, is refused before any rule could be wrong about it.
+    let path = request
+        .path()
+        .map(path::normalize)
+        .transpose()
+        .map_err(|_| Rejection::UnsafePath)?;
+    if config.bypass_cors_preflight && request.is_cors_preflight() {
+        return Ok(Admission::default());
+    }
+    match policy::select_rule(config, path.as_deref(), request) {
+        RuleOutcome::Public => Ok(Admission::default()),
+        RuleOutcome::NoRule if path.is_none() => Err(Rejection::UnsafePath.into()),
+        RuleOutcome::NoRule => Err(Rejection::NoRule.into()),
+        RuleOutcome::Token(rule, access) => {
+            let outcome = admit(request, config, access, means);
+            report(rule, outcome)
         }
+    }
+}
+
+/// What a rule rejects passes where it only reports. It still waits for keys: that is what it
+/// would do.
+fn report<'c>(
+    rule: &Rule,
+    outcome: Result<Admission, Obstacle<'c>>,
+) -> Result<Admission, Obstacle<'c>> {
+    match outcome {
+        Err(Obstacle::Reject(rejection)) if rule.report_only => Ok(Admission {
+            reported: Some(rejection.reason()),
+            ..Admission::default()
+        }),
+        outcome => outcome,
+    }
+}
+
+fn admit<'c>(
+    request: &Request,
+    config: &'c Config,
+    access: &'c TokenAccess,
+    means: &Means<'_>,
+) -> Result<Admission, Obstacle<'c>> {
+    let demand = &*access.demand;
+    let presented = Presented {
+        tokens: extract(request, &demand.places, demand.most_tokens)?,
+        providers: &config.providers,
+        means,
     };
-    policy::authorize(
-        authorize,
-        &provider.scope_claims,
-        entry.verified.claims().all(),
-    )
-    .map_err(Rejection::from)?;
+    let identities = presented.satisfy(&demand.requirement)?;
+    authorize(access, config, &identities)?;
+    let stripped: Vec<&Place> = identities
+        .iter()
+        .filter(|identity| !identity.forward)
+        .filter_map(|identity| demand.places.get(identity.place))
+        .collect();
     Ok(Admission {
-        set: Rc::clone(&entry.headers),
-        strip_authorization: !provider.forward,
+        strip: credentials::strip(request, &stripped),
+        set: identities
+            .into_iter()
+            .map(|identity| Rc::clone(&identity.entry.headers))
+            .collect(),
+        reported: None,
     })
 }
 
-/// A token that is good now: one that was verified before, or is verified here.
-fn known(
-    token: &[u8],
-    index: usize,
-    provider: &Provider,
-    keys: &Rc<KeySet>,
-    means: &Means<'_>,
-) -> Result<Rc<Entry>, Obstacle<'static>> {
-    let cached = means.cache.borrow_mut().get(index, token, keys);
-    if let Some(entry) = cached {
-        entry
-            .verified
-            .validate_times(&provider.expectations, means.now)?;
-        return Ok(entry);
+type Token<'r> = Cow<'r, [u8]>;
+
+/// The token in each of the places.
+fn extract<'r>(
+    request: &'r Request,
+    places: &[Place],
+    most_tokens: usize,
+) -> Result<Vec<Option<Token<'r>>>, Failure> {
+    let mut tokens: Vec<Option<Token>> = Vec::with_capacity(places.len());
+    for place in places {
+        tokens.push(match place.extract(request) {
+            Extracted::Missing => None,
+            Extracted::Token(token) => Some(token),
+            Extracted::Several => return Err(Failure::Several),
+        });
     }
-    let validated = jwt::parse(token)?.validate(&provider.expectations, means.now)?;
-    let header = validated.untrusted_header();
-    let candidates = match keys.candidates(header.kid.as_deref(), header.algorithm) {
-        Selection::Keys(candidates) => candidates,
-        Selection::UnknownKid => {
-            return Err(Obstacle::AwaitKeys(
-                index,
-                Lacking::NewerKeys(JwtError::NoKey),
-            ));
+    if places.len() > 1 {
+        take_longest_prefixes(places, &mut tokens);
+    }
+    if tokens.iter().flatten().count() > most_tokens {
+        return Err(Failure::Several);
+    }
+    Ok(tokens)
+}
+
+/// A header has one token, after the longest of its prefixes that fits.
+fn take_longest_prefixes(places: &[Place], tokens: &mut [Option<Token<'_>>]) {
+    let found: Vec<&Place> = places
+        .iter()
+        .zip(&*tokens)
+        .filter(|(_, token)| token.is_some())
+        .map(|(place, _)| place)
+        .collect();
+    for (place, token) in places.iter().zip(tokens) {
+        if found.iter().any(|longer| longer.shadows(place)) {
+            *token = None;
         }
-        Selection::NoMatch => return Err(JwtError::NoKey.into()),
-    };
-    let verified = match validated.verify(&candidates, means.verifier) {
-        // No key was named, or none has that name and those without one were tried: a
-        // newer set may have the right one.
-        Err(error @ JwtError::Signature)
-            if !header.kid.as_deref().is_some_and(|kid| keys.has(kid)) =>
-        {
-            return Err(Obstacle::AwaitKeys(index, Lacking::NewerKeys(error)));
+    }
+}
+
+/// Whether one of the tokens allows what the rule is about.
+fn authorize<'c>(
+    access: &'c TokenAccess,
+    config: &Config,
+    identities: &[Identity],
+) -> Result<(), Rejection<'c>> {
+    if access.authorize.is_empty() {
+        return Ok(());
+    }
+    let mut denied = Rejection::TokenMissing;
+    for identity in identities {
+        let scope_claims = config
+            .providers
+            .get(identity.provider)
+            .map_or(&[][..], |provider| &provider.scope_claims);
+        let claims = identity.entry.verified.claims().all();
+        match policy::authorize(&access.authorize, scope_claims, claims) {
+            Ok(()) => return Ok(()),
+            Err(why) => denied = why.into(),
         }
-        outcome => outcome?,
-    };
-    let headers = Rc::new(headers(provider, &verified));
-    let entry = Rc::new(Entry { verified, headers });
-    let mut cache = means.cache.borrow_mut();
-    cache.insert(index, token, keys, Rc::clone(&entry));
-    Ok(entry)
+    }
+    Err(denied)
 }
 
 /// What the upstream learns of a verified token.

@@ -16,13 +16,17 @@ use std::rc::Rc;
 use quick_cache::Weighter;
 use quick_cache::unsync::Cache;
 
+use crate::config::Provider;
 use crate::jose::jwks::KeySet;
 use crate::jose::jwt::Verified;
 
-/// The most that a worker's cache holds, in bytes, as [`Entry::size`] estimates.
-const MOST_BYTES: u64 = 8 * 1024 * 1024;
-/// How many tokens that is, of the size that is usual.
-const USUAL_TOKENS: usize = 2048;
+/// What a worker's cache holds, in bytes as [`Entry::size`] estimates, where the configuration
+/// does not ask for room for more.
+const USUAL_BYTES: u64 = 8 * 1024 * 1024;
+/// The most that a configuration can get: a VM has 1 GiB.
+const MOST_BYTES: u64 = 512 * 1024 * 1024;
+/// What a token of the usual size takes, in bytes.
+const USUAL_TOKEN: u64 = 4096;
 /// What an entry takes besides its token, in bytes: the index, and the claims,
 /// which parsed take several times their text.
 const OVERHEAD: usize = 512;
@@ -72,31 +76,57 @@ impl Weighter<Box<[u8]>, Stored> for BySize {
     }
 }
 
+#[derive(Clone)]
+struct OfProvider {
+    /// The key set of now, and how many there were.
+    keys: Option<Rc<KeySet>>,
+    epoch: u64,
+    /// The length of the longest token that is kept.
+    longest: usize,
+}
+
 /// The cache of one worker and configuration.
 pub struct TokenCache {
     tokens: Cache<Box<[u8]>, Stored, BySize, RandomState>,
-    /// By provider, the key set of now and how many there were.
-    key_sets: Vec<(Option<Rc<KeySet>>, u64)>,
+    of_providers: Vec<OfProvider>,
     /// Look-ups that found a token since they were last counted, and that did
     /// not.
     lookups: (u64, u64),
 }
 
 impl TokenCache {
-    pub fn new(providers: usize) -> Self {
-        TokenCache::bounded(providers, MOST_BYTES)
+    /// For these providers, with as much room as they ask for together.
+    pub fn new(providers: &[Provider]) -> Self {
+        let asked = providers
+            .iter()
+            .filter_map(|provider| provider.cache.tokens)
+            .fold(0, usize::saturating_add);
+        let asked = u64::try_from(asked).unwrap_or(u64::MAX);
+        let most_bytes = asked
+            .saturating_mul(USUAL_TOKEN)
+            .clamp(USUAL_BYTES, MOST_BYTES);
+        let longest = providers
+            .iter()
+            .map(|provider| provider.cache.longest.unwrap_or(usize::MAX));
+        TokenCache::bounded(longest, most_bytes)
     }
 
-    fn bounded(providers: usize, most_bytes: u64) -> Self {
+    fn bounded(longest: impl Iterator<Item = usize>, most_bytes: u64) -> Self {
         TokenCache {
             tokens: Cache::with(
-                USUAL_TOKENS,
+                usize::try_from(most_bytes / USUAL_TOKEN).unwrap_or(usize::MAX),
                 most_bytes,
                 BySize,
                 RandomState::new(),
                 quick_cache::unsync::DefaultLifecycle::default(),
             ),
-            key_sets: vec![(None, 0); providers],
+            of_providers: longest
+                .map(|longest| OfProvider {
+                    keys: None,
+                    epoch: 0,
+                    longest,
+                })
+                .collect(),
             lookups: (0, 0),
         }
     }
@@ -117,7 +147,10 @@ impl TokenCache {
 
     /// Keeps a token that `keys` verified.
     pub fn insert(&mut self, provider: usize, token: &[u8], keys: &Rc<KeySet>, entry: Rc<Entry>) {
-        if let Some(epoch) = self.epoch(provider, keys) {
+        let longest = self.of_providers.get(provider).map(|of| of.longest);
+        if let Some(epoch) = self.epoch(provider, keys)
+            && longest.is_some_and(|longest| token.len() <= longest)
+        {
             let stored = Stored {
                 provider,
                 epoch,
@@ -136,15 +169,13 @@ impl TokenCache {
     /// Which of its key sets the provider has now. Another set than before makes
     /// all of the provider's tokens unknown.
     fn epoch(&mut self, provider: usize, keys: &Rc<KeySet>) -> Option<u64> {
-        let (current, epoch) = self.key_sets.get_mut(provider)?;
-        if !current
-            .as_ref()
-            .is_some_and(|current| Rc::ptr_eq(current, keys))
-        {
-            *current = Some(Rc::clone(keys));
-            *epoch = epoch.wrapping_add(1);
+        let of = self.of_providers.get_mut(provider)?;
+        let current = of.keys.as_ref();
+        if !current.is_some_and(|current| Rc::ptr_eq(current, keys)) {
+            of.keys = Some(Rc::clone(keys));
+            of.epoch = of.epoch.wrapping_add(1);
         }
-        Some(*epoch)
+        Some(of.epoch)
     }
 }
 
@@ -188,6 +219,8 @@ mod tests {
             clock_skew_seconds: 0,
             require_expiration: false,
             allow_sender_constrained: false,
+            subjects: None,
+            max_lifetime: None,
         };
         let validated = jwt::parse(token)
             .unwrap()
@@ -206,7 +239,8 @@ mod tests {
 
     #[test]
     fn a_token_is_found_by_all_its_bytes_its_provider_and_its_key_set() {
-        let mut cache = TokenCache::new(2);
+        let mut cache =
+            TokenCache::bounded([usize::MAX, token(1).len() - 1].into_iter(), USUAL_BYTES);
         let (keys, others) = (keys(), keys());
         keep(&mut cache, 1, &keys);
         assert!(cache.get(0, &token(1), &keys).is_some());
@@ -219,6 +253,12 @@ mod tests {
         assert_eq!(cache.take_lookups(), (1, 3));
         assert_eq!(cache.take_lookups(), (0, 0));
 
+        // The other provider's are kept up to a length.
+        cache.insert(1, &token(1), &keys, entry(&token(1), &keys));
+        assert!(cache.get(1, &token(1), &keys).is_none());
+        keep(&mut cache, 1, &keys);
+        cache.take_lookups();
+
         // Another set, even of the same keys; and the first again.
         assert!(cache.get(0, &token(1), &others).is_none());
         assert!(cache.get(0, &token(1), &keys).is_none(), "never again");
@@ -230,7 +270,7 @@ mod tests {
         let keys = keys();
         let size = entry(&token(0), &keys).size(&token(0));
         let most = u64::try_from(size * 200).unwrap();
-        let mut cache = TokenCache::bounded(1, most);
+        let mut cache = TokenCache::bounded([usize::MAX].into_iter(), most);
         for _ in 0..3 {
             for n in 0..REGULARS {
                 if cache.get(0, &token(n), &keys).is_none() {
@@ -255,7 +295,7 @@ mod tests {
     #[test]
     fn a_token_that_is_larger_than_the_cache_is_not_kept() {
         let keys = keys();
-        let mut cache = TokenCache::bounded(1, 100);
+        let mut cache = TokenCache::bounded([usize::MAX].into_iter(), 100);
         keep(&mut cache, 1, &keys);
         assert!(cache.get(0, &token(1), &keys).is_none());
         assert_eq!(cache.tokens.weight(), 0);

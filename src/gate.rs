@@ -13,13 +13,13 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::authn::{self, Admission, Decision, Lacking, Means, Request};
+use crate::authn::{self, Admission, Decision, KeyRing, Means};
 use crate::cache::TokenCache;
 use crate::config::{Config, KeySource};
 use crate::host::{CallId, ContextId, Host, SharedStore};
+use crate::http::request::Request;
 use crate::http::response::Rejection;
 use crate::jose::jwks::KeySet;
-use crate::jose::jwt::JwtError;
 use crate::jwks::Millis;
 use crate::jwks::lifecycle::{Answer, Event, FlightId, Keys, Lifecycle, Step, UnknownKid};
 use crate::jwks::waiting::{Seen, Ticket, Waiter, Waiting, longest_wait};
@@ -35,8 +35,6 @@ const IDLE_TICK: Duration = Duration::from_millis(200);
 const LOCAL_TICK: Duration = Duration::from_secs(5);
 /// How often the gauges are set.
 const GAUGES: Duration = Duration::from_secs(1);
-/// A newer set can be found this often while one request is decided.
-const MOST_RESELECTIONS: u32 = 3;
 
 /// What is to be done with a request.
 #[derive(Debug)]
@@ -109,6 +107,13 @@ impl<H: Host> Gate<H> {
                 }
             }
         }
+        for (index, rule) in config.rules.all().iter().enumerate() {
+            if rule.report_only {
+                log::warn!(
+                    "rules[{index}] only reports: what it would reject reaches the upstream"
+                );
+            }
+        }
         let all_local = sources
             .iter()
             .all(|source| matches!(source, Source::Local(_)));
@@ -123,7 +128,7 @@ impl<H: Host> Gate<H> {
             }),
             tick_period: Cell::new(tick_period),
             idle_tick: if all_local { LOCAL_TICK } else { IDLE_TICK },
-            cache: RefCell::new(TokenCache::new(config.providers.len())),
+            cache: RefCell::new(TokenCache::new(&config.providers)),
             host,
             config,
             verifier,
@@ -136,12 +141,12 @@ impl<H: Host> Gate<H> {
 
     /// Decides a request, or parks it.
     pub fn request(&self, context: ContextId, request: Request) -> Arrival<'_> {
-        let (lacking, provider) = match self.decide(&request) {
+        let now = self.host.monotonic();
+        let provider = match self.decide(&request, now, Patience::Waits) {
             Decision::Admit(admission) => return Arrival::Decided(self.admit(admission)),
             Decision::Reject(rejection) => return Arrival::Decided(self.reject(rejection)),
-            Decision::AwaitKeys { provider, lacking } => (lacking, provider),
+            Decision::AwaitKeys(provider) => provider,
         };
-        let now = self.host.monotonic();
         let parked = {
             let mut state = self.state.borrow_mut();
             let (seen, deadline) = state.prospects(provider, now);
@@ -154,7 +159,7 @@ impl<H: Host> Gate<H> {
         };
         match parked {
             Some(ticket) => {
-                log::debug!("request {context} waits: {lacking:?}");
+                log::debug!("request {context} waits for keys");
                 self.host.gauge_add(metrics::WAITING, 1);
                 self.set_tick(BUSY_TICK);
                 Arrival::Parked(ticket)
@@ -326,10 +331,15 @@ impl<H: Host> Gate<H> {
         };
         let mut verdicts = Vec::with_capacity(taken.len());
         for (ticket, waiter) in taken {
-            let verdict = match self.decide(&waiter.request.request) {
+            let patience = if now < waiter.deadline {
+                Patience::Waits
+            } else {
+                Patience::Over
+            };
+            let verdict = match self.decide(&waiter.request.request, now, patience) {
                 Decision::Admit(admission) => self.admit(admission),
                 Decision::Reject(rejection) => self.reject(rejection),
-                Decision::AwaitKeys { provider, .. } if now < waiter.deadline => {
+                Decision::AwaitKeys(provider) if patience == Patience::Waits => {
                     let mut state = self.state.borrow_mut();
                     let seen = state.prospects(provider, now).0;
                     state.waiting.put_back(
@@ -342,7 +352,7 @@ impl<H: Host> Gate<H> {
                     );
                     continue;
                 }
-                Decision::AwaitKeys { provider, .. } => {
+                Decision::AwaitKeys(provider) => {
                     let retry_after = self.state.borrow().retry_after(provider, now);
                     self.reject(Rejection::keys_unavailable(retry_after))
                 }
@@ -353,43 +363,20 @@ impl<H: Host> Gate<H> {
         verdicts
     }
 
-    /// Decides with the keys there are, asking for newer ones where the right one
-    /// may be missing.
-    fn decide(&self, request: &Request) -> Decision<'_> {
-        let mut refusal = JwtError::NoKey;
-        for _ in 0..MOST_RESELECTIONS {
-            let now = self.host.monotonic();
-            let keys = |provider| self.keys(provider, now);
-            let means = Means {
-                verifier: &*self.verifier,
-                cache: &self.cache,
-                now: self.host.unix_seconds(),
-            };
-            let decision = authn::authenticate(request, &self.config, keys, &means);
-            let Decision::AwaitKeys {
-                provider,
-                lacking: Lacking::NewerKeys(error),
-            } = decision
-            else {
-                return decision;
-            };
-            let (verdict, events) = {
-                let mut state = self.state.borrow_mut();
-                state.unknown_kid(provider, now, self.host.random(), &self.host)
-            };
-            for event in events {
-                self.tell(provider, event);
-            }
-            match verdict {
-                UnknownKid::Reselect => refusal = error,
-                UnknownKid::Wait => return decision,
-                UnknownKid::NoSuchKey => return Decision::Reject(error.into()),
-                UnknownKid::Unavailable { retry_after } => {
-                    return Decision::Reject(Rejection::keys_unavailable(retry_after));
-                }
-            }
-        }
-        Decision::Reject(refusal.into())
+    /// Decides with the keys there are, asking for newer ones where the right one may be missing.
+    fn decide(&self, request: &Request, now: Millis, patience: Patience) -> Decision<'_> {
+        let ring = Ring {
+            gate: self,
+            now,
+            patience,
+        };
+        let means = Means {
+            keys: &ring,
+            verifier: &*self.verifier,
+            cache: &self.cache,
+            now: self.host.unix_seconds(),
+        };
+        authn::authenticate(request, &self.config, &means)
     }
 
     /// A provider's keys. Where this worker has none, it looks whether another
@@ -422,6 +409,10 @@ impl<H: Host> Gate<H> {
 
     fn admit(&self, admission: Admission) -> Verdict<'_> {
         self.host.count(metrics::ALLOWED, 1);
+        if let Some(reason) = admission.reported {
+            self.host.count(&metrics::reported(reason), 1);
+            log::info!("would be rejected: {reason}");
+        }
         Verdict::Admit(admission)
     }
 
@@ -460,6 +451,56 @@ impl<H: Host> Gate<H> {
                 self.host
                     .gauge(&metrics::jwks_age(&provider.name), age.as_secs());
             }
+        }
+    }
+}
+
+/// Whether a request can still wait for keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Patience {
+    Waits,
+    /// Keys that are on their way count as keys that are not to be had.
+    Over,
+}
+
+/// The keys as one decision sees them.
+struct Ring<'g, H> {
+    gate: &'g Gate<H>,
+    now: Millis,
+    patience: Patience,
+}
+
+impl<H: Host> Ring<'_, H> {
+    fn retry_after(&self, provider: usize) -> Duration {
+        let state = self.gate.state.borrow();
+        state.retry_after(provider, self.now)
+    }
+}
+
+impl<H: Host> KeyRing for Ring<'_, H> {
+    fn keys(&self, provider: usize) -> Keys {
+        match self.gate.keys(provider, self.now) {
+            Keys::Pending if self.patience == Patience::Over => Keys::Unavailable {
+                retry_after: self.retry_after(provider),
+            },
+            keys => keys,
+        }
+    }
+
+    fn unknown_kid(&self, provider: usize) -> UnknownKid {
+        let gate = self.gate;
+        let (verdict, events) = {
+            let mut state = gate.state.borrow_mut();
+            state.unknown_kid(provider, self.now, gate.host.random(), &gate.host)
+        };
+        for event in events {
+            gate.tell(provider, event);
+        }
+        match verdict {
+            UnknownKid::Wait if self.patience == Patience::Over => UnknownKid::Unavailable {
+                retry_after: self.retry_after(provider),
+            },
+            verdict => verdict,
         }
     }
 }

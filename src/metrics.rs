@@ -14,6 +14,12 @@ pub fn denied(reason: &str) -> String {
     format!("bearer_gate.denied.{reason}")
 }
 
+/// Counter: requests that a rule which only reports would have rejected, by reason. They count as
+/// let through too.
+pub fn reported(reason: &str) -> String {
+    format!("bearer_gate.reported.{reason}")
+}
+
 /// Counter: fetches of a provider's keys that ended, by outcome.
 pub fn jwks_fetch(provider: &str, succeeded: bool) -> String {
     let outcome = if succeeded { "success" } else { "failed" };

@@ -7,8 +7,9 @@
 use serde_json::{Map, Number, Value};
 
 use crate::config::{
-    Access, Authorize, ClaimRule, ClaimTest, Config, PathMatcher, Provider, Rule, Scopes, Unmatched,
+    Access, Authorize, ClaimRule, ClaimTest, Config, Rule, Scopes, TokenAccess, Unmatched,
 };
+use crate::http::request::Request;
 use crate::jose::claims;
 
 /// What a request needs to get through.
@@ -16,53 +17,30 @@ use crate::jose::claims;
 pub enum RuleOutcome<'c> {
     /// Nothing.
     Public,
-    /// A valid token of this provider that satisfies `authorize`.
-    Token {
-        /// The provider's index in the configuration.
-        index: usize,
-        provider: &'c Provider,
-        authorize: &'c Authorize,
-    },
+    /// Tokens, as this rule says.
+    Token(&'c Rule, &'c TokenAccess),
     /// No rule is for it, and that denies it.
     NoRule,
 }
 
 /// Finds the first rule that matches.
 ///
-/// `path` is normalized (see [`crate::http::path`]). A rule with methods does not match a
-/// request whose method is not known.
-pub fn select_rule<'c>(config: &'c Config, path: &str, method: Option<&str>) -> RuleOutcome<'c> {
-    match config.rules.iter().find(|rule| rule.matches(path, method)) {
+/// `path` is normalized (see [`crate::http::path`]); without one, only a rule for CONNECT
+/// matches. A rule with methods does not match a request whose method is not known.
+pub fn select_rule<'c>(
+    config: &'c Config,
+    path: Option<&str>,
+    request: &Request,
+) -> RuleOutcome<'c> {
+    match config.rules.first(path, request) {
         None => match config.unmatched {
             Unmatched::Deny => RuleOutcome::NoRule,
             Unmatched::Allow => RuleOutcome::Public,
         },
         Some(rule) => match &rule.access {
             Access::Public => RuleOutcome::Public,
-            Access::Token {
-                provider: index,
-                authorize,
-            } => match config.providers.get(*index) {
-                Some(provider) => RuleOutcome::Token {
-                    index: *index,
-                    provider,
-                    authorize,
-                },
-                None => RuleOutcome::NoRule,
-            },
+            Access::Token(access) => RuleOutcome::Token(rule, access),
         },
-    }
-}
-
-impl Rule {
-    fn matches(&self, path: &str, method: Option<&str>) -> bool {
-        let path_matches = match &self.matcher {
-            PathMatcher::Prefix(prefix) => path.starts_with(prefix.as_str()),
-            PathMatcher::Exact(exact) => path == exact,
-        };
-        let method_matches =
-            || method.is_some_and(|method| self.methods.iter().any(|m| m == method));
-        path_matches && (self.methods.is_empty() || method_matches())
     }
 }
 
@@ -86,11 +64,10 @@ pub fn authorize<'c>(
     scope_claims: &[String],
     claims: &Map<String, Value>,
 ) -> Result<(), Denied<'c>> {
-    if let Some(scopes) = &authorize.scopes
-        && !satisfies(scopes, scope_claims, claims)
-    {
+    let satisfied = |scopes| satisfies(scopes, scope_claims, claims);
+    if !authorize.scopes.iter().all(satisfied) {
         return Err(Denied::Scope {
-            scopes_needed: &scopes.challenge,
+            scopes_needed: &authorize.challenge,
         });
     }
     if authorize.claims.iter().all(|rule| holds(rule, claims)) {
@@ -118,8 +95,13 @@ fn satisfies(scopes: &Scopes, scope_claims: &[String], claims: &Map<String, Valu
 
 fn holds(rule: &ClaimRule, claims: &Map<String, Value>) -> bool {
     let claim = claims::at(claims, &rule.path).filter(|value| !value.is_null());
-    match (&rule.test, claim) {
+    passes(&rule.test, claim)
+}
+
+fn passes(test: &ClaimTest, claim: Option<&Value>) -> bool {
+    match (test, claim) {
         (ClaimTest::Exists(exists), claim) => claim.is_some() == *exists,
+        (ClaimTest::Not(test), claim) => !passes(test, claim),
         (_, None) => false,
         (ClaimTest::Equals(value), Some(claim)) => equal(value, claim),
         (ClaimTest::Any(values), Some(claim)) => values.iter().any(|value| contains(claim, value)),
@@ -167,6 +149,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::config::Requirement;
     use crate::jose::fixtures::JWK_A;
 
     fn config(rules: &Value, unmatched: &str) -> Config {
@@ -179,13 +162,16 @@ mod tests {
         Config::parse(text.to_string().as_bytes()).unwrap()
     }
 
-    fn outcome(config: &Config, path: &str, method: Option<&str>) -> String {
-        match select_rule(config, path, method) {
+    fn outcome(config: &Config, path: Option<&str>, method: Option<&str>) -> String {
+        let method = method.map(|method| (":method".into(), method.as_bytes().to_vec()));
+        let request = Request::new(method.into_iter().collect());
+        match select_rule(config, path, &request) {
             RuleOutcome::Public => "public".to_owned(),
             RuleOutcome::NoRule => "no rule".to_owned(),
-            RuleOutcome::Token {
-                index, provider, ..
-            } => format!("{index} {}", provider.name),
+            RuleOutcome::Token(_, access) => match &access.demand.requirement {
+                Requirement::Provider(demand) => config.providers[demand.provider].name.clone(),
+                other => format!("{other:?}"),
+            },
         }
     }
 
@@ -204,12 +190,12 @@ mod tests {
             ("/publicx", Some("GET"), "public"),
             ("/Public", Some("GET"), "unmatched"),
             ("/api/health", Some("POST"), "public"),
-            ("/api/health/", Some("GET"), "0 one"),
-            ("/api/x", Some("GET"), "0 one"),
-            ("/api/x", Some("POST"), "1 two"),
-            ("/api/x", Some("PUT"), "1 two"),
-            ("/api/x", Some("post"), "0 one"),
-            ("/api/x", None, "0 one"),
+            ("/api/health/", Some("GET"), "one"),
+            ("/api/x", Some("GET"), "one"),
+            ("/api/x", Some("POST"), "two"),
+            ("/api/x", Some("PUT"), "two"),
+            ("/api/x", Some("post"), "one"),
+            ("/api/x", None, "one"),
             ("/form", Some("GET"), "public"),
             ("/form", Some("POST"), "unmatched"),
             // a method that is not known satisfies no list
@@ -225,31 +211,35 @@ mod tests {
                 };
                 let config = config(&rules, unmatched);
                 assert_eq!(
-                    outcome(&config, path, method),
+                    outcome(&config, Some(path), method),
                     expected,
                     "{path} {method:?}"
                 );
             }
         }
         assert_eq!(
-            outcome(&config(&json!([]), "deny"), "/", Some("GET")),
+            outcome(&config(&json!([]), "deny"), Some("/"), Some("GET")),
             "no rule"
         );
+        let connect = json!([
+            {"match": {"prefix": "/"}},
+            {"match": {"connect_matcher": {}}, "requires": {"provider_name": "one"}},
+        ]);
+        let connect = config(&connect, "deny");
+        assert_eq!(outcome(&connect, None, Some("CONNECT")), "one");
+        assert_eq!(outcome(&connect, None, Some("GET")), "no rule");
     }
 
     /// What a token with these claims meets under a rule with this `authorize`.
     fn decide(demand: &Value, claims: &Value) -> Result<(), String> {
         let rules = json!([{"match": {"prefix": "/"}, "requires": {"provider_name": "one"}, "authorize": demand}]);
         let config = config(&rules, "deny");
-        let RuleOutcome::Token {
-            provider,
-            authorize: demands,
-            ..
-        } = select_rule(&config, "/", None)
+        let RuleOutcome::Token(_, access) = select_rule(&config, Some("/"), &Request::default())
         else {
             panic!("the rule asks for a token");
         };
-        authorize(demands, &provider.scope_claims, claims.as_object().unwrap()).map_err(|denied| {
+        let scope_claims = &config.providers[0].scope_claims;
+        authorize(&access.authorize, scope_claims, claims.as_object().unwrap()).map_err(|denied| {
             match denied {
                 Denied::Scope { scopes_needed } => scopes_needed.to_owned(),
                 Denied::Claim => "claim".to_owned(),
@@ -474,6 +464,32 @@ mod tests {
                 json!({"path": ["a"], "exists": false}),
                 json!({"a": 1}),
                 false,
+            ),
+            // not: also where the claim is not there
+            (
+                json!({"path": ["a"], "not": {"equals": 1}}),
+                json!({"a": 2}),
+                true,
+            ),
+            (
+                json!({"path": ["a"], "not": {"equals": 1}}),
+                json!({"a": 1.0}),
+                false,
+            ),
+            (
+                json!({"path": ["a"], "not": {"any": ["x", "y"]}}),
+                json!({"a": ["z", "y"]}),
+                false,
+            ),
+            (
+                json!({"path": ["a"], "not": {"all": ["x", "y"]}}),
+                json!({"a": ["x"]}),
+                true,
+            ),
+            (
+                json!({"path": ["a"], "not": {"equals": 1}}),
+                json!({}),
+                true,
             ),
             // literal names, level by level
             (

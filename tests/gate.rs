@@ -17,10 +17,10 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use bearer_gate::authn::Request;
 use bearer_gate::config::Config;
 use bearer_gate::gate::{Arrival, Gate, Verdict, Verdicts};
 use bearer_gate::host::{Call, CallId, Host, SharedStore, Version};
+use bearer_gate::http::request::Request;
 use bearer_gate::jose::jwa::Algorithm;
 use bearer_gate::jose::jwk::Key;
 use bearer_gate::jose::jwks::KeySet;
@@ -149,18 +149,22 @@ fn token_with_header(header: &str) -> Request {
     let claims =
         part(r#"{"iss":"https://tenant.example/","aud":"api","exp":1700000600,"sub":"s"}"#);
     let signature = BASE64_URL_SAFE_NO_PAD.encode([7; 256]);
-    Request {
-        path: Some(b"/private".to_vec()),
-        method: Some(b"GET".to_vec()),
-        authorization: Some(format!("Bearer {header}.{claims}.{signature}").into_bytes()),
-    }
+    request(&[
+        (":path", "/private"),
+        (
+            "authorization",
+            &format!("Bearer {header}.{claims}.{signature}"),
+        ),
+    ])
 }
 
 fn public() -> Request {
-    Request {
-        path: Some(b"/public".to_vec()),
-        ..Request::default()
-    }
+    request(&[(":path", "/public")])
+}
+
+fn request(headers: &[(&'static str, &str)]) -> Request {
+    let owned = |(name, value): &(&'static str, &str)| ((*name).into(), (*value).into());
+    Request::new(headers.iter().map(owned).collect())
 }
 
 fn process() -> Rc<Process> {

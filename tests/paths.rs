@@ -13,27 +13,46 @@
 
 use bearer_gate::config::Config;
 use bearer_gate::http::path::normalize;
+use bearer_gate::http::request::Request;
 use bearer_gate::policy::{RuleOutcome, select_rule};
 use proptest::prelude::*;
 
-fn config() -> Config {
-    Config::parse(
-        br#"{
+fn configs() -> Vec<Config> {
+    let config = r#"{
           "providers": {"p": {"issuer": "i", "audiences": ["a"],
             "remote_jwks": {"http_uri": {
               "uri": "https://i.example/jwks", "cluster": "idp", "timeout": "5s"}}}},
           "rules": [
             {"match": {"prefix": "/public"}},
-            {"match": {"prefix": "/admin"}, "requires": {"provider_name": "p"}},
+            {"match": MATCHER, "requires": {"provider_name": "p"}},
             {"match": {"prefix": "/"}}
-          ]}"#,
-    )
-    .unwrap()
+          ]}"#;
+    MATCHERS
+        .map(|matcher| Config::parse(config.replace("MATCHER", matcher).as_bytes()).unwrap())
+        .into()
 }
 
-fn is_public(config: &Config, raw: &[u8]) -> bool {
-    normalize(raw)
-        .is_ok_and(|path| matches!(select_rule(config, &path, Some("GET")), RuleOutcome::Public))
+/// All say that everything below `/admin` is protected, each in its own way.
+const MATCHERS: [&str; 4] = [
+    r#"{"prefix": "/admin"}"#,
+    r#"{"prefix": "/ADMIN", "case_sensitive": false}"#,
+    r#"{"path_separated_prefix": "/admin"}"#,
+    r#"{"safe_regex": {"regex": "/admin(/.*)?"}}"#,
+];
+
+/// By any of the configurations.
+fn is_public(configs: &[Config], raw: &[u8]) -> bool {
+    let request = Request::default();
+    configs.iter().any(|config| {
+        normalize(raw).is_ok_and(|path| {
+            let outcome = select_rule(config, Some(&path), &request);
+            matches!(outcome, RuleOutcome::Public)
+        })
+    })
+}
+
+fn is_protected(read: &[u8]) -> bool {
+    read == b"/admin" || read.starts_with(b"/admin/")
 }
 
 /// How an upstream may read a path; each bit is a habit.
@@ -148,12 +167,12 @@ fn decode(path: &[u8], overlong: bool) -> Vec<u8> {
     decoded
 }
 
-fn check(config: &Config, raw: &[u8]) -> Result<(), TestCaseError> {
+fn check(config: &[Config], raw: &[u8]) -> Result<(), TestCaseError> {
     if is_public(config, raw) {
         for upstream in Upstream::all() {
             let read = upstream.reads(raw);
             prop_assert!(
-                !read.starts_with(b"/admin"),
+                !is_protected(&read),
                 "{} is public, and {upstream:?} reads {}",
                 String::from_utf8_lossy(raw),
                 String::from_utf8_lossy(&read)
@@ -218,15 +237,15 @@ proptest! {
     fn what_an_upstream_reads_as_protected_is_not_public(
         pieces in prop::collection::vec(prop::sample::select(PIECES.to_vec()), 0..9)
     ) {
-        check(&config(), format!("/{}", pieces.concat()).as_bytes())?;
-        check(&config(), pieces.concat().as_bytes())?;
+        check(&configs(), format!("/{}", pieces.concat()).as_bytes())?;
+        check(&configs(), pieces.concat().as_bytes())?;
     }
 
     #[test]
     fn no_mutation_of_a_protected_path_is_public(
         tricks in prop::collection::vec((0_usize..18, any::<usize>()), 0..5)
     ) {
-        let config = config();
+        let config = configs();
         let path = tricks.iter().fold("/admin/users".to_owned(), |path, (trick, at)| {
             // a trick that broke the path's first slash leaves nothing to mutate
             if path.contains('/') && path.is_ascii() { mutate(&path, *trick, *at) } else { path }
@@ -247,7 +266,7 @@ proptest! {
 /// The property would hold for a filter that refuses everything.
 #[test]
 fn ordinary_paths_are_public() {
-    let config = config();
+    let config = configs();
     for raw in [
         "/",
         "/public",

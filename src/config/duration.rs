@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 
-use super::raw::{Given, Whole};
+use super::value::{Given, Whole};
 
 /// The longest duration: anything beyond it is a slip, and sums of a few still fit everywhere.
 pub const MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);

@@ -9,28 +9,40 @@
 //! Defaults deny: a request that no rule matches, a token without `exp`, without an audience or
 //! with a `cnf` claim is refused unless the configuration says otherwise.
 
+mod authorize;
 mod duration;
 mod encoding;
 mod error;
 mod header;
+mod place;
 mod provider;
 mod raw;
+mod raw_rule;
+mod requirement;
+mod route_match;
 mod rule;
+mod text;
+mod value;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::http::credentials::Place;
+use crate::http::request::Request;
 use crate::http::uri::Scheme;
 use crate::jose::jwks::KeySet;
 use crate::jose::jwt::Expectations;
+use crate::matcher::{Condition, HeaderMatcher, PathIndex, PathMatcher, RequestMatcher};
 
 pub use error::ConfigError;
 
+use authorize::Policies;
 use error::join;
-use raw::{Entries, RawConfig, RawUnmatched, Whole};
+use raw::{RawConfig, RawUnmatched};
+use value::{Entries, Whole};
 
 /// The realm of challenges where the configuration names none.
 const DEFAULT_REALM: &str = "api";
@@ -41,13 +53,17 @@ const MOST_WAITING: u64 = 65_536;
 /// The longest realm, in bytes; a challenge should stay far below Envoy's limit for headers.
 const LONGEST_REALM: usize = 256;
 
+/// Marks a request that a rule would have rejected if it did not only report; the value is the
+/// reason.
+pub const REPORT_HEADER: &str = "x-bearer-gate-report";
+
 /// A valid configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// In the order written; each has its own name.
     pub providers: Vec<Provider>,
     /// In the order written; the first that matches decides.
-    pub rules: Vec<Rule>,
+    pub rules: Rules,
     pub unmatched: Unmatched,
     /// Printable ASCII without `"` and `\`: it goes into a quoted-string as it is.
     pub realm: String,
@@ -56,8 +72,26 @@ pub struct Config {
     /// Every spelling (`-` or `_` at each place) of every header that any provider sets, lower
     /// case, sorted: a client's own must not reach the upstream, on whatever route.
     pub reserved_headers: Vec<String>,
-    /// Whether any rule asks for the method.
-    pub reads_method: bool,
+    /// What has to be read of a request.
+    pub reads: Reads,
+    /// Whether a CORS preflight passes without a token.
+    pub bypass_cors_preflight: bool,
+}
+
+/// What has to be read of a request for its decision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// These headers, each of which Envoy holds as one value.
+    Each(Vec<&'static str>),
+    /// All of them.
+    All,
+}
+
+/// Rules, and how to find the one that decides.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    list: Vec<Rule>,
+    index: PathIndex,
 }
 
 /// What happens to a request that no rule matches.
@@ -74,7 +108,10 @@ pub struct Provider {
     pub name: String,
     /// What its tokens have to be like.
     pub expectations: Expectations,
+    /// Where its tokens are in a request; never empty.
+    pub places: Vec<Place>,
     pub keys: KeySource,
+    pub cache: CacheBounds,
     /// Whether the upstream gets to see the token.
     pub forward: bool,
     /// The header for the token's payload, base64url as in the token; lower case.
@@ -152,21 +189,22 @@ pub struct HttpUri {
     pub timeout: Duration,
 }
 
+/// How much is remembered of verified tokens, where the configuration says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CacheBounds {
+    /// There is room for this many tokens at least.
+    pub tokens: Option<usize>,
+    /// Longer tokens are not remembered, in bytes.
+    pub longest: Option<usize>,
+}
+
 /// Which requests a rule is for, and what it asks of them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rule {
-    pub matcher: PathMatcher,
-    /// Upper-case method names; empty is every method.
-    pub methods: Vec<String>,
+    pub matcher: RequestMatcher,
     pub access: Access,
-}
-
-/// Compared with normalized paths, by case, and itself normalized.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PathMatcher {
-    /// As in Envoy: `/api` is a prefix of `/api/x` and of `/apix`.
-    Prefix(String),
-    Exact(String),
+    /// Whether what it would reject is let through and reported.
+    pub report_only: bool,
 }
 
 /// What a rule asks for.
@@ -174,19 +212,59 @@ pub enum PathMatcher {
 pub enum Access {
     /// Nothing.
     Public,
-    /// A token of the provider at this index in [`Config::providers`], and what it must allow.
-    Token {
-        provider: usize,
-        authorize: Authorize,
-    },
+    Token(TokenAccess),
+}
+
+/// Tokens, and what they must allow.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenAccess {
+    pub demand: Rc<Demand>,
+    pub authorize: Authorize,
+}
+
+/// Which tokens satisfy a rule, and where they may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Demand {
+    pub requirement: Requirement,
+    /// Every place of every provider in it, once.
+    pub places: Vec<Place>,
+    /// How many tokens a request may carry in these places.
+    pub most_tokens: usize,
+}
+
+/// A requirement and those within it (`JwtRequirement`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Requirement {
+    Provider(ProviderDemand),
+    /// The first that is satisfied decides.
+    Any(Vec<Requirement>),
+    All(Vec<Requirement>),
+    /// No token, or a good one of one of these.
+    AllowMissing(Vec<ProviderDemand>),
+    /// Anything; a good token of one of these is used.
+    AllowMissingOrFailed(Vec<ProviderDemand>),
+}
+
+/// A token of one provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProviderDemand {
+    /// The provider's index in [`Config::providers`].
+    pub provider: usize,
+    /// Its places, as indices in [`Demand::places`].
+    pub places: Vec<usize>,
+    /// In place of the provider's own: they differ in the audiences.
+    pub expectations: Option<Box<Expectations>>,
 }
 
 /// What a valid token must allow; the default asks for nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Authorize {
-    pub scopes: Option<Scopes>,
+    /// Each has to be satisfied.
+    pub scopes: Vec<Scopes>,
     /// Each has to hold.
     pub claims: Vec<ClaimRule>,
+    /// All names of all scopes, separated by spaces: the `scope` of a challenge.
+    pub challenge: String,
 }
 
 /// Scopes that a token must have.
@@ -196,8 +274,6 @@ pub struct Scopes {
     pub all: Vec<String>,
     /// One of these at least; empty asks for none.
     pub any: Vec<String>,
-    /// All names of both, separated by spaces: the `scope` of a challenge.
-    pub challenge: String,
 }
 
 /// A test of one claim.
@@ -219,6 +295,8 @@ pub enum ClaimTest {
     All(Vec<Value>),
     /// The claim is there, `null` not counted, or is not.
     Exists(bool),
+    /// The test does not hold; so it is with a claim that is not there.
+    Not(Box<ClaimTest>),
 }
 
 impl Config {
@@ -254,14 +332,30 @@ impl Config {
             .into_iter()
             .map(|(name, raw)| provider::convert(&join("providers", &name), name, raw))
             .collect::<Result<Vec<_>, _>>()?;
+        let Entries(raw_requirements) = raw.requirement_map.0.unwrap_or(Entries(Vec::new()));
+        let requirements = raw_requirements
+            .into_iter()
+            .map(|(name, raw)| {
+                let path = join("requirement_map", &name);
+                Ok((name, requirement::convert(&path, raw, &providers)?))
+            })
+            .collect::<Result<BTreeMap<_, _>, ConfigError>>()?;
+        let policies =
+            Policies::convert("policies", raw.policies.0.unwrap_or(Entries(Vec::new())))?;
+        let named = rule::Named {
+            providers: &providers,
+            requirements: &requirements,
+            policies: &policies,
+        };
         let rules = raw
             .rules
             .0
             .unwrap_or_default()
             .into_iter()
             .enumerate()
-            .map(|(index, raw)| rule::convert(&format!("rules[{index}]"), raw, &providers))
+            .map(|(index, raw)| rule::convert(&format!("rules[{index}]"), raw, &named))
             .collect::<Result<Vec<_>, _>>()?;
+        let bypass_cors_preflight = raw.bypass_cors_preflight.0.unwrap_or(false);
 
         let realm = raw.realm.0.unwrap_or_else(|| DEFAULT_REALM.to_owned());
         if realm.is_empty() || realm.len() > LONGEST_REALM || !realm.chars().all(is_quotable) {
@@ -283,23 +377,104 @@ impl Config {
                 ConfigError::new("max_waiting", format!("must be {MOST_WAITING} at most"))
             })?;
 
+        let reports = rules.iter().any(|rule| rule.report_only);
         let reserved: BTreeSet<String> = providers
             .iter()
             .flat_map(Provider::headers_set)
+            .chain(reports.then_some(REPORT_HEADER))
             .flat_map(header::spellings)
             .collect();
         Ok(Config {
-            reads_method: rules.iter().any(|rule| !rule.methods.is_empty()),
+            reads: Reads::of(&rules, bypass_cors_preflight),
+            bypass_cors_preflight,
             reserved_headers: reserved.into_iter().collect(),
             unmatched: match raw.unmatched.0 {
                 Some(RawUnmatched::Allow) => Unmatched::Allow,
                 Some(RawUnmatched::Deny) | None => Unmatched::Deny,
             },
             providers,
-            rules,
+            rules: Rules::new(rules),
             realm,
             max_waiting,
         })
+    }
+}
+
+impl Rules {
+    fn new(list: Vec<Rule>) -> Rules {
+        Rules {
+            index: PathIndex::new(list.iter().map(|rule| &rule.matcher)),
+            list,
+        }
+    }
+
+    /// In the order written.
+    #[must_use]
+    pub fn all(&self) -> &[Rule] {
+        &self.list
+    }
+
+    /// The first rule for a request with this path in normal form; `None` where it has no path.
+    #[must_use]
+    pub fn first(&self, path: Option<&str>, request: &Request) -> Option<&Rule> {
+        let matcher = |at: usize| self.list.get(at).map(|rule| &rule.matcher);
+        let at = self.index.first(matcher, path, request)?;
+        self.list.get(at)
+    }
+}
+
+/// The most headers that are read one by one: from there on, all at once costs less.
+const MOST_SINGLE_READS: usize = 3;
+
+impl Reads {
+    /// Nothing is read that no rule looks at. What Envoy holds as several values is never read
+    /// alone: of those the host hands out the first only.
+    fn of(rules: &[Rule], bypass_cors_preflight: bool) -> Reads {
+        let mut names: Vec<&'static str> = vec![":path"];
+        let mut all = bypass_cors_preflight;
+        let mut read = |name: &str| match SINGLE.iter().find(|single| **single == name) {
+            Some(single) if !names.contains(single) => names.push(single),
+            Some(_) => {}
+            None => all = true,
+        };
+        for rule in rules {
+            if rule.matcher.path == PathMatcher::Connect {
+                read(":method");
+            }
+            for condition in &rule.matcher.conditions {
+                match condition {
+                    Condition::Methods(_) => read(":method"),
+                    Condition::Hosts(_) => read(":authority"),
+                    Condition::Header(HeaderMatcher { name, .. }) => read(name),
+                    Condition::Parameter(_) => {}
+                }
+            }
+            if let Access::Token(access) = &rule.access {
+                for place in &access.demand.places {
+                    match place {
+                        Place::Header { name, .. } => read(name),
+                        Place::Parameter(_) => {}
+                        Place::Cookie(_) => read("cookie"),
+                    }
+                }
+            }
+        }
+        if all || names.len() > MOST_SINGLE_READS {
+            Reads::All
+        } else {
+            Reads::Each(names)
+        }
+    }
+}
+
+/// Headers of which Envoy never holds two values: it joins them where they arrive.
+const SINGLE: [&str; 3] = [":method", ":authority", "authorization"];
+
+impl Authorize {
+    /// Whether every valid token will do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.scopes.is_empty() && self.claims.is_empty()
     }
 }
 

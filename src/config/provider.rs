@@ -13,10 +13,12 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use super::error::{ConfigError, join};
 use super::header;
 use super::raw::{
-    Given, RawAsyncFetch, RawClaimHeader, RawDiscovery, RawHttpUri, RawLocalJwks, RawProvider,
-    RawRemoteJwks, RawRetryPolicy, Whole,
+    RawAsyncFetch, RawCacheConfig, RawClaimHeader, RawDiscovery, RawHttpUri, RawLocalJwks,
+    RawProvider, RawRemoteJwks, RawRetryPolicy,
 };
-use super::{ClaimHeader, Endpoint, HttpUri, KeySource, Provider, Remote};
+use super::value::{Given, Whole};
+use super::{CacheBounds, ClaimHeader, Endpoint, HttpUri, KeySource, Provider, Remote};
+use super::{place, text};
 use crate::http::uri::Uri;
 use crate::jose::jwa::Algorithm;
 use crate::jose::jwks::KeySet;
@@ -45,6 +47,11 @@ const DEFAULT_RETRIES: u64 = 1;
 const MOST_RETRIES: u64 = 100;
 /// The longest name of a provider, in bytes: it is part of the names of metrics.
 const LONGEST_NAME: usize = 128;
+
+/// Cached tokens hold memory, in each worker.
+const MOST_CACHED_TOKENS: u64 = 200_000;
+/// No longer token is read at all.
+const LONGEST_CACHED_TOKEN: u64 = crate::jose::jws::MAX_TOKEN_LEN as u64;
 
 const REQUIRED: &str = "required";
 
@@ -122,6 +129,16 @@ pub(super) fn convert(path: &str, name: String, raw: RawProvider) -> Result<Prov
         raw.local_jwks,
         raw.openid_discovery,
     )?;
+    let places = place::places(path, raw.from_headers, raw.from_params, raw.from_cookies)?;
+    let subjects = raw
+        .subjects
+        .0
+        .map(|raw| text::matcher(&join(path, "subjects"), raw))
+        .transpose()?;
+    let cache = raw.jwt_cache_config.0.map_or_else(
+        || Ok(CacheBounds::default()),
+        |raw| cache(&join(path, "jwt_cache_config"), &raw),
+    )?;
     let (forward_payload_header, claim_headers) =
         headers(path, raw.forward_payload_header, raw.claim_to_headers)?;
     Ok(Provider {
@@ -133,12 +150,37 @@ pub(super) fn convert(path: &str, name: String, raw: RawProvider) -> Result<Prov
             clock_skew_seconds,
             require_expiration: raw.require_expiration.0.unwrap_or(true),
             allow_sender_constrained: raw.allow_sender_constrained.0.unwrap_or(false),
+            subjects,
+            max_lifetime: raw.max_lifetime.0.map(|span| span.0),
         },
+        places,
         keys,
+        cache,
         forward: raw.forward.0.unwrap_or(false),
         forward_payload_header,
         claim_headers,
         scope_claims,
+    })
+}
+
+/// What jwt_authn says of its cache; what it leaves out is this filter's own.
+fn cache(path: &str, raw: &RawCacheConfig) -> Result<CacheBounds, ConfigError> {
+    let bounded = |field: &str, number: &Given<Whole>, most: u64| match number.0 {
+        // as in jwt_authn: 0 is its default
+        None | Some(Whole(0)) => Ok(None),
+        Some(Whole(number)) if number <= most => Ok(usize::try_from(number).ok()),
+        Some(_) => Err(ConfigError::new(
+            join(path, field),
+            format!("must be {most} at most"),
+        )),
+    };
+    Ok(CacheBounds {
+        tokens: bounded("jwt_cache_size", &raw.jwt_cache_size, MOST_CACHED_TOKENS)?,
+        longest: bounded(
+            "jwt_max_token_size",
+            &raw.jwt_max_token_size,
+            LONGEST_CACHED_TOKEN,
+        )?,
     })
 }
 
@@ -447,7 +489,7 @@ fn headers(
     Ok((payload, claim_headers))
 }
 
-fn not_empty(path: &str, text: Option<String>) -> Result<String, ConfigError> {
+pub(super) fn not_empty(path: &str, text: Option<String>) -> Result<String, ConfigError> {
     match text {
         None => Err(ConfigError::new(path, REQUIRED)),
         Some(text) if text.is_empty() => Err(ConfigError::new(path, "must not be empty")),
@@ -455,7 +497,7 @@ fn not_empty(path: &str, text: Option<String>) -> Result<String, ConfigError> {
     }
 }
 
-fn refuse_empty_items(path: &str, items: &[String]) -> Result<(), ConfigError> {
+pub(super) fn refuse_empty_items(path: &str, items: &[String]) -> Result<(), ConfigError> {
     match items.iter().position(String::is_empty) {
         Some(index) => Err(ConfigError::new(
             format!("{path}[{index}]"),

@@ -6,13 +6,12 @@
 //! jwt_authn has and this version cannot do is here as [`Unsupported`], so that it is refused by
 //! name rather than ignored.
 
-use std::fmt;
-use std::marker::PhantomData;
-
 use serde::Deserialize;
-use serde::de::{self, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::IgnoredAny;
 
 use super::duration::Span;
+use super::raw_rule::{RawAuthorize, RawRequires, RawRule, RawTextMatcher};
+use super::value::{Entries, Given, OnlyBool, Unsupported, Whole, objects};
 
 /// The plugin's configuration.
 #[derive(Default, Deserialize)]
@@ -20,6 +19,11 @@ use super::duration::Span;
 pub struct RawConfig {
     pub providers: Given<Entries<RawProvider>>,
     pub rules: Given<Vec<RawRule>>,
+    #[serde(alias = "requirementMap")]
+    pub requirement_map: Given<Entries<RawRequires>>,
+    pub policies: Given<Entries<RawAuthorize>>,
+    #[serde(alias = "bypassCorsPreflight")]
+    pub bypass_cors_preflight: Given<bool>,
     pub unmatched: Given<RawUnmatched>,
     pub realm: Given<String>,
     #[serde(alias = "maxWaiting")]
@@ -27,10 +31,6 @@ pub struct RawConfig {
 
     #[serde(alias = "filterStateRules")]
     filter_state_rules: Unsupported,
-    #[serde(alias = "bypassCorsPreflight")]
-    bypass_cors_preflight: OnlyBool<false>,
-    #[serde(alias = "requirementMap")]
-    requirement_map: Unsupported,
     #[serde(alias = "stripFailureResponse")]
     strip_failure_response: OnlyBool<false>,
     #[serde(alias = "statPrefix")]
@@ -67,16 +67,18 @@ pub struct RawProvider {
     pub scope_claims: Given<Vec<String>>,
     #[serde(alias = "allowSenderConstrained")]
     pub allow_sender_constrained: Given<bool>,
-
     #[serde(alias = "fromHeaders")]
-    from_headers: Unsupported,
+    pub from_headers: Given<Vec<RawFromHeader>>,
     #[serde(alias = "fromParams")]
-    from_params: Unsupported,
+    pub from_params: Given<Vec<String>>,
     #[serde(alias = "fromCookies")]
-    from_cookies: Unsupported,
-    subjects: Unsupported,
+    pub from_cookies: Given<Vec<String>>,
+    pub subjects: Given<RawTextMatcher>,
     #[serde(alias = "maxLifetime")]
-    max_lifetime: Unsupported,
+    pub max_lifetime: Given<Span>,
+    #[serde(alias = "jwtCacheConfig")]
+    pub jwt_cache_config: Given<RawCacheConfig>,
+
     #[serde(alias = "payloadInMetadata")]
     payload_in_metadata: Unsupported,
     #[serde(alias = "headerInMetadata")]
@@ -85,8 +87,6 @@ pub struct RawProvider {
     failed_status_in_metadata: Unsupported,
     #[serde(alias = "normalizePayloadInMetadata")]
     normalize_payload_in_metadata: Unsupported,
-    #[serde(alias = "jwtCacheConfig")]
-    jwt_cache_config: Unsupported,
     /// Envoy chooses the route anew whenever a Wasm filter changes headers.
     #[serde(alias = "clearRouteCache")]
     clear_route_cache: OnlyBool<true>,
@@ -210,125 +210,23 @@ pub struct RawClaimHeader {
     pub claim_name: Given<String>,
 }
 
-/// `RequirementRule`, and the addition `authorize`.
+/// `JwtHeader`.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields, remote = "Self")]
-pub struct RawRule {
-    #[serde(rename = "match")]
-    pub matcher: Given<RawMatch>,
-    pub requires: Given<RawRequires>,
-    pub authorize: Given<RawAuthorize>,
-
-    #[serde(alias = "requirementName")]
-    requirement_name: Unsupported,
+pub struct RawFromHeader {
+    pub name: Given<String>,
+    #[serde(alias = "valuePrefix")]
+    pub value_prefix: Given<String>,
 }
 
-/// `route.v3.RouteMatch`, and the addition `methods`.
+/// `JwtCacheConfig`.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields, remote = "Self")]
-pub struct RawMatch {
-    pub prefix: Given<String>,
-    pub path: Given<String>,
-    pub methods: Given<Vec<String>>,
-
-    #[serde(alias = "safeRegex")]
-    safe_regex: Unsupported,
-    #[serde(alias = "connectMatcher")]
-    connect_matcher: Unsupported,
-    #[serde(alias = "pathSeparatedPrefix")]
-    path_separated_prefix: Unsupported,
-    #[serde(alias = "pathMatchPolicy")]
-    path_match_policy: Unsupported,
-    #[serde(alias = "caseSensitive")]
-    case_sensitive: OnlyBool<true>,
-    #[serde(alias = "runtimeFraction")]
-    runtime_fraction: Unsupported,
-    headers: Unsupported,
-    #[serde(alias = "queryParameters")]
-    query_parameters: Unsupported,
-    cookies: Unsupported,
-    grpc: Unsupported,
-    #[serde(alias = "tlsContext")]
-    tls_context: Unsupported,
-    #[serde(alias = "dynamicMetadata")]
-    dynamic_metadata: Unsupported,
-    #[serde(alias = "filterState")]
-    filter_state: Unsupported,
-}
-
-/// `JwtRequirement`.
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields, remote = "Self")]
-pub struct RawRequires {
-    #[serde(alias = "providerName")]
-    pub provider_name: Given<String>,
-
-    #[serde(alias = "providerAndAudiences")]
-    provider_and_audiences: Unsupported,
-    #[serde(alias = "requiresAny")]
-    requires_any: Unsupported,
-    #[serde(alias = "requiresAll")]
-    requires_all: Unsupported,
-    #[serde(alias = "allowMissing")]
-    allow_missing: Unsupported,
-    #[serde(alias = "allowMissingOrFailed")]
-    allow_missing_or_failed: Unsupported,
-    #[serde(alias = "extractOnlyWithoutValidation")]
-    extract_only_without_validation: Unsupported,
-}
-
-/// Addition: what a valid token has to allow.
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields, remote = "Self")]
-pub struct RawAuthorize {
-    pub scopes: Given<RawScopes>,
-    pub claims: Given<Vec<RawClaimRule>>,
-}
-
-/// Addition: scopes, all of them or any.
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields, remote = "Self")]
-pub struct RawScopes {
-    pub all: Given<Vec<String>>,
-    pub any: Given<Vec<String>>,
-}
-
-/// Addition: one test of one claim.
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields, remote = "Self")]
-pub struct RawClaimRule {
-    pub path: Given<Vec<String>>,
-    pub equals: Given<serde_json::Value>,
-    pub any: Given<Vec<serde_json::Value>>,
-    pub all: Given<Vec<serde_json::Value>>,
-    pub exists: Given<bool>,
-}
-
-/// Reads each of these from an object only. serde's derived code would take an array as well,
-/// its items for the fields in the order in which they happen to be declared here.
-macro_rules! objects {
-    ($($raw:ident: $expecting:literal,)*) => {$(
-        impl<'de> Deserialize<'de> for $raw {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct ObjectVisitor;
-
-                impl<'de> Visitor<'de> for ObjectVisitor {
-                    type Value = $raw;
-
-                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                        f.write_str($expecting)
-                    }
-
-                    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<$raw, A::Error> {
-                        // the derived function, which `remote = "Self"` makes an inherent one
-                        $raw::deserialize(de::value::MapAccessDeserializer::new(map))
-                    }
-                }
-
-                deserializer.deserialize_map(ObjectVisitor)
-            }
-        }
-    )*};
+pub struct RawCacheConfig {
+    #[serde(alias = "jwtCacheSize")]
+    pub jwt_cache_size: Given<Whole>,
+    #[serde(alias = "jwtMaxTokenSize")]
+    pub jwt_max_token_size: Given<Whole>,
 }
 
 objects! {
@@ -342,12 +240,8 @@ objects! {
     RawLocalJwks: "an object with inline_string",
     RawDiscovery: "an object with cluster and timeout",
     RawClaimHeader: "an object with header_name and claim_name",
-    RawRule: "a rule, an object",
-    RawMatch: "an object with prefix or path",
-    RawRequires: "an object with provider_name",
-    RawAuthorize: "an object with scopes or claims",
-    RawScopes: "an object with all or any",
-    RawClaimRule: "an object with path and a test",
+    RawFromHeader: "an object with name and value_prefix",
+    RawCacheConfig: "an object with jwt_cache_size and jwt_max_token_size",
 }
 
 /// What happens to a request that no rule matches.
@@ -356,118 +250,4 @@ objects! {
 pub enum RawUnmatched {
     Allow,
     Deny,
-}
-
-/// A field that may be left out, but not be `null`.
-pub struct Given<T>(pub Option<T>);
-
-impl<T> Default for Given<T> {
-    fn default() -> Self {
-        Given(None)
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Given<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        T::deserialize(deserializer).map(|value| Given(Some(value)))
-    }
-}
-
-/// A whole number. The numbers of a Struct are doubles, so `5.0` is one.
-#[derive(Clone, Copy)]
-pub struct Whole(pub u64);
-
-impl<'de> Deserialize<'de> for Whole {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct WholeVisitor;
-
-        impl Visitor<'_> for WholeVisitor {
-            type Value = Whole;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a whole number from 0")
-            }
-
-            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Whole, E> {
-                Ok(Whole(number))
-            }
-
-            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Whole, E> {
-                u64::try_from(number)
-                    .map(Whole)
-                    .map_err(|_| E::invalid_value(de::Unexpected::Signed(number), &self))
-            }
-
-            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Whole, E> {
-                // 2^53: beyond it a double no longer says which whole number was meant
-                if number.fract() == 0.0 && (0.0..=9_007_199_254_740_992.0).contains(&number) {
-                    Ok(Whole(number as u64))
-                } else {
-                    Err(E::invalid_value(de::Unexpected::Float(number), &self))
-                }
-            }
-        }
-
-        deserializer.deserialize_any(WholeVisitor)
-    }
-}
-
-/// An object with names of the operator's choice, in the order written, each name once.
-pub struct Entries<T>(pub Vec<(String, T)>);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entries<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct EntriesVisitor<T>(PhantomData<T>);
-
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for EntriesVisitor<T> {
-            type Value = Entries<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object of named entries")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut entries: Vec<(String, T)> = Vec::new();
-                while let Some(name) = map.next_key::<String>()? {
-                    if entries.iter().any(|(known, _)| *known == name) {
-                        return Err(de::Error::custom(format!("duplicate field `{name}`")));
-                    }
-                    entries.push((name, map.next_value()?));
-                }
-                Ok(Entries(entries))
-            }
-        }
-
-        deserializer.deserialize_map(EntriesVisitor(PhantomData))
-    }
-}
-
-/// Why a field of jwt_authn is refused.
-const UNSUPPORTED: &str = "not supported by this version of bearer-gate";
-
-/// A field that jwt_authn has and this version has not.
-#[derive(Default)]
-struct Unsupported;
-
-impl<'de> Deserialize<'de> for Unsupported {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // read it, so that a document that is no JSON is reported as such
-        IgnoredAny::deserialize(deserializer)?;
-        Err(de::Error::custom(UNSUPPORTED))
-    }
-}
-
-/// A switch of jwt_authn that this version knows in one position: the one that it is in when
-/// the field is left out.
-#[derive(Default)]
-struct OnlyBool<const POSITION: bool>;
-
-impl<'de, const POSITION: bool> Deserialize<'de> for OnlyBool<POSITION> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        if bool::deserialize(deserializer)? == POSITION {
-            Ok(OnlyBool)
-        } else {
-            Err(de::Error::custom(UNSUPPORTED))
-        }
-    }
 }

@@ -3,7 +3,6 @@
 //! Architecture Invariant: pure functions over bytes. Nothing here knows Envoy, and no text that
 //! a client sent leaves through here: [`response`] speaks in fixed words and the configuration's.
 
-pub mod bearer;
 pub mod cache_control;
 pub mod credentials;
 pub mod path;

@@ -60,6 +60,10 @@ pub enum JwtError {
     IssuedInFuture,
     /// `aud` is missing or names none of the provider's audiences.
     Audience,
+    /// `sub` is missing or not one that the provider's tokens may have.
+    Subject,
+    /// `exp` is further away than tokens of the provider may live.
+    Lifetime,
     /// `cnf` is there (RFC 7800): possession of a key has to be proved, and was not.
     SenderConstrained,
     /// No key of the set is for this token.
@@ -102,6 +106,8 @@ impl JwtError {
             JwtError::NoExpiration => "Jwt payload [exp] field is required",
             JwtError::IssuedInFuture => "Jwt is issued in the future",
             JwtError::Audience => "Audiences in Jwt are not allowed",
+            JwtError::Subject => "Subject in Jwt is not allowed",
+            JwtError::Lifetime => "Jwt lifetime is too long",
             JwtError::SenderConstrained => "Jwt is sender-constrained",
             JwtError::NoKey => "Jwks doesn't have key to match kid or alg from Jwt",
             JwtError::Signature => "Jwt verification fails",
@@ -139,6 +145,8 @@ impl JwtError {
             JwtError::NoExpiration => "no_expiration",
             JwtError::IssuedInFuture => "issued_in_future",
             JwtError::Audience => "audience",
+            JwtError::Subject => "subject",
+            JwtError::Lifetime => "lifetime",
             JwtError::SenderConstrained => "sender_constrained",
             JwtError::NoKey => "no_key",
             JwtError::Signature => "signature",

@@ -5,6 +5,7 @@
 //! Claims are validated before the signature is verified: comparing is cheap, RSA is not.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::claims::Claims;
 pub use super::error::JwtError;
@@ -13,6 +14,7 @@ use super::jwk::Key;
 use super::jwks::MAX_CANDIDATES;
 use super::jws::{self, JoseHeader, Jws};
 use crate::signature::Verifier;
+use crate::text::TextMatcher;
 
 /// What a provider's tokens have to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +31,10 @@ pub struct Expectations {
     pub require_expiration: bool,
     /// Whether a token with `cnf` passes although possession is not checked.
     pub allow_sender_constrained: bool,
+    /// What `sub` has to be like; a token without one is tested as if it were empty.
+    pub subjects: Option<TextMatcher>,
+    /// `exp` has to be there and less than this far away.
+    pub max_lifetime: Option<Duration>,
 }
 
 /// A well-formed token. Nothing in it is to be believed.
@@ -92,11 +98,17 @@ impl<'t> Parsed<'t> {
             return Err(JwtError::Issuer);
         }
         validate_times(&self.claims, expectations, now_unix_seconds)?;
-        if !expectations.audiences.is_empty() {
-            let named = self.claims.audiences.as_deref().unwrap_or_default();
-            if !named.iter().any(|one| expectations.audiences.contains(one)) {
-                return Err(JwtError::Audience);
-            }
+        validate_audience(&self.claims, &expectations.audiences)?;
+        if let Some(subjects) = &expectations.subjects
+            && !subjects.matches(
+                self.claims
+                    .subject
+                    .as_deref()
+                    .unwrap_or_default()
+                    .as_bytes(),
+            )
+        {
+            return Err(JwtError::Subject);
         }
         if self.claims.confirmation && !expectations.allow_sender_constrained {
             return Err(JwtError::SenderConstrained);
@@ -121,8 +133,17 @@ fn validate_times(claims: &Claims, expectations: &Expectations, now: f64) -> Res
         Some(expires_at) if !at_most(now, expires_at.seconds() + skew) => {
             return Err(JwtError::Expired);
         }
-        None if expectations.require_expiration => return Err(JwtError::NoExpiration),
+        None if expectations.require_expiration || expectations.max_lifetime.is_some() => {
+            return Err(JwtError::NoExpiration);
+        }
         _ => {}
+    }
+    if let (Some(expires_at), Some(most)) = (claims.expires_at, expectations.max_lifetime) {
+        let left = expires_at.seconds() - now;
+        // as jwt_authn has it: strictly less, and without the skew
+        if at_most(most.as_secs_f64(), left) || left.is_nan() {
+            return Err(JwtError::Lifetime);
+        }
     }
     if let Some(issued_at) = claims.issued_at
         && !at_most(issued_at.seconds(), now + skew)
@@ -130,6 +151,16 @@ fn validate_times(claims: &Claims, expectations: &Expectations, now: f64) -> Res
         return Err(JwtError::IssuedInFuture);
     }
     Ok(())
+}
+
+/// An empty list takes any audience, and none.
+fn validate_audience(claims: &Claims, audiences: &[String]) -> Result<(), JwtError> {
+    let named = claims.audiences.as_deref().unwrap_or_default();
+    if audiences.is_empty() || named.iter().any(|one| audiences.contains(one)) {
+        Ok(())
+    } else {
+        Err(JwtError::Audience)
+    }
 }
 
 fn at_most(earlier: f64, later: f64) -> bool {
@@ -174,16 +205,19 @@ impl Validated<'_> {
 }
 
 impl Verified {
-    /// Checks again what time can change: `exp`, `nbf` and `iat`.
+    /// Checks again what time can change (`exp`, `nbf` and `iat`), and what differs from rule to
+    /// rule (`aud`).
     ///
     /// # Errors
-    /// [`JwtError::Expired`], and `NotYetValid` or `IssuedInFuture` if the clock went back.
-    pub fn validate_times(
+    /// [`JwtError::Expired`], [`JwtError::Audience`], and what a clock that went back can make of
+    /// it: `NotYetValid`, `IssuedInFuture`, `Lifetime`.
+    pub fn validate_again(
         &self,
         expectations: &Expectations,
         now_unix_seconds: f64,
     ) -> Result<(), JwtError> {
-        validate_times(&self.claims, expectations, now_unix_seconds)
+        validate_times(&self.claims, expectations, now_unix_seconds)?;
+        validate_audience(&self.claims, &expectations.audiences)
     }
 
     /// The claims, which the issuer signed.
@@ -227,6 +261,8 @@ mod tests {
             clock_skew_seconds: 60,
             require_expiration: true,
             allow_sender_constrained: false,
+            subjects: None,
+            max_lifetime: None,
         }
     }
 

@@ -13,7 +13,9 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::types::MapType;
 
 use crate::authn::Admission;
+use crate::config::REPORT_HEADER;
 use crate::gate::Verdict;
+use crate::http::credentials::Change;
 use crate::http::response::Rejection;
 
 pub use root::Root;
@@ -41,11 +43,19 @@ fn carry_out(verdict: &Verdict<'_>, realm: &str) -> Carried {
 }
 
 fn admit(admission: &Admission) -> Option<()> {
-    for (name, value) in &*admission.set {
+    // First, for a token's place may be a header that is set.
+    for change in &admission.strip {
+        match change {
+            Change::Remove(name) => hostcalls::remove_map_value(HEADERS, name),
+            Change::Set(name, value) => hostcalls::set_map_value_bytes(HEADERS, name, Some(value)),
+        }
+        .ok()?;
+    }
+    for (name, value) in admission.set.iter().flat_map(|set| set.iter()) {
         hostcalls::set_map_value_bytes(HEADERS, name, Some(value)).ok()?;
     }
-    if admission.strip_authorization {
-        hostcalls::remove_map_value(HEADERS, "authorization").ok()?;
+    if let Some(reason) = admission.reported {
+        hostcalls::set_map_value(HEADERS, REPORT_HEADER, Some(reason)).ok()?;
     }
     Some(())
 }

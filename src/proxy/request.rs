@@ -1,5 +1,6 @@
 //! A request's context: from its headers to a verdict.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use proxy_wasm::hostcalls;
@@ -8,9 +9,9 @@ use proxy_wasm::types::Action;
 
 use super::envoy::Envoy;
 use super::{Carried, HEADERS, carry_out, reject};
-use crate::authn;
+use crate::config::Reads;
 use crate::gate::{Arrival, Gate};
-use crate::http::response::Rejection;
+use crate::http::{self, response::Rejection};
 use crate::jwks::waiting::Ticket;
 
 pub struct Request {
@@ -46,10 +47,9 @@ impl HttpContext for Request {
                 return Action::Pause;
             }
         }
-        let request = authn::Request {
-            path: header(":path"),
-            method: config.reads_method.then(|| header(":method")).flatten(),
-            authorization: header("authorization"),
+        let Some(request) = read(&config.reads) else {
+            reject(&Rejection::NotConfigured, &config.realm);
+            return Action::Pause;
         };
         match gate.request(self.context_id, request) {
             Arrival::Decided(verdict) => match carry_out(&verdict, &config.realm) {
@@ -73,6 +73,22 @@ impl Drop for Request {
     }
 }
 
-fn header(name: &str) -> Option<Vec<u8>> {
-    hostcalls::get_map_value_bytes(HEADERS, name).ok().flatten()
+/// What the configuration needs to know of the request, or `None` where the host does not say.
+fn read(reads: &Reads) -> Option<http::request::Request> {
+    let headers = match reads {
+        Reads::Each(names) => names
+            .iter()
+            .filter_map(|name| {
+                let value = hostcalls::get_map_value_bytes(HEADERS, name).ok()??;
+                Some((Cow::Borrowed(*name), value))
+            })
+            .collect(),
+        // Names that are not UTF-8 would panic in the SDK; Envoy's codecs let none through.
+        Reads::All => hostcalls::get_map_bytes(HEADERS)
+            .ok()?
+            .into_iter()
+            .map(|(name, value)| (Cow::Owned(name), value))
+            .collect(),
+    };
+    Some(http::request::Request::new(headers))
 }

@@ -57,7 +57,7 @@ impl RootContext for Root {
                 log::info!(
                     "configured: {} providers, {} rules, signatures verified by the {} verifier",
                     config.providers.len(),
-                    config.rules.len(),
+                    config.rules.all().len(),
                     verifier.name()
                 );
                 self.gate = Some(Rc::new(Gate::new(Envoy::new(), config, verifier)));

@@ -14,9 +14,13 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
-use bearer_gate::config::{Access, Config, Endpoint, KeySource, PathMatcher, Remote, Unmatched};
+use bearer_gate::config::{
+    Access, Config, Endpoint, KeySource, ProviderDemand, Reads, Remote, Requirement, Unmatched,
+};
+use bearer_gate::http::credentials::Place;
 use bearer_gate::http::uri::Scheme;
 use bearer_gate::jose::jwa::Algorithm;
+use bearer_gate::matcher::{Condition, PathMatcher};
 use serde_json::{Value, json};
 
 /// A JWK Set with one usable key.
@@ -164,25 +168,34 @@ fn the_contracts_example_without_what_is_still_to_come() {
             Duration::from_secs(5)
         )
     );
-    assert_eq!(config.rules[0].access, Access::Public);
-    assert_eq!(config.rules[1].methods, ["POST"]);
-    let Access::Token {
-        provider: 0,
-        authorize,
-    } = &config.rules[1].access
-    else {
-        panic!("asks for a token of the first provider");
-    };
+    let rules = config.rules.all();
+    assert_eq!(rules[0].access, Access::Public);
     assert_eq!(
-        authorize
-            .scopes
-            .as_ref()
-            .map(|scopes| scopes.challenge.as_str()),
-        Some("write:messages")
+        rules[1].matcher.conditions,
+        [Condition::Methods(vec!["POST".to_owned()])]
     );
-    assert_eq!(authorize.claims[0].path, ["https://example.com/roles"]);
-    assert_eq!(config.rules[2].matcher, PathMatcher::Exact("/x".to_owned()));
-    assert!(config.reads_method);
+    let Access::Token(access) = &rules[1].access else {
+        panic!("asks for a token");
+    };
+    assert_eq!(access.demand.places, [Place::bearer()]);
+    assert_eq!(
+        access.demand.requirement,
+        Requirement::Provider(ProviderDemand {
+            provider: 0,
+            places: vec![0],
+            expectations: None
+        })
+    );
+    assert_eq!(access.authorize.challenge, "write:messages");
+    assert_eq!(
+        access.authorize.claims[0].path,
+        ["https://example.com/roles"]
+    );
+    assert_eq!(rules[2].matcher.path, PathMatcher::Exact("/x".to_owned()));
+    assert_eq!(
+        config.reads,
+        Reads::Each(vec![":path", ":method", "authorization"])
+    );
     assert_eq!(
         config.reserved_headers,
         [
@@ -204,7 +217,9 @@ fn defaults() {
     assert_eq!(config.unmatched, Unmatched::Deny);
     assert_eq!(config.realm, "api");
     assert_eq!(config.max_waiting, 1024);
-    assert!(config.rules.is_empty() && config.reserved_headers.is_empty() && !config.reads_method);
+    assert!(config.rules.all().is_empty() && config.reserved_headers.is_empty());
+    assert_eq!(config.reads, Reads::Each(vec![":path"]));
+    assert!(!config.bypass_cors_preflight);
     let provider = &config.providers[0];
     assert_eq!(provider.expectations.algorithms, Algorithm::ALL);
     assert_eq!(provider.expectations.clock_skew_seconds, 60);

@@ -364,8 +364,8 @@ fn refuses_rules() {
     let form = "paths are compared without query, parameters and needless escapes, here";
     let table = [
         (json!({}), ".match: required".to_owned()),
-        (json!({"match": {}}), ".match: one of prefix and path is required".to_owned()),
-        (json!({"match": {"prefix": "/a", "path": "/a"}}), ".match: has both prefix and path".to_owned()),
+        (json!({"match": {}}), ".match: exactly one of prefix, path, path_separated_prefix, safe_regex and connect_matcher is required".to_owned()),
+        (json!({"match": {"prefix": "/a", "path": "/a"}}), ".match: exactly one of prefix, path, path_separated_prefix, safe_regex and connect_matcher is required".to_owned()),
         (json!({"match": {"prefix": ""}}), ".match.prefix: never matches: it does not start with a slash".to_owned()),
         (json!({"match": {"path": "a"}}), ".match.path: never matches: it does not start with a slash".to_owned()),
         (json!({"match": {"path": "/a?b"}}), format!(".match.path: never matches: {form} /a")),
@@ -383,7 +383,7 @@ fn refuses_rules() {
         (json!({"match": {"prefix": "/", "methods": [""]}}), ".match.methods[0]: is not a method".to_owned()),
         (
             json!({"match": {"prefix": "/"}, "requires": {}}),
-            ".requires: provider_name is required (leave requires out for a public rule)".to_owned(),
+            ".requires: exactly one of provider_name, provider_and_audiences, requires_any, requires_all, allow_missing and allow_missing_or_failed is required (leave requires out for a public rule)".to_owned(),
         ),
         (
             json!({"match": {"prefix": "/"}, "requires": {"provider_name": "auht0"}}),
@@ -397,7 +397,7 @@ fn refuses_rules() {
             json!({"match": {"prefix": "/"}, "authorize": {"scopes": {"all": ["a"]}}}),
             ".authorize: needs requires: a rule without it is public".to_owned(),
         ),
-        (authorize(json!({})), ".authorize: one of scopes and claims is required".to_owned()),
+        (authorize(json!({})), ".authorize: one of scopes, claims and policies is required".to_owned()),
         (authorize(json!({"scopes": {}})), ".authorize.scopes: one of all and any is required".to_owned()),
         (authorize(json!({"scopes": {"all": []}})), ".authorize.scopes.all: must not be empty".to_owned()),
         (authorize(json!({"scopes": {"any": []}})), ".authorize.scopes.any: must not be empty".to_owned()),
@@ -414,11 +414,11 @@ fn refuses_rules() {
         (claim(json!({"path": [], "equals": 1})), ".authorize.claims[0].path: must not be empty".to_owned()),
         (
             claim(json!({"path": ["a"]})),
-            ".authorize.claims[0]: exactly one of equals, any, all and exists is required".to_owned(),
+            ".authorize.claims[0]: exactly one of equals, any, all, exists and not is required".to_owned(),
         ),
         (
             claim(json!({"path": ["a"], "equals": 1, "exists": true})),
-            ".authorize.claims[0]: exactly one of equals, any, all and exists is required".to_owned(),
+            ".authorize.claims[0]: exactly one of equals, any, all, exists and not is required".to_owned(),
         ),
         (
             claim(json!({"path": ["a"], "equals": null})),

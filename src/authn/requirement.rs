@@ -1,0 +1,222 @@
+//! Whether the tokens that a request carries satisfy a requirement (`JwtRequirement`).
+//!
+//! Invariant: an [`Identity`] comes with a verified token, and is made in one place. A failure
+//! that newer keys could mend outweighs every other, so that no request is turned away, and
+//! none let through as anonymous, before the keys have been asked for.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::{Means, Token, headers};
+use crate::cache::Entry;
+use crate::config::{Provider, ProviderDemand, Requirement};
+use crate::jose::jwks::{KeySet, Selection};
+use crate::jose::jwt::{self, Expectations, JwtError, Validated};
+use crate::jwks::lifecycle::{Keys, UnknownKid};
+
+/// A newer set can be found this often while one token is verified.
+const MOST_RESELECTIONS: u32 = 3;
+
+/// What a request carries, and what it is judged by.
+pub(super) struct Presented<'r> {
+    /// By place, as the requirement's demands count them.
+    pub tokens: Vec<Option<Token<'r>>>,
+    pub providers: &'r [Provider],
+    pub means: &'r Means<'r>,
+}
+
+/// A token that satisfies a provider's demand.
+pub(super) struct Identity {
+    pub provider: usize,
+    pub place: usize,
+    /// Whether the upstream gets to see the token.
+    pub forward: bool,
+    pub entry: Rc<Entry>,
+}
+
+/// Why a requirement is not satisfied.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Failure {
+    /// There is no token.
+    Missing,
+    Invalid(JwtError),
+    /// There are no keys, and the next try to get some is this far away.
+    Unavailable(Duration),
+    /// More tokens than the requirement has a use for.
+    Several,
+    /// The keys of this provider have to be fetched first.
+    AwaitKeys(usize),
+}
+
+impl Failure {
+    /// Of several failures the one that says most: as jwt_authn has it, a token's own fault
+    /// before an unknown issuer before no token.
+    fn weight(self) -> u8 {
+        match self {
+            Failure::Missing => 0,
+            Failure::Invalid(JwtError::Issuer) => 1,
+            Failure::Invalid(_) => 2,
+            Failure::Unavailable(_) => 3,
+            Failure::Several => 4,
+            Failure::AwaitKeys(_) => 5,
+        }
+    }
+}
+
+impl From<JwtError> for Failure {
+    fn from(error: JwtError) -> Self {
+        Failure::Invalid(error)
+    }
+}
+
+impl Presented<'_> {
+    /// The tokens that satisfy a requirement; none where it does without.
+    pub fn satisfy(&self, requirement: &Requirement) -> Result<Vec<Identity>, Failure> {
+        match requirement {
+            Requirement::Provider(demand) => self.identify(demand).map(|identity| vec![identity]),
+            Requirement::Any(members) => first(members, |member| self.satisfy(member)),
+            Requirement::All(members) => {
+                let mut identities = Vec::with_capacity(members.len());
+                for member in members {
+                    identities.extend(self.satisfy(member)?);
+                }
+                Ok(identities)
+            }
+            Requirement::AllowMissing(demands) => {
+                match first(demands, |demand| self.identify(demand)) {
+                    Err(Failure::Missing) => Ok(Vec::new()),
+                    outcome => outcome.map(|identity| vec![identity]),
+                }
+            }
+            // Without keys a token counts as failed, as it does in jwt_authn.
+            Requirement::AllowMissingOrFailed(demands) => {
+                match first(demands, |demand| self.identify(demand)) {
+                    Err(failure @ (Failure::AwaitKeys(_) | Failure::Several)) => Err(failure),
+                    Err(_) => Ok(Vec::new()),
+                    Ok(identity) => Ok(vec![identity]),
+                }
+            }
+        }
+    }
+
+    /// The one token in the places of a provider, if it is good now.
+    fn identify(&self, demand: &ProviderDemand) -> Result<Identity, Failure> {
+        let mut found = demand.places.iter().filter_map(|place| {
+            let token = self.tokens.get(*place)?.as_deref()?;
+            Some((*place, token))
+        });
+        let (place, token) = match (found.next(), found.next()) {
+            (None, _) => return Err(Failure::Missing),
+            (Some(_), Some(_)) => return Err(Failure::Several),
+            (Some(one), None) => one,
+        };
+        let provider = self
+            .providers
+            .get(demand.provider)
+            .ok_or(Failure::Missing)?;
+        let expectations = demand
+            .expectations
+            .as_deref()
+            .unwrap_or(&provider.expectations);
+        Ok(Identity {
+            provider: demand.provider,
+            place,
+            forward: provider.forward,
+            entry: self.verified(token, demand.provider, provider, expectations)?,
+        })
+    }
+
+    /// A token that is good now: one that was verified before, or is verified here.
+    fn verified(
+        &self,
+        token: &[u8],
+        index: usize,
+        provider: &Provider,
+        expectations: &Expectations,
+    ) -> Result<Rc<Entry>, Failure> {
+        let means = self.means;
+        let mut newest = None;
+        for _ in 0..MOST_RESELECTIONS {
+            let keys = match means.keys.keys(index) {
+                Keys::Ready(keys) => keys,
+                // What no key can make good is refused at once.
+                Keys::Pending => {
+                    jwt::parse(token)?.validate(expectations, means.now)?;
+                    return Err(Failure::AwaitKeys(index));
+                }
+                Keys::Unavailable { retry_after } => {
+                    jwt::parse(token)?.validate(expectations, means.now)?;
+                    return Err(Failure::Unavailable(retry_after));
+                }
+            };
+            let cached = means.cache.borrow_mut().get(index, token, &keys);
+            if let Some(entry) = cached {
+                entry.verified.validate_again(expectations, means.now)?;
+                return Ok(entry);
+            }
+            let validated = jwt::parse(token)?.validate(expectations, means.now)?;
+            match self.verify(&validated, provider, &keys)? {
+                Verification::Good(entry) => {
+                    let mut cache = means.cache.borrow_mut();
+                    cache.insert(index, token, &keys, Rc::clone(&entry));
+                    return Ok(entry);
+                }
+                Verification::MaybeNewer(error) => match means.keys.unknown_kid(index) {
+                    UnknownKid::Reselect => newest = Some(error),
+                    UnknownKid::Wait => return Err(Failure::AwaitKeys(index)),
+                    UnknownKid::NoSuchKey => return Err(error.into()),
+                    UnknownKid::Unavailable { retry_after } => {
+                        return Err(Failure::Unavailable(retry_after));
+                    }
+                },
+            }
+        }
+        Err(newest.unwrap_or(JwtError::NoKey).into())
+    }
+
+    fn verify(
+        &self,
+        validated: &Validated<'_>,
+        provider: &Provider,
+        keys: &KeySet,
+    ) -> Result<Verification, JwtError> {
+        let header = validated.untrusted_header();
+        let kid = header.kid.as_deref();
+        let candidates = match keys.candidates(kid, header.algorithm) {
+            Selection::Keys(candidates) => candidates,
+            Selection::UnknownKid => return Ok(Verification::MaybeNewer(JwtError::NoKey)),
+            Selection::NoMatch => return Err(JwtError::NoKey),
+        };
+        match validated.verify(&candidates, self.means.verifier) {
+            Ok(verified) => {
+                let headers = Rc::new(headers(provider, &verified));
+                Ok(Verification::Good(Rc::new(Entry { verified, headers })))
+            }
+            // No key was named, or none has that name and those without one were tried: a newer
+            // set may have the right one.
+            Err(error @ JwtError::Signature) if !kid.is_some_and(|kid| keys.has(kid)) => {
+                Ok(Verification::MaybeNewer(error))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+enum Verification {
+    Good(Rc<Entry>),
+    /// Not by these keys. If the set is as new as can be, this is why the token is refused.
+    MaybeNewer(JwtError),
+}
+
+/// The first that succeeds, or the weightiest failure.
+fn first<M, T>(members: &[M], satisfy: impl Fn(&M) -> Result<T, Failure>) -> Result<T, Failure> {
+    let mut weightiest = Failure::Missing;
+    for member in members {
+        match satisfy(member) {
+            Ok(success) => return Ok(success),
+            Err(failure) if failure.weight() >= weightiest.weight() => weightiest = failure,
+            Err(_) => {}
+        }
+    }
+    Err(weightiest)
+}

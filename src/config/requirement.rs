@@ -1,0 +1,257 @@
+//! Which tokens a rule asks for: raw to valid (`JwtRequirement`).
+//!
+//! Invariant: a requirement names providers that exist, at least one, and says by its shape how
+//! many tokens a request may carry for it.
+
+use std::rc::Rc;
+
+use super::error::{ConfigError, join, nearest};
+use super::provider::{not_empty, refuse_empty_items};
+use super::raw_rule::{RawRequirements, RawRequires};
+use super::text::only;
+use super::{Demand, Provider, ProviderDemand, Requirement};
+use crate::http::credentials::Place;
+use crate::jose::jwt::Expectations;
+
+/// How many requirements may stand within one another, and beside one another.
+const DEEPEST: usize = 16;
+const WIDEST: usize = 64;
+
+pub(super) fn convert(
+    path: &str,
+    raw: RawRequires,
+    providers: &[Provider],
+) -> Result<Rc<Demand>, ConfigError> {
+    let mut places = Vec::new();
+    let mut builder = Builder {
+        providers,
+        places: &mut places,
+    };
+    let requirement = builder.requirement(path, raw, None, 0)?;
+    Ok(Rc::new(Demand {
+        most_tokens: requirement.most_tokens(),
+        requirement,
+        places,
+    }))
+}
+
+struct Builder<'p> {
+    providers: &'p [Provider],
+    places: &'p mut Vec<Place>,
+}
+
+impl Builder<'_> {
+    /// `siblings` are the providers beside an `allow_missing` in a `requires_any`.
+    fn requirement(
+        &mut self,
+        path: &str,
+        raw: RawRequires,
+        siblings: Option<&[usize]>,
+        depth: usize,
+    ) -> Result<Requirement, ConfigError> {
+        if depth >= DEEPEST {
+            return Err(ConfigError::new(
+                path,
+                format!("more than {DEEPEST} requirements within one another"),
+            ));
+        }
+        let requirement = only([
+            raw.provider_name.0.map(|name| {
+                let provider = self.named(&join(path, "provider_name"), &name)?;
+                Ok(Requirement::Provider(self.demand(provider, None)))
+            }),
+            raw.provider_and_audiences.0.map(|raw| {
+                let path = join(path, "provider_and_audiences");
+                let name_path = join(&path, "provider_name");
+                let name = not_empty(&name_path, raw.provider_name.0)?;
+                let provider = self.named(&name_path, &name)?;
+                let audiences = raw.audiences.0.unwrap_or_default();
+                refuse_empty_items(&join(&path, "audiences"), &audiences)?;
+                // as in jwt_authn: none here are the provider's own
+                let audiences = Some(audiences).filter(|audiences| !audiences.is_empty());
+                Ok(Requirement::Provider(self.demand(provider, audiences)))
+            }),
+            raw.requires_any
+                .0
+                .map(|raw| self.any(&join(path, "requires_any"), raw, depth)),
+            raw.requires_all
+                .0
+                .map(|raw| self.all(&join(path, "requires_all"), raw, depth)),
+            raw.allow_missing
+                .0
+                .map(|_| Ok(Requirement::AllowMissing(self.optional(siblings)))),
+            raw.allow_missing_or_failed
+                .0
+                .map(|_| Ok(Requirement::AllowMissingOrFailed(self.optional(siblings)))),
+        ]);
+        requirement.unwrap_or_else(|| {
+            Err(ConfigError::new(
+                path,
+                "exactly one of provider_name, provider_and_audiences, requires_any, requires_all, allow_missing and allow_missing_or_failed is required (leave requires out for a public rule)",
+            ))
+        })
+    }
+
+    fn any(
+        &mut self,
+        path: &str,
+        raw: RawRequirements,
+        depth: usize,
+    ) -> Result<Requirement, ConfigError> {
+        let (regular, optional): (Vec<_>, Vec<_>) = list(path, raw)?
+            .into_iter()
+            .partition(|(_, raw)| !is_optional(raw));
+        let mut members = Vec::with_capacity(regular.len() + 1);
+        for (path, raw) in regular {
+            members.push(self.requirement(&path, raw, None, depth + 1)?);
+        }
+        let mut siblings = Vec::new();
+        members
+            .iter()
+            .for_each(|member| member.add_providers(&mut siblings));
+        let siblings = Some(siblings.as_slice()).filter(|siblings| !siblings.is_empty());
+        // As in jwt_authn they come last, and the more lenient one is the one that counts.
+        let lenient = optional
+            .into_iter()
+            .max_by_key(|(_, raw)| raw.allow_missing_or_failed.0.is_some());
+        if let Some((path, raw)) = lenient {
+            members.push(self.requirement(&path, raw, siblings, depth + 1)?);
+        }
+        Ok(Requirement::Any(members))
+    }
+
+    fn all(
+        &mut self,
+        path: &str,
+        raw: RawRequirements,
+        depth: usize,
+    ) -> Result<Requirement, ConfigError> {
+        let mut members = Vec::new();
+        for (path, raw) in list(path, raw)? {
+            members.push(self.requirement(&path, raw, None, depth + 1)?);
+        }
+        Ok(Requirement::All(members))
+    }
+
+    /// Of these providers, or where none are named beside it, of every one.
+    fn optional(&mut self, siblings: Option<&[usize]>) -> Vec<ProviderDemand> {
+        let all: Vec<usize> = (0..self.providers.len()).collect();
+        siblings
+            .unwrap_or(&all)
+            .iter()
+            .map(|provider| self.demand(*provider, None))
+            .collect()
+    }
+
+    fn demand(&mut self, provider: usize, audiences: Option<Vec<String>>) -> ProviderDemand {
+        let known = self.providers.get(provider);
+        let places = known.map(|known| &known.places);
+        let places = places.into_iter().flatten().map(|place| {
+            let known = self.places.iter().position(|known| known == place);
+            known.unwrap_or_else(|| {
+                self.places.push(place.clone());
+                self.places.len() - 1
+            })
+        });
+        let places = places.collect();
+        let expectations = known.zip(audiences).map(|(known, audiences)| {
+            Box::new(Expectations {
+                audiences,
+                ..known.expectations.clone()
+            })
+        });
+        ProviderDemand {
+            provider,
+            places,
+            expectations,
+        }
+    }
+
+    fn named(&self, path: &str, name: &str) -> Result<usize, ConfigError> {
+        self.providers
+            .iter()
+            .position(|provider| provider.name == name)
+            .ok_or_else(|| {
+                let names = self.providers.iter().map(|provider| provider.name.as_str());
+                ConfigError::new(
+                    path,
+                    match nearest(name, names) {
+                        Some(near) => format!("unknown provider, did you mean {near}?"),
+                        None => "unknown provider".to_owned(),
+                    },
+                )
+            })
+    }
+}
+
+fn list(path: &str, raw: RawRequirements) -> Result<Vec<(String, RawRequires)>, ConfigError> {
+    let path = join(path, "requirements");
+    let members = raw.requirements.0.unwrap_or_default();
+    // Envoy asks for two: with one it would say nothing.
+    if members.len() < 2 {
+        return Err(ConfigError::new(path, "must have 2 members at least"));
+    }
+    if members.len() > WIDEST {
+        return Err(ConfigError::new(
+            path,
+            format!("must have {WIDEST} members at most"),
+        ));
+    }
+    Ok(members
+        .into_iter()
+        .enumerate()
+        .map(|(index, raw)| (format!("{path}[{index}]"), raw))
+        .collect())
+}
+
+fn is_optional(raw: &RawRequires) -> bool {
+    raw.allow_missing.0.is_some() || raw.allow_missing_or_failed.0.is_some()
+}
+
+impl Requirement {
+    /// The tokens that a request may carry for it: more would be tokens that nobody verifies.
+    fn most_tokens(&self) -> usize {
+        let of_each = |members: &[Requirement]| -> Vec<usize> {
+            members.iter().map(Requirement::most_tokens).collect()
+        };
+        match self {
+            Requirement::Any(members) => of_each(members).into_iter().max().unwrap_or(0),
+            Requirement::All(members) => {
+                of_each(members).into_iter().fold(0, usize::saturating_add)
+            }
+            Requirement::Provider(_)
+            | Requirement::AllowMissing(_)
+            | Requirement::AllowMissingOrFailed(_) => 1,
+        }
+    }
+
+    fn add_providers(&self, providers: &mut Vec<usize>) {
+        match self {
+            Requirement::Provider(demand) => {
+                if !providers.contains(&demand.provider) {
+                    providers.push(demand.provider);
+                }
+            }
+            Requirement::Any(members) | Requirement::All(members) => members
+                .iter()
+                .for_each(|member| member.add_providers(providers)),
+            Requirement::AllowMissing(demands) | Requirement::AllowMissingOrFailed(demands) => {
+                for demand in demands {
+                    if !providers.contains(&demand.provider) {
+                        providers.push(demand.provider);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether a request without any token can satisfy it.
+    pub(super) fn admits_anonymous(&self) -> bool {
+        match self {
+            Requirement::Provider(_) => false,
+            Requirement::Any(members) => members.iter().any(Requirement::admits_anonymous),
+            Requirement::All(members) => members.iter().all(Requirement::admits_anonymous),
+            Requirement::AllowMissing(_) | Requirement::AllowMissingOrFailed(_) => true,
+        }
+    }
+}
