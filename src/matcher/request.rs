@@ -251,6 +251,8 @@ mod tests {
         assert!(!matcher(prefix(""), false).path_matches(None, &connect));
     }
 
+    type Headers = &'static [(&'static str, &'static str)];
+
     #[test]
     fn conditions() {
         let text = |test: TextTest| HeaderTest::Text(TextMatcher::new(test, false));
@@ -281,10 +283,10 @@ mod tests {
             HostMatcher::Exact("a.example".to_owned()),
             HostMatcher::Below(".b.example".to_owned()),
         ]);
-        let one = &[("x-a", "1")][..];
-        let none = &[("x-b", "1")][..];
-        let two = &[("x-a", "1"), ("x-a", "2")][..];
-        let table: &[(Condition, &[(&'static str, &str)], bool)] = &[
+        let one: Headers = &[("x-a", "1")];
+        let none: Headers = &[("x-b", "1")];
+        let two: Headers = &[("x-a", "1"), ("x-a", "2")];
+        let table: &[(Condition, Headers, bool)] = &[
             (methods.clone(), &[(":method", "PUT")], true),
             (methods.clone(), &[(":method", "get")], false),
             (methods, &[], false),
