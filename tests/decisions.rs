@@ -1,0 +1,690 @@
+//! Decisions on requests, as tables: which tokens satisfy which requirement, from which places,
+//! and what becomes of the request. Signatures are not what is tested here.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use bearer_gate::authn::{Decision, KeyRing, Means, authenticate};
+use bearer_gate::cache::TokenCache;
+use bearer_gate::config::{Config, KeySource};
+use bearer_gate::http::credentials::Change;
+use bearer_gate::http::request::Request;
+use bearer_gate::jose::jwa::Algorithm;
+use bearer_gate::jose::jwk::Key;
+use bearer_gate::jwks::lifecycle::{Keys, UnknownKid};
+use bearer_gate::signature::Verifier;
+use serde_json::{Value, json};
+
+const NOW: f64 = 1_700_000_000.0;
+const JWKS: &str = concat!("{\"keys\":[", include_str!("fixtures/set-a.jwk.json"), "]}");
+
+/// A signature that begins with 1 is good.
+struct FirstOctet;
+
+impl Verifier for FirstOctet {
+    fn verify(&self, _: Algorithm, _: &Key, _: &[u8], signature: &[u8]) -> bool {
+        signature.first() == Some(&1)
+    }
+
+    fn name(&self) -> &'static str {
+        "first octet"
+    }
+}
+
+/// The keys of the configuration, or for one provider what `instead` says.
+struct Ring<'c> {
+    config: &'c Config,
+    instead: Option<(usize, Keys)>,
+    asked: Cell<u32>,
+}
+
+impl KeyRing for Ring<'_> {
+    fn keys(&self, provider: usize) -> Keys {
+        match (&self.instead, &self.config.providers[provider].keys) {
+            (Some((of, keys)), _) if *of == provider => keys.clone(),
+            (_, KeySource::Local(keys)) => Keys::Ready(Rc::clone(keys)),
+            (_, KeySource::Remote(_)) => panic!("no remote keys here"),
+        }
+    }
+
+    fn unknown_kid(&self, _: usize) -> UnknownKid {
+        self.asked.set(self.asked.get() + 1);
+        UnknownKid::NoSuchKey
+    }
+}
+
+/// A token with these claims beside `exp`, and of which key.
+fn token_by(kid: &str, claims: Value, good: bool) -> String {
+    let mut all = json!({"exp": NOW + 600.0});
+    for (name, value) in claims.as_object().unwrap() {
+        if value.is_null() {
+            all.as_object_mut().unwrap().remove(name);
+        } else {
+            all[name] = value.clone();
+        }
+    }
+    let part = |text: &str| BASE64_URL_SAFE_NO_PAD.encode(text);
+    let mut signature = [0; 256];
+    signature[0] = u8::from(good);
+    format!(
+        "{}.{}.{}",
+        part(&json!({"alg": "RS256", "kid": kid}).to_string()),
+        part(&all.to_string()),
+        BASE64_URL_SAFE_NO_PAD.encode(signature)
+    )
+}
+
+fn token(claims: Value) -> String {
+    let jwks: Value = serde_json::from_str(JWKS).unwrap();
+    token_by(jwks["keys"][0]["kid"].as_str().unwrap(), claims, true)
+}
+
+fn of(issuer: &str) -> String {
+    token(json!({"iss": issuer, "aud": "api", "sub": "s"}))
+}
+
+fn forged(issuer: &str) -> String {
+    let good = of(issuer);
+    let (input, _) = good.rsplit_once('.').unwrap();
+    format!("{input}.{}", BASE64_URL_SAFE_NO_PAD.encode([0; 256]))
+}
+
+/// Three providers: `a` in the Authorization header, `b` in other places, `c` like `a`.
+fn config(requires: Value, more: Value) -> Config {
+    config_with(
+        json!({"match": {"prefix": "/"}, "requires": requires}),
+        more,
+    )
+}
+
+fn config_with(rule: Value, more: Value) -> Config {
+    let provider = |issuer: &str, more: Value| {
+        let mut provider = json!({
+            "issuer": issuer, "audiences": ["api"], "local_jwks": {"inline_string": JWKS},
+            "claim_to_headers": [{"header_name": format!("x-{issuer}"), "claim_name": "sub"}]
+        });
+        merge(&mut provider, more);
+        provider
+    };
+    let mut config = json!({
+        "providers": {
+            "a": provider("a", json!({})),
+            "b": provider("b", json!({
+                "from_headers": [{"name": "X-Token"}, {"name": "x-token", "value_prefix": "JWT "}],
+                "from_params": ["t"],
+                "from_cookies": ["s"],
+            })),
+            "c": provider("c", json!({"forward": true})),
+        },
+        "rules": [rule],
+    });
+    merge(&mut config, more);
+    Config::parse(config.to_string().as_bytes()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn merge(into: &mut Value, more: Value) {
+    match (into, more) {
+        (Value::Object(into), Value::Object(more)) => {
+            for (name, value) in more {
+                merge(into.entry(name).or_insert(Value::Null), value);
+            }
+        }
+        (into, more) => *into = more,
+    }
+}
+
+fn request(headers: &[(&'static str, &str)]) -> Request {
+    let mut all = vec![(":path".into(), b"/x".to_vec())];
+    for (name, value) in headers {
+        if *name == ":path" {
+            all.remove(0);
+        }
+        all.push(((*name).into(), value.as_bytes().to_vec()));
+    }
+    Request::new(all)
+}
+
+/// What becomes of a request: the reason of its rejection, or `ok` with what the upstream is told.
+fn outcome(config: &Config, request: &Request) -> String {
+    outcome_with(config, request, None)
+}
+
+fn outcome_with(config: &Config, request: &Request, instead: Option<(usize, Keys)>) -> String {
+    let ring = Ring {
+        config,
+        instead,
+        asked: Cell::new(0),
+    };
+    let cache = RefCell::new(TokenCache::new(&config.providers));
+    let means = Means {
+        keys: &ring,
+        verifier: &FirstOctet,
+        cache: &cache,
+        now: NOW,
+    };
+    // Twice: the second time verified tokens are remembered, and nothing else is different.
+    let [first, second] = [(); 2].map(|()| tell(authenticate(request, config, &means)));
+    assert_eq!(first, second);
+    first
+}
+
+fn tell(decision: Decision<'_>) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    match decision {
+        Decision::AwaitKeys(provider) => format!("await {provider}"),
+        Decision::Reject(rejection) => rejection.reason().to_owned(),
+        Decision::Admit(admission) => {
+            let set = admission.set.iter().flat_map(|set| set.iter());
+            let set = set.map(|(name, value)| format!(" {name}={}", text(value)));
+            let strip = admission.strip.iter().map(|change| match change {
+                Change::Remove(name) => format!(" -{name}"),
+                Change::Set(name, value) => format!(" {name}:{}", text(value)),
+            });
+            let reported = admission
+                .reported
+                .map(|reason| format!(" reported {reason}"));
+            let rest: String = set.chain(strip).chain(reported).collect();
+            format!("ok{rest}")
+        }
+    }
+}
+
+fn bearer(token: &str) -> String {
+    format!("Bearer {token}")
+}
+
+#[test]
+fn one_provider() {
+    let config = config(json!({"provider_name": "a"}), json!({}));
+    let of_a = |claims: Value| {
+        let mut all = json!({"iss": "a", "aud": "api", "sub": "s"});
+        merge(&mut all, claims);
+        bearer(&token(all))
+    };
+    for (authorization, expected) in [
+        (of_a(json!({})), "ok x-a=s -authorization"),
+        (String::new(), "token_missing"),
+        ("Basic x".to_owned(), "token_missing"),
+        ("Bearer x".to_owned(), "not_three_parts"),
+        (bearer(&of("b")), "issuer"),
+        (bearer(&forged("a")), "signature"),
+        (of_a(json!({"aud": "other"})), "audience"),
+        (of_a(json!({"exp": NOW - 61.0})), "expired"),
+        (of_a(json!({"exp": null})), "no_expiration"),
+        (
+            bearer(&token_by("new", json!({"iss": "a", "aud": "api"}), true)),
+            "no_key",
+        ),
+        (format!("{0},{0}", bearer(&of("a"))), "several_tokens"),
+    ] {
+        let request = request(&[("authorization", &authorization)]);
+        assert_eq!(outcome(&config, &request), expected, "{authorization}");
+    }
+    // nowhere else
+    for elsewhere in [
+        ("x-token", of("a")),
+        (":path", format!("/x?t={0}&access_token={0}", of("a"))),
+        ("cookie", format!("s={}", of("a"))),
+    ] {
+        let request = request(&[(elsewhere.0, &elsewhere.1)]);
+        assert_eq!(outcome(&config, &request), "token_missing", "{elsewhere:?}");
+    }
+}
+
+#[test]
+fn a03_a_token_in_one_place_only() {
+    let config = config(json!({"provider_name": "b"}), json!({}));
+    let b = of("b");
+    let (raw, prefixed) = (b.as_str(), format!("jwt {b}"));
+    let (path, cookie) = (format!("/x?q=1&t={b}"), format!("k=1; s={b}"));
+    for (headers, expected) in [
+        (vec![("x-token", raw)], "ok x-b=s -x-token"),
+        (vec![("x-token", &prefixed)], "ok x-b=s -x-token"),
+        (vec![(":path", &path)], "ok x-b=s :path:/x?q=1"),
+        (vec![("cookie", &cookie)], "ok x-b=s cookie:k=1"),
+        (vec![("x-token", "")], "not_three_parts"),
+        (vec![(":path", "/x?t=")], "not_three_parts"),
+        (vec![("authorization", &bearer(&b))], "token_missing"),
+        // the same token twice is two
+        (
+            vec![("x-token", raw), ("cookie", &cookie)],
+            "several_tokens",
+        ),
+        (vec![("x-token", raw), (":path", &path)], "several_tokens"),
+        (
+            vec![(":path", &path), ("cookie", &cookie)],
+            "several_tokens",
+        ),
+        (vec![("x-token", raw), ("x-token", "x")], "several_tokens"),
+        (vec![("x-token", raw), (":path", "/x?t=")], "several_tokens"),
+        // another's place is none of its business
+        (
+            vec![("x-token", raw), ("authorization", "Bearer x")],
+            "ok x-b=s -x-token",
+        ),
+    ] {
+        assert_eq!(
+            outcome(&config, &request(&headers)),
+            expected,
+            "{headers:?}"
+        );
+    }
+}
+
+#[test]
+fn audiences_of_the_rule_in_place_of_the_providers() {
+    let config = config_with(
+        json!({"match": {"prefix": "/own"},
+               "requires": {"provider_and_audiences": {"provider_name": "a", "audiences": ["own"]}}}),
+        json!({}),
+    );
+    let both = config_with(
+        json!({"match": {"prefix": "/"}, "requires": {"requires_any": {"requirements": [
+            {"provider_and_audiences": {"provider_name": "a", "audiences": ["own"]}},
+            {"provider_and_audiences": {"provider_name": "a", "audiences": ["third"]}},
+        ]}}}),
+        json!({}),
+    );
+    let empty = config_with(
+        json!({"match": {"prefix": "/"},
+               "requires": {"provider_and_audiences": {"provider_name": "a"}}}),
+        json!({}),
+    );
+    for (audience, expected, of_both, of_empty) in [
+        (json!("own"), true, true, false),
+        (json!("api"), false, false, true),
+        (json!(["api", "own"]), true, true, true),
+        (json!("third"), false, true, false),
+        (json!("other"), false, false, false),
+    ] {
+        let token = token(json!({"iss": "a", "aud": audience, "sub": "s"}));
+        let request = request(&[(":path", "/own"), ("authorization", &bearer(&token))]);
+        for (config, passes) in [(&config, expected), (&both, of_both), (&empty, of_empty)] {
+            let expected = if passes {
+                "ok x-a=s -authorization"
+            } else {
+                "audience"
+            };
+            assert_eq!(outcome(config, &request), expected, "{audience}");
+        }
+    }
+    // A token that is remembered is not remembered as good for another audience.
+    let two = config_with(
+        json!({"match": {"prefix": "/own"},
+               "requires": {"provider_and_audiences": {"provider_name": "a", "audiences": ["own"]}}}),
+        json!({"rules": [
+            {"match": {"prefix": "/own"},
+             "requires": {"provider_and_audiences": {"provider_name": "a", "audiences": ["own"]}}},
+            {"match": {"prefix": "/"}, "requires": {"provider_name": "a"}},
+        ]}),
+    );
+    let ring = Ring {
+        config: &two,
+        instead: None,
+        asked: Cell::new(0),
+    };
+    let cache = RefCell::new(TokenCache::new(&two.providers));
+    let means = Means {
+        keys: &ring,
+        verifier: &FirstOctet,
+        cache: &cache,
+        now: NOW,
+    };
+    let authorization = bearer(&of("a"));
+    let decide = |path: &str| {
+        let request = request(&[(":path", path), ("authorization", &authorization)]);
+        tell(authenticate(&request, &two, &means))
+    };
+    assert_eq!(decide("/x"), "ok x-a=s -authorization");
+    assert_eq!(decide("/own"), "audience");
+    assert_eq!(decide("/x"), "ok x-a=s -authorization");
+}
+
+/// Under each requirement: a request with this Authorization and this X-Token.
+fn check_requirement(requires: Value, table: &[(Option<String>, Option<String>, &str)]) {
+    let config = config(requires.clone(), json!({}));
+    for (authorization, x_token, expected) in table {
+        let mut headers = Vec::new();
+        if let Some(token) = authorization {
+            headers.push(("authorization", bearer(token)));
+        }
+        if let Some(token) = x_token {
+            headers.push(("x-token", token.clone()));
+        }
+        let headers: Vec<(&'static str, &str)> = headers
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        let outcome = outcome(&config, &request(&headers));
+        assert_eq!(outcome, *expected, "{requires} {headers:?}");
+    }
+}
+
+#[test]
+fn any_of_several() {
+    let ac =
+        json!({"requires_any": {"requirements": [{"provider_name": "a"}, {"provider_name": "c"}]}});
+    check_requirement(
+        ac,
+        &[
+            (Some(of("a")), None, "ok x-a=s -authorization"),
+            // forwarded
+            (Some(of("c")), None, "ok x-c=s"),
+            (Some(of("b")), None, "issuer"),
+            (Some(forged("a")), None, "signature"),
+            (Some(forged("c")), None, "signature"),
+            (Some("x".into()), None, "not_three_parts"),
+            (None, None, "token_missing"),
+            (None, Some(of("a")), "token_missing"),
+        ],
+    );
+    let ab =
+        json!({"requires_any": {"requirements": [{"provider_name": "a"}, {"provider_name": "b"}]}});
+    check_requirement(
+        ab,
+        &[
+            (Some(of("a")), None, "ok x-a=s -authorization"),
+            (None, Some(of("b")), "ok x-b=s -x-token"),
+            (Some(of("b")), None, "issuer"),
+            (None, Some(of("a")), "issuer"),
+            (None, None, "token_missing"),
+            // only one of them would be verified
+            (Some(of("a")), Some(of("b")), "several_tokens"),
+            (Some(of("a")), Some("x".into()), "several_tokens"),
+        ],
+    );
+}
+
+#[test]
+fn all_of_several() {
+    let ab =
+        json!({"requires_all": {"requirements": [{"provider_name": "a"}, {"provider_name": "b"}]}});
+    check_requirement(
+        ab,
+        &[
+            (
+                Some(of("a")),
+                Some(of("b")),
+                "ok x-a=s x-b=s -authorization -x-token",
+            ),
+            (Some(of("a")), None, "token_missing"),
+            (None, Some(of("b")), "token_missing"),
+            (Some(of("a")), Some(forged("b")), "signature"),
+            (Some(forged("a")), Some(of("b")), "signature"),
+            (Some(of("b")), Some(of("a")), "issuer"),
+        ],
+    );
+    // one token for both
+    let aa = json!({"requires_all": {"requirements": [
+        {"provider_name": "a"},
+        {"provider_and_audiences": {"provider_name": "a", "audiences": ["second"]}},
+    ]}});
+    let token = |aud: Value| Some(token(json!({"iss": "a", "aud": aud, "sub": "s"})));
+    check_requirement(
+        aa,
+        &[
+            (
+                token(json!(["api", "second"])),
+                None,
+                "ok x-a=s x-a=s -authorization -authorization",
+            ),
+            (token(json!("api")), None, "audience"),
+            (token(json!("second")), None, "audience"),
+        ],
+    );
+}
+
+#[test]
+fn a27_optional_tokens() {
+    let missing = |members: Value| json!({"requires_any": {"requirements": members}});
+    let a_or_none = missing(json!([{"provider_name": "a"}, {"allow_missing": {}}]));
+    let first = missing(json!([{"allow_missing": {}}, {"provider_name": "a"}]));
+    for requires in [a_or_none, first] {
+        check_requirement(
+            requires,
+            &[
+                (None, None, "ok"),
+                (Some(of("a")), None, "ok x-a=s -authorization"),
+                (Some(forged("a")), None, "signature"),
+                (Some("x".into()), None, "not_three_parts"),
+                (Some(of("b")), None, "issuer"),
+                // a place of none of them
+                (None, Some("x".into()), "ok"),
+            ],
+        );
+    }
+    // by itself it is about every provider
+    check_requirement(
+        json!({"allow_missing": {}}),
+        &[
+            (None, None, "ok"),
+            (Some(of("a")), None, "ok x-a=s -authorization"),
+            (Some(of("c")), None, "ok x-c=s"),
+            (None, Some(of("b")), "ok x-b=s -x-token"),
+            (None, Some(of("a")), "issuer"),
+            (Some(forged("c")), None, "signature"),
+            (None, Some("x".into()), "not_three_parts"),
+            (Some(of("z")), None, "issuer"),
+            (Some(of("a")), Some(of("b")), "several_tokens"),
+        ],
+    );
+    check_requirement(
+        json!({"allow_missing_or_failed": {}}),
+        &[
+            (None, None, "ok"),
+            (Some(of("a")), None, "ok x-a=s -authorization"),
+            (Some(forged("a")), None, "ok"),
+            (Some("x".into()), None, "ok"),
+            (Some(of("z")), None, "ok"),
+        ],
+    );
+    let lenient = missing(json!([
+        {"allow_missing_or_failed": {}}, {"provider_name": "a"}, {"allow_missing": {}}
+    ]));
+    check_requirement(
+        lenient,
+        &[
+            (None, None, "ok"),
+            (Some(of("a")), None, "ok x-a=s -authorization"),
+            (Some(forged("a")), None, "ok"),
+        ],
+    );
+    // the second of them is optional
+    check_requirement(
+        json!({"requires_all": {"requirements": [
+            {"provider_name": "a"},
+            {"requires_any": {"requirements": [{"provider_name": "b"}, {"allow_missing": {}}]}}
+        ]}}),
+        &[
+            (Some(of("a")), None, "ok x-a=s -authorization"),
+            (
+                Some(of("a")),
+                Some(of("b")),
+                "ok x-a=s x-b=s -authorization -x-token",
+            ),
+            (Some(of("a")), Some(forged("b")), "signature"),
+            (None, Some(of("b")), "token_missing"),
+        ],
+    );
+}
+
+#[test]
+fn keys_that_are_missing_are_no_reason_to_admit() {
+    let down = || {
+        Some((
+            0,
+            Keys::Unavailable {
+                retry_after: Duration::from_secs(1),
+            },
+        ))
+    };
+    let pending = || Some((0, Keys::Pending));
+    let any = |members: Value| json!({"requires_any": {"requirements": members}});
+    let a = || json!({"provider_name": "a"});
+    let c = json!({"provider_name": "c"});
+    let missing = json!({"allow_missing": {}});
+    let failed = json!({"allow_missing_or_failed": {}});
+    for (requires, issuer, of_pending, of_down) in [
+        (a(), "a", "await 0", "keys_unavailable"),
+        (any(json!([a(), c])), "a", "await 0", "keys_unavailable"),
+        (any(json!([c, a()])), "a", "await 0", "keys_unavailable"),
+        (any(json!([a(), c])), "c", "ok x-c=s", "ok x-c=s"),
+        (any(json!([a(), c])), "z", "issuer", "issuer"),
+        (
+            any(json!([a(), missing])),
+            "a",
+            "await 0",
+            "keys_unavailable",
+        ),
+        (missing.clone(), "a", "await 0", "keys_unavailable"),
+        // whoever failed is nobody, and nobody may pass
+        (any(json!([a(), failed])), "a", "await 0", "ok"),
+        (failed.clone(), "a", "await 0", "ok"),
+    ] {
+        let config = config(requires.clone(), json!({}));
+        let authorization = bearer(&of(issuer));
+        let request = request(&[("authorization", &authorization)]);
+        let outcome = |keys| outcome_with(&config, &request, keys);
+        assert_eq!(outcome(pending()), of_pending, "{requires} {issuer}");
+        assert_eq!(outcome(down()), of_down, "{requires} {issuer}");
+    }
+}
+
+#[test]
+fn subjects_and_lifetimes() {
+    let with = |more: Value| {
+        config(
+            json!({"provider_name": "a"}),
+            json!({"providers": {"a": more}}),
+        )
+    };
+    let decide = |config: &Config, claims: Value| {
+        let mut all = json!({"iss": "a", "aud": "api"});
+        merge(&mut all, claims);
+        let authorization = bearer(&token(all));
+        outcome(config, &request(&[("authorization", &authorization)]))
+    };
+    let subjects = with(json!({"subjects": {"prefix": "spiffe://a/"}}));
+    for (claims, expected) in [
+        (
+            json!({"sub": "spiffe://a/x"}),
+            "ok x-a=spiffe://a/x -authorization",
+        ),
+        (json!({"sub": "spiffe://b/x"}), "subject"),
+        (json!({}), "subject"),
+    ] {
+        assert_eq!(decide(&subjects, claims.clone()), expected, "{claims}");
+    }
+    let lifetime = with(json!({"max_lifetime": "60s", "require_expiration": false}));
+    for (left, expected) in [
+        (json!(NOW + 59.0), "ok -authorization"),
+        (json!(NOW + 60.0), "lifetime"),
+        (json!(NOW - 30.0), "ok -authorization"),
+        (json!(NOW - 61.0), "expired"),
+        (Value::Null, "no_expiration"),
+    ] {
+        assert_eq!(decide(&lifetime, json!({"exp": left})), expected, "{left}");
+    }
+}
+
+#[test]
+fn a_rule_that_only_reports_lets_pass_and_says_why() {
+    let config = config_with(
+        json!({"match": {"prefix": "/"}, "requires": {"provider_name": "a"},
+               "authorize": {"scopes": {"all": ["s"]}}, "report_only": true}),
+        json!({}),
+    );
+    let decide = |token: &str| {
+        let authorization = bearer(token);
+        outcome(&config, &request(&[("authorization", &authorization)]))
+    };
+    let scoped = token(json!({"iss": "a", "aud": "api", "sub": "s", "scope": "s"}));
+    assert_eq!(decide(&scoped), "ok x-a=s -authorization");
+    // the token stays: somebody else has to look at it
+    assert_eq!(decide(&of("a")), "ok reported insufficient_scope");
+    assert_eq!(decide(&forged("a")), "ok reported signature");
+    assert_eq!(outcome(&config, &request(&[])), "ok reported token_missing");
+    // what no rule is about is rejected all the same
+    assert_eq!(
+        outcome(&config, &request(&[(":path", "/a/../b")])),
+        "unsafe_path"
+    );
+    assert!(
+        config
+            .reserved_headers
+            .iter()
+            .any(|name| name == "x-bearer-gate-report")
+    );
+}
+
+#[test]
+fn preflights_and_connect() {
+    let preflight = [
+        (":method", "OPTIONS"),
+        ("origin", "https://a.example"),
+        ("access-control-request-method", "POST"),
+    ];
+    let strict = config(json!({"provider_name": "a"}), json!({}));
+    let bypass = config(
+        json!({"provider_name": "a"}),
+        json!({"bypass_cors_preflight": true}),
+    );
+    assert_eq!(outcome(&strict, &request(&preflight)), "token_missing");
+    assert_eq!(outcome(&bypass, &request(&preflight)), "ok");
+    assert_eq!(outcome(&bypass, &request(&preflight[..2])), "token_missing");
+    // A07: no path, no trap
+    let connect = Request::new(vec![(":method".into(), b"CONNECT".to_vec())]);
+    assert_eq!(outcome(&strict, &connect), "unsafe_path");
+    let tunnel = config_with(
+        json!({"match": {"connect_matcher": {}}, "requires": {"provider_name": "a"}}),
+        json!({}),
+    );
+    assert_eq!(outcome(&tunnel, &connect), "token_missing");
+    assert_eq!(outcome(&tunnel, &request(&[])), "no_rule");
+}
+
+#[test]
+fn demands_of_policies_and_of_the_rule_itself() {
+    let config = config_with(
+        json!({"match": {"prefix": "/"}, "requires": {"provider_name": "a"},
+               "authorize": {"policies": ["editor", "staff"], "scopes": {"any": ["x", "y"]}}}),
+        json!({"policies": {
+            "editor": {"scopes": {"all": ["edit"]}},
+            "staff": {"claims": [{"path": ["groups"], "any": ["staff"]}]},
+        }}),
+    );
+    for (claims, expected) in [
+        (
+            json!({"scope": "edit y", "groups": ["staff"]}),
+            "ok x-a=s -authorization",
+        ),
+        (
+            json!({"scope": "edit", "groups": ["staff"]}),
+            "insufficient_scope",
+        ),
+        (
+            json!({"scope": "x", "groups": ["staff"]}),
+            "insufficient_scope",
+        ),
+        (
+            json!({"scope": "edit x", "groups": ["other"]}),
+            "claim_rule",
+        ),
+    ] {
+        let mut all = json!({"iss": "a", "aud": "api", "sub": "s"});
+        merge(&mut all, claims.clone());
+        let authorization = bearer(&token(all));
+        let request = request(&[("authorization", &authorization)]);
+        assert_eq!(outcome(&config, &request), expected, "{claims}");
+    }
+}
