@@ -8,6 +8,7 @@
 )]
 
 mod fields;
+mod rules;
 mod values;
 
 use std::time::Duration;

@@ -3,7 +3,7 @@
 use bearer_gate::jose::jwa::Algorithm;
 use serde_json::{Value, json};
 
-use super::{merge, parse, refused, with_discovery, with_provider, with_remote, with_rule};
+use super::{merge, parse, refused, with_discovery, with_provider, with_remote};
 
 #[test]
 fn refuses_top_level_values() {
@@ -357,90 +357,78 @@ fn refuses_discovery() {
 }
 
 #[test]
-fn refuses_rules() {
-    let requires = json!({"provider_name": "auth0"});
-    let authorize = |demand: Value| json!({"match": {"prefix": "/"}, "requires": requires, "authorize": demand});
-    let claim = |rule: Value| authorize(json!({"claims": [rule]}));
-    let form = "paths are compared without query, parameters and needless escapes, here";
+fn refuses_places_and_bounds() {
     let table = [
-        (json!({}), ".match: required".to_owned()),
-        (json!({"match": {}}), ".match: exactly one of prefix, path, path_separated_prefix, safe_regex and connect_matcher is required".to_owned()),
-        (json!({"match": {"prefix": "/a", "path": "/a"}}), ".match: exactly one of prefix, path, path_separated_prefix, safe_regex and connect_matcher is required".to_owned()),
-        (json!({"match": {"prefix": ""}}), ".match.prefix: never matches: it does not start with a slash".to_owned()),
-        (json!({"match": {"path": "a"}}), ".match.path: never matches: it does not start with a slash".to_owned()),
-        (json!({"match": {"path": "/a?b"}}), format!(".match.path: never matches: {form} /a")),
-        (json!({"match": {"path": "/a;b"}}), format!(".match.path: never matches: {form} /a")),
-        (json!({"match": {"path": "/a//b"}}), format!(".match.path: never matches: {form} /a/b")),
-        (json!({"match": {"prefix": "/%61"}}), format!(".match.prefix: never matches: {form} /a")),
-        (json!({"match": {"prefix": "/a%2fb"}}), ".match.prefix: never matches: it escapes a character that is not safe to decode".to_owned()),
-        (json!({"match": {"prefix": "/a#b"}}), ".match.prefix: never matches: it has a character that a path cannot have".to_owned()),
-        (json!({"match": {"prefix": "/a b"}}), ".match.prefix: never matches: it has a character that a path cannot have".to_owned()),
-        (json!({"match": {"prefix": "/a/../b"}}), ".match.prefix: never matches: it has a dot segment".to_owned()),
-        (json!({"match": {"prefix": "//a"}}), ".match.prefix: never matches: it starts with two slashes".to_owned()),
-        (json!({"match": {"prefix": "/", "methods": []}}), ".match.methods: must not be empty".to_owned()),
-        (json!({"match": {"prefix": "/", "methods": ["GET", "post"]}}), ".match.methods[1]: must be in upper case".to_owned()),
-        (json!({"match": {"prefix": "/", "methods": ["GET,PUT"]}}), ".match.methods[0]: is not a method".to_owned()),
-        (json!({"match": {"prefix": "/", "methods": [""]}}), ".match.methods[0]: is not a method".to_owned()),
         (
-            json!({"match": {"prefix": "/"}, "requires": {}}),
-            ".requires: exactly one of provider_name, provider_and_audiences, requires_any, requires_all, allow_missing and allow_missing_or_failed is required (leave requires out for a public rule)".to_owned(),
+            json!({"from_headers": [{}]}),
+            ".from_headers[0].name: required",
         ),
         (
-            json!({"match": {"prefix": "/"}, "requires": {"provider_name": "auht0"}}),
-            ".requires.provider_name: unknown provider".to_owned(),
+            json!({"from_headers": [{"name": "x a"}]}),
+            ".from_headers[0].name: is not a header name",
         ),
         (
-            json!({"match": {"prefix": "/"}, "requires": {"provider_name": "auth"}}),
-            ".requires.provider_name: unknown provider, did you mean auth0?".to_owned(),
+            json!({"from_headers": [{"name": ":path"}]}),
+            ".from_headers[0].name: is not a header name",
         ),
         (
-            json!({"match": {"prefix": "/"}, "authorize": {"scopes": {"all": ["a"]}}}),
-            ".authorize: needs requires: a rule without it is public".to_owned(),
-        ),
-        (authorize(json!({})), ".authorize: one of scopes, claims and policies is required".to_owned()),
-        (authorize(json!({"scopes": {}})), ".authorize.scopes: one of all and any is required".to_owned()),
-        (authorize(json!({"scopes": {"all": []}})), ".authorize.scopes.all: must not be empty".to_owned()),
-        (authorize(json!({"scopes": {"any": []}})), ".authorize.scopes.any: must not be empty".to_owned()),
-        (
-            authorize(json!({"scopes": {"any": ["a", "b c"]}})),
-            ".authorize.scopes.any[1]: is not a scope: one or more printable ASCII characters without space, \" and \\".to_owned(),
+            json!({"from_headers": [{"name": "Cookie"}]}),
+            ".from_headers[0].name: is a header with a form of its own (for a cookie use from_cookies)",
         ),
         (
-            authorize(json!({"scopes": ["a"]})),
-            ".authorize.scopes: invalid type: sequence, expected an object with all or any".to_owned(),
-        ),
-        (authorize(json!({"claims": []})), ".authorize.claims: must not be empty".to_owned()),
-        (claim(json!({"equals": 1})), ".authorize.claims[0].path: required".to_owned()),
-        (claim(json!({"path": [], "equals": 1})), ".authorize.claims[0].path: must not be empty".to_owned()),
-        (
-            claim(json!({"path": ["a"]})),
-            ".authorize.claims[0]: exactly one of equals, any, all, exists and not is required".to_owned(),
+            json!({"from_headers": [{"name": "x", "value_prefix": "a,b"}]}),
+            ".from_headers[0].value_prefix: must be 256 bytes at most, without commas and control characters",
         ),
         (
-            claim(json!({"path": ["a"], "equals": 1, "exists": true})),
-            ".authorize.claims[0]: exactly one of equals, any, all, exists and not is required".to_owned(),
+            json!({"from_headers": [{"name": "x"}, {"name": "X"}]}),
+            ".from_headers[1]: given twice",
         ),
         (
-            claim(json!({"path": ["a"], "equals": null})),
-            ".authorize.claims[0].equals: must be a string, a number or a boolean".to_owned(),
+            json!({"from_params": ["a", "a"]}),
+            ".from_params[1]: given twice",
         ),
         (
-            claim(json!({"path": ["a"], "any": [1, []]})),
-            ".authorize.claims[0].any[1]: must be a string, a number or a boolean".to_owned(),
+            json!({"from_params": [""]}),
+            ".from_params[0]: must not be empty",
         ),
-        (claim(json!({"path": ["a"], "all": []})), ".authorize.claims[0].all: must not be empty".to_owned()),
         (
-            claim(json!({"path": ["a"], "equals": 1e300})),
-            ".authorize.claims[0].equals: is a number beyond 2^53, which cannot be compared exactly".to_owned(),
+            json!({"from_cookies": [""]}),
+            ".from_cookies[0]: must not be empty",
+        ),
+        (
+            json!({"from_params": (0..17).map(|n| n.to_string()).collect::<Vec<_>>()}),
+            ": has more than 16 places for tokens",
+        ),
+        (
+            json!({"subjects": {}}),
+            ".subjects: exactly one of exact, prefix, suffix, contains and safe_regex is required",
+        ),
+        (
+            json!({"max_lifetime": "0s"}),
+            ".max_lifetime: must be greater than zero",
+        ),
+        (
+            json!({"jwt_cache_config": {"jwt_cache_size": 200_001}}),
+            ".jwt_cache_config.jwt_cache_size: must be 200000 at most",
+        ),
+        (
+            json!({"jwt_cache_config": {"jwt_max_token_size": 16_385}}),
+            ".jwt_cache_config.jwt_max_token_size: must be 16384 at most",
         ),
     ];
-    for (rule, expected) in table {
+    for (fields, expected) in table {
+        let config = with_provider(fields);
         assert_eq!(
-            refused(&with_rule(rule.clone())),
-            format!("rules[0]{expected}"),
-            "{rule}"
+            refused(&config),
+            format!("providers.p{expected}"),
+            "{config}"
         );
     }
-    // a path that keeps an escape in its normal form can match
-    assert!(parse(&with_rule(json!({"match": {"path": "/caf%C3%A9/a%20b"}}))).is_ok());
+    for accepted in [
+        json!({"jwt_cache_config": {}}),
+        json!({"jwtCacheConfig": {"jwtCacheSize": 0, "jwtMaxTokenSize": 4096}}),
+        json!({"fromHeaders": [{"name": "authorization", "valuePrefix": "Bearer "}, {"name": "authorization"}]}),
+    ] {
+        assert_eq!(refused(&with_provider(accepted)), "accepted");
+    }
 }
