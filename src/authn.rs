@@ -115,6 +115,13 @@ fn decide<'c>(
     if config.bypass_cors_preflight && request.is_cors_preflight() {
         return Ok(Admission::default());
     }
+    if let Some(name) = request.requirement_of_route() {
+        let named = config.of_routes.as_ref().and_then(|of| of.named(name));
+        // As in jwt_authn: a name that nobody knows lets nobody in.
+        let access = named.ok_or(Rejection::NoRule)?;
+        path.as_deref().ok_or(Rejection::UnsafePath)?;
+        return admit(request, config, access, means);
+    }
     match policy::select_rule(config, path.as_deref(), request) {
         RuleOutcome::Public => Ok(Admission::default()),
         RuleOutcome::NoRule if path.is_none() => Err(Rejection::UnsafePath.into()),

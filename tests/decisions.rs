@@ -688,3 +688,27 @@ fn demands_of_policies_and_of_the_rule_itself() {
         assert_eq!(outcome(&config, &request), expected, "{claims}");
     }
 }
+
+#[test]
+fn a_route_that_names_its_requirement() {
+    let config = config_with(
+        json!({"match": {"prefix": "/"}}),
+        json!({"requirement_map": {"users": {"provider_name": "a"}}, "route_metadata": "ns"}),
+    );
+    let on_route = |name: Option<&str>, headers: &[(&'static str, &str)]| {
+        let name = name.map(|name| name.as_bytes().to_vec());
+        outcome(&config, &request(headers).on_route_with(name))
+    };
+    let authorization = bearer(&of("a"));
+    let with_token = [("authorization", authorization.as_str())];
+    assert_eq!(on_route(None, &[]), "ok");
+    assert_eq!(on_route(Some("users"), &[]), "token_missing");
+    assert_eq!(
+        on_route(Some("users"), &with_token),
+        "ok x-a=s -authorization"
+    );
+    assert_eq!(on_route(Some("user"), &with_token), "no_rule");
+    assert_eq!(on_route(Some(""), &with_token), "no_rule");
+    let unsafe_path = [with_token[0], (":path", "/a/../b")];
+    assert_eq!(on_route(Some("users"), &unsafe_path), "unsafe_path");
+}

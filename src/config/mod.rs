@@ -76,6 +76,15 @@ pub struct Config {
     pub reads: Reads,
     /// Whether a CORS preflight passes without a token.
     pub bypass_cors_preflight: bool,
+    pub of_routes: Option<OfRoutes>,
+}
+
+/// What Envoy's routes ask for by themselves, in place of the rules.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OfRoutes {
+    /// The namespace of a route's metadata in which `requirement_name` is.
+    pub namespace: String,
+    by_name: BTreeMap<String, TokenAccess>,
 }
 
 /// What has to be read of a request for its decision.
@@ -340,6 +349,11 @@ impl Config {
                 Ok((name, requirement::convert(&path, raw, &providers)?))
             })
             .collect::<Result<BTreeMap<_, _>, ConfigError>>()?;
+        let of_routes = raw
+            .route_metadata
+            .0
+            .map(|namespace| of_routes(namespace, &requirements))
+            .transpose()?;
         let policies =
             Policies::convert("policies", raw.policies.0.unwrap_or(Entries(Vec::new())))?;
         let named = rule::Named {
@@ -385,8 +399,9 @@ impl Config {
             .flat_map(header::spellings)
             .collect();
         Ok(Config {
-            reads: Reads::of(&rules, bypass_cors_preflight),
+            reads: Reads::of(&rules, of_routes.as_ref(), bypass_cors_preflight),
             bypass_cors_preflight,
+            of_routes,
             reserved_headers: reserved.into_iter().collect(),
             unmatched: match raw.unmatched.0 {
                 Some(RawUnmatched::Allow) => Unmatched::Allow,
@@ -397,6 +412,37 @@ impl Config {
             realm,
             max_waiting,
         })
+    }
+}
+
+fn of_routes(
+    namespace: String,
+    requirements: &BTreeMap<String, Rc<Demand>>,
+) -> Result<OfRoutes, ConfigError> {
+    if namespace.is_empty() || requirements.is_empty() {
+        return Err(ConfigError::new(
+            "route_metadata",
+            "needs a namespace of metadata, and a requirement_map whose names routes can use",
+        ));
+    }
+    let access = |(name, demand): (&String, &Rc<Demand>)| {
+        let access = TokenAccess {
+            demand: Rc::clone(demand),
+            authorize: Authorize::default(),
+        };
+        (name.clone(), access)
+    };
+    Ok(OfRoutes {
+        namespace,
+        by_name: requirements.iter().map(access).collect(),
+    })
+}
+
+impl OfRoutes {
+    /// What a route that has this `requirement_name` asks for.
+    #[must_use]
+    pub fn named(&self, name: &[u8]) -> Option<&TokenAccess> {
+        self.by_name.get(std::str::from_utf8(name).ok()?)
     }
 }
 
@@ -429,7 +475,7 @@ const MOST_SINGLE_READS: usize = 3;
 impl Reads {
     /// Nothing is read that no rule looks at. What Envoy holds as several values is never read
     /// alone: of those the host hands out the first only.
-    fn of(rules: &[Rule], bypass_cors_preflight: bool) -> Reads {
+    fn of(rules: &[Rule], of_routes: Option<&OfRoutes>, bypass_cors_preflight: bool) -> Reads {
         let mut names: Vec<&'static str> = vec![":path"];
         let mut all = bypass_cors_preflight;
         let mut read = |name: &str| match SINGLE.iter().find(|single| **single == name) {
@@ -449,14 +495,20 @@ impl Reads {
                     Condition::Parameter(_) => {}
                 }
             }
-            if let Access::Token(access) = &rule.access {
-                for place in &access.demand.places {
-                    match place {
-                        Place::Header { name, .. } => read(name),
-                        Place::Parameter(_) => {}
-                        Place::Cookie(_) => read("cookie"),
-                    }
-                }
+        }
+        let of_rules = rules.iter().filter_map(|rule| match &rule.access {
+            Access::Token(access) => Some(access),
+            Access::Public => None,
+        });
+        let of_routes = of_routes.into_iter().flat_map(|of| of.by_name.values());
+        for place in of_rules
+            .chain(of_routes)
+            .flat_map(|access| &access.demand.places)
+        {
+            match place {
+                Place::Header { name, .. } => read(name),
+                Place::Parameter(_) => {}
+                Place::Cookie(_) => read("cookie"),
             }
         }
         if all || names.len() > MOST_SINGLE_READS {

@@ -24,6 +24,8 @@ pub struct RawConfig {
     pub policies: Given<Entries<RawAuthorize>>,
     #[serde(alias = "bypassCorsPreflight")]
     pub bypass_cors_preflight: Given<bool>,
+    #[serde(alias = "routeMetadata")]
+    pub route_metadata: Given<String>,
     pub unmatched: Given<RawUnmatched>,
     pub realm: Given<String>,
     #[serde(alias = "maxWaiting")]

@@ -13,13 +13,32 @@ pub type Header = (Cow<'static, str>, Vec<u8>);
 #[derive(Clone, Debug, Default)]
 pub struct Request {
     headers: Vec<Header>,
+    requirement: Option<Vec<u8>>,
 }
 
 impl Request {
     /// From headers with lower-case names, in the order in which they came.
     #[must_use]
     pub fn new(headers: Vec<Header>) -> Request {
-        Request { headers }
+        Request {
+            headers,
+            requirement: None,
+        }
+    }
+
+    /// The same, on a route that names what it asks for.
+    #[must_use]
+    pub fn on_route_with(self, requirement: Option<Vec<u8>>) -> Request {
+        Request {
+            requirement,
+            ..self
+        }
+    }
+
+    /// The name of what the route asks for. It is the configuration's, not the client's.
+    #[must_use]
+    pub fn requirement_of_route(&self) -> Option<&[u8]> {
+        self.requirement.as_deref()
     }
 
     /// The values of a header, one for each time it was sent; `name` is lower-case.

@@ -9,7 +9,7 @@ use proxy_wasm::types::Action;
 
 use super::envoy::Envoy;
 use super::{Carried, HEADERS, carry_out, reject};
-use crate::config::Reads;
+use crate::config::{OfRoutes, Reads};
 use crate::gate::{Arrival, Gate};
 use crate::http::{self, response::Rejection};
 use crate::jwks::waiting::Ticket;
@@ -51,6 +51,8 @@ impl HttpContext for Request {
             reject(&Rejection::NotConfigured, &config.realm);
             return Action::Pause;
         };
+        let of_routes = config.of_routes.as_ref();
+        let request = request.on_route_with(of_routes.and_then(requirement_of_route));
         match gate.request(self.context_id, request) {
             Arrival::Decided(verdict) => match carry_out(&verdict, &config.realm) {
                 Carried::Admitted => Action::Continue,
@@ -91,4 +93,16 @@ fn read(reads: &Reads) -> Option<http::request::Request> {
             .collect(),
     };
     Some(http::request::Request::new(headers))
+}
+
+/// `requirement_name` in the metadata of the route that Envoy has chosen so far.
+fn requirement_of_route(of: &OfRoutes) -> Option<Vec<u8>> {
+    let path = vec![
+        "xds",
+        "route_metadata",
+        "filter_metadata",
+        &of.namespace,
+        "requirement_name",
+    ];
+    hostcalls::get_property(path).ok().flatten()
 }

@@ -3,7 +3,7 @@
 use bearer_gate::jose::jwa::Algorithm;
 use serde_json::{Value, json};
 
-use super::{merge, parse, refused, with_discovery, with_provider, with_remote};
+use super::{merge, refused, with_discovery, with_provider, with_remote};
 
 #[test]
 fn refuses_top_level_values() {
@@ -26,6 +26,10 @@ fn refuses_top_level_values() {
         (
             json!({"max_waiting": -1}),
             "max_waiting: invalid value: integer `-1`, expected a whole number from 0",
+        ),
+        (
+            json!({"route_metadata": "bearer_gate"}),
+            "route_metadata: needs a namespace of metadata, and a requirement_map whose names routes can use",
         ),
         (
             json!({"unmatched": "permit"}),
