@@ -16,6 +16,7 @@ mod keys;
 mod outage;
 mod reload;
 mod requests;
+mod requirements;
 mod rotation;
 mod stage;
 mod transport;
