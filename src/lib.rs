@@ -9,8 +9,8 @@
 //! settles what was parked.
 //!
 //! Architecture invariants:
-//! - Dependencies point one way: proxy -> gate -> {authn, jwks} -> {cache, http, policy,
-//!   config} -> {jose, signature}. Only `proxy` names the SDK.
+//! - Dependencies point one way: proxy -> gate -> {authn, jwks} -> {cache, policy,
+//!   config} -> {matcher, http} -> {jose, signature, text}. Only `proxy` names the SDK.
 //! - Time, randomness and the host come in as arguments or by [`host::Host`].
 //! - Whatever comes from outside ends in a decision, never in a panic.
 
