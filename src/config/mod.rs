@@ -33,6 +33,7 @@ use serde_json::Value;
 use crate::http::credentials::Place;
 use crate::http::request::Request;
 use crate::http::uri::Scheme;
+use crate::jose::json::Checked;
 use crate::jose::jwks::KeySet;
 use crate::jose::jwt::Expectations;
 use crate::matcher::{Condition, HeaderMatcher, PathIndex, PathMatcher, RequestMatcher};
@@ -318,20 +319,15 @@ impl Config {
         if bytes.trim_ascii().is_empty() {
             return Err(ConfigError::new("", "is missing"));
         }
-        let raw: RawConfig = match encoding::decode_struct(bytes)? {
-            Some(value) => {
-                serde_path_to_error::deserialize(value).map_err(ConfigError::from_serde)?
-            }
-            None => {
-                let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-                let raw = serde_path_to_error::deserialize(&mut deserializer)
-                    .map_err(ConfigError::from_serde)?;
-                deserializer
-                    .end()
-                    .map_err(|error| ConfigError::not_json(&error))?;
-                raw
-            }
+        // One form from here on, so that the code that reads it is there once.
+        let value = match encoding::decode_struct(bytes)? {
+            Some(value) => value,
+            None => serde_json::from_slice::<Checked>(bytes)
+                .map_err(|error| ConfigError::not_json(&error))?
+                .into_value()
+                .map_err(|path| ConfigError::new(path, "given twice"))?,
         };
+        let raw = serde_path_to_error::deserialize(value).map_err(ConfigError::from_serde)?;
         Config::from_raw(raw)
     }
 
