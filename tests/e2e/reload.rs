@@ -106,16 +106,13 @@ async fn b12_a_bad_configuration_is_refused_and_the_old_one_serves() {
     let issuer = demo.remove("issuer").unwrap();
     demo.insert("isuer".into(), issuer);
     let mut unbuilt = config(&stage, json!({}));
-    merge(
-        &mut unbuilt,
-        json!({"providers": {"demo": {"from_cookies": ["session"]}}}),
-    );
+    merge(&mut unbuilt, json!({"filter_state_rules": {"name": "x"}}));
     for (bad, problem) in [
         (
             misspelt,
             "providers.demo.isuer: unknown field, did you mean issuer?",
         ),
-        (unbuilt, "providers.demo.from_cookies: "),
+        (unbuilt, "filter_state_rules: "),
         (json!({"rules": "all"}), "rules: "),
     ] {
         let refused = stage.envoy().reload_wasm(&bad).unwrap_err();
