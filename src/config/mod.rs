@@ -32,6 +32,7 @@ use serde_json::Value;
 
 use crate::http::credentials::Place;
 use crate::http::request::Request;
+use crate::http::response::{Responses, is_quotable};
 use crate::http::uri::Scheme;
 use crate::jose::json::Checked;
 use crate::jose::jwks::KeySet;
@@ -66,8 +67,7 @@ pub struct Config {
     /// In the order written; the first that matches decides.
     pub rules: Rules,
     pub unmatched: Unmatched,
-    /// Printable ASCII without `"` and `\`: it goes into a quoted-string as it is.
-    pub realm: String,
+    pub responses: Responses,
     /// Requests that may wait for keys at once, per worker.
     pub max_waiting: usize,
     /// Every spelling (`-` or `_` at each place) of every header that any provider sets, lower
@@ -405,7 +405,7 @@ impl Config {
             },
             providers,
             rules: Rules::new(rules),
-            realm,
+            responses: Responses { realm },
             max_waiting,
         })
     }
@@ -535,9 +535,4 @@ impl Provider {
             .into_iter()
             .chain(claims)
     }
-}
-
-/// Whether a character can stand in a quoted-string without an escape (RFC 9110 section 5.6.4).
-fn is_quotable(c: char) -> bool {
-    (' '..='~').contains(&c) && !matches!(c, '"' | '\\')
 }

@@ -16,7 +16,7 @@ use crate::authn::Admission;
 use crate::config::REPORT_HEADER;
 use crate::gate::Verdict;
 use crate::http::credentials::Change;
-use crate::http::response::Rejection;
+use crate::http::response::{Rejection, Response, Responses};
 
 pub use root::Root;
 
@@ -29,7 +29,7 @@ enum Carried {
 }
 
 /// Carries a verdict out on the request that is the effective context.
-fn carry_out(verdict: &Verdict<'_>, realm: &str) -> Carried {
+fn carry_out(verdict: &Verdict<'_>, responses: &Responses) -> Carried {
     let rejection = match verdict {
         Verdict::Admit(admission) => match admit(admission) {
             Some(()) => return Carried::Admitted,
@@ -38,7 +38,7 @@ fn carry_out(verdict: &Verdict<'_>, realm: &str) -> Carried {
         },
         Verdict::Reject(rejection) => rejection,
     };
-    reject(rejection, realm);
+    reject(rejection, responses);
     Carried::Rejected
 }
 
@@ -60,14 +60,19 @@ fn admit(admission: &Admission) -> Option<()> {
     Some(())
 }
 
-fn reject(rejection: &Rejection<'_>, realm: &str) {
-    let headers = rejection.headers(realm);
-    let headers: Vec<(&str, &str)> = headers
+fn reject(rejection: &Rejection<'_>, responses: &Responses) {
+    respond(&responses.reject(rejection));
+}
+
+/// Answers the request in place of the upstream.
+fn respond(response: &Response) {
+    let headers: Vec<(&str, &str)> = response
+        .headers
         .iter()
         .map(|(name, value)| (*name, value.as_str()))
         .collect();
-    let body = rejection.body();
-    if hostcalls::send_http_response(rejection.status(), headers, Some(body.as_bytes())).is_err() {
+    let body = Some(response.body.as_bytes());
+    if hostcalls::send_http_response(response.status, headers, body).is_err() {
         log::debug!("the response could not be sent: the client has left");
     }
 }

@@ -11,7 +11,8 @@ use super::envoy::Envoy;
 use super::{Carried, HEADERS, carry_out, reject};
 use crate::config::{OfRoutes, Reads};
 use crate::gate::{Arrival, Gate};
-use crate::http::{self, response::Rejection};
+use crate::http;
+use crate::http::response::{Rejection, Responses};
 use crate::jwks::waiting::Ticket;
 
 pub struct Request {
@@ -36,25 +37,25 @@ impl Context for Request {}
 impl HttpContext for Request {
     fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
         let Some(gate) = self.gate.clone() else {
-            reject(&Rejection::NotConfigured, "");
+            reject(&Rejection::NotConfigured, &Responses::default());
             return Action::Pause;
         };
         let config = gate.config();
         // First of all, on public routes too: nobody but this filter sets them.
         for name in &config.reserved_headers {
             if hostcalls::remove_map_value(HEADERS, name).is_err() {
-                reject(&Rejection::NotConfigured, &config.realm);
+                reject(&Rejection::NotConfigured, &config.responses);
                 return Action::Pause;
             }
         }
         let Some(request) = read(&config.reads) else {
-            reject(&Rejection::NotConfigured, &config.realm);
+            reject(&Rejection::NotConfigured, &config.responses);
             return Action::Pause;
         };
         let of_routes = config.of_routes.as_ref();
         let request = request.on_route_with(of_routes.and_then(requirement_of_route));
         match gate.request(self.context_id, request) {
-            Arrival::Decided(verdict) => match carry_out(&verdict, &config.realm) {
+            Arrival::Decided(verdict) => match carry_out(&verdict, &config.responses) {
                 Carried::Admitted => Action::Continue,
                 Carried::Rejected => Action::Pause,
             },

@@ -104,7 +104,7 @@ fn settle(gate: &Gate<Envoy>, verdicts: Verdicts<'_>) {
         if hostcalls::set_effective_context(context).is_err() {
             continue;
         }
-        if let Carried::Admitted = carry_out(&verdict, &gate.config().realm)
+        if let Carried::Admitted = carry_out(&verdict, &gate.config().responses)
             && hostcalls::resume_http_request().is_err()
         {
             log::debug!("request {context} could not be resumed");

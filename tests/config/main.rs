@@ -216,7 +216,7 @@ fn the_contracts_example_without_what_is_still_to_come() {
 fn defaults() {
     let config = parse(&with_remote(json!({}))).unwrap();
     assert_eq!(config.unmatched, Unmatched::Deny);
-    assert_eq!(config.realm, "api");
+    assert_eq!(config.responses.realm, "api");
     assert_eq!(config.max_waiting, 1024);
     assert!(config.rules.all().is_empty() && config.reserved_headers.is_empty());
     assert_eq!(config.reads, Reads::Each(vec![":path"]));
@@ -242,7 +242,10 @@ fn defaults() {
     let config =
         parse(&json!({"unmatched": "allow", "realm": "my api", "max_waiting": 0})).unwrap();
     assert_eq!(config.unmatched, Unmatched::Allow);
-    assert_eq!((config.realm.as_str(), config.max_waiting), ("my api", 0));
+    assert_eq!(
+        (config.responses.realm.as_str(), config.max_waiting),
+        ("my api", 0)
+    );
     assert!(parse(&json!({})).unwrap().providers.is_empty());
 }
 

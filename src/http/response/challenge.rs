@@ -1,0 +1,67 @@
+//! The challenge of a rejection (RFC 9110 section 11.6.1, RFC 6750 section 3).
+//!
+//! Invariant: what stands between the quotes of a challenge cannot end them, and is printable
+//! ASCII: no header is split, whatever the texts are.
+
+use super::Rejection;
+
+/// The value of `WWW-Authenticate`, where the rejection has one.
+///
+/// A request without credentials gets no error code (RFC 6750 section 3.1), one that no rule
+/// allows no challenge: no token would help.
+pub(super) fn challenge(rejection: &Rejection, realm: &str) -> Option<String> {
+    let mut challenge = String::from("Bearer");
+    parameter(&mut challenge, "realm", realm);
+    match rejection {
+        Rejection::TokenMissing => {}
+        Rejection::InvalidToken { .. }
+        | Rejection::SeveralTokens
+        | Rejection::UnsafePath
+        | Rejection::ClaimRule
+        | Rejection::InsufficientScope { .. } => {
+            parameter(&mut challenge, "error", rejection.error());
+            parameter(&mut challenge, "error_description", rejection.description());
+            if let Rejection::InsufficientScope { scope } = rejection {
+                parameter(&mut challenge, "scope", scope);
+            }
+        }
+        Rejection::NotConfigured
+        | Rejection::NoRule
+        | Rejection::KeysUnavailable { .. }
+        | Rejection::TooManyWaiting { .. } => return None,
+    }
+    Some(challenge)
+}
+
+/// Adds `name="value"`: the first after a space, the others after a comma.
+fn parameter(challenge: &mut String, name: &str, value: &str) {
+    if challenge.ends_with('"') {
+        challenge.push(',');
+    }
+    challenge.push(' ');
+    challenge.push_str(name);
+    challenge.push_str("=\"");
+    challenge.extend(value.chars().filter(|c| is_quotable(*c)));
+    challenge.push('"');
+}
+
+/// Whether a character can stand in a quoted-string (RFC 9110 section 5.6.4), and in a string of
+/// JSON, without an escape.
+pub(crate) fn is_quotable(c: char) -> bool {
+    (' '..='~').contains(&c) && !matches!(c, '"' | '\\')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_breaks_out_of_its_quotes() {
+        let hostile = "a\"b\\c\r\nset-cookie: x=y\u{0}\u{7f}\u{e9}";
+        let rejection = Rejection::InsufficientScope { scope: hostile };
+        let challenge = challenge(&rejection, hostile).unwrap();
+        assert!(challenge.starts_with("Bearer realm=\"abcset-cookie: x=y\", error="));
+        assert!(challenge.ends_with("scope=\"abcset-cookie: x=y\""));
+        assert!(challenge.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
+    }
+}

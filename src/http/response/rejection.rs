@@ -1,0 +1,139 @@
+//! Why a request is rejected (RFC 6750 section 3.1), and the words for it.
+//!
+//! Invariant: nothing that a client sent can be passed to a [`Rejection`] (its texts are
+//! `&'static`, its scope is a rule's), so nothing of it can be echoed, not even a line break.
+
+use std::time::Duration;
+
+use crate::jose::jwt::JwtError;
+use crate::policy::Denied;
+
+/// Why a request is not let through, and all that its response depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rejection<'c> {
+    /// A token is asked for and there is none.
+    TokenMissing,
+    /// The token cannot be accepted. `description` is for the client, `reason` for the metrics.
+    InvalidToken {
+        description: &'static str,
+        reason: &'static str,
+    },
+    /// More than one credential in one request.
+    SeveralTokens,
+    /// A path that different upstreams could read differently, or no path at all.
+    UnsafePath,
+    /// A valid token without the scopes that the rule asks for, here as the rule names them.
+    InsufficientScope { scope: &'c str },
+    /// A valid token with claims that the rule does not accept.
+    ClaimRule,
+    /// No rule matches, and what no rule matches is denied.
+    NoRule,
+    /// There are no usable keys to verify with.
+    KeysUnavailable { retry_after_seconds: u32 },
+    /// The filter has no valid configuration, or the host refuses what it needs to decide.
+    NotConfigured,
+    /// Keys are on their way, and as many requests as may wait for them do so already.
+    TooManyWaiting { retry_after_seconds: u32 },
+}
+
+impl From<JwtError> for Rejection<'_> {
+    fn from(error: JwtError) -> Self {
+        Rejection::InvalidToken {
+            description: error.description(),
+            reason: error.reason(),
+        }
+    }
+}
+
+impl<'c> From<Denied<'c>> for Rejection<'c> {
+    fn from(denied: Denied<'c>) -> Self {
+        match denied {
+            Denied::Scope { scopes_needed } => Rejection::InsufficientScope {
+                scope: scopes_needed,
+            },
+            Denied::Claim => Rejection::ClaimRule,
+        }
+    }
+}
+
+impl Rejection<'_> {
+    /// A client may try again after `wait`, rounded up to whole seconds, one at least.
+    pub fn keys_unavailable(wait: Duration) -> Self {
+        let seconds = wait.as_millis().div_ceil(1000).max(1);
+        Rejection::KeysUnavailable {
+            retry_after_seconds: u32::try_from(seconds).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// The HTTP status code.
+    pub fn status(&self) -> u32 {
+        match self {
+            Rejection::SeveralTokens | Rejection::UnsafePath => 400,
+            Rejection::TokenMissing | Rejection::InvalidToken { .. } => 401,
+            Rejection::InsufficientScope { .. } | Rejection::ClaimRule | Rejection::NoRule => 403,
+            Rejection::NotConfigured
+            | Rejection::KeysUnavailable { .. }
+            | Rejection::TooManyWaiting { .. } => 503,
+        }
+    }
+
+    /// Seconds for the Retry-After header, where the client may try again; never 0.
+    pub fn retry_after(&self) -> Option<u32> {
+        match self {
+            Rejection::KeysUnavailable {
+                retry_after_seconds,
+            }
+            | Rejection::TooManyWaiting {
+                retry_after_seconds,
+            } => Some((*retry_after_seconds).max(1)),
+            _ => None,
+        }
+    }
+
+    /// The reason as metrics and logs name it: snake_case, from a fixed list.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Rejection::TokenMissing => "token_missing",
+            Rejection::InvalidToken { reason, .. } => reason,
+            Rejection::SeveralTokens => "several_tokens",
+            Rejection::UnsafePath => "unsafe_path",
+            Rejection::InsufficientScope { .. } => "insufficient_scope",
+            Rejection::ClaimRule => "claim_rule",
+            Rejection::NoRule => "no_rule",
+            Rejection::NotConfigured => "not_configured",
+            Rejection::KeysUnavailable { .. } => "keys_unavailable",
+            Rejection::TooManyWaiting { .. } => "too_many_waiting",
+        }
+    }
+
+    /// RFC 6750 section 3.1's code where it has one; the other names follow RFC 6749.
+    pub fn error(&self) -> &'static str {
+        match self {
+            Rejection::TokenMissing => "unauthorized",
+            Rejection::InvalidToken { .. } => "invalid_token",
+            Rejection::SeveralTokens | Rejection::UnsafePath => "invalid_request",
+            Rejection::InsufficientScope { .. } | Rejection::ClaimRule => "insufficient_scope",
+            Rejection::NoRule => "access_denied",
+            Rejection::NotConfigured => "server_error",
+            Rejection::KeysUnavailable { .. } | Rejection::TooManyWaiting { .. } => {
+                "temporarily_unavailable"
+            }
+        }
+    }
+
+    /// The words of Envoy's jwt_authn where it has some.
+    pub fn description(&self) -> &'static str {
+        match self {
+            Rejection::TokenMissing => "Jwt is missing",
+            Rejection::InvalidToken { description, .. } => description,
+            Rejection::SeveralTokens => "More than one credential in the request",
+            Rejection::UnsafePath => "The request path is ambiguous",
+            Rejection::InsufficientScope { .. } => "Jwt lacks a scope that is required here",
+            Rejection::ClaimRule => "Claims in Jwt are not allowed",
+            Rejection::NoRule => "No rule allows this request",
+            Rejection::NotConfigured => "The gateway cannot decide this request",
+            Rejection::KeysUnavailable { .. } => "Jwks remote fetch is failed",
+            Rejection::TooManyWaiting { .. } => "Too many requests are waiting for Jwks",
+        }
+    }
+}
