@@ -2,8 +2,8 @@
 //! [`Config`] that holds every default and no question.
 //!
 //! Invariant: parse, don't validate. The raw form (`raw`) is turned into the valid one in one
-//! place per kind (`provider`, `rule`), and whatever a [`Config`] can say the filter can do.
-//! What it cannot do is refused with the field's path, never ignored; the first problem is
+//! place per kind (`provider`, `rule`, `errors`), and whatever a [`Config`] can say the filter can
+//! do. What it cannot do is refused with the field's path, never ignored; the first problem is
 //! reported, and a configuration with a problem is refused as a whole.
 //!
 //! Defaults deny: a request that no rule matches, a token without `exp`, without an audience or
@@ -13,6 +13,7 @@ mod authorize;
 mod duration;
 mod encoding;
 mod error;
+mod errors;
 mod header;
 mod place;
 mod provider;
@@ -376,6 +377,7 @@ impl Config {
                 ),
             ));
         }
+        let (format, custom) = errors::convert("errors", raw.errors.0.unwrap_or_default())?;
         let max_waiting = raw
             .max_waiting
             .0
@@ -405,7 +407,11 @@ impl Config {
             },
             providers,
             rules: Rules::new(rules),
-            responses: Responses { realm },
+            responses: Responses {
+                realm,
+                format,
+                custom,
+            },
             max_waiting,
         })
     }

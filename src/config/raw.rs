@@ -30,6 +30,7 @@ pub struct RawConfig {
     pub realm: Given<String>,
     #[serde(alias = "maxWaiting")]
     pub max_waiting: Given<Whole>,
+    pub errors: Given<RawErrors>,
 
     #[serde(alias = "filterStateRules")]
     filter_state_rules: Unsupported,
@@ -231,6 +232,25 @@ pub struct RawCacheConfig {
     pub jwt_max_token_size: Given<Whole>,
 }
 
+/// Addition: the bodies of rejections.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, remote = "Self")]
+pub struct RawErrors {
+    pub format: Given<RawFormat>,
+    #[serde(alias = "byReason")]
+    pub by_reason: Given<Entries<RawCustom>>,
+}
+
+/// Addition: what is sent in place of a rejection's own status and body.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, remote = "Self")]
+pub struct RawCustom {
+    pub status: Given<Whole>,
+    pub body: Given<String>,
+    #[serde(alias = "contentType")]
+    pub content_type: Given<String>,
+}
+
 objects! {
     RawConfig: "the plugin's configuration, an object",
     RawProvider: "a provider, an object",
@@ -244,6 +264,8 @@ objects! {
     RawClaimHeader: "an object with header_name and claim_name",
     RawFromHeader: "an object with name and value_prefix",
     RawCacheConfig: "an object with jwt_cache_size and jwt_max_token_size",
+    RawErrors: "an object with format or by_reason",
+    RawCustom: "an object with status or body",
 }
 
 /// What happens to a request that no rule matches.
@@ -252,4 +274,13 @@ objects! {
 pub enum RawUnmatched {
     Allow,
     Deny,
+}
+
+/// The form of a rejection's body.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RawFormat {
+    Json,
+    Text,
+    Problem,
 }

@@ -3,6 +3,20 @@
 //! Invariant: texts and labels are fixed. Nothing of the token is carried, so nothing of it can
 //! reach a log, a metric or a response by way of an error.
 
+/// Lists an enum's variants beside it, so that the list cannot be short of one.
+macro_rules! listed {
+    ($(#[$of:meta])* pub enum $name:ident { $($(#[$doc:meta])* $variant:ident,)* }) => {
+        $(#[$of])*
+        pub enum $name { $($(#[$doc])* $variant,)* }
+
+        impl $name {
+            /// Every reason, in the order in which the checks are made.
+            pub const ALL: &[$name] = &[$($name::$variant,)*];
+        }
+    };
+}
+
+listed! {
 /// The reason, in the order in which the checks are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum JwtError {
@@ -70,6 +84,7 @@ pub enum JwtError {
     NoKey,
     /// No key verifies the signature.
     Signature,
+}
 }
 
 impl JwtError {

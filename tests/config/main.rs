@@ -8,6 +8,7 @@
 )]
 
 mod fields;
+mod responses;
 mod rules;
 mod values;
 

@@ -17,6 +17,7 @@ mod outage;
 mod reload;
 mod requests;
 mod requirements;
+mod responses;
 mod rotation;
 mod stage;
 mod transport;

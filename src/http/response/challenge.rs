@@ -5,11 +5,16 @@
 
 use super::Rejection;
 
-/// The value of `WWW-Authenticate`, where the rejection has one.
+/// The value of `WWW-Authenticate`, where a rejection that is sent with `status` has one.
 ///
 /// A request without credentials gets no error code (RFC 6750 section 3.1), one that no rule
-/// allows no challenge: no token would help.
-pub(super) fn challenge(rejection: &Rejection, realm: &str) -> Option<String> {
+/// allows no challenge: no token would help. Where the configuration chose another status, a 401
+/// always has a challenge (RFC 9110 section 15.5.2), and what is not one of section 3.1's statuses
+/// has none: a 404 that invites to authenticate would hide nothing.
+pub(super) fn challenge(rejection: &Rejection, status: u32, realm: &str) -> Option<String> {
+    if !matches!(status, 400 | 401 | 403) {
+        return None;
+    }
     let mut challenge = String::from("Bearer");
     parameter(&mut challenge, "realm", realm);
     match rejection {
@@ -28,7 +33,11 @@ pub(super) fn challenge(rejection: &Rejection, realm: &str) -> Option<String> {
         Rejection::NotConfigured
         | Rejection::NoRule
         | Rejection::KeysUnavailable { .. }
-        | Rejection::TooManyWaiting { .. } => return None,
+        | Rejection::TooManyWaiting { .. } => {
+            if status != 401 {
+                return None;
+            }
+        }
     }
     Some(challenge)
 }
@@ -59,7 +68,7 @@ mod tests {
     fn no_text_breaks_out_of_its_quotes() {
         let hostile = "a\"b\\c\r\nset-cookie: x=y\u{0}\u{7f}\u{e9}";
         let rejection = Rejection::InsufficientScope { scope: hostile };
-        let challenge = challenge(&rejection, hostile).unwrap();
+        let challenge = challenge(&rejection, 403, hostile).unwrap();
         assert!(challenge.starts_with("Bearer realm=\"abcset-cookie: x=y\", error="));
         assert!(challenge.ends_with("scope=\"abcset-cookie: x=y\""));
         assert!(challenge.bytes().all(|byte| (b' '..=b'~').contains(&byte)));

@@ -4,9 +4,13 @@
 //! Invariant: every byte of a response is a fixed text of this filter or comes from its
 //! configuration.
 
+mod body;
 mod challenge;
 mod rejection;
 
+use std::collections::BTreeMap;
+
+pub use body::Format;
 pub(crate) use challenge::is_quotable;
 pub use rejection::Rejection;
 
@@ -25,30 +29,64 @@ pub struct Response {
 pub struct Responses {
     /// The realm of challenges; printable ASCII without `"` and `\`.
     pub realm: String,
+    /// The form of the bodies that are not `custom`.
+    pub format: Format,
+    /// By a name of [`Rejection::names`].
+    pub custom: BTreeMap<&'static str, Custom>,
+}
+
+/// What is sent in place of a rejection's own status and body.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Custom {
+    /// 400 to 599.
+    pub status: Option<u32>,
+    pub body: Option<Body>,
+}
+
+/// A body that the configuration writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Body {
+    pub text: String,
+    /// A media type; printable ASCII.
+    pub content_type: String,
 }
 
 impl Responses {
     /// The answer to a request that is rejected.
     pub fn reject(&self, rejection: &Rejection<'_>) -> Response {
-        let mut headers = vec![
-            ("content-type", "application/json".to_owned()),
-            ("cache-control", "no-store".to_owned()),
-        ];
-        if let Some(challenge) = challenge::challenge(rejection, &self.realm) {
+        let custom = self.custom(rejection);
+        let status = custom
+            .and_then(|custom| custom.status)
+            .unwrap_or(rejection.status());
+        let (content_type, body) = match custom.and_then(|custom| custom.body.as_ref()) {
+            Some(body) => (body.content_type.as_str(), body.text.clone()),
+            None => (
+                self.format.content_type(),
+                self.format.body(rejection, status),
+            ),
+        };
+        let mut headers = vec![("cache-control", "no-store".to_owned())];
+        if !body.is_empty() {
+            headers.push(("content-type", content_type.to_owned()));
+        }
+        if let Some(challenge) = challenge::challenge(rejection, status, &self.realm) {
             headers.push(("www-authenticate", challenge));
         }
         if let Some(seconds) = rejection.retry_after() {
             headers.push(("retry-after", seconds.to_string()));
         }
         Response {
-            status: rejection.status(),
+            status,
             headers,
-            body: format!(
-                "{{\"error\":\"{}\",\"error_description\":\"{}\"}}",
-                rejection.error(),
-                rejection.description()
-            ),
+            body,
         }
+    }
+
+    /// The one for the very reason, or else the one for all with its `error`.
+    fn custom(&self, rejection: &Rejection<'_>) -> Option<&Custom> {
+        self.custom
+            .get(rejection.reason())
+            .or_else(|| self.custom.get(rejection.error()))
     }
 }
 
@@ -174,6 +212,7 @@ mod tests {
         ];
         let responses = Responses {
             realm: "api".to_owned(),
+            ..Responses::default()
         };
         for (rejection, status, challenge, retry, error, description, reason) in table {
             assert_eq!(rejection.reason(), *reason);
@@ -185,12 +224,132 @@ mod tests {
                 serde_json::json!({"error": error, "error_description": description})
             );
             let mut expected = vec![
-                ("content-type", "application/json".to_owned()),
                 ("cache-control", "no-store".to_owned()),
+                ("content-type", "application/json".to_owned()),
             ];
             expected.extend(challenge.map(|value| ("www-authenticate", value.to_owned())));
             expected.extend(retry.map(|seconds| ("retry-after", seconds.to_string())));
             assert_eq!(response.headers, expected, "{rejection:?}");
+        }
+    }
+
+    #[test]
+    fn a_configured_response_is_the_reasons_own_or_its_errors() {
+        let body = |text: &str| Body {
+            text: text.to_owned(),
+            content_type: "text/html".to_owned(),
+        };
+        let responses = Responses {
+            realm: "api".to_owned(),
+            format: Format::Text,
+            custom: [
+                ("invalid_token", Some(403), Some(body("bad"))),
+                ("expired", None, Some(body("old"))),
+                ("token_missing", Some(404), None),
+                ("insufficient_scope", Some(401), None),
+                ("claim_rule", Some(400), Some(body(""))),
+                ("access_denied", Some(401), None),
+                ("keys_unavailable", Some(502), None),
+                ("too_many_waiting", Some(429), Some(body("later"))),
+            ]
+            .into_iter()
+            .map(|(name, status, body)| (name, Custom { status, body }))
+            .collect(),
+        };
+        let invalid_token = |description, reason| Rejection::InvalidToken {
+            description,
+            reason,
+        };
+        let html = Some("text/html");
+        let text = Some("text/plain");
+        let table = [
+            // all bad tokens, and one that has a response of its own
+            (
+                invalid_token("No", "signature"),
+                403,
+                html,
+                "bad",
+                Some(r#"Bearer realm="api", error="invalid_token", error_description="No""#),
+            ),
+            (
+                invalid_token("Jwt is expired", "expired"),
+                401,
+                html,
+                "old",
+                Some(
+                    r#"Bearer realm="api", error="invalid_token", error_description="Jwt is expired""#,
+                ),
+            ),
+            // what hides is not a challenge
+            (Rejection::TokenMissing, 404, text, "Jwt is missing", None),
+            (
+                Rejection::InsufficientScope { scope: "a" },
+                401,
+                text,
+                "Jwt lacks a scope that is required here",
+                Some(
+                    r#"Bearer realm="api", error="insufficient_scope", error_description="Jwt lacks a scope that is required here", scope="a""#,
+                ),
+            ),
+            (
+                Rejection::ClaimRule,
+                400,
+                None,
+                "",
+                Some(
+                    r#"Bearer realm="api", error="insufficient_scope", error_description="Claims in Jwt are not allowed""#,
+                ),
+            ),
+            // a 401 always has a challenge
+            (
+                Rejection::NoRule,
+                401,
+                text,
+                "No rule allows this request",
+                Some(r#"Bearer realm="api""#),
+            ),
+            (
+                Rejection::KeysUnavailable {
+                    retry_after_seconds: 7,
+                },
+                502,
+                text,
+                "Jwks remote fetch is failed",
+                None,
+            ),
+            (
+                Rejection::TooManyWaiting {
+                    retry_after_seconds: 7,
+                },
+                429,
+                html,
+                "later",
+                None,
+            ),
+            // not configured
+            (
+                Rejection::NotConfigured,
+                503,
+                text,
+                "The gateway cannot decide this request",
+                None,
+            ),
+        ];
+        for (rejection, status, content_type, body, challenge) in table {
+            let response = responses.reject(&rejection);
+            assert_eq!(response.status, status, "{rejection:?}");
+            assert_eq!(response.body, body, "{rejection:?}");
+            let retry = rejection.retry_after();
+            for (name, value) in [
+                ("cache-control", Some("no-store")),
+                ("content-type", content_type),
+                ("www-authenticate", challenge),
+                ("retry-after", retry.map(|_| "7")),
+            ] {
+                let sent = response.headers.iter().find(|(known, _)| *known == name);
+                let sent = sent.map(|(_, value)| value.as_str());
+                assert_eq!(sent, value, "{rejection:?}");
+            }
         }
     }
 }

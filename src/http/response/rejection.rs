@@ -56,7 +56,38 @@ impl<'c> From<Denied<'c>> for Rejection<'c> {
     }
 }
 
+/// What [`Rejection::reason`] says of everything but bad tokens, which have [`JwtError::reason`].
+const REASONS: [&str; 9] = [
+    "token_missing",
+    "several_tokens",
+    "unsafe_path",
+    "insufficient_scope",
+    "claim_rule",
+    "no_rule",
+    "not_configured",
+    "keys_unavailable",
+    "too_many_waiting",
+];
+
+/// What [`Rejection::error`] says.
+const ERRORS: [&str; 7] = [
+    "unauthorized",
+    "invalid_token",
+    "invalid_request",
+    "insufficient_scope",
+    "access_denied",
+    "server_error",
+    "temporarily_unavailable",
+];
+
 impl Rejection<'_> {
+    /// The names by which a configuration may speak of rejections: every reason, and every
+    /// `error`, which stands for all the reasons that have it.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        let bad_tokens = JwtError::ALL.iter().map(|error| error.reason());
+        ERRORS.into_iter().chain(REASONS).chain(bad_tokens)
+    }
+
     /// A client may try again after `wait`, rounded up to whole seconds, one at least.
     pub fn keys_unavailable(wait: Duration) -> Self {
         let seconds = wait.as_millis().div_ceil(1000).max(1);
@@ -134,6 +165,56 @@ impl Rejection<'_> {
             Rejection::NotConfigured => "The gateway cannot decide this request",
             Rejection::KeysUnavailable { .. } => "Jwks remote fetch is failed",
             Rejection::TooManyWaiting { .. } => "Too many requests are waiting for Jwks",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::response::is_quotable;
+
+    #[test]
+    fn a_configuration_can_name_every_reason() {
+        let rejections = [
+            Rejection::TokenMissing,
+            Rejection::SeveralTokens,
+            Rejection::UnsafePath,
+            Rejection::InsufficientScope { scope: "" },
+            Rejection::ClaimRule,
+            Rejection::NoRule,
+            Rejection::NotConfigured,
+            Rejection::KeysUnavailable {
+                retry_after_seconds: 1,
+            },
+            Rejection::TooManyWaiting {
+                retry_after_seconds: 1,
+            },
+        ];
+        // What is missing above does not compile here.
+        for rejection in rejections {
+            match rejection {
+                Rejection::TokenMissing
+                | Rejection::InvalidToken { .. }
+                | Rejection::SeveralTokens
+                | Rejection::UnsafePath
+                | Rejection::InsufficientScope { .. }
+                | Rejection::ClaimRule
+                | Rejection::NoRule
+                | Rejection::NotConfigured
+                | Rejection::KeysUnavailable { .. }
+                | Rejection::TooManyWaiting { .. } => {}
+            }
+        }
+        let bad_tokens = JwtError::ALL.iter().map(|error| Rejection::from(*error));
+        for rejection in rejections.into_iter().chain(bad_tokens) {
+            for name in [rejection.reason(), rejection.error()] {
+                assert!(Rejection::names().any(|known| known == name), "{name}");
+            }
+            // The texts are written between quotes as they are.
+            for text in [rejection.error(), rejection.description()] {
+                assert!(text.chars().all(is_quotable), "{text}");
+            }
         }
     }
 }

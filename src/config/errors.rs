@@ -1,0 +1,144 @@
+//! How rejections are answered: raw to valid.
+//!
+//! Invariant: what is sent in place of a rejection's own status and body is fixed here, is a
+//! status of an error, and is bounded.
+
+use std::collections::BTreeMap;
+
+use serde::de::IgnoredAny;
+
+use super::error::{ConfigError, join, nearest};
+use super::header::is_token;
+use super::raw::{RawCustom, RawErrors, RawFormat};
+use super::value::{Entries, Whole};
+use crate::http::response::{Body, Custom, Format, Rejection};
+
+/// The longest body, in bytes: a page that says what to do, without its pictures.
+const LONGEST_BODY: usize = 16 * 1024;
+/// The longest media type with its parameters, in bytes.
+const LONGEST_CONTENT_TYPE: usize = 256;
+/// Errors by RFC 9110 section 15 that are not complete without a header that the filter does not
+/// send: Allow, Proxy-Authenticate, Upgrade.
+const INCOMPLETE: [u64; 3] = [405, 407, 426];
+
+/// The form of bodies, and what is sent in place of them, by a name of [`Rejection::names`].
+pub(super) fn convert(
+    path: &str,
+    raw: RawErrors,
+) -> Result<(Format, BTreeMap<&'static str, Custom>), ConfigError> {
+    let format = match raw.format.0 {
+        Some(RawFormat::Json) | None => Format::Json,
+        Some(RawFormat::Text) => Format::Text,
+        Some(RawFormat::Problem) => Format::Problem,
+    };
+    let path = join(path, "by_reason");
+    let Entries(raw_custom) = raw.by_reason.0.unwrap_or(Entries(Vec::new()));
+    let custom = raw_custom
+        .into_iter()
+        .map(|(name, raw)| {
+            let path = join(&path, &name);
+            Ok((reason(&path, &name)?, custom(&path, raw, format)?))
+        })
+        .collect::<Result<_, _>>()?;
+    Ok((format, custom))
+}
+
+fn reason(path: &str, written: &str) -> Result<&'static str, ConfigError> {
+    Rejection::names()
+        .find(|name| *name == written)
+        .ok_or_else(|| {
+            ConfigError::new(
+                path,
+                match nearest(written, Rejection::names()) {
+                    Some(name) => format!("unknown reason, did you mean {name}?"),
+                    None => "unknown reason".to_owned(),
+                },
+            )
+        })
+}
+
+fn custom(path: &str, raw: RawCustom, format: Format) -> Result<Custom, ConfigError> {
+    let status = raw
+        .status
+        .0
+        .map(|Whole(status)| {
+            u32::try_from(status)
+                .ok()
+                .filter(|_| (400..600).contains(&status) && !INCOMPLETE.contains(&status))
+                .ok_or_else(|| {
+                    ConfigError::new(
+                        join(path, "status"),
+                        "must be 400 to 599; 405, 407 and 426 need a header that is not sent",
+                    )
+                })
+        })
+        .transpose()?;
+    let body = match (raw.body.0, raw.content_type.0) {
+        (None, None) if status.is_none() => {
+            return Err(ConfigError::new(path, "one of status and body is required"));
+        }
+        (None, None) => None,
+        (None, Some(_)) => {
+            return Err(ConfigError::new(join(path, "content_type"), "needs body"));
+        }
+        (Some(text), content_type) => Some(body(path, text, content_type, format)?),
+    };
+    Ok(Custom { status, body })
+}
+
+fn body(
+    path: &str,
+    text: String,
+    content_type: Option<String>,
+    format: Format,
+) -> Result<Body, ConfigError> {
+    let body_path = join(path, "body");
+    if text.len() > LONGEST_BODY {
+        return Err(ConfigError::new(
+            body_path,
+            format!("must be {LONGEST_BODY} bytes at most"),
+        ));
+    }
+    let content_type = content_type.unwrap_or_else(|| format.content_type().to_owned());
+    let subtype = subtype(&content_type).ok_or_else(|| {
+        ConfigError::new(
+            join(path, "content_type"),
+            format!(
+                "is not a media type, as text/html; charset=utf-8, of {LONGEST_CONTENT_TYPE} bytes at most"
+            ),
+        )
+    })?;
+    let is_json = subtype.eq_ignore_ascii_case("json") || has_json_suffix(subtype);
+    if is_json && !text.is_empty() && serde_json::from_slice::<IgnoredAny>(text.as_bytes()).is_err()
+    {
+        return Err(ConfigError::new(
+            body_path,
+            format!("is not JSON, and its content_type is {content_type}"),
+        ));
+    }
+    Ok(Body { text, content_type })
+}
+
+/// The subtype of a media type (RFC 9110 section 8.3.1) that can be a header's value as it is.
+fn subtype(content_type: &str) -> Option<&str> {
+    let (essence, parameters) = match content_type.split_once(';') {
+        Some((essence, parameters)) => (essence.trim_ascii_end(), Some(parameters)),
+        None => (content_type, None),
+    };
+    let (kind, subtype) = essence.split_once('/')?;
+    let is_name = |name: &str| !name.is_empty() && name.bytes().all(is_token);
+    let are_parameters =
+        |text: &str| text.contains('=') && text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    (is_name(kind)
+        && is_name(subtype)
+        && parameters.is_none_or(are_parameters)
+        && content_type.len() <= LONGEST_CONTENT_TYPE)
+        .then_some(subtype)
+}
+
+/// Whether a subtype is a kind of JSON (RFC 6839 section 3.1).
+fn has_json_suffix(subtype: &str) -> bool {
+    subtype
+        .rsplit_once('+')
+        .is_some_and(|(_, suffix)| suffix.eq_ignore_ascii_case("json"))
+}

@@ -1,0 +1,182 @@
+//! What rejected clients are answered, as the configuration says.
+
+use bearer_gate_testbed::envoy::{Filter, Listener, Wasm};
+use bearer_gate_testbed::http::Reply;
+use serde_json::{Value, json};
+
+use crate::stage::{Stage, merge, provider};
+
+/// A plugin of its own in the VM that all share.
+fn listener(name: &str, configuration: Value) -> Listener {
+    Listener::new(name).filter(Filter::Wasm(Wasm {
+        name: name.to_owned(),
+        ..Wasm::new(configuration)
+    }))
+}
+
+/// Routes for each kind of rejection, with `more` at the top level.
+fn routes(stage: &Stage, more: Value) -> Value {
+    let token = |prefix: &str, provider: &str| json!({"match": {"prefix": prefix}, "requires": {"provider_name": provider}});
+    let mut scoped = token("/scoped", "demo");
+    scoped["authorize"] = json!({"scopes": {"all": ["nobody:has-this"]}});
+    let mut claims = token("/claims", "demo");
+    claims["authorize"] = json!({"claims": [{"path": ["role"], "equals": "admin"}]});
+    let mut config = json!({
+        "providers": {
+            "demo": provider(stage, json!({})),
+            "down": provider(stage, json!({"remote_jwks": {"http_uri": {"cluster": "nowhere"}}})),
+        },
+        "rules": [
+            {"match": {"prefix": "/public"}},
+            scoped,
+            claims,
+            token("/down", "down"),
+            token("/api", "demo"),
+        ],
+    });
+    merge(&mut config, more);
+    config
+}
+
+fn stage(listeners: impl FnOnce(&Stage) -> Vec<Listener>) -> Stage {
+    Stage::build(
+        |_| {},
+        |stage, builder| {
+            let builder = builder.empty_cluster("nowhere");
+            listeners(stage)
+                .into_iter()
+                .fold(builder, |builder, listener| builder.listener(listener))
+        },
+    )
+}
+
+async fn get(stage: &Stage, listener: &str, target: &str, token: Option<&str>) -> Reply {
+    let url = stage.envoy().url_of(listener, target);
+    match token {
+        Some(token) => stage.client.get_with(&url, token).await,
+        None => stage.client.get(&url).await,
+    }
+}
+
+#[tokio::test]
+async fn bodies_have_the_configured_form() {
+    let stage = stage(|stage| {
+        ["json", "text", "problem"]
+            .map(|format| listener(format, routes(stage, json!({"errors": {"format": format}}))))
+            .into()
+    });
+    let good = stage.idp.good_token();
+    assert_eq!(get(&stage, "json", "/api", Some(&good)).await.status, 200);
+    let table = [
+        (
+            "/api",
+            None,
+            401,
+            "Unauthorized",
+            "unauthorized",
+            "Jwt is missing",
+        ),
+        (
+            "/scoped",
+            Some(good.as_str()),
+            403,
+            "Forbidden",
+            "insufficient_scope",
+            "Jwt lacks a scope that is required here",
+        ),
+        (
+            "/down",
+            Some(good.as_str()),
+            503,
+            "Service Unavailable",
+            "temporarily_unavailable",
+            "Jwks remote fetch is failed",
+        ),
+    ];
+    for (target, token, status, title, error, text) in table {
+        let json = get(&stage, "json", target, token).await;
+        let plain = get(&stage, "text", target, token).await;
+        let problem = get(&stage, "problem", target, token).await;
+        assert_eq!(
+            json.json(),
+            json!({"error": error, "error_description": text})
+        );
+        assert_eq!(plain.body, text);
+        assert_eq!(
+            problem.json(),
+            json!({"type": "about:blank", "title": title, "status": status, "detail": text, "error": error})
+        );
+        for (reply, content_type) in [
+            (&json, "application/json"),
+            (&plain, "text/plain"),
+            (&problem, "application/problem+json"),
+        ] {
+            assert_eq!(reply.status, status, "{target}");
+            assert_eq!(reply.header("content-type"), Some(content_type), "{target}");
+            assert_eq!(reply.header("cache-control"), Some("no-store"));
+            assert_eq!(reply.challenge(), json.challenge());
+            assert_eq!(reply.header("retry-after").is_some(), status == 503);
+        }
+    }
+    assert_eq!(stage.upstream.requests(), 1);
+    assert_eq!(stage.traps(), 0);
+}
+
+#[tokio::test]
+async fn statuses_and_bodies_are_configured_by_reason() {
+    let page = "<p>Sign in at <a href=\"https://login.example.com/\">login</a>, please \u{2014} \u{e9}</p>";
+    let html = "text/html; charset=utf-8";
+    let stage = stage(|stage| {
+        let errors = json!({"errors": {"by_reason": {
+            "token_missing": {"body": page, "content_type": html},
+            "invalid_token": {"status": 403, "body": "{\"code\": 7}"},
+            "expired": {"status": 401},
+            "no_rule": {"status": 404, "body": ""},
+            "claim_rule": {"status": 404},
+            "temporarily_unavailable": {"status": 500},
+        }}});
+        vec![listener("main", routes(stage, errors))]
+    });
+    let idp = &stage.idp;
+    let good = idp.good_token();
+    let expired = idp.token(&idp.claims().expires_in(-100));
+    assert_eq!(get(&stage, "main", "/api", Some(&good)).await.status, 200);
+
+    let reply = get(&stage, "main", "/api", None).await;
+    assert_eq!((reply.status, reply.body.as_str()), (401, page));
+    assert_eq!(reply.header("content-type"), Some(html));
+    assert_eq!(reply.challenge(), Some(r#"Bearer realm="api""#));
+
+    let reply = get(&stage, "main", "/api", Some("rubbish")).await;
+    assert_eq!((reply.status, reply.body.as_str()), (403, "{\"code\": 7}"));
+    assert_eq!(reply.header("content-type"), Some("application/json"));
+    let challenge = reply.challenge().unwrap();
+    assert!(challenge.contains("error=\"invalid_token\""), "{challenge}");
+
+    // An entry of its own takes the whole place of the one for its error.
+    let reply = get(&stage, "main", "/api", Some(&expired)).await;
+    assert_eq!(reply.status, 401);
+    assert_eq!(reply.json()["error_description"], "Jwt is expired");
+    assert!(reply.challenge().unwrap().contains("Jwt is expired"));
+
+    let reply = get(&stage, "main", "/elsewhere", Some(&good)).await;
+    assert_eq!((reply.status, reply.body.as_str()), (404, ""));
+    assert_eq!(
+        (reply.challenge(), reply.header("content-type")),
+        (None, None)
+    );
+
+    let reply = get(&stage, "main", "/claims", Some(&good)).await;
+    assert_eq!((reply.status, reply.challenge()), (404, None));
+    assert_eq!(reply.json()["error"], "insufficient_scope");
+    let reply = get(&stage, "main", "/scoped", Some(&good)).await;
+    assert_eq!(reply.status, 403, "only claim_rule was changed");
+
+    let reply = get(&stage, "main", "/down", Some(&good)).await;
+    assert_eq!(reply.status, 500);
+    assert!(reply.header("retry-after").is_some());
+
+    assert_eq!(stage.upstream.requests(), 1);
+    assert_eq!(stage.counter("bearer_gate.denied.expired"), 1);
+    assert_eq!(stage.traps(), 0);
+}
