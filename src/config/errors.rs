@@ -21,11 +21,17 @@ const LONGEST_CONTENT_TYPE: usize = 256;
 /// send: Allow, Proxy-Authenticate, Upgrade.
 const INCOMPLETE: [u64; 3] = [405, 407, 426];
 
+const STRIPPED: &str = "contradicts strip_failure_response";
+
 /// The form of bodies, and what is sent in place of them, by a name of [`Rejection::names`].
 pub(super) fn convert(
     path: &str,
     raw: RawErrors,
+    strip: bool,
 ) -> Result<(Format, BTreeMap<&'static str, Custom>), ConfigError> {
+    if strip && raw.format.0.is_some() {
+        return Err(ConfigError::new(join(path, "format"), STRIPPED));
+    }
     let format = match raw.format.0 {
         Some(RawFormat::Json) | None => Format::Json,
         Some(RawFormat::Text) => Format::Text,
@@ -37,6 +43,9 @@ pub(super) fn convert(
         .into_iter()
         .map(|(name, raw)| {
             let path = join(&path, &name);
+            if strip && raw.body.0.is_some() {
+                return Err(ConfigError::new(join(&path, "body"), STRIPPED));
+            }
             Ok((reason(&path, &name)?, custom(&path, raw, format)?))
         })
         .collect::<Result<_, _>>()?;

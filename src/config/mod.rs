@@ -377,7 +377,8 @@ impl Config {
                 ),
             ));
         }
-        let (format, custom) = errors::convert("errors", raw.errors.0.unwrap_or_default())?;
+        let strip = raw.strip_failure_response.0.unwrap_or(false);
+        let (format, custom) = errors::convert("errors", raw.errors.0.unwrap_or_default(), strip)?;
         let max_waiting = raw
             .max_waiting
             .0
@@ -411,6 +412,7 @@ impl Config {
                 realm,
                 format,
                 custom,
+                strip,
             },
             max_waiting,
         })

@@ -31,11 +31,11 @@ pub struct RawConfig {
     #[serde(alias = "maxWaiting")]
     pub max_waiting: Given<Whole>,
     pub errors: Given<RawErrors>,
+    #[serde(alias = "stripFailureResponse")]
+    pub strip_failure_response: Given<bool>,
 
     #[serde(alias = "filterStateRules")]
     filter_state_rules: Unsupported,
-    #[serde(alias = "stripFailureResponse")]
-    strip_failure_response: OnlyBool<false>,
     #[serde(alias = "statPrefix")]
     stat_prefix: Unsupported,
 }

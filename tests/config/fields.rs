@@ -112,10 +112,6 @@ fn refuses_what_jwt_authn_has_by_name() {
     for name in ["filter_state_rules", "filterStateRules", "stat_prefix"] {
         assert_eq!(refused(&json!({name: {}})), format!("{name}: {not_yet}"));
     }
-    let name = "strip_failure_response";
-    assert_eq!(refused(&json!({name: true})), format!("{name}: {not_yet}"));
-    // as if it were left out
-    assert!(parse(&json!({name: false})).is_ok());
     for name in [
         "payload_in_metadata",
         "header_in_metadata",

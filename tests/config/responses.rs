@@ -86,6 +86,33 @@ fn errors() {
 }
 
 #[test]
+fn stripped() {
+    assert!(!parse(&json!({})).unwrap().responses.strip);
+    for (strip, errors) in [
+        (
+            false,
+            json!({"format": "text", "by_reason": {"no_rule": {"body": ""}}}),
+        ),
+        (true, json!({"by_reason": {"no_rule": {"status": 404}}})),
+    ] {
+        let config = json!({"stripFailureResponse": strip, "errors": errors});
+        assert_eq!(parse(&config).unwrap().responses.strip, strip);
+    }
+    for (errors, field) in [
+        (json!({"format": "json"}), "format"),
+        (
+            json!({"by_reason": {"no_rule": {"status": 404, "body": ""}}}),
+            "by_reason.no_rule.body",
+        ),
+    ] {
+        assert_eq!(
+            refused(&json!({"strip_failure_response": true, "errors": errors})),
+            format!("errors.{field}: contradicts strip_failure_response")
+        );
+    }
+}
+
+#[test]
 fn refuses_errors() {
     let status = ".status: must be 400 to 599; 405, 407 and 426 need a header that is not sent";
     let media_type =

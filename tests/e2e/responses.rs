@@ -180,3 +180,54 @@ async fn statuses_and_bodies_are_configured_by_reason() {
     assert_eq!(stage.counter("bearer_gate.denied.expired"), 1);
     assert_eq!(stage.traps(), 0);
 }
+
+/// As the real jwt_authn beside it.
+#[tokio::test]
+async fn stripped_rejections_have_a_status_only() {
+    let stage = stage(|stage| {
+        let routes = |more| routes(stage, more);
+        let native = json!({
+            "providers": {"demo": provider(stage, json!({}))},
+            "rules": [{"match": {"prefix": "/api"}, "requires": {"provider_name": "demo"}}],
+            "strip_failure_response": true,
+        });
+        vec![
+            listener("stripped", routes(json!({"strip_failure_response": true}))),
+            listener("whole", routes(json!({"strip_failure_response": false}))),
+            Listener::jwt_authn("native", native),
+        ]
+    });
+    let good = stage.idp.good_token();
+    assert_eq!(
+        get(&stage, "stripped", "/api", Some(&good)).await.status,
+        200
+    );
+    for (target, token, status) in [
+        ("/api", None, 401),
+        ("/api", Some("rubbish"), 401),
+        ("/scoped", Some(good.as_str()), 403),
+        ("/down", Some(good.as_str()), 503),
+    ] {
+        let whole = get(&stage, "whole", target, token).await;
+        assert_eq!(whole.status, status);
+        assert_ne!(whole.body, "");
+        let stripped = get(&stage, "stripped", target, token).await;
+        assert_eq!((stripped.status, stripped.body.as_str()), (status, ""));
+        assert_eq!(
+            stripped.header("content-length"),
+            whole.header("content-length").map(|_| "0")
+        );
+        for name in ["www-authenticate", "content-type"] {
+            assert_eq!(stripped.header(name), None, "{target}");
+        }
+        for name in ["retry-after", "cache-control"] {
+            assert_eq!(stripped.header(name), whole.header(name), "{target}");
+        }
+        if target == "/api" {
+            let native = get(&stage, "native", target, token).await;
+            assert_eq!((native.status, native.body.as_str()), (status, ""));
+            assert_eq!(native.challenge(), None);
+        }
+    }
+    assert_eq!(stage.traps(), 0);
+}

@@ -33,6 +33,8 @@ pub struct Responses {
     pub format: Format,
     /// By a name of [`Rejection::names`].
     pub custom: BTreeMap<&'static str, Custom>,
+    /// Whether bodies and challenges are left out.
+    pub strip: bool,
 }
 
 /// What is sent in place of a rejection's own status and body.
@@ -59,6 +61,7 @@ impl Responses {
             .and_then(|custom| custom.status)
             .unwrap_or(rejection.status());
         let (content_type, body) = match custom.and_then(|custom| custom.body.as_ref()) {
+            _ if self.strip => ("", String::new()),
             Some(body) => (body.content_type.as_str(), body.text.clone()),
             None => (
                 self.format.content_type(),
@@ -69,7 +72,9 @@ impl Responses {
         if !body.is_empty() {
             headers.push(("content-type", content_type.to_owned()));
         }
-        if let Some(challenge) = challenge::challenge(rejection, status, &self.realm) {
+        if !self.strip
+            && let Some(challenge) = challenge::challenge(rejection, status, &self.realm)
+        {
             headers.push(("www-authenticate", challenge));
         }
         if let Some(seconds) = rejection.retry_after() {
@@ -255,6 +260,7 @@ mod tests {
             .into_iter()
             .map(|(name, status, body)| (name, Custom { status, body }))
             .collect(),
+            strip: false,
         };
         let invalid_token = |description, reason| Rejection::InvalidToken {
             description,
@@ -350,6 +356,15 @@ mod tests {
                 let sent = sent.map(|(_, value)| value.as_str());
                 assert_eq!(sent, value, "{rejection:?}");
             }
+            let stripped = Responses {
+                strip: true,
+                ..responses.clone()
+            }
+            .reject(&rejection);
+            assert_eq!((stripped.status, stripped.body.as_str()), (status, ""));
+            let mut left = vec![("cache-control", "no-store".to_owned())];
+            left.extend(retry.map(|_| ("retry-after", "7".to_owned())));
+            assert_eq!(stripped.headers, left, "{rejection:?}");
         }
     }
 }
