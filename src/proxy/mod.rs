@@ -16,7 +16,7 @@ use crate::authn::Admission;
 use crate::config::REPORT_HEADER;
 use crate::gate::Verdict;
 use crate::http::credentials::Change;
-use crate::http::response::{Rejection, Response, Responses};
+use crate::http::response::{Client, Rejection, Response, Responses};
 
 pub use root::Root;
 
@@ -61,7 +61,8 @@ fn admit(admission: &Admission) -> Option<()> {
 }
 
 fn reject(rejection: &Rejection<'_>, responses: &Responses) {
-    respond(&responses.reject(rejection));
+    let client = Client::of(header("content-type").as_deref());
+    respond(&responses.reject(rejection, client));
 }
 
 /// Answers the request in place of the upstream.
@@ -75,4 +76,9 @@ fn respond(response: &Response) {
     if hostcalls::send_http_response(response.status, headers, body).is_err() {
         log::debug!("the response could not be sent: the client has left");
     }
+}
+
+/// A header of the request that is the effective context.
+fn header(name: &str) -> Option<Vec<u8>> {
+    hostcalls::get_map_value_bytes(HEADERS, name).ok().flatten()
 }

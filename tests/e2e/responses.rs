@@ -1,7 +1,7 @@
 //! What rejected clients are answered, as the configuration says.
 
 use bearer_gate_testbed::envoy::{Filter, Listener, Wasm};
-use bearer_gate_testbed::http::Reply;
+use bearer_gate_testbed::http::{self, Reply};
 use serde_json::{Value, json};
 
 use crate::stage::{Stage, merge, provider};
@@ -229,5 +229,99 @@ async fn stripped_rejections_have_a_status_only() {
             assert_eq!(native.challenge(), None);
         }
     }
+    assert_eq!(stage.traps(), 0);
+}
+
+#[tokio::test]
+async fn grpc_clients_get_a_status_and_the_fixed_text() {
+    let stage = stage(|stage| {
+        let errors = json!({"errors": {"format": "problem", "by_reason": {
+            "token_missing": {"body": "x".repeat(16_000), "content_type": "text/html"},
+            "invalid_token": {"status": 403},
+            "no_rule": {"status": 404, "body": "{}"},
+            "several_tokens": {"status": 429},
+            "keys_unavailable": {"body": ""},
+            "claim_rule": {"status": 418},
+        }}});
+        vec![
+            listener("plain", routes(stage, json!({}))),
+            listener("custom", routes(stage, errors)),
+            listener(
+                "stripped",
+                routes(stage, json!({"strip_failure_response": true})),
+            ),
+        ]
+    });
+    let good = stage.idp.good_token();
+    assert_eq!(get(&stage, "plain", "/api", Some(&good)).await.status, 200);
+    let call = async |listener: &str, target: &str, tokens: &[&str]| {
+        let url = stage.envoy().url_of(listener, target);
+        let request = stage.client.request(reqwest::Method::POST, &url);
+        let request = tokens.iter().fold(request, |request, token| {
+            request.header("authorization", format!("Bearer {token}"))
+        });
+        http::send(request.header("content-type", "application/grpc+proto")).await
+    };
+    let good = [good.as_str()];
+    // (target, tokens, gRPC status: plain, customised; text)
+    let table: [(&str, &[&str], _, _, _); 7] = [
+        ("/api", &[], "16", "16", "Jwt is missing"),
+        (
+            "/api",
+            &["a.b.c"],
+            "16",
+            "7",
+            "Jwt header is an invalid Base64url encoded",
+        ),
+        (
+            "/api",
+            &["a.b.c", "a.b.c"],
+            "13",
+            "14",
+            "More than one credential in the request",
+        ),
+        (
+            "/scoped",
+            &good,
+            "7",
+            "7",
+            "Jwt lacks a scope that is required here",
+        ),
+        ("/claims", &good, "7", "2", "Claims in Jwt are not allowed"),
+        ("/none", &good, "7", "12", "No rule allows this request"),
+        ("/down", &good, "14", "14", "Jwks remote fetch is failed"),
+    ];
+    for (target, tokens, plain, custom, text) in table {
+        let http = get(&stage, "plain", target, tokens.first().copied()).await;
+        for (listener, status, text) in [
+            ("plain", plain, Some(text)),
+            ("custom", custom, Some(text)),
+            ("stripped", plain, None),
+        ] {
+            let reply = call(listener, target, tokens).await;
+            assert_eq!(reply.status, 200, "{listener}{target}");
+            assert_eq!(
+                reply.header("grpc-status"),
+                Some(status),
+                "{listener}{target}"
+            );
+            assert_eq!(reply.header("grpc-message"), text, "{listener}{target}");
+            assert_eq!(reply.header("content-type"), Some("application/grpc"));
+            assert_eq!(reply.body, "");
+            assert_eq!(reply.header("retry-after").is_some(), target == "/down");
+            if listener == "plain" && tokens.len() < 2 {
+                assert_eq!(reply.challenge(), http.challenge(), "{target}");
+            }
+            if listener == "stripped" {
+                assert_eq!(reply.challenge(), None, "{target}");
+            }
+        }
+    }
+    // gRPC-Web reads HTTP.
+    let url = stage.envoy().url_of("custom", "/api");
+    let request = stage.client.request(reqwest::Method::POST, &url);
+    let reply = http::send(request.header("content-type", "application/grpc-web")).await;
+    assert_eq!((reply.status, reply.body.len()), (401, 16_000));
+    assert_eq!(stage.upstream.requests(), 1);
     assert_eq!(stage.traps(), 0);
 }

@@ -24,6 +24,25 @@ pub struct Response {
     pub body: String,
 }
 
+/// Who reads a response, for gRPC clients read no bodies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Client {
+    Http,
+    /// The host makes a gRPC status of the HTTP status, and the status's message of the body.
+    Grpc,
+}
+
+impl Client {
+    /// By the request's `content-type`: `application/grpc`, alone or with a message format or
+    /// parameters. gRPC-Web has a media type of its own, and reads HTTP.
+    pub fn of(content_type: Option<&[u8]>) -> Client {
+        match content_type.and_then(|value| value.strip_prefix(b"application/grpc")) {
+            Some([] | [b'+' | b';', ..]) => Client::Grpc,
+            _ => Client::Http,
+        }
+    }
+}
+
 /// How rejections are answered, as the configuration says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Responses {
@@ -55,23 +74,27 @@ pub struct Body {
 
 impl Responses {
     /// The answer to a request that is rejected.
-    pub fn reject(&self, rejection: &Rejection<'_>) -> Response {
+    ///
+    /// A gRPC client gets the fixed text whatever the configuration has for bodies: the message
+    /// of a status is a header, for which a page would be too long.
+    pub fn reject(&self, rejection: &Rejection<'_>, client: Client) -> Response {
         let custom = self.custom(rejection);
         let status = custom
             .and_then(|custom| custom.status)
             .unwrap_or(rejection.status());
-        let (content_type, body) = match custom.and_then(|custom| custom.body.as_ref()) {
-            _ if self.strip => ("", String::new()),
-            Some(body) => (body.content_type.as_str(), body.text.clone()),
-            None => (
-                self.format.content_type(),
-                self.format.body(rejection, status),
-            ),
+        let (content_type, body) = if self.strip {
+            (None, String::new())
+        } else if client == Client::Grpc {
+            (None, rejection.description().to_owned())
+        } else if let Some(body) = custom.and_then(|custom| custom.body.as_ref()) {
+            let content_type = (!body.text.is_empty()).then_some(body.content_type.as_str());
+            (content_type, body.text.clone())
+        } else {
+            let body = self.format.body(rejection, status);
+            (Some(self.format.content_type()), body)
         };
         let mut headers = vec![("cache-control", "no-store".to_owned())];
-        if !body.is_empty() {
-            headers.push(("content-type", content_type.to_owned()));
-        }
+        headers.extend(content_type.map(|value| ("content-type", value.to_owned())));
         if !self.strip
             && let Some(challenge) = challenge::challenge(rejection, status, &self.realm)
         {
@@ -221,7 +244,7 @@ mod tests {
         };
         for (rejection, status, challenge, retry, error, description, reason) in table {
             assert_eq!(rejection.reason(), *reason);
-            let response = responses.reject(rejection);
+            let response = responses.reject(rejection, Client::Http);
             assert_eq!(response.status, *status, "{rejection:?}");
             let body: serde_json::Value = serde_json::from_str(&response.body).unwrap();
             assert_eq!(
@@ -342,7 +365,7 @@ mod tests {
             ),
         ];
         for (rejection, status, content_type, body, challenge) in table {
-            let response = responses.reject(&rejection);
+            let response = responses.reject(&rejection, Client::Http);
             assert_eq!(response.status, status, "{rejection:?}");
             assert_eq!(response.body, body, "{rejection:?}");
             let retry = rejection.retry_after();
@@ -356,15 +379,44 @@ mod tests {
                 let sent = sent.map(|(_, value)| value.as_str());
                 assert_eq!(sent, value, "{rejection:?}");
             }
-            let stripped = Responses {
-                strip: true,
-                ..responses.clone()
+            let grpc = responses.reject(&rejection, Client::Grpc);
+            assert_eq!(
+                (grpc.status, grpc.body.as_str()),
+                (status, rejection.description())
+            );
+            let mut headers = response.headers.clone();
+            headers.retain(|(name, _)| *name != "content-type");
+            assert_eq!(grpc.headers, headers, "{rejection:?}");
+            for client in [Client::Http, Client::Grpc] {
+                let stripped = Responses {
+                    strip: true,
+                    ..responses.clone()
+                }
+                .reject(&rejection, client);
+                assert_eq!((stripped.status, stripped.body.as_str()), (status, ""));
+                let mut left = vec![("cache-control", "no-store".to_owned())];
+                left.extend(retry.map(|_| ("retry-after", "7".to_owned())));
+                assert_eq!(stripped.headers, left, "{rejection:?}");
             }
-            .reject(&rejection);
-            assert_eq!((stripped.status, stripped.body.as_str()), (status, ""));
-            let mut left = vec![("cache-control", "no-store".to_owned())];
-            left.extend(retry.map(|_| ("retry-after", "7".to_owned())));
-            assert_eq!(stripped.headers, left, "{rejection:?}");
+        }
+    }
+
+    #[test]
+    fn knows_grpc_clients() {
+        let table: [(Option<&[u8]>, Client); 10] = [
+            (None, Client::Http),
+            (Some(b""), Client::Http),
+            (Some(b"application/json"), Client::Http),
+            (Some(b"application/grpc"), Client::Grpc),
+            (Some(b"application/grpc+proto"), Client::Grpc),
+            (Some(b"application/grpc;a=b"), Client::Grpc),
+            (Some(b"application/grpc-web"), Client::Http),
+            (Some(b"application/grpc-web+proto"), Client::Http),
+            (Some(b"text/application/grpc"), Client::Http),
+            (Some(b"application/grpc\xff"), Client::Http),
+        ];
+        for (content_type, client) in table {
+            assert_eq!(Client::of(content_type), client, "{content_type:?}");
         }
     }
 }
