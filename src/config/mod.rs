@@ -2,7 +2,7 @@
 //! [`Config`] that holds every default and no question.
 //!
 //! Invariant: parse, don't validate. The raw form (`raw`) is turned into the valid one in one
-//! place per kind (`provider`, `rule`, `errors`), and whatever a [`Config`] can say the filter can
+//! place per kind (`provider`, `rule`, ...), and whatever a [`Config`] can say the filter can
 //! do. What it cannot do is refused with the field's path, never ignored; the first problem is
 //! reported, and a configuration with a problem is refused as a whole.
 //!
@@ -20,6 +20,7 @@ mod provider;
 mod raw;
 mod raw_rule;
 mod requirement;
+mod resource;
 mod route_match;
 mod rule;
 mod text;
@@ -32,6 +33,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::http::credentials::Place;
+use crate::http::protected_resource::ProtectedResource;
 use crate::http::request::Request;
 use crate::http::response::{Responses, is_quotable};
 use crate::http::uri::Scheme;
@@ -69,6 +71,8 @@ pub struct Config {
     pub rules: Rules,
     pub unmatched: Unmatched,
     pub responses: Responses,
+    /// What is told of the resource that is protected, where something is.
+    pub protected_resource: Option<ProtectedResource>,
     /// Requests that may wait for keys at once, per worker.
     pub max_waiting: usize,
     /// Every spelling (`-` or `_` at each place) of every header that any provider sets, lower
@@ -377,6 +381,11 @@ impl Config {
                 ),
             ));
         }
+        let protected_resource = raw
+            .protected_resource
+            .0
+            .map(|raw| resource::convert("protected_resource", raw))
+            .transpose()?;
         let strip = raw.strip_failure_response.0.unwrap_or(false);
         let (format, custom) = errors::convert("errors", raw.errors.0.unwrap_or_default(), strip)?;
         let max_waiting = raw
@@ -413,7 +422,11 @@ impl Config {
                 format,
                 custom,
                 strip,
+                resource_metadata: protected_resource
+                    .as_ref()
+                    .map(|resource| resource.url.clone()),
             },
+            protected_resource,
             max_waiting,
         })
     }

@@ -33,6 +33,8 @@ pub struct RawConfig {
     pub errors: Given<RawErrors>,
     #[serde(alias = "stripFailureResponse")]
     pub strip_failure_response: Given<bool>,
+    #[serde(alias = "protectedResource")]
+    pub protected_resource: Given<RawProtectedResource>,
 
     #[serde(alias = "filterStateRules")]
     filter_state_rules: Unsupported,
@@ -251,6 +253,24 @@ pub struct RawCustom {
     pub content_type: Given<String>,
 }
 
+/// Addition: metadata of the protected resource (RFC 9728 section 2).
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, remote = "Self")]
+pub struct RawProtectedResource {
+    pub resource: Given<String>,
+    #[serde(alias = "authorizationServers")]
+    pub authorization_servers: Given<Vec<String>>,
+    #[serde(alias = "scopesSupported")]
+    pub scopes_supported: Given<Vec<String>>,
+    #[serde(alias = "bearerMethodsSupported")]
+    pub bearer_methods_supported: Given<Vec<RawBearerMethod>>,
+    #[serde(alias = "resourceName")]
+    pub resource_name: Given<String>,
+    #[serde(alias = "resourceDocumentation")]
+    pub resource_documentation: Given<String>,
+    pub additional: Given<Entries<serde_json::Value>>,
+}
+
 objects! {
     RawConfig: "the plugin's configuration, an object",
     RawProvider: "a provider, an object",
@@ -266,6 +286,7 @@ objects! {
     RawCacheConfig: "an object with jwt_cache_size and jwt_max_token_size",
     RawErrors: "an object with format or by_reason",
     RawCustom: "an object with status or body",
+    RawProtectedResource: "an object with resource",
 }
 
 /// What happens to a request that no rule matches.
@@ -283,4 +304,12 @@ pub enum RawFormat {
     Json,
     Text,
     Problem,
+}
+
+/// Where the filter can find a token, of what RFC 9728 has names for.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RawBearerMethod {
+    Header,
+    Query,
 }

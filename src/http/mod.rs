@@ -6,6 +6,7 @@
 pub mod cache_control;
 pub mod credentials;
 pub mod path;
+pub mod protected_resource;
 pub mod request;
 pub mod response;
 pub mod uri;

@@ -100,6 +100,22 @@ impl Uri {
     }
 }
 
+impl Uri {
+    /// Whether the host is this machine by its address, or is called so (RFC 6761 section 6.3).
+    pub fn is_loopback(&self) -> bool {
+        let host = match self.authority.strip_prefix('[') {
+            Some(literal) => literal.split(']').next(),
+            None => self.authority.split(':').next(),
+        };
+        host.is_some_and(|host| {
+            host == "localhost"
+                || host
+                    .parse::<std::net::IpAddr>()
+                    .is_ok_and(|address| address.is_loopback())
+        })
+    }
+}
+
 impl fmt::Display for Uri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -188,6 +204,28 @@ mod tests {
                 (scheme, authority, path),
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn knows_this_machine() {
+        let table = [
+            ("http://localhost", true),
+            ("http://LOCALHOST:8080/x", true),
+            ("http://127.0.0.1/", true),
+            ("http://127.1.2.3:80/", true),
+            ("http://[::1]:80/", true),
+            ("http://[0:0::1]/", true),
+            ("http://localhost.example/", false),
+            ("http://a.localhost/", false),
+            ("http://127.0.0.1.example/", false),
+            ("http://128.0.0.1/", false),
+            ("http://0.0.0.0/", false),
+            ("http://[::2]/", false),
+            ("http://a.example/localhost", false),
+        ];
+        for (text, expected) in table {
+            assert_eq!(Uri::parse(text).unwrap().is_loopback(), expected, "{text}");
         }
     }
 

@@ -8,7 +8,7 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
 use super::envoy::Envoy;
-use super::{Carried, HEADERS, carry_out, reject};
+use super::{Carried, HEADERS, carry_out, header, reject, respond};
 use crate::config::{OfRoutes, Reads};
 use crate::gate::{Arrival, Gate};
 use crate::http;
@@ -41,6 +41,13 @@ impl HttpContext for Request {
             return Action::Pause;
         };
         let config = gate.config();
+        if let Some(resource) = &config.protected_resource
+            && let Some(response) =
+                resource.answer(header(":path").as_deref(), || header(":method"))
+        {
+            respond(&response);
+            return Action::Pause;
+        }
         // First of all, on public routes too: nobody but this filter sets them.
         for name in &config.reserved_headers {
             if hostcalls::remove_map_value(HEADERS, name).is_err() {

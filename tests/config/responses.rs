@@ -218,3 +218,183 @@ fn refuses_errors() {
         assert_eq!(refused(&config), expected, "{config}");
     }
 }
+
+/// The document that a client gets.
+fn document(resource: &Value) -> Option<Value> {
+    let config = parse(&json!({"protected_resource": resource})).ok()?;
+    let resource = config.protected_resource?;
+    let path = resource.path().as_bytes();
+    let answer = resource.answer(Some(path), || Some(b"GET".to_vec()))?;
+    serde_json::from_str(&answer.body).ok()
+}
+
+#[test]
+fn protected_resource() {
+    let none = parse(&json!({})).unwrap();
+    assert_eq!(none.protected_resource, None);
+    assert_eq!(none.responses.resource_metadata, None);
+
+    let whole = json!({
+        "resource": "https://api.example.com:8443/mcp",
+        "authorization_servers": ["https://a.example/", "https://b.example/realms/x", "http://127.0.0.1:9000"],
+        "scopes_supported": ["read:messages", "!#~"],
+        "bearer_methods_supported": ["header", "query"],
+        "resource_name": "Messages \u{2014} \"all\"",
+        "resource_documentation": "http://docs.example.com/?x=y",
+    });
+    assert_eq!(document(&whole), Some(whole.clone()));
+    let config = parse(&json!({"protectedResource": whole})).unwrap();
+    assert_eq!(
+        config.responses.resource_metadata.as_deref(),
+        Some("https://api.example.com:8443/.well-known/oauth-protected-resource/mcp")
+    );
+    // What is given only is in it, and as it is written: clients compare the text.
+    for resource in [
+        "https://a.example",
+        "https://a.example/",
+        "https://a.example/caf%C3%A9/",
+        "http://localhost:10000/mcp",
+        "http://[::1]/",
+    ] {
+        assert_eq!(
+            document(&json!({"resource": resource})),
+            Some(json!({"resource": resource}))
+        );
+    }
+    // The numbers of a Struct are doubles.
+    let additional = json!({"resource": "https://a.example", "additional": {
+        "resource_name#nl": "Berichten",
+        "dpop_bound_access_tokens_required": false,
+        "": {"a": [5.0, -5.0, 5.5, 1e300, {"b": 9_007_199_254_740_992.0}, 9_007_199_254_740_993_u64]},
+    }});
+    assert_eq!(
+        document(&additional).unwrap().to_string(),
+        r#"{"":{"a":[5,-5,5.5,1e+300,{"b":9007199254740992},9007199254740993]},"dpop_bound_access_tokens_required":false,"resource":"https://a.example","resource_name#nl":"Berichten"}"#
+    );
+    let camel = json!({
+        "resource": "https://a.example", "authorizationServers": ["https://b.example"],
+        "scopesSupported": ["a"], "bearerMethodsSupported": [], "resourceName": "n",
+        "resourceDocumentation": "https://c.example",
+    });
+    assert_eq!(document(&camel).unwrap().as_object().unwrap().len(), 6);
+}
+
+#[test]
+fn refuses_a_protected_resource() {
+    let https = "must be https, unless the host is localhost or a loopback address";
+    let resources = [
+        (json!(null), "required: the https URL that clients use"),
+        (json!(""), "must start with http:// or https://"),
+        (
+            json!("api.example.com"),
+            "must start with http:// or https://",
+        ),
+        (json!("http://api.example.com"), https),
+        (json!("https://a.example/#x"), "must not have a fragment"),
+        (json!("https://a.example/?x=y"), "must not have a query"),
+        (
+            json!("https://u:p@a.example/"),
+            "must not hold a user name or password",
+        ),
+        (
+            json!("https://a.example/\", error=\"x"),
+            "has a character that a URI cannot have",
+        ),
+        (
+            json!("https://a.example/\r\nset-cookie: x"),
+            "has a character that a URI cannot have",
+        ),
+        (
+            json!("HTTPS://a.example/"),
+            "must have its scheme and host in lower case",
+        ),
+        (
+            json!("https://A.example/"),
+            "must have its scheme and host in lower case",
+        ),
+        (
+            json!("https://a.example/b/../c"),
+            "has a path that has a dot segment",
+        ),
+        (
+            json!("https://a.example/b;c=d"),
+            "must have its path without parameters and needless escapes, here /b",
+        ),
+        (
+            json!("https://a.example/%62"),
+            "must have its path without parameters and needless escapes, here /b",
+        ),
+    ];
+    for (resource, expected) in resources {
+        let mut fields = json!({"resource_name": "n"});
+        super::merge(&mut fields, json!({"resource": resource}));
+        assert_eq!(
+            refused(&json!({"protected_resource": fields})),
+            format!("protected_resource.resource: {expected}"),
+            "{fields}"
+        );
+    }
+    let table = [
+        (
+            json!({"authorization_servers": []}),
+            ".authorization_servers: must not be empty".to_owned(),
+        ),
+        (
+            json!({"authorization_servers": ["https://a.example", "http://b.example"]}),
+            format!(".authorization_servers[1]: {https}"),
+        ),
+        (
+            json!({"authorization_servers": ["https://a.example/?x"]}),
+            ".authorization_servers[0]: must not have a query".to_owned(),
+        ),
+        (
+            json!({"authorization_servers": ["tenant"]}),
+            ".authorization_servers[0]: must start with http:// or https://".to_owned(),
+        ),
+        (
+            json!({"scopes_supported": []}),
+            ".scopes_supported: must not be empty".to_owned(),
+        ),
+        (
+            json!({"scopes_supported": ["a", "b c"]}),
+            ".scopes_supported[1]: is not a scope: one or more printable ASCII characters without space, \" and \\".to_owned(),
+        ),
+        (
+            json!({"bearer_methods_supported": ["body"]}),
+            ".bearer_methods_supported[0]: unknown variant `body`, expected `header` or `query`"
+                .to_owned(),
+        ),
+        (
+            json!({"resource_name": ""}),
+            ".resource_name: must not be empty".to_owned(),
+        ),
+        (
+            json!({"resource_documentation": "docs"}),
+            ".resource_documentation: must start with http:// or https://".to_owned(),
+        ),
+        (
+            json!({"additional": {"resource": "https://b.example"}}),
+            ".additional.resource: has a field of its own".to_owned(),
+        ),
+        (
+            json!({"additional": {"x": null}}),
+            ".additional.x: must not be null: leave it out".to_owned(),
+        ),
+        (
+            json!({"additional": {"x": "y".repeat(65_536)}}),
+            ": makes a document of more than 65536 bytes".to_owned(),
+        ),
+        (
+            json!({"scope_supported": ["a"]}),
+            ".scope_supported: unknown field, did you mean scopes_supported?".to_owned(),
+        ),
+    ];
+    for (fields, expected) in table {
+        let mut resource = json!({"resource": "https://a.example"});
+        super::merge(&mut resource, fields);
+        assert_eq!(
+            refused(&json!({"protected_resource": resource})),
+            format!("protected_resource{expected}")
+        );
+    }
+}

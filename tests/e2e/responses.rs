@@ -325,3 +325,133 @@ async fn grpc_clients_get_a_status_and_the_fixed_text() {
     assert_eq!(stage.upstream.requests(), 1);
     assert_eq!(stage.traps(), 0);
 }
+
+const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
+
+/// The way of a client that knows nothing but the resource (RFC 9728 section 5).
+#[tokio::test]
+async fn a_client_finds_the_authorization_server_by_the_challenge() {
+    let stage = stage(|stage| {
+        let resource = json!({"protected_resource": {
+            "resource": "https://api.example.com/api/mcp",
+            "authorization_servers": [stage.idp.issuer()],
+            "scopes_supported": ["read:messages"],
+            "additional": {"dpop_bound_access_tokens_required": false, "x": 5},
+        }});
+        let mut open = json!({"unmatched": "allow"});
+        merge(&mut open, resource.clone());
+        let mut stripped = json!({"strip_failure_response": true});
+        merge(&mut stripped, resource.clone());
+        vec![
+            listener("main", routes(stage, resource)),
+            listener("open", routes(stage, open)),
+            listener("stripped", routes(stage, stripped)),
+        ]
+    });
+    let good = stage.idp.good_token();
+    assert_eq!(get(&stage, "main", "/api", Some(&good)).await.status, 200);
+    assert_eq!(stage.upstream.requests(), 1);
+
+    let challenged = get(&stage, "main", "/api/mcp", None).await;
+    assert_eq!(challenged.status, 401);
+    let url = "https://api.example.com/.well-known/oauth-protected-resource/api/mcp";
+    let named = format!(r#", resource_metadata="{url}""#);
+    assert_eq!(
+        challenged.challenge(),
+        Some(format!(r#"Bearer realm="api"{named}"#).as_str())
+    );
+    let scoped = get(&stage, "main", "/scoped", Some(&good)).await;
+    assert_eq!(scoped.status, 403);
+    assert!(scoped.challenge().unwrap().ends_with(&named));
+    for (target, status) in [("/none", 403), ("/down", 503)] {
+        let reply = get(&stage, "main", target, Some(&good)).await;
+        assert_eq!(
+            (reply.status, reply.challenge()),
+            (status, None),
+            "{target}"
+        );
+    }
+
+    let path = &url["https://api.example.com".len()..];
+    let document = json!({
+        "resource": "https://api.example.com/api/mcp",
+        "authorization_servers": [stage.idp.issuer()],
+        "scopes_supported": ["read:messages"],
+        "dpop_bound_access_tokens_required": false,
+        "x": 5,
+    });
+    for (listener, target, token) in [
+        ("main", path.to_owned(), None),
+        ("main", format!("{path}?a=b"), None),
+        ("main", path.to_owned(), Some("rubbish")),
+        ("open", path.to_owned(), Some(good.as_str())),
+        ("stripped", path.to_owned(), None),
+    ] {
+        let reply = get(&stage, listener, &target, token).await;
+        assert_eq!(reply.status, 200, "{listener} {target}");
+        assert_eq!(reply.json(), document);
+        assert_eq!(reply.header("content-type"), Some("application/json"));
+        assert_eq!(reply.header("cache-control"), Some("max-age=300"));
+        assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
+        assert_eq!(reply.challenge(), None);
+    }
+    assert_eq!(stage.upstream.requests(), 1, "the filter answers");
+
+    // Whatever is not the document is for the rules, and so for the upstream where they allow it.
+    for target in [
+        WELL_KNOWN.to_owned(),
+        format!("{path}/"),
+        format!("{path}x"),
+        format!("/x{path}"),
+    ] {
+        let reply = get(&stage, "main", &target, None).await;
+        assert_eq!(reply.status, 403, "{target}");
+        let reply = get(&stage, "open", &target, None).await;
+        assert_eq!(reply.status, 200, "{target}");
+        assert_eq!(reply.json()["path"], target.as_str());
+    }
+    assert_eq!(stage.upstream.requests(), 5);
+    assert_eq!(stage.traps(), 0);
+}
+
+#[tokio::test]
+async fn the_document_is_for_get_and_head_and_for_pages_of_any_origin() {
+    let stage = stage(|stage| {
+        let resource = json!({"protected_resource": {"resource": "https://api.example.com/"}});
+        vec![listener("main", routes(stage, resource))]
+    });
+    let url = stage.envoy().url_of("main", WELL_KNOWN);
+    let ask = async |method: reqwest::Method| {
+        let request = stage.client.request(method, &url);
+        let request = request
+            .header("origin", "https://inspector.example")
+            .header("access-control-request-method", "GET")
+            .header("access-control-request-headers", "mcp-protocol-version");
+        http::send(request.body("x")).await
+    };
+    let whole = ask(reqwest::Method::GET).await;
+    assert_eq!(whole.status, 200);
+    assert_eq!(whole.body, r#"{"resource":"https://api.example.com/"}"#);
+    let head = ask(reqwest::Method::HEAD).await;
+    assert_eq!((head.status, head.body.as_str()), (200, ""));
+    for name in ["content-type", "content-length", "cache-control"] {
+        assert_eq!(head.header(name), whole.header(name), "{name}");
+    }
+    let preflight = ask(reqwest::Method::OPTIONS).await;
+    assert_eq!((preflight.status, preflight.body.as_str()), (204, ""));
+    assert_eq!(preflight.header("access-control-allow-headers"), Some("*"));
+    let methods = Some("GET, HEAD, OPTIONS");
+    assert_eq!(preflight.header("access-control-allow-methods"), methods);
+    for method in [
+        reqwest::Method::POST,
+        reqwest::Method::PUT,
+        reqwest::Method::DELETE,
+    ] {
+        let reply = ask(method).await;
+        assert_eq!((reply.status, reply.body.as_str()), (405, ""));
+        assert_eq!(reply.header("allow"), methods);
+        assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
+    }
+    assert_eq!(stage.upstream.requests(), 0);
+    assert_eq!(stage.traps(), 0);
+}

@@ -11,7 +11,14 @@ use super::Rejection;
 /// allows no challenge: no token would help. Where the configuration chose another status, a 401
 /// always has a challenge (RFC 9110 section 15.5.2), and what is not one of section 3.1's statuses
 /// has none: a 404 that invites to authenticate would hide nothing.
-pub(super) fn challenge(rejection: &Rejection, status: u32, realm: &str) -> Option<String> {
+///
+/// `resource_metadata` is told where authorization would help (RFC 9728 section 5.1).
+pub(super) fn challenge(
+    rejection: &Rejection,
+    status: u32,
+    realm: &str,
+    resource_metadata: Option<&str>,
+) -> Option<String> {
     if !matches!(status, 400 | 401 | 403) {
         return None;
     }
@@ -39,6 +46,11 @@ pub(super) fn challenge(rejection: &Rejection, status: u32, realm: &str) -> Opti
             }
         }
     }
+    if let Some(url) = resource_metadata
+        && status != 400
+    {
+        parameter(&mut challenge, "resource_metadata", url);
+    }
     Some(challenge)
 }
 
@@ -65,12 +77,46 @@ mod tests {
     use super::*;
 
     #[test]
+    fn metadata_are_named_where_authorization_would_help() {
+        let url = "https://a.example/.well-known/oauth-protected-resource";
+        let named = format!(", resource_metadata=\"{url}\"");
+        let scope = Rejection::InsufficientScope { scope: "a" };
+        let keys = Rejection::KeysUnavailable {
+            retry_after_seconds: 1,
+        };
+        // (rejection, the status it is sent with, whether it has a challenge, which names them)
+        let table = [
+            (Rejection::TokenMissing, 401, true, true),
+            (Rejection::TokenMissing, 403, true, true),
+            (Rejection::TokenMissing, 404, false, false),
+            (scope, 403, true, true),
+            (Rejection::ClaimRule, 403, true, true),
+            (Rejection::SeveralTokens, 400, true, false),
+            (Rejection::SeveralTokens, 401, true, true),
+            (Rejection::NoRule, 403, false, false),
+            (Rejection::NoRule, 401, true, true),
+            (keys, 503, false, false),
+        ];
+        for (rejection, status, challenged, names) in table {
+            let plain = challenge(&rejection, status, "api", None);
+            assert_eq!(plain.is_some(), challenged, "{rejection:?} {status}");
+            let expected = plain.map(|plain| if names { plain + &named } else { plain });
+            let challenge = challenge(&rejection, status, "api", Some(url));
+            assert_eq!(challenge, expected, "{rejection:?} {status}");
+        }
+    }
+
+    #[test]
     fn no_text_breaks_out_of_its_quotes() {
         let hostile = "a\"b\\c\r\nset-cookie: x=y\u{0}\u{7f}\u{e9}";
         let rejection = Rejection::InsufficientScope { scope: hostile };
-        let challenge = challenge(&rejection, 403, hostile).unwrap();
+        let challenge = challenge(&rejection, 403, hostile, Some(hostile)).unwrap();
         assert!(challenge.starts_with("Bearer realm=\"abcset-cookie: x=y\", error="));
-        assert!(challenge.ends_with("scope=\"abcset-cookie: x=y\""));
+        assert!(
+            challenge.ends_with(
+                "scope=\"abcset-cookie: x=y\", resource_metadata=\"abcset-cookie: x=y\""
+            )
+        );
         assert!(challenge.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
     }
 }

@@ -54,6 +54,8 @@ pub struct Responses {
     pub custom: BTreeMap<&'static str, Custom>,
     /// Whether bodies and challenges are left out.
     pub strip: bool,
+    /// Where the metadata of the protected resource are; printable ASCII without `"` and `\`.
+    pub resource_metadata: Option<String>,
 }
 
 /// What is sent in place of a rejection's own status and body.
@@ -96,7 +98,12 @@ impl Responses {
         let mut headers = vec![("cache-control", "no-store".to_owned())];
         headers.extend(content_type.map(|value| ("content-type", value.to_owned())));
         if !self.strip
-            && let Some(challenge) = challenge::challenge(rejection, status, &self.realm)
+            && let Some(challenge) = challenge::challenge(
+                rejection,
+                status,
+                &self.realm,
+                self.resource_metadata.as_deref(),
+            )
         {
             headers.push(("www-authenticate", challenge));
         }
@@ -283,7 +290,7 @@ mod tests {
             .into_iter()
             .map(|(name, status, body)| (name, Custom { status, body }))
             .collect(),
-            strip: false,
+            ..Responses::default()
         };
         let invalid_token = |description, reason| Rejection::InvalidToken {
             description,
