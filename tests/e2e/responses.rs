@@ -1,7 +1,12 @@
 //! What rejected clients are answered, as the configuration says.
 
+use std::time::Duration;
+
 use bearer_gate_testbed::envoy::{Filter, Listener, Wasm};
+use bearer_gate_testbed::eventually;
 use bearer_gate_testbed::http::{self, Reply};
+use bearer_gate_testbed::idp::Fault;
+use bearer_gate_testbed::raw::{self, RawConnection};
 use serde_json::{Value, json};
 
 use crate::stage::{Stage, merge, provider};
@@ -453,5 +458,45 @@ async fn the_document_is_for_get_and_head_and_for_pages_of_any_origin() {
         assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
     }
     assert_eq!(stage.upstream.requests(), 0);
+    assert_eq!(stage.traps(), 0);
+}
+
+/// The verdict on it is carried out by a tick, or by the answer to a call.
+#[test]
+fn a_grpc_request_that_waited_is_told_the_same() {
+    let stage = Stage::build(
+        |idp| idp.set_jwks(Fault::Delay(Duration::from_millis(1500))),
+        |stage, builder| {
+            let page = json!({"errors": {"by_reason": {
+                "insufficient_scope": {"body": "a page", "content_type": "text/html"},
+            }}});
+            builder
+                .empty_cluster("nowhere")
+                .wasm_filter(routes(stage, page))
+        },
+    );
+    let bearer = format!("Bearer {}", stage.idp.good_token());
+    let call = |content_type: &str| {
+        let headers: [(&str, &[u8]); 2] = [
+            ("authorization", bearer.as_bytes()),
+            ("content-type", content_type.as_bytes()),
+        ];
+        let mut connection = RawConnection::open(stage.address()).unwrap();
+        connection
+            .send(&raw::head("POST", "/scoped", &headers))
+            .unwrap();
+        connection
+    };
+    let mut calls = [call("application/grpc"), call("application/json")];
+    eventually(Duration::from_secs(1), "both wait", || {
+        stage.counter("bearer_gate.waiting") == 2
+    });
+    let [grpc, page] = calls.each_mut().map(|call| call.response().unwrap());
+    assert_eq!((grpc.status, grpc.header("grpc-status")), (200, Some("7")));
+    let text = "Jwt lacks a scope that is required here";
+    assert_eq!(grpc.header("grpc-message"), Some(text));
+    assert_eq!((page.status, page.text().as_str()), (403, "a page"));
+    let challenge = page.header("www-authenticate");
+    assert_eq!(grpc.header("www-authenticate"), challenge);
     assert_eq!(stage.traps(), 0);
 }
