@@ -156,11 +156,11 @@ fn admit<'c>(
 ) -> Result<Admission, Obstacle<'c>> {
     let demand = &*access.demand;
     let presented = Presented {
-        tokens: extract(request, &demand.places, demand.most_tokens)?,
+        tokens: extract(request, &demand.places)?,
         providers: &config.providers,
         means,
     };
-    let identities = presented.satisfy(&demand.requirement)?;
+    let identities = presented.satisfy(&demand.requirement)?.identities;
     authorize(access, config, &identities)?;
     let stripped: Vec<&Place> = identities
         .iter()
@@ -180,11 +180,7 @@ fn admit<'c>(
 type Token<'r> = Cow<'r, [u8]>;
 
 /// The token in each of the places.
-fn extract<'r>(
-    request: &'r Request,
-    places: &[Place],
-    most_tokens: usize,
-) -> Result<Vec<Option<Token<'r>>>, Failure> {
+fn extract<'r>(request: &'r Request, places: &[Place]) -> Result<Vec<Option<Token<'r>>>, Failure> {
     let mut tokens: Vec<Option<Token>> = Vec::with_capacity(places.len());
     for place in places {
         tokens.push(match place.extract(request) {
@@ -195,9 +191,6 @@ fn extract<'r>(
     }
     if places.len() > 1 {
         take_longest_prefixes(places, &mut tokens);
-    }
-    if tokens.iter().flatten().count() > most_tokens {
-        return Err(Failure::Several);
     }
     Ok(tokens)
 }

@@ -499,6 +499,46 @@ fn a27_optional_tokens() {
             (Some(forged("a")), None, "ok"),
         ],
     );
+    // what one of them refused is not let in by the way of the other
+    check_requirement(
+        missing(json!([
+            {"provider_and_audiences": {"provider_name": "a", "audiences": ["admin"]}},
+            {"allow_missing": {}}
+        ])),
+        &[(Some(of("a")), None, "audience"), (None, None, "ok")],
+    );
+    check_requirement(
+        missing(json!([
+            {"provider_and_audiences": {"provider_name": "a", "audiences": ["admin"]}},
+            {"allow_missing_or_failed": {}}
+        ])),
+        &[(Some(of("a")), None, "ok"), (None, None, "ok")],
+    );
+    // nor past a nested one that does without
+    check_requirement(
+        missing(json!([
+            {"provider_name": "a"},
+            {"requires_any": {"requirements": [{"provider_name": "b"}, {"allow_missing": {}}]}}
+        ])),
+        &[
+            (Some(of("a")), None, "ok x-a=s -authorization"),
+            (Some(forged("a")), None, "several_tokens"),
+            (None, None, "ok"),
+        ],
+    );
+    // a token that has no part in it is not passed on
+    check_requirement(
+        json!({"requires_all": {"requirements": [{"provider_name": "a"}, {"allow_missing": {}}]}}),
+        &[
+            (
+                Some(of("a")),
+                None,
+                "ok x-a=s x-a=s -authorization -authorization",
+            ),
+            (Some(of("a")), Some("junk".into()), "several_tokens"),
+            (Some(of("a")), Some(of("b")), "several_tokens"),
+        ],
+    );
     // the second of them is optional
     check_requirement(
         json!({"requires_all": {"requirements": [

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::{Means, Token, headers};
 use crate::cache::Entry;
-use crate::config::{Provider, ProviderDemand, Requirement};
+use crate::config::{Otherwise, Provider, ProviderDemand, Requirement};
 use crate::jose::jwks::{KeySet, Selection};
 use crate::jose::jwt::{self, Expectations, JwtError, Validated};
 use crate::jwks::lifecycle::{Keys, UnknownKid};
@@ -69,33 +69,82 @@ impl From<JwtError> for Failure {
     }
 }
 
+/// How a requirement is satisfied.
+#[derive(Default)]
+pub(super) struct Satisfied {
+    /// None where it does without a token.
+    pub identities: Vec<Identity>,
+    /// Places whose tokens the requirement lets pass, good or not.
+    tolerated: Vec<usize>,
+}
+
+impl From<Identity> for Satisfied {
+    fn from(identity: Identity) -> Self {
+        Satisfied {
+            identities: vec![identity],
+            tolerated: Vec::new(),
+        }
+    }
+}
+
 impl Presented<'_> {
-    /// The tokens that satisfy a requirement; none where it does without.
-    pub fn satisfy(&self, requirement: &Requirement) -> Result<Vec<Identity>, Failure> {
+    /// The tokens that satisfy a requirement. A token that has no part in that is one that nobody
+    /// verified, and the upstream could take it for the one that was.
+    pub fn satisfy(&self, requirement: &Requirement) -> Result<Satisfied, Failure> {
+        let satisfied = self.part(requirement)?;
+        let accounted = |place: usize| {
+            let mut used = satisfied.identities.iter();
+            used.any(|identity| identity.place == place) || satisfied.tolerated.contains(&place)
+        };
+        let mut tokens = self.tokens.iter().enumerate();
+        if tokens.any(|(place, token)| token.is_some() && !accounted(place)) {
+            return Err(Failure::Several);
+        }
+        Ok(satisfied)
+    }
+
+    fn part(&self, requirement: &Requirement) -> Result<Satisfied, Failure> {
         match requirement {
-            Requirement::Provider(demand) => self.identify(demand).map(|identity| vec![identity]),
-            Requirement::Any(members) => first(members, |member| self.satisfy(member)),
-            Requirement::All(members) => {
-                let mut identities = Vec::with_capacity(members.len());
-                for member in members {
-                    identities.extend(self.satisfy(member)?);
+            Requirement::Provider(demand) => self.identify(demand).map(Satisfied::from),
+            Requirement::Any { members, otherwise } => {
+                match (first(members, |member| self.part(member)), otherwise) {
+                    (Err(Failure::Missing), Otherwise::AllowMissing) => Ok(Satisfied::default()),
+                    (Err(failure), Otherwise::AllowMissingOrFailed) => self.tolerate(failure),
+                    (outcome, _) => outcome,
                 }
-                Ok(identities)
+            }
+            Requirement::All(members) => {
+                let mut all = Satisfied::default();
+                for member in members {
+                    let part = self.part(member)?;
+                    all.identities.extend(part.identities);
+                    all.tolerated.extend(part.tolerated);
+                }
+                Ok(all)
             }
             Requirement::AllowMissing(demands) => {
                 match first(demands, |demand| self.identify(demand)) {
-                    Err(Failure::Missing) => Ok(Vec::new()),
-                    outcome => outcome.map(|identity| vec![identity]),
+                    Err(Failure::Missing) => Ok(Satisfied::default()),
+                    outcome => outcome.map(Satisfied::from),
                 }
             }
-            // Without keys a token counts as failed, as it does in jwt_authn.
             Requirement::AllowMissingOrFailed(demands) => {
                 match first(demands, |demand| self.identify(demand)) {
-                    Err(failure @ (Failure::AwaitKeys(_) | Failure::Several)) => Err(failure),
-                    Err(_) => Ok(Vec::new()),
-                    Ok(identity) => Ok(vec![identity]),
+                    Err(failure) => self.tolerate(failure),
+                    Ok(identity) => Ok(identity.into()),
                 }
             }
+        }
+    }
+
+    /// Without keys a token counts as failed, as it does in jwt_authn.
+    fn tolerate(&self, failure: Failure) -> Result<Satisfied, Failure> {
+        match failure {
+            Failure::AwaitKeys(_) | Failure::Several => Err(failure),
+            Failure::Missing | Failure::Invalid(_) | Failure::Unavailable(_) => Ok(Satisfied {
+                identities: Vec::new(),
+                tolerated: (0..self.tokens.len()).collect(),
+            }),
         }
     }
 

@@ -131,7 +131,7 @@ fn scopes(path: &str, raw: RawScopes) -> Result<Scopes, ConfigError> {
 }
 
 /// A scope-token (RFC 6749 section 3.3).
-fn is_scope(name: &str) -> bool {
+pub(super) fn is_scope(name: &str) -> bool {
     !name.is_empty()
         && name
             .bytes()

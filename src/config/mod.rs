@@ -243,8 +243,6 @@ pub struct Demand {
     pub requirement: Requirement,
     /// Every place of every provider in it, once.
     pub places: Vec<Place>,
-    /// How many tokens a request may carry in these places.
-    pub most_tokens: usize,
 }
 
 /// A requirement and those within it (`JwtRequirement`).
@@ -252,12 +250,25 @@ pub struct Demand {
 pub enum Requirement {
     Provider(ProviderDemand),
     /// The first that is satisfied decides.
-    Any(Vec<Requirement>),
+    Any {
+        members: Vec<Requirement>,
+        otherwise: Otherwise,
+    },
     All(Vec<Requirement>),
     /// No token, or a good one of one of these.
     AllowMissing(Vec<ProviderDemand>),
     /// Anything; a good token of one of these is used.
     AllowMissingOrFailed(Vec<ProviderDemand>),
+}
+
+/// What becomes of a request that satisfies none of several requirements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Otherwise {
+    Reject,
+    /// `allow_missing` beside them: it passes if it has no token in any of their places.
+    AllowMissing,
+    /// `allow_missing_or_failed` beside them: it passes.
+    AllowMissingOrFailed,
 }
 
 /// A token of one provider.

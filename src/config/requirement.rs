@@ -1,7 +1,6 @@
 //! Which tokens a rule asks for: raw to valid (`JwtRequirement`).
 //!
-//! Invariant: a requirement names providers that exist, at least one, and says by its shape how
-//! many tokens a request may carry for it.
+//! Invariant: a requirement names providers that exist, at least one.
 
 use std::rc::Rc;
 
@@ -9,7 +8,7 @@ use super::error::{ConfigError, join, nearest};
 use super::provider::{not_empty, refuse_empty_items};
 use super::raw_rule::{RawRequirements, RawRequires};
 use super::text::only;
-use super::{Demand, Provider, ProviderDemand, Requirement};
+use super::{Demand, Otherwise, Provider, ProviderDemand, Requirement};
 use crate::http::credentials::Place;
 use crate::jose::jwt::Expectations;
 
@@ -27,9 +26,8 @@ pub(super) fn convert(
         providers,
         places: &mut places,
     };
-    let requirement = builder.requirement(path, raw, None, 0)?;
+    let requirement = builder.requirement(path, raw, 0)?;
     Ok(Rc::new(Demand {
-        most_tokens: requirement.most_tokens(),
         requirement,
         places,
     }))
@@ -41,12 +39,10 @@ struct Builder<'p> {
 }
 
 impl Builder<'_> {
-    /// `siblings` are the providers beside an `allow_missing` in a `requires_any`.
     fn requirement(
         &mut self,
         path: &str,
         raw: RawRequires,
-        siblings: Option<&[usize]>,
         depth: usize,
     ) -> Result<Requirement, ConfigError> {
         if depth >= DEEPEST {
@@ -79,10 +75,10 @@ impl Builder<'_> {
                 .map(|raw| self.all(&join(path, "requires_all"), raw, depth)),
             raw.allow_missing
                 .0
-                .map(|_| Ok(Requirement::AllowMissing(self.optional(siblings)))),
+                .map(|_| Ok(Requirement::AllowMissing(self.every()))),
             raw.allow_missing_or_failed
                 .0
-                .map(|_| Ok(Requirement::AllowMissingOrFailed(self.optional(siblings)))),
+                .map(|_| Ok(Requirement::AllowMissingOrFailed(self.every()))),
         ]);
         requirement.unwrap_or_else(|| {
             Err(ConfigError::new(
@@ -98,26 +94,41 @@ impl Builder<'_> {
         raw: RawRequirements,
         depth: usize,
     ) -> Result<Requirement, ConfigError> {
-        let (regular, optional): (Vec<_>, Vec<_>) = list(path, raw)?
-            .into_iter()
-            .partition(|(_, raw)| !is_optional(raw));
-        let mut members = Vec::with_capacity(regular.len() + 1);
-        for (path, raw) in regular {
-            members.push(self.requirement(&path, raw, None, depth + 1)?);
+        let mut members = Vec::new();
+        let mut otherwise = Otherwise::Reject;
+        for (path, raw) in list(path, raw)? {
+            let places = self.places.len();
+            let member = self.requirement(&path, raw, depth + 1)?;
+            if matches!(
+                member,
+                Requirement::AllowMissing(_) | Requirement::AllowMissingOrFailed(_)
+            ) {
+                // It is not about places of its own here.
+                self.places.truncate(places);
+            }
+            // As in jwt_authn these two are about what the others come to, wherever they stand,
+            // and the more lenient one counts.
+            match (member, otherwise) {
+                (Requirement::AllowMissingOrFailed(_), _) => {
+                    otherwise = Otherwise::AllowMissingOrFailed;
+                }
+                (Requirement::AllowMissing(_), Otherwise::Reject) => {
+                    otherwise = Otherwise::AllowMissing;
+                }
+                (Requirement::AllowMissing(_), _) => {}
+                (member, _) => members.push(member),
+            }
         }
-        let mut siblings = Vec::new();
-        members
-            .iter()
-            .for_each(|member| member.add_providers(&mut siblings));
-        let siblings = Some(siblings.as_slice()).filter(|siblings| !siblings.is_empty());
-        // As in jwt_authn they come last, and the more lenient one is the one that counts.
-        let lenient = optional
-            .into_iter()
-            .max_by_key(|(_, raw)| raw.allow_missing_or_failed.0.is_some());
-        if let Some((path, raw)) = lenient {
-            members.push(self.requirement(&path, raw, siblings, depth + 1)?);
-        }
-        Ok(Requirement::Any(members))
+        // By themselves they are about every provider.
+        Ok(match otherwise {
+            Otherwise::AllowMissing if members.is_empty() => {
+                Requirement::AllowMissing(self.every())
+            }
+            Otherwise::AllowMissingOrFailed if members.is_empty() => {
+                Requirement::AllowMissingOrFailed(self.every())
+            }
+            otherwise => Requirement::Any { members, otherwise },
+        })
     }
 
     fn all(
@@ -128,18 +139,15 @@ impl Builder<'_> {
     ) -> Result<Requirement, ConfigError> {
         let mut members = Vec::new();
         for (path, raw) in list(path, raw)? {
-            members.push(self.requirement(&path, raw, None, depth + 1)?);
+            members.push(self.requirement(&path, raw, depth + 1)?);
         }
         Ok(Requirement::All(members))
     }
 
-    /// Of these providers, or where none are named beside it, of every one.
-    fn optional(&mut self, siblings: Option<&[usize]>) -> Vec<ProviderDemand> {
-        let all: Vec<usize> = (0..self.providers.len()).collect();
-        siblings
-            .unwrap_or(&all)
-            .iter()
-            .map(|provider| self.demand(*provider, None))
+    /// A token of whichever provider.
+    fn every(&mut self) -> Vec<ProviderDemand> {
+        (0..self.providers.len())
+            .map(|provider| self.demand(provider, None))
             .collect()
     }
 
@@ -204,52 +212,14 @@ fn list(path: &str, raw: RawRequirements) -> Result<Vec<(String, RawRequires)>, 
         .collect())
 }
 
-fn is_optional(raw: &RawRequires) -> bool {
-    raw.allow_missing.0.is_some() || raw.allow_missing_or_failed.0.is_some()
-}
-
 impl Requirement {
-    /// The tokens that a request may carry for it: more would be tokens that nobody verifies.
-    fn most_tokens(&self) -> usize {
-        let of_each = |members: &[Requirement]| -> Vec<usize> {
-            members.iter().map(Requirement::most_tokens).collect()
-        };
-        match self {
-            Requirement::Any(members) => of_each(members).into_iter().max().unwrap_or(0),
-            Requirement::All(members) => {
-                of_each(members).into_iter().fold(0, usize::saturating_add)
-            }
-            Requirement::Provider(_)
-            | Requirement::AllowMissing(_)
-            | Requirement::AllowMissingOrFailed(_) => 1,
-        }
-    }
-
-    fn add_providers(&self, providers: &mut Vec<usize>) {
-        match self {
-            Requirement::Provider(demand) => {
-                if !providers.contains(&demand.provider) {
-                    providers.push(demand.provider);
-                }
-            }
-            Requirement::Any(members) | Requirement::All(members) => members
-                .iter()
-                .for_each(|member| member.add_providers(providers)),
-            Requirement::AllowMissing(demands) | Requirement::AllowMissingOrFailed(demands) => {
-                for demand in demands {
-                    if !providers.contains(&demand.provider) {
-                        providers.push(demand.provider);
-                    }
-                }
-            }
-        }
-    }
-
     /// Whether a request without any token can satisfy it.
     pub(super) fn admits_anonymous(&self) -> bool {
         match self {
             Requirement::Provider(_) => false,
-            Requirement::Any(members) => members.iter().any(Requirement::admits_anonymous),
+            Requirement::Any { members, otherwise } => {
+                *otherwise != Otherwise::Reject || members.iter().any(Requirement::admits_anonymous)
+            }
             Requirement::All(members) => members.iter().all(Requirement::admits_anonymous),
             Requirement::AllowMissing(_) | Requirement::AllowMissingOrFailed(_) => true,
         }

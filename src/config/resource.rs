@@ -5,12 +5,12 @@
 
 use serde_json::{Map, Number, Value};
 
+use super::authorize::is_scope;
 use super::error::{ConfigError, join};
 use super::raw::{RawBearerMethod, RawProtectedResource};
 use super::value::{Entries, Given};
 use crate::http::path;
 use crate::http::protected_resource::ProtectedResource;
-use crate::http::response::is_quotable;
 use crate::http::uri::{Scheme, Uri};
 
 /// The largest document, in bytes.
@@ -157,11 +157,6 @@ fn not_empty(path: &str, items: Given<Vec<String>>) -> Result<Option<Vec<String>
         Some(items) if items.is_empty() => Err(ConfigError::new(path, "must not be empty")),
         items => Ok(items),
     }
-}
-
-/// A scope-token (RFC 6749 section 3.3).
-fn is_scope(name: &str) -> bool {
-    !name.is_empty() && name.chars().all(|c| c != ' ' && is_quotable(c))
 }
 
 /// The numbers of a Struct are doubles; a reader that expects a whole number may not take `5.0`.
