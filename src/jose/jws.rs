@@ -31,6 +31,7 @@ pub struct JoseHeader {
 #[derive(Clone, Debug)]
 pub struct Jws<'t> {
     header: JoseHeader,
+    header_segment: &'t str,
     payload: Vec<u8>,
     payload_segment: &'t str,
     signing_input: &'t [u8],
@@ -61,9 +62,10 @@ pub fn parse(token: &[u8]) -> Result<Jws<'_>, JwtError> {
         .and_then(|end| token.get(..end))
         .ok_or(JwtError::NotThreeParts)?;
     let header_octets = base64url::decode(header).ok_or(JwtError::HeaderEncoding)?;
-    let header = parse_header(&header_octets)?;
+    let header_segment = std::str::from_utf8(header).map_err(|_| JwtError::HeaderEncoding)?;
     Ok(Jws {
-        header,
+        header: parse_header(&header_octets)?,
+        header_segment,
         payload: base64url::decode(payload).ok_or(JwtError::PayloadEncoding)?,
         payload_segment: std::str::from_utf8(payload).map_err(|_| JwtError::PayloadEncoding)?,
         signing_input,
@@ -117,6 +119,12 @@ impl<'t> Jws<'t> {
     #[must_use]
     pub fn untrusted_payload(&self) -> &[u8] {
         &self.payload
+    }
+
+    /// The JOSE header as the token spells it, base64url.
+    #[must_use]
+    pub fn header_segment(&self) -> &'t str {
+        self.header_segment
     }
 
     /// The payload as the token spells it, base64url.

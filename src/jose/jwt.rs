@@ -55,6 +55,7 @@ pub struct Validated<'t> {
 #[derive(Clone, Debug)]
 pub struct Verified {
     claims: Arc<Claims>,
+    header_b64: String,
     payload_b64: String,
 }
 
@@ -199,6 +200,7 @@ impl Validated<'_> {
         }
         Ok(Verified {
             claims: Arc::clone(&self.claims),
+            header_b64: self.jws.header_segment().to_owned(),
             payload_b64: self.jws.payload_segment().to_owned(),
         })
     }
@@ -224,6 +226,12 @@ impl Verified {
     #[must_use]
     pub fn claims(&self) -> &Claims {
         &self.claims
+    }
+
+    /// The JOSE header as the token spells it: base64url without padding.
+    #[must_use]
+    pub fn header_b64(&self) -> &str {
+        &self.header_b64
     }
 
     /// The payload as the token spells it: base64url without padding.
