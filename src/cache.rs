@@ -19,6 +19,7 @@ use quick_cache::unsync::Cache;
 use crate::config::Provider;
 use crate::jose::jwks::KeySet;
 use crate::jose::jwt::Verified;
+use crate::outputs::Outputs;
 
 /// What a worker's cache holds, in bytes as [`Entry::size`] estimates, where the configuration
 /// does not ask for room for more.
@@ -32,30 +33,22 @@ const USUAL_TOKEN: u64 = 4096;
 const OVERHEAD: usize = 512;
 const PARSED_CLAIMS: usize = 4;
 
-/// A header for the upstream.
-pub type Header = (String, Vec<u8>);
-
 /// What is kept of a token.
 #[derive(Debug)]
 pub struct Entry {
     pub verified: Verified,
-    /// What the upstream is told of it, ready-made.
-    pub headers: Rc<Vec<Header>>,
+    /// What is told of it, ready-made.
+    pub outputs: Rc<Outputs>,
 }
 
 impl Entry {
     fn size(&self, token: &[u8]) -> usize {
-        let headers: usize = self
-            .headers
-            .iter()
-            .map(|(name, value)| name.len().saturating_add(value.len()))
-            .fold(0, usize::saturating_add);
         self.verified
             .payload_b64()
             .len()
             .saturating_mul(PARSED_CLAIMS)
             .saturating_add(token.len())
-            .saturating_add(headers)
+            .saturating_add(self.outputs.size())
             .saturating_add(OVERHEAD)
     }
 }
@@ -229,7 +222,7 @@ mod tests {
         let candidates: Vec<&Key> = keys.keys().iter().collect();
         Rc::new(Entry {
             verified: validated.verify(&candidates, &Any).unwrap(),
-            headers: Rc::default(),
+            outputs: Rc::default(),
         })
     }
 

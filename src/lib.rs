@@ -3,13 +3,13 @@
 //!
 //! There are two flows. A request: [`proxy`] hands its headers to [`gate`],
 //! [`authn`] decides it by way of [`http`] (extract), [`jose`] (parse, validate),
-//! [`signature`] (verify) and [`policy`] (authorize), and it is admitted,
-//! rejected or parked. A key document: a tick in [`gate`] moves [`jwks`] on, which
+//! [`signature`] (verify) and [`policy`] (authorize), and it is admitted with
+//! [`outputs`], rejected or parked. A key document: a tick in [`gate`] moves [`jwks`] on, which
 //! asks for a call, takes the response, shares the set with all workers, and so
 //! settles what was parked.
 //!
 //! Architecture invariants:
-//! - Dependencies point one way: proxy -> gate -> {authn, jwks} -> {cache, policy,
+//! - Dependencies point one way: proxy -> gate -> {authn, jwks} -> {cache, outputs, policy,
 //!   config} -> {matcher, http} -> {jose, signature, text}. Only `proxy` names the SDK.
 //! - Time, randomness and the host come in as arguments or by [`host::Host`].
 //! - Whatever comes from outside ends in a decision, never in a panic.
@@ -24,6 +24,7 @@ pub mod jose;
 pub mod jwks;
 pub mod matcher;
 pub mod metrics;
+pub mod outputs;
 pub mod policy;
 mod proxy;
 pub mod signature;

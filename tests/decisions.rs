@@ -184,7 +184,7 @@ fn tell(decision: Decision<'_>) -> String {
         Decision::AwaitKeys(provider) => format!("await {provider}"),
         Decision::Reject(rejection) => rejection.reason().to_owned(),
         Decision::Admit(admission) => {
-            let set = admission.set.iter().flat_map(|set| set.iter());
+            let set = admission.outputs.iter().flat_map(|outputs| &outputs.set);
             let set = set.map(|(name, value)| format!(" {name}={}", text(value)));
             let strip = admission.strip.iter().map(|change| match change {
                 Change::Remove(name) => format!(" -{name}"),

@@ -7,12 +7,13 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{Means, Token, headers};
+use super::{Means, Token};
 use crate::cache::Entry;
 use crate::config::{Otherwise, Provider, ProviderDemand, Requirement};
 use crate::jose::jwks::{KeySet, Selection};
 use crate::jose::jwt::{self, Expectations, JwtError, Validated};
 use crate::jwks::lifecycle::{Keys, UnknownKid};
+use crate::outputs;
 
 /// A newer set can be found this often while one token is verified.
 const MOST_RESELECTIONS: u32 = 3;
@@ -238,8 +239,8 @@ impl Presented<'_> {
         };
         match validated.verify(&candidates, self.means.verifier) {
             Ok(verified) => {
-                let headers = Rc::new(headers(provider, &verified));
-                Ok(Verification::Good(Rc::new(Entry { verified, headers })))
+                let outputs = Rc::new(outputs::of(provider, &verified));
+                Ok(Verification::Good(Rc::new(Entry { verified, outputs })))
             }
             // No key was named, or none has that name and those without one were tried: a newer
             // set may have the right one.

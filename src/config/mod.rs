@@ -15,6 +15,7 @@ mod encoding;
 mod error;
 mod errors;
 mod header;
+mod outputs;
 mod place;
 mod provider;
 mod raw;
@@ -129,20 +130,49 @@ pub struct Provider {
     pub cache: CacheBounds,
     /// Whether the upstream gets to see the token.
     pub forward: bool,
-    /// The header for the token's payload, base64url as in the token; lower case.
-    pub forward_payload_header: Option<String>,
-    pub claim_headers: Vec<ClaimHeader>,
+    /// What the upstream learns of an admitted token.
+    pub outputs: Outputs,
     /// Top-level claims, by their literal names, that hold scopes; never empty.
     pub scope_claims: Vec<String>,
+}
+
+/// What is passed on of a provider's tokens, in headers whose names are in lower case.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outputs {
+    pub payload_header: Option<PayloadHeader>,
+    pub claim_headers: Vec<ClaimHeader>,
+}
+
+/// A header that carries the token's payload, base64url as in the token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PayloadHeader {
+    pub name: String,
+    pub padded: bool,
 }
 
 /// A header that carries a claim to the upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimHeader {
-    /// The header's name in lower case.
+    /// The header's name.
     pub header: String,
     /// The claim's name, then those of the members below it; never empty.
     pub claim: Vec<String>,
+    pub format: ClaimFormat,
+    /// Whether the value, or each of several, is sent in base64.
+    pub base64: bool,
+}
+
+/// How a claim is written into a header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClaimFormat {
+    /// As jwt_authn does it.
+    JwtAuthn,
+    /// Items separated by commas.
+    Csv,
+    /// JSON, in ASCII.
+    Json,
+    /// A header for each item.
+    Repeat,
 }
 
 /// Where a provider's keys come from.
@@ -413,7 +443,7 @@ impl Config {
         let reports = rules.iter().any(|rule| rule.report_only);
         let reserved: BTreeSet<String> = providers
             .iter()
-            .flat_map(Provider::headers_set)
+            .flat_map(|provider| provider.outputs.headers_set())
             .chain(reports.then_some(REPORT_HEADER))
             .flat_map(header::spellings)
             .collect();
@@ -558,12 +588,13 @@ impl Authorize {
     }
 }
 
-impl Provider {
+impl Outputs {
     /// The names of the request headers that an admitted token makes the filter set.
     pub fn headers_set(&self) -> impl Iterator<Item = &str> {
         let claims = self.claim_headers.iter().map(|claim| claim.header.as_str());
-        self.forward_payload_header
-            .as_deref()
+        self.payload_header
+            .as_ref()
+            .map(|header| header.name.as_str())
             .into_iter()
             .chain(claims)
     }

@@ -11,13 +11,13 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::error::{ConfigError, join};
-use super::header;
+use super::outputs;
 use super::raw::{
-    RawAsyncFetch, RawCacheConfig, RawClaimHeader, RawDiscovery, RawHttpUri, RawLocalJwks,
-    RawProvider, RawRemoteJwks, RawRetryPolicy,
+    RawAsyncFetch, RawCacheConfig, RawDiscovery, RawHttpUri, RawLocalJwks, RawProvider,
+    RawRemoteJwks, RawRetryPolicy,
 };
 use super::value::{Given, Whole};
-use super::{CacheBounds, ClaimHeader, Endpoint, HttpUri, KeySource, Provider, Remote};
+use super::{CacheBounds, Endpoint, HttpUri, KeySource, Provider, Remote};
 use super::{place, text};
 use crate::http::uri::Uri;
 use crate::jose::jwa::Algorithm;
@@ -55,7 +55,11 @@ const LONGEST_CACHED_TOKEN: u64 = crate::jose::jws::MAX_TOKEN_LEN as u64;
 
 const REQUIRED: &str = "required";
 
-pub(super) fn convert(path: &str, name: String, raw: RawProvider) -> Result<Provider, ConfigError> {
+pub(super) fn convert(
+    path: &str,
+    name: String,
+    mut raw: RawProvider,
+) -> Result<Provider, ConfigError> {
     let problem = |field: &str, text: String| ConfigError::new(join(path, field), text);
     if name.is_empty() || name.len() > LONGEST_NAME || name.chars().any(char::is_control) {
         return Err(ConfigError::new(
@@ -64,6 +68,7 @@ pub(super) fn convert(path: &str, name: String, raw: RawProvider) -> Result<Prov
         ));
     }
 
+    let outputs = outputs::convert(path, &mut raw)?;
     let any_issuer = raw.any_issuer.0.unwrap_or(false);
     let issuer = match raw.issuer.0 {
         Some(issuer) if issuer.is_empty() => {
@@ -139,8 +144,6 @@ pub(super) fn convert(path: &str, name: String, raw: RawProvider) -> Result<Prov
         || Ok(CacheBounds::default()),
         |raw| cache(&join(path, "jwt_cache_config"), &raw),
     )?;
-    let (forward_payload_header, claim_headers) =
-        headers(path, raw.forward_payload_header, raw.claim_to_headers)?;
     Ok(Provider {
         name,
         expectations: Expectations {
@@ -157,8 +160,7 @@ pub(super) fn convert(path: &str, name: String, raw: RawProvider) -> Result<Prov
         keys,
         cache,
         forward: raw.forward.0.unwrap_or(false),
-        forward_payload_header,
-        claim_headers,
+        outputs,
         scope_claims,
     })
 }
@@ -446,47 +448,6 @@ fn http_uri(path: &str, raw: RawHttpUri) -> Result<HttpUri, ConfigError> {
             .ok_or_else(|| ConfigError::new(join(path, "timeout"), REQUIRED))?
             .0,
     })
-}
-
-fn headers(
-    path: &str,
-    payload: Given<String>,
-    claims: Given<Vec<RawClaimHeader>>,
-) -> Result<(Option<String>, Vec<ClaimHeader>), ConfigError> {
-    // names that an upstream could take for one another are one name
-    let mut taken: Vec<String> = Vec::new();
-    let mut vet = |path: &str, name: &str| {
-        let name = header::parse(name).map_err(|problem| ConfigError::new(path, problem))?;
-        let comparable = header::same_to_cgi(&name);
-        if taken.contains(&comparable) {
-            return Err(ConfigError::new(path, "is set by this provider already"));
-        }
-        taken.push(comparable);
-        Ok(name)
-    };
-    let payload = payload
-        .0
-        .map(|name| vet(&join(path, "forward_payload_header"), &name))
-        .transpose()?;
-    let mut claim_headers = Vec::new();
-    for (index, raw) in claims.0.unwrap_or_default().into_iter().enumerate() {
-        let path = format!("{path}.claim_to_headers[{index}]");
-        let header_path = join(&path, "header_name");
-        let header = vet(&header_path, &not_empty(&header_path, raw.header_name.0)?)?;
-        let claim_path = join(&path, "claim_name");
-        let claim = not_empty(&claim_path, raw.claim_name.0)?;
-        if claim.split('.').any(str::is_empty) {
-            return Err(ConfigError::new(
-                claim_path,
-                "has an empty name between its dots",
-            ));
-        }
-        claim_headers.push(ClaimHeader {
-            header,
-            claim: claim.split('.').map(str::to_owned).collect(),
-        });
-    }
-    Ok((payload, claim_headers))
 }
 
 pub(super) fn not_empty(path: &str, text: Option<String>) -> Result<String, ConfigError> {

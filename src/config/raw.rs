@@ -63,6 +63,8 @@ pub struct RawProvider {
     pub forward_payload_header: Given<String>,
     #[serde(alias = "claimToHeaders")]
     pub claim_to_headers: Given<Vec<RawClaimHeader>>,
+    #[serde(alias = "padForwardPayloadHeader")]
+    pub pad_forward_payload_header: Given<bool>,
     #[serde(alias = "clockSkewSeconds")]
     pub clock_skew_seconds: Given<Whole>,
     #[serde(alias = "requireExpiration")]
@@ -95,8 +97,6 @@ pub struct RawProvider {
     /// Envoy chooses the route anew whenever a Wasm filter changes headers.
     #[serde(alias = "clearRouteCache")]
     clear_route_cache: OnlyBool<true>,
-    #[serde(alias = "padForwardPayloadHeader")]
-    pad_forward_payload_header: OnlyBool<false>,
 }
 
 /// `RemoteJwks`, and what this filter adds beside `cache_duration`.
@@ -205,7 +205,7 @@ pub struct RawDiscovery {
     pub unknown_kid_cooldown: Given<Span>,
 }
 
-/// `JwtClaimToHeader`.
+/// `JwtClaimToHeader`, and the additions `claim_path`, `format` and `encode`.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub struct RawClaimHeader {
@@ -213,6 +213,10 @@ pub struct RawClaimHeader {
     pub header_name: Given<String>,
     #[serde(alias = "claimName")]
     pub claim_name: Given<String>,
+    #[serde(alias = "claimPath")]
+    pub claim_path: Given<Vec<String>>,
+    pub format: Given<String>,
+    pub encode: Given<String>,
 }
 
 /// `JwtHeader`.

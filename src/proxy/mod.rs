@@ -51,8 +51,13 @@ fn admit(admission: &Admission) -> Option<()> {
         }
         .ok()?;
     }
-    for (name, value) in admission.set.iter().flat_map(|set| set.iter()) {
-        hostcalls::set_map_value_bytes(HEADERS, name, Some(value)).ok()?;
+    for outputs in &admission.outputs {
+        for (name, value) in &outputs.set {
+            hostcalls::set_map_value_bytes(HEADERS, name, Some(value)).ok()?;
+        }
+        for (name, value) in &outputs.add {
+            hostcalls::add_map_value_bytes(HEADERS, name, value).ok()?;
+        }
     }
     if let Some(reason) = admission.reported {
         hostcalls::set_map_value(HEADERS, REPORT_HEADER, Some(reason)).ok()?;

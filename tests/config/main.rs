@@ -17,7 +17,8 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use bearer_gate::config::{
-    Access, Config, Endpoint, KeySource, ProviderDemand, Reads, Remote, Requirement, Unmatched,
+    Access, ClaimFormat, ClaimHeader, Config, Endpoint, KeySource, Outputs, PayloadHeader,
+    ProviderDemand, Reads, Remote, Requirement, Unmatched,
 };
 use bearer_gate::http::credentials::Place;
 use bearer_gate::http::uri::Scheme;
@@ -140,12 +141,13 @@ fn the_contracts_example_without_what_is_still_to_come() {
     assert_eq!(provider.expectations.clock_skew_seconds, 30);
     assert!(provider.expectations.require_expiration);
     assert!(!provider.forward);
+    let payload_header = provider.outputs.payload_header.as_ref().unwrap();
     assert_eq!(
-        provider.forward_payload_header.as_deref(),
-        Some("x-jwt-payload")
+        (payload_header.name.as_str(), payload_header.padded),
+        ("x-jwt-payload", false)
     );
-    assert_eq!(provider.claim_headers[1].header, "x-city");
-    assert_eq!(provider.claim_headers[1].claim, ["address", "city"]);
+    assert_eq!(provider.outputs.claim_headers[1].header, "x-city");
+    assert_eq!(provider.outputs.claim_headers[1].claim, ["address", "city"]);
     assert_eq!(provider.scope_claims, ["scope"]);
     let KeySource::Remote(remote) = &provider.keys else {
         panic!("keys are fetched");
@@ -262,7 +264,8 @@ fn lower_camel_case_is_accepted() {
                 "unknownKidCooldown": "10s", "asyncFetch": {"fastListener": true},
                 "retryPolicy": {"numRetries": 2, "retryBackOff": {"baseInterval": "0.1s", "maxInterval": "0.5s"}}
             },
-            "forwardPayloadHeader": "x-p", "claimToHeaders": [{"headerName": "x-c", "claimName": "c"}],
+            "forwardPayloadHeader": "x-p", "padForwardPayloadHeader": true,
+            "claimToHeaders": [{"headerName": "x-c", "claimPath": ["c.d", "e"], "format": "csv", "encode": "base64"}],
             "clockSkewSeconds": 1, "requireExpiration": false, "scopeClaims": ["s"],
             "allowSenderConstrained": true, "clearRouteCache": true
         }},
@@ -288,6 +291,21 @@ fn lower_camel_case_is_accepted() {
         (Duration::from_millis(100), Duration::from_millis(500), 2)
     );
     assert!(remote.respect_cache_control);
+    assert_eq!(
+        provider.outputs,
+        Outputs {
+            payload_header: Some(PayloadHeader {
+                name: "x-p".to_owned(),
+                padded: true
+            }),
+            claim_headers: vec![ClaimHeader {
+                header: "x-c".to_owned(),
+                claim: vec!["c.d".to_owned(), "e".to_owned()],
+                format: ClaimFormat::Csv,
+                base64: true,
+            }],
+        }
+    );
 }
 
 #[test]

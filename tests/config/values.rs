@@ -183,6 +183,26 @@ fn refuses_provider_values() {
             json!({"claim_to_headers": [{"header_name": "x-user", "claim_name": "a..b"}]}),
             "providers.p.claim_to_headers[0].claim_name: has an empty name between its dots",
         ),
+        (
+            json!({"claim_to_headers": [{"header_name": "x-user", "claim_path": []}]}),
+            "providers.p.claim_to_headers[0].claim_path: must not be empty",
+        ),
+        (
+            json!({"claim_to_headers": [{"header_name": "x-user", "claim_path": ["a", ""]}]}),
+            "providers.p.claim_to_headers[0].claim_path[1]: must not be empty",
+        ),
+        (
+            json!({"claim_to_headers": [{"header_name": "x-user", "claim_name": "a", "claim_path": ["a"]}]}),
+            "providers.p.claim_to_headers[0]: has both claim_name and claim_path",
+        ),
+        (
+            json!({"claim_to_headers": [{"header_name": "x-user", "claim_name": "a", "format": "CSV"}]}),
+            "providers.p.claim_to_headers[0].format: must be csv, json or repeat",
+        ),
+        (
+            json!({"claim_to_headers": [{"header_name": "x-user", "claim_name": "a", "encode": "hex"}]}),
+            "providers.p.claim_to_headers[0].encode: must be base64",
+        ),
     ];
     for (fields, expected) in table {
         assert_eq!(
