@@ -84,6 +84,8 @@ pub struct Config {
     /// Whether a CORS preflight passes without a token.
     pub bypass_cors_preflight: bool,
     pub of_routes: Option<OfRoutes>,
+    /// What is told of each request by filter state.
+    pub facts: Vec<Fact>,
 }
 
 /// What Envoy's routes ask for by themselves, in place of the rules.
@@ -130,17 +132,29 @@ pub struct Provider {
     pub cache: CacheBounds,
     /// Whether the upstream gets to see the token.
     pub forward: bool,
-    /// What the upstream learns of an admitted token.
+    /// What the upstream and later filters learn of an admitted token.
     pub outputs: Outputs,
     /// Top-level claims, by their literal names, that hold scopes; never empty.
     pub scope_claims: Vec<String>,
 }
 
-/// What is passed on of a provider's tokens, in headers whose names are in lower case.
+/// What is passed on of a provider's tokens. Names of headers are in lower case; names of filter
+/// state are without the `wasm.` that Envoy puts before them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outputs {
     pub payload_header: Option<PayloadHeader>,
     pub claim_headers: Vec<ClaimHeader>,
+    /// The filter state for the claims.
+    pub payload_state: Option<String>,
+    /// Top-level claims, by their literal names, that are lists in `payload_state` where the
+    /// token has strings separated by spaces.
+    pub space_delimited_claims: Vec<String>,
+    /// The filter state for the JOSE header.
+    pub header_state: Option<String>,
+    /// The filter state for why there is no good token.
+    pub failure_state: Option<String>,
+    /// The same for every provider.
+    pub facts: Vec<Fact>,
 }
 
 /// A header that carries the token's payload, base64url as in the token.
@@ -173,6 +187,34 @@ pub enum ClaimFormat {
     Json,
     /// A header for each item.
     Repeat,
+}
+
+/// What is told of a request by filter state, for access logs and traces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// Why the request was rejected.
+    Reason,
+    /// The provider of the token that was verified, by its name in the configuration.
+    Provider,
+    /// Its `iss`.
+    Issuer,
+    /// Its `sub`.
+    Subject,
+}
+
+impl Fact {
+    /// What the names of all of them begin with.
+    pub const PREFIX: &'static str = "bearer_gate.";
+
+    /// The filter state's name, to which Envoy adds `wasm.`.
+    pub fn state(self) -> &'static str {
+        match self {
+            Fact::Reason => "bearer_gate.reason",
+            Fact::Provider => "bearer_gate.provider",
+            Fact::Issuer => "bearer_gate.issuer",
+            Fact::Subject => "bearer_gate.subject",
+        }
+    }
 }
 
 /// Where a provider's keys come from.
@@ -378,10 +420,11 @@ impl Config {
     }
 
     fn from_raw(raw: RawConfig) -> Result<Config, ConfigError> {
+        let facts = outputs::facts(&raw.filter_state.0.unwrap_or_default())?;
         let Entries(raw_providers) = raw.providers.0.unwrap_or(Entries(Vec::new()));
         let providers = raw_providers
             .into_iter()
-            .map(|(name, raw)| provider::convert(&join("providers", &name), name, raw))
+            .map(|(name, raw)| provider::convert(&join("providers", &name), name, raw, &facts))
             .collect::<Result<Vec<_>, _>>()?;
         let Entries(raw_requirements) = raw.requirement_map.0.unwrap_or(Entries(Vec::new()));
         let requirements = raw_requirements
@@ -469,6 +512,7 @@ impl Config {
             },
             protected_resource,
             max_waiting,
+            facts,
         })
     }
 }

@@ -17,7 +17,7 @@ use super::raw::{
     RawRemoteJwks, RawRetryPolicy,
 };
 use super::value::{Given, Whole};
-use super::{CacheBounds, Endpoint, HttpUri, KeySource, Provider, Remote};
+use super::{CacheBounds, Endpoint, Fact, HttpUri, KeySource, Provider, Remote};
 use super::{place, text};
 use crate::http::uri::Uri;
 use crate::jose::jwa::Algorithm;
@@ -59,6 +59,7 @@ pub(super) fn convert(
     path: &str,
     name: String,
     mut raw: RawProvider,
+    facts: &[Fact],
 ) -> Result<Provider, ConfigError> {
     let problem = |field: &str, text: String| ConfigError::new(join(path, field), text);
     if name.is_empty() || name.len() > LONGEST_NAME || name.chars().any(char::is_control) {
@@ -68,7 +69,7 @@ pub(super) fn convert(
         ));
     }
 
-    let outputs = outputs::convert(path, &mut raw)?;
+    let outputs = outputs::convert(path, &mut raw, facts)?;
     let any_issuer = raw.any_issuer.0.unwrap_or(false);
     let issuer = match raw.issuer.0 {
         Some(issuer) if issuer.is_empty() => {

@@ -35,6 +35,8 @@ pub struct RawConfig {
     pub strip_failure_response: Given<bool>,
     #[serde(alias = "protectedResource")]
     pub protected_resource: Given<RawProtectedResource>,
+    #[serde(alias = "filterState")]
+    pub filter_state: Given<Vec<String>>,
 
     #[serde(alias = "filterStateRules")]
     filter_state_rules: Unsupported,
@@ -65,6 +67,14 @@ pub struct RawProvider {
     pub claim_to_headers: Given<Vec<RawClaimHeader>>,
     #[serde(alias = "padForwardPayloadHeader")]
     pub pad_forward_payload_header: Given<bool>,
+    #[serde(alias = "payloadInMetadata")]
+    pub payload_in_metadata: Given<String>,
+    #[serde(alias = "headerInMetadata")]
+    pub header_in_metadata: Given<String>,
+    #[serde(alias = "failedStatusInMetadata")]
+    pub failed_status_in_metadata: Given<String>,
+    #[serde(alias = "normalizePayloadInMetadata")]
+    pub normalize_payload_in_metadata: Given<RawNormalizePayload>,
     #[serde(alias = "clockSkewSeconds")]
     pub clock_skew_seconds: Given<Whole>,
     #[serde(alias = "requireExpiration")]
@@ -86,14 +96,6 @@ pub struct RawProvider {
     #[serde(alias = "jwtCacheConfig")]
     pub jwt_cache_config: Given<RawCacheConfig>,
 
-    #[serde(alias = "payloadInMetadata")]
-    payload_in_metadata: Unsupported,
-    #[serde(alias = "headerInMetadata")]
-    header_in_metadata: Unsupported,
-    #[serde(alias = "failedStatusInMetadata")]
-    failed_status_in_metadata: Unsupported,
-    #[serde(alias = "normalizePayloadInMetadata")]
-    normalize_payload_in_metadata: Unsupported,
     /// Envoy chooses the route anew whenever a Wasm filter changes headers.
     #[serde(alias = "clearRouteCache")]
     clear_route_cache: OnlyBool<true>,
@@ -205,6 +207,14 @@ pub struct RawDiscovery {
     pub unknown_kid_cooldown: Given<Span>,
 }
 
+/// `JwtProvider.NormalizePayload`.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, remote = "Self")]
+pub struct RawNormalizePayload {
+    #[serde(alias = "spaceDelimitedClaims")]
+    pub space_delimited_claims: Given<Vec<String>>,
+}
+
 /// `JwtClaimToHeader`, and the additions `claim_path`, `format` and `encode`.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields, remote = "Self")]
@@ -285,6 +295,7 @@ objects! {
     RawAsyncFetch: "an object",
     RawLocalJwks: "an object with inline_string",
     RawDiscovery: "an object with cluster and timeout",
+    RawNormalizePayload: "an object with space_delimited_claims",
     RawClaimHeader: "an object with header_name and claim_name",
     RawFromHeader: "an object with name and value_prefix",
     RawCacheConfig: "an object with jwt_cache_size and jwt_max_token_size",

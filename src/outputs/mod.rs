@@ -1,16 +1,22 @@
-//! What the upstream learns of a request: from a verified token to headers.
+//! What the upstream, later filters and the access log learn of a request: from a verified token,
+//! or from a rejection, to headers and filter state.
 //!
 //! Invariants: what is told of a token is made of a [`Verified`] one, once, and kept with it; and
 //! what cannot be told truly is not told at all, never in part.
 
+mod state;
 mod value;
 
-use crate::config::Provider;
+pub use state::{declarations, of_rejection};
+
+use crate::config::{Fact, Provider};
 use crate::jose::claims;
 use crate::jose::jwt::Verified;
 
 /// A header of the request: its name in lower case, and a legal value.
 pub type Header = (String, Vec<u8>);
+/// A filter state: its name, without the `wasm.` that Envoy adds, and its value.
+pub type State = (String, Vec<u8>);
 
 /// What is told of a token, ready-made.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -19,12 +25,13 @@ pub struct Outputs {
     pub set: Vec<Header>,
     /// Headers to add to those.
     pub add: Vec<Header>,
+    pub states: Vec<State>,
 }
 
 impl Outputs {
     /// How many bytes it has.
     pub fn size(&self) -> usize {
-        [&self.set, &self.add]
+        [&self.set, &self.add, &self.states]
             .into_iter()
             .flatten()
             .map(|(name, value)| name.len().saturating_add(value.len()))
@@ -54,11 +61,34 @@ pub fn of(provider: &Provider, verified: &Verified) -> Outputs {
         outputs.set.extend(headers.next());
         outputs.add.extend(headers);
     }
+    if let Some(name) = &wanted.payload_state {
+        let value = state::payload(claims.all(), &wanted.space_delimited_claims);
+        outputs.states.push((name.clone(), value));
+    }
+    if let Some(name) = &wanted.header_state {
+        let value = state::header(verified.header_b64());
+        outputs
+            .states
+            .extend(value.map(|value| (name.clone(), value)));
+    }
+    for fact in &wanted.facts {
+        let text = match fact {
+            Fact::Reason => None,
+            Fact::Provider => Some(&provider.name),
+            Fact::Issuer => claims.issuer.as_ref(),
+            Fact::Subject => claims.subject.as_ref(),
+        };
+        outputs
+            .states
+            .extend(text.and_then(|text| state::fact(*fact, text)));
+    }
     outputs
 }
 
 #[cfg(test)]
 mod tests {
+    use prost::Message as _;
+    use prost_types::Struct;
     use serde_json::{Value, json};
 
     use super::*;
@@ -83,7 +113,7 @@ mod tests {
         }
     }
 
-    fn config(mut provider: Value) -> Config {
+    fn config(mut provider: Value, facts: Value) -> Config {
         for (name, value) in [
             ("any_issuer", json!(true)),
             ("any_audience", json!(true)),
@@ -95,12 +125,12 @@ mod tests {
         ] {
             provider[name] = value;
         }
-        let config = json!({"providers": {"p": provider}});
+        let config = json!({"providers": {"p": provider}, "filter_state": facts});
         Config::parse(config.to_string().as_bytes()).unwrap()
     }
 
-    fn outputs(provider: Value, claims: &str) -> Outputs {
-        let config = config(provider);
+    fn outputs(provider: Value, facts: Value, claims: &str) -> Outputs {
+        let config = config(provider, facts);
         let header = base64url::encode(br#"{"alg":"RS256","x":[1]}"#);
         let token = format!("{header}.{}.AAAA", base64url::encode(claims.as_bytes()));
         let keys = KeySet::parse(format!("{{\"keys\":[{JWK_A}]}}").as_bytes()).unwrap();
@@ -130,6 +160,7 @@ mod tests {
                     {"header_name": "x-none", "claim_name": "none"},
                 ],
             }),
+            json!([]),
             r#"{"https://e.example/roles":["a","b","c"],"address":{"city":"Delft"}}"#,
         );
         let payload = "eyJodHRwczovL2UuZXhhbXBsZS9yb2xlcyI6WyJhIiwiYiIsImMiXSwiYWRkcmVzcyI6eyJjaXR5IjoiRGVsZnQifX0=";
@@ -145,6 +176,7 @@ mod tests {
             outputs.add,
             [header("x-roles", "b"), header("x-roles", "c")]
         );
+        assert_eq!(outputs.states, []);
         assert_eq!(
             outputs.size(),
             "x-payload".len() + payload.len() + 3 * "x-rolesa".len() + "x-cityDelft".len()
@@ -161,9 +193,59 @@ mod tests {
             for (pad, expected) in [(false, plain), (true, padded)] {
                 let provider =
                     json!({"forward_payload_header": "x-p", "pad_forward_payload_header": pad});
-                let outputs = outputs(provider, claims);
+                let outputs = outputs(provider, json!([]), claims);
                 assert_eq!(outputs.set, [header("x-p", expected)]);
             }
         }
+    }
+
+    #[test]
+    fn filter_state_of_a_token() {
+        let outputs = outputs(
+            json!({
+                "payload_in_metadata": "claims",
+                "header_in_metadata": "jose",
+                "failed_status_in_metadata": "failed",
+                "normalize_payload_in_metadata": {"space_delimited_claims": ["scope", "a.b", "c.d", "n"]},
+            }),
+            json!(["reason", "provider", "issuer", "subject"]),
+            r#"{"iss":"i","sub":"s","scope":" a  b ","a":{"b":"x y"},"c.d":"p","n":1,"big":9007199254740993}"#,
+        );
+        let decoded = |name: &str| {
+            let (_, value) = outputs
+                .states
+                .iter()
+                .find(|(known, _)| known == name)
+                .unwrap();
+            state::tests::json(&Struct::decode(value.as_slice()).unwrap())
+        };
+        // doubles, as in jwt_authn's metadata
+        assert_eq!(
+            decoded("claims"),
+            json!({"iss": "i", "sub": "s", "scope": ["a", "b"], "a": {"b": "x y"}, "c.d": ["p"], "n": 1.0, "big": 9007199254740992.0})
+        );
+        assert_eq!(decoded("jose"), json!({"alg": "RS256", "x": [1.0]}));
+        let facts: Vec<(&str, &[u8])> = outputs
+            .states
+            .iter()
+            .skip(2)
+            .map(|(name, value)| (name.as_str(), value.as_slice()))
+            .collect();
+        assert_eq!(
+            facts,
+            [
+                ("bearer_gate.provider", b"p".as_slice()),
+                ("bearer_gate.issuer", b"i"),
+                ("bearer_gate.subject", b"s")
+            ]
+        );
+    }
+
+    #[test]
+    fn nothing_is_told_that_is_not_asked_for_and_no_fact_that_could_forge_a_line_of_a_log() {
+        let claims = r#"{"iss":"i","sub":"a\n200 bob"}"#;
+        assert_eq!(outputs(json!({}), json!([]), claims), Outputs::default());
+        let outputs = outputs(json!({}), json!(["subject", "issuer"]), claims);
+        assert_eq!(outputs.states, [header("bearer_gate.issuer", "i")]);
     }
 }

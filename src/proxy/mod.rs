@@ -6,6 +6,7 @@
 //! request is carried out only if the host still knows the request.
 
 mod envoy;
+mod filter_state;
 mod request;
 mod root;
 
@@ -13,10 +14,11 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::types::MapType;
 
 use crate::authn::Admission;
-use crate::config::REPORT_HEADER;
+use crate::config::{Config, REPORT_HEADER};
 use crate::gate::Verdict;
 use crate::http::credentials::Change;
 use crate::http::response::{Client, Rejection, Response, Responses};
+use crate::outputs;
 
 pub use root::Root;
 
@@ -29,7 +31,7 @@ enum Carried {
 }
 
 /// Carries a verdict out on the request that is the effective context.
-fn carry_out(verdict: &Verdict<'_>, responses: &Responses) -> Carried {
+fn carry_out(verdict: &Verdict<'_>, config: &Config) -> Carried {
     let rejection = match verdict {
         Verdict::Admit(admission) => match admit(admission) {
             Some(()) => return Carried::Admitted,
@@ -38,7 +40,10 @@ fn carry_out(verdict: &Verdict<'_>, responses: &Responses) -> Carried {
         },
         Verdict::Reject(rejection) => rejection,
     };
-    reject(rejection, responses);
+    if filter_state::set(&outputs::of_rejection(config, rejection)).is_none() {
+        log::debug!("the host refused the filter state of a rejection");
+    }
+    reject(rejection, &config.responses);
     Carried::Rejected
 }
 
@@ -58,6 +63,7 @@ fn admit(admission: &Admission) -> Option<()> {
         for (name, value) in &outputs.add {
             hostcalls::add_map_value_bytes(HEADERS, name, value).ok()?;
         }
+        filter_state::set(&outputs.states)?;
     }
     if let Some(reason) = admission.reported {
         hostcalls::set_map_value(HEADERS, REPORT_HEADER, Some(reason)).ok()?;

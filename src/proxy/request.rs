@@ -62,7 +62,7 @@ impl HttpContext for Request {
         let of_routes = config.of_routes.as_ref();
         let request = request.on_route_with(of_routes.and_then(requirement_of_route));
         match gate.request(self.context_id, request) {
-            Arrival::Decided(verdict) => match carry_out(&verdict, &config.responses) {
+            Arrival::Decided(verdict) => match carry_out(&verdict, config) {
                 Carried::Admitted => Action::Continue,
                 Carried::Rejected => Action::Pause,
             },

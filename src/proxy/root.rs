@@ -9,7 +9,7 @@ use proxy_wasm::types::{BufferType, ContextType, MapType};
 
 use super::envoy::{Envoy, Foreign};
 use super::request::Request;
-use super::{Carried, carry_out};
+use super::{Carried, carry_out, filter_state};
 use crate::config::Config;
 use crate::gate::{Gate, Verdicts};
 use crate::http::cache_control;
@@ -54,6 +54,7 @@ impl RootContext for Root {
         match Config::parse(&configuration) {
             Ok(config) => {
                 let verifier = choose_verifier();
+                filter_state::declare(&config);
                 log::info!(
                     "configured: {} providers, {} rules, signatures verified by the {} verifier",
                     config.providers.len(),
@@ -104,7 +105,7 @@ fn settle(gate: &Gate<Envoy>, verdicts: Verdicts<'_>) {
         if hostcalls::set_effective_context(context).is_err() {
             continue;
         }
-        if let Carried::Admitted = carry_out(&verdict, &gate.config().responses)
+        if let Carried::Admitted = carry_out(&verdict, gate.config())
             && hostcalls::resume_http_request().is_err()
         {
             log::debug!("request {context} could not be resumed");

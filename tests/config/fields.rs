@@ -112,17 +112,6 @@ fn refuses_what_jwt_authn_has_by_name() {
     for name in ["filter_state_rules", "filterStateRules", "stat_prefix"] {
         assert_eq!(refused(&json!({name: {}})), format!("{name}: {not_yet}"));
     }
-    for name in [
-        "payload_in_metadata",
-        "header_in_metadata",
-        "failed_status_in_metadata",
-        "normalize_payload_in_metadata",
-    ] {
-        assert_eq!(
-            refused(&with_provider(json!({name: ["x", {"y": 1}]}))),
-            format!("providers.p.{name}: {not_yet}")
-        );
-    }
     assert_eq!(
         refused(&with_provider(json!({"clear_route_cache": false}))),
         format!("providers.p.clear_route_cache: {not_yet}")

@@ -17,7 +17,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use bearer_gate::config::{
-    Access, ClaimFormat, ClaimHeader, Config, Endpoint, KeySource, Outputs, PayloadHeader,
+    Access, ClaimFormat, ClaimHeader, Config, Endpoint, Fact, KeySource, Outputs, PayloadHeader,
     ProviderDemand, Reads, Remote, Requirement, Unmatched,
 };
 use bearer_gate::http::credentials::Place;
@@ -256,6 +256,7 @@ fn defaults() {
 fn lower_camel_case_is_accepted() {
     let config = parse(&json!({
         "maxWaiting": 5,
+        "filterState": ["subject", "reason"],
         "providers": {"p": {
             "anyIssuer": true, "anyAudience": true,
             "remoteJwks": {
@@ -266,6 +267,8 @@ fn lower_camel_case_is_accepted() {
             },
             "forwardPayloadHeader": "x-p", "padForwardPayloadHeader": true,
             "claimToHeaders": [{"headerName": "x-c", "claimPath": ["c.d", "e"], "format": "csv", "encode": "base64"}],
+            "payloadInMetadata": "jwt", "headerInMetadata": "jose", "failedStatusInMetadata": "failed",
+            "normalizePayloadInMetadata": {"spaceDelimitedClaims": ["scope"]},
             "clockSkewSeconds": 1, "requireExpiration": false, "scopeClaims": ["s"],
             "allowSenderConstrained": true, "clearRouteCache": true
         }},
@@ -291,6 +294,7 @@ fn lower_camel_case_is_accepted() {
         (Duration::from_millis(100), Duration::from_millis(500), 2)
     );
     assert!(remote.respect_cache_control);
+    assert_eq!(config.facts, [Fact::Subject, Fact::Reason]);
     assert_eq!(
         provider.outputs,
         Outputs {
@@ -304,6 +308,11 @@ fn lower_camel_case_is_accepted() {
                 format: ClaimFormat::Csv,
                 base64: true,
             }],
+            payload_state: Some("jwt".to_owned()),
+            space_delimited_claims: vec!["scope".to_owned()],
+            header_state: Some("jose".to_owned()),
+            failure_state: Some("failed".to_owned()),
+            facts: config.facts.clone(),
         }
     );
 }

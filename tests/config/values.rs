@@ -20,6 +20,14 @@ fn refuses_top_level_values() {
             "max_waiting: must be 65536 at most",
         ),
         (
+            json!({"filter_state": ["reason", "subject", "reason"]}),
+            "filter_state[2]: given twice",
+        ),
+        (
+            json!({"filter_state": ["token"]}),
+            "filter_state[0]: must be reason, provider, issuer or subject",
+        ),
+        (
             json!({"max_waiting": u64::MAX}),
             "max_waiting: must be 65536 at most",
         ),
@@ -202,6 +210,30 @@ fn refuses_provider_values() {
         (
             json!({"claim_to_headers": [{"header_name": "x-user", "claim_name": "a", "encode": "hex"}]}),
             "providers.p.claim_to_headers[0].encode: must be base64",
+        ),
+        (
+            json!({"payload_in_metadata": ""}),
+            "providers.p.payload_in_metadata: must be 1 to 127 bytes without control characters",
+        ),
+        (
+            json!({"header_in_metadata": "a\nb"}),
+            "providers.p.header_in_metadata: must be 1 to 127 bytes without control characters",
+        ),
+        (
+            json!({"failed_status_in_metadata": "x".repeat(128)}),
+            "providers.p.failed_status_in_metadata: must be 1 to 127 bytes without control characters",
+        ),
+        (
+            json!({"payload_in_metadata": "bearer_gate.reason"}),
+            "providers.p.payload_in_metadata: must not begin with bearer_gate.",
+        ),
+        (
+            json!({"payload_in_metadata": "jwt", "header_in_metadata": "jwt"}),
+            "providers.p.header_in_metadata: is set by this provider already",
+        ),
+        (
+            json!({"payload_in_metadata": "jwt", "normalize_payload_in_metadata": {"space_delimited_claims": [""]}}),
+            "providers.p.normalize_payload_in_metadata.space_delimited_claims[0]: must not be empty",
         ),
     ];
     for (fields, expected) in table {
