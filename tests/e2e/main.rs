@@ -14,6 +14,7 @@ mod discovery;
 mod hostile;
 mod keys;
 mod outage;
+mod outputs;
 mod reload;
 mod requests;
 mod requirements;

@@ -182,6 +182,9 @@ impl EnvoyBuilder {
             drain_seconds.as_str(),
             "--drain-strategy",
             "immediate",
+            // 10 s by default; tests read access logs.
+            "--file-flush-interval-msec",
+            "50",
             "--disable-hot-restart",
             // As Envoy does with a bootstrap; a test's misspelt field should not go unnoticed.
             "--reject-unknown-dynamic-fields",
