@@ -214,6 +214,7 @@ mod tests {
             allow_sender_constrained: false,
             subjects: None,
             max_lifetime: None,
+            token_type: None,
         };
         let validated = jwt::parse(token)
             .unwrap()

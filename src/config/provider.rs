@@ -14,7 +14,7 @@ use super::error::{ConfigError, join};
 use super::outputs;
 use super::raw::{
     RawAsyncFetch, RawCacheConfig, RawDiscovery, RawHttpUri, RawLocalJwks, RawProvider,
-    RawRemoteJwks, RawRetryPolicy,
+    RawRemoteJwks, RawRetryPolicy, RawTokenType,
 };
 use super::value::{Given, Whole};
 use super::{CacheBounds, Endpoint, Fact, HttpUri, KeySource, Provider, Remote};
@@ -23,6 +23,7 @@ use crate::http::uri::Uri;
 use crate::jose::jwa::Algorithm;
 use crate::jose::jwks::KeySet;
 use crate::jose::jwt::Expectations;
+use crate::jose::token_type::TokenType;
 
 /// As in jwt_authn.
 const DEFAULT_CLOCK_SKEW_SECONDS: u64 = 60;
@@ -119,6 +120,15 @@ pub(super) fn convert(
         ));
     }
 
+    let token_type = raw.token_type.0.map(|raw| match raw {
+        RawTokenType::AccessToken => TokenType::AccessToken,
+        RawTokenType::Jwt => TokenType::Jwt,
+    });
+    if token_type == Some(TokenType::AccessToken) && raw.require_expiration.0 == Some(false) {
+        let text = "contradicts token_type: an access token of RFC 9068 has exp";
+        return Err(problem("require_expiration", text.to_owned()));
+    }
+
     let scope_claims = raw
         .scope_claims
         .0
@@ -156,6 +166,7 @@ pub(super) fn convert(
             allow_sender_constrained: raw.allow_sender_constrained.0.unwrap_or(false),
             subjects,
             max_lifetime: raw.max_lifetime.0.map(|span| span.0),
+            token_type,
         },
         places,
         keys,

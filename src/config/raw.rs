@@ -84,6 +84,9 @@ pub struct RawProvider {
     pub scope_claims: Given<Vec<String>>,
     #[serde(alias = "allowSenderConstrained")]
     pub allow_sender_constrained: Given<bool>,
+    #[serde(alias = "tokenType")]
+    pub token_type: Given<RawTokenType>,
+
     #[serde(alias = "fromHeaders")]
     pub from_headers: Given<Vec<RawFromHeader>>,
     #[serde(alias = "fromParams")]
@@ -302,6 +305,15 @@ objects! {
     RawErrors: "an object with format or by_reason",
     RawCustom: "an object with status or body",
     RawProtectedResource: "an object with resource",
+}
+
+/// Addition: the `typ` that a provider's tokens have to have.
+#[derive(Clone, Copy, Deserialize)]
+pub enum RawTokenType {
+    #[serde(rename = "at+jwt")]
+    AccessToken,
+    #[serde(rename = "jwt")]
+    Jwt,
 }
 
 /// What happens to a request that no rule matches.

@@ -80,6 +80,20 @@ pub enum JwtError {
     Lifetime,
     /// `cnf` is there (RFC 7800): possession of a key has to be proved, and was not.
     SenderConstrained,
+    /// `typ` is not the one that the provider's tokens have to have.
+    TokenType,
+    /// `iss` is missing and required (this and the next ones: RFC 9068 section 2.2).
+    NoIssuer,
+    /// `aud` is missing or empty, and required.
+    NoAudience,
+    /// `sub` is missing and required.
+    NoSubject,
+    /// `client_id` is missing or not a string, and required.
+    NoClientId,
+    /// `iat` is missing and required.
+    NoIssuedAt,
+    /// `jti` is missing and required.
+    NoId,
     /// No key of the set is for this token.
     NoKey,
     /// No key verifies the signature.
@@ -124,6 +138,13 @@ impl JwtError {
             JwtError::Subject => "Subject in Jwt is not allowed",
             JwtError::Lifetime => "Jwt lifetime is too long",
             JwtError::SenderConstrained => "Jwt is sender-constrained",
+            JwtError::TokenType => "Jwt header [typ] is not allowed",
+            JwtError::NoIssuer => "Jwt payload [iss] field is required",
+            JwtError::NoAudience => "Jwt payload [aud] field is required",
+            JwtError::NoSubject => "Jwt payload [sub] field is required",
+            JwtError::NoClientId => "Jwt payload [client_id] field is required",
+            JwtError::NoIssuedAt => "Jwt payload [iat] field is required",
+            JwtError::NoId => "Jwt payload [jti] field is required",
             JwtError::NoKey => "Jwks doesn't have key to match kid or alg from Jwt",
             JwtError::Signature => "Jwt verification fails",
         }
@@ -163,6 +184,13 @@ impl JwtError {
             JwtError::Subject => "subject",
             JwtError::Lifetime => "lifetime",
             JwtError::SenderConstrained => "sender_constrained",
+            JwtError::TokenType => "token_type",
+            JwtError::NoIssuer => "no_issuer",
+            JwtError::NoAudience => "no_audience",
+            JwtError::NoSubject => "no_subject",
+            JwtError::NoClientId => "no_client_id",
+            JwtError::NoIssuedAt => "no_issued_at",
+            JwtError::NoId => "no_id",
             JwtError::NoKey => "no_key",
             JwtError::Signature => "signature",
         }

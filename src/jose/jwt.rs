@@ -13,6 +13,7 @@ use super::jwa::Algorithm;
 use super::jwk::Key;
 use super::jwks::MAX_CANDIDATES;
 use super::jws::{self, JoseHeader, Jws};
+use super::token_type::TokenType;
 use crate::signature::Verifier;
 use crate::text::TextMatcher;
 
@@ -35,6 +36,8 @@ pub struct Expectations {
     pub subjects: Option<TextMatcher>,
     /// `exp` has to be there and less than this far away.
     pub max_lifetime: Option<Duration>,
+    /// What the token has to be; `None` does not look at `typ`.
+    pub token_type: Option<TokenType>,
 }
 
 /// A well-formed token. Nothing in it is to be believed.
@@ -85,7 +88,7 @@ impl<'t> Parsed<'t> {
     /// Compares the claims with what the provider's tokens have to say at `now_unix_seconds`.
     ///
     /// # Errors
-    /// A [`JwtError`] from `AlgorithmNotAllowed` to `SenderConstrained`.
+    /// A [`JwtError`] from `AlgorithmNotAllowed` to `NoId`.
     pub fn validate(
         self,
         expectations: &Expectations,
@@ -113,6 +116,9 @@ impl<'t> Parsed<'t> {
         }
         if self.claims.confirmation && !expectations.allow_sender_constrained {
             return Err(JwtError::SenderConstrained);
+        }
+        if let Some(wanted) = expectations.token_type {
+            wanted.check(self.jws.untrusted_header().typ.as_deref(), &self.claims)?;
         }
         Ok(Validated {
             jws: self.jws,
@@ -271,6 +277,7 @@ mod tests {
             allow_sender_constrained: false,
             subjects: None,
             max_lifetime: None,
+            token_type: None,
         }
     }
 
@@ -673,5 +680,19 @@ mod tests {
             ..expectations()
         };
         check(&allowed, &[(bound, None)]);
+    }
+
+    #[test]
+    fn a24_the_type_that_is_asked_for() {
+        // The header says JWT, and the claims lack some of an access token's.
+        let asked = [None, Some(TokenType::Jwt), Some(TokenType::AccessToken)];
+        let expected = [None, None, Some(JwtError::TokenType)];
+        for (token_type, expected) in asked.into_iter().zip(expected) {
+            let typed = Expectations {
+                token_type,
+                ..expectations()
+            };
+            check(&typed, &[(json!({}), expected)]);
+        }
     }
 }

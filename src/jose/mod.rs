@@ -19,6 +19,7 @@ pub mod jws;
 pub mod jwt;
 mod okp;
 mod rsa;
+pub mod token_type;
 
 pub use error::JwtError;
 

@@ -23,6 +23,7 @@ use bearer_gate::config::{
 use bearer_gate::http::credentials::Place;
 use bearer_gate::http::uri::Scheme;
 use bearer_gate::jose::jwa::Algorithm;
+use bearer_gate::jose::token_type::TokenType;
 use bearer_gate::matcher::{Condition, PathMatcher};
 use serde_json::{Value, json};
 
@@ -231,6 +232,7 @@ fn defaults() {
         provider.expectations.require_expiration
             && !provider.forward
             && !provider.expectations.allow_sender_constrained
+            && provider.expectations.token_type.is_none()
     );
     assert_eq!(provider.scope_claims, ["scope", "scp", "permissions"]);
     let remote = remote(&with_remote(json!({})));
@@ -389,5 +391,18 @@ fn key_sources() {
             (base, max, retries),
             "{fields}"
         );
+    }
+}
+
+#[test]
+fn a24_the_type_of_tokens() {
+    for (field, written, expected) in [
+        ("token_type", "at+jwt", TokenType::AccessToken),
+        ("tokenType", "jwt", TokenType::Jwt),
+    ] {
+        let config = parse(&with_provider(json!({field: written}))).unwrap();
+        let expectations = &config.providers[0].expectations;
+        assert_eq!(expectations.token_type, Some(expected));
+        assert!(expectations.require_expiration);
     }
 }

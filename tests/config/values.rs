@@ -78,6 +78,18 @@ fn refuses_provider_values() {
             "providers.p.any_issuer: contradicts issuer",
         ),
         (
+            json!({"token_type": "at+jwt", "require_expiration": false}),
+            "providers.p.require_expiration: contradicts token_type: an access token of RFC 9068 has exp",
+        ),
+        (
+            json!({"token_type": "JWT"}),
+            "providers.p.token_type: unknown variant `JWT`, expected `at+jwt` or `jwt`",
+        ),
+        (
+            json!({"token_type": ""}),
+            "providers.p.token_type: unknown variant ``, expected `at+jwt` or `jwt`",
+        ),
+        (
             json!({"audiences": null}),
             "providers.p.audiences: required (or any_audience: true)",
         ),
