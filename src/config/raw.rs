@@ -11,7 +11,7 @@ use serde::de::IgnoredAny;
 
 use super::duration::Span;
 use super::raw_rule::{RawAuthorize, RawRequires, RawRule, RawTextMatcher};
-use super::value::{Entries, Given, OnlyBool, Unsupported, Whole, objects};
+use super::value::{Entries, Given, OnlyBool, Unsupported, Whole, objects, words};
 
 /// The plugin's configuration.
 #[derive(Default, Deserialize)]
@@ -308,25 +308,21 @@ objects! {
 }
 
 /// Addition: the `typ` that a provider's tokens have to have.
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy)]
 pub enum RawTokenType {
-    #[serde(rename = "at+jwt")]
     AccessToken,
-    #[serde(rename = "jwt")]
     Jwt,
 }
 
 /// What happens to a request that no rule matches.
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy)]
 pub enum RawUnmatched {
     Allow,
     Deny,
 }
 
 /// The form of a rejection's body.
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy)]
 pub enum RawFormat {
     Json,
     Text,
@@ -334,9 +330,15 @@ pub enum RawFormat {
 }
 
 /// Where the filter can find a token, of what RFC 9728 has names for.
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy)]
 pub enum RawBearerMethod {
     Header,
     Query,
+}
+
+words! {
+    RawTokenType { "at+jwt" => AccessToken, "jwt" => Jwt, }
+    RawUnmatched { "allow" => Allow, "deny" => Deny, }
+    RawFormat { "json" => Json, "text" => Text, "problem" => Problem, }
+    RawBearerMethod { "header" => Header, "query" => Query, }
 }

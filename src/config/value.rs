@@ -37,6 +37,23 @@ macro_rules! objects {
 
 pub(super) use objects;
 
+/// Reads each of these from a string only. serde's derived code would take an object as well,
+/// and `serde_json` calls anything else bad JSON, at no field.
+macro_rules! words {
+    ($($raw:ident { $($word:literal => $variant:ident,)* })*) => {$(
+        impl<'de> ::serde::Deserialize<'de> for $raw {
+            fn deserialize<D: ::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                match String::deserialize(deserializer)?.as_str() {
+                    $($word => Ok($raw::$variant),)*
+                    other => Err(::serde::de::Error::unknown_variant(other, &[$($word),*])),
+                }
+            }
+        }
+    )*};
+}
+
+pub(super) use words;
+
 /// A field that may be left out, but not be `null`.
 pub struct Given<T>(pub Option<T>);
 

@@ -44,6 +44,14 @@ fn refuses_top_level_values() {
             "unmatched: unknown variant `permit`, expected `allow` or `deny`",
         ),
         (
+            json!({"unmatched": []}),
+            "unmatched: invalid type: sequence, expected a string",
+        ),
+        (
+            json!({"unmatched": {"allow": null}}),
+            "unmatched: invalid type: map, expected a string",
+        ),
+        (
             json!({"rules": {}}),
             "rules: invalid type: map, expected a sequence",
         ),
