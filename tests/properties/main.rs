@@ -1,0 +1,280 @@
+//! Properties of everything that is read from outside, on inputs made at random from parts that
+//! mean something, and on what fuzzing has found worth keeping (`fuzz/corpus`).
+//!
+//! `make fuzz` looks for more of them with the same properties; what it finds becomes a test
+//! beside the code that it is about.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a panic is how a test fails"
+)]
+
+mod check;
+
+use std::path::Path;
+
+use bearer_gate::config::Config;
+use bearer_gate::jose::base64url;
+use bearer_gate::jose::jwks::KeySet;
+use bearer_gate::jose::jws;
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+use serde_json::{Value, json};
+
+const JWKS: [&str; 5] = [
+    include_str!("../fixtures/rsa2048-a.jwk.json"),
+    include_str!("../fixtures/rsa2048-a.x5c.jwk.json"),
+    include_str!("../fixtures/p256.jwk.json"),
+    include_str!("../fixtures/p384.x5c.jwk.json"),
+    include_str!("../fixtures/ed25519.jwk.json"),
+];
+
+fn cases(cases: u32) -> ProptestConfig {
+    ProptestConfig {
+        cases,
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(5),
+        ..ProptestConfig::default()
+    }
+}
+
+fn names(names: &'static [&'static str]) -> impl Strategy<Value = String> + Clone {
+    prop::sample::select(names).prop_map(str::to_owned)
+}
+
+/// Any JSON, with the values that matter here among it.
+fn json_value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        (0_u64..4).prop_map(|n| json!(n << 52)),
+        any::<String>().prop_map(Value::from),
+        names(&[
+            "none",
+            "RS256",
+            "EdDSA",
+            "at+jwt",
+            "5s",
+            "1.5s",
+            "/x",
+            "/a/../b",
+            "GET",
+            "x-user",
+            "https://i.example/",
+            "p",
+            "jwt",
+            "sig",
+            "verify",
+            "AQAB",
+            "",
+            "allow",
+        ])
+        .prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 12, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::vec(
+                (names(&["a", "b", "keys", "seconds", "prefix"]), inner),
+                0..4
+            )
+            .prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+/// An object of these names, each at most once.
+fn object(of: &'static [&'static str]) -> impl Strategy<Value = Value> {
+    prop::collection::vec((names(of), json_value()), 0..6)
+        .prop_map(|members| Value::Object(members.into_iter().collect()))
+}
+
+/// Replaces, takes away or adds a member at a place in a document.
+fn change(document: &mut Value, way: &[usize], value: Value) {
+    match (document, way.split_first()) {
+        (Value::Object(members), Some((at, rest))) if !members.is_empty() => {
+            let at = at % members.len();
+            let name = members.keys().nth(at).unwrap().clone();
+            match rest {
+                [] if value.is_null() => drop(members.remove(&name)),
+                [] => drop(members.insert(name, value)),
+                _ => change(&mut members[&name], rest, value),
+            }
+        }
+        (Value::Array(items), Some((at, rest))) if !items.is_empty() => {
+            let at = at % items.len();
+            change(&mut items[at], rest, value);
+        }
+        (document, _) => *document = value,
+    }
+}
+
+fn ways() -> impl Strategy<Value = Vec<(Vec<usize>, Value)>> {
+    prop::collection::vec(
+        (prop::collection::vec(any::<usize>(), 1..6), json_value()),
+        0..4,
+    )
+}
+
+/// A configuration that says much of what can be said.
+fn configuration() -> Value {
+    let keys = format!(r#"{{"keys":[{}]}}"#, JWKS[4]);
+    let uri = json!({"uri": "https://i.example/jwks", "cluster": "c", "timeout": "5s"});
+    json!({
+        "providers": {
+            "p": {
+                "issuer": "https://i.example/", "audiences": ["a"],
+                "remote_jwks": {"http_uri": uri, "cache_duration": {"seconds": 5},
+                    "retry_policy": {"num_retries": 1}},
+                "claim_to_headers": [{"header_name": "x-user", "claim_name": "a.b"}],
+                "forward_payload_header": "x-payload", "clock_skew_seconds": 1,
+                "algorithms": ["EdDSA"], "token_type": "at+jwt", "scope_claims": ["scp"],
+            },
+            "q": {"any_issuer": true, "any_audience": true,
+                "local_jwks": {"inline_string": keys}},
+            "r": {"issuer": "https://i.example/", "audiences": ["a"],
+                "openid_discovery": {"cluster": "c", "timeout": "1s", "jwks_cluster": "d"}},
+        },
+        "rules": [
+            {"match": {"prefix": "/public"}},
+            {"match": {"path": "/a", "methods": ["GET"]}, "requires": {"provider_name": "p"},
+                "authorize": {"scopes": {"all": ["s"], "any": ["t"]},
+                    "claims": [{"path": ["a"], "equals": 1}, {"path": ["b"], "exists": true}]}},
+        ],
+        "realm": "api", "unmatched": "deny", "max_waiting": 5,
+    })
+}
+
+proptest! {
+    #![proptest_config(cases(2048))]
+
+    #[test]
+    fn any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        check::token(&bytes);
+        check::key_set(&bytes);
+        check::discovery(&bytes);
+        check::config(&bytes);
+        check::path(&bytes);
+        check::path(&[b"/", bytes.as_slice()].concat());
+    }
+
+    #[test]
+    fn tokens(
+        header in object(&["alg", "kid", "typ", "crit", "b64", "jwk", "jku"]),
+        claims in object(&["iss", "aud", "sub", "exp", "nbf", "iat", "jti", "cnf", "a"]),
+        signature in prop::collection::vec(any::<u8>(), 0..70),
+    ) {
+        let mut header = header;
+        if header.get("alg").is_none() {
+            header["alg"] = json!("EdDSA");
+        }
+        let parts = [header.to_string().into_bytes(), claims.to_string().into_bytes(), signature];
+        let token = parts.map(|part| base64url::encode(&part)).join(".");
+        check::token(token.as_bytes());
+    }
+
+    /// Bytes of the good token replaced, taken away or put in: it is the token or it is nothing.
+    #[test]
+    fn mutated_tokens(
+        changes in prop::collection::vec((any::<usize>(), any::<u8>(), 0_u8..4), 1..4)
+    ) {
+        let mut token = check::TOKEN.trim_end().as_bytes().to_vec();
+        for (at, byte, how) in changes {
+            let at = at % token.len();
+            match how {
+                0 => token[at] = byte,
+                1 => drop(token.remove(at)),
+                2 => token.insert(at, byte),
+                _ => token[at] ^= 1 << (byte % 8),
+            }
+        }
+        check::token(&token);
+    }
+
+    #[test]
+    fn key_sets(which in prop::collection::vec(0_usize..5, 0..6), ways in ways()) {
+        let keys = which.iter().map(|at| serde_json::from_str(JWKS[*at]).unwrap());
+        let mut document = json!({"keys": keys.collect::<Vec<Value>>()});
+        for (way, value) in ways {
+            change(&mut document, &way, value);
+        }
+        check::key_set(document.to_string().as_bytes());
+    }
+
+    #[test]
+    fn metadata(
+        scheme in names(&["https://", "http://", "HTTPS://", "//", ""]),
+        host in names(&["issuer.example", "a@issuer.example", "keys.example:8443", "[::1]", ""]),
+        path in prop::collection::vec(names(&["/", "a", "?", "#", "..", "@", "\\", " "]), 0..5),
+        other in object(&["issuer", "jwks_uri", "a"]),
+    ) {
+        let mut document = json!({
+            "issuer": "https://issuer.example/",
+            "jwks_uri": format!("{scheme}{host}{}", path.concat()),
+        });
+        check::discovery(document.to_string().as_bytes());
+        check::discovery(document["jwks_uri"].as_str().unwrap().as_bytes());
+        document.as_object_mut().unwrap().extend(other.as_object().unwrap().clone());
+        check::discovery(document.to_string().as_bytes());
+    }
+
+    /// What is refused is refused by the path of a field.
+    #[test]
+    fn configurations(ways in ways()) {
+        let mut document = configuration();
+        for (way, value) in ways {
+            change(&mut document, &way, value);
+        }
+        let text = document.to_string();
+        check::config(text.as_bytes());
+        if let (true, Err(error)) = (document.is_object(), Config::parse(text.as_bytes())) {
+            let first = error.path.split(['.', '[']).next().unwrap();
+            prop_assert!(document.get(first).is_some(), "{error}: {document}");
+        }
+    }
+
+    #[test]
+    fn paths(pieces in prop::collection::vec(names(&[
+        "/", "/", "/a", "..", ".", ";", ";x=1", "%2e", "%2F", "%5C", "%25", "%00", "%61", "%c3%a9",
+        "//", "\\", "?", "#", "%3b", " ", "%20", "%", "b", "%7f", "%252e",
+    ]), 0..9)) {
+        check::path(format!("/{}", pieces.concat()).as_bytes());
+    }
+}
+
+/// The properties would hold for a filter that refuses everything.
+#[test]
+fn the_parts_are_good_ones() {
+    assert!(jws::parse(check::TOKEN.trim_end().as_bytes()).is_ok());
+    let keys = format!(r#"{{"keys":[{}]}}"#, JWKS.join(","));
+    let set = KeySet::parse(keys.as_bytes()).unwrap();
+    assert!(set.keys().len() >= 4, "{:?}", set.skipped());
+    assert!(Config::parse(configuration().to_string().as_bytes()).is_ok());
+}
+
+#[test]
+fn the_corpus_of_the_fuzzer() {
+    let targets: [(&str, fn(&[u8])); 5] = [
+        ("token", check::token),
+        ("key_set", check::key_set),
+        ("discovery", check::discovery),
+        ("config", check::config),
+        ("path", check::path),
+    ];
+    for (target, check) in targets {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("fuzz/corpus")
+            .join(target);
+        let mut run = 0;
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            check(&std::fs::read(entry.unwrap().path()).unwrap());
+            run += 1;
+        }
+        assert!(run > 5, "{target}: {run}");
+    }
+}
