@@ -30,7 +30,7 @@ run: build $(ENVOY) ## Start the demo: identity provider, upstream and Envoy, un
 	exec target/release/bearer-gate-testbed demo --envoy $(ENVOY) --wasm $(WASM) --config envoy/envoy.yaml
 
 .PHONY: test
-test: build $(ENVOY) $(PYTHON_DIR)/.done ## Run all tests: unit, vectors, end-to-end
+test: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done ## Run all tests: unit, vectors, end-to-end
 	cargo test --workspace --all-targets
 
 .PHONY: unit
@@ -38,11 +38,11 @@ unit: ## Run the tests that need no Envoy
 	cargo test --lib --test config --test gate --test lifecycle --test paths --test properties --test vectors
 
 .PHONY: e2e
-e2e: build $(ENVOY) $(PYTHON_DIR)/.done ## Run the end-to-end tests
+e2e: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done ## Run the end-to-end tests
 	cargo test --test e2e
 
 .PHONY: soak
-soak: build $(ENVOY) ## Run the long tests: end-to-end with their figures, and many random properties
+soak: build vectors-module $(ENVOY) ## Run the long tests: end-to-end with their figures, and many random properties
 	BEARER_GATE_SOAK=1 cargo test --release --test lifecycle --test gate -- invariants every_waiting
 	cargo test --test e2e -- --ignored --nocapture --test-threads 1
 
@@ -91,6 +91,7 @@ fmt: ## Check the format
 lint: target ## Run clippy, natively and for Wasm
 	cargo clippy --workspace --all-targets -- --deny warnings
 	cargo clippy --package bearer-gate --lib --target $(TARGET) -- --deny warnings
+	cargo clippy --package bearer-gate-vectors-module --target $(TARGET) -- --deny warnings
 
 .PHONY: validate
 validate: build $(ENVOY) ## Have Envoy validate every configuration in envoy/
@@ -103,6 +104,12 @@ validate: build $(ENVOY) ## Have Envoy validate every configuration in envoy/
 build: target ## Build the filter: target/wasm32-wasip1/release/bearer_gate.wasm
 	cargo build --release --target $(TARGET)
 	@ls -l $(WASM) | awk '{printf "%s: %d bytes\n", $$NF, $$5}'
+
+# A module of the tests' own. In a folder of its own, so that what it has built of the library,
+# without entry points, cannot be taken for the filter.
+.PHONY: vectors-module
+vectors-module: target
+	cargo build --release --target $(TARGET) --target-dir target/vectors --package bearer-gate-vectors-module
 
 .PHONY: target
 target:

@@ -26,10 +26,12 @@ pub mod matcher;
 pub mod metrics;
 pub mod outputs;
 pub mod policy;
+#[cfg(feature = "filter")]
 mod proxy;
 pub mod signature;
 pub mod text;
 
+#[cfg(feature = "filter")]
 proxy_wasm::main! {{
     proxy_wasm::set_root_context(|_| Box::new(proxy::Root::default()));
 }}

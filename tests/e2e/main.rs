@@ -22,4 +22,7 @@ mod responses;
 mod rotation;
 mod stage;
 mod transport;
+mod vectors;
 mod waiting;
+#[path = "../vectors/wycheproof.rs"]
+mod wycheproof;

@@ -259,7 +259,8 @@ fn the_parts_are_good_ones() {
 
 #[test]
 fn the_corpus_of_the_fuzzer() {
-    let targets: [(&str, fn(&[u8])); 5] = [
+    type Property = fn(&[u8]);
+    let targets: [(&str, Property); 5] = [
         ("token", check::token),
         ("key_set", check::key_set),
         ("discovery", check::discovery),
