@@ -273,10 +273,11 @@ fn hostile_requests_whole() {
 }
 
 #[test]
-fn grpc_clients_get_a_grpc_status() {
+fn a32_grpc_clients_get_a_grpc_status() {
     let stage = four_workers();
     let good = stage.idp.good_token();
     wait_for_keys(&stage, &good);
+    let passed = stage.upstream.requests();
     let call = |target: &str, token: Option<&str>| {
         let bearer = token.map(|token| format!("Bearer {token}"));
         let mut headers: Vec<(&str, &[u8])> = vec![("content-type", b"application/grpc")];
@@ -306,6 +307,7 @@ fn grpc_clients_get_a_grpc_status() {
             .collect();
         assert_eq!(types, ["application/grpc"], "a client drops any other");
     }
+    assert_eq!(stage.upstream.requests(), passed);
 }
 
 /// Two plugins in one VM; one of them is configured anew, in the middle of a

@@ -20,6 +20,7 @@ mod requests;
 mod requirements;
 mod responses;
 mod rotation;
+mod secrets;
 mod stage;
 mod transport;
 mod vectors;

@@ -1,98 +1,286 @@
 //! What the transport brings: headers of every kind, and paths.
 
-use bearer_gate_testbed::raw;
+use bearer_gate_testbed::envoy::Listener;
+use bearer_gate_testbed::keys::{KeyForm, SigningKey};
+use bearer_gate_testbed::raw::{self, RawResponse};
+use bearer_gate_testbed::token::{self, Claims};
 use serde_json::json;
 
 use crate::requests::routes;
 use crate::stage::{Stage, provider};
 
-#[tokio::test]
-async fn a1_to_a7_what_the_transport_brings() {
-    let stage = Stage::start(routes);
-    let good = stage.idp.good_token();
-    let bearer = format!("Bearer {good}");
-    let get = |values: &[&[u8]]| {
-        let headers: Vec<(&str, &[u8])> = values.iter().map(|v| ("Authorization", *v)).collect();
-        raw::get(stage.address(), "/api/private", &headers).unwrap()
-    };
-    // The scheme without case, at the start, and one or more spaces.
-    for accepted in [
-        format!("bearer {good}"),
-        format!("BEARER {good}"),
-        format!("Bearer   {good}"),
-    ] {
-        assert_eq!(get(&[accepted.as_bytes()]).status, 200, "{accepted}");
-    }
-    let passed = stage.upstream.requests();
+const PLAIN: &str = r#"Bearer realm="api""#;
+const NOT_PARSED: &str =
+    "Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections";
 
-    let plain = Some(r#"Bearer realm="api""#);
-    for missing in [
-        &b""[..],
-        b"Basic dXNlcjpwYXNz",
-        b"Bearer",
-        b"Bearer ",
-        format!("Bearer\t{good}").as_bytes(),
-        format!("xBearer {good}").as_bytes(),
-        format!("Basic x Bearer {good}").as_bytes(),
-        good.as_bytes(),
-    ] {
-        let reply = get(&[missing]);
-        assert_eq!(
-            (reply.status, reply.header("www-authenticate")),
-            (401, plain)
-        );
-    }
-    for several in [
-        &[bearer.as_bytes(), bearer.as_bytes()][..],
-        &[bearer.as_bytes(), b"Bearer other"],
-        &[b"Basic dXNlcjpwYXNz", bearer.as_bytes()],
-        &[bearer.as_bytes(), b"Basic dXNlcjpwYXNz"],
-    ] {
-        let reply = get(several);
-        assert_eq!(reply.status, 400);
-        assert!(
-            reply
-                .header("www-authenticate")
-                .unwrap()
-                .contains(r#"error="invalid_request""#)
-        );
-    }
-    let long = format!("Bearer {good}{}", "A".repeat(16 * 1024));
-    for invalid in [
-        &b"Bearer \xff"[..],
-        &[bearer.as_bytes(), b"\xff"].concat(),
-        &[b"Bearer ".as_slice(), &[0xff; 100]].concat(),
-        long.as_bytes(),
-        b"Bearer a b",
-    ] {
-        let reply = get(&[invalid]);
-        assert_eq!(reply.status, 401);
-        assert!(
-            reply
-                .header("www-authenticate")
-                .unwrap()
-                .contains(r#"error="invalid_token""#)
-        );
-    }
-    let connect = raw::request(
-        stage.address(),
-        b"CONNECT example.com:443 HTTP/1.1\r\nhost: example.com:443\r\n\r\n",
-    );
-    assert_ne!(connect.map_or(0, |reply| reply.status), 200);
-    let star = raw::request(
-        stage.address(),
-        b"OPTIONS * HTTP/1.1\r\nhost: testbed\r\nconnection: close\r\n\r\n",
-    );
-    assert_ne!(star.map_or(0, |reply| reply.status), 200);
-
-    assert_eq!(stage.upstream.requests(), passed);
-    assert_eq!(stage.traps(), 0);
-    assert_eq!(get(&[bearer.as_bytes()]).status, 200, "the VM lives");
+fn challenge(error: &str, description: &str) -> String {
+    format!(r#"{PLAIN}, error="{error}", error_description="{description}""#)
 }
 
-#[tokio::test]
-async fn a29_no_spelling_of_a_protected_path_is_public() {
+/// A stage on which nothing passes but what [`Bearers::admits`] sends.
+struct Bearers {
+    stage: Stage,
+    good: String,
+}
+
+impl Bearers {
+    fn start() -> Bearers {
+        let stage = Stage::start(routes);
+        let good = stage.idp.good_token();
+        Bearers { stage, good }
+    }
+
+    /// `GET` of a private path with these Authorization headers.
+    fn get(&self, values: &[&[u8]]) -> RawResponse {
+        let headers: Vec<(&str, &[u8])> = values.iter().map(|v| ("Authorization", *v)).collect();
+        raw::get(self.stage.address(), "/api/private", &headers).unwrap()
+    }
+
+    fn rejects(&self, values: &[&[u8]], status: u16, challenge: &str) {
+        let before = self.stage.upstream.requests();
+        let reply = self.get(values);
+        let what: Vec<_> = values.iter().map(|v| String::from_utf8_lossy(v)).collect();
+        assert_eq!(reply.status, status, "{what:?}");
+        assert_eq!(
+            reply.header("www-authenticate"),
+            Some(challenge),
+            "{what:?}"
+        );
+        assert_eq!(self.stage.upstream.requests(), before, "{what:?}");
+    }
+
+    /// The good token still passes on every worker, and no VM has trapped.
+    fn admits(&self) {
+        let before = self.stage.upstream.requests();
+        for _ in 0..4 {
+            assert_eq!(self.get(&[self.bearer().as_bytes()]).status, 200);
+        }
+        assert_eq!(self.stage.upstream.requests(), before + 4);
+        assert_eq!(self.stage.traps(), 0);
+    }
+
+    fn bearer(&self) -> String {
+        format!("Bearer {}", self.good)
+    }
+}
+
+#[test]
+fn a01_no_token() {
+    let bearers = Bearers::start();
+    bearers.rejects(&[], 401, PLAIN);
+    bearers.rejects(&[b""], 401, PLAIN);
+    bearers.admits();
+}
+
+#[test]
+fn a02_two_authorization_headers() {
+    let bearers = Bearers::start();
+    let bearer = bearers.bearer();
+    let bearer = bearer.as_bytes();
+    let description = "More than one credential in the request";
+    for several in [
+        [bearer, bearer],
+        [bearer, b"Bearer other"],
+        [b"Bearer other", bearer],
+        [b"Basic dXNlcjpwYXNz", bearer],
+        [bearer, b"Basic dXNlcjpwYXNz"],
+    ] {
+        bearers.rejects(&several, 400, &challenge("invalid_request", description));
+    }
+    // Joined by the client itself.
+    let joined = [bearer, b",", bearer].concat();
+    bearers.rejects(&[&joined], 400, &challenge("invalid_request", description));
+    bearers.admits();
+}
+
+#[test]
+fn a04_other_schemes_and_no_value() {
+    let bearers = Bearers::start();
+    let good = &bearers.good;
+    for missing in [
+        "Basic dXNlcjpwYXNz",
+        "Bearer",
+        "Bearer ",
+        &format!("Bearer\t{good}"),
+        &format!("xBearer {good}"),
+        &format!("Bearer{good}"),
+        &format!("Basic x Bearer {good}"),
+        good,
+    ] {
+        bearers.rejects(&[missing.as_bytes()], 401, PLAIN);
+    }
+    // The scheme has no case, and one or more spaces follow it.
+    for accepted in ["bearer ", "BEARER ", "bEaReR ", "Bearer   "] {
+        let value = format!("{accepted}{good}");
+        assert_eq!(bearers.get(&[value.as_bytes()]).status, 200, "{accepted}");
+    }
+    bearers.admits();
+}
+
+#[test]
+fn a05_bytes_that_are_no_text() {
+    let bearers = Bearers::start();
+    let bearer = bearers.bearer();
+    for (value, description) in [
+        (b"Bearer \xff".to_vec(), NOT_PARSED),
+        ([b"Bearer ".as_slice(), &[0xff; 100]].concat(), NOT_PARSED),
+        (
+            [bearer.as_bytes(), b"\xff"].concat(),
+            "Jwt signature is an invalid Base64url encoded",
+        ),
+        (b"Bearer a b".to_vec(), NOT_PARSED),
+        (
+            b"Bearer \xff.\xfe.\xfd".to_vec(),
+            "Jwt header is an invalid Base64url encoded",
+        ),
+    ] {
+        // Often enough for each worker.
+        for _ in 0..4 {
+            bearers.rejects(&[&value], 401, &challenge("invalid_token", description));
+        }
+    }
+    // In headers that the filter does not read, and in names that it removes.
+    for name in ["x-other", "x-user", "cookie"] {
+        let headers = [(name, &b"\xff\xfe"[..])];
+        let reply = raw::get(bearers.stage.address(), "/api/private", &headers).unwrap();
+        assert_eq!(reply.status, 401, "{name}");
+    }
+    bearers.admits();
+}
+
+#[test]
+fn a06_a_token_over_the_cap() {
+    let bearers = Bearers::start();
+    let too_long = challenge("invalid_token", "Jwt is too long");
+    let long = format!("{}{}", bearers.bearer(), "A".repeat(16 * 1024));
+    bearers.rejects(&[long.as_bytes()], 401, &too_long);
+    // Exactly the cap is read, and refused for another reason.
+    let most = format!("Bearer {}", "A".repeat(16 * 1024));
+    bearers.rejects(
+        &[most.as_bytes()],
+        401,
+        &challenge("invalid_token", NOT_PARSED),
+    );
+    bearers.rejects(&[format!("{most}A").as_bytes()], 401, &too_long);
+    bearers.admits();
+}
+
+/// Envoy refuses CONNECT itself, unless it is told to let it through as here.
+#[test]
+fn a07_connect_without_a_path() {
+    let stage = Stage::build(
+        |_| {},
+        |stage, builder| {
+            let connect = json!([{"upgrade_type": "CONNECT"}]);
+            builder.listener(Listener::wasm("main", routes(stage)).hcm("upgrade_configs", connect))
+        },
+    );
+    let good = stage.idp.good_token();
+    let ambiguous = challenge("invalid_request", "The request path is ambiguous");
+    for authorization in [String::new(), format!("authorization: Bearer {good}\r\n")] {
+        let head = format!(
+            "CONNECT example.com:443 HTTP/1.1\r\nhost: example.com:443\r\n{authorization}\r\n"
+        );
+        let reply = raw::request(stage.address(), head.as_bytes()).unwrap();
+        assert_eq!(reply.status, 400);
+        assert_eq!(reply.header("www-authenticate"), Some(ambiguous.as_str()));
+    }
+    let star = "OPTIONS * HTTP/1.1\r\nhost: testbed\r\nconnection: close\r\n\r\n";
+    let reply = raw::request(stage.address(), star.as_bytes());
+    assert_ne!(reply.map_or(0, |reply| reply.status), 200);
+    assert!(stage.counter("bearer_gate.denied.unsafe_path") >= 2);
+    assert_eq!(stage.upstream.requests(), 0);
+    assert_eq!(stage.traps(), 0);
+}
+
+/// Neither a key that a token names or brings, nor the issuer that it claims, is gone after.
+#[test]
+fn a17_nothing_is_fetched_because_a_token_says_so() {
+    let bearers = Bearers::start();
+    let idp = &bearers.stage.idp;
+    bearers.admits();
+    let fetched = || {
+        let others = idp.metadata_requests() + idp.other_requests() + idp.redirected_requests();
+        [idp.jwks_requests(), idp.discovery_requests(), others]
+    };
+    let before = fetched();
+    let stranger = SigningKey::generate();
+    let evil = format!("{}/evil", idp.url());
+    let brought = stranger.jwk(KeyForm::ModulusAndCertificate);
+    let mut header = token::header(idp.key().kid());
+    for (name, value) in [
+        ("jku", json!(evil)),
+        ("x5u", json!(evil)),
+        ("jwk", brought.clone()),
+        ("x5c", brought["x5c"].clone()),
+    ] {
+        header[name] = value;
+        let forged = token::sign(&stranger, &header, &idp.claims().value());
+        bearers.rejects(
+            &[format!("Bearer {forged}").as_bytes()],
+            401,
+            &challenge("invalid_token", "Jwt verification fails"),
+        );
+    }
+    let claims = idp.claims().issuer(&evil).value();
+    let forged = token::sign(&stranger, &token::header("evil"), &claims);
+    bearers.rejects(
+        &[format!("Bearer {forged}").as_bytes()],
+        401,
+        &challenge("invalid_token", "Jwt issuer is not configured"),
+    );
+    assert_eq!(fetched(), before);
+    bearers.admits();
+}
+
+#[test]
+fn a24_an_access_token_where_one_is_asked_for() {
     let stage = Stage::start(|stage| {
+        let mut config = routes(stage);
+        config["providers"]["demo"]["token_type"] = json!("at+jwt");
+        config
+    });
+    let idp = &stage.idp;
+    let typed = |typ: &str, claims: &Claims| {
+        let mut header = idp.header();
+        header["typ"] = json!(typ);
+        idp.sign(&header, &claims.value())
+    };
+    let claims = idp.claims().with("client_id", "c").with("jti", "j");
+    let get = |token: &str| {
+        let bearer = format!("Bearer {token}");
+        let headers = [("authorization", bearer.as_bytes())];
+        raw::get(stage.address(), "/api/private", &headers).unwrap()
+    };
+    for typ in ["at+jwt", "application/at+jwt", "AT+JWT"] {
+        assert_eq!(get(&typed(typ, &claims)).status, 200, "{typ}");
+    }
+    for (token, description) in [
+        (typed("JWT", &claims), "Jwt header [typ] is not allowed"),
+        (idp.token(&claims), "Jwt header [typ] is not allowed"),
+        (
+            typed("at+jwt", &claims.clone().without("jti")),
+            "Jwt payload [jti] field is required",
+        ),
+        (
+            typed("at+jwt", &claims.clone().without("client_id")),
+            "Jwt payload [client_id] field is required",
+        ),
+    ] {
+        let reply = get(&token);
+        assert_eq!(reply.status, 401);
+        assert_eq!(
+            reply.header("www-authenticate"),
+            Some(challenge("invalid_token", description).as_str())
+        );
+    }
+    assert_eq!(stage.upstream.requests(), 3);
+    assert_eq!(stage.counter("bearer_gate.denied.token_type"), 2);
+}
+
+/// `/admin` needs a token, `/public` and `/` do not.
+fn protected_and_public() -> Stage {
+    Stage::start(|stage| {
         json!({
             "providers": {"demo": provider(stage, json!({}))},
             "rules": [
@@ -101,7 +289,12 @@ async fn a29_no_spelling_of_a_protected_path_is_public() {
                 {"match": {"path": "/"}},
             ],
         })
-    });
+    })
+}
+
+#[test]
+fn a29_no_spelling_of_a_protected_path_is_public() {
+    let stage = protected_and_public();
     for path in [
         "/public/../admin",
         "/public/%2e%2e/admin",
@@ -133,6 +326,12 @@ async fn a29_no_spelling_of_a_protected_path_is_public() {
         assert!((400..500).contains(&status), "{path}: {status}");
     }
     assert_eq!(stage.upstream.requests(), 0);
+    assert_eq!(stage.traps(), 0);
+}
+
+#[test]
+fn a30_no_header_stands_for_the_path() {
+    let stage = protected_and_public();
     for (path, headers) in [
         ("/", [("x-forwarded-uri", &b"/admin"[..])]),
         ("/public/a%20b;v=1", [("x-original-url", b"/admin")]),
@@ -147,4 +346,54 @@ async fn a29_no_spelling_of_a_protected_path_is_public() {
         let reply = raw::get(stage.address(), "/admin", &[(header, b"/public")]).unwrap();
         assert_eq!(reply.status, 401, "{header}");
     }
+}
+
+/// Whatever is in a token, what the client is told is fixed.
+#[test]
+fn a31_nothing_of_a_token_reaches_a_response() {
+    let bearers = Bearers::start();
+    let idp = &bearers.stage.idp;
+    let evil = "evil\r\nset-cookie: evil=1\r\n\r\nevil";
+    let mut tokens = vec![
+        idp.token(&idp.claims().issuer(evil)),
+        idp.token(&idp.claims().audience(evil)),
+        idp.token(&idp.claims().expires_in(-600).subject(evil)),
+        idp.token(&idp.claims().with(evil, evil).with("exp", evil)),
+    ];
+    for name in ["kid", "typ", "alg", "crit", evil] {
+        let mut header = idp.header();
+        header[name] = json!(evil);
+        tokens.push(token::sign(
+            &SigningKey::generate(),
+            &header,
+            &idp.claims().value(),
+        ));
+    }
+    for token in &tokens {
+        let reply = bearers.get(&[format!("Bearer {token}").as_bytes()]);
+        assert_eq!(reply.status, 401);
+        let told = reply.header("www-authenticate").unwrap();
+        assert!(told.starts_with(r#"Bearer realm="api", error="invalid_token", "#));
+        let whole = format!("{:?} {}", reply.headers, reply.text());
+        assert!(!whole.contains("evil"), "{whole}");
+    }
+    // Not enough scope: the scopes that are told are the rule's.
+    let scoped = idp.token(
+        &idp.claims()
+            .scope("evil\\\"\r\nset-cookie: evil=1")
+            .subject(evil),
+    );
+    let bearer = format!("Bearer {scoped}");
+    let headers = [("authorization", bearer.as_bytes())];
+    let reply = raw::get(bearers.stage.address(), "/api/private-scoped", &headers).unwrap();
+    assert_eq!(reply.status, 403);
+    let told = challenge(
+        "insufficient_scope",
+        "Jwt lacks a scope that is required here",
+    );
+    let told = format!(r#"{told}, scope="read:messages""#);
+    assert_eq!(reply.header("www-authenticate"), Some(told.as_str()));
+    assert!(!format!("{:?} {}", reply.headers, reply.text()).contains("evil"));
+    assert_eq!(bearers.stage.upstream.requests(), 0);
+    bearers.admits();
 }
