@@ -16,6 +16,8 @@
 //! - Path parameters (`;v=1`) are left out of the comparison, and repeated slashes count as one:
 //!   some upstreams do so, and a rule for `/admin` has to hold for them too.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use std::borrow::Cow;
 use std::fmt;
 
@@ -148,7 +150,7 @@ fn decode(segment: &[u8]) -> Result<Vec<u8>, UnsafePath> {
 pub(super) fn escaped(digits: &[u8]) -> Option<(u8, &[u8])> {
     let ([high, low], after) = digits.split_first_chunk::<2>()?;
     let value = |digit: u8| char::from(digit).to_digit(16);
-    let byte = u8::try_from(value(*high)? * 16 + value(*low)?).ok()?;
+    let byte = u8::try_from(value(*high)? << 4 | value(*low)?).ok()?;
     Some((byte, after))
 }
 

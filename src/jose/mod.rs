@@ -6,6 +6,9 @@
 //!
 //! Two ways in: [`jwt::parse`] for a token, [`jwks::KeySet::parse`] for a key document.
 
+// What a client sent is computed with here: no operation may overflow, wrap or divide by zero.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 pub mod base64url;
 pub mod claims;
 pub(crate) mod der;

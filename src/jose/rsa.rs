@@ -94,13 +94,15 @@ const ROCA_PRIMES: &[u32] = &[
 /// probability below 2^-27 (Nemec et al., "The Return of Coppersmith's Attack", 2017).
 fn has_roca_fingerprint(modulus: &[u8]) -> bool {
     ROCA_PRIMES.iter().all(|prime| {
-        let residue = modulus
+        // No prime is 0, and below 2^8 nothing here leaves 32 bits.
+        let residue = |number: u32| number.checked_rem(*prime).unwrap_or_default();
+        let modulus = modulus
             .iter()
-            .fold(0u32, |rest, byte| (rest * 256 + u32::from(*byte)) % prime);
-        let mut power = 1;
+            .fold(0, |rest, byte| residue(rest << 8 | u32::from(*byte)));
+        let mut power = 1u32;
         (0..*prime).any(|_| {
-            power = power * (65537 % prime) % prime;
-            power == residue
+            power = residue(power.saturating_mul(residue(65537)));
+            power == modulus
         })
     })
 }
