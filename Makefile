@@ -7,7 +7,7 @@ ENVOY ?= $(CURDIR)/$(ENVOY_DIR)/envoy
 PYTHON ?= python3
 PYTHON_DIR := .cache/python
 
-# Tools that are built from crates.io, once.
+# Tools that cargo builds, once.
 TOOLS := .cache/tools
 CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
