@@ -46,7 +46,7 @@ soak: build vectors-module $(ENVOY) ## Run the long tests: end-to-end with their
 	BEARER_GATE_SOAK=1 cargo test --release --test lifecycle --test gate -- invariants every_waiting
 	cargo test --test e2e -- --ignored --nocapture --test-threads 1
 
-FUZZ_TARGETS := token key_set discovery config path
+FUZZ_TARGETS := token key_set discovery config path credentials
 # How long each target of `make fuzz` runs.
 SECONDS ?= 60
 

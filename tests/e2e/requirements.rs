@@ -26,6 +26,9 @@ fn seen(reply: &RawResponse, name: &str) -> Vec<String> {
         .collect()
 }
 
+/// The target, headers, and what the upstream sees: the query and the cookies.
+type Admitted<'t> = (&'t str, &'t [(&'t str, &'t str)], Value, &'t str);
+
 #[tokio::test]
 async fn a03_tokens_in_other_places() {
     let stage = Stage::start(|stage| {
@@ -45,7 +48,7 @@ async fn a03_tokens_in_other_places() {
     let (alone, among) = (format!("/a?t={token}"), format!("/a?x=1&t={token}&y=2"));
 
     // In each place, and the upstream sees nothing of it.
-    let admitted: &[(&str, &[(&str, &str)], Value, &str)] = &[
+    let admitted: &[Admitted] = &[
         ("/a", &[("X-Token", &token)], Value::Null, ""),
         ("/a", &[("Authorization", &bearer)], Value::Null, ""),
         (&alone, &[], Value::Null, ""),

@@ -7,7 +7,9 @@ use std::fmt::Debug;
 
 use bearer_gate::config::Config;
 use bearer_gate::http::cache_control;
+use bearer_gate::http::credentials::{Change, Extracted, Place, strip};
 use bearer_gate::http::path::normalize;
+use bearer_gate::http::request::{Header, Request};
 use bearer_gate::http::uri::{Scheme, Uri};
 use bearer_gate::jose::jwa::Algorithm;
 use bearer_gate::jose::jwk::{Key, Material};
@@ -92,6 +94,8 @@ fn expectations() -> Expectations {
         clock_skew_seconds: 60,
         require_expiration: true,
         allow_sender_constrained: false,
+        subjects: None,
+        max_lifetime: None,
         token_type: None,
     }
 }
@@ -204,14 +208,17 @@ pub fn config(bytes: &[u8]) {
             return;
         }
     };
-    assert!(!config.realm.is_empty() && !config.realm.contains(['"', '\\', '\r', '\n']));
+    assert!(
+        !config.responses.realm.is_empty()
+            && !config.responses.realm.contains(['"', '\\', '\r', '\n'])
+    );
     assert!(config.max_waiting <= 65_536);
     for provider in &config.providers {
         assert!(!provider.name.is_empty() && !provider.name.chars().any(char::is_control));
         assert!(!provider.expectations.algorithms.is_empty());
         assert!(provider.expectations.clock_skew_seconds <= 86_400);
         assert!(!provider.scope_claims.is_empty());
-        for name in provider.headers_set() {
+        for name in provider.outputs.headers_set() {
             assert!(!name.is_empty() && !name.starts_with(':'), "{name}");
             assert!(
                 name.bytes()
@@ -240,6 +247,54 @@ pub fn path(bytes: &[u8]) {
     assert!(!normal.contains("//"), "{normal}");
     assert!(!normal.contains([';', '\\', '?']), "{normal}");
     assert!(!normal.bytes().any(|byte| byte.is_ascii_control()));
+}
+
+/// Bytes for a path, an Authorization and a Cookie header, between line feeds: what a place holds is
+/// taken out of it whole, and nothing else is.
+pub fn credentials(bytes: &[u8]) {
+    let mut parts = bytes.split(|byte| *byte == b'\n');
+    let names = [":path", "authorization", "cookie", "cookie"];
+    let headers: Vec<Header> = names
+        .into_iter()
+        .zip(&mut parts)
+        .map(|(name, value)| (name.into(), value.to_vec()))
+        .collect();
+    let request = Request::new(headers.clone());
+    let places = [
+        Place::bearer(),
+        Place::Header {
+            name: "authorization".to_owned(),
+            prefix: String::new(),
+        },
+        Place::Parameter("t".to_owned()),
+        Place::Cookie("t".to_owned()),
+    ];
+    for place in &places {
+        if let Extracted::Token(token) = place.extract(&request) {
+            // Whatever is a token is found in what was sent, decoded at most.
+            assert!(token.len() <= bytes.len());
+            if matches!(place, Place::Header { .. }) {
+                assert!(!token.contains(&b','));
+            }
+        }
+        let mut left = headers.clone();
+        for change in strip(&request, &[place]) {
+            let (name, value) = match change {
+                Change::Remove(name) => (name, None),
+                Change::Set(name, value) => (name.to_owned(), Some(value)),
+            };
+            left.retain(|(known, _)| *known != name);
+            left.extend(value.map(|value| (name.into(), value)));
+        }
+        let left = Request::new(left);
+        assert_eq!(place.extract(&left), Extracted::Missing);
+        for kept in [
+            Place::Parameter("u".to_owned()),
+            Place::Cookie("u".to_owned()),
+        ] {
+            assert_eq!(kept.extract(&left), kept.extract(&request));
+        }
+    }
 }
 
 fn assert_same<T: PartialEq + Debug>(left: T, right: T) {

