@@ -153,17 +153,37 @@ impl EnvoyBuilder {
     /// # Errors
     /// When Envoy exits, refuses a listener, or is not ready in time; the log is in the error.
     pub fn start(self) -> Result<Envoy, Refused> {
-        let files = tempfile::Builder::new()
-            .prefix("bearer-gate-envoy-")
-            .tempdir()
-            .map_err(|e| refused(&e))?;
-        let path = |name: &str| files.path().join(name);
-        let (config, log) = (path("bootstrap.json"), path("envoy.log"));
-        let (admin_file, listeners_file) = (path("admin"), path("listeners.json"));
+        let files = directory()?;
+        let listeners_file = files.path().join("listeners.json");
         let bootstrap = bootstrap::bootstrap(&self.clusters, &listeners_file);
         let listeners = bootstrap::listeners(0, &self.listeners);
-        fs::write(&config, bootstrap.to_string()).map_err(|e| refused(&e))?;
         fs::write(&listeners_file, listeners.to_string()).map_err(|e| refused(&e))?;
+        let names = self.listeners.iter().map(|l| l.name.clone()).collect();
+        self.run(files, &bootstrap, names)
+    }
+
+    /// Starts Envoy with a whole bootstrap in place of clusters and listeners of this builder, and
+    /// waits until its static listeners accept connections. Their ports, and the admin
+    /// interface's, become free loopback ports; nothing else is changed.
+    ///
+    /// # Errors
+    /// As [`EnvoyBuilder::start`].
+    pub fn start_bootstrap(self, mut bootstrap: Value) -> Result<Envoy, Refused> {
+        bootstrap["admin"]["address"] = bootstrap::any_port();
+        let listeners = bootstrap["static_resources"]["listeners"].as_array_mut();
+        let mut names = Vec::new();
+        for listener in listeners.into_iter().flatten() {
+            listener["address"] = bootstrap::any_port();
+            names.extend(listener["name"].as_str().map(str::to_owned));
+        }
+        self.run(directory()?, &bootstrap, names)
+    }
+
+    fn run(self, files: TempDir, bootstrap: &Value, names: Vec<String>) -> Result<Envoy, Refused> {
+        let path = |name: &str| files.path().join(name);
+        let (config, log) = (path("bootstrap.json"), path("envoy.log"));
+        let admin_file = path("admin");
+        fs::write(&config, bootstrap.to_string()).map_err(|e| refused(&e))?;
 
         let concurrency = self.concurrency.to_string();
         let drain_seconds = self.drain_seconds.to_string();
@@ -193,6 +213,7 @@ impl EnvoyBuilder {
         let mut envoy = Envoy {
             process: Mutex::new(process),
             admin: SocketAddr::from(([127, 0, 0, 1], 0)),
+            names,
             addresses: BTreeMap::new(),
             listeners: Mutex::new((0, self.listeners)),
             files,
@@ -212,6 +233,8 @@ impl EnvoyBuilder {
 pub struct Envoy {
     process: Mutex<Process>,
     admin: SocketAddr,
+    /// The listeners' names, in their order.
+    names: Vec<String>,
     addresses: BTreeMap<String, SocketAddr>,
     /// The version and the contents of the listeners' file.
     listeners: Mutex<(u64, Vec<Listener>)>,
@@ -233,8 +256,7 @@ impl Envoy {
 
     /// The address of the first listener.
     pub fn address(&self) -> SocketAddr {
-        let listeners = self.listeners.lock().expect("no panic while locked");
-        self.address_of(&listeners.1[0].name)
+        self.address_of(&self.names[0])
     }
 
     /// The address of a listener.
@@ -272,6 +294,11 @@ impl Envoy {
     /// The process id, to measure memory and threads.
     pub fn process_id(&self) -> u32 {
         self.process.lock().expect("no panic while locked").id()
+    }
+
+    /// The address of the admin interface.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin
     }
 
     /// The body of a page of the admin interface.
@@ -406,8 +433,6 @@ impl Envoy {
 
     /// Envoy is live also when it refused a listener, so each is looked for.
     fn find_listeners(&mut self) -> Result<(), String> {
-        let wanted = self.listeners.get_mut().expect("no panic while locked");
-        let names: Vec<String> = wanted.1.iter().map(|l| l.name.clone()).collect();
         let mut last = String::new();
         let found = holds_within(PATIENCE, || {
             if Outcomes::of(self).rejected > 0 {
@@ -417,7 +442,7 @@ impl Envoy {
                 Ok(addresses) => self.addresses = addresses,
                 Err(error) => last = error.to_string(),
             }
-            names.iter().all(|name| {
+            self.names.iter().all(|name| {
                 let address = self.addresses.get(name);
                 address.is_some_and(|address| TcpStream::connect(address).is_ok())
             })
@@ -487,6 +512,13 @@ impl Outcomes {
             warming: value("listener_manager.total_listeners_warming"),
         }
     }
+}
+
+fn directory() -> Result<TempDir, Refused> {
+    tempfile::Builder::new()
+        .prefix("bearer-gate-envoy-")
+        .tempdir()
+        .map_err(|e| refused(&e))
 }
 
 fn refused(error: &dyn fmt::Display) -> Refused {

@@ -71,6 +71,8 @@ pub struct Idp {
 pub struct IdpBuilder {
     listen: SocketAddr,
     issuer: Option<String>,
+    issuer_path: String,
+    jwks_path: String,
     client: Client,
 }
 
@@ -89,6 +91,20 @@ impl IdpBuilder {
         self
     }
 
+    /// The path of the issuer, as `/realms/demo`; `/` by default. Its metadata is below it.
+    #[must_use]
+    pub fn issuer_path(mut self, path: &str) -> IdpBuilder {
+        path.clone_into(&mut self.issuer_path);
+        self
+    }
+
+    /// Where the JWK Set is; [`JWKS_PATH`] by default.
+    #[must_use]
+    pub fn jwks_path(mut self, path: &str) -> IdpBuilder {
+        path.clone_into(&mut self.jwks_path);
+        self
+    }
+
     /// The one client; [`Client::demo`] by default.
     #[must_use]
     pub fn client(mut self, client: Client) -> IdpBuilder {
@@ -104,6 +120,8 @@ impl IdpBuilder {
         let key = SigningKey::generate();
         let shared = Arc::new(Shared {
             client: self.client,
+            issuer_path: self.issuer_path,
+            jwks_path: self.jwks_path,
             counters: Counters::default(),
             state: Mutex::new(Behaviour {
                 url: String::new(),
@@ -123,7 +141,10 @@ impl IdpBuilder {
         let server = Server::start(self.listen, |address| {
             let mut state = shared.state();
             state.url = format!("http://{address}");
-            state.issuer = self.issuer.unwrap_or_else(|| format!("http://{address}/"));
+            let path = &shared.issuer_path;
+            state.issuer = self
+                .issuer
+                .unwrap_or_else(|| format!("http://{address}{path}"));
             drop(state);
             router(shared.clone())
         })?;
@@ -146,6 +167,8 @@ impl Idp {
         IdpBuilder {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             issuer: None,
+            issuer_path: "/".to_owned(),
+            jwks_path: JWKS_PATH.to_owned(),
             client: Client::demo(),
         }
     }
@@ -167,7 +190,7 @@ impl Idp {
 
     /// The URL of the JWK Set.
     pub fn jwks_url(&self) -> String {
-        format!("{}{JWKS_PATH}", self.url())
+        format!("{}{}", self.url(), self.shared.jwks_path)
     }
 
     /// The client that may have tokens.
@@ -357,6 +380,8 @@ impl Idp {
 #[derive(Debug)]
 struct Shared {
     client: Client,
+    issuer_path: String,
+    jwks_path: String,
     counters: Counters,
     state: Mutex<Behaviour>,
 }
@@ -402,9 +427,9 @@ impl Behaviour {
         json!({ "keys": keys })
     }
 
-    fn metadata(&self) -> Value {
+    fn metadata(&self, jwks_path: &str) -> Value {
         let url = &self.url;
-        let jwks_uri = format!("{url}{JWKS_PATH}");
+        let jwks_uri = format!("{url}{jwks_path}");
         json!({
             "issuer": self.discovery_issuer.as_ref().unwrap_or(&self.issuer),
             "jwks_uri": self.jwks_uri.as_ref().unwrap_or(&jwks_uri),
@@ -439,10 +464,12 @@ impl Behaviour {
 }
 
 fn router(shared: Arc<Shared>) -> Router {
+    let issuer = shared.issuer_path.trim_end_matches('/');
+    let discovery = format!("{issuer}/.well-known/openid-configuration");
     Router::new()
         .route("/oauth/token", post(issue_token))
-        .route(JWKS_PATH, get(serve_jwks))
-        .route("/.well-known/openid-configuration", get(serve_discovery))
+        .route(&shared.jwks_path, get(serve_jwks))
+        .route(&discovery, get(serve_discovery))
         .route(
             "/.well-known/oauth-authorization-server",
             get(serve_metadata),
@@ -535,7 +562,7 @@ async fn serve_metadata(State(shared): State<Arc<Shared>>) -> Response {
 async fn metadata(shared: &Shared, fault: Fault) -> Response {
     let (document, url) = {
         let state = shared.state();
-        (state.metadata(), state.url.clone())
+        (state.metadata(&shared.jwks_path), state.url.clone())
     };
     fault::respond(fault, &document, None, &format!("{url}{REDIRECT_PATH}")).await
 }

@@ -20,6 +20,7 @@ pub mod raw;
 pub mod serve;
 pub mod token;
 pub mod upstream;
+pub mod yaml;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
