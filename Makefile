@@ -95,7 +95,7 @@ lint: target ## Run clippy, natively and for Wasm
 
 .PHONY: validate
 validate: build $(ENVOY) ## Have Envoy validate every configuration in envoy/
-	@for file in envoy/envoy*.yaml; do \
+	@for file in envoy/envoy*.yaml envoy/recipes/*.yaml; do \
 		echo "envoy --mode validate $$file"; \
 		$(ENVOY) --mode validate --config-path $$file --log-level warning || exit 1; \
 	done

@@ -15,6 +15,7 @@ mod hostile;
 mod keys;
 mod outage;
 mod outputs;
+mod recipes;
 mod reload;
 mod requests;
 mod requirements;

@@ -1,0 +1,172 @@
+//! Runs a recipe. What ties it to the outside world is replaced, by structure, and nothing else:
+//! the issuer's host, the clusters' endpoints and their TLS, the module's path, the ports.
+
+use bearer_gate_testbed::envoy::{Envoy, module_path};
+use bearer_gate_testbed::http::{Client, Reply};
+use bearer_gate_testbed::idp::{Idp, IdpBuilder};
+use bearer_gate_testbed::token::now;
+use bearer_gate_testbed::upstream::Upstream;
+use bearer_gate_testbed::yaml;
+use serde_json::{Value, json};
+
+use crate::stage::merge;
+
+pub struct Kitchen {
+    envoy: Envoy,
+    pub idp: Idp,
+    upstream: Upstream,
+    client: Client,
+    /// The recipe as it is run.
+    pub recipe: Value,
+}
+
+/// The HttpConnectionManager of a recipe.
+pub fn hcm(recipe: &mut Value) -> &mut Value {
+    &mut recipe["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+}
+
+/// The `PluginConfig` of bearer-gate in a recipe.
+pub fn plugin(recipe: &mut Value) -> &mut Value {
+    &mut hcm(recipe)["http_filters"][0]["typed_config"]["config"]
+}
+
+/// `https://HOST/path` at another place.
+fn move_url(url: &mut Value, to: &str) {
+    let old = url.as_str().expect("a URL");
+    let rest = old.strip_prefix("https://").expect("an https URL");
+    let path = rest.find('/').map_or("", |slash| &rest[slash..]);
+    *url = json!(format!("{to}{path}"));
+}
+
+impl Kitchen {
+    /// With a provider whose paths are those of the real one.
+    pub fn open(name: &str, idp: IdpBuilder, prepare: impl FnOnce(&Idp)) -> Kitchen {
+        let idp = idp.start().expect("a free loopback port");
+        prepare(&idp);
+        let upstream = Upstream::start();
+        let mut recipe = yaml::document(&format!("envoy/recipes/{name}.yaml"));
+
+        let plugin = plugin(&mut recipe);
+        plugin["vm_config"]["code"]["local"]["filename"] = json!(module_path());
+        let providers = plugin["configuration"]["value"]["providers"].as_object_mut();
+        for provider in providers.expect("providers").values_mut() {
+            move_url(&mut provider["issuer"], &idp.url());
+            assert_eq!(provider["issuer"], idp.issuer(), "the issuer's path");
+            if provider.get("remote_jwks").is_some() {
+                let uri = &mut provider["remote_jwks"]["http_uri"]["uri"];
+                move_url(uri, &idp.url());
+                assert_eq!(*uri, idp.jwks_url(), "the path of the keys");
+            }
+        }
+        for cluster in recipe["static_resources"]["clusters"]
+            .as_array_mut()
+            .unwrap()
+        {
+            let provider = cluster["name"] != "upstream";
+            let address = if provider {
+                idp.address()
+            } else {
+                upstream.address()
+            };
+            let cluster = cluster.as_object_mut().unwrap();
+            assert_eq!(cluster.remove("transport_socket").is_some(), provider);
+            cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["address"]
+                ["socket_address"] = json!({"address": address.ip(), "port_value": address.port()});
+        }
+        let envoy = Envoy::builder().start_bootstrap(recipe.clone());
+        Kitchen {
+            envoy: envoy.unwrap_or_else(|refused| panic!("{refused}")),
+            idp,
+            upstream,
+            client: Client::without_keep_alive(),
+            recipe,
+        }
+    }
+
+    /// A token of these claims, and what every token has: issuer, times.
+    pub fn token(&self, claims: &Value) -> String {
+        self.token_with(
+            &json!({"alg": "RS256", "kid": self.idp.key().kid()}),
+            claims,
+        )
+    }
+
+    /// The same under another JOSE header.
+    pub fn token_with(&self, header: &Value, claims: &Value) -> String {
+        self.idp.sign(header, &self.claims(claims))
+    }
+
+    pub fn claims(&self, claims: &Value) -> Value {
+        let mut all = json!({"iss": self.idp.issuer(), "iat": now(), "exp": now() + 3600});
+        merge(&mut all, claims.clone());
+        all
+    }
+
+    pub async fn get(&self, path: &str, token: Option<&str>) -> Reply {
+        let url = self.envoy.url(path);
+        match token {
+            Some(token) => self.client.get_with(&url, token).await,
+            None => self.client.get(&url).await,
+        }
+    }
+
+    /// The statuses of the private, the scoped, the editors' and the administrators' route.
+    pub async fn statuses(&self, token: Option<&str>) -> [u16; 4] {
+        let mut statuses = [0; 4];
+        for (status, path) in statuses.iter_mut().zip([
+            "/api/private",
+            "/api/private-scoped",
+            "/api/editor/x",
+            "/api/admin/x",
+        ]) {
+            *status = self.get(path, token).await.status;
+        }
+        statuses
+    }
+
+    /// What is the same whoever the provider is: the public route, no token, other paths.
+    pub async fn check_without_token(&self) {
+        assert_eq!(self.get("/api/public", None).await.status, 200);
+        assert_eq!(self.statuses(None).await, [401; 4]);
+        for path in ["/", "/api", "/api/public/x", "/api/privatex", "/api/admin"] {
+            let reply = self.get(path, None).await;
+            assert_eq!(reply.status, 403, "{path}: {}", reply.body);
+        }
+        assert_eq!(self.upstream.requests(), 1);
+    }
+
+    /// Claims that are put over `base`, and the four statuses.
+    pub async fn check(&self, base: &Value, rows: &[(&str, Value, [u16; 4])]) {
+        for (what, change, statuses) in rows {
+            let mut claims = base.clone();
+            merge(&mut claims, change.clone());
+            let token = self.token(&claims);
+            assert_eq!(self.statuses(Some(&token)).await, *statuses, "{what}");
+        }
+    }
+
+    /// The headers that the upstream sees of a token that passes everywhere.
+    pub async fn check_headers(&self, claims: &Value, expected: &[(&str, &str)]) {
+        let token = self.token(claims);
+        let reply = self.get("/api/private", Some(&token)).await;
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        for (name, value) in expected {
+            assert_eq!(reply.seen(name), [*value], "{name}");
+        }
+        let headers = &self.provider()["claim_to_headers"];
+        assert_eq!(headers.as_array().map(Vec::len), Some(expected.len()));
+        assert!(reply.seen("authorization").is_empty());
+    }
+
+    fn provider(&self) -> Value {
+        let mut recipe = self.recipe.clone();
+        let providers = plugin(&mut recipe)["configuration"]["value"]["providers"].take();
+        providers
+            .as_object()
+            .unwrap()
+            .values()
+            .next()
+            .unwrap()
+            .clone()
+    }
+}
