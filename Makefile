@@ -35,7 +35,7 @@ test: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done ## Run all tests: unit, 
 
 .PHONY: unit
 unit: ## Run the tests that need no Envoy
-	cargo test --lib --test config --test coverage --test gate --test lifecycle --test paths --test properties --test vectors
+	cargo test --lib --test config --test coverage --test decisions --test deploy --test gate --test lifecycle --test paths --test properties --test vectors
 
 .PHONY: e2e
 e2e: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done ## Run the end-to-end tests
@@ -118,6 +118,13 @@ target:
 .PHONY: compose
 compose: ## The demo with Docker and the official Envoy image
 	docker compose --file envoy/docker-compose.yaml up --build
+
+# The name under which the image is built.
+IMAGE ?= bearer-gate
+
+.PHONY: image
+image: build ## The module as an OCI image, for Istio and Envoy Gateway (needs Docker)
+	docker build --provenance=false --file deploy/Dockerfile --tag $(IMAGE) .
 
 .PHONY: clean
 clean: ## Remove what was built and fetched

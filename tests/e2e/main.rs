@@ -11,6 +11,7 @@
 
 mod algorithms;
 mod discovery;
+mod ecds;
 mod hostile;
 mod keys;
 mod outage;

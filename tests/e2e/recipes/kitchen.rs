@@ -1,13 +1,15 @@
 //! Runs a recipe. What ties it to the outside world is replaced, by structure, and nothing else:
 //! the issuer's host, the clusters' endpoints and their TLS, the module's path, the ports.
 
+use std::net::SocketAddr;
+
 use bearer_gate_testbed::envoy::{Envoy, module_path};
 use bearer_gate_testbed::http::{Client, Reply};
 use bearer_gate_testbed::idp::{Idp, IdpBuilder};
 use bearer_gate_testbed::token::now;
 use bearer_gate_testbed::upstream::Upstream;
 use bearer_gate_testbed::yaml;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::stage::merge;
 
@@ -38,6 +40,41 @@ fn move_url(url: &mut Value, to: &str) {
     *url = json!(format!("{to}{path}"));
 }
 
+/// The module as it was built, and `idp` in place of the real provider.
+pub fn localize_plugin(plugin: &mut Value, idp: &Idp) {
+    plugin["vm_config"]["code"]["local"]["filename"] = json!(module_path());
+    let providers = plugin["configuration"]["value"]["providers"].as_object_mut();
+    for provider in providers.expect("providers").values_mut() {
+        move_url(&mut provider["issuer"], &idp.url());
+        assert_eq!(provider["issuer"], idp.issuer(), "the issuer's path");
+        if provider.get("remote_jwks").is_some() {
+            let uri = &mut provider["remote_jwks"]["http_uri"]["uri"];
+            move_url(uri, &idp.url());
+            assert_eq!(*uri, idp.jwks_url(), "the path of the keys");
+        }
+    }
+}
+
+/// The clusters with TLS lead to `idp` without it, and the cluster `upstream` to `upstream`.
+pub fn localize_clusters(bootstrap: &mut Value, idp: SocketAddr, upstream: SocketAddr) {
+    let clusters = bootstrap["static_resources"]["clusters"].as_array_mut();
+    for cluster in clusters.expect("clusters") {
+        let cluster = cluster.as_object_mut().expect("a cluster");
+        let provider = cluster.remove("transport_socket").is_some();
+        if provider || cluster["name"] == "upstream" {
+            let address = if provider { idp } else { upstream };
+            move_cluster(cluster, address);
+        }
+    }
+}
+
+/// Another endpoint for a cluster.
+pub fn move_cluster(cluster: &mut Map<String, Value>, address: SocketAddr) {
+    let endpoints = &mut cluster["load_assignment"]["endpoints"][0]["lb_endpoints"];
+    endpoints[0]["endpoint"]["address"]["socket_address"] =
+        json!({"address": address.ip(), "port_value": address.port()});
+}
+
 impl Kitchen {
     /// With a provider whose paths are those of the real one.
     pub fn open(name: &str, idp: IdpBuilder, prepare: impl FnOnce(&Idp)) -> Kitchen {
@@ -46,33 +83,8 @@ impl Kitchen {
         let upstream = Upstream::start();
         let mut recipe = yaml::document(&format!("envoy/recipes/{name}.yaml"));
 
-        let plugin = plugin(&mut recipe);
-        plugin["vm_config"]["code"]["local"]["filename"] = json!(module_path());
-        let providers = plugin["configuration"]["value"]["providers"].as_object_mut();
-        for provider in providers.expect("providers").values_mut() {
-            move_url(&mut provider["issuer"], &idp.url());
-            assert_eq!(provider["issuer"], idp.issuer(), "the issuer's path");
-            if provider.get("remote_jwks").is_some() {
-                let uri = &mut provider["remote_jwks"]["http_uri"]["uri"];
-                move_url(uri, &idp.url());
-                assert_eq!(*uri, idp.jwks_url(), "the path of the keys");
-            }
-        }
-        for cluster in recipe["static_resources"]["clusters"]
-            .as_array_mut()
-            .unwrap()
-        {
-            let provider = cluster["name"] != "upstream";
-            let address = if provider {
-                idp.address()
-            } else {
-                upstream.address()
-            };
-            let cluster = cluster.as_object_mut().unwrap();
-            assert_eq!(cluster.remove("transport_socket").is_some(), provider);
-            cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["address"]
-                ["socket_address"] = json!({"address": address.ip(), "port_value": address.port()});
-        }
+        localize_plugin(plugin(&mut recipe), &idp);
+        localize_clusters(&mut recipe, idp.address(), upstream.address());
         let envoy = Envoy::builder().start_bootstrap(recipe.clone());
         Kitchen {
             envoy: envoy.unwrap_or_else(|refused| panic!("{refused}")),

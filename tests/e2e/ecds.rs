@@ -1,0 +1,167 @@
+//! The filter's configuration by xDS from a file (ECDS): deploy/envoy as it is shipped, its files
+//! laid out and replaced as Kubernetes does it with a ConfigMap.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bearer_gate_testbed::envoy::Envoy;
+use bearer_gate_testbed::http::Client;
+use bearer_gate_testbed::idp::Idp;
+use bearer_gate_testbed::upstream::Upstream;
+use bearer_gate_testbed::{eventually, raw, yaml};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::keys::figure;
+use crate::recipes::kitchen::{hcm, localize_clusters, localize_plugin};
+
+const UPDATES: usize = 6;
+
+/// A volume of a ConfigMap: the file is a link to `..data/FILE`, `..data` a link to a directory, and
+/// a new version is a new directory to which `..data` is moved.
+fn publish(volume: &Path, version: usize, resource: &Value) {
+    let data = volume.join(format!("..version-{version}"));
+    fs::create_dir(&data).unwrap();
+    fs::write(data.join("bearer-gate.yaml"), resource.to_string()).unwrap();
+    let next = volume.join("..data_tmp");
+    symlink(data.file_name().unwrap(), &next).unwrap();
+    fs::rename(&next, volume.join("..data")).unwrap();
+    let file = volume.join("bearer-gate.yaml");
+    if !file.exists() {
+        symlink("..data/bearer-gate.yaml", file).unwrap();
+    }
+}
+
+fn configuration(resource: &mut Value) -> &mut Value {
+    let filter = &mut resource["resources"][0]["typed_config"]["config"];
+    &mut filter["configuration"]["value"]
+}
+
+/// The resource of a version: what `/flip` asks for changes with each, and the realm says which it is.
+fn version(shipped: &Value, number: usize) -> Value {
+    let mut resource = shipped.clone();
+    let plugin = configuration(&mut resource);
+    plugin["realm"] = json!(format!("version {number}"));
+    let flip = if number.is_multiple_of(2) {
+        json!({"match": {"path": "/flip"}})
+    } else {
+        json!({"match": {"path": "/flip"}, "requires": {"provider_name": "auth0"}})
+    };
+    plugin["rules"].as_array_mut().unwrap().push(flip);
+    resource
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn updates_from_a_file_lose_nothing() {
+    let (idp, upstream) = (Idp::start(), Upstream::start());
+    let volume = TempDir::new().unwrap();
+    let mut shipped = yaml::document("deploy/envoy/bearer-gate.yaml");
+    let filter = &mut shipped["resources"][0]["typed_config"]["config"];
+    localize_plugin(filter, &idp);
+    publish(volume.path(), 0, &version(&shipped, 0));
+
+    let mut bootstrap = yaml::document("deploy/envoy/envoy.yaml");
+    localize_clusters(&mut bootstrap, idp.address(), upstream.address());
+    let discovery = &mut hcm(&mut bootstrap)["http_filters"][0]["config_discovery"];
+    let source = &mut discovery["config_source"]["path_config_source"];
+    assert_eq!(source["path"], "/etc/bearer-gate/bearer-gate.yaml");
+    assert_eq!(source["watched_directory"]["path"], "/etc/bearer-gate");
+    source["path"] = json!(volume.path().join("bearer-gate.yaml"));
+    source["watched_directory"]["path"] = json!(volume.path());
+    let envoy = Envoy::builder().concurrency(4).start_bootstrap(bootstrap);
+    let envoy = Arc::new(envoy.unwrap_or_else(|refused| panic!("{refused}")));
+
+    let claims = idp.claims();
+    let good = idp.token(&claims);
+    let expired = idp.token(&claims.expires_in(-3600));
+    let stop = Arc::new(AtomicBool::new(false));
+    let answered = Arc::new(AtomicUsize::new(0));
+    let mut lanes = Vec::new();
+    for lane in 0..8 {
+        let (envoy, stop, answered) = (envoy.clone(), stop.clone(), answered.clone());
+        let (good, expired) = (good.clone(), expired.clone());
+        // Half on connections that live through the updates, half on new ones.
+        let client = if lane % 2 == 0 {
+            Client::new()
+        } else {
+            Client::without_keep_alive()
+        };
+        lanes.push(tokio::spawn(async move {
+            let private = envoy.url("/api/private");
+            while !stop.load(Ordering::SeqCst) {
+                // `get` and `get_with` panic where there is no answer.
+                let reply = client.get_with(&private, &good).await;
+                assert_eq!(reply.status, 200, "{}", reply.body);
+                assert_eq!(client.get_with(&private, &expired).await.status, 401);
+                assert_eq!(client.get(&private).await.status, 401);
+                assert_eq!(client.get(&envoy.url("/api/public")).await.status, 200);
+                assert_eq!(client.get(&envoy.url("/none")).await.status, 403);
+                answered.fetch_add(5, Ordering::SeqCst);
+            }
+        }));
+    }
+    // Each version serves a part of the load.
+    let serves = |number: usize| {
+        let challenge = format!("Bearer realm=\"version {number}\"");
+        let address = envoy.address_of("http");
+        eventually(Duration::from_secs(10), &challenge, || {
+            let reply = raw::get(address, "/api/private", &[]).unwrap();
+            reply.header("www-authenticate") == Some(&challenge)
+        });
+        // Every worker has it: none answers by the version before.
+        eventually(Duration::from_secs(10), "all workers", || {
+            let wanted = if number.is_multiple_of(2) { 200 } else { 401 };
+            (0..16).all(|_| raw::get(address, "/flip", &[]).unwrap().status == wanted)
+        });
+        let before = answered.load(Ordering::SeqCst);
+        eventually(Duration::from_secs(30), "load", || {
+            answered.load(Ordering::SeqCst) >= before + 200
+        });
+    };
+    tokio::task::block_in_place(|| serves(0));
+    for number in 1..=UPDATES {
+        publish(volume.path(), number, &version(&shipped, number));
+        tokio::task::block_in_place(|| serves(number));
+    }
+
+    // A bad one is refused by the field's name, and the last good one serves on.
+    let mut bad = version(&shipped, UPDATES + 1);
+    configuration(&mut bad)["unmatchd"] = json!("allow");
+    publish(volume.path(), UPDATES + 1, &bad);
+    tokio::task::block_in_place(|| {
+        eventually(Duration::from_secs(10), "a refusal in the log", || {
+            envoy
+                .log()
+                .contains("unmatchd: unknown field, did you mean unmatched?")
+        });
+        serves(UPDATES);
+    });
+
+    stop.store(true, Ordering::SeqCst);
+    for lane in lanes {
+        lane.await.unwrap();
+    }
+    figure(
+        "requests during the updates, none lost or wrong",
+        answered.load(Ordering::SeqCst),
+    );
+    assert_eq!(
+        idp.jwks_requests(),
+        1,
+        "the keys outlive the configurations"
+    );
+    let stats = envoy.stats();
+    let cut = "http.http.downstream_cx_drain_close";
+    assert_eq!(stats.get(cut), Some(&0), "connections stay");
+    let discovery = "extension_config_discovery.http_filter.bearer-gate";
+    // Envoy may read a version twice.
+    assert!(stats[&format!("{discovery}.config_reload")] > UPDATES as u64);
+    assert!(stats[&format!("{discovery}.config_fail")] > 0);
+    assert!(!stats.iter().any(|(name, value)| {
+        (name.contains("crash") || name.contains("vm_reload")) && *value > 0
+    }));
+}
