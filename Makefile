@@ -11,11 +11,20 @@ PYTHON_DIR := .cache/python
 TOOLS := .cache/tools
 CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
+# Debian's Prometheus. PROMETHEUS=/path/to/prometheus uses that one, with the promtool beside it.
+PROMETHEUS_DIR := .cache/prometheus
+PROMETHEUS ?= $(CURDIR)/$(PROMETHEUS_DIR)/usr/bin/prometheus
+
+# The last of each minor version that PyPI has and that can run Wasm: 1.38.3 there has no V8.
+COMPAT_VERSIONS ?= 1.36.4 1.37.0 1.38.2 1.39.3 1.40.0
+# Only the end-to-end tests that have this in their names, with `make compat`.
+TESTS ?=
 
 TARGET := wasm32-wasip1
 WASM := target/$(TARGET)/release/bearer_gate.wasm
 
 export ENVOY
+export PROMETHEUS
 export BEARER_GATE_PYTHONPATH := $(CURDIR)/$(PYTHON_DIR)
 
 .DEFAULT_GOAL := help
@@ -44,7 +53,23 @@ e2e: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done ## Run the end-to-end tes
 .PHONY: soak
 soak: build vectors-module $(ENVOY) ## Run the long tests: end-to-end with their figures, and many random properties
 	BEARER_GATE_SOAK=1 cargo test --release --test lifecycle --test gate -- invariants every_waiting
-	cargo test --test e2e -- --ignored --nocapture --test-threads 1
+	cargo test --test e2e -- --ignored --nocapture --test-threads 1 --skip monitoring
+
+.PHONY: dashboards
+dashboards: build $(ENVOY) $(PROMETHEUS) ## Have Prometheus scrape Envoy, and run every query of monitoring/
+	cargo test --test e2e -- --ignored monitoring
+
+.PHONY: compat
+compat: build $(PYTHON_DIR)/.done ## Run the end-to-end tests on several versions of Envoy
+	@mkdir -p target/compat; \
+	for version in $(COMPAT_VERSIONS); do \
+		envoy=$(CURDIR)/.cache/envoy/envoy-$$version/envoy; \
+		$(MAKE) --no-print-directory --silent ENVOY_VERSION=$$version ENVOY=$$envoy $$envoy || exit 1; \
+		ENVOY=$$envoy cargo test --quiet --test e2e -- $(TESTS) > target/compat/$$version.log 2>&1 || failed=1; \
+		awk -v version=$$version '/^test result:/ {printf "Envoy %s: %s passed, %s failed\n", version, $$4, $$6}' \
+			target/compat/$$version.log; \
+	done; \
+	test -z "$$failed"
 
 FUZZ_TARGETS := token key_set discovery config path credentials
 # How long each target of `make fuzz` runs.
@@ -81,7 +106,7 @@ advisories: $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION) ## Look for known weakness
 	$(TOOLS)/bin/cargo-deny check advisories
 
 .PHONY: check
-check: fmt lint deny test validate ## What CI runs
+check: fmt lint deny test dashboards validate ## What CI runs
 
 .PHONY: fmt
 fmt: ## Check the format
@@ -153,3 +178,10 @@ $(TOOLS)/cargo-fuzz-$(CARGO_FUZZ_VERSION):
 $(PYTHON_DIR)/.done: tests/requirements.txt
 	$(PYTHON) -m pip install --quiet --target $(PYTHON_DIR) --upgrade --requirement tests/requirements.txt
 	@touch $@
+
+# Prometheus and promtool, without installing Debian's package: no service, no root.
+$(CURDIR)/$(PROMETHEUS_DIR)/usr/bin/prometheus:
+	@mkdir -p $(PROMETHEUS_DIR)
+	cd $(PROMETHEUS_DIR) && { apt-get download prometheus || { apt-get update && apt-get download prometheus; }; }
+	dpkg-deb --extract $(PROMETHEUS_DIR)/*.deb $(PROMETHEUS_DIR)
+	rm $(PROMETHEUS_DIR)/*.deb

@@ -23,7 +23,7 @@ const UPDATES: usize = 6;
 
 /// A volume of a ConfigMap: the file is a link to `..data/FILE`, `..data` a link to a directory, and
 /// a new version is a new directory to which `..data` is moved.
-fn publish(volume: &Path, version: usize, resource: &Value) {
+pub fn publish(volume: &Path, version: usize, resource: &Value) {
     let data = volume.join(format!("..version-{version}"));
     fs::create_dir(&data).unwrap();
     fs::write(data.join("bearer-gate.yaml"), resource.to_string()).unwrap();
@@ -55,25 +55,35 @@ fn version(shipped: &Value, number: usize) -> Value {
     resource
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn updates_from_a_file_lose_nothing() {
-    let (idp, upstream) = (Idp::start(), Upstream::start());
-    let volume = TempDir::new().unwrap();
-    let mut shipped = yaml::document("deploy/envoy/bearer-gate.yaml");
-    let filter = &mut shipped["resources"][0]["typed_config"]["config"];
-    localize_plugin(filter, &idp);
-    publish(volume.path(), 0, &version(&shipped, 0));
+/// The resource of deploy/envoy, with `idp` as its provider.
+pub fn shipped(idp: &Idp) -> Value {
+    let mut resource = yaml::document("deploy/envoy/bearer-gate.yaml");
+    localize_plugin(&mut resource["resources"][0]["typed_config"]["config"], idp);
+    resource
+}
 
+/// Envoy with the bootstrap of deploy/envoy, and this volume where it looks for the filter.
+pub fn serve(volume: &Path, idp: &Idp, upstream: &Upstream) -> Envoy {
     let mut bootstrap = yaml::document("deploy/envoy/envoy.yaml");
     localize_clusters(&mut bootstrap, idp.address(), upstream.address());
     let discovery = &mut hcm(&mut bootstrap)["http_filters"][0]["config_discovery"];
     let source = &mut discovery["config_source"]["path_config_source"];
     assert_eq!(source["path"], "/etc/bearer-gate/bearer-gate.yaml");
     assert_eq!(source["watched_directory"]["path"], "/etc/bearer-gate");
-    source["path"] = json!(volume.path().join("bearer-gate.yaml"));
-    source["watched_directory"]["path"] = json!(volume.path());
+    source["path"] = json!(volume.join("bearer-gate.yaml"));
+    source["watched_directory"]["path"] = json!(volume);
     let envoy = Envoy::builder().concurrency(4).start_bootstrap(bootstrap);
-    let envoy = Arc::new(envoy.unwrap_or_else(|refused| panic!("{refused}")));
+    envoy.unwrap_or_else(|refused| panic!("{refused}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn updates_from_a_file_lose_nothing() {
+    let (idp, upstream) = (Idp::start(), Upstream::start());
+    let volume = TempDir::new().unwrap();
+    let shipped = shipped(&idp);
+    publish(volume.path(), 0, &version(&shipped, 0));
+
+    let envoy = Arc::new(serve(volume.path(), &idp, &upstream));
 
     let claims = idp.claims();
     let good = idp.token(&claims);

@@ -14,6 +14,7 @@ mod discovery;
 mod ecds;
 mod hostile;
 mod keys;
+mod monitoring;
 mod outage;
 mod outputs;
 mod recipes;
