@@ -10,7 +10,7 @@ use kitchen::{hcm, plugin};
 
 /// Every recipe; each has a test of its name in `providers`.
 const RECIPES: &[&str] = &[
-    "auth0", "cognito", "entra", "gateway", "google", "keycloak", "okta",
+    "auth0", "cognito", "entra", "gateway", "google", "keycloak", "mcp", "okta",
 ];
 
 #[test]

@@ -16,7 +16,7 @@ use crate::stage::merge;
 pub struct Kitchen {
     envoy: Envoy,
     pub idp: Idp,
-    upstream: Upstream,
+    pub upstream: Upstream,
     client: Client,
     /// The recipe as it is run.
     pub recipe: Value,

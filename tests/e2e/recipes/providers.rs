@@ -1,10 +1,10 @@
 //! A test for each recipe. The claims and headers of tokens, the paths of issuers and keys, and the
 //! oddities of key sets are those that the providers document.
 
-use bearer_gate_testbed::idp::{Idp, IdpBuilder};
+use bearer_gate_testbed::idp::{Fault, Idp, IdpBuilder};
 use bearer_gate_testbed::keys::{KeyForm, SigningKey};
 use bearer_gate_testbed::token;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::kitchen::Kitchen;
 use crate::stage::merge;
@@ -506,4 +506,79 @@ async fn gateway() {
     let new = kitchen.token(&user);
     assert_eq!(kitchen.statuses(Some(&new)).await, [200, 200, 403, 403]);
     assert_eq!(kitchen.statuses(Some(&old)).await, [200, 200, 403, 403]);
+}
+
+#[tokio::test]
+async fn mcp() {
+    let kitchen = Kitchen::open("mcp", idp("", "/jwks"), |idp| {
+        // Many authorization servers publish RFC 8414's metadata alone.
+        idp.set_discovery(Fault::Status(404));
+    });
+    const DOCUMENT: &str = "/.well-known/oauth-protected-resource/mcp";
+    let metadata =
+        r#"resource_metadata="https://mcp.example.com/.well-known/oauth-protected-resource/mcp""#;
+
+    // What a client does: ask, be told where the metadata are, read there who issues tokens.
+    let reply = kitchen.get("/mcp", None).await;
+    assert_eq!(reply.status, 401);
+    let challenge = reply.challenge().unwrap().to_owned();
+    assert_eq!(challenge, format!(r#"Bearer realm="api", {metadata}"#));
+    let reply = kitchen.get(DOCUMENT, None).await;
+    assert_eq!(reply.status, 200);
+    assert_eq!(reply.header("content-type"), Some("application/json"));
+    assert_eq!(
+        reply.json(),
+        json!({
+            "resource": "https://mcp.example.com/mcp",
+            "authorization_servers": ["https://auth.example.com"],
+            "scopes_supported": ["mcp:use", "mcp:admin"],
+            "bearer_methods_supported": ["header"],
+        })
+    );
+
+    let client = json!({
+        "aud": "https://mcp.example.com/mcp",
+        "sub": "ada",
+        "client_id": "https://client.example/metadata.json",
+        "scope": "mcp:use",
+    });
+    let with = |change: Value| {
+        let mut claims = client.clone();
+        merge(&mut claims, change);
+        kitchen.token(&claims)
+    };
+    for (what, change, status) in [
+        ("a client", json!({}), 200),
+        ("without the scope", json!({"scope": "mcp:admin"}), 403),
+        (
+            "a token for another server",
+            json!({"aud": "https://mcp.example.com/other"}),
+            401,
+        ),
+        (
+            "a token for the host",
+            json!({"aud": "https://mcp.example.com"}),
+            401,
+        ),
+    ] {
+        let reply = kitchen.get("/mcp", Some(&with(change))).await;
+        assert_eq!(reply.status, status, "{what}: {}", reply.body);
+        if status != 200 {
+            assert!(reply.challenge().unwrap().ends_with(metadata), "{what}");
+        }
+    }
+    let reply = kitchen
+        .get("/mcp", Some(&with(json!({"scope": "x"}))))
+        .await;
+    assert!(reply.challenge().unwrap().contains(r#"scope="mcp:use""#));
+
+    let reply = kitchen.get("/mcp", Some(&with(json!({})))).await;
+    assert_eq!(reply.seen("x-user"), ["ada"]);
+    assert_eq!(
+        reply.seen("x-client"),
+        ["https://client.example/metadata.json"]
+    );
+    assert!(reply.seen("authorization").is_empty(), "not passed through");
+    assert_eq!(kitchen.get("/mcp/other", None).await.status, 403);
+    assert_eq!(kitchen.upstream.requests(), 2, "only what was admitted");
 }
