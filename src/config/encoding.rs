@@ -11,56 +11,54 @@
 use prost::Message;
 use prost_types::value::Kind;
 use prost_types::{ListValue, Struct};
-use serde::de::IgnoredAny;
-use serde_json::{Map, Number, Value};
 
 use super::ConfigError;
+use super::tree::Tree;
 
-/// The configuration if `bytes` are a Struct, `None` if they are not.
+/// The configuration in either encoding.
 ///
 /// # Errors
-/// A number that JSON has no form for.
-pub(super) fn decode_struct(bytes: &[u8]) -> Result<Option<Value>, ConfigError> {
-    if serde_json::from_slice::<IgnoredAny>(bytes).is_ok() {
-        return Ok(None);
-    }
-    match Struct::decode(bytes) {
-        Ok(decoded) => object(decoded).map(Some),
-        Err(_) => Ok(None),
-    }
+/// Where it is neither, what is wrong with it as JSON.
+pub(super) fn decode(bytes: &[u8]) -> Result<Tree, ConfigError> {
+    Tree::from_json(bytes).or_else(|not_json| match Struct::decode(bytes) {
+        Ok(decoded) => object(decoded),
+        Err(_) => Err(not_json),
+    })
 }
 
-fn object(decoded: Struct) -> Result<Value, ConfigError> {
+fn object(decoded: Struct) -> Result<Tree, ConfigError> {
     decoded
         .fields
         .into_iter()
         .map(|(name, member)| Ok((name, value(member.kind)?)))
-        .collect::<Result<Map<_, _>, _>>()
-        .map(Value::Object)
+        .collect::<Result<_, _>>()
+        .map(Tree::Object)
 }
 
 // Recursion is bounded by the decoder, at a depth of 100.
-fn value(kind: Option<Kind>) -> Result<Value, ConfigError> {
+fn value(kind: Option<Kind>) -> Result<Tree, ConfigError> {
     Ok(match kind {
-        None | Some(Kind::NullValue(_)) => Value::Null,
-        Some(Kind::BoolValue(value)) => Value::Bool(value),
-        Some(Kind::StringValue(text)) => Value::String(text),
-        Some(Kind::NumberValue(number)) => Number::from_f64(number)
-            .map(Value::Number)
-            .ok_or_else(|| ConfigError::new("", "has a number that is not finite"))?,
+        None | Some(Kind::NullValue(_)) => Tree::Null,
+        Some(Kind::BoolValue(value)) => Tree::Bool(value),
+        Some(Kind::StringValue(text)) => Tree::Text(text),
+        Some(Kind::NumberValue(number)) if number.is_finite() => Tree::Float(number),
+        Some(Kind::NumberValue(_)) => {
+            return Err(ConfigError::new("", "has a number that is not finite"));
+        }
         Some(Kind::StructValue(decoded)) => object(decoded)?,
         Some(Kind::ListValue(ListValue { values })) => values
             .into_iter()
             .map(|item| value(item.kind))
             .collect::<Result<_, _>>()
-            .map(Value::Array)?,
+            .map(Tree::Array)?,
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde::Deserialize;
+    use serde_json::{Value, json};
 
     /// A Struct in its binary form, as Envoy makes it.
     fn encode(value: &Value) -> Vec<u8> {
@@ -93,31 +91,40 @@ mod tests {
         structure(value).encode_to_vec()
     }
 
+    fn decoded(bytes: &[u8]) -> Result<Value, ConfigError> {
+        decode(bytes).and_then(Value::deserialize)
+    }
+
     #[test]
     fn a_struct_is_read_as_the_json_that_it_stands_for() {
         let value = json!({
             "a": {"b": [1.0, -2.5, "x", true, null, {}, []]},
             "": "empty name",
         });
-        assert_eq!(decode_struct(&encode(&value)).unwrap(), Some(value));
+        assert_eq!(decoded(&encode(&value)), Ok(value));
         // Entries of every length, and with them every second byte, `{` among them.
         for length in 0..300 {
             let value = json!({"providers": "x".repeat(length)});
-            assert_eq!(decode_struct(&encode(&value)).unwrap(), Some(value));
+            assert_eq!(decoded(&encode(&value)), Ok(value));
         }
     }
 
     #[test]
-    fn text_is_left_to_the_json_parser() {
-        for text in [
-            &b"{}"[..],
-            b" {\"providers\": {}}",
-            b"\n{}",
-            b"providers: {}",
-            b"[1]",
-            b"\xff\xff",
+    fn what_is_json_is_read_as_json() {
+        for (text, expected) in [
+            (&b"{}"[..], json!({})),
+            (
+                b" {\"b\": {\"x\": [1, -2, 1.5]}, \"a\": null}",
+                json!({"a": null, "b": {"x": [1, -2, 1.5]}}),
+            ),
+            (b"\n{}", json!({})),
+            (b"[1]", json!([1])),
         ] {
-            assert_eq!(decode_struct(text).unwrap(), None, "{text:?}");
+            assert_eq!(decoded(text), Ok(expected), "{text:?}");
+        }
+        for text in [&b"providers: {}"[..], b"\xff\xff", b"{} {}", b"1e999"] {
+            let problem = decoded(text).unwrap_err().problem;
+            assert!(problem.starts_with("not valid JSON: "), "{problem}");
         }
     }
 
@@ -131,13 +138,14 @@ mod tests {
                     kind: Some(Kind::NumberValue(number)),
                 },
             );
-            assert!(decode_struct(&decoded.encode_to_vec()).is_err());
+            let problem = self::decoded(&decoded.encode_to_vec()).unwrap_err().problem;
+            assert_eq!(problem, "has a number that is not finite");
         }
         // Deeper than any configuration.
         let mut deep = json!({});
         for _ in 0..200 {
             deep = json!({"a": deep});
         }
-        assert_eq!(decode_struct(&encode(&deep)).unwrap(), None);
+        assert!(decoded(&encode(&deep)).is_err());
     }
 }

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use serde::de::{self, Expected, Unexpected};
+
 /// The first problem of a configuration, displayed as `path: problem`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
@@ -23,42 +25,46 @@ impl ConfigError {
         }
     }
 
-    /// Translates what serde reports, whose words are for the author of a program.
-    pub(super) fn from_serde(error: serde_path_to_error::Error<serde_json::Error>) -> ConfigError {
-        let path = match error.path().to_string() {
-            path if path == "." => String::new(),
-            path => path,
-        };
-        let json = error.into_inner();
-        if !json.is_data() {
-            return ConfigError::not_json(&json);
-        }
-        let text = json.to_string();
-        let place = format!(" at line {} column {}", json.line(), json.column());
-        let text = text.strip_suffix(&place).unwrap_or(&text);
-        if let Some(name) = quoted_after(text, "duplicate field `") {
-            return ConfigError::new(join(&path, name), "given twice");
-        }
-        if let Some(name) = quoted_after(text, "unknown field `") {
-            // the path ends with the field already; its name is the last but for its dots
-            let expected = text
-                .rsplit_once("`, expected ")
-                .map_or("", |(_, names)| names);
-            let accepted = expected.split('`').skip(1).step_by(2);
-            return ConfigError::new(
-                path,
-                match nearest(name, accepted) {
-                    Some(accepted) => format!("unknown field, did you mean {accepted}?"),
-                    None => "unknown field".to_owned(),
-                },
-            );
-        }
-        ConfigError::new(path, text)
+    /// A name that an object has twice, in one spelling or in two.
+    pub(super) fn given_twice(name: &str) -> ConfigError {
+        ConfigError::new(name, "given twice")
     }
 
-    /// The document as a whole is no JSON.
-    pub(super) fn not_json(json: &serde_json::Error) -> ConfigError {
-        ConfigError::new("", format!("not valid JSON: {json}"))
+    /// The same problem, seen from the value that has this `member`.
+    pub(super) fn within(mut self, member: &str) -> ConfigError {
+        self.path = match self.path.as_str() {
+            "" => member.to_owned(),
+            index if index.starts_with('[') => format!("{member}{index}"),
+            below => join(member, below),
+        };
+        self
+    }
+}
+
+/// What serde reports, in words for the operator rather than for the author of a program.
+impl de::Error for ConfigError {
+    fn custom<T: fmt::Display>(problem: T) -> Self {
+        ConfigError::new("", problem.to_string())
+    }
+
+    fn invalid_type(unexpected: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        // serde's word for it is "unit value"
+        match unexpected {
+            Unexpected::Unit => Self::custom(format_args!("invalid type: null, expected {expected}")),
+            other => Self::custom(format_args!("invalid type: {other}, expected {expected}")),
+        }
+    }
+
+    /// The path of the field itself is added by what read its name.
+    fn unknown_field(name: &str, accepted: &'static [&'static str]) -> Self {
+        match nearest(name, accepted.iter().copied()) {
+            Some(accepted) => Self::custom(format_args!("unknown field, did you mean {accepted}?")),
+            None => Self::custom("unknown field"),
+        }
+    }
+
+    fn duplicate_field(name: &'static str) -> Self {
+        ConfigError::given_twice(name)
     }
 }
 
@@ -94,12 +100,6 @@ pub(super) fn join(path: &str, member: &str) -> String {
     } else {
         format!("{path}.{member}")
     }
-}
-
-fn quoted_after<'t>(text: &'t str, prefix: &str) -> Option<&'t str> {
-    let rest = text.strip_prefix(prefix)?;
-    let end = rest.rfind("`, expected ").or_else(|| rest.rfind('`'))?;
-    rest.get(..end)
 }
 
 /// The name that `written` most likely stands for, if any is near.

@@ -25,12 +25,14 @@ mod resource;
 mod route_match;
 mod rule;
 mod text;
+mod tree;
 mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::http::credentials::Place;
@@ -38,7 +40,6 @@ use crate::http::protected_resource::ProtectedResource;
 use crate::http::request::Request;
 use crate::http::response::{Responses, is_quotable};
 use crate::http::uri::Scheme;
-use crate::jose::json::Checked;
 use crate::jose::jwks::KeySet;
 use crate::jose::jwt::Expectations;
 use crate::matcher::{Condition, HeaderMatcher, PathIndex, PathMatcher, RequestMatcher};
@@ -407,15 +408,9 @@ impl Config {
         if bytes.trim_ascii().is_empty() {
             return Err(ConfigError::new("", "is missing"));
         }
-        // One form from here on, so that the code that reads it is there once.
-        let value = match encoding::decode_struct(bytes)? {
-            Some(value) => value,
-            None => serde_json::from_slice::<Checked>(bytes)
-                .map_err(|error| ConfigError::not_json(&error))?
-                .into_value()
-                .map_err(|path| ConfigError::new(path, "given twice"))?,
-        };
-        let raw = serde_path_to_error::deserialize(value).map_err(ConfigError::from_serde)?;
+        let tree = encoding::decode(bytes)?;
+        // Not the inherent function of that name, which would read an array as well.
+        let raw = <RawConfig as Deserialize>::deserialize(tree)?;
         Config::from_raw(raw)
     }
 

@@ -108,7 +108,7 @@ impl<'de> Deserialize<'de> for Whole {
     }
 }
 
-/// An object with names of the operator's choice, in the order written, each name once.
+/// An object with names of the operator's choice, in the order written.
 pub struct Entries<T>(pub Vec<(String, T)>);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entries<T> {
@@ -125,9 +125,6 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entries<T> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut entries: Vec<(String, T)> = Vec::new();
                 while let Some(name) = map.next_key::<String>()? {
-                    if entries.iter().any(|(known, _)| *known == name) {
-                        return Err(de::Error::custom(format!("duplicate field `{name}`")));
-                    }
                     entries.push((name, map.next_value()?));
                 }
                 Ok(Entries(entries))

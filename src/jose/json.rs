@@ -33,29 +33,17 @@ pub fn parse_object(bytes: &[u8]) -> Result<Object, JsonError> {
     checked.into_object()
 }
 
-/// A value that remembers which member name, if any, occurred twice in it or below it, so that one
+/// A value that remembers whether a member name occurred twice in it or below it, so that one
 /// bad key in a key document can be told from the good ones beside it.
-pub struct Checked {
+pub(super) struct Checked {
     value: Value,
-    /// The path of the first one: `a.b[0].c`.
-    duplicate: Option<String>,
+    duplicate: bool,
 }
 
 impl Checked {
-    /// The value.
-    ///
-    /// # Errors
-    /// The path of a member that is there twice.
-    pub fn into_value(self) -> Result<Value, String> {
-        match self.duplicate {
-            Some(path) => Err(path),
-            None => Ok(self.value),
-        }
-    }
-
     pub(super) fn into_object(self) -> Result<Object, JsonError> {
         match self.value {
-            _ if self.duplicate.is_some() => Err(JsonError::DuplicateMember),
+            _ if self.duplicate => Err(JsonError::DuplicateMember),
             Value::Object(object) => Ok(object),
             _ => Err(JsonError::NotAnObject),
         }
@@ -66,7 +54,7 @@ impl From<Value> for Checked {
     fn from(value: Value) -> Self {
         Checked {
             value,
-            duplicate: None,
+            duplicate: false,
         }
     }
 }
@@ -118,12 +106,9 @@ impl<'de> Visitor<'de> for CheckedVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Checked, A::Error> {
         let mut array = Vec::new();
-        let mut duplicate = None;
+        let mut duplicate = false;
         while let Some(item) = items.next_element::<Checked>()? {
-            if let (None, Some(below)) = (&duplicate, item.duplicate) {
-                let separator = if below.starts_with('[') { "" } else { "." };
-                duplicate = Some(format!("[{}]{separator}{below}", array.len()));
-            }
+            duplicate |= item.duplicate;
             array.push(item.value);
         }
         Ok(Checked {
@@ -134,16 +119,10 @@ impl<'de> Visitor<'de> for CheckedVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Checked, A::Error> {
         let mut object = Object::new();
-        let mut duplicate = None;
+        let mut duplicate = false;
         while let Some((name, member)) = members.next_entry::<String, Checked>()? {
-            if let (None, Some(below)) = (&duplicate, member.duplicate) {
-                let separator = if below.starts_with('[') { "" } else { "." };
-                duplicate = Some(format!("{name}{separator}{below}"));
-            }
-            if duplicate.is_none() && object.contains_key(&name) {
-                duplicate = Some(name.clone());
-            }
-            object.insert(name, member.value);
+            duplicate |= member.duplicate;
+            duplicate |= object.insert(name, member.value).is_some();
         }
         Ok(Checked {
             value: Value::Object(object),
