@@ -50,7 +50,9 @@ impl de::Error for ConfigError {
     fn invalid_type(unexpected: Unexpected<'_>, expected: &dyn Expected) -> Self {
         // serde's word for it is "unit value"
         match unexpected {
-            Unexpected::Unit => Self::custom(format_args!("invalid type: null, expected {expected}")),
+            Unexpected::Unit => {
+                Self::custom(format_args!("invalid type: null, expected {expected}"))
+            }
             other => Self::custom(format_args!("invalid type: {other}, expected {expected}")),
         }
     }

@@ -3,6 +3,8 @@
 //! Invariant: an [`EcPublicKey`] is a point of its curve, and not the one at infinity, by its
 //! type. A point off the curve would be a key on another, weaker curve.
 
+use p256::elliptic_curve::point::AffineCoordinates;
+
 use super::der;
 use super::jwa::Curve;
 use super::jwk::KeyError;
@@ -35,11 +37,20 @@ impl EcPublicKey {
         if point.len() != length || point.first() != Some(&UNCOMPRESSED) {
             return Err(KeyError::CoordinateLength);
         }
+        let (x, y) = point
+            .get(1..)
+            .and_then(|point| point.split_at_checked(curve.field_len()))
+            .ok_or(KeyError::CoordinateLength)?;
+        // By coordinates: what reads every form of a point would bring square roots with it.
         match curve {
-            Curve::P256 => p256::ecdsa::VerifyingKey::from_sec1_bytes(point).map(EcPublicKey::P256),
-            Curve::P384 => p384::ecdsa::VerifyingKey::from_sec1_bytes(point).map(EcPublicKey::P384),
+            Curve::P256 => affine::<p256::AffinePoint>(x, y)
+                .and_then(|point| p256::ecdsa::VerifyingKey::from_affine(point).ok())
+                .map(EcPublicKey::P256),
+            Curve::P384 => affine::<p384::AffinePoint>(x, y)
+                .and_then(|point| p384::ecdsa::VerifyingKey::from_affine(point).ok())
+                .map(EcPublicKey::P384),
         }
-        .map_err(|_| KeyError::NotOnCurve)
+        .ok_or(KeyError::NotOnCurve)
     }
 
     /// The curve.
@@ -62,6 +73,15 @@ impl EcPublicKey {
             }
         }
     }
+}
+
+/// The point with these coordinates, if each is below the prime and they are on the curve.
+fn affine<P>(x: &[u8], y: &[u8]) -> Option<P>
+where
+    P: AffineCoordinates<FieldRepr: for<'a> TryFrom<&'a [u8]>>,
+{
+    let coordinate = |octets: &[u8]| P::FieldRepr::try_from(octets).ok();
+    P::from_coordinates(&coordinate(x)?, &coordinate(y)?).into_option()
 }
 
 #[cfg(test)]

@@ -191,7 +191,7 @@ impl Key {
         match &self.material {
             Material::Rsa(key) => key.modulus().len(),
             Material::Ec(key) => key.curve().field_len().saturating_mul(2),
-            Material::Ed25519(_) => ed25519_compact::Signature::BYTES,
+            Material::Ed25519(_) => ed25519_dalek::SIGNATURE_LENGTH,
         }
     }
 }

@@ -8,28 +8,32 @@ use super::jwk::KeyError;
 
 /// A vetted Ed25519 public key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ed25519PublicKey(ed25519_compact::PublicKey);
+pub struct Ed25519PublicKey(ed25519_dalek::VerifyingKey);
 
 impl Ed25519PublicKey {
     /// From its encoding, RFC 8032 section 5.1.5.
     pub(super) fn new(octets: &[u8]) -> Result<Self, KeyError> {
-        let key = ed25519_compact::PublicKey::from_slice(octets)
-            .map_err(|_| KeyError::CoordinateLength)?;
-        match key.validate() {
-            Ok(()) => Ok(Ed25519PublicKey(key)),
-            Err(ed25519_compact::Error::WeakPublicKey) => Err(KeyError::SmallOrder),
-            Err(_) => Err(KeyError::NotOnCurve),
+        let octets = octets.try_into().map_err(|_| KeyError::CoordinateLength)?;
+        let key =
+            ed25519_dalek::VerifyingKey::from_bytes(octets).map_err(|_| KeyError::NotOnCurve)?;
+        // RFC 8032 section 5.1.3 decodes no other spelling of the point; the library does.
+        if key.to_edwards().compress().as_bytes() != octets {
+            return Err(KeyError::NotOnCurve);
         }
+        if key.is_weak() {
+            return Err(KeyError::SmallOrder);
+        }
+        Ok(Ed25519PublicKey(key))
     }
 
     /// The key in the form that verifies.
     #[must_use]
-    pub(crate) fn point(&self) -> &ed25519_compact::PublicKey {
+    pub(crate) fn point(&self) -> &ed25519_dalek::VerifyingKey {
         &self.0
     }
 
     pub(super) fn spki_der(&self) -> Vec<u8> {
-        der::ed25519_spki(self.0.as_slice())
+        der::ed25519_spki(self.0.as_bytes())
     }
 }
 

@@ -3,22 +3,38 @@
 //! Invariant: an [`RsaPublicKey`] is within the bounds below; both verifiers rely on it, since
 //! the host's accepts keys of 1024 bits.
 
+use std::cell::OnceCell;
+
+use dashu_int::UBig;
+use dashu_int::monty::MontgomeryRepr;
+
 use super::der;
 use super::jwk::KeyError;
 
 /// RFC 7518 section 3.3: 2048 bits or more must be used.
 pub const MIN_MODULUS_BITS: usize = 2048;
-/// What a verification may cost; also the most that the portable verifier takes.
+/// What a verification may cost.
 pub const MAX_MODULUS_BITS: usize = 4096;
 /// The bound that BoringSSL sets (`kMaxExponentBits`), against costly exponents.
 pub const MAX_EXPONENT_BITS: usize = 33;
 
 /// A vetted RSA public key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct RsaPublicKey {
     modulus: Vec<u8>,
     exponent: Vec<u8>,
+    /// The integers modulo the modulus, made when they are first needed: where the host verifies,
+    /// they never are.
+    ring: OnceCell<MontgomeryRepr>,
 }
+
+impl PartialEq for RsaPublicKey {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.modulus, &self.exponent) == (&other.modulus, &other.exponent)
+    }
+}
+
+impl Eq for RsaPublicKey {}
 
 impl RsaPublicKey {
     /// From big-endian numbers. Leading zeros are dropped: some providers write the sign octet
@@ -44,6 +60,7 @@ impl RsaPublicKey {
         Ok(RsaPublicKey {
             modulus: modulus.to_vec(),
             exponent: exponent.to_vec(),
+            ring: OnceCell::new(),
         })
     }
 
@@ -57,6 +74,23 @@ impl RsaPublicKey {
     #[must_use]
     pub fn exponent(&self) -> &[u8] {
         &self.exponent
+    }
+
+    /// The length of the modulus in bits, `modBits` in RFC 8017.
+    pub(crate) fn modulus_bits(&self) -> usize {
+        bits(&self.modulus)
+    }
+
+    /// A number to the power of the exponent, modulo the modulus: big-endian, and without leading
+    /// zeros in the result.
+    pub(crate) fn power(&self, number: &[u8]) -> Box<[u8]> {
+        let ring = self
+            .ring
+            .get_or_init(|| MontgomeryRepr::new(UBig::from_be_bytes(&self.modulus)));
+        ring.reduce(UBig::from_be_bytes(number))
+            .pow(&UBig::from_be_bytes(&self.exponent))
+            .residue()
+            .to_be_bytes()
     }
 
     pub(super) fn spki_der(&self) -> Vec<u8> {

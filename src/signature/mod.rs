@@ -9,10 +9,12 @@
 //! key, by an algorithm that the key allows. Everything else, errors included, is `false`.
 
 mod ecdsa;
+mod hash;
 pub mod host;
 pub mod hybrid;
 pub mod known_answer;
 pub mod portable;
+mod rsassa;
 
 use crate::jose::jwa::Algorithm;
 use crate::jose::jwk::{Key, Material};

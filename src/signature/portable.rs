@@ -1,29 +1,13 @@
-//! The portable verifier: jwt-simple's, for hosts that verify no signatures.
+//! The portable verifier: all algorithms, inside the module.
 //!
-//! jwt-simple verifies a signature only as a part of verifying a whole token, and that part
-//! cannot be had alone: it refuses headers that RFC 7519 allows (`typ` other than `JWT`, a
-//! `jwk` object), fails on claims that are not its own idea of them (a `jti` that is a number)
-//! and reads the claims a second time, by rules that are not ours. So the step in the middle is
-//! done here as jwt-simple does it, with its parts: its hash for each RSA algorithm and the RSA
-//! of `superboring`, the crate that its `pure-rust` feature stands on; the ECDSA of `p256` and
-//! `p384`; the Ed25519 of `ed25519-compact`, which refuses an S that is not reduced and points
-//! that are of small order or not canonical, in the key and in the signature.
-//!
-//! An RSA key is built from its numbers rather than by jwt-simple's key type, which takes no
-//! other exponent than 65537; the bounds that it would check were checked when the key was
-//! parsed.
+//! RSA is [`super::rsassa`] on dashu's Montgomery arithmetic, ECDSA is `p256`'s and `p384`'s,
+//! Ed25519 is `ed25519-dalek`'s. Only public values are computed with, so nothing here has to take
+//! the same time for every input.
 
-use jwt_simple::algorithms::{
-    PS256PublicKey, PS384PublicKey, PS512PublicKey, RS256PublicKey, RS384PublicKey, RS512PublicKey,
-    RSAPublicKeyLike as Rsassa,
-};
 use p256::ecdsa::signature::Verifier as _;
-use superboring::bn::BigNum;
-use superboring::hash::MessageDigest;
-use superboring::pkey::{PKey, Public};
-use superboring::rsa::{Padding, Rsa};
-use superboring::sign::RsaPssSaltlen;
 
+use super::hash::{Hash, SHA256, SHA384, SHA512};
+use super::rsassa::{verify_pkcs1_v1_5, verify_pss};
 use super::{Verifier, fits};
 use crate::jose::jwa::Algorithm;
 use crate::jose::jwk::{EcPublicKey, Ed25519PublicKey, Key, Material, RsaPublicKey};
@@ -43,26 +27,14 @@ impl Verifier for Portable {
         if !fits(algorithm, key, signature) {
             return false;
         }
-        let rsa = |scheme: Scheme, hash, key| scheme(hash, key, signing_input, signature);
+        let rsa = |scheme: Rsassa, hash, key| scheme(hash, key, signing_input, signature);
         let valid = match (algorithm, key.material()) {
-            (Algorithm::Rs256, Material::Rsa(key)) => {
-                rsa(pkcs1, <RS256PublicKey as Rsassa>::hash(), key)
-            }
-            (Algorithm::Rs384, Material::Rsa(key)) => {
-                rsa(pkcs1, <RS384PublicKey as Rsassa>::hash(), key)
-            }
-            (Algorithm::Rs512, Material::Rsa(key)) => {
-                rsa(pkcs1, <RS512PublicKey as Rsassa>::hash(), key)
-            }
-            (Algorithm::Ps256, Material::Rsa(key)) => {
-                rsa(pss, <PS256PublicKey as Rsassa>::hash(), key)
-            }
-            (Algorithm::Ps384, Material::Rsa(key)) => {
-                rsa(pss, <PS384PublicKey as Rsassa>::hash(), key)
-            }
-            (Algorithm::Ps512, Material::Rsa(key)) => {
-                rsa(pss, <PS512PublicKey as Rsassa>::hash(), key)
-            }
+            (Algorithm::Rs256, Material::Rsa(key)) => rsa(verify_pkcs1_v1_5, SHA256, key),
+            (Algorithm::Rs384, Material::Rsa(key)) => rsa(verify_pkcs1_v1_5, SHA384, key),
+            (Algorithm::Rs512, Material::Rsa(key)) => rsa(verify_pkcs1_v1_5, SHA512, key),
+            (Algorithm::Ps256, Material::Rsa(key)) => rsa(verify_pss, SHA256, key),
+            (Algorithm::Ps384, Material::Rsa(key)) => rsa(verify_pss, SHA384, key),
+            (Algorithm::Ps512, Material::Rsa(key)) => rsa(verify_pss, SHA512, key),
             (Algorithm::Es256, Material::Ec(EcPublicKey::P256(key))) => {
                 es256(key, signing_input, signature)
             }
@@ -80,45 +52,8 @@ impl Verifier for Portable {
     }
 }
 
-/// RSASSA-PKCS1-v1_5 or RSASSA-PSS: hash, key, signing input, signature.
-type Scheme = fn(MessageDigest, &RsaPublicKey, &[u8], &[u8]) -> Option<bool>;
-
-fn pkcs1(
-    hash: MessageDigest,
-    key: &RsaPublicKey,
-    signing_input: &[u8],
-    signature: &[u8],
-) -> Option<bool> {
-    let key = rsa_key(key)?;
-    let mut verifier = superboring::sign::Verifier::new(hash, &key).ok()?;
-    verifier.set_rsa_padding(Padding::PKCS1).ok()?;
-    verifier.update(signing_input).ok()?;
-    verifier.verify(signature).ok()
-}
-
-/// MGF1 is with the same hash, and the salt is as long as the hash and not otherwise (RFC 7518
-/// section 3.5).
-fn pss(
-    hash: MessageDigest,
-    key: &RsaPublicKey,
-    signing_input: &[u8],
-    signature: &[u8],
-) -> Option<bool> {
-    let key = rsa_key(key)?;
-    let mut verifier = superboring::sign::Verifier::new(hash, &key).ok()?;
-    verifier.set_rsa_padding(Padding::PKCS1_PSS).ok()?;
-    verifier
-        .set_rsa_pss_saltlen(RsaPssSaltlen::DIGEST_LENGTH)
-        .ok()?;
-    verifier.update(signing_input).ok()?;
-    verifier.verify(signature).ok()
-}
-
-fn rsa_key(numbers: &RsaPublicKey) -> Option<PKey<Public>> {
-    let modulus = BigNum::from_slice(numbers.modulus()).ok()?;
-    let exponent = BigNum::from_slice(numbers.exponent()).ok()?;
-    PKey::from_rsa(Rsa::from_public_components(modulus, exponent).ok()?).ok()
-}
+/// A signature scheme of RSA: hash, key, signing input, signature.
+type Rsassa = fn(Hash, &RsaPublicKey, &[u8], &[u8]) -> Option<bool>;
 
 fn es256(key: &p256::ecdsa::VerifyingKey, signing_input: &[u8], signature: &[u8]) -> Option<bool> {
     let signature = p256::ecdsa::Signature::from_slice(signature).ok()?;
@@ -130,9 +65,11 @@ fn es384(key: &p384::ecdsa::VerifyingKey, signing_input: &[u8], signature: &[u8]
     Some(key.verify(signing_input, &signature).is_ok())
 }
 
+/// RFC 8032 section 5.1.7, without the cofactor, and stricter than it: R is canonical and not of
+/// small order.
 fn eddsa(key: &Ed25519PublicKey, signing_input: &[u8], signature: &[u8]) -> Option<bool> {
-    let signature = ed25519_compact::Signature::from_slice(signature).ok()?;
-    Some(key.point().verify(signing_input, &signature).is_ok())
+    let signature = ed25519_dalek::Signature::from_slice(signature).ok()?;
+    Some(key.point().verify_strict(signing_input, &signature).is_ok())
 }
 
 #[cfg(test)]
