@@ -40,11 +40,11 @@ run: build $(ENVOY) ## Start the demo: identity provider, upstream and Envoy, un
 
 .PHONY: test
 test: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done ## Run all tests: unit, vectors, end-to-end
-	cargo test --workspace --all-targets
+	cargo test --workspace --all-targets --features bearer-gate/jwt-simple
 
 .PHONY: unit
 unit: ## Run the tests that need no Envoy
-	cargo test --lib --test config --test coverage --test decisions --test deploy --test gate --test lifecycle --test paths --test properties --test vectors
+	cargo test --features jwt-simple --lib --test config --test coverage --test decisions --test deploy --test gate --test lifecycle --test paths --test properties --test reference --test vectors
 
 .PHONY: e2e
 e2e: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done ## Run the end-to-end tests
@@ -53,6 +53,7 @@ e2e: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done ## Run the end-to-end tes
 .PHONY: soak
 soak: build vectors-module $(ENVOY) ## Run the long tests: end-to-end with their figures, and many random properties
 	BEARER_GATE_SOAK=1 cargo test --release --test lifecycle --test gate -- invariants every_waiting
+	BEARER_GATE_SOAK=1 cargo test --release --features jwt-simple --test reference
 	cargo test --test e2e -- --ignored --nocapture --test-threads 1 --skip monitoring
 
 .PHONY: dashboards
@@ -115,6 +116,7 @@ fmt: ## Check the format
 .PHONY: lint
 lint: target ## Run clippy, natively and for Wasm
 	cargo clippy --workspace --all-targets -- --deny warnings
+	cargo clippy --package bearer-gate --all-targets --features jwt-simple -- --deny warnings
 	cargo clippy --package bearer-gate --lib --target $(TARGET) -- --deny warnings
 	cargo clippy --package bearer-gate-vectors-module --target $(TARGET) -- --deny warnings
 

@@ -122,6 +122,10 @@ impl SharedStore for Envoy {
 
 /// The host's functions by name.
 #[derive(Debug, Clone, Copy, Default)]
+#[cfg_attr(
+    feature = "jwt-simple",
+    allow(dead_code, reason = "the reference verifies everything")
+)]
 pub struct Foreign;
 
 impl ForeignFunction for Foreign {

@@ -14,6 +14,8 @@ pub mod host;
 pub mod hybrid;
 pub mod known_answer;
 pub mod portable;
+#[cfg(feature = "jwt-simple")]
+pub mod reference;
 mod rsassa;
 
 use crate::jose::jwa::Algorithm;
