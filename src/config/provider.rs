@@ -138,9 +138,18 @@ pub(super) fn convert(
     }
     refuse_empty_items(&join(path, "scope_claims"), &scope_claims)?;
 
+    let algorithms = algorithms(&join(path, "algorithms"), raw.algorithms)?;
+    let symmetric = algorithms.iter().any(|algorithm| algorithm.is_symmetric());
+    if symmetric && raw.local_jwks.0.is_none() {
+        return Err(problem(
+            "algorithms",
+            "HS256, HS384 and HS512 are for local_jwks only: a secret is not fetched".to_owned(),
+        ));
+    }
     let keys = keys(
         path,
         issuer.as_deref(),
+        symmetric,
         raw.remote_jwks,
         raw.local_jwks,
         raw.openid_discovery,
@@ -160,7 +169,7 @@ pub(super) fn convert(
         expectations: Expectations {
             issuer,
             audiences,
-            algorithms: algorithms(&join(path, "algorithms"), raw.algorithms)?,
+            algorithms,
             clock_skew_seconds,
             require_expiration: raw.require_expiration.0.unwrap_or(true),
             allow_sender_constrained: raw.allow_sender_constrained.0.unwrap_or(false),
@@ -200,7 +209,7 @@ fn cache(path: &str, raw: &RawCacheConfig) -> Result<CacheBounds, ConfigError> {
 
 fn algorithms(path: &str, raw: Given<Vec<String>>) -> Result<Vec<Algorithm>, ConfigError> {
     let Some(names) = raw.0 else {
-        return Ok(Algorithm::ALL.to_vec());
+        return Ok(Algorithm::ASYMMETRIC.to_vec());
     };
     if names.is_empty() {
         return Err(ConfigError::new(path, "must not be empty"));
@@ -224,6 +233,7 @@ fn algorithms(path: &str, raw: Given<Vec<String>>) -> Result<Vec<Algorithm>, Con
 fn keys(
     path: &str,
     issuer: Option<&str>,
+    symmetric: bool,
     remote: Given<RawRemoteJwks>,
     local: Given<RawLocalJwks>,
     discovery: Given<RawDiscovery>,
@@ -231,9 +241,8 @@ fn keys(
     match (remote.0, local.0, discovery.0) {
         (Some(remote), None, None) => remote_jwks(&join(path, "remote_jwks"), remote)
             .map(|remote| KeySource::Remote(Rc::new(remote))),
-        (None, Some(local), None) => {
-            local_jwks(&join(path, "local_jwks"), local).map(|keys| KeySource::Local(Rc::new(keys)))
-        }
+        (None, Some(local), None) => local_jwks(&join(path, "local_jwks"), local, symmetric)
+            .map(|keys| KeySource::Local(Rc::new(keys))),
         (None, None, Some(discovery)) => {
             openid_discovery(&join(path, "openid_discovery"), issuer, discovery)
                 .map(|remote| KeySource::Remote(Rc::new(remote)))
@@ -249,7 +258,8 @@ fn keys(
     }
 }
 
-fn local_jwks(path: &str, raw: RawLocalJwks) -> Result<KeySet, ConfigError> {
+/// Secrets are loaded only where `algorithms` names what they are for.
+fn local_jwks(path: &str, raw: RawLocalJwks, symmetric: bool) -> Result<KeySet, ConfigError> {
     if raw.filename.0.is_some() {
         return Err(ConfigError::new(
             join(path, "filename"),
@@ -280,7 +290,12 @@ fn local_jwks(path: &str, raw: RawLocalJwks) -> Result<KeySet, ConfigError> {
     if document.trim_ascii().is_empty() {
         return Err(problem("must not be empty"));
     }
-    KeySet::parse(&document).map_err(|error| problem(error.description()))
+    let parse = if symmetric {
+        KeySet::parse_with_secrets
+    } else {
+        KeySet::parse
+    };
+    parse(&document).map_err(|error| problem(error.description()))
 }
 
 /// Base64 as protobuf's JSON accepts it for bytes: either alphabet, padded or not.

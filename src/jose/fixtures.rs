@@ -77,7 +77,7 @@ pub fn token(pem: &str, algorithm: Algorithm, header: &str, payload: &str) -> St
         Algorithm::Ps256 => pss::SigningKey::<Sha256>::new(key).sign(text).to_vec(),
         Algorithm::Ps384 => pss::SigningKey::<Sha384>::new(key).sign(text).to_vec(),
         Algorithm::Ps512 => pss::SigningKey::<Sha512>::new(key).sign(text).to_vec(),
-        Algorithm::Es256 | Algorithm::Es384 | Algorithm::EdDsa => panic!("no RSA algorithm"),
+        _ => panic!("no RSA algorithm"),
     };
     format!("{input}.{}", base64url::encode(&signature))
 }

@@ -1,6 +1,7 @@
 //! Signature algorithms, RFC 7518 section 3 and RFC 8037 section 3.1.
 //!
-//! Invariant: there is no `none` and no HMAC to select; what cannot be named cannot be used.
+//! Invariant: there is no `none` to select; what cannot be named cannot be used. HMAC is not among
+//! [`Algorithm::ASYMMETRIC`], which is what a provider has that names no algorithms.
 
 /// A curve for ECDSA, RFC 7518 section 6.2.1.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +42,8 @@ pub enum KeyType {
     Ec(Curve),
     /// `OKP` with the `crv` Ed25519.
     Ed25519,
+    /// `oct`, a secret that both sides have.
+    Octets,
 }
 
 /// An algorithm that this filter verifies.
@@ -64,6 +67,12 @@ pub enum Algorithm {
     Es384,
     /// Ed25519, RFC 8037 section 3.1.
     EdDsa,
+    /// HMAC with SHA-256, RFC 7518 section 3.2.
+    Hs256,
+    /// HMAC with SHA-384.
+    Hs384,
+    /// HMAC with SHA-512.
+    Hs512,
 }
 
 impl Algorithm {
@@ -78,7 +87,29 @@ impl Algorithm {
         Algorithm::Es256,
         Algorithm::Es384,
         Algorithm::EdDsa,
+        Algorithm::Hs256,
+        Algorithm::Hs384,
+        Algorithm::Hs512,
     ];
+
+    /// Those whose keys can be published.
+    pub const ASYMMETRIC: &'static [Algorithm] = &[
+        Algorithm::Rs256,
+        Algorithm::Rs384,
+        Algorithm::Rs512,
+        Algorithm::Ps256,
+        Algorithm::Ps384,
+        Algorithm::Ps512,
+        Algorithm::Es256,
+        Algorithm::Es384,
+        Algorithm::EdDsa,
+    ];
+
+    /// Whether the key is a secret.
+    #[must_use]
+    pub fn is_symmetric(self) -> bool {
+        self.key_type() == KeyType::Octets
+    }
 
     /// The algorithm of that name. Names are case-sensitive (RFC 7515 section 4.1.1).
     ///
@@ -108,6 +139,9 @@ impl Algorithm {
             Algorithm::Es256 => "ES256",
             Algorithm::Es384 => "ES384",
             Algorithm::EdDsa => "EdDSA",
+            Algorithm::Hs256 => "HS256",
+            Algorithm::Hs384 => "HS384",
+            Algorithm::Hs512 => "HS512",
         }
     }
 
@@ -120,6 +154,7 @@ impl Algorithm {
             Algorithm::Es256 => KeyType::Ec(Curve::P256),
             Algorithm::Es384 => KeyType::Ec(Curve::P384),
             Algorithm::EdDsa => KeyType::Ed25519,
+            Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512 => KeyType::Octets,
         }
     }
 
@@ -134,6 +169,7 @@ impl Algorithm {
             Algorithm::Rs256 | Algorithm::Rs384 | Algorithm::Rs512 => true,
             Algorithm::Ps256 | Algorithm::Ps384 | Algorithm::Ps512 => false,
             Algorithm::Es256 | Algorithm::Es384 | Algorithm::EdDsa => true,
+            Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512 => true,
         }
     }
 }
@@ -146,7 +182,7 @@ mod tests {
     fn a13_alg_none_in_any_spelling() {
         for name in [
             "none", "None", "NONE", "nOnE", "", " none", "none\0", "rs256", "Rs256", "RS256 ",
-            " RS256", "RS-256", "HS256", "HS384", "HS512", "RS1", "A256GCM", "RSA-OAEP", "RSA1_5",
+            " RS256", "RS-256", "hs256", "HS1", "HS", "RS1", "A256GCM", "RSA-OAEP", "RSA1_5",
             "ES512", "ES521", "ES256K", "es256", "PS1", "ps256", "EDDSA", "eddsa", "ed25519",
             "Ed448", "ESB256",
         ] {
@@ -154,6 +190,15 @@ mod tests {
         }
         for algorithm in Algorithm::ALL {
             assert_eq!(Algorithm::parse(algorithm.name()), Some(*algorithm));
+        }
+    }
+
+    #[test]
+    fn a14_what_is_not_asymmetric_is_hmac() {
+        for algorithm in Algorithm::ALL {
+            let hmac = algorithm.name().starts_with("HS");
+            assert_eq!(algorithm.is_symmetric(), hmac);
+            assert_eq!(Algorithm::ASYMMETRIC.contains(algorithm), !hmac);
         }
     }
 

@@ -1,8 +1,9 @@
 //! JSON Web Key, RFC 7517 section 4, RFC 7518 section 6 and RFC 8037 section 2.
 //!
-//! Invariant: a [`Key`] is a public key that may verify signatures, within the bounds of its
-//! type, and bound to its algorithms when it is parsed: a token's header can only pick among
-//! them. Symmetric keys are never loaded, so a public key cannot be used as an HMAC secret.
+//! Invariant: a [`Key`] may verify signatures, is within the bounds of its type, and bound to its
+//! algorithms when it is parsed: a token's header can only pick among them. It is a public key,
+//! unless [`Key::parse_with_secrets`] was asked for it; a public key is no secret of HMAC either
+//! way, for its type says what it is.
 
 use serde_json::Value;
 
@@ -12,6 +13,8 @@ pub use super::ec::EcPublicKey;
 use super::json::Object;
 use super::jwa::{Algorithm, Curve, KeyType};
 use super::jws::MAX_KID_LEN;
+use super::oct;
+pub use super::oct::Secret;
 pub use super::okp::Ed25519PublicKey;
 pub use super::rsa::{MAX_EXPONENT_BITS, MAX_MODULUS_BITS, MIN_MODULUS_BITS, RsaPublicKey};
 
@@ -23,8 +26,12 @@ pub enum KeyError {
     /// A member that is used here has the wrong type or is not base64url, or `kid` is longer
     /// than [`MAX_KID_LEN`].
     Malformed,
-    /// `kty` is missing, symmetric, or of a kind that is not supported.
+    /// `kty` is missing, or of a kind that is not supported.
     KeyType,
+    /// `kty` is `oct`, and secrets are not to be loaded.
+    Secret,
+    /// A secret is shorter than the hash of its algorithm.
+    SecretTooShort,
     /// `crv` is missing or of a kind that is not supported for this `kty`.
     Curve,
     /// `use` is there and is not `sig`.
@@ -68,6 +75,10 @@ impl KeyError {
             KeyError::NotAnObject => "not an object with unique member names",
             KeyError::Malformed => "a member is malformed",
             KeyError::KeyType => "kty is not supported",
+            KeyError::Secret => {
+                "kty oct is for local_jwks with HS256, HS384 or HS512 in algorithms"
+            }
+            KeyError::SecretTooShort => "the secret is shorter than the hash of its algorithm",
             KeyError::Curve => "crv is missing or not supported",
             KeyError::Use => "use is not sig",
             KeyError::KeyOps => "key_ops has no verify",
@@ -97,6 +108,8 @@ pub enum Material {
     Ec(EcPublicKey),
     /// `kty` OKP, `crv` Ed25519.
     Ed25519(Ed25519PublicKey),
+    /// `kty` oct.
+    Secret(Secret),
 }
 
 impl Material {
@@ -105,11 +118,12 @@ impl Material {
             Material::Rsa(key) => key.spki_der(),
             Material::Ec(key) => key.spki_der(),
             Material::Ed25519(key) => key.spki_der(),
+            Material::Secret(_) => Vec::new(),
         }
     }
 }
 
-/// A vetted public key.
+/// A vetted key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
     kid: Option<String>,
@@ -125,6 +139,17 @@ impl Key {
     /// # Errors
     /// [`KeyError`] says why the key is not used.
     pub fn parse(jwk: &Object) -> Result<Key, KeyError> {
+        match key_type(jwk)? {
+            KeyType::Octets => Err(KeyError::Secret),
+            _ => Key::parse_with_secrets(jwk),
+        }
+    }
+
+    /// Like [`Key::parse`], and loads a secret as well. For the operator's own keys only.
+    ///
+    /// # Errors
+    /// [`KeyError`] says why the key is not used.
+    pub fn parse_with_secrets(jwk: &Object) -> Result<Key, KeyError> {
         let kid = text(jwk, "kid")?;
         if kid.is_some_and(|kid| kid.len() > MAX_KID_LEN) {
             return Err(KeyError::Malformed);
@@ -147,6 +172,10 @@ impl Key {
             KeyType::Rsa => Material::Rsa(rsa(jwk)?),
             KeyType::Ec(curve) => Material::Ec(ec(jwk, curve)?),
             KeyType::Ed25519 => Material::Ed25519(ed25519(jwk)?),
+            KeyType::Octets => {
+                let octets = octets(jwk, "k")?.ok_or(KeyError::MissingMaterial)?;
+                Material::Secret(Secret::new(octets, bound_to)?)
+            }
         };
         Ok(Key {
             kid: kid.map(str::to_owned),
@@ -169,7 +198,14 @@ impl Key {
     pub fn allows(&self, algorithm: Algorithm) -> bool {
         match self.bound_to {
             Some(bound_to) => bound_to == algorithm,
-            None => algorithm.key_type() == self.key_type && algorithm.is_default_of_its_keys(),
+            None => {
+                algorithm.key_type() == self.key_type
+                    && algorithm.is_default_of_its_keys()
+                    && match &self.material {
+                        Material::Secret(secret) => secret.is_long_enough_for(algorithm),
+                        _ => true,
+                    }
+            }
         }
     }
 
@@ -179,19 +215,21 @@ impl Key {
         &self.material
     }
 
-    /// The key as a DER SubjectPublicKeyInfo, RFC 5280 section 4.1, with nothing after it.
+    /// The key as a DER SubjectPublicKeyInfo, RFC 5280 section 4.1, with nothing after it; empty
+    /// for a secret, which has no such form.
     #[must_use]
     pub fn spki_der(&self) -> &[u8] {
         &self.spki_der
     }
 
-    /// The length in octets of every valid signature by this key.
+    /// The length in octets of every valid signature by this key and an algorithm that it allows.
     #[must_use]
-    pub fn signature_len(&self) -> usize {
+    pub fn signature_len(&self, algorithm: Algorithm) -> usize {
         match &self.material {
             Material::Rsa(key) => key.modulus().len(),
             Material::Ec(key) => key.curve().field_len().saturating_mul(2),
             Material::Ed25519(_) => ed25519_dalek::SIGNATURE_LENGTH,
+            Material::Secret(_) => oct::signature_len(algorithm),
         }
     }
 }
@@ -206,6 +244,7 @@ fn key_type(jwk: &Object) -> Result<KeyType, KeyError> {
             .ok_or(KeyError::Curve),
         Some("OKP") if curve()? == "Ed25519" => Ok(KeyType::Ed25519),
         Some("OKP") => Err(KeyError::Curve),
+        Some("oct") => Ok(KeyType::Octets),
         _ => Err(KeyError::KeyType),
     }
 }
@@ -308,19 +347,58 @@ mod tests {
     }
 
     #[test]
-    fn a14_symmetric_keys_are_never_loaded() {
+    fn a14_secrets_are_not_loaded_unasked() {
         check(&[
-            (r#"{"kty":"oct","k":"AAAA"}"#, Some(KeyError::KeyType)),
+            (r#"{"kty":"oct","k":"AAAA"}"#, Some(KeyError::Secret)),
             (
                 r#"{"kty":"oct","k":"AAAA","n":null,"e":null}"#,
-                Some(KeyError::KeyType),
+                Some(KeyError::Secret),
             ),
-            (r#"{"kty":"oct","alg":"HS256"}"#, Some(KeyError::KeyType)),
+            (r#"{"kty":"oct","alg":"HS256"}"#, Some(KeyError::Secret)),
             (
                 r#"{"kty":"RSA","alg":"HS256","k":"AAAA"}"#,
                 Some(KeyError::Algorithm),
             ),
         ]);
+    }
+
+    #[test]
+    fn a14_a_secret_that_is_asked_for_is_for_hmac_alone() {
+        use Algorithm::{Hs256, Hs384, Hs512};
+        let parse = |alg: &str, octets: usize| {
+            let k = base64url::encode(&vec![7; octets]);
+            let jwk = format!(r#"{{"kty":"oct","k":"{k}"{alg}}}"#);
+            Key::parse_with_secrets(&json::parse_object(jwk.as_bytes()).unwrap())
+        };
+        let table: &[(&str, usize, &[Algorithm])] = &[
+            ("", 32, &[Hs256]),
+            ("", 48, &[Hs256, Hs384]),
+            ("", 64, &[Hs256, Hs384, Hs512]),
+            (r#","alg":"HS256""#, 64, &[Hs256]),
+            (r#","alg":"HS512""#, 64, &[Hs512]),
+        ];
+        for (alg, octets, allowed) in table {
+            let key = parse(alg, *octets).unwrap();
+            for algorithm in Algorithm::ALL {
+                let expected = allowed.contains(algorithm);
+                assert_eq!(key.allows(*algorithm), expected, "{alg} {octets}");
+            }
+            assert!(key.spki_der().is_empty());
+        }
+        let short = Some(KeyError::SecretTooShort);
+        assert_eq!(parse("", 31).err(), short);
+        assert_eq!(parse(r#","alg":"HS256""#, 31).err(), short);
+        assert_eq!(parse(r#","alg":"HS512""#, 63).err(), short);
+        let refused = Some(KeyError::Algorithm);
+        for alg in ["RS256", "EdDSA", "none", "A256GCM"] {
+            assert_eq!(parse(&format!(r#","alg":"{alg}""#), 64).err(), refused);
+        }
+        // A public key stays one, whatever it says.
+        for members in [r#"{"alg":"HS256"}"#, r#"{"alg":"HS256","k":"AAAA"}"#] {
+            let mut jwk = json::parse_object(fixtures::JWK_A.as_bytes()).unwrap();
+            jwk.extend(json::parse_object(members.as_bytes()).unwrap());
+            assert_eq!(Key::parse_with_secrets(&jwk).err(), refused);
+        }
     }
 
     #[test]
@@ -426,7 +504,7 @@ mod tests {
                     r#"{"kty":"RSA","alg":null}"#,
                     Some(KeyError::MissingMaterial),
                 ),
-                (r#"{"kty":"oct"}"#, key_type),
+                (r#"{"kty":"oct"}"#, Some(KeyError::Secret)),
                 (r#"{"kty":"AKP"}"#, key_type),
             ],
         );

@@ -4,7 +4,7 @@
 //! so a bad document can never take the place of a good one. The keys that one token can make
 //! the filter try are at most [`MAX_CANDIDATES`].
 
-use super::json::KeysMember;
+use super::json::{KeysMember, Object};
 use super::jwa::Algorithm;
 use super::jwk::{Key, KeyError};
 
@@ -69,11 +69,26 @@ pub enum Selection<'a> {
 }
 
 impl KeySet {
-    /// Reads a key document.
+    /// Reads a key document. Secrets in it are not loaded.
     ///
     /// # Errors
     /// [`JwksError`]; unusable keys are no error but are listed by [`KeySet::skipped`].
     pub fn parse(document: &[u8]) -> Result<KeySet, JwksError> {
+        KeySet::parse_by(document, Key::parse)
+    }
+
+    /// Like [`KeySet::parse`], and loads secrets as well. For the operator's own document only.
+    ///
+    /// # Errors
+    /// As [`KeySet::parse`].
+    pub fn parse_with_secrets(document: &[u8]) -> Result<KeySet, JwksError> {
+        KeySet::parse_by(document, Key::parse_with_secrets)
+    }
+
+    fn parse_by(
+        document: &[u8],
+        parse_key: fn(&Object) -> Result<Key, KeyError>,
+    ) -> Result<KeySet, JwksError> {
         if document.len() > MAX_DOCUMENT_LEN {
             return Err(JwksError::TooLarge);
         }
@@ -94,7 +109,7 @@ impl KeySet {
             let parsed = member
                 .into_object()
                 .map_err(|_| KeyError::NotAnObject)
-                .and_then(|jwk| Key::parse(&jwk));
+                .and_then(|jwk| parse_key(&jwk));
             let taken = |key: &Key| {
                 key.kid().is_some() && keys.iter().any(|other| other.kid() == key.kid())
             };
@@ -213,7 +228,7 @@ mod tests {
             skipped,
             [
                 (0, KeyError::ModulusTooSmall),
-                (1, KeyError::KeyType),
+                (1, KeyError::Secret),
                 (2, KeyError::CoordinateLength),
                 (3, KeyError::NotAnObject),
                 (4, KeyError::NotAnObject),

@@ -305,7 +305,8 @@ mod tests {
             (r#"{"alg":""}"#, unsupported),
             (r#"{"alg":"rs256"}"#, unsupported),
             (r#"{"alg":"RS256 "}"#, unsupported),
-            (r#"{"alg":"HS256"}"#, unsupported),
+            (r#"{"alg":"HS256"}"#, None), // a provider has to allow it
+            (r#"{"alg":"hs256"}"#, unsupported),
             (r#"{"alg":"RSA1_5"}"#, unsupported),
             (r#"{"alg":["RS256"]}"#, missing),
             (r#"{"alg":["none"]}"#, missing),

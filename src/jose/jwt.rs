@@ -271,7 +271,7 @@ mod tests {
         Expectations {
             issuer: Some("https://issuer.example/".into()),
             audiences: vec!["https://api.example".into(), "other".into()],
-            algorithms: Algorithm::ALL.to_vec(),
+            algorithms: Algorithm::ASYMMETRIC.to_vec(),
             clock_skew_seconds: 60,
             require_expiration: true,
             allow_sender_constrained: false,
@@ -455,9 +455,14 @@ mod tests {
             JWK_A.trim().into(),
             vec![],
         ] {
-            for (alg, expected) in [
-                ("HS256", JwtError::AlgorithmUnsupported),
-                ("RS256", JwtError::Signature),
+            let also_hmac = Expectations {
+                algorithms: Algorithm::ALL.to_vec(),
+                ..expectations()
+            };
+            for (alg, expectations, expected) in [
+                ("HS256", expectations(), JwtError::AlgorithmNotAllowed),
+                ("HS256", also_hmac, JwtError::NoKey),
+                ("RS256", expectations(), JwtError::Signature),
             ] {
                 let input = format!(
                     "{}.{}",
@@ -465,7 +470,7 @@ mod tests {
                     base64url::encode(claims(json!({})).as_bytes())
                 );
                 let mac = base64url::encode(&hmac_sha256(&secret, input.as_bytes()));
-                let result = decide(&format!("{input}.{mac}"), JWK_A, &expectations());
+                let result = decide(&format!("{input}.{mac}"), JWK_A, &expectations);
                 assert_eq!(result.err(), Some(expected));
             }
         }

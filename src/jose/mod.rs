@@ -20,6 +20,7 @@ pub mod jwk;
 pub mod jwks;
 pub mod jws;
 pub mod jwt;
+mod oct;
 mod okp;
 mod rsa;
 pub mod token_type;

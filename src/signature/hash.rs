@@ -1,11 +1,13 @@
 //! The hashes of the algorithms, FIPS 180-4, and what each is called inside an RSA signature.
 
+use hmac::{Hmac, KeyInit, Mac};
 use sha2::Digest;
 
 /// A hash function as a value, so that what is built on one exists once and not three times.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Hash {
     digest: fn(&[&[u8]]) -> Vec<u8>,
+    verify_hmac: fn(&[u8], &[u8], &[u8]) -> bool,
     len: usize,
     digest_info: &'static [u8],
 }
@@ -14,6 +16,11 @@ impl Hash {
     /// The digest of the parts one after the other.
     pub(super) fn digest(&self, parts: &[&[u8]]) -> Vec<u8> {
         (self.digest)(parts)
+    }
+
+    /// Whether `mac` is the HMAC of `text` under `secret`, RFC 2104; compared in constant time.
+    pub(super) fn verify_hmac(&self, secret: &[u8], text: &[u8], mac: &[u8]) -> bool {
+        (self.verify_hmac)(secret, text, mac)
     }
 
     /// The length of a digest in octets, `hLen` in RFC 8017.
@@ -35,8 +42,13 @@ fn digest<D: Digest>(parts: &[&[u8]]) -> Vec<u8> {
     hash.finalize().to_vec()
 }
 
+fn verify_hmac<M: Mac + KeyInit>(secret: &[u8], text: &[u8], mac: &[u8]) -> bool {
+    M::new_from_slice(secret).is_ok_and(|hmac| hmac.chain_update(text).verify_slice(mac).is_ok())
+}
+
 pub(super) const SHA256: Hash = Hash {
     digest: digest::<sha2::Sha256>,
+    verify_hmac: verify_hmac::<Hmac<sha2::Sha256>>,
     len: 32,
     digest_info: &[
         0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01,
@@ -46,6 +58,7 @@ pub(super) const SHA256: Hash = Hash {
 
 pub(super) const SHA384: Hash = Hash {
     digest: digest::<sha2::Sha384>,
+    verify_hmac: verify_hmac::<Hmac<sha2::Sha384>>,
     len: 48,
     digest_info: &[
         0x30, 0x41, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02,
@@ -55,6 +68,7 @@ pub(super) const SHA384: Hash = Hash {
 
 pub(super) const SHA512: Hash = Hash {
     digest: digest::<sha2::Sha512>,
+    verify_hmac: verify_hmac::<Hmac<sha2::Sha512>>,
     len: 64,
     digest_info: &[
         0x30, 0x51, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x03,

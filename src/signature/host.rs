@@ -53,6 +53,7 @@ impl HostAlgorithm {
             Algorithm::Ps256 | Algorithm::Ps384 | Algorithm::Ps512 | Algorithm::EdDsa => {
                 return None;
             }
+            Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512 => return None,
         };
         Some(HostAlgorithm { algorithm, hash })
     }
@@ -88,7 +89,7 @@ fn in_the_hosts_form<'a>(key: &Key, signature: &'a [u8]) -> Option<Cow<'a, [u8]>
         Material::Rsa(_) => Some(Cow::Borrowed(signature)),
         Material::Ec(key) => ecdsa::Signature::parse(key.curve(), signature)
             .map(|signature| Cow::Owned(signature.to_der())),
-        Material::Ed25519(_) => None,
+        Material::Ed25519(_) | Material::Secret(_) => None,
     }
 }
 
@@ -254,7 +255,7 @@ mod tests {
             (fixtures::JWK_P384, Algorithm::Es384, "sha384"),
         ] {
             let key = fixtures::key(jwk);
-            let length = key.signature_len();
+            let length = key.signature_len(algorithm);
             let host = recorder(Some(VALID));
             let mut raw = vec![0; length];
             raw[length / 2 - 1] = 0x80; // r = 128, which takes a sign octet

@@ -1,8 +1,8 @@
 //! The portable verifier: all algorithms, inside the module.
 //!
 //! RSA is [`super::rsassa`] on dashu's Montgomery arithmetic, ECDSA is `p256`'s and `p384`'s,
-//! Ed25519 is `ed25519-dalek`'s. Only public values are computed with, so nothing here has to take
-//! the same time for every input.
+//! Ed25519 is `ed25519-dalek`'s. All of these compute with public values, so they need not take the
+//! same time for every input; the MACs of HMAC are compared in constant time.
 
 use p256::ecdsa::signature::Verifier as _;
 
@@ -10,7 +10,7 @@ use super::hash::{Hash, SHA256, SHA384, SHA512};
 use super::rsassa::{verify_pkcs1_v1_5, verify_pss};
 use super::{Verifier, fits};
 use crate::jose::jwa::Algorithm;
-use crate::jose::jwk::{EcPublicKey, Ed25519PublicKey, Key, Material, RsaPublicKey};
+use crate::jose::jwk::{EcPublicKey, Ed25519PublicKey, Key, Material, RsaPublicKey, Secret};
 
 /// Verifies in this module, without the host.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,6 +28,9 @@ impl Verifier for Portable {
             return false;
         }
         let rsa = |scheme: Rsassa, hash, key| scheme(hash, key, signing_input, signature);
+        let hmac = |hash: Hash, key: &Secret| {
+            Some(hash.verify_hmac(key.octets(), signing_input, signature))
+        };
         let valid = match (algorithm, key.material()) {
             (Algorithm::Rs256, Material::Rsa(key)) => rsa(verify_pkcs1_v1_5, SHA256, key),
             (Algorithm::Rs384, Material::Rsa(key)) => rsa(verify_pkcs1_v1_5, SHA384, key),
@@ -42,7 +45,13 @@ impl Verifier for Portable {
                 es384(key, signing_input, signature)
             }
             (Algorithm::EdDsa, Material::Ed25519(key)) => eddsa(key, signing_input, signature),
-            (_, Material::Rsa(_) | Material::Ec(_) | Material::Ed25519(_)) => None,
+            (Algorithm::Hs256, Material::Secret(key)) => hmac(SHA256, key),
+            (Algorithm::Hs384, Material::Secret(key)) => hmac(SHA384, key),
+            (Algorithm::Hs512, Material::Secret(key)) => hmac(SHA512, key),
+            (
+                _,
+                Material::Rsa(_) | Material::Ec(_) | Material::Ed25519(_) | Material::Secret(_),
+            ) => None,
         };
         valid == Some(true)
     }

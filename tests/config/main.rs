@@ -226,7 +226,7 @@ fn defaults() {
     assert_eq!(config.reads, Reads::Each(vec![":path"]));
     assert!(!config.bypass_cors_preflight);
     let provider = &config.providers[0];
-    assert_eq!(provider.expectations.algorithms, Algorithm::ALL);
+    assert_eq!(provider.expectations.algorithms, Algorithm::ASYMMETRIC);
     assert_eq!(provider.expectations.clock_skew_seconds, 60);
     assert!(
         provider.expectations.require_expiration

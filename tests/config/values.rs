@@ -1,9 +1,10 @@
 //! Fields that are refused for what they hold.
 
+use bearer_gate::jose::base64url;
 use bearer_gate::jose::jwa::Algorithm;
 use serde_json::{Value, json};
 
-use super::{merge, refused, with_discovery, with_provider, with_remote};
+use super::{merge, parse, refused, with_discovery, with_provider, with_remote};
 
 #[test]
 fn refuses_top_level_values() {
@@ -266,7 +267,7 @@ fn refuses_provider_values() {
     let supported: Vec<_> = Algorithm::ALL.iter().map(|known| known.name()).collect();
     let supported = supported.join(", ");
     for name in [
-        "none", "rs256", "HS256", "RS1", "", "RS256 ", "ES512", "ES256K", "eddsa",
+        "none", "rs256", "hs256", "RS1", "", "RS256 ", "ES512", "ES256K", "eddsa",
     ] {
         assert_eq!(
             refused(&with_provider(json!({"algorithms": ["RS256", name]}))),
@@ -281,6 +282,51 @@ fn refuses_provider_values() {
     let named = |name: &str| refused(&json!({"providers": {name: {}}}));
     assert!(named("").ends_with("a provider's name is 1 to 128 bytes without control characters"));
     assert!(named("a\nb").starts_with("providers.a\\nb: a provider's name"));
+}
+
+/// A secret is for `local_jwks`, and for a provider that says so.
+#[test]
+fn a14_secrets_are_local_and_named() {
+    let jwks = |octets: usize| {
+        let k = base64url::encode(&vec![7; octets]);
+        json!({"inline_string": json!({"keys": [{"kty": "oct", "k": k}]}).to_string()})
+    };
+    let with_local = |local: Value, algorithms: Value| {
+        let mut provider = json!({"issuer": "i", "any_audience": true, "local_jwks": local});
+        if !algorithms.is_null() {
+            provider["algorithms"] = algorithms;
+        }
+        json!({"providers": {"p": provider}})
+    };
+    for names in [json!(["HS256"]), json!(["RS256", "HS256"])] {
+        assert!(parse(&with_local(jwks(32), names)).is_ok());
+    }
+    let none = "providers.p.local_jwks.inline_string: Jwks doesn't have any valid public key";
+    for (local, names) in [
+        (jwks(32), Value::Null),
+        (jwks(32), json!(["RS256", "PS256", "ES256", "EdDSA"])),
+        (jwks(31), json!(["HS256"])),
+        (jwks(0), json!(["HS256"])),
+    ] {
+        assert_eq!(refused(&with_local(local, names.clone())), none, "{names}");
+    }
+    let local = "providers.p.algorithms: HS256, HS384 and HS512 are for local_jwks only: a secret is not fetched";
+    let uri = json!({"uri": "https://i/keys", "cluster": "c", "timeout": "5s"});
+    for (source, fields) in [
+        ("remote_jwks", json!({"http_uri": uri})),
+        ("openid_discovery", json!({"cluster": "c", "timeout": "5s"})),
+    ] {
+        for name in ["HS256", "HS384", "HS512"] {
+            let with = |algorithms: Value| {
+                json!({"providers": {"p": {
+                    "issuer": "https://i/", "any_audience": true,
+                    source: fields, "algorithms": algorithms,
+                }}})
+            };
+            assert!(parse(&with(json!(["RS256"]))).is_ok());
+            assert_eq!(refused(&with(json!(["RS256", name]))), local);
+        }
+    }
 }
 
 #[test]

@@ -9,15 +9,16 @@
 
 mod wycheproof;
 
-use bearer_gate::jose::base64url;
 use bearer_gate::jose::jwa::Algorithm;
-use bearer_gate::jose::jwk::KeyError;
+use bearer_gate::jose::jwk::{Key, KeyError};
 use bearer_gate::jose::jwks::KeySet;
+use bearer_gate::jose::{base64url, json as jose_json, jws};
+use bearer_gate::signature::Verifier;
 use bearer_gate::signature::portable::Portable;
 use bearer_gate_vectors_module::judge;
 use serde_json::{Value, json};
 
-use wycheproof::{Outcome, Question, SIGNATURES, TOKENS};
+use wycheproof::{Outcome, Question, SIGNATURES, TOKENS, hex};
 
 /// Whether the verifier with this key set accepts the token.
 fn accepts(document: &str, token: &str) -> bool {
@@ -140,6 +141,61 @@ fn rfc_7515_appendix_a_3() {
         r#"{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0","d":"jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI"}"#,
         "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q",
     );
+}
+
+/// With the secret loaded, as for a local provider that names HS256; never without.
+#[test]
+fn rfc_7515_appendix_a_1() {
+    let keys = r#"{"keys":[{"kty":"oct","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"}]}"#;
+    let token = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+    assert!(!accepts(keys, token));
+    let set = KeySet::parse_with_secrets(keys.as_bytes()).unwrap();
+    let jws = jws::parse(token.as_bytes()).unwrap();
+    let verify = |algorithm, text: &[u8], signature: &[u8]| {
+        Portable.verify(algorithm, &set.keys()[0], text, signature)
+    };
+    let (text, signature) = (jws.signing_input(), jws.signature());
+    assert!(verify(Algorithm::Hs256, text, signature));
+    for other in Algorithm::ALL {
+        assert_eq!(verify(*other, text, signature), *other == Algorithm::Hs256);
+    }
+    assert!(!verify(Algorithm::Hs256, &text[1..], signature));
+    for at in 0..signature.len() {
+        assert!(!verify(Algorithm::Hs256, text, &signature[..at]));
+        for bit in 0..8 {
+            let mut flipped = signature.to_vec();
+            flipped[at] ^= 1 << bit;
+            assert!(!verify(Algorithm::Hs256, text, &flipped));
+        }
+    }
+}
+
+/// RFC 4231 section 4.7: HMAC of each hash, under a long secret.
+#[test]
+fn rfc_4231_test_case_6() {
+    let k = base64url::encode(&[0xaa; 131]);
+    let text = b"Test Using Larger Than Block-Size Key - Hash Key First";
+    for (algorithm, mac) in [
+        (
+            Algorithm::Hs256,
+            "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
+        ),
+        (
+            Algorithm::Hs384,
+            "4ece084485813e9088d2c63a041bc5b44f9ef1012a2b588f3cd11f05033ac4c60c2ef6ab4030fe8296248df163f44952",
+        ),
+        (
+            Algorithm::Hs512,
+            "80b24263c7c1a3ebb71493c1dd7be8b49b46d1f41b4aeec1121b013783f8f3526b56d037e05f2598bd0fd2215d6a1e5295e64f73f63f0aec8b915a985d786598",
+        ),
+    ] {
+        let jwk = json!({"kty": "oct", "k": k, "alg": algorithm.name()}).to_string();
+        let jwk = jose_json::parse_object(jwk.as_bytes()).unwrap();
+        let key = Key::parse_with_secrets(&jwk).unwrap();
+        let mac = hex(&json!(mac));
+        assert!(Portable.verify(algorithm, &key, text, &mac));
+        assert!(!Portable.verify(algorithm, &key, &text[1..], &mac));
+    }
 }
 
 /// RFC 8037 appendix A.4, with the key of A.2.
