@@ -22,6 +22,8 @@ TESTS ?=
 
 TARGET := wasm32-wasip1
 WASM := target/$(TARGET)/release/bearer_gate.wasm
+# Bytes that the module may have.
+SIZE_BUDGET := 900000
 
 export ENVOY
 export PROMETHEUS
@@ -107,7 +109,7 @@ advisories: $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION) ## Look for known weakness
 	$(TOOLS)/bin/cargo-deny check advisories
 
 .PHONY: check
-check: fmt lint deny test dashboards validate ## What CI runs
+check: fmt lint deny test size dashboards validate ## What CI runs
 
 .PHONY: fmt
 fmt: ## Check the format
@@ -137,6 +139,12 @@ build: target ## Build the filter: target/wasm32-wasip1/release/bearer_gate.wasm
 .PHONY: vectors-module
 vectors-module: target
 	cargo build --release --target $(TARGET) --target-dir target/vectors --package bearer-gate-vectors-module
+
+.PHONY: size
+size: build ## Fail if the module has grown beyond its budget
+	@size=$$(wc -c < $(WASM)); \
+	echo "$(WASM): $$size bytes, budget $(SIZE_BUDGET)"; \
+	test $$size -le $(SIZE_BUDGET)
 
 .PHONY: target
 target:

@@ -30,7 +30,7 @@ pub enum JwtError {
     HeaderJson,
     /// `alg` is missing or not a string.
     AlgorithmMissing,
-    /// `alg` is `none`, symmetric or unknown.
+    /// `alg` is `none` or unknown.
     AlgorithmUnsupported,
     /// `kid` is not a string, or longer than [`super::jws::MAX_KID_LEN`].
     Kid,
