@@ -3,7 +3,7 @@
 //! The host's ([`host`]) is native code and fast, and right about some of the algorithms; the
 //! portable one ([`portable`]) has all of them. [`hybrid`] asks the one or the other, by the
 //! algorithm alone. Whether the host is asked at all is decided once, at start, by
-//! [`known_answer`].
+//! [`known_answer`]. The feature `jwt-simple` adds a third, for comparison.
 //!
 //! Invariant: a verifier answers `true` only for a signature over exactly these bytes, by this
 //! key, by an algorithm that the key allows. Everything else, errors included, is `false`.
