@@ -20,6 +20,7 @@ pub mod jwk;
 pub mod jwks;
 pub mod jws;
 pub mod jwt;
+mod key_error;
 mod oct;
 mod okp;
 mod rsa;
