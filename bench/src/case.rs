@@ -1,0 +1,190 @@
+//! What is compared: listeners of one Envoy that differ in one filter.
+//!
+//! bearer-gate and jwt_authn are given the same providers and rules, word for word.
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use bearer_gate_testbed::envoy::{Filter, Listener, Wasm};
+use hyper::header::HeaderValue;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::tokens::{AUDIENCE, ISSUER, Supply};
+
+/// The path that all cases ask for.
+pub const PATH: &str = "/api/messages?page=2";
+/// How many tokens the native cache may hold: more than there are regulars. It holds 100 by
+/// default.
+const NATIVE_CACHE: usize = 10_000;
+
+/// Which filter a case has, and which tokens it is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// No filter at all.
+    None,
+    /// A Wasm filter that does nothing.
+    Noop,
+    /// jwt_authn as it comes: it verifies every time.
+    JwtAuthn,
+    /// jwt_authn with `jwt_cache_config`.
+    JwtAuthnCached,
+    /// bearer-gate, a few hundred tokens in turn.
+    Warm,
+    /// bearer-gate, a new token each request.
+    Cold,
+    /// bearer-gate with jwt-simple as its only verifier, a new token each request.
+    JwtSimple,
+    /// Another module, a few hundred tokens in turn.
+    OtherWarm,
+}
+
+/// One of the things that are compared.
+#[derive(Debug)]
+pub struct Case {
+    pub kind: Kind,
+    /// The name of its listener.
+    pub name: String,
+    /// What the report says.
+    pub title: String,
+    pub listener: Listener,
+    pub tokens: Rc<Supply>,
+}
+
+/// The Wasm modules.
+#[derive(Debug, Clone)]
+pub struct Modules {
+    pub gate: PathBuf,
+    pub noop: PathBuf,
+    /// bearer-gate built to verify by jwt-simple; the case is left out without it.
+    pub jwt_simple: Option<PathBuf>,
+    /// Other builds of bearer-gate, to be compared warm.
+    pub others: Vec<(String, PathBuf)>,
+}
+
+/// The tokens of all cases.
+pub struct Pools {
+    pub regulars: Rc<[HeaderValue]>,
+    pub new: Rc<[HeaderValue]>,
+}
+
+/// Providers and rules for both filters.
+pub fn configuration(keys: &[Value]) -> Value {
+    json!({
+        "providers": {"tenant": provider(keys)},
+        "rules": [
+            {"match": {"prefix": "/public"}},
+            {"match": {"prefix": "/api"}, "requires": {"provider_name": "tenant"}},
+        ],
+    })
+}
+
+/// A provider of the tokens' issuer with these keys.
+pub fn provider(keys: &[Value]) -> Value {
+    json!({
+        "issuer": ISSUER,
+        "audiences": [AUDIENCE],
+        "local_jwks": {"inline_string": json!({"keys": keys}).to_string()},
+        "claim_to_headers": [{"header_name": "x-user", "claim_name": "sub"}],
+    })
+}
+
+/// A listener with a module; no two share a VM.
+pub fn wasm(name: &str, module: &Path, configuration: Value) -> Listener {
+    let mut wasm = Wasm::new(configuration);
+    name.clone_into(&mut wasm.name);
+    name.clone_into(&mut wasm.vm_id);
+    module.clone_into(&mut wasm.module);
+    Listener::new(name).filter(Filter::Wasm(wasm))
+}
+
+/// All cases for these keys and tokens, in the order of the report.
+pub fn cases(modules: &Modules, keys: &[Value], pools: &Pools) -> Vec<Case> {
+    let configuration = configuration(keys);
+    let native = |cache: Option<Value>| {
+        let mut configuration = configuration.clone();
+        if let Some(cache) = cache
+            && let Some(provider) = configuration.pointer_mut("/providers/tenant")
+            && let Some(provider) = provider.as_object_mut()
+        {
+            provider.insert("jwt_cache_config".to_owned(), cache);
+        }
+        Filter::JwtAuthn(configuration)
+    };
+    let in_turn = || Rc::new(Supply::in_turn(Rc::clone(&pools.regulars)));
+    let once = || Rc::new(Supply::once(Rc::clone(&pools.new)));
+    let case = |kind, title: &str, listener: Listener, name: &str, tokens| Case {
+        kind,
+        name: name.to_owned(),
+        title: title.to_owned(),
+        listener,
+        tokens,
+    };
+    let gate = |name: &str, module: &Path| wasm(name, module, configuration.clone());
+
+    let mut cases = vec![
+        case(
+            Kind::None,
+            "no filter",
+            Listener::new("none"),
+            "none",
+            in_turn(),
+        ),
+        case(
+            Kind::Noop,
+            "Wasm filter that does nothing",
+            wasm("noop", &modules.noop, json!({})),
+            "noop",
+            in_turn(),
+        ),
+        case(
+            Kind::JwtAuthn,
+            "jwt_authn as it comes",
+            Listener::new("native").filter(native(None)),
+            "native",
+            in_turn(),
+        ),
+        case(
+            Kind::JwtAuthnCached,
+            "jwt_authn, `jwt_cache_config`",
+            Listener::new("native-cached")
+                .filter(native(Some(json!({"jwt_cache_size": NATIVE_CACHE})))),
+            "native-cached",
+            in_turn(),
+        ),
+        case(
+            Kind::Warm,
+            "bearer-gate, tokens that come again",
+            gate("warm", &modules.gate),
+            "warm",
+            in_turn(),
+        ),
+        case(
+            Kind::Cold,
+            "bearer-gate, a new token each request",
+            gate("cold", &modules.gate),
+            "cold",
+            once(),
+        ),
+    ];
+    if let Some(module) = &modules.jwt_simple {
+        cases.push(case(
+            Kind::JwtSimple,
+            "bearer-gate by jwt-simple, a new token each request",
+            gate("jwt-simple", module),
+            "jwt-simple",
+            once(),
+        ));
+    }
+    for (name, module) in &modules.others {
+        cases.push(case(
+            Kind::OtherWarm,
+            &format!("{name}, tokens that come again"),
+            gate(name, module),
+            name,
+            in_turn(),
+        ));
+    }
+    cases
+}

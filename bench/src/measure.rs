@@ -1,0 +1,273 @@
+//! Rounds over all cases: the processor time that Envoy takes for a request, then latencies.
+//!
+//! Invariant: the cases take turns within each round, so whatever disturbs the machine for longer
+//! than a round disturbs all alike; each is compared with its neighbours of the same round.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use bearer_gate_testbed::envoy::{Envoy, Listener};
+use serde::Serialize;
+
+use crate::case::{Case, Kind, Modules, PATH, Pools, cases};
+use crate::cpu::{Cores, Pinned, Times};
+use crate::load::{Client, Load};
+use crate::stats;
+use crate::tokens::{Algorithm, Key, Supply, mint};
+
+/// What a run is made of.
+#[derive(Debug, Clone, Serialize)]
+pub struct Plan {
+    pub rounds: usize,
+    /// Requests per case and round.
+    pub requests: usize,
+    /// The longest that a case takes of a round, in seconds.
+    pub slice_seconds: f64,
+    /// Connections that are busy at once.
+    pub connections: usize,
+    /// Tokens that come in turn.
+    pub regulars: usize,
+    /// Requests a second, where latencies are measured.
+    pub rate: u32,
+    /// How long, per case; 0 for not at all.
+    pub latency_seconds: f64,
+}
+
+impl Plan {
+    /// Requests before anything is measured: V8 compiles what is hot, caches fill.
+    fn warm_up(&self) -> usize {
+        (2 * self.requests).max(3 * self.regulars)
+    }
+
+    fn slice(&self) -> Duration {
+        Duration::from_secs_f64(self.slice_seconds)
+    }
+
+    /// The most tokens that a case can use up, if it uses each once.
+    fn new_tokens(&self, with_latency: bool) -> usize {
+        let latency = if with_latency {
+            // Far below 2^52.
+            (f64::from(self.rate) * self.latency_seconds).ceil() as usize
+        } else {
+            0
+        };
+        1 + self.warm_up() + self.rounds * self.requests + latency
+    }
+}
+
+/// What was measured of one case.
+#[derive(Debug, Clone, Serialize)]
+pub struct Measured {
+    pub kind: Kind,
+    pub title: String,
+    /// Envoy's processor time per request in microseconds, by round.
+    pub cpu_us: Vec<f64>,
+    pub latency: Option<Latency>,
+}
+
+/// Microseconds from the moment at which a request was due to its answer.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Latency {
+    pub requests: usize,
+    pub p50: f64,
+    pub p90: f64,
+    pub p99: f64,
+    pub p999: f64,
+}
+
+impl Latency {
+    fn of(sorted: &[f64]) -> Option<Latency> {
+        Some(Latency {
+            requests: sorted.len(),
+            p50: stats::percentile(sorted, 0.5)?,
+            p90: stats::percentile(sorted, 0.9)?,
+            p99: stats::percentile(sorted, 0.99)?,
+            p999: stats::percentile(sorted, 0.999)?,
+        })
+    }
+}
+
+/// Measures all cases with tokens of one algorithm.
+///
+/// # Errors
+/// When a case does not do what it should, or Envoy does not start.
+pub fn measure(
+    algorithm: Algorithm,
+    modules: &Modules,
+    plan: &Plan,
+    with_latency: bool,
+    cores: Cores,
+) -> Result<Vec<Measured>> {
+    let key = Key::generate(algorithm, "bench-1")?;
+    let count = plan.regulars + plan.new_tokens(with_latency);
+    eprintln!("{}: minting {count} tokens", algorithm.title());
+    let mut tokens = mint(&key, count)?;
+    let new = tokens.split_off(plan.regulars.min(tokens.len()));
+    let pools = Pools {
+        regulars: Rc::from(tokens),
+        new: Rc::from(new),
+    };
+    let cases = cases(modules, &[key.jwk()?], &pools);
+
+    let _pinned = Pinned::to(cores.load)?;
+    let load = Load::start()?;
+    let listeners = cases.iter().map(|case| case.listener.clone());
+    let envoy = start_envoy(&load, listeners, 1, cores)?;
+    let mut running = Vec::with_capacity(cases.len());
+    for case in &cases {
+        let client = client(&envoy, &load, plan, &case.name, Rc::clone(&case.tokens))?;
+        running.push(Running {
+            case,
+            client,
+            cpu_us: Vec::with_capacity(plan.rounds),
+            latency: None,
+        });
+    }
+    for case in &running {
+        check(&envoy, &load, case.case)?;
+        load.busy(&case.client, plan.warm_up(), plan.slice() * 3)?;
+    }
+    eprintln!(
+        "{}: {} rounds of {} cases",
+        algorithm.title(),
+        plan.rounds,
+        cases.len()
+    );
+    for round in 0..plan.rounds {
+        let count = running.len();
+        // Each begins a round in its turn, so none always runs in the wake of the same other.
+        for step in 0..count {
+            if let Some(case) = running.get_mut((round + step) % count) {
+                let cost = cost(&envoy, &load, &case.client, plan);
+                case.cpu_us
+                    .push(cost.with_context(|| case.case.name.clone())?);
+            }
+        }
+    }
+    if with_latency && plan.latency_seconds > 0.0 {
+        eprintln!(
+            "{}: latencies at {} requests/s",
+            algorithm.title(),
+            plan.rate
+        );
+        let time = Duration::from_secs_f64(plan.latency_seconds);
+        for case in &mut running {
+            let latencies = load.at_rate(&case.client, plan.rate, time);
+            let latencies = latencies.with_context(|| case.case.name.clone())?;
+            case.latency = Latency::of(&latencies);
+        }
+    }
+    let measured = running.into_iter().map(|running| Measured {
+        kind: running.case.kind,
+        title: running.case.title.clone(),
+        cpu_us: running.cpu_us,
+        latency: running.latency,
+    });
+    Ok(measured.collect())
+}
+
+struct Running<'c> {
+    case: &'c Case,
+    client: Client,
+    cpu_us: Vec<f64>,
+    latency: Option<Latency>,
+}
+
+/// Starts Envoy on its core, with these listeners in front of the load's upstream.
+///
+/// # Errors
+/// When Envoy does not start.
+pub fn start_envoy(
+    load: &Load,
+    listeners: impl IntoIterator<Item = Listener>,
+    workers: u32,
+    cores: Cores,
+) -> Result<Envoy> {
+    let builder = Envoy::builder()
+        .cluster("upstream", load.upstream())
+        .concurrency(workers)
+        .log_level("warning")
+        .component_log_level("wasm:warning");
+    let builder = listeners
+        .into_iter()
+        .fold(builder, |builder, listener| builder.listener(listener));
+    let _pinned = Pinned::to(cores.envoy)?;
+    Ok(builder.start()?)
+}
+
+/// Connections to one of Envoy's listeners.
+///
+/// # Errors
+/// When one cannot be opened.
+pub fn client(
+    envoy: &Envoy,
+    load: &Load,
+    plan: &Plan,
+    listener: &str,
+    tokens: Rc<Supply>,
+) -> Result<Client> {
+    load.client(envoy.address_of(listener), plan.connections, PATH, tokens)
+}
+
+/// Envoy's processor time per request, in microseconds.
+///
+/// # Errors
+/// When a request fails.
+pub fn cost(envoy: &Envoy, load: &Load, client: &Client, plan: &Plan) -> Result<f64> {
+    let process = envoy.process_id();
+    let before = Times::of(process)?;
+    let answered = load.busy(client, plan.requests, plan.slice())?;
+    let passed = Times::of(process)?.since(&before);
+    ensure!(answered > 0, "no request was answered in time");
+    // Both are far below 2^52.
+    Ok(passed as f64 / 1000.0 / answered as f64)
+}
+
+/// A filter that lets everybody in would be fast: without a token the answer has to be 401, but
+/// where nobody asks for one.
+fn check(envoy: &Envoy, load: &Load, case: &Case) -> Result<()> {
+    let expected = match case.kind {
+        Kind::None | Kind::Noop => 200,
+        _ => 401,
+    };
+    let address = envoy.address_of(&case.name);
+    let stranger = load.client(address, 1, PATH, Rc::new(Supply::none()))?;
+    let status = load.status(&stranger)?;
+    ensure!(
+        status == expected,
+        "{}: a request without a token got {status}, not {expected}",
+        case.name
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_as_many_new_tokens_as_a_case_can_use() {
+        let plan = Plan {
+            rounds: 10,
+            requests: 100,
+            slice_seconds: 1.0,
+            connections: 4,
+            regulars: 50,
+            rate: 1000,
+            latency_seconds: 2.5,
+        };
+        assert_eq!(plan.warm_up(), 200);
+        assert_eq!(plan.new_tokens(false), 1201);
+        assert_eq!(plan.new_tokens(true), 3701);
+    }
+
+    #[test]
+    fn latencies_are_summed_up_by_their_ranks() {
+        let sorted: Vec<f64> = (1..=1000).map(f64::from).collect();
+        let latency = Latency::of(&sorted).unwrap();
+        assert_eq!((latency.p50, latency.p90), (500.0, 900.0));
+        assert_eq!((latency.p99, latency.p999), (990.0, 999.0));
+        assert!(Latency::of(&[]).is_none());
+    }
+}

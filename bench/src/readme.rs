@@ -1,0 +1,59 @@
+//! Puts a report between its two markers in the README.
+
+use anyhow::{Context, Result, ensure};
+
+/// The text with `report` in place of what stands between `<!-- NAME: begin -->` and
+/// `<!-- NAME: end -->`, on lines of their own.
+///
+/// # Errors
+/// When there is not exactly one such pair.
+pub fn with_report(readme: &str, name: &str, report: &str) -> Result<String> {
+    let (begin, end) = (
+        format!("<!-- {name}: begin -->\n"),
+        format!("<!-- {name}: end -->\n"),
+    );
+    for marker in [&begin, &end] {
+        let count = readme.matches(marker.as_str()).count();
+        ensure!(
+            count == 1,
+            "{count} lines {} instead of one",
+            marker.trim_end()
+        );
+    }
+    let (before, rest) = readme.split_once(&begin).context("found before")?;
+    let (_, after) = rest
+        .split_once(&end)
+        .context("the end is before the beginning")?;
+    Ok(format!(
+        "{before}{begin}\n{}\n\n{end}{after}",
+        report.trim()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const README: &str = "# a\n<!-- x: begin -->\nold\n<!-- x: end -->\nlast\n";
+
+    #[test]
+    fn only_what_is_between_the_markers_is_replaced() {
+        let expected = "# a\n<!-- x: begin -->\n\nnew\n\n<!-- x: end -->\nlast\n";
+        let once = with_report(README, "x", "new\n").unwrap();
+        assert_eq!(once, expected);
+        assert_eq!(with_report(&once, "x", "new\n").unwrap(), expected);
+    }
+
+    #[test]
+    fn a_readme_without_one_pair_of_markers_stays_as_it_is() {
+        for readme in [
+            "nothing\n",
+            "<!-- x: begin -->\n",
+            "<!-- x: end -->\n<!-- x: begin -->\n",
+            "<!-- x: begin -->\n<!-- x: begin -->\n<!-- x: end -->\n",
+        ] {
+            assert!(with_report(readme, "x", "new").is_err(), "{readme}");
+        }
+        assert!(with_report(README, "y", "new").is_err());
+    }
+}

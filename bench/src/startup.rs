@@ -1,0 +1,151 @@
+//! What the filter costs before the first request: time until Envoy answers, and memory.
+
+use std::path::Path;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use bearer_gate_testbed::envoy::Listener;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::case::{Modules, PATH, configuration, wasm};
+use crate::cpu::{Cores, Pinned, resident};
+use crate::load::Load;
+use crate::measure::start_envoy;
+use crate::stats::{differences, median, min};
+use crate::tokens::{Algorithm, Key, Supply};
+
+/// Memory is measured with one worker and with this many.
+const WORKERS: u32 = 9;
+/// How long Envoy is left alone before its memory is read: V8 compiles on for a while and then gives
+/// back what it took for that.
+const SETTLED: Duration = Duration::from_secs(1);
+
+/// Start-up and memory.
+#[derive(Debug, Clone, Serialize)]
+pub struct Startup {
+    /// Milliseconds from Envoy's start to its first answer, by start.
+    pub none_ms: Vec<f64>,
+    pub noop_ms: Vec<f64>,
+    pub gate_ms: Vec<f64>,
+    /// Envoy's memory with one worker, and what each further worker adds; in bytes.
+    pub noop_memory: Memory,
+    pub gate_memory: Memory,
+}
+
+/// Envoy's memory that is in RAM.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Memory {
+    pub one_worker: u64,
+    pub each_further_worker: u64,
+}
+
+impl Startup {
+    /// By how much later than with a filter that does nothing; the middle of all starts.
+    pub fn over_noop_ms(&self) -> Option<f64> {
+        median(&differences(&self.gate_ms, &self.noop_ms))
+    }
+
+    /// The three kinds of listener with their least and middle time.
+    pub fn times(&self) -> Vec<(&'static str, f64, f64)> {
+        [
+            ("no filter", &self.none_ms),
+            ("Wasm filter that does nothing", &self.noop_ms),
+            ("bearer-gate", &self.gate_ms),
+        ]
+        .into_iter()
+        .filter_map(|(title, times)| Some((title, min(times)?, median(times)?)))
+        .collect()
+    }
+}
+
+/// Starts Envoy this many times with each kind of listener, in turns. Envoy is bound to one core,
+/// and with it V8's compiler.
+///
+/// # Errors
+/// When an Envoy does not start or not answer.
+pub fn measure(modules: &Modules, starts: usize, cores: Cores) -> Result<Startup> {
+    eprintln!("start-up and memory: {starts} starts of each kind");
+    let jwk = Key::generate(Algorithm::Rs256, "bench-1")?.jwk()?;
+    let listener = |filter: Option<(&Path, Value)>| match filter {
+        Some((module, configuration)) => wasm("main", module, configuration),
+        None => Listener::new("main"),
+    };
+    let none = listener(None);
+    let noop = listener(Some((&modules.noop, json!({}))));
+    let gate = listener(Some((&modules.gate, configuration(&[jwk]))));
+
+    let _pinned = Pinned::to(cores.load)?;
+    let load = Load::start()?;
+    let (mut none_ms, mut noop_ms, mut gate_ms) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..starts {
+        for (listener, times) in [
+            (&none, &mut none_ms),
+            (&noop, &mut noop_ms),
+            (&gate, &mut gate_ms),
+        ] {
+            times.push(ready_after(&load, listener, cores)?);
+        }
+    }
+    Ok(Startup {
+        none_ms,
+        noop_ms,
+        gate_ms,
+        noop_memory: memory(&load, &noop, cores)?,
+        gate_memory: memory(&load, &gate, cores)?,
+    })
+}
+
+/// Milliseconds from Envoy's start to its first answer, whatever it is. The testbed looks each
+/// 10 ms whether Envoy listens.
+fn ready_after(load: &Load, listener: &Listener, cores: Cores) -> Result<f64> {
+    let start = Instant::now();
+    let envoy = start_envoy(load, [listener.clone()], 1, cores)?;
+    let client = load.client(envoy.address(), 1, PATH, Rc::new(Supply::none()))?;
+    load.status(&client).context("the first request")?;
+    Ok(start.elapsed().as_secs_f64() * 1000.0)
+}
+
+fn memory(load: &Load, listener: &Listener, cores: Cores) -> Result<Memory> {
+    let with_workers = |workers: u32| {
+        let envoy = start_envoy(load, [listener.clone()], workers, cores)?;
+        // A connection for each worker: the testbed's listeners spread them evenly.
+        let mut clients = Vec::new();
+        for _ in 0..workers {
+            let client = load.client(envoy.address(), 1, PATH, Rc::new(Supply::none()))?;
+            load.status(&client)?;
+            clients.push(client);
+        }
+        std::thread::sleep(SETTLED);
+        resident(envoy.process_id())
+    };
+    let one_worker = with_workers(1)?;
+    let further = with_workers(WORKERS)?.saturating_sub(one_worker);
+    Ok(Memory {
+        one_worker,
+        each_further_worker: further / u64::from(WORKERS - 1),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_difference_is_taken_start_by_start() {
+        let memory = Memory {
+            one_worker: 1,
+            each_further_worker: 1,
+        };
+        let startup = Startup {
+            none_ms: vec![100.0, 200.0, 300.0],
+            noop_ms: vec![110.0, 230.0, 310.0],
+            gate_ms: vec![210.0, 300.0, 450.0],
+            noop_memory: memory,
+            gate_memory: memory,
+        };
+        assert_eq!(startup.over_noop_ms(), Some(100.0));
+        assert_eq!(startup.times().first(), Some(&("no filter", 100.0, 200.0)));
+    }
+}
