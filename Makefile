@@ -33,7 +33,7 @@ export BEARER_GATE_PYTHONPATH := $(CURDIR)/$(PYTHON_DIR)
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: build $(ENVOY) ## Start the demo: identity provider, upstream and Envoy, until Ctrl-C
@@ -107,6 +107,27 @@ deny: $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION) ## Check licences and sources of
 .PHONY: advisories
 advisories: $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION) ## Look for known weaknesses of the crates; fetches the database
 	$(TOOLS)/bin/cargo-deny check advisories
+
+.PHONY: bench
+bench: bench-modules ## Measure what the filter costs beside jwt_authn, in less than ten minutes
+	cargo run --release --package bearer-gate-bench -- run
+
+.PHONY: bench-scaling
+bench-scaling: bench-modules ## Measure how the cost grows with providers, rules, keys and tokens
+	cargo run --release --package bearer-gate-bench -- scaling
+
+.PHONY: bench-readme
+bench-readme: ## Put the last benchmark's tables and chart into the README
+	cargo run --release --package bearer-gate-bench -- readme
+
+# The module with jwt-simple as its only verifier is a build with the feature of that name, in a
+# target directory of its own; the benchmark says so where it is missing.
+.PHONY: bench-modules
+bench-modules: build $(ENVOY)
+	cargo build --release --target $(TARGET) --package bearer-gate-noop
+	@if grep -q '^jwt-simple = \[' Cargo.toml; then \
+		cargo build --release --target $(TARGET) --features jwt-simple --target-dir target/jwt-simple; \
+	fi
 
 .PHONY: check
 check: fmt lint deny test size dashboards validate ## What CI runs
