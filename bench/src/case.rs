@@ -36,8 +36,10 @@ pub enum Kind {
     Cold,
     /// bearer-gate with jwt-simple as its only verifier, a new token each request.
     JwtSimple,
-    /// Another module, a few hundred tokens in turn.
+    /// Another build of bearer-gate, a few hundred tokens in turn.
     OtherWarm,
+    /// Another build of bearer-gate, a new token each request.
+    OtherCold,
 }
 
 /// One of the things that are compared.
@@ -59,7 +61,7 @@ pub struct Modules {
     pub noop: PathBuf,
     /// bearer-gate built to verify by jwt-simple; the case is left out without it.
     pub jwt_simple: Option<PathBuf>,
-    /// Other builds of bearer-gate, to be compared warm.
+    /// Other builds of bearer-gate, with their names.
     pub others: Vec<(String, PathBuf)>,
 }
 
@@ -178,13 +180,20 @@ pub fn cases(modules: &Modules, keys: &[Value], pools: &Pools) -> Vec<Case> {
         ));
     }
     for (name, module) in &modules.others {
-        cases.push(case(
-            Kind::OtherWarm,
-            &format!("{name}, tokens that come again"),
-            gate(name, module),
-            name,
-            in_turn(),
-        ));
+        for (kind, what, tokens) in [
+            (Kind::OtherWarm, "warm", in_turn()),
+            (Kind::OtherCold, "cold", once()),
+        ] {
+            let listener_name = format!("{name}-{what}");
+            let listener = gate(&listener_name, module);
+            cases.push(case(
+                kind,
+                &format!("{name}, {what}"),
+                listener,
+                &listener_name,
+                tokens,
+            ));
+        }
     }
     cases
 }

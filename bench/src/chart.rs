@@ -7,12 +7,12 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use crate::case::Kind;
 use crate::summary::Row;
 
-const WIDTH: i32 = 860;
+const WIDTH: i32 = 900;
 const TOP: i32 = 58;
 const BAR: i32 = 26;
 const STEP: i32 = 40;
 /// Where the bars begin, and how long the longest is.
-const LEFT: i32 = 330;
+const LEFT: i32 = 390;
 const LONGEST: i32 = 420;
 const FONT: &str = "sans-serif";
 
@@ -52,8 +52,8 @@ fn draw(area: &Area<'_>, bars: &[(&Row, f64)], longest: f64, subtitle: &str) -> 
     let grey = RGBColor(90, 90, 90);
     area.fill(&WHITE)?;
     let title = "Envoy's CPU time per request that the filter adds (us, median; shorter is better)";
-    area.draw(&Text::new(title, (14, 20), style(17, BLACK, HPos::Left)))?;
-    area.draw(&Text::new(subtitle, (14, 41), style(13, grey, HPos::Left)))?;
+    area.draw(&Text::new(title, (14, 20), style(20, BLACK, HPos::Left)))?;
+    area.draw(&Text::new(subtitle, (14, 41), style(16, grey, HPos::Left)))?;
     for (number, (row, value)) in bars.iter().enumerate() {
         let top = TOP + STEP * i32::try_from(number)? + (STEP - BAR) / 2;
         let middle = top + BAR / 2;
@@ -69,7 +69,7 @@ fn draw(area: &Area<'_>, bars: &[(&Row, f64)], longest: f64, subtitle: &str) -> 
         area.draw(&Text::new(
             title,
             (LEFT - 10, middle),
-            style(14, BLACK, HPos::Right),
+            style(17, BLACK, HPos::Right),
         ))?;
         let bar = [(LEFT, top), (right, top + BAR)];
         area.draw(&Rectangle::new(bar, color(row.kind).filled()))?;
@@ -83,7 +83,7 @@ fn draw(area: &Area<'_>, bars: &[(&Row, f64)], longest: f64, subtitle: &str) -> 
         area.draw(&Text::new(
             label,
             (right + 8, middle),
-            style(14, BLACK, HPos::Left),
+            style(17, BLACK, HPos::Left),
         ))?;
     }
     Ok(())
@@ -105,7 +105,7 @@ fn color(kind: Kind) -> RGBColor {
     match kind {
         Kind::None | Kind::Noop => RGBColor(160, 160, 160),
         Kind::JwtAuthn | Kind::JwtAuthnCached => RGBColor(222, 143, 5),
-        Kind::Warm | Kind::Cold | Kind::OtherWarm => RGBColor(1, 115, 178),
+        Kind::Warm | Kind::Cold | Kind::OtherWarm | Kind::OtherCold => RGBColor(1, 115, 178),
         Kind::JwtSimple => RGBColor(120, 170, 210),
     }
 }
