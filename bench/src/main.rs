@@ -208,22 +208,24 @@ fn update_readme(output: &Path) -> Result<()> {
     let root = repository();
     let path = root.join("README.md");
     let mut readme = fs::read_to_string(&path)?;
-    let mut put = 0;
-    for name in ["bench", "scaling"] {
-        if let Ok(report) = fs::read_to_string(output.join(format!("{name}.md"))) {
-            readme = readme::with_report(&readme, name, &report)?;
-            put += 1;
-        }
+    let report = |name: &str| fs::read_to_string(output.join(format!("{name}.md"))).ok();
+    let (bench, scaling) = (report("bench"), report("scaling"));
+    ensure!(
+        bench.is_some() || scaling.is_some(),
+        "there is no report yet: run `make bench`"
+    );
+    if let Some(report) = bench {
+        let chart = root.join(CHART);
+        fs::create_dir_all(chart.parent().context("a directory")?)?;
+        fs::copy(output.join("bench.svg"), chart)?;
+        let report = format!("![What each filter adds to a request]({CHART})\n\n{report}");
+        readme = readme::with_report(&readme, "bench", &report)?;
     }
-    ensure!(put > 0, "there is no report yet: run `make bench`");
-    if output.join("bench.svg").exists() {
-        fs::copy(output.join("bench.svg"), root.join(CHART))?;
+    if let Some(report) = scaling {
+        readme = readme::with_report(&readme, "scaling", &report)?;
     }
     fs::write(&path, readme)?;
-    println!(
-        "README.md and {CHART} are up to date with {}",
-        output.display()
-    );
+    println!("README.md has the reports of {}", output.display());
     Ok(())
 }
 

@@ -16,6 +16,9 @@ use crate::load::{Client, Load};
 use crate::stats;
 use crate::tokens::{Algorithm, Key, Supply, mint};
 
+/// Latencies too are measured in turns, so many of them.
+const LATENCY_TURNS: u32 = 5;
+
 /// What a run is made of.
 #[derive(Debug, Clone, Serialize)]
 pub struct Plan {
@@ -151,11 +154,17 @@ pub fn measure(
             algorithm.title(),
             plan.rate
         );
-        let time = Duration::from_secs_f64(plan.latency_seconds);
-        for case in &mut running {
-            let latencies = load.at_rate(&case.client, plan.rate, time);
-            let latencies = latencies.with_context(|| case.case.name.clone())?;
-            case.latency = Latency::of(&latencies);
+        let time = Duration::from_secs_f64(plan.latency_seconds / f64::from(LATENCY_TURNS));
+        let mut latencies = vec![Vec::new(); running.len()];
+        for _ in 0..LATENCY_TURNS {
+            for (case, latencies) in running.iter().zip(&mut latencies) {
+                let turn = load.at_rate(&case.client, plan.rate, time);
+                latencies.extend(turn.with_context(|| case.case.name.clone())?);
+            }
+        }
+        for (case, latencies) in running.iter_mut().zip(&mut latencies) {
+            latencies.sort_by(f64::total_cmp);
+            case.latency = Latency::of(latencies);
         }
     }
     let measured = running.into_iter().map(|running| Measured {

@@ -16,8 +16,10 @@ use crate::measure::start_envoy;
 use crate::stats::{differences, median, min};
 use crate::tokens::{Algorithm, Key, Supply};
 
-/// Memory is measured with one worker and with this many.
-const WORKERS: u32 = 9;
+/// What a further worker takes is the difference between these numbers of workers. The first ones
+/// reuse what V8 took to compile the module, so they would seem to need less.
+const FEW_WORKERS: u32 = 32;
+const MANY_WORKERS: u32 = 64;
 /// How long Envoy is left alone before its memory is read: V8 compiles on for a while and then gives
 /// back what it took for that.
 const SETTLED: Duration = Duration::from_secs(1);
@@ -121,10 +123,11 @@ fn memory(load: &Load, listener: &Listener, cores: Cores) -> Result<Memory> {
         resident(envoy.process_id())
     };
     let one_worker = with_workers(1)?;
-    let further = with_workers(WORKERS)?.saturating_sub(one_worker);
+    let few = with_workers(FEW_WORKERS)?;
+    let further = with_workers(MANY_WORKERS)?.saturating_sub(few);
     Ok(Memory {
         one_worker,
-        each_further_worker: further / u64::from(WORKERS - 1),
+        each_further_worker: further / u64::from(MANY_WORKERS - FEW_WORKERS),
     })
 }
 
