@@ -21,6 +21,7 @@ use crate::http::credentials::{self, Change, Extracted, Place};
 use crate::http::path;
 use crate::http::request::Request;
 use crate::http::response::Rejection;
+use crate::jose::jws::HeaderMemo;
 use crate::jwks::lifecycle::{Keys, UnknownKid};
 use crate::outputs::Outputs;
 use crate::policy::{self, RuleOutcome};
@@ -62,6 +63,7 @@ pub struct Means<'m> {
     pub keys: &'m dyn KeyRing,
     pub verifier: &'m dyn Verifier,
     pub cache: &'m RefCell<TokenCache>,
+    pub headers: &'m RefCell<HeaderMemo>,
     /// Seconds since the Unix epoch.
     pub now: f64,
 }

@@ -1,7 +1,7 @@
 //! Tokens that have been verified, so that the next request with one need not
 //! verify it again.
 //!
-//! Invariants: it holds [`Verified`] tokens only, found by all of their bytes;
+//! Invariants: it holds what was [`Kept`] of verified tokens only, found by all of their bytes;
 //! a token is found only under the very key set that verified it; and it is
 //! bounded in bytes, whatever arrives. A hit proves the signature and what does
 //! not change with time: its times and the rule's demands are checked again.
@@ -18,7 +18,7 @@ use quick_cache::unsync::Cache;
 
 use crate::config::Provider;
 use crate::jose::jwks::KeySet;
-use crate::jose::jwt::Verified;
+use crate::jose::jwt::Kept;
 use crate::outputs::Outputs;
 
 /// What a worker's cache holds, in bytes as [`Entry::size`] estimates, where the configuration
@@ -36,18 +36,16 @@ const PARSED_CLAIMS: usize = 4;
 /// What is kept of a token.
 #[derive(Debug)]
 pub struct Entry {
-    pub verified: Verified,
+    pub verified: Kept,
     /// What is told of it, ready-made.
     pub outputs: Rc<Outputs>,
 }
 
 impl Entry {
     fn size(&self, token: &[u8]) -> usize {
-        self.verified
-            .payload_b64()
+        token
             .len()
             .saturating_mul(PARSED_CLAIMS)
-            .saturating_add(token.len())
             .saturating_add(self.outputs.size())
             .saturating_add(OVERHEAD)
     }
@@ -222,7 +220,7 @@ mod tests {
             .unwrap();
         let candidates: Vec<&Key> = keys.keys().iter().collect();
         Rc::new(Entry {
-            verified: validated.verify(&candidates, &Any).unwrap(),
+            verified: validated.verify(&candidates, &Any).unwrap().keep(),
             outputs: Rc::default(),
         })
     }

@@ -20,6 +20,7 @@ use crate::host::{CallId, ContextId, Host, SharedStore};
 use crate::http::request::Request;
 use crate::http::response::Rejection;
 use crate::jose::jwks::KeySet;
+use crate::jose::jws::HeaderMemo;
 use crate::jwks::Millis;
 use crate::jwks::lifecycle::{Answer, Event, FlightId, Keys, Lifecycle, Step, UnknownKid};
 use crate::jwks::waiting::{Seen, Ticket, Waiter, Waiting, longest_wait};
@@ -59,6 +60,7 @@ pub struct Gate<H> {
     config: Config,
     verifier: Box<dyn Verifier>,
     cache: RefCell<TokenCache>,
+    headers: RefCell<HeaderMemo>,
     state: RefCell<State>,
     tick_period: Cell<Duration>,
     idle_tick: Duration,
@@ -129,6 +131,7 @@ impl<H: Host> Gate<H> {
             tick_period: Cell::new(tick_period),
             idle_tick: if all_local { LOCAL_TICK } else { IDLE_TICK },
             cache: RefCell::new(TokenCache::new(&config.providers)),
+            headers: RefCell::default(),
             host,
             config,
             verifier,
@@ -374,6 +377,7 @@ impl<H: Host> Gate<H> {
             keys: &ring,
             verifier: &*self.verifier,
             cache: &self.cache,
+            headers: &self.headers,
             now: self.host.unix_seconds(),
         };
         authn::authenticate(request, &self.config, &means)

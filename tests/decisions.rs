@@ -170,6 +170,7 @@ fn outcome_with(config: &Config, request: &Request, instead: Option<(usize, Keys
         keys: &ring,
         verifier: &FirstOctet,
         cache: &cache,
+        headers: &RefCell::default(),
         now: NOW,
     };
     // Twice: the second time verified tokens are remembered, and nothing else is different.
@@ -338,6 +339,7 @@ fn audiences_of_the_rule_in_place_of_the_providers() {
         keys: &ring,
         verifier: &FirstOctet,
         cache: &cache,
+        headers: &RefCell::default(),
         now: NOW,
     };
     let authorization = bearer(&of("a"));

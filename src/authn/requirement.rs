@@ -11,7 +11,7 @@ use super::{Means, Token};
 use crate::cache::Entry;
 use crate::config::{Otherwise, Provider, ProviderDemand, Requirement};
 use crate::jose::jwks::{KeySet, Selection};
-use crate::jose::jwt::{self, Expectations, JwtError, Validated};
+use crate::jose::jwt::{self, Expectations, JwtError, Parsed, Validated};
 use crate::jwks::lifecycle::{Keys, UnknownKid};
 use crate::outputs;
 
@@ -191,11 +191,11 @@ impl Presented<'_> {
                 Keys::Ready(keys) => keys,
                 // What no key can make good is refused at once.
                 Keys::Pending => {
-                    jwt::parse(token)?.validate(expectations, means.now)?;
+                    self.parse(token)?.validate(expectations, means.now)?;
                     return Err(Failure::AwaitKeys(index));
                 }
                 Keys::Unavailable { retry_after } => {
-                    jwt::parse(token)?.validate(expectations, means.now)?;
+                    self.parse(token)?.validate(expectations, means.now)?;
                     return Err(Failure::Unavailable(retry_after));
                 }
             };
@@ -204,7 +204,7 @@ impl Presented<'_> {
                 entry.verified.validate_again(expectations, means.now)?;
                 return Ok(entry);
             }
-            let validated = jwt::parse(token)?.validate(expectations, means.now)?;
+            let validated = self.parse(token)?.validate(expectations, means.now)?;
             match self.verify(&validated, provider, &keys)? {
                 Verification::Good(entry) => {
                     let mut cache = means.cache.borrow_mut();
@@ -224,6 +224,10 @@ impl Presented<'_> {
         Err(newest.unwrap_or(JwtError::NoKey).into())
     }
 
+    fn parse<'t>(&self, token: &'t [u8]) -> Result<Parsed<'t>, JwtError> {
+        jwt::parse_with(token, &mut self.means.headers.borrow_mut())
+    }
+
     fn verify(
         &self,
         validated: &Validated<'_>,
@@ -240,6 +244,7 @@ impl Presented<'_> {
         match validated.verify(&candidates, self.means.verifier) {
             Ok(verified) => {
                 let outputs = Rc::new(outputs::of(provider, &verified));
+                let verified = verified.keep();
                 Ok(Verification::Good(Rc::new(Entry { verified, outputs })))
             }
             // No key was named, or none has that name and those without one were tried: a newer

@@ -4,6 +4,8 @@
 //! Of the header only `alg`, `kid` and `typ` are kept: `jwk`, `jku`, `x5u` and `x5c`, by which a
 //! token would bring its own key, are never looked at.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::base64url;
@@ -30,7 +32,7 @@ pub struct JoseHeader {
 /// A parsed and unverified token.
 #[derive(Clone, Debug)]
 pub struct Jws<'t> {
-    header: JoseHeader,
+    header: Arc<JoseHeader>,
     header_segment: &'t str,
     payload: Vec<u8>,
     payload_segment: &'t str,
@@ -38,11 +40,53 @@ pub struct Jws<'t> {
     signature: Vec<u8>,
 }
 
+/// Headers that were read lately, by their segments: the tokens of one issuer and key mostly have
+/// the same.
+#[derive(Debug, Default)]
+pub struct HeaderMemo {
+    entries: Vec<(Box<[u8]>, Arc<JoseHeader>)>,
+    /// Where the next one goes.
+    next: usize,
+}
+
+impl HeaderMemo {
+    /// Bounds what it holds, and what a look costs.
+    const MOST: usize = 4;
+    /// Longer segments are not remembered, in octets.
+    const LONGEST: usize = 512;
+
+    fn read(&mut self, segment: &[u8]) -> Result<Arc<JoseHeader>, JwtError> {
+        let mut entries = self.entries.iter();
+        if let Some((_, header)) = entries.find(|(known, _)| **known == *segment) {
+            return Ok(Arc::clone(header));
+        }
+        let octets = base64url::decode(segment).ok_or(JwtError::HeaderEncoding)?;
+        let header = Arc::new(parse_header(&octets)?);
+        if segment.len() <= HeaderMemo::LONGEST {
+            let entry = (segment.into(), Arc::clone(&header));
+            match self.entries.get_mut(self.next) {
+                Some(oldest) => *oldest = entry,
+                None => self.entries.push(entry),
+            }
+            self.next = self.next.wrapping_add(1) % HeaderMemo::MOST;
+        }
+        Ok(header)
+    }
+}
+
 /// Reads a token in compact serialization.
 ///
 /// # Errors
 /// A [`JwtError`] from `TooLong` to `SignatureEncoding`.
 pub fn parse(token: &[u8]) -> Result<Jws<'_>, JwtError> {
+    parse_with(token, &mut HeaderMemo::default())
+}
+
+/// The same, by a reader that remembers headers.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_with<'t>(token: &'t [u8], headers: &mut HeaderMemo) -> Result<Jws<'t>, JwtError> {
     if token.len() > MAX_TOKEN_LEN {
         return Err(JwtError::TooLong);
     }
@@ -61,10 +105,9 @@ pub fn parse(token: &[u8]) -> Result<Jws<'_>, JwtError> {
         .checked_sub(signature.len().saturating_add(1))
         .and_then(|end| token.get(..end))
         .ok_or(JwtError::NotThreeParts)?;
-    let header_octets = base64url::decode(header).ok_or(JwtError::HeaderEncoding)?;
     let header_segment = std::str::from_utf8(header).map_err(|_| JwtError::HeaderEncoding)?;
     Ok(Jws {
-        header: parse_header(&header_octets)?,
+        header: headers.read(header)?,
         header_segment,
         payload: base64url::decode(payload).ok_or(JwtError::PayloadEncoding)?,
         payload_segment: std::str::from_utf8(payload).map_err(|_| JwtError::PayloadEncoding)?,
@@ -182,6 +225,32 @@ mod tests {
                 typ: Some("at+jwt".into()),
             }
         );
+    }
+
+    #[test]
+    fn a_remembered_header_is_the_same_header_and_few_are_remembered() {
+        let mut memo = HeaderMemo::default();
+        for round in 0..3 {
+            for kid in 0..10 {
+                let header = format!(r#"{{"alg":"RS256","kid":"{kid}"}}"#);
+                let token = format!("{}.e30.AA", base64url::encode(header.as_bytes()));
+                for _ in 0..2 {
+                    let jws = parse_with(token.as_bytes(), &mut memo).unwrap();
+                    let fresh = parse(token.as_bytes()).unwrap();
+                    assert_eq!(jws.untrusted_header(), fresh.untrusted_header(), "{round}");
+                }
+            }
+            assert_eq!(memo.entries.len(), HeaderMemo::MOST);
+        }
+        let long = format!(r#"{{"alg":"RS256","kid":"{}"}}"#, "k".repeat(500));
+        let long = format!("{}.e30.AA", base64url::encode(long.as_bytes()));
+        assert!(parse_with(long.as_bytes(), &mut memo).is_ok());
+        let mut segments = memo.entries.iter().map(|(segment, _)| segment.len());
+        assert!(segments.all(|length| length <= HeaderMemo::LONGEST));
+        // what is refused is refused again
+        for _ in 0..2 {
+            assert!(parse_with(b"e30.e30.AA", &mut memo).is_err());
+        }
     }
 
     #[test]

@@ -5,40 +5,14 @@
 //! Claims are validated before the signature is verified: comparing is cheap, RSA is not.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::claims::Claims;
 pub use super::error::JwtError;
-use super::jwa::Algorithm;
+pub use super::expectations::Expectations;
 use super::jwk::Key;
 use super::jwks::MAX_CANDIDATES;
-use super::jws::{self, JoseHeader, Jws};
-use super::token_type::TokenType;
+use super::jws::{self, HeaderMemo, JoseHeader, Jws};
 use crate::signature::Verifier;
-use crate::text::TextMatcher;
-
-/// What a provider's tokens have to say.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Expectations {
-    /// The one `iss`; `None` takes any, and none.
-    pub issuer: Option<String>,
-    /// `aud` has to name one of these; an empty list takes any, and none.
-    pub audiences: Vec<String>,
-    /// The algorithms that may be used; an empty list allows none.
-    pub algorithms: Vec<Algorithm>,
-    /// How far the issuer's clock may be from ours, in seconds.
-    pub clock_skew_seconds: u64,
-    /// Whether a token without `exp` is refused.
-    pub require_expiration: bool,
-    /// Whether a token with `cnf` passes although possession is not checked.
-    pub allow_sender_constrained: bool,
-    /// What `sub` has to be like; a token without one is tested as if it were empty.
-    pub subjects: Option<TextMatcher>,
-    /// `exp` has to be there and less than this far away.
-    pub max_lifetime: Option<Duration>,
-    /// What the token has to be; `None` does not look at `typ`.
-    pub token_type: Option<TokenType>,
-}
 
 /// A well-formed token. Nothing in it is to be believed.
 #[derive(Clone, Debug)]
@@ -56,10 +30,16 @@ pub struct Validated<'t> {
 
 /// A token whose claims are as expected and whose signature is by one of the provider's keys.
 #[derive(Clone, Debug)]
-pub struct Verified {
+pub struct Verified<'t> {
     claims: Arc<Claims>,
-    header_b64: String,
-    payload_b64: String,
+    header_b64: &'t str,
+    payload_b64: &'t str,
+}
+
+/// What is kept of a [`Verified`] token when the request that brought it is gone.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    claims: Arc<Claims>,
 }
 
 /// Reads a token.
@@ -67,18 +47,20 @@ pub struct Verified {
 /// # Errors
 /// A [`JwtError`] from `TooLong` to `IssuedAtType`.
 pub fn parse(token: &[u8]) -> Result<Parsed<'_>, JwtError> {
-    let jws = jws::parse(token)?;
+    parse_with(token, &mut HeaderMemo::default())
+}
+
+/// The same, by a reader that remembers headers.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_with<'t>(token: &'t [u8], headers: &mut HeaderMemo) -> Result<Parsed<'t>, JwtError> {
+    let jws = jws::parse_with(token, headers)?;
     let claims = Arc::new(Claims::parse(jws.untrusted_payload())?);
     Ok(Parsed { jws, claims })
 }
 
 impl<'t> Parsed<'t> {
-    /// Who the client says issued the token: good for choosing a provider, for nothing else.
-    #[must_use]
-    pub fn untrusted_issuer(&self) -> Option<&str> {
-        self.claims.issuer.as_deref()
-    }
-
     /// What the client says about the signature.
     #[must_use]
     pub fn untrusted_header(&self) -> &JoseHeader {
@@ -94,32 +76,7 @@ impl<'t> Parsed<'t> {
         expectations: &Expectations,
         now_unix_seconds: f64,
     ) -> Result<Validated<'t>, JwtError> {
-        let algorithm = self.jws.untrusted_header().algorithm;
-        if !expectations.algorithms.contains(&algorithm) {
-            return Err(JwtError::AlgorithmNotAllowed);
-        }
-        if expectations.issuer.is_some() && self.claims.issuer != expectations.issuer {
-            return Err(JwtError::Issuer);
-        }
-        validate_times(&self.claims, expectations, now_unix_seconds)?;
-        validate_audience(&self.claims, &expectations.audiences)?;
-        if let Some(subjects) = &expectations.subjects
-            && !subjects.matches(
-                self.claims
-                    .subject
-                    .as_deref()
-                    .unwrap_or_default()
-                    .as_bytes(),
-            )
-        {
-            return Err(JwtError::Subject);
-        }
-        if self.claims.confirmation && !expectations.allow_sender_constrained {
-            return Err(JwtError::SenderConstrained);
-        }
-        if let Some(wanted) = expectations.token_type {
-            wanted.check(self.jws.untrusted_header().typ.as_deref(), &self.claims)?;
-        }
+        expectations.check(self.jws.untrusted_header(), &self.claims, now_unix_seconds)?;
         Ok(Validated {
             jws: self.jws,
             claims: self.claims,
@@ -127,54 +84,7 @@ impl<'t> Parsed<'t> {
     }
 }
 
-/// Every comparison is written so that a clock which is not a number fails it.
-fn validate_times(claims: &Claims, expectations: &Expectations, now: f64) -> Result<(), JwtError> {
-    // Exact: a skew of 2^53 seconds or more is as good as any.
-    let skew = expectations.clock_skew_seconds as f64;
-    if let Some(not_before) = claims.not_before
-        && !at_most(not_before.seconds(), now + skew)
-    {
-        return Err(JwtError::NotYetValid);
-    }
-    match claims.expires_at {
-        Some(expires_at) if !at_most(now, expires_at.seconds() + skew) => {
-            return Err(JwtError::Expired);
-        }
-        None if expectations.require_expiration || expectations.max_lifetime.is_some() => {
-            return Err(JwtError::NoExpiration);
-        }
-        _ => {}
-    }
-    if let (Some(expires_at), Some(most)) = (claims.expires_at, expectations.max_lifetime) {
-        let left = expires_at.seconds() - now;
-        // as jwt_authn has it: strictly less, and without the skew
-        if at_most(most.as_secs_f64(), left) || left.is_nan() {
-            return Err(JwtError::Lifetime);
-        }
-    }
-    if let Some(issued_at) = claims.issued_at
-        && !at_most(issued_at.seconds(), now + skew)
-    {
-        return Err(JwtError::IssuedInFuture);
-    }
-    Ok(())
-}
-
-/// An empty list takes any audience, and none.
-fn validate_audience(claims: &Claims, audiences: &[String]) -> Result<(), JwtError> {
-    let named = claims.audiences.as_deref().unwrap_or_default();
-    if audiences.is_empty() || named.iter().any(|one| audiences.contains(one)) {
-        Ok(())
-    } else {
-        Err(JwtError::Audience)
-    }
-}
-
-fn at_most(earlier: f64, later: f64) -> bool {
-    earlier <= later
-}
-
-impl Validated<'_> {
+impl<'t> Validated<'t> {
     /// What the client says about the signature.
     #[must_use]
     pub fn untrusted_header(&self) -> &JoseHeader {
@@ -190,7 +100,7 @@ impl Validated<'_> {
         &self,
         candidates: &[&Key],
         verifier: &V,
-    ) -> Result<Verified, JwtError> {
+    ) -> Result<Verified<'t>, JwtError> {
         let algorithm = self.jws.untrusted_header().algorithm;
         let mut fitting = candidates
             .iter()
@@ -206,13 +116,41 @@ impl Validated<'_> {
         }
         Ok(Verified {
             claims: Arc::clone(&self.claims),
-            header_b64: self.jws.header_segment().to_owned(),
-            payload_b64: self.jws.payload_segment().to_owned(),
+            header_b64: self.jws.header_segment(),
+            payload_b64: self.jws.payload_segment(),
         })
     }
 }
 
-impl Verified {
+impl<'t> Verified<'t> {
+    /// The claims, which the issuer signed.
+    #[must_use]
+    pub fn claims(&self) -> &Claims {
+        &self.claims
+    }
+
+    /// The JOSE header as the token spells it: base64url without padding.
+    #[must_use]
+    pub fn header_b64(&self) -> &'t str {
+        self.header_b64
+    }
+
+    /// The payload as the token spells it: base64url without padding.
+    #[must_use]
+    pub fn payload_b64(&self) -> &'t str {
+        self.payload_b64
+    }
+
+    /// What is worth keeping.
+    #[must_use]
+    pub fn keep(self) -> Kept {
+        Kept {
+            claims: self.claims,
+        }
+    }
+}
+
+impl Kept {
     /// Checks again what time can change (`exp`, `nbf` and `iat`), and what differs from rule to
     /// rule (`aud`).
     ///
@@ -224,32 +162,14 @@ impl Verified {
         expectations: &Expectations,
         now_unix_seconds: f64,
     ) -> Result<(), JwtError> {
-        validate_times(&self.claims, expectations, now_unix_seconds)?;
-        validate_audience(&self.claims, &expectations.audiences)
+        expectations.check_times(&self.claims, now_unix_seconds)?;
+        expectations.check_audience(&self.claims)
     }
 
     /// The claims, which the issuer signed.
     #[must_use]
     pub fn claims(&self) -> &Claims {
         &self.claims
-    }
-
-    /// The JOSE header as the token spells it: base64url without padding.
-    #[must_use]
-    pub fn header_b64(&self) -> &str {
-        &self.header_b64
-    }
-
-    /// The payload as the token spells it: base64url without padding.
-    #[must_use]
-    pub fn payload_b64(&self) -> &str {
-        &self.payload_b64
-    }
-
-    /// `exp`, in seconds since the epoch, without any skew.
-    #[must_use]
-    pub fn expires(&self) -> Option<f64> {
-        self.claims.expires_at.map(|date| date.seconds())
     }
 }
 
@@ -261,7 +181,9 @@ mod tests {
     use super::*;
     use crate::jose::base64url;
     use crate::jose::fixtures::{self, JWK_A, JWK_B, PEM_A, PEM_B};
+    use crate::jose::jwa::Algorithm;
     use crate::jose::jwks::{KeySet, Selection};
+    use crate::jose::token_type::TokenType;
     use crate::signature::portable::Portable;
 
     const NOW: f64 = 1_800_000_000.0;
@@ -306,7 +228,11 @@ mod tests {
     }
 
     /// The whole way, as a request goes it.
-    fn decide(token: &str, keys: &str, expectations: &Expectations) -> Result<Verified, JwtError> {
+    fn decide<'t>(
+        token: &'t str,
+        keys: &str,
+        expectations: &Expectations,
+    ) -> Result<Verified<'t>, JwtError> {
         let keys = KeySet::parse(format!(r#"{{"keys":[{keys}]}}"#).as_bytes()).unwrap();
         let validated = parse(token.as_bytes())?.validate(expectations, NOW)?;
         let header = validated.untrusted_header();
@@ -334,12 +260,11 @@ mod tests {
         let token = good();
         let verified = decide(&token, JWK_A, &expectations()).unwrap();
         assert_eq!(verified.claims().subject.as_deref(), Some("somebody"));
-        assert_eq!(verified.expires(), Some(NOW + 300.0));
-        assert_eq!(verified.payload_b64(), token.split('.').nth(1).unwrap());
         assert_eq!(
-            parse(token.as_bytes()).unwrap().untrusted_issuer(),
-            Some("https://issuer.example/")
+            verified.claims().expires_at.map(|date| date.seconds()),
+            Some(NOW + 300.0)
         );
+        assert_eq!(verified.payload_b64(), token.split('.').nth(1).unwrap());
         // A certificate in place of the numbers is the same key.
         assert!(decide(&token, fixtures::JWK_A_X5C, &expectations()).is_ok());
     }
@@ -470,7 +395,8 @@ mod tests {
                     base64url::encode(claims(json!({})).as_bytes())
                 );
                 let mac = base64url::encode(&hmac_sha256(&secret, input.as_bytes()));
-                let result = decide(&format!("{input}.{mac}"), JWK_A, &expectations);
+                let token = format!("{input}.{mac}");
+                let result = decide(&token, JWK_A, &expectations);
                 assert_eq!(result.err(), Some(expected));
             }
         }

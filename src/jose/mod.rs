@@ -14,6 +14,7 @@ pub mod claims;
 pub(crate) mod der;
 mod ec;
 pub mod error;
+mod expectations;
 pub mod json;
 pub mod jwa;
 pub mod jwk;

@@ -40,7 +40,7 @@ impl Outputs {
 }
 
 /// What is told of a token of this provider.
-pub fn of(provider: &Provider, verified: &Verified) -> Outputs {
+pub fn of(provider: &Provider, verified: &Verified<'_>) -> Outputs {
     let mut outputs = Outputs::default();
     let wanted = &provider.outputs;
     let claims = verified.claims();
