@@ -33,7 +33,7 @@ use requirement::{Failure, Identity, Presented};
 #[derive(Debug)]
 pub enum Decision<'c> {
     Admit(Admission),
-    Reject(Rejection<'c>),
+    Reject(Refusal<'c>),
     /// The keys of the provider at this index have to be fetched first.
     AwaitKeys(usize),
 }
@@ -47,6 +47,23 @@ pub struct Admission {
     pub strip: Vec<Change>,
     /// Why the request would have been rejected, where the rule only reports.
     pub reported: Option<&'static str>,
+}
+
+/// What a rejected request is given.
+#[derive(Debug)]
+pub struct Refusal<'c> {
+    pub rejection: Rejection<'c>,
+    /// What access logs are told of a token that is good and does not allow this.
+    pub outputs: Option<Rc<Outputs>>,
+}
+
+impl<'c> From<Rejection<'c>> for Refusal<'c> {
+    fn from(rejection: Rejection<'c>) -> Self {
+        Refusal {
+            rejection,
+            outputs: None,
+        }
+    }
 }
 
 /// The providers' keys, as they are now.
@@ -72,31 +89,38 @@ pub struct Means<'m> {
 pub fn authenticate<'c>(request: &Request, config: &'c Config, means: &Means<'_>) -> Decision<'c> {
     match decide(request, config, means) {
         Ok(admission) => Decision::Admit(admission),
-        Err(Obstacle::Reject(rejection)) => Decision::Reject(rejection),
+        Err(Obstacle::Reject(refusal)) => Decision::Reject(refusal),
         Err(Obstacle::AwaitKeys(provider)) => Decision::AwaitKeys(provider),
     }
 }
 
 enum Obstacle<'c> {
-    Reject(Rejection<'c>),
+    Reject(Refusal<'c>),
     AwaitKeys(usize),
 }
 
 impl<'c> From<Rejection<'c>> for Obstacle<'c> {
     fn from(rejection: Rejection<'c>) -> Self {
-        Obstacle::Reject(rejection)
+        Obstacle::Reject(rejection.into())
+    }
+}
+
+impl<'c> From<Refusal<'c>> for Obstacle<'c> {
+    fn from(refusal: Refusal<'c>) -> Self {
+        Obstacle::Reject(refusal)
     }
 }
 
 impl From<Failure> for Obstacle<'_> {
     fn from(failure: Failure) -> Self {
-        Obstacle::Reject(match failure {
+        let rejection = match failure {
             Failure::Missing => Rejection::TokenMissing,
             Failure::Invalid(error) => error.into(),
             Failure::Unavailable(retry_after) => Rejection::keys_unavailable(retry_after),
             Failure::Several => Rejection::SeveralTokens,
             Failure::AwaitKeys(provider) => return Obstacle::AwaitKeys(provider),
-        })
+        };
+        rejection.into()
     }
 }
 
@@ -139,8 +163,8 @@ fn report<'c>(
     outcome: Result<Admission, Obstacle<'c>>,
 ) -> Result<Admission, Obstacle<'c>> {
     match outcome {
-        Err(Obstacle::Reject(rejection)) if rule.report_only => Ok(Admission {
-            reported: Some(rejection.reason()),
+        Err(Obstacle::Reject(refusal)) if rule.report_only => Ok(Admission {
+            reported: Some(refusal.rejection.reason()),
             ..Admission::default()
         }),
         outcome => outcome,
@@ -214,11 +238,11 @@ fn authorize<'c>(
     access: &'c TokenAccess,
     config: &Config,
     identities: &[Identity],
-) -> Result<(), Rejection<'c>> {
+) -> Result<(), Refusal<'c>> {
     if access.authorize.is_empty() {
         return Ok(());
     }
-    let mut denied = Rejection::TokenMissing;
+    let mut denied = Refusal::from(Rejection::TokenMissing);
     for identity in identities {
         let scope_claims = config
             .providers
@@ -227,7 +251,12 @@ fn authorize<'c>(
         let claims = identity.entry.verified.claims().all();
         match policy::authorize(&access.authorize, scope_claims, claims) {
             Ok(()) => return Ok(()),
-            Err(why) => denied = why.into(),
+            Err(why) => {
+                denied = Refusal {
+                    rejection: why.into(),
+                    outputs: Some(Rc::clone(&identity.entry.outputs)),
+                }
+            }
         }
     }
     Err(denied)

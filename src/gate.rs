@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::authn::{self, Admission, Decision, KeyRing, Means};
+use crate::authn::{self, Admission, Decision, KeyRing, Means, Refusal};
 use crate::cache::TokenCache;
 use crate::config::{Config, KeySource};
 use crate::host::{CallId, ContextId, Host, SharedStore};
@@ -41,7 +41,7 @@ const GAUGES: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub enum Verdict<'g> {
     Admit(Admission),
-    Reject(Rejection<'g>),
+    Reject(Refusal<'g>),
 }
 
 /// What becomes of a request that has just arrived.
@@ -147,7 +147,7 @@ impl<H: Host> Gate<H> {
         let now = self.host.monotonic();
         let provider = match self.decide(&request, now, Patience::Waits) {
             Decision::Admit(admission) => return Arrival::Decided(self.admit(admission)),
-            Decision::Reject(rejection) => return Arrival::Decided(self.reject(rejection)),
+            Decision::Reject(refusal) => return Arrival::Decided(self.reject(refusal)),
             Decision::AwaitKeys(provider) => provider,
         };
         let parked = {
@@ -341,7 +341,7 @@ impl<H: Host> Gate<H> {
             };
             let verdict = match self.decide(&waiter.request.request, now, patience) {
                 Decision::Admit(admission) => self.admit(admission),
-                Decision::Reject(rejection) => self.reject(rejection),
+                Decision::Reject(refusal) => self.reject(refusal),
                 Decision::AwaitKeys(provider) if patience == Patience::Waits => {
                     let mut state = self.state.borrow_mut();
                     let seen = state.prospects(provider, now).0;
@@ -420,10 +420,12 @@ impl<H: Host> Gate<H> {
         Verdict::Admit(admission)
     }
 
-    fn reject<'g>(&self, rejection: Rejection<'g>) -> Verdict<'g> {
+    fn reject<'g>(&self, refusal: impl Into<Refusal<'g>>) -> Verdict<'g> {
+        let refusal = refusal.into();
+        let rejection = &refusal.rejection;
         self.host.count(&metrics::denied(rejection.reason()), 1);
         log::debug!("rejected: {}", rejection.reason());
-        Verdict::Reject(rejection)
+        Verdict::Reject(refusal)
     }
 
     fn set_tick(&self, period: Duration) {

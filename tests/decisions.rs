@@ -183,7 +183,7 @@ fn tell(decision: Decision<'_>) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     match decision {
         Decision::AwaitKeys(provider) => format!("await {provider}"),
-        Decision::Reject(rejection) => rejection.reason().to_owned(),
+        Decision::Reject(refusal) => refusal.rejection.reason().to_owned(),
         Decision::Admit(admission) => {
             let set = admission.outputs.iter().flat_map(|outputs| &outputs.set);
             let set = set.map(|(name, value)| format!(" {name}={}", text(value)));

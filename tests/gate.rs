@@ -187,7 +187,7 @@ fn gate(process: &Rc<Process>) -> Gate<FakeHost> {
 fn code(verdict: &Verdict<'_>) -> u32 {
     match verdict {
         Verdict::Admit(_) => 200,
-        Verdict::Reject(rejection) => rejection.status(),
+        Verdict::Reject(refusal) => refusal.rejection.status(),
     }
 }
 
@@ -265,11 +265,11 @@ fn a_failed_first_fetch_ends_the_wait_with_503() {
     gate.tick();
     let call = process.the_call();
     let verdicts = gate.answer(call, status(500));
-    let (_, Verdict::Reject(rejection)) = &verdicts[0] else {
+    let (_, Verdict::Reject(refusal)) = &verdicts[0] else {
         panic!("admitted without keys");
     };
     assert_eq!(
-        (rejection.status(), rejection.retry_after()),
+        (refusal.rejection.status(), refusal.rejection.retry_after()),
         (503, Some(1))
     );
     assert_eq!(

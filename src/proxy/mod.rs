@@ -32,15 +32,21 @@ enum Carried {
 
 /// Carries a verdict out on the request that is the effective context.
 fn carry_out(verdict: &Verdict<'_>, config: &Config) -> Carried {
-    let rejection = match verdict {
+    let (rejection, outputs) = match verdict {
         Verdict::Admit(admission) => match admit(admission) {
             Some(()) => return Carried::Admitted,
             // Never an admit with headers that are not as they should be.
-            None => &Rejection::keys_unavailable(std::time::Duration::from_secs(1)),
+            None => {
+                let wait = std::time::Duration::from_secs(1);
+                (&Rejection::keys_unavailable(wait), None)
+            }
         },
-        Verdict::Reject(rejection) => rejection,
+        Verdict::Reject(refusal) => (&refusal.rejection, refusal.outputs.as_ref()),
     };
-    if filter_state::set(&outputs::of_rejection(config, rejection)).is_none() {
+    let of_token = outputs.map_or(&[][..], |outputs| &outputs.states);
+    let told = filter_state::set(of_token)
+        .and_then(|()| filter_state::set(&outputs::of_rejection(config, rejection)));
+    if told.is_none() {
         log::debug!("the host refused the filter state of a rejection");
     }
     reject(rejection, &config.responses);

@@ -452,7 +452,16 @@ async fn the_access_log_of_the_readme() {
             json!([200, null, null, null, null, null, null]),
             rejected(401, "token_missing", Some("Jwt is missing")),
             rejected(401, "expired", Some("Jwt is expired")),
-            rejected(403, "insufficient_scope", None),
+            // whose good token was not enough
+            json!([
+                403,
+                "insufficient_scope",
+                "demo",
+                issuer,
+                "alice",
+                "read",
+                null
+            ]),
             rejected(400, "unsafe_path", None),
             json!([200, null, "demo", issuer, null, "read", null]),
         ]
