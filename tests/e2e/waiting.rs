@@ -20,7 +20,14 @@ async fn b8_a_herd_on_cold_workers() {
     let start = Instant::now();
     let statuses = burst(&stage, &stage.idp.good_token(), 1200, 1200).await;
     figure("1200 cold requests took", start.elapsed());
-    assert!(all_are(&statuses, 200));
+    assert!(
+        all_are(&statuses, 200),
+        "{:?}",
+        statuses
+            .iter()
+            .filter(|status| **status != 200)
+            .collect::<Vec<_>>()
+    );
     assert_eq!(stage.idp.jwks_requests(), 1, "one fetch for all workers");
     assert_eq!(stage.counter("bearer_gate.waiting"), 0);
 }

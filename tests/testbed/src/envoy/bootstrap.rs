@@ -27,7 +27,9 @@ pub(super) fn cluster(name: &str, address: Option<SocketAddr>) -> Value {
     json!({
         "name": name,
         "type": "STATIC",
-        "connect_timeout": "1s",
+        // A thousand connections at once overflow the queue of a listening socket; who is not
+        // accepted tries again after 1 s.
+        "connect_timeout": "5s",
         "load_assignment": {
             "cluster_name": name,
             "endpoints": [{"lb_endpoints": endpoints}],
