@@ -1,0 +1,534 @@
+//! Configurations: one `JwtAuthentication`, and the same JSON with what bearer-gate's stricter
+//! defaults ask for.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+use crate::dice::Dice;
+use crate::feature::Feature;
+use crate::matcher::{self, Around};
+use crate::token::POOL;
+
+/// Where a provider's tokens are looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    Header { name: String, prefix: String },
+    Param(String),
+    Cookie(String),
+}
+
+#[derive(Clone, Debug)]
+pub struct Subjects {
+    pub good: &'static str,
+    pub bad: &'static str,
+}
+
+#[derive(Clone, Debug)]
+pub struct Provider {
+    pub name: String,
+    pub issuer: Option<String>,
+    pub audiences: Vec<String>,
+    pub subjects: Option<Subjects>,
+    /// Seconds.
+    pub max_lifetime: Option<i64>,
+    /// Seconds.
+    pub clock_skew: i64,
+    /// Indices into the pool.
+    pub keys: Vec<usize>,
+    /// Whether some of them are published without a `kid`.
+    pub has_nameless_keys: bool,
+    pub places: Vec<Place>,
+    /// Whether `places` are the defaults, as jwt_authn has them.
+    pub default_places: bool,
+    /// The headers that it sets.
+    pub sets: Vec<String>,
+    json: Value,
+}
+
+#[derive(Clone, Debug)]
+pub enum Requirement {
+    Provider(usize),
+    ProviderAndAudiences(usize, Vec<String>),
+    Any(Vec<Requirement>),
+    All(Vec<Requirement>),
+    AllowMissing,
+    AllowMissingOrFailed,
+}
+
+#[derive(Clone, Debug)]
+pub struct Rule {
+    matcher: Value,
+    /// Requests that it matches, and some that it nearly does.
+    pub around: Around,
+    pub requires: Option<Requirement>,
+    named: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Configuration {
+    pub providers: Vec<Provider>,
+    pub rules: Vec<Rule>,
+    pub uses: BTreeSet<Feature>,
+    pub bypasses_preflight: bool,
+    pub strips_failures: bool,
+    /// Whether bearer-gate is told to be as lenient as jwt_authn where only its defaults differ.
+    pub is_lenient: bool,
+}
+
+/// Where the keys of remote providers are, in Envoy's words.
+#[derive(Clone, Debug)]
+pub struct Remote {
+    pub uri: String,
+    pub cluster: &'static str,
+}
+
+/// What a configuration is drawn with.
+pub struct Draw<'d> {
+    pub dice: &'d mut Dice,
+    pub remote: &'d Remote,
+    /// Whether it may use what bearer-gate has not yet.
+    pub everything: bool,
+    pub uses: BTreeSet<Feature>,
+}
+
+impl Draw<'_> {
+    /// Whether to use a feature this time.
+    pub fn uses(&mut self, feature: Feature, percent: u32) -> bool {
+        let does = (self.everything || feature.is_built()) && self.dice.chance(percent);
+        if does {
+            self.uses.insert(feature);
+        }
+        does
+    }
+}
+
+impl Configuration {
+    pub fn draw(dice: &mut Dice, remote: &Remote, everything: bool) -> Configuration {
+        let mut draw = Draw {
+            dice,
+            remote,
+            everything,
+            uses: BTreeSet::new(),
+        };
+        let count = draw.dice.between(1, 3);
+        let providers: Vec<Provider> = (0..count).map(|at| provider(&mut draw, at)).collect();
+        let mut rules: Vec<Rule> = (0..draw.dice.between(1, 4))
+            .map(|at| rule(&mut draw, &providers, at))
+            .collect();
+        if draw.dice.chance(60) {
+            let around = Around::path("/", &["/", "/x", "/api", "/any/thing.json"], &[]);
+            rules.push(Rule {
+                matcher: json!({"prefix": "/"}),
+                around,
+                requires: requires(&mut draw, &providers, 0),
+                named: None,
+            });
+        }
+        for (at, rule) in rules.iter_mut().enumerate() {
+            if rule.requires.is_some() && draw.uses(Feature::RequirementMap, 20) {
+                rule.named = Some(format!("requirement-{at}"));
+            }
+        }
+        Configuration {
+            bypasses_preflight: draw.uses(Feature::BypassCorsPreflight, 30),
+            strips_failures: draw.uses(Feature::StripFailureResponse, 15),
+            is_lenient: draw.dice.chance(85),
+            providers,
+            rules,
+            uses: draw.uses,
+        }
+    }
+
+    /// As Envoy's own filter takes it.
+    pub fn jwt_authn(&self) -> Value {
+        let providers: Map<String, Value> = self
+            .providers
+            .iter()
+            .map(|provider| (provider.name.clone(), provider.json.clone()))
+            .collect();
+        let mut named = Map::new();
+        let mut rules = Vec::new();
+        for rule in &self.rules {
+            let mut json = json!({"match": rule.matcher});
+            match (&rule.requires, &rule.named) {
+                (Some(requires), Some(name)) => {
+                    named.insert(name.clone(), requires.json(&self.providers));
+                    json["requirement_name"] = json!(name);
+                }
+                (Some(requires), None) => json["requires"] = requires.json(&self.providers),
+                (None, _) => {}
+            }
+            rules.push(json);
+        }
+        let mut json = json!({"providers": providers, "rules": rules});
+        if !named.is_empty() {
+            json["requirement_map"] = Value::Object(named);
+        }
+        if self.bypasses_preflight {
+            json["bypass_cors_preflight"] = json!(true);
+        }
+        if self.strips_failures {
+            json["strip_failure_response"] = json!(true);
+        }
+        json
+    }
+
+    pub fn has_nameless_keys(&self) -> bool {
+        self.providers
+            .iter()
+            .any(|provider| provider.has_nameless_keys)
+    }
+
+    /// The same for bearer-gate.
+    pub fn bearer_gate(&self) -> Value {
+        let mut json = self.jwt_authn();
+        for provider in &self.providers {
+            let json = &mut json["providers"][&provider.name];
+            // Without these two it refuses the configuration.
+            if provider.issuer.is_none() {
+                json["any_issuer"] = json!(true);
+            }
+            if provider.audiences.is_empty() {
+                json["any_audience"] = json!(true);
+            }
+            if self.is_lenient && json.get("require_expiration").is_none() {
+                json["require_expiration"] = json!(false);
+            }
+        }
+        if self.is_lenient {
+            json["unmatched"] = json!("allow");
+        }
+        json
+    }
+}
+
+impl Requirement {
+    fn json(&self, providers: &[Provider]) -> Value {
+        let list = |members: &[Requirement]| -> Value {
+            members
+                .iter()
+                .map(|member| member.json(providers))
+                .collect()
+        };
+        match self {
+            Requirement::Provider(at) => json!({"provider_name": providers[*at].name}),
+            Requirement::ProviderAndAudiences(at, audiences) => json!({
+                "provider_and_audiences": {
+                    "provider_name": providers[*at].name, "audiences": audiences,
+                },
+            }),
+            Requirement::Any(members) => json!({"requires_any": {"requirements": list(members)}}),
+            Requirement::All(members) => json!({"requires_all": {"requirements": list(members)}}),
+            Requirement::AllowMissing => json!({"allow_missing": {}}),
+            Requirement::AllowMissingOrFailed => json!({"allow_missing_or_failed": {}}),
+        }
+    }
+
+    /// The providers that it names, and the audiences that it asks for in place of theirs.
+    pub fn named(&self) -> Vec<(usize, Option<&[String]>)> {
+        match self {
+            Requirement::Provider(at) => vec![(*at, None)],
+            Requirement::ProviderAndAudiences(at, audiences) => vec![(*at, Some(audiences))],
+            Requirement::Any(members) | Requirement::All(members) => {
+                members.iter().flat_map(Requirement::named).collect()
+            }
+            Requirement::AllowMissing | Requirement::AllowMissingOrFailed => Vec::new(),
+        }
+    }
+
+    /// Whether it asks for more than one token.
+    pub fn is_all(&self) -> bool {
+        match self {
+            Requirement::All(_) => true,
+            Requirement::Any(members) => members.iter().any(Requirement::is_all),
+            _ => false,
+        }
+    }
+}
+
+const SUBJECTS: &[(&str, &str, &str, &str)] = &[
+    ("exact", "alice", "alice", "alicia"),
+    (
+        "prefix",
+        "spiffe://example/",
+        "spiffe://example/web",
+        "spiffe://other/web",
+    ),
+    (
+        "suffix",
+        "@example.com",
+        "bob@example.com",
+        "bob@example.org",
+    ),
+    ("contains", "|5f", "auth0|5f00", "auth0|6f00"),
+    ("safe_regex", "svc-[0-9]+", "svc-12", "svc-12x"),
+];
+
+fn provider(draw: &mut Draw, at: usize) -> Provider {
+    let name = format!("provider-{at}");
+    let mut json = json!({});
+    let issuer = match draw.dice.between(0, 9) {
+        0 => None,
+        // Two providers of one issuer differ in their audiences or keys.
+        1 => Some("https://provider-0.example/".to_owned()),
+        _ => Some(format!("https://{name}.example/")),
+    };
+    if let Some(issuer) = &issuer {
+        json["issuer"] = json!(issuer);
+    }
+    let known = [
+        "https://api.example.com",
+        "https://other.example.com/",
+        "mobile",
+        "web",
+    ];
+    let count = draw.dice.weighted(&[(2, 0), (5, 1), (3, 2)]);
+    let audiences: Vec<String> = draw
+        .dice
+        .some(&known, count)
+        .iter()
+        .map(|a| (*a).to_owned())
+        .collect();
+    if !audiences.is_empty() {
+        json["audiences"] = json!(audiences);
+    }
+    let mut subjects = None;
+    if draw.uses(Feature::Subjects, 35) {
+        let (kind, text, good, bad) = *draw.dice.pick(SUBJECTS);
+        subjects = Some(Subjects { good, bad });
+        json["subjects"] = match kind {
+            "safe_regex" => json!({"safe_regex": {"regex": text}}),
+            _ => json!({ kind: text }),
+        };
+        if kind != "safe_regex" && draw.dice.chance(30) {
+            json["subjects"][kind] = json!(text.to_uppercase());
+            json["subjects"]["ignore_case"] = json!(true);
+        }
+    }
+    let max_lifetime = draw.uses(Feature::MaxLifetime, 20).then_some(3600);
+    if let Some(seconds) = max_lifetime {
+        json["max_lifetime"] = json!(format!("{seconds}s"));
+    }
+    if draw.dice.chance(25) {
+        json["require_expiration"] = json!(draw.dice.chance(70));
+    }
+    let clock_skew = draw.dice.weighted(&[(6, 60), (1, 30), (1, 120)]);
+    if clock_skew != 60 || draw.dice.chance(10) {
+        json["clock_skew_seconds"] = json!(clock_skew);
+    }
+    let keys = key_source(draw, &mut json);
+    let places = places(draw, at, &mut json);
+    let default_places = places.is_empty();
+    let places = if default_places {
+        default_of_jwt_authn()
+    } else {
+        places
+    };
+    if draw.dice.chance(50) {
+        json["forward"] = json!(draw.dice.chance(70));
+    }
+    let sets = outputs(draw, at, &mut json);
+    Provider {
+        name,
+        issuer,
+        audiences,
+        subjects,
+        max_lifetime,
+        clock_skew,
+        has_nameless_keys: keys.iter().any(|key| key.is_nameless),
+        keys: keys.iter().map(|key| key.at).collect(),
+        places,
+        default_places,
+        sets,
+        json,
+    }
+}
+
+fn default_of_jwt_authn() -> Vec<Place> {
+    let header = Place::Header {
+        name: "authorization".to_owned(),
+        prefix: "Bearer ".to_owned(),
+    };
+    vec![header, Place::Param("access_token".to_owned())]
+}
+
+/// A key of the pool, as a provider publishes it.
+struct Published {
+    at: usize,
+    is_nameless: bool,
+}
+
+fn key_source(draw: &mut Draw, json: &mut Value) -> Vec<Published> {
+    let all: Vec<usize> = (0..POOL.len()).collect();
+    if draw.uses(Feature::RemoteJwks, 20) {
+        let mut remote = json!({
+            "http_uri": {"uri": draw.remote.uri, "cluster": draw.remote.cluster, "timeout": "5s"},
+        });
+        if draw.dice.chance(50) {
+            remote["cache_duration"] = json!("300s");
+        }
+        json["remote_jwks"] = remote;
+        let published = |at| Published {
+            at,
+            is_nameless: false,
+        };
+        return all.into_iter().map(published).collect();
+    }
+    let count = draw.dice.between(1, 3);
+    let mut published = Vec::new();
+    let keys = draw.dice.some(&all, count);
+    let jwks: Vec<Value> = keys
+        .iter()
+        .map(|at| {
+            let mut jwk = POOL[*at].jwk.clone();
+            let object = jwk.as_object_mut().expect("a JWK");
+            // A key for PSS has to say so: RFC 8017 forbids one key for both paddings.
+            if POOL[*at].algorithm != "PS256" && draw.dice.chance(20) {
+                object.remove("alg");
+            }
+            let is_nameless = draw.dice.chance(12);
+            if is_nameless {
+                object.remove("kid");
+            }
+            if draw.dice.chance(30) {
+                object.remove("use");
+            }
+            published.push(Published {
+                at: *at,
+                is_nameless,
+            });
+            jwk
+        })
+        .collect();
+    let text = json!({"keys": jwks}).to_string();
+    json["local_jwks"] = if draw.dice.chance(15) {
+        use base64::Engine as _;
+        json!({"inline_bytes": base64::prelude::BASE64_STANDARD.encode(text)})
+    } else {
+        json!({"inline_string": text})
+    };
+    published
+}
+
+fn places(draw: &mut Draw, at: usize, json: &mut Value) -> Vec<Place> {
+    let mut places = Vec::new();
+    if draw.uses(Feature::FromHeaders, 40) {
+        let own = format!("x-token-{at}");
+        let known = [
+            ("Authorization", "Bearer "),
+            ("x-token", ""),
+            ("x-token", "JWT "),
+            (own.as_str(), ""),
+            ("x-goog-iap", "Bearer "),
+        ];
+        let count = draw.dice.between(1, 2);
+        let mut list = Vec::new();
+        for (name, prefix) in draw.dice.some(&known, count) {
+            let mut place = json!({"name": name});
+            if !prefix.is_empty() {
+                place["value_prefix"] = json!(prefix);
+            }
+            list.push(place);
+            places.push(Place::Header {
+                name: name.to_ascii_lowercase(),
+                prefix: prefix.to_owned(),
+            });
+        }
+        json["from_headers"] = json!(list);
+    }
+    if draw.uses(Feature::FromParams, 25) {
+        let count = draw.dice.between(1, 2);
+        let names = draw.dice.some(&["token", "jwt"], count);
+        json["from_params"] = json!(names);
+        places.extend(names.iter().map(|name| Place::Param((*name).to_owned())));
+    }
+    if draw.uses(Feature::FromCookies, 25) {
+        let count = draw.dice.between(1, 2);
+        let names = draw.dice.some(&["session", "id"], count);
+        json["from_cookies"] = json!(names);
+        places.extend(names.iter().map(|name| Place::Cookie((*name).to_owned())));
+    }
+    places
+}
+
+fn outputs(draw: &mut Draw, at: usize, json: &mut Value) -> Vec<String> {
+    let mut sets = Vec::new();
+    if draw.dice.chance(60) {
+        let count = draw.dice.between(1, 3);
+        let claims = [
+            "sub",
+            "level",
+            "member",
+            "org.name",
+            "org.unit.id",
+            "iss",
+            "nothing",
+        ];
+        let mut list = Vec::new();
+        for claim in draw.dice.some(&claims, count) {
+            let header = match draw.dice.between(0, 3) {
+                // The same header for several providers, or of one alone.
+                0 => format!("x-claim-{}", claim.replace('.', "-")),
+                _ => format!("x-{at}-{}", claim.replace('.', "-")),
+            };
+            list.push(json!({"header_name": header, "claim_name": claim}));
+            sets.push(header);
+        }
+        json["claim_to_headers"] = json!(list);
+    }
+    if draw.dice.chance(35) {
+        let header = format!("x-payload-{at}");
+        json["forward_payload_header"] = json!(header);
+        sets.push(header);
+        if draw.uses(Feature::PadPayloadHeader, 40) {
+            json["pad_forward_payload_header"] = json!(true);
+        }
+    }
+    sets
+}
+
+fn rule(draw: &mut Draw, providers: &[Provider], at: usize) -> Rule {
+    let (matcher, around) = matcher::draw(draw, at);
+    let requires = if draw.dice.chance(80) {
+        requires(draw, providers, 0)
+    } else {
+        None
+    };
+    Rule {
+        matcher,
+        around,
+        requires,
+        named: None,
+    }
+}
+
+fn requires(draw: &mut Draw, providers: &[Provider], depth: usize) -> Option<Requirement> {
+    let at = draw.dice.between(0, providers.len() - 1);
+    let members = |draw: &mut Draw| -> Vec<Requirement> {
+        let count = draw.dice.between(2, 3);
+        (0..count)
+            .filter_map(|_| requires(draw, providers, depth + 1))
+            .collect()
+    };
+    if depth < 2 && draw.uses(Feature::RequiresAny, 25) {
+        return Some(Requirement::Any(members(draw)));
+    }
+    if depth < 2 && draw.uses(Feature::RequiresAll, 12) {
+        return Some(Requirement::All(members(draw)));
+    }
+    if draw.uses(Feature::AllowMissing, 12) {
+        return Some(Requirement::AllowMissing);
+    }
+    if draw.uses(Feature::AllowMissingOrFailed, 8) {
+        return Some(Requirement::AllowMissingOrFailed);
+    }
+    if draw.uses(Feature::ProviderAndAudiences, 20) {
+        let known = ["https://api.example.com", "mobile", "admin"];
+        let count = draw.dice.between(1, 2);
+        let audiences = draw.dice.some(&known, count);
+        let audiences = audiences.iter().map(|a| (*a).to_owned()).collect();
+        return Some(Requirement::ProviderAndAudiences(at, audiences));
+    }
+    Some(Requirement::Provider(at))
+}

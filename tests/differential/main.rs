@@ -1,0 +1,133 @@
+//! bearer-gate beside Envoy's own `jwt_authn`, in one Envoy: the same configuration, the same
+//! request, the same answer.
+//!
+//! Configurations, tokens and requests are drawn from a seed (`BEARER_GATE_SEED`, 1 by default).
+//! Each configuration is one `JwtAuthentication`; bearer-gate gets the same JSON, and in most cases
+//! the fields that make it as lenient as jwt_authn. Compared are the status, the reason, and what
+//! the upstream saw where both admit. Whatever differs has to be one of these, and each of these
+//! has a test in named.rs that shows both answers:
+//!
+//! | difference | jwt_authn | bearer-gate | test in named.rs |
+//! |---|---|---|---|
+//! | `UnmatchedIsDenied` | no rule matches: passes | 403, unless `unmatched: allow` | `unmatched_is_denied` |
+//! | `ExpirationIsRequired` | no `exp`: passes | 401, unless `require_expiration: false` | `expiration_is_required` |
+//! | | no `issuer`, no `audiences`: any | the configuration is refused | `issuer_and_audiences_are_required` |
+//! | `WrongAudienceIsUnauthorized` | 403 | 401; an algorithm that is not supported comes first | `wrong_audience_is_unauthorized` |
+//! | `AudienceIsExact` | compared without scheme and last slash | exact | `audience_is_exact` |
+//! | `NoQueryParameterByDefault` | `access_token` is a place, and what is in it must be good | not looked at | `no_query_parameter_by_default` |
+//! | `SchemeWithoutCase` | `bearer` is no scheme | it is | `scheme_without_case` |
+//! | `SchemeAtTheStart` | `Bearer ` anywhere in the value | at the start | `scheme_at_the_start` |
+//! | `LeadingCharacter` | skips to the first base64url character after the scheme | 401 | `leading_character` |
+//! | `SeveralTokens` | the joined value is one bad token, or the second one counts | 400 | `several_tokens` |
+//! | `CriticalHeader` | `crit` is not looked at | 401 | `critical_header` |
+//! | `IssuedInTheFuture` | `iat` is not compared | 401 beyond the skew | `issued_in_the_future` |
+//! | `SenderConstrained` | `cnf` is not looked at | 401 | `sender_constrained` |
+//! | `ZeroExpiration` | `exp: 0` is no `exp` | 401, expired in 1970 | `zero_expiration` |
+//! | | `clock_skew_seconds: 0` is 60 | 0 | `skew_of_zero` |
+//! | `NamedKeyOnly` | keys without a `kid` are tried beside the one that the token names | not beside it | `named_key_only` |
+//! | `KeysOfOtherKinds` | without a `kid` an Ed25519 key without `alg` ends the search with 401 | only keys of the token's kind are tried | `keys_of_other_kinds` |
+//! | | no keys to be had: 401 | 503 | `keys_that_cannot_be_had` |
+//! | `UnsafePath` | paths are compared as sent | 400 where a path has two readings | `unsafe_path` |
+//! | `NormalPath` | `/%61pi`, `/api;v=1`, `/a//b` as sent | as `/api`, `/api`, `/a/b` | `normal_path` |
+//! | `OddClaims` | `1.500000`, rounded beyond 2^53, nothing for `""`, base64 of arrays and objects | `1.5`, exact, `""`, nothing | `odd_claims` |
+//! | | `x_user` beside `x-user` passes | removed | `forged_headers_with_underscores` |
+//!
+//! Those without a name in the first column are not drawn.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod bench;
+mod configuration;
+mod dice;
+mod difference;
+mod feature;
+mod matcher;
+mod named;
+mod report;
+mod request;
+mod run;
+mod token;
+
+use std::io::Write as _;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use feature::Feature;
+use report::Report;
+use run::Size;
+
+/// Where nothing else is asked for, each run compares the same.
+const SEED: u64 = 1;
+
+const QUICK: Size = Size {
+    configurations: 56,
+    requests_each: 40,
+};
+
+#[test]
+fn generated_requests_get_the_same_answer_from_both() {
+    // The named tests share an Envoy, which this keeps up for them.
+    let _named = named::stage();
+    let report = run::compare(asked_seed().unwrap_or(SEED), QUICK);
+    show(&report);
+    assert!(report.unexplained.is_empty(), "\n{report}");
+    assert!(report.decisions >= 2000, "\n{report}");
+    // Two filters that reject everything agree too.
+    assert!(report.admitted * 5 >= report.decisions, "\n{report}");
+    assert!(report.rejected * 5 >= report.decisions, "\n{report}");
+    for feature in Feature::ALL.iter().filter(|feature| feature.is_built()) {
+        let admitted = report
+            .features
+            .get(feature)
+            .map_or(0, |(_, admitted)| *admitted);
+        assert!(admitted > 0, "{feature} never decided anything\n{report}");
+    }
+}
+
+#[test]
+fn jwt_authn_decides_by_everything_that_is_drawn() {
+    let size = Size {
+        configurations: 60,
+        requests_each: 20,
+    };
+    let report = run::jwt_authn_alone(SEED, size);
+    assert!(report.admitted * 5 >= report.decisions, "\n{report}");
+    assert!(report.rejected * 5 >= report.decisions, "\n{report}");
+    for feature in Feature::ALL {
+        let admitted = report
+            .features
+            .get(feature)
+            .map_or(0, |(_, admitted)| *admitted);
+        assert!(admitted > 0, "{feature} never decided anything\n{report}");
+    }
+}
+
+#[test]
+#[ignore = "long: make soak runs it"]
+fn soak_many_seeds() {
+    const ROUNDS: u64 = 30;
+    let first = asked_seed().unwrap_or_else(|| {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        since.expect("a clock after 1970").as_secs()
+    });
+    for seed in (0..ROUNDS).map(|round| first.wrapping_add(round)) {
+        let report = run::compare(seed, QUICK);
+        show(&report);
+        assert!(report.unexplained.is_empty(), "\n{report}");
+    }
+}
+
+fn asked_seed() -> Option<u64> {
+    let text = std::env::var("BEARER_GATE_SEED").ok()?;
+    Some(text.parse().expect("BEARER_GATE_SEED is a number"))
+}
+
+/// On the terminal also where the test passes: the handle is not captured.
+fn show(report: &Report) {
+    let _ = writeln!(std::io::stderr(), "{report}");
+}
