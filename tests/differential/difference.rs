@@ -258,6 +258,15 @@ const REASONS: &[(&str, &str)] = &[
         "Jwt ED25519 signature is wrong length",
         "Jwt verification fails",
     ),
+    // keys of other kinds are tried
+    (
+        "Jwt ED25519 signature is wrong length",
+        "Jwks doesn't have key to match kid or alg from Jwt",
+    ),
+    (
+        "Jwt verification fails",
+        "Jwks doesn't have key to match kid or alg from Jwt",
+    ),
     // require_expiration, or max_lifetime
     (
         "Jwt verification fails",
@@ -267,11 +276,7 @@ const REASONS: &[(&str, &str)] = &[
 
 /// Whether two rejections with one status are for the same reason, or for two that a token has
 /// and of which each filter comes to another one first.
-pub fn same_reason(
-    configuration: &Configuration,
-    request: &Request,
-    [native, gate]: [&Answer; 2],
-) -> bool {
+pub fn same_reason(request: &Request, [native, gate]: [&Answer; 2]) -> bool {
     let has = |flaw: Flaw| request.tokens().any(|(token, ..)| token.flaw == flaw);
     let has_empty_section = || {
         let is_empty = |text: &str| text.split('.').any(str::is_empty);
@@ -279,14 +284,10 @@ pub fn same_reason(
     };
     let three_parts =
         "Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections";
-    let no_key = "Jwks doesn't have key to match kid or alg from Jwt";
     native.is_admitted()
         || native.reason == gate.reason
         || REASONS.contains(&(native.reason.as_str(), gate.reason.as_str()))
         || native.reason == three_parts && has_empty_section()
-        || native.reason == "Jwt verification fails"
-            && gate.reason == no_key
-            && configuration.has_nameless_keys()
         || gate.reason == "Jwt header [alg] is not supported"
             && (has(Flaw::Hmac) || has(Flaw::UnsecuredNone))
 }
