@@ -12,6 +12,7 @@ use bearer_gate::http::path;
 
 use crate::bench::{Answer, Seen};
 use crate::configuration::{Configuration, Place};
+use crate::feature::Feature;
 use crate::request::{Part, Request, Spelling};
 use crate::token::Flaw;
 
@@ -36,6 +37,10 @@ pub enum Difference {
     UnsafePath,
     NormalPath,
     OddClaims,
+    ParametersAreDecoded,
+    CookiesAreStripped,
+    AllWithoutSideEffects,
+    EveryProviderOfAnIssuer,
 }
 
 impl fmt::Display for Difference {
@@ -60,8 +65,8 @@ pub struct Rewritten {
     pub why: Vec<Difference>,
     /// The headers that were rewritten.
     headers: BTreeSet<String>,
-    /// The original's pieces of the query that were taken out.
-    query: Vec<String>,
+    /// The original's pieces of the query, and what was made of each: nothing where it was taken out.
+    query: Vec<(String, Option<String>)>,
 }
 
 impl Rewritten {
@@ -91,7 +96,15 @@ impl Rewritten {
             }
         }
         seen.headers.sort();
-        seen.query.extend(self.query.iter().cloned());
+        for (piece, rewritten) in &self.query {
+            let at = rewritten
+                .as_ref()
+                .and_then(|rewritten| seen.query.iter().position(|known| known == rewritten));
+            match at {
+                Some(at) => piece.clone_into(&mut seen.query[at]),
+                None => seen.query.push(piece.clone()),
+            }
+        }
         seen.query.sort();
         seen
     }
@@ -114,6 +127,14 @@ pub fn reading(request: &Request) -> Reading {
     }
     let mut parts = Vec::new();
     for part in &request.parts {
+        if let Part::Query(piece) = part
+            && let Some(decoded) = decoded(piece)
+        {
+            read.why.push(Difference::ParametersAreDecoded);
+            read.query.push((piece.clone(), Some(decoded.clone())));
+            parts.push(Part::Query(decoded));
+            continue;
+        }
         let Part::Token {
             token,
             place,
@@ -126,7 +147,8 @@ pub fn reading(request: &Request) -> Reading {
         match (place, spelling) {
             (Place::Param(name), _) if name == "access_token" => {
                 read.why.push(Difference::NoQueryParameterByDefault);
-                read.query.push(format!("{name}={}", token.text));
+                let piece = format!("{name}={}", token.text);
+                read.query.push((piece, None));
             }
             (Place::Header { name, prefix }, Spelling::OtherCase) if !prefix.is_empty() => {
                 read.why.push(Difference::SchemeWithoutCase);
@@ -150,6 +172,35 @@ pub fn reading(request: &Request) -> Reading {
     } else {
         Reading::Other(read)
     }
+}
+
+/// Whether an optional token may be one of several providers', of which jwt_authn tries one.
+fn tries_every_provider(configuration: &Configuration) -> bool {
+    let is_optional = [Feature::AllowMissing, Feature::AllowMissingOrFailed]
+        .iter()
+        .any(|feature| configuration.uses.contains(feature));
+    let issuers: Vec<&str> = configuration
+        .providers
+        .iter()
+        .filter_map(|provider| provider.issuer.as_deref())
+        .collect();
+    let distinct: BTreeSet<&str> = issuers.iter().copied().collect();
+    is_optional && distinct.len() < configuration.providers.len()
+}
+
+/// A piece of a query without its escapes, where it has some. All that are drawn are of two
+/// digits and stand for ASCII.
+fn decoded(piece: &str) -> Option<String> {
+    let mut parts = piece.split('%');
+    let mut text = parts.next()?.to_owned();
+    let mut has_escapes = false;
+    for part in parts {
+        let byte = u8::from_str_radix(part.get(..2)?, 16).ok()?;
+        text.push(char::from(byte));
+        text.push_str(part.get(2..)?);
+        has_escapes = true;
+    }
+    has_escapes.then_some(text)
 }
 
 /// Why bearer-gate rejects what jwt_authn does not, or with another status.
@@ -241,6 +292,29 @@ pub fn stricter(
                 && gate.is_admitted(),
             Difference::KeysOfOtherKinds,
         ),
+        (
+            // What the first requirement took out the second one does not find.
+            native.status == 401
+                && native.reason == "Jwt is missing"
+                && gate.is_admitted()
+                && configuration.uses.contains(&Feature::RequiresAll),
+            Difference::AllWithoutSideEffects,
+        ),
+        (
+            // A missing `exp` is found before a wrong audience.
+            native.status == 403
+                && native.reason == wrong_audience
+                && gate.status == 401
+                && says("Jwt payload [exp] field is required")
+                && has(Flaw::NoExpiration),
+            Difference::WrongAudienceIsUnauthorized,
+        ),
+        (
+            matches!(native.status, 401 | 403)
+                && gate.is_admitted()
+                && tries_every_provider(configuration),
+            Difference::EveryProviderOfAnIssuer,
+        ),
     ];
     candidates
         .iter()
@@ -267,6 +341,13 @@ const REASONS: &[(&str, &str)] = &[
         "Jwt verification fails",
         "Jwks doesn't have key to match kid or alg from Jwt",
     ),
+    ("Jwt verification fails", "Subject in Jwt is not allowed"),
+    ("Jwt verification fails", "Jwt lifetime is too long"),
+    // text before the token, in a place without a prefix
+    (
+        "Jwt header is an invalid JSON",
+        "Jwt header is an invalid Base64url encoded",
+    ),
     // require_expiration, or max_lifetime
     (
         "Jwt verification fails",
@@ -276,7 +357,11 @@ const REASONS: &[(&str, &str)] = &[
 
 /// Whether two rejections with one status are for the same reason, or for two that a token has
 /// and of which each filter comes to another one first.
-pub fn same_reason(request: &Request, [native, gate]: [&Answer; 2]) -> bool {
+pub fn same_reason(
+    configuration: &Configuration,
+    request: &Request,
+    [native, gate]: [&Answer; 2],
+) -> bool {
     let has = |flaw: Flaw| request.tokens().any(|(token, ..)| token.flaw == flaw);
     let has_empty_section = || {
         let is_empty = |text: &str| text.split('.').any(str::is_empty);
@@ -287,6 +372,7 @@ pub fn same_reason(request: &Request, [native, gate]: [&Answer; 2]) -> bool {
     native.is_admitted()
         || native.reason == gate.reason
         || REASONS.contains(&(native.reason.as_str(), gate.reason.as_str()))
+        || native.reason == "Jwt is missing" && configuration.uses.contains(&Feature::RequiresAll)
         || native.reason == three_parts && has_empty_section()
         || gate.reason == "Jwt header [alg] is not supported"
             && (has(Flaw::Hmac) || has(Flaw::UnsecuredNone))
@@ -301,8 +387,23 @@ fn credentials(request: &Request) -> usize {
     request.parts.iter().filter(is_credential).count()
 }
 
+/// Why only one of them accepts a token with this flaw.
+fn refused_by_one(flaw: Flaw) -> Option<Difference> {
+    match flaw {
+        Flaw::NoExpiration => Some(Difference::ExpirationIsRequired),
+        Flaw::AudienceWithScheme => Some(Difference::AudienceIsExact),
+        Flaw::Critical => Some(Difference::CriticalHeader),
+        Flaw::IssuedInTheFuture => Some(Difference::IssuedInTheFuture),
+        Flaw::SenderConstrained => Some(Difference::SenderConstrained),
+        Flaw::ZeroExpiration => Some(Difference::ZeroExpiration),
+        Flaw::LeadingCharacter => Some(Difference::LeadingCharacter),
+        _ => None,
+    }
+}
+
 /// Where what the upstream saw differs, in words, and why it may.
 pub fn seen_differently(
+    configuration: &Configuration,
     request: &Request,
     [native, gate]: [&Seen; 2],
 ) -> Vec<(String, Option<Difference>)> {
@@ -319,7 +420,35 @@ pub fn seen_differently(
     let odd = request
         .tokens()
         .any(|(token, ..)| token.flaw == Flaw::OddClaims);
-    let why = |name: &str| (odd && name.ends_with("-level")).then_some(Difference::OddClaims);
+    let sets = |name: &str| {
+        configuration
+            .providers
+            .iter()
+            .any(|provider| provider.sets.iter().any(|known| known == name))
+    };
+    let is_optional = configuration.uses.contains(&Feature::AllowMissingOrFailed);
+    let stricter = request
+        .tokens()
+        .find_map(|(token, ..)| refused_by_one(token.flaw))
+        .filter(|_| is_optional);
+    let why = |name: &str, side: &str| match stricter {
+        _ if odd && name.ends_with("-level") => Some(Difference::OddClaims),
+        // A token that only jwt_authn accepts counts as failed.
+        Some(difference) => Some(difference),
+        None if side == "bearer-gate" && sets(name) && tries_every_provider(configuration) => {
+            Some(Difference::EveryProviderOfAnIssuer)
+        }
+        // Each requirement removes what the one before it has set.
+        None => (side == "bearer-gate"
+            && sets(name)
+            && configuration.uses.contains(&Feature::RequiresAll))
+        .then_some(Difference::AllWithoutSideEffects),
+    };
+    let mut native = native.clone();
+    if let Some(without) = without_tokens(request, &native, gate) {
+        native.headers = without;
+        found.push(("cookie".to_owned(), Some(Difference::CookiesAreStripped)));
+    }
     for (list, others, side) in [
         (&native.headers, &gate.headers, "jwt_authn"),
         (&gate.headers, &native.headers, "bearer-gate"),
@@ -331,10 +460,42 @@ pub fn seen_differently(
             } else {
                 found.push((
                     format!("only {side} sends {}: {}", header.0, header.1),
-                    why(&header.0),
+                    why(&header.0, side),
                 ));
             }
         }
     }
     found
+}
+
+/// What jwt_authn's upstream would have seen with the same cookies taken out as bearer-gate took
+/// out, if those were tokens.
+fn without_tokens(request: &Request, native: &Seen, gate: &Seen) -> Option<Vec<(String, String)>> {
+    let cookies = |seen: &Seen| -> Vec<String> {
+        let header = seen.headers.iter().find(|(name, _)| name == "cookie");
+        let text = header.map_or("", |(_, value)| value.as_str());
+        text.split("; ").map(str::to_owned).collect()
+    };
+    let (all, left) = (cookies(native), cookies(gate));
+    let is_token = |cookie: &String| {
+        request.tokens().any(|(token, place, _)| {
+            matches!(place, Place::Cookie(name) if *cookie == format!("{name}={}", token.text))
+        })
+    };
+    let taken = all.iter().filter(|cookie| !left.contains(cookie));
+    if all == left || !taken.clone().all(is_token) {
+        return None;
+    }
+    let mut headers = native.headers.clone();
+    headers.retain(|(name, _)| name != "cookie");
+    let rest: Vec<String> = all
+        .iter()
+        .filter(|cookie| !is_token(cookie) || left.contains(cookie))
+        .cloned()
+        .collect();
+    if !rest.is_empty() {
+        headers.push(("cookie".to_owned(), rest.join("; ")));
+        headers.sort();
+    }
+    Some(headers)
 }

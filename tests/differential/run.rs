@@ -131,13 +131,15 @@ impl Case<'_> {
                 None => unexplained.push(format!("status {} and {}", expected.status, gate.status)),
             }
         } else if !self.configuration.strips_failures
-            && !difference::same_reason(request, answers)
+            && !difference::same_reason(self.configuration, request, answers)
             && stricter().is_none()
         {
             unexplained.push(format!("{} and {}", expected.reason, gate.reason));
         }
         if let (Some(native), Some(gate)) = (&expected.seen, &gate.seen) {
-            for (text, why) in difference::seen_differently(request, [native, gate]) {
+            for (text, why) in
+                difference::seen_differently(self.configuration, request, [native, gate])
+            {
                 match why {
                     Some(difference) => explained.push(difference),
                     None => unexplained.push(text),
