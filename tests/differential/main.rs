@@ -5,9 +5,9 @@
 //! Each configuration is one `JwtAuthentication`; bearer-gate gets the same JSON, and in most cases
 //! the fields that make it as lenient as jwt_authn. Compared are the status, the reason, and what
 //! the upstream saw where both admit. Whatever differs has to be one of these, and each of these
-//! has a test in named.rs that shows both answers:
+//! has a test in named.rs or combined.rs that shows both answers:
 //!
-//! | difference | jwt_authn | bearer-gate | test in named.rs |
+//! | difference | jwt_authn | bearer-gate | test |
 //! |---|---|---|---|
 //! | `UnmatchedIsDenied` | no rule matches: passes | 403, unless `unmatched: allow` | `unmatched_is_denied` |
 //! | `ExpirationIsRequired` | no `exp`: passes | 401, unless `require_expiration: false` | `expiration_is_required` |
@@ -31,6 +31,11 @@
 //! | `NormalPath` | `/%61pi`, `/api;v=1`, `/a//b` as sent | as `/api`, `/api`, `/a/b` | `normal_path` |
 //! | `OddClaims` | `1.500000`, rounded beyond 2^53, nothing for `""`, base64 of arrays and objects | `1.5`, exact, `""`, nothing | `odd_claims` |
 //! | | `x_user` beside `x-user` passes | removed | `forged_headers_with_underscores` |
+//! | `SeveralTokens` | each must be good, and its claims arrive once for each | 400 | `several_places` |
+//! | `AllWithoutSideEffects` | a requirement takes its token and the headers of others away from the next one | all look at the same request | `all_without_side_effects` |
+//! | `EveryProviderOfAnIssuer` | an optional token is judged by one provider of its issuer | by each | `every_provider_of_an_issuer` |
+//! | `ParametersAreDecoded` | `query_parameters` compares `%6e` as it stands | decoded | `parameters_are_decoded` |
+//! | `CookiesAreStripped` | tokens in cookies always reach the upstream | with `forward: false` they do not | `cookies_are_stripped` |
 //!
 //! Those without a name in the first column are not drawn.
 
@@ -43,6 +48,7 @@
 )]
 
 mod bench;
+mod combined;
 mod configuration;
 mod dice;
 mod difference;

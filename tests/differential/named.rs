@@ -10,8 +10,8 @@ use crate::bench::{Answer, Bench, Keys, Side};
 use crate::request::{Part, Request};
 use crate::token::{POOL, PoolKey};
 
-const ISSUER: &str = "https://issuer.example/";
-const AUDIENCE: &str = "https://api.example.com";
+pub const ISSUER: &str = "https://issuer.example/";
+pub const AUDIENCE: &str = "https://api.example.com";
 
 /// The running Envoy of these tests. It starts with the first of them and ends with the last that
 /// holds it.
@@ -63,6 +63,10 @@ fn start() -> Bench {
         listeners.push((name.to_owned(), Side::JwtAuthn, native));
         listeners.push((name.to_owned(), Side::BearerGate, gate));
     }
+    for (name, native) in crate::combined::pairs() {
+        listeners.push((name.to_owned(), Side::JwtAuthn, native.clone()));
+        listeners.push((name.to_owned(), Side::BearerGate, native));
+    }
     // bearer-gate would not start with these.
     for (name, field) in [("no-issuer", "issuer"), ("no-audiences", "audiences")] {
         let native = configuration(json!({ field: null }));
@@ -71,7 +75,7 @@ fn start() -> Bench {
     Bench::start(keys, listeners)
 }
 
-fn configuration(more: Value) -> Value {
+pub fn configuration(more: Value) -> Value {
     let mut provider = json!({
         "issuer": ISSUER,
         "audiences": [AUDIENCE],
@@ -92,7 +96,7 @@ fn configuration(more: Value) -> Value {
 }
 
 /// Sets members; `null` takes one away.
-fn merge(into: &mut Value, more: Value) {
+pub fn merge(into: &mut Value, more: Value) {
     let Value::Object(more) = more else {
         panic!("an object");
     };
@@ -104,7 +108,7 @@ fn merge(into: &mut Value, more: Value) {
     }
 }
 
-fn key(kid: &str) -> &'static PoolKey {
+pub fn key(kid: &str) -> &'static PoolKey {
     static KEYS: LazyLock<&[PoolKey]> = LazyLock::new(|| &POOL);
     KEYS.iter()
         .find(|key| key.kid == kid)
@@ -122,7 +126,7 @@ fn keys_without(member: &str, without: &[&str], with: &[&str]) -> String {
 }
 
 /// A good token but for these claims; `null` takes one away.
-fn token(claims: Value) -> String {
+pub fn token(claims: Value) -> String {
     token_with(json!({}), claims)
 }
 
@@ -141,12 +145,12 @@ fn bearer(token: &str) -> Request {
 }
 
 /// Status and reason, an empty one where the request was admitted.
-type Expected = (u16, &'static str);
+pub type Expected = (u16, &'static str);
 
-const ADMITTED: Expected = (200, "");
+pub const ADMITTED: Expected = (200, "");
 
 #[track_caller]
-fn shows(pair: &str, request: &Request, native: Expected, gate: Expected) -> [Answer; 2] {
+pub fn shows(pair: &str, request: &Request, native: Expected, gate: Expected) -> [Answer; 2] {
     let stage = stage();
     let answers = stage.ask_both(pair, request);
     for (answer, expected, side) in [
@@ -163,7 +167,7 @@ fn shows(pair: &str, request: &Request, native: Expected, gate: Expected) -> [An
 }
 
 /// The values of a header, as the upstream saw it.
-fn seen(answer: &Answer, name: &str) -> Vec<String> {
+pub fn seen(answer: &Answer, name: &str) -> Vec<String> {
     let seen = answer.seen.as_ref().expect("an admitted request");
     let headers = seen.headers.iter().filter(|(known, _)| known == name);
     headers.map(|(_, value)| value.clone()).collect()
