@@ -21,6 +21,8 @@ use crate::token::POOL;
 pub enum Side {
     JwtAuthn,
     BearerGate,
+    /// jwt_authn, asked about a part of the configuration.
+    Parts,
 }
 
 /// What one filter made of a request.
@@ -87,7 +89,7 @@ impl Bench {
         for (name, side, configuration) in listeners {
             let name = listener(&name, side);
             builder = builder.listener(match side {
-                Side::JwtAuthn => Listener::jwt_authn(&name, configuration),
+                Side::JwtAuthn | Side::Parts => Listener::jwt_authn(&name, configuration),
                 Side::BearerGate => Listener::wasm(&name, configuration),
             });
         }
@@ -152,6 +154,7 @@ fn listener(pair: &str, side: Side) -> String {
     match side {
         Side::JwtAuthn => format!("{pair}-jwt-authn"),
         Side::BearerGate => format!("{pair}-bearer-gate"),
+        Side::Parts => format!("{pair}-parts"),
     }
 }
 

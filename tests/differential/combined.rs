@@ -15,12 +15,16 @@ pub fn pairs() -> Vec<(&'static str, Value)> {
     let mut parameters = requiring(one.clone(), json!({}));
     let is_on = json!([{"name": "mode", "string_match": {"exact": "on"}}]);
     parameters["rules"][0]["match"]["query_parameters"] = is_on;
+    let two_prefixes = json!({
+        "from_headers": [{"name": "x-token"}, {"name": "x-token", "value_prefix": "JWT "}],
+    });
     let anywhere = json!({"from_cookies": ["session"], "from_params": ["jwt"]});
     vec![
         ("all", requiring(all, json!({}))),
         ("same-issuer", same_issuer),
         ("parameters", parameters),
-        ("anywhere", requiring(one, anywhere)),
+        ("anywhere", requiring(one.clone(), anywhere)),
+        ("two-prefixes", requiring(one, two_prefixes)),
     ]
 }
 
@@ -88,4 +92,13 @@ fn several_places() {
     let several = (400, "More than one credential in the request");
     let [native, _] = shows("anywhere", &request, ADMITTED, several);
     assert_eq!(seen(&native, "x-user"), ["alice", "alice"]);
+}
+
+#[test]
+fn longest_prefix() {
+    let value = format!("JWT {}", token(json!({})));
+    let request = Request::get("/api", &[("x-token", &value)]);
+    // jwt_authn takes the whole value for a second token.
+    let text = "Jwt header is an invalid Base64url encoded";
+    shows("two-prefixes", &request, (401, text), ADMITTED);
 }

@@ -2,6 +2,7 @@
 //! defaults ask for.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use serde_json::{Map, Value, json};
 
@@ -36,15 +37,82 @@ pub struct Provider {
     pub clock_skew: i64,
     /// Indices into the pool.
     pub keys: Vec<usize>,
-    /// Whether some of them are published without a `kid`.
-    pub has_nameless_keys: bool,
     pub places: Vec<Place>,
     /// Whether `places` are the defaults, as jwt_authn has them.
     pub default_places: bool,
     /// The headers that it sets.
     pub sets: Vec<String>,
+    /// Whether the upstream gets the token.
+    pub forward: bool,
+    /// The `kid`s of its keys that have one.
+    named_keys: Vec<&'static str>,
     json: Value,
 }
+
+impl Provider {
+    /// Where bearer-gate looks for its tokens.
+    pub fn read_places(&self) -> &[Place] {
+        match self.default_places {
+            true => &self.places[..1],
+            false => &self.places,
+        }
+    }
+
+    pub fn requires_expiration(&self, is_lenient: bool) -> bool {
+        let configured = self.json.get("require_expiration").and_then(Value::as_bool);
+        configured.unwrap_or(!is_lenient)
+    }
+
+    /// For jwt_authn, with this place alone.
+    fn only_at(&self, place: &Place) -> Value {
+        let mut json = self.json.clone();
+        if let Some(members) = json.as_object_mut() {
+            for places in ["from_headers", "from_params", "from_cookies"] {
+                members.remove(places);
+            }
+        }
+        match place {
+            Place::Header { name, prefix } => {
+                json["from_headers"] = json!([{"name": name, "value_prefix": prefix}]);
+            }
+            Place::Param(name) => json["from_params"] = json!([name]),
+            Place::Cookie(name) => json["from_cookies"] = json!([name]),
+        }
+        json
+    }
+
+    pub fn names_key(&self, kid: &str) -> bool {
+        self.named_keys.contains(&kid)
+    }
+}
+
+/// The smallest question to jwt_authn: a provider with one of its places, and other audiences
+/// than its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leaf {
+    pub provider: usize,
+    pub audiences: Option<Vec<String>>,
+    pub place: Place,
+}
+
+/// A header that says which leaf is asked about.
+pub const PART: &str = "x-part";
+
+/// A token that a rule takes which is only asked whether it matches.
+pub fn rule_token(at: usize) -> &'static str {
+    static TOKENS: LazyLock<Vec<String>> = LazyLock::new(|| {
+        let header = json!({"alg": "ES256", "kid": "ec-a"}).to_string();
+        let claims = |at: usize| json!({"iss": format!("rule-{at}")}).to_string();
+        let key = POOL.iter().find(|key| key.kid == "ec-a");
+        let key = key.expect("a key of the pool");
+        (0..MOST_RULES)
+            .map(|at| key.token(&header, &claims(at)))
+            .collect()
+    });
+    &TOKENS[at]
+}
+
+const MOST_RULES: usize = 6;
 
 #[derive(Clone, Debug)]
 pub enum Requirement {
@@ -87,15 +155,13 @@ pub struct Remote {
 pub struct Draw<'d> {
     pub dice: &'d mut Dice,
     pub remote: &'d Remote,
-    /// Whether it may use what bearer-gate has not yet.
-    pub everything: bool,
     pub uses: BTreeSet<Feature>,
 }
 
 impl Draw<'_> {
     /// Whether to use a feature this time.
     pub fn uses(&mut self, feature: Feature, percent: u32) -> bool {
-        let does = (self.everything || feature.is_built()) && self.dice.chance(percent);
+        let does = self.dice.chance(percent);
         if does {
             self.uses.insert(feature);
         }
@@ -104,11 +170,10 @@ impl Draw<'_> {
 }
 
 impl Configuration {
-    pub fn draw(dice: &mut Dice, remote: &Remote, everything: bool) -> Configuration {
+    pub fn draw(dice: &mut Dice, remote: &Remote) -> Configuration {
         let mut draw = Draw {
             dice,
             remote,
-            everything,
             uses: BTreeSet::new(),
         };
         let count = draw.dice.between(1, 3);
@@ -124,6 +189,17 @@ impl Configuration {
                 requires: requires(&mut draw, &providers, 0),
                 named: None,
             });
+        }
+        if rules.len() < MOST_RULES && draw.uses(Feature::ConnectMatcher, 15) {
+            // No request that is drawn is a CONNECT: it must not match, wherever it stands.
+            let connect = Rule {
+                matcher: json!({"connect_matcher": {}}),
+                around: Around::path("/", &["/", "/api"], &[]),
+                requires: requires(&mut draw, &providers, 0),
+                named: None,
+            };
+            let at = draw.dice.between(0, rules.len());
+            rules.insert(at, connect);
         }
         for (at, rule) in rules.iter_mut().enumerate() {
             if rule.requires.is_some() && draw.uses(Feature::RequirementMap, 20) {
@@ -174,10 +250,64 @@ impl Configuration {
         json
     }
 
-    pub fn has_nameless_keys(&self) -> bool {
-        self.providers
-            .iter()
-            .any(|provider| provider.has_nameless_keys)
+    /// Every place of every provider by itself, also with the audiences that rules give in place
+    /// of the provider's.
+    pub fn leaves(&self) -> Vec<Leaf> {
+        let own = (0..self.providers.len()).map(|provider| (provider, None));
+        let rules = self.rules.iter().filter_map(|rule| rule.requires.as_ref());
+        let of_rules = rules.flat_map(Requirement::named);
+        let mut leaves = Vec::new();
+        for (provider, audiences) in own.chain(of_rules) {
+            for place in self.providers[provider].read_places() {
+                let leaf = Leaf {
+                    provider,
+                    audiences: audiences.map(<[String]>::to_vec),
+                    place: place.clone(),
+                };
+                if !leaves.contains(&leaf) {
+                    leaves.push(leaf);
+                }
+            }
+        }
+        leaves
+    }
+
+    /// For jwt_authn: with a part's number in [`PART`] that leaf is required, and otherwise the
+    /// rule that matches tells its number in `x-rule`.
+    pub fn parts(&self) -> Value {
+        let mut json = self.jwt_authn();
+        if let Some(members) = json.as_object_mut() {
+            members.remove("strip_failure_response");
+            members.remove("requirement_map");
+        }
+        let mut rules = Vec::new();
+        for (at, leaf) in self.leaves().into_iter().enumerate() {
+            let is_asked = json!([{"name": PART, "string_match": {"exact": at.to_string()}}]);
+            let name = format!("part-{at}");
+            json["providers"][&name] = self.providers[leaf.provider].only_at(&leaf.place);
+            let requires = match leaf.audiences {
+                None => json!({"provider_name": name}),
+                Some(audiences) => json!({
+                    "provider_and_audiences": {"provider_name": name, "audiences": audiences},
+                }),
+            };
+            let is_asked = json!({"prefix": "/", "headers": is_asked});
+            rules.push(json!({"match": is_asked, "requires": requires}));
+        }
+        let key = POOL.iter().find(|key| key.kid == "ec-a");
+        let keys = json!({"keys": [&key.expect("a key of the pool").jwk]}).to_string();
+        for (at, rule) in self.rules.iter().enumerate() {
+            let name = format!("rule-{at}");
+            json["providers"][&name] = json!({
+                "issuer": name,
+                "local_jwks": {"inline_string": keys},
+                "from_headers": [{"name": format!("x-rule-{at}")}],
+                "claim_to_headers": [{"header_name": "x-rule", "claim_name": "iss"}],
+            });
+            rules.push(json!({"match": rule.matcher, "requires": {"provider_name": name}}));
+        }
+        json["rules"] = Value::Array(rules);
+        json
     }
 
     /// The same for bearer-gate.
@@ -234,6 +364,46 @@ impl Requirement {
                 members.iter().flat_map(Requirement::named).collect()
             }
             Requirement::AllowMissing | Requirement::AllowMissingOrFailed => Vec::new(),
+        }
+    }
+
+    /// Whether it also takes a request without any token, or with a bad one.
+    pub fn is_lenient(&self) -> bool {
+        matches!(
+            self,
+            Requirement::AllowMissing | Requirement::AllowMissingOrFailed
+        )
+    }
+
+    /// Whether a part of it is about the tokens of all providers of the configuration.
+    pub fn asks_every(&self) -> bool {
+        match self {
+            Requirement::Provider(_) | Requirement::ProviderAndAudiences(..) => false,
+            Requirement::AllowMissing | Requirement::AllowMissingOrFailed => true,
+            Requirement::All(members) => members.iter().any(Requirement::asks_every),
+            Requirement::Any(members) => {
+                members.iter().all(Requirement::is_lenient)
+                    || members.iter().any(|m| !m.is_lenient() && m.asks_every())
+            }
+        }
+    }
+
+    /// Every provider that it looks at, of so many.
+    pub fn providers(&self, of: usize) -> Vec<usize> {
+        if self.asks_every() {
+            return (0..of).collect();
+        }
+        self.named().into_iter().map(|(at, _)| at).collect()
+    }
+
+    /// Whether the members of one of its requires_all are so.
+    pub fn any_all(&self, are: &dyn Fn(&[Requirement]) -> bool) -> bool {
+        match self {
+            Requirement::All(members) => {
+                are(members) || members.iter().any(|member| member.any_all(are))
+            }
+            Requirement::Any(members) => members.iter().any(|member| member.any_all(are)),
+            _ => false,
         }
     }
 
@@ -329,6 +499,13 @@ fn provider(draw: &mut Draw, at: usize) -> Provider {
         json["forward"] = json!(draw.dice.chance(70));
     }
     let sets = outputs(draw, at, &mut json);
+    if draw.uses(Feature::JwtCacheConfig, 25) {
+        json["jwt_cache_config"] = json!({"jwt_cache_size": draw.dice.between(1, 50)});
+        if draw.dice.chance(50) {
+            json["jwt_cache_config"]["jwt_max_token_size"] = json!(draw.dice.between(100, 4096));
+        }
+    }
+    metadata(draw, &mut json);
     Provider {
         name,
         issuer,
@@ -336,7 +513,12 @@ fn provider(draw: &mut Draw, at: usize) -> Provider {
         subjects,
         max_lifetime,
         clock_skew,
-        has_nameless_keys: keys.iter().any(|key| key.is_nameless),
+        forward: json["forward"].as_bool().unwrap_or(false),
+        named_keys: keys
+            .iter()
+            .filter(|key| !key.is_nameless)
+            .map(|key| POOL[key.at].kid)
+            .collect(),
         keys: keys.iter().map(|key| key.at).collect(),
         places,
         default_places,
@@ -486,6 +668,28 @@ fn outputs(draw: &mut Draw, at: usize, json: &mut Value) -> Vec<String> {
         }
     }
     sets
+}
+
+/// What only later filters and the log see: it must not change the answer.
+fn metadata(draw: &mut Draw, json: &mut Value) {
+    if !draw.uses(Feature::Metadata, 25) {
+        return;
+    }
+    for field in [
+        "payload_in_metadata",
+        "header_in_metadata",
+        "failed_status_in_metadata",
+    ] {
+        if draw.dice.chance(60) {
+            json[field] = json!(format!("told-{field}"));
+        }
+    }
+    if draw.dice.chance(30) {
+        json["normalize_payload_in_metadata"] = json!({"space_delimited_claims": ["scope", "sub"]});
+    }
+    if draw.dice.chance(30) {
+        json["clear_route_cache"] = json!(true);
+    }
 }
 
 fn rule(draw: &mut Draw, providers: &[Provider], at: usize) -> Rule {

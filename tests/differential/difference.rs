@@ -1,9 +1,9 @@
 //! The deliberate differences, as predictions.
 //!
-//! There are two kinds. Where bearer-gate reads a request otherwise (a path in its normal form, a
-//! scheme in lower case), [`reading`] rewrites the request into one that says the same to
-//! jwt_authn, and that one's answer is what is expected. Where it is stricter about a token,
-//! [`stricter`] names the reason that it has to give.
+//! Where bearer-gate reads a request otherwise (a path in its normal form, a scheme in lower case),
+//! [`reading`] rewrites the request into one that says the same to jwt_authn. What bearer-gate has
+//! to answer to that is put together in oracle.rs; [`explain`] says why it is not jwt_authn's answer,
+//! and leaves everything unexplained that none of the differences is about.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,8 +11,8 @@ use std::fmt;
 use bearer_gate::http::path;
 
 use crate::bench::{Answer, Seen};
-use crate::configuration::{Configuration, Place};
-use crate::feature::Feature;
+use crate::configuration::Place;
+use crate::oracle::Expected;
 use crate::request::{Part, Request, Spelling};
 use crate::token::Flaw;
 
@@ -34,6 +34,7 @@ pub enum Difference {
     LeadingCharacter,
     KeysOfOtherKinds,
     NamedKeyOnly,
+    LongestPrefix,
     UnsafePath,
     NormalPath,
     OddClaims,
@@ -159,7 +160,10 @@ pub fn reading(request: &Request) -> Reading {
                     spelling: Spelling::Plain,
                 });
             }
-            (Place::Header { name, prefix }, Spelling::Inside) if !prefix.is_empty() => {
+            // Beside a credential of the scheme it is a second one.
+            (Place::Header { name, prefix }, Spelling::Inside)
+                if !prefix.is_empty() && !has_credential(request, name) =>
+            {
                 read.why.push(Difference::SchemeAtTheStart);
                 read.headers.insert(name.clone());
             }
@@ -174,18 +178,17 @@ pub fn reading(request: &Request) -> Reading {
     }
 }
 
-/// Whether an optional token may be one of several providers', of which jwt_authn tries one.
-fn tries_every_provider(configuration: &Configuration) -> bool {
-    let is_optional = [Feature::AllowMissing, Feature::AllowMissingOrFailed]
-        .iter()
-        .any(|feature| configuration.uses.contains(feature));
-    let issuers: Vec<&str> = configuration
-        .providers
-        .iter()
-        .filter_map(|provider| provider.issuer.as_deref())
-        .collect();
-    let distinct: BTreeSet<&str> = issuers.iter().copied().collect();
-    is_optional && distinct.len() < configuration.providers.len()
+/// Whether a header begins with a scheme that bearer-gate looks for.
+fn has_credential(request: &Request, header: &str) -> bool {
+    request.parts.iter().any(|part| match part {
+        Part::Token {
+            place: Place::Header { name, .. },
+            spelling,
+            ..
+        } => name == header && !matches!(spelling, Spelling::Inside | Spelling::NoPrefix),
+        Part::Header(name, value) => name == header && value == "Bearer",
+        _ => false,
+    })
 }
 
 /// A piece of a query without its escapes, where it has some. All that are drawn are of two
@@ -201,125 +204,6 @@ fn decoded(piece: &str) -> Option<String> {
         has_escapes = true;
     }
     has_escapes.then_some(text)
-}
-
-/// Why bearer-gate rejects what jwt_authn does not, or with another status.
-pub fn stricter(
-    configuration: &Configuration,
-    request: &Request,
-    [native, gate]: [&Answer; 2],
-) -> Option<Difference> {
-    let has = |flaw: Flaw| request.tokens().any(|(token, ..)| token.flaw == flaw);
-    let says =
-        |text: &str| gate.reason == text || configuration.strips_failures && gate.reason.is_empty();
-    let wrong_audience = "Audiences in Jwt are not allowed";
-    let candidates = [
-        (
-            gate.status == 403
-                && says("No rule allows this request")
-                && !configuration.is_lenient
-                && native.is_admitted(),
-            Difference::UnmatchedIsDenied,
-        ),
-        (
-            gate.status == 401
-                && says("Jwt payload [exp] field is required")
-                && !configuration.is_lenient
-                && has(Flaw::NoExpiration),
-            Difference::ExpirationIsRequired,
-        ),
-        (
-            gate.status == 401 && says("Jwt is expired") && has(Flaw::ZeroExpiration),
-            Difference::ZeroExpiration,
-        ),
-        (
-            gate.status == 401 && says(wrong_audience) && has(Flaw::AudienceWithScheme),
-            Difference::AudienceIsExact,
-        ),
-        (
-            gate.status == 401 && says("Jwt header [crit] is not supported") && has(Flaw::Critical),
-            Difference::CriticalHeader,
-        ),
-        (
-            gate.status == 401
-                && says("Jwt is issued in the future")
-                && has(Flaw::IssuedInTheFuture),
-            Difference::IssuedInTheFuture,
-        ),
-        (
-            gate.status == 401 && says("Jwt is sender-constrained") && has(Flaw::SenderConstrained),
-            Difference::SenderConstrained,
-        ),
-        (
-            gate.status == 401
-                && says("Jwt header is an invalid Base64url encoded")
-                && has(Flaw::LeadingCharacter),
-            Difference::LeadingCharacter,
-        ),
-        (
-            gate.status == 400
-                && says("More than one credential in the request")
-                && credentials(request) > 1,
-            Difference::SeveralTokens,
-        ),
-        (
-            native.status == 403
-                && native.reason == wrong_audience
-                && gate.status == 401
-                && says(wrong_audience),
-            Difference::WrongAudienceIsUnauthorized,
-        ),
-        (
-            // The algorithm is looked at before the audience.
-            native.status == 403
-                && native.reason == wrong_audience
-                && gate.status == 401
-                && says("Jwt header [alg] is not supported")
-                && (has(Flaw::Hmac) || has(Flaw::UnsecuredNone)),
-            Difference::WrongAudienceIsUnauthorized,
-        ),
-        (
-            gate.status == 401
-                && says("Jwt verification fails")
-                && native.is_admitted()
-                && has(Flaw::OtherKey)
-                && configuration.has_nameless_keys(),
-            Difference::NamedKeyOnly,
-        ),
-        (
-            native.status == 401
-                && native.reason == "Jwt ED25519 signature is wrong length"
-                && gate.is_admitted(),
-            Difference::KeysOfOtherKinds,
-        ),
-        (
-            // What the first requirement took out the second one does not find.
-            native.status == 401
-                && native.reason == "Jwt is missing"
-                && gate.is_admitted()
-                && configuration.uses.contains(&Feature::RequiresAll),
-            Difference::AllWithoutSideEffects,
-        ),
-        (
-            // A missing `exp` is found before a wrong audience.
-            native.status == 403
-                && native.reason == wrong_audience
-                && gate.status == 401
-                && says("Jwt payload [exp] field is required")
-                && has(Flaw::NoExpiration),
-            Difference::WrongAudienceIsUnauthorized,
-        ),
-        (
-            matches!(native.status, 401 | 403)
-                && gate.is_admitted()
-                && tries_every_provider(configuration),
-            Difference::EveryProviderOfAnIssuer,
-        ),
-    ];
-    candidates
-        .iter()
-        .find(|(holds, _)| *holds)
-        .map(|(_, difference)| *difference)
 }
 
 /// Reasons that say the same.
@@ -355,13 +239,10 @@ const REASONS: &[(&str, &str)] = &[
     ),
 ];
 
-/// Whether two rejections with one status are for the same reason, or for two that a token has
-/// and of which each filter comes to another one first.
-pub fn same_reason(
-    configuration: &Configuration,
-    request: &Request,
-    [native, gate]: [&Answer; 2],
-) -> bool {
+/// Whether two rejections are for the same reason, or for two that a token has and of which each
+/// filter comes to another one first. The first is in jwt_authn's words, the second in
+/// bearer-gate's.
+pub fn same_reason(request: &Request, [expected, gate]: [&str; 2]) -> bool {
     let has = |flaw: Flaw| request.tokens().any(|(token, ..)| token.flaw == flaw);
     let has_empty_section = || {
         let is_empty = |text: &str| text.split('.').any(str::is_empty);
@@ -369,133 +250,123 @@ pub fn same_reason(
     };
     let three_parts =
         "Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections";
-    native.is_admitted()
-        || native.reason == gate.reason
-        || REASONS.contains(&(native.reason.as_str(), gate.reason.as_str()))
-        || native.reason == "Jwt is missing" && configuration.uses.contains(&Feature::RequiresAll)
-        || native.reason == three_parts && has_empty_section()
-        || gate.reason == "Jwt header [alg] is not supported"
+    expected == gate
+        || REASONS.contains(&(expected, gate))
+        || expected == three_parts && has_empty_section()
+        || gate == "Jwt header [alg] is not supported"
             && (has(Flaw::Hmac) || has(Flaw::UnsecuredNone))
 }
 
-fn credentials(request: &Request) -> usize {
-    let is_credential = |part: &&Part| match part {
-        Part::Token { .. } => true,
-        Part::Header(name, _) => name == "authorization",
-        _ => false,
+/// Faults of a token that only bearer-gate minds.
+const STRICTER: &[Difference] = &[
+    Difference::ExpirationIsRequired,
+    Difference::ZeroExpiration,
+    Difference::AudienceIsExact,
+    Difference::CriticalHeader,
+    Difference::IssuedInTheFuture,
+    Difference::SenderConstrained,
+    Difference::LeadingCharacter,
+    Difference::NamedKeyOnly,
+];
+
+/// Differences about how answers for several providers, or one token in several places, combine.
+const COMBINED: &[Difference] = &[
+    Difference::AllWithoutSideEffects,
+    Difference::EveryProviderOfAnIssuer,
+    Difference::KeysOfOtherKinds,
+    Difference::LongestPrefix,
+];
+
+/// Whether a difference can turn jwt_authn's status into bearer-gate's.
+fn is_about(native: u16, gate: u16, why: Difference) -> bool {
+    use Difference::{
+        EveryProviderOfAnIssuer, SeveralTokens, UnmatchedIsDenied, WrongAudienceIsUnauthorized,
     };
-    request.parts.iter().filter(is_credential).count()
-}
-
-/// Why only one of them accepts a token with this flaw.
-fn refused_by_one(flaw: Flaw) -> Option<Difference> {
-    match flaw {
-        Flaw::NoExpiration => Some(Difference::ExpirationIsRequired),
-        Flaw::AudienceWithScheme => Some(Difference::AudienceIsExact),
-        Flaw::Critical => Some(Difference::CriticalHeader),
-        Flaw::IssuedInTheFuture => Some(Difference::IssuedInTheFuture),
-        Flaw::SenderConstrained => Some(Difference::SenderConstrained),
-        Flaw::ZeroExpiration => Some(Difference::ZeroExpiration),
-        Flaw::LeadingCharacter => Some(Difference::LeadingCharacter),
-        _ => None,
+    match (native, gate) {
+        (_, 400) => why == SeveralTokens,
+        (200, 403) => why == UnmatchedIsDenied,
+        (403, 401) => {
+            why == WrongAudienceIsUnauthorized
+                || why == EveryProviderOfAnIssuer
+                || STRICTER.contains(&why)
+        }
+        (200, 401) => why == EveryProviderOfAnIssuer || STRICTER.contains(&why),
+        (401 | 403, 200) => COMBINED.contains(&why),
+        _ => false,
     }
 }
 
-/// Where what the upstream saw differs, in words, and why it may.
-pub fn seen_differently(
-    configuration: &Configuration,
+/// Why bearer-gate's answer is another one than jwt_authn's to the same request, and what of it
+/// has no reason.
+pub fn explain(
     request: &Request,
-    [native, gate]: [&Seen; 2],
-) -> Vec<(String, Option<Difference>)> {
-    let mut found = Vec::new();
-    if native.path != gate.path {
-        found.push((format!("path {} and {}", native.path, gate.path), None));
+    native: &Answer,
+    expected: &Expected,
+) -> (BTreeSet<Difference>, Vec<String>) {
+    let mut explained = BTreeSet::new();
+    let mut unexplained = Vec::new();
+    if native.status != expected.status {
+        let can = |why: &&Difference| is_about(native.status, expected.status, **why);
+        explained.extend(expected.why.iter().filter(can));
+        if explained.is_empty() {
+            unexplained.push(format!(
+                "status {} {}, and by its parts {} {}",
+                native.status, native.reason, expected.status, expected.reason
+            ));
+        }
     }
-    if native.query != gate.query {
-        found.push((
-            format!("query {:?} and {:?}", native.query, gate.query),
-            None,
-        ));
-    }
+    let (Some(native), Some(seen)) = (&native.seen, &expected.seen) else {
+        return (explained, unexplained);
+    };
     let odd = request
         .tokens()
         .any(|(token, ..)| token.flaw == Flaw::OddClaims);
-    let sets = |name: &str| {
-        configuration
-            .providers
-            .iter()
-            .any(|provider| provider.sets.iter().any(|known| known == name))
-    };
-    let is_optional = configuration.uses.contains(&Feature::AllowMissingOrFailed);
-    let stricter = request
-        .tokens()
-        .find_map(|(token, ..)| refused_by_one(token.flaw))
-        .filter(|_| is_optional);
-    let why = |name: &str, side: &str| match stricter {
-        _ if odd && name.ends_with("-level") => Some(Difference::OddClaims),
-        // A token that only jwt_authn accepts counts as failed.
-        Some(difference) => Some(difference),
-        None if side == "bearer-gate" && sets(name) && tries_every_provider(configuration) => {
-            Some(Difference::EveryProviderOfAnIssuer)
+    let other = expected.why.iter().copied().filter(|why| {
+        // A token that only jwt_authn takes counts as failed where that is allowed.
+        COMBINED.contains(why) || STRICTER.contains(why)
+    });
+    for (text, name) in differing(native, seen) {
+        if name == "cookie" {
+            explained.insert(Difference::CookiesAreStripped);
+        } else if odd && name.ends_with("-level") {
+            explained.insert(Difference::OddClaims);
+        } else if other.clone().next().is_some() {
+            explained.extend(other.clone());
+        } else {
+            unexplained.push(format!("by its parts: {text}"));
         }
-        // Each requirement removes what the one before it has set.
-        None => (side == "bearer-gate"
-            && sets(name)
-            && configuration.uses.contains(&Feature::RequiresAll))
-        .then_some(Difference::AllWithoutSideEffects),
-    };
-    let mut native = native.clone();
-    if let Some(without) = without_tokens(request, &native, gate) {
-        native.headers = without;
-        found.push(("cookie".to_owned(), Some(Difference::CookiesAreStripped)));
     }
-    for (list, others, side) in [
-        (&native.headers, &gate.headers, "jwt_authn"),
-        (&gate.headers, &native.headers, "bearer-gate"),
+    (explained, unexplained)
+}
+
+/// Where two upstreams saw different things: in words, and the header's name.
+pub fn differing(one: &Seen, other: &Seen) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    if one.path != other.path {
+        found.push((
+            format!("path {} and {}", one.path, other.path),
+            String::new(),
+        ));
+    }
+    if one.query != other.query {
+        found.push((
+            format!("query {:?} and {:?}", one.query, other.query),
+            String::new(),
+        ));
+    }
+    for (list, others, which) in [
+        (&one.headers, &other.headers, "first"),
+        (&other.headers, &one.headers, "second"),
     ] {
         let mut rest = others.clone();
         for header in list {
             if let Some(at) = rest.iter().position(|other| other == header) {
                 rest.swap_remove(at);
             } else {
-                found.push((
-                    format!("only {side} sends {}: {}", header.0, header.1),
-                    why(&header.0, side),
-                ));
+                let text = format!("only the {which} has {}: {}", header.0, header.1);
+                found.push((text, header.0.clone()));
             }
         }
     }
     found
-}
-
-/// What jwt_authn's upstream would have seen with the same cookies taken out as bearer-gate took
-/// out, if those were tokens.
-fn without_tokens(request: &Request, native: &Seen, gate: &Seen) -> Option<Vec<(String, String)>> {
-    let cookies = |seen: &Seen| -> Vec<String> {
-        let header = seen.headers.iter().find(|(name, _)| name == "cookie");
-        let text = header.map_or("", |(_, value)| value.as_str());
-        text.split("; ").map(str::to_owned).collect()
-    };
-    let (all, left) = (cookies(native), cookies(gate));
-    let is_token = |cookie: &String| {
-        request.tokens().any(|(token, place, _)| {
-            matches!(place, Place::Cookie(name) if *cookie == format!("{name}={}", token.text))
-        })
-    };
-    let taken = all.iter().filter(|cookie| !left.contains(cookie));
-    if all == left || !taken.clone().all(is_token) {
-        return None;
-    }
-    let mut headers = native.headers.clone();
-    headers.retain(|(name, _)| name != "cookie");
-    let rest: Vec<String> = all
-        .iter()
-        .filter(|cookie| !is_token(cookie) || left.contains(cookie))
-        .cloned()
-        .collect();
-    if !rest.is_empty() {
-        headers.push(("cookie".to_owned(), rest.join("; ")));
-        headers.sort();
-    }
-    Some(headers)
 }

@@ -25,6 +25,9 @@ pub enum Feature {
     RequirementMap,
     BypassCorsPreflight,
     StripFailureResponse,
+    JwtCacheConfig,
+    Metadata,
+    ConnectMatcher,
 }
 
 impl Feature {
@@ -49,34 +52,10 @@ impl Feature {
         Feature::RequirementMap,
         Feature::BypassCorsPreflight,
         Feature::StripFailureResponse,
+        Feature::JwtCacheConfig,
+        Feature::Metadata,
+        Feature::ConnectMatcher,
     ];
-
-    /// Whether bearer-gate has it. What it has not it refuses by name (tests/config), and it is
-    /// compared from the day on which its line says `true`.
-    pub fn is_built(self) -> bool {
-        match self {
-            Feature::RemoteJwks => true,
-            Feature::Subjects => true,
-            Feature::MaxLifetime => true,
-            Feature::FromHeaders => true,
-            Feature::FromParams => true,
-            Feature::FromCookies => true,
-            Feature::PadPayloadHeader => false,
-            Feature::SafeRegex => true,
-            Feature::PathSeparatedPrefix => true,
-            Feature::CaseInsensitive => true,
-            Feature::Headers => true,
-            Feature::QueryParameters => true,
-            Feature::ProviderAndAudiences => true,
-            Feature::RequiresAny => true,
-            Feature::RequiresAll => true,
-            Feature::AllowMissing => true,
-            Feature::AllowMissingOrFailed => true,
-            Feature::RequirementMap => true,
-            Feature::BypassCorsPreflight => true,
-            Feature::StripFailureResponse => false,
-        }
-    }
 }
 
 impl fmt::Display for Feature {

@@ -435,33 +435,52 @@ fn normal_path() {
 #[test]
 fn odd_claims() {
     for (value, native, gate) in [
-        (json!(1.5), Some("1.500000"), Some("1.5")),
-        (json!(-3), Some("-3.000000"), Some("-3")),
         (
             json!(9_007_199_254_740_993_u64),
             Some("9007199254740992"),
             Some("9007199254740993"),
         ),
-        (json!(""), None, Some("")),
-        (json!(["a", "b"]), Some("WyJhIiwiYiJd"), None),
-        (json!({"a": 1}), Some("eyJhIjoxfQ=="), None),
+        (
+            json!(1e30),
+            Some("1000000000000000019884624838656.000000"),
+            None,
+        ),
+        // The connection trims what it is given.
+        (json!(" a "), Some("a"), None),
+        (json!("a\tb"), Some("a\tb"), None),
         // alike
+        (json!(1.5), Some("1.500000"), Some("1.500000")),
+        (json!(-3), Some("-3.000000"), Some("-3.000000")),
+        (json!(""), None, None),
+        (
+            json!(["a", "b"]),
+            Some("WyJhIiwiYiJd"),
+            Some("WyJhIiwiYiJd"),
+        ),
+        (json!({"a": 1}), Some("eyJhIjoxfQ=="), Some("eyJhIjoxfQ==")),
         (json!(5), Some("5"), Some("5")),
         (json!(true), Some("true"), Some("true")),
         (json!(null), None, None),
     ] {
         // merge() takes null for absence; here it is the value.
-        let text = format!(
-            r#"{{"value":{value},"iss":"{ISSUER}","aud":"{AUDIENCE}","exp":{}}}"#,
-            now() + 600
-        );
-        let request = bearer(&key("ec-a").token(r#"{"alg":"ES256","kid":"ec-a"}"#, &text));
-        let answers = shows("pasted", &request, ADMITTED, ADMITTED);
+        let answers = shows("pasted", &with_value(&value), ADMITTED, ADMITTED);
         for (answer, expected) in answers.iter().zip([native, gate]) {
             let expected: Vec<String> = expected.map(str::to_owned).into_iter().collect();
             assert_eq!(seen(answer, "x-value"), expected, "{value}");
         }
     }
+    // A header that cannot be sent: the request fails on its way to the upstream.
+    let [native, gate] = stage().ask_both("pasted", &with_value(&json!("a\u{1}b")));
+    assert_eq!((native.status, gate.status), (503, 200));
+    assert_eq!(seen(&gate, "x-value"), [""; 0]);
+}
+
+fn with_value(value: &Value) -> Request {
+    let text = format!(
+        r#"{{"value":{value},"iss":"{ISSUER}","aud":"{AUDIENCE}","exp":{}}}"#,
+        now() + 600
+    );
+    bearer(&key("ec-a").token(r#"{"alg":"ES256","kid":"ec-a"}"#, &text))
 }
 
 #[test]

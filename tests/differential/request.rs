@@ -178,6 +178,12 @@ impl Request {
         })
     }
 
+    pub fn is_preflight(&self) -> bool {
+        let headers = self.headers();
+        let has = |name: &str| headers.iter().any(|(known, _)| known == name);
+        self.method == "OPTIONS" && has("origin") && has("access-control-request-method")
+    }
+
     /// How much there is to read of it.
     pub fn size(&self) -> usize {
         self.parts.len() * 1000 + self.path.len()
@@ -259,11 +265,23 @@ fn tokens(
         if taken && dice.chance(60) {
             continue;
         }
-        parts.push(Part::Token {
+        let mut spelling = dice.weighted(SPELLINGS);
+        // A place of the same header without a prefix reads the whole value, scheme and all.
+        let has_no_prefix = |name: &str| name == "x-token";
+        if spelling == Spelling::Inside
+            && matches!(&place, Place::Header { name, .. } if has_no_prefix(name))
+        {
+            spelling = Spelling::Plain;
+        }
+        let part = Part::Token {
             token,
             place,
-            spelling: dice.weighted(SPELLINGS),
-        });
+            spelling,
+        };
+        if dice.chance(3) {
+            parts.push(part.clone());
+        }
+        parts.push(part);
     }
     if dice.chance(3) {
         parts.push(header(

@@ -372,6 +372,8 @@ fn spoil_claims(dice: &mut Dice, provider: &Provider, flaw: Flaw, claims: &mut M
                 json!(null),
                 json!(["a", "b"]),
                 json!({"a": 1}),
+                json!(" spaces "),
+                json!("a\tb"),
             ];
             set("level", dice.pick(&odd).clone());
         }
@@ -392,7 +394,7 @@ fn other_key(key: usize) -> usize {
 
 fn garbage(dice: &mut Dice, good: &str) -> String {
     let parts: Vec<&str> = good.split('.').collect();
-    match dice.between(0, 7) {
+    match dice.between(0, 9) {
         0 => "garbage".to_owned(),
         1 => format!("{}.{}", parts[0], parts[1]),
         2 => format!("{good}.{}", parts[2]),
@@ -400,6 +402,7 @@ fn garbage(dice: &mut Dice, good: &str) -> String {
         4 => format!("{}.{}.{}", parts[0], base64url("{"), parts[2]),
         5 => format!("{}.{}.{}", base64url("[]"), parts[1], parts[2]),
         6 => format!("{}.{}.{}=", parts[0], parts[1], parts[2]),
+        7 | 8 => String::new(),
         _ => "..".to_owned(),
     }
 }
