@@ -373,6 +373,20 @@ fn check_requirement(requires: Value, table: &[(Option<String>, Option<String>, 
 }
 
 #[test]
+fn a_nested_optional_token_is_about_every_provider() {
+    let optional =
+        json!({"requires_any": {"requirements": [{"allow_missing": {}}, {"allow_missing": {}}]}});
+    let nested = json!({"requires_any": {"requirements": [{"provider_name": "b"}, optional]}});
+    check_requirement(
+        nested,
+        &[
+            (Some(of("a")), None, "ok x-a=s -authorization"),
+            (Some(forged("a")), None, "signature"),
+        ],
+    );
+}
+
+#[test]
 fn any_of_several() {
     let ac =
         json!({"requires_any": {"requirements": [{"provider_name": "a"}, {"provider_name": "c"}]}});

@@ -97,15 +97,17 @@ impl Builder<'_> {
         let mut members = Vec::new();
         let mut otherwise = Otherwise::Reject;
         for (path, raw) in list(path, raw)? {
+            // One within a requires_any of its own is about every provider, as by itself.
+            let stands_here =
+                raw.allow_missing.0.is_some() || raw.allow_missing_or_failed.0.is_some();
             let places = self.places.len();
             let member = self.requirement(&path, raw, depth + 1)?;
-            if matches!(
-                member,
-                Requirement::AllowMissing(_) | Requirement::AllowMissingOrFailed(_)
-            ) {
-                // It is not about places of its own here.
-                self.places.truncate(places);
+            if !stands_here {
+                members.push(member);
+                continue;
             }
+            // It is not about places of its own here.
+            self.places.truncate(places);
             // As in jwt_authn these two are about what the others come to, wherever they stand,
             // and the more lenient one counts.
             match (member, otherwise) {
