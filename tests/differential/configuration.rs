@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::dice::Dice;
 use crate::feature::Feature;
 use crate::matcher::{self, Around};
+use crate::requirement::Requirement;
 use crate::token::POOL;
 
 /// Where a provider's tokens are looked for.
@@ -113,16 +114,6 @@ pub fn rule_token(at: usize) -> &'static str {
 }
 
 const MOST_RULES: usize = 6;
-
-#[derive(Clone, Debug)]
-pub enum Requirement {
-    Provider(usize),
-    ProviderAndAudiences(usize, Vec<String>),
-    Any(Vec<Requirement>),
-    All(Vec<Requirement>),
-    AllowMissing,
-    AllowMissingOrFailed,
-}
 
 #[derive(Clone, Debug)]
 pub struct Rule {
@@ -333,90 +324,6 @@ impl Configuration {
     }
 }
 
-impl Requirement {
-    fn json(&self, providers: &[Provider]) -> Value {
-        let list = |members: &[Requirement]| -> Value {
-            members
-                .iter()
-                .map(|member| member.json(providers))
-                .collect()
-        };
-        match self {
-            Requirement::Provider(at) => json!({"provider_name": providers[*at].name}),
-            Requirement::ProviderAndAudiences(at, audiences) => json!({
-                "provider_and_audiences": {
-                    "provider_name": providers[*at].name, "audiences": audiences,
-                },
-            }),
-            Requirement::Any(members) => json!({"requires_any": {"requirements": list(members)}}),
-            Requirement::All(members) => json!({"requires_all": {"requirements": list(members)}}),
-            Requirement::AllowMissing => json!({"allow_missing": {}}),
-            Requirement::AllowMissingOrFailed => json!({"allow_missing_or_failed": {}}),
-        }
-    }
-
-    /// The providers that it names, and the audiences that it asks for in place of theirs.
-    pub fn named(&self) -> Vec<(usize, Option<&[String]>)> {
-        match self {
-            Requirement::Provider(at) => vec![(*at, None)],
-            Requirement::ProviderAndAudiences(at, audiences) => vec![(*at, Some(audiences))],
-            Requirement::Any(members) | Requirement::All(members) => {
-                members.iter().flat_map(Requirement::named).collect()
-            }
-            Requirement::AllowMissing | Requirement::AllowMissingOrFailed => Vec::new(),
-        }
-    }
-
-    /// Whether it also takes a request without any token, or with a bad one.
-    pub fn is_lenient(&self) -> bool {
-        matches!(
-            self,
-            Requirement::AllowMissing | Requirement::AllowMissingOrFailed
-        )
-    }
-
-    /// Whether a part of it is about the tokens of all providers of the configuration.
-    pub fn asks_every(&self) -> bool {
-        match self {
-            Requirement::Provider(_) | Requirement::ProviderAndAudiences(..) => false,
-            Requirement::AllowMissing | Requirement::AllowMissingOrFailed => true,
-            Requirement::All(members) => members.iter().any(Requirement::asks_every),
-            Requirement::Any(members) => {
-                members.iter().all(Requirement::is_lenient)
-                    || members.iter().any(|m| !m.is_lenient() && m.asks_every())
-            }
-        }
-    }
-
-    /// Every provider that it looks at, of so many.
-    pub fn providers(&self, of: usize) -> Vec<usize> {
-        if self.asks_every() {
-            return (0..of).collect();
-        }
-        self.named().into_iter().map(|(at, _)| at).collect()
-    }
-
-    /// Whether the members of one of its requires_all are so.
-    pub fn any_all(&self, are: &dyn Fn(&[Requirement]) -> bool) -> bool {
-        match self {
-            Requirement::All(members) => {
-                are(members) || members.iter().any(|member| member.any_all(are))
-            }
-            Requirement::Any(members) => members.iter().any(|member| member.any_all(are)),
-            _ => false,
-        }
-    }
-
-    /// Whether it asks for more than one token.
-    pub fn is_all(&self) -> bool {
-        match self {
-            Requirement::All(_) => true,
-            Requirement::Any(members) => members.iter().any(Requirement::is_all),
-            _ => false,
-        }
-    }
-}
-
 const SUBJECTS: &[(&str, &str, &str, &str)] = &[
     ("exact", "alice", "alice", "alicia"),
     (
@@ -546,6 +453,8 @@ fn key_source(draw: &mut Draw, json: &mut Value) -> Vec<Published> {
     if draw.uses(Feature::RemoteJwks, 20) {
         let mut remote = json!({
             "http_uri": {"uri": draw.remote.uri, "cluster": draw.remote.cluster, "timeout": "5s"},
+            // Without it a requires_any of jwt_authn goes on to its next member while it fetches.
+            "async_fetch": {},
         });
         if draw.dice.chance(50) {
             remote["cache_duration"] = json!("300s");

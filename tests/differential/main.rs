@@ -59,8 +59,10 @@ mod feature;
 mod matcher;
 mod named;
 mod oracle;
+mod place;
 mod report;
 mod request;
+mod requirement;
 mod run;
 mod token;
 

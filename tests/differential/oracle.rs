@@ -11,9 +11,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::bench::{Answer, Bench, Seen, Side};
-use crate::configuration::{Configuration, Leaf, PART, Place, Provider, Requirement, rule_token};
+use crate::configuration::{Configuration, Leaf, PART, Place, Provider, rule_token};
 use crate::difference::Difference;
+use crate::place::{self, Found, strip};
 use crate::request::{Part, Request};
+use crate::requirement::Requirement;
 use crate::token::{Flaw, Token};
 
 /// What bearer-gate answers to a request that jwt_authn reads in the same way.
@@ -100,13 +102,6 @@ struct Good {
 }
 
 type Verdict = Result<Good, Failure>;
-
-/// What a place holds.
-enum Found {
-    Nothing,
-    One(Option<Token>),
-    Several,
-}
 
 /// Every answer that is right: one, but where bearer-gate is free in what it complains about.
 pub fn expected(
@@ -334,7 +329,15 @@ impl Oracle<'_> {
         let has = |flaws: &[Flaw]| token.as_ref().is_some_and(|t| flaws.contains(&t.flaw));
         if native.reason == "Jwt ED25519 signature is wrong length" {
             why.insert(Difference::KeysOfOtherKinds);
-            if variant.other_kinds && has(&[Flaw::NoKid, Flaw::UnknownKid]) {
+            let is_forged = has(&[
+                Flaw::BadSignature,
+                Flaw::OtherKey,
+                Flaw::OtherHash,
+                Flaw::UnsecuredNone,
+                Flaw::Hmac,
+                Flaw::Garbage,
+            ]);
+            if variant.other_kinds && !is_forged {
                 return Ok(Good {
                     uses: vec![Use {
                         provider: at,
@@ -437,13 +440,11 @@ impl Oracle<'_> {
 
     /// The token in a place, unless a longer prefix of another place of the rule fits too.
     fn found(&self, place: &Place) -> Found {
-        let found = found(self.request, place);
+        let found = place::found(self.request, place);
         if let (Place::Header { name, prefix }, Found::One(_)) = (place, &found) {
             let is_longer = |other: &&Place| matches!(other, Place::Header { name: known, prefix: longer } if known == name && longer.len() > prefix.len());
             let mut longer = self.places.iter().filter(is_longer);
-            if longer
-                .any(|other| matches!(crate::oracle::found(self.request, other), Found::One(_)))
-            {
+            if longer.any(|other| matches!(place::found(self.request, other), Found::One(_))) {
                 return Found::Nothing;
             }
         }
@@ -478,28 +479,27 @@ impl Oracle<'_> {
     /// What is different because of how the rule combines providers.
     fn combination(&self, requires: &Requirement, found: &[(&Place, Found)]) -> Vec<Difference> {
         let mut why = Vec::new();
-        let in_place = |provider: usize| {
-            let places = self.configuration.providers[provider].read_places();
+        let is_found = |place: &Place| {
             let mut found = found.iter();
-            found.any(|(place, found)| !matches!(found, Found::Nothing) && places.contains(place))
+            found.any(|(known, found)| *known == place && !matches!(found, Found::Nothing))
         };
-        // Which members of one requires_all meet the same token, or the same header.
+        // Whether a member of a requires_all meets what another part of the rule looks at too: the
+        // same token, or the same header.
+        let occurrences = requires.occurrences(self.configuration.providers.len());
         let interferes = |members: &[Requirement]| {
-            let of: Vec<Vec<usize>> = members
-                .iter()
-                .map(|member| member.providers(self.configuration.providers.len()))
-                .collect();
             let providers = &self.configuration.providers;
-            of.iter().enumerate().any(|(at, one)| {
-                of.iter().skip(at + 1).flatten().any(|other| {
-                    one.iter().any(|one| {
-                        let (a, b) = (&providers[*one], &providers[*other]);
-                        in_place(*one)
-                            && in_place(*other)
-                            && a.read_places().iter().any(|p| b.read_places().contains(p))
-                            || a.sets.iter().any(|header| b.sets.contains(header))
-                    })
-                })
+            let of = members
+                .iter()
+                .flat_map(|member| member.occurrences(providers.len()));
+            of.into_iter().any(|one| {
+                let one = &providers[one];
+                let shares = |other: &&usize| {
+                    let other = &providers[**other];
+                    let mut places = one.read_places().iter();
+                    places.any(|place| other.read_places().contains(place) && is_found(place))
+                        || one.sets.iter().any(|header| other.sets.contains(header))
+                };
+                occurrences.iter().filter(shares).count() > 1
             })
         };
         // A header with a token, of which a shorter prefix fits too.
@@ -580,90 +580,5 @@ fn lenient(verdict: Verdict, any_failure: bool, missing: bool) -> Verdict {
             })
         }
         verdict => verdict,
-    }
-}
-
-fn found(request: &Request, place: &Place) -> Found {
-    let token = || {
-        let mut tokens = request.tokens();
-        let token = tokens.find(|(_, known, _)| *known == place);
-        token.map(|(token, ..)| token.clone())
-    };
-    let one_of = |count: usize| match count {
-        0 => Found::Nothing,
-        1 => Found::One(token()),
-        _ => Found::Several,
-    };
-    match place {
-        Place::Param(name) => {
-            let target = request.target();
-            let query = target.split_once('?').map_or("", |(_, query)| query);
-            one_of(occurrences(query, '&', name))
-        }
-        Place::Cookie(name) => {
-            let headers = request.headers();
-            let cookie = headers.iter().find(|(known, _)| known == "cookie");
-            one_of(cookie.map_or(0, |(_, text)| occurrences(text, ';', name)))
-        }
-        Place::Header { name, prefix } => {
-            let headers = request.headers();
-            let lines = headers.iter().filter(|(known, _)| known == name);
-            // What Envoy makes of a line, and what comes after the prefix.
-            let lines: Vec<Option<String>> = lines
-                .map(|(_, value)| {
-                    let value = value.trim();
-                    if value.eq_ignore_ascii_case(prefix.trim_end()) && !prefix.is_empty() {
-                        return Some(String::new());
-                    }
-                    let (start, rest) = value.split_at_checked(prefix.len())?;
-                    let fits = start.eq_ignore_ascii_case(prefix);
-                    fits.then(|| rest.trim_start().to_owned())
-                })
-                .collect();
-            match lines.as_slice() {
-                [] => Found::Nothing,
-                [Some(rest)] if rest.is_empty() && !prefix.is_empty() => Found::Nothing,
-                [Some(_)] => Found::One(token().or_else(|| same_header(request, name))),
-                several if several.iter().any(Option::is_some) => Found::Several,
-                _ => Found::Nothing,
-            }
-        }
-    }
-}
-
-/// The token in a header, whatever its prefix.
-fn same_header(request: &Request, name: &str) -> Option<Token> {
-    let mut tokens = request.tokens();
-    let token = tokens
-        .find(|(_, place, _)| matches!(place, Place::Header { name: known, .. } if known == name));
-    token.map(|(token, ..)| token.clone())
-}
-
-fn occurrences(list: &str, separator: char, name: &str) -> usize {
-    let names = list
-        .split(separator)
-        .map(|piece| piece.trim().split('=').next());
-    names.filter(|known| *known == Some(name)).count()
-}
-
-fn strip(seen: &mut Seen, place: &Place) {
-    match place {
-        Place::Header { name, .. } => seen.headers.retain(|(known, _)| known != name),
-        Place::Param(name) => seen
-            .query
-            .retain(|piece| piece.split('=').next() != Some(name.as_str())),
-        Place::Cookie(name) => {
-            for (known, text) in &mut seen.headers {
-                if known == "cookie" {
-                    let rest: Vec<&str> = text
-                        .split("; ")
-                        .filter(|cookie| cookie.split('=').next() != Some(name.as_str()))
-                        .collect();
-                    *text = rest.join("; ");
-                }
-            }
-            seen.headers
-                .retain(|(known, text)| known != "cookie" || !text.is_empty());
-        }
     }
 }

@@ -218,7 +218,7 @@ const SPELLINGS: &[(u32, Spelling)] = &[
 fn tokens(
     dice: &mut Dice,
     configuration: &Configuration,
-    requires: Option<&crate::configuration::Requirement>,
+    requires: Option<&crate::requirement::Requirement>,
     parts: &mut Vec<Part>,
 ) {
     let named = requires
