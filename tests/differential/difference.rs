@@ -258,8 +258,10 @@ pub fn same_reason(request: &Request, [expected, gate]: [&str; 2]) -> bool {
             && (gate == "Jwt payload [exp] field is required" && has(Flaw::NoExpiration)
                 || gate == "Jwt lifetime is too long" && has(Flaw::LongLife))
         || expected == three_parts && has_empty_section()
-        || gate == "Jwt header [alg] is not supported"
-            && (has(Flaw::Hmac) || has(Flaw::UnsecuredNone))
+        || matches!(
+            gate,
+            "Jwt header [alg] is not supported" | "Jwt header [alg] is not allowed"
+        ) && (has(Flaw::Hmac) || has(Flaw::UnsecuredNone))
 }
 
 /// Faults of a token that only bearer-gate minds.

@@ -24,7 +24,7 @@ pub struct PoolKey {
 enum Private {
     Rsa(Box<rsa::PrivateKey>),
     P256(p256::ecdsa::SigningKey),
-    Ed25519(ed25519_compact::KeyPair),
+    Ed25519(ed25519_dalek::SigningKey),
 }
 
 pub static POOL: LazyLock<Vec<PoolKey>> = LazyLock::new(|| {
@@ -74,10 +74,10 @@ fn p256_key(kid: &'static str, secret: u8) -> PoolKey {
 }
 
 fn ed25519_key(kid: &'static str, secret: u8) -> PoolKey {
-    let pair = ed25519_compact::KeyPair::from_seed(ed25519_compact::Seed::new([secret; 32]));
+    let pair = ed25519_dalek::SigningKey::from_bytes(&[secret; 32]);
     let jwk = json!({
         "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": kid,
-        "x": base64url(*pair.pk),
+        "x": base64url(pair.verifying_key().to_bytes()),
     });
     PoolKey {
         kid,
@@ -110,7 +110,7 @@ impl PoolKey {
                 let signature: p256::ecdsa::Signature = key.sign(text);
                 signature.to_bytes().to_vec()
             }
-            (Private::Ed25519(pair), _) => pair.sk.sign(text, None).to_vec(),
+            (Private::Ed25519(pair), _) => pair.sign(text).to_bytes().to_vec(),
         }
     }
 }
