@@ -19,6 +19,7 @@ use crate::config::{Config, KeySource};
 use crate::host::{CallId, ContextId, Host, SharedStore};
 use crate::http::request::Request;
 use crate::http::response::Rejection;
+use crate::jose::jwa::Algorithm;
 use crate::jose::jwks::KeySet;
 use crate::jose::jws::HeaderMemo;
 use crate::jwks::Millis;
@@ -113,6 +114,14 @@ impl<H: Host> Gate<H> {
             if rule.report_only {
                 log::warn!(
                     "rules[{index}] only reports: what it would reject reaches the upstream"
+                );
+            }
+        }
+        for algorithm in Algorithm::ASYMMETRIC {
+            if !verifier.supports(*algorithm) {
+                log::warn!(
+                    "no verifier for {} here: tokens signed by it are refused",
+                    algorithm.name()
                 );
             }
         }

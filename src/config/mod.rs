@@ -40,9 +40,11 @@ use crate::http::protected_resource::ProtectedResource;
 use crate::http::request::Request;
 use crate::http::response::{Responses, is_quotable};
 use crate::http::uri::Scheme;
+use crate::jose::jwa::Algorithm;
 use crate::jose::jwks::KeySet;
 use crate::jose::jwt::Expectations;
 use crate::matcher::{Condition, HeaderMatcher, PathIndex, PathMatcher, RequestMatcher};
+use crate::signature::Verifier;
 
 pub use error::ConfigError;
 
@@ -63,6 +65,9 @@ const LONGEST_REALM: usize = 256;
 /// Marks a request that a rule would have rejected if it did not only report; the value is the
 /// reason.
 pub const REPORT_HEADER: &str = "x-bearer-gate-report";
+
+/// Whether there is a verifier for an algorithm.
+type Supported<'a> = &'a dyn Fn(Algorithm) -> bool;
 
 /// A valid configuration.
 #[derive(Clone, Debug)]
@@ -400,26 +405,42 @@ pub enum ClaimTest {
 
 impl Config {
     /// Parses the plugin's configuration: a Struct as Envoy hands it over, or the JSON text of
-    /// a StringValue.
+    /// a StringValue. Every algorithm may be named, wherever it can be verified.
     ///
     /// # Errors
     /// The first problem found, with the path of its field.
     pub fn parse(bytes: &[u8]) -> Result<Config, ConfigError> {
+        Config::parse_with(bytes, &|_| true)
+    }
+
+    /// Parses it for a verifier: an algorithm that it does not support cannot be named, and is
+    /// not among those of a provider that names none.
+    ///
+    /// # Errors
+    /// As [`Config::parse`].
+    pub fn parse_for(bytes: &[u8], verifier: &dyn Verifier) -> Result<Config, ConfigError> {
+        Config::parse_with(bytes, &|algorithm| verifier.supports(algorithm))
+    }
+
+    fn parse_with(bytes: &[u8], is_supported: Supported<'_>) -> Result<Config, ConfigError> {
         if bytes.trim_ascii().is_empty() {
             return Err(ConfigError::new("", "is missing"));
         }
         let tree = encoding::decode(bytes)?;
         // Not the inherent function of that name, which would read an array as well.
         let raw = <RawConfig as Deserialize>::deserialize(tree)?;
-        Config::from_raw(raw)
+        Config::from_raw(raw, is_supported)
     }
 
-    fn from_raw(raw: RawConfig) -> Result<Config, ConfigError> {
+    fn from_raw(raw: RawConfig, is_supported: Supported<'_>) -> Result<Config, ConfigError> {
         let facts = outputs::facts(&raw.filter_state.0.unwrap_or_default())?;
         let Entries(raw_providers) = raw.providers.0.unwrap_or(Entries(Vec::new()));
         let providers = raw_providers
             .into_iter()
-            .map(|(name, raw)| provider::convert(&join("providers", &name), name, raw, &facts))
+            .map(|(name, raw)| {
+                let path = join("providers", &name);
+                provider::convert(&path, name, raw, &facts, is_supported)
+            })
             .collect::<Result<Vec<_>, _>>()?;
         let Entries(raw_requirements) = raw.requirement_map.0.unwrap_or(Entries(Vec::new()));
         let requirements = raw_requirements

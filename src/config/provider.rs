@@ -17,7 +17,7 @@ use super::raw::{
     RawRemoteJwks, RawRetryPolicy, RawTokenType,
 };
 use super::value::{Given, Whole};
-use super::{CacheBounds, Endpoint, Fact, HttpUri, KeySource, Provider, Remote};
+use super::{CacheBounds, Endpoint, Fact, HttpUri, KeySource, Provider, Remote, Supported};
 use super::{place, text};
 use crate::http::uri::Uri;
 use crate::jose::jwa::Algorithm;
@@ -61,6 +61,7 @@ pub(super) fn convert(
     name: String,
     mut raw: RawProvider,
     facts: &[Fact],
+    is_supported: Supported<'_>,
 ) -> Result<Provider, ConfigError> {
     let problem = |field: &str, text: String| ConfigError::new(join(path, field), text);
     if name.is_empty() || name.len() > LONGEST_NAME || name.chars().any(char::is_control) {
@@ -138,7 +139,7 @@ pub(super) fn convert(
     }
     refuse_empty_items(&join(path, "scope_claims"), &scope_claims)?;
 
-    let algorithms = algorithms(&join(path, "algorithms"), raw.algorithms)?;
+    let algorithms = algorithms(&join(path, "algorithms"), raw.algorithms, is_supported)?;
     let symmetric = algorithms.iter().any(|algorithm| algorithm.is_symmetric());
     if symmetric && raw.local_jwks.0.is_none() {
         return Err(problem(
@@ -207,9 +208,14 @@ fn cache(path: &str, raw: &RawCacheConfig) -> Result<CacheBounds, ConfigError> {
     })
 }
 
-fn algorithms(path: &str, raw: Given<Vec<String>>) -> Result<Vec<Algorithm>, ConfigError> {
+fn algorithms(
+    path: &str,
+    raw: Given<Vec<String>>,
+    is_supported: Supported<'_>,
+) -> Result<Vec<Algorithm>, ConfigError> {
     let Some(names) = raw.0 else {
-        return Ok(Algorithm::ASYMMETRIC.to_vec());
+        let all = Algorithm::ASYMMETRIC.iter().copied();
+        return Ok(all.filter(|algorithm| is_supported(*algorithm)).collect());
     };
     if names.is_empty() {
         return Err(ConfigError::new(path, "must not be empty"));
@@ -222,6 +228,12 @@ fn algorithms(path: &str, raw: Given<Vec<String>>) -> Result<Vec<Algorithm>, Con
             let supported = supported.join(", ");
             problem(format!("not a supported algorithm ({supported})"))
         })?;
+        if !is_supported(algorithm) {
+            return Err(problem(format!(
+                "there is no verifier for {} here: the proxy would have to verify it, and does not",
+                algorithm.name()
+            )));
+        }
         if algorithms.contains(&algorithm) {
             return Err(problem("given twice".to_owned()));
         }

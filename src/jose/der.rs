@@ -29,6 +29,10 @@ const EC_P256: &[u8] = &[
 const EC_P384: &[u8] = &[
     0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22,
 ];
+/// `AlgorithmIdentifier { id-ecPublicKey, secp521r1 }`, likewise; 1.3.132.0.35.
+const EC_P521: &[u8] = &[
+    0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x23,
+];
 /// `AlgorithmIdentifier { id-Ed25519 }`, likewise.
 const ED25519: &[u8] = &[0x06, 0x03, 0x2b, 0x65, 0x70];
 
@@ -87,6 +91,10 @@ pub(super) fn key_of_certificate(der: &[u8]) -> Option<CertifiedKey<'_>> {
             curve: Curve::P384,
             point: key,
         }),
+        EC_P521 => Some(CertifiedKey::Ec {
+            curve: Curve::P521,
+            point: key,
+        }),
         ED25519 => Some(CertifiedKey::Ed25519(key)),
         _ => None,
     }
@@ -106,6 +114,7 @@ pub(super) fn ec_spki(curve: Curve, point: &[u8]) -> Vec<u8> {
     let algorithm = match curve {
         Curve::P256 => EC_P256,
         Curve::P384 => EC_P384,
+        Curve::P521 => EC_P521,
     };
     spki(algorithm, point)
 }
@@ -244,6 +253,7 @@ mod tests {
         for (with_x5c, with_numbers, curve) in [
             (fixtures::JWK_P256_X5C, fixtures::JWK_P256, Curve::P256),
             (fixtures::JWK_P384_X5C, fixtures::JWK_P384, Curve::P384),
+            (fixtures::JWK_P521_X5C, fixtures::JWK_P521, Curve::P521),
         ] {
             let jwk = json::parse_object(with_numbers.as_bytes()).unwrap();
             let (x, y) = (jwk["x"].as_str().unwrap(), jwk["y"].as_str().unwrap());
@@ -307,6 +317,15 @@ mod tests {
         let der = certificate(fixtures::JWK_A_X5C);
         let (n, e) = rsa_numbers(&der);
         assert_eq!(rsa_spki(n, e), expected);
+
+        // The same of p521.pem; a certificate has it as well, with the same algorithm.
+        let expected = base64url::decode_certificate(fixtures::SPKI_P521.as_bytes()).unwrap();
+        let der = certificate(fixtures::JWK_P521_X5C);
+        let Some(CertifiedKey::Ec { curve, point }) = key_of_certificate(&der) else {
+            panic!("no EC key");
+        };
+        assert_eq!(ec_spki(curve, point), expected);
+        assert_eq!(fixtures::key(fixtures::JWK_P521).spki_der(), expected);
     }
 
     #[test]

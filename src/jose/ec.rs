@@ -8,6 +8,7 @@ use p256::elliptic_curve::point::AffineCoordinates;
 use super::der;
 use super::jwa::Curve;
 use super::jwk::KeyError;
+use super::p521;
 
 /// The first octet of an uncompressed point, SEC 1 section 2.3.3.
 const UNCOMPRESSED: u8 = 4;
@@ -19,6 +20,8 @@ pub enum EcPublicKey {
     P256(p256::ecdsa::VerifyingKey),
     /// On P-384.
     P384(p384::ecdsa::VerifyingKey),
+    /// On P-521.
+    P521(p521::Point),
 }
 
 impl EcPublicKey {
@@ -49,6 +52,7 @@ impl EcPublicKey {
             Curve::P384 => affine::<p384::AffinePoint>(x, y)
                 .and_then(|point| p384::ecdsa::VerifyingKey::from_affine(point).ok())
                 .map(EcPublicKey::P384),
+            Curve::P521 => p521::Point::from_coordinates(x, y).map(EcPublicKey::P521),
         }
         .ok_or(KeyError::NotOnCurve)
     }
@@ -59,6 +63,7 @@ impl EcPublicKey {
         match self {
             EcPublicKey::P256(_) => Curve::P256,
             EcPublicKey::P384(_) => Curve::P384,
+            EcPublicKey::P521(_) => Curve::P521,
         }
     }
 
@@ -70,6 +75,10 @@ impl EcPublicKey {
             }
             EcPublicKey::P384(key) => {
                 der::ec_spki(Curve::P384, key.to_sec1_point(compress).as_bytes())
+            }
+            EcPublicKey::P521(point) => {
+                let (x, y) = point.coordinates();
+                der::ec_spki(Curve::P521, &[&[UNCOMPRESSED], x, y].concat())
             }
         }
     }
@@ -101,6 +110,7 @@ mod tests {
         for (jwk, curve) in [
             (fixtures::JWK_P256, Curve::P256),
             (fixtures::JWK_P384, Curve::P384),
+            (fixtures::JWK_P521, Curve::P521),
         ] {
             let (x, y) = coordinates(jwk);
             let length = curve.field_len();
@@ -109,7 +119,8 @@ mod tests {
             *off.last_mut().unwrap() ^= 1;
             let other = match curve {
                 Curve::P256 => Curve::P384,
-                Curve::P384 => Curve::P256,
+                Curve::P384 => Curve::P521,
+                Curve::P521 => Curve::P256,
             };
             assert!(EcPublicKey::new(curve, &x, &y).is_ok());
             let length_error = Err(KeyError::CoordinateLength);

@@ -20,12 +20,16 @@ pub const JWK_B: &str = include_str!("../../tests/fixtures/rsa2048-b.jwk.json");
 pub const JWK_A_X5C: &str = include_str!("../../tests/fixtures/rsa2048-a.x5c.jwk.json");
 pub const JWK_P256: &str = include_str!("../../tests/fixtures/p256.jwk.json");
 pub const JWK_P384: &str = include_str!("../../tests/fixtures/p384.jwk.json");
+pub const JWK_P521: &str = include_str!("../../tests/fixtures/p521.jwk.json");
 pub const JWK_ED25519: &str = include_str!("../../tests/fixtures/ed25519.jwk.json");
 pub const JWK_P384_X5C: &str = include_str!("../../tests/fixtures/p384.x5c.jwk.json");
+pub const JWK_P521_X5C: &str = include_str!("../../tests/fixtures/p521.x5c.jwk.json");
 pub const JWK_ED25519_X5C: &str = include_str!("../../tests/fixtures/ed25519.x5c.jwk.json");
 pub const TOKEN_ES256: &str = include_str!("../../tests/fixtures/es256.jwt");
 pub const TOKEN_ES384: &str = include_str!("../../tests/fixtures/es384.jwt");
+pub const TOKEN_ES512: &str = include_str!("../../tests/fixtures/es512.jwt");
 pub const TOKEN_EDDSA: &str = include_str!("../../tests/fixtures/eddsa.jwt");
+pub const SPKI_P521: &str = include_str!("../../tests/fixtures/p521.spki.txt");
 pub const JWK_P256_X5C: &str = include_str!("../../tests/fixtures/p256.x5c.jwk.json");
 pub const SPKI_A: &str = include_str!("../../tests/fixtures/rsa2048-a.spki.txt");
 

@@ -10,6 +10,8 @@ pub enum Curve {
     P256,
     /// `P-384`, also secp384r1.
     P384,
+    /// `P-521`, also secp521r1.
+    P521,
 }
 
 impl Curve {
@@ -19,6 +21,7 @@ impl Curve {
         match name {
             "P-256" => Some(Curve::P256),
             "P-384" => Some(Curve::P384),
+            "P-521" => Some(Curve::P521),
             _ => None,
         }
     }
@@ -29,6 +32,7 @@ impl Curve {
         match self {
             Curve::P256 => 32,
             Curve::P384 => 48,
+            Curve::P521 => 66, // 521 bits, RFC 7518 section 3.4
         }
     }
 }
@@ -65,6 +69,8 @@ pub enum Algorithm {
     Es256,
     /// ECDSA on P-384 with SHA-384.
     Es384,
+    /// ECDSA on P-521 with SHA-512.
+    Es512,
     /// Ed25519, RFC 8037 section 3.1.
     EdDsa,
     /// HMAC with SHA-256, RFC 7518 section 3.2.
@@ -86,6 +92,7 @@ impl Algorithm {
         Algorithm::Ps512,
         Algorithm::Es256,
         Algorithm::Es384,
+        Algorithm::Es512,
         Algorithm::EdDsa,
         Algorithm::Hs256,
         Algorithm::Hs384,
@@ -102,6 +109,7 @@ impl Algorithm {
         Algorithm::Ps512,
         Algorithm::Es256,
         Algorithm::Es384,
+        Algorithm::Es512,
         Algorithm::EdDsa,
     ];
 
@@ -138,6 +146,7 @@ impl Algorithm {
             Algorithm::Ps512 => "PS512",
             Algorithm::Es256 => "ES256",
             Algorithm::Es384 => "ES384",
+            Algorithm::Es512 => "ES512",
             Algorithm::EdDsa => "EdDSA",
             Algorithm::Hs256 => "HS256",
             Algorithm::Hs384 => "HS384",
@@ -153,6 +162,7 @@ impl Algorithm {
             Algorithm::Ps256 | Algorithm::Ps384 | Algorithm::Ps512 => KeyType::Rsa,
             Algorithm::Es256 => KeyType::Ec(Curve::P256),
             Algorithm::Es384 => KeyType::Ec(Curve::P384),
+            Algorithm::Es512 => KeyType::Ec(Curve::P521),
             Algorithm::EdDsa => KeyType::Ed25519,
             Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512 => KeyType::Octets,
         }
@@ -168,7 +178,7 @@ impl Algorithm {
         match self {
             Algorithm::Rs256 | Algorithm::Rs384 | Algorithm::Rs512 => true,
             Algorithm::Ps256 | Algorithm::Ps384 | Algorithm::Ps512 => false,
-            Algorithm::Es256 | Algorithm::Es384 | Algorithm::EdDsa => true,
+            Algorithm::Es256 | Algorithm::Es384 | Algorithm::Es512 | Algorithm::EdDsa => true,
             Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512 => true,
         }
     }
@@ -183,7 +193,7 @@ mod tests {
         for name in [
             "none", "None", "NONE", "nOnE", "", " none", "none\0", "rs256", "Rs256", "RS256 ",
             " RS256", "RS-256", "hs256", "HS1", "HS", "RS1", "A256GCM", "RSA-OAEP", "RSA1_5",
-            "ES512", "ES521", "ES256K", "es256", "PS1", "ps256", "EDDSA", "eddsa", "ed25519",
+            "ES521", "es512", "ES256K", "es256", "PS1", "ps256", "EDDSA", "eddsa", "ed25519",
             "Ed448", "ESB256",
         ] {
             assert_eq!(Algorithm::parse(name), None, "{name:?}");

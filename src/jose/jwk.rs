@@ -361,7 +361,7 @@ mod tests {
 
     #[test]
     fn a15_alg_binds_the_key() {
-        use Algorithm::{EdDsa, Es256, Es384, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512};
+        use Algorithm::{EdDsa, Es256, Es384, Es512, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512};
         // What may be said in `alg`, and what a key is for that says nothing.
         let table: &[(&str, &[Algorithm], &[Algorithm])] = &[
             (
@@ -371,6 +371,7 @@ mod tests {
             ),
             (fixtures::JWK_P256, &[Es256], &[Es256]),
             (fixtures::JWK_P384, &[Es384], &[Es384]),
+            (fixtures::JWK_P521, &[Es512], &[Es512]),
             (fixtures::JWK_ED25519, &[EdDsa], &[EdDsa]),
         ];
         for (jwk, possible, unbound) in table {
@@ -414,7 +415,12 @@ mod tests {
                 (r#"{"crv":null}"#, curve),
                 (r#"{"crv":""}"#, curve),
                 (r#"{"crv":"p-256"}"#, curve),
-                (r#"{"crv":"P-521"}"#, curve),
+                (r#"{"crv":"P-521"}"#, Some(KeyError::Algorithm)),
+                (
+                    r#"{"crv":"P-521","alg":null}"#,
+                    Some(KeyError::CoordinateLength),
+                ),
+                (r#"{"crv":"P-512"}"#, curve),
                 (r#"{"crv":"secp256k1"}"#, curve),
                 (r#"{"crv":"Ed25519"}"#, curve),
                 (r#"{"crv":["P-256"]}"#, Some(KeyError::Malformed)),
@@ -521,6 +527,7 @@ mod tests {
         for (with_x5c, with_numbers) in [
             (fixtures::JWK_P256_X5C, fixtures::JWK_P256),
             (fixtures::JWK_P384_X5C, fixtures::JWK_P384),
+            (fixtures::JWK_P521_X5C, fixtures::JWK_P521),
             (fixtures::JWK_ED25519_X5C, fixtures::JWK_ED25519),
         ] {
             assert_eq!(fixtures::key(with_x5c), fixtures::key(with_numbers));
@@ -530,6 +537,8 @@ mod tests {
         for (jwk, members) in [
             (fixtures::JWK_P256_X5C, r#"{"crv":"P-384","alg":null}"#),
             (fixtures::JWK_P384_X5C, r#"{"crv":"P-256","alg":null}"#),
+            (fixtures::JWK_P384_X5C, r#"{"crv":"P-521","alg":null}"#),
+            (fixtures::JWK_P521_X5C, r#"{"crv":"P-384","alg":null}"#),
             (fixtures::JWK_P256_X5C, r#"{"kty":"RSA","alg":null}"#),
             (
                 fixtures::JWK_P256_X5C,

@@ -314,6 +314,9 @@ mod tests {
                 assert_eq!(result, expected, "{token} with {jwk}");
             }
         }
+        // Read and refused: this verifier does not have it.
+        let result = decide(fixtures::TOKEN_ES512, fixtures::JWK_P521, &expectations());
+        assert_eq!(result.map(drop), Err(JwtError::Signature));
     }
 
     #[test]

@@ -24,6 +24,7 @@ pub mod jwt;
 mod key_error;
 mod oct;
 mod okp;
+mod p521;
 mod rsa;
 pub mod token_type;
 

@@ -48,9 +48,9 @@ impl RootContext for Root {
             .ok()
             .flatten()
             .unwrap_or_default();
-        match Config::parse(&configuration) {
+        let verifier = choose_verifier();
+        match Config::parse_for(&configuration, &*verifier) {
             Ok(config) => {
-                let verifier = choose_verifier();
                 filter_state::declare(&config);
                 log::info!(
                     "configured: {} providers, {} rules, signatures verified by the {} verifier",
@@ -90,22 +90,24 @@ fn choose_verifier() -> Box<dyn Verifier> {
     Box::new(crate::signature::reference::Reference)
 }
 
-/// With the host's verifier if it passes the known answer (RS256, which the host is asked
-/// about), or else the portable one alone.
+/// With the host's verifier for the kinds of keys whose known answer it passes.
 #[cfg(not(feature = "jwt-simple"))]
 fn choose_verifier() -> Box<dyn Verifier> {
     use super::envoy::Foreign;
+    use crate::jose::jwa::Algorithm;
     use crate::signature::host::HostVerifier;
     use crate::signature::hybrid::Hybrid;
-    use crate::signature::known_answer;
-    use crate::signature::portable::Portable;
 
-    let hybrid = Hybrid(HostVerifier(Foreign));
-    if known_answer::passes(&hybrid) {
-        Box::new(hybrid)
-    } else {
-        Box::new(Portable)
+    let hybrid = Hybrid::new(HostVerifier(Foreign));
+    let failed: Vec<_> = hybrid
+        .failed_by_host()
+        .into_iter()
+        .map(Algorithm::name)
+        .collect();
+    if !failed.is_empty() {
+        log::warn!("the host does not verify {}", failed.join(", "));
     }
+    Box::new(hybrid)
 }
 
 /// Carries out the verdicts on requests that waited.

@@ -49,7 +49,7 @@ impl HostAlgorithm {
         let hash = match algorithm {
             Algorithm::Rs256 | Algorithm::Es256 => "sha256",
             Algorithm::Rs384 | Algorithm::Es384 => "sha384",
-            Algorithm::Rs512 => "sha512",
+            Algorithm::Rs512 | Algorithm::Es512 => "sha512",
             Algorithm::Ps256 | Algorithm::Ps384 | Algorithm::Ps512 | Algorithm::EdDsa => {
                 return None;
             }
@@ -253,6 +253,7 @@ mod tests {
         for (jwk, algorithm, hash) in [
             (fixtures::JWK_P256, Algorithm::Es256, "sha256"),
             (fixtures::JWK_P384, Algorithm::Es384, "sha384"),
+            (fixtures::JWK_P521, Algorithm::Es512, "sha512"),
         ] {
             let key = fixtures::key(jwk);
             let length = key.signature_len(algorithm);
@@ -272,31 +273,36 @@ mod tests {
 
     #[test]
     fn a16_the_host_is_not_asked_about_ecdsa_numbers_out_of_range() {
-        let key = fixtures::key(fixtures::JWK_P256);
-        let host = recorder(Some(VALID));
-        let good = [1; 64];
-        let der = [&[0x30, 68, 2, 32][..], &[1; 32], &[2, 32], &[1; 32]].concat();
-        assert!(verify(&host, Algorithm::Es256, &key, b"a.b", &good));
-        host.calls.take();
-        for bad in [
-            vec![],
-            vec![1; 63],
-            vec![1; 65],
-            vec![1; 96],
-            vec![0; 64],
-            vec![0xff; 64],
-            [[0; 32], [1; 32]].concat(),
-            [[1; 32], [0; 32]].concat(),
-            [[0xff; 32], [1; 32]].concat(),
-            [[1; 32], [0xff; 32]].concat(),
-            der,
+        for (jwk, algorithm) in [
+            (fixtures::JWK_P256, Algorithm::Es256),
+            (fixtures::JWK_P384, Algorithm::Es384),
+            (fixtures::JWK_P521, Algorithm::Es512),
         ] {
-            assert!(
-                !verify(&host, Algorithm::Es256, &key, b"a.b", &bad),
-                "{bad:?}"
-            );
+            let key = fixtures::key(jwk);
+            let host = recorder(Some(VALID));
+            let half = key.signature_len(algorithm) / 2;
+            let (one, zero, most) = (vec![1; half], vec![0; half], vec![0xff; half]);
+            let pair = |r: &[u8], s: &[u8]| [r, s].concat();
+            assert!(verify(&host, algorithm, &key, b"a.b", &pair(&one, &one)));
+            let der = crate::jose::der::ecdsa_signature(&one, &one);
+            host.calls.take();
+            for bad in [
+                vec![],
+                vec![1; 2 * half - 1],
+                vec![1; 2 * half + 1],
+                vec![1; 3 * half],
+                pair(&zero, &zero),
+                pair(&most, &most),
+                pair(&zero, &one),
+                pair(&one, &zero),
+                pair(&most, &one),
+                pair(&one, &most),
+                der,
+            ] {
+                assert!(!verify(&host, algorithm, &key, b"a.b", &bad), "{bad:?}");
+            }
+            assert!(host.calls.borrow().is_empty());
         }
-        assert!(host.calls.borrow().is_empty());
     }
 
     #[test]

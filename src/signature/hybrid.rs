@@ -1,17 +1,55 @@
 //! The verifier used inside Envoy: the host's where it is right, the portable one elsewhere.
 //!
 //! Invariant: an algorithm has one verifier, whatever it answers. What the host refuses is not
-//! tried again by the other, and what the host is not trusted with is never offered to it.
+//! tried again by the other, and what the host is not trusted with is never offered to it. It is
+//! trusted with a kind of key if it passed the known answer for it.
 
 use super::Verifier;
 use super::host::{ForeignFunction, HostAlgorithm, HostVerifier};
+use super::known_answer::EXAMPLES;
 use super::portable::Portable;
-use crate::jose::jwa::Algorithm;
+use crate::jose::jwa::{Algorithm, KeyType};
 use crate::jose::jwk::Key;
 
-/// Verifies by the host what [`HostAlgorithm`] names, and everything else in this module.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Hybrid<F: ForeignFunction>(pub HostVerifier<F>);
+/// Verifies by the host what [`HostAlgorithm`] names and the host is right about, and everything
+/// else in this module.
+#[derive(Clone, Debug)]
+pub struct Hybrid<F: ForeignFunction> {
+    host: HostVerifier<F>,
+    trusted: Vec<KeyType>,
+}
+
+impl<F: ForeignFunction> Hybrid<F> {
+    /// Tries the host by the known answers.
+    #[must_use]
+    pub fn new(host: HostVerifier<F>) -> Self {
+        let trusted = EXAMPLES
+            .iter()
+            .filter(|example| {
+                HostAlgorithm::of(example.algorithm).is_some_and(|algorithm| {
+                    example.is_passed_by(|key, text, signature| {
+                        host.verify(algorithm, key, text, signature)
+                    })
+                })
+            })
+            .map(|example| example.algorithm.key_type())
+            .collect();
+        Hybrid { host, trusted }
+    }
+
+    /// Of the algorithms that are for the host, those that it failed.
+    #[must_use]
+    pub fn failed_by_host(&self) -> Vec<Algorithm> {
+        let for_host = |algorithm: &Algorithm| HostAlgorithm::of(*algorithm).is_some();
+        let failed =
+            |algorithm: &Algorithm| for_host(algorithm) && self.by_host(*algorithm).is_none();
+        Algorithm::ALL.iter().copied().filter(failed).collect()
+    }
+
+    fn by_host(&self, algorithm: Algorithm) -> Option<HostAlgorithm> {
+        HostAlgorithm::of(algorithm).filter(|_| self.trusted.contains(&algorithm.key_type()))
+    }
+}
 
 impl<F: ForeignFunction> Verifier for Hybrid<F> {
     fn verify(
@@ -21,14 +59,22 @@ impl<F: ForeignFunction> Verifier for Hybrid<F> {
         signing_input: &[u8],
         signature: &[u8],
     ) -> bool {
-        match HostAlgorithm::of(algorithm) {
-            Some(algorithm) => self.0.verify(algorithm, key, signing_input, signature),
+        match self.by_host(algorithm) {
+            Some(algorithm) => self.host.verify(algorithm, key, signing_input, signature),
             None => Portable.verify(algorithm, key, signing_input, signature),
         }
     }
 
+    fn supports(&self, algorithm: Algorithm) -> bool {
+        self.by_host(algorithm).is_some() || Portable.supports(algorithm)
+    }
+
     fn name(&self) -> &'static str {
-        "host"
+        if self.trusted.is_empty() {
+            Portable.name()
+        } else {
+            "host"
+        }
     }
 }
 
@@ -50,6 +96,17 @@ mod tests {
         }
     }
 
+    /// As if the host had passed every known answer.
+    fn trusting<F: ForeignFunction>(host: F) -> Hybrid<F> {
+        Hybrid {
+            host: HostVerifier(host),
+            trusted: EXAMPLES
+                .iter()
+                .map(|example| example.algorithm.key_type())
+                .collect(),
+        }
+    }
+
     /// Whether the host is asked, and the answer, for a forged and for the right signature.
     fn outcome(algorithm: Algorithm, key: &Key, token: &str) -> [(usize, bool); 2] {
         let jws = jws::parse(token.as_bytes()).unwrap();
@@ -57,8 +114,7 @@ mod tests {
         forged[7] ^= 1;
         [&forged, jws.signature()].map(|signature| {
             let host = Yes::default();
-            let valid =
-                Hybrid(HostVerifier(&host)).verify(algorithm, key, jws.signing_input(), signature);
+            let valid = trusting(&host).verify(algorithm, key, jws.signing_input(), signature);
             (host.0.take(), valid)
         })
     }
@@ -85,6 +141,10 @@ mod tests {
                 Algorithm::Es384 => {
                     let key = fixtures::key(fixtures::JWK_P384);
                     (key, of(fixtures::TOKEN_ES384), true)
+                }
+                Algorithm::Es512 => {
+                    let key = fixtures::key(fixtures::JWK_P521);
+                    (key, of(fixtures::TOKEN_ES512), true)
                 }
                 Algorithm::EdDsa => {
                     let key = fixtures::key(fixtures::JWK_ED25519);
@@ -117,6 +177,79 @@ mod tests {
         let key = fixtures::key(fixtures::JWK_P256);
         let (text, signature) = (jws.signing_input(), jws.signature());
         assert!(Portable.verify(Algorithm::Es256, &key, text, signature));
-        assert!(!Hybrid(HostVerifier(No)).verify(Algorithm::Es256, &key, text, signature));
+        assert!(!trusting(No).verify(Algorithm::Es256, &key, text, signature));
+    }
+
+    /// Hosts that are right about some kinds of keys, by the hash that they are asked for: the
+    /// others are not theirs, and where this module has no verifier, nobody's.
+    #[test]
+    fn the_host_is_trusted_with_what_it_passed() {
+        use Algorithm::{Es256, Es384, Es512, Rs256, Rs384, Rs512};
+
+        /// Remembers the signatures of the known answers for these algorithms.
+        struct Knows(&'static [Algorithm]);
+        impl ForeignFunction for Knows {
+            fn call(&self, _: &str, argument: &[u8]) -> Option<Vec<u8>> {
+                let known = EXAMPLES.iter().any(|example| {
+                    let asked = RefCell::new(Vec::new());
+                    let spy = Spy(&asked);
+                    let algorithm = HostAlgorithm::of(example.algorithm).unwrap();
+                    example.is_passed_by(|key, text, signature| {
+                        HostVerifier(&spy).verify(algorithm, key, text, signature)
+                    });
+                    // What is asked first is the valid signature.
+                    self.0.contains(&example.algorithm) && asked.borrow()[0] == argument
+                });
+                known.then(|| vec![0x08, 0x01])
+            }
+        }
+        struct Spy<'a>(&'a RefCell<Vec<Vec<u8>>>);
+        impl ForeignFunction for &Spy<'_> {
+            fn call(&self, _: &str, argument: &[u8]) -> Option<Vec<u8>> {
+                self.0.borrow_mut().push(argument.to_vec());
+                None
+            }
+        }
+
+        let table: &[(&[Algorithm], &str, &[Algorithm])] = &[
+            (&[], "portable", &[Rs256, Rs384, Rs512, Es256, Es384, Es512]),
+            (&[Rs256], "host", &[Es256, Es384, Es512]),
+            (&[Rs256, Es256, Es384], "host", &[Es512]),
+            (&[Es512], "host", &[Rs256, Rs384, Rs512, Es256, Es384]),
+            (&[Rs256, Es256, Es384, Es512], "host", &[]),
+        ];
+        for (known, name, failed) in table {
+            let hybrid = Hybrid::new(HostVerifier(Knows(known)));
+            assert_eq!(hybrid.name(), *name, "{known:?}");
+            assert_eq!(hybrid.failed_by_host(), *failed, "{known:?}");
+            for algorithm in Algorithm::ALL {
+                let expected = *algorithm != Es512 || known.contains(&Es512);
+                assert_eq!(hybrid.supports(*algorithm), expected, "{algorithm:?}");
+            }
+            // By the portable one where the host failed, by the host where it passed: this one
+            // knows no signatures but those of the known answers.
+            for (token, jwk, algorithm) in [
+                (fixtures::TOKEN_ES256, fixtures::JWK_P256, Es256),
+                (fixtures::TOKEN_ES384, fixtures::JWK_P384, Es384),
+                (fixtures::TOKEN_ES512, fixtures::JWK_P521, Es512),
+            ] {
+                let jws = jws::parse(token.as_bytes()).unwrap();
+                let key = fixtures::key(jwk);
+                let valid = hybrid.verify(algorithm, &key, jws.signing_input(), jws.signature());
+                let by_portable = failed.contains(&algorithm) && algorithm != Es512;
+                assert_eq!(valid, by_portable, "{algorithm:?} {known:?}");
+            }
+        }
+
+        for (answer, what) in [(Some(vec![0x08, 0x01]), "yes"), (None, "no")] {
+            struct Always(Option<Vec<u8>>);
+            impl ForeignFunction for Always {
+                fn call(&self, _: &str, _: &[u8]) -> Option<Vec<u8>> {
+                    self.0.clone()
+                }
+            }
+            let hybrid = Hybrid::new(HostVerifier(Always(answer)));
+            assert_eq!(hybrid.failed_by_host().len(), 6, "always {what}");
+        }
     }
 }

@@ -1,9 +1,9 @@
 //! Verifying signatures: one trait, two verifiers.
 //!
 //! The host's ([`host`]) is native code and fast, and right about some of the algorithms; the
-//! portable one ([`portable`]) has all of them. [`hybrid`] asks the one or the other, by the
-//! algorithm alone. Whether the host is asked at all is decided once, at start, by
-//! [`known_answer`]. The feature `jwt-simple` adds a third, for comparison.
+//! portable one ([`portable`]) has all but ES512, which would take much code for few tokens.
+//! [`hybrid`] asks the one or the other, by the algorithm alone. What the host is asked about is
+//! decided once, at start, by [`known_answer`]. The feature `jwt-simple` adds a third, for comparison.
 //!
 //! Invariant: a verifier answers `true` only for a signature over exactly these bytes, by this
 //! key, by an algorithm that the key allows. Everything else, errors included, is `false`.
@@ -21,7 +21,7 @@ mod rsassa;
 use crate::jose::jwa::Algorithm;
 use crate::jose::jwk::{Key, Material};
 
-/// Something that can verify a signature by any algorithm.
+/// Something that can verify signatures.
 pub trait Verifier {
     /// Whether `signature` is `key`'s over `signing_input`, by `algorithm`.
     fn verify(
@@ -31,6 +31,12 @@ pub trait Verifier {
         signing_input: &[u8],
         signature: &[u8],
     ) -> bool;
+
+    /// Whether it can verify signatures by this algorithm; [`Verifier::verify`] is false for every
+    /// other.
+    fn supports(&self, _algorithm: Algorithm) -> bool {
+        true
+    }
 
     /// Its name for the log.
     fn name(&self) -> &'static str;

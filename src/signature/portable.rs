@@ -1,4 +1,4 @@
-//! The portable verifier: all algorithms, inside the module.
+//! The portable verifier: all algorithms but ES512, inside the module.
 //!
 //! RSA is [`super::rsassa`] on dashu's Montgomery arithmetic, ECDSA is `p256`'s and `p384`'s,
 //! Ed25519 is `ed25519-dalek`'s. All of these compute with public values, so they need not take the
@@ -54,6 +54,11 @@ impl Verifier for Portable {
             ) => None,
         };
         valid == Some(true)
+    }
+
+    /// Not ES512: P-521 would add 62 KB to the module, for what few sign with.
+    fn supports(&self, algorithm: Algorithm) -> bool {
+        algorithm != Algorithm::Es512
     }
 
     fn name(&self) -> &'static str {
@@ -178,6 +183,20 @@ mod tests {
                 assert_eq!(verifies(*other, &key, text, signature), *other == algorithm);
             }
         }
+    }
+
+    #[test]
+    fn what_is_not_supported_is_never_valid() {
+        let jws = jws::parse(fixtures::TOKEN_ES512.as_bytes()).unwrap();
+        let key = fixtures::key(fixtures::JWK_P521);
+        let (text, signature) = (jws.signing_input(), jws.signature());
+        assert!(fits(Algorithm::Es512, &key, signature));
+        for algorithm in Algorithm::ALL {
+            assert!(!verifies(*algorithm, &key, text, signature));
+        }
+        let supported = |algorithm: &&Algorithm| Portable.supports(**algorithm);
+        assert_eq!(Algorithm::ALL.iter().filter(supported).count(), 12);
+        assert!(!Portable.supports(Algorithm::Es512));
     }
 
     #[test]

@@ -66,6 +66,10 @@ impl Verifier for Reference {
         valid == Some(true)
     }
 
+    fn supports(&self, algorithm: Algorithm) -> bool {
+        Portable.supports(algorithm)
+    }
+
     fn name(&self) -> &'static str {
         "jwt-simple"
     }

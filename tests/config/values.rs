@@ -1,7 +1,11 @@
 //! Fields that are refused for what they hold.
 
+use bearer_gate::config::Config;
 use bearer_gate::jose::base64url;
 use bearer_gate::jose::jwa::Algorithm;
+use bearer_gate::jose::jwk::Key;
+use bearer_gate::signature::Verifier;
+use bearer_gate::signature::portable::Portable;
 use serde_json::{Value, json};
 
 use super::{merge, parse, refused, with_discovery, with_provider, with_remote};
@@ -267,7 +271,7 @@ fn refuses_provider_values() {
     let supported: Vec<_> = Algorithm::ALL.iter().map(|known| known.name()).collect();
     let supported = supported.join(", ");
     for name in [
-        "none", "rs256", "hs256", "RS1", "", "RS256 ", "ES512", "ES256K", "eddsa",
+        "none", "rs256", "hs256", "RS1", "", "RS256 ", "ES521", "ES256K", "eddsa",
     ] {
         assert_eq!(
             refused(&with_provider(json!({"algorithms": ["RS256", name]}))),
@@ -282,6 +286,53 @@ fn refuses_provider_values() {
     let named = |name: &str| refused(&json!({"providers": {name: {}}}));
     assert!(named("").ends_with("a provider's name is 1 to 128 bytes without control characters"));
     assert!(named("a\nb").starts_with("providers.a\\nb: a provider's name"));
+}
+
+/// What nobody verifies here cannot be named, and is not there where nothing is named.
+#[test]
+fn an_algorithm_needs_a_verifier() {
+    let parse_for = |fields: Value, verifier: &dyn Verifier| {
+        Config::parse_for(with_provider(fields).to_string().as_bytes(), verifier)
+            .map(|config| config.providers[0].expectations.algorithms.clone())
+            .map_err(|error| error.to_string())
+    };
+    let with = |names: Value| json!({"algorithms": names});
+    for at in 0..3 {
+        let mut names = vec!["RS256", "EdDSA", "ES384"];
+        names[at] = "ES512";
+        assert_eq!(
+            parse_for(with(json!(names)), &Portable).unwrap_err(),
+            format!(
+                "providers.p.algorithms[{at}]: there is no verifier for ES512 here: \
+                 the proxy would have to verify it, and does not"
+            ),
+        );
+    }
+    for alone in [Algorithm::Rs256, Algorithm::Es384, Algorithm::EdDsa] {
+        let names = with(json!([alone.name()]));
+        assert_eq!(parse_for(names, &Portable).unwrap(), [alone]);
+    }
+    let all_but_es512: Vec<_> = Algorithm::ASYMMETRIC
+        .iter()
+        .copied()
+        .filter(|algorithm| *algorithm != Algorithm::Es512)
+        .collect();
+    assert_eq!(parse_for(json!({}), &Portable).unwrap(), all_but_es512);
+
+    /// Supports everything, as a host does that has all of its algorithms.
+    struct Everything;
+    impl Verifier for Everything {
+        fn verify(&self, _: Algorithm, _: &Key, _: &[u8], _: &[u8]) -> bool {
+            false
+        }
+        fn name(&self) -> &'static str {
+            "everything"
+        }
+    }
+    let es512 = parse_for(with(json!(["ES512"])), &Everything);
+    assert_eq!(es512.unwrap(), [Algorithm::Es512]);
+    let default = parse_for(json!({}), &Everything).unwrap();
+    assert_eq!(default, Algorithm::ASYMMETRIC);
 }
 
 /// A secret is for `local_jwks`, and for a provider that says so.

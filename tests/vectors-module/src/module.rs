@@ -46,7 +46,8 @@ impl HttpContext for Question {
             let answer = match self.get_http_request_header(":path").as_deref() {
                 Some("/portable") => judge::answer(&Portable, &question),
                 Some("/host") => {
-                    let host = Hybrid(HostVerifier(Envoy(Rc::clone(&calls))));
+                    let host = Hybrid::new(HostVerifier(Envoy(Rc::clone(&calls))));
+                    calls.set(0); // those for the known answers
                     judge::answer(&host, &question)
                 }
                 _ => None,
