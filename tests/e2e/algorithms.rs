@@ -1,4 +1,4 @@
-//! Every algorithm through a real Envoy: RS* and ES* by the host's verifier, PS* and EdDSA by
+//! Every algorithm through a real Envoy: RS* and ES* by the host's verifier (ES512 by no other), PS* and EdDSA by
 //! the portable one inside the module.
 
 use bearer_gate_testbed::token;
@@ -9,6 +9,7 @@ use crate::stage::{self, Stage};
 const RSA_PEM: &str = include_str!("../fixtures/rsa2048-a.pem");
 const P256_PEM: &str = include_str!("../fixtures/p256.pem");
 const P384_PEM: &str = include_str!("../fixtures/p384.pem");
+const P521_PEM: &str = include_str!("../fixtures/p521.pem");
 const ED25519_PEM: &str = include_str!("../fixtures/ed25519.pem");
 
 /// An algorithm, the key that it signs with, and the JWK whose `kid` is the algorithm's name.
@@ -35,6 +36,7 @@ fn rows() -> Vec<Row> {
     let rsa = include_str!("../fixtures/rsa2048-a.jwk.json");
     let p256 = include_str!("../fixtures/p256.jwk.json");
     let p384 = include_str!("../fixtures/p384.x5c.jwk.json");
+    let p521 = include_str!("../fixtures/p521.jwk.json");
     let ed25519 = include_str!("../fixtures/ed25519.jwk.json");
     vec![
         row("RS256", RSA_PEM, rsa, true),
@@ -45,6 +47,7 @@ fn rows() -> Vec<Row> {
         row("PS512", RSA_PEM, rsa, true),
         row("ES256", P256_PEM, p256, false),
         row("ES384", P384_PEM, p384, true),
+        row("ES512", P521_PEM, p521, false),
         row("EdDSA", ED25519_PEM, ed25519, false),
     ]
 }
@@ -127,7 +130,7 @@ async fn algorithms_pass_with_their_own_key_and_with_no_other() {
             }
         }
     }
-    assert_eq!(passed, 9 + 3);
+    assert_eq!(passed, 10 + 3);
     assert_eq!(stage.upstream.requests(), passed);
     assert_eq!(stage.traps(), 0);
     assert!(

@@ -18,9 +18,10 @@ use crate::stage::{Stage, provider};
 
 /// Tokens that are good until 2027 at the provider `local`, of algorithms that are verified in
 /// the module or by the host in another form.
-const LOCAL: [&str; 3] = [
+const LOCAL: [&str; 4] = [
     include_str!("../fixtures/es256.jwt"),
     include_str!("../fixtures/es384.jwt"),
+    include_str!("../fixtures/es512.jwt"),
     include_str!("../fixtures/eddsa.jwt"),
 ];
 
@@ -28,11 +29,15 @@ fn local_keys() -> Value {
     let mut keys = [
         include_str!("../fixtures/p256.jwk.json"),
         include_str!("../fixtures/p384.jwk.json"),
+        include_str!("../fixtures/p521.jwk.json"),
         include_str!("../fixtures/ed25519.jwk.json"),
         include_str!("../fixtures/rsa2048-a.jwk.json"),
     ]
     .map(|key| serde_json::from_str::<Value>(key).unwrap());
-    for (key, algorithm) in keys.iter_mut().zip(["ES256", "ES384", "EdDSA", "PS256"]) {
+    for (key, algorithm) in keys
+        .iter_mut()
+        .zip(["ES256", "ES384", "ES512", "EdDSA", "PS256"])
+    {
         key["alg"] = json!(algorithm);
     }
     json!({"keys": keys})

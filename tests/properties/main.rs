@@ -24,12 +24,13 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use serde_json::{Value, json};
 
-const JWKS: [&str; 5] = [
+const JWKS: [&str; 6] = [
     include_str!("../fixtures/rsa2048-a.jwk.json"),
     include_str!("../fixtures/rsa2048-a.x5c.jwk.json"),
     include_str!("../fixtures/p256.jwk.json"),
     include_str!("../fixtures/p384.x5c.jwk.json"),
     include_str!("../fixtures/ed25519.jwk.json"),
+    include_str!("../fixtures/p521.x5c.jwk.json"),
 ];
 
 fn cases(cases: u32) -> ProptestConfig {
@@ -235,7 +236,7 @@ proptest! {
     }
 
     #[test]
-    fn key_sets(which in prop::collection::vec(0_usize..5, 0..6), ways in ways()) {
+    fn key_sets(which in prop::collection::vec(0..JWKS.len(), 0..6), ways in ways()) {
         let keys = which.iter().map(|at| serde_json::from_str(JWKS[*at]).unwrap());
         let mut document = json!({"keys": keys.collect::<Vec<Value>>()});
         for (way, value) in ways {

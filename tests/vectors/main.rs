@@ -1,5 +1,5 @@
-//! Published vectors through the portable verifier: RFC 7515 appendices A.2 and A.3, RFC 8037
-//! appendix A.4, the keys of RFC 7517 appendix A, and Wycheproof's.
+//! Published vectors through the portable verifier: RFC 7515 appendices A.2 and A.3 (A.4 is
+//! ES512, which only the host has: `e2e/vectors.rs`), RFC 8037 appendix A.4, the keys of RFC 7517 appendix A, and Wycheproof's.
 //!
 //! The payloads of Wycheproof's tokens are "foo" or "Test", not claims, so they run on the level
 //! of JWS. The same vectors run inside a real Envoy, through both verifiers: `e2e/vectors.rs`.
@@ -41,6 +41,10 @@ fn signatures(of: &str) {
     let mut run = 0;
     for file in SIGNATURES.iter().filter(|file| file.name.starts_with(of)) {
         let outcome = outcome(&file.questions());
+        if !file.is_for(&Portable) {
+            outcome.check_unsupported(file);
+            continue;
+        }
         outcome.check(file);
         run += outcome.run;
     }

