@@ -42,11 +42,11 @@ run: build $(ENVOY) ## Start the demo: identity provider, upstream and Envoy, un
 
 .PHONY: test
 test: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done ## Run all tests: unit, vectors, end-to-end
-	cargo test --workspace --all-targets --features bearer-gate/jwt-simple
+	cargo test --workspace --all-targets --features bearer-gate/cli,bearer-gate/jwt-simple
 
 .PHONY: unit
 unit: ## Run the tests that need no Envoy
-	cargo test --features jwt-simple --lib --test config --test coverage --test decisions --test deploy --test gate --test lifecycle --test paths --test properties --test reference --test vectors
+	cargo test --features cli,jwt-simple --lib --bins --test config --test coverage --test decisions --test deploy --test gate --test lifecycle --test paths --test properties --test reference --test vectors
 
 .PHONY: e2e
 e2e: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done ## Run the end-to-end tests
@@ -144,7 +144,7 @@ fmt: ## Check the format
 .PHONY: lint
 lint: target ## Run clippy, natively and for Wasm
 	cargo clippy --workspace --all-targets -- --deny warnings
-	cargo clippy --package bearer-gate --all-targets --features jwt-simple -- --deny warnings
+	cargo clippy --package bearer-gate --all-targets --features cli,jwt-simple -- --deny warnings
 	cargo clippy --package bearer-gate --lib --target $(TARGET) -- --deny warnings
 	cargo clippy --package bearer-gate-vectors-module --target $(TARGET) -- --deny warnings
 
@@ -171,6 +171,10 @@ size: build ## Fail if the module has grown beyond its budget
 	@size=$$(wc -c < $(WASM)); \
 	echo "$(WASM): $$size bytes, budget $(SIZE_BUDGET)"; \
 	test $$size -le $(SIZE_BUDGET)
+
+.PHONY: cli
+cli: ## Build the command-line tool: target/release/bearer-gate
+	cargo build --release --features cli --bin bearer-gate
 
 .PHONY: target
 target:

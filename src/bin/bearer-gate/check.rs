@@ -1,0 +1,160 @@
+//! `check`: what is wrong with configurations, and what is risky about them.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anstream::println;
+use serde_json::{Value, json};
+
+use crate::failure::{Failure, exit};
+use crate::output::{BAD, GOOD, WARN, safe, styled};
+use crate::plugin::{File, Host};
+use crate::{risks, surroundings};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// The configuration of the plugin by itself, an Envoy configuration, or resources of Istio or
+    /// Envoy Gateway; YAML or JSON
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Treat warnings as errors
+    #[arg(long)]
+    strict: bool,
+}
+
+/// Something to say about a line of a file.
+pub struct Finding {
+    pub line: usize,
+    pub column: usize,
+    pub is_error: bool,
+    /// The field, from the top of the plugin's configuration or of the document.
+    pub path: String,
+    pub text: String,
+}
+
+pub fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let mut good = true;
+    let mut report = Vec::new();
+    for path in &args.files {
+        let file = File::read(path)?;
+        let (findings, configurations) = check(&file)?;
+        let refused = |finding: &Finding| finding.is_error || args.strict;
+        let is_good = !findings.iter().any(refused);
+        good &= is_good;
+        if args.json {
+            report.push(as_json(&file.name, is_good, configurations, &findings));
+        } else {
+            print(&file.name, is_good, configurations, &findings);
+        }
+    }
+    if args.json {
+        println!("{}", Value::Array(report));
+    }
+    Ok(exit(good))
+}
+
+/// What there is to say about a file, in the order of its lines, and how many configurations it
+/// has.
+///
+/// # Errors
+/// The file has none.
+pub fn check(file: &File) -> Result<(Vec<Finding>, usize), Failure> {
+    let plugins = file.plugins();
+    if plugins.is_empty() {
+        return Err(Failure::usage(format!(
+            "{}: no configuration of bearer-gate in it",
+            file.name
+        )));
+    }
+    let mut findings = Vec::new();
+    for plugin in &plugins {
+        let config = plugin.parse();
+        match &config {
+            Ok(config) => {
+                for risk in risks::of(config) {
+                    let (line, column) = plugin.locate(&risk.path);
+                    findings.push(Finding {
+                        line,
+                        column,
+                        is_error: false,
+                        path: risk.path,
+                        text: risk.text,
+                    });
+                }
+            }
+            Err(error) => {
+                let (line, column) = plugin.locate(&error.path);
+                findings.push(Finding {
+                    line,
+                    column,
+                    is_error: true,
+                    path: error.path.clone(),
+                    text: error.problem.clone(),
+                });
+            }
+        }
+        match plugin.host {
+            Host::Alone => {}
+            Host::Envoy {
+                document,
+                manager,
+                plugin,
+            } => findings.extend(surroundings::envoy(
+                document,
+                manager,
+                plugin,
+                config.as_ref().ok(),
+            )),
+            Host::Istio(resource) => findings.extend(surroundings::istio(resource)),
+            Host::Gateway(wasm) => findings.extend(surroundings::gateway(wasm)),
+        }
+    }
+    findings.sort_by_key(|finding| (finding.line, finding.column));
+    Ok((findings, plugins.len()))
+}
+
+fn print(name: &str, is_good: bool, configurations: usize, findings: &[Finding]) {
+    for finding in findings {
+        let kind = if finding.is_error {
+            styled(BAD, "error")
+        } else {
+            styled(WARN, "warning")
+        };
+        let path = match finding.path.as_str() {
+            "" => String::new(),
+            path => format!("{}: ", safe(path)),
+        };
+        println!(
+            "{name}:{}:{}: {kind}: {path}{}",
+            finding.line,
+            finding.column,
+            safe(&finding.text)
+        );
+    }
+    let warnings = findings.iter().filter(|finding| !finding.is_error).count();
+    let verdict = if is_good {
+        styled(GOOD, "good")
+    } else {
+        styled(BAD, "refused")
+    };
+    println!("{name}: {verdict}: configurations: {configurations}, warnings: {warnings}");
+}
+
+fn as_json(name: &str, is_good: bool, configurations: usize, findings: &[Finding]) -> Value {
+    let findings: Vec<Value> = findings
+        .iter()
+        .map(|finding| {
+            json!({
+                "severity": if finding.is_error { "error" } else { "warning" },
+                "line": finding.line,
+                "column": finding.column,
+                "path": finding.path,
+                "text": finding.text,
+            })
+        })
+        .collect();
+    json!({"file": name, "good": is_good, "configurations": configurations, "findings": findings})
+}

@@ -1,0 +1,469 @@
+//! YAML and JSON as a tree that knows its lines.
+//!
+//! Invariant: a scalar means here what it means to who will read the file. Envoy reads YAML by its
+//! own rules (yaml-cpp, `MessageUtil::loadFromYaml`): `on` is true, `1.5` and whole numbers beyond
+//! 32 bits are strings. Kubernetes and JSON know numbers.
+
+use std::collections::BTreeMap;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+use serde_json::{Number, Value};
+
+/// Deeper documents are refused: no configuration is, and trees are walked by recursion.
+const DEEPEST: usize = 100;
+/// Aliases can make a small file large.
+const MOST_NODES: usize = 200_000;
+
+/// Who reads the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scalars {
+    Envoy,
+    Json,
+}
+
+/// A value and where it stands, counted from 1.
+#[derive(Clone, Debug)]
+pub struct Node {
+    pub line: usize,
+    pub column: usize,
+    pub yaml: Yaml,
+}
+
+#[derive(Clone, Debug)]
+pub enum Yaml {
+    Null,
+    Bool(bool),
+    Number(Number),
+    /// `block` where the text begins on the line after `|` or `>`.
+    Text {
+        text: String,
+        block: bool,
+    },
+    List(Vec<Node>),
+    /// In the order written; a name that was given twice is here twice.
+    Map(Vec<Entry>),
+}
+
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub name: String,
+    pub line: usize,
+    pub column: usize,
+    pub node: Node,
+}
+
+/// What is wrong with a file, and where.
+#[derive(Clone, Debug)]
+pub struct Unreadable {
+    pub line: usize,
+    pub column: usize,
+    pub problem: String,
+}
+
+/// The documents of a file; empty ones are left out.
+///
+/// # Errors
+/// The first place where it is not YAML, nor JSON.
+pub fn parse(text: &str, scalars: Option<Scalars>) -> Result<Vec<Node>, Unreadable> {
+    let scalars = scalars.unwrap_or_else(|| of(text));
+    let mut builder = Builder {
+        scalars,
+        open: Vec::new(),
+        anchors: BTreeMap::new(),
+        documents: Vec::new(),
+        nodes: 0,
+    };
+    for event in Parser::new_from_str(text) {
+        let (event, span) = event.map_err(|error| Unreadable {
+            line: error.marker().line(),
+            column: error.marker().col() + 1,
+            problem: error.info().to_owned(),
+        })?;
+        builder.take(event, span)?;
+    }
+    builder
+        .documents
+        .retain(|node| !matches!(node.yaml, Yaml::Null));
+    Ok(builder.documents)
+}
+
+fn of(text: &str) -> Scalars {
+    let is_json = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+    let of_kubernetes = text.lines().any(|line| line.starts_with("apiVersion:"));
+    if is_json || of_kubernetes {
+        Scalars::Json
+    } else {
+        Scalars::Envoy
+    }
+}
+
+struct Builder {
+    scalars: Scalars,
+    open: Vec<Open>,
+    anchors: BTreeMap<usize, Node>,
+    documents: Vec<Node>,
+    nodes: usize,
+}
+
+struct Open {
+    node: Node,
+    anchor: usize,
+    name: Option<(String, Span)>,
+}
+
+impl Builder {
+    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Unreadable> {
+        let problem = |problem: &str| Unreadable {
+            line: span.start.line(),
+            column: span.start.col() + 1,
+            problem: problem.to_owned(),
+        };
+        let node = |yaml| Node {
+            line: span.start.line(),
+            column: span.start.col() + 1,
+            yaml,
+        };
+        self.nodes += 1;
+        if self.nodes > MOST_NODES {
+            return Err(problem("the document is too large"));
+        }
+        match event {
+            Event::Scalar(text, style, anchor, _) => {
+                let is_name = self.open.last().is_some_and(Open::waits_for_name);
+                let yaml = if is_name {
+                    Yaml::Text {
+                        text: text.into_owned(),
+                        block: false,
+                    }
+                } else {
+                    self.scalar(text.into_owned(), style)
+                };
+                self.add(node(yaml), anchor, span)
+            }
+            Event::SequenceStart(anchor, _) => {
+                self.enter(node(Yaml::List(Vec::new())), anchor, &problem)
+            }
+            Event::MappingStart(anchor, _) => {
+                self.enter(node(Yaml::Map(Vec::new())), anchor, &problem)
+            }
+            Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
+                Some(open) => self.add(open.node, open.anchor, span),
+                None => Ok(()),
+            },
+            Event::Alias(anchor) => {
+                let known = self
+                    .anchors
+                    .get(&anchor)
+                    .cloned()
+                    .ok_or_else(|| problem("an alias without an anchor"))?;
+                self.nodes = self.nodes.saturating_add(known.size());
+                self.add(known, 0, span)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn enter(
+        &mut self,
+        node: Node,
+        anchor: usize,
+        problem: &dyn Fn(&str) -> Unreadable,
+    ) -> Result<(), Unreadable> {
+        if self.open.last().is_some_and(Open::waits_for_name) {
+            return Err(problem("a name has to be a text"));
+        }
+        if self.open.len() >= DEEPEST {
+            return Err(problem("the document is too deep"));
+        }
+        self.open.push(Open {
+            node,
+            anchor,
+            name: None,
+        });
+        Ok(())
+    }
+
+    fn add(&mut self, node: Node, anchor: usize, span: Span) -> Result<(), Unreadable> {
+        if anchor > 0 {
+            self.anchors.insert(anchor, node.clone());
+        }
+        let Some(open) = self.open.last_mut() else {
+            self.documents.push(node);
+            return Ok(());
+        };
+        match &mut open.node.yaml {
+            Yaml::List(items) => items.push(node),
+            Yaml::Map(entries) => match open.name.take() {
+                Some((name, at)) => entries.push(Entry {
+                    name,
+                    line: at.start.line(),
+                    column: at.start.col() + 1,
+                    node,
+                }),
+                None => match node.yaml {
+                    Yaml::Text { text, .. } => open.name = Some((text, span)),
+                    _ => {
+                        return Err(Unreadable {
+                            line: node.line,
+                            column: node.column,
+                            problem: "a name has to be a text".to_owned(),
+                        });
+                    }
+                },
+            },
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn scalar(&self, text: String, style: ScalarStyle) -> Yaml {
+        let block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+        if style != ScalarStyle::Plain {
+            return Yaml::Text { text, block };
+        }
+        match text.as_str() {
+            "" | "~" | "null" | "Null" | "NULL" => return Yaml::Null,
+            _ => {}
+        }
+        if let Some(value) = boolean(&text) {
+            return Yaml::Bool(value);
+        }
+        let number = match self.scalars {
+            Scalars::Envoy => text.parse::<i32>().ok().map(Number::from),
+            Scalars::Json => serde_json::from_str::<Number>(&text).ok(),
+        };
+        number.map_or(Yaml::Text { text, block }, Yaml::Number)
+    }
+}
+
+/// YAML 1.1, as yaml-cpp and Kubernetes have it: one case, or the first letter in upper case.
+fn boolean(text: &str) -> Option<bool> {
+    let lower = text.to_ascii_lowercase();
+    let rest_is_lower = text.get(1..) == lower.get(1..);
+    if !rest_is_lower && text != text.to_ascii_uppercase() {
+        return None;
+    }
+    match lower.as_str() {
+        "y" | "yes" | "true" | "on" => Some(true),
+        "n" | "no" | "false" | "off" => Some(false),
+        _ => None,
+    }
+}
+
+impl Open {
+    fn waits_for_name(&self) -> bool {
+        matches!(self.node.yaml, Yaml::Map(_)) && self.name.is_none()
+    }
+}
+
+impl Node {
+    pub fn entries(&self) -> &[Entry] {
+        match &self.yaml {
+            Yaml::Map(entries) => entries,
+            _ => &[],
+        }
+    }
+
+    pub fn items(&self) -> &[Node] {
+        match &self.yaml {
+            Yaml::List(items) => items,
+            _ => &[],
+        }
+    }
+
+    pub fn text(&self) -> Option<&str> {
+        match &self.yaml {
+            Yaml::Text { text, .. } => Some(text),
+            _ => None,
+        }
+    }
+
+    pub fn is_true(&self) -> bool {
+        matches!(self.yaml, Yaml::Bool(true))
+    }
+
+    /// The member of this name, which may be written in lowerCamelCase.
+    pub fn get(&self, name: &str) -> Option<&Node> {
+        self.entry(name).map(|entry| &entry.node)
+    }
+
+    pub fn entry(&self, name: &str) -> Option<&Entry> {
+        self.entries()
+            .iter()
+            .find(|entry| entry.name == name || snake_case(&entry.name) == name)
+    }
+
+    /// The member at the end of these names.
+    pub fn at(&self, names: &[&str]) -> Option<&Node> {
+        names.iter().try_fold(self, |node, name| node.get(name))
+    }
+
+    /// The text of the member at the end of these names.
+    pub fn text_at(&self, names: &[&str]) -> Option<&str> {
+        self.at(names)?.text()
+    }
+
+    fn size(&self) -> usize {
+        1 + self.items().iter().map(Node::size).sum::<usize>()
+            + self
+                .entries()
+                .iter()
+                .map(|entry| entry.node.size())
+                .sum::<usize>()
+    }
+
+    /// As JSON text, members in the order written, those given twice included.
+    pub fn to_json(&self) -> String {
+        let mut json = String::new();
+        self.write_json(&mut json);
+        json
+    }
+
+    fn write_json(&self, json: &mut String) {
+        match &self.yaml {
+            Yaml::Null => json.push_str("null"),
+            Yaml::Bool(value) => json.push_str(if *value { "true" } else { "false" }),
+            Yaml::Number(number) => json.push_str(&number.to_string()),
+            Yaml::Text { text, .. } => json.push_str(&Value::from(text.as_str()).to_string()),
+            Yaml::List(items) => {
+                json.push('[');
+                for (index, item) in items.iter().enumerate() {
+                    if index > 0 {
+                        json.push(',');
+                    }
+                    item.write_json(json);
+                }
+                json.push(']');
+            }
+            Yaml::Map(entries) => {
+                json.push('{');
+                for (index, entry) in entries.iter().enumerate() {
+                    if index > 0 {
+                        json.push(',');
+                    }
+                    json.push_str(&Value::from(entry.name.as_str()).to_string());
+                    json.push(':');
+                    entry.node.write_json(json);
+                }
+                json.push('}');
+            }
+        }
+    }
+
+    /// Line and column of a field by its path as errors name it (`rules[0].match`), or of what is
+    /// nearest above it.
+    pub fn locate(&self, path: &str) -> (usize, usize) {
+        self.find(path, (self.line, self.column))
+    }
+
+    fn find(&self, path: &str, here: (usize, usize)) -> (usize, usize) {
+        let path = path.strip_prefix('.').unwrap_or(path);
+        if path.is_empty() {
+            return here;
+        }
+        if let Some((index, rest)) = path.strip_prefix('[').and_then(|p| p.split_once(']')) {
+            let item = index.parse().ok().and_then(|i: usize| self.items().get(i));
+            return item.map_or(here, |item| item.find(rest, (item.line, item.column)));
+        }
+        // Names may have dots in them: the longest that fits. Of two of one name the second.
+        let fitting = self.entries().iter().filter_map(|entry| {
+            let rest = [entry.name.clone(), snake_case(&entry.name)]
+                .iter()
+                .find_map(|name| path.strip_prefix(name.as_str()))?;
+            let whole = rest.is_empty() || rest.starts_with(['.', '[']);
+            whole.then_some((entry, rest))
+        });
+        fitting
+            .min_by_key(|(entry, rest)| (rest.len(), usize::MAX - entry.line))
+            .map_or(here, |(entry, rest)| {
+                entry.node.find(rest, (entry.line, entry.column))
+            })
+    }
+}
+
+/// `cacheDuration` as `cache_duration`.
+pub fn snake_case(name: &str) -> String {
+    let mut snake = String::with_capacity(name.len() + 4);
+    for c in name.chars() {
+        if c.is_ascii_uppercase() {
+            snake.push('_');
+        }
+        snake.push(c.to_ascii_lowercase());
+    }
+    snake
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(text: &str, scalars: Scalars) -> String {
+        parse(text, Some(scalars)).unwrap()[0].to_json()
+    }
+
+    #[test]
+    fn scalars_mean_what_their_reader_takes_them_for() {
+        let table = [
+            ("a", "\"a\"", "\"a\""),
+            ("'5'", "\"5\"", "\"5\""),
+            ("5", "5", "5"),
+            ("-5", "-5", "-5"),
+            ("1.5", "\"1.5\"", "1.5"),
+            ("3000000000", "\"3000000000\"", "3000000000"),
+            ("true", "true", "true"),
+            ("On", "true", "true"),
+            ("NO", "false", "false"),
+            ("oN", "\"oN\"", "\"oN\""),
+            ("'on'", "\"on\"", "\"on\""),
+            ("~", "null", "null"),
+            ("600s", "\"600s\"", "\"600s\""),
+        ];
+        for (text, envoy, json) in table {
+            let text = format!("[{text}]");
+            assert_eq!(one(&text, Scalars::Envoy), format!("[{envoy}]"), "{text}");
+            assert_eq!(one(&text, Scalars::Json), format!("[{json}]"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_field_is_found_by_its_path() {
+        let text = "providers:\n  a.b:\n    remoteJwks:\n      httpUri: {uri: x}\nrules:\n- match: 1\n- match:\n    prefix: /\n  match: 2\n";
+        let node = &parse(text, None).unwrap()[0];
+        let table = [
+            ("", (1, 1)),
+            ("providers", (1, 1)),
+            ("providers.a.b", (2, 3)),
+            ("providers.a.b.remote_jwks.http_uri.uri", (4, 17)),
+            ("providers.a.b.issuer", (2, 3)),
+            ("rules[0].match", (6, 3)),
+            ("rules[1].match", (9, 3)),
+            ("rules[7].match", (5, 1)),
+            ("unknown", (1, 1)),
+        ];
+        for (path, expected) in table {
+            assert_eq!(node.locate(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_would_not_end_is_refused() {
+        let deep = "[".repeat(10_000);
+        let bomb = "a: &a [x,x,x,x,x,x,x,x,x,x]\n".to_owned()
+            + &('b'..='i')
+                .fold((String::new(), 'a'), |(text, last), name| {
+                    let list = format!("*{last},").repeat(10);
+                    (format!("{text}{name}: &{name} [{list}]\n"), name)
+                })
+                .0;
+        for text in [
+            deep.as_str(),
+            &bomb,
+            "a: *b",
+            "? [a]\n: b",
+            "a: [",
+            "\t- x: ]",
+        ] {
+            assert!(parse(text, None).is_err(), "{:.40}", text);
+        }
+    }
+}

@@ -1,0 +1,447 @@
+//! A token against what a rule asks for, check by check.
+//!
+//! Invariant: whether a token is good is what the library says of it; the single checks are there
+//! to be read, and a test holds them to the library's word.
+
+use std::borrow::Cow;
+
+use bearer_gate::config::{
+    Authorize, ClaimTest, Config, Demand, Provider, ProviderDemand, Requirement, Scopes,
+    TokenAccess,
+};
+use bearer_gate::http::credentials::Extracted;
+use bearer_gate::http::request::Request;
+use bearer_gate::jose::claims::{self, Claims};
+use bearer_gate::jose::jwa::Algorithm;
+use bearer_gate::jose::jwk::Key;
+use bearer_gate::jose::jwks::{KeySet, Selection};
+use bearer_gate::jose::jws;
+use bearer_gate::jose::jwt::{self, Expectations, JwtError, Validated, Verified};
+use bearer_gate::policy;
+use bearer_gate::signature::portable::Portable;
+use serde_json::Value;
+
+use crate::explain::name;
+use crate::keys::{Known, Ring};
+use crate::verdict::{Mark, Step};
+
+/// What a request is judged by.
+pub struct Judge<'r> {
+    pub config: &'r Config,
+    pub request: &'r Request,
+    pub ring: &'r Ring,
+    /// Seconds since 1970.
+    pub now: f64,
+}
+
+/// A token that a provider vouches for.
+pub struct Accepted {
+    pub provider: usize,
+    pub verified: Verified,
+}
+
+type Tokens<'r> = Vec<Option<Cow<'r, [u8]>>>;
+
+impl Judge<'_> {
+    /// Every demand of a requirement, whether or not the others have decided already; the tokens
+    /// that are good for one.
+    pub fn requirement(&self, demand: &Demand, step: &mut Step) -> Vec<Accepted> {
+        let mut tokens: Tokens<'_> = demand
+            .places
+            .iter()
+            .map(|place| match place.extract(self.request) {
+                Extracted::Token(token) => Some(token),
+                Extracted::Missing | Extracted::Several => None,
+            })
+            .collect();
+        let shadowed: Vec<bool> = demand
+            .places
+            .iter()
+            .map(|place| {
+                let mut found = demand.places.iter().zip(&tokens);
+                found.any(|(longer, token)| token.is_some() && longer.shadows(place))
+            })
+            .collect();
+        for (token, shadowed) in tokens.iter_mut().zip(shadowed) {
+            if shadowed {
+                *token = None;
+            }
+        }
+        let count = tokens.iter().flatten().count();
+        if count > demand.most_tokens {
+            let most = demand.most_tokens;
+            step.detail(Mark::Bad, format!("{count} tokens, {most} at most"));
+            step.reasons.push("several_tokens");
+        }
+        let mut accepted = Vec::new();
+        self.walk(&demand.requirement, &tokens, step, &mut accepted);
+        accepted
+    }
+
+    fn walk(
+        &self,
+        requirement: &Requirement,
+        tokens: &Tokens<'_>,
+        step: &mut Step,
+        accepted: &mut Vec<Accepted>,
+    ) {
+        match requirement {
+            Requirement::Provider(demand) => self.demand(demand, tokens, step, accepted),
+            Requirement::Any(members) => {
+                step.detail(Mark::Note, format!("one of these {}:", members.len()));
+                for member in members {
+                    self.walk(member, tokens, step, accepted);
+                }
+            }
+            Requirement::All(members) => {
+                step.detail(Mark::Note, format!("all of these {}:", members.len()));
+                for member in members {
+                    self.walk(member, tokens, step, accepted);
+                }
+            }
+            Requirement::AllowMissing(demands) | Requirement::AllowMissingOrFailed(demands) => {
+                let text = match requirement {
+                    Requirement::AllowMissing(_) => "no token, or a good one",
+                    _ => "anything: allow_missing_or_failed",
+                };
+                step.detail(Mark::Note, text);
+                for demand in demands {
+                    self.demand(demand, tokens, step, accepted);
+                }
+            }
+        }
+    }
+
+    fn demand(
+        &self,
+        demand: &ProviderDemand,
+        tokens: &Tokens<'_>,
+        step: &mut Step,
+        accepted: &mut Vec<Accepted>,
+    ) {
+        let Some(provider) = self.config.providers.get(demand.provider) else {
+            return;
+        };
+        step.detail(Mark::Note, format!("provider {}:", provider.name));
+        let found: Vec<&[u8]> = demand
+            .places
+            .iter()
+            .filter_map(|place| tokens.get(*place)?.as_deref())
+            .collect();
+        let token = match found.as_slice() {
+            [] => {
+                let places: Vec<String> = provider.places.iter().map(name).collect();
+                step.detail(Mark::Bad, format!("no token in {}", places.join(", ")));
+                step.reasons.push("token_missing");
+                return;
+            }
+            [token] => *token,
+            _ => {
+                step.detail(Mark::Bad, "a token in several places");
+                step.reasons.push("several_tokens");
+                return;
+            }
+        };
+        let expectations = demand
+            .expectations
+            .as_deref()
+            .unwrap_or(&provider.expectations);
+        match self.token(token, demand.provider, provider, expectations, step) {
+            Ok(Some(verified)) => {
+                step.detail(Mark::Good, "the token is good");
+                accepted.push(Accepted {
+                    provider: demand.provider,
+                    verified,
+                });
+            }
+            Ok(None) => {}
+            Err(error) => {
+                step.detail(Mark::Bad, error.description());
+                step.reasons.push(error.reason());
+            }
+        }
+    }
+
+    /// `None` where there are no keys to tell by.
+    fn token(
+        &self,
+        token: &[u8],
+        index: usize,
+        provider: &Provider,
+        expectations: &Expectations,
+        step: &mut Step,
+    ) -> Result<Option<Verified>, JwtError> {
+        let parsed = jwt::parse(token)?;
+        self.describe(token, expectations, step);
+        let validated = parsed.validate(expectations, self.now)?;
+        let keys = match self.ring.0.get(index) {
+            Some(Known::Set { keys, origin }) => {
+                step.detail(
+                    Mark::Good,
+                    format!("{} usable keys from {origin}", keys.keys().len()),
+                );
+                for key in keys.skipped() {
+                    let error = key.error.description();
+                    step.detail(Mark::Note, format!("key {} is skipped: {error}", key.index));
+                }
+                keys
+            }
+            Some(Known::Failed(problem)) => {
+                step.detail(Mark::Bad, format!("no keys: {problem}"));
+                step.reasons.push("keys_unavailable");
+                return Ok(None);
+            }
+            Some(Known::NotFetched) | None => {
+                let text = format!(
+                    "the claims are good; the keys of {} are not at hand",
+                    provider.name
+                );
+                step.detail(Mark::Note, text);
+                return Ok(None);
+            }
+        };
+        verify(&validated, keys, step).map(Some)
+    }
+
+    /// Header and claims, and each check of them.
+    fn describe(&self, token: &[u8], expectations: &Expectations, step: &mut Step) {
+        let Ok(jws) = jws::parse(token) else { return };
+        let Ok(claims) = Claims::parse(jws.untrusted_payload()) else {
+            return;
+        };
+        let header = jws.untrusted_header();
+        let kid = header.kid.as_deref().unwrap_or("none");
+        step.detail(
+            Mark::Note,
+            format!("header: alg {}, kid {kid}", header.algorithm.name()),
+        );
+        let all = Value::Object(claims.all().clone());
+        step.detail(Mark::Note, format!("claims: {all}"));
+        for (good, text) in checks(header.algorithm, &claims, expectations, self.now) {
+            step.detail(if good { Mark::Good } else { Mark::Bad }, text);
+        }
+    }
+
+    /// Whether one of the tokens allows what the rule is about.
+    pub fn authorize(&self, access: &TokenAccess, accepted: &[Accepted]) -> Step {
+        let mut step = Step::new("authorize", Mark::Good, "the token allows this");
+        let mut allowed = false;
+        for token in accepted {
+            let Some(provider) = self.config.providers.get(token.provider) else {
+                continue;
+            };
+            let claims = token.verified.claims().all();
+            let holds =
+                |part: &Authorize| policy::authorize(part, &provider.scope_claims, claims).is_ok();
+            for scopes in &access.authorize.scopes {
+                let part = Authorize {
+                    scopes: vec![scopes.clone()],
+                    ..Authorize::default()
+                };
+                let has: Vec<String> = provider
+                    .scope_claims
+                    .iter()
+                    .filter_map(|name| Some(format!("{name} {}", claims.get(name)?)))
+                    .collect();
+                let has = if has.is_empty() {
+                    format!("the token has none of {}", provider.scope_claims.join(", "))
+                } else {
+                    format!("the token has {}", has.join(", "))
+                };
+                let good = holds(&part);
+                step.detail(mark(good), format!("scopes: {}; {has}", asked(scopes)));
+                if !good {
+                    step.reasons.push("insufficient_scope");
+                }
+            }
+            for rule in &access.authorize.claims {
+                let part = Authorize {
+                    claims: vec![rule.clone()],
+                    ..Authorize::default()
+                };
+                let claim = claims::at(claims, &rule.path);
+                let claim = claim.map_or("is not there".to_owned(), |claim| format!("is {claim}"));
+                let path = Value::from(rule.path.clone());
+                let good = holds(&part);
+                step.detail(
+                    mark(good),
+                    format!("claim {path}: {}; it {claim}", test(&rule.test)),
+                );
+                if !good {
+                    step.reasons.push("claim_rule");
+                }
+            }
+            allowed |= holds(&access.authorize);
+        }
+        if !allowed {
+            step.text = "the token does not allow this".to_owned();
+            step.mark = Mark::Bad;
+        }
+        step
+    }
+}
+
+fn mark(good: bool) -> Mark {
+    if good { Mark::Good } else { Mark::Bad }
+}
+
+fn asked(scopes: &Scopes) -> String {
+    let mut parts = Vec::new();
+    if !scopes.all.is_empty() {
+        parts.push(format!("each of {}", scopes.all.join(" ")));
+    }
+    if !scopes.any.is_empty() {
+        parts.push(format!("one of {}", scopes.any.join(" ")));
+    }
+    parts.join(" and ")
+}
+
+fn test(test: &ClaimTest) -> String {
+    match test {
+        ClaimTest::Equals(value) => format!("equals {value}"),
+        ClaimTest::Any(values) => format!("any of {}", Value::from(values.clone())),
+        ClaimTest::All(values) => format!("all of {}", Value::from(values.clone())),
+        ClaimTest::Exists(true) => "exists".to_owned(),
+        ClaimTest::Exists(false) => "does not exist".to_owned(),
+        ClaimTest::Not(inner) => format!("not {}", self::test(inner)),
+    }
+}
+
+fn verify(validated: &Validated<'_>, keys: &KeySet, step: &mut Step) -> Result<Verified, JwtError> {
+    let header = validated.untrusted_header();
+    let candidates = match keys.candidates(header.kid.as_deref(), header.algorithm) {
+        Selection::Keys(candidates) => candidates,
+        Selection::UnknownKid | Selection::NoMatch => {
+            let known: Vec<String> = keys.keys().iter().map(describe_key).collect();
+            step.detail(Mark::Note, format!("the keys: {}", known.join("; ")));
+            return Err(JwtError::NoKey);
+        }
+    };
+    for key in &candidates {
+        step.detail(Mark::Note, format!("tried: {}", describe_key(key)));
+    }
+    let verified = validated.verify(&candidates, &Portable)?;
+    step.detail(Mark::Good, "the signature is good");
+    Ok(verified)
+}
+
+fn describe_key(key: &Key) -> String {
+    let algorithms: Vec<&str> = Algorithm::ALL
+        .iter()
+        .filter(|algorithm| key.allows(**algorithm))
+        .map(|algorithm| algorithm.name())
+        .collect();
+    let kid = match key.kid() {
+        Some(kid) => format!("kid {kid}"),
+        None => "no kid".to_owned(),
+    };
+    format!("{kid} for {}", algorithms.join(", "))
+}
+
+/// Each check of the claims: whether it passes, what is expected, and what is there.
+fn checks(
+    algorithm: Algorithm,
+    claims: &Claims,
+    expectations: &Expectations,
+    now: f64,
+) -> Vec<(bool, String)> {
+    let skew = expectations.clock_skew_seconds as f64;
+    let leeway = expectations.clock_skew_seconds;
+    let mut checks = Vec::new();
+    let allowed: Vec<&str> = expectations.algorithms.iter().map(|a| a.name()).collect();
+    checks.push((
+        expectations.algorithms.contains(&algorithm),
+        format!(
+            "alg is {}; allowed: {}",
+            algorithm.name(),
+            allowed.join(", ")
+        ),
+    ));
+    let text = |text: Option<&str>| match text {
+        Some(text) => Value::from(text).to_string(),
+        None => "not there".to_owned(),
+    };
+    if let Some(issuer) = &expectations.issuer {
+        checks.push((
+            claims.issuer.as_ref() == Some(issuer),
+            format!(
+                "iss is {}; expected: {}",
+                text(claims.issuer.as_deref()),
+                text(Some(issuer))
+            ),
+        ));
+    }
+    if let Some(date) = claims.not_before.map(|date| date.seconds()) {
+        checks.push((
+            date <= now + skew,
+            format!("nbf is {date}, {}; leeway {leeway} s", from_now(date - now)),
+        ));
+    }
+    match claims.expires_at.map(|date| date.seconds()) {
+        Some(date) => checks.push((
+            now <= date + skew,
+            format!("exp is {date}, {}; leeway {leeway} s", from_now(date - now)),
+        )),
+        None => checks.push((
+            !expectations.require_expiration && expectations.max_lifetime.is_none(),
+            "exp is not there".to_owned(),
+        )),
+    }
+    if let (Some(date), Some(most)) = (claims.expires_at, expectations.max_lifetime) {
+        checks.push((
+            date.seconds() - now < most.as_secs_f64(),
+            format!("max_lifetime is {} s", most.as_secs_f64()),
+        ));
+    }
+    if let Some(date) = claims.issued_at.map(|date| date.seconds()) {
+        checks.push((
+            date <= now + skew,
+            format!("iat is {date}, {}; leeway {leeway} s", from_now(date - now)),
+        ));
+    }
+    if !expectations.audiences.is_empty() {
+        let named = claims.audiences.as_deref();
+        let is = named.map_or("not there".to_owned(), |named| {
+            Value::from(named.to_vec()).to_string()
+        });
+        checks.push((
+            named
+                .unwrap_or_default()
+                .iter()
+                .any(|one| expectations.audiences.contains(one)),
+            format!(
+                "aud is {is}; expected one of: {}",
+                Value::from(expectations.audiences.clone())
+            ),
+        ));
+    }
+    if let Some(subjects) = &expectations.subjects {
+        let subject = claims.subject.as_deref();
+        checks.push((
+            subjects.matches(subject.unwrap_or_default().as_bytes()),
+            format!("sub is {}; subjects are configured", text(subject)),
+        ));
+    }
+    if claims.confirmation {
+        checks.push((
+            expectations.allow_sender_constrained,
+            "cnf is there: the token is bound to a key of its holder".to_owned(),
+        ));
+    }
+    checks
+}
+
+fn from_now(seconds: f64) -> String {
+    let whole = seconds.abs().round();
+    let (amount, unit) = match whole {
+        whole if whole < 120.0 => (whole, "s"),
+        whole if whole < 7200.0 => ((whole / 60.0).round(), "min"),
+        whole if whole < 172_800.0 => ((whole / 3600.0).round(), "h"),
+        whole => ((whole / 86_400.0).round(), "days"),
+    };
+    if seconds < 0.0 {
+        format!("{amount} {unit} ago")
+    } else {
+        format!("in {amount} {unit}")
+    }
+}

@@ -1,0 +1,155 @@
+//! Where `explain` gets keys: from the configuration, from files, or from where the filter would
+//! fetch them.
+//!
+//! Invariant: what the filter would not take for keys is not taken here: the same parser, the same
+//! bound on a document, no redirects, the metadata's issuer to the letter.
+
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bearer_gate::authn::KeyRing;
+use bearer_gate::config::{Config, Endpoint, KeySource};
+use bearer_gate::http::uri::Uri;
+use bearer_gate::jose::jwks::{KeySet, MAX_DOCUMENT_LEN};
+use bearer_gate::jwks::discovery::{self, Form};
+use bearer_gate::jwks::lifecycle::{Keys, UnknownKid};
+
+use crate::failure::Failure;
+
+/// What is known of each provider's keys.
+pub struct Ring(pub Vec<Known>);
+
+pub enum Known {
+    Set {
+        keys: Rc<KeySet>,
+        origin: String,
+    },
+    /// Nobody has asked for them.
+    NotFetched,
+    Failed(String),
+}
+
+impl Ring {
+    /// `files` are written `FILE`, for every provider whose keys are fetched, or `PROVIDER=FILE`.
+    pub fn load(config: &Config, files: &[String], fetch: bool) -> Result<Ring, Failure> {
+        let mut known = Vec::with_capacity(config.providers.len());
+        for provider in &config.providers {
+            known.push(match &provider.keys {
+                KeySource::Local(keys) => Known::Set {
+                    keys: Rc::clone(keys),
+                    origin: "local_jwks".to_owned(),
+                },
+                KeySource::Remote(remote) if fetch => match fetched(&remote.endpoint) {
+                    Ok((keys, origin)) => Known::Set { keys, origin },
+                    Err(problem) => Known::Failed(problem),
+                },
+                KeySource::Remote(_) => Known::NotFetched,
+            });
+        }
+        for file in files {
+            let named = file.split_once('=').and_then(|(name, path)| {
+                let at = config.providers.iter().position(|p| p.name == name)?;
+                Some((at, path))
+            });
+            let path = named.map_or(file.as_str(), |(_, path)| path);
+            let keys = Rc::new(from_file(Path::new(path))?);
+            for (at, (provider, known)) in config.providers.iter().zip(&mut known).enumerate() {
+                let meant = named.map_or(
+                    matches!(provider.keys, KeySource::Remote(_)),
+                    |(named, _)| named == at,
+                );
+                if meant {
+                    *known = Known::Set {
+                        keys: Rc::clone(&keys),
+                        origin: path.to_owned(),
+                    };
+                }
+            }
+        }
+        Ok(Ring(known))
+    }
+}
+
+impl KeyRing for Ring {
+    fn keys(&self, provider: usize) -> Keys {
+        match self.0.get(provider) {
+            Some(Known::Set { keys, .. }) => Keys::Ready(Rc::clone(keys)),
+            Some(Known::NotFetched) | None => Keys::Pending,
+            Some(Known::Failed(_)) => Keys::Unavailable {
+                retry_after: Duration::from_secs(1),
+            },
+        }
+    }
+
+    fn unknown_kid(&self, _: usize) -> UnknownKid {
+        // the set is as new as can be
+        UnknownKid::NoSuchKey
+    }
+}
+
+fn from_file(path: &Path) -> Result<KeySet, Failure> {
+    let name = path.display();
+    let document =
+        std::fs::read(path).map_err(|error| Failure::usage(format!("{name}: {error}")))?;
+    KeySet::parse(&document)
+        .map_err(|error| Failure::usage(format!("{name}: {}", error.description())))
+}
+
+fn fetched(endpoint: &Endpoint) -> Result<(Rc<KeySet>, String), String> {
+    let (address, timeout) = match endpoint {
+        Endpoint::Jwks(uri) => {
+            let address = format!("{}://{}{}", uri.scheme.name(), uri.authority, uri.path);
+            (address, uri.timeout)
+        }
+        Endpoint::Discovery {
+            issuer,
+            cluster,
+            jwks_cluster,
+            timeout,
+        } => {
+            let metadata = metadata(issuer, *timeout)?;
+            let (uri, _) =
+                discovery::jwks_location(&metadata, issuer, cluster, jwks_cluster.as_deref())
+                    .map_err(|error| format!("metadata of {issuer}: {error}"))?;
+            (uri.to_string(), *timeout)
+        }
+    };
+    let document = get(&address, timeout)?.ok_or_else(|| format!("{address}: 404"))?;
+    let keys =
+        KeySet::parse(&document).map_err(|error| format!("{address}: {}", error.description()))?;
+    Ok((Rc::new(keys), address))
+}
+
+fn metadata(issuer: &str, timeout: Duration) -> Result<Vec<u8>, String> {
+    let home = Uri::parse(issuer).map_err(|error| format!("{issuer}: {error}"))?;
+    for form in [Form::OpenId, Form::OAuth] {
+        let path = discovery::metadata_path(&home, form);
+        let address = format!("{}://{}{path}", home.scheme.name(), home.authority);
+        if let Some(document) = get(&address, timeout)? {
+            return Ok(document);
+        }
+    }
+    Err(format!("{issuer}: no metadata where they should be (404)"))
+}
+
+/// A document, or `None` where there is none (404).
+fn get(address: &str, timeout: Duration) -> Result<Option<Vec<u8>>, String> {
+    let agent = ureq::Agent::config_builder()
+        .timeout_global(Some(timeout))
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .http_status_as_error(false)
+        .build()
+        .new_agent();
+    let problem = |error: ureq::Error| format!("{address}: {error}");
+    let mut response = agent.get(address).call().map_err(problem)?;
+    match response.status().as_u16() {
+        200 => {}
+        404 => return Ok(None),
+        status => return Err(format!("{address}: status {status}")),
+    }
+    let most = u64::try_from(MAX_DOCUMENT_LEN).unwrap_or(u64::MAX);
+    let body = response.body_mut().with_config().limit(most + 1);
+    body.read_to_vec().map(Some).map_err(problem)
+}

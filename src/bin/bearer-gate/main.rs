@@ -1,0 +1,60 @@
+//! The command-line tool: the filter's own code, run on files and by hand.
+//!
+//! Invariants: a verdict is the library's, never one of the tool's own; no token is printed whole
+//! unless that was asked for; and the exit code says how it went.
+
+mod check;
+mod document;
+mod explain;
+mod failure;
+mod judge;
+mod keys;
+mod mint;
+mod output;
+mod plugin;
+mod risks;
+mod signing;
+mod surroundings;
+mod verdict;
+
+use std::process::ExitCode;
+
+use anstream::eprintln;
+use clap::{Parser, Subcommand};
+
+use output::{BAD, safe, styled};
+
+/// Checks configurations of the filter bearer-gate, explains its decisions, and mints test tokens.
+///
+/// Exit codes: 0 in order, 1 refused or denied, 2 wrong arguments or unreadable files.
+#[derive(Parser)]
+#[command(version, name = "bearer-gate")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Validate configurations, and warn of risky choices
+    Check(check::Args),
+    /// Say step by step why a request passes or fails
+    Explain(Box<explain::Args>),
+    /// Mint a token for tests
+    Token(mint::TokenArgs),
+    /// Make a key for tests
+    Keygen(mint::KeygenArgs),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Check(args) => check::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Token(args) => mint::token(&args),
+        Command::Keygen(args) => mint::keygen(&args),
+    };
+    outcome.unwrap_or_else(|failure| {
+        eprintln!("{}: {}", styled(BAD, "error"), safe(&failure.0));
+        ExitCode::from(failure::USAGE)
+    })
+}

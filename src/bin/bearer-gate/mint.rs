@@ -1,0 +1,156 @@
+//! `token` and `keygen`: what tests need, and nothing that should be used beyond them.
+//!
+//! Invariant: keys and tokens from here say that they are for tests, in their `kid` and on
+//! standard error.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anstream::{eprintln, println};
+use bearer_gate::jose::base64url;
+use bearer_gate::jose::jwa::Algorithm;
+use serde_json::{Map, Value, json};
+
+use crate::failure::{Failure, exit};
+use crate::output::{WARN, styled};
+use crate::signing::{Key, PrivateKey};
+
+/// What the kid of a key for tests begins with.
+const TEST_KID: &str = "bearer-gate-test";
+
+#[derive(clap::Args)]
+pub struct TokenArgs {
+    /// The private key: a PKCS#8 PEM or a private JWK, as `keygen` writes them
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// A claim, its value as JSON, or as text where it is none: `sub=me`, `roles=["admin"]`
+    #[arg(long = "claim", value_name = "NAME=VALUE")]
+    claims: Vec<String>,
+    /// The scopes, separated by spaces
+    #[arg(long)]
+    scope: Option<String>,
+    /// Seconds until it expires; may be negative
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 3600,
+        allow_negative_numbers = true
+    )]
+    expires_in: i64,
+    /// The key's id; by default the JWK's, or one that says that it is for tests
+    #[arg(long)]
+    kid: Option<String>,
+    /// The algorithm; by default the JWK's, or the usual one of the key
+    #[arg(long, value_parser = algorithm)]
+    alg: Option<Algorithm>,
+}
+
+#[derive(clap::Args)]
+pub struct KeygenArgs {
+    /// The algorithm
+    #[arg(long, value_parser = algorithm, default_value = "RS256")]
+    alg: Algorithm,
+    /// The key's id, after the word that says that it is for tests
+    #[arg(long)]
+    kid: Option<String>,
+    /// Where to write NAME.pem, NAME.jwk.json (both private) and NAME.jwks.json (public)
+    #[arg(long, value_name = "NAME", default_value = TEST_KID)]
+    out: PathBuf,
+}
+
+fn algorithm(name: &str) -> Result<Algorithm, String> {
+    Algorithm::parse(name).ok_or_else(|| {
+        let names: Vec<&str> = Algorithm::ALL.iter().map(|known| known.name()).collect();
+        format!("one of {}", names.join(", "))
+    })
+}
+
+pub fn token(args: &TokenArgs) -> Result<ExitCode, Failure> {
+    let text = std::fs::read_to_string(&args.key)
+        .map_err(|error| Failure::usage(format!("{}: {error}", args.key.display())))?;
+    let key = Key::read(&text)?;
+    let algorithm = args
+        .alg
+        .or(key.algorithm)
+        .unwrap_or_else(|| key.private.usual());
+    let kid = args.kid.clone().or(key.kid);
+    let kid = kid.as_deref().unwrap_or(TEST_KID);
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_err(|_| Failure::usage("the clock is before 1970"))?
+        .as_secs();
+    let now = i64::try_from(now).unwrap_or(i64::MAX);
+    let mut claims = Map::new();
+    claims.insert("iat".to_owned(), now.into());
+    claims.insert("exp".to_owned(), now.saturating_add(args.expires_in).into());
+    if let Some(scope) = &args.scope {
+        claims.insert("scope".to_owned(), scope.as_str().into());
+    }
+    for claim in &args.claims {
+        let (name, value) = claim
+            .split_once('=')
+            .ok_or_else(|| Failure::usage(format!("not a claim, name=value: {claim}")))?;
+        // a claim that is null is taken out, so that a token can do without exp
+        match serde_json::from_str(value).unwrap_or_else(|_| Value::from(value)) {
+            Value::Null => claims.remove(name),
+            value => claims.insert(name.to_owned(), value),
+        };
+    }
+    let header = json!({"alg": algorithm.name(), "kid": kid, "typ": "JWT"});
+    let input = format!(
+        "{}.{}",
+        base64url::encode(header.to_string().as_bytes()),
+        base64url::encode(Value::Object(claims).to_string().as_bytes())
+    );
+    let signature = key.private.sign(algorithm, input.as_bytes())?;
+    println!("{input}.{}", base64url::encode(&signature));
+    note("a token for tests");
+    Ok(exit(true))
+}
+
+pub fn keygen(args: &KeygenArgs) -> Result<ExitCode, Failure> {
+    let key = PrivateKey::generate(args.alg)?;
+    let kid = match &args.kid {
+        Some(kid) => format!("{TEST_KID}-{kid}"),
+        None => format!("{TEST_KID}-{:016x}", rand::random::<u64>()),
+    };
+    let mut public = key.public();
+    for (name, value) in [("use", "sig"), ("alg", args.alg.name()), ("kid", &kid)] {
+        public.insert(name.to_owned(), value.into());
+    }
+    let set = json!({"keys": [&public]});
+    let mut private = public.clone();
+    private.extend(key.secret());
+    let name = |extension: &str| PathBuf::from(format!("{}.{extension}", args.out.display()));
+    write(&name("pem"), &key.to_pem()?, true)?;
+    write(
+        &name("jwk.json"),
+        &format!("{}\n", Value::Object(private)),
+        true,
+    )?;
+    write(&name("jwks.json"), &format!("{set}\n"), false)?;
+    note("a key for tests: whoever has the file can sign tokens with it");
+    Ok(exit(true))
+}
+
+fn write(path: &Path, text: &str, secret: bool) -> Result<(), Failure> {
+    let problem = |error: std::io::Error| Failure::usage(format!("{}: {error}", path.display()));
+    let mut options = std::fs::OpenOptions::new();
+    // never over a key that somebody may need
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    if secret {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    let mut file = options.open(path).map_err(problem)?;
+    file.write_all(text.as_bytes()).map_err(problem)?;
+    println!("{}", path.display());
+    Ok(())
+}
+
+fn note(text: &str) {
+    eprintln!("{}: {text}", styled(WARN, "note"));
+}

@@ -1,0 +1,282 @@
+//! Finds the plugin's configurations in a file: on its own, in an Envoy configuration, or in a
+//! resource of Istio or Envoy Gateway.
+//!
+//! Invariant: what the filter would be given is what is parsed here, in the same order and form;
+//! a file without a configuration of ours is an error, not a file without errors.
+
+use std::path::Path;
+
+use bearer_gate::config::{Config, ConfigError};
+
+use crate::document::{self, Node, Scalars, Unreadable, Yaml};
+use crate::failure::Failure;
+
+const WASM: &str = "envoy.extensions.filters.http.wasm.v3.Wasm";
+const STRUCT: &str = "google.protobuf.Struct";
+const STRING_VALUE: &str = "google.protobuf.StringValue";
+/// Top-level fields by which a configuration is known for ours.
+const OURS: [&str; 4] = ["providers", "rules", "requirement_map", "policies"];
+
+/// A file and its documents.
+pub struct File {
+    pub name: String,
+    pub documents: Vec<Node>,
+}
+
+/// What surrounds a configuration of the plugin.
+#[derive(Clone, Copy)]
+pub enum Host<'d> {
+    Alone,
+    Envoy {
+        /// The whole document.
+        document: &'d Node,
+        /// The HTTP connection manager, where it is in the same document.
+        manager: Option<&'d Node>,
+        /// `envoy.extensions.wasm.v3.PluginConfig`.
+        plugin: &'d Node,
+    },
+    Istio(&'d Node),
+    /// An entry of `spec.wasm`.
+    Gateway(&'d Node),
+}
+
+/// A configuration of the plugin.
+pub struct Plugin<'d> {
+    pub host: Host<'d>,
+    /// How the file calls it, where there may be several.
+    pub name: String,
+    /// As the filter gets it.
+    json: String,
+    source: Source<'d>,
+    line: usize,
+    column: usize,
+}
+
+enum Source<'d> {
+    Tree(&'d Node),
+    /// A text with JSON in it, its tree, and how many lines are above it in the file.
+    Text(Option<Node>, usize),
+}
+
+impl File {
+    pub fn read(path: &Path) -> Result<File, Failure> {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Failure::usage(format!("{name}: {error}")))?;
+        let documents = document::parse(&text, None).map_err(|error| {
+            let Unreadable {
+                line,
+                column,
+                problem,
+            } = error;
+            Failure::usage(format!("{name}:{line}:{column}: {problem}"))
+        })?;
+        Ok(File { name, documents })
+    }
+
+    /// Every configuration of ours in the file.
+    pub fn plugins(&self) -> Vec<Plugin<'_>> {
+        let mut plugins = Vec::new();
+        for document in &self.documents {
+            of_document(document, &mut plugins);
+        }
+        plugins
+    }
+}
+
+impl Plugin<'_> {
+    pub fn parse(&self) -> Result<Config, ConfigError> {
+        Config::parse(self.json.as_bytes())
+    }
+
+    /// Line and column of a field by its path.
+    pub fn locate(&self, path: &str) -> (usize, usize) {
+        match &self.source {
+            Source::Tree(node) => node.locate(path),
+            Source::Text(Some(node), above) => {
+                let (line, column) = node.locate(path);
+                (line + above, column)
+            }
+            Source::Text(None, _) => (self.line, self.column),
+        }
+    }
+
+    fn of_tree<'d>(host: Host<'d>, name: &str, node: &'d Node, sorted: bool) -> Plugin<'d> {
+        let json = if sorted {
+            sort(node).to_json()
+        } else {
+            node.to_json()
+        };
+        Plugin {
+            host,
+            name: name.to_owned(),
+            json,
+            source: Source::Tree(node),
+            line: node.line,
+            column: node.column,
+        }
+    }
+
+    fn of_text<'d>(host: Host<'d>, name: &str, node: &'d Node) -> Option<Plugin<'d>> {
+        let Yaml::Text { text, block } = &node.yaml else {
+            return None;
+        };
+        let tree = document::parse(text, Some(Scalars::Json)).ok();
+        let above = if *block { node.line } else { node.line - 1 };
+        Some(Plugin {
+            host,
+            name: name.to_owned(),
+            json: text.clone(),
+            source: Source::Text(tree.and_then(|trees| trees.into_iter().next()), above),
+            line: node.line,
+            column: node.column,
+        })
+    }
+}
+
+/// A Struct has no order: the filter gets its members sorted by their names.
+fn sort(node: &Node) -> Node {
+    let mut sorted = node.clone();
+    sort_members(&mut sorted);
+    sorted
+}
+
+fn sort_members(node: &mut Node) {
+    match &mut node.yaml {
+        Yaml::Map(entries) => {
+            entries.sort_by(|a, b| a.name.cmp(&b.name));
+            entries
+                .iter_mut()
+                .for_each(|entry| sort_members(&mut entry.node));
+        }
+        Yaml::List(items) => items.iter_mut().for_each(sort_members),
+        _ => {}
+    }
+}
+
+fn of_document<'d>(document: &'d Node, plugins: &mut Vec<Plugin<'d>>) {
+    match document.text_at(&["kind"]) {
+        Some("List") => {
+            for item in document.get("items").map_or(&[][..], Node::items) {
+                of_document(item, plugins);
+            }
+        }
+        Some("WasmPlugin") => {
+            let name = document
+                .text_at(&["metadata", "name"])
+                .unwrap_or("WasmPlugin");
+            if let Some(config) = document.at(&["spec", "plugin_config"])
+                && is_ours(document, config)
+            {
+                let host = Host::Istio(document);
+                plugins.push(Plugin::of_tree(host, name, config, true));
+            }
+        }
+        Some("EnvoyExtensionPolicy") => {
+            for wasm in document.at(&["spec", "wasm"]).map_or(&[][..], Node::items) {
+                let name = wasm.text_at(&["name"]).unwrap_or("EnvoyExtensionPolicy");
+                if let Some(config) = wasm.get("config")
+                    && is_ours(wasm, config)
+                {
+                    plugins.push(Plugin::of_tree(Host::Gateway(wasm), name, config, true));
+                }
+            }
+        }
+        _ => {
+            let before = plugins.len();
+            in_envoy(document, document, None, plugins);
+            let is_envoy = [
+                "static_resources",
+                "dynamic_resources",
+                "admin",
+                "resources",
+                "@type",
+                "kind",
+            ]
+            .iter()
+            .any(|name| document.get(name).is_some());
+            if plugins.len() == before && !is_envoy {
+                plugins.push(Plugin::of_tree(
+                    Host::Alone,
+                    "configuration",
+                    document,
+                    false,
+                ));
+            }
+        }
+    }
+}
+
+fn in_envoy<'d>(
+    node: &'d Node,
+    document: &'d Node,
+    manager: Option<&'d Node>,
+    plugins: &mut Vec<Plugin<'d>>,
+) {
+    let manager = if node.get("http_filters").is_some() {
+        Some(node)
+    } else {
+        manager
+    };
+    let message = message(node, WASM);
+    if let Some(plugin) = message.and_then(|message| message.get("config")) {
+        let name = plugin
+            .text_at(&["name"])
+            .unwrap_or("envoy.filters.http.wasm");
+        let host = Host::Envoy {
+            document,
+            manager,
+            plugin,
+        };
+        if let Some(configuration) = plugin.get("configuration")
+            && is_ours(plugin, configuration)
+        {
+            let value = configuration.get("value");
+            let found = match type_of(configuration) {
+                Some(STRING_VALUE) => value.and_then(|text| Plugin::of_text(host, name, text)),
+                Some(STRUCT) => value.map(|tree| Plugin::of_tree(host, name, tree, true)),
+                _ => None,
+            };
+            plugins.extend(found);
+        }
+    }
+    for entry in node.entries() {
+        in_envoy(&entry.node, document, manager, plugins);
+    }
+    for item in node.items() {
+        in_envoy(item, document, manager, plugins);
+    }
+}
+
+/// The fields of a message of this type, packed as itself or as a TypedStruct.
+pub fn message<'d>(node: &'d Node, name: &str) -> Option<&'d Node> {
+    let is = |url: &str| url.rsplit('/').next() == Some(name);
+    if type_of(node) == Some(name) {
+        return Some(node);
+    }
+    let url = node.text_at(&["type_url"]).filter(|url| is(url))?;
+    let _ = url;
+    node.get("value")
+}
+
+/// The message's name in `@type`.
+fn type_of(node: &Node) -> Option<&str> {
+    node.text_at(&["@type"])?.rsplit('/').next()
+}
+
+/// Whether a Wasm filter is this one: by what it is called, or by what it is told.
+fn is_ours(plugin: &Node, configuration: &Node) -> bool {
+    let called = |node: &Node| {
+        let text = node.to_json();
+        text.contains("bearer-gate") || text.contains("bearer_gate")
+    };
+    let told = |node: &Node| OURS.iter().any(|name| node.get(name).is_some());
+    let in_text = |text: &str| {
+        OURS.iter()
+            .any(|name| text.contains(&format!("\"{name}\"")))
+    };
+    told(configuration)
+        || configuration.get("value").is_some_and(told)
+        || configuration.text_at(&["value"]).is_some_and(in_text)
+        || called(plugin)
+}

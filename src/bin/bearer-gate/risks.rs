@@ -1,0 +1,318 @@
+//! What a valid configuration allows that its author may not have meant.
+//!
+//! Invariant: a warning is about what the filter will do, so it is read from the valid
+//! configuration, not from how that is written.
+
+use bearer_gate::config::{
+    Access, Config, Endpoint, KeySource, Provider, Requirement, Rule, Unmatched,
+};
+use bearer_gate::http::credentials::Place;
+use bearer_gate::http::uri::{Scheme, Uri};
+use bearer_gate::matcher::{Condition, PathMatcher, RequestMatcher};
+
+/// A risky choice.
+pub struct Risk {
+    /// The field by its path.
+    pub path: String,
+    pub text: String,
+}
+
+pub fn of(config: &Config) -> Vec<Risk> {
+    let mut risks = Vec::new();
+    let mut warn = |path: String, text: &str| {
+        risks.push(Risk {
+            path,
+            text: text.to_owned(),
+        });
+    };
+    if config.unmatched == Unmatched::Allow {
+        warn(
+            "unmatched".to_owned(),
+            "what no rule matches reaches the upstream without a token",
+        );
+    }
+    if config.providers.is_empty() && config.rules.all().is_empty() {
+        warn(String::new(), "no rules: every request is denied");
+    }
+    for provider in &config.providers {
+        of_provider(provider, &mut |field, text| {
+            let path = format!("providers.{}", provider.name);
+            let path = if field.is_empty() {
+                path
+            } else {
+                format!("{path}.{field}")
+            };
+            warn(path, text);
+        });
+    }
+    let rules = config.rules.all();
+    for (index, rule) in rules.iter().enumerate() {
+        of_rule(rule, &mut |field, text| {
+            warn(format!("rules[{index}]{field}"), text);
+        });
+        let earlier = rules.iter().take(index);
+        if let Some(by) = earlier
+            .clone()
+            .position(|earlier| covers(&earlier.matcher, &rule.matcher))
+        {
+            warn(
+                format!("rules[{index}]"),
+                &format!("is never reached: rules[{by}] matches everything that it does"),
+            );
+        }
+    }
+    risks
+}
+
+fn of_provider(provider: &Provider, warn: &mut dyn FnMut(&str, &str)) {
+    let expectations = &provider.expectations;
+    if expectations.issuer.is_none() {
+        warn(
+            "any_issuer",
+            "iss is not looked at: everybody whose key is in the set can issue tokens",
+        );
+    }
+    if expectations.audiences.is_empty() {
+        warn(
+            "any_audience",
+            "aud is not looked at: a token that was issued for another API passes",
+        );
+    }
+    if !expectations.require_expiration && expectations.max_lifetime.is_none() {
+        warn(
+            "require_expiration",
+            "a token without exp passes for as long as its key is in the set",
+        );
+    }
+    if expectations.allow_sender_constrained {
+        warn(
+            "allow_sender_constrained",
+            "a token that is bound to a key (cnf) passes without a proof of possession: a stolen one too",
+        );
+    }
+    if provider.forward {
+        warn(
+            "forward",
+            "the upstream gets the token, and can use it elsewhere",
+        );
+    }
+    let in_url = |place: &Place| matches!(place, Place::Parameter(_));
+    if provider.places.iter().any(in_url) {
+        warn(
+            "from_params",
+            "tokens in addresses end up in logs and histories (RFC 6750 section 2.3)",
+        );
+    }
+    let is_http = |text: &str| Uri::parse(text).is_ok_and(|uri| uri.scheme == Scheme::Http);
+    if expectations.issuer.as_deref().is_some_and(is_http) {
+        warn("issuer", "is http: the issuer of a real token has https");
+    }
+    match &provider.keys {
+        KeySource::Local(keys) => {
+            for key in keys.skipped() {
+                let text = format!("key {} is not used: {}", key.index, key.error.description());
+                warn("local_jwks", &text);
+            }
+        }
+        KeySource::Remote(remote) => match &remote.endpoint {
+            Endpoint::Jwks(uri) if uri.scheme == Scheme::Http => warn(
+                "remote_jwks.http_uri.uri",
+                "keys come over http: who is in between can replace them, and sign tokens",
+            ),
+            Endpoint::Discovery { issuer, .. } if is_http(issuer) => warn(
+                "openid_discovery",
+                "keys come over http: who is in between can replace them, and sign tokens",
+            ),
+            _ => {}
+        },
+    }
+}
+
+fn of_rule(rule: &Rule, warn: &mut dyn FnMut(&str, &str)) {
+    if rule.report_only {
+        warn(
+            ".report_only",
+            "protects nothing: what it would reject reaches the upstream",
+        );
+    }
+    match &rule.access {
+        Access::Public if is_catch_all(&rule.matcher) => {
+            warn("", "is public and matches every request");
+        }
+        Access::Public => {}
+        Access::Token(access) if admits_bad_tokens(&access.demand.requirement) => warn(
+            "",
+            "allow_missing_or_failed: every request passes, with a bad token too",
+        ),
+        Access::Token(_) => {}
+    }
+}
+
+fn is_catch_all(matcher: &RequestMatcher) -> bool {
+    let every_path = match &matcher.path {
+        PathMatcher::Prefix(prefix) => prefix == "/",
+        PathMatcher::Regex(pattern) => {
+            let paths: [&[u8]; 3] = [b"/", b"/a/b", b"/x-1_2/~.y"];
+            paths.iter().all(|path| pattern.matches(path))
+        }
+        _ => false,
+    };
+    every_path && matcher.conditions.is_empty()
+}
+
+fn admits_bad_tokens(requirement: &Requirement) -> bool {
+    match requirement {
+        Requirement::Provider(_) | Requirement::AllowMissing(_) => false,
+        Requirement::Any(members) => members.iter().any(admits_bad_tokens),
+        Requirement::All(members) => members.iter().all(admits_bad_tokens),
+        Requirement::AllowMissingOrFailed(_) => true,
+    }
+}
+
+/// Whether the first matches whatever the second matches; `false` where nobody can say.
+fn covers(first: &RequestMatcher, second: &RequestMatcher) -> bool {
+    let each_holds = first.conditions.iter().all(|condition| {
+        second
+            .conditions
+            .iter()
+            .any(|narrower| implies(narrower, condition))
+    });
+    each_holds && path_covers(first, second)
+}
+
+fn implies(narrower: &Condition, wider: &Condition) -> bool {
+    match (narrower, wider) {
+        (Condition::Methods(some), Condition::Methods(more)) => {
+            some.iter().all(|method| more.contains(method))
+        }
+        (Condition::Hosts(some), Condition::Hosts(more)) => {
+            some.iter().all(|host| more.contains(host))
+        }
+        (narrower, wider) => narrower == wider,
+    }
+}
+
+fn path_covers(first: &RequestMatcher, second: &RequestMatcher) -> bool {
+    use PathMatcher::{Connect, Exact, Prefix, Regex, Segments};
+    // A request without a path is for CONNECT's rules alone.
+    if first.path == Connect || second.path == Connect {
+        return first.path == second.path;
+    }
+    if let Prefix(prefix) = &first.path
+        && prefix == "/"
+    {
+        return true;
+    }
+    let text = match &second.path {
+        Prefix(text) | Exact(text) | Segments(text) => text,
+        Regex(_) => return first.path == second.path,
+        Connect => return false,
+    };
+    // With case, a rule covers none that is without, unless it has no letters.
+    if second.ignore_case && !first.ignore_case {
+        return false;
+    }
+    let text = if first.ignore_case {
+        text.to_ascii_lowercase()
+    } else {
+        text.clone()
+    };
+    match (&first.path, &second.path) {
+        (Prefix(prefix), _) => text.starts_with(prefix.as_str()),
+        (Segments(segments), Prefix(_)) => text.starts_with(&format!("{segments}/")),
+        (Segments(segments), _) => text == *segments || text.starts_with(&format!("{segments}/")),
+        (Exact(exact), Exact(_)) => text == *exact,
+        (Regex(pattern), Exact(_)) if !second.ignore_case => pattern.matches(text.as_bytes()),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn never_reached(first: &Value, second: &Value) -> bool {
+        let config = json!({"rules": [{"match": first}, {"match": second}]});
+        let config = Config::parse(config.to_string().as_bytes()).unwrap();
+        of(&config)
+            .iter()
+            .any(|risk| risk.path == "rules[1]" && risk.text.contains("never reached"))
+    }
+
+    #[test]
+    fn what_an_earlier_rule_takes_is_never_reached() {
+        let table = [
+            (json!({"prefix": "/"}), json!({"prefix": "/api"}), true),
+            (
+                json!({"prefix": "/"}),
+                json!({"safe_regex": {"regex": "/x"}}),
+                true,
+            ),
+            (
+                json!({"prefix": "/"}),
+                json!({"connect_matcher": {}}),
+                false,
+            ),
+            (json!({"prefix": "/api"}), json!({"prefix": "/"}), false),
+            (json!({"prefix": "/api"}), json!({"path": "/apix"}), true),
+            (json!({"prefix": "/api"}), json!({"prefix": "/Api"}), false),
+            (
+                json!({"prefix": "/api"}),
+                json!({"prefix": "/api", "case_sensitive": false}),
+                false,
+            ),
+            (
+                json!({"prefix": "/api", "case_sensitive": false}),
+                json!({"prefix": "/API"}),
+                true,
+            ),
+            (json!({"path": "/api"}), json!({"path": "/api"}), true),
+            (json!({"path": "/api"}), json!({"prefix": "/api"}), false),
+            (
+                json!({"path_separated_prefix": "/api"}),
+                json!({"path": "/api/x"}),
+                true,
+            ),
+            (
+                json!({"path_separated_prefix": "/api"}),
+                json!({"prefix": "/api"}),
+                false,
+            ),
+            (
+                json!({"path_separated_prefix": "/api"}),
+                json!({"prefix": "/api/"}),
+                true,
+            ),
+            (
+                json!({"safe_regex": {"regex": "/a.*"}}),
+                json!({"path": "/abc"}),
+                true,
+            ),
+            (
+                json!({"safe_regex": {"regex": "/a.*"}}),
+                json!({"prefix": "/abc"}),
+                false,
+            ),
+            (
+                json!({"prefix": "/", "methods": ["GET"]}),
+                json!({"prefix": "/a"}),
+                false,
+            ),
+            (
+                json!({"prefix": "/", "methods": ["GET", "PUT"]}),
+                json!({"prefix": "/a", "methods": ["PUT"]}),
+                true,
+            ),
+            (
+                json!({"prefix": "/", "methods": ["PUT"]}),
+                json!({"prefix": "/a", "methods": ["GET", "PUT"]}),
+                false,
+            ),
+        ];
+        for (first, second, expected) in table {
+            assert_eq!(never_reached(&first, &second), expected, "{first} {second}");
+        }
+    }
+}

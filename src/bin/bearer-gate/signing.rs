@@ -1,0 +1,258 @@
+//! Private keys for tests: made, read, and signed with (RFC 7515, RFC 7518, RFC 8037).
+
+use bearer_gate::jose::base64url;
+use bearer_gate::jose::jwa::Algorithm;
+use p256::elliptic_curve::Generate;
+use rsa::pkcs8::{DecodePrivateKey, EncodePrivateKey, LineEnding};
+use rsa::signature::{RandomizedSigner, SignatureEncoding, Signer};
+use rsa::traits::{PrivateKeyParts, PublicKeyParts};
+use rsa::{BoxedUint, pkcs1v15, pss};
+use serde_json::{Map, Value, json};
+use sha2::{Sha256, Sha384, Sha512};
+
+use crate::failure::Failure;
+
+const RSA_BITS: usize = 2048;
+
+pub enum PrivateKey {
+    Rsa(Box<rsa::PrivateKey>),
+    P256(p256::ecdsa::SigningKey),
+    P384(p384::ecdsa::SigningKey),
+    Ed25519(ed25519_compact::KeyPair),
+}
+
+/// A private key, and what its JWK says of it.
+pub struct Key {
+    pub private: PrivateKey,
+    pub kid: Option<String>,
+    pub algorithm: Option<Algorithm>,
+}
+
+fn problem(error: impl std::fmt::Display) -> Failure {
+    Failure::usage(format!("the key: {error}"))
+}
+
+impl PrivateKey {
+    pub fn generate(algorithm: Algorithm) -> Result<PrivateKey, Failure> {
+        Ok(match algorithm {
+            Algorithm::Rs256
+            | Algorithm::Rs384
+            | Algorithm::Rs512
+            | Algorithm::Ps256
+            | Algorithm::Ps384
+            | Algorithm::Ps512 => PrivateKey::Rsa(Box::new(
+                rsa::PrivateKey::new(&mut rand::rng(), RSA_BITS).map_err(problem)?,
+            )),
+            Algorithm::Es256 => {
+                PrivateKey::P256(p256::ecdsa::SigningKey::generate_from_rng(&mut rand::rng()))
+            }
+            Algorithm::Es384 => {
+                PrivateKey::P384(p384::ecdsa::SigningKey::generate_from_rng(&mut rand::rng()))
+            }
+            Algorithm::EdDsa => PrivateKey::Ed25519(ed25519_compact::KeyPair::generate()),
+        })
+    }
+
+    /// The algorithm where nobody says which.
+    pub fn usual(&self) -> Algorithm {
+        match self {
+            PrivateKey::Rsa(_) => Algorithm::Rs256,
+            PrivateKey::P256(_) => Algorithm::Es256,
+            PrivateKey::P384(_) => Algorithm::Es384,
+            PrivateKey::Ed25519(_) => Algorithm::EdDsa,
+        }
+    }
+
+    /// PKCS#8, `-----BEGIN PRIVATE KEY-----`.
+    pub fn to_pem(&self) -> Result<String, Failure> {
+        let pem = match self {
+            PrivateKey::Rsa(key) => key.to_pkcs8_pem(LineEnding::LF).map_err(problem)?,
+            PrivateKey::P256(key) => key.to_pkcs8_pem(LineEnding::LF).map_err(problem)?,
+            PrivateKey::P384(key) => key.to_pkcs8_pem(LineEnding::LF).map_err(problem)?,
+            PrivateKey::Ed25519(key) => return Ok(format!("{}\n", key.to_pem().trim_end())),
+        };
+        Ok(pem.to_string())
+    }
+
+    /// The members of the JWK that everybody may know.
+    pub fn public(&self) -> Map<String, Value> {
+        let b64 = |bytes: &[u8]| Value::from(base64url::encode(bytes));
+        let members = match self {
+            PrivateKey::Rsa(key) => {
+                json!({"kty": "RSA", "n": b64(&key.n_bytes()), "e": b64(&key.e_bytes())})
+            }
+            PrivateKey::P256(key) => {
+                let point = key.verifying_key().to_sec1_point(false);
+                let (x, y) = (point.x().map(|x| b64(x)), point.y().map(|y| b64(y)));
+                json!({"kty": "EC", "crv": "P-256", "x": x, "y": y})
+            }
+            PrivateKey::P384(key) => {
+                let point = key.verifying_key().to_sec1_point(false);
+                let (x, y) = (point.x().map(|x| b64(x)), point.y().map(|y| b64(y)));
+                json!({"kty": "EC", "crv": "P-384", "x": x, "y": y})
+            }
+            PrivateKey::Ed25519(key) => {
+                json!({"kty": "OKP", "crv": "Ed25519", "x": b64(&key.pk[..])})
+            }
+        };
+        match members {
+            Value::Object(members) => members,
+            _ => Map::new(),
+        }
+    }
+
+    /// The members that nobody else may know.
+    pub fn secret(&self) -> Map<String, Value> {
+        let b64 = |bytes: &[u8]| Value::from(base64url::encode(bytes));
+        let mut members = Map::new();
+        let mut add = |name: &str, bytes: &[u8]| members.insert(name.to_owned(), b64(bytes));
+        match self {
+            PrivateKey::Rsa(key) => {
+                add("d", &key.d().to_be_bytes_trimmed_vartime());
+                for (name, prime) in ["p", "q"].iter().zip(key.primes()) {
+                    add(name, &prime.to_be_bytes_trimmed_vartime());
+                }
+            }
+            PrivateKey::P256(key) => {
+                add("d", &key.to_bytes());
+            }
+            PrivateKey::P384(key) => {
+                add("d", &key.to_bytes());
+            }
+            PrivateKey::Ed25519(key) => {
+                add("d", &key.sk.seed()[..]);
+            }
+        }
+        members
+    }
+
+    /// The signature as RFC 7518 section 3 writes it.
+    pub fn sign(&self, algorithm: Algorithm, text: &[u8]) -> Result<Vec<u8>, Failure> {
+        let mut rng = rand::rng();
+        Ok(match (self, algorithm) {
+            (PrivateKey::Rsa(key), Algorithm::Rs256) => {
+                pkcs1v15::SigningKey::<Sha256>::new((**key).clone())
+                    .sign(text)
+                    .to_vec()
+            }
+            (PrivateKey::Rsa(key), Algorithm::Rs384) => {
+                pkcs1v15::SigningKey::<Sha384>::new((**key).clone())
+                    .sign(text)
+                    .to_vec()
+            }
+            (PrivateKey::Rsa(key), Algorithm::Rs512) => {
+                pkcs1v15::SigningKey::<Sha512>::new((**key).clone())
+                    .sign(text)
+                    .to_vec()
+            }
+            (PrivateKey::Rsa(key), Algorithm::Ps256) => {
+                pss::SigningKey::<Sha256>::new((**key).clone())
+                    .sign_with_rng(&mut rng, text)
+                    .to_vec()
+            }
+            (PrivateKey::Rsa(key), Algorithm::Ps384) => {
+                pss::SigningKey::<Sha384>::new((**key).clone())
+                    .sign_with_rng(&mut rng, text)
+                    .to_vec()
+            }
+            (PrivateKey::Rsa(key), Algorithm::Ps512) => {
+                pss::SigningKey::<Sha512>::new((**key).clone())
+                    .sign_with_rng(&mut rng, text)
+                    .to_vec()
+            }
+            (PrivateKey::P256(key), Algorithm::Es256) => {
+                let signature: p256::ecdsa::Signature = key.sign(text);
+                signature.to_vec()
+            }
+            (PrivateKey::P384(key), Algorithm::Es384) => {
+                let signature: p384::ecdsa::Signature = key.sign(text);
+                signature.to_vec()
+            }
+            (PrivateKey::Ed25519(key), Algorithm::EdDsa) => key.sk.sign(text, None).to_vec(),
+            _ => {
+                return Err(Failure::usage(format!(
+                    "the key is not for {}",
+                    algorithm.name()
+                )));
+            }
+        })
+    }
+
+    fn from_pem(pem: &str) -> Option<PrivateKey> {
+        rsa::PrivateKey::from_pkcs8_pem(pem)
+            .map(|key| PrivateKey::Rsa(Box::new(key)))
+            .ok()
+            .or_else(|| {
+                p256::ecdsa::SigningKey::from_pkcs8_pem(pem)
+                    .ok()
+                    .map(PrivateKey::P256)
+            })
+            .or_else(|| {
+                p384::ecdsa::SigningKey::from_pkcs8_pem(pem)
+                    .ok()
+                    .map(PrivateKey::P384)
+            })
+            .or_else(|| {
+                ed25519_compact::KeyPair::from_pem(pem)
+                    .ok()
+                    .map(PrivateKey::Ed25519)
+            })
+    }
+
+    fn from_jwk(jwk: &Value) -> Option<PrivateKey> {
+        let bytes = |name: &str| base64url::decode(jwk.get(name)?.as_str()?.as_bytes());
+        let text = |name: &str| jwk.get(name).and_then(Value::as_str);
+        match (text("kty")?, text("crv")) {
+            ("RSA", _) => {
+                let number = |name| bytes(name).map(|n| BoxedUint::from_be_slice_vartime(&n));
+                let key = rsa::PrivateKey::from_p_q(number("p")?, number("q")?, number("e")?);
+                key.ok().map(|key| PrivateKey::Rsa(Box::new(key)))
+            }
+            ("EC", Some("P-256")) => p256::ecdsa::SigningKey::from_slice(&bytes("d")?)
+                .ok()
+                .map(PrivateKey::P256),
+            ("EC", Some("P-384")) => p384::ecdsa::SigningKey::from_slice(&bytes("d")?)
+                .ok()
+                .map(PrivateKey::P384),
+            ("OKP", Some("Ed25519")) => {
+                let seed = ed25519_compact::Seed::from_slice(&bytes("d")?).ok()?;
+                Some(PrivateKey::Ed25519(ed25519_compact::KeyPair::from_seed(
+                    seed,
+                )))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Key {
+    /// From a PKCS#8 PEM or a private JWK.
+    pub fn read(text: &str) -> Result<Key, Failure> {
+        let (private, kid, algorithm) = match serde_json::from_str::<Value>(text) {
+            Ok(jwk) => {
+                let text = |name: &str| jwk.get(name).and_then(Value::as_str);
+                let algorithm = text("alg").and_then(Algorithm::parse);
+                (
+                    PrivateKey::from_jwk(&jwk),
+                    text("kid").map(str::to_owned),
+                    algorithm,
+                )
+            }
+            Err(_) => {
+                // what is written above a PEM is no part of it
+                let pem = text.find("-----").and_then(|at| text.get(at..));
+                (pem.and_then(PrivateKey::from_pem), None, None)
+            }
+        };
+        let private = private.ok_or_else(|| {
+            Failure::usage(
+                "the key is neither a private JWK nor a PKCS#8 PEM of RSA, P-256, P-384 or Ed25519",
+            )
+        })?;
+        Ok(Key {
+            private,
+            kid,
+            algorithm,
+        })
+    }
+}

@@ -1,0 +1,230 @@
+//! What a file says around the plugin's configuration: Envoy's own settings that the filter's
+//! protection rests on (the README's checklist for operators).
+
+use bearer_gate::config::{Config, Endpoint, KeySource};
+use bearer_gate::http::uri::{Scheme, Uri};
+
+use crate::check::Finding;
+use crate::document::Node;
+use crate::plugin::message;
+
+const TLS: &str = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext";
+
+fn warning(node: &Node, path: &str, text: impl Into<String>) -> Finding {
+    Finding {
+        line: node.line,
+        column: node.column,
+        is_error: false,
+        path: path.to_owned(),
+        text: text.into(),
+    }
+}
+
+pub fn envoy(
+    document: &Node,
+    manager: Option<&Node>,
+    plugin: &Node,
+    config: Option<&Config>,
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if let Some(manager) = manager {
+        of_manager(manager, &mut findings);
+    }
+    of_plugin(plugin, &mut findings);
+    if let (Some(config), Some(_)) = (config, document.get("static_resources")) {
+        of_clusters(document, plugin, config, &mut findings);
+    }
+    findings
+}
+
+fn of_manager(manager: &Node, findings: &mut Vec<Finding>) {
+    let mut warn = |name: &str, text: &str| {
+        let node = manager.get(name).unwrap_or(manager);
+        findings.push(warning(node, name, text));
+    };
+    for name in ["normalize_path", "merge_slashes"] {
+        if !manager.get(name).is_some_and(Node::is_true) {
+            warn(
+                name,
+                "is not true: the upstream may read a path in another way than the rules do",
+            );
+        }
+    }
+    let action = manager.text_at(&["path_with_escaped_slashes_action"]);
+    if !matches!(
+        action,
+        Some("REJECT_REQUEST" | "UNESCAPE_AND_REDIRECT" | "UNESCAPE_AND_FORWARD")
+    ) {
+        warn(
+            "path_with_escaped_slashes_action",
+            "is not REJECT_REQUEST: escaped slashes reach the filter, which answers 400",
+        );
+    }
+    let underscores = manager.text_at(&[
+        "common_http_protocol_options",
+        "headers_with_underscores_action",
+    ]);
+    if !matches!(underscores, Some("REJECT_REQUEST" | "DROP_HEADER")) {
+        warn(
+            "common_http_protocol_options",
+            "headers_with_underscores_action is not REJECT_REQUEST: many upstreams read X_User as X-User",
+        );
+    }
+    if manager.get("request_timeout").is_none() {
+        warn(
+            "request_timeout",
+            "is missing: a request that waits in a VM that crashes never ends",
+        );
+    }
+}
+
+fn of_plugin(plugin: &Node, findings: &mut Vec<Finding>) {
+    let mut warn = |name: &str, text: &str| {
+        let node = plugin.get(name).unwrap_or(plugin);
+        findings.push(warning(node, name, text));
+    };
+    let policy = plugin.text_at(&["failure_policy"]);
+    if policy == Some("FAIL_OPEN") || plugin.get("fail_open").is_some_and(Node::is_true) {
+        warn(
+            "failure_policy",
+            "is FAIL_OPEN: when the VM has crashed, everybody gets in",
+        );
+    } else if policy != Some("FAIL_RELOAD") {
+        warn(
+            "failure_policy",
+            "is not FAIL_RELOAD: a worker whose VM has crashed answers 503 until Envoy restarts",
+        );
+    }
+    let vm_id = plugin.text_at(&["vm_config", "vm_id"]).unwrap_or_default();
+    if vm_id.is_empty() {
+        warn(
+            "vm_config",
+            "vm_id is empty: all filters without one can write each other's shared data, keys included",
+        );
+    }
+}
+
+/// The clusters that a provider's calls go to, and whether they should have TLS.
+fn calls(config: &Config) -> Vec<(&str, String, bool)> {
+    let mut calls = Vec::new();
+    for provider in &config.providers {
+        let KeySource::Remote(remote) = &provider.keys else {
+            continue;
+        };
+        let path = |field: &str| format!("providers.{}.{field}", provider.name);
+        match &remote.endpoint {
+            Endpoint::Jwks(uri) => calls.push((
+                uri.cluster.as_str(),
+                path("remote_jwks.http_uri.cluster"),
+                uri.scheme == Scheme::Https,
+            )),
+            Endpoint::Discovery {
+                issuer,
+                cluster,
+                jwks_cluster,
+                ..
+            } => {
+                let tls = Uri::parse(issuer).is_ok_and(|uri| uri.scheme == Scheme::Https);
+                calls.push((cluster.as_str(), path("openid_discovery.cluster"), tls));
+                if let Some(cluster) = jwks_cluster {
+                    calls.push((cluster.as_str(), path("openid_discovery.jwks_cluster"), tls));
+                }
+            }
+        }
+    }
+    calls
+}
+
+fn of_clusters(document: &Node, plugin: &Node, config: &Config, findings: &mut Vec<Finding>) {
+    let clusters = document
+        .at(&["static_resources", "clusters"])
+        .map_or(&[][..], Node::items);
+    let from_elsewhere = document.at(&["dynamic_resources", "cds_config"]).is_some();
+    for (name, path, tls) in calls(config) {
+        let Some(cluster) = clusters
+            .iter()
+            .find(|cluster| cluster.text_at(&["name"]) == Some(name))
+        else {
+            if !from_elsewhere {
+                let at = plugin
+                    .at(&["configuration", "value"])
+                    .map_or((plugin.line, plugin.column), |value| value.locate(&path));
+                findings.push(Finding {
+                    line: at.0,
+                    column: at.1,
+                    is_error: false,
+                    path,
+                    text: format!("there is no cluster {name}: keys cannot be fetched"),
+                });
+            }
+            continue;
+        };
+        let context = cluster
+            .at(&["transport_socket", "typed_config"])
+            .and_then(|config| message(config, TLS));
+        match context {
+            None if tls && cluster.get("transport_socket").is_none() => findings.push(warning(
+                cluster,
+                &path,
+                format!(
+                    "the address is https and cluster {name} has no TLS: keys come in the clear"
+                ),
+            )),
+            Some(context) => {
+                let common = context.get("common_tls_context");
+                let validates = [
+                    "validation_context",
+                    "validation_context_sds_secret_config",
+                    "combined_validation_context",
+                ]
+                .iter()
+                .any(|name| common.is_some_and(|common| common.get(name).is_some()));
+                if !validates {
+                    findings.push(warning(
+                        context,
+                        &path,
+                        format!("cluster {name} has no validation_context: Envoy accepts any certificate, and so any keys"),
+                    ));
+                }
+            }
+            None => {}
+        }
+    }
+}
+
+pub fn istio(resource: &Node) -> Vec<Finding> {
+    let spec = resource.get("spec").unwrap_or(resource);
+    let mut findings = Vec::new();
+    let strategy = spec.get("fail_strategy");
+    if let Some(node) = strategy.filter(|node| node.text() == Some("FAIL_OPEN")) {
+        findings.push(warning(
+            node,
+            "spec.failStrategy",
+            "is FAIL_OPEN: when the VM has crashed, everybody gets in",
+        ));
+    }
+    if spec
+        .text_at(&["phase"])
+        .is_none_or(|phase| phase != "AUTHN")
+    {
+        findings.push(warning(
+            spec.get("phase").unwrap_or(spec),
+            "spec.phase",
+            "is not AUTHN: filters that act on who the client is may come before this one",
+        ));
+    }
+    findings
+}
+
+pub fn gateway(wasm: &Node) -> Vec<Finding> {
+    let open = wasm.get("fail_open").filter(|node| node.is_true());
+    open.map(|node| {
+        warning(
+            node,
+            "spec.wasm.failOpen",
+            "is true: when the VM has crashed, everybody gets in",
+        )
+    })
+    .into_iter()
+    .collect()
+}

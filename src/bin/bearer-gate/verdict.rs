@@ -1,0 +1,227 @@
+//! The steps of an explanation and the decision, as they are printed.
+
+use anstream::println;
+use bearer_gate::authn::Decision;
+use bearer_gate::config::Config;
+use bearer_gate::http::credentials::Change;
+use bearer_gate::http::request::Request;
+use serde_json::{Value, json};
+
+use crate::explain::Explanation;
+use crate::output::{BAD, DIM, GOOD, HEAD, WARN, safe, styled};
+
+/// Longer values of headers are cut where they are shown: a payload says nothing to the eye.
+const LONGEST_SHOWN: usize = 80;
+
+/// Whether what a line says speaks for the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    Good,
+    Bad,
+    Note,
+}
+
+/// A step of the decision; at most one is bad, and that is where a rejected request's way ends.
+pub struct Step {
+    pub name: &'static str,
+    pub mark: Mark,
+    pub text: String,
+    pub details: Vec<(Mark, String)>,
+    /// What speaks against the request here, in the words of the metrics.
+    pub reasons: Vec<&'static str>,
+}
+
+impl Step {
+    pub fn new(name: &'static str, mark: Mark, text: impl Into<String>) -> Step {
+        Step {
+            name,
+            mark,
+            text: text.into(),
+            details: Vec::new(),
+            reasons: Vec::new(),
+        }
+    }
+
+    pub fn because(mut self, reason: &'static str) -> Step {
+        self.reasons.push(reason);
+        self
+    }
+
+    pub fn marked(mut self, mark: Mark) -> Step {
+        self.mark = mark;
+        self
+    }
+
+    pub fn detail(&mut self, mark: Mark, text: impl Into<String>) {
+        self.details.push((mark, text.into()));
+    }
+}
+
+/// What happens to the request.
+pub struct Verdict {
+    /// `None` where keys are not at hand that decide it.
+    pub admitted: Option<bool>,
+    /// Why it is rejected, or would be if the rule did not only report.
+    pub reason: Option<&'static str>,
+    status: Option<u32>,
+    headers: Vec<(String, String)>,
+    body: Option<String>,
+    /// What becomes of the request on its way to the upstream.
+    upstream: Vec<String>,
+}
+
+impl Verdict {
+    pub fn of(decision: &Decision<'_>, config: &Config, request: &Request) -> Verdict {
+        let mut verdict = Verdict {
+            admitted: None,
+            reason: None,
+            status: None,
+            headers: Vec::new(),
+            body: None,
+            upstream: Vec::new(),
+        };
+        match decision {
+            Decision::AwaitKeys(_) => {}
+            Decision::Reject(rejection) => {
+                verdict.admitted = Some(false);
+                verdict.reason = Some(rejection.reason());
+                verdict.status = Some(rejection.status());
+                verdict.headers = rejection
+                    .headers(&config.realm)
+                    .into_iter()
+                    .map(|(name, value)| (name.to_owned(), value))
+                    .collect();
+                verdict.body = Some(rejection.body());
+            }
+            Decision::Admit(admission) => {
+                verdict.admitted = Some(true);
+                verdict.reason = admission.reported;
+                for name in &config.reserved_headers {
+                    if request.value(name).is_some() {
+                        verdict
+                            .upstream
+                            .push(format!("the client's own {name} is removed"));
+                    }
+                }
+                for change in &admission.strip {
+                    verdict.upstream.push(match change {
+                        Change::Remove(name) => format!("{name} is removed: it has the token"),
+                        Change::Set(name, _) => format!("the token is taken out of {name}"),
+                    });
+                }
+                for (name, value) in admission.set.iter().flat_map(|headers| headers.iter()) {
+                    let value = String::from_utf8_lossy(value);
+                    let shown: String = value.chars().take(LONGEST_SHOWN).collect();
+                    let more = if shown.len() < value.len() { "..." } else { "" };
+                    verdict.upstream.push(format!("{name}: {shown}{more}"));
+                }
+                if let Some(reason) = admission.reported {
+                    verdict
+                        .upstream
+                        .push(format!("{}: {reason}", bearer_gate::config::REPORT_HEADER));
+                }
+            }
+        }
+        verdict
+    }
+
+    fn word(&self) -> &'static str {
+        match self.admitted {
+            Some(true) => "admitted",
+            Some(false) => "rejected",
+            None => "undecided",
+        }
+    }
+}
+
+impl Explanation {
+    pub fn print(&self) {
+        for step in &self.steps {
+            let text = safe(&step.text);
+            println!("{} {}: {text}", sign(step.mark), styled(HEAD, step.name));
+            for (mark, text) in &step.details {
+                println!("    {} {}", sign(*mark), safe(text));
+            }
+        }
+        let verdict = &self.verdict;
+        let style = match verdict.admitted {
+            Some(true) => GOOD,
+            Some(false) => BAD,
+            None => WARN,
+        };
+        let why = match (verdict.reason, verdict.admitted) {
+            (Some(reason), Some(true)) => format!(", although {reason}: the rule only reports"),
+            (Some(reason), _) => format!(": {reason}"),
+            (None, _) => String::new(),
+        };
+        println!("{}{why}", styled(style, verdict.word()));
+        if let Some(status) = verdict.status {
+            println!("    {status}");
+        }
+        for (name, value) in &verdict.headers {
+            println!("    {name}: {value}");
+        }
+        if let Some(body) = &verdict.body {
+            println!("    {body}");
+        }
+        if !verdict.upstream.is_empty() {
+            println!("the upstream's request:");
+        }
+        for line in &verdict.upstream {
+            println!("    {}", safe(line));
+        }
+    }
+
+    pub fn to_json(&self, token: Option<&str>) -> Value {
+        let word = |mark: Mark| match mark {
+            Mark::Good => "good",
+            Mark::Bad => "bad",
+            Mark::Note => "note",
+        };
+        let steps: Vec<Value> = self
+            .steps
+            .iter()
+            .map(|step| {
+                let details: Vec<Value> = step
+                    .details
+                    .iter()
+                    .map(|(mark, text)| json!({"mark": word(*mark), "text": text}))
+                    .collect();
+                json!({
+                    "step": step.name,
+                    "mark": word(step.mark),
+                    "text": step.text,
+                    "details": details,
+                })
+            })
+            .collect();
+        let verdict = &self.verdict;
+        let headers: serde_json::Map<String, Value> = verdict
+            .headers
+            .iter()
+            .map(|(name, value)| (name.clone(), Value::from(value.as_str())))
+            .collect();
+        let mut report = json!({
+            "verdict": verdict.word(),
+            "reason": verdict.reason,
+            "steps": steps,
+            "upstream": verdict.upstream,
+        });
+        if let (Some(status), Some(members)) = (verdict.status, report.as_object_mut()) {
+            let response = json!({"status": status, "headers": headers, "body": verdict.body});
+            members.insert("response".to_owned(), response);
+        }
+        if let (Some(token), Some(members)) = (token, report.as_object_mut()) {
+            members.insert("token".to_owned(), token.into());
+        }
+        report
+    }
+}
+
+fn sign(mark: Mark) -> String {
+    match mark {
+        Mark::Good => styled(GOOD, "+"),
+        Mark::Bad => styled(BAD, "-"),
+        Mark::Note => styled(DIM, "."),
+    }
+}
