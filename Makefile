@@ -46,7 +46,7 @@ test: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done ## Run all tests: unit, 
 
 .PHONY: unit
 unit: ## Run the tests that need no Envoy
-	cargo test --features cli,jwt-simple --lib --bins --test config --test coverage --test decisions --test deploy --test gate --test lifecycle --test paths --test properties --test reference --test vectors
+	cargo test --features cli,jwt-simple --lib --bins --test cli --test config --test coverage --test decisions --test deploy --test gate --test lifecycle --test paths --test properties --test reference --test vectors
 
 .PHONY: e2e
 e2e: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done ## Run the end-to-end tests
@@ -175,6 +175,11 @@ size: build ## Fail if the module has grown beyond its budget
 .PHONY: cli
 cli: ## Build the command-line tool: target/release/bearer-gate
 	cargo build --release --features cli --bin bearer-gate
+
+.PHONY: schema
+schema: ## Write the JSON Schema of the configuration: envoy/bearer-gate.schema.json
+	cargo run --quiet --features cli --bin bearer-gate -- schema > target/schema.json
+	mv target/schema.json envoy/bearer-gate.schema.json
 
 .PHONY: target
 target:

@@ -24,6 +24,8 @@ mod requirement;
 mod resource;
 mod route_match;
 mod rule;
+#[cfg(feature = "schema")]
+mod schema;
 mod text;
 mod tree;
 mod value;
@@ -47,6 +49,8 @@ use crate::matcher::{Condition, HeaderMatcher, PathIndex, PathMatcher, RequestMa
 use crate::signature::Verifier;
 
 pub use error::ConfigError;
+#[cfg(feature = "schema")]
+pub use schema::schema;
 
 use authorize::Policies;
 use error::join;

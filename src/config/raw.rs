@@ -15,6 +15,7 @@ use super::value::{Entries, Given, OnlyBool, Unsupported, Whole, objects, words}
 
 /// The plugin's configuration.
 #[derive(Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub struct RawConfig {
     pub providers: Given<Entries<RawProvider>>,
@@ -46,6 +47,7 @@ pub struct RawConfig {
 
 /// `JwtProvider`.
 #[derive(Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub struct RawProvider {
     pub issuer: Given<String>,
@@ -106,6 +108,7 @@ pub struct RawProvider {
 
 /// `RemoteJwks`, and what this filter adds beside `cache_duration`.
 #[derive(Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub struct RawRemoteJwks {
     #[serde(alias = "httpUri")]
@@ -126,6 +129,8 @@ pub struct RawRemoteJwks {
 
 /// `core.v3.HttpUri`.
 #[derive(Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(extend("required" = ["uri", "cluster", "timeout"])))]
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub struct RawHttpUri {
     pub uri: Given<String>,
@@ -135,6 +140,7 @@ pub struct RawHttpUri {
 
 /// `core.v3.RetryPolicy`.
 #[derive(Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub struct RawRetryPolicy {
     #[serde(alias = "retryBackOff")]
@@ -154,6 +160,7 @@ pub struct RawRetryPolicy {
 
 /// `core.v3.BackoffStrategy`.
 #[derive(Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub struct RawBackOff {
     #[serde(alias = "baseInterval")]
@@ -164,6 +171,7 @@ pub struct RawBackOff {
 
 /// `JwksAsyncFetch`.
 #[derive(Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub struct RawAsyncFetch {
     /// Nothing to decide: the listener never waits, and with or without it no request is decided
@@ -176,12 +184,14 @@ pub struct RawAsyncFetch {
 
 /// `core.v3.DataSource`.
 #[derive(Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub struct RawLocalJwks {
     #[serde(alias = "inlineString")]
     pub inline_string: Given<String>,
     #[serde(alias = "inlineBytes")]
     pub inline_bytes: Given<String>,
+    #[cfg_attr(feature = "schema", schemars(with = "Unsupported"))]
     pub filename: Given<IgnoredAny>,
 
     #[serde(alias = "environmentVariable")]
@@ -192,6 +202,8 @@ pub struct RawLocalJwks {
 
 /// Addition: where the OpenID provider's metadata name its keys.
 #[derive(Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(extend("required" = ["cluster", "timeout"])))]
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub struct RawDiscovery {
     pub cluster: Given<String>,
@@ -212,6 +224,7 @@ pub struct RawDiscovery {
 
 /// `JwtProvider.NormalizePayload`.
 #[derive(Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub struct RawNormalizePayload {
     #[serde(alias = "spaceDelimitedClaims")]
@@ -220,6 +233,7 @@ pub struct RawNormalizePayload {
 
 /// `JwtClaimToHeader`, and the additions `claim_path`, `format` and `encode`.
 #[derive(Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub struct RawClaimHeader {
     #[serde(alias = "headerName")]
@@ -234,6 +248,8 @@ pub struct RawClaimHeader {
 
 /// `JwtHeader`.
 #[derive(Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(extend("required" = ["name"])))]
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub struct RawFromHeader {
     pub name: Given<String>,
@@ -243,6 +259,7 @@ pub struct RawFromHeader {
 
 /// `JwtCacheConfig`.
 #[derive(Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub struct RawCacheConfig {
     #[serde(alias = "jwtCacheSize")]
@@ -253,6 +270,7 @@ pub struct RawCacheConfig {
 
 /// Addition: the bodies of rejections.
 #[derive(Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub struct RawErrors {
     pub format: Given<RawFormat>,
@@ -262,6 +280,7 @@ pub struct RawErrors {
 
 /// Addition: what is sent in place of a rejection's own status and body.
 #[derive(Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub struct RawCustom {
     pub status: Given<Whole>,
@@ -272,6 +291,7 @@ pub struct RawCustom {
 
 /// Addition: metadata of the protected resource (RFC 9728 section 2).
 #[derive(Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub struct RawProtectedResource {
     pub resource: Given<String>,
@@ -309,13 +329,18 @@ objects! {
 
 /// Addition: the `typ` that a provider's tokens have to have.
 #[derive(Clone, Copy)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum RawTokenType {
+    #[cfg_attr(feature = "schema", schemars(rename = "at+jwt"))]
     AccessToken,
+    #[cfg_attr(feature = "schema", schemars(rename = "jwt"))]
     Jwt,
 }
 
 /// What happens to a request that no rule matches.
 #[derive(Clone, Copy)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename_all = "lowercase"))]
 pub enum RawUnmatched {
     Allow,
     Deny,
@@ -323,6 +348,8 @@ pub enum RawUnmatched {
 
 /// The form of a rejection's body.
 #[derive(Clone, Copy)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename_all = "lowercase"))]
 pub enum RawFormat {
     Json,
     Text,
@@ -331,6 +358,8 @@ pub enum RawFormat {
 
 /// Where the filter can find a token, of what RFC 9728 has names for.
 #[derive(Clone, Copy)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename_all = "lowercase"))]
 pub enum RawBearerMethod {
     Header,
     Query,

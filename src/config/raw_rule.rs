@@ -8,6 +8,8 @@ use super::value::{Given, Unsupported, objects};
 
 /// `RequirementRule`, and the additions `authorize` and `report_only`.
 #[derive(Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(extend("required" = ["match"])))]
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub struct RawRule {
     #[serde(rename = "match")]
@@ -22,6 +24,7 @@ pub struct RawRule {
 
 /// `route.v3.RouteMatch`, and the additions `methods` and `hosts`.
 #[derive(Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub struct RawMatch {
     pub prefix: Given<String>,
@@ -56,21 +59,26 @@ pub struct RawMatch {
 
 /// `google.protobuf.Empty`, or a message none of whose fields matter here.
 #[derive(Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub struct RawEmpty {}
 
 /// `type.matcher.v3.RegexMatcher`. There is one engine, here as in Envoy, so naming it changes
 /// nothing.
 #[derive(Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(extend("required" = ["regex"])))]
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub struct RawRegex {
     #[serde(alias = "googleRe2")]
+    #[cfg_attr(feature = "schema", schemars(with = "serde_json::Value"))]
     google_re2: Given<IgnoredAny>,
     pub regex: Given<String>,
 }
 
 /// `type.matcher.v3.StringMatcher`.
 #[derive(Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub struct RawTextMatcher {
     pub exact: Given<String>,
@@ -87,6 +95,8 @@ pub struct RawTextMatcher {
 
 /// `route.v3.HeaderMatcher`.
 #[derive(Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(extend("required" = ["name"])))]
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub struct RawHeaderMatcher {
     pub name: Given<String>,
@@ -114,6 +124,7 @@ pub struct RawHeaderMatcher {
 
 /// `type.v3.Int64Range`.
 #[derive(Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub struct RawRange {
     pub start: Given<Signed>,
@@ -122,6 +133,8 @@ pub struct RawRange {
 
 /// `route.v3.QueryParameterMatcher`.
 #[derive(Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(extend("required" = ["name"])))]
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub struct RawParameterMatcher {
     pub name: Given<String>,
@@ -133,6 +146,7 @@ pub struct RawParameterMatcher {
 
 /// `JwtRequirement`.
 #[derive(Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub struct RawRequires {
     #[serde(alias = "providerName")]
@@ -154,6 +168,7 @@ pub struct RawRequires {
 
 /// `ProviderWithAudiences`.
 #[derive(Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub struct RawProviderAndAudiences {
     #[serde(alias = "providerName")]
@@ -163,6 +178,8 @@ pub struct RawProviderAndAudiences {
 
 /// `JwtRequirementOrList` and `JwtRequirementAndList`.
 #[derive(Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(extend("required" = ["requirements"])))]
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub struct RawRequirements {
     pub requirements: Given<Vec<RawRequires>>,
@@ -170,6 +187,7 @@ pub struct RawRequirements {
 
 /// Addition: what a valid token has to allow.
 #[derive(Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub struct RawAuthorize {
     pub scopes: Given<RawScopes>,
@@ -180,6 +198,7 @@ pub struct RawAuthorize {
 
 /// Addition: scopes, all of them or any.
 #[derive(Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub struct RawScopes {
     pub all: Given<Vec<String>>,
@@ -188,6 +207,8 @@ pub struct RawScopes {
 
 /// Addition: one test of one claim.
 #[derive(Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(extend("required" = ["path"])))]
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub struct RawClaimRule {
     pub path: Given<Vec<String>>,
@@ -200,6 +221,7 @@ pub struct RawClaimRule {
 
 /// Addition: what must not hold of a claim.
 #[derive(Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub struct RawClaimTest {
     pub equals: Given<serde_json::Value>,

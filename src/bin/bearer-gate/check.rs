@@ -101,12 +101,13 @@ pub fn check(file: &File) -> Result<(Vec<Finding>, usize), Failure> {
             Host::Envoy {
                 document,
                 manager,
-                plugin,
+                plugin: settings,
             } => findings.extend(surroundings::envoy(
                 document,
                 manager,
-                plugin,
+                settings,
                 config.as_ref().ok(),
+                &|path| plugin.locate(path),
             )),
             Host::Istio(resource) => findings.extend(surroundings::istio(resource)),
             Host::Gateway(wasm) => findings.extend(surroundings::gateway(wasm)),

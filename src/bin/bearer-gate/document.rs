@@ -34,11 +34,8 @@ pub enum Yaml {
     Null,
     Bool(bool),
     Number(Number),
-    /// `block` where the text begins on the line after `|` or `>`.
-    Text {
-        text: String,
-        block: bool,
-    },
+    /// On the line where the text begins, not where its `|` is.
+    Text(String),
     List(Vec<Node>),
     /// In the order written; a name that was given twice is here twice.
     Map(Vec<Entry>),
@@ -50,6 +47,8 @@ pub struct Entry {
     pub line: usize,
     pub column: usize,
     pub node: Node,
+    /// What is to be written above it.
+    pub note: Option<String>,
 }
 
 /// What is wrong with a file, and where.
@@ -131,10 +130,7 @@ impl Builder {
             Event::Scalar(text, style, anchor, _) => {
                 let is_name = self.open.last().is_some_and(Open::waits_for_name);
                 let yaml = if is_name {
-                    Yaml::Text {
-                        text: text.into_owned(),
-                        block: false,
-                    }
+                    Yaml::Text(text.into_owned())
                 } else {
                     self.scalar(text.into_owned(), style)
                 };
@@ -199,9 +195,10 @@ impl Builder {
                     line: at.start.line(),
                     column: at.start.col() + 1,
                     node,
+                    note: None,
                 }),
                 None => match node.yaml {
-                    Yaml::Text { text, .. } => open.name = Some((text, span)),
+                    Yaml::Text(text) => open.name = Some((text, span)),
                     _ => {
                         return Err(Unreadable {
                             line: node.line,
@@ -217,9 +214,8 @@ impl Builder {
     }
 
     fn scalar(&self, text: String, style: ScalarStyle) -> Yaml {
-        let block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
         if style != ScalarStyle::Plain {
-            return Yaml::Text { text, block };
+            return Yaml::Text(text);
         }
         match text.as_str() {
             "" | "~" | "null" | "Null" | "NULL" => return Yaml::Null,
@@ -232,7 +228,7 @@ impl Builder {
             Scalars::Envoy => text.parse::<i32>().ok().map(Number::from),
             Scalars::Json => serde_json::from_str::<Number>(&text).ok(),
         };
-        number.map_or(Yaml::Text { text, block }, Yaml::Number)
+        number.map_or(Yaml::Text(text), Yaml::Number)
     }
 }
 
@@ -273,7 +269,7 @@ impl Node {
 
     pub fn text(&self) -> Option<&str> {
         match &self.yaml {
-            Yaml::Text { text, .. } => Some(text),
+            Yaml::Text(text) => Some(text),
             _ => None,
         }
     }
@@ -296,6 +292,67 @@ impl Node {
     /// The member at the end of these names.
     pub fn at(&self, names: &[&str]) -> Option<&Node> {
         names.iter().try_fold(self, |node, name| node.get(name))
+    }
+
+    pub fn get_mut(&mut self, name: &str) -> Option<&mut Node> {
+        match &mut self.yaml {
+            Yaml::Map(entries) => entries
+                .iter_mut()
+                .find(|entry| entry.name == name || snake_case(&entry.name) == name)
+                .map(|entry| &mut entry.node),
+            _ => None,
+        }
+    }
+
+    /// Adds a member, with what is to be written above it.
+    pub fn add(&mut self, name: &str, yaml: Yaml, note: &str) {
+        let (line, column) = (self.line, self.column);
+        if let Yaml::Map(entries) = &mut self.yaml {
+            entries.push(Entry {
+                name: name.to_owned(),
+                line,
+                column,
+                node: Node { line, column, yaml },
+                note: Some(note.to_owned()),
+            });
+        }
+    }
+
+    /// Takes a member out.
+    pub fn remove(&mut self, name: &str) {
+        if let Yaml::Map(entries) = &mut self.yaml {
+            entries.retain(|entry| entry.name != name && snake_case(&entry.name) != name);
+        }
+    }
+
+    /// Takes the field at a path out, where there is one.
+    pub fn remove_at(&mut self, path: &str) {
+        let path = path.strip_prefix('.').unwrap_or(path);
+        if let Some((index, rest)) = path.strip_prefix('[').and_then(|p| p.split_once(']')) {
+            if let (Ok(index), Yaml::List(items)) = (index.parse::<usize>(), &mut self.yaml)
+                && let Some(item) = items.get_mut(index)
+            {
+                item.remove_at(rest);
+            }
+            return;
+        }
+        let Yaml::Map(entries) = &mut self.yaml else {
+            return;
+        };
+        let fitting = entries.iter().enumerate().filter_map(|(at, entry)| {
+            let rest = [entry.name.clone(), snake_case(&entry.name)]
+                .iter()
+                .find_map(|name| path.strip_prefix(name.as_str()))?;
+            (rest.is_empty() || rest.starts_with(['.', '['])).then_some((at, rest.to_owned()))
+        });
+        let Some((at, rest)) = fitting.min_by_key(|(_, rest)| rest.len()) else {
+            return;
+        };
+        if rest.is_empty() {
+            entries.remove(at);
+        } else if let Some(entry) = entries.get_mut(at) {
+            entry.node.remove_at(&rest);
+        }
     }
 
     /// The text of the member at the end of these names.
@@ -324,7 +381,7 @@ impl Node {
             Yaml::Null => json.push_str("null"),
             Yaml::Bool(value) => json.push_str(if *value { "true" } else { "false" }),
             Yaml::Number(number) => json.push_str(&number.to_string()),
-            Yaml::Text { text, .. } => json.push_str(&Value::from(text.as_str()).to_string()),
+            Yaml::Text(text) => json.push_str(&Value::from(text.as_str()).to_string()),
             Yaml::List(items) => {
                 json.push('[');
                 for (index, item) in items.iter().enumerate() {

@@ -9,6 +9,7 @@ mod explain;
 mod failure;
 mod judge;
 mod keys;
+mod migrate;
 mod mint;
 mod output;
 mod plugin;
@@ -16,10 +17,11 @@ mod risks;
 mod signing;
 mod surroundings;
 mod verdict;
+mod yaml;
 
 use std::process::ExitCode;
 
-use anstream::eprintln;
+use anstream::{eprintln, println};
 use clap::{Parser, Subcommand};
 
 use output::{BAD, safe, styled};
@@ -40,18 +42,27 @@ enum Command {
     Check(check::Args),
     /// Say step by step why a request passes or fails
     Explain(Box<explain::Args>),
+    /// Turn a configuration of Envoy's jwt_authn into one of the plugin, and say what changes
+    Migrate(migrate::Args),
     /// Mint a token for tests
     Token(mint::TokenArgs),
     /// Make a key for tests
     Keygen(mint::KeygenArgs),
+    /// Print the JSON Schema of the configuration
+    Schema,
 }
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Migrate(args) => migrate::run(&args),
         Command::Token(args) => mint::token(&args),
         Command::Keygen(args) => mint::keygen(&args),
+        Command::Schema => {
+            println!("{:#}", bearer_gate::config::schema());
+            Ok(failure::exit(true))
+        }
     };
     outcome.unwrap_or_else(|failure| {
         eprintln!("{}: {}", styled(BAD, "error"), safe(&failure.0));

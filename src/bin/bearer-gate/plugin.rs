@@ -118,16 +118,18 @@ impl Plugin<'_> {
     }
 
     fn of_text<'d>(host: Host<'d>, name: &str, node: &'d Node) -> Option<Plugin<'d>> {
-        let Yaml::Text { text, block } = &node.yaml else {
+        let Yaml::Text(text) = &node.yaml else {
             return None;
         };
         let tree = document::parse(text, Some(Scalars::Json)).ok();
-        let above = if *block { node.line } else { node.line - 1 };
         Some(Plugin {
             host,
             name: name.to_owned(),
             json: text.clone(),
-            source: Source::Text(tree.and_then(|trees| trees.into_iter().next()), above),
+            source: Source::Text(
+                tree.and_then(|trees| trees.into_iter().next()),
+                node.line - 1,
+            ),
             line: node.line,
             column: node.column,
         })
@@ -250,13 +252,12 @@ fn in_envoy<'d>(
 
 /// The fields of a message of this type, packed as itself or as a TypedStruct.
 pub fn message<'d>(node: &'d Node, name: &str) -> Option<&'d Node> {
-    let is = |url: &str| url.rsplit('/').next() == Some(name);
     if type_of(node) == Some(name) {
         return Some(node);
     }
-    let url = node.text_at(&["type_url"]).filter(|url| is(url))?;
-    let _ = url;
-    node.get("value")
+    let url = node.text_at(&["type_url"])?;
+    let is_named = url.rsplit('/').next() == Some(name);
+    node.get("value").filter(|_| is_named)
 }
 
 /// The message's name in `@type`.

@@ -31,9 +31,6 @@ pub fn of(config: &Config) -> Vec<Risk> {
             "what no rule matches reaches the upstream without a token",
         );
     }
-    if config.providers.is_empty() && config.rules.all().is_empty() {
-        warn(String::new(), "no rules: every request is denied");
-    }
     for provider in &config.providers {
         of_provider(provider, &mut |field, text| {
             let path = format!("providers.{}", provider.name);

@@ -25,6 +25,7 @@ pub fn envoy(
     manager: Option<&Node>,
     plugin: &Node,
     config: Option<&Config>,
+    locate: &dyn Fn(&str) -> (usize, usize),
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Some(manager) = manager {
@@ -32,7 +33,7 @@ pub fn envoy(
     }
     of_plugin(plugin, &mut findings);
     if let (Some(config), Some(_)) = (config, document.get("static_resources")) {
-        of_clusters(document, plugin, config, &mut findings);
+        of_clusters(document, config, locate, &mut findings);
     }
     findings
 }
@@ -135,7 +136,12 @@ fn calls(config: &Config) -> Vec<(&str, String, bool)> {
     calls
 }
 
-fn of_clusters(document: &Node, plugin: &Node, config: &Config, findings: &mut Vec<Finding>) {
+fn of_clusters(
+    document: &Node,
+    config: &Config,
+    locate: &dyn Fn(&str) -> (usize, usize),
+    findings: &mut Vec<Finding>,
+) {
     let clusters = document
         .at(&["static_resources", "clusters"])
         .map_or(&[][..], Node::items);
@@ -146,12 +152,10 @@ fn of_clusters(document: &Node, plugin: &Node, config: &Config, findings: &mut V
             .find(|cluster| cluster.text_at(&["name"]) == Some(name))
         else {
             if !from_elsewhere {
-                let at = plugin
-                    .at(&["configuration", "value"])
-                    .map_or((plugin.line, plugin.column), |value| value.locate(&path));
+                let (line, column) = locate(&path);
                 findings.push(Finding {
-                    line: at.0,
-                    column: at.1,
+                    line,
+                    column,
                     is_error: false,
                     path,
                     text: format!("there is no cluster {name}: keys cannot be fetched"),

@@ -1,0 +1,202 @@
+//! The JSON Schema of the configuration (draft 2020-12), from the raw types.
+//!
+//! Invariant: it says what is written, not what is valid: whatever the filter takes passes it, and
+//! an unknown name, a `null` or a value of another type does not. What contradicts what, and which
+//! names exist, the filter alone can say.
+
+use std::borrow::Cow;
+
+use schemars::generate::SchemaSettings;
+use schemars::transform::{Transform, transform_subschemas};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::{Map, Value, json};
+
+use super::duration::Span;
+use super::raw::RawConfig;
+use super::raw_rule::Signed;
+use super::value::{Entries, Given, OnlyBool, Unsupported, Whole};
+
+/// The schema of the plugin's configuration.
+#[must_use]
+pub fn schema() -> Value {
+    let generator = SchemaSettings::draft2020_12()
+        .with(|settings| settings.inline_subschemas = false)
+        .into_generator();
+    let mut schema = generator.into_root_schema_for::<RawConfig>();
+    Aliases.transform(&mut schema);
+    schema.insert("title".to_owned(), "bearer-gate".into());
+    without_raw(schema.to_value())
+}
+
+/// Every name of several words is taken in lowerCamelCase too, as protobuf's JSON writes it.
+struct Aliases;
+
+impl Transform for Aliases {
+    fn transform(&mut self, schema: &mut Schema) {
+        transform_subschemas(self, schema);
+        let Some(object) = schema.as_object_mut() else {
+            return;
+        };
+        let aliases: Map<String, Value> = match object.get("properties") {
+            Some(Value::Object(properties)) => properties
+                .iter()
+                .filter(|(name, _)| name.contains('_'))
+                .map(|(name, field)| (format!("^{}$", camel_case(name)), bare(field)))
+                .collect(),
+            _ => return,
+        };
+        if !aliases.is_empty() {
+            object.insert("patternProperties".to_owned(), Value::Object(aliases));
+        }
+    }
+}
+
+/// A field's schema without what is said of it, which stands beside its first name.
+fn bare(field: &Value) -> Value {
+    let mut field = field.clone();
+    if let Some(members) = field.as_object_mut() {
+        members.remove("description");
+        members.remove("default");
+    }
+    field
+}
+
+fn camel_case(name: &str) -> String {
+    let mut words = name.split('_');
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |camel, word| {
+        let (head, tail) = word.split_at_checked(1).unwrap_or((word, ""));
+        camel + &head.to_ascii_uppercase() + tail
+    })
+}
+
+/// The types' names without their first syllable, which says something to their authors only.
+fn without_raw(value: Value) -> Value {
+    let bare = |name: String| name.strip_prefix("Raw").map_or(name.clone(), str::to_owned);
+    match value {
+        Value::Object(members) => members
+            .into_iter()
+            .map(|(name, member)| {
+                let member = match (name.as_str(), member) {
+                    ("$ref", Value::String(path)) => {
+                        Value::String(path.replace("#/$defs/Raw", "#/$defs/"))
+                    }
+                    (_, member) => without_raw(member),
+                };
+                (bare(name), member)
+            })
+            .collect(),
+        Value::Array(items) => items.into_iter().map(without_raw).collect(),
+        other => other,
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Given<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<T>()
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Entries<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        format!("Entries_{}", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let entry = generator.subschema_for::<T>();
+        json_schema!({"type": "object", "additionalProperties": entry})
+    }
+}
+
+impl JsonSchema for Whole {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Whole".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "integer", "minimum": 0})
+    }
+}
+
+impl JsonSchema for Signed {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Signed".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"anyOf": [
+            {"type": "integer"},
+            {"type": "string", "pattern": "^[+-]?[0-9]+$"}
+        ]})
+    }
+}
+
+impl JsonSchema for Span {
+    fn schema_name() -> Cow<'static, str> {
+        "Duration".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let whole = generator.subschema_for::<Whole>();
+        json_schema!({
+            "description": "`5s`, `1.5s` or `{seconds: 5, nanos: 0}`, from 1 ms to 365 days",
+            "anyOf": [
+                {"type": "string", "pattern": "^[0-9]+(\\.[0-9]{1,9})?s$"},
+                {
+                    "type": "object",
+                    "properties": {"seconds": whole, "nanos": whole},
+                    "additionalProperties": false
+                }
+            ]
+        })
+    }
+}
+
+impl JsonSchema for Unsupported {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Unsupported".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"not": {}})
+    }
+}
+
+impl<const POSITION: bool> JsonSchema for OnlyBool<POSITION> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        format!("Only_{POSITION}").into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let position: Value = json!({"const": POSITION});
+        Schema::try_from(position).unwrap_or_default()
+    }
+}

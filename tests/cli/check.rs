@@ -1,0 +1,339 @@
+//! `check`: errors and warnings by path and line.
+
+use super::{Files, run};
+
+/// What is found in a text: `line severity path`, one each.
+fn findings(text: &str) -> (i32, Vec<String>) {
+    let files = Files::new();
+    let ran = run(&["check", "--json", &files.with("config.yaml", text)]);
+    let report = ran.json();
+    let findings = report[0]["findings"].as_array().unwrap();
+    let lines = findings.iter().map(|finding| {
+        format!(
+            "{} {} {}",
+            finding["line"],
+            finding["severity"].as_str().unwrap(),
+            finding["path"].as_str().unwrap()
+        )
+    });
+    (ran.code, lines.collect())
+}
+
+const PROVIDER: &str = "providers:
+  p:
+    issuer: https://i.example/
+    audiences: [api]
+    remote_jwks:
+      http_uri: {uri: https://i.example/jwks, cluster: idp, timeout: 5s}
+";
+
+#[test]
+fn errors_name_the_field_and_its_line() {
+    for (text, expected) in [
+        (
+            "providers:\n  p:\n    isuer: x\n",
+            "3 error providers.p.isuer",
+        ),
+        ("provider: {}\n", "1 error provider"),
+        (
+            "rules:\n- match: {prefix: /}\n- macth: {}\n",
+            "3 error rules[1].macth",
+        ),
+        (
+            "rules:\n- match: {prefix: /}\n  requires:\n",
+            "3 error rules[0].requires",
+        ),
+        ("realm: a\nrules: []\nrealm: b\n", "3 error realm"),
+        (
+            "rules:\n- match: {prefix: /a/../b}\n",
+            "2 error rules[0].match.prefix",
+        ),
+        (
+            "providers:\n  p.q:\n    issuer: x\n",
+            "2 error providers.p.q.audiences",
+        ),
+        ("{\n \"maxWaiting\": 1e9\n}\n", "2 error max_waiting"),
+    ] {
+        assert_eq!(findings(text), (1, vec![expected.to_owned()]), "{text}");
+    }
+}
+
+#[test]
+fn a_good_configuration_has_no_findings() {
+    let rules = "rules:\n- match: {prefix: /public}\n- match: {prefix: /}\n  requires: {provider_name: p}\n";
+    assert_eq!(findings(&format!("{PROVIDER}{rules}")), (0, vec![]));
+}
+
+#[test]
+fn each_risky_choice_is_a_warning() {
+    let table = [
+        (
+            "    any_audience: true\n",
+            "audiences: [api]\n",
+            "providers.p.any_audience",
+        ),
+        ("    forward: true\n", "", "providers.p.forward"),
+        (
+            "    require_expiration: false\n",
+            "",
+            "providers.p.require_expiration",
+        ),
+        (
+            "    allow_sender_constrained: true\n",
+            "",
+            "providers.p.allow_sender_constrained",
+        ),
+        ("    from_params: [t]\n", "", "providers.p.from_params"),
+        (
+            "    anyIssuer: true\n",
+            "issuer: https://i.example/\n",
+            "providers.p.any_issuer",
+        ),
+        ("unmatched: allow\n", "", "unmatched"),
+        ("rules:\n- match: {prefix: /}\n", "", "rules[0]"),
+        (
+            "rules:\n- match: {safe_regex: {regex: '.*'}}\n",
+            "",
+            "rules[0]",
+        ),
+        (
+            "rules:\n- match: {prefix: /}\n  requires: {provider_name: p}\n- match: {prefix: /a}\n",
+            "",
+            "rules[1]",
+        ),
+        (
+            "rules:\n- match: {prefix: /}\n  requires: {allow_missing_or_failed: {}}\n",
+            "",
+            "rules[0]",
+        ),
+        (
+            "rules:\n- match: {prefix: /}\n  requires: {provider_name: p}\n  report_only: true\n",
+            "",
+            "rules[0].report_only",
+        ),
+    ];
+    for (added, removed, path) in table {
+        let kept: String = PROVIDER
+            .split_inclusive('\n')
+            .filter(|line| line.trim_start() != removed)
+            .collect();
+        let text = format!("{kept}{added}");
+        let (code, found) = findings(&text);
+        assert_eq!(code, 0, "{text}");
+        assert_eq!(found.len(), 1, "{text} {found:?}");
+        assert!(
+            found[0].ends_with(&format!("warning {path}")),
+            "{text} {found:?}"
+        );
+    }
+    let (_, found) = findings(&PROVIDER.replace("https:", "http:"));
+    assert_eq!(
+        found,
+        [
+            "3 warning providers.p.issuer",
+            "6 warning providers.p.remote_jwks.http_uri.uri"
+        ]
+    );
+}
+
+#[test]
+fn warnings_are_errors_where_that_is_asked_for() {
+    let files = Files::new();
+    let file = files.with("c.yaml", &format!("{PROVIDER}unmatched: allow\n"));
+    assert_eq!(run(&["check", &file]).code, 0);
+    assert_eq!(run(&["check", "--strict", &file]).code, 1);
+}
+
+const ENVOY: &str = r#"static_resources:
+  clusters:
+  - name: idp
+    transport_socket:
+      typed_config:
+        "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext
+        sni: i.example
+        common_tls_context: {validation_context: {trusted_ca: {filename: ca.crt}}}
+  listeners:
+  - filter_chains:
+    - filters:
+      - typed_config:
+          normalize_path: true
+          merge_slashes: true
+          path_with_escaped_slashes_action: REJECT_REQUEST
+          common_http_protocol_options: {headers_with_underscores_action: REJECT_REQUEST}
+          request_timeout: 30s
+          http_filters:
+          - name: another
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
+              config:
+                name: another
+                configuration:
+                  "@type": type.googleapis.com/google.protobuf.StringValue
+                  value: '{"nothing": "of ours"}'
+          - name: envoy.filters.http.wasm
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
+              config:
+                vm_config: {vm_id: bearer-gate}
+                failure_policy: FAIL_RELOAD
+                configuration:
+                  "@type": type.googleapis.com/google.protobuf.StringValue
+                  value: |
+                    {
+                      "providers": {
+                        "p": {
+                          "issuer": "https://i.example/",
+                          "audiences": ["api"],
+                          "remote_jwks": {
+                            "http_uri": {"uri": "https://i.example/jwks", "cluster": "idp", "timeout": "5s"}
+                          }
+                        }
+                      },
+                      "rules": [{"match": {"prefix": "/"}, "requires": {"provider_name": "p"}}]
+                    }
+"#;
+
+#[test]
+fn what_surrounds_the_filter_in_envoy_is_looked_at() {
+    assert_eq!(findings(ENVOY), (0, vec![]));
+    let table = [
+        (
+            "normalize_path: true",
+            "normalize_path: false",
+            "13 warning normalize_path",
+        ),
+        (
+            "merge_slashes: true",
+            "stat_prefix: x",
+            "13 warning merge_slashes",
+        ),
+        (
+            "slashes_action: REJECT_REQUEST",
+            "slashes_action: KEEP_UNCHANGED",
+            "15 warning path_with_escaped_slashes_action",
+        ),
+        (
+            "underscores_action: REJECT_REQUEST",
+            "underscores_action: ALLOW",
+            "16 warning common_http_protocol_options",
+        ),
+        (
+            "request_timeout: 30s",
+            "stat_prefix: x",
+            "13 warning request_timeout",
+        ),
+        ("FAIL_RELOAD", "FAIL_OPEN", "32 warning failure_policy"),
+        ("FAIL_RELOAD", "FAIL_CLOSED", "32 warning failure_policy"),
+        (
+            "{vm_id: bearer-gate}",
+            "{runtime: x}",
+            "31 warning vm_config",
+        ),
+        (
+            "- name: idp",
+            "- name: idq",
+            "42 warning providers.p.remote_jwks.http_uri.cluster",
+        ),
+        (
+            "validation_context:",
+            "tls_params:",
+            "6 warning providers.p.remote_jwks.http_uri.cluster",
+        ),
+        (
+            "transport_socket:",
+            "metadata:",
+            "3 warning providers.p.remote_jwks.http_uri.cluster",
+        ),
+        // the text's own lines
+        (
+            "\"audiences\"",
+            "\"audience\"",
+            "40 error providers.p.audience",
+        ),
+        (
+            "\"provider_name\": \"p\"",
+            "\"provider_name\": \"q\"",
+            "46 error rules[0].requires.provider_name",
+        ),
+    ];
+    for (from, to, expected) in table {
+        assert!(ENVOY.contains(from), "{from}");
+        let (code, found) = findings(&ENVOY.replace(from, to));
+        assert_eq!(code, i32::from(expected.contains("error")), "{expected}");
+        assert_eq!(found, [expected], "{to}");
+    }
+}
+
+#[test]
+fn resources_of_kubernetes_are_understood() {
+    let text = "apiVersion: v1
+kind: Service
+---
+apiVersion: extensions.istio.io/v1alpha1
+kind: WasmPlugin
+metadata: {name: bearer-gate}
+spec:
+  phase: AUTHN
+  failStrategy: FAIL_OPEN
+  pluginConfig:
+    unmatched: allow
+---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: EnvoyExtensionPolicy
+spec:
+  wasm:
+  - name: gate
+    failOpen: true
+    config:
+      rules:
+      - match: {prefix: /}
+        requires: {provider_name: p}
+";
+    let (code, found) = findings(text);
+    assert_eq!(code, 1);
+    assert_eq!(
+        found,
+        [
+            "9 warning spec.failStrategy",
+            "11 warning unmatched",
+            "18 warning spec.wasm.failOpen",
+            "22 error rules[0].requires.provider_name",
+        ]
+    );
+}
+
+#[test]
+fn the_files_of_this_repository_are_good() {
+    for entry in std::fs::read_dir("envoy").unwrap() {
+        let path = entry.unwrap().path().display().to_string();
+        if path.contains("envoy.yaml") {
+            let ran = run(&["check", &path]);
+            assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_another_exit_code() {
+    let files = Files::new();
+    for text in ["a: [", "static_resources: {}", "", "a: *b"] {
+        let ran = run(&["check", &files.with("f.yaml", text)]);
+        assert_eq!(ran.code, 2, "{text}: {}", ran.out);
+        assert!(ran.err.contains("f.yaml"), "{}", ran.err);
+    }
+    assert_eq!(run(&["check", "no-such-file"]).code, 2);
+    assert_eq!(run(&["check"]).code, 2);
+    assert_eq!(run(&["chek"]).code, 2);
+}
+
+#[test]
+fn no_colour_where_it_is_no_terminal() {
+    let files = Files::new();
+    let ran = run(&["check", &files.with("f.yaml", "unmatched: maybe\n")]);
+    assert!(
+        ran.out.contains("f.yaml:1:1: error: unmatched: "),
+        "{}",
+        ran.out
+    );
+    assert!(!ran.out.contains('\u{1b}'));
+}

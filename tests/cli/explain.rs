@@ -1,0 +1,286 @@
+//! `explain`: steps, verdict and exit code; and what it never prints.
+
+use super::{Files, Ran, run, run_with};
+
+struct Setup {
+    files: Files,
+    config: String,
+    keys: String,
+    key: String,
+}
+
+impl Setup {
+    fn new() -> Setup {
+        let files = Files::new();
+        let name = files.path().join("k").display().to_string();
+        assert_eq!(run(&["keygen", "--alg", "ES256", "--out", &name]).code, 0);
+        let config = files.with(
+            "c.yaml",
+            "providers:
+  p:
+    issuer: https://i.example/
+    audiences: [api]
+    remote_jwks:
+      http_uri: {uri: http://127.0.0.1:1/jwks, cluster: c, timeout: 1s}
+    claim_to_headers: [{header_name: x-user, claim_name: sub}]
+rules:
+- match: {prefix: /public}
+- match: {prefix: /api}
+  requires: {provider_name: p}
+  authorize: {scopes: {all: [read]}}
+",
+        );
+        Setup {
+            files,
+            config,
+            keys: format!("{name}.jwks.json"),
+            key: format!("{name}.jwk.json"),
+        }
+    }
+
+    fn token(&self, more: &[&str]) -> String {
+        let mut arguments = vec!["token", "--key", &self.key];
+        arguments.extend(["--claim", "iss=https://i.example/", "--claim", "sub=me"]);
+        arguments.extend(more);
+        run(&arguments).out.trim().to_owned()
+    }
+
+    fn explain(&self, more: &[&str]) -> Ran {
+        let mut arguments = vec!["explain", "--config", &self.config];
+        arguments.extend(more);
+        run(&arguments)
+    }
+}
+
+#[test]
+fn each_verdict_with_its_reason() {
+    let setup = Setup::new();
+    let good = setup.token(&["--claim", "aud=api", "--scope", "read"]);
+    let late = setup.token(&[
+        "--claim",
+        "aud=api",
+        "--scope",
+        "read",
+        "--expires-in",
+        "-90",
+    ]);
+    let other = setup.token(&["--claim", "aud=other", "--scope", "read"]);
+    let weak = setup.token(&["--claim", "aud=api", "--scope", "readonly"]);
+    let unknown = setup.token(&["--claim", "aud=api", "--scope", "read", "--kid", "x"]);
+    let forged = format!("{}{}", &good[..good.len() - 4], "AAAA");
+    let table = [
+        ("/api", good.as_str(), 0, "", "the signature is good"),
+        ("/public", "", 0, "", "the rule is public"),
+        (
+            "/api",
+            "",
+            1,
+            "token_missing",
+            "no token in header authorization",
+        ),
+        ("/api", &late, 1, "expired", "ago; leeway 60 s"),
+        (
+            "/api",
+            &other,
+            1,
+            "audience",
+            "aud is [\"other\"]; expected one of: [\"api\"]",
+        ),
+        (
+            "/api",
+            &weak,
+            1,
+            "insufficient_scope",
+            "the token has scope \"readonly\"",
+        ),
+        (
+            "/api",
+            &unknown,
+            1,
+            "no_key",
+            "the keys: kid bearer-gate-test-",
+        ),
+        (
+            "/api",
+            &forged,
+            1,
+            "signature",
+            "tried: kid bearer-gate-test-",
+        ),
+        (
+            "/api",
+            "a.b",
+            1,
+            "not_three_parts",
+            "with two dots and 3 sections",
+        ),
+        ("/other", &good, 1, "no_rule", "no rule matches"),
+        ("//api", &good, 1, "unsafe_path", "has no single meaning"),
+    ];
+    for (path, token, code, reason, text) in table {
+        let mut arguments = vec!["--path", path, "--jwks", &setup.keys];
+        if !token.is_empty() {
+            arguments.extend(["--token", token]);
+        }
+        let ran = setup.explain(&arguments);
+        assert_eq!(ran.code, code, "{path} {reason}: {}{}", ran.out, ran.err);
+        assert!(ran.out.contains(text), "{text}: {}", ran.out);
+        arguments.push("--json");
+        let report = setup.explain(&arguments).json();
+        assert_eq!(report["reason"].as_str().unwrap_or_default(), reason);
+        assert_eq!(report["response"].is_null(), code == 0);
+    }
+    let ran = setup.explain(&["--path", "/api", "--jwks", &setup.keys, "--token", &good]);
+    assert!(ran.out.contains("x-user: me"), "{}", ran.out);
+    assert!(ran.out.contains("authorization is removed"), "{}", ran.out);
+}
+
+#[test]
+fn the_token_is_printed_only_where_that_is_asked_for() {
+    let setup = Setup::new();
+    let token = setup.token(&["--claim", "aud=api", "--scope", "read"]);
+    let signature = token.rsplit('.').next().unwrap();
+    let bearer = format!("authorization: Bearer {token}");
+    let with_query = format!("/api?access_token={token}");
+    for more in [
+        vec!["--token", token.as_str()],
+        vec!["--header", &bearer],
+        vec!["--token", &token, "--json"],
+        vec!["--path", &with_query],
+        vec!["--token", &token, "--path", "//"],
+    ] {
+        let mut arguments = vec!["--path", "/api", "--jwks", &setup.keys];
+        if more.contains(&"--path") {
+            arguments.drain(..2);
+        }
+        arguments.extend(more);
+        let ran = setup.explain(&arguments);
+        assert!(
+            !ran.out.contains(signature) && !ran.err.contains(signature),
+            "{}",
+            ran.out
+        );
+    }
+    for format in [&["--show-token"][..], &["--show-token", "--json"]] {
+        let mut arguments = vec!["--path", "/api", "--token", &token];
+        arguments.extend(format);
+        assert!(setup.explain(&arguments).out.contains(&token));
+    }
+}
+
+#[test]
+fn a_token_from_standard_input() {
+    let setup = Setup::new();
+    let token = setup.token(&["--claim", "aud=api", "--scope", "read"]);
+    let arguments = [
+        "explain",
+        "--config",
+        &setup.config,
+        "--path",
+        "/api",
+        "--jwks",
+        &setup.keys,
+        "--token",
+        "-",
+    ];
+    for input in [format!("{token}\n"), format!("Bearer {token}")] {
+        assert_eq!(run_with(&arguments, &input).code, 0);
+    }
+}
+
+#[test]
+fn without_keys_nothing_is_decided_that_keys_decide() {
+    let setup = Setup::new();
+    let good = setup.token(&["--claim", "aud=api", "--scope", "read"]);
+    let ran = setup.explain(&["--path", "/api", "--token", &good]);
+    assert_eq!(ran.code, 2, "{}", ran.out);
+    assert!(
+        ran.out.contains("undecided") && ran.err.contains("--jwks"),
+        "{}",
+        ran.err
+    );
+    // what no key can mend is said at once
+    let late = setup.token(&["--claim", "aud=api", "--expires-in", "-90"]);
+    assert_eq!(setup.explain(&["--path", "/api", "--token", &late]).code, 1);
+    // nothing listens there
+    let ran = setup.explain(&["--path", "/api", "--token", &good, "--fetch"]);
+    assert_eq!(ran.code, 1, "{}", ran.out);
+    assert!(
+        ran.out.contains("rejected: keys_unavailable"),
+        "{}",
+        ran.out
+    );
+}
+
+#[test]
+fn keys_are_fetched_as_the_filter_does() {
+    use std::io::{BufRead, BufReader, Write};
+    let setup = Setup::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let issuer = format!("http://{}/", listener.local_addr().unwrap());
+    let keys = std::fs::read_to_string(&setup.keys).unwrap();
+    let metadata = format!(r#"{{"issuer":"{issuer}","jwks_uri":"{issuer}keys"}}"#);
+    let server = std::thread::spawn(move || {
+        let mut asked = Vec::new();
+        for _ in 0..3 {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut line = String::new();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            reader.read_line(&mut line).unwrap();
+            let mut header = String::new();
+            while reader.read_line(&mut header).unwrap() > 2 {
+                header.clear();
+            }
+            let path = line.split(' ').nth(1).unwrap().to_owned();
+            let (status, body) = match path.as_str() {
+                "/keys" => ("200 OK", keys.as_str()),
+                "/.well-known/oauth-authorization-server" => ("200 OK", metadata.as_str()),
+                _ => ("404 Not Found", ""),
+            };
+            let length = body.len();
+            write!(
+                stream,
+                "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+            )
+            .unwrap();
+            asked.push(path);
+        }
+        asked
+    });
+    let config = setup.files.with(
+        "d.yaml",
+        &format!("providers:\n  p:\n    issuer: {issuer}\n    audiences: [api]\n    openid_discovery: {{cluster: c, timeout: 5s}}\nrules:\n- match: {{prefix: /}}\n  requires: {{provider_name: p}}\n"),
+    );
+    let iss = format!("iss={issuer}");
+    let token = setup.token(&["--claim", "aud=api", "--claim", &iss]);
+    let ran = run(&["explain", "--config", &config, "--token", &token, "--fetch"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    assert_eq!(
+        server.join().unwrap(),
+        [
+            "/.well-known/openid-configuration",
+            "/.well-known/oauth-authorization-server",
+            "/keys"
+        ]
+    );
+}
+
+#[test]
+fn the_configuration_has_to_be_good_and_one() {
+    let setup = Setup::new();
+    let bad = setup.files.with("bad.yaml", "rules:\n- macth: {}\n");
+    let ran = run(&["explain", "--config", &bad]);
+    assert_eq!(ran.code, 2);
+    assert!(
+        ran.err.contains("bad.yaml:2:3: rules[0].macth"),
+        "{}",
+        ran.err
+    );
+    let two = setup
+        .files
+        .with("two.yaml", "unmatched: allow\n---\nunmatched: deny\n");
+    assert_eq!(run(&["explain", "--config", &two]).code, 2);
+    assert_eq!(run(&["explain", "--config", &two, "--select", "0"]).code, 0);
+    assert_eq!(run(&["explain", "--config", &two, "--select", "1"]).code, 1);
+    assert_eq!(run(&["explain", "--config", &two, "--select", "2"]).code, 2);
+}

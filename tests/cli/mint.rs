@@ -1,0 +1,101 @@
+//! `keygen` and `token`: marked as for tests, and good for the filter's own verifier.
+
+use bearer_gate::jose::base64url;
+use bearer_gate::jose::jwks::KeySet;
+use serde_json::Value;
+
+use super::{Files, run};
+
+#[test]
+fn a_key_of_each_algorithm_signs_what_its_set_verifies() {
+    for alg in [
+        "RS256", "RS512", "PS256", "PS384", "ES256", "ES384", "EdDSA",
+    ] {
+        let files = Files::new();
+        let name = files.path().join("k").display().to_string();
+        let made = run(&["keygen", "--alg", alg, "--out", &name, "--kid", "one"]);
+        assert_eq!(made.code, 0, "{alg} {}", made.err);
+        assert!(made.err.contains("for tests"));
+        let set = std::fs::read_to_string(format!("{name}.jwks.json")).unwrap();
+        assert!(set.contains(r#""kid":"bearer-gate-test-one""#), "{set}");
+        for secret in ["\"d\"", "\"p\"", "\"q\""] {
+            assert!(!set.contains(secret), "{set}");
+        }
+        assert_eq!(KeySet::parse(set.as_bytes()).unwrap().keys().len(), 1);
+        let config = files.with(
+            "c.yaml",
+            &format!("providers:\n  p:\n    any_issuer: true\n    any_audience: true\n    local_jwks: {{inline_string: '{}'}}\nrules:\n- match: {{prefix: /}}\n  requires: {{provider_name: p}}\n", set.trim()),
+        );
+        for (form, more) in [
+            ("jwk.json", &[][..]),
+            ("pem", &["--kid", "bearer-gate-test-one"]),
+        ] {
+            let key = format!("{name}.{form}");
+            let mut arguments = vec!["token", "--key", &key, "--alg", alg];
+            arguments.extend(more);
+            let minted = run(&arguments);
+            assert_eq!(minted.code, 0, "{alg} {form} {}", minted.err);
+            assert!(minted.err.contains("for tests"));
+            let token = minted.out.trim();
+            let ran = run(&["explain", "--config", &config, "--token", token]);
+            assert_eq!(ran.code, 0, "{alg} {form} {}", ran.out);
+        }
+        let again = run(&["keygen", "--alg", alg, "--out", &name]);
+        assert_eq!(again.code, 2, "a key is never overwritten");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn only_its_owner_can_read_a_private_key() {
+    use std::os::unix::fs::PermissionsExt;
+    let files = Files::new();
+    let name = files.path().join("k").display().to_string();
+    run(&["keygen", "--alg", "EdDSA", "--out", &name]);
+    for form in ["pem", "jwk.json"] {
+        let metadata = std::fs::metadata(format!("{name}.{form}")).unwrap();
+        assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
+    }
+}
+
+#[test]
+fn claims_are_json_or_text() {
+    let ran = run(&[
+        "token",
+        "--key",
+        "tests/fixtures/ed25519.pem",
+        "--claim",
+        "sub=me",
+        "--claim",
+        "roles=[\"a\"]",
+        "--claim",
+        "n=5",
+        "--claim",
+        "exp=null",
+        "--scope",
+        "a b",
+    ]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let part = |at: usize| -> Value {
+        let part = ran.out.trim().split('.').nth(at).unwrap();
+        serde_json::from_slice(&base64url::decode(part.as_bytes()).unwrap()).unwrap()
+    };
+    let claims = part(1);
+    assert_eq!(claims["sub"], "me");
+    assert_eq!(claims["roles"][0], "a");
+    assert_eq!(claims["n"], 5);
+    assert_eq!(claims["scope"], "a b");
+    assert!(claims["exp"].is_null() && claims["iat"].is_u64());
+    assert_eq!(part(0)["kid"], "bearer-gate-test");
+    assert_eq!(part(0)["alg"], "EdDSA");
+}
+
+#[test]
+fn a_key_signs_with_its_own_algorithms_only() {
+    let key = "tests/fixtures/p256.pem";
+    for alg in ["RS256", "ES384", "EdDSA", "none", "es256"] {
+        assert_eq!(run(&["token", "--key", key, "--alg", alg]).code, 2, "{alg}");
+    }
+    assert_eq!(run(&["token", "--key", key, "--claim", "nothing"]).code, 2);
+    assert_eq!(run(&["token", "--key", "README.md"]).code, 2);
+}
