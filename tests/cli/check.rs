@@ -4,7 +4,7 @@ use super::{Files, run};
 
 /// What is found in a text: `line severity path`, one each.
 fn findings(text: &str) -> (i32, Vec<String>) {
-    let files = Files::new();
+    let files = Files::in_a_directory();
     let ran = run(&["check", "--json", &files.with("config.yaml", text)]);
     let report = ran.json();
     let findings = report[0]["findings"].as_array().unwrap();
@@ -138,7 +138,7 @@ fn each_risky_choice_is_a_warning() {
 
 #[test]
 fn warnings_are_errors_where_that_is_asked_for() {
-    let files = Files::new();
+    let files = Files::in_a_directory();
     let file = files.with("c.yaml", &format!("{PROVIDER}unmatched: allow\n"));
     assert_eq!(run(&["check", &file]).code, 0);
     assert_eq!(run(&["check", "--strict", &file]).code, 1);
@@ -315,7 +315,7 @@ fn the_files_of_this_repository_are_good() {
 
 #[test]
 fn what_cannot_be_read_is_another_exit_code() {
-    let files = Files::new();
+    let files = Files::in_a_directory();
     for text in ["a: [", "static_resources: {}", "", "a: *b"] {
         let ran = run(&["check", &files.with("f.yaml", text)]);
         assert_eq!(ran.code, 2, "{text}: {}", ran.out);
@@ -328,7 +328,7 @@ fn what_cannot_be_read_is_another_exit_code() {
 
 #[test]
 fn no_colour_where_it_is_no_terminal() {
-    let files = Files::new();
+    let files = Files::in_a_directory();
     let ran = run(&["check", &files.with("f.yaml", "unmatched: maybe\n")]);
     assert!(
         ran.out.contains("f.yaml:1:1: error: unmatched: "),

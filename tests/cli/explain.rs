@@ -11,7 +11,7 @@ struct Setup {
 
 impl Setup {
     fn new() -> Setup {
-        let files = Files::new();
+        let files = Files::in_a_directory();
         let name = files.path().join("k").display().to_string();
         assert_eq!(run(&["keygen", "--alg", "ES256", "--out", &name]).code, 0);
         let config = files.with(

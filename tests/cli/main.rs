@@ -60,7 +60,7 @@ pub fn run_with(arguments: &[&str], input: &str) -> Ran {
 pub struct Files(tempfile::TempDir);
 
 impl Files {
-    pub fn new() -> Files {
+    pub fn in_a_directory() -> Files {
         Files(tempfile::tempdir().unwrap())
     }
 

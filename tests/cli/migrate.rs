@@ -35,7 +35,7 @@ const KEYS: &str = concat!(
 );
 
 fn changes(text: &str, keys: bool) -> (i32, Vec<String>, Value) {
-    let files = Files::new();
+    let files = Files::in_a_directory();
     if keys {
         files.with("keys.json", KEYS);
     }
@@ -87,7 +87,7 @@ fn what_comes_out_is_taken_and_every_change_is_said() {
 
 #[test]
 fn the_yaml_is_a_good_configuration_with_notes() {
-    let files = Files::new();
+    let files = Files::in_a_directory();
     files.with("keys.json", KEYS);
     let ran = run(&["migrate", &files.with("envoy.yaml", JWT_AUTHN)]);
     assert_eq!(ran.code, 0, "{}", ran.err);

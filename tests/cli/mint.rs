@@ -11,7 +11,7 @@ fn a_key_of_each_algorithm_signs_what_its_set_verifies() {
     for alg in [
         "RS256", "RS512", "PS256", "PS384", "ES256", "ES384", "EdDSA",
     ] {
-        let files = Files::new();
+        let files = Files::in_a_directory();
         let name = files.path().join("k").display().to_string();
         let made = run(&["keygen", "--alg", alg, "--out", &name, "--kid", "one"]);
         assert_eq!(made.code, 0, "{alg} {}", made.err);
@@ -49,7 +49,7 @@ fn a_key_of_each_algorithm_signs_what_its_set_verifies() {
 #[test]
 fn only_its_owner_can_read_a_private_key() {
     use std::os::unix::fs::PermissionsExt;
-    let files = Files::new();
+    let files = Files::in_a_directory();
     let name = files.path().join("k").display().to_string();
     run(&["keygen", "--alg", "EdDSA", "--out", &name]);
     for form in ["pem", "jwk.json"] {
