@@ -20,6 +20,8 @@ mod place;
 mod provider;
 mod raw;
 mod raw_rule;
+#[cfg(feature = "schema")]
+mod reference;
 mod requirement;
 mod resource;
 mod route_match;

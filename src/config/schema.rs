@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 use super::duration::Span;
 use super::raw::RawConfig;
 use super::raw_rule::Signed;
+use super::reference;
 use super::value::{Entries, Given, OnlyBool, Unsupported, Whole};
 
 /// The schema of the plugin's configuration.
@@ -25,7 +26,9 @@ pub fn schema() -> Value {
     let mut schema = generator.into_root_schema_for::<RawConfig>();
     Aliases.transform(&mut schema);
     schema.insert("title".to_owned(), "bearer-gate".into());
-    without_raw(schema.to_value())
+    let mut schema = without_raw(schema.to_value());
+    reference::describe(&mut schema);
+    schema
 }
 
 /// Every name of several words is taken in lowerCamelCase too, as protobuf's JSON writes it.

@@ -15,6 +15,31 @@ fn the_file_is_the_schema_of_the_types() {
     );
 }
 
+#[test]
+fn the_fields_are_described_with_their_defaults() {
+    let schema = schema();
+    let provider = &schema["$defs"]["Provider"]["properties"];
+    for (name, field) in provider.as_object().unwrap() {
+        if field["not"].is_null() && field["const"].is_null() {
+            assert!(
+                field["description"]
+                    .as_str()
+                    .is_some_and(|text| !text.is_empty()),
+                "{name}"
+            );
+        }
+    }
+    assert_eq!(provider["clock_skew_seconds"]["default"], 60);
+    assert_eq!(provider["require_expiration"]["default"], true);
+    assert_eq!(
+        provider["scope_claims"]["default"],
+        json!(["scope", "scp", "permissions"])
+    );
+    assert_eq!(schema["properties"]["unmatched"]["default"], "deny");
+    let remote = &schema["$defs"]["RemoteJwks"]["properties"];
+    assert_eq!(remote["cache_duration"]["default"], "600s");
+}
+
 fn provider() -> Value {
     json!({
         "issuer": "https://i.example/",
