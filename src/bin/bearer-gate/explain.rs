@@ -233,12 +233,13 @@ impl Explanation {
             keys: ring,
             verifier: &Portable,
             cache: &cache,
+            headers: &RefCell::default(),
             now,
         };
         let decision = authn::authenticate(request, config, &means);
         let end = match &decision {
             Decision::Admit(admission) => admission.reported.map_or(End::Good, End::Refused),
-            Decision::Reject(rejection) => End::Refused(rejection.reason()),
+            Decision::Reject(refusal) => End::Refused(refusal.rejection.reason()),
             Decision::AwaitKeys(_) => End::Open,
         };
         let mut steps = Vec::new();

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use bearer_gate::config::{
-    Authorize, ClaimTest, Config, Demand, Provider, ProviderDemand, Requirement, Scopes,
+    Authorize, ClaimTest, Config, Demand, Otherwise, Provider, ProviderDemand, Requirement, Scopes,
     TokenAccess,
 };
 use bearer_gate::http::credentials::Extracted;
@@ -16,7 +16,7 @@ use bearer_gate::jose::jwa::Algorithm;
 use bearer_gate::jose::jwk::Key;
 use bearer_gate::jose::jwks::{KeySet, Selection};
 use bearer_gate::jose::jws;
-use bearer_gate::jose::jwt::{self, Expectations, JwtError, Validated, Verified};
+use bearer_gate::jose::jwt::{self, Expectations, JwtError, Kept, Validated};
 use bearer_gate::policy;
 use bearer_gate::signature::portable::Portable;
 use serde_json::Value;
@@ -37,7 +37,7 @@ pub struct Judge<'r> {
 /// A token that a provider vouches for.
 pub struct Accepted {
     pub provider: usize,
-    pub verified: Verified,
+    pub verified: Kept,
 }
 
 type Tokens<'r> = Vec<Option<Cow<'r, [u8]>>>;
@@ -67,14 +67,18 @@ impl Judge<'_> {
                 *token = None;
             }
         }
-        let count = tokens.iter().flatten().count();
-        if count > demand.most_tokens {
-            let most = demand.most_tokens;
-            step.detail(Mark::Bad, format!("{count} tokens, {most} at most"));
-            step.reasons.push("several_tokens");
-        }
         let mut accepted = Vec::new();
         self.walk(&demand.requirement, &tokens, step, &mut accepted);
+        // The first alternative that is satisfied decides which tokens have a part in it.
+        let count = tokens.iter().flatten().count();
+        if count > 1 {
+            let text =
+                format!("{count} tokens, each of which has to have a part in the requirement");
+            step.detail(Mark::Note, text);
+        }
+        if count > accepted.len() || count > 1 {
+            step.reasons.push("several_tokens");
+        }
         accepted
     }
 
@@ -87,10 +91,17 @@ impl Judge<'_> {
     ) {
         match requirement {
             Requirement::Provider(demand) => self.demand(demand, tokens, step, accepted),
-            Requirement::Any(members) => {
+            Requirement::Any { members, otherwise } => {
                 step.detail(Mark::Note, format!("one of these {}:", members.len()));
                 for member in members {
                     self.walk(member, tokens, step, accepted);
+                }
+                match otherwise {
+                    Otherwise::Reject => {}
+                    Otherwise::AllowMissing => step.detail(Mark::Note, "or no token for these"),
+                    Otherwise::AllowMissingOrFailed => {
+                        step.detail(Mark::Note, "or anything: allow_missing_or_failed");
+                    }
                 }
             }
             Requirement::All(members) => {
@@ -170,7 +181,7 @@ impl Judge<'_> {
         provider: &Provider,
         expectations: &Expectations,
         step: &mut Step,
-    ) -> Result<Option<Verified>, JwtError> {
+    ) -> Result<Option<Kept>, JwtError> {
         let parsed = jwt::parse(token)?;
         self.describe(token, expectations, step);
         let validated = parsed.validate(expectations, self.now)?;
@@ -307,7 +318,7 @@ fn test(test: &ClaimTest) -> String {
     }
 }
 
-fn verify(validated: &Validated<'_>, keys: &KeySet, step: &mut Step) -> Result<Verified, JwtError> {
+fn verify(validated: &Validated<'_>, keys: &KeySet, step: &mut Step) -> Result<Kept, JwtError> {
     let header = validated.untrusted_header();
     let candidates = match keys.candidates(header.kid.as_deref(), header.algorithm) {
         Selection::Keys(candidates) => candidates,
@@ -322,7 +333,7 @@ fn verify(validated: &Validated<'_>, keys: &KeySet, step: &mut Step) -> Result<V
     }
     let verified = validated.verify(&candidates, &Portable)?;
     step.detail(Mark::Good, "the signature is good");
-    Ok(verified)
+    Ok(verified.keep())
 }
 
 fn describe_key(key: &Key) -> String {

@@ -4,7 +4,7 @@
 //! configuration, not from how that is written.
 
 use bearer_gate::config::{
-    Access, Config, Endpoint, KeySource, Provider, Requirement, Rule, Unmatched,
+    Access, Config, Endpoint, KeySource, Otherwise, Provider, Requirement, Rule, Unmatched,
 };
 use bearer_gate::http::credentials::Place;
 use bearer_gate::http::uri::{Scheme, Uri};
@@ -160,7 +160,9 @@ fn is_catch_all(matcher: &RequestMatcher) -> bool {
 fn admits_bad_tokens(requirement: &Requirement) -> bool {
     match requirement {
         Requirement::Provider(_) | Requirement::AllowMissing(_) => false,
-        Requirement::Any(members) => members.iter().any(admits_bad_tokens),
+        Requirement::Any { members, otherwise } => {
+            *otherwise == Otherwise::AllowMissingOrFailed || members.iter().any(admits_bad_tokens)
+        }
         Requirement::All(members) => members.iter().all(admits_bad_tokens),
         Requirement::AllowMissingOrFailed(_) => true,
     }

@@ -50,6 +50,12 @@ impl PrivateKey {
                 PrivateKey::P384(p384::ecdsa::SigningKey::generate_from_rng(&mut rand::rng()))
             }
             Algorithm::EdDsa => PrivateKey::Ed25519(ed25519_compact::KeyPair::generate()),
+            Algorithm::Es512 | Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512 => {
+                return Err(Failure::usage(format!(
+                    "{}: no test keys are made for it",
+                    algorithm.name()
+                )));
+            }
         })
     }
 

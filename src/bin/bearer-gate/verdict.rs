@@ -5,6 +5,7 @@ use bearer_gate::authn::Decision;
 use bearer_gate::config::Config;
 use bearer_gate::http::credentials::Change;
 use bearer_gate::http::request::Request;
+use bearer_gate::http::response::Client;
 use serde_json::{Value, json};
 
 use crate::explain::Explanation;
@@ -82,16 +83,19 @@ impl Verdict {
         };
         match decision {
             Decision::AwaitKeys(_) => {}
-            Decision::Reject(rejection) => {
+            Decision::Reject(refusal) => {
+                let rejection = &refusal.rejection;
+                let client = Client::of(request.value("content-type"));
+                let response = config.responses.reject(rejection, client);
                 verdict.admitted = Some(false);
                 verdict.reason = Some(rejection.reason());
-                verdict.status = Some(rejection.status());
-                verdict.headers = rejection
-                    .headers(&config.realm)
+                verdict.status = Some(response.status);
+                verdict.headers = response
+                    .headers
                     .into_iter()
                     .map(|(name, value)| (name.to_owned(), value))
                     .collect();
-                verdict.body = Some(rejection.body());
+                verdict.body = Some(response.body);
             }
             Decision::Admit(admission) => {
                 verdict.admitted = Some(true);
@@ -109,7 +113,8 @@ impl Verdict {
                         Change::Set(name, _) => format!("the token is taken out of {name}"),
                     });
                 }
-                for (name, value) in admission.set.iter().flat_map(|headers| headers.iter()) {
+                let outputs = admission.outputs.iter();
+                for (name, value) in outputs.flat_map(|of| of.set.iter().chain(&of.add)) {
                     let value = String::from_utf8_lossy(value);
                     let shown: String = value.chars().take(LONGEST_SHOWN).collect();
                     let more = if shown.len() < value.len() { "..." } else { "" };

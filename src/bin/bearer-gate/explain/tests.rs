@@ -192,7 +192,7 @@ proptest! {
         let ring = Ring(vec![first, Known::Set { keys: set, origin: String::new() }]);
 
         let cache = RefCell::new(TokenCache::new(&config.providers));
-        let means = Means { keys: &ring, verifier: &Portable, cache: &cache, now: NOW };
+        let means = Means { keys: &ring, verifier: &Portable, cache: &cache, headers: &RefCell::default(), now: NOW };
         let decision = authn::authenticate(&request, &config, &means);
         let explanation = Explanation::of(&config, &request, &ring, NOW);
 
@@ -205,7 +205,7 @@ proptest! {
             }
             Decision::Reject(rejection) => {
                 prop_assert_eq!(explanation.verdict.admitted, Some(false));
-                Some(rejection.reason())
+                Some(rejection.rejection.reason())
             }
             Decision::AwaitKeys(_) => {
                 prop_assert_eq!(explanation.verdict.admitted, None);
