@@ -68,7 +68,7 @@ dashboards: build $(ENVOY) $(PROMETHEUS) ## Have Prometheus scrape Envoy, and ru
 	cargo test --test e2e -- --ignored monitoring
 
 .PHONY: compat
-compat: build $(PYTHON_DIR)/.done ## Run the end-to-end tests on several versions of Envoy
+compat: build vectors-module $(PYTHON_DIR)/.done ## Run the end-to-end tests on several versions of Envoy
 	@mkdir -p target/compat; \
 	for version in $(COMPAT_VERSIONS); do \
 		envoy=$(CURDIR)/.cache/envoy/envoy-$$version/envoy; \
