@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::error::{ConfigError, join, nearest};
+use super::error::{ConfigError, join, unknown};
 use super::raw_rule::{RawAuthorize, RawClaimRule, RawScopes};
 use super::text::only;
 use super::value::{Entries, Given};
@@ -38,15 +38,9 @@ impl Policies {
     }
 
     fn named(&self, path: &str, name: &str) -> Result<&Authorize, ConfigError> {
-        self.0.get(name).ok_or_else(|| {
-            ConfigError::new(
-                path,
-                match nearest(name, self.0.keys().map(String::as_str)) {
-                    Some(near) => format!("unknown policy, did you mean {near}?"),
-                    None => "unknown policy".to_owned(),
-                },
-            )
-        })
+        let names = || self.0.keys().map(String::as_str);
+        let policy = self.0.get(name);
+        policy.ok_or_else(|| unknown(path, "policy", name, names()))
     }
 }
 

@@ -104,11 +104,24 @@ pub(super) fn join(path: &str, member: &str) -> String {
     }
 }
 
-/// The name that `written` most likely stands for, if any is near.
-pub(super) fn nearest<'n>(
+/// `written` names no `kind` there is; `names` are those that there are.
+pub(super) fn unknown<'n>(
+    path: &str,
+    kind: &str,
     written: &str,
     names: impl IntoIterator<Item = &'n str>,
-) -> Option<&'n str> {
+) -> ConfigError {
+    ConfigError::new(
+        path,
+        match nearest(written, names) {
+            Some(near) => format!("unknown {kind}, did you mean {near}?"),
+            None => format!("unknown {kind}"),
+        },
+    )
+}
+
+/// The name that `written` most likely stands for, if any is near.
+fn nearest<'n>(written: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let most = (written.chars().count() / 3).max(1);
     names
         .into_iter()

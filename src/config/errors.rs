@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::de::IgnoredAny;
 
-use super::error::{ConfigError, join, nearest};
+use super::error::{ConfigError, join, unknown};
 use super::header::is_token;
 use super::raw::{RawCustom, RawErrors, RawFormat};
 use super::value::{Entries, Whole};
@@ -55,15 +55,7 @@ pub(super) fn convert(
 fn reason(path: &str, written: &str) -> Result<&'static str, ConfigError> {
     Rejection::names()
         .find(|name| *name == written)
-        .ok_or_else(|| {
-            ConfigError::new(
-                path,
-                match nearest(written, Rejection::names()) {
-                    Some(name) => format!("unknown reason, did you mean {name}?"),
-                    None => "unknown reason".to_owned(),
-                },
-            )
-        })
+        .ok_or_else(|| unknown(path, "reason", written, Rejection::names()))
 }
 
 fn custom(path: &str, raw: RawCustom, format: Format) -> Result<Custom, ConfigError> {

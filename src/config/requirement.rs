@@ -4,7 +4,7 @@
 
 use std::rc::Rc;
 
-use super::error::{ConfigError, join, nearest};
+use super::error::{ConfigError, join, unknown};
 use super::provider::{not_empty, refuse_empty_items};
 use super::raw_rule::{RawRequirements, RawRequires};
 use super::text::only;
@@ -183,13 +183,7 @@ impl Builder<'_> {
             .position(|provider| provider.name == name)
             .ok_or_else(|| {
                 let names = self.providers.iter().map(|provider| provider.name.as_str());
-                ConfigError::new(
-                    path,
-                    match nearest(name, names) {
-                        Some(near) => format!("unknown provider, did you mean {near}?"),
-                        None => "unknown provider".to_owned(),
-                    },
-                )
+                unknown(path, "provider", name, names)
             })
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::authorize::{self, Policies};
-use super::error::{ConfigError, join, nearest};
+use super::error::{ConfigError, join, unknown};
 use super::raw_rule::RawRule;
 use super::{Access, Authorize, Demand, Provider, Rule, TokenAccess, requirement, route_match};
 
@@ -89,12 +89,7 @@ fn requirement_named(
     requirements: &BTreeMap<String, Rc<Demand>>,
 ) -> Result<Rc<Demand>, ConfigError> {
     requirements.get(name).map(Rc::clone).ok_or_else(|| {
-        ConfigError::new(
-            path,
-            match nearest(name, requirements.keys().map(String::as_str)) {
-                Some(near) => format!("unknown requirement, did you mean {near}?"),
-                None => "unknown requirement".to_owned(),
-            },
-        )
+        let names = requirements.keys().map(String::as_str);
+        unknown(path, "requirement", name, names)
     })
 }
