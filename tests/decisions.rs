@@ -8,7 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use bearer_gate::http::credentials::Change;
 use bearer_gate::http::request::Request;
 use bearer_gate::jose::jwa::Algorithm;
 use bearer_gate::jose::jwk::Key;
+use bearer_gate::jose::jws::HeaderMemo;
 use bearer_gate::jwks::lifecycle::{Keys, UnknownKid};
 use bearer_gate::signature::Verifier;
 use serde_json::{Value, json};
@@ -45,7 +46,6 @@ impl Verifier for FirstOctet {
 struct Ring<'c> {
     config: &'c Config,
     instead: Option<(usize, Keys)>,
-    asked: Cell<u32>,
 }
 
 impl KeyRing for Ring<'_> {
@@ -58,7 +58,6 @@ impl KeyRing for Ring<'_> {
     }
 
     fn unknown_kid(&self, _: usize) -> UnknownKid {
-        self.asked.set(self.asked.get() + 1);
         UnknownKid::NoSuchKey
     }
 }
@@ -159,22 +158,38 @@ fn outcome(config: &Config, request: &Request) -> String {
     outcome_with(config, request, None)
 }
 
+/// One worker, as far as decisions go: it remembers tokens and headers.
+struct Judge<'c> {
+    ring: Ring<'c>,
+    cache: RefCell<TokenCache>,
+    headers: RefCell<HeaderMemo>,
+}
+
+impl<'c> Judge<'c> {
+    fn new(config: &'c Config, instead: Option<(usize, Keys)>) -> Judge<'c> {
+        Judge {
+            ring: Ring { config, instead },
+            cache: RefCell::new(TokenCache::new(&config.providers)),
+            headers: RefCell::default(),
+        }
+    }
+
+    fn decide(&self, request: &Request) -> String {
+        let means = Means {
+            keys: &self.ring,
+            verifier: &FirstOctet,
+            cache: &self.cache,
+            headers: &self.headers,
+            now: NOW,
+        };
+        tell(authenticate(request, self.ring.config, &means))
+    }
+}
+
 fn outcome_with(config: &Config, request: &Request, instead: Option<(usize, Keys)>) -> String {
-    let ring = Ring {
-        config,
-        instead,
-        asked: Cell::new(0),
-    };
-    let cache = RefCell::new(TokenCache::new(&config.providers));
-    let means = Means {
-        keys: &ring,
-        verifier: &FirstOctet,
-        cache: &cache,
-        headers: &RefCell::default(),
-        now: NOW,
-    };
+    let judge = Judge::new(config, instead);
     // Twice: the second time verified tokens are remembered, and nothing else is different.
-    let [first, second] = [(); 2].map(|()| tell(authenticate(request, config, &means)));
+    let [first, second] = [(); 2].map(|()| judge.decide(request));
     assert_eq!(first, second);
     first
 }
@@ -329,23 +344,11 @@ fn audiences_of_the_rule_in_place_of_the_providers() {
             {"match": {"prefix": "/"}, "requires": {"provider_name": "a"}},
         ]}),
     );
-    let ring = Ring {
-        config: &two,
-        instead: None,
-        asked: Cell::new(0),
-    };
-    let cache = RefCell::new(TokenCache::new(&two.providers));
-    let means = Means {
-        keys: &ring,
-        verifier: &FirstOctet,
-        cache: &cache,
-        headers: &RefCell::default(),
-        now: NOW,
-    };
+    let judge = Judge::new(&two, None);
     let authorization = bearer(&of("a"));
     let decide = |path: &str| {
         let request = request(&[(":path", path), ("authorization", &authorization)]);
-        tell(authenticate(&request, &two, &means))
+        judge.decide(&request)
     };
     assert_eq!(decide("/x"), "ok x-a=s -authorization");
     assert_eq!(decide("/own"), "audience");
