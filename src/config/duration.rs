@@ -3,13 +3,11 @@
 //! Invariant: a duration of the configuration is between 1 ms, the least that Envoy can wait,
 //! and [`MAX`].
 
-use std::fmt;
 use std::time::Duration;
 
-use serde::Deserialize;
-use serde::de::{self, Deserializer, MapAccess, Visitor};
-
-use super::value::{Given, Whole};
+use super::error::ConfigError;
+use super::tree::Tree;
+use super::value::{FromTree, Given, Whole, objects};
 
 /// The longest duration: anything beyond it is a slip, and sums of a few still fit everywhere.
 pub const MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -23,50 +21,45 @@ const NOT_A_DURATION: &str = "not a duration, write it as \"5s\", \"1.5s\" or {s
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span(pub Duration);
 
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields, expecting = "a duration")]
-struct Parts {
-    seconds: Given<Whole>,
-    nanos: Given<Whole>,
-}
-
-impl<'de> Deserialize<'de> for Span {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Span, D::Error> {
-        struct SpanVisitor;
-
-        impl<'de> Visitor<'de> for SpanVisitor {
-            type Value = Span;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a duration such as \"5s\"")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Span, E> {
-                bounded(parse(text).ok_or_else(|| E::custom(NOT_A_DURATION))?)
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Span, A::Error> {
-                let parts = Parts::deserialize(de::value::MapAccessDeserializer::new(map))?;
-                let whole = |given: Given<Whole>| given.0.map_or(0, |Whole(number)| number);
-                let nanos = u32::try_from(whole(parts.nanos))
-                    .ok()
-                    .filter(|nanos| *nanos < 1_000_000_000)
-                    .ok_or_else(|| de::Error::custom("nanos must be below 1000000000"))?;
-                bounded(Duration::new(whole(parts.seconds), nanos))
-            }
-        }
-
-        deserializer.deserialize_any(SpanVisitor)
+objects! {
+    /// The fields of `google.protobuf.Duration`.
+    pub struct Parts: "a duration" {
+        seconds: Given<Whole>,
+        nanos: Given<Whole>,
     }
 }
 
-fn bounded<E: de::Error>(duration: Duration) -> Result<Span, E> {
+impl FromTree for Span {
+    fn from_tree(tree: Tree) -> Result<Span, ConfigError> {
+        let duration = match tree {
+            Tree::Text(text) => parse(&text).ok_or(NOT_A_DURATION),
+            Tree::Object(_) => Parts::from_tree(tree)?.duration(),
+            other => return Err(other.unlike("a duration such as \"5s\"")),
+        };
+        duration
+            .and_then(bounded)
+            .map_err(|problem| ConfigError::new("", problem))
+    }
+}
+
+impl Parts {
+    fn duration(self) -> Result<Duration, &'static str> {
+        let whole = |given: Given<Whole>| given.0.map_or(0, |Whole(number)| number);
+        let nanos = u32::try_from(whole(self.nanos))
+            .ok()
+            .filter(|nanos| *nanos < 1_000_000_000)
+            .ok_or("nanos must be below 1000000000")?;
+        Ok(Duration::new(whole(self.seconds), nanos))
+    }
+}
+
+fn bounded(duration: Duration) -> Result<Span, &'static str> {
     if duration.is_zero() {
-        Err(E::custom("must be greater than zero"))
+        Err("must be greater than zero")
     } else if duration < MIN {
-        Err(E::custom("must be 1 ms at least (\"0.001s\")"))
+        Err("must be 1 ms at least (\"0.001s\")")
     } else if duration > MAX {
-        Err(E::custom("must be a year at most (\"31536000s\")"))
+        Err("must be a year at most (\"31536000s\")")
     } else {
         Ok(Span(duration))
     }
@@ -90,6 +83,10 @@ fn parse(text: &str) -> Option<Duration> {
 mod tests {
     use super::*;
 
+    fn read(json: &str) -> Result<Span, ConfigError> {
+        Tree::from_json(json.as_bytes()).and_then(Span::from_tree)
+    }
+
     #[test]
     fn reads_every_form() {
         let table = [
@@ -106,11 +103,7 @@ mod tests {
             (r#"{"nanos": 1000000}"#, MIN),
         ];
         for (json, expected) in table {
-            assert_eq!(
-                serde_json::from_str::<Span>(json).unwrap().0,
-                expected,
-                "{json}"
-            );
+            assert_eq!(read(json).unwrap().0, expected, "{json}");
         }
     }
 
@@ -158,8 +151,8 @@ mod tests {
             ),
         ];
         for (json, expected) in table {
-            let error = serde_json::from_str::<Span>(json).unwrap_err().to_string();
-            assert!(error.starts_with(expected), "{json}: {error}");
+            let error = read(json).unwrap_err();
+            assert_eq!(error.problem, expected, "{json}");
         }
     }
 }

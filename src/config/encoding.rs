@@ -57,7 +57,6 @@ fn value(kind: Option<Kind>) -> Result<Tree, ConfigError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde::Deserialize;
     use serde_json::{Value, json};
 
     /// A Struct in its binary form, as Envoy makes it.
@@ -92,7 +91,7 @@ mod tests {
     }
 
     fn decoded(bytes: &[u8]) -> Result<Value, ConfigError> {
-        decode(bytes).and_then(Value::deserialize)
+        decode(bytes).and_then(Tree::into_value)
     }
 
     #[test]

@@ -5,8 +5,6 @@
 
 use std::fmt;
 
-use serde::de::{self, Expected, Unexpected};
-
 /// The first problem of a configuration, displayed as `path: problem`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
@@ -30,6 +28,11 @@ impl ConfigError {
         ConfigError::new(name, "given twice")
     }
 
+    /// The same problem, seen from the list that has it at this `index`.
+    pub(super) fn within_item(self, index: usize) -> ConfigError {
+        self.within(&format!("[{index}]"))
+    }
+
     /// The same problem, seen from the value that has this `member`.
     pub(super) fn within(mut self, member: &str) -> ConfigError {
         self.path = match self.path.as_str() {
@@ -38,35 +41,6 @@ impl ConfigError {
             below => join(member, below),
         };
         self
-    }
-}
-
-/// What serde reports, in words for the operator rather than for the author of a program.
-impl de::Error for ConfigError {
-    fn custom<T: fmt::Display>(problem: T) -> Self {
-        ConfigError::new("", problem.to_string())
-    }
-
-    fn invalid_type(unexpected: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        // serde's word for it is "unit value"
-        match unexpected {
-            Unexpected::Unit => {
-                Self::custom(format_args!("invalid type: null, expected {expected}"))
-            }
-            other => Self::custom(format_args!("invalid type: {other}, expected {expected}")),
-        }
-    }
-
-    /// The path of the field itself is added by what read its name.
-    fn unknown_field(name: &str, accepted: &'static [&'static str]) -> Self {
-        match nearest(name, accepted.iter().copied()) {
-            Some(accepted) => Self::custom(format_args!("unknown field, did you mean {accepted}?")),
-            None => Self::custom("unknown field"),
-        }
-    }
-
-    fn duplicate_field(name: &'static str) -> Self {
-        ConfigError::given_twice(name)
     }
 }
 

@@ -36,7 +36,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde_json::Value;
 
 use crate::http::credentials::Place;
@@ -57,7 +56,7 @@ pub use schema::schema;
 use authorize::Policies;
 use error::join;
 use raw::{RawConfig, RawUnmatched};
-use value::{Entries, Whole};
+use value::{Entries, FromTree, Whole};
 
 /// The realm of challenges where the configuration names none.
 const DEFAULT_REALM: &str = "api";
@@ -433,8 +432,7 @@ impl Config {
             return Err(ConfigError::new("", "is missing"));
         }
         let tree = encoding::decode(bytes)?;
-        // Not the inherent function of that name, which would read an array as well.
-        let raw = <RawConfig as Deserialize>::deserialize(tree)?;
+        let raw = RawConfig::from_tree(tree)?;
         Config::from_raw(raw, is_supported)
     }
 

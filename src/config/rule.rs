@@ -21,7 +21,7 @@ pub(super) struct Named<'n> {
 pub(super) fn convert(path: &str, raw: RawRule, named: &Named<'_>) -> Result<Rule, ConfigError> {
     let match_path = join(path, "match");
     let raw_match = raw
-        .matcher
+        .r#match
         .0
         .ok_or_else(|| ConfigError::new(&match_path, "required"))?;
     let matcher = route_match::convert(&match_path, raw_match)?;

@@ -15,7 +15,7 @@ use super::duration::Span;
 use super::raw::RawConfig;
 use super::raw_rule::Signed;
 use super::reference;
-use super::value::{Entries, Given, OnlyBool, Unsupported, Whole};
+use super::value::{Entries, Given, OnlyBool, Unsupported, Whole, camel_case};
 
 /// The schema of the plugin's configuration.
 #[must_use]
@@ -62,15 +62,6 @@ fn bare(field: &Value) -> Value {
         members.remove("default");
     }
     field
-}
-
-fn camel_case(name: &str) -> String {
-    let mut words = name.split('_');
-    let first = words.next().unwrap_or_default().to_owned();
-    words.fold(first, |camel, word| {
-        let (head, tail) = word.split_at_checked(1).unwrap_or((word, ""));
-        camel + &head.to_ascii_uppercase() + tail
-    })
 }
 
 /// The types' names without their first syllable, which says something to their authors only.

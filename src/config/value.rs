@@ -1,35 +1,60 @@
-//! What every raw form is made of.
+//! What every raw form is made of, and how it is read out of a [`Tree`].
+//!
+//! Every kind of object is read by the one [`read_object`], which knows an object's fields by
+//! their names and as places to fill. Code that serde derives for each type would be a fifth of
+//! the module, all of which Envoy compiles before it takes a request.
 //!
 //! Invariant: `null` is not "left out", an array is not an object, and a name stands once.
 
-use std::fmt;
-use std::marker::PhantomData;
+use serde_json::Value;
 
-use serde::Deserialize;
-use serde::de::{self, Deserializer, IgnoredAny, MapAccess, Visitor};
+use super::error::{ConfigError, unknown};
+use super::tree::Tree;
 
-/// Reads each of these from an object only. serde's derived code would take an array as well,
-/// its items for the fields in the order in which they happen to be declared here.
+/// What a value of the configuration is read as.
+pub(super) trait FromTree: Sized {
+    /// # Errors
+    /// What is wrong, with the path from this value.
+    fn from_tree(tree: Tree) -> Result<Self, ConfigError>;
+}
+
+/// A field of an object, to be filled with what is written there.
+pub(super) trait Field {
+    /// # Errors
+    /// What is wrong, with the path from this field.
+    fn fill(&mut self, tree: Tree) -> Result<(), ConfigError>;
+}
+
+/// An object with fields of its own.
+pub(super) trait Object: Default {
+    /// What it is, in an error.
+    const EXPECTED: &'static str;
+
+    /// Every field, by its name in lower_snake_case.
+    fn fields(&mut self) -> Vec<(&'static str, &mut dyn Field)>;
+}
+
+/// Declares objects; the text of each is what an error says was expected in its place.
 macro_rules! objects {
-    ($($raw:ident: $expecting:literal,)*) => {$(
-        impl<'de> ::serde::Deserialize<'de> for $raw {
-            fn deserialize<D: ::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct ObjectVisitor;
+    ($(
+        $(#[$attribute:meta])*
+        pub struct $object:ident: $expected:literal {
+            $($(#[$of_field:meta])* $visibility:vis $field:ident: $type:ty,)*
+        }
+    )*) => {$(
+        #[derive(Default)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+        #[cfg_attr(feature = "schema", schemars(default, deny_unknown_fields))]
+        $(#[$attribute])*
+        pub struct $object {
+            $($(#[$of_field])* $visibility $field: $type,)*
+        }
 
-                impl<'de> ::serde::de::Visitor<'de> for ObjectVisitor {
-                    type Value = $raw;
+        impl $crate::config::value::Object for $object {
+            const EXPECTED: &'static str = $expected;
 
-                    fn expecting(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-                        f.write_str($expecting)
-                    }
-
-                    fn visit_map<A: ::serde::de::MapAccess<'de>>(self, map: A) -> Result<$raw, A::Error> {
-                        // the derived function, which `remote = "Self"` makes an inherent one
-                        $raw::deserialize(::serde::de::value::MapAccessDeserializer::new(map))
-                    }
-                }
-
-                deserializer.deserialize_map(ObjectVisitor)
+            fn fields(&mut self) -> Vec<(&'static str, &mut dyn $crate::config::value::Field)> {
+                vec![$((stringify!($field), &mut self.$field)),*]
             }
         }
     )*};
@@ -37,22 +62,70 @@ macro_rules! objects {
 
 pub(super) use objects;
 
-/// Reads each of these from a string only. serde's derived code would take an object as well,
-/// and `serde_json` calls anything else bad JSON, at no field.
-macro_rules! words {
-    ($($raw:ident { $($word:literal => $variant:ident,)* })*) => {$(
-        impl<'de> ::serde::Deserialize<'de> for $raw {
-            fn deserialize<D: ::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                match String::deserialize(deserializer)?.as_str() {
-                    $($word => Ok($raw::$variant),)*
-                    other => Err(::serde::de::Error::unknown_variant(other, &[$($word),*])),
-                }
-            }
-        }
-    )*};
+impl<T: Object> FromTree for T {
+    fn from_tree(tree: Tree) -> Result<Self, ConfigError> {
+        let mut object = T::default();
+        read_object(tree, T::EXPECTED, object.fields())?;
+        Ok(object)
+    }
 }
 
-pub(super) use words;
+fn read_object(
+    tree: Tree,
+    expected: &str,
+    fields: Vec<(&'static str, &mut dyn Field)>,
+) -> Result<(), ConfigError> {
+    let names: Vec<&str> = fields.iter().map(|(name, _)| bare(name)).collect();
+    let mut rest: Vec<Option<&mut dyn Field>> =
+        fields.into_iter().map(|(_, field)| Some(field)).collect();
+    for (name, tree) in tree.members(expected)? {
+        let at = names.iter().position(|known| is_spelling(&name, known));
+        let Some(field) = at.and_then(|at| rest.get_mut(at)) else {
+            return Err(unknown_field(&name, &names));
+        };
+        field
+            .take()
+            .ok_or_else(|| ConfigError::given_twice(&name))?
+            .fill(tree)
+            .map_err(|error| error.within(&name))?;
+    }
+    Ok(())
+}
+
+/// A field's name without what Rust needs before `match`.
+fn bare(name: &'static str) -> &'static str {
+    name.strip_prefix("r#").unwrap_or(name)
+}
+
+/// Whether `written` is `name`, which protobuf's JSON writes in lowerCamelCase.
+fn is_spelling(written: &str, name: &str) -> bool {
+    written == name || (is_camel_case(written) && written == camel_case(name))
+}
+
+fn is_camel_case(name: &str) -> bool {
+    name.bytes().any(|byte| byte.is_ascii_uppercase())
+}
+
+/// A name in lower_snake_case as it is in lowerCamelCase.
+pub(super) fn camel_case(name: &str) -> String {
+    let mut words = name.split('_');
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |camel, word| {
+        let (head, tail) = word.split_at_checked(1).unwrap_or((word, ""));
+        camel + &head.to_ascii_uppercase() + tail
+    })
+}
+
+/// A name that no field has. What it may have stood for is told in its author's own spelling.
+#[cold]
+fn unknown_field(written: &str, names: &[&str]) -> ConfigError {
+    if is_camel_case(written) {
+        let names: Vec<String> = names.iter().map(|name| camel_case(name)).collect();
+        unknown(written, "field", written, names.iter().map(String::as_str))
+    } else {
+        unknown(written, "field", written, names.iter().copied())
+    }
+}
 
 /// A field that may be left out, but not be `null`.
 pub struct Given<T>(pub Option<T>);
@@ -63,75 +136,118 @@ impl<T> Default for Given<T> {
     }
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Given<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        T::deserialize(deserializer).map(|value| Given(Some(value)))
+impl<T: FromTree> Field for Given<T> {
+    fn fill(&mut self, tree: Tree) -> Result<(), ConfigError> {
+        self.0 = Some(T::from_tree(tree)?);
+        Ok(())
     }
+}
+
+impl FromTree for bool {
+    fn from_tree(tree: Tree) -> Result<Self, ConfigError> {
+        match tree {
+            Tree::Bool(value) => Ok(value),
+            other => Err(other.unlike("a boolean")),
+        }
+    }
+}
+
+impl FromTree for String {
+    fn from_tree(tree: Tree) -> Result<Self, ConfigError> {
+        match tree {
+            Tree::Text(text) => Ok(text),
+            other => Err(other.unlike("a string")),
+        }
+    }
+}
+
+impl FromTree for Value {
+    fn from_tree(tree: Tree) -> Result<Self, ConfigError> {
+        tree.into_value()
+    }
+}
+
+impl<T: FromTree> FromTree for Vec<T> {
+    fn from_tree(tree: Tree) -> Result<Self, ConfigError> {
+        let items = tree.items()?;
+        let mut list = Vec::with_capacity(items.len());
+        for (index, item) in items.into_iter().enumerate() {
+            list.push(T::from_tree(item).map_err(|error| error.within_item(index))?);
+        }
+        Ok(list)
+    }
+}
+
+/// Reads each of these from its word.
+macro_rules! words {
+    ($($raw:ident { $($word:literal => $variant:ident,)* })*) => {$(
+        impl $crate::config::value::FromTree for $raw {
+            fn from_tree(
+                tree: $crate::config::tree::Tree,
+            ) -> Result<Self, $crate::config::error::ConfigError> {
+                match String::from_tree(tree)?.as_str() {
+                    $($word => Ok($raw::$variant),)*
+                    other => Err($crate::config::value::unknown_word(other, &[$($word),*])),
+                }
+            }
+        }
+    )*};
+}
+
+pub(super) use words;
+
+pub(super) fn unknown_word(written: &str, words: &[&str]) -> ConfigError {
+    let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+    let words = match words.as_slice() {
+        [first, second] => format!("{first} or {second}"),
+        words => format!("one of {}", words.join(", ")),
+    };
+    ConfigError::new("", format!("unknown variant `{written}`, expected {words}"))
 }
 
 /// A whole number. The numbers of a Struct are doubles, so `5.0` is one.
 #[derive(Clone, Copy)]
 pub struct Whole(pub u64);
 
-impl<'de> Deserialize<'de> for Whole {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct WholeVisitor;
-
-        impl Visitor<'_> for WholeVisitor {
-            type Value = Whole;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a whole number from 0")
-            }
-
-            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Whole, E> {
-                Ok(Whole(number))
-            }
-
-            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Whole, E> {
-                u64::try_from(number)
-                    .map(Whole)
-                    .map_err(|_| E::invalid_value(de::Unexpected::Signed(number), &self))
-            }
-
-            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Whole, E> {
-                // 2^53: beyond it a double no longer says which whole number was meant
-                if number.fract() == 0.0 && (0.0..=9_007_199_254_740_992.0).contains(&number) {
-                    Ok(Whole(number as u64))
-                } else {
-                    Err(E::invalid_value(de::Unexpected::Float(number), &self))
-                }
-            }
-        }
-
-        deserializer.deserialize_any(WholeVisitor)
+impl FromTree for Whole {
+    fn from_tree(tree: Tree) -> Result<Self, ConfigError> {
+        const EXPECTED: &str = "a whole number from 0";
+        let number = match &tree {
+            Tree::Unsigned(number) => Some(*number),
+            Tree::Float(number) => whole(*number).and_then(|number| u64::try_from(number).ok()),
+            Tree::Signed(_) => None,
+            _ => return Err(tree.unlike(EXPECTED)),
+        };
+        number.map(Whole).ok_or_else(|| tree.not_among(EXPECTED))
     }
+}
+
+/// The whole number that a double is. Beyond 2^53 it no longer says which one was meant.
+pub(super) fn whole(double: f64) -> Option<i64> {
+    (double.fract() == 0.0 && double.abs() <= 9_007_199_254_740_992.0).then_some(double as i64)
 }
 
 /// An object with names of the operator's choice, in the order written.
 pub struct Entries<T>(pub Vec<(String, T)>);
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entries<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct EntriesVisitor<T>(PhantomData<T>);
-
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for EntriesVisitor<T> {
-            type Value = Entries<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object of named entries")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut entries: Vec<(String, T)> = Vec::new();
-                while let Some(name) = map.next_key::<String>()? {
-                    entries.push((name, map.next_value()?));
-                }
-                Ok(Entries(entries))
-            }
+impl<T: FromTree> FromTree for Entries<T> {
+    fn from_tree(tree: Tree) -> Result<Self, ConfigError> {
+        let members = tree.members("an object of named entries")?;
+        let mut entries = Vec::with_capacity(members.len());
+        for (name, member) in members {
+            let entry = T::from_tree(member).map_err(|error| error.within(&name))?;
+            entries.push((name, entry));
         }
+        Ok(Entries(entries))
+    }
+}
 
-        deserializer.deserialize_map(EntriesVisitor(PhantomData))
+/// A value whose being there is all that counts.
+pub struct Anything;
+
+impl FromTree for Anything {
+    fn from_tree(_: Tree) -> Result<Self, ConfigError> {
+        Ok(Anything)
     }
 }
 
@@ -142,11 +258,9 @@ const UNSUPPORTED: &str = "not supported by this version of bearer-gate";
 #[derive(Default)]
 pub struct Unsupported;
 
-impl<'de> Deserialize<'de> for Unsupported {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // read it, so that a document that is no JSON is reported as such
-        IgnoredAny::deserialize(deserializer)?;
-        Err(de::Error::custom(UNSUPPORTED))
+impl Field for Unsupported {
+    fn fill(&mut self, _: Tree) -> Result<(), ConfigError> {
+        Err(ConfigError::new("", UNSUPPORTED))
     }
 }
 
@@ -155,12 +269,12 @@ impl<'de> Deserialize<'de> for Unsupported {
 #[derive(Default)]
 pub struct OnlyBool<const POSITION: bool>;
 
-impl<'de, const POSITION: bool> Deserialize<'de> for OnlyBool<POSITION> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        if bool::deserialize(deserializer)? == POSITION {
-            Ok(OnlyBool)
+impl<const POSITION: bool> Field for OnlyBool<POSITION> {
+    fn fill(&mut self, tree: Tree) -> Result<(), ConfigError> {
+        if bool::from_tree(tree)? == POSITION {
+            Ok(())
         } else {
-            Err(de::Error::custom(UNSUPPORTED))
+            Err(ConfigError::new("", UNSUPPORTED))
         }
     }
 }

@@ -40,7 +40,7 @@ fn refuses_what_is_no_configuration() {
         ),
         (
             b"{\"max_waiting\": 1, \"maxWaiting\": 1}",
-            "max_waiting: given twice",
+            "maxWaiting: given twice",
         ),
     ];
     for (json, expected) in table {
