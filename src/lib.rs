@@ -24,6 +24,7 @@ pub mod jose;
 pub mod jwks;
 pub mod matcher;
 pub mod metrics;
+pub mod named;
 pub mod outputs;
 pub mod policy;
 #[cfg(feature = "filter")]

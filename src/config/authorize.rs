@@ -3,85 +3,69 @@
 //! Invariant: an empty or misspelt demand is refused, for it would demand nothing; and every
 //! value that a claim is compared with is one that JSON and a Struct can both say exactly.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
-use super::error::{ConfigError, join, unknown};
+use super::error::{At, ConfigError, MUST_NOT_BE_EMPTY, REQUIRED, resolve};
 use super::raw_rule::{RawAuthorize, RawClaimRule, RawScopes};
 use super::text::only;
-use super::value::{Entries, Given};
+use super::value::{Given, each};
 use super::{Authorize, ClaimRule, ClaimTest, Scopes};
+use crate::named::Named;
 
 /// Beyond 2^53 a double, which the numbers of a Struct are, is not the number that was written.
 const LARGEST_NUMBER: f64 = 9_007_199_254_740_992.0;
 
-/// Named demands that rules refer to.
-#[derive(Default)]
-pub(super) struct Policies(BTreeMap<String, Authorize>);
-
-impl Policies {
-    pub(super) fn convert(path: &str, raw: Entries<RawAuthorize>) -> Result<Policies, ConfigError> {
-        let Entries(entries) = raw;
-        let mut policies = BTreeMap::new();
-        for (name, raw) in entries {
-            let path = join(path, &name);
-            if raw.policies.0.is_some() {
-                return Err(ConfigError::new(
-                    join(&path, "policies"),
-                    "a policy does not refer to others",
-                ));
-            }
-            policies.insert(name, convert(&path, raw, &Policies::default())?);
-        }
-        Ok(Policies(policies))
+/// Demands that rules refer to by name.
+pub(super) fn policies(raw: Vec<(String, RawAuthorize)>) -> Result<Named<Authorize>, ConfigError> {
+    let mut policies = Named::default();
+    for (name, raw) in raw {
+        let policy = if raw.policies.0.is_some() {
+            let problem = "a policy does not refer to others";
+            Err(ConfigError::new("policies", problem))
+        } else {
+            convert(raw, &Named::default())
+        };
+        policies.insert(&name, policy.at(&name)?);
     }
-
-    fn named(&self, path: &str, name: &str) -> Result<&Authorize, ConfigError> {
-        let names = || self.0.keys().map(String::as_str);
-        let policy = self.0.get(name);
-        policy.ok_or_else(|| unknown(path, "policy", name, names()))
-    }
+    Ok(policies)
 }
 
 pub(super) fn convert(
-    path: &str,
     raw: RawAuthorize,
-    policies: &Policies,
+    policies: &Named<Authorize>,
 ) -> Result<Authorize, ConfigError> {
     if raw.scopes.0.is_none() && raw.claims.0.is_none() && raw.policies.0.is_none() {
-        return Err(ConfigError::new(
-            path,
+        return Err(ConfigError::here(
             "one of scopes, claims and policies is required",
         ));
     }
     let mut authorize = Authorize::default();
-    if let Some(names) = raw.policies.0 {
-        let path = join(path, "policies");
-        if names.is_empty() {
-            return Err(ConfigError::new(path, "must not be empty"));
-        }
+    if let Some(names) = not_empty(raw.policies).at("policies")? {
         for (index, name) in names.iter().enumerate() {
-            let policy = policies.named(&format!("{path}[{index}]"), name)?;
+            let policy = resolve(policies, "policy", name)
+                .at_item(index)
+                .at("policies")?;
             authorize.scopes.extend_from_slice(&policy.scopes);
             authorize.claims.extend_from_slice(&policy.claims);
         }
     }
     if let Some(raw) = raw.scopes.0 {
-        authorize.scopes.push(scopes(&join(path, "scopes"), raw)?);
+        authorize.scopes.push(scopes(raw).at("scopes")?);
     }
-    if let Some(rules) = raw.claims.0 {
-        let path = join(path, "claims");
-        if rules.is_empty() {
-            return Err(ConfigError::new(path, "must not be empty"));
-        }
-        for (index, raw) in rules.into_iter().enumerate() {
-            let rule = claim_rule(&format!("{path}[{index}]"), raw)?;
-            authorize.claims.push(rule);
-        }
+    if let Some(rules) = not_empty(raw.claims).at("claims")? {
+        let mut rules = each(rules, &mut claim_rule).at("claims")?;
+        authorize.claims.append(&mut rules);
     }
     authorize.challenge = challenge(&authorize.scopes);
     Ok(authorize)
+}
+
+/// A list that demands nothing is a slip.
+fn not_empty<T>(items: Given<Vec<T>>) -> Result<Option<Vec<T>>, ConfigError> {
+    match items.0 {
+        Some(items) if items.is_empty() => Err(ConfigError::here(MUST_NOT_BE_EMPTY)),
+        items => Ok(items),
+    }
 }
 
 /// Every scope that is named, once, separated by spaces.
@@ -98,115 +82,105 @@ fn challenge(scopes: &[Scopes]) -> String {
     named.join(" ")
 }
 
-fn scopes(path: &str, raw: RawScopes) -> Result<Scopes, ConfigError> {
+fn scopes(raw: RawScopes) -> Result<Scopes, ConfigError> {
     if raw.all.0.is_none() && raw.any.0.is_none() {
-        return Err(ConfigError::new(path, "one of all and any is required"));
+        return Err(ConfigError::here("one of all and any is required"));
     }
-    let list = |field: &str, names: Given<Vec<String>>| {
-        let Some(names) = names.0 else {
-            return Ok(Vec::new());
-        };
-        let path = join(path, field);
-        if names.is_empty() {
-            return Err(ConfigError::new(path, "must not be empty"));
-        }
-        match names.iter().position(|name| !is_scope(name)) {
-            Some(index) => Err(ConfigError::new(
-                format!("{path}[{index}]"),
-                "is not a scope: one or more printable ASCII characters without space, \" and \\",
-            )),
-            None => Ok(names),
-        }
-    };
     Ok(Scopes {
-        all: list("all", raw.all)?,
-        any: list("any", raw.any)?,
+        all: scope_names(raw.all).at("all")?,
+        any: scope_names(raw.any).at("any")?,
     })
 }
 
-/// A scope-token (RFC 6749 section 3.3).
-pub(super) fn is_scope(name: &str) -> bool {
-    !name.is_empty()
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'))
+fn scope_names(names: Given<Vec<String>>) -> Result<Vec<String>, ConfigError> {
+    let names = not_empty(names)?.unwrap_or_default();
+    names
+        .iter()
+        .enumerate()
+        .try_for_each(|(index, name)| scope(name).at_item(index))?;
+    Ok(names)
 }
 
-fn claim_rule(path: &str, raw: RawClaimRule) -> Result<ClaimRule, ConfigError> {
-    let names_path = join(path, "path");
-    let names = raw
-        .path
-        .0
-        .ok_or_else(|| ConfigError::new(&names_path, "required"))?;
-    if names.is_empty() {
-        return Err(ConfigError::new(names_path, "must not be empty"));
+/// Refuses what is no scope-token (RFC 6749 section 3.3).
+pub(super) fn scope(name: &str) -> Result<(), ConfigError> {
+    let is_in_token = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
+    if !name.is_empty() && name.bytes().all(is_in_token) {
+        Ok(())
+    } else {
+        Err(ConfigError::here(
+            "is not a scope: one or more printable ASCII characters without space, \" and \\",
+        ))
     }
+}
+
+fn claim_rule(raw: RawClaimRule) -> Result<ClaimRule, ConfigError> {
+    let path = not_empty(raw.path)
+        .and_then(|names| names.ok_or_else(|| ConfigError::here(REQUIRED)))
+        .at("path")?;
     let not = raw.not.0.map(|raw| {
-        let path = join(path, "not");
-        value_test(&path, raw.equals, raw.any, raw.all)
-            .ok_or_else(|| {
-                ConfigError::new(&path, "exactly one of equals, any and all is required")
-            })?
+        value_test(raw.equals, raw.any, raw.all)
+            .unwrap_or_else(|| {
+                let problem = "exactly one of equals, any and all is required";
+                Err(ConfigError::here(problem))
+            })
+            .at("not")
             .map(|test| ClaimTest::Not(Box::new(test)))
     });
     let given = raw.equals.0.is_some() || raw.any.0.is_some() || raw.all.0.is_some();
     let test = only([
         given
-            .then(|| value_test(path, raw.equals, raw.any, raw.all))
+            .then(|| value_test(raw.equals, raw.any, raw.all))
             .flatten(),
         raw.exists.0.map(|exists| Ok(ClaimTest::Exists(exists))),
         not,
     ]);
     let test = test.ok_or_else(|| {
-        ConfigError::new(
-            path,
-            "exactly one of equals, any, all, exists and not is required",
-        )
+        ConfigError::here("exactly one of equals, any, all, exists and not is required")
     })??;
-    Ok(ClaimRule { path: names, test })
+    Ok(ClaimRule { path, test })
 }
 
 /// The test that is given, if exactly one is.
+#[inline(never)]
 fn value_test(
-    path: &str,
     equals: Given<Value>,
     any: Given<Vec<Value>>,
     all: Given<Vec<Value>>,
 ) -> Option<Result<ClaimTest, ConfigError>> {
     only([
-        equals
-            .0
-            .map(|value| scalar(&join(path, "equals"), &value).map(|()| ClaimTest::Equals(value))),
+        equals.0.map(|value| {
+            scalar(&value)
+                .at("equals")
+                .map(|()| ClaimTest::Equals(value))
+        }),
         any.0
-            .map(|values| scalars(&join(path, "any"), &values).map(|()| ClaimTest::Any(values))),
+            .map(|values| scalars(&values).at("any").map(|()| ClaimTest::Any(values))),
         all.0
-            .map(|values| scalars(&join(path, "all"), &values).map(|()| ClaimTest::All(values))),
+            .map(|values| scalars(&values).at("all").map(|()| ClaimTest::All(values))),
     ])
 }
 
-fn scalars(path: &str, values: &[Value]) -> Result<(), ConfigError> {
+fn scalars(values: &[Value]) -> Result<(), ConfigError> {
     if values.is_empty() {
-        return Err(ConfigError::new(path, "must not be empty"));
+        return Err(ConfigError::here(MUST_NOT_BE_EMPTY));
     }
     values
         .iter()
         .enumerate()
-        .try_for_each(|(index, value)| scalar(&format!("{path}[{index}]"), value))
+        .try_for_each(|(index, value)| scalar(value).at_item(index))
 }
 
-fn scalar(path: &str, value: &Value) -> Result<(), ConfigError> {
+fn scalar(value: &Value) -> Result<(), ConfigError> {
     match value {
         Value::String(_) | Value::Bool(_) => Ok(()),
         Value::Number(number) => match number.as_f64() {
             Some(number) if number.abs() <= LARGEST_NUMBER => Ok(()),
-            _ => Err(ConfigError::new(
-                path,
+            _ => Err(ConfigError::here(
                 "is a number beyond 2^53, which cannot be compared exactly",
             )),
         },
-        Value::Null | Value::Array(_) | Value::Object(_) => Err(ConfigError::new(
-            path,
-            "must be a string, a number or a boolean",
-        )),
+        Value::Null | Value::Array(_) | Value::Object(_) => {
+            Err(ConfigError::here("must be a string, a number or a boolean"))
+        }
     }
 }

@@ -36,9 +36,7 @@ impl FromTree for Span {
             Tree::Object(_) => Parts::from_tree(tree)?.duration(),
             other => return Err(other.unlike("a duration such as \"5s\"")),
         };
-        duration
-            .and_then(bounded)
-            .map_err(|problem| ConfigError::new("", problem))
+        duration.and_then(bounded).map_err(ConfigError::here)
     }
 }
 

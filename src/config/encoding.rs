@@ -43,7 +43,7 @@ fn value(kind: Option<Kind>) -> Result<Tree, ConfigError> {
         Some(Kind::StringValue(text)) => Tree::Text(text),
         Some(Kind::NumberValue(number)) if number.is_finite() => Tree::Float(number),
         Some(Kind::NumberValue(_)) => {
-            return Err(ConfigError::new("", "has a number that is not finite"));
+            return Err(ConfigError::here("has a number that is not finite"));
         }
         Some(Kind::StructValue(decoded)) => object(decoded)?,
         Some(Kind::ListValue(ListValue { values })) => values

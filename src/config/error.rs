@@ -5,6 +5,12 @@
 
 use std::fmt;
 
+use crate::named::Named;
+
+pub(super) const GIVEN_TWICE: &str = "given twice";
+pub(super) const MUST_NOT_BE_EMPTY: &str = "must not be empty";
+pub(super) const REQUIRED: &str = "required";
+
 /// The first problem of a configuration, displayed as `path: problem`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
@@ -15,30 +21,43 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    /// A problem of the field at `path`.
-    pub fn new(path: impl Into<String>, problem: impl Into<String>) -> ConfigError {
+    /// A problem of the field at `path`, which is seen from what is being read.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn new(path: &str, problem: &str) -> ConfigError {
         ConfigError {
-            path: path.into(),
-            problem: problem.into(),
+            path: path.to_owned(),
+            problem: problem.to_owned(),
         }
     }
 
     /// A name that an object has twice, in one spelling or in two.
     pub(super) fn given_twice(name: &str) -> ConfigError {
-        ConfigError::new(name, "given twice")
+        ConfigError::new(name, GIVEN_TWICE)
+    }
+
+    /// A problem of what is being read as a whole.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn here(problem: &str) -> ConfigError {
+        ConfigError::new("", problem)
     }
 
     /// The same problem, seen from the list that has it at this `index`.
+    #[cold]
+    #[inline(never)]
     pub(super) fn within_item(self, index: usize) -> ConfigError {
         self.within(&format!("[{index}]"))
     }
 
     /// The same problem, seen from the value that has this `member`.
+    #[cold]
+    #[inline(never)]
     pub(super) fn within(mut self, member: &str) -> ConfigError {
         self.path = match self.path.as_str() {
             "" => member.to_owned(),
             index if index.starts_with('[') => format!("{member}{index}"),
-            below => join(member, below),
+            below => format!("{member}.{below}"),
         };
         self
     }
@@ -69,36 +88,56 @@ fn write_line(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     })
 }
 
-/// The path of a member of what is at `path`.
-pub(super) fn join(path: &str, member: &str) -> String {
-    if path.is_empty() {
-        member.to_owned()
-    } else {
-        format!("{path}.{member}")
+/// Says where a problem is, on its way up.
+pub(super) trait At {
+    /// In the field of this name.
+    fn at(self, field: &str) -> Self;
+    /// In this item of the list that is read.
+    fn at_item(self, index: usize) -> Self;
+}
+
+impl<T> At for Result<T, ConfigError> {
+    fn at(self, field: &str) -> Self {
+        self.map_err(|error| error.within(field))
+    }
+
+    fn at_item(self, index: usize) -> Self {
+        self.map_err(|error| error.within_item(index))
     }
 }
 
 /// `written` names no `kind` there is; `names` are those that there are.
+#[cold]
 pub(super) fn unknown<'n>(
-    path: &str,
     kind: &str,
     written: &str,
-    names: impl IntoIterator<Item = &'n str>,
+    names: &mut dyn Iterator<Item = &'n str>,
 ) -> ConfigError {
-    ConfigError::new(
-        path,
-        match nearest(written, names) {
-            Some(near) => format!("unknown {kind}, did you mean {near}?"),
-            None => format!("unknown {kind}"),
-        },
-    )
+    ConfigError::here(&match nearest(written, names) {
+        Some(near) => format!("unknown {kind}, did you mean {near}?"),
+        None => format!("unknown {kind}"),
+    })
+}
+
+/// What `written` names.
+///
+/// # Errors
+/// Where there is nothing of that name, with what it may have stood for.
+pub(super) fn resolve<'n, T>(
+    named: &'n Named<T>,
+    kind: &str,
+    written: &str,
+) -> Result<&'n T, ConfigError> {
+    let names = &mut named.iter().map(|(name, _)| name);
+    named
+        .get(written)
+        .ok_or_else(|| unknown(kind, written, names))
 }
 
 /// The name that `written` most likely stands for, if any is near.
-fn nearest<'n>(written: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+fn nearest<'n>(written: &str, names: &mut dyn Iterator<Item = &'n str>) -> Option<&'n str> {
     let most = (written.chars().count() / 3).max(1);
     names
-        .into_iter()
         .map(|name| (edit_distance(written, name), name))
         .filter(|(distance, _)| *distance <= most)
         .min_by_key(|(distance, _)| *distance)
@@ -149,11 +188,13 @@ mod tests {
     #[test]
     fn suggests_only_what_is_near() {
         let names = ["issuer", "audiences", "forward"];
-        assert_eq!(nearest("isuer", names), Some("issuer"));
-        assert_eq!(nearest("Audience", names), Some("audiences"));
-        assert_eq!(nearest("jwks", names), None);
-        assert_eq!(nearest("x", ["y", "xy"]), Some("y"));
-        assert_eq!(nearest("issuer", []), None);
+        let nearest =
+            |written, names: &[&'static str]| nearest(written, &mut names.iter().copied());
+        assert_eq!(nearest("isuer", &names), Some("issuer"));
+        assert_eq!(nearest("Audience", &names), Some("audiences"));
+        assert_eq!(nearest("jwks", &names), None);
+        assert_eq!(nearest("x", &["y", "xy"]), Some("y"));
+        assert_eq!(nearest("issuer", &[]), None);
     }
 
     #[test]

@@ -3,15 +3,13 @@
 //! Invariant: what is sent in place of a rejection's own status and body is fixed here, is a
 //! status of an error, and is bounded.
 
-use std::collections::BTreeMap;
-
-use serde::de::IgnoredAny;
-
-use super::error::{ConfigError, join, unknown};
+use super::error::{At, ConfigError, unknown};
 use super::header::is_token;
 use super::raw::{RawCustom, RawErrors, RawFormat};
-use super::value::{Entries, Whole};
+use super::tree::Tree;
+use super::value::Whole;
 use crate::http::response::{Body, Custom, Format, Rejection};
+use crate::named::Named;
 
 /// The longest body, in bytes: a page that says what to do, without its pictures.
 const LONGEST_BODY: usize = 16 * 1024;
@@ -24,98 +22,71 @@ const INCOMPLETE: [u64; 3] = [405, 407, 426];
 const STRIPPED: &str = "contradicts strip_failure_response";
 
 /// The form of bodies, and what is sent in place of them, by a name of [`Rejection::names`].
-pub(super) fn convert(
-    path: &str,
-    raw: RawErrors,
-    strip: bool,
-) -> Result<(Format, BTreeMap<&'static str, Custom>), ConfigError> {
+pub(super) fn convert(raw: RawErrors, strip: bool) -> Result<(Format, Named<Custom>), ConfigError> {
     if strip && raw.format.0.is_some() {
-        return Err(ConfigError::new(join(path, "format"), STRIPPED));
+        return Err(ConfigError::new("format", STRIPPED));
     }
     let format = match raw.format.0 {
         Some(RawFormat::Json) | None => Format::Json,
         Some(RawFormat::Text) => Format::Text,
         Some(RawFormat::Problem) => Format::Problem,
     };
-    let path = join(path, "by_reason");
-    let Entries(raw_custom) = raw.by_reason.0.unwrap_or(Entries(Vec::new()));
-    let custom = raw_custom
-        .into_iter()
-        .map(|(name, raw)| {
-            let path = join(&path, &name);
-            if strip && raw.body.0.is_some() {
-                return Err(ConfigError::new(join(&path, "body"), STRIPPED));
-            }
-            Ok((reason(&path, &name)?, custom(&path, raw, format)?))
-        })
-        .collect::<Result<_, _>>()?;
-    Ok((format, custom))
+    let mut by_reason = Named::default();
+    for (name, raw) in raw.by_reason.entries() {
+        let custom = if strip && raw.body.0.is_some() {
+            Err(ConfigError::new("body", STRIPPED))
+        } else if Rejection::names().all(|known| known != name) {
+            Err(unknown("reason", &name, &mut Rejection::names()))
+        } else {
+            custom(raw, format)
+        };
+        by_reason.insert(&name, custom.at(&name).at("by_reason")?);
+    }
+    Ok((format, by_reason))
 }
 
-fn reason(path: &str, written: &str) -> Result<&'static str, ConfigError> {
-    Rejection::names()
-        .find(|name| *name == written)
-        .ok_or_else(|| unknown(path, "reason", written, Rejection::names()))
-}
-
-fn custom(path: &str, raw: RawCustom, format: Format) -> Result<Custom, ConfigError> {
-    let status = raw
-        .status
-        .0
-        .map(|Whole(status)| {
-            u32::try_from(status)
-                .ok()
-                .filter(|_| (400..600).contains(&status) && !INCOMPLETE.contains(&status))
-                .ok_or_else(|| {
-                    ConfigError::new(
-                        join(path, "status"),
-                        "must be 400 to 599; 405, 407 and 426 need a header that is not sent",
-                    )
-                })
-        })
-        .transpose()?;
+fn custom(raw: RawCustom, format: Format) -> Result<Custom, ConfigError> {
+    let status = raw.status.0.map(status).transpose().at("status")?;
     let body = match (raw.body.0, raw.content_type.0) {
         (None, None) if status.is_none() => {
-            return Err(ConfigError::new(path, "one of status and body is required"));
+            return Err(ConfigError::here("one of status and body is required"));
         }
         (None, None) => None,
         (None, Some(_)) => {
-            return Err(ConfigError::new(join(path, "content_type"), "needs body"));
+            return Err(ConfigError::new("content_type", "needs body"));
         }
-        (Some(text), content_type) => Some(body(path, text, content_type, format)?),
+        (Some(text), content_type) => Some(body(text, content_type, format)?),
     };
     Ok(Custom { status, body })
 }
 
-fn body(
-    path: &str,
-    text: String,
-    content_type: Option<String>,
-    format: Format,
-) -> Result<Body, ConfigError> {
-    let body_path = join(path, "body");
+fn status(Whole(status): Whole) -> Result<u32, ConfigError> {
+    u32::try_from(status)
+        .ok()
+        .filter(|_| (400..600).contains(&status) && !INCOMPLETE.contains(&status))
+        .ok_or_else(|| {
+            ConfigError::here("must be 400 to 599; 405, 407 and 426 need a header that is not sent")
+        })
+}
+
+fn body(text: String, content_type: Option<String>, format: Format) -> Result<Body, ConfigError> {
     if text.len() > LONGEST_BODY {
-        return Err(ConfigError::new(
-            body_path,
-            format!("must be {LONGEST_BODY} bytes at most"),
-        ));
+        let problem = format!("must be {LONGEST_BODY} bytes at most");
+        return Err(ConfigError::new("body", &problem));
     }
     let content_type = content_type.unwrap_or_else(|| format.content_type().to_owned());
-    let subtype = subtype(&content_type).ok_or_else(|| {
-        ConfigError::new(
-            join(path, "content_type"),
-            format!(
+    let Some(subtype) = subtype(&content_type) else {
+        return Err(ConfigError::new(
+            "content_type",
+            &format!(
                 "is not a media type, as text/html; charset=utf-8, of {LONGEST_CONTENT_TYPE} bytes at most"
             ),
-        )
-    })?;
-    let is_json = subtype.eq_ignore_ascii_case("json") || has_json_suffix(subtype);
-    if is_json && !text.is_empty() && serde_json::from_slice::<IgnoredAny>(text.as_bytes()).is_err()
-    {
-        return Err(ConfigError::new(
-            body_path,
-            format!("is not JSON, and its content_type is {content_type}"),
         ));
+    };
+    let is_json = subtype.eq_ignore_ascii_case("json") || has_json_suffix(subtype);
+    if is_json && !text.is_empty() && Tree::from_json(text.as_bytes()).is_err() {
+        let problem = format!("is not JSON, and its content_type is {content_type}");
+        return Err(ConfigError::new("body", &problem));
     }
     Ok(Body { text, content_type })
 }

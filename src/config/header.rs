@@ -5,6 +5,8 @@
 //! that turn headers into CGI variables (RFC 3875 section 4.1.18) cannot tell `-` from `_`, so a
 //! client's `x_user` would pass for the filter's `x-user`.
 
+use super::error::ConfigError;
+
 /// The most `-` and `_` in a name: 2^6 spellings.
 const MOST_SEPARATORS: usize = 6;
 
@@ -41,25 +43,29 @@ const TAKEN: [&str; 21] = [
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) fn parse(name: &str) -> Result<String, String> {
+pub(super) fn parse(name: &str) -> Result<String, ConfigError> {
     if name.starts_with(':') {
-        return Err("must not be a pseudo-header".to_owned());
+        return Err(ConfigError::here("must not be a pseudo-header"));
     }
     if name.is_empty() || !name.bytes().all(is_token) {
-        return Err("is not a header name".to_owned());
+        return Err(ConfigError::here("is not a header name"));
     }
     if name.len() > LONGEST {
-        return Err(format!("must be {LONGEST} bytes at most"));
+        return Err(ConfigError::here(&format!(
+            "must be {LONGEST} bytes at most"
+        )));
     }
     let name = name.to_ascii_lowercase();
     let comparable = same_to_cgi(&name);
     if TAKEN.contains(&comparable.as_str()) || comparable.starts_with("x-envoy-") {
-        return Err("is a header that the filter must not set".to_owned());
+        return Err(ConfigError::here(
+            "is a header that the filter must not set",
+        ));
     }
     if name.bytes().filter(|byte| is_separator(*byte)).count() > MOST_SEPARATORS {
-        return Err(format!(
+        return Err(ConfigError::here(&format!(
             "must have {MOST_SEPARATORS} hyphens and underscores at most, so that a client's other spellings of it can be removed"
-        ));
+        )));
     }
     Ok(name)
 }
@@ -142,7 +148,7 @@ mod tests {
             ),
         ];
         for (name, problem) in table {
-            assert_eq!(parse(name), Err(problem.to_owned()), "{name}");
+            assert_eq!(parse(name), Err(ConfigError::here(problem)), "{name}");
         }
         assert!(parse(&"a".repeat(129)).is_err());
     }

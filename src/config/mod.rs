@@ -32,7 +32,6 @@ mod text;
 mod tree;
 mod value;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -47,16 +46,16 @@ use crate::jose::jwa::Algorithm;
 use crate::jose::jwks::KeySet;
 use crate::jose::jwt::Expectations;
 use crate::matcher::{Condition, HeaderMatcher, PathIndex, PathMatcher, RequestMatcher};
+use crate::named::Named;
 use crate::signature::Verifier;
 
 pub use error::ConfigError;
 #[cfg(feature = "schema")]
 pub use schema::schema;
 
-use authorize::Policies;
-use error::join;
+use error::At;
 use raw::{RawConfig, RawUnmatched};
-use value::{Entries, FromTree, Whole};
+use value::{FromTree, Given, Whole, each};
 
 /// The realm of challenges where the configuration names none.
 const DEFAULT_REALM: &str = "api";
@@ -104,7 +103,7 @@ pub struct Config {
 pub struct OfRoutes {
     /// The namespace of a route's metadata in which `requirement_name` is.
     pub namespace: String,
-    by_name: BTreeMap<String, TokenAccess>,
+    by_name: Named<TokenAccess>,
 }
 
 /// What has to be read of a request for its decision.
@@ -429,7 +428,7 @@ impl Config {
 
     fn parse_with(bytes: &[u8], is_supported: Supported<'_>) -> Result<Config, ConfigError> {
         if bytes.trim_ascii().is_empty() {
-            return Err(ConfigError::new("", "is missing"));
+            return Err(ConfigError::here("is missing"));
         }
         let tree = encoding::decode(bytes)?;
         let raw = RawConfig::from_tree(tree)?;
@@ -437,84 +436,54 @@ impl Config {
     }
 
     fn from_raw(raw: RawConfig, is_supported: Supported<'_>) -> Result<Config, ConfigError> {
-        let facts = outputs::facts(&raw.filter_state.0.unwrap_or_default())?;
-        let Entries(raw_providers) = raw.providers.0.unwrap_or(Entries(Vec::new()));
-        let providers = raw_providers
-            .into_iter()
-            .map(|(name, raw)| {
-                let path = join("providers", &name);
-                provider::convert(&path, name, raw, &facts, is_supported)
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        let Entries(raw_requirements) = raw.requirement_map.0.unwrap_or(Entries(Vec::new()));
-        let requirements = raw_requirements
-            .into_iter()
-            .map(|(name, raw)| {
-                let path = join("requirement_map", &name);
-                Ok((name, requirement::convert(&path, raw, &providers)?))
-            })
-            .collect::<Result<BTreeMap<_, _>, ConfigError>>()?;
+        let facts = outputs::facts(raw.filter_state.0.unwrap_or_default()).at("filter_state")?;
+        let mut providers = Vec::new();
+        for (name, raw) in raw.providers.entries() {
+            let provider = provider::convert(name.clone(), raw, &facts, is_supported);
+            providers.push(provider.at(&name).at("providers")?);
+        }
+        let mut requirements = Named::default();
+        for (name, raw) in raw.requirement_map.entries() {
+            let demand = requirement::convert(raw, &providers);
+            requirements.insert(&name, demand.at(&name).at("requirement_map")?);
+        }
         let of_routes = raw
             .route_metadata
             .0
-            .map(|namespace| of_routes(namespace, &requirements))
+            .map(|namespace| of_routes(namespace, &requirements).at("route_metadata"))
             .transpose()?;
-        let policies =
-            Policies::convert("policies", raw.policies.0.unwrap_or(Entries(Vec::new())))?;
-        let named = rule::Named {
+        let policies = authorize::policies(raw.policies.entries()).at("policies")?;
+        let known = rule::Known {
             providers: &providers,
             requirements: &requirements,
             policies: &policies,
         };
-        let rules = raw
-            .rules
-            .0
-            .unwrap_or_default()
-            .into_iter()
-            .enumerate()
-            .map(|(index, raw)| rule::convert(&format!("rules[{index}]"), raw, &named))
-            .collect::<Result<Vec<_>, _>>()?;
+        let rules = each(raw.rules.0.unwrap_or_default(), &mut |raw| {
+            rule::convert(raw, &known)
+        })
+        .at("rules")?;
         let bypass_cors_preflight = raw.bypass_cors_preflight.0.unwrap_or(false);
 
-        let realm = raw.realm.0.unwrap_or_else(|| DEFAULT_REALM.to_owned());
-        if realm.is_empty() || realm.len() > LONGEST_REALM || !realm.chars().all(is_quotable) {
-            return Err(ConfigError::new(
-                "realm",
-                format!(
-                    "must be 1 to {LONGEST_REALM} printable ASCII characters without \" and \\"
-                ),
-            ));
-        }
+        let realm = realm(raw.realm).at("realm")?;
         let protected_resource = raw
             .protected_resource
             .0
-            .map(|raw| resource::convert("protected_resource", raw))
+            .map(|raw| resource::convert(raw).at("protected_resource"))
             .transpose()?;
         let strip = raw.strip_failure_response.0.unwrap_or(false);
-        let (format, custom) = errors::convert("errors", raw.errors.0.unwrap_or_default(), strip)?;
+        let (format, custom) =
+            errors::convert(raw.errors.0.unwrap_or_default(), strip).at("errors")?;
         let max_waiting = raw
             .max_waiting
             .0
             .map_or(DEFAULT_MAX_WAITING, |Whole(number)| number);
-        let max_waiting = usize::try_from(max_waiting.min(MOST_WAITING + 1))
-            .ok()
-            .filter(|_| max_waiting <= MOST_WAITING)
-            .ok_or_else(|| {
-                ConfigError::new("max_waiting", format!("must be {MOST_WAITING} at most"))
-            })?;
+        provider::at_most(MOST_WAITING, max_waiting).at("max_waiting")?;
 
-        let reports = rules.iter().any(|rule| rule.report_only);
-        let reserved: BTreeSet<String> = providers
-            .iter()
-            .flat_map(|provider| provider.outputs.headers_set())
-            .chain(reports.then_some(REPORT_HEADER))
-            .flat_map(header::spellings)
-            .collect();
         Ok(Config {
             reads: Reads::of(&rules, of_routes.as_ref(), bypass_cors_preflight),
             bypass_cors_preflight,
             of_routes,
-            reserved_headers: reserved.into_iter().collect(),
+            reserved_headers: reserved_headers(&providers, &rules),
             unmatched: match raw.unmatched.0 {
                 Some(RawUnmatched::Allow) => Unmatched::Allow,
                 Some(RawUnmatched::Deny) | None => Unmatched::Deny,
@@ -531,33 +500,52 @@ impl Config {
                     .map(|resource| resource.url.clone()),
             },
             protected_resource,
-            max_waiting,
+            max_waiting: usize::try_from(max_waiting).unwrap_or(usize::MAX),
             facts,
         })
     }
 }
 
-fn of_routes(
-    namespace: String,
-    requirements: &BTreeMap<String, Rc<Demand>>,
-) -> Result<OfRoutes, ConfigError> {
+fn realm(realm: Given<String>) -> Result<String, ConfigError> {
+    let realm = realm.0.unwrap_or_else(|| DEFAULT_REALM.to_owned());
+    if realm.is_empty() || realm.len() > LONGEST_REALM || !realm.chars().all(is_quotable) {
+        return Err(ConfigError::here(&format!(
+            "must be 1 to {LONGEST_REALM} printable ASCII characters without \" and \\"
+        )));
+    }
+    Ok(realm)
+}
+
+fn reserved_headers(providers: &[Provider], rules: &[Rule]) -> Vec<String> {
+    let reports = rules.iter().any(|rule| rule.report_only);
+    let mut reserved: Vec<String> = Vec::new();
+    for name in providers
+        .iter()
+        .flat_map(|provider| provider.outputs.headers_set())
+        .chain(reports.then_some(REPORT_HEADER))
+    {
+        reserved.append(&mut header::spellings(name));
+    }
+    reserved.sort_unstable();
+    reserved.dedup();
+    reserved
+}
+
+fn of_routes(namespace: String, requirements: &Named<Rc<Demand>>) -> Result<OfRoutes, ConfigError> {
     if namespace.is_empty() || requirements.is_empty() {
-        return Err(ConfigError::new(
-            "route_metadata",
+        return Err(ConfigError::here(
             "needs a namespace of metadata, and a requirement_map whose names routes can use",
         ));
     }
-    let access = |(name, demand): (&String, &Rc<Demand>)| {
+    let mut by_name = Named::default();
+    for (name, demand) in requirements.iter() {
         let access = TokenAccess {
             demand: Rc::clone(demand),
             authorize: Authorize::default(),
         };
-        (name.clone(), access)
-    };
-    Ok(OfRoutes {
-        namespace,
-        by_name: requirements.iter().map(access).collect(),
-    })
+        by_name.insert(name, access);
+    }
+    Ok(OfRoutes { namespace, by_name })
 }
 
 impl OfRoutes {
@@ -622,7 +610,9 @@ impl Reads {
             Access::Token(access) => Some(access),
             Access::Public => None,
         });
-        let of_routes = of_routes.into_iter().flat_map(|of| of.by_name.values());
+        let of_routes = of_routes
+            .into_iter()
+            .flat_map(|of| of.by_name.iter().map(|(_, access)| access));
         for place in of_rules
             .chain(of_routes)
             .flat_map(|access| &access.demand.places)

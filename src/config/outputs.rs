@@ -3,50 +3,38 @@
 //! Invariant: no two outputs of a provider can be taken for each other, whether they are headers
 //! (`-` and `_` count as the same) or filter state.
 
-use super::error::{ConfigError, join};
+use super::error::{At, ConfigError, GIVEN_TWICE, MUST_NOT_BE_EMPTY};
 use super::header;
-use super::provider::{not_empty, refuse_empty_items};
+use super::provider::{not_empty, refuse_empty_items, required};
 use super::raw::{RawClaimHeader, RawProvider};
-use super::value::Given;
+use super::value::{Given, each};
 use super::{ClaimFormat, ClaimHeader, Fact, Outputs, PayloadHeader};
 
 /// The longest name of a filter state, in bytes: its length fits into one byte of protobuf.
 const LONGEST_STATE: usize = 127;
 
 /// Takes these fields out of `raw`.
-pub(super) fn convert(
-    path: &str,
-    raw: &mut RawProvider,
-    facts: &[Fact],
-) -> Result<Outputs, ConfigError> {
+pub(super) fn convert(raw: &mut RawProvider, facts: &[Fact]) -> Result<Outputs, ConfigError> {
     let mut headers = Names::default();
     let padded = raw.pad_forward_payload_header.0.unwrap_or(false);
     let payload_header = raw
         .forward_payload_header
         .0
         .take()
-        .map(|name| headers.header(&join(path, "forward_payload_header"), &name))
+        .map(|name| headers.header(&name).at("forward_payload_header"))
         .transpose()?
         .map(|name| PayloadHeader { name, padded });
-    let mut claim_headers = Vec::new();
-    for (index, raw) in raw
-        .claim_to_headers
-        .0
-        .take()
-        .unwrap_or_default()
-        .into_iter()
-        .enumerate()
-    {
-        let path = format!("{path}.claim_to_headers[{index}]");
-        claim_headers.push(claim_header(&path, raw, &mut headers)?);
-    }
+    let claim_headers = each(
+        raw.claim_to_headers.0.take().unwrap_or_default(),
+        &mut |raw| claim_header(raw, &mut headers),
+    )
+    .at("claim_to_headers")?;
 
     let mut states = Names::default();
     let mut state = |field: &str, name: &mut Given<String>| {
-        let path = join(path, field);
         name.0
             .take()
-            .map(|name| states.state(&path, name))
+            .map(|name| states.state(name).at(field))
             .transpose()
     };
     let payload_state = state("payload_in_metadata", &mut raw.payload_in_metadata)?;
@@ -61,10 +49,9 @@ pub(super) fn convert(
         .take()
         .and_then(|normalize| normalize.space_delimited_claims.0)
         .unwrap_or_default();
-    refuse_empty_items(
-        &join(path, "normalize_payload_in_metadata.space_delimited_claims"),
-        &space_delimited_claims,
-    )?;
+    refuse_empty_items(&space_delimited_claims)
+        .at("space_delimited_claims")
+        .at("normalize_payload_in_metadata")?;
     Ok(Outputs {
         payload_header,
         claim_headers,
@@ -77,65 +64,63 @@ pub(super) fn convert(
 }
 
 /// What is told of every request; each fact once.
-pub(super) fn facts(names: &[String]) -> Result<Vec<Fact>, ConfigError> {
+pub(super) fn facts(names: Vec<String>) -> Result<Vec<Fact>, ConfigError> {
     let mut facts = Vec::with_capacity(names.len());
     for (index, name) in names.iter().enumerate() {
-        let problem = |text: &str| ConfigError::new(format!("filter_state[{index}]"), text);
-        let fact = match name.as_str() {
-            "reason" => Fact::Reason,
-            "provider" => Fact::Provider,
-            "issuer" => Fact::Issuer,
-            "subject" => Fact::Subject,
-            _ => return Err(problem("must be reason, provider, issuer or subject")),
-        };
-        if facts.contains(&fact) {
-            return Err(problem("given twice"));
-        }
-        facts.push(fact);
+        fact(name)
+            .and_then(|fact| {
+                if facts.contains(&fact) {
+                    return Err(ConfigError::here(GIVEN_TWICE));
+                }
+                facts.push(fact);
+                Ok(())
+            })
+            .at_item(index)?;
     }
     Ok(facts)
 }
 
-fn claim_header(
-    path: &str,
-    raw: RawClaimHeader,
-    names: &mut Names,
-) -> Result<ClaimHeader, ConfigError> {
-    let header_path = join(path, "header_name");
-    let header = names.header(&header_path, &not_empty(&header_path, raw.header_name.0)?)?;
+fn fact(name: &str) -> Result<Fact, ConfigError> {
+    match name {
+        "reason" => Ok(Fact::Reason),
+        "provider" => Ok(Fact::Provider),
+        "issuer" => Ok(Fact::Issuer),
+        "subject" => Ok(Fact::Subject),
+        _ => Err(ConfigError::here(
+            "must be reason, provider, issuer or subject",
+        )),
+    }
+}
+
+fn claim_header(raw: RawClaimHeader, names: &mut Names) -> Result<ClaimHeader, ConfigError> {
+    let header = required(raw.header_name)
+        .and_then(not_empty)
+        .and_then(|name| names.header(&name))
+        .at("header_name")?;
     let claim = match (raw.claim_name.0, raw.claim_path.0) {
         (Some(_), Some(_)) => {
-            return Err(ConfigError::new(path, "has both claim_name and claim_path"));
+            return Err(ConfigError::here("has both claim_name and claim_path"));
         }
-        (name, None) => {
-            let path = join(path, "claim_name");
-            let name = not_empty(&path, name)?;
-            if name.split('.').any(str::is_empty) {
-                return Err(ConfigError::new(path, "has an empty name between its dots"));
-            }
-            name.split('.').map(str::to_owned).collect()
+        (name, None) => claim_name(Given(name)).at("claim_name")?,
+        (None, Some(names)) if names.is_empty() => {
+            return Err(ConfigError::new("claim_path", MUST_NOT_BE_EMPTY));
         }
         (None, Some(names)) => {
-            let path = join(path, "claim_path");
-            if names.is_empty() {
-                return Err(ConfigError::new(path, "must not be empty"));
-            }
-            refuse_empty_items(&path, &names)?;
+            refuse_empty_items(&names).at("claim_path")?;
             names
         }
     };
-    let problem = |field: &str, text: &str| ConfigError::new(join(path, field), text);
     let format = match raw.format.0.as_deref() {
         None => ClaimFormat::JwtAuthn,
         Some("csv") => ClaimFormat::Csv,
         Some("json") => ClaimFormat::Json,
         Some("repeat") => ClaimFormat::Repeat,
-        Some(_) => return Err(problem("format", "must be csv, json or repeat")),
+        Some(_) => return Err(ConfigError::new("format", "must be csv, json or repeat")),
     };
     let base64 = match raw.encode.0.as_deref() {
         None => false,
         Some("base64") => true,
-        Some(_) => return Err(problem("encode", "must be base64")),
+        Some(_) => return Err(ConfigError::new("encode", "must be base64")),
     };
     Ok(ClaimHeader {
         header,
@@ -145,38 +130,44 @@ fn claim_header(
     })
 }
 
+/// The names on the way to a claim.
+fn claim_name(name: Given<String>) -> Result<Vec<String>, ConfigError> {
+    let name = required(name).and_then(not_empty)?;
+    if name.split('.').any(str::is_empty) {
+        return Err(ConfigError::here("has an empty name between its dots"));
+    }
+    Ok(name.split('.').map(str::to_owned).collect())
+}
+
 /// The names that a provider has taken.
 #[derive(Default)]
 struct Names(Vec<String>);
 
 impl Names {
     /// Names that an upstream could take for one another are one name.
-    fn header(&mut self, path: &str, name: &str) -> Result<String, ConfigError> {
-        let name = header::parse(name).map_err(|problem| ConfigError::new(path, problem))?;
-        self.take(path, header::same_to_cgi(&name))?;
+    fn header(&mut self, name: &str) -> Result<String, ConfigError> {
+        let name = header::parse(name)?;
+        self.take(header::same_to_cgi(&name))?;
         Ok(name)
     }
 
-    fn state(&mut self, path: &str, name: String) -> Result<String, ConfigError> {
+    fn state(&mut self, name: String) -> Result<String, ConfigError> {
         if name.is_empty() || name.len() > LONGEST_STATE || name.chars().any(char::is_control) {
-            return Err(ConfigError::new(
-                path,
-                format!("must be 1 to {LONGEST_STATE} bytes without control characters"),
-            ));
+            return Err(ConfigError::here(&format!(
+                "must be 1 to {LONGEST_STATE} bytes without control characters"
+            )));
         }
         if name.starts_with(Fact::PREFIX) {
-            return Err(ConfigError::new(
-                path,
-                format!("must not begin with {}", Fact::PREFIX),
-            ));
+            let problem = format!("must not begin with {}", Fact::PREFIX);
+            return Err(ConfigError::here(&problem));
         }
-        self.take(path, name.clone())?;
+        self.take(name.clone())?;
         Ok(name)
     }
 
-    fn take(&mut self, path: &str, name: String) -> Result<(), ConfigError> {
+    fn take(&mut self, name: String) -> Result<(), ConfigError> {
         if self.0.contains(&name) {
-            return Err(ConfigError::new(path, "is set by this provider already"));
+            return Err(ConfigError::here("is set by this provider already"));
         }
         self.0.push(name);
         Ok(())

@@ -1,9 +1,9 @@
 //! Where a provider's tokens are in a request: raw to valid (`from_headers`, `from_params`,
 //! `from_cookies`).
 
-use super::error::{ConfigError, join};
+use super::error::{At, ConfigError, GIVEN_TWICE};
 use super::header::is_token;
-use super::provider::{not_empty, refuse_empty_items};
+use super::provider::{not_empty, refuse_empty_items, required};
 use super::raw::RawFromHeader;
 use super::value::Given;
 use crate::http::credentials::Place;
@@ -16,34 +16,16 @@ const LONGEST: usize = 256;
 /// The places that are named, or the Authorization header alone (RFC 6750 section 2.3 tells
 /// against the query).
 pub(super) fn places(
-    path: &str,
     headers: Given<Vec<RawFromHeader>>,
     parameters: Given<Vec<String>>,
     cookies: Given<Vec<String>>,
 ) -> Result<Vec<Place>, ConfigError> {
     let mut places = Vec::new();
     for (index, raw) in headers.0.unwrap_or_default().into_iter().enumerate() {
-        let path = format!("{path}.from_headers[{index}]");
-        let name_path = join(&path, "name");
-        let name = not_empty(&name_path, raw.name.0)?.to_ascii_lowercase();
-        if !name.bytes().all(is_token) || name.len() > LONGEST {
-            return Err(ConfigError::new(name_path, "is not a header name"));
-        }
-        if matches!(name.as_str(), "cookie" | "host") {
-            return Err(ConfigError::new(
-                name_path,
-                "is a header with a form of its own (for a cookie use from_cookies)",
-            ));
-        }
-        let prefix = raw.value_prefix.0.unwrap_or_default();
-        let is_text = |c: char| c != ',' && !c.is_control();
-        if prefix.len() > LONGEST || !prefix.chars().all(is_text) {
-            return Err(ConfigError::new(
-                join(&path, "value_prefix"),
-                format!("must be {LONGEST} bytes at most, without commas and control characters"),
-            ));
-        }
-        places.push((path, Place::Header { name, prefix }));
+        header(raw)
+            .and_then(|place| add(place, &mut places))
+            .at_item(index)
+            .at("from_headers")?;
     }
     for (field, names, place) in [
         (
@@ -53,28 +35,50 @@ pub(super) fn places(
         ),
         ("from_cookies", cookies, Place::Cookie),
     ] {
-        let path = join(path, field);
         let names = names.0.unwrap_or_default();
-        refuse_empty_items(&path, &names)?;
+        refuse_empty_items(&names).at(field)?;
         for (index, name) in names.into_iter().enumerate() {
-            places.push((format!("{path}[{index}]"), place(name)));
+            add(place(name), &mut places).at_item(index).at(field)?;
         }
     }
     if places.len() > MOST_PLACES {
+        return Err(ConfigError::here(&format!(
+            "has more than {MOST_PLACES} places for tokens"
+        )));
+    }
+    if places.is_empty() {
+        places.push(Place::bearer());
+    }
+    Ok(places)
+}
+
+fn add(place: Place, places: &mut Vec<Place>) -> Result<(), ConfigError> {
+    if places.contains(&place) {
+        return Err(ConfigError::here(GIVEN_TWICE));
+    }
+    places.push(place);
+    Ok(())
+}
+
+fn header(raw: RawFromHeader) -> Result<Place, ConfigError> {
+    let name = required(raw.name).and_then(not_empty).at("name")?;
+    let name = name.to_ascii_lowercase();
+    if !name.bytes().all(is_token) || name.len() > LONGEST {
+        return Err(ConfigError::new("name", "is not a header name"));
+    }
+    if matches!(name.as_str(), "cookie" | "host") {
         return Err(ConfigError::new(
-            path,
-            format!("has more than {MOST_PLACES} places for tokens"),
+            "name",
+            "is a header with a form of its own (for a cookie use from_cookies)",
         ));
     }
-    let mut distinct: Vec<Place> = Vec::with_capacity(places.len());
-    for (path, place) in places {
-        if distinct.contains(&place) {
-            return Err(ConfigError::new(path, "given twice"));
-        }
-        distinct.push(place);
+    let prefix = raw.value_prefix.0.unwrap_or_default();
+    let is_text = |c: char| c != ',' && !c.is_control();
+    if prefix.len() > LONGEST || !prefix.chars().all(is_text) {
+        return Err(ConfigError::new(
+            "value_prefix",
+            &format!("must be {LONGEST} bytes at most, without commas and control characters"),
+        ));
     }
-    if distinct.is_empty() {
-        distinct.push(Place::bearer());
-    }
-    Ok(distinct)
+    Ok(Place::Header { name, prefix })
 }

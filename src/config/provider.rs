@@ -10,15 +10,15 @@ use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-use super::error::{ConfigError, join};
-use super::outputs;
+use super::duration::Span;
+use super::error::{At, ConfigError, GIVEN_TWICE, MUST_NOT_BE_EMPTY, REQUIRED};
 use super::raw::{
-    RawAsyncFetch, RawCacheConfig, RawDiscovery, RawHttpUri, RawLocalJwks, RawProvider,
+    RawAsyncFetch, RawBackOff, RawCacheConfig, RawDiscovery, RawHttpUri, RawLocalJwks, RawProvider,
     RawRemoteJwks, RawRetryPolicy, RawTokenType,
 };
 use super::value::{Given, Whole};
 use super::{CacheBounds, Endpoint, Fact, HttpUri, KeySource, Provider, Remote, Supported};
-use super::{place, text};
+use super::{outputs, place, text};
 use crate::http::uri::Uri;
 use crate::jose::jwa::Algorithm;
 use crate::jose::jwks::KeySet;
@@ -37,14 +37,18 @@ const DEFAULT_CACHE_DURATION: Duration = Duration::from_secs(600);
 const LEAST_CACHE_DURATION: Duration = Duration::from_secs(1);
 const DEFAULT_MAX_STALE: Duration = Duration::from_secs(24 * 60 * 60);
 const DEFAULT_UNKNOWN_KID_COOLDOWN: Duration = Duration::from_secs(30);
-/// Short, for requests may be waiting.
-const DEFAULT_BACK_OFF_BASE: Duration = Duration::from_millis(200);
-/// jwt_authn's `failed_refetch_duration`.
-const DEFAULT_BACK_OFF_MAX: Duration = Duration::from_secs(1);
+/// Where there is no policy.
+const DEFAULT_RETRIES: Retries = Retries {
+    retries: 0,
+    // short, for requests may be waiting
+    back_off_base: Duration::from_millis(200),
+    // jwt_authn's failed_refetch_duration
+    back_off_max: Duration::from_secs(1),
+};
 /// `core.v3.BackoffStrategy`: the default of `max_interval` in terms of `base_interval`.
 const BACK_OFF_SPREAD: u32 = 10;
 /// `core.v3.RetryPolicy`: the default of `num_retries` where there is a policy.
-const DEFAULT_RETRIES: u64 = 1;
+const DEFAULT_NUM_RETRIES: u64 = 1;
 const MOST_RETRIES: u64 = 100;
 /// The longest name of a provider, in bytes: it is part of the names of metrics.
 const LONGEST_NAME: usize = 128;
@@ -54,117 +58,66 @@ const MOST_CACHED_TOKENS: u64 = 200_000;
 /// No longer token is read at all.
 const LONGEST_CACHED_TOKEN: u64 = crate::jose::jws::MAX_TOKEN_LEN as u64;
 
-const REQUIRED: &str = "required";
-
 pub(super) fn convert(
-    path: &str,
     name: String,
     mut raw: RawProvider,
     facts: &[Fact],
     is_supported: Supported<'_>,
 ) -> Result<Provider, ConfigError> {
-    let problem = |field: &str, text: String| ConfigError::new(join(path, field), text);
     if name.is_empty() || name.len() > LONGEST_NAME || name.chars().any(char::is_control) {
-        return Err(ConfigError::new(
-            path,
-            format!("a provider's name is 1 to {LONGEST_NAME} bytes without control characters"),
-        ));
+        return Err(ConfigError::here(&format!(
+            "a provider's name is 1 to {LONGEST_NAME} bytes without control characters"
+        )));
     }
 
-    let outputs = outputs::convert(path, &mut raw, facts)?;
-    let any_issuer = raw.any_issuer.0.unwrap_or(false);
-    let issuer = match raw.issuer.0 {
-        Some(issuer) if issuer.is_empty() => {
-            return Err(problem("issuer", "must not be empty".to_owned()));
-        }
-        Some(_) if any_issuer => {
-            return Err(problem("any_issuer", "contradicts issuer".to_owned()));
-        }
-        None if !any_issuer => {
-            return Err(problem(
-                "issuer",
-                "required (or any_issuer: true)".to_owned(),
-            ));
-        }
-        issuer => issuer,
-    };
-
-    let any_audience = raw.any_audience.0.unwrap_or(false);
-    let audiences = match raw.audiences.0 {
-        Some(audiences) if audiences.is_empty() && !any_audience => {
-            return Err(problem(
-                "audiences",
-                "must not be empty (any_audience: true accepts every audience)".to_owned(),
-            ));
-        }
-        Some(audiences) if !audiences.is_empty() && any_audience => {
-            return Err(problem("any_audience", "contradicts audiences".to_owned()));
-        }
-        None if !any_audience => {
-            return Err(problem(
-                "audiences",
-                "required (or any_audience: true)".to_owned(),
-            ));
-        }
-        audiences => audiences.unwrap_or_default(),
-    };
-    refuse_empty_items(&join(path, "audiences"), &audiences)?;
+    let outputs = outputs::convert(&mut raw, facts)?;
+    let issuer = issuer(raw.issuer, raw.any_issuer)?;
+    let audiences = audiences(raw.audiences, raw.any_audience)?;
 
     let clock_skew_seconds = raw
         .clock_skew_seconds
         .0
         .map_or(DEFAULT_CLOCK_SKEW_SECONDS, |Whole(seconds)| seconds);
-    if clock_skew_seconds > MOST_CLOCK_SKEW_SECONDS {
-        return Err(problem(
-            "clock_skew_seconds",
-            format!("must be {MOST_CLOCK_SKEW_SECONDS} at most"),
-        ));
-    }
+    at_most(MOST_CLOCK_SKEW_SECONDS, clock_skew_seconds).at("clock_skew_seconds")?;
 
     let token_type = raw.token_type.0.map(|raw| match raw {
         RawTokenType::AccessToken => TokenType::AccessToken,
         RawTokenType::Jwt => TokenType::Jwt,
     });
     if token_type == Some(TokenType::AccessToken) && raw.require_expiration.0 == Some(false) {
-        let text = "contradicts token_type: an access token of RFC 9068 has exp";
-        return Err(problem("require_expiration", text.to_owned()));
+        return Err(ConfigError::new(
+            "require_expiration",
+            "contradicts token_type: an access token of RFC 9068 has exp",
+        ));
     }
 
-    let scope_claims = raw
-        .scope_claims
-        .0
-        .unwrap_or_else(|| DEFAULT_SCOPE_CLAIMS.map(str::to_owned).to_vec());
-    if scope_claims.is_empty() {
-        return Err(problem("scope_claims", "must not be empty".to_owned()));
-    }
-    refuse_empty_items(&join(path, "scope_claims"), &scope_claims)?;
-
-    let algorithms = algorithms(&join(path, "algorithms"), raw.algorithms, is_supported)?;
+    let scope_claims = scope_claims(raw.scope_claims).at("scope_claims")?;
+    let algorithms = algorithms(raw.algorithms, is_supported).at("algorithms")?;
     let symmetric = algorithms.iter().any(|algorithm| algorithm.is_symmetric());
     if symmetric && raw.local_jwks.0.is_none() {
-        return Err(problem(
+        return Err(ConfigError::new(
             "algorithms",
-            "HS256, HS384 and HS512 are for local_jwks only: a secret is not fetched".to_owned(),
+            "HS256, HS384 and HS512 are for local_jwks only: a secret is not fetched",
         ));
     }
     let keys = keys(
-        path,
         issuer.as_deref(),
         symmetric,
         raw.remote_jwks,
         raw.local_jwks,
         raw.openid_discovery,
     )?;
-    let places = place::places(path, raw.from_headers, raw.from_params, raw.from_cookies)?;
+    let places = place::places(raw.from_headers, raw.from_params, raw.from_cookies)?;
     let subjects = raw
         .subjects
         .0
-        .map(|raw| text::matcher(&join(path, "subjects"), raw))
+        .map(|raw| text::matcher(raw).at("subjects"))
         .transpose()?;
-    let cache = raw.jwt_cache_config.0.map_or_else(
-        || Ok(CacheBounds::default()),
-        |raw| cache(&join(path, "jwt_cache_config"), &raw),
-    )?;
+    let cache = raw
+        .jwt_cache_config
+        .0
+        .map(|raw| cache(&raw).at("jwt_cache_config"))
+        .transpose()?;
     Ok(Provider {
         name,
         expectations: Expectations {
@@ -180,36 +133,68 @@ pub(super) fn convert(
         },
         places,
         keys,
-        cache,
+        cache: cache.unwrap_or_default(),
         forward: raw.forward.0.unwrap_or(false),
         outputs,
         scope_claims,
     })
 }
 
+fn issuer(issuer: Given<String>, any: Given<bool>) -> Result<Option<String>, ConfigError> {
+    match (issuer.0, any.0.unwrap_or(false)) {
+        (Some(issuer), _) if issuer.is_empty() => {
+            Err(ConfigError::new("issuer", MUST_NOT_BE_EMPTY))
+        }
+        (Some(_), true) => Err(ConfigError::new("any_issuer", "contradicts issuer")),
+        (None, false) => Err(ConfigError::new("issuer", "required (or any_issuer: true)")),
+        (issuer, _) => Ok(issuer),
+    }
+}
+
+fn audiences(audiences: Given<Vec<String>>, any: Given<bool>) -> Result<Vec<String>, ConfigError> {
+    let audiences = match (audiences.0, any.0.unwrap_or(false)) {
+        (Some(audiences), false) if audiences.is_empty() => Err(ConfigError::new(
+            "audiences",
+            "must not be empty (any_audience: true accepts every audience)",
+        )),
+        (Some(audiences), true) if !audiences.is_empty() => {
+            Err(ConfigError::new("any_audience", "contradicts audiences"))
+        }
+        (None, false) => Err(ConfigError::new(
+            "audiences",
+            "required (or any_audience: true)",
+        )),
+        (audiences, _) => Ok(audiences.unwrap_or_default()),
+    }?;
+    refuse_empty_items(&audiences).at("audiences")?;
+    Ok(audiences)
+}
+
+fn scope_claims(names: Given<Vec<String>>) -> Result<Vec<String>, ConfigError> {
+    let Some(names) = names.0 else {
+        return Ok(DEFAULT_SCOPE_CLAIMS.map(str::to_owned).to_vec());
+    };
+    if names.is_empty() {
+        return Err(ConfigError::here(MUST_NOT_BE_EMPTY));
+    }
+    refuse_empty_items(&names)?;
+    Ok(names)
+}
+
 /// What jwt_authn says of its cache; what it leaves out is this filter's own.
-fn cache(path: &str, raw: &RawCacheConfig) -> Result<CacheBounds, ConfigError> {
-    let bounded = |field: &str, number: &Given<Whole>, most: u64| match number.0 {
+fn cache(raw: &RawCacheConfig) -> Result<CacheBounds, ConfigError> {
+    let bounded = |number: &Given<Whole>, most: u64| match number.0 {
         // as in jwt_authn: 0 is its default
         None | Some(Whole(0)) => Ok(None),
-        Some(Whole(number)) if number <= most => Ok(usize::try_from(number).ok()),
-        Some(_) => Err(ConfigError::new(
-            join(path, field),
-            format!("must be {most} at most"),
-        )),
+        Some(Whole(number)) => at_most(most, number).map(|()| usize::try_from(number).ok()),
     };
     Ok(CacheBounds {
-        tokens: bounded("jwt_cache_size", &raw.jwt_cache_size, MOST_CACHED_TOKENS)?,
-        longest: bounded(
-            "jwt_max_token_size",
-            &raw.jwt_max_token_size,
-            LONGEST_CACHED_TOKEN,
-        )?,
+        tokens: bounded(&raw.jwt_cache_size, MOST_CACHED_TOKENS).at("jwt_cache_size")?,
+        longest: bounded(&raw.jwt_max_token_size, LONGEST_CACHED_TOKEN).at("jwt_max_token_size")?,
     })
 }
 
 fn algorithms(
-    path: &str,
     raw: Given<Vec<String>>,
     is_supported: Supported<'_>,
 ) -> Result<Vec<Algorithm>, ConfigError> {
@@ -218,63 +203,68 @@ fn algorithms(
         return Ok(all.filter(|algorithm| is_supported(*algorithm)).collect());
     };
     if names.is_empty() {
-        return Err(ConfigError::new(path, "must not be empty"));
+        return Err(ConfigError::here(MUST_NOT_BE_EMPTY));
     }
     let mut algorithms = Vec::with_capacity(names.len());
     for (index, name) in names.iter().enumerate() {
-        let problem = |text: String| ConfigError::new(format!("{path}[{index}]"), text);
-        let algorithm = Algorithm::parse(name).ok_or_else(|| {
-            let supported: Vec<_> = Algorithm::ALL.iter().map(|known| known.name()).collect();
-            let supported = supported.join(", ");
-            problem(format!("not a supported algorithm ({supported})"))
-        })?;
-        if !is_supported(algorithm) {
-            return Err(problem(format!(
-                "there is no verifier for {} here: the proxy would have to verify it, and does not",
-                algorithm.name()
-            )));
-        }
-        if algorithms.contains(&algorithm) {
-            return Err(problem("given twice".to_owned()));
-        }
-        algorithms.push(algorithm);
+        algorithm(name, is_supported)
+            .and_then(|algorithm| {
+                if algorithms.contains(&algorithm) {
+                    return Err(ConfigError::here(GIVEN_TWICE));
+                }
+                algorithms.push(algorithm);
+                Ok(())
+            })
+            .at_item(index)?;
     }
     Ok(algorithms)
 }
 
+fn algorithm(name: &str, is_supported: Supported<'_>) -> Result<Algorithm, ConfigError> {
+    let Some(algorithm) = Algorithm::parse(name) else {
+        let known: Vec<_> = Algorithm::ALL.iter().map(|known| known.name()).collect();
+        let known = known.join(", ");
+        let problem = format!("not a supported algorithm ({known})");
+        return Err(ConfigError::here(&problem));
+    };
+    if !is_supported(algorithm) {
+        return Err(ConfigError::here(&format!(
+            "there is no verifier for {} here: the proxy would have to verify it, and does not",
+            algorithm.name()
+        )));
+    }
+    Ok(algorithm)
+}
+
 fn keys(
-    path: &str,
     issuer: Option<&str>,
     symmetric: bool,
     remote: Given<RawRemoteJwks>,
     local: Given<RawLocalJwks>,
     discovery: Given<RawDiscovery>,
 ) -> Result<KeySource, ConfigError> {
-    match (remote.0, local.0, discovery.0) {
-        (Some(remote), None, None) => remote_jwks(&join(path, "remote_jwks"), remote)
-            .map(|remote| KeySource::Remote(Rc::new(remote))),
-        (None, Some(local), None) => local_jwks(&join(path, "local_jwks"), local, symmetric)
-            .map(|keys| KeySource::Local(Rc::new(keys))),
-        (None, None, Some(discovery)) => {
-            openid_discovery(&join(path, "openid_discovery"), issuer, discovery)
-                .map(|remote| KeySource::Remote(Rc::new(remote)))
+    let remote = match (remote.0, local.0, discovery.0) {
+        (Some(remote), None, None) => remote_jwks(remote).at("remote_jwks"),
+        (None, None, Some(discovery)) => openid_discovery(issuer, discovery).at("openid_discovery"),
+        (None, Some(local), None) => {
+            let keys = local_jwks(local, symmetric).at("local_jwks")?;
+            return Ok(KeySource::Local(Rc::new(keys)));
         }
-        (None, None, None) => Err(ConfigError::new(
-            path,
+        (None, None, None) => Err(ConfigError::here(
             "has no keys: one of remote_jwks, local_jwks and openid_discovery is required",
         )),
-        _ => Err(ConfigError::new(
-            path,
+        _ => Err(ConfigError::here(
             "has more than one of remote_jwks, local_jwks and openid_discovery",
         )),
-    }
+    };
+    Ok(KeySource::Remote(Rc::new(remote?)))
 }
 
 /// Secrets are loaded only where `algorithms` names what they are for.
-fn local_jwks(path: &str, raw: RawLocalJwks, symmetric: bool) -> Result<KeySet, ConfigError> {
+fn local_jwks(raw: RawLocalJwks, symmetric: bool) -> Result<KeySet, ConfigError> {
     if raw.filename.0.is_some() {
         return Err(ConfigError::new(
-            join(path, "filename"),
+            "filename",
             "a Wasm filter cannot read files, use inline_string",
         ));
     }
@@ -282,32 +272,27 @@ fn local_jwks(path: &str, raw: RawLocalJwks, symmetric: bool) -> Result<KeySet, 
         (Some(text), None) => ("inline_string", text.into_bytes()),
         (None, Some(text)) => {
             let bytes = decode_protobuf_bytes(&text)
-                .ok_or_else(|| ConfigError::new(join(path, "inline_bytes"), "is not base64"))?;
+                .ok_or_else(|| ConfigError::new("inline_bytes", "is not base64"))?;
             ("inline_bytes", bytes)
         }
         (None, None) => {
-            return Err(ConfigError::new(
-                path,
+            return Err(ConfigError::here(
                 "one of inline_string and inline_bytes is required",
             ));
         }
         (Some(_), Some(_)) => {
-            return Err(ConfigError::new(
-                path,
-                "has both inline_string and inline_bytes",
-            ));
+            return Err(ConfigError::here("has both inline_string and inline_bytes"));
         }
     };
-    let problem = |text: &str| ConfigError::new(join(path, field), text);
     if document.trim_ascii().is_empty() {
-        return Err(problem("must not be empty"));
+        return Err(ConfigError::new(field, MUST_NOT_BE_EMPTY));
     }
     let parse = if symmetric {
         KeySet::parse_with_secrets
     } else {
         KeySet::parse
     };
-    parse(&document).map_err(|error| problem(error.description()))
+    parse(&document).map_err(|error| ConfigError::new(field, error.description()))
 }
 
 /// Base64 as protobuf's JSON accepts it for bytes: either alphabet, padded or not.
@@ -319,22 +304,22 @@ fn decode_protobuf_bytes(text: &str) -> Option<Vec<u8>> {
         .find_map(|alphabet| GeneralPurpose::new(alphabet, config).decode(text).ok())
 }
 
-fn remote_jwks(path: &str, raw: RawRemoteJwks) -> Result<Remote, ConfigError> {
-    let http_uri_path = join(path, "http_uri");
-    let http_uri = raw
-        .http_uri
+fn remote_jwks(raw: RawRemoteJwks) -> Result<Remote, ConfigError> {
+    let http_uri = required(raw.http_uri).and_then(http_uri).at("http_uri")?;
+    let waits = raw
+        .retry_policy
         .0
-        .ok_or_else(|| ConfigError::new(&http_uri_path, REQUIRED))?;
+        .as_ref()
+        .is_some_and(|policy| policy.retry_back_off.0.is_some());
     let mut remote = remote(
-        path,
-        Endpoint::Jwks(self::http_uri(&http_uri_path, http_uri)?),
+        Endpoint::Jwks(http_uri),
         Schedule {
-            cache_duration: raw.cache_duration.0.map(|span| span.0),
-            max_stale: raw.max_stale.0.map(|span| span.0),
-            unknown_kid_cooldown: raw.unknown_kid_cooldown.0.map(|span| span.0),
-            respect_cache_control: raw.respect_cache_control.0,
+            cache_duration: raw.cache_duration,
+            max_stale: raw.max_stale,
+            unknown_kid_cooldown: raw.unknown_kid_cooldown,
+            respect_cache_control: raw.respect_cache_control,
+            retry_policy: raw.retry_policy,
         },
-        raw.retry_policy.0.as_ref(),
     )?;
     // Keys are always fetched ahead of need, so async_fetch itself changes nothing.
     if let Some(RawAsyncFetch {
@@ -342,13 +327,9 @@ fn remote_jwks(path: &str, raw: RawRemoteJwks) -> Result<Remote, ConfigError> {
         ..
     }) = raw.async_fetch.0
     {
-        if raw
-            .retry_policy
-            .0
-            .is_some_and(|policy| policy.retry_back_off.0.is_some())
-        {
+        if waits {
             return Err(ConfigError::new(
-                join(path, "async_fetch.failed_refetch_duration"),
+                "async_fetch.failed_refetch_duration",
                 "contradicts retry_policy.retry_back_off, which says how long to wait already",
             ));
         }
@@ -358,151 +339,161 @@ fn remote_jwks(path: &str, raw: RawRemoteJwks) -> Result<Remote, ConfigError> {
     Ok(remote)
 }
 
-fn openid_discovery(
-    path: &str,
-    issuer: Option<&str>,
-    raw: RawDiscovery,
-) -> Result<Remote, ConfigError> {
+fn openid_discovery(issuer: Option<&str>, raw: RawDiscovery) -> Result<Remote, ConfigError> {
     let issuer = issuer.ok_or_else(|| {
-        ConfigError::new(
-            path,
-            "needs issuer: the metadata are found by it, and must name it",
-        )
+        ConfigError::here("needs issuer: the metadata are found by it, and must name it")
     })?;
     let uri = Uri::parse(issuer).map_err(|error| {
-        ConfigError::new(path, format!("needs an issuer that is a URI: it {error}"))
+        ConfigError::here(&format!("needs an issuer that is a URI: it {error}"))
     })?;
     if uri.path.contains('?') {
-        return Err(ConfigError::new(path, "needs an issuer without a query"));
+        return Err(ConfigError::here("needs an issuer without a query"));
     }
     let jwks_cluster = raw
         .jwks_cluster
         .0
-        .map(|cluster| not_empty(&join(path, "jwks_cluster"), Some(cluster)))
+        .map(|cluster| not_empty(cluster).at("jwks_cluster"))
         .transpose()?;
     let endpoint = Endpoint::Discovery {
         issuer: issuer.to_owned(),
-        cluster: not_empty(&join(path, "cluster"), raw.cluster.0)?,
+        cluster: required(raw.cluster).and_then(not_empty).at("cluster")?,
         jwks_cluster,
-        timeout: raw
-            .timeout
-            .0
-            .ok_or_else(|| ConfigError::new(join(path, "timeout"), REQUIRED))?
-            .0,
+        timeout: required(raw.timeout).at("timeout")?.0,
     };
-    let schedule = Schedule {
-        cache_duration: raw.cache_duration.0.map(|span| span.0),
-        max_stale: raw.max_stale.0.map(|span| span.0),
-        unknown_kid_cooldown: raw.unknown_kid_cooldown.0.map(|span| span.0),
-        respect_cache_control: raw.respect_cache_control.0,
-    };
-    remote(path, endpoint, schedule, raw.retry_policy.0.as_ref())
+    remote(
+        endpoint,
+        Schedule {
+            cache_duration: raw.cache_duration,
+            max_stale: raw.max_stale,
+            unknown_kid_cooldown: raw.unknown_kid_cooldown,
+            respect_cache_control: raw.respect_cache_control,
+            retry_policy: raw.retry_policy,
+        },
+    )
 }
 
 /// When to fetch, as far as the configuration says.
 struct Schedule {
-    cache_duration: Option<Duration>,
-    max_stale: Option<Duration>,
-    unknown_kid_cooldown: Option<Duration>,
-    respect_cache_control: Option<bool>,
+    cache_duration: Given<Span>,
+    max_stale: Given<Span>,
+    unknown_kid_cooldown: Given<Span>,
+    respect_cache_control: Given<bool>,
+    retry_policy: Given<RawRetryPolicy>,
 }
 
-fn remote(
-    path: &str,
-    endpoint: Endpoint,
-    schedule: Schedule,
-    policy: Option<&RawRetryPolicy>,
-) -> Result<Remote, ConfigError> {
-    let cache_duration = schedule.cache_duration.unwrap_or(DEFAULT_CACHE_DURATION);
+#[inline(never)]
+fn remote(endpoint: Endpoint, schedule: Schedule) -> Result<Remote, ConfigError> {
+    let given = |span: Given<Span>, default| span.0.map_or(default, |span| span.0);
+    let cache_duration = given(schedule.cache_duration, DEFAULT_CACHE_DURATION);
     if cache_duration < LEAST_CACHE_DURATION {
-        return Err(ConfigError::new(
-            join(path, "cache_duration"),
-            format!("must be {} s at least", LEAST_CACHE_DURATION.as_secs()),
-        ));
+        let problem = format!("must be {} s at least", LEAST_CACHE_DURATION.as_secs());
+        return Err(ConfigError::new("cache_duration", &problem));
     }
-    let retries = policy.map_or(0, |policy| {
-        policy
-            .num_retries
-            .0
-            .map_or(DEFAULT_RETRIES, |Whole(retries)| retries)
-    });
-    let retries = u32::try_from(retries)
-        .ok()
-        .filter(|_| retries <= MOST_RETRIES)
-        .ok_or_else(|| {
-            ConfigError::new(
-                join(path, "retry_policy.num_retries"),
-                format!("must be {MOST_RETRIES} at most"),
-            )
-        })?;
-    let (back_off_base, back_off_max) =
-        match policy.and_then(|policy| policy.retry_back_off.0.as_ref()) {
-            None => (DEFAULT_BACK_OFF_BASE, DEFAULT_BACK_OFF_MAX),
-            Some(back_off) => {
-                let path = join(path, "retry_policy.retry_back_off");
-                let base = back_off
-                    .base_interval
-                    .0
-                    .ok_or_else(|| ConfigError::new(join(&path, "base_interval"), REQUIRED))?
-                    .0;
-                let max = back_off
-                    .max_interval
-                    .0
-                    .map_or(base.saturating_mul(BACK_OFF_SPREAD), |span| span.0);
-                if max < base {
-                    return Err(ConfigError::new(
-                        join(&path, "max_interval"),
-                        "must not be below base_interval",
-                    ));
-                }
-                (base, max)
-            }
-        };
+    let Retries {
+        retries,
+        back_off_base,
+        back_off_max,
+    } = schedule
+        .retry_policy
+        .0
+        .map(|policy| retries(policy).at("retry_policy"))
+        .transpose()?
+        .unwrap_or(DEFAULT_RETRIES);
     Ok(Remote {
         endpoint,
         cache_duration,
-        max_stale: schedule.max_stale.unwrap_or(DEFAULT_MAX_STALE),
-        unknown_kid_cooldown: schedule
-            .unknown_kid_cooldown
-            .unwrap_or(DEFAULT_UNKNOWN_KID_COOLDOWN),
-        respect_cache_control: schedule.respect_cache_control.unwrap_or(false),
+        max_stale: given(schedule.max_stale, DEFAULT_MAX_STALE),
+        unknown_kid_cooldown: given(schedule.unknown_kid_cooldown, DEFAULT_UNKNOWN_KID_COOLDOWN),
+        respect_cache_control: schedule.respect_cache_control.0.unwrap_or(false),
         back_off_base,
         back_off_max,
         retries,
     })
 }
 
-fn http_uri(path: &str, raw: RawHttpUri) -> Result<HttpUri, ConfigError> {
-    let uri_path = join(path, "uri");
-    let text = not_empty(&uri_path, raw.uri.0)?;
-    let uri = Uri::parse(&text).map_err(|error| ConfigError::new(uri_path, error.to_string()))?;
+/// What becomes of a fetch that failed.
+struct Retries {
+    retries: u32,
+    back_off_base: Duration,
+    back_off_max: Duration,
+}
+
+fn retries(policy: RawRetryPolicy) -> Result<Retries, ConfigError> {
+    let retries = policy
+        .num_retries
+        .0
+        .map_or(DEFAULT_NUM_RETRIES, |Whole(retries)| retries);
+    at_most(MOST_RETRIES, retries).at("num_retries")?;
+    let (back_off_base, back_off_max) = match policy.retry_back_off.0 {
+        None => (DEFAULT_RETRIES.back_off_base, DEFAULT_RETRIES.back_off_max),
+        Some(raw) => back_off(&raw).at("retry_back_off")?,
+    };
+    Ok(Retries {
+        retries: u32::try_from(retries).unwrap_or(u32::MAX),
+        back_off_base,
+        back_off_max,
+    })
+}
+
+fn back_off(raw: &RawBackOff) -> Result<(Duration, Duration), ConfigError> {
+    let Some(Span(base)) = raw.base_interval.0 else {
+        return Err(ConfigError::new("base_interval", REQUIRED));
+    };
+    let max = raw
+        .max_interval
+        .0
+        .map_or(base.saturating_mul(BACK_OFF_SPREAD), |span| span.0);
+    if max < base {
+        return Err(ConfigError::new(
+            "max_interval",
+            "must not be below base_interval",
+        ));
+    }
+    Ok((base, max))
+}
+
+fn http_uri(raw: RawHttpUri) -> Result<HttpUri, ConfigError> {
+    let uri = required(raw.uri)
+        .and_then(not_empty)
+        .and_then(|uri| Uri::parse(&uri).map_err(|error| ConfigError::here(&error.to_string())))
+        .at("uri")?;
     Ok(HttpUri {
         scheme: uri.scheme,
         authority: uri.authority,
         path: uri.path,
-        cluster: not_empty(&join(path, "cluster"), raw.cluster.0)?,
-        timeout: raw
-            .timeout
-            .0
-            .ok_or_else(|| ConfigError::new(join(path, "timeout"), REQUIRED))?
-            .0,
+        cluster: required(raw.cluster).and_then(not_empty).at("cluster")?,
+        timeout: required(raw.timeout).at("timeout")?.0,
     })
 }
 
-pub(super) fn not_empty(path: &str, text: Option<String>) -> Result<String, ConfigError> {
-    match text {
-        None => Err(ConfigError::new(path, REQUIRED)),
-        Some(text) if text.is_empty() => Err(ConfigError::new(path, "must not be empty")),
-        Some(text) => Ok(text),
+/// # Errors
+/// Where the field is left out.
+pub(super) fn required<T>(field: Given<T>) -> Result<T, ConfigError> {
+    field.0.ok_or_else(|| ConfigError::here(REQUIRED))
+}
+
+#[inline(never)]
+pub(super) fn not_empty(text: String) -> Result<String, ConfigError> {
+    if text.is_empty() {
+        Err(ConfigError::here(MUST_NOT_BE_EMPTY))
+    } else {
+        Ok(text)
     }
 }
 
-pub(super) fn refuse_empty_items(path: &str, items: &[String]) -> Result<(), ConfigError> {
+#[inline(never)]
+pub(super) fn refuse_empty_items(items: &[String]) -> Result<(), ConfigError> {
     match items.iter().position(String::is_empty) {
-        Some(index) => Err(ConfigError::new(
-            format!("{path}[{index}]"),
-            "must not be empty",
-        )),
+        Some(index) => Err(ConfigError::here(MUST_NOT_BE_EMPTY)).at_item(index),
         None => Ok(()),
+    }
+}
+
+#[inline(never)]
+pub(super) fn at_most(most: u64, number: u64) -> Result<(), ConfigError> {
+    if number <= most {
+        Ok(())
+    } else {
+        Err(ConfigError::here(&format!("must be {most} at most")))
     }
 }

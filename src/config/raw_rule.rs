@@ -164,6 +164,6 @@ impl FromTree for Signed {
         };
         number
             .map(Signed)
-            .ok_or_else(|| ConfigError::new("", "expected a whole number of 64 bits"))
+            .ok_or_else(|| ConfigError::here("expected a whole number of 64 bits"))
     }
 }

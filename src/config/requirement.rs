@@ -4,9 +4,9 @@
 
 use std::rc::Rc;
 
-use super::error::{ConfigError, join, unknown};
-use super::provider::{not_empty, refuse_empty_items};
-use super::raw_rule::{RawRequirements, RawRequires};
+use super::error::{At, ConfigError, unknown};
+use super::provider::{not_empty, refuse_empty_items, required};
+use super::raw_rule::{RawProviderAndAudiences, RawRequirements, RawRequires};
 use super::text::only;
 use super::{Demand, Otherwise, Provider, ProviderDemand, Requirement};
 use crate::http::credentials::Place;
@@ -16,17 +16,13 @@ use crate::jose::jwt::Expectations;
 const DEEPEST: usize = 16;
 const WIDEST: usize = 64;
 
-pub(super) fn convert(
-    path: &str,
-    raw: RawRequires,
-    providers: &[Provider],
-) -> Result<Rc<Demand>, ConfigError> {
+pub(super) fn convert(raw: RawRequires, providers: &[Provider]) -> Result<Rc<Demand>, ConfigError> {
     let mut places = Vec::new();
     let mut builder = Builder {
         providers,
         places: &mut places,
     };
-    let requirement = builder.requirement(path, raw, 0)?;
+    let requirement = builder.requirement(raw, 0)?;
     Ok(Rc::new(Demand {
         requirement,
         places,
@@ -39,40 +35,25 @@ struct Builder<'p> {
 }
 
 impl Builder<'_> {
-    fn requirement(
-        &mut self,
-        path: &str,
-        raw: RawRequires,
-        depth: usize,
-    ) -> Result<Requirement, ConfigError> {
+    fn requirement(&mut self, raw: RawRequires, depth: usize) -> Result<Requirement, ConfigError> {
         if depth >= DEEPEST {
-            return Err(ConfigError::new(
-                path,
-                format!("more than {DEEPEST} requirements within one another"),
-            ));
+            return Err(ConfigError::here(&format!(
+                "more than {DEEPEST} requirements within one another"
+            )));
         }
         let requirement = only([
-            raw.provider_name.0.map(|name| {
-                let provider = self.named(&join(path, "provider_name"), &name)?;
-                Ok(Requirement::Provider(self.demand(provider, None)))
-            }),
-            raw.provider_and_audiences.0.map(|raw| {
-                let path = join(path, "provider_and_audiences");
-                let name_path = join(&path, "provider_name");
-                let name = not_empty(&name_path, raw.provider_name.0)?;
-                let provider = self.named(&name_path, &name)?;
-                let audiences = raw.audiences.0.unwrap_or_default();
-                refuse_empty_items(&join(&path, "audiences"), &audiences)?;
-                // as in jwt_authn: none here are the provider's own
-                let audiences = Some(audiences).filter(|audiences| !audiences.is_empty());
-                Ok(Requirement::Provider(self.demand(provider, audiences)))
-            }),
+            raw.provider_name
+                .0
+                .map(|name| self.provider(&name, None).at("provider_name")),
+            raw.provider_and_audiences
+                .0
+                .map(|raw| self.with_audiences(raw).at("provider_and_audiences")),
             raw.requires_any
                 .0
-                .map(|raw| self.any(&join(path, "requires_any"), raw, depth)),
+                .map(|raw| self.any(raw, depth).at("requires_any")),
             raw.requires_all
                 .0
-                .map(|raw| self.all(&join(path, "requires_all"), raw, depth)),
+                .map(|raw| self.all(raw, depth).at("requires_all")),
             raw.allow_missing
                 .0
                 .map(|_| Ok(Requirement::AllowMissing(self.every()))),
@@ -81,27 +62,43 @@ impl Builder<'_> {
                 .map(|_| Ok(Requirement::AllowMissingOrFailed(self.every()))),
         ]);
         requirement.unwrap_or_else(|| {
-            Err(ConfigError::new(
-                path,
+            Err(ConfigError::here(
                 "exactly one of provider_name, provider_and_audiences, requires_any, requires_all, allow_missing and allow_missing_or_failed is required (leave requires out for a public rule)",
             ))
         })
     }
 
-    fn any(
+    fn with_audiences(&mut self, raw: RawProviderAndAudiences) -> Result<Requirement, ConfigError> {
+        let name = required(raw.provider_name)
+            .and_then(not_empty)
+            .at("provider_name")?;
+        let audiences = raw.audiences.0.unwrap_or_default();
+        refuse_empty_items(&audiences).at("audiences")?;
+        // as in jwt_authn: none here are the provider's own
+        let audiences = Some(audiences).filter(|audiences| !audiences.is_empty());
+        self.provider(&name, audiences).at("provider_name")
+    }
+
+    fn provider(
         &mut self,
-        path: &str,
-        raw: RawRequirements,
-        depth: usize,
+        name: &str,
+        audiences: Option<Vec<String>>,
     ) -> Result<Requirement, ConfigError> {
+        let names = &mut self.providers.iter().map(|known| known.name.as_str());
+        let provider = self.providers.iter().position(|known| known.name == name);
+        let provider = provider.ok_or_else(|| unknown("provider", name, names))?;
+        Ok(Requirement::Provider(self.demand(provider, audiences)))
+    }
+
+    fn any(&mut self, raw: RawRequirements, depth: usize) -> Result<Requirement, ConfigError> {
         let mut members = Vec::new();
         let mut otherwise = Otherwise::Reject;
-        for (path, raw) in list(path, raw)? {
+        for (index, raw) in list(raw)?.into_iter().enumerate() {
             // One within a requires_any of its own is about every provider, as by itself.
             let stands_here =
                 raw.allow_missing.0.is_some() || raw.allow_missing_or_failed.0.is_some();
             let places = self.places.len();
-            let member = self.requirement(&path, raw, depth + 1)?;
+            let member = self.member(index, raw, depth)?;
             if !stands_here {
                 members.push(member);
                 continue;
@@ -133,17 +130,23 @@ impl Builder<'_> {
         })
     }
 
-    fn all(
-        &mut self,
-        path: &str,
-        raw: RawRequirements,
-        depth: usize,
-    ) -> Result<Requirement, ConfigError> {
+    fn all(&mut self, raw: RawRequirements, depth: usize) -> Result<Requirement, ConfigError> {
         let mut members = Vec::new();
-        for (path, raw) in list(path, raw)? {
-            members.push(self.requirement(&path, raw, depth + 1)?);
+        for (index, raw) in list(raw)?.into_iter().enumerate() {
+            members.push(self.member(index, raw, depth)?);
         }
         Ok(Requirement::All(members))
+    }
+
+    fn member(
+        &mut self,
+        index: usize,
+        raw: RawRequires,
+        depth: usize,
+    ) -> Result<Requirement, ConfigError> {
+        self.requirement(raw, depth + 1)
+            .at_item(index)
+            .at("requirements")
     }
 
     /// A token of whichever provider.
@@ -176,36 +179,22 @@ impl Builder<'_> {
             expectations,
         }
     }
-
-    fn named(&self, path: &str, name: &str) -> Result<usize, ConfigError> {
-        self.providers
-            .iter()
-            .position(|provider| provider.name == name)
-            .ok_or_else(|| {
-                let names = self.providers.iter().map(|provider| provider.name.as_str());
-                unknown(path, "provider", name, names)
-            })
-    }
 }
 
-fn list(path: &str, raw: RawRequirements) -> Result<Vec<(String, RawRequires)>, ConfigError> {
-    let path = join(path, "requirements");
+fn list(raw: RawRequirements) -> Result<Vec<RawRequires>, ConfigError> {
     let members = raw.requirements.0.unwrap_or_default();
     // Envoy asks for two: with one it would say nothing.
     if members.len() < 2 {
-        return Err(ConfigError::new(path, "must have 2 members at least"));
-    }
-    if members.len() > WIDEST {
         return Err(ConfigError::new(
-            path,
-            format!("must have {WIDEST} members at most"),
+            "requirements",
+            "must have 2 members at least",
         ));
     }
-    Ok(members
-        .into_iter()
-        .enumerate()
-        .map(|(index, raw)| (format!("{path}[{index}]"), raw))
-        .collect())
+    if members.len() > WIDEST {
+        let problem = format!("must have {WIDEST} members at most");
+        return Err(ConfigError::new("requirements", &problem));
+    }
+    Ok(members)
 }
 
 impl Requirement {

@@ -3,11 +3,12 @@
 //! Invariant: a matcher that could never match is refused, for its author believes that it
 //! protects something; and no matcher sees the path in another form than the normal one.
 
-use super::error::{ConfigError, join};
+use super::error::{At, ConfigError, MUST_NOT_BE_EMPTY};
 use super::header::is_token;
-use super::provider::not_empty;
+use super::provider::{not_empty, required};
 use super::raw_rule::{RawHeaderMatcher, RawMatch, RawParameterMatcher, RawRange};
-use super::text::{self, not_empty_if_given, only};
+use super::text::{self, only, part, regex};
+use super::value::{Given, each};
 use crate::http::path;
 use crate::matcher::{
     Condition, HeaderMatcher, HeaderTest, HostMatcher, ParameterMatcher, ParameterTest,
@@ -15,57 +16,51 @@ use crate::matcher::{
 };
 use crate::text::{TextMatcher, TextTest};
 
-pub(super) fn convert(path: &str, raw: RawMatch) -> Result<RequestMatcher, ConfigError> {
+#[inline(never)]
+pub(super) fn convert(raw: RawMatch) -> Result<RequestMatcher, ConfigError> {
     let ignore_case = !raw.case_sensitive.0.unwrap_or(true);
-    let literal = |field: &str, text: Option<String>, matcher: fn(String) -> PathMatcher| {
-        text.map(|text| normal(&join(path, field), text, ignore_case).map(matcher))
-    };
     let matcher = only([
-        literal("prefix", raw.prefix.0, PathMatcher::Prefix),
-        literal("path", raw.path.0, PathMatcher::Exact),
-        raw.path_separated_prefix.0.map(|text| {
-            let path = join(path, "path_separated_prefix");
-            // as Envoy says of it
-            if text.ends_with('/') {
-                return Err(ConfigError::new(path, "must not end with a slash"));
-            }
-            normal(&path, text, ignore_case).map(PathMatcher::Segments)
+        literal("prefix", raw.prefix, ignore_case, PathMatcher::Prefix),
+        literal("path", raw.path, ignore_case, PathMatcher::Exact),
+        literal(
+            "path_separated_prefix",
+            raw.path_separated_prefix,
+            ignore_case,
+            PathMatcher::Segments,
+        ),
+        raw.safe_regex.0.map(|raw| {
+            let pattern = text::pattern(raw).at("safe_regex");
+            pattern.map(PathMatcher::Regex)
         }),
-        raw.safe_regex
-            .0
-            .map(|raw| text::pattern(&join(path, "safe_regex"), raw).map(PathMatcher::Regex)),
         raw.connect_matcher.0.map(|_| Ok(PathMatcher::Connect)),
     ])
     .ok_or_else(|| {
-        ConfigError::new(
-            path,
+        ConfigError::here(
             "exactly one of prefix, path, path_separated_prefix, safe_regex and connect_matcher is required",
         )
     })??;
+    if let PathMatcher::Segments(text) = &matcher
+        && text.ends_with('/')
+    {
+        // as Envoy says of it
+        return Err(ConfigError::new(
+            "path_separated_prefix",
+            "must not end with a slash",
+        ));
+    }
     let is_text = !matches!(matcher, PathMatcher::Regex(_) | PathMatcher::Connect);
 
     let mut conditions = Vec::new();
     if let Some(names) = raw.methods.0 {
-        conditions.push(methods(&join(path, "methods"), names)?);
+        conditions.push(methods(names).at("methods")?);
     }
     if let Some(names) = raw.hosts.0 {
-        conditions.push(hosts(&join(path, "hosts"), names)?);
+        conditions.push(hosts(names).at("hosts")?);
     }
-    for (index, raw) in raw.headers.0.unwrap_or_default().into_iter().enumerate() {
-        conditions.push(header(&format!("{path}.headers[{index}]"), raw)?);
-    }
-    for (index, raw) in raw
-        .query_parameters
-        .0
-        .unwrap_or_default()
-        .into_iter()
-        .enumerate()
-    {
-        conditions.push(parameter(
-            &format!("{path}.query_parameters[{index}]"),
-            raw,
-        )?);
-    }
+    let headers = raw.headers.0.unwrap_or_default();
+    conditions.append(&mut each(headers, &mut header).at("headers")?);
+    let parameters = raw.query_parameters.0.unwrap_or_default();
+    conditions.append(&mut each(parameters, &mut parameter).at("query_parameters")?);
     Ok(RequestMatcher {
         path: matcher,
         // as in Envoy, a regex says by itself what its case is
@@ -74,110 +69,104 @@ pub(super) fn convert(path: &str, raw: RawMatch) -> Result<RequestMatcher, Confi
     })
 }
 
+#[inline(never)]
+fn literal(
+    field: &str,
+    text: Given<String>,
+    ignore_case: bool,
+    matcher: fn(String) -> PathMatcher,
+) -> Option<Result<PathMatcher, ConfigError>> {
+    let text = text.0?;
+    Some(normal(text, ignore_case).map(matcher).at(field))
+}
+
 /// Only what is its own normal form can match a normalized path.
-fn normal(path: &str, text: String, ignore_case: bool) -> Result<String, ConfigError> {
+fn normal(text: String, ignore_case: bool) -> Result<String, ConfigError> {
     match path::normalize(text.as_bytes()) {
         Ok(normal) if normal == text => Ok(if ignore_case {
             text.to_ascii_lowercase()
         } else {
             text
         }),
-        Ok(normal) => Err(ConfigError::new(
-            path,
-            format!(
-                "never matches: paths are compared without query, parameters and needless escapes, here {normal}"
-            ),
-        )),
-        Err(reason) => Err(ConfigError::new(
-            path,
-            format!("never matches: it {reason}"),
-        )),
+        Ok(normal) => Err(ConfigError::here(&format!(
+            "never matches: paths are compared without query, parameters and needless escapes, here {normal}"
+        ))),
+        Err(reason) => Err(ConfigError::here(&format!("never matches: it {reason}"))),
     }
 }
 
-fn methods(path: &str, methods: Vec<String>) -> Result<Condition, ConfigError> {
+fn methods(methods: Vec<String>) -> Result<Condition, ConfigError> {
     if methods.is_empty() {
-        return Err(ConfigError::new(path, "must not be empty"));
+        return Err(ConfigError::here(MUST_NOT_BE_EMPTY));
     }
     for (index, method) in methods.iter().enumerate() {
-        let problem = |text: &str| ConfigError::new(format!("{path}[{index}]"), text);
-        if method.is_empty() || !method.bytes().all(is_token) {
-            return Err(problem("is not a method"));
-        }
-        // methods have a case (RFC 9110 section 9.1): `get` would match nothing
-        if method.bytes().any(|byte| byte.is_ascii_lowercase()) {
-            return Err(problem("must be in upper case"));
-        }
+        vet_method(method).at_item(index)?;
     }
     Ok(Condition::Methods(methods))
 }
 
-fn hosts(path: &str, names: Vec<String>) -> Result<Condition, ConfigError> {
-    if names.is_empty() {
-        return Err(ConfigError::new(path, "must not be empty"));
+fn vet_method(method: &str) -> Result<(), ConfigError> {
+    if method.is_empty() || !method.bytes().all(is_token) {
+        return Err(ConfigError::here("is not a method"));
     }
-    let hosts = names.iter().enumerate().map(|(index, name)| {
-        let (below, host) = match name.strip_prefix('*') {
-            Some(rest) if rest.starts_with('.') => (true, rest),
-            _ => (false, name.as_str()),
-        };
-        let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._[]:".contains(&byte);
-        let has_port = !host.ends_with(']') && host.contains(':');
-        if host.trim_start_matches('.').is_empty() || !host.bytes().all(is_host) || has_port {
-            return Err(ConfigError::new(
-                format!("{path}[{index}]"),
-                "must be a host without port, or *. and a domain",
-            ));
-        }
-        let host = host.to_ascii_lowercase();
-        Ok(if below {
-            HostMatcher::Below(host)
-        } else {
-            HostMatcher::Exact(host)
-        })
-    });
-    hosts.collect::<Result<_, _>>().map(Condition::Hosts)
+    // methods have a case (RFC 9110 section 9.1): `get` would match nothing
+    if method.bytes().any(|byte| byte.is_ascii_lowercase()) {
+        return Err(ConfigError::here("must be in upper case"));
+    }
+    Ok(())
 }
 
-fn header(path: &str, raw: RawHeaderMatcher) -> Result<Condition, ConfigError> {
-    let name_path = join(path, "name");
-    let name = not_empty(&name_path, raw.name.0)?.to_ascii_lowercase();
-    let bare = name.strip_prefix(':').unwrap_or(&name);
-    if bare.is_empty() || !bare.bytes().all(is_token) {
-        return Err(ConfigError::new(name_path, "is not a header name"));
+fn hosts(names: Vec<String>) -> Result<Condition, ConfigError> {
+    if names.is_empty() {
+        return Err(ConfigError::here(MUST_NOT_BE_EMPTY));
     }
-    if name == ":path" {
-        return Err(ConfigError::new(
-            name_path,
-            "the path has many spellings: use prefix, path, path_separated_prefix or safe_regex",
+    each(names, &mut host).map(Condition::Hosts)
+}
+
+fn host(name: String) -> Result<HostMatcher, ConfigError> {
+    let (below, host) = match name.strip_prefix('*') {
+        Some(rest) if rest.starts_with('.') => (true, rest),
+        _ => (false, name.as_str()),
+    };
+    let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._[]:".contains(&byte);
+    let has_port = !host.ends_with(']') && host.contains(':');
+    if host.trim_start_matches('.').is_empty() || !host.bytes().all(is_host) || has_port {
+        return Err(ConfigError::here(
+            "must be a host without port, or *. and a domain",
         ));
     }
-    let exact = |test| HeaderTest::Text(TextMatcher::new(test, false));
+    let host = host.to_ascii_lowercase();
+    Ok(if below {
+        HostMatcher::Below(host)
+    } else {
+        HostMatcher::Exact(host)
+    })
+}
+
+fn header(raw: RawHeaderMatcher) -> Result<Condition, ConfigError> {
+    let name = required(raw.name)
+        .and_then(not_empty)
+        .and_then(header_name)
+        .at("name")?;
+    let texts = [
+        raw.exact_match.0.map(|text| Ok(TextTest::Exact(text))),
+        part("prefix_match", raw.prefix_match, TextTest::Prefix),
+        part("suffix_match", raw.suffix_match, TextTest::Suffix),
+        part("contains_match", raw.contains_match, TextTest::Contains),
+        regex("safe_regex_match", raw.safe_regex_match),
+    ];
+    let exactly = |test| HeaderTest::Text(TextMatcher::new(test, false));
+    let [exact, prefix, suffix, contains, regex] = texts.map(|test| Some(test?.map(exactly)));
     let given = [
-        raw.exact_match
-            .0
-            .map(|text| Ok(exact(TextTest::Exact(text)))),
-        not_empty_if_given(path, "prefix_match", raw.prefix_match.0, TextTest::Prefix)
-            .map(|test| test.map(exact)),
-        not_empty_if_given(path, "suffix_match", raw.suffix_match.0, TextTest::Suffix)
-            .map(|test| test.map(exact)),
-        not_empty_if_given(
-            path,
-            "contains_match",
-            raw.contains_match.0,
-            TextTest::Contains,
-        )
-        .map(|test| test.map(exact)),
-        raw.safe_regex_match.0.map(|raw| {
-            let pattern = text::pattern(&join(path, "safe_regex_match"), raw)?;
-            Ok(exact(TextTest::Regex(pattern)))
-        }),
+        exact,
+        prefix,
+        suffix,
+        contains,
+        regex,
         raw.string_match
             .0
-            .map(|raw| text::matcher(&join(path, "string_match"), raw).map(HeaderTest::Text)),
-        raw.range_match
-            .0
-            .map(|raw| range(&join(path, "range_match"), &raw)),
+            .map(|raw| text::matcher(raw).map(HeaderTest::Text).at("string_match")),
+        raw.range_match.0.map(|raw| range(&raw).at("range_match")),
         raw.present_match
             .0
             .map(|present| Ok(HeaderTest::Present(present))),
@@ -186,7 +175,7 @@ fn header(path: &str, raw: RawHeaderMatcher) -> Result<Condition, ConfigError> {
     let test = if given.iter().all(Option::is_none) {
         HeaderTest::Present(true)
     } else {
-        only(given).ok_or_else(|| ConfigError::new(path, "has more than one test"))??
+        only(given).ok_or_else(|| ConfigError::here("has more than one test"))??
     };
     Ok(Condition::Header(HeaderMatcher {
         name: if name == "host" {
@@ -200,26 +189,39 @@ fn header(path: &str, raw: RawHeaderMatcher) -> Result<Condition, ConfigError> {
     }))
 }
 
-fn range(path: &str, raw: &RawRange) -> Result<HeaderTest, ConfigError> {
+fn header_name(name: String) -> Result<String, ConfigError> {
+    let name = name.to_ascii_lowercase();
+    let bare = name.strip_prefix(':').unwrap_or(&name);
+    if bare.is_empty() || !bare.bytes().all(is_token) {
+        return Err(ConfigError::here("is not a header name"));
+    }
+    if name == ":path" {
+        return Err(ConfigError::here(
+            "the path has many spellings: use prefix, path, path_separated_prefix or safe_regex",
+        ));
+    }
+    Ok(name)
+}
+
+fn range(raw: &RawRange) -> Result<HeaderTest, ConfigError> {
     let (start, end) = (
         raw.start.0.map_or(0, |start| start.0),
         raw.end.0.map_or(0, |end| end.0),
     );
     if start >= end {
-        return Err(ConfigError::new(
-            path,
+        return Err(ConfigError::here(
             "never matches: end, which is not part of it, must be above start",
         ));
     }
     Ok(HeaderTest::Range { start, end })
 }
 
-fn parameter(path: &str, raw: RawParameterMatcher) -> Result<Condition, ConfigError> {
-    let name = not_empty(&join(path, "name"), raw.name.0)?;
+fn parameter(raw: RawParameterMatcher) -> Result<Condition, ConfigError> {
+    let name = required(raw.name).and_then(not_empty).at("name")?;
     let test = match (raw.string_match.0, raw.present_match.0) {
-        (Some(raw), None) => ParameterTest::Text(text::matcher(&join(path, "string_match"), raw)?),
+        (Some(raw), None) => ParameterTest::Text(text::matcher(raw).at("string_match")?),
         (None, present) => ParameterTest::Present(present.unwrap_or(true)),
-        (Some(_), Some(_)) => return Err(ConfigError::new(path, "has more than one test")),
+        (Some(_), Some(_)) => return Err(ConfigError::here("has more than one test")),
     };
     Ok(Condition::Parameter(ParameterMatcher { name, test }))
 }

@@ -1,24 +1,23 @@
 //! Tests of texts: raw to valid (`type.matcher.v3.StringMatcher`, `RegexMatcher`).
 
-use super::error::{ConfigError, join};
-use super::provider::not_empty;
+use super::error::{At, ConfigError};
+use super::provider::{not_empty, required};
 use super::raw_rule::{RawRegex, RawTextMatcher};
+use super::value::Given;
 use crate::text::{Pattern, TextMatcher, TextTest};
 
-pub(super) fn matcher(path: &str, raw: RawTextMatcher) -> Result<TextMatcher, ConfigError> {
+#[inline(never)]
+pub(super) fn matcher(raw: RawTextMatcher) -> Result<TextMatcher, ConfigError> {
     let ignore_case = raw.ignore_case.0.unwrap_or(false);
     let given = [
         raw.exact.0.map(TextTest::Exact).map(Ok),
-        not_empty_if_given(path, "prefix", raw.prefix.0, TextTest::Prefix),
-        not_empty_if_given(path, "suffix", raw.suffix.0, TextTest::Suffix),
-        not_empty_if_given(path, "contains", raw.contains.0, TextTest::Contains),
-        raw.safe_regex
-            .0
-            .map(|raw| pattern(&join(path, "safe_regex"), raw).map(TextTest::Regex)),
+        part("prefix", raw.prefix, TextTest::Prefix),
+        part("suffix", raw.suffix, TextTest::Suffix),
+        part("contains", raw.contains, TextTest::Contains),
+        regex("safe_regex", raw.safe_regex),
     ];
     let test = only(given).ok_or_else(|| {
-        ConfigError::new(
-            path,
+        ConfigError::here(
             "exactly one of exact, prefix, suffix, contains and safe_regex is required",
         )
     })??;
@@ -26,19 +25,26 @@ pub(super) fn matcher(path: &str, raw: RawTextMatcher) -> Result<TextMatcher, Co
 }
 
 /// A prefix, suffix or part that is empty would pass everything; Envoy refuses it too.
-pub(super) fn not_empty_if_given<T>(
-    path: &str,
+#[inline(never)]
+pub(super) fn part(
     field: &str,
-    text: Option<String>,
-    test: impl FnOnce(String) -> T,
-) -> Option<Result<T, ConfigError>> {
-    text.map(|text| not_empty(&join(path, field), Some(text)).map(test))
+    text: Given<String>,
+    test: fn(String) -> TextTest,
+) -> Option<Result<TextTest, ConfigError>> {
+    text.0.map(|text| not_empty(text).map(test).at(field))
 }
 
-pub(super) fn pattern(path: &str, raw: RawRegex) -> Result<Pattern, ConfigError> {
-    let path = join(path, "regex");
-    let regex = not_empty(&path, raw.regex.0)?;
-    Pattern::parse(&regex).map_err(|problem| ConfigError::new(path, problem))
+#[inline(never)]
+pub(super) fn regex(field: &str, raw: Given<RawRegex>) -> Option<Result<TextTest, ConfigError>> {
+    raw.0.map(|raw| pattern(raw).map(TextTest::Regex).at(field))
+}
+
+#[inline(never)]
+pub(super) fn pattern(raw: RawRegex) -> Result<Pattern, ConfigError> {
+    let regex = required(raw.regex).and_then(not_empty);
+    regex
+        .and_then(|regex| Pattern::parse(&regex).map_err(|problem| ConfigError::here(&problem)))
+        .at("regex")
 }
 
 /// The one that is given, if exactly one is.

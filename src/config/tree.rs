@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::{Number, Value};
+use serde_json::{Map, Number, Value};
 
 use super::error::ConfigError;
 use super::value::{Entries, FromTree};
@@ -28,7 +28,7 @@ impl Tree {
     /// Reads JSON text. Nesting is bounded by `serde_json`'s limit of 128.
     pub(super) fn from_json(text: &[u8]) -> Result<Tree, ConfigError> {
         serde_json::from_slice(text)
-            .map_err(|error| ConfigError::new("", format!("not valid JSON: {error}")))
+            .map_err(|error| ConfigError::here(&format!("not valid JSON: {error}")))
     }
 
     /// The members of an object, each name once.
@@ -63,7 +63,11 @@ impl Tree {
             Tree::Array(_) => Value::Array(Vec::from_tree(self)?),
             Tree::Object(_) => {
                 let Entries(members) = Entries::from_tree(self)?;
-                Value::Object(members.into_iter().collect())
+                let mut object = Map::new();
+                for (name, member) in members {
+                    object.insert(name, member);
+                }
+                Value::Object(object)
             }
         })
     }
@@ -71,13 +75,13 @@ impl Tree {
     /// Its being of another kind than the `expected` one.
     #[cold]
     pub(super) fn unlike(&self, expected: &str) -> ConfigError {
-        ConfigError::new("", format!("invalid type: {self}, expected {expected}"))
+        ConfigError::here(&format!("invalid type: {self}, expected {expected}"))
     }
 
     /// Its being of the `expected` kind, but none of it.
     #[cold]
     pub(super) fn not_among(&self, expected: &str) -> ConfigError {
-        ConfigError::new("", format!("invalid value: {self}, expected {expected}"))
+        ConfigError::here(&format!("invalid value: {self}, expected {expected}"))
     }
 }
 

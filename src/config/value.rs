@@ -8,7 +8,7 @@
 
 use serde_json::Value;
 
-use super::error::{ConfigError, unknown};
+use super::error::{At, ConfigError, unknown};
 use super::tree::Tree;
 
 /// What a value of the configuration is read as.
@@ -87,7 +87,7 @@ fn read_object(
             .take()
             .ok_or_else(|| ConfigError::given_twice(&name))?
             .fill(tree)
-            .map_err(|error| error.within(&name))?;
+            .at(&name)?;
     }
     Ok(())
 }
@@ -121,10 +121,24 @@ pub(super) fn camel_case(name: &str) -> String {
 fn unknown_field(written: &str, names: &[&str]) -> ConfigError {
     if is_camel_case(written) {
         let names: Vec<String> = names.iter().map(|name| camel_case(name)).collect();
-        unknown(written, "field", written, names.iter().map(String::as_str))
+        unknown("field", written, &mut names.iter().map(String::as_str))
     } else {
-        unknown(written, "field", written, names.iter().copied())
+        unknown("field", written, &mut names.iter().copied())
     }
+    .within(written)
+}
+
+/// Converts a list's items, one by one.
+#[inline(never)]
+pub(super) fn each<T, U>(
+    items: Vec<T>,
+    convert: &mut dyn FnMut(T) -> Result<U, ConfigError>,
+) -> Result<Vec<U>, ConfigError> {
+    let mut converted = Vec::with_capacity(items.len());
+    for (index, item) in items.into_iter().enumerate() {
+        converted.push(convert(item).at_item(index)?);
+    }
+    Ok(converted)
 }
 
 /// A field that may be left out, but not be `null`.
@@ -169,12 +183,7 @@ impl FromTree for Value {
 
 impl<T: FromTree> FromTree for Vec<T> {
     fn from_tree(tree: Tree) -> Result<Self, ConfigError> {
-        let items = tree.items()?;
-        let mut list = Vec::with_capacity(items.len());
-        for (index, item) in items.into_iter().enumerate() {
-            list.push(T::from_tree(item).map_err(|error| error.within_item(index))?);
-        }
-        Ok(list)
+        each(tree.items()?, &mut T::from_tree)
     }
 }
 
@@ -202,7 +211,7 @@ pub(super) fn unknown_word(written: &str, words: &[&str]) -> ConfigError {
         [first, second] => format!("{first} or {second}"),
         words => format!("one of {}", words.join(", ")),
     };
-    ConfigError::new("", format!("unknown variant `{written}`, expected {words}"))
+    ConfigError::here(&format!("unknown variant `{written}`, expected {words}"))
 }
 
 /// A whole number. The numbers of a Struct are doubles, so `5.0` is one.
@@ -230,12 +239,19 @@ pub(super) fn whole(double: f64) -> Option<i64> {
 /// An object with names of the operator's choice, in the order written.
 pub struct Entries<T>(pub Vec<(String, T)>);
 
+impl<T> Given<Entries<T>> {
+    /// The entries; none where the field is left out.
+    pub(super) fn entries(self) -> Vec<(String, T)> {
+        self.0.map(|Entries(entries)| entries).unwrap_or_default()
+    }
+}
+
 impl<T: FromTree> FromTree for Entries<T> {
     fn from_tree(tree: Tree) -> Result<Self, ConfigError> {
         let members = tree.members("an object of named entries")?;
         let mut entries = Vec::with_capacity(members.len());
         for (name, member) in members {
-            let entry = T::from_tree(member).map_err(|error| error.within(&name))?;
+            let entry = T::from_tree(member).at(&name)?;
             entries.push((name, entry));
         }
         Ok(Entries(entries))
@@ -260,7 +276,7 @@ pub struct Unsupported;
 
 impl Field for Unsupported {
     fn fill(&mut self, _: Tree) -> Result<(), ConfigError> {
-        Err(ConfigError::new("", UNSUPPORTED))
+        Err(ConfigError::here(UNSUPPORTED))
     }
 }
 
@@ -274,7 +290,7 @@ impl<const POSITION: bool> Field for OnlyBool<POSITION> {
         if bool::from_tree(tree)? == POSITION {
             Ok(())
         } else {
-            Err(ConfigError::new("", UNSUPPORTED))
+            Err(ConfigError::here(UNSUPPORTED))
         }
     }
 }

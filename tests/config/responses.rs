@@ -24,7 +24,7 @@ fn errors() {
     }
     for name in Rejection::names() {
         let config = parse(&by_reason(name, json!({"status": 499}))).unwrap();
-        assert_eq!(config.responses.custom[name].status, Some(499));
+        assert_eq!(config.responses.custom.get(name).unwrap().status, Some(499));
     }
     let body = |text: &str, content_type: &str| {
         Some(Body {
@@ -78,7 +78,7 @@ fn errors() {
         let config = json!({"errors": {"format": format, "byReason": {"expired": entry.clone()}}});
         let config = parse(&config).unwrap();
         assert_eq!(
-            config.responses.custom["expired"],
+            *config.responses.custom.get("expired").unwrap(),
             Custom { status, body },
             "{entry}"
         );

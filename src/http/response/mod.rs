@@ -8,7 +8,7 @@ mod body;
 mod challenge;
 mod rejection;
 
-use std::collections::BTreeMap;
+use crate::named::Named;
 
 pub use body::Format;
 pub(crate) use challenge::is_quotable;
@@ -51,7 +51,7 @@ pub struct Responses {
     /// The form of the bodies that are not `custom`.
     pub format: Format,
     /// By a name of [`Rejection::names`].
-    pub custom: BTreeMap<&'static str, Custom>,
+    pub custom: Named<Custom>,
     /// Whether bodies and challenges are left out.
     pub strip: bool,
     /// Where the metadata of the protected resource are; printable ASCII without `"` and `\`.
@@ -274,22 +274,23 @@ mod tests {
             text: text.to_owned(),
             content_type: "text/html".to_owned(),
         };
+        let mut custom = Named::default();
+        for (name, status, body) in [
+            ("invalid_token", Some(403), Some(body("bad"))),
+            ("expired", None, Some(body("old"))),
+            ("token_missing", Some(404), None),
+            ("insufficient_scope", Some(401), None),
+            ("claim_rule", Some(400), Some(body(""))),
+            ("access_denied", Some(401), None),
+            ("keys_unavailable", Some(502), None),
+            ("too_many_waiting", Some(429), Some(body("later"))),
+        ] {
+            custom.insert(name, Custom { status, body });
+        }
         let responses = Responses {
             realm: "api".to_owned(),
             format: Format::Text,
-            custom: [
-                ("invalid_token", Some(403), Some(body("bad"))),
-                ("expired", None, Some(body("old"))),
-                ("token_missing", Some(404), None),
-                ("insufficient_scope", Some(401), None),
-                ("claim_rule", Some(400), Some(body(""))),
-                ("access_denied", Some(401), None),
-                ("keys_unavailable", Some(502), None),
-                ("too_many_waiting", Some(429), Some(body("later"))),
-            ]
-            .into_iter()
-            .map(|(name, status, body)| (name, Custom { status, body }))
-            .collect(),
+            custom,
             ..Responses::default()
         };
         let invalid_token = |description, reason| Rejection::InvalidToken {
