@@ -150,7 +150,7 @@ mod tests {
         ];
         for (json, expected) in table {
             let error = read(json).unwrap_err();
-            assert_eq!(error.problem, expected, "{json}");
+            assert_eq!(error.problem(), expected, "{json}");
         }
     }
 }

@@ -122,7 +122,8 @@ mod tests {
             assert_eq!(decoded(text), Ok(expected), "{text:?}");
         }
         for text in [&b"providers: {}"[..], b"\xff\xff", b"{} {}", b"1e999"] {
-            let problem = decoded(text).unwrap_err().problem;
+            let error = decoded(text).unwrap_err();
+            let problem = error.problem();
             assert!(problem.starts_with("not valid JSON: "), "{problem}");
         }
     }
@@ -137,8 +138,8 @@ mod tests {
                     kind: Some(Kind::NumberValue(number)),
                 },
             );
-            let problem = self::decoded(&decoded.encode_to_vec()).unwrap_err().problem;
-            assert_eq!(problem, "has a number that is not finite");
+            let error = self::decoded(&decoded.encode_to_vec()).unwrap_err();
+            assert_eq!(error.problem(), "has a number that is not finite");
         }
         // Deeper than any configuration.
         let mut deep = json!({});

@@ -12,12 +12,15 @@ pub(super) const MUST_NOT_BE_EMPTY: &str = "must not be empty";
 pub(super) const REQUIRED: &str = "required";
 
 /// The first problem of a configuration, displayed as `path: problem`.
+///
+/// On the heap, for it is passed up through everything that reads a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigError {
-    /// The field, from the top; empty where it is the document as a whole.
-    pub path: String,
-    /// What is wrong with it, in words for the operator.
-    pub problem: String,
+pub struct ConfigError(Box<Parts>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Parts {
+    path: String,
+    problem: String,
 }
 
 impl ConfigError {
@@ -25,15 +28,10 @@ impl ConfigError {
     #[cold]
     #[inline(never)]
     pub(super) fn new(path: &str, problem: &str) -> ConfigError {
-        ConfigError {
+        ConfigError(Box::new(Parts {
             path: path.to_owned(),
             problem: problem.to_owned(),
-        }
-    }
-
-    /// A name that an object has twice, in one spelling or in two.
-    pub(super) fn given_twice(name: &str) -> ConfigError {
-        ConfigError::new(name, GIVEN_TWICE)
+        }))
     }
 
     /// A problem of what is being read as a whole.
@@ -41,6 +39,23 @@ impl ConfigError {
     #[inline(never)]
     pub(super) fn here(problem: &str) -> ConfigError {
         ConfigError::new("", problem)
+    }
+
+    /// The field, from the top; empty where it is the document as a whole.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.0.path
+    }
+
+    /// What is wrong with it, in words for the operator.
+    #[must_use]
+    pub fn problem(&self) -> &str {
+        &self.0.problem
+    }
+
+    /// A name that an object has twice, in one spelling or in two.
+    pub(super) fn given_twice(name: &str) -> ConfigError {
+        ConfigError::new(name, GIVEN_TWICE)
     }
 
     /// The same problem, seen from the list that has it at this `index`.
@@ -54,7 +69,7 @@ impl ConfigError {
     #[cold]
     #[inline(never)]
     pub(super) fn within(mut self, member: &str) -> ConfigError {
-        self.path = match self.path.as_str() {
+        self.0.path = match self.path() {
             "" => member.to_owned(),
             index if index.starts_with('[') => format!("{member}{index}"),
             below => format!("{member}.{below}"),
@@ -65,13 +80,13 @@ impl ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = match self.path.as_str() {
+        let path = match self.path() {
             "" => "configuration",
             path => path,
         };
         write_line(f, path)?;
         f.write_str(": ")?;
-        write_line(f, &self.problem)
+        write_line(f, self.problem())
     }
 }
 

@@ -165,7 +165,7 @@ fn every_alias_is_one_that_the_filter_knows() {
             seen += 1;
             let error = Config::parse(config.to_string().as_bytes()).unwrap_err();
             assert!(
-                !error.problem.contains("unknown field"),
+                !error.problem().contains("unknown field"),
                 "{name}.{alias}: {error}"
             );
         }

@@ -203,7 +203,7 @@ pub fn config(bytes: &[u8]) {
     let config = match Config::parse(bytes) {
         Ok(config) => config,
         Err(error) => {
-            assert!(!error.problem.is_empty());
+            assert!(!error.problem().is_empty());
             assert!(!error.to_string().chars().any(char::is_control), "{error}");
             return;
         }

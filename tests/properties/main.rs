@@ -272,7 +272,7 @@ proptest! {
         let text = document.to_string();
         check::config(text.as_bytes());
         if let (true, Err(error)) = (document.is_object(), Config::parse(text.as_bytes())) {
-            let first = error.path.split(['.', '[']).next().unwrap();
+            let first = error.path().split(['.', '[']).next().unwrap();
             prop_assert!(document.get(first).is_some(), "{error}: {document}");
         }
     }

@@ -86,13 +86,13 @@ pub fn check(file: &File) -> Result<(Vec<Finding>, usize), Failure> {
                 }
             }
             Err(error) => {
-                let (line, column) = plugin.locate(&error.path);
+                let (line, column) = plugin.locate(error.path());
                 findings.push(Finding {
                     line,
                     column,
                     is_error: true,
-                    path: error.path.clone(),
-                    text: error.problem.clone(),
+                    path: error.path().to_owned(),
+                    text: error.problem().to_owned(),
                 });
             }
         }

@@ -73,7 +73,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let plugins = file.plugins();
     let plugin = select(&file, &plugins, args.select)?;
     let config = plugin.parse().map_err(|error| {
-        let (line, column) = plugin.locate(&error.path);
+        let (line, column) = plugin.locate(error.path());
         Failure::usage(format!("{}:{line}:{column}: {error}", file.name))
     })?;
     let now = match args.at {

@@ -206,14 +206,14 @@ impl Migration {
             };
             let decides = ["match", "requires", "requirement_map", "filter_state_rules"]
                 .iter()
-                .any(|part| error.path.split(['.', '[']).any(|name| name == *part));
-            if !error.problem.starts_with(UNSUPPORTED) || decides {
-                let text = format!("{}: see to it by hand", error.problem);
-                self.say(Kind::Open, &error.path, &text);
+                .any(|part| error.path().split(['.', '[']).any(|name| name == *part));
+            if !error.problem().starts_with(UNSUPPORTED) || decides {
+                let text = format!("{}: see to it by hand", error.problem());
+                self.say(Kind::Open, error.path(), &text);
                 return;
             }
-            self.say(Kind::LeftOut, &error.path, "has no counterpart");
-            self.node.remove_at(&error.path);
+            self.say(Kind::LeftOut, error.path(), "has no counterpart");
+            self.node.remove_at(error.path());
         }
     }
 }
