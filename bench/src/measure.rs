@@ -193,6 +193,19 @@ pub fn start_envoy(
     workers: u32,
     cores: Cores,
 ) -> Result<Envoy> {
+    let _pinned = Pinned::to(cores.envoy)?;
+    start_envoy_here(load, listeners, workers)
+}
+
+/// Starts Envoy on whichever cores this thread may use.
+///
+/// # Errors
+/// When Envoy does not start.
+pub fn start_envoy_here(
+    load: &Load,
+    listeners: impl IntoIterator<Item = Listener>,
+    workers: u32,
+) -> Result<Envoy> {
     let builder = Envoy::builder()
         .cluster("upstream", load.upstream())
         .concurrency(workers)
@@ -201,7 +214,6 @@ pub fn start_envoy(
     let builder = listeners
         .into_iter()
         .fold(builder, |builder, listener| builder.listener(listener));
-    let _pinned = Pinned::to(cores.envoy)?;
     Ok(builder.start()?)
 }
 

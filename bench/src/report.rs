@@ -127,13 +127,13 @@ impl Run {
 
 fn startup_table(startup: &Startup, module_bytes: u64, noop_bytes: u64) -> String {
     let ready = startup.times().into_iter().map(|(title, least, middle)| {
-        let memory = match title {
+        let memory = match title.as_str() {
             "bearer-gate" => Some((startup.gate_memory, module_bytes)),
-            "no filter" => None,
-            _ => Some((startup.noop_memory, noop_bytes)),
+            "Wasm filter that does nothing" => Some((startup.noop_memory, noop_bytes)),
+            _ => None,
         };
         vec![
-            title.to_owned(),
+            title,
             format!("{least:.0}"),
             format!("{middle:.0}"),
             each(memory, |(it, _)| megabytes(it.one_worker)),
@@ -143,7 +143,7 @@ fn startup_table(startup: &Startup, module_bytes: u64, noop_bytes: u64) -> Strin
         ]
     });
     let head = [
-        "From Envoy's start to its first answer",
+        "From Envoy's start to its first answer, on one core",
         "ms, min",
         "median",
         "MB, 1 worker",

@@ -2,17 +2,18 @@
 
 use std::path::Path;
 use std::rc::Rc;
+use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use bearer_gate_testbed::envoy::Listener;
+use bearer_gate_testbed::envoy::{Envoy, Listener};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::case::{Modules, PATH, configuration, wasm};
 use crate::cpu::{Cores, Pinned, resident};
 use crate::load::Load;
-use crate::measure::start_envoy;
+use crate::measure::{start_envoy, start_envoy_here};
 use crate::stats::{differences, median, min};
 use crate::tokens::{Algorithm, Key, Supply};
 
@@ -31,6 +32,10 @@ pub struct Startup {
     pub none_ms: Vec<f64>,
     pub noop_ms: Vec<f64>,
     pub gate_ms: Vec<f64>,
+    /// The same with all cores for Envoy, among which V8's compiler divides the module.
+    pub cores: usize,
+    pub noop_all_cores_ms: Vec<f64>,
+    pub gate_all_cores_ms: Vec<f64>,
     /// Envoy's memory with one worker, and what each further worker adds; in bytes.
     pub noop_memory: Memory,
     pub gate_memory: Memory,
@@ -49,12 +54,17 @@ impl Startup {
         median(&differences(&self.gate_ms, &self.noop_ms))
     }
 
-    /// The three kinds of listener with their least and middle time.
-    pub fn times(&self) -> Vec<(&'static str, f64, f64)> {
+    /// The three kinds of listener, and what they take with all cores, with their least and
+    /// middle time.
+    pub fn times(&self) -> Vec<(String, f64, f64)> {
+        let (noop, gate) = ("Wasm filter that does nothing", "bearer-gate");
+        let all = |title| format!("{title}, on all {} cores", self.cores);
         [
-            ("no filter", &self.none_ms),
-            ("Wasm filter that does nothing", &self.noop_ms),
-            ("bearer-gate", &self.gate_ms),
+            ("no filter".to_owned(), &self.none_ms),
+            (noop.to_owned(), &self.noop_ms),
+            (gate.to_owned(), &self.gate_ms),
+            (all(noop), &self.noop_all_cores_ms),
+            (all(gate), &self.gate_all_cores_ms),
         ]
         .into_iter()
         .filter_map(|(title, times)| Some((title, min(times)?, median(times)?)))
@@ -78,35 +88,53 @@ pub fn measure(modules: &Modules, starts: usize, cores: Cores) -> Result<Startup
     let noop = listener(Some((&modules.noop, json!({}))));
     let gate = listener(Some((&modules.gate, configuration(&[jwk]))));
 
+    let [noop_all_cores_ms, gate_all_cores_ms] = {
+        let load = Load::start()?;
+        in_turns([&noop, &gate], starts, |listener| {
+            ready_after(&load, || start_envoy_here(&load, [listener.clone()], 1))
+        })?
+    };
+    let all_cores = available_parallelism()?.get();
     let _pinned = Pinned::to(cores.load)?;
     let load = Load::start()?;
-    let (mut none_ms, mut noop_ms, mut gate_ms) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..starts {
-        for (listener, times) in [
-            (&none, &mut none_ms),
-            (&noop, &mut noop_ms),
-            (&gate, &mut gate_ms),
-        ] {
-            times.push(ready_after(&load, listener, cores)?);
-        }
-    }
+    let [none_ms, noop_ms, gate_ms] = in_turns([&none, &noop, &gate], starts, |listener| {
+        ready_after(&load, || start_envoy(&load, [listener.clone()], 1, cores))
+    })?;
     Ok(Startup {
         none_ms,
         noop_ms,
         gate_ms,
+        cores: all_cores,
+        noop_all_cores_ms,
+        gate_all_cores_ms,
         noop_memory: memory(&load, &noop, cores)?,
         gate_memory: memory(&load, &gate, cores)?,
     })
 }
 
+/// What is measured of each of these, start by start, so many times.
+fn in_turns<const N: usize>(
+    listeners: [&Listener; N],
+    starts: usize,
+    measure: impl Fn(&Listener) -> Result<f64>,
+) -> Result<[Vec<f64>; N]> {
+    let mut times = [const { Vec::new() }; N];
+    for _ in 0..starts {
+        for (listener, times) in listeners.iter().zip(&mut times) {
+            times.push(measure(listener)?);
+        }
+    }
+    Ok(times)
+}
+
 /// Milliseconds from Envoy's start to its first answer, whatever it is. The testbed looks each
 /// 10 ms whether Envoy listens.
-fn ready_after(load: &Load, listener: &Listener, cores: Cores) -> Result<f64> {
-    let start = Instant::now();
-    let envoy = start_envoy(load, [listener.clone()], 1, cores)?;
+fn ready_after(load: &Load, start: impl FnOnce() -> Result<Envoy>) -> Result<f64> {
+    let from = Instant::now();
+    let envoy = start()?;
     let client = load.client(envoy.address(), 1, PATH, Rc::new(Supply::none()))?;
     load.status(&client).context("the first request")?;
-    Ok(start.elapsed().as_secs_f64() * 1000.0)
+    Ok(from.elapsed().as_secs_f64() * 1000.0)
 }
 
 fn memory(load: &Load, listener: &Listener, cores: Cores) -> Result<Memory> {
@@ -145,10 +173,16 @@ mod tests {
             none_ms: vec![100.0, 200.0, 300.0],
             noop_ms: vec![110.0, 230.0, 310.0],
             gate_ms: vec![210.0, 300.0, 450.0],
+            cores: 2,
+            noop_all_cores_ms: vec![80.0],
+            gate_all_cores_ms: vec![150.0],
             noop_memory: memory,
             gate_memory: memory,
         };
         assert_eq!(startup.over_noop_ms(), Some(100.0));
-        assert_eq!(startup.times().first(), Some(&("no filter", 100.0, 200.0)));
+        let times = startup.times();
+        assert_eq!(times.first(), Some(&("no filter".to_owned(), 100.0, 200.0)));
+        let last = ("bearer-gate, on all 2 cores".to_owned(), 150.0, 150.0);
+        assert_eq!(times.last(), Some(&last));
     }
 }
