@@ -6,11 +6,12 @@
 //! bounded in bytes, whatever arrives. A hit proves the signature and what does
 //! not change with time: its times and the rule's demands are checked again.
 //!
-//! The hash is keyed at random, so that nobody can choose tokens that collide.
-//! What is evicted first is what was asked for once: a flood of one-time tokens
-//! does not push the regulars out.
+//! Tokens are filed by a hash that is keyed at random, of their ends: a
+//! signature tells tokens apart as well as all of their bytes do. Of two with
+//! one hash the later one is kept. What is evicted first is what was asked for
+//! once: a flood of one-time tokens does not push the regulars out.
 
-use std::hash::RandomState;
+use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 
 use quick_cache::Weighter;
@@ -20,6 +21,7 @@ use crate::config::Provider;
 use crate::jose::jwks::KeySet;
 use crate::jose::jwt::Kept;
 use crate::outputs::Outputs;
+use crate::text;
 
 /// What a worker's cache holds, in bytes as [`Entry::size`] estimates, where the configuration
 /// does not ask for room for more.
@@ -32,6 +34,8 @@ const USUAL_TOKEN: u64 = 4096;
 /// which parsed take several times their text.
 const OVERHEAD: usize = 512;
 const PARSED_CLAIMS: usize = 4;
+/// What is hashed of a token, in bytes from its end. Its signature is longer, or nearly as long.
+const HASHED: usize = 64;
 
 /// What is kept of a token.
 #[derive(Debug)]
@@ -52,6 +56,7 @@ impl Entry {
 }
 
 struct Stored {
+    token: Box<[u8]>,
     provider: usize,
     /// The provider's key set that verified it.
     epoch: u64,
@@ -61,9 +66,9 @@ struct Stored {
 #[derive(Clone)]
 struct BySize;
 
-impl Weighter<Box<[u8]>, Stored> for BySize {
-    fn weight(&self, token: &Box<[u8]>, stored: &Stored) -> u64 {
-        u64::try_from(stored.entry.size(token)).unwrap_or(u64::MAX)
+impl Weighter<u64, Stored> for BySize {
+    fn weight(&self, _: &u64, stored: &Stored) -> u64 {
+        u64::try_from(stored.entry.size(&stored.token)).unwrap_or(u64::MAX)
     }
 }
 
@@ -78,7 +83,8 @@ struct OfProvider {
 
 /// The cache of one worker and configuration.
 pub struct TokenCache {
-    tokens: Cache<Box<[u8]>, Stored, BySize, RandomState>,
+    tokens: Cache<u64, Stored, BySize, RandomState>,
+    hash: RandomState,
     of_providers: Vec<OfProvider>,
     /// Look-ups that found a token since they were last counted, and that did
     /// not.
@@ -111,6 +117,7 @@ impl TokenCache {
                 RandomState::new(),
                 quick_cache::unsync::DefaultLifecycle::default(),
             ),
+            hash: RandomState::new(),
             of_providers: longest
                 .map(|longest| OfProvider {
                     keys: None,
@@ -127,8 +134,9 @@ impl TokenCache {
         let epoch = self.epoch(provider, keys)?;
         let found = self
             .tokens
-            .get(token)
+            .get(&self.file(token))
             .filter(|stored| stored.provider == provider && stored.epoch == epoch)
+            .filter(|stored| text::equal(&stored.token, token))
             .map(|stored| Rc::clone(&stored.entry));
         let (hits, misses) = &mut self.lookups;
         let count = if found.is_some() { hits } else { misses };
@@ -143,11 +151,12 @@ impl TokenCache {
             && longest.is_some_and(|longest| token.len() <= longest)
         {
             let stored = Stored {
+                token: token.into(),
                 provider,
                 epoch,
                 entry,
             };
-            self.tokens.insert(token.into(), stored);
+            self.tokens.insert(self.file(token), stored);
         }
     }
 
@@ -155,6 +164,12 @@ impl TokenCache {
     /// not.
     pub fn take_lookups(&mut self) -> (u64, u64) {
         std::mem::take(&mut self.lookups)
+    }
+
+    /// Where a token is filed.
+    fn file(&self, token: &[u8]) -> u64 {
+        let end = token.len().saturating_sub(HASHED);
+        self.hash.hash_one(token.get(end..).unwrap_or(token))
     }
 
     /// Which of its key sets the provider has now. Another set than before makes
@@ -254,6 +269,26 @@ mod tests {
         // Another set, even of the same keys; and the first again.
         assert!(cache.get(0, &token(1), &others).is_none());
         assert!(cache.get(0, &token(1), &keys).is_none(), "never again");
+    }
+
+    #[test]
+    fn tokens_with_one_hash_are_told_apart() {
+        let mut cache = TokenCache::bounded([usize::MAX].into_iter(), USUAL_BYTES);
+        let keys = keys();
+        let one = [token(1), vec![b'A'; HASHED]].concat();
+        for other in [
+            [token(2), vec![b'A'; HASHED]].concat(),
+            [b"A".as_slice(), &one].concat(),
+            one[1..].to_vec(),
+        ] {
+            assert_eq!(cache.file(&one), cache.file(&other));
+            for (kept, other) in [(&one, &other), (&other, &one)] {
+                cache.insert(0, kept, &keys, entry(&token(1), &keys));
+                assert!(cache.get(0, kept, &keys).is_some());
+                assert!(cache.get(0, other, &keys).is_none());
+            }
+        }
+        assert_eq!(cache.tokens.len(), 1);
     }
 
     #[test]
