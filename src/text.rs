@@ -11,6 +11,34 @@ pub fn equal(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a_rest == b_rest && a.iter().zip(b).all(|(a, b)| a == b)
 }
 
+/// Where `byte` is first: for long texts faster than a search byte by byte, for `contains` takes
+/// words.
+#[must_use]
+#[inline(never)] // smaller, and no slower
+pub fn find(text: &[u8], byte: u8) -> Option<usize> {
+    const STEP: usize = 64;
+    let steps = text.chunks(STEP).take_while(|step| !step.contains(&byte));
+    let skipped = steps.count().saturating_mul(STEP);
+    let rest = text.get(skipped..)?;
+    let at = rest.iter().position(|other| *other == byte)?;
+    skipped.checked_add(at)
+}
+
+/// The parts of a text between each `byte`, found by [`find`].
+pub fn split(text: &[u8], byte: u8) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest.take()?;
+        match find(text, byte).and_then(|at| text.split_at_checked(at)) {
+            Some((part, from_byte)) => {
+                rest = from_byte.get(1..);
+                Some(part)
+            }
+            None => Some(text),
+        }
+    })
+}
+
 /// How a text is tested.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TextTest {
@@ -115,6 +143,26 @@ impl Eq for Pattern {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_byte_is_found_where_it_is_first() {
+        for length in 0..=200 {
+            let mut text = vec![b'a'; length];
+            assert_eq!(find(&text, b'.'), None);
+            for at in (0..length).rev() {
+                text[at] = b'.';
+                assert_eq!(find(&text, b'.'), Some(at));
+            }
+        }
+    }
+
+    #[test]
+    fn parts_are_those_of_the_standard_library() {
+        for text in ["", ".", "a", ".a", "a.", "a..b", "..", "a.bc.d"] {
+            let parts: Vec<&[u8]> = text.split('.').map(str::as_bytes).collect();
+            assert_eq!(split(text.as_bytes(), b'.').collect::<Vec<_>>(), parts);
+        }
+    }
 
     #[test]
     fn texts_are_equal_in_every_byte() {

@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 
 use super::request::Request;
+use crate::text;
 
 /// A place in a request where a token may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,7 +133,7 @@ enum Found<'r> {
 }
 
 fn in_header<'r>(values: impl Iterator<Item = &'r [u8]>, prefix: &[u8]) -> Found<'r> {
-    let mut members = values.flat_map(|value| value.split(|byte| *byte == b','));
+    let mut members = values.flat_map(|value| text::split(value, b','));
     let Some(first) = members.next() else {
         return Found::Nothing;
     };

@@ -12,6 +12,7 @@ use super::base64url;
 use super::error::JwtError;
 use super::json::{self, Object};
 use super::jwa::Algorithm;
+use crate::text;
 
 /// Longest token that is read, in octets; Envoy's own limit on all headers together is 60 KiB.
 pub const MAX_TOKEN_LEN: usize = 16 * 1024;
@@ -33,9 +34,9 @@ pub struct JoseHeader {
 #[derive(Clone, Debug)]
 pub struct Jws<'t> {
     header: Arc<JoseHeader>,
-    header_segment: &'t str,
+    header_segment: &'t [u8],
     payload: Vec<u8>,
-    payload_segment: &'t str,
+    payload_segment: &'t [u8],
     signing_input: &'t [u8],
     signature: Vec<u8>,
 }
@@ -57,7 +58,7 @@ impl HeaderMemo {
 
     fn read(&mut self, segment: &[u8]) -> Result<Arc<JoseHeader>, JwtError> {
         let mut entries = self.entries.iter();
-        if let Some((_, header)) = entries.find(|(known, _)| **known == *segment) {
+        if let Some((_, header)) = entries.find(|(known, _)| text::equal(known, segment)) {
             return Ok(Arc::clone(header));
         }
         let octets = base64url::decode(segment).ok_or(JwtError::HeaderEncoding)?;
@@ -90,7 +91,7 @@ pub fn parse_with<'t>(token: &'t [u8], headers: &mut HeaderMemo) -> Result<Jws<'
     if token.len() > MAX_TOKEN_LEN {
         return Err(JwtError::TooLong);
     }
-    let mut segments = token.split(|byte| *byte == b'.');
+    let mut segments = text::split(token, b'.');
     let (Some(header), Some(payload), Some(signature), None) = (
         segments.next(),
         segments.next(),
@@ -105,12 +106,11 @@ pub fn parse_with<'t>(token: &'t [u8], headers: &mut HeaderMemo) -> Result<Jws<'
         .checked_sub(signature.len().saturating_add(1))
         .and_then(|end| token.get(..end))
         .ok_or(JwtError::NotThreeParts)?;
-    let header_segment = std::str::from_utf8(header).map_err(|_| JwtError::HeaderEncoding)?;
     Ok(Jws {
         header: headers.read(header)?,
-        header_segment,
+        header_segment: header,
         payload: base64url::decode(payload).ok_or(JwtError::PayloadEncoding)?,
-        payload_segment: std::str::from_utf8(payload).map_err(|_| JwtError::PayloadEncoding)?,
+        payload_segment: payload,
         signing_input,
         signature: base64url::decode(signature).ok_or(JwtError::SignatureEncoding)?,
     })
@@ -123,11 +123,11 @@ fn parse_header(octets: &[u8]) -> Result<JoseHeader, JwtError> {
         .and_then(Value::as_str)
         .ok_or(JwtError::AlgorithmMissing)?;
     let algorithm = Algorithm::parse(algorithm).ok_or(JwtError::AlgorithmUnsupported)?;
-    let kid = text(&header, "kid", JwtError::Kid)?;
+    let kid = string(&header, "kid", JwtError::Kid)?;
     if kid.as_ref().is_some_and(|kid| kid.len() > MAX_KID_LEN) {
         return Err(JwtError::Kid);
     }
-    let typ = text(&header, "typ", JwtError::Type)?;
+    let typ = string(&header, "typ", JwtError::Type)?;
     if header.contains_key("crit") {
         return Err(JwtError::Critical);
     }
@@ -144,7 +144,7 @@ fn parse_header(octets: &[u8]) -> Result<JoseHeader, JwtError> {
     })
 }
 
-fn text(header: &Object, name: &str, error: JwtError) -> Result<Option<String>, JwtError> {
+fn string(header: &Object, name: &str, error: JwtError) -> Result<Option<String>, JwtError> {
     header
         .get(name)
         .map(|value| value.as_str().map(str::to_owned).ok_or(error))
@@ -166,13 +166,13 @@ impl<'t> Jws<'t> {
 
     /// The JOSE header as the token spells it, base64url.
     #[must_use]
-    pub fn header_segment(&self) -> &'t str {
+    pub fn header_segment(&self) -> &'t [u8] {
         self.header_segment
     }
 
     /// The payload as the token spells it, base64url.
     #[must_use]
-    pub fn payload_segment(&self) -> &'t str {
+    pub fn payload_segment(&self) -> &'t [u8] {
         self.payload_segment
     }
 
@@ -212,7 +212,7 @@ mod tests {
         let jws = parse(token.as_bytes()).unwrap();
         assert_eq!(jws.untrusted_header().algorithm, Algorithm::Rs256);
         assert_eq!(jws.untrusted_payload(), b"foo");
-        assert_eq!(jws.payload_segment(), "Zm9v");
+        assert_eq!(jws.payload_segment(), b"Zm9v");
         assert_eq!(jws.signing_input(), format!("{HEADER}.Zm9v").as_bytes());
         assert_eq!(jws.signature(), [0, 1, 2]);
 

@@ -32,8 +32,8 @@ pub struct Validated<'t> {
 #[derive(Clone, Debug)]
 pub struct Verified<'t> {
     claims: Arc<Claims>,
-    header_b64: &'t str,
-    payload_b64: &'t str,
+    header_b64: &'t [u8],
+    payload_b64: &'t [u8],
 }
 
 /// What is kept of a [`Verified`] token when the request that brought it is gone.
@@ -131,13 +131,13 @@ impl<'t> Verified<'t> {
 
     /// The JOSE header as the token spells it: base64url without padding.
     #[must_use]
-    pub fn header_b64(&self) -> &'t str {
+    pub fn header_b64(&self) -> &'t [u8] {
         self.header_b64
     }
 
     /// The payload as the token spells it: base64url without padding.
     #[must_use]
-    pub fn payload_b64(&self) -> &'t str {
+    pub fn payload_b64(&self) -> &'t [u8] {
         self.payload_b64
     }
 
@@ -264,7 +264,10 @@ mod tests {
             verified.claims().expires_at.map(|date| date.seconds()),
             Some(NOW + 300.0)
         );
-        assert_eq!(verified.payload_b64(), token.split('.').nth(1).unwrap());
+        assert_eq!(
+            verified.payload_b64(),
+            token.split('.').nth(1).unwrap().as_bytes()
+        );
         // A certificate in place of the numbers is the same key.
         assert!(decide(&token, fixtures::JWK_A_X5C, &expectations()).is_ok());
     }

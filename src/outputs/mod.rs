@@ -45,7 +45,7 @@ pub fn of(provider: &Provider, verified: &Verified<'_>) -> Outputs {
     let wanted = &provider.outputs;
     let claims = verified.claims();
     if let Some(header) = &wanted.payload_header {
-        let mut value = verified.payload_b64().as_bytes().to_vec();
+        let mut value = verified.payload_b64().to_vec();
         if header.padded {
             value.resize(value.len().next_multiple_of(4), b'=');
         }

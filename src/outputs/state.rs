@@ -134,8 +134,8 @@ pub(super) fn payload(claims: &Object, space_delimited: &[String]) -> Vec<u8> {
 }
 
 /// A JOSE header, given as the token spells it.
-pub(super) fn header(base64url: &str) -> Option<Vec<u8>> {
-    let octets = base64url::decode(base64url.as_bytes())?;
+pub(super) fn header(base64url: &[u8]) -> Option<Vec<u8>> {
+    let octets = base64url::decode(base64url)?;
     let header = json::parse_object(&octets).ok()?;
     Some(structure(&header).encode_to_vec())
 }

@@ -41,7 +41,7 @@ pub fn token(bytes: &[u8]) {
         .collect::<Vec<_>>()
         .join(".");
     assert_eq!(again.as_bytes(), bytes);
-    assert_eq!(jws.payload_segment().as_bytes(), segments[1]);
+    assert_eq!(jws.payload_segment(), segments[1]);
     assert_eq!(
         base64url::encode(jws.untrusted_payload()).as_bytes(),
         segments[1]
@@ -82,7 +82,7 @@ pub fn token(bytes: &[u8]) {
     let candidates: Vec<&Key> = keys.keys().iter().collect();
     if let Ok(verified) = validated.verify(&candidates, &Portable) {
         assert_eq!(bytes, TOKEN.trim_end().as_bytes(), "a forgery");
-        assert_eq!(verified.payload_b64().as_bytes(), segments[1]);
+        assert_eq!(verified.payload_b64(), segments[1]);
     }
 }
 
