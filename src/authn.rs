@@ -248,7 +248,7 @@ fn authorize<'c>(
             .providers
             .get(identity.provider)
             .map_or(&[][..], |provider| &provider.scope_claims);
-        let claims = identity.entry.verified.claims().all();
+        let claims = identity.entry.verified.claims();
         match policy::authorize(&access.authorize, scope_claims, claims) {
             Ok(()) => return Ok(()),
             Err(why) => {

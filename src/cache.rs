@@ -30,10 +30,8 @@ const USUAL_BYTES: u64 = 8 * 1024 * 1024;
 const MOST_BYTES: u64 = 512 * 1024 * 1024;
 /// What a token of the usual size takes, in bytes.
 const USUAL_TOKEN: u64 = 4096;
-/// What an entry takes besides its token, in bytes: the index, and the claims,
-/// which parsed take several times their text.
+/// What an entry takes besides its texts and values, in bytes.
 const OVERHEAD: usize = 512;
-const PARSED_CLAIMS: usize = 4;
 /// What is hashed of a token, in bytes from its end. Its signature is longer, or nearly as long.
 const HASHED: usize = 64;
 
@@ -49,7 +47,7 @@ impl Entry {
     fn size(&self, token: &[u8]) -> usize {
         token
             .len()
-            .saturating_mul(PARSED_CLAIMS)
+            .saturating_add(self.verified.claims().size())
             .saturating_add(self.outputs.size())
             .saturating_add(OVERHEAD)
     }

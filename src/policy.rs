@@ -4,13 +4,14 @@
 //! Invariant: everything that is not expressly allowed is denied. Scopes and claim values are
 //! compared exactly: by case, as a whole, and a value only with one of its own type.
 
-use serde_json::{Map, Number, Value};
+use serde_json::{Number, Value};
 
 use crate::config::{
     Access, Authorize, ClaimRule, ClaimTest, Config, Rule, Scopes, TokenAccess, Unmatched,
 };
 use crate::http::request::Request;
-use crate::jose::claims;
+use crate::jose::claims::Claims;
+use crate::jose::document::Element;
 
 /// What a request needs to get through.
 #[derive(Clone, Copy, Debug)]
@@ -62,7 +63,7 @@ pub enum Denied<'c> {
 pub fn authorize<'c>(
     authorize: &'c Authorize,
     scope_claims: &[String],
-    claims: &Map<String, Value>,
+    claims: &Claims,
 ) -> Result<(), Denied<'c>> {
     let satisfied = |scopes| satisfies(scopes, scope_claims, claims);
     if !authorize.scopes.iter().all(satisfied) {
@@ -77,13 +78,14 @@ pub fn authorize<'c>(
     }
 }
 
-fn satisfies(scopes: &Scopes, scope_claims: &[String], claims: &Map<String, Value>) -> bool {
+fn satisfies(scopes: &Scopes, scope_claims: &[String], claims: &Claims) -> bool {
     let has = |scope: &String| {
-        let in_claim = |value: &Value| match value {
+        let in_claim = |value: Element<'_>| match value.as_str() {
             // RFC 8693 section 4.2: one string, separated by spaces
-            Value::String(list) => list.split(' ').any(|item| item == scope),
-            Value::Array(items) => items.iter().any(|item| item.as_str() == Some(scope)),
-            _ => false,
+            Some(list) => list.split(' ').any(|item| item == scope),
+            None => value
+                .items()
+                .is_some_and(|mut items| items.any(|item| item.as_str() == Some(scope))),
         };
         scope_claims
             .iter()
@@ -93,12 +95,12 @@ fn satisfies(scopes: &Scopes, scope_claims: &[String], claims: &Map<String, Valu
     scopes.all.iter().all(has) && (scopes.any.is_empty() || scopes.any.iter().any(has))
 }
 
-fn holds(rule: &ClaimRule, claims: &Map<String, Value>) -> bool {
-    let claim = claims::at(claims, &rule.path).filter(|value| !value.is_null());
+fn holds(rule: &ClaimRule, claims: &Claims) -> bool {
+    let claim = claims.at(&rule.path).filter(|value| !value.is_null());
     passes(&rule.test, claim)
 }
 
-fn passes(test: &ClaimTest, claim: Option<&Value>) -> bool {
+fn passes(test: &ClaimTest, claim: Option<Element<'_>>) -> bool {
     match (test, claim) {
         (ClaimTest::Exists(exists), claim) => claim.is_some() == *exists,
         (ClaimTest::Not(test), claim) => !passes(test, claim),
@@ -110,23 +112,22 @@ fn passes(test: &ClaimTest, claim: Option<&Value>) -> bool {
 }
 
 /// Whether a claim is, or as an array holds, a value.
-fn contains(claim: &Value, value: &Value) -> bool {
-    match claim {
-        Value::Array(items) => items.iter().any(|item| equal(value, item)),
-        claim => equal(value, claim),
-    }
+fn contains(claim: Element<'_>, value: &Value) -> bool {
+    claim.each().any(|item| equal(value, item))
 }
 
-fn equal(a: &Value, b: &Value) -> bool {
-    match (a, b) {
-        (Value::String(a), Value::String(b)) => a == b,
-        (Value::Bool(a), Value::Bool(b)) => a == b,
+fn equal(value: &Value, claim: Element<'_>) -> bool {
+    match value {
+        Value::String(text) => claim.as_str() == Some(text),
+        Value::Bool(value) => claim.as_bool() == Some(*value),
         // 5 and 5.0 are one number, written by different libraries
-        (Value::Number(a), Value::Number(b)) => match (whole(a), whole(b)) {
-            (Some(a), Some(b)) => a == b,
-            (None, None) => a.as_f64() == b.as_f64(),
-            _ => false,
-        },
+        Value::Number(a) => claim
+            .as_number()
+            .is_some_and(|b| match (whole(a), whole(b)) {
+                (Some(a), Some(b)) => a == b,
+                (None, None) => a.as_f64() == b.as_f64(),
+                _ => false,
+            }),
         _ => false,
     }
 }
@@ -239,11 +240,10 @@ mod tests {
             panic!("the rule asks for a token");
         };
         let scope_claims = &config.providers[0].scope_claims;
-        authorize(&access.authorize, scope_claims, claims.as_object().unwrap()).map_err(|denied| {
-            match denied {
-                Denied::Scope { scopes_needed } => scopes_needed.to_owned(),
-                Denied::Claim => "claim".to_owned(),
-            }
+        let claims = Claims::parse(claims.to_string().as_bytes()).unwrap();
+        authorize(&access.authorize, scope_claims, &claims).map_err(|denied| match denied {
+            Denied::Scope { scopes_needed } => scopes_needed.to_owned(),
+            Denied::Claim => "claim".to_owned(),
         })
     }
 

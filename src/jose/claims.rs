@@ -3,10 +3,8 @@
 //! Invariant: a registered claim is absent or well-typed; there are no sentinels. A wrong type
 //! is an error, never "absent", so an `exp` that cannot be read does not pass for none.
 
-use serde_json::Value;
-
+use super::document::{Document, Element};
 use super::error::JwtError;
-use super::json::{self, Object};
 
 /// Seconds since 1970-01-01T00:00:00Z, fractions allowed (RFC 7519 section 2): finite, not
 /// negative and below 2^53, up to where every second can be told from the next.
@@ -17,8 +15,9 @@ impl NumericDate {
     /// First number of seconds that is no NumericDate here.
     const LIMIT: f64 = 9_007_199_254_740_992.0;
 
-    fn parse(value: &Value) -> Option<Self> {
+    fn parse(value: Element<'_>) -> Option<Self> {
         value
+            .as_number()?
             .as_f64()
             .filter(|seconds| (0.0..Self::LIMIT).contains(seconds))
             .map(NumericDate)
@@ -34,12 +33,6 @@ impl NumericDate {
 /// A claims set. What its types say holds; whether it is true, a signature has to say.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Claims {
-    /// `iss`.
-    pub issuer: Option<String>,
-    /// `aud`, a single one as a list of one.
-    pub audiences: Option<Vec<String>>,
-    /// `sub`.
-    pub subject: Option<String>,
     /// `exp`.
     pub expires_at: Option<NumericDate>,
     /// `nbf`.
@@ -48,7 +41,7 @@ pub struct Claims {
     pub issued_at: Option<NumericDate>,
     /// Whether `cnf` is there, RFC 7800: the token is bound to a key of its holder.
     pub confirmation: bool,
-    all: Object,
+    all: Document,
 }
 
 impl Claims {
@@ -57,66 +50,101 @@ impl Claims {
     /// # Errors
     /// A [`JwtError`] from `PayloadJson` to `IssuedAtType`.
     pub fn parse(payload: &[u8]) -> Result<Claims, JwtError> {
-        let all = json::parse_object(payload).map_err(|_| JwtError::PayloadJson)?;
-        let text = |name, error| {
-            all.get(name)
-                .map(|value| value.as_str().map(str::to_owned).ok_or(error))
-                .transpose()
-        };
-        let date = |name, error| {
-            all.get(name)
+        let all = Document::parse(payload).map_err(|_| JwtError::PayloadJson)?;
+        let [
+            mut iss,
+            mut sub,
+            mut aud,
+            mut exp,
+            mut nbf,
+            mut iat,
+            mut jti,
+            mut cnf,
+        ] = [None; 8];
+        for (name, value) in all.root().members() {
+            let claim = match name {
+                "iss" => &mut iss,
+                "sub" => &mut sub,
+                "aud" => &mut aud,
+                "exp" => &mut exp,
+                "nbf" => &mut nbf,
+                "iat" => &mut iat,
+                "jti" => &mut jti,
+                "cnf" => &mut cnf,
+                _ => continue,
+            };
+            *claim = Some(value);
+        }
+        let is_string = |value: Element<'_>| value.as_str().is_some();
+        for (claim, error) in [
+            (iss, JwtError::IssuerType),
+            (sub, JwtError::SubjectType),
+            (jti, JwtError::IdType),
+        ] {
+            if !claim.is_none_or(is_string) {
+                return Err(error);
+            }
+        }
+        if !aud.is_none_or(|value| value.each().all(is_string)) {
+            return Err(JwtError::AudienceType);
+        }
+        let date = |claim: Option<Element<'_>>, error| {
+            claim
                 .map(|value| NumericDate::parse(value).ok_or(error))
                 .transpose()
         };
-        let issuer = text("iss", JwtError::IssuerType)?;
-        let subject = text("sub", JwtError::SubjectType)?;
-        text("jti", JwtError::IdType)?;
-        let audiences = all
-            .get("aud")
-            .map(|value| audiences(value).ok_or(JwtError::AudienceType))
-            .transpose()?;
         Ok(Claims {
-            issuer,
-            audiences,
-            subject,
-            expires_at: date("exp", JwtError::ExpirationType)?,
-            not_before: date("nbf", JwtError::NotBeforeType)?,
-            issued_at: date("iat", JwtError::IssuedAtType)?,
-            confirmation: all.contains_key("cnf"),
+            expires_at: date(exp, JwtError::ExpirationType)?,
+            not_before: date(nbf, JwtError::NotBeforeType)?,
+            issued_at: date(iat, JwtError::IssuedAtType)?,
+            confirmation: cnf.is_some(),
             all,
         })
     }
 
+    /// `iss`.
+    #[must_use]
+    pub fn issuer(&self) -> Option<&str> {
+        self.get("iss")?.as_str()
+    }
+
+    /// `sub`.
+    #[must_use]
+    pub fn subject(&self) -> Option<&str> {
+        self.get("sub")?.as_str()
+    }
+
+    /// `aud`, a single one as a list of one; nobody where it is not there.
+    pub fn audiences(&self) -> impl Iterator<Item = &str> {
+        let each = self.get("aud").into_iter().flat_map(Element::each);
+        each.filter_map(Element::as_str)
+    }
+
     /// A claim by its name, registered or not.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Value> {
-        self.all.get(name)
+    pub fn get(&self, name: &str) -> Option<Element<'_>> {
+        self.all.root().get(name)
+    }
+
+    /// The claim at a path of literal member names: the first from the top of the claims, each
+    /// further one in the object that the one before named.
+    #[must_use]
+    pub fn at(&self, path: &[String]) -> Option<Element<'_>> {
+        let (first, rest) = path.split_first()?;
+        rest.iter()
+            .try_fold(self.get(first)?, |value, name| value.get(name))
     }
 
     /// Every claim.
     #[must_use]
-    pub fn all(&self) -> &Object {
-        &self.all
+    pub fn all(&self) -> Element<'_> {
+        self.all.root()
     }
-}
 
-/// The claim at a path of literal member names: the first from the top of the claims, each
-/// further one in the object that the one before named.
-#[must_use]
-pub fn at<'v>(claims: &'v Object, path: &[String]) -> Option<&'v Value> {
-    let (first, rest) = path.split_first()?;
-    rest.iter()
-        .try_fold(claims.get(first)?, |value, name| value.get(name))
-}
-
-fn audiences(value: &Value) -> Option<Vec<String>> {
-    match value {
-        Value::String(one) => Some(vec![one.clone()]),
-        Value::Array(several) => several
-            .iter()
-            .map(|item| item.as_str().map(str::to_owned))
-            .collect(),
-        _ => None,
+    /// How many bytes they have.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.all.size()
     }
 }
 
@@ -139,19 +167,19 @@ mod tests {
             br#"{"iss":"i","sub":"s","aud":["a","b"],"exp":2,"nbf":1.5,"iat":0,"jti":"j","x":{"y":1}}"#,
         )
         .unwrap();
-        assert_eq!(claims.issuer.as_deref(), Some("i"));
-        assert_eq!(claims.subject.as_deref(), Some("s"));
-        assert_eq!(claims.audiences, Some(vec!["a".into(), "b".into()]));
+        assert_eq!(claims.issuer(), Some("i"));
+        assert_eq!(claims.subject(), Some("s"));
+        assert_eq!(claims.audiences().collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!(claims.expires_at.map(NumericDate::seconds), Some(2.0));
         assert_eq!(claims.not_before.map(NumericDate::seconds), Some(1.5));
         assert_eq!(claims.issued_at.map(NumericDate::seconds), Some(0.0));
-        assert_eq!(claims.get("x").unwrap()["y"], 1);
-        assert_eq!(claims.all().len(), 8);
+        assert_eq!(claims.get("x").unwrap().to_value(), json!({"y": 1}));
+        assert_eq!(claims.all().members().count(), 8);
         assert!(!claims.confirmation);
 
         let none = Claims::parse(b"{}").unwrap();
-        assert_eq!(none.issuer, None);
-        assert_eq!(none.audiences, None);
+        assert_eq!(none.issuer(), None);
+        assert_eq!(none.audiences().count(), 0);
         assert_eq!(none.expires_at, None);
     }
 
@@ -263,17 +291,18 @@ mod tests {
 
     #[test]
     fn claims_are_found_by_their_path() {
-        let claims = json!({"a": {"b": {"c": 1}}, "a.b": 2});
-        let claims = claims.as_object().unwrap();
+        let claims = Claims::parse(br#"{"a":{"b":{"c":1}},"a.b":2,"d":[0,{"e":1}]}"#).unwrap();
         for (path, found) in [
             (&["a", "b", "c"][..], Some(json!(1))),
             (&["a.b"], Some(json!(2))),
             (&["a", "x"], None),
             (&["a", "b", "c", "d"], None),
+            (&["d", "e"], None),
             (&[], None),
         ] {
             let path: Vec<String> = path.iter().map(|&s| s.to_owned()).collect();
-            assert_eq!(at(claims, &path), found.as_ref(), "{path:?}");
+            let value = claims.at(&path).map(Element::to_value);
+            assert_eq!(value, found, "{path:?}");
         }
     }
 }

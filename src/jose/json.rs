@@ -7,8 +7,10 @@
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
-use serde_json::{Number, Value};
+use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
+use serde_json::Value;
+
+use super::document::Document;
 
 /// A JSON object whose member names, at every level, are unique.
 pub type Object = serde_json::Map<String, Value>;
@@ -29,110 +31,12 @@ pub enum JsonError {
 /// # Errors
 /// [`JsonError`] says which rule of the invariant above was broken.
 pub fn parse_object(bytes: &[u8]) -> Result<Object, JsonError> {
-    let checked: Checked = serde_json::from_slice(bytes).map_err(|_| JsonError::Malformed)?;
-    checked.into_object()
+    Document::parse(bytes).map(|document| document.root().to_object())
 }
 
-/// A value that remembers whether a member name occurred twice in it or below it, so that one
-/// bad key in a key document can be told from the good ones beside it.
-pub(super) struct Checked {
-    value: Value,
-    duplicate: bool,
-}
-
-impl Checked {
-    pub(super) fn into_object(self) -> Result<Object, JsonError> {
-        match self.value {
-            _ if self.duplicate => Err(JsonError::DuplicateMember),
-            Value::Object(object) => Ok(object),
-            _ => Err(JsonError::NotAnObject),
-        }
-    }
-}
-
-impl From<Value> for Checked {
-    fn from(value: Value) -> Self {
-        Checked {
-            value,
-            duplicate: false,
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Checked {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(CheckedVisitor)
-    }
-}
-
-struct CheckedVisitor;
-
-impl<'de> Visitor<'de> for CheckedVisitor {
-    type Value = Checked;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a JSON value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Checked, E> {
-        Ok(Value::Null.into())
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Checked, E> {
-        Ok(Value::Bool(value).into())
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Checked, E> {
-        Ok(Value::Number(value.into()).into())
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Checked, E> {
-        Ok(Value::Number(value.into()).into())
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Checked, E> {
-        Number::from_f64(value)
-            .map(|number| Value::Number(number).into())
-            .ok_or_else(|| E::custom("a number that is not finite"))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Checked, E> {
-        Ok(Value::String(value.to_owned()).into())
-    }
-
-    fn visit_string<E>(self, value: String) -> Result<Checked, E> {
-        Ok(Value::String(value).into())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Checked, A::Error> {
-        let mut array = Vec::new();
-        let mut duplicate = false;
-        while let Some(item) = items.next_element::<Checked>()? {
-            duplicate |= item.duplicate;
-            array.push(item.value);
-        }
-        Ok(Checked {
-            value: Value::Array(array),
-            duplicate,
-        })
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Checked, A::Error> {
-        let mut object = Object::new();
-        let mut duplicate = false;
-        while let Some((name, member)) = members.next_entry::<String, Checked>()? {
-            duplicate |= member.duplicate;
-            duplicate |= object.insert(name, member.value).is_some();
-        }
-        Ok(Checked {
-            value: Value::Object(object),
-            duplicate,
-        })
-    }
-}
-
-/// The array that is member `keys` of a JWK Set, RFC 7517 section 5; each item is checked alone.
-pub(super) struct KeysMember(pub(super) Option<Vec<Checked>>);
+/// The array that is member `keys` of a JWK Set, RFC 7517 section 5. A name that is twice in an item
+/// is that item's fault alone.
+pub(super) struct KeysMember(pub(super) Option<Vec<Document>>);
 
 impl<'de> Deserialize<'de> for KeysMember {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -143,7 +47,7 @@ impl<'de> Deserialize<'de> for KeysMember {
 struct KeysVisitor;
 
 impl<'de> Visitor<'de> for KeysVisitor {
-    type Value = Option<Vec<Checked>>;
+    type Value = Option<Vec<Document>>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("a JWK Set")
@@ -154,7 +58,7 @@ impl<'de> Visitor<'de> for KeysVisitor {
         while let Some(name) = members.next_key::<String>()? {
             if name != "keys" {
                 // Read in full, not ignored: the whole document has to be sound.
-                members.next_value::<Checked>()?;
+                members.next_value::<Document>()?;
             } else if keys.replace(members.next_value()?).is_some() {
                 return Err(A::Error::duplicate_field("keys"));
             }

@@ -4,6 +4,7 @@
 //! so a bad document can never take the place of a good one. The keys that one token can make
 //! the filter try are at most [`MAX_CANDIDATES`].
 
+use super::document::Element;
 use super::json::{KeysMember, Object};
 use super::jwa::Algorithm;
 use super::jwk::{Key, KeyError};
@@ -107,7 +108,8 @@ impl KeySet {
                 break;
             }
             let parsed = member
-                .into_object()
+                .object()
+                .map(Element::to_object)
                 .map_err(|_| KeyError::NotAnObject)
                 .and_then(|jwk| parse_key(&jwk));
             let taken = |key: &Key| {

@@ -259,7 +259,7 @@ mod tests {
     fn a_good_token_is_verified() {
         let token = good();
         let verified = decide(&token, JWK_A, &expectations()).unwrap();
-        assert_eq!(verified.claims().subject.as_deref(), Some("somebody"));
+        assert_eq!(verified.claims().subject(), Some("somebody"));
         assert_eq!(
             verified.claims().expires_at.map(|date| date.seconds()),
             Some(NOW + 300.0)

@@ -45,13 +45,12 @@ fn is(typ: &str, subtype: &str) -> bool {
 
 /// RFC 9068 section 2.2: what an access token has to have.
 fn access_token(claims: &Claims) -> Result<(), JwtError> {
-    let audience = claims.audiences.as_deref().unwrap_or_default();
     let client = claims.get("client_id").and_then(|id| id.as_str());
     for (is_there, error) in [
-        (claims.issuer.is_some(), JwtError::NoIssuer),
+        (claims.issuer().is_some(), JwtError::NoIssuer),
         (claims.expires_at.is_some(), JwtError::NoExpiration),
-        (!audience.is_empty(), JwtError::NoAudience),
-        (claims.subject.is_some(), JwtError::NoSubject),
+        (claims.audiences().next().is_some(), JwtError::NoAudience),
+        (claims.subject().is_some(), JwtError::NoSubject),
         (client.is_some(), JwtError::NoClientId),
         (claims.issued_at.is_some(), JwtError::NoIssuedAt),
         (claims.get("jti").is_some(), JwtError::NoId),

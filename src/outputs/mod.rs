@@ -10,7 +10,6 @@ mod value;
 pub use state::{declarations, of_rejection};
 
 use crate::config::{Fact, Provider};
-use crate::jose::claims;
 use crate::jose::jwt::Verified;
 
 /// A header of the request: its name in lower case, and a legal value.
@@ -52,8 +51,8 @@ pub fn of(provider: &Provider, verified: &Verified<'_>) -> Outputs {
         outputs.set.push((header.name.clone(), value));
     }
     for wanted in &wanted.claim_headers {
-        let claim = claims::at(claims.all(), &wanted.claim);
-        let values = claim.and_then(|claim| value::of(claim, wanted));
+        let claim = claims.at(&wanted.claim);
+        let values = claim.and_then(|claim| value::of(claim.to_value(), wanted));
         let mut headers = values
             .into_iter()
             .flatten()
@@ -62,7 +61,7 @@ pub fn of(provider: &Provider, verified: &Verified<'_>) -> Outputs {
         outputs.add.extend(headers);
     }
     if let Some(name) = &wanted.payload_state {
-        let value = state::payload(claims.all(), &wanted.space_delimited_claims);
+        let value = state::payload(&claims.all().to_object(), &wanted.space_delimited_claims);
         outputs.states.push((name.clone(), value));
     }
     if let Some(name) = &wanted.header_state {
@@ -74,9 +73,9 @@ pub fn of(provider: &Provider, verified: &Verified<'_>) -> Outputs {
     for fact in &wanted.facts {
         let text = match fact {
             Fact::Reason => None,
-            Fact::Provider => Some(&provider.name),
-            Fact::Issuer => claims.issuer.as_ref(),
-            Fact::Subject => claims.subject.as_ref(),
+            Fact::Provider => Some(provider.name.as_str()),
+            Fact::Issuer => claims.issuer(),
+            Fact::Subject => claims.subject(),
         };
         outputs
             .states

@@ -17,7 +17,7 @@ const MOST_REPEATED: usize = 64;
 const INEXACT: f64 = 9_007_199_254_740_992.0;
 
 /// The values, or `None` where the claim has no form in this header.
-pub(super) fn of(claim: &Value, header: &ClaimHeader) -> Option<Vec<String>> {
+pub(super) fn of(claim: Value, header: &ClaimHeader) -> Option<Vec<String>> {
     let encode = |text: String| {
         if header.base64 {
             STANDARD.encode(text)
@@ -28,23 +28,23 @@ pub(super) fn of(claim: &Value, header: &ClaimHeader) -> Option<Vec<String>> {
     let values = match (header.format, claim) {
         (_, Value::Null) => return None,
         // in base64 already, as jwt_authn has it
-        (ClaimFormat::JwtAuthn, Value::Array(_) | Value::Object(_)) => {
-            vec![STANDARD.encode(serde_json::to_string(claim).ok()?)]
+        (ClaimFormat::JwtAuthn, claim @ (Value::Array(_) | Value::Object(_))) => {
+            vec![STANDARD.encode(serde_json::to_string(&claim).ok()?)]
         }
         (ClaimFormat::JwtAuthn, scalar) => vec![encode(text(scalar, jwt_authn_number)?)],
-        (ClaimFormat::Json, _) => vec![encode(ascii_json(claim)?)],
-        (ClaimFormat::Csv, _) => vec![items(claim, header.base64)?.join(",")],
-        (ClaimFormat::Repeat, _) => items(claim, header.base64)?,
+        (ClaimFormat::Json, claim) => vec![encode(ascii_json(&claim)?)],
+        (ClaimFormat::Csv, claim) => vec![items(claim, header.base64)?.join(",")],
+        (ClaimFormat::Repeat, claim) => items(claim, header.base64)?,
     };
     let legal = values.len() <= MOST_REPEATED && values.iter().all(|value| is_legal(value));
     legal.then_some(values)
 }
 
 /// The items of an array, or the one that anything else is.
-fn items(claim: &Value, base64: bool) -> Option<Vec<String>> {
+fn items(claim: Value, base64: bool) -> Option<Vec<String>> {
     let items = match claim {
-        Value::Array(items) => items.as_slice(),
-        one => std::slice::from_ref(one),
+        Value::Array(items) => items,
+        one => vec![one],
     };
     let item = |item| {
         let text = text(item, json_number)?;
@@ -55,14 +55,14 @@ fn items(claim: &Value, base64: bool) -> Option<Vec<String>> {
             is_one_item(&text).then_some(text)
         }
     };
-    items.iter().map(item).collect()
+    items.into_iter().map(item).collect()
 }
 
-fn text(scalar: &Value, number: fn(&Number) -> Option<String>) -> Option<String> {
+fn text(scalar: Value, number: fn(&Number) -> Option<String>) -> Option<String> {
     match scalar {
-        Value::String(text) => Some(text.clone()),
+        Value::String(text) => Some(text),
         Value::Bool(value) => Some(value.to_string()),
-        Value::Number(value) => number(value),
+        Value::Number(value) => number(&value),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
 }
@@ -129,7 +129,7 @@ mod tests {
             format,
             base64,
         };
-        of(claim, &header)
+        of(claim.clone(), &header)
     }
 
     fn check(format: ClaimFormat, table: &[(Value, Option<&str>)]) {
