@@ -10,7 +10,7 @@
 //!
 //! Architecture invariants:
 //! - Dependencies point one way: proxy -> gate -> {authn, jwks} -> {cache, outputs, policy,
-//!   config} -> {matcher, http} -> {jose, signature, text}. Only `proxy` names the SDK.
+//!   config} -> {matcher, http} -> {jose, signature} -> {protobuf, text}. Only `proxy` names the SDK.
 //! - Time, randomness and the host come in as arguments or by [`host::Host`].
 //! - Whatever comes from outside ends in a decision, never in a panic.
 
@@ -27,6 +27,7 @@ pub mod metrics;
 pub mod named;
 pub mod outputs;
 pub mod policy;
+pub mod protobuf;
 #[cfg(feature = "filter")]
 mod proxy;
 pub mod signature;

@@ -61,7 +61,7 @@ pub fn of(provider: &Provider, verified: &Verified<'_>) -> Outputs {
         outputs.add.extend(headers);
     }
     if let Some(name) = &wanted.payload_state {
-        let value = state::payload(&claims.all().to_object(), &wanted.space_delimited_claims);
+        let value = state::payload(claims.all(), &wanted.space_delimited_claims);
         outputs.states.push((name.clone(), value));
     }
     if let Some(name) = &wanted.header_state {

@@ -12,19 +12,19 @@
 //! | 3 `type` | enum | 1 `String`, 3 `Protobuf` |
 //! | 4 `schema` | bytes | the message's type URL |
 //!
+//! A Struct has its members in field 1, each a message of 1 name and 2 value; and a value has one
+//! of these fields: 1 null, 2 number, 3 string, 4 bool, 5 struct, 6 list, which has its values in
+//! field 1.
+//!
 //! Invariant: a name has one kind in every configuration, for it cannot be declared anew. The
 //! names of facts have a prefix that no other may have.
-
-use prost::Message as _;
-use prost_types::value::Kind;
-use prost_types::{ListValue, Struct};
-use serde_json::Value;
 
 use super::State;
 use crate::config::{Config, Fact};
 use crate::http::response::Rejection;
 use crate::jose::base64url;
-use crate::jose::json::{self, Object};
+use crate::jose::document::{Document, Element};
+use crate::protobuf::{push_double, push_field, push_small};
 
 const STRUCT: &str = "type.googleapis.com/google.protobuf.Struct";
 
@@ -41,28 +41,20 @@ pub fn declarations(config: &Config) -> Vec<Vec<u8>> {
     let mut names: Vec<&String> = structs.flatten().collect();
     names.sort_unstable();
     names.dedup();
-    let structs = names.into_iter().filter_map(|name| {
-        let mut message = field(1, name)?;
-        message.extend_from_slice(&[3 << 3, 3]);
-        message.extend(field(4, STRUCT)?);
-        Some(message)
+    let structs = names.into_iter().map(|name| {
+        let mut message = Vec::new();
+        push_field(&mut message, 1, name.as_bytes());
+        push_small(&mut message, 3, 3);
+        push_field(&mut message, 4, STRUCT.as_bytes());
+        message
     });
-    let facts = config.facts.iter().filter_map(|fact| {
-        let mut message = field(1, fact.state())?;
-        message.extend_from_slice(&[3 << 3, 1]);
-        Some(message)
+    let facts = config.facts.iter().map(|fact| {
+        let mut message = Vec::new();
+        push_field(&mut message, 1, fact.state().as_bytes());
+        push_small(&mut message, 3, 1);
+        message
     });
     structs.chain(facts).collect()
-}
-
-/// A length-delimited field. `None` where the length takes more than one byte; no name is so long.
-fn field(number: u8, text: &str) -> Option<Vec<u8>> {
-    let length = u8::try_from(text.len())
-        .ok()
-        .filter(|length| *length < 0x80)?;
-    let mut field = vec![number << 3 | 2, length];
-    field.extend_from_slice(text.as_bytes());
-    Some(field)
 }
 
 /// What is told of a request that is rejected: why. The token's own state is for each provider
@@ -101,13 +93,14 @@ fn is_about_the_token(rejection: &Rejection<'_>) -> bool {
 
 /// As jwt_authn's `failed_status`, with a name for its number.
 fn failure(rejection: &Rejection<'_>) -> Vec<u8> {
-    let text = |text: &str| Kind::StringValue(text.to_owned()).into();
-    let fields = [
-        ("code".to_owned(), text(rejection.reason())),
-        ("message".to_owned(), text(rejection.description())),
-    ];
-    let fields = fields.into_iter().collect();
-    Struct { fields }.encode_to_vec()
+    let mut message = Vec::new();
+    for (name, text) in [
+        ("code", rejection.reason()),
+        ("message", rejection.description()),
+    ] {
+        push_member(&mut message, name, &string(text));
+    }
+    message
 }
 
 /// Text formats of access logs print it as it is, so what could end a line is left out.
@@ -117,59 +110,82 @@ pub(super) fn fact(fact: Fact, text: &str) -> Option<State> {
 }
 
 /// The claims, those that are named split at their spaces.
-pub(super) fn payload(claims: &Object, space_delimited: &[String]) -> Vec<u8> {
-    let mut payload = structure(claims);
-    for name in space_delimited {
-        if let Some(value) = payload.fields.get_mut(name)
-            && let Some(Kind::StringValue(text)) = &value.kind
-        {
-            let words = text.split(' ').filter(|word| !word.is_empty());
-            let values = words
-                .map(|word| Kind::StringValue(word.to_owned()).into())
-                .collect();
-            value.kind = Some(Kind::ListValue(ListValue { values }));
-        }
+pub(super) fn payload(claims: Element<'_>, space_delimited: &[String]) -> Vec<u8> {
+    let mut message = Vec::new();
+    for (name, claim) in claims.members() {
+        let value = match claim.as_str() {
+            Some(text) if space_delimited.iter().any(|known| known == name) => {
+                let words = text.split(' ').filter(|word| !word.is_empty());
+                list(words.map(string))
+            }
+            _ => value(claim),
+        };
+        push_member(&mut message, name, &value);
     }
-    payload.encode_to_vec()
+    message
 }
 
 /// A JOSE header, given as the token spells it.
 pub(super) fn header(base64url: &[u8]) -> Option<Vec<u8>> {
     let octets = base64url::decode(base64url)?;
-    let header = json::parse_object(&octets).ok()?;
-    Some(structure(&header).encode_to_vec())
+    let header = Document::parse(&octets).ok()?;
+    Some(payload(header.root(), &[]))
 }
 
-fn structure(object: &Object) -> Struct {
-    Struct {
-        fields: object
-            .iter()
-            .map(|(name, value)| (name.clone(), kind(value).into()))
-            .collect(),
-    }
+/// A member of a `google.protobuf.Struct`.
+fn push_member(message: &mut Vec<u8>, name: &str, value: &[u8]) {
+    let mut member = Vec::new();
+    push_field(&mut member, 1, name.as_bytes());
+    push_field(&mut member, 2, value);
+    push_field(message, 1, &member);
 }
 
-// Recursion is bounded by the JSON parser.
-fn kind(value: &Value) -> Kind {
-    match value {
-        Value::Null => Kind::NullValue(0),
-        Value::Bool(value) => Kind::BoolValue(*value),
+/// A `google.protobuf.Value`. Recursion is bounded by the JSON parser.
+fn value(element: Element<'_>) -> Vec<u8> {
+    let mut message = Vec::new();
+    if let Some(text) = element.as_str() {
+        return string(text);
+    } else if let Some(items) = element.items() {
+        return list(items.map(value));
+    } else if let Some(number) = element.as_number() {
         // infallible: there are no numbers of arbitrary precision
-        Value::Number(number) => Kind::NumberValue(number.as_f64().unwrap_or(f64::NAN)),
-        Value::String(text) => Kind::StringValue(text.clone()),
-        Value::Array(items) => Kind::ListValue(ListValue {
-            values: items.iter().map(|item| kind(item).into()).collect(),
-        }),
-        Value::Object(object) => Kind::StructValue(structure(object)),
+        push_double(&mut message, 2, number.as_f64().unwrap_or(f64::NAN));
+    } else if let Some(value) = element.as_bool() {
+        push_small(&mut message, 4, value.into());
+    } else if element.is_null() {
+        push_small(&mut message, 1, 0);
+    } else {
+        push_field(&mut message, 5, &payload(element, &[]));
     }
+    message
+}
+
+fn string(text: &str) -> Vec<u8> {
+    let mut message = Vec::new();
+    push_field(&mut message, 3, text.as_bytes());
+    message
+}
+
+fn list(values: impl Iterator<Item = Vec<u8>>) -> Vec<u8> {
+    let mut list = Vec::new();
+    for value in values {
+        push_field(&mut list, 1, &value);
+    }
+    let mut message = Vec::new();
+    push_field(&mut message, 6, &list);
+    message
 }
 
 #[cfg(test)]
 pub(super) mod tests {
-    use serde_json::json;
+    use prost::Message as _;
+    use prost_types::Struct;
+    use prost_types::value::Kind;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::jose::fixtures::JWK_A;
+    use crate::jose::json::Object;
 
     pub fn json(decoded: &Struct) -> Value {
         fn value(kind: &Kind) -> Value {
@@ -287,5 +303,18 @@ pub(super) mod tests {
             ),
             []
         );
+    }
+
+    #[test]
+    fn a_struct_says_what_the_claims_say() {
+        let claims = json!({
+            "": "", "null": null, "true": true, "false": false, "numbers": [0.0, -1.5, 1e300],
+            "lists": [[], [[]], ["a", null, {"b": [false]}]], "objects": {"none": {}, "": {"c": {"d": "e"}}},
+            "long": "x".repeat(300), "deep": {"long": ["y".repeat(20_000)]},
+        });
+        let document = Document::parse(claims.to_string().as_bytes()).unwrap();
+        let message = payload(document.root(), &[]);
+        assert_eq!(json(&Struct::decode(message.as_slice()).unwrap()), claims);
+        assert!(payload(Document::parse(b"{}").unwrap().root(), &[]).is_empty());
     }
 }

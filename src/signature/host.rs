@@ -21,6 +21,7 @@ use std::borrow::Cow;
 use super::{ecdsa, fits};
 use crate::jose::jwa::Algorithm;
 use crate::jose::jwk::{Key, Material};
+use crate::protobuf::{FIELD_OVERHEAD, push_field};
 
 /// The name under which Envoy registers it.
 pub const FUNCTION: &str = "verify_signature";
@@ -96,35 +97,14 @@ fn in_the_hosts_form<'a>(key: &Key, signature: &'a [u8]) -> Option<Cow<'a, [u8]>
 /// A protobuf message with these as its length-delimited fields 1 to 4.
 fn message(fields: [&[u8]; 4]) -> Vec<u8> {
     let size = fields.iter().fold(0usize, |size, field| {
-        size.saturating_add(1)
-            .saturating_add(varint_len(field.len()))
+        size.saturating_add(FIELD_OVERHEAD)
             .saturating_add(field.len())
     });
     let mut message = Vec::with_capacity(size);
     for (number, field) in (1u8..).zip(fields) {
-        message.push(number << 3 | 2);
-        push_varint(&mut message, field.len());
-        message.extend_from_slice(field);
+        push_field(&mut message, number, field);
     }
     message
-}
-
-fn varint_len(mut value: usize) -> usize {
-    let mut len: usize = 1;
-    while value >= 0x80 {
-        value >>= 7;
-        len = len.saturating_add(1);
-    }
-    len
-}
-
-fn push_varint(message: &mut Vec<u8>, mut value: usize) {
-    while value >= 0x80 {
-        // The low seven bits, and the mark that more follow.
-        message.push((value & 0x7f) as u8 | 0x80);
-        value >>= 7;
-    }
-    message.push(value as u8);
 }
 
 #[cfg(test)]
@@ -306,24 +286,9 @@ mod tests {
     }
 
     #[test]
-    fn lengths_are_varints() {
-        for (value, expected) in [
-            (0, &[0][..]),
-            (127, &[0x7f]),
-            (128, &[0x80, 1]),
-            (16_383, &[0xff, 0x7f]),
-            (16_384, &[0x80, 0x80, 1]),
-        ] {
-            let mut bytes = Vec::new();
-            push_varint(&mut bytes, value);
-            assert_eq!(bytes, expected);
-            assert_eq!(varint_len(value), expected.len());
-        }
-    }
-
-    #[test]
     fn the_message_is_allocated_once() {
-        let message = message([b"sha256", &[1; 300], &[2; 256], &[3; 20_000]]);
-        assert_eq!(message.capacity(), message.len());
+        let fields: [&[u8]; 4] = [b"sha256", &[1; 300], &[2; 256], &[3; 20_000]];
+        let all: usize = fields.iter().map(|field| field.len()).sum();
+        assert_eq!(message(fields).capacity(), all + 4 * FIELD_OVERHEAD);
     }
 }
