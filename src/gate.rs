@@ -153,12 +153,12 @@ impl<H: Host> Gate<H> {
 
     /// Decides a request, or parks it.
     pub fn request(&self, context: ContextId, request: Request) -> Arrival<'_> {
-        let now = self.host.monotonic();
-        let provider = match self.decide(&request, now, Patience::Waits) {
+        let provider = match self.decide(&request, None, Patience::Waits) {
             Decision::Admit(admission) => return Arrival::Decided(self.admit(admission)),
             Decision::Reject(refusal) => return Arrival::Decided(self.reject(refusal)),
             Decision::AwaitKeys(provider) => provider,
         };
+        let now = self.host.monotonic();
         let parked = {
             let mut state = self.state.borrow_mut();
             let (seen, deadline) = state.prospects(provider, now);
@@ -348,7 +348,7 @@ impl<H: Host> Gate<H> {
             } else {
                 Patience::Over
             };
-            let verdict = match self.decide(&waiter.request.request, now, patience) {
+            let verdict = match self.decide(&waiter.request.request, Some(now), patience) {
                 Decision::Admit(admission) => self.admit(admission),
                 Decision::Reject(refusal) => self.reject(refusal),
                 Decision::AwaitKeys(provider) if patience == Patience::Waits => {
@@ -376,10 +376,11 @@ impl<H: Host> Gate<H> {
     }
 
     /// Decides with the keys there are, asking for newer ones where the right one may be missing.
-    fn decide(&self, request: &Request, now: Millis, patience: Patience) -> Decision<'_> {
+    /// Without `now` the clock is asked if need be: keys of the configuration have no age.
+    fn decide(&self, request: &Request, now: Option<Millis>, patience: Patience) -> Decision<'_> {
         let ring = Ring {
             gate: self,
-            now,
+            now: Cell::new(now),
             patience,
         };
         let means = Means {
@@ -394,18 +395,21 @@ impl<H: Host> Gate<H> {
 
     /// A provider's keys. Where this worker has none, it looks whether another
     /// has shared some before a request waits or is turned away.
-    fn keys(&self, provider: usize, now: Millis) -> Keys {
+    fn keys(&self, provider: usize, now: impl FnOnce() -> Millis) -> Keys {
         let (keys, events) = {
             let mut state = self.state.borrow_mut();
             match state.sources.get_mut(provider) {
                 Some(Source::Local(keys)) => (Keys::Ready(Rc::clone(keys)), Vec::new()),
-                Some(Source::Remote(lifecycle)) => match lifecycle.keys(now) {
-                    ready @ Keys::Ready(_) => (ready, Vec::new()),
-                    _ => {
-                        let events = lifecycle.look(now, self.host.random(), &self.host);
-                        (lifecycle.keys(now), events)
+                Some(Source::Remote(lifecycle)) => {
+                    let now = now();
+                    match lifecycle.keys(now) {
+                        ready @ Keys::Ready(_) => (ready, Vec::new()),
+                        _ => {
+                            let events = lifecycle.look(now, self.host.random(), &self.host);
+                            (lifecycle.keys(now), events)
+                        }
                     }
-                },
+                }
                 None => (
                     Keys::Unavailable {
                         retry_after: Duration::ZERO,
@@ -481,20 +485,27 @@ enum Patience {
 /// The keys as one decision sees them.
 struct Ring<'g, H> {
     gate: &'g Gate<H>,
-    now: Millis,
+    /// Once it was asked for.
+    now: Cell<Option<Millis>>,
     patience: Patience,
 }
 
 impl<H: Host> Ring<'_, H> {
+    fn now(&self) -> Millis {
+        let now = self.now.get().unwrap_or_else(|| self.gate.host.monotonic());
+        self.now.set(Some(now));
+        now
+    }
+
     fn retry_after(&self, provider: usize) -> Duration {
         let state = self.gate.state.borrow();
-        state.retry_after(provider, self.now)
+        state.retry_after(provider, self.now())
     }
 }
 
 impl<H: Host> KeyRing for Ring<'_, H> {
     fn keys(&self, provider: usize) -> Keys {
-        match self.gate.keys(provider, self.now) {
+        match self.gate.keys(provider, || self.now()) {
             Keys::Pending if self.patience == Patience::Over => Keys::Unavailable {
                 retry_after: self.retry_after(provider),
             },
@@ -506,7 +517,7 @@ impl<H: Host> KeyRing for Ring<'_, H> {
         let gate = self.gate;
         let (verdict, events) = {
             let mut state = gate.state.borrow_mut();
-            state.unknown_kid(provider, self.now, gate.host.random(), &gate.host)
+            state.unknown_kid(provider, self.now(), gate.host.random(), &gate.host)
         };
         for event in events {
             gate.tell(provider, event);
