@@ -109,6 +109,9 @@ impl Request {
     /// `:path` without the parameters of these names, or `None` if it has none of them.
     #[must_use]
     pub fn path_without(&self, names: &[&str]) -> Option<Vec<u8>> {
+        if names.is_empty() {
+            return None;
+        }
         let (path, query) = split_query(self.path()?)?;
         let named = |parameter: &&[u8]| {
             let name = split_at(parameter, b'=').map_or(*parameter, |(name, _)| name);
@@ -135,6 +138,9 @@ impl Request {
     /// if it has none of them.
     #[must_use]
     pub fn cookie_without(&self, names: &[&str]) -> Option<Vec<u8>> {
+        if names.is_empty() {
+            return None;
+        }
         let all = self.values("cookie").collect::<Vec<_>>().join(&b"; "[..]);
         let named = |pair: &&[u8]| {
             let name = split_at(pair, b'=').map_or(*pair, |(name, _)| name.trim_ascii());

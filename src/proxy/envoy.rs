@@ -1,7 +1,6 @@
 //! The host trait over the proxy-wasm ABI.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -17,7 +16,8 @@ pub struct Envoy {
     /// workers share: the Unix time of the start. WASI's own monotonic origin
     /// is out of reach of safe code.
     origin: (Millis, Instant),
-    metrics: RefCell<BTreeMap<String, u32>>,
+    /// What was asked for last is first: mostly the one that every request counts.
+    metrics: RefCell<Vec<(String, u32)>>,
 }
 
 impl Envoy {
@@ -26,18 +26,19 @@ impl Envoy {
         let millis = u64::try_from(unix.as_millis()).unwrap_or(u64::MAX);
         Envoy {
             origin: (Millis(millis), Instant::now()),
-            metrics: RefCell::new(BTreeMap::new()),
+            metrics: RefCell::default(),
         }
     }
 
     /// The host's number of a metric, which is defined when it is first used.
     fn metric(&self, kind: MetricType, name: &str) -> Option<u32> {
         let mut metrics = self.metrics.borrow_mut();
-        if let Some(id) = metrics.get(name) {
-            return Some(*id);
+        if let Some(at) = metrics.iter().position(|(known, _)| known == name) {
+            metrics.swap(0, at);
+            return metrics.first().map(|(_, id)| *id);
         }
         let id = hostcalls::define_metric(kind, name).ok()?;
-        metrics.insert(name.to_owned(), id);
+        metrics.push((name.to_owned(), id));
         Some(id)
     }
 
