@@ -224,7 +224,7 @@ impl<'d> Element<'d> {
     fn has_duplicate(self) -> bool {
         /// Up to here comparing with each is faster.
         const FEW: usize = 16;
-        if self.members().count() > FEW {
+        if self.children().count() > 2 * FEW {
             let mut seen = Object::new();
             let mut names = self.members().map(|(name, _)| name.to_owned());
             return names.any(|name| seen.insert(name, Value::Null).is_some());
