@@ -123,10 +123,10 @@ impl<T> At for Result<T, ConfigError> {
 
 /// `written` names no `kind` there is; `names` are those that there are.
 #[cold]
-pub(super) fn unknown<'n>(
+pub(super) fn unknown(
     kind: &str,
     written: &str,
-    names: &mut dyn Iterator<Item = &'n str>,
+    names: &mut dyn Iterator<Item = &str>,
 ) -> ConfigError {
     ConfigError::here(&match nearest(written, names) {
         Some(near) => format!("unknown {kind}, did you mean {near}?"),
