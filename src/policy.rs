@@ -11,7 +11,7 @@ use crate::config::{
 };
 use crate::http::request::Request;
 use crate::jose::claims::Claims;
-use crate::jose::document::Element;
+use crate::jose::json::Element;
 
 /// What a request needs to get through.
 #[derive(Clone, Copy, Debug)]

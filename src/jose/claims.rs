@@ -3,8 +3,8 @@
 //! Invariant: a registered claim is absent or well-typed; there are no sentinels. A wrong type
 //! is an error, never "absent", so an `exp` that cannot be read does not pass for none.
 
-use super::document::{Document, Element};
 use super::error::JwtError;
+use super::json::{Document, Element};
 
 /// Seconds since 1970-01-01T00:00:00Z, fractions allowed (RFC 7519 section 2): finite, not
 /// negative and below 2^53, up to where every second can be told from the next.

@@ -226,10 +226,10 @@ impl<'a> Reader<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jose::{base64url, fixtures, json};
+    use crate::jose::{base64url, fixtures};
 
     fn certificate(jwk: &str) -> Vec<u8> {
-        let jwk = json::parse_object(jwk.as_bytes()).unwrap();
+        let jwk: serde_json::Value = serde_json::from_str(jwk).unwrap();
         base64url::decode_certificate(jwk["x5c"][0].as_str().unwrap().as_bytes()).unwrap()
     }
 
@@ -237,7 +237,7 @@ mod tests {
     fn the_key_of_a_certificate_is_the_key_it_was_made_with() {
         let der = certificate(fixtures::JWK_A_X5C);
         let (n, e) = rsa_numbers(&der);
-        let jwk = json::parse_object(fixtures::JWK_A.as_bytes()).unwrap();
+        let jwk: serde_json::Value = serde_json::from_str(fixtures::JWK_A).unwrap();
         assert_eq!(base64url::encode(n), jwk["n"].as_str().unwrap());
         assert_eq!(base64url::encode(e), jwk["e"].as_str().unwrap());
 
@@ -255,7 +255,7 @@ mod tests {
             (fixtures::JWK_P384_X5C, fixtures::JWK_P384, Curve::P384),
             (fixtures::JWK_P521_X5C, fixtures::JWK_P521, Curve::P521),
         ] {
-            let jwk = json::parse_object(with_numbers.as_bytes()).unwrap();
+            let jwk: serde_json::Value = serde_json::from_str(with_numbers).unwrap();
             let (x, y) = (jwk["x"].as_str().unwrap(), jwk["y"].as_str().unwrap());
             assert_eq!(tail(&certificate(with_x5c), x, y), curve);
         }

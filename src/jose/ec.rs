@@ -97,10 +97,10 @@ where
 mod tests {
     use super::*;
     use crate::jose::fixtures::hex;
-    use crate::jose::{base64url, fixtures, json};
+    use crate::jose::{base64url, fixtures};
 
     fn coordinates(jwk: &str) -> (Vec<u8>, Vec<u8>) {
-        let jwk = json::parse_object(jwk.as_bytes()).unwrap();
+        let jwk: serde_json::Value = serde_json::from_str(jwk).unwrap();
         let octets = |name: &str| base64url::decode(jwk[name].as_str().unwrap().as_bytes());
         (octets("x").unwrap(), octets("y").unwrap())
     }

@@ -42,7 +42,7 @@ pub fn hex(digits: &str) -> Vec<u8> {
 }
 
 pub fn key(jwk: &str) -> Key {
-    Key::parse(&json::parse_object(jwk.as_bytes()).unwrap()).unwrap()
+    Key::parse(json::Document::parse(jwk.as_bytes()).unwrap().root()).unwrap()
 }
 
 pub const RSA_ALGORITHMS: [Algorithm; 6] = [

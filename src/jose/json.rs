@@ -1,19 +1,17 @@
 //! Strict JSON, RFC 8259, as RFC 7515 section 4 and RFC 7519 section 4 ask for it.
 //!
+//! A document is held in two pieces of memory, however many members it has: all of its text in one,
+//! all of its values in the other. Claims are read and dropped with every new token, and in Wasm
+//! allocating costs more than reading.
+//!
 //! Invariant: a document has one meaning. Duplicate member names at any level, a byte order
 //! mark, trailing bytes, bad UTF-8 and lone surrogates are refused; nesting is bounded by
 //! `serde_json`'s limit of 128, so no document can exhaust the stack.
 
 use std::fmt;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
-use serde_json::Value;
-
-use super::document::Document;
-
-/// A JSON object whose member names, at every level, are unique.
-pub type Object = serde_json::Map<String, Value>;
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
 
 /// Why a document was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,54 +24,480 @@ pub enum JsonError {
     NotAnObject,
 }
 
-/// Reads one JSON object, and nothing before or after it but white space.
-///
-/// # Errors
-/// [`JsonError`] says which rule of the invariant above was broken.
-pub fn parse_object(bytes: &[u8]) -> Result<Object, JsonError> {
-    Document::parse(bytes).map(|document| document.root().to_object())
+/// A JSON value, all of whose text and values are kept together. The values stand in the order of
+/// the document, each member's name before its value.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Document {
+    text: String,
+    nodes: Vec<Node>,
+    /// Whether a member name occurs twice in an object.
+    duplicate: bool,
 }
 
-/// The array that is member `keys` of a JWK Set, RFC 7517 section 5. A name that is twice in an item
-/// is that item's fault alone.
-pub(super) struct KeysMember(pub(super) Option<Vec<Document>>);
+#[derive(Clone, Debug, PartialEq)]
+enum Node {
+    Null,
+    Bool(bool),
+    Number(Number),
+    /// Between these bytes of the text.
+    String {
+        start: usize,
+        end: usize,
+    },
+    /// Its items follow, up to the node at `end`.
+    Array {
+        end: usize,
+    },
+    /// Its members follow, up to the node at `end`.
+    Object {
+        end: usize,
+    },
+}
 
-impl<'de> Deserialize<'de> for KeysMember {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(KeysVisitor).map(KeysMember)
+/// A value of a [`Document`].
+#[derive(Clone, Copy)]
+pub struct Element<'d> {
+    document: &'d Document,
+    at: usize,
+}
+
+impl Document {
+    /// Reads one JSON object, and nothing before or after it but white space.
+    ///
+    /// # Errors
+    /// [`JsonError`] says which rule of the invariant above was broken.
+    pub fn parse(bytes: &[u8]) -> Result<Document, JsonError> {
+        let document = Document::parse_lenient(bytes)?;
+        match document.nodes.first() {
+            _ if document.duplicate => Err(JsonError::DuplicateMember),
+            Some(Node::Object { .. }) => Ok(document),
+            _ => Err(JsonError::NotAnObject),
+        }
+    }
+
+    /// Reads one JSON value, in which names may occur twice.
+    ///
+    /// # Errors
+    /// [`JsonError::Malformed`].
+    pub(super) fn parse_lenient(bytes: &[u8]) -> Result<Document, JsonError> {
+        let mut document = Document {
+            // No string is longer than it is written.
+            text: String::with_capacity(bytes.len()),
+            nodes: Vec::with_capacity(bytes.len() / 12),
+            duplicate: false,
+        };
+        let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+        Builder(&mut document)
+            .deserialize(&mut deserializer)
+            .and_then(|()| deserializer.end())
+            .map_err(|_| JsonError::Malformed)?;
+        Ok(document)
+    }
+
+    /// All of it.
+    #[must_use]
+    pub fn root(&self) -> Element<'_> {
+        Element {
+            document: self,
+            at: 0,
+        }
+    }
+
+    /// How many bytes it has.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let nodes = self.nodes.capacity().saturating_mul(size_of::<Node>());
+        self.text.capacity().saturating_add(nodes)
+    }
+
+    fn push_text(&mut self, text: &str) {
+        let start = self.text.len();
+        self.text.push_str(text);
+        let end = self.text.len();
+        self.nodes.push(Node::String { start, end });
     }
 }
 
-struct KeysVisitor;
-
-impl<'de> Visitor<'de> for KeysVisitor {
-    type Value = Option<Vec<Document>>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a JWK Set")
+impl<'d> Element<'d> {
+    fn node(self) -> Option<&'d Node> {
+        self.document.nodes.get(self.at)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
-        let mut keys = None;
-        while let Some(name) = members.next_key::<String>()? {
-            if name != "keys" {
-                // Read in full, not ignored: the whole document has to be sound.
-                members.next_value::<Document>()?;
-            } else if keys.replace(members.next_value()?).is_some() {
-                return Err(A::Error::duplicate_field("keys"));
+    /// Where the node is that is no part of it.
+    fn end(self) -> usize {
+        match self.node() {
+            Some(Node::Array { end } | Node::Object { end }) => *end,
+            _ => self.at.saturating_add(1),
+        }
+    }
+
+    /// What is below it, names of members too.
+    fn children(self) -> Children<'d> {
+        Children {
+            document: self.document,
+            at: self.at.saturating_add(1),
+            end: self.end(),
+        }
+    }
+
+    /// Of a string.
+    #[must_use]
+    pub fn as_str(self) -> Option<&'d str> {
+        match self.node()? {
+            Node::String { start, end } => self.document.text.get(*start..*end),
+            _ => None,
+        }
+    }
+
+    #[must_use]
+    pub fn as_bool(self) -> Option<bool> {
+        match self.node()? {
+            Node::Bool(value) => Some(*value),
+            _ => None,
+        }
+    }
+
+    #[must_use]
+    pub fn as_number(self) -> Option<&'d Number> {
+        match self.node()? {
+            Node::Number(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    #[must_use]
+    pub fn is_null(self) -> bool {
+        matches!(self.node(), Some(Node::Null))
+    }
+
+    /// Whether it is an object.
+    #[must_use]
+    pub fn is_object(self) -> bool {
+        matches!(self.node(), Some(Node::Object { .. }))
+    }
+
+    /// Of an array.
+    #[must_use]
+    pub fn items(self) -> Option<Children<'d>> {
+        matches!(self.node(), Some(Node::Array { .. })).then(|| self.children())
+    }
+
+    /// Of an array, or the one value that anything else is.
+    #[must_use]
+    pub fn each(self) -> Children<'d> {
+        self.items().unwrap_or(Children {
+            document: self.document,
+            at: self.at,
+            end: self.end(),
+        })
+    }
+
+    /// Names and values of an object's members; none of anything else.
+    #[must_use]
+    pub fn members(self) -> Members<'d> {
+        match self.node() {
+            Some(Node::Object { .. }) => Members(self.children()),
+            _ => Members(Children {
+                end: 0,
+                ..self.children()
+            }),
+        }
+    }
+
+    /// The member of an object by this name.
+    #[must_use]
+    #[inline(never)] // smaller, and no slower
+    pub fn get(self, name: &str) -> Option<Element<'d>> {
+        self.members()
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| value)
+    }
+
+    /// The same as a tree.
+    #[must_use]
+    pub fn to_value(self) -> Value {
+        // Recursion is bounded by the parser.
+        match self.node() {
+            None | Some(Node::Null) => Value::Null,
+            Some(Node::Bool(value)) => Value::Bool(*value),
+            Some(Node::Number(number)) => Value::Number(number.clone()),
+            Some(Node::String { .. }) => Value::from(self.as_str()),
+            Some(Node::Array { .. }) => self.children().map(Element::to_value).collect(),
+            Some(Node::Object { .. }) => {
+                let mut object = Map::new();
+                for (name, value) in self.members() {
+                    object.insert(name.to_owned(), value.to_value());
+                }
+                Value::Object(object)
             }
         }
-        Ok(keys)
+    }
+
+    /// Whether two members of an object in it have one name.
+    pub(super) fn has_duplicate_within(self) -> bool {
+        (self.at..self.end()).any(|at| {
+            let document = self.document;
+            Element { document, at }.has_duplicate()
+        })
+    }
+
+    /// Whether two members have one name.
+    fn has_duplicate(self) -> bool {
+        /// Up to here comparing with each is faster.
+        const FEW: usize = 16;
+        if self.children().count() > 2 * FEW {
+            let mut seen = Map::new();
+            let mut names = self.members().map(|(name, _)| name.to_owned());
+            return names.any(|name| seen.insert(name, Value::Null).is_some());
+        }
+        // Names with different sums are different names.
+        let mut sums = 0u64;
+        self.members().enumerate().any(|(count, (name, _))| {
+            let sum = name.bytes().fold(0, u8::wrapping_add);
+            let bit = 1u64.wrapping_shl(sum.into());
+            let maybe = sums & bit != 0;
+            sums |= bit;
+            let mut earlier = self.members().take(count);
+            maybe && earlier.any(|(other, _)| other == name)
+        })
+    }
+}
+
+/// The values in an array.
+#[derive(Clone)]
+pub struct Children<'d> {
+    document: &'d Document,
+    at: usize,
+    end: usize,
+}
+
+impl<'d> Iterator for Children<'d> {
+    type Item = Element<'d>;
+
+    fn next(&mut self) -> Option<Element<'d>> {
+        let child = Element {
+            document: self.document,
+            at: self.at,
+        };
+        (self.at < self.end).then(|| {
+            self.at = child.end();
+            child
+        })
+    }
+}
+
+/// The members of an object.
+#[derive(Clone)]
+pub struct Members<'d>(Children<'d>);
+
+impl<'d> Iterator for Members<'d> {
+    type Item = (&'d str, Element<'d>);
+
+    #[inline(never)] // smaller, and no slower
+    fn next(&mut self) -> Option<Self::Item> {
+        let name = self.0.next()?.as_str()?;
+        Some((name, self.0.next()?))
+    }
+}
+
+/// Adds the value that is read to a document.
+struct Builder<'b>(&'b mut Document);
+
+impl<'de> DeserializeSeed<'de> for Builder<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Builder<'_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.0.nodes.push(Node::Null);
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<(), E> {
+        self.0.nodes.push(Node::Bool(value));
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<(), E> {
+        self.0.nodes.push(Node::Number(value.into()));
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<(), E> {
+        self.0.nodes.push(Node::Number(value.into()));
+        Ok(())
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<(), E> {
+        let number =
+            Number::from_f64(value).ok_or_else(|| E::custom("a number that is not finite"))?;
+        self.0.nodes.push(Node::Number(number));
+        Ok(())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<(), E> {
+        self.0.push_text(value);
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        let Builder(document) = self;
+        let at = document.nodes.len();
+        document.nodes.push(Node::Null);
+        while items.next_element_seed(Builder(document))?.is_some() {}
+        let end = document.nodes.len();
+        if let Some(node) = document.nodes.get_mut(at) {
+            *node = Node::Array { end };
+        }
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        let Builder(document) = self;
+        let at = document.nodes.len();
+        document.nodes.push(Node::Null);
+        while members.next_key_seed(Builder(document))?.is_some() {
+            members.next_value_seed(Builder(document))?;
+        }
+        let end = document.nodes.len();
+        if let Some(node) = document.nodes.get_mut(at) {
+            *node = Node::Object { end };
+        }
+        document.duplicate |= Element { document, at }.has_duplicate();
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
     use super::*;
+
+    fn parse(value: &Value) -> Document {
+        Document::parse(value.to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn values_by_their_kind() {
+        let document = parse(&json!({
+            "n": null, "b": true, "i": 5, "s": "\u{e9}\n", "a": ["x", [], {"y": 1}], "o": {"i": 6, "": {}}
+        }));
+        let root = document.root();
+        let get = |name| root.get(name).unwrap();
+        assert!(get("n").is_null());
+        assert_eq!(get("b").as_bool(), Some(true));
+        assert_eq!(get("i").as_number(), Some(&5.into()));
+        assert_eq!(get("s").as_str(), Some("\u{e9}\n"));
+        for name in ["n", "b", "i", "a", "o"] {
+            assert_eq!(get(name).as_str(), None, "{name}");
+        }
+        assert!(!get("b").is_null());
+        assert!(get("s").as_bool().is_none() && get("s").as_number().is_none());
+
+        let values = |children: Children<'_>| children.map(Element::to_value).collect::<Vec<_>>();
+        let items = [json!("x"), json!([]), json!({"y": 1})];
+        assert_eq!(values(get("a").items().unwrap()), items);
+        assert_eq!(values(get("a").each()), items);
+        for name in ["n", "b", "i", "s", "o"] {
+            assert!(get(name).items().is_none(), "{name}");
+            assert_eq!(values(get(name).each()), [get(name).to_value()], "{name}");
+        }
+
+        assert_eq!(get("o").get("i").unwrap().to_value(), json!(6));
+        assert_eq!(get("o").get("").unwrap().to_value(), json!({}));
+        // neither below what is asked, nor beside it, nor in an array
+        for (of, name) in [
+            (root, "y"),
+            (get("o"), "b"),
+            (get("a"), "x"),
+            (get("s"), ""),
+        ] {
+            assert!(of.get(name).is_none(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a11_a_name_that_is_twice_is_found_among_few_and_many() {
+        for count in 1..40 {
+            // All names have one sum, as "ac" and "bb" have.
+            let names: Vec<String> = (0..count)
+                .map(|n| format!("a{}c{}", "b".repeat(n), "b".repeat(count - n)))
+                .collect();
+            let member = |name: &String| format!(r#""{name}":[]"#);
+            let mut members: Vec<String> = names.iter().map(member).collect();
+            let text = |members: &[String]| format!("{{{}}}", members.join(","));
+            assert!(Document::parse(text(&members).as_bytes()).is_ok());
+            for twice in [0, count / 2, count - 1] {
+                members.push(member(&names[twice]));
+                let duplicate = Some(JsonError::DuplicateMember);
+                let below = format!(r#"{{"x":[0,{}],"y":0}}"#, text(&members));
+                for text in [text(&members), below] {
+                    assert_eq!(Document::parse(text.as_bytes()).err(), duplicate, "{text}");
+                }
+                members.pop();
+            }
+        }
+    }
+
+    #[test]
+    fn its_size_is_in_proportion_to_what_it_was_read_from() {
+        for (text, most) in [(r#""name":"a text of usual length","#, 4), ("[],", 20)] {
+            let bytes = format!(r#"{{"x":[{}0]}}"#, text.replace(':', ",").repeat(1000));
+            let size = Document::parse(bytes.as_bytes()).unwrap().size();
+            assert!(
+                size >= bytes.len() && size <= most * bytes.len(),
+                "{size} {}",
+                bytes.len()
+            );
+        }
+    }
+
+    fn any_value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 64, 20, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..20).prop_map(Value::from),
+                proptest::collection::btree_map(any::<String>(), inner, 0..20)
+                    .prop_map(|members| members.into_iter().collect()),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, rng_seed: proptest::test_runner::RngSeed::Fixed(1), ..ProptestConfig::default() })]
+
+        #[test]
+        fn it_is_what_serde_json_reads(value in any_value()) {
+            let text = json!({"x": value, "y": 1}).to_string();
+            let read: Value = serde_json::from_str(&text).unwrap();
+            let document = Document::parse(text.as_bytes()).unwrap();
+            prop_assert_eq!(document.root().to_value(), read);
+            prop_assert_eq!(document.text.capacity(), text.len());
+        }
+    }
 
     fn check(text: &[u8], expected: Result<(), JsonError>) {
         let shown = String::from_utf8_lossy(text.get(..60).unwrap_or(text)).into_owned();
-        assert_eq!(parse_object(text).map(drop), expected, "{shown}");
+        assert_eq!(Document::parse(text).map(drop), expected, "{shown}");
     }
 
     #[test]

@@ -5,12 +5,10 @@
 //! unless [`Key::parse_with_secrets`] was asked for it; a public key is no secret of HMAC either
 //! way, for its type says what it is.
 
-use serde_json::Value;
-
 use super::base64url;
 use super::der::{self, CertifiedKey};
 pub use super::ec::EcPublicKey;
-use super::json::Object;
+use super::json::Element;
 use super::jwa::{Algorithm, Curve, KeyType};
 use super::jws::MAX_KID_LEN;
 pub use super::key_error::KeyError;
@@ -58,7 +56,7 @@ impl Key {
     ///
     /// # Errors
     /// [`KeyError`] says why the key is not used.
-    pub fn parse(jwk: &Object) -> Result<Key, KeyError> {
+    pub fn parse(jwk: Element<'_>) -> Result<Key, KeyError> {
         match key_type(jwk)? {
             KeyType::Octets => Err(KeyError::Secret),
             _ => Key::parse_with_secrets(jwk),
@@ -69,7 +67,7 @@ impl Key {
     ///
     /// # Errors
     /// [`KeyError`] says why the key is not used.
-    pub fn parse_with_secrets(jwk: &Object) -> Result<Key, KeyError> {
+    pub fn parse_with_secrets(jwk: Element<'_>) -> Result<Key, KeyError> {
         let kid = text(jwk, "kid")?;
         if kid.is_some_and(|kid| kid.len() > MAX_KID_LEN) {
             return Err(KeyError::Malformed);
@@ -155,7 +153,7 @@ impl Key {
 }
 
 /// `kty` and `crv` decide what a key is; neither is guessed from its other members.
-fn key_type(jwk: &Object) -> Result<KeyType, KeyError> {
+fn key_type(jwk: Element<'_>) -> Result<KeyType, KeyError> {
     let curve = || Ok(text(jwk, "crv")?.unwrap_or_default());
     match text(jwk, "kty")? {
         Some("RSA") => Ok(KeyType::Rsa),
@@ -169,7 +167,7 @@ fn key_type(jwk: &Object) -> Result<KeyType, KeyError> {
     }
 }
 
-fn rsa(jwk: &Object) -> Result<RsaPublicKey, KeyError> {
+fn rsa(jwk: Element<'_>) -> Result<RsaPublicKey, KeyError> {
     match (octets(jwk, "n")?, octets(jwk, "e")?) {
         (Some(n), Some(e)) => RsaPublicKey::new(&n, &e),
         (None, None) => match der::key_of_certificate(&certificate(jwk)?) {
@@ -180,7 +178,7 @@ fn rsa(jwk: &Object) -> Result<RsaPublicKey, KeyError> {
     }
 }
 
-fn ec(jwk: &Object, curve: Curve) -> Result<EcPublicKey, KeyError> {
+fn ec(jwk: Element<'_>, curve: Curve) -> Result<EcPublicKey, KeyError> {
     match (octets(jwk, "x")?, octets(jwk, "y")?) {
         (Some(x), Some(y)) => EcPublicKey::new(curve, &x, &y),
         (None, None) => match der::key_of_certificate(&certificate(jwk)?) {
@@ -193,7 +191,7 @@ fn ec(jwk: &Object, curve: Curve) -> Result<EcPublicKey, KeyError> {
     }
 }
 
-fn ed25519(jwk: &Object) -> Result<Ed25519PublicKey, KeyError> {
+fn ed25519(jwk: Element<'_>) -> Result<Ed25519PublicKey, KeyError> {
     match octets(jwk, "x")? {
         Some(x) => Ed25519PublicKey::new(&x),
         None => match der::key_of_certificate(&certificate(jwk)?) {
@@ -204,31 +202,34 @@ fn ed25519(jwk: &Object) -> Result<Ed25519PublicKey, KeyError> {
 }
 
 /// RFC 7517 section 4.7: the first certificate holds the key.
-fn certificate(jwk: &Object) -> Result<Vec<u8>, KeyError> {
-    let first = jwk.get("x5c").ok_or(KeyError::MissingMaterial)?.get(0);
-    let text = first.and_then(Value::as_str).ok_or(KeyError::Certificate)?;
+fn certificate(jwk: Element<'_>) -> Result<Vec<u8>, KeyError> {
+    let chain = jwk.get("x5c").ok_or(KeyError::MissingMaterial)?.items();
+    let first = chain.and_then(|mut certificates| certificates.next());
+    let text = first
+        .and_then(Element::as_str)
+        .ok_or(KeyError::Certificate)?;
     base64url::decode_certificate(text.as_bytes()).ok_or(KeyError::Certificate)
 }
 
-fn octets(jwk: &Object, name: &str) -> Result<Option<Vec<u8>>, KeyError> {
+fn octets(jwk: Element<'_>, name: &str) -> Result<Option<Vec<u8>>, KeyError> {
     text(jwk, name)?
         .map(|text| base64url::decode(text.as_bytes()).ok_or(KeyError::Malformed))
         .transpose()
 }
 
 /// RFC 7517 section 4.3; a key without `key_ops` may do what its other members allow.
-fn may_verify(jwk: &Object) -> Result<bool, KeyError> {
+fn may_verify(jwk: Element<'_>) -> Result<bool, KeyError> {
     let Some(key_ops) = jwk.get("key_ops") else {
         return Ok(true);
     };
-    let key_ops = key_ops.as_array().ok_or(KeyError::Malformed)?;
-    if !key_ops.iter().all(Value::is_string) {
-        return Err(KeyError::Malformed);
+    let mut may = false;
+    for operation in key_ops.items().ok_or(KeyError::Malformed)? {
+        may |= operation.as_str().ok_or(KeyError::Malformed)? == "verify";
     }
-    Ok(key_ops.iter().any(|operation| operation == "verify"))
+    Ok(may)
 }
 
-fn text<'a>(jwk: &'a Object, name: &str) -> Result<Option<&'a str>, KeyError> {
+fn text<'a>(jwk: Element<'a>, name: &str) -> Result<Option<&'a str>, KeyError> {
     jwk.get(name)
         .map(|value| value.as_str().ok_or(KeyError::Malformed))
         .transpose()
@@ -236,8 +237,11 @@ fn text<'a>(jwk: &'a Object, name: &str) -> Result<Option<&'a str>, KeyError> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Map, Value};
+
     use super::*;
-    use crate::jose::{fixtures, json};
+    use crate::jose::fixtures;
+    use crate::jose::json::Document;
 
     /// The fixture's JWK with members set, or taken away where the value is null.
     fn altered(members: &str) -> Result<Key, KeyError> {
@@ -245,15 +249,20 @@ mod tests {
     }
 
     fn altered_of(fixture: &str, members: &str) -> Result<Key, KeyError> {
-        let mut jwk = json::parse_object(fixture.as_bytes()).unwrap();
-        for (name, value) in json::parse_object(members.as_bytes()).unwrap() {
+        let jwk = altered_text(fixture, members);
+        Key::parse(Document::parse(jwk.as_bytes()).unwrap().root())
+    }
+
+    fn altered_text(fixture: &str, members: &str) -> String {
+        let mut jwk: Map<String, Value> = serde_json::from_str(fixture).unwrap();
+        for (name, value) in serde_json::from_str::<Map<String, Value>>(members).unwrap() {
             if value.is_null() {
                 jwk.remove(&name);
             } else {
                 jwk.insert(name, value);
             }
         }
-        Key::parse(&jwk)
+        Value::Object(jwk).to_string()
     }
 
     fn check(table: &[(&str, Option<KeyError>)]) {
@@ -288,7 +297,7 @@ mod tests {
         let parse = |alg: &str, octets: usize| {
             let k = base64url::encode(&vec![7; octets]);
             let jwk = format!(r#"{{"kty":"oct","k":"{k}"{alg}}}"#);
-            Key::parse_with_secrets(&json::parse_object(jwk.as_bytes()).unwrap())
+            Key::parse_with_secrets(Document::parse(jwk.as_bytes()).unwrap().root())
         };
         let table: &[(&str, usize, &[Algorithm])] = &[
             ("", 32, &[Hs256]),
@@ -315,9 +324,9 @@ mod tests {
         }
         // A public key stays one, whatever it says.
         for members in [r#"{"alg":"HS256"}"#, r#"{"alg":"HS256","k":"AAAA"}"#] {
-            let mut jwk = json::parse_object(fixtures::JWK_A.as_bytes()).unwrap();
-            jwk.extend(json::parse_object(members.as_bytes()).unwrap());
-            assert_eq!(Key::parse_with_secrets(&jwk).err(), refused);
+            let jwk = altered_text(fixtures::JWK_A, members);
+            let jwk = Document::parse(jwk.as_bytes()).unwrap();
+            assert_eq!(Key::parse_with_secrets(jwk.root()).err(), refused);
         }
     }
 
@@ -569,7 +578,7 @@ mod tests {
         assert_eq!(from_certificate, fixtures::key(fixtures::JWK_A));
 
         // The numbers win where there are both.
-        let jwk = json::parse_object(fixtures::JWK_A_X5C.as_bytes()).unwrap();
+        let jwk: serde_json::Value = serde_json::from_str(fixtures::JWK_A_X5C).unwrap();
         let both = format!(r#"{{"x5c":{}}}"#, jwk["x5c"]);
         assert_eq!(altered(&both), Ok(from_certificate));
         assert_eq!(altered(r#"{"x5c":["nonsense"]}"#).err(), None);

@@ -4,8 +4,7 @@
 //! so a bad document can never take the place of a good one. The keys that one token can make
 //! the filter try are at most [`MAX_CANDIDATES`].
 
-use super::document::Element;
-use super::json::{KeysMember, Object};
+use super::json::{Children, Document, Element};
 use super::jwa::Algorithm;
 use super::jwk::{Key, KeyError};
 
@@ -88,30 +87,27 @@ impl KeySet {
 
     fn parse_by(
         document: &[u8],
-        parse_key: fn(&Object) -> Result<Key, KeyError>,
+        parse_key: fn(Element<'_>) -> Result<Key, KeyError>,
     ) -> Result<KeySet, JwksError> {
         if document.len() > MAX_DOCUMENT_LEN {
             return Err(JwksError::TooLarge);
         }
-        let KeysMember(members) =
-            serde_json::from_slice(document).map_err(|_| JwksError::Malformed)?;
+        let document = Document::parse_lenient(document).map_err(|_| JwksError::Malformed)?;
+        let members = keys_member(document.root())?;
         let mut keys: Vec<Key> = Vec::new();
         let mut skipped = Vec::new();
-        for (index, member) in members
-            .ok_or(JwksError::MissingKeys)?
-            .into_iter()
-            .enumerate()
-        {
+        for (index, member) in members.enumerate() {
             if index >= MAX_KEYS {
                 let error = KeyError::TooManyKeys;
                 skipped.push(SkippedKey { index, error });
                 break;
             }
-            let parsed = member
-                .object()
-                .map(Element::to_object)
-                .map_err(|_| KeyError::NotAnObject)
-                .and_then(|jwk| parse_key(&jwk));
+            // A name that is twice in it is this key's fault alone.
+            let parsed = if member.is_object() && !member.has_duplicate_within() {
+                parse_key(member)
+            } else {
+                Err(KeyError::NotAnObject)
+            };
             let taken = |key: &Key| {
                 key.kid().is_some() && keys.iter().any(|other| other.kid() == key.kid())
             };
@@ -184,10 +180,25 @@ impl KeySet {
     }
 }
 
+/// The array that is member `keys` of a JWK Set, RFC 7517 section 5.
+fn keys_member(set: Element<'_>) -> Result<Children<'_>, JwksError> {
+    if !set.is_object() {
+        return Err(JwksError::Malformed);
+    }
+    let mut members = set.members().filter(|(name, _)| *name == "keys");
+    let (_, keys) = members.next().ok_or(JwksError::MissingKeys)?;
+    match keys.items() {
+        Some(items) if members.next().is_none() => Ok(items),
+        _ => Err(JwksError::Malformed),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::{Map, Value};
+
     use super::*;
-    use crate::jose::{fixtures, json};
+    use crate::jose::fixtures;
 
     fn set(keys: &[String]) -> String {
         format!(r#"{{"keys":[{}]}}"#, keys.join(","))
@@ -195,7 +206,7 @@ mod tests {
 
     /// Key A or B with another `kid` (none where empty) and `alg` (none where empty).
     fn jwk(fixture: &str, kid: &str, alg: &str) -> String {
-        let mut jwk = json::parse_object(fixture.as_bytes()).unwrap();
+        let mut jwk: Map<String, Value> = serde_json::from_str(fixture).unwrap();
         for (name, value) in [("kid", kid), ("alg", alg)] {
             jwk.remove(name);
             if !value.is_empty() {

@@ -6,11 +6,9 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use super::base64url;
 use super::error::JwtError;
-use super::json::{self, Object};
+use super::json::{Document, Element};
 use super::jwa::Algorithm;
 use crate::text;
 
@@ -117,23 +115,24 @@ pub fn parse_with<'t>(token: &'t [u8], headers: &mut HeaderMemo) -> Result<Jws<'
 }
 
 fn parse_header(octets: &[u8]) -> Result<JoseHeader, JwtError> {
-    let header = json::parse_object(octets).map_err(|_| JwtError::HeaderJson)?;
+    let header = Document::parse(octets).map_err(|_| JwtError::HeaderJson)?;
+    let header = header.root();
     let algorithm = header
         .get("alg")
-        .and_then(Value::as_str)
+        .and_then(Element::as_str)
         .ok_or(JwtError::AlgorithmMissing)?;
     let algorithm = Algorithm::parse(algorithm).ok_or(JwtError::AlgorithmUnsupported)?;
-    let kid = string(&header, "kid", JwtError::Kid)?;
+    let kid = string(header, "kid", JwtError::Kid)?;
     if kid.as_ref().is_some_and(|kid| kid.len() > MAX_KID_LEN) {
         return Err(JwtError::Kid);
     }
-    let typ = string(&header, "typ", JwtError::Type)?;
-    if header.contains_key("crit") {
+    let typ = string(header, "typ", JwtError::Type)?;
+    if header.get("crit").is_some() {
         return Err(JwtError::Critical);
     }
     if header
         .get("b64")
-        .is_some_and(|b64| b64 != &Value::Bool(true))
+        .is_some_and(|b64| b64.as_bool() != Some(true))
     {
         return Err(JwtError::UnencodedPayload);
     }
@@ -144,7 +143,7 @@ fn parse_header(octets: &[u8]) -> Result<JoseHeader, JwtError> {
     })
 }
 
-fn string(header: &Object, name: &str, error: JwtError) -> Result<Option<String>, JwtError> {
+fn string(header: Element<'_>, name: &str, error: JwtError) -> Result<Option<String>, JwtError> {
     header
         .get(name)
         .map(|value| value.as_str().map(str::to_owned).ok_or(error))

@@ -12,7 +12,6 @@
 pub mod base64url;
 pub mod claims;
 pub(crate) mod der;
-pub mod document;
 mod ec;
 pub mod error;
 mod expectations;

@@ -23,7 +23,7 @@ use super::State;
 use crate::config::{Config, Fact};
 use crate::http::response::Rejection;
 use crate::jose::base64url;
-use crate::jose::document::{Document, Element};
+use crate::jose::json::{Document, Element};
 use crate::protobuf::{push_double, push_field, push_small};
 
 const STRUCT: &str = "type.googleapis.com/google.protobuf.Struct";
@@ -185,7 +185,6 @@ pub(super) mod tests {
 
     use super::*;
     use crate::jose::fixtures::JWK_A;
-    use crate::jose::json::Object;
 
     pub fn json(decoded: &Struct) -> Value {
         fn value(kind: &Kind) -> Value {
@@ -206,7 +205,7 @@ pub(super) mod tests {
             .fields
             .iter()
             .map(|(name, member)| (name.clone(), value(member.kind.as_ref().unwrap())))
-            .collect::<Object>()
+            .collect::<serde_json::Map<String, Value>>()
             .into()
     }
 

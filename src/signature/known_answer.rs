@@ -8,7 +8,7 @@
 //! the tampered ones. One that says yes to everything, or no, or is not there, does not pass.
 
 use crate::jose::base64url;
-use crate::jose::json::Object;
+use crate::jose::json::Document;
 use crate::jose::jwa::Algorithm;
 use crate::jose::jwk::Key;
 
@@ -120,12 +120,13 @@ impl Example {
     }
 
     fn key(&self) -> Option<Key> {
-        let jwk: Object = self
-            .jwk
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).into()))
+        let members = self.jwk.iter();
+        let members: Vec<String> = members
+            .map(|(name, value)| format!(r#""{name}":"{value}""#))
             .collect();
-        Key::parse(&jwk).ok()
+        let jwk = format!("{{{}}}", members.join(","));
+        let jwk = Document::parse(jwk.as_bytes()).ok()?;
+        Key::parse(jwk.root()).ok()
     }
 
     fn signature(&self) -> Option<Vec<u8>> {

@@ -11,7 +11,7 @@ use bearer_gate::http::credentials::{Change, Extracted, Place, strip};
 use bearer_gate::http::path::normalize;
 use bearer_gate::http::request::{Header, Request};
 use bearer_gate::http::uri::{Scheme, Uri};
-use bearer_gate::jose::document::Element;
+use bearer_gate::jose::json::Element;
 use bearer_gate::jose::jwa::Algorithm;
 use bearer_gate::jose::jwk::{Key, Material};
 use bearer_gate::jose::jwks::{KeySet, MAX_CANDIDATES, MAX_KEYS, Selection};

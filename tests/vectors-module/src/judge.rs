@@ -5,31 +5,32 @@
 //! answer has a letter for each case: `v`alid, `i`nvalid, or `r`efused, where the key or the
 //! token was not even read.
 
-use bearer_gate::jose::json::{Object, parse_object};
+use bearer_gate::jose::json::{Document, Element};
 use bearer_gate::jose::jwa::Algorithm;
 use bearer_gate::jose::jwk::Key;
 use bearer_gate::jose::jwks::{KeySet, Selection};
 use bearer_gate::jose::jws;
 use bearer_gate::signature::Verifier;
-use serde_json::Value;
 
 /// The answer, or `None` where that was no question.
 #[must_use]
 pub fn answer(verifier: &dyn Verifier, question: &[u8]) -> Option<String> {
-    let question = parse_object(question).ok()?;
+    let question = Document::parse(question).ok()?;
+    let question = question.root();
     if let Some(tokens) = question.get("tokens") {
-        let keys = question.get("keys")?.to_string();
-        let tokens = tokens.as_array()?.iter().map(Value::as_str);
+        let keys = question.get("keys")?.to_value().to_string();
+        let tokens = tokens.items()?.map(Element::as_str);
         return tokens
             .map(|token| Some(of_token(verifier, &keys, token?)))
             .collect();
     }
     let algorithm = question.get("algorithm")?.as_str()?;
-    let key = question.get("key")?.as_object()?;
-    let cases = question.get("cases")?.as_array()?.iter();
+    let key = question.get("key")?;
+    let cases = question.get("cases")?.items()?;
     cases
         .map(|case| {
-            let (text, signature) = (octets(case.get(0)?)?, octets(case.get(1)?)?);
+            let mut parts = case.items()?;
+            let (text, signature) = (octets(parts.next()?)?, octets(parts.next()?)?);
             Some(of_signature(verifier, algorithm, key, &text, &signature))
         })
         .collect()
@@ -38,7 +39,7 @@ pub fn answer(verifier: &dyn Verifier, question: &[u8]) -> Option<String> {
 fn of_signature(
     verifier: &dyn Verifier,
     algorithm: &str,
-    key: &Object,
+    key: Element<'_>,
     text: &[u8],
     signature: &[u8],
 ) -> char {
@@ -69,7 +70,7 @@ fn letter(valid: bool) -> char {
     if valid { 'v' } else { 'i' }
 }
 
-fn octets(hexadecimal: &Value) -> Option<Vec<u8>> {
+fn octets(hexadecimal: Element<'_>) -> Option<Vec<u8>> {
     let digits = hexadecimal.as_str()?.as_bytes().chunks(2);
     digits
         .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
