@@ -59,7 +59,9 @@ pub(super) fn convert(raw: RawProtectedResource) -> Result<ProtectedResource, Co
         member(&name, value);
     }
 
-    let document = Value::Object(members).to_string();
+    // Not by Display, which would be two more kinds of writer in the module.
+    let document = serde_json::to_string(&members)
+        .map_err(|error| ConfigError::here(&format!("makes no document: {error}")))?;
     if document.len() > LARGEST_DOCUMENT {
         return Err(ConfigError::here(&format!(
             "makes a document of more than {LARGEST_DOCUMENT} bytes"
