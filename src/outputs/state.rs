@@ -38,7 +38,7 @@ pub fn declarations(config: &Config) -> Vec<Vec<u8>> {
             &outputs.failure_state,
         ]
     });
-    let mut names: Vec<&String> = structs.flatten().collect();
+    let mut names: Vec<String> = structs.flatten().cloned().collect();
     names.sort_unstable();
     names.dedup();
     let structs = names.into_iter().map(|name| {
