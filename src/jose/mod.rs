@@ -2,7 +2,8 @@
 //!
 //! Pure RFC code. Architecture invariant: nothing here knows HTTP, Envoy or clocks, or verifies
 //! a signature; time is an argument, and signatures are checked through
-//! [`crate::signature::Verifier`]. Of arithmetic there is what vetting a key takes.
+//! [`crate::signature::Verifier`]. Of arithmetic there is what a key is: [`montgomery`], for vetting one
+//! and for an RSA key's power.
 //!
 //! Two ways in: [`jwt::parse`] for a token, [`jwks::KeySet::parse`] for a key document.
 
@@ -22,6 +23,7 @@ pub mod jwks;
 pub mod jws;
 pub mod jwt;
 mod key_error;
+mod montgomery;
 mod oct;
 mod okp;
 mod p521;

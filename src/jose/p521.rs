@@ -7,8 +7,7 @@
 //! infinity has no coordinates, so it is none. The group's cofactor is 1: every other point of
 //! the curve is in the group.
 
-use dashu_int::UBig;
-use dashu_int::monty::MontgomeryRepr;
+use super::montgomery::Ring;
 
 /// The length in octets of a coordinate.
 const LEN: usize = 66;
@@ -39,9 +38,9 @@ pub struct Point {
 impl Point {
     /// From coordinates in full length, if each is below the prime and they are on the curve.
     pub(super) fn from_coordinates(x: &[u8], y: &[u8]) -> Option<Self> {
-        // Numbers of one length compare as their octets do.
-        let is_coordinate = |number: &[u8]| number.len() == LEN && number < P.as_slice();
-        (is_coordinate(x) && is_coordinate(y) && is_on_curve(x, y)).then(|| Point {
+        // Below the prime they are where they are elements of its field.
+        let is_point = x.len() == LEN && y.len() == LEN && is_on_curve(x, y)?;
+        is_point.then(|| Point {
             x: x.into(),
             y: y.into(),
         })
@@ -54,16 +53,12 @@ impl Point {
 }
 
 /// y^2 = x^3 - 3x + b, modulo the prime. Written without the subtraction.
-#[allow(
-    clippy::arithmetic_side_effects,
-    reason = "elements of one ring stay in it: nothing overflows"
-)]
-fn is_on_curve(x: &[u8], y: &[u8]) -> bool {
-    let field = MontgomeryRepr::new(UBig::from_be_bytes(&P));
-    let element = |number: &[u8]| field.reduce(UBig::from_be_bytes(number));
-    let (x, y) = (element(x), element(y));
-    let three_x = &x + &x + &x;
-    (y.sqr() + three_x).residue() == (x.sqr() * &x + element(&B)).residue()
+fn is_on_curve(x: &[u8], y: &[u8]) -> Option<bool> {
+    let field = Ring::new(&P)?;
+    let (x, y, b) = (field.element(x)?, field.element(y)?, field.element(&B)?);
+    let three_x = field.add(&field.add(&x, &x), &x);
+    let left = field.add(&field.power(&y, 2), &three_x);
+    Some(left == field.add(&field.power(&x, 3), &b))
 }
 
 #[cfg(test)]

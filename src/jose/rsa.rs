@@ -5,11 +5,9 @@
 
 use std::cell::OnceCell;
 
-use dashu_int::UBig;
-use dashu_int::monty::MontgomeryRepr;
-
 use super::der;
 use super::jwk::KeyError;
+use super::montgomery::Ring;
 
 /// RFC 7518 section 3.3: 2048 bits or more must be used.
 pub const MIN_MODULUS_BITS: usize = 2048;
@@ -25,7 +23,7 @@ pub struct RsaPublicKey {
     exponent: Vec<u8>,
     /// The integers modulo the modulus, made when they are first needed: where the host verifies,
     /// they never are.
-    ring: OnceCell<MontgomeryRepr>,
+    ring: OnceCell<Option<Ring>>,
 }
 
 impl PartialEq for RsaPublicKey {
@@ -81,16 +79,18 @@ impl RsaPublicKey {
         bits(&self.modulus)
     }
 
-    /// A number to the power of the exponent, modulo the modulus: big-endian, and without leading
-    /// zeros in the result.
-    pub(crate) fn power(&self, number: &[u8]) -> Box<[u8]> {
+    /// A number to the power of the exponent, modulo the modulus and in as many octets as that.
+    /// `None` for a number that is not below the modulus.
+    pub(crate) fn power(&self, number: &[u8]) -> Option<Vec<u8>> {
         let ring = self
             .ring
-            .get_or_init(|| MontgomeryRepr::new(UBig::from_be_bytes(&self.modulus)));
-        ring.reduce(UBig::from_be_bytes(number))
-            .pow(&UBig::from_be_bytes(&self.exponent))
-            .residue()
-            .to_be_bytes()
+            .get_or_init(|| Ring::new(&self.modulus))
+            .as_ref()?;
+        let exponent = self
+            .exponent
+            .iter()
+            .fold(0, |exponent, octet| exponent << 8 | u64::from(*octet));
+        Some(ring.number(&ring.power(&ring.element(number)?, exponent)))
     }
 
     pub(super) fn spki_der(&self) -> Vec<u8> {

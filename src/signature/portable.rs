@@ -1,6 +1,6 @@
 //! The portable verifier: all algorithms but ES512, inside the module.
 //!
-//! RSA is [`super::rsassa`] on dashu's Montgomery arithmetic, ECDSA is `p256`'s and `p384`'s,
+//! RSA is [`super::rsassa`] on this project's own arithmetic, ECDSA is `p256`'s and `p384`'s,
 //! Ed25519 is `ed25519-dalek`'s. All of these compute with public values, so they need not take the
 //! same time for every input; the MACs of HMAC are compared in constant time.
 

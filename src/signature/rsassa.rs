@@ -1,6 +1,6 @@
 //! RSASSA-PKCS1-v1_5 and RSASSA-PSS, RFC 8017 sections 8.2.2 and 8.1.2.
 //!
-//! The power is the library's; what it has to look like is checked here.
+//! The power is the key's; what it has to look like is checked here.
 //!
 //! Invariant: of a PKCS#1 v1.5 signature nothing is parsed. The one encoded message that the text
 //! has is made, and compared with all of what the power gave, so there is no place for a padding
@@ -37,17 +37,10 @@ pub(super) fn verify_pss(
     Some(zeros.iter().all(|octet| *octet == 0) && is_emsa_pss(hash, text, encoded, bits)?)
 }
 
-/// RSAVP1 and I2OSP, RFC 8017 sections 5.2.2 and 4.1: as many octets as the modulus has.
+/// RSAVP1 and I2OSP, RFC 8017 sections 5.2.2 and 4.1: as many octets as the modulus has, of a
+/// signature of as many octets.
 fn power(key: &RsaPublicKey, signature: &[u8]) -> Option<Vec<u8>> {
-    // Numbers of one length compare as their octets do.
-    if signature.len() != key.modulus().len() || signature >= key.modulus() {
-        return None;
-    }
-    let power = key.power(signature);
-    let zeros = signature.len().checked_sub(power.len())?;
-    let mut octets = vec![0; zeros];
-    octets.extend_from_slice(&power);
-    Some(octets)
+    (signature.len() == key.modulus().len()).then(|| key.power(signature))?
 }
 
 /// EMSA-PKCS1-v1_5, RFC 8017 section 9.2: `00 01 ff..ff 00 DigestInfo`.
