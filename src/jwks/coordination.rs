@@ -8,9 +8,8 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::Millis;
+use super::record::{Reader, Writer};
 use crate::host::{SharedStore, Version};
 
 /// How far the clocks of two workers may be apart: they start from the same wall
@@ -18,12 +17,10 @@ use crate::host::{SharedStore, Version};
 /// set while one of them starts.
 const CLOCKS_APART: Duration = Duration::from_secs(1);
 /// Increased whenever the meaning of a field changes.
-const FORMAT: u32 = 1;
+const FORMAT: u64 = 2;
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Coordination {
-    format: u32,
     source: String,
     /// Which snapshot is shared; 0 before the first.
     pub generation: u64,
@@ -41,8 +38,7 @@ pub struct Coordination {
 }
 
 /// The right to fetch, given to one worker for a time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lease {
     pub holder: u64,
     pub until: Millis,
@@ -51,7 +47,6 @@ pub struct Lease {
 impl Coordination {
     pub fn new(source: &str) -> Self {
         Coordination {
-            format: FORMAT,
             source: source.to_owned(),
             ..Coordination::default()
         }
@@ -63,16 +58,55 @@ impl Coordination {
         let Some((bytes, version)) = store.read(key) else {
             return (Coordination::new(source), Version::ABSENT);
         };
-        let coordination = serde_json::from_slice(&bytes)
-            .ok()
-            .filter(|read: &Coordination| read.format == FORMAT && read.source == source)
-            .unwrap_or_else(|| Coordination::new(source));
+        let coordination =
+            Coordination::decode(&bytes, source).unwrap_or_else(|| Coordination::new(source));
         (coordination, version)
     }
 
     /// Replaces what was read with `version`; false if somebody was faster.
     pub fn write(&self, store: &dyn SharedStore, key: &str, version: Version) -> bool {
-        serde_json::to_vec(self).is_ok_and(|bytes| store.write(key, &bytes, version))
+        store.write(key, &self.encode(), version)
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        Writer::default()
+            .number(FORMAT)
+            .text(&self.source)
+            .number(self.generation)
+            .number(self.rounds)
+            .number(self.failures.into())
+            .text(&self.last_failure)
+            .number(self.not_before.0)
+            .optional(self.forced_at.map(|at| at.0))
+            .optional(self.lease.map(|lease| lease.holder))
+            .optional(self.lease.map(|lease| lease.until.0))
+            .finish()
+    }
+
+    fn decode(bytes: &[u8], source: &str) -> Option<Self> {
+        let mut record = Reader(bytes);
+        if record.number()? != FORMAT || record.text()? != source {
+            return None;
+        }
+        let coordination = Coordination {
+            source: source.to_owned(),
+            generation: record.number()?,
+            rounds: record.number()?,
+            failures: record.number()?.try_into().ok()?,
+            last_failure: record.text()?.to_owned(),
+            not_before: Millis(record.number()?),
+            forced_at: record.optional()?.map(Millis),
+            lease: match (record.optional()?, record.optional()?) {
+                (Some(holder), Some(until)) => Some(Lease {
+                    holder,
+                    until: Millis(until),
+                }),
+                (None, None) => None,
+                _ => return None,
+            },
+        };
+        record.finish()?;
+        Some(coordination)
     }
 
     /// The lease, if it binds at `now`. One that ends later than any lease of
@@ -113,6 +147,42 @@ fn is_plausible(until: Millis, now: Millis, longest: Duration) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_its_own_source_is_read_back() {
+        let bare = Coordination::new("s");
+        let full = Coordination {
+            source: "s".into(),
+            generation: 1,
+            rounds: u64::MAX,
+            failures: 3,
+            last_failure: "a \"text\"\n".into(),
+            not_before: Millis(4),
+            forced_at: Some(Millis(5)),
+            lease: Some(Lease {
+                holder: 6,
+                until: Millis(7),
+            }),
+        };
+        for written in [bare, full] {
+            let bytes = written.encode();
+            assert_eq!(Coordination::decode(&bytes, "s"), Some(written));
+            assert_eq!(Coordination::decode(&bytes, "t"), None);
+            for len in 0..bytes.len() {
+                assert_eq!(
+                    Coordination::decode(&bytes[..len], "s"),
+                    None,
+                    "{len} octets"
+                );
+            }
+            let mut newer = bytes.clone();
+            newer[0] += 1;
+            assert_eq!(Coordination::decode(&newer, "s"), None);
+        }
+        // What an earlier version wrote.
+        let json = br#"{"format":1,"source":"s","generation":1,"rounds":1,"failures":0}"#;
+        assert_eq!(Coordination::decode(json, "s"), None);
+    }
 
     #[test]
     fn a_lease_binds_until_it_ends_and_never_implausibly_long() {

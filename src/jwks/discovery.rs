@@ -7,9 +7,8 @@
 
 use std::fmt;
 
-use serde::Deserialize;
-
 use crate::http::uri::{Scheme, Uri};
+use crate::jose::json::{Document, Element};
 
 /// The two places where metadata is published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +23,7 @@ pub enum Form {
 /// Why metadata was not used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DiscoveryError {
-    /// Not a JSON object with `issuer` and `jwks_uri`.
+    /// Not a JSON object, with each name once, that has `issuer` and `jwks_uri`.
     NotMetadata,
     /// `issuer` is not the configured one.
     Issuer,
@@ -67,18 +66,17 @@ pub fn jwks_location<'c>(
     cluster: &'c str,
     jwks_cluster: Option<&'c str>,
 ) -> Result<(Uri, &'c str), DiscoveryError> {
-    #[derive(Deserialize)]
-    struct Metadata {
-        issuer: String,
-        jwks_uri: String,
-    }
-    let metadata: Metadata =
-        serde_json::from_slice(metadata).map_err(|_| DiscoveryError::NotMetadata)?;
-    if metadata.issuer != issuer {
+    let metadata = Document::parse(metadata).map_err(|_| DiscoveryError::NotMetadata)?;
+    let text = |name| {
+        let member = metadata.root().get(name).and_then(Element::as_str);
+        member.ok_or(DiscoveryError::NotMetadata)
+    };
+    let (named, jwks_uri) = (text("issuer")?, text("jwks_uri")?);
+    if named != issuer {
         return Err(DiscoveryError::Issuer);
     }
     let home = Uri::parse(issuer).map_err(|_| DiscoveryError::Issuer)?;
-    let keys = Uri::parse(&metadata.jwks_uri).map_err(|_| DiscoveryError::JwksUri)?;
+    let keys = Uri::parse(jwks_uri).map_err(|_| DiscoveryError::JwksUri)?;
     if home.scheme == Scheme::Https && keys.scheme != Scheme::Https {
         return Err(DiscoveryError::JwksUri);
     }
@@ -161,6 +159,15 @@ mod tests {
             ("", NotMetadata),
             ("{}", NotMetadata),
             ("[]", NotMetadata),
+            (
+                r#"["https://t.example/","https://t.example/jwks"]"#,
+                NotMetadata,
+            ),
+            // Of two it would be the one or the other.
+            (
+                r#"{"issuer":"https://t.example/","jwks_uri":"https://t.example/a","jwks_uri":"https://t.example/b"}"#,
+                NotMetadata,
+            ),
             (r#"{"issuer":"https://t.example/"}"#, NotMetadata),
             (
                 r#"{"issuer":1,"jwks_uri":"https://t.example/jwks"}"#,

@@ -601,8 +601,7 @@ impl Lifecycle {
         let snapshot_version = store
             .read(&self.snapshot_key)
             .map_or(crate::host::Version::ABSENT, |(_, version)| version);
-        let bytes = snapshot.encode().ok_or(FetchError::NotShared)?;
-        if !store.write(&self.snapshot_key, &bytes, snapshot_version) {
+        if !store.write(&self.snapshot_key, &snapshot.encode(), snapshot_version) {
             return Err(FetchError::NotShared);
         }
         if !shared.write(store, &self.coordination_key, version) {

@@ -15,6 +15,7 @@ pub mod discovery;
 pub mod event;
 pub mod fetch;
 pub mod lifecycle;
+mod record;
 pub mod snapshot;
 pub mod waiting;
 
@@ -25,19 +26,7 @@ use std::time::Duration;
 pub const MAX_DOCUMENT: usize = crate::jose::jwks::MAX_DOCUMENT_LEN;
 
 /// A point in time in milliseconds of the process's monotonic clock.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Default,
-    serde::Serialize,
-    serde::Deserialize,
-)]
-#[serde(transparent)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Millis(pub u64);
 
 impl Millis {

@@ -6,17 +6,15 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::Millis;
+use super::record::{Reader, Writer};
 
 /// Increased whenever the meaning of a field changes.
-const FORMAT: u32 = 2;
+const FORMAT: u64 = 3;
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
-    format: u32,
+    format: u64,
     /// Where the document came from.
     source: String,
     /// Tells this snapshot from all others of its source; never 0.
@@ -52,15 +50,34 @@ impl Snapshot {
         self.max_age_ms.map(Duration::from_millis)
     }
 
-    /// The bytes to share; `None` would mean that the format cannot be written.
-    pub fn encode(&self) -> Option<Vec<u8>> {
-        serde_json::to_vec(self).ok()
+    /// The bytes to share.
+    pub fn encode(&self) -> Vec<u8> {
+        Writer::default()
+            .number(self.format)
+            .text(&self.source)
+            .number(self.generation)
+            .number(self.fetched_at.0)
+            .optional(self.max_age_ms)
+            .text(&self.document)
+            .finish()
     }
 
     /// What was shared for `source`, if that is what the bytes are.
     pub fn decode(bytes: &[u8], source: &str) -> Option<Self> {
-        let snapshot: Snapshot = serde_json::from_slice(bytes).ok()?;
-        (snapshot.format == FORMAT && snapshot.source == source).then_some(snapshot)
+        let mut record = Reader(bytes);
+        if record.number()? != FORMAT || record.text()? != source {
+            return None;
+        }
+        let snapshot = Snapshot {
+            format: FORMAT,
+            source: source.to_owned(),
+            generation: record.number()?,
+            fetched_at: Millis(record.number()?),
+            max_age_ms: record.optional()?,
+            document: record.text()?.to_owned(),
+        };
+        record.finish()?;
+        Some(snapshot)
     }
 }
 
@@ -71,14 +88,14 @@ mod tests {
     #[test]
     fn only_its_own_source_and_format_are_read_back() {
         let written = Snapshot::new("a", 7, Millis(5), Some(Duration::from_secs(1)), "{}".into());
-        let bytes = written.encode().unwrap();
+        let bytes = written.encode();
         assert_eq!(Snapshot::decode(&bytes, "a"), Some(written.clone()));
         assert_eq!(Snapshot::decode(&bytes, "b"), None);
         let other_format = Snapshot {
             format: FORMAT + 1,
             ..written
         };
-        assert_eq!(Snapshot::decode(&other_format.encode().unwrap(), "a"), None);
+        assert_eq!(Snapshot::decode(&other_format.encode(), "a"), None);
         for garbage in [&b""[..], b"{}", b"\xff", b"[1]", &bytes[..bytes.len() - 1]] {
             assert_eq!(Snapshot::decode(garbage, "a"), None);
         }

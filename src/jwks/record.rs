@@ -1,0 +1,114 @@
+//! The form of what is in shared data: numbers and texts one after the other.
+//!
+//! Invariant: a record is read by whoever knows what is in it, in order and to its end, so each
+//! has one form. A text's length is compared with what there is before anything is taken.
+
+/// A record that is being written.
+#[derive(Debug, Default)]
+pub(super) struct Writer(Vec<u8>);
+
+impl Writer {
+    pub(super) fn number(mut self, number: u64) -> Self {
+        self.0.extend_from_slice(&number.to_le_bytes());
+        self
+    }
+
+    pub(super) fn optional(self, number: Option<u64>) -> Self {
+        let is_there = self.number(number.is_some().into());
+        is_there.number(number.unwrap_or_default())
+    }
+
+    pub(super) fn text(self, text: &str) -> Self {
+        let mut sized = self.number(text.len() as u64);
+        sized.0.extend_from_slice(text.as_bytes());
+        sized
+    }
+
+    pub(super) fn finish(self) -> Vec<u8> {
+        self.0
+    }
+}
+
+/// What is left of a record.
+#[derive(Debug)]
+pub(super) struct Reader<'b>(pub(super) &'b [u8]);
+
+impl<'b> Reader<'b> {
+    pub(super) fn number(&mut self) -> Option<u64> {
+        let (number, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(u64::from_le_bytes(*number))
+    }
+
+    #[expect(
+        clippy::option_option,
+        reason = "a record without the number, or one that says so"
+    )]
+    pub(super) fn optional(&mut self) -> Option<Option<u64>> {
+        match (self.number()?, self.number()?) {
+            (0, 0) => Some(None),
+            (1, number) => Some(Some(number)),
+            _ => None,
+        }
+    }
+
+    pub(super) fn text(&mut self) -> Option<&'b str> {
+        let len = usize::try_from(self.number()?).ok()?;
+        let (text, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        str::from_utf8(text).ok()
+    }
+
+    /// That nothing is left.
+    pub(super) fn finish(self) -> Option<()> {
+        self.0.is_empty().then_some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(bytes: &[u8]) -> Option<(u64, Option<u64>, Option<u64>, &str)> {
+        let mut record = Reader(bytes);
+        let read = (
+            record.number()?,
+            record.optional()?,
+            record.optional()?,
+            record.text()?,
+        );
+        record.finish()?;
+        Some(read)
+    }
+
+    #[test]
+    fn a_record_is_read_whole_or_not_at_all() {
+        let written = (u64::MAX, None, Some(0), "text \u{e4}");
+        let bytes = Writer::default()
+            .number(written.0)
+            .optional(written.1)
+            .optional(written.2)
+            .text(written.3)
+            .finish();
+        assert_eq!(read(&bytes), Some(written));
+        for len in 0..bytes.len() {
+            assert_eq!(read(&bytes[..len]), None, "{len} octets");
+        }
+        assert_eq!(read(&[&bytes[..], b"x"].concat()), None);
+        // No second form of "none" and of "some", no text that is longer than the record or not
+        // UTF-8.
+        for (at, octet) in [
+            (8, 2),
+            (15, 1),
+            (16, 1),
+            (24, 3),
+            (40, 8),
+            (47, 0xff),
+            (53, 0xff),
+        ] {
+            let mut other = bytes.clone();
+            other[at] = octet;
+            assert_eq!(read(&other), None, "octet {at}");
+        }
+    }
+}
