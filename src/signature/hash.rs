@@ -1,13 +1,14 @@
-//! The hashes of the algorithms, FIPS 180-4, and what each is called inside an RSA signature.
+//! The hashes of the algorithms, FIPS 180-4, their HMAC, RFC 2104, and what each is called inside
+//! an RSA signature.
 
-use hmac::{Hmac, KeyInit, Mac};
 use sha2::Digest;
+use subtle::ConstantTimeEq;
 
 /// A hash function as a value, so that what is built on one exists once and not three times.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Hash {
     digest: fn(&[&[u8]]) -> Vec<u8>,
-    verify_hmac: fn(&[u8], &[u8], &[u8]) -> bool,
+    block_len: usize,
     len: usize,
     digest_info: &'static [u8],
 }
@@ -18,9 +19,24 @@ impl Hash {
         (self.digest)(parts)
     }
 
-    /// Whether `mac` is the HMAC of `text` under `secret`, RFC 2104; compared in constant time.
+    /// Whether `mac` is the HMAC of `text` under `secret`; compared in constant time.
     pub(super) fn verify_hmac(&self, secret: &[u8], text: &[u8], mac: &[u8]) -> bool {
-        (self.verify_hmac)(secret, text, mac)
+        self.hmac(secret, text).ct_eq(mac).into()
+    }
+
+    /// RFC 2104 section 2.
+    fn hmac(&self, secret: &[u8], text: &[u8]) -> Vec<u8> {
+        let digest_of_long = (secret.len() > self.block_len).then(|| self.digest(&[secret]));
+        let key = digest_of_long.as_deref().unwrap_or(secret);
+        let padded = |pad| {
+            let mut block = vec![pad; self.block_len];
+            for (octet, of_key) in block.iter_mut().zip(key) {
+                *octet ^= of_key;
+            }
+            block
+        };
+        let inner = self.digest(&[&padded(0x36), text]);
+        self.digest(&[&padded(0x5c), &inner])
     }
 
     /// The length of a digest in octets, `hLen` in RFC 8017.
@@ -42,13 +58,9 @@ fn digest<D: Digest>(parts: &[&[u8]]) -> Vec<u8> {
     hash.finalize().to_vec()
 }
 
-fn verify_hmac<M: Mac + KeyInit>(secret: &[u8], text: &[u8], mac: &[u8]) -> bool {
-    M::new_from_slice(secret).is_ok_and(|hmac| hmac.chain_update(text).verify_slice(mac).is_ok())
-}
-
 pub(super) const SHA256: Hash = Hash {
     digest: digest::<sha2::Sha256>,
-    verify_hmac: verify_hmac::<Hmac<sha2::Sha256>>,
+    block_len: 64,
     len: 32,
     digest_info: &[
         0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01,
@@ -58,7 +70,7 @@ pub(super) const SHA256: Hash = Hash {
 
 pub(super) const SHA384: Hash = Hash {
     digest: digest::<sha2::Sha384>,
-    verify_hmac: verify_hmac::<Hmac<sha2::Sha384>>,
+    block_len: 128,
     len: 48,
     digest_info: &[
         0x30, 0x41, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02,
@@ -68,7 +80,7 @@ pub(super) const SHA384: Hash = Hash {
 
 pub(super) const SHA512: Hash = Hash {
     digest: digest::<sha2::Sha512>,
-    verify_hmac: verify_hmac::<Hmac<sha2::Sha512>>,
+    block_len: 128,
     len: 64,
     digest_info: &[
         0x30, 0x51, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x03,
@@ -106,6 +118,64 @@ mod tests {
             let prefix = hash.digest_info();
             assert_eq!(usize::from(prefix[prefix.len() - 1]), hash.len());
             assert_eq!(usize::from(prefix[1]), prefix.len() - 2 + hash.len());
+        }
+    }
+    /// RFC 4231 sections 4.2 and 4.3; 4.7, with a long secret, is in tests/vectors.
+    #[test]
+    fn the_hmac_of_a_text() {
+        for (secret, text, macs) in [
+            (
+                &[0x0b; 20][..],
+                &b"Hi There"[..],
+                [
+                    "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7",
+                    "afd03944d84895626b0825f4ab46907f15f9dadbe4101ec682aa034c7cebc59cfaea9ea9076ede7f4af152e8b2fa9cb6",
+                    "87aa7cdea5ef619d4ff0b4241a1d6cb02379f4e2ce4ec2787ad0b30545e17cdedaa833b7d6b8a702038b274eaea3f4e4be9d914eeb61f1702e696c203a126854",
+                ],
+            ),
+            (
+                b"Jefe",
+                b"what do ya want for nothing?",
+                [
+                    "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+                    "af45d2e376484031617f78d2b58a6b1b9c7ef464f5a01b47e42ec3736322445e8e2240ca5e69e2c78b3239ecfab21649",
+                    "164b7a7bfcf819e2e395fbe73b56e0a387bd64222e831fd610270cd7ea2505549758bf75c05a994a6d034f65f8f0e6fdcaeab1a34d4a6b4b636e070a38bce737",
+                ],
+            ),
+        ] {
+            for (hash, mac) in [SHA256, SHA384, SHA512].iter().zip(macs) {
+                let mac = hex(mac);
+                assert_eq!(hash.hmac(secret, text), mac);
+                assert!(hash.verify_hmac(secret, text, &mac));
+                assert!(!hash.verify_hmac(secret, text, &mac[1..]));
+                assert!(!hash.verify_hmac(secret, text, &[]));
+                for at in 0..mac.len() {
+                    let mut other = mac.clone();
+                    other[at] ^= 1;
+                    assert!(!hash.verify_hmac(secret, text, &other), "octet {at}");
+                }
+            }
+        }
+    }
+
+    /// A secret as long as a block is used as it is, a longer one by its digest.
+    #[test]
+    fn the_hmac_under_a_secret_of_a_block() {
+        use hmac::{Hmac, KeyInit, Mac};
+        fn expected<M: Mac + KeyInit>(secret: &[u8]) -> Vec<u8> {
+            let mac = M::new_from_slice(secret).unwrap().chain_update(b"text");
+            mac.finalize().into_bytes().to_vec()
+        }
+        for len in 0..300 {
+            let secret = vec![0xa5; len];
+            let all: [(Hash, Vec<u8>); 3] = [
+                (SHA256, expected::<Hmac<sha2::Sha256>>(&secret)),
+                (SHA384, expected::<Hmac<sha2::Sha384>>(&secret)),
+                (SHA512, expected::<Hmac<sha2::Sha512>>(&secret)),
+            ];
+            for (hash, mac) in all {
+                assert_eq!(hash.hmac(&secret, b"text"), mac, "{len} octets");
+            }
         }
     }
 }
