@@ -3,7 +3,6 @@
 //! Invariant: every request that was let in leaves exactly once: taken because
 //! its keys settled or its time is up, or removed because its client left.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Millis;
@@ -30,7 +29,8 @@ pub struct Waiter<R> {
 /// The line of one worker.
 #[derive(Debug)]
 pub struct Waiting<R> {
-    line: BTreeMap<Ticket, Waiter<R>>,
+    /// In the order of the tickets.
+    line: Vec<(Ticket, Waiter<R>)>,
     next: u64,
     most: usize,
 }
@@ -39,7 +39,7 @@ impl<R> Waiting<R> {
     /// A line that holds at most `most` requests.
     pub fn new(most: usize) -> Self {
         Waiting {
-            line: BTreeMap::new(),
+            line: Vec::new(),
             next: 0,
             most,
         }
@@ -64,18 +64,22 @@ impl<R> Waiting<R> {
         }
         let ticket = Ticket(self.next);
         self.next = self.next.wrapping_add(1);
-        self.line.insert(ticket, waiter);
+        self.line.push((ticket, waiter));
         Some(ticket)
     }
 
     /// Removes a request whose client left. False if it has left already.
     pub fn leave(&mut self, ticket: Ticket) -> bool {
-        self.line.remove(&ticket).is_some()
+        let place = self
+            .line
+            .binary_search_by_key(&ticket, |(ticket, _)| *ticket);
+        place.map(|at| self.line.remove(at)).is_ok()
     }
 
     /// Lets a request back in to its old place.
     pub fn put_back(&mut self, ticket: Ticket, waiter: Waiter<R>) {
-        self.line.insert(ticket, waiter);
+        let at = self.line.partition_point(|(other, _)| *other < ticket);
+        self.line.insert(at, (ticket, waiter));
     }
 
     /// Takes those out, in order, that are `settled` or whose deadline is past.
@@ -84,15 +88,10 @@ impl<R> Waiting<R> {
         now: Millis,
         settled: impl Fn(usize, Seen) -> bool,
     ) -> Vec<(Ticket, Waiter<R>)> {
-        let due: Vec<Ticket> = self
-            .line
-            .iter()
-            .filter(|(_, waiter)| now >= waiter.deadline || settled(waiter.provider, waiter.seen))
-            .map(|(ticket, _)| *ticket)
-            .collect();
-        due.iter()
-            .filter_map(|ticket| self.line.remove_entry(ticket))
-            .collect()
+        let is_due = |(_, waiter): &mut (Ticket, Waiter<R>)| {
+            now >= waiter.deadline || settled(waiter.provider, waiter.seen)
+        };
+        self.line.extract_if(.., is_due).collect()
     }
 }
 
@@ -149,6 +148,22 @@ mod tests {
         );
         assert_eq!(taken(line.take_settled(Millis(100), |_, _| false)), [1]);
         assert!(line.is_empty());
+    }
+
+    #[test]
+    fn a_request_that_comes_back_has_its_old_place() {
+        let mut line = Waiting::new(4);
+        for n in 0..4 {
+            line.enter(waiter(n, 100, n as u32)).unwrap();
+        }
+        let mut out = line.take_settled(Millis(0), |p, _| p != 3);
+        while let Some((ticket, waiter)) = out.pop() {
+            line.put_back(ticket, waiter);
+        }
+        assert_eq!(
+            taken(line.take_settled(Millis(100), |_, _| false)),
+            [0, 1, 2, 3]
+        );
     }
 
     #[test]

@@ -6,8 +6,6 @@
 //! its chain, however many rules there are. What is not compared as text (regular expressions,
 //! CONNECT) is asked in turn.
 
-use std::collections::BTreeMap;
-
 use super::request::{PathMatcher, RequestMatcher};
 use crate::http::request::Request;
 
@@ -39,26 +37,23 @@ impl PathIndex {
     /// The index of `matchers`.
     #[must_use]
     pub fn new<'m>(matchers: impl IntoIterator<Item = &'m RequestMatcher>) -> PathIndex {
-        let (mut by_case, mut ignoring_case) = (BTreeMap::new(), BTreeMap::new());
-        let mut others = Vec::new();
+        let mut index = PathIndex::default();
         for (position, matcher) in matchers.into_iter().enumerate() {
-            let texts: &mut BTreeMap<&str, Vec<usize>> = if matcher.ignore_case {
-                &mut ignoring_case
+            let texts = if matcher.ignore_case {
+                &mut index.ignoring_case
             } else {
-                &mut by_case
+                &mut index.by_case
             };
             match &matcher.path {
                 PathMatcher::Prefix(text)
                 | PathMatcher::Exact(text)
-                | PathMatcher::Segments(text) => texts.entry(text).or_default().push(position),
-                PathMatcher::Regex(_) | PathMatcher::Connect => others.push(position),
+                | PathMatcher::Segments(text) => texts.add(text, position),
+                PathMatcher::Regex(_) | PathMatcher::Connect => index.others.push(position),
             }
         }
-        PathIndex {
-            by_case: Texts::new(by_case),
-            ignoring_case: Texts::new(ignoring_case),
-            others,
-        }
+        index.by_case.link();
+        index.ignoring_case.link();
+        index
     }
 
     /// The position of the first of `matchers`, which the index was made of, that matches.
@@ -98,24 +93,44 @@ impl PathIndex {
 }
 
 impl Texts {
-    fn new(texts: BTreeMap<&str, Vec<usize>>) -> Texts {
-        let mut entries: Vec<Entry> = Vec::with_capacity(texts.len());
-        for (text, matchers) in texts {
+    fn add(&mut self, text: &str, position: usize) {
+        match self
+            .entries
+            .binary_search_by(|entry| entry.text.as_str().cmp(text))
+        {
+            Ok(at) => self
+                .entries
+                .get_mut(at)
+                .into_iter()
+                .for_each(|entry| entry.matchers.push(position)),
+            Err(at) => self.entries.insert(
+                at,
+                Entry {
+                    text: text.to_owned(),
+                    parent: None,
+                    matchers: vec![position],
+                },
+            ),
+        }
+    }
+
+    /// Sets the parents of all entries.
+    fn link(&mut self) {
+        for at in 0..self.entries.len() {
+            let (above, rest) = self.entries.split_at_mut(at);
+            let Some(entry) = rest.first_mut() else {
+                return;
+            };
             // The chain of the text before this one has every prefix of this one.
-            let mut parent = entries.len().checked_sub(1);
-            while let Some(above) = parent.and_then(|at| entries.get(at)) {
-                if text.starts_with(&above.text) {
+            let mut parent = at.checked_sub(1);
+            while let Some(other) = parent.and_then(|at| above.get(at)) {
+                if entry.text.starts_with(&other.text) {
                     break;
                 }
-                parent = above.parent;
+                parent = other.parent;
             }
-            entries.push(Entry {
-                text: text.to_owned(),
-                parent,
-                matchers,
-            });
+            entry.parent = parent;
         }
-        Texts { entries }
     }
 
     /// Hands out the matchers of every text that is a prefix of `path`.
