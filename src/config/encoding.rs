@@ -8,56 +8,166 @@
 //! a Struct is none, for where an object's first `"` would have to be it has the
 //! tag or the length of a field's name, or the name's first letter.
 
-use prost::Message;
-use prost_types::value::Kind;
-use prost_types::{ListValue, Struct};
-
 use super::ConfigError;
 use super::tree::Tree;
+
+/// How deep structs and lists may be in each other; a configuration is a tenth of that.
+const MAX_DEPTH: u32 = 100;
 
 /// The configuration in either encoding.
 ///
 /// # Errors
 /// Where it is neither, what is wrong with it as JSON.
 pub(super) fn decode(bytes: &[u8]) -> Result<Tree, ConfigError> {
-    Tree::from_json(bytes).or_else(|not_json| match Struct::decode(bytes) {
-        Ok(decoded) => object(decoded),
-        Err(_) => Err(not_json),
+    Tree::from_json(bytes).or_else(|not_json| match object(bytes, 0) {
+        Ok(decoded) => Ok(decoded),
+        Err(Problem::NotFinite) => Err(ConfigError::here("has a number that is not finite")),
+        Err(Problem::NotAStruct) => Err(not_json),
     })
 }
 
-fn object(decoded: Struct) -> Result<Tree, ConfigError> {
-    decoded
-        .fields
-        .into_iter()
-        .map(|(name, member)| Ok((name, value(member.kind)?)))
-        .collect::<Result<_, _>>()
-        .map(Tree::Object)
+enum Problem {
+    NotAStruct,
+    NotFinite,
 }
 
-// Recursion is bounded by the decoder, at a depth of 100.
-fn value(kind: Option<Kind>) -> Result<Tree, ConfigError> {
-    Ok(match kind {
-        None | Some(Kind::NullValue(_)) => Tree::Null,
-        Some(Kind::BoolValue(value)) => Tree::Bool(value),
-        Some(Kind::StringValue(text)) => Tree::Text(text),
-        Some(Kind::NumberValue(number)) if number.is_finite() => Tree::Float(number),
-        Some(Kind::NumberValue(_)) => {
-            return Err(ConfigError::here("has a number that is not finite"));
+/// `message Struct { map<string, Value> fields = 1; }`. Its members are sorted by their names,
+/// for the message has them in no order; of two with one name, the last is meant.
+fn object(bytes: &[u8], depth: u32) -> Result<Tree, Problem> {
+    let mut members: Vec<(String, Tree)> = Vec::new();
+    for field in Message(bytes) {
+        let Some((1, Field::Bytes(entry))) = field else {
+            return Err(Problem::NotAStruct);
+        };
+        let (name, member) = entry_of_map(entry, depth)?;
+        match members.binary_search_by(|(other, _)| other.as_str().cmp(name)) {
+            Ok(at) => {
+                if let Some((_, earlier)) = members.get_mut(at) {
+                    *earlier = member;
+                }
+            }
+            Err(at) => members.insert(at, (name.to_owned(), member)),
         }
-        Some(Kind::StructValue(decoded)) => object(decoded)?,
-        Some(Kind::ListValue(ListValue { values })) => values
-            .into_iter()
-            .map(|item| value(item.kind))
-            .collect::<Result<_, _>>()
-            .map(Tree::Array)?,
-    })
+    }
+    Ok(Tree::Object(members))
+}
+
+/// `message Entry { string key = 1; Value value = 2; }`, as which a map is encoded.
+fn entry_of_map(bytes: &[u8], depth: u32) -> Result<(&str, Tree), Problem> {
+    let (mut name, mut member) = ("", Tree::Null);
+    for field in Message(bytes) {
+        match field {
+            Some((1, Field::Bytes(text))) => name = utf8(text)?,
+            Some((2, Field::Bytes(message))) => member = value(message, depth)?,
+            _ => return Err(Problem::NotAStruct),
+        }
+    }
+    Ok((name, member))
+}
+
+/// `message Value`, one of six kinds, the last if there are several; one of none is null.
+fn value(bytes: &[u8], depth: u32) -> Result<Tree, Problem> {
+    let depth = depth.saturating_add(1);
+    if depth > MAX_DEPTH {
+        return Err(Problem::NotAStruct);
+    }
+    let mut value = Tree::Null;
+    for field in Message(bytes) {
+        value = match field {
+            Some((1, Field::Number(_))) => Tree::Null,
+            Some((2, Field::Double(number))) if number.is_finite() => Tree::Float(number),
+            Some((2, Field::Double(_))) => return Err(Problem::NotFinite),
+            Some((3, Field::Bytes(text))) => Tree::Text(utf8(text)?.to_owned()),
+            Some((4, Field::Number(number))) => Tree::Bool(number != 0),
+            Some((5, Field::Bytes(message))) => object(message, depth)?,
+            Some((6, Field::Bytes(message))) => list(message, depth)?,
+            _ => return Err(Problem::NotAStruct),
+        };
+    }
+    Ok(value)
+}
+
+/// `message ListValue { repeated Value values = 1; }`
+fn list(bytes: &[u8], depth: u32) -> Result<Tree, Problem> {
+    let items = Message(bytes).map(|field| match field {
+        Some((1, Field::Bytes(item))) => value(item, depth),
+        _ => Err(Problem::NotAStruct),
+    });
+    items.collect::<Result<_, _>>().map(Tree::Array)
+}
+
+fn utf8(text: &[u8]) -> Result<&str, Problem> {
+    str::from_utf8(text).map_err(|_| Problem::NotAStruct)
+}
+
+/// What is left of a message: its fields with their numbers, and `None` from where it is none.
+struct Message<'b>(&'b [u8]);
+
+enum Field<'b> {
+    Number(u64),
+    Double(f64),
+    Bytes(&'b [u8]),
+}
+
+impl<'b> Iterator for Message<'b> {
+    type Item = Option<(u64, Field<'b>)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        (!self.0.is_empty()).then(|| {
+            let field = self.field();
+            if field.is_none() {
+                self.0 = &[];
+            }
+            field
+        })
+    }
+}
+
+impl<'b> Message<'b> {
+    fn field(&mut self) -> Option<(u64, Field<'b>)> {
+        let tag = self.varint()?;
+        let field = match tag & 7 {
+            0 => Field::Number(self.varint()?),
+            1 => {
+                let (double, rest) = self.0.split_first_chunk()?;
+                self.0 = rest;
+                Field::Double(f64::from_le_bytes(*double))
+            }
+            2 => {
+                let len = usize::try_from(self.varint()?).ok()?;
+                let (bytes, rest) = self.0.split_at_checked(len)?;
+                self.0 = rest;
+                Field::Bytes(bytes)
+            }
+            _ => return None,
+        };
+        Some((tag >> 3, field))
+    }
+
+    /// Seven bits in each byte, the lowest first.
+    fn varint(&mut self) -> Option<u64> {
+        let mut number = 0;
+        for shift in (0..u64::BITS).step_by(7) {
+            let (byte, rest) = self.0.split_first()?;
+            self.0 = rest;
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Some(number);
+            }
+        }
+        None
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use proptest::prelude::*;
+    use prost::Message as _;
+    use prost_types::value::Kind;
+    use prost_types::{ListValue, Struct};
     use serde_json::{Value, json};
+
+    use super::*;
 
     /// A Struct in its binary form, as Envoy makes it.
     fn encode(value: &Value) -> Vec<u8> {
@@ -147,5 +257,80 @@ mod tests {
             deep = json!({"a": deep});
         }
         assert!(decoded(&encode(&deep)).is_err());
+    }
+    #[test]
+    fn what_is_no_struct_is_none() {
+        // {"a": true}
+        let good = b"\x0a\x07\x0a\x01a\x12\x02\x20\x01";
+        assert_eq!(decoded(good), Ok(json!({"a": true})));
+        for len in 1..good.len() {
+            assert!(decoded(&good[..len]).is_err(), "{len} octets");
+        }
+        for bad in [
+            &b"\x12\x07\x0a\x01a\x12\x02\x20\x01"[..], // field 2 of Struct
+            b"\x08\x07",                               // a number for field 1
+            b"\x0a\x07\x0a\x01a\x1a\x02\x20\x01",      // field 3 of the entry
+            b"\x0a\x07\x0a\x01\xff\x12\x02\x20\x01",   // a name that is not UTF-8
+            b"\x0a\x08\x0a\x01a\x12\x03\x1a\x01\xff",  // a text that is not
+            b"\x0a\x07\x0a\x01a\x12\x02\x38\x01",      // field 7 of Value
+            b"\x0a\x07\x0a\x01a\x12\x02\x18\x01",      // a text as a number
+            b"\x0a\x07\x0a\x01a\x13\x02\x20\x01",      // a group
+            b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", // a length without an end
+            b"\x0a\xff\xff\xff\xff\x0f",               // a length of 4 GiB
+        ] {
+            assert!(decoded(bad).is_err(), "{bad:x?}");
+        }
+    }
+
+    #[test]
+    fn of_two_the_last_is_meant() {
+        let twice = b"\x0a\x07\x0a\x01a\x12\x02\x20\x01\x0a\x07\x0a\x01a\x12\x02\x20\x00";
+        assert_eq!(decoded(twice), Ok(json!({"a": false})));
+        let two_kinds = b"\x0a\x09\x0a\x01a\x12\x04\x20\x01\x08\x00";
+        assert_eq!(decoded(two_kinds), Ok(json!({"a": null})));
+        let no_kind = b"\x0a\x05\x0a\x01a\x12\x00";
+        assert_eq!(decoded(no_kind), Ok(json!({"a": null})));
+        assert_eq!(decoded(b"\x0a\x03\x0a\x01a"), Ok(json!({"a": null})));
+        assert_eq!(decoded(b"\x0a\x00"), Ok(json!({"": null})));
+        assert_eq!(decoded(b""), Ok(json!({})));
+    }
+
+    fn any_value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i32>().prop_map(|number| Value::from(f64::from(number) / 16.0)),
+            "\\PC{0,200}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(6, 60, 8, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..8).prop_map(Value::from),
+                prop::collection::btree_map("[a-z{]{0,9}", inner, 0..8)
+                    .prop_map(|members| members.into_iter().collect()),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_prost_writes_is_read(value in any_value()) {
+            let value = json!({"providers": value});
+            prop_assert_eq!(decoded(&encode(&value)), Ok(value));
+        }
+
+        /// What is read here, prost reads as well; it passes over fields that it does not know.
+        #[test]
+        fn what_is_read_is_a_struct(
+            value in any_value(),
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        ) {
+            let mut bytes = encode(&json!({"a": value}));
+            for (at, octet) in changes {
+                *at.get_mut(&mut bytes) = octet;
+            }
+            if object(&bytes, 0).is_ok() {
+                prop_assert!(Struct::decode(bytes.as_slice()).is_ok());
+            }
+        }
     }
 }
