@@ -320,3 +320,38 @@ fn the_image_has_one_layer_with_the_module() {
     let rules: Vec<&str> = ignored.lines().filter(|l| !l.starts_with('#')).collect();
     assert_eq!(rules, ["*".to_owned(), format!("!{MODULE_PATH}")]);
 }
+
+/// The demo's image is built from what its Dockerfile copies, and Docker sends that alone.
+#[test]
+fn the_demos_image_has_all_that_cargo_reads() {
+    let root = repository();
+    let read = |name: &str| std::fs::read_to_string(root.join("envoy").join(name)).unwrap();
+    let (dockerfile, ignore) = (read("Dockerfile"), read("Dockerfile.dockerignore"));
+    let sources: BTreeSet<&str> = dockerfile
+        .lines()
+        .filter_map(|line| line.strip_prefix("COPY "))
+        .filter(|words| !words.starts_with("--from"))
+        .flat_map(|words| {
+            let words: Vec<&str> = words.split(' ').collect();
+            words[..words.len() - 1].to_vec()
+        })
+        .collect();
+    let sent = ignore.lines().filter_map(|line| line.strip_prefix('!'));
+    assert_eq!(sources, sent.collect());
+
+    let context = tempfile::tempdir().unwrap();
+    let copied = std::process::Command::new("cp")
+        .arg("-r")
+        .args(sources.iter().map(|source| root.join(source)))
+        .arg(context.path())
+        .status();
+    assert!(copied.unwrap().success());
+    let cargo = std::process::Command::new(env!("CARGO"))
+        .args(["metadata", "--locked", "--no-deps", "--format-version=1"])
+        .current_dir(context.path())
+        .output()
+        .unwrap();
+    let problem = String::from_utf8_lossy(&cargo.stderr);
+    assert!(cargo.status.success(), "{problem}");
+    assert!(sources.contains(".cargo"), "the module's flags");
+}
