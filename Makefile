@@ -23,7 +23,7 @@ TESTS ?=
 TARGET := wasm32-wasip1
 WASM := target/$(TARGET)/release/bearer_gate.wasm
 # Bytes that the module may have.
-SIZE_BUDGET := 760000
+SIZE_BUDGET := 720000
 
 export ENVOY
 export PROMETHEUS
