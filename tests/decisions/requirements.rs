@@ -1,0 +1,227 @@
+//! Requirements of several providers, and tokens that may be missing.
+
+use serde_json::{Value, json};
+
+use super::{bearer, config, forged, of, outcome, request, token};
+
+/// Under each requirement: a request with this Authorization and this X-Token.
+fn check_requirement(requires: Value, table: &[(Option<String>, Option<String>, &str)]) {
+    let config = config(requires.clone(), json!({}));
+    for (authorization, x_token, expected) in table {
+        let mut headers = Vec::new();
+        if let Some(token) = authorization {
+            headers.push(("authorization", bearer(token)));
+        }
+        if let Some(token) = x_token {
+            headers.push(("x-token", token.clone()));
+        }
+        let headers: Vec<(&'static str, &str)> = headers
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        let outcome = outcome(&config, &request(&headers));
+        assert_eq!(outcome, *expected, "{requires} {headers:?}");
+    }
+}
+
+#[test]
+fn a_nested_optional_token_is_about_every_provider() {
+    let optional =
+        json!({"requires_any": {"requirements": [{"allow_missing": {}}, {"allow_missing": {}}]}});
+    let nested = json!({"requires_any": {"requirements": [{"provider_name": "b"}, optional]}});
+    check_requirement(
+        nested,
+        &[
+            (Some(of("a")), None, "ok x-a=s -authorization"),
+            (Some(forged("a")), None, "signature"),
+        ],
+    );
+}
+
+#[test]
+fn any_of_several() {
+    let ac =
+        json!({"requires_any": {"requirements": [{"provider_name": "a"}, {"provider_name": "c"}]}});
+    check_requirement(
+        ac,
+        &[
+            (Some(of("a")), None, "ok x-a=s -authorization"),
+            // forwarded
+            (Some(of("c")), None, "ok x-c=s"),
+            (Some(of("b")), None, "issuer"),
+            (Some(forged("a")), None, "signature"),
+            (Some(forged("c")), None, "signature"),
+            (Some("x".into()), None, "not_three_parts"),
+            (None, None, "token_missing"),
+            (None, Some(of("a")), "token_missing"),
+        ],
+    );
+    let ab =
+        json!({"requires_any": {"requirements": [{"provider_name": "a"}, {"provider_name": "b"}]}});
+    check_requirement(
+        ab,
+        &[
+            (Some(of("a")), None, "ok x-a=s -authorization"),
+            (None, Some(of("b")), "ok x-b=s -x-token"),
+            (Some(of("b")), None, "issuer"),
+            (None, Some(of("a")), "issuer"),
+            (None, None, "token_missing"),
+            // only one of them would be verified
+            (Some(of("a")), Some(of("b")), "several_tokens"),
+            (Some(of("a")), Some("x".into()), "several_tokens"),
+        ],
+    );
+}
+
+#[test]
+fn all_of_several() {
+    let ab =
+        json!({"requires_all": {"requirements": [{"provider_name": "a"}, {"provider_name": "b"}]}});
+    check_requirement(
+        ab,
+        &[
+            (
+                Some(of("a")),
+                Some(of("b")),
+                "ok x-a=s x-b=s -authorization -x-token",
+            ),
+            (Some(of("a")), None, "token_missing"),
+            (None, Some(of("b")), "token_missing"),
+            (Some(of("a")), Some(forged("b")), "signature"),
+            (Some(forged("a")), Some(of("b")), "signature"),
+            (Some(of("b")), Some(of("a")), "issuer"),
+        ],
+    );
+    // one token for both
+    let aa = json!({"requires_all": {"requirements": [
+        {"provider_name": "a"},
+        {"provider_and_audiences": {"provider_name": "a", "audiences": ["second"]}},
+    ]}});
+    let token = |aud: Value| Some(token(json!({"iss": "a", "aud": aud, "sub": "s"})));
+    check_requirement(
+        aa,
+        &[
+            (
+                token(json!(["api", "second"])),
+                None,
+                "ok x-a=s x-a=s -authorization -authorization",
+            ),
+            (token(json!("api")), None, "audience"),
+            (token(json!("second")), None, "audience"),
+        ],
+    );
+}
+
+#[test]
+fn a27_optional_tokens() {
+    let missing = |members: Value| json!({"requires_any": {"requirements": members}});
+    let a_or_none = missing(json!([{"provider_name": "a"}, {"allow_missing": {}}]));
+    let first = missing(json!([{"allow_missing": {}}, {"provider_name": "a"}]));
+    for requires in [a_or_none, first] {
+        check_requirement(
+            requires,
+            &[
+                (None, None, "ok"),
+                (Some(of("a")), None, "ok x-a=s -authorization"),
+                (Some(forged("a")), None, "signature"),
+                (Some("x".into()), None, "not_three_parts"),
+                (Some(of("b")), None, "issuer"),
+                // a place of none of them
+                (None, Some("x".into()), "ok"),
+            ],
+        );
+    }
+    // by itself it is about every provider
+    check_requirement(
+        json!({"allow_missing": {}}),
+        &[
+            (None, None, "ok"),
+            (Some(of("a")), None, "ok x-a=s -authorization"),
+            (Some(of("c")), None, "ok x-c=s"),
+            (None, Some(of("b")), "ok x-b=s -x-token"),
+            (None, Some(of("a")), "issuer"),
+            (Some(forged("c")), None, "signature"),
+            (None, Some("x".into()), "not_three_parts"),
+            (Some(of("z")), None, "issuer"),
+            (Some(of("a")), Some(of("b")), "several_tokens"),
+        ],
+    );
+    check_requirement(
+        json!({"allow_missing_or_failed": {}}),
+        &[
+            (None, None, "ok"),
+            (Some(of("a")), None, "ok x-a=s -authorization"),
+            (Some(forged("a")), None, "ok"),
+            (Some("x".into()), None, "ok"),
+            (Some(of("z")), None, "ok"),
+        ],
+    );
+    let lenient = missing(json!([
+        {"allow_missing_or_failed": {}}, {"provider_name": "a"}, {"allow_missing": {}}
+    ]));
+    check_requirement(
+        lenient,
+        &[
+            (None, None, "ok"),
+            (Some(of("a")), None, "ok x-a=s -authorization"),
+            (Some(forged("a")), None, "ok"),
+        ],
+    );
+    // what one of them refused is not let in by the way of the other
+    check_requirement(
+        missing(json!([
+            {"provider_and_audiences": {"provider_name": "a", "audiences": ["admin"]}},
+            {"allow_missing": {}}
+        ])),
+        &[(Some(of("a")), None, "audience"), (None, None, "ok")],
+    );
+    check_requirement(
+        missing(json!([
+            {"provider_and_audiences": {"provider_name": "a", "audiences": ["admin"]}},
+            {"allow_missing_or_failed": {}}
+        ])),
+        &[(Some(of("a")), None, "ok"), (None, None, "ok")],
+    );
+    // nor past a nested one that does without
+    check_requirement(
+        missing(json!([
+            {"provider_name": "a"},
+            {"requires_any": {"requirements": [{"provider_name": "b"}, {"allow_missing": {}}]}}
+        ])),
+        &[
+            (Some(of("a")), None, "ok x-a=s -authorization"),
+            (Some(forged("a")), None, "several_tokens"),
+            (None, None, "ok"),
+        ],
+    );
+    // a token that has no part in it is not passed on
+    check_requirement(
+        json!({"requires_all": {"requirements": [{"provider_name": "a"}, {"allow_missing": {}}]}}),
+        &[
+            (
+                Some(of("a")),
+                None,
+                "ok x-a=s x-a=s -authorization -authorization",
+            ),
+            (Some(of("a")), Some("junk".into()), "several_tokens"),
+            (Some(of("a")), Some(of("b")), "several_tokens"),
+        ],
+    );
+    // the second of them is optional
+    check_requirement(
+        json!({"requires_all": {"requirements": [
+            {"provider_name": "a"},
+            {"requires_any": {"requirements": [{"provider_name": "b"}, {"allow_missing": {}}]}}
+        ]}}),
+        &[
+            (Some(of("a")), None, "ok x-a=s -authorization"),
+            (
+                Some(of("a")),
+                Some(of("b")),
+                "ok x-a=s x-b=s -authorization -x-token",
+            ),
+            (Some(of("a")), Some(forged("b")), "signature"),
+            (None, Some(of("b")), "token_missing"),
+        ],
+    );
+}
