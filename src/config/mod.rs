@@ -436,7 +436,7 @@ impl Config {
     }
 
     fn from_raw(raw: RawConfig, is_supported: Supported<'_>) -> Result<Config, ConfigError> {
-        let facts = outputs::facts(raw.filter_state.0.unwrap_or_default()).at("filter_state")?;
+        let facts = outputs::facts(&raw.filter_state.0.unwrap_or_default()).at("filter_state")?;
         let mut providers = Vec::new();
         for (name, raw) in raw.providers.entries() {
             let provider = provider::convert(name.clone(), raw, &facts, is_supported);

@@ -3,11 +3,11 @@
 //! Invariant: no two outputs of a provider can be taken for each other, whether they are headers
 //! (`-` and `_` count as the same) or filter state.
 
-use super::error::{At, ConfigError, GIVEN_TWICE, MUST_NOT_BE_EMPTY};
+use super::error::{At, ConfigError, MUST_NOT_BE_EMPTY};
 use super::header;
 use super::provider::{not_empty, refuse_empty_items, required};
 use super::raw::{RawClaimHeader, RawProvider};
-use super::value::{Given, each};
+use super::value::{Given, each, each_once};
 use super::{ClaimFormat, ClaimHeader, Fact, Outputs, PayloadHeader};
 
 /// The longest name of a filter state, in bytes: its length fits into one byte of protobuf.
@@ -64,20 +64,8 @@ pub(super) fn convert(raw: &mut RawProvider, facts: &[Fact]) -> Result<Outputs, 
 }
 
 /// What is told of every request; each fact once.
-pub(super) fn facts(names: Vec<String>) -> Result<Vec<Fact>, ConfigError> {
-    let mut facts = Vec::with_capacity(names.len());
-    for (index, name) in names.iter().enumerate() {
-        fact(name)
-            .and_then(|fact| {
-                if facts.contains(&fact) {
-                    return Err(ConfigError::here(GIVEN_TWICE));
-                }
-                facts.push(fact);
-                Ok(())
-            })
-            .at_item(index)?;
-    }
-    Ok(facts)
+pub(super) fn facts(names: &[String]) -> Result<Vec<Fact>, ConfigError> {
+    each_once(names, &fact)
 }
 
 fn fact(name: &str) -> Result<Fact, ConfigError> {

@@ -11,12 +11,12 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::duration::Span;
-use super::error::{At, ConfigError, GIVEN_TWICE, MUST_NOT_BE_EMPTY, REQUIRED};
+use super::error::{At, ConfigError, MUST_NOT_BE_EMPTY, REQUIRED};
 use super::raw::{
     RawAsyncFetch, RawBackOff, RawCacheConfig, RawDiscovery, RawHttpUri, RawLocalJwks, RawProvider,
     RawRemoteJwks, RawRetryPolicy, RawTokenType,
 };
-use super::value::{Given, Whole};
+use super::value::{Given, Whole, each_once};
 use super::{CacheBounds, Endpoint, Fact, HttpUri, KeySource, Provider, Remote, Supported};
 use super::{outputs, place, text};
 use crate::http::uri::Uri;
@@ -205,19 +205,7 @@ fn algorithms(
     if names.is_empty() {
         return Err(ConfigError::here(MUST_NOT_BE_EMPTY));
     }
-    let mut algorithms = Vec::with_capacity(names.len());
-    for (index, name) in names.iter().enumerate() {
-        algorithm(name, is_supported)
-            .and_then(|algorithm| {
-                if algorithms.contains(&algorithm) {
-                    return Err(ConfigError::here(GIVEN_TWICE));
-                }
-                algorithms.push(algorithm);
-                Ok(())
-            })
-            .at_item(index)?;
-    }
-    Ok(algorithms)
+    each_once(&names, &|name| algorithm(name, is_supported))
 }
 
 fn algorithm(name: &str, is_supported: Supported<'_>) -> Result<Algorithm, ConfigError> {

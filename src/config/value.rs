@@ -8,7 +8,7 @@
 
 use serde_json::Value;
 
-use super::error::{At, ConfigError, unknown};
+use super::error::{At, ConfigError, GIVEN_TWICE, unknown};
 use super::tree::Tree;
 
 /// What a value of the configuration is read as.
@@ -137,6 +137,22 @@ pub(super) fn each<T, U>(
     let mut converted = Vec::with_capacity(items.len());
     for (index, item) in items.into_iter().enumerate() {
         converted.push(convert(item).at_item(index)?);
+    }
+    Ok(converted)
+}
+
+/// Converts a list's items, none of which may come to the same as another.
+pub(super) fn each_once<T: PartialEq>(
+    items: &[String],
+    convert: &dyn Fn(&str) -> Result<T, ConfigError>,
+) -> Result<Vec<T>, ConfigError> {
+    let mut converted = Vec::with_capacity(items.len());
+    for (index, item) in items.iter().enumerate() {
+        let item = convert(item).at_item(index)?;
+        if converted.contains(&item) {
+            return Err(ConfigError::here(GIVEN_TWICE)).at_item(index);
+        }
+        converted.push(item);
     }
     Ok(converted)
 }
