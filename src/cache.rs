@@ -6,7 +6,7 @@
 //! bounded in bytes, whatever arrives. A hit proves the signature and what does
 //! not change with time: its times and the rule's demands are checked again.
 //!
-//! Tokens are filed by a hash that is keyed at random, of their ends: a
+//! Tokens are filed by a hash that is keyed at random, of their provider and their ends: a
 //! signature tells tokens apart as well as all of their bytes do. Of two with
 //! one hash the later one is kept. What is evicted first is what was asked for
 //! once: a flood of one-time tokens does not push the regulars out.
@@ -132,7 +132,7 @@ impl TokenCache {
         let epoch = self.epoch(provider, keys)?;
         let found = self
             .tokens
-            .get(&self.file(token))
+            .get(&self.file(provider, token))
             .filter(|stored| stored.provider == provider && stored.epoch == epoch)
             .filter(|stored| text::equal(&stored.token, token))
             .map(|stored| Rc::clone(&stored.entry));
@@ -154,7 +154,7 @@ impl TokenCache {
                 epoch,
                 entry,
             };
-            self.tokens.insert(self.file(token), stored);
+            self.tokens.insert(self.file(provider, token), stored);
         }
     }
 
@@ -164,10 +164,11 @@ impl TokenCache {
         std::mem::take(&mut self.lookups)
     }
 
-    /// Where a token is filed.
-    fn file(&self, token: &[u8]) -> u64 {
+    /// Where a provider's token is filed. Several providers may verify the same token.
+    fn file(&self, provider: usize, token: &[u8]) -> u64 {
         let end = token.len().saturating_sub(HASHED);
-        self.hash.hash_one(token.get(end..).unwrap_or(token))
+        let end = token.get(end..).unwrap_or(token);
+        self.hash.hash_one((provider, end))
     }
 
     /// Which of its key sets the provider has now. Another set than before makes
@@ -270,6 +271,17 @@ mod tests {
     }
 
     #[test]
+    fn a_token_of_two_providers_is_kept_for_both() {
+        let mut cache = TokenCache::bounded([usize::MAX; 2].into_iter(), USUAL_BYTES);
+        let keys = keys();
+        for provider in [0, 1] {
+            cache.insert(provider, &token(1), &keys, entry(&token(1), &keys));
+        }
+        assert!(cache.get(0, &token(1), &keys).is_some());
+        assert!(cache.get(1, &token(1), &keys).is_some());
+    }
+
+    #[test]
     fn tokens_with_one_hash_are_told_apart() {
         let mut cache = TokenCache::bounded([usize::MAX].into_iter(), USUAL_BYTES);
         let keys = keys();
@@ -279,7 +291,7 @@ mod tests {
             [b"A".as_slice(), &one].concat(),
             one[1..].to_vec(),
         ] {
-            assert_eq!(cache.file(&one), cache.file(&other));
+            assert_eq!(cache.file(0, &one), cache.file(0, &other));
             for (kept, other) in [(&one, &other), (&other, &one)] {
                 cache.insert(0, kept, &keys, entry(&token(1), &keys));
                 assert!(cache.get(0, kept, &keys).is_some());
