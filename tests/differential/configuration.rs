@@ -47,6 +47,8 @@ pub struct Provider {
     pub forward: bool,
     /// The `kid`s of its keys that have one.
     named_keys: Vec<&'static str>,
+    /// The algorithms of those that have none.
+    nameless_keys: Vec<&'static str>,
     json: Value,
 }
 
@@ -84,6 +86,10 @@ impl Provider {
 
     pub fn names_key(&self, kid: &str) -> bool {
         self.named_keys.contains(&kid)
+    }
+
+    pub fn has_nameless_key(&self, algorithm: &str) -> bool {
+        self.nameless_keys.contains(&algorithm)
     }
 }
 
@@ -425,6 +431,11 @@ fn provider(draw: &mut Draw, at: usize) -> Provider {
             .iter()
             .filter(|key| !key.is_nameless)
             .map(|key| POOL[key.at].kid)
+            .collect(),
+        nameless_keys: keys
+            .iter()
+            .filter(|key| key.is_nameless)
+            .map(|key| POOL[key.at].algorithm)
             .collect(),
         keys: keys.iter().map(|key| key.at).collect(),
         places,

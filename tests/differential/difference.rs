@@ -34,6 +34,7 @@ pub enum Difference {
     LeadingCharacter,
     KeysOfOtherKinds,
     NamedKeyOnly,
+    AlgorithmIsBound,
     LongestPrefix,
     UnsafePath,
     NormalPath,
@@ -274,6 +275,7 @@ const STRICTER: &[Difference] = &[
     Difference::SenderConstrained,
     Difference::LeadingCharacter,
     Difference::NamedKeyOnly,
+    Difference::AlgorithmIsBound,
 ];
 
 /// Differences about how answers for several providers, or one token in several places, combine.

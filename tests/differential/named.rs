@@ -52,6 +52,11 @@ fn start() -> Bench {
         (
             "nameless-key",
             json!({"local_jwks": {"inline_string": keys_without("kid", &["ec-b"], &["ec-a"])}}),
+            lenient.clone(),
+        ),
+        (
+            "unbound-key",
+            json!({"local_jwks": {"inline_string": keys_without("alg", &["rsa-a", "rsa-b"], &[])}}),
             lenient,
         ),
     ];
@@ -387,6 +392,18 @@ fn named_key_only() {
     shows("nameless-key", &by_the_other("ec-a"), ADMITTED, failed);
     // Where no key has the name, both try those without one.
     shows("nameless-key", &by_the_other("nobody"), ADMITTED, ADMITTED);
+}
+
+#[test]
+fn algorithm_is_bound() {
+    let claims = json!({"iss": ISSUER, "aud": AUDIENCE, "exp": now() + 600}).to_string();
+    let by = |kid: &str, algorithm: &str| {
+        let header = json!({"alg": algorithm, "kid": kid}).to_string();
+        bearer(&key(kid).token(&header, &claims))
+    };
+    shows("unbound-key", &by("rsa-a", "RS256"), ADMITTED, ADMITTED);
+    let no_key = (401, "Jwks doesn't have key to match kid or alg from Jwt");
+    shows("unbound-key", &by("rsa-b", "PS256"), ADMITTED, no_key);
 }
 
 #[test]

@@ -84,6 +84,8 @@ enum Failure {
     Several,
 }
 
+const NO_SUCH_KEY: &str = "Jwks doesn't have key to match kid or alg from Jwt";
+
 impl Failure {
     fn weight(&self) -> u8 {
         match self {
@@ -433,6 +435,12 @@ impl Oracle<'_> {
                 provider
                     .names_key(named)
                     .then_some((Difference::NamedKeyOnly, "Jwt verification fails"))
+            }
+            // What jwt_authn finds in place of the key that is named says no algorithm.
+            Flaw::UnknownKid => {
+                let algorithm = header["alg"].as_str().unwrap_or_default();
+                let is_other = algorithm == "PS256" && !provider.has_nameless_key(algorithm);
+                is_other.then_some((Difference::AlgorithmIsBound, NO_SUCH_KEY))
             }
             _ => None,
         }
