@@ -25,6 +25,20 @@ impl<T> Named<T> {
         }
     }
 
+    /// Changes the value of this name, which is put in if there is none.
+    pub fn change(&mut self, name: &str, change: impl FnOnce(&mut T))
+    where
+        T: Default,
+    {
+        let at = self.position(name).unwrap_or_else(|at| {
+            self.0.insert(at, (name.to_owned(), T::default()));
+            at
+        });
+        if let Some((_, value)) = self.0.get_mut(at) {
+            change(value);
+        }
+    }
+
     /// The value of this name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&T> {
@@ -40,6 +54,12 @@ impl<T> Named<T> {
     /// In the order of the names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &T)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// Names and values, in the order of the names.
+    #[must_use]
+    pub fn into_entries(self) -> Vec<(String, T)> {
+        self.0
     }
 
     fn position(&self, name: &str) -> Result<usize, usize> {
@@ -64,5 +84,11 @@ mod tests {
         assert_eq!(all, [("", 2), ("a", 4), ("b", 5), ("c", 3)]);
         assert_eq!(named.get("b"), Some(&5));
         assert_eq!(named.get("bb"), None);
+        for name in ["b", "d"] {
+            named.change(name, |value| *value += 1);
+        }
+        assert_eq!((named.get("b"), named.get("d")), (Some(&6), Some(&1)));
+        let names = named.into_entries().into_iter().map(|(name, _)| name);
+        assert_eq!(names.collect::<Vec<_>>(), ["", "a", "b", "c", "d"]);
     }
 }

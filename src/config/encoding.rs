@@ -10,6 +10,7 @@
 
 use super::ConfigError;
 use super::tree::Tree;
+use crate::named::Named;
 
 /// How deep structs and lists may be in each other; a configuration is a tenth of that.
 const MAX_DEPTH: u32 = 100;
@@ -34,22 +35,15 @@ enum Problem {
 /// `message Struct { map<string, Value> fields = 1; }`. Its members are sorted by their names,
 /// for the message has them in no order; of two with one name, the last is meant.
 fn object(bytes: &[u8], depth: u32) -> Result<Tree, Problem> {
-    let mut members: Vec<(String, Tree)> = Vec::new();
+    let mut members = Named::default();
     for field in Message(bytes) {
         let Some((1, Field::Bytes(entry))) = field else {
             return Err(Problem::NotAStruct);
         };
         let (name, member) = entry_of_map(entry, depth)?;
-        match members.binary_search_by(|(other, _)| other.as_str().cmp(name)) {
-            Ok(at) => {
-                if let Some((_, earlier)) = members.get_mut(at) {
-                    *earlier = member;
-                }
-            }
-            Err(at) => members.insert(at, (name.to_owned(), member)),
-        }
+        members.insert(name, member);
     }
-    Ok(Tree::Object(members))
+    Ok(Tree::Object(members.into_entries()))
 }
 
 /// `message Entry { string key = 1; Value value = 2; }`, as which a map is encoded.

@@ -8,6 +8,7 @@
 
 use super::request::{PathMatcher, RequestMatcher};
 use crate::http::request::Request;
+use crate::named::Named;
 
 /// The matchers of a list, by their paths.
 #[derive(Clone, Debug, Default)]
@@ -37,23 +38,28 @@ impl PathIndex {
     /// The index of `matchers`.
     #[must_use]
     pub fn new<'m>(matchers: impl IntoIterator<Item = &'m RequestMatcher>) -> PathIndex {
-        let mut index = PathIndex::default();
+        let (mut by_case, mut ignoring_case) = (Named::default(), Named::default());
+        let mut others = Vec::new();
         for (position, matcher) in matchers.into_iter().enumerate() {
-            let texts = if matcher.ignore_case {
-                &mut index.ignoring_case
+            let texts: &mut Named<Vec<usize>> = if matcher.ignore_case {
+                &mut ignoring_case
             } else {
-                &mut index.by_case
+                &mut by_case
             };
             match &matcher.path {
                 PathMatcher::Prefix(text)
                 | PathMatcher::Exact(text)
-                | PathMatcher::Segments(text) => texts.add(text, position),
-                PathMatcher::Regex(_) | PathMatcher::Connect => index.others.push(position),
+                | PathMatcher::Segments(text) => {
+                    texts.change(text, |positions| positions.push(position));
+                }
+                PathMatcher::Regex(_) | PathMatcher::Connect => others.push(position),
             }
         }
-        index.by_case.link();
-        index.ignoring_case.link();
-        index
+        PathIndex {
+            by_case: Texts::new(by_case),
+            ignoring_case: Texts::new(ignoring_case),
+            others,
+        }
     }
 
     /// The position of the first of `matchers`, which the index was made of, that matches.
@@ -93,44 +99,25 @@ impl PathIndex {
 }
 
 impl Texts {
-    fn add(&mut self, text: &str, position: usize) {
-        match self
-            .entries
-            .binary_search_by(|entry| entry.text.as_str().cmp(text))
-        {
-            Ok(at) => self
-                .entries
-                .get_mut(at)
-                .into_iter()
-                .for_each(|entry| entry.matchers.push(position)),
-            Err(at) => self.entries.insert(
-                at,
-                Entry {
-                    text: text.to_owned(),
-                    parent: None,
-                    matchers: vec![position],
-                },
-            ),
-        }
-    }
-
-    /// Sets the parents of all entries.
-    fn link(&mut self) {
-        for at in 0..self.entries.len() {
-            let (above, rest) = self.entries.split_at_mut(at);
-            let Some(entry) = rest.first_mut() else {
-                return;
-            };
+    fn new(texts: Named<Vec<usize>>) -> Texts {
+        let texts = texts.into_entries();
+        let mut entries: Vec<Entry> = Vec::with_capacity(texts.len());
+        for (text, matchers) in texts {
             // The chain of the text before this one has every prefix of this one.
-            let mut parent = at.checked_sub(1);
-            while let Some(other) = parent.and_then(|at| above.get(at)) {
-                if entry.text.starts_with(&other.text) {
+            let mut parent = entries.len().checked_sub(1);
+            while let Some(above) = parent.and_then(|at| entries.get(at)) {
+                if text.starts_with(&above.text) {
                     break;
                 }
-                parent = other.parent;
+                parent = above.parent;
             }
-            entry.parent = parent;
+            entries.push(Entry {
+                text,
+                parent,
+                matchers,
+            });
         }
+        Texts { entries }
     }
 
     /// Hands out the matchers of every text that is a prefix of `path`.
