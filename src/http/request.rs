@@ -184,7 +184,7 @@ fn split_query(target: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 fn split_at(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
-    let at = text.iter().position(|byte| *byte == separator)?;
+    let at = crate::text::find(text, separator)?;
     let (before, after) = text.split_at_checked(at)?;
     Some((before, after.get(1..)?))
 }
