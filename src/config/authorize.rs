@@ -5,10 +5,10 @@
 
 use serde_json::Value;
 
-use super::error::{At, ConfigError, MUST_NOT_BE_EMPTY, REQUIRED, resolve};
+use super::error::{At, ConfigError, REQUIRED, resolve};
 use super::raw_rule::{RawAuthorize, RawClaimRule, RawScopes};
 use super::text::only;
-use super::value::{Given, each};
+use super::value::{Given, each, filled, vet_each};
 use super::{Authorize, ClaimRule, ClaimTest, Scopes};
 use crate::named::Named;
 
@@ -62,10 +62,7 @@ pub(super) fn convert(
 
 /// A list that demands nothing is a slip.
 fn not_empty<T>(items: Given<Vec<T>>) -> Result<Option<Vec<T>>, ConfigError> {
-    match items.0 {
-        Some(items) if items.is_empty() => Err(ConfigError::here(MUST_NOT_BE_EMPTY)),
-        items => Ok(items),
-    }
+    items.0.map(filled).transpose()
 }
 
 /// Every scope that is named, once, separated by spaces.
@@ -94,10 +91,7 @@ fn scopes(raw: RawScopes) -> Result<Scopes, ConfigError> {
 
 fn scope_names(names: Given<Vec<String>>) -> Result<Vec<String>, ConfigError> {
     let names = not_empty(names)?.unwrap_or_default();
-    names
-        .iter()
-        .enumerate()
-        .try_for_each(|(index, name)| scope(name).at_item(index))?;
+    vet_each(&names, &|name| scope(name))?;
     Ok(names)
 }
 
@@ -154,20 +148,16 @@ fn value_test(
                 .map(|()| ClaimTest::Equals(value))
         }),
         any.0
-            .map(|values| scalars(&values).at("any").map(|()| ClaimTest::Any(values))),
+            .map(|values| scalars(values).at("any").map(ClaimTest::Any)),
         all.0
-            .map(|values| scalars(&values).at("all").map(|()| ClaimTest::All(values))),
+            .map(|values| scalars(values).at("all").map(ClaimTest::All)),
     ])
 }
 
-fn scalars(values: &[Value]) -> Result<(), ConfigError> {
-    if values.is_empty() {
-        return Err(ConfigError::here(MUST_NOT_BE_EMPTY));
-    }
-    values
-        .iter()
-        .enumerate()
-        .try_for_each(|(index, value)| scalar(value).at_item(index))
+fn scalars(values: Vec<Value>) -> Result<Vec<Value>, ConfigError> {
+    let values = filled(values)?;
+    vet_each(&values, &scalar)?;
+    Ok(values)
 }
 
 fn scalar(value: &Value) -> Result<(), ConfigError> {

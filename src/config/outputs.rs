@@ -3,11 +3,11 @@
 //! Invariant: no two outputs of a provider can be taken for each other, whether they are headers
 //! (`-` and `_` count as the same) or filter state.
 
-use super::error::{At, ConfigError, MUST_NOT_BE_EMPTY};
+use super::error::{At, ConfigError};
 use super::header;
 use super::provider::{not_empty, refuse_empty_items, required};
 use super::raw::{RawClaimHeader, RawProvider};
-use super::value::{Given, each, each_once};
+use super::value::{Given, each, each_once, filled};
 use super::{ClaimFormat, ClaimHeader, Fact, Outputs, PayloadHeader};
 
 /// The longest name of a filter state, in bytes: its length fits into one byte of protobuf.
@@ -90,10 +90,8 @@ fn claim_header(raw: RawClaimHeader, names: &mut Names) -> Result<ClaimHeader, C
             return Err(ConfigError::here("has both claim_name and claim_path"));
         }
         (name, None) => claim_name(Given(name)).at("claim_name")?,
-        (None, Some(names)) if names.is_empty() => {
-            return Err(ConfigError::new("claim_path", MUST_NOT_BE_EMPTY));
-        }
         (None, Some(names)) => {
+            let names = filled(names).at("claim_path")?;
             refuse_empty_items(&names).at("claim_path")?;
             names
         }

@@ -16,7 +16,7 @@ use super::raw::{
     RawAsyncFetch, RawBackOff, RawCacheConfig, RawDiscovery, RawHttpUri, RawLocalJwks, RawProvider,
     RawRemoteJwks, RawRetryPolicy, RawTokenType,
 };
-use super::value::{Given, Whole, each_once};
+use super::value::{Given, Whole, each_once, filled, vet_each};
 use super::{CacheBounds, Endpoint, Fact, HttpUri, KeySource, Provider, Remote, Supported};
 use super::{outputs, place, text};
 use crate::http::uri::Uri;
@@ -174,9 +174,7 @@ fn scope_claims(names: Given<Vec<String>>) -> Result<Vec<String>, ConfigError> {
     let Some(names) = names.0 else {
         return Ok(DEFAULT_SCOPE_CLAIMS.map(str::to_owned).to_vec());
     };
-    if names.is_empty() {
-        return Err(ConfigError::here(MUST_NOT_BE_EMPTY));
-    }
+    let names = filled(names)?;
     refuse_empty_items(&names)?;
     Ok(names)
 }
@@ -202,10 +200,7 @@ fn algorithms(
         let all = Algorithm::ASYMMETRIC.iter().copied();
         return Ok(all.filter(|algorithm| is_supported(*algorithm)).collect());
     };
-    if names.is_empty() {
-        return Err(ConfigError::here(MUST_NOT_BE_EMPTY));
-    }
-    each_once(&names, &|name| algorithm(name, is_supported))
+    each_once(&filled(names)?, &|name| algorithm(name, is_supported))
 }
 
 fn algorithm(name: &str, is_supported: Supported<'_>) -> Result<Algorithm, ConfigError> {
@@ -471,10 +466,13 @@ pub(super) fn not_empty(text: String) -> Result<String, ConfigError> {
 
 #[inline(never)]
 pub(super) fn refuse_empty_items(items: &[String]) -> Result<(), ConfigError> {
-    match items.iter().position(String::is_empty) {
-        Some(index) => Err(ConfigError::here(MUST_NOT_BE_EMPTY)).at_item(index),
-        None => Ok(()),
-    }
+    vet_each(items, &|item| {
+        if item.is_empty() {
+            Err(ConfigError::here(MUST_NOT_BE_EMPTY))
+        } else {
+            Ok(())
+        }
+    })
 }
 
 #[inline(never)]

@@ -6,10 +6,10 @@
 use serde_json::{Map, Number, Value};
 
 use super::authorize::scope;
-use super::error::{At, ConfigError, MUST_NOT_BE_EMPTY};
+use super::error::{At, ConfigError};
 use super::provider::not_empty;
 use super::raw::{RawBearerMethod, RawProtectedResource};
-use super::value::{Given, whole};
+use super::value::{Given, filled, vet_each, whole};
 use crate::http::path;
 use crate::http::protected_resource::ProtectedResource;
 use crate::http::uri::{Scheme, Uri};
@@ -123,12 +123,8 @@ fn list(
     let Some(items) = items.0 else {
         return Ok(None);
     };
-    if items.is_empty() {
-        return Err(ConfigError::here(MUST_NOT_BE_EMPTY));
-    }
-    for (index, item) in items.iter().enumerate() {
-        vet(item).at_item(index)?;
-    }
+    let items = filled(items)?;
+    vet_each(&items, &|item| vet(item))?;
     Ok(Some(items.into()))
 }
 

@@ -3,12 +3,12 @@
 //! Invariant: a matcher that could never match is refused, for its author believes that it
 //! protects something; and no matcher sees the path in another form than the normal one.
 
-use super::error::{At, ConfigError, MUST_NOT_BE_EMPTY};
+use super::error::{At, ConfigError};
 use super::header::is_token;
 use super::provider::{not_empty, required};
 use super::raw_rule::{RawHeaderMatcher, RawMatch, RawParameterMatcher, RawRange};
 use super::text::{self, only, part, regex};
-use super::value::{Given, each};
+use super::value::{Given, each, filled, vet_each};
 use crate::http::path;
 use crate::matcher::{
     Condition, HeaderMatcher, HeaderTest, HostMatcher, ParameterMatcher, ParameterTest,
@@ -96,12 +96,8 @@ fn normal(text: String, ignore_case: bool) -> Result<String, ConfigError> {
 }
 
 fn methods(methods: Vec<String>) -> Result<Condition, ConfigError> {
-    if methods.is_empty() {
-        return Err(ConfigError::here(MUST_NOT_BE_EMPTY));
-    }
-    for (index, method) in methods.iter().enumerate() {
-        vet_method(method).at_item(index)?;
-    }
+    let methods = filled(methods)?;
+    vet_each(&methods, &|method| vet_method(method))?;
     Ok(Condition::Methods(methods))
 }
 
@@ -117,10 +113,7 @@ fn vet_method(method: &str) -> Result<(), ConfigError> {
 }
 
 fn hosts(names: Vec<String>) -> Result<Condition, ConfigError> {
-    if names.is_empty() {
-        return Err(ConfigError::here(MUST_NOT_BE_EMPTY));
-    }
-    each(names, &mut host).map(Condition::Hosts)
+    each(filled(names)?, &mut host).map(Condition::Hosts)
 }
 
 fn host(name: String) -> Result<HostMatcher, ConfigError> {

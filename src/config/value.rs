@@ -8,7 +8,7 @@
 
 use serde_json::Value;
 
-use super::error::{At, ConfigError, GIVEN_TWICE, unknown};
+use super::error::{At, ConfigError, GIVEN_TWICE, MUST_NOT_BE_EMPTY, unknown};
 use super::tree::Tree;
 
 /// What a value of the configuration is read as.
@@ -139,6 +139,26 @@ pub(super) fn each<T, U>(
         converted.push(convert(item).at_item(index)?);
     }
     Ok(converted)
+}
+
+/// Vets a list's items, one by one.
+pub(super) fn vet_each<T>(
+    items: &[T],
+    vet: &dyn Fn(&T) -> Result<(), ConfigError>,
+) -> Result<(), ConfigError> {
+    items
+        .iter()
+        .enumerate()
+        .try_for_each(|(index, item)| vet(item).at_item(index))
+}
+
+/// A list that says nothing is a slip.
+pub(super) fn filled<T>(items: Vec<T>) -> Result<Vec<T>, ConfigError> {
+    if items.is_empty() {
+        Err(ConfigError::here(MUST_NOT_BE_EMPTY))
+    } else {
+        Ok(items)
+    }
 }
 
 /// Converts a list's items, none of which may come to the same as another.
