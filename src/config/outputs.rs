@@ -5,7 +5,7 @@
 
 use super::error::{At, ConfigError};
 use super::header;
-use super::provider::{not_empty, refuse_empty_items, required};
+use super::provider::{refuse_empty_items, required_text};
 use super::raw::{RawClaimHeader, RawProvider};
 use super::value::{Given, each, each_once, filled};
 use super::{ClaimFormat, ClaimHeader, Fact, Outputs, PayloadHeader};
@@ -81,8 +81,7 @@ fn fact(name: &str) -> Result<Fact, ConfigError> {
 }
 
 fn claim_header(raw: RawClaimHeader, names: &mut Names) -> Result<ClaimHeader, ConfigError> {
-    let header = required(raw.header_name)
-        .and_then(not_empty)
+    let header = required_text(raw.header_name)
         .and_then(|name| names.header(&name))
         .at("header_name")?;
     let claim = match (raw.claim_name.0, raw.claim_path.0) {
@@ -118,7 +117,7 @@ fn claim_header(raw: RawClaimHeader, names: &mut Names) -> Result<ClaimHeader, C
 
 /// The names on the way to a claim.
 fn claim_name(name: Given<String>) -> Result<Vec<String>, ConfigError> {
-    let name = required(name).and_then(not_empty)?;
+    let name = required_text(name)?;
     if name.split('.').any(str::is_empty) {
         return Err(ConfigError::here("has an empty name between its dots"));
     }

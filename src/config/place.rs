@@ -3,7 +3,7 @@
 
 use super::error::{At, ConfigError, GIVEN_TWICE};
 use super::header::is_token;
-use super::provider::{not_empty, refuse_empty_items, required};
+use super::provider::{refuse_empty_items, required_text};
 use super::raw::RawFromHeader;
 use super::value::Given;
 use crate::http::credentials::Place;
@@ -61,7 +61,7 @@ fn add(place: Place, places: &mut Vec<Place>) -> Result<(), ConfigError> {
 }
 
 fn header(raw: RawFromHeader) -> Result<Place, ConfigError> {
-    let name = required(raw.name).and_then(not_empty).at("name")?;
+    let name = required_text(raw.name).at("name")?;
     let name = name.to_ascii_lowercase();
     if !name.bytes().all(is_token) || name.len() > LONGEST {
         return Err(ConfigError::new("name", "is not a header name"));

@@ -339,7 +339,7 @@ fn openid_discovery(issuer: Option<&str>, raw: RawDiscovery) -> Result<Remote, C
         .transpose()?;
     let endpoint = Endpoint::Discovery {
         issuer: issuer.to_owned(),
-        cluster: required(raw.cluster).and_then(not_empty).at("cluster")?,
+        cluster: required_text(raw.cluster).at("cluster")?,
         jwks_cluster,
         timeout: required(raw.timeout).at("timeout")?.0,
     };
@@ -436,23 +436,33 @@ fn back_off(raw: &RawBackOff) -> Result<(Duration, Duration), ConfigError> {
 }
 
 fn http_uri(raw: RawHttpUri) -> Result<HttpUri, ConfigError> {
-    let uri = required(raw.uri)
-        .and_then(not_empty)
-        .and_then(|uri| Uri::parse(&uri).map_err(|error| ConfigError::here(&error.to_string())))
+    let uri = required_text(raw.uri)
+        .and_then(|text| uri(&text))
         .at("uri")?;
     Ok(HttpUri {
         scheme: uri.scheme,
         authority: uri.authority,
         path: uri.path,
-        cluster: required(raw.cluster).and_then(not_empty).at("cluster")?,
+        cluster: required_text(raw.cluster).at("cluster")?,
         timeout: required(raw.timeout).at("timeout")?.0,
     })
+}
+
+pub(super) fn uri(text: &str) -> Result<Uri, ConfigError> {
+    Uri::parse(text).map_err(|error| ConfigError::here(&error.to_string()))
 }
 
 /// # Errors
 /// Where the field is left out.
 pub(super) fn required<T>(field: Given<T>) -> Result<T, ConfigError> {
     field.0.ok_or_else(|| ConfigError::here(REQUIRED))
+}
+
+/// # Errors
+/// Where the field is left out, or empty.
+#[inline(never)]
+pub(super) fn required_text(field: Given<String>) -> Result<String, ConfigError> {
+    required(field).and_then(not_empty)
 }
 
 #[inline(never)]

@@ -5,7 +5,7 @@
 use std::rc::Rc;
 
 use super::error::{At, ConfigError, unknown};
-use super::provider::{not_empty, refuse_empty_items, required};
+use super::provider::{refuse_empty_items, required_text};
 use super::raw_rule::{RawProviderAndAudiences, RawRequirements, RawRequires};
 use super::text::only;
 use super::{Demand, Otherwise, Provider, ProviderDemand, Requirement};
@@ -69,9 +69,7 @@ impl Builder<'_> {
     }
 
     fn with_audiences(&mut self, raw: RawProviderAndAudiences) -> Result<Requirement, ConfigError> {
-        let name = required(raw.provider_name)
-            .and_then(not_empty)
-            .at("provider_name")?;
+        let name = required_text(raw.provider_name).at("provider_name")?;
         let audiences = raw.audiences.0.unwrap_or_default();
         refuse_empty_items(&audiences).at("audiences")?;
         // as in jwt_authn: none here are the provider's own

@@ -7,7 +7,7 @@ use serde_json::{Map, Number, Value};
 
 use super::authorize::scope;
 use super::error::{At, ConfigError};
-use super::provider::not_empty;
+use super::provider::{not_empty, uri};
 use super::raw::{RawBearerMethod, RawProtectedResource};
 use super::value::{Given, filled, vet_each, whole};
 use crate::http::path;
@@ -95,10 +95,6 @@ fn resource(text: Given<String>) -> Result<(String, Uri), ConfigError> {
 
 fn server(text: &str) -> Result<(), ConfigError> {
     secure(text).map(|_| ())
-}
-
-fn uri(text: &str) -> Result<Uri, ConfigError> {
-    Uri::parse(text).map_err(|error| ConfigError::here(&error.to_string()))
 }
 
 /// A URI without a query that nobody on the way can answer for (section 7.3).

@@ -5,7 +5,7 @@
 
 use super::error::{At, ConfigError};
 use super::header::is_token;
-use super::provider::{not_empty, required};
+use super::provider::required_text;
 use super::raw_rule::{RawHeaderMatcher, RawMatch, RawParameterMatcher, RawRange};
 use super::text::{self, only, part, regex};
 use super::value::{Given, each, filled, vet_each};
@@ -137,10 +137,7 @@ fn host(name: String) -> Result<HostMatcher, ConfigError> {
 }
 
 fn header(raw: RawHeaderMatcher) -> Result<Condition, ConfigError> {
-    let name = required(raw.name)
-        .and_then(not_empty)
-        .and_then(header_name)
-        .at("name")?;
+    let name = required_text(raw.name).and_then(header_name).at("name")?;
     let texts = [
         raw.exact_match.0.map(|text| Ok(TextTest::Exact(text))),
         part("prefix_match", raw.prefix_match, TextTest::Prefix),
@@ -210,7 +207,7 @@ fn range(raw: &RawRange) -> Result<HeaderTest, ConfigError> {
 }
 
 fn parameter(raw: RawParameterMatcher) -> Result<Condition, ConfigError> {
-    let name = required(raw.name).and_then(not_empty).at("name")?;
+    let name = required_text(raw.name).at("name")?;
     let test = match (raw.string_match.0, raw.present_match.0) {
         (Some(raw), None) => ParameterTest::Text(text::matcher(raw).at("string_match")?),
         (None, present) => ParameterTest::Present(present.unwrap_or(true)),

@@ -1,7 +1,7 @@
 //! Tests of texts: raw to valid (`type.matcher.v3.StringMatcher`, `RegexMatcher`).
 
 use super::error::{At, ConfigError};
-use super::provider::{not_empty, required};
+use super::provider::{not_empty, required_text};
 use super::raw_rule::{RawRegex, RawTextMatcher};
 use super::value::Given;
 use crate::text::{Pattern, TextMatcher, TextTest};
@@ -41,7 +41,7 @@ pub(super) fn regex(field: &str, raw: Given<RawRegex>) -> Option<Result<TextTest
 
 #[inline(never)]
 pub(super) fn pattern(raw: RawRegex) -> Result<Pattern, ConfigError> {
-    let regex = required(raw.regex).and_then(not_empty);
+    let regex = required_text(raw.regex);
     regex
         .and_then(|regex| Pattern::parse(&regex).map_err(|problem| ConfigError::here(&problem)))
         .at("regex")
