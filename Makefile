@@ -83,26 +83,33 @@ FUZZ_TARGETS := token key_set discovery config path credentials
 # How long each target of `make fuzz` runs.
 SECONDS ?= 60
 
+# fuzz/corpus has seeds by name, fuzz/found what fuzzing has found since: an archive for each target.
+unpack_found = mkdir -p fuzz/target/found/$(1) && \
+	if test -f fuzz/found/$(1).tar.gz; then tar -xzf fuzz/found/$(1).tar.gz -C fuzz/target/found/$(1); fi
+
 # cargo-fuzz asks for flags that only a nightly compiler, or this variable, allows.
 fuzz: export RUSTC_BOOTSTRAP := 1
 .PHONY: fuzz
 fuzz: $(TOOLS)/cargo-fuzz-$(CARGO_FUZZ_VERSION) ## Fuzz everything that is read from outside, SECONDS=60 each
 	@for target in $(FUZZ_TARGETS); do \
-		mkdir -p fuzz/target/found/$$target; \
+		$(call unpack_found,$$target); \
 		$(CURDIR)/$(TOOLS)/bin/cargo-fuzz fuzz run $$target fuzz/target/found/$$target fuzz/corpus/$$target -- \
 			-dict=fuzz/dictionaries/$$target -max_total_time=$(SECONDS) -max_len=4096 -timeout=10 \
 			-print_final_stats=1 || exit 1; \
 	done
 
-# A corpus of the fewest files that reach every branch that any known input reaches.
+# The fewest inputs that reach every branch that any known input reaches.
 fuzz-corpus: export RUSTC_BOOTSTRAP := 1
 .PHONY: fuzz-corpus
 fuzz-corpus: $(TOOLS)/cargo-fuzz-$(CARGO_FUZZ_VERSION) ## Keep of what `make fuzz` found what reaches more code
 	@for target in $(FUZZ_TARGETS); do \
-		rm -rf fuzz/target/least/$$target; mkdir -p fuzz/target/least/$$target; \
+		rm -rf fuzz/target/least/$$target; mkdir -p fuzz/target/least/$$target fuzz/found; \
+		$(call unpack_found,$$target); \
 		$(CURDIR)/$(TOOLS)/bin/cargo-fuzz fuzz run $$target -- -set_cover_merge=1 -use_counters=0 \
 			fuzz/target/least/$$target fuzz/corpus/$$target fuzz/target/found/$$target || exit 1; \
-		rm -r fuzz/corpus/$$target && mv fuzz/target/least/$$target fuzz/corpus/$$target; \
+		(cd fuzz/target/least/$$target && \
+			tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -c *) | \
+			gzip -9n > fuzz/found/$$target.tar.gz; \
 	done
 
 .PHONY: deny

@@ -1,5 +1,5 @@
 //! Properties of everything that is read from outside, on inputs made at random from parts that
-//! mean something, and on what fuzzing has found worth keeping (`fuzz/corpus`).
+//! mean something, and on what fuzzing has found worth keeping (`fuzz/corpus`, `fuzz/found`).
 //!
 //! `make fuzz` looks for more of them with the same properties; what it finds becomes a test
 //! beside the code that it is about.
@@ -14,12 +14,15 @@
 
 mod check;
 
-use std::path::Path;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
 use bearer_gate::config::Config;
 use bearer_gate::jose::base64url;
 use bearer_gate::jose::jwks::KeySet;
 use bearer_gate::jose::jws;
+use flate2::read::GzDecoder;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use serde_json::{Value, json};
@@ -308,14 +311,42 @@ fn the_corpus_of_the_fuzzer() {
         ("credentials", check::credentials),
     ];
     for (target, check) in targets {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("fuzz/corpus")
-            .join(target);
-        let mut run = 0;
-        for entry in std::fs::read_dir(&folder).unwrap() {
-            check(&std::fs::read(entry.unwrap().path()).unwrap());
-            run += 1;
+        let inputs: Vec<Vec<u8>> = seeds(target).into_iter().chain(found(target)).collect();
+        assert!(inputs.len() > 1, "{target}: {}", inputs.len());
+        for input in inputs {
+            check(&input);
         }
-        assert!(run > 1, "{target}: {run}");
     }
+}
+
+/// The inputs of a fuzz target that somebody wrote.
+fn seeds(target: &str) -> Vec<Vec<u8>> {
+    let folder = in_fuzz(&format!("corpus/{target}"));
+    std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| std::fs::read(entry.unwrap().path()).unwrap())
+        .collect()
+}
+
+/// The inputs of a fuzz target that fuzzing found, where it has been run.
+fn found(target: &str) -> Vec<Vec<u8>> {
+    let Ok(archive) = File::open(in_fuzz(&format!("found/{target}.tar.gz"))) else {
+        return Vec::new();
+    };
+    let mut archive = tar::Archive::new(GzDecoder::new(archive));
+    archive
+        .entries()
+        .unwrap()
+        .map(|entry| {
+            let mut input = Vec::new();
+            entry.unwrap().read_to_end(&mut input).unwrap();
+            input
+        })
+        .collect()
+}
+
+fn in_fuzz(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fuzz")
+        .join(path)
 }
