@@ -1,0 +1,83 @@
+//! Host calls that change a request, by the Proxy-Wasm ABI 0.2.1.
+//!
+//! The SDK calls the same functions, but panics where the host refuses: the VM then traps, and every
+//! request that waits in its worker is lost. Here a refusal is an error like any other.
+//!
+//! Invariants: every pointer is that of a slice, with its length; the host reads it during the call
+//! and keeps nothing; and no call takes memory from the host.
+
+/// The host has refused, by this status of the ABI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused(pub u32);
+
+/// The headers of a request, or what follows its body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Map {
+    RequestHeaders = 0,
+    RequestTrailers = 1,
+}
+
+#[link(wasm_import_module = "env")]
+unsafe extern "C" {
+    fn proxy_set_property(
+        path: *const u8,
+        path_size: usize,
+        value: *const u8,
+        value_size: usize,
+    ) -> u32;
+
+    fn proxy_add_header_map_value(
+        map: u32,
+        name: *const u8,
+        name_size: usize,
+        value: *const u8,
+        value_size: usize,
+    ) -> u32;
+
+    fn proxy_replace_header_map_value(
+        map: u32,
+        name: *const u8,
+        name_size: usize,
+        value: *const u8,
+        value_size: usize,
+    ) -> u32;
+
+    fn proxy_remove_header_map_value(map: u32, name: *const u8, name_size: usize) -> u32;
+}
+
+/// Sets a property whose path has one part: a filter state of the effective context.
+pub fn set_property(name: &str, value: &[u8]) -> Result<(), Refused> {
+    // SAFETY: two slices with their lengths.
+    accepted(unsafe { proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) })
+}
+
+/// Adds a value to those that there are under a name.
+pub fn add(map: Map, name: &str, value: &[u8]) -> Result<(), Refused> {
+    let (map, name_size, value_size) = (map as u32, name.len(), value.len());
+    // SAFETY: two slices with their lengths.
+    accepted(unsafe {
+        proxy_add_header_map_value(map, name.as_ptr(), name_size, value.as_ptr(), value_size)
+    })
+}
+
+/// Sets a value in place of all that there are under a name.
+pub fn set(map: Map, name: &str, value: &[u8]) -> Result<(), Refused> {
+    let (map, name_size, value_size) = (map as u32, name.len(), value.len());
+    // SAFETY: two slices with their lengths.
+    accepted(unsafe {
+        proxy_replace_header_map_value(map, name.as_ptr(), name_size, value.as_ptr(), value_size)
+    })
+}
+
+/// Removes all values under a name; there may be none.
+pub fn remove(map: Map, name: &str) -> Result<(), Refused> {
+    // SAFETY: a slice with its length.
+    accepted(unsafe { proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) })
+}
+
+fn accepted(status: u32) -> Result<(), Refused> {
+    match status {
+        0 => Ok(()),
+        refused => Err(Refused(refused)),
+    }
+}
