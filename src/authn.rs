@@ -20,7 +20,7 @@ use crate::config::{Config, Rule, TokenAccess};
 use crate::http::credentials::{self, Change, Extracted, Place};
 use crate::http::path;
 use crate::http::request::Request;
-use crate::http::response::Rejection;
+use crate::http::response::{Rejection, Response};
 use crate::jose::jws::HeaderMemo;
 use crate::jwks::lifecycle::{Keys, UnknownKid};
 use crate::outputs::Outputs;
@@ -34,6 +34,8 @@ use requirement::{Failure, Identity, Presented};
 pub enum Decision<'c> {
     Admit(Admission),
     Reject(Refusal<'c>),
+    /// Answered by the filter itself, whoever asks.
+    Answer(Response),
     /// The keys of the provider at this index have to be fetched first.
     AwaitKeys(usize),
 }
@@ -87,6 +89,11 @@ pub struct Means<'m> {
 
 /// Decides a request.
 pub fn authenticate<'c>(request: &Request, config: &'c Config, means: &Means<'_>) -> Decision<'c> {
+    if let Some(resource) = &config.protected_resource
+        && let Some(response) = resource.answer(request.path(), request.method())
+    {
+        return Decision::Answer(response);
+    }
     match decide(request, config, means) {
         Ok(admission) => Decision::Admit(admission),
         Err(Obstacle::Reject(refusal)) => Decision::Reject(refusal),

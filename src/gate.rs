@@ -13,9 +13,10 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::authn::{self, Admission, Decision, KeyRing, Means, Refusal};
+use crate::authn::{self, Decision, KeyRing, Means};
 use crate::cache::TokenCache;
 use crate::config::{Config, KeySource};
+use crate::door::{self, Carried, Exchange};
 use crate::host::{CallId, ContextId, Host, SharedStore};
 use crate::http::request::Request;
 use crate::http::response::Rejection;
@@ -38,12 +39,7 @@ const LOCAL_TICK: Duration = Duration::from_secs(5);
 /// How often the gauges are set.
 const GAUGES: Duration = Duration::from_secs(1);
 
-/// What is to be done with a request.
-#[derive(Debug)]
-pub enum Verdict<'g> {
-    Admit(Admission),
-    Reject(Refusal<'g>),
-}
+pub use crate::door::Verdict;
 
 /// What becomes of a request that has just arrived.
 #[derive(Debug)]
@@ -151,12 +147,16 @@ impl<H: Host> Gate<H> {
         &self.config
     }
 
+    /// Carries out a verdict of this gate, and counts it.
+    pub fn conclude(&self, verdict: &Verdict<'_>, exchange: &impl Exchange) -> Carried {
+        door::carry_out(verdict, Some(&self.config), &self.host, exchange)
+    }
+
     /// Decides a request, or parks it.
     pub fn request(&self, context: ContextId, request: Request) -> Arrival<'_> {
-        let provider = match self.decide(&request, None, Patience::Waits) {
-            Decision::Admit(admission) => return Arrival::Decided(self.admit(admission)),
-            Decision::Reject(refusal) => return Arrival::Decided(self.reject(refusal)),
-            Decision::AwaitKeys(provider) => provider,
+        let provider = match Verdict::of(self.decide(&request, None, Patience::Waits)) {
+            Ok(verdict) => return Arrival::Decided(verdict),
+            Err(provider) => provider,
         };
         let now = self.host.monotonic();
         let parked = {
@@ -176,7 +176,7 @@ impl<H: Host> Gate<H> {
                 self.set_tick(BUSY_TICK);
                 Arrival::Parked(ticket)
             }
-            None => Arrival::Decided(self.reject(Rejection::TooManyWaiting {
+            None => Arrival::Decided(Verdict::reject(Rejection::TooManyWaiting {
                 retry_after_seconds: 1,
             })),
         }
@@ -348,10 +348,10 @@ impl<H: Host> Gate<H> {
             } else {
                 Patience::Over
             };
-            let verdict = match self.decide(&waiter.request.request, Some(now), patience) {
-                Decision::Admit(admission) => self.admit(admission),
-                Decision::Reject(refusal) => self.reject(refusal),
-                Decision::AwaitKeys(provider) if patience == Patience::Waits => {
+            let decision = self.decide(&waiter.request.request, Some(now), patience);
+            let verdict = match Verdict::of(decision) {
+                Ok(verdict) => verdict,
+                Err(provider) if patience == Patience::Waits => {
                     let mut state = self.state.borrow_mut();
                     let seen = state.prospects(provider, now).0;
                     state.waiting.put_back(
@@ -364,9 +364,9 @@ impl<H: Host> Gate<H> {
                     );
                     continue;
                 }
-                Decision::AwaitKeys(provider) => {
+                Err(provider) => {
                     let retry_after = self.state.borrow().retry_after(provider, now);
-                    self.reject(Rejection::keys_unavailable(retry_after))
+                    Verdict::reject(Rejection::keys_unavailable(retry_after))
                 }
             };
             self.host.gauge_add(metrics::WAITING, -1);
@@ -422,23 +422,6 @@ impl<H: Host> Gate<H> {
             self.tell(provider, event);
         }
         keys
-    }
-
-    fn admit(&self, admission: Admission) -> Verdict<'_> {
-        self.host.count(metrics::ALLOWED, 1);
-        if let Some(reason) = admission.reported {
-            self.host.count(&metrics::reported(reason), 1);
-            log::info!("would be rejected: {reason}");
-        }
-        Verdict::Admit(admission)
-    }
-
-    fn reject<'g>(&self, refusal: impl Into<Refusal<'g>>) -> Verdict<'g> {
-        let refusal = refusal.into();
-        let rejection = &refusal.rejection;
-        self.host.count(&metrics::denied(rejection.reason()), 1);
-        log::debug!("rejected: {}", rejection.reason());
-        Verdict::Reject(refusal)
     }
 
     fn set_tick(&self, period: Duration) {

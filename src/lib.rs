@@ -4,12 +4,12 @@
 //! There are two flows. A request: [`proxy`] hands its headers to [`gate`],
 //! [`authn`] decides it by way of [`http`] (extract), [`jose`] (parse, validate),
 //! [`signature`] (verify) and [`policy`] (authorize), and it is admitted with
-//! [`outputs`], rejected or parked. A key document: a tick in [`gate`] moves [`jwks`] on, which
+//! [`outputs`], rejected, answered or parked; [`door`] carries that out. A key document: a tick in [`gate`] moves [`jwks`] on, which
 //! asks for a call, takes the response, shares the set with all workers, and so
 //! settles what was parked.
 //!
 //! Architecture invariants:
-//! - Dependencies point one way: proxy -> gate -> {authn, jwks} -> {cache, outputs, policy,
+//! - Dependencies point one way: proxy -> gate -> door -> {authn, jwks} -> {cache, outputs, policy,
 //!   config} -> {matcher, http} -> {jose, signature} -> {protobuf, text}. Only `proxy` names the SDK.
 //! - Time, randomness and the host come in as arguments or by [`host::Host`].
 //! - Whatever comes from outside ends in a decision, never in a panic.
@@ -17,6 +17,7 @@
 pub mod authn;
 pub mod cache;
 pub mod config;
+pub mod door;
 pub mod gate;
 pub mod host;
 pub mod http;

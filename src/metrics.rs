@@ -2,6 +2,8 @@
 
 /// Counter: requests that were let through, on public routes too.
 pub const ALLOWED: &str = "bearer_gate.allowed";
+/// Counter: requests that the filter answered itself with the metadata of the protected resource.
+pub const ANSWERED: &str = "bearer_gate.answered";
 /// Counter: tokens that were found in the cache of verified ones.
 pub const CACHE_HIT: &str = "bearer_gate.token_cache.hit";
 /// Counter: tokens that were not, and had to be verified.

@@ -480,7 +480,12 @@ impl Config {
         provider::at_most(MOST_WAITING, max_waiting).at("max_waiting")?;
 
         Ok(Config {
-            reads: Reads::of(&rules, of_routes.as_ref(), bypass_cors_preflight),
+            reads: Reads::of(
+                &rules,
+                of_routes.as_ref(),
+                bypass_cors_preflight,
+                protected_resource.is_some(),
+            ),
             bypass_cors_preflight,
             of_routes,
             reserved_headers: reserved_headers(&providers, &rules),
@@ -585,7 +590,12 @@ const MOST_SINGLE_READS: usize = 3;
 impl Reads {
     /// Nothing is read that no rule looks at. What Envoy holds as several values is never read
     /// alone: of those the host hands out the first only.
-    fn of(rules: &[Rule], of_routes: Option<&OfRoutes>, bypass_cors_preflight: bool) -> Reads {
+    fn of(
+        rules: &[Rule],
+        of_routes: Option<&OfRoutes>,
+        bypass_cors_preflight: bool,
+        answers: bool,
+    ) -> Reads {
         let mut names: Vec<&'static str> = vec![":path"];
         let mut all = bypass_cors_preflight;
         let mut read = |name: &str| match SINGLE.iter().find(|single| **single == name) {
@@ -593,6 +603,9 @@ impl Reads {
             Some(_) => {}
             None => all = true,
         };
+        if answers {
+            read(":method");
+        }
         for rule in rules {
             if rule.matcher.path == PathMatcher::Connect {
                 read(":method");

@@ -87,7 +87,8 @@ fn is_about_the_token(rejection: &Rejection<'_>) -> bool {
         | Rejection::InsufficientScope { .. }
         | Rejection::ClaimRule
         | Rejection::NoRule
-        | Rejection::NotConfigured => false,
+        | Rejection::NotConfigured
+        | Rejection::HostRefused => false,
     }
 }
 

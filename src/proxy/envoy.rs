@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
 use proxy_wasm::hostcalls;
@@ -11,25 +12,28 @@ use crate::host::{Call, CallId, Host, SharedStore, Version};
 use crate::jwks::Millis;
 use crate::signature::host::ForeignFunction;
 
+#[derive(Clone)]
 pub struct Envoy {
     /// Where this worker's monotonic clock starts, on the scale that all
     /// workers share: the Unix time of the start. WASI's own monotonic origin
     /// is out of reach of safe code.
     origin: (Millis, Instant),
     /// What was asked for last is first: mostly the one that every request counts.
-    metrics: RefCell<Vec<(String, u32)>>,
+    metrics: Rc<RefCell<Vec<(String, u32)>>>,
 }
 
-impl Envoy {
-    pub fn new() -> Self {
+impl Default for Envoy {
+    fn default() -> Self {
         let unix = unix_time();
         let millis = u64::try_from(unix.as_millis()).unwrap_or(u64::MAX);
         Envoy {
             origin: (Millis(millis), Instant::now()),
-            metrics: RefCell::default(),
+            metrics: Rc::default(),
         }
     }
+}
 
+impl Envoy {
     /// The host's number of a metric, which is defined when it is first used.
     fn metric(&self, kind: MetricType, name: &str) -> Option<u32> {
         let mut metrics = self.metrics.borrow_mut();

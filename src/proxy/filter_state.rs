@@ -15,10 +15,22 @@ pub fn declare(config: &Config) {
     }
 }
 
-/// Sets states of the request that is the effective context. `None` where the host refused.
+/// Sets states of the request that is the effective context. `None` where one cannot be set: the
+/// host refused, or its name is taken.
 pub fn set(states: &[State]) -> Option<()> {
     for (name, value) in states {
-        hostcalls::set_property(vec![name], Some(value)).ok()?;
+        if is_taken(name) {
+            return None;
+        }
+        bearer_gate_hostcalls::set_property(name, value).ok()?;
     }
     Some(())
+}
+
+/// Whether the name is that of an object which no Wasm filter has set. Envoy 1.40 does not replace
+/// one that belongs to the connection, and does not say so: later filters would read what is not
+/// ours.
+fn is_taken(name: &str) -> bool {
+    let is_there = |path: &[&str]| !matches!(hostcalls::get_property(path.to_vec()), Ok(None));
+    is_there(&["filter_state", &format!("wasm.{name}")]) && !is_there(&[name])
 }

@@ -4,94 +4,90 @@
 //! byte that is not UTF-8); calls are dispatched from the root context only (a
 //! request's callback is lost with its client); and a verdict on a parked
 //! request is carried out only if the host still knows the request.
+//!
+//! Where the host answers a call by another status than Ok, the SDK returns some statuses and panics
+//! on the others. What is called, and why none of them is one that Envoy gives:
+//!
+//! | call | panics on | Envoy gives |
+//! |---|---|---|
+//! | `set_property`, `add_`, `set_`, `remove_map_value` | every other status | `BadArgument` for a property that is read-only, and for a map that is not at hand: never called, `hostcalls` is |
+//! | `get_map_value_bytes`, `get_map_bytes` | all but `NotFound`; a name that is not UTF-8 | `BadArgument` for a map that is not at hand: asked for in the callback that has it, or while the request waits, and of a call's response only where it has headers. No codec of Envoy lets such a name through |
+//! | `get_property` | all but `NotFound`, `SerializationFailure`, `InternalFailure` | these |
+//! | `get_buffer` | all but `NotFound` | `BadArgument` for a start beyond the end: it is 0 |
+//! | `get_shared_data`, `set_shared_data` | all but `NotFound`; all but `CasMismatch` | these |
+//! | `define_metric`, `record_metric`, `increment_metric` | all; all but `NotFound`; all but that and `BadArgument` | for a kind or a number that does not exist: both are the host's own |
+//! | `dispatch_http_call` | all but `BadArgument`, `InternalFailure` | these |
+//! | `set_effective_context` | all but `BadArgument` | this |
+//! | `call_foreign_function` | all but `NotFound`, `BadArgument`, `SerializationFailure`, `InternalFailure` | these |
+//! | `send_http_response`, `resume_http_request`, `set_tick_period`, `get_current_time`, `get_log_level`, `log` | all | Ok |
 
 mod envoy;
 mod filter_state;
 mod request;
 mod root;
 
+use bearer_gate_hostcalls::{self as refusable, Map};
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::MapType;
 
 use crate::authn::Admission;
-use crate::config::{Config, REPORT_HEADER};
-use crate::gate::Verdict;
+use crate::config::REPORT_HEADER;
+use crate::door::Exchange;
 use crate::http::credentials::Change;
-use crate::http::response::{Client, Rejection, Response, Responses};
-use crate::outputs;
+use crate::http::response::{Client, Response};
+use crate::outputs::State;
 
 pub use root::Root;
 
 const HEADERS: MapType = MapType::HttpRequestHeaders;
 
-/// What remains to be done with the request after its verdict.
-enum Carried {
-    Admitted,
-    Rejected,
-}
+/// The request that is the effective context.
+struct Edge;
 
-/// Carries a verdict out on the request that is the effective context.
-fn carry_out(verdict: &Verdict<'_>, config: &Config) -> Carried {
-    let (rejection, outputs) = match verdict {
-        Verdict::Admit(admission) => match admit(admission) {
-            Some(()) => return Carried::Admitted,
-            // Never an admit with headers that are not as they should be.
-            None => {
-                let wait = std::time::Duration::from_secs(1);
-                (&Rejection::keys_unavailable(wait), None)
+impl Exchange for Edge {
+    fn admit(&self, admission: &Admission) -> Option<()> {
+        let headers = Map::RequestHeaders;
+        // First, for a token's place may be a header that is set.
+        for change in &admission.strip {
+            match change {
+                Change::Remove(name) => refusable::remove(headers, name),
+                Change::Set(name, value) => refusable::set(headers, name, value),
             }
-        },
-        Verdict::Reject(refusal) => (&refusal.rejection, refusal.outputs.as_ref()),
-    };
-    let of_token = outputs.map_or(&[][..], |outputs| &outputs.states);
-    let told = filter_state::set(of_token)
-        .and_then(|()| filter_state::set(&outputs::of_rejection(config, rejection)));
-    if told.is_none() {
-        log::debug!("the host refused the filter state of a rejection");
-    }
-    reject(rejection, &config.responses);
-    Carried::Rejected
-}
-
-fn admit(admission: &Admission) -> Option<()> {
-    // First, for a token's place may be a header that is set.
-    for change in &admission.strip {
-        match change {
-            Change::Remove(name) => hostcalls::remove_map_value(HEADERS, name),
-            Change::Set(name, value) => hostcalls::set_map_value_bytes(HEADERS, name, Some(value)),
+            .ok()?;
         }
-        .ok()?;
-    }
-    for outputs in &admission.outputs {
-        for (name, value) in &outputs.set {
-            hostcalls::set_map_value_bytes(HEADERS, name, Some(value)).ok()?;
+        for outputs in &admission.outputs {
+            for (name, value) in &outputs.set {
+                refusable::set(headers, name, value).ok()?;
+            }
+            for (name, value) in &outputs.add {
+                refusable::add(headers, name, value).ok()?;
+            }
+            filter_state::set(&outputs.states)?;
         }
-        for (name, value) in &outputs.add {
-            hostcalls::add_map_value_bytes(HEADERS, name, value).ok()?;
+        if let Some(reason) = admission.reported {
+            refusable::set(headers, REPORT_HEADER, reason.as_bytes()).ok()?;
         }
-        filter_state::set(&outputs.states)?;
+        Some(())
     }
-    if let Some(reason) = admission.reported {
-        hostcalls::set_map_value(HEADERS, REPORT_HEADER, Some(reason)).ok()?;
+
+    fn tell(&self, states: &[State]) -> Option<()> {
+        filter_state::set(states)
     }
-    Some(())
-}
 
-fn reject(rejection: &Rejection<'_>, responses: &Responses) {
-    let client = Client::of(header("content-type").as_deref());
-    respond(&responses.reject(rejection, client));
-}
+    fn client(&self) -> Client {
+        Client::of(header("content-type").as_deref())
+    }
 
-/// Answers the request in place of the upstream.
-fn respond(response: &Response) {
-    let headers: Vec<(&str, &str)> = response
-        .headers
-        .iter()
-        .map(|(name, value)| (*name, value.as_str()))
-        .collect();
-    let body = Some(response.body.as_bytes());
-    if hostcalls::send_http_response(response.status, headers, body).is_err() {
-        log::debug!("the response could not be sent: the client has left");
+    fn respond(&self, response: &Response) {
+        let headers: Vec<(&str, &str)> = response
+            .headers
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        let body = Some(response.body.as_bytes());
+        if hostcalls::send_http_response(response.status, headers, body).is_err() {
+            log::debug!("the response could not be sent: the client has left");
+        }
     }
 }
 

@@ -3,31 +3,45 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
+use bearer_gate_hostcalls::{self as refusable, Map};
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
 use super::envoy::Envoy;
-use super::{Carried, HEADERS, carry_out, header, reject, respond};
-use crate::config::{OfRoutes, Reads};
+use super::{Edge, HEADERS};
+use crate::config::{Config, OfRoutes, Reads};
+use crate::door::{self, Carried, Verdict};
 use crate::gate::{Arrival, Gate};
 use crate::http;
-use crate::http::response::{Rejection, Responses};
+use crate::http::response::Rejection;
 use crate::jwks::waiting::Ticket;
 
 pub struct Request {
     context_id: u32,
-    gate: Option<Rc<Gate<Envoy>>>,
+    /// The gate, or where there is none, the host to answer by.
+    gate: Result<Rc<Gate<Envoy>>, Envoy>,
     /// While it waits, and after.
     ticket: Option<Ticket>,
 }
 
 impl Request {
-    pub fn new(context_id: u32, gate: Option<Rc<Gate<Envoy>>>) -> Self {
+    pub fn new(context_id: u32, gate: Result<Rc<Gate<Envoy>>, Envoy>) -> Self {
         Request {
             context_id,
             gate,
             ticket: None,
+        }
+    }
+
+    fn carry_out(&self, verdict: &Verdict<'_>) -> Action {
+        let carried = match &self.gate {
+            Ok(gate) => gate.conclude(verdict, &Edge),
+            Err(envoy) => door::carry_out(verdict, None, envoy, &Edge),
+        };
+        match carried {
+            Carried::Admitted => Action::Continue,
+            Carried::Answered => Action::Pause,
         }
     }
 }
@@ -36,36 +50,17 @@ impl Context for Request {}
 
 impl HttpContext for Request {
     fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
-        let Some(gate) = self.gate.clone() else {
-            reject(&Rejection::NotConfigured, &Responses::default());
-            return Action::Pause;
+        let Ok(gate) = self.gate.clone() else {
+            return self.carry_out(&Verdict::reject(Rejection::NotConfigured));
         };
         let config = gate.config();
-        if let Some(resource) = &config.protected_resource
-            && let Some(response) =
-                resource.answer(header(":path").as_deref(), || header(":method"))
-        {
-            respond(&response);
-            return Action::Pause;
-        }
         // First of all, on public routes too: nobody but this filter sets them.
-        for name in &config.reserved_headers {
-            if hostcalls::remove_map_value(HEADERS, name).is_err() {
-                reject(&Rejection::NotConfigured, &config.responses);
-                return Action::Pause;
-            }
-        }
-        let Some(request) = read(&config.reads) else {
-            reject(&Rejection::NotConfigured, &config.responses);
-            return Action::Pause;
+        let request = remove_reserved(config, Map::RequestHeaders).and_then(|()| read(config));
+        let Some(request) = request else {
+            return self.carry_out(&Verdict::reject(Rejection::HostRefused));
         };
-        let of_routes = config.of_routes.as_ref();
-        let request = request.on_route_with(of_routes.and_then(requirement_of_route));
         match gate.request(self.context_id, request) {
-            Arrival::Decided(verdict) => match carry_out(&verdict, config) {
-                Carried::Admitted => Action::Continue,
-                Carried::Rejected => Action::Pause,
-            },
+            Arrival::Decided(verdict) => self.carry_out(&verdict),
             Arrival::Parked(ticket) => {
                 self.ticket = Some(ticket);
                 Action::Pause
@@ -77,15 +72,23 @@ impl HttpContext for Request {
 impl Drop for Request {
     /// The host deletes the context when the request ends, however it does.
     fn drop(&mut self) {
-        if let (Some(gate), Some(ticket)) = (&self.gate, self.ticket) {
+        if let (Ok(gate), Some(ticket)) = (&self.gate, self.ticket) {
             gate.leave(ticket);
         }
     }
 }
 
+/// Removes what only this filter sets. `None` where the host refused.
+fn remove_reserved(config: &Config, from: Map) -> Option<()> {
+    for name in &config.reserved_headers {
+        refusable::remove(from, name).ok()?;
+    }
+    Some(())
+}
+
 /// What the configuration needs to know of the request, or `None` where the host does not say.
-fn read(reads: &Reads) -> Option<http::request::Request> {
-    let headers = match reads {
+fn read(config: &Config) -> Option<http::request::Request> {
+    let headers = match &config.reads {
         Reads::Each(names) => names
             .iter()
             .filter_map(|name| {
@@ -100,7 +103,11 @@ fn read(reads: &Reads) -> Option<http::request::Request> {
             .map(|(name, value)| (Cow::Owned(name), value))
             .collect(),
     };
-    Some(http::request::Request::new(headers))
+    let of_routes = config.of_routes.as_ref();
+    Some(
+        http::request::Request::new(headers)
+            .on_route_with(of_routes.and_then(requirement_of_route)),
+    )
 }
 
 /// `requirement_name` in the metadata of the route that Envoy has chosen so far.

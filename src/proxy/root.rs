@@ -9,8 +9,9 @@ use proxy_wasm::types::{BufferType, ContextType, MapType};
 
 use super::envoy::Envoy;
 use super::request::Request;
-use super::{Carried, carry_out, filter_state};
+use super::{Edge, filter_state};
 use crate::config::Config;
+use crate::door::Carried;
 use crate::gate::{Gate, Verdicts};
 use crate::http::cache_control;
 use crate::jwks::MAX_DOCUMENT;
@@ -21,6 +22,7 @@ use crate::signature::Verifier;
 /// requests are rejected.
 #[derive(Default)]
 pub struct Root {
+    envoy: Envoy,
     gate: Option<Rc<Gate<Envoy>>>,
 }
 
@@ -58,7 +60,7 @@ impl RootContext for Root {
                     config.rules.all().len(),
                     verifier.name()
                 );
-                self.gate = Some(Rc::new(Gate::new(Envoy::new(), config, verifier)));
+                self.gate = Some(Rc::new(Gate::new(self.envoy.clone(), config, verifier)));
                 true
             }
             Err(error) => {
@@ -76,7 +78,8 @@ impl RootContext for Root {
     }
 
     fn create_http_context(&self, context_id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Request::new(context_id, self.gate.clone())))
+        let gate = self.gate.clone().ok_or_else(|| self.envoy.clone());
+        Some(Box::new(Request::new(context_id, gate)))
     }
 
     fn get_type(&self) -> Option<ContextType> {
@@ -117,7 +120,7 @@ fn settle(gate: &Gate<Envoy>, verdicts: Verdicts<'_>) {
         if hostcalls::set_effective_context(context).is_err() {
             continue;
         }
-        if let Carried::Admitted = carry_out(&verdict, gate.config())
+        if gate.conclude(&verdict, &Edge) == Carried::Admitted
             && hostcalls::resume_http_request().is_err()
         {
             log::debug!("request {context} could not be resumed");

@@ -224,7 +224,7 @@ fn document(resource: &Value) -> Option<Value> {
     let config = parse(&json!({"protected_resource": resource})).ok()?;
     let resource = config.protected_resource?;
     let path = resource.path().as_bytes();
-    let answer = resource.answer(Some(path), || Some(b"GET".to_vec()))?;
+    let answer = resource.answer(Some(path), Some(b"GET"))?;
     serde_json::from_str(&answer.body).ok()
 }
 

@@ -205,6 +205,7 @@ fn tell(decision: Decision<'_>) -> String {
     match decision {
         Decision::AwaitKeys(provider) => format!("await {provider}"),
         Decision::Reject(refusal) => refusal.rejection.reason().to_owned(),
+        Decision::Answer(response) => format!("answer {}", response.status),
         Decision::Admit(admission) => {
             let set = admission.outputs.iter().flat_map(|outputs| &outputs.set);
             let set = set.map(|(name, value)| format!(" {name}={}", text(value)));

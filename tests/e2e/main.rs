@@ -10,6 +10,7 @@
 )]
 
 mod algorithms;
+mod counters;
 mod discovery;
 mod ecds;
 mod hostile;
@@ -17,6 +18,7 @@ mod keys;
 mod monitoring;
 mod outage;
 mod outputs;
+mod planted;
 mod recipes;
 mod reload;
 mod requests;

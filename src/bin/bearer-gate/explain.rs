@@ -241,6 +241,13 @@ impl Explanation {
             Decision::Admit(admission) => admission.reported.map_or(End::Good, End::Refused),
             Decision::Reject(refusal) => End::Refused(refusal.rejection.reason()),
             Decision::AwaitKeys(_) => End::Open,
+            Decision::Answer(_) => {
+                let text = "is the address of the resource's metadata, which the filter answers";
+                return Explanation {
+                    verdict: Verdict::of(&decision, config, request),
+                    steps: vec![Step::new("path", Mark::Good, text)],
+                };
+            }
         };
         let mut steps = Vec::new();
         let judge = Judge {

@@ -5,7 +5,7 @@ use bearer_gate::authn::Decision;
 use bearer_gate::config::Config;
 use bearer_gate::http::credentials::Change;
 use bearer_gate::http::request::Request;
-use bearer_gate::http::response::Client;
+use bearer_gate::http::response::{Client, Response};
 use serde_json::{Value, json};
 
 use crate::explain::Explanation;
@@ -83,19 +83,16 @@ impl Verdict {
         };
         match decision {
             Decision::AwaitKeys(_) => {}
+            Decision::Answer(response) => {
+                verdict.admitted = Some(true);
+                verdict.respond(response.clone());
+            }
             Decision::Reject(refusal) => {
                 let rejection = &refusal.rejection;
                 let client = Client::of(request.value("content-type"));
-                let response = config.responses.reject(rejection, client);
                 verdict.admitted = Some(false);
                 verdict.reason = Some(rejection.reason());
-                verdict.status = Some(response.status);
-                verdict.headers = response
-                    .headers
-                    .into_iter()
-                    .map(|(name, value)| (name.to_owned(), value))
-                    .collect();
-                verdict.body = Some(response.body);
+                verdict.respond(config.responses.reject(rejection, client));
             }
             Decision::Admit(admission) => {
                 verdict.admitted = Some(true);
@@ -130,8 +127,18 @@ impl Verdict {
         verdict
     }
 
+    fn respond(&mut self, response: Response) {
+        self.status = Some(response.status);
+        let headers = response.headers.into_iter();
+        self.headers = headers
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
+        self.body = Some(response.body);
+    }
+
     fn word(&self) -> &'static str {
         match self.admitted {
+            Some(true) if self.status.is_some() => "answered",
             Some(true) => "admitted",
             Some(false) => "rejected",
             None => "undecided",

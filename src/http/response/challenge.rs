@@ -38,6 +38,7 @@ pub(super) fn challenge(
             }
         }
         Rejection::NotConfigured
+        | Rejection::HostRefused
         | Rejection::NoRule
         | Rejection::KeysUnavailable { .. }
         | Rejection::TooManyWaiting { .. } => {

@@ -30,8 +30,10 @@ pub enum Rejection<'c> {
     NoRule,
     /// There are no usable keys to verify with.
     KeysUnavailable { retry_after_seconds: u32 },
-    /// The filter has no valid configuration, or the host refuses what it needs to decide.
+    /// The filter has no valid configuration.
     NotConfigured,
+    /// The host refuses what a decision needs, or a part of what an admitted request is given.
+    HostRefused,
     /// Keys are on their way, and as many requests as may wait for them do so already.
     TooManyWaiting { retry_after_seconds: u32 },
 }
@@ -57,7 +59,7 @@ impl<'c> From<Denied<'c>> for Rejection<'c> {
 }
 
 /// What [`Rejection::reason`] says of everything but bad tokens, which have [`JwtError::reason`].
-const REASONS: [&str; 9] = [
+const REASONS: [&str; 10] = [
     "token_missing",
     "several_tokens",
     "unsafe_path",
@@ -65,6 +67,7 @@ const REASONS: [&str; 9] = [
     "claim_rule",
     "no_rule",
     "not_configured",
+    "host_refused",
     "keys_unavailable",
     "too_many_waiting",
 ];
@@ -103,6 +106,7 @@ impl Rejection<'_> {
             Rejection::TokenMissing | Rejection::InvalidToken { .. } => 401,
             Rejection::InsufficientScope { .. } | Rejection::ClaimRule | Rejection::NoRule => 403,
             Rejection::NotConfigured
+            | Rejection::HostRefused
             | Rejection::KeysUnavailable { .. }
             | Rejection::TooManyWaiting { .. } => 503,
         }
@@ -132,6 +136,7 @@ impl Rejection<'_> {
             Rejection::ClaimRule => "claim_rule",
             Rejection::NoRule => "no_rule",
             Rejection::NotConfigured => "not_configured",
+            Rejection::HostRefused => "host_refused",
             Rejection::KeysUnavailable { .. } => "keys_unavailable",
             Rejection::TooManyWaiting { .. } => "too_many_waiting",
         }
@@ -145,7 +150,7 @@ impl Rejection<'_> {
             Rejection::SeveralTokens | Rejection::UnsafePath => "invalid_request",
             Rejection::InsufficientScope { .. } | Rejection::ClaimRule => "insufficient_scope",
             Rejection::NoRule => "access_denied",
-            Rejection::NotConfigured => "server_error",
+            Rejection::NotConfigured | Rejection::HostRefused => "server_error",
             Rejection::KeysUnavailable { .. } | Rejection::TooManyWaiting { .. } => {
                 "temporarily_unavailable"
             }
@@ -163,6 +168,7 @@ impl Rejection<'_> {
             Rejection::ClaimRule => "Claims in Jwt are not allowed",
             Rejection::NoRule => "No rule allows this request",
             Rejection::NotConfigured => "The gateway cannot decide this request",
+            Rejection::HostRefused => "The gateway cannot pass this request on",
             Rejection::KeysUnavailable { .. } => "Jwks remote fetch is failed",
             Rejection::TooManyWaiting { .. } => "Too many requests are waiting for Jwks",
         }
@@ -174,25 +180,62 @@ mod tests {
     use super::*;
     use crate::http::response::is_quotable;
 
+    /// All but those of a bad token.
+    const ALL_OTHERS: [Rejection<'static>; 10] = [
+        Rejection::TokenMissing,
+        Rejection::SeveralTokens,
+        Rejection::UnsafePath,
+        Rejection::InsufficientScope { scope: "" },
+        Rejection::ClaimRule,
+        Rejection::NoRule,
+        Rejection::NotConfigured,
+        Rejection::HostRefused,
+        Rejection::KeysUnavailable {
+            retry_after_seconds: 1,
+        },
+        Rejection::TooManyWaiting {
+            retry_after_seconds: 1,
+        },
+    ];
+
+    fn bad_tokens() -> impl Iterator<Item = Rejection<'static>> {
+        JwtError::ALL.iter().map(|error| Rejection::from(*error))
+    }
+
+    #[test]
+    fn the_readme_has_every_text_and_reason_in_order() {
+        let (_, table) = include_str!("../../../README.md")
+            .split_once("\nEvery text is fixed:\n")
+            .unwrap();
+        let rows: Vec<&str> = table
+            .lines()
+            .skip_while(|line| !line.starts_with('|'))
+            .take_while(|line| line.starts_with('|'))
+            .skip(2)
+            .collect();
+        let row = |rejection: Rejection<'_>| {
+            format!("| {} | `{}` |", rejection.description(), rejection.reason())
+        };
+        let others = rows.len() - JwtError::ALL.len();
+        let (others, of_tokens) = rows.split_at(others);
+        assert_eq!(of_tokens, bad_tokens().map(row).collect::<Vec<_>>());
+        let mut reasons: Vec<&str> = others
+            .iter()
+            .map(|row| row.split('`').nth(1).unwrap())
+            .collect();
+        let mut known = REASONS.to_vec();
+        reasons.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(reasons, known);
+        for rejection in ALL_OTHERS {
+            assert!(others.contains(&row(rejection).as_str()), "{rejection:?}");
+        }
+    }
+
     #[test]
     fn a_configuration_can_name_every_reason() {
-        let rejections = [
-            Rejection::TokenMissing,
-            Rejection::SeveralTokens,
-            Rejection::UnsafePath,
-            Rejection::InsufficientScope { scope: "" },
-            Rejection::ClaimRule,
-            Rejection::NoRule,
-            Rejection::NotConfigured,
-            Rejection::KeysUnavailable {
-                retry_after_seconds: 1,
-            },
-            Rejection::TooManyWaiting {
-                retry_after_seconds: 1,
-            },
-        ];
         // What is missing above does not compile here.
-        for rejection in rejections {
+        for rejection in ALL_OTHERS {
             match rejection {
                 Rejection::TokenMissing
                 | Rejection::InvalidToken { .. }
@@ -202,12 +245,12 @@ mod tests {
                 | Rejection::ClaimRule
                 | Rejection::NoRule
                 | Rejection::NotConfigured
+                | Rejection::HostRefused
                 | Rejection::KeysUnavailable { .. }
                 | Rejection::TooManyWaiting { .. } => {}
             }
         }
-        let bad_tokens = JwtError::ALL.iter().map(|error| Rejection::from(*error));
-        for rejection in rejections.into_iter().chain(bad_tokens) {
+        for rejection in ALL_OTHERS.into_iter().chain(bad_tokens()) {
             for name in [rejection.reason(), rejection.error()] {
                 assert!(Rejection::names().any(|known| known == name), "{name}");
             }

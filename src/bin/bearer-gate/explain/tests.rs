@@ -207,6 +207,10 @@ proptest! {
                 prop_assert_eq!(explanation.verdict.admitted, Some(false));
                 Some(rejection.rejection.reason())
             }
+            Decision::Answer(_) => {
+                prop_assert_eq!(explanation.verdict.admitted, Some(true));
+                None
+            }
             Decision::AwaitKeys(_) => {
                 prop_assert_eq!(explanation.verdict.admitted, None);
                 prop_assert!(bad.is_empty());

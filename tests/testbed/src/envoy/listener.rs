@@ -118,6 +118,7 @@ impl Filter {
 pub struct Listener {
     pub(super) name: String,
     pub(super) filters: Vec<Filter>,
+    network_filters: Vec<Value>,
     hcm: Map<String, Value>,
     cluster: String,
 }
@@ -128,6 +129,7 @@ impl Listener {
         Listener {
             name: name.to_owned(),
             filters: Vec::new(),
+            network_filters: Vec::new(),
             hcm: Map::new(),
             cluster: "upstream".to_owned(),
         }
@@ -147,6 +149,13 @@ impl Listener {
     #[must_use]
     pub fn filter(mut self, filter: Filter) -> Listener {
         self.filters.push(filter);
+        self
+    }
+
+    /// Adds a network filter before the HttpConnectionManager, with its name and `typed_config`.
+    #[must_use]
+    pub fn network_filter(mut self, filter: Value) -> Listener {
+        self.network_filters.push(filter);
         self
     }
 
@@ -196,6 +205,11 @@ impl Listener {
         for (field, value) in &self.hcm {
             hcm[field.as_str()] = value.clone();
         }
+        let mut network_filters = self.network_filters.clone();
+        network_filters.push(json!({
+            "name": "envoy.filters.network.http_connection_manager",
+            "typed_config": hcm,
+        }));
         json!({
             "@type": "type.googleapis.com/envoy.config.listener.v3.Listener",
             "name": self.name,
@@ -203,12 +217,7 @@ impl Listener {
             // A connection goes to the worker with the fewest open ones: a test reaches every
             // worker by holding as many connections open as there are workers.
             "connection_balance_config": {"exact_balance": {}},
-            "filter_chains": [{
-                "filters": [{
-                    "name": "envoy.filters.network.http_connection_manager",
-                    "typed_config": hcm,
-                }],
-            }],
+            "filter_chains": [{"filters": network_filters}],
         })
     }
 }

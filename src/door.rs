@@ -1,0 +1,331 @@
+//! The door: the one place where a verdict is carried out, and so the one where a request is
+//! counted, logged and answered.
+//!
+//! Invariants: a request is counted once, when its outcome is certain. It counts as let through only
+//! when the proxy has taken all of the admission; where the proxy refuses a part of it, the request
+//! is rejected like any other.
+
+use crate::authn::{Admission, Decision, Refusal};
+use crate::config::Config;
+use crate::host::Host;
+use crate::http::response::{Client, Rejection, Response, Responses};
+use crate::metrics;
+use crate::outputs::{self, State};
+
+/// What is to be done with a request.
+#[derive(Debug)]
+pub enum Verdict<'g> {
+    Admit(Admission),
+    Reject(Refusal<'g>),
+    /// Answered by the filter itself, whoever asks.
+    Answer(Response),
+}
+
+impl<'g> Verdict<'g> {
+    pub fn reject(rejection: Rejection<'g>) -> Verdict<'g> {
+        Verdict::Reject(rejection.into())
+    }
+
+    /// What a decision asks for, or the provider whose keys it waits for.
+    pub fn of(decision: Decision<'g>) -> Result<Verdict<'g>, usize> {
+        match decision {
+            Decision::Admit(admission) => Ok(Verdict::Admit(admission)),
+            Decision::Reject(refusal) => Ok(Verdict::Reject(refusal)),
+            Decision::Answer(response) => Ok(Verdict::Answer(response)),
+            Decision::AwaitKeys(provider) => Err(provider),
+        }
+    }
+}
+
+/// What remains to be done with a request whose verdict was carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carried {
+    /// It goes on its way.
+    Admitted,
+    /// Its answer is sent.
+    Answered,
+}
+
+/// The request that a verdict is about, as the proxy holds it.
+pub trait Exchange {
+    /// Gives the request what an admission has for it. `None` where the proxy refused a part.
+    fn admit(&self, admission: &Admission) -> Option<()>;
+
+    /// Sets filter states. `None` where the proxy refused one.
+    fn tell(&self, states: &[State]) -> Option<()>;
+
+    /// Who reads the response.
+    fn client(&self) -> Client;
+
+    /// Answers in place of the upstream.
+    fn respond(&self, response: &Response);
+}
+
+/// Carries a verdict out. Without a configuration there is nothing but the fixed answer.
+pub fn carry_out(
+    verdict: &Verdict<'_>,
+    config: Option<&Config>,
+    host: &impl Host,
+    exchange: &impl Exchange,
+) -> Carried {
+    match verdict {
+        Verdict::Admit(admission) if exchange.admit(admission).is_some() => {
+            host.count(metrics::ALLOWED, 1);
+            if let Some(reason) = admission.reported {
+                host.count(&metrics::reported(reason), 1);
+                log::debug!("would be rejected: {reason}");
+            }
+            return Carried::Admitted;
+        }
+        // Never an admission with headers that are not as they should be.
+        Verdict::Admit(_) => reject(&Rejection::HostRefused.into(), config, host, exchange),
+        Verdict::Reject(refusal) => reject(refusal, config, host, exchange),
+        Verdict::Answer(response) => {
+            host.count(metrics::ANSWERED, 1);
+            log::debug!(
+                "answered with the metadata of the resource: {}",
+                response.status
+            );
+            exchange.respond(response);
+        }
+    }
+    Carried::Answered
+}
+
+fn reject(
+    refusal: &Refusal<'_>,
+    config: Option<&Config>,
+    host: &impl Host,
+    exchange: &impl Exchange,
+) {
+    let rejection = &refusal.rejection;
+    host.count(&metrics::denied(rejection.reason()), 1);
+    log::debug!("rejected: {}", rejection.reason());
+    let of_token = refusal.outputs.as_ref();
+    let of_token = of_token.map_or(&[][..], |outputs| &outputs.states);
+    let of_rejection =
+        config.map_or_else(Vec::new, |config| outputs::of_rejection(config, rejection));
+    let told = [exchange.tell(of_token), exchange.tell(&of_rejection)];
+    if told.contains(&None) {
+        log::debug!("the host refused the filter state of a rejection");
+    }
+    let fixed = Responses::default();
+    let responses = config.map_or(&fixed, |config| &config.responses);
+    exchange.respond(&responses.reject(rejection, exchange.client()));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::collections::BTreeMap;
+    use std::rc::Rc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::host::{Call, CallId, SharedStore, Version};
+    use crate::jwks::Millis;
+    use crate::outputs::Outputs;
+
+    /// A proxy that counts, and a request of which it refuses what has one of these names.
+    #[derive(Default)]
+    struct Proxy {
+        refuses: &'static [&'static str],
+        counts: RefCell<BTreeMap<String, u64>>,
+        told: RefCell<Vec<String>>,
+        sent: RefCell<Vec<u32>>,
+    }
+
+    impl SharedStore for Proxy {
+        fn read(&self, _: &str) -> Option<(Vec<u8>, Version)> {
+            None
+        }
+
+        fn write(&self, _: &str, _: &[u8], _: Version) -> bool {
+            false
+        }
+    }
+
+    impl Host for Proxy {
+        fn unix_seconds(&self) -> f64 {
+            0.0
+        }
+
+        fn monotonic(&self) -> Millis {
+            Millis(0)
+        }
+
+        fn random(&self) -> u64 {
+            0
+        }
+
+        fn dispatch(&self, _: &Call) -> Option<CallId> {
+            None
+        }
+
+        fn tick_every(&self, _: Duration) {}
+
+        fn count(&self, counter: &str, by: u64) {
+            *self
+                .counts
+                .borrow_mut()
+                .entry(counter.to_owned())
+                .or_default() += by;
+        }
+
+        fn gauge(&self, _: &str, _: u64) {}
+
+        fn gauge_add(&self, _: &str, _: i64) {}
+    }
+
+    impl Exchange for Proxy {
+        fn admit(&self, admission: &Admission) -> Option<()> {
+            let outputs = admission.outputs.iter();
+            let names = outputs.flat_map(|outputs| outputs.set.iter().chain(&outputs.states));
+            for (name, _) in names {
+                (!self.refuses.contains(&name.as_str())).then_some(())?;
+            }
+            Some(())
+        }
+
+        fn tell(&self, states: &[State]) -> Option<()> {
+            for (name, _) in states {
+                (!self.refuses.contains(&name.as_str())).then_some(())?;
+                self.told.borrow_mut().push(name.clone());
+            }
+            Some(())
+        }
+
+        fn client(&self) -> Client {
+            Client::Http
+        }
+
+        fn respond(&self, response: &Response) {
+            self.sent.borrow_mut().push(response.status);
+        }
+    }
+
+    fn config() -> Config {
+        Config::parse(br#"{"unmatched": "allow", "filter_state": ["reason"]}"#).unwrap()
+    }
+
+    fn admission(header: &str) -> Admission {
+        Admission {
+            outputs: vec![Rc::new(Outputs {
+                set: vec![(header.to_owned(), b"alice".to_vec())],
+                ..Outputs::default()
+            })],
+            reported: Some("no_rule"),
+            ..Admission::default()
+        }
+    }
+
+    /// What was counted, told and sent, and whether the request goes on.
+    fn carried(
+        refuses: &'static [&'static str],
+        verdict: &Verdict<'_>,
+        config: Option<&Config>,
+    ) -> (Vec<String>, Vec<String>, Vec<u32>, bool) {
+        let proxy = Proxy {
+            refuses,
+            ..Proxy::default()
+        };
+        let carried = carry_out(verdict, config, &proxy, &proxy);
+        let counts = proxy.counts.into_inner();
+        assert!(counts.values().all(|count| *count == 1), "{counts:?}");
+        (
+            counts.into_keys().collect(),
+            proxy.told.into_inner(),
+            proxy.sent.into_inner(),
+            carried == Carried::Admitted,
+        )
+    }
+
+    #[test]
+    fn every_outcome_is_counted_once_and_answered_by_what_it_is() {
+        let config = config();
+        let document = Response {
+            status: 200,
+            headers: Vec::new(),
+            body: String::new(),
+        };
+        let reason = "bearer_gate.reason";
+        let refusal = Refusal {
+            rejection: Rejection::ClaimRule,
+            outputs: Some(Rc::new(Outputs {
+                states: vec![("jwt".to_owned(), Vec::new())],
+                ..Outputs::default()
+            })),
+        };
+        let admit = Verdict::Admit(admission("x-user"));
+        let reject = Verdict::Reject(refusal);
+        // (what the proxy refuses, the verdict, then what was counted, told and sent)
+        type Row<'r> = (
+            &'static [&'static str],
+            &'r Verdict<'r>,
+            &'r [&'r str],
+            &'r [&'r str],
+            &'r [u32],
+        );
+        let table: &[Row] = &[
+            (
+                &[],
+                &admit,
+                &["bearer_gate.allowed", "bearer_gate.reported.no_rule"],
+                &[],
+                &[],
+            ),
+            // A refused admission is a rejection, and counts as nothing else.
+            (
+                &["x-user"],
+                &admit,
+                &["bearer_gate.denied.host_refused"],
+                &[reason],
+                &[503],
+            ),
+            (
+                &[],
+                &reject,
+                &["bearer_gate.denied.claim_rule"],
+                &["jwt", reason],
+                &[403],
+            ),
+            // One state that is refused does not keep the others back, nor the answer.
+            (
+                &["jwt"],
+                &reject,
+                &["bearer_gate.denied.claim_rule"],
+                &[reason],
+                &[403],
+            ),
+            (
+                &["bearer_gate.reason"],
+                &reject,
+                &["bearer_gate.denied.claim_rule"],
+                &["jwt"],
+                &[403],
+            ),
+            (
+                &[],
+                &Verdict::Answer(document),
+                &["bearer_gate.answered"],
+                &[],
+                &[200],
+            ),
+        ];
+        for (refuses, verdict, counted, told, sent) in table {
+            let (counts, states, responses, goes_on) = carried(refuses, verdict, Some(&config));
+            assert_eq!(counts, *counted, "{verdict:?}");
+            assert_eq!(states, *told, "{verdict:?}");
+            assert_eq!(responses, *sent, "{verdict:?}");
+            assert_eq!(goes_on, sent.is_empty(), "{verdict:?}");
+        }
+    }
+
+    #[test]
+    fn without_a_configuration_everybody_is_answered_and_counted() {
+        let verdict = Verdict::reject(Rejection::NotConfigured);
+        let (counts, states, responses, goes_on) = carried(&[], &verdict, None);
+        assert_eq!(counts, ["bearer_gate.denied.not_configured"]);
+        assert_eq!((states.len(), responses, goes_on), (0, vec![503], false));
+    }
+}
