@@ -67,6 +67,17 @@ impl HttpContext for Request {
             }
         }
     }
+
+    /// Trailers come after the admission: a request that waits or was answered is read no further.
+    /// Many upstreams read them as headers.
+    fn on_http_request_trailers(&mut self, _: usize) -> Action {
+        match &self.gate {
+            Ok(gate) if remove_reserved(gate.config(), Map::RequestTrailers).is_some() => {
+                Action::Continue
+            }
+            _ => self.carry_out(&Verdict::reject(Rejection::HostRefused)),
+        }
+    }
 }
 
 impl Drop for Request {

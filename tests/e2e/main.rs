@@ -27,6 +27,7 @@ mod responses;
 mod rotation;
 mod secrets;
 mod stage;
+mod trailers;
 mod transport;
 mod vectors;
 mod waiting;
