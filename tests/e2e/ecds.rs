@@ -36,7 +36,7 @@ pub fn publish(volume: &Path, version: usize, resource: &Value) {
     }
 }
 
-fn configuration(resource: &mut Value) -> &mut Value {
+pub fn configuration(resource: &mut Value) -> &mut Value {
     let filter = &mut resource["resources"][0]["typed_config"]["config"];
     &mut filter["configuration"]["value"]
 }
@@ -64,6 +64,16 @@ pub fn shipped(idp: &Idp) -> Value {
 
 /// Envoy with the bootstrap of deploy/envoy, and this volume where it looks for the filter.
 pub fn serve(volume: &Path, idp: &Idp, upstream: &Upstream) -> Envoy {
+    serve_behind(volume, idp, upstream, |_| {})
+}
+
+/// The same, with a change of the bootstrap.
+pub fn serve_behind(
+    volume: &Path,
+    idp: &Idp,
+    upstream: &Upstream,
+    change: impl FnOnce(&mut Value),
+) -> Envoy {
     let mut bootstrap = yaml::document("deploy/envoy/envoy.yaml");
     localize_clusters(&mut bootstrap, idp.address(), upstream.address());
     let discovery = &mut hcm(&mut bootstrap)["http_filters"][0]["config_discovery"];
@@ -72,6 +82,7 @@ pub fn serve(volume: &Path, idp: &Idp, upstream: &Upstream) -> Envoy {
     assert_eq!(source["watched_directory"]["path"], "/etc/bearer-gate");
     source["path"] = json!(volume.join("bearer-gate.yaml"));
     source["watched_directory"]["path"] = json!(volume);
+    change(&mut bootstrap);
     let envoy = Envoy::builder().concurrency(4).start_bootstrap(bootstrap);
     envoy.unwrap_or_else(|refused| panic!("{refused}"))
 }

@@ -6,6 +6,8 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bearer_gate_testbed::envoy::{Envoy, Process};
@@ -63,12 +65,14 @@ struct Prometheus {
 }
 
 impl Prometheus {
-    /// With monitoring/prometheus.yaml, but for the target and the interval.
-    fn start(files: &Path, target: SocketAddr) -> Prometheus {
+    /// With monitoring/prometheus.yaml, but for the targets and the intervals.
+    fn start(files: &Path, targets: &[SocketAddr], interval: &str, rules: &Path) -> Prometheus {
         let mut config = yaml::document("monitoring/prometheus.yaml");
-        config["global"]["scrape_interval"] = json!("1s");
-        config["rule_files"] = json!([repository().join("monitoring/alerts.yaml")]);
-        config["scrape_configs"][0]["static_configs"][0]["targets"] = json!([target.to_string()]);
+        config["global"]["scrape_interval"] = json!(interval);
+        config["global"]["evaluation_interval"] = json!(interval);
+        config["rule_files"] = json!([rules]);
+        let targets: Vec<String> = targets.iter().map(SocketAddr::to_string).collect();
+        config["scrape_configs"][0]["static_configs"][0]["targets"] = json!(targets);
         let (file, log) = (files.join("prometheus.json"), files.join("prometheus.log"));
         fs::write(&file, config.to_string()).unwrap();
         let arguments = [
@@ -93,11 +97,30 @@ impl Prometheus {
                 });
             address.is_some()
         });
+        let address = address.unwrap_or_else(|| panic!("{}", process.log()));
+        // It listens before it can be asked.
+        let socket = address.parse().expect("an address");
+        assert!(holds_within(PATIENCE, || {
+            raw::get(socket, "/-/ready", &[]).is_ok_and(|page| page.status == 200)
+        }));
         Prometheus {
             client: Client::new(),
-            address: address.unwrap_or_else(|| panic!("{}", process.log())),
+            address,
             _process: process,
         }
+    }
+
+    /// The names of the alerts that fire.
+    async fn firing(&self) -> BTreeSet<String> {
+        let url = format!("http://{}/api/v1/alerts", self.address);
+        let reply = http::send(self.client.request(reqwest::Method::GET, &url)).await;
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        let alerts = reply.json()["data"]["alerts"].take();
+        let alerts = alerts.as_array().expect("a list").iter();
+        alerts
+            .filter(|alert| alert["state"] == "firing")
+            .map(|alert| alert["labels"]["alertname"].as_str().unwrap().to_owned())
+            .collect()
     }
 
     /// The values of an instant query.
@@ -137,11 +160,11 @@ fn alert_queries() -> Vec<String> {
     queries.map(str::to_owned).collect()
 }
 
-/// The names of bearer-gate's metrics in a query.
+/// The names of metrics, bearer-gate's and Envoy's own, in a query.
 fn metrics(query: &str) -> BTreeSet<String> {
     query
         .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-        .filter(|word| word.starts_with("bearer_gate_"))
+        .filter(|word| word.starts_with("bearer_gate_") || word.starts_with("envoy_"))
         .map(str::to_owned)
         .collect()
 }
@@ -180,7 +203,8 @@ async fn every_query_has_data() {
     ecds::publish(&volume, 0, &ecds::shipped(&idp));
     let envoy = ecds::serve(&volume, &idp, &upstream);
     let stats = stats_listener(envoy.admin_address());
-    let prometheus = Prometheus::start(files.path(), stats.address());
+    let rules = repository().join("monitoring/alerts.yaml");
+    let prometheus = Prometheus::start(files.path(), &[stats.address()], "1s", &rules);
     let client = Client::new();
     let private = envoy.url("/api/private");
     let good = idp.good_token();
@@ -268,6 +292,299 @@ async fn every_query_has_data() {
         .values(r#"count by (__name__) ({__name__=~"bearer_gate_.*"})"#)
         .await;
     assert_eq!(names.len(), 6);
+}
+
+/// How much faster the test's Prometheus lives than the one that is shipped.
+const FASTER: u64 = 60;
+
+/// A text with every duration in it (`10m`, `30s`) a 60th of what it is. Nothing else is changed.
+fn shortened(text: &str) -> String {
+    let mut short = String::new();
+    let mut digits = String::new();
+    let mut before = ' ';
+    for c in text.chars().chain([' ']) {
+        if c.is_ascii_digit()
+            && (!digits.is_empty() || !(before.is_alphanumeric() || before == '_'))
+        {
+            digits.push(c);
+        } else {
+            let number: Option<u64> = digits.parse().ok();
+            let seconds = number.and_then(|number| match c {
+                's' => Some(number),
+                'm' => Some(number * 60),
+                _ => None,
+            });
+            match seconds {
+                Some(seconds) => short.push_str(&format!("{}ms", seconds * 1000 / FASTER)),
+                None => short.extend(digits.drain(..).chain([c])),
+            }
+            digits.clear();
+        }
+        before = c;
+    }
+    short.trim_end().to_owned()
+}
+
+/// monitoring/alerts.yaml for a day that lasts 24 minutes: its windows, what it waits before it fires,
+/// and the one threshold that is a time.
+fn shortened_alerts() -> Value {
+    let mut alerts = yaml::document("monitoring/alerts.yaml");
+    let rules = alerts["groups"][0]["rules"].as_array_mut().unwrap();
+    for rule in rules {
+        let age = "bearer_gate_jwks_age_seconds) > 3600";
+        let short = format!("bearer_gate_jwks_age_seconds) > {}", 3600 / FASTER);
+        for field in ["expr", "for"] {
+            if let Some(text) = rule[field].as_str() {
+                rule[field] = json!(shortened(text).replace(age, &short));
+            }
+        }
+    }
+    alerts
+}
+
+#[test]
+fn durations_are_shortened_and_nothing_else() {
+    for (long, short) in [
+        ("10m", "10000ms"),
+        (
+            "increase(a_5m{b=\"10m\"}[5m]) > 0.5",
+            "increase(a_5m{b=\"10000ms\"}[5000ms]) > 0.5",
+        ),
+        (
+            "x offset 30s > 3600 and y1 > 500",
+            "x offset 500ms > 3600 and y1 > 500",
+        ),
+    ] {
+        assert_eq!(shortened(long), short);
+    }
+}
+
+/// A module that traps at every request.
+fn trap() -> Vec<u8> {
+    let module = r#"(module
+        (memory (export "memory") 1)
+        (func (export "proxy_abi_version_0_2_1"))
+        (func (export "proxy_on_memory_allocate") (param i32) (result i32) i32.const 4096)
+        (func (export "proxy_on_context_create") (param i32 i32))
+        (func (export "proxy_on_vm_start") (param i32 i32) (result i32) i32.const 1)
+        (func (export "proxy_on_configure") (param i32 i32) (result i32) i32.const 1)
+        (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) unreachable))"#;
+    wat::parse_str(module).expect("a module")
+}
+
+/// An Envoy of deploy/envoy, with the listener by which Prometheus sees it.
+struct Scene {
+    volume: TempDir,
+    idp: Idp,
+    _upstream: Upstream,
+    envoy: Envoy,
+    stats: Envoy,
+    versions: usize,
+}
+
+impl Scene {
+    fn open(prepare: impl FnOnce(&Idp), change: impl FnOnce(&mut Value)) -> Scene {
+        Scene::open_behind(prepare, change, |_| {})
+    }
+
+    /// With a change of the filter's resource, and one of the bootstrap.
+    fn open_behind(
+        prepare: impl FnOnce(&Idp),
+        change: impl FnOnce(&mut Value),
+        bootstrap: impl FnOnce(&mut Value),
+    ) -> Scene {
+        let (idp, upstream) = (Idp::start(), Upstream::start());
+        prepare(&idp);
+        let volume = TempDir::new().unwrap();
+        let mut resource = ecds::shipped(&idp);
+        change(&mut resource);
+        ecds::publish(volume.path(), 0, &resource);
+        let envoy = ecds::serve_behind(volume.path(), &idp, &upstream, bootstrap);
+        let stats = stats_listener(envoy.admin_address());
+        Scene {
+            volume,
+            idp,
+            _upstream: upstream,
+            envoy,
+            stats,
+            versions: 1,
+        }
+    }
+
+    fn publish(&mut self, resource: &Value) {
+        ecds::publish(self.volume.path(), self.versions, resource);
+        self.versions += 1;
+    }
+
+    async fn ask(&self, token: &str) -> u16 {
+        let client = Client::without_keep_alive();
+        let url = self.envoy.url("/api/private");
+        client.get_with(&url, token).await.status
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Prometheus: make dashboards"]
+async fn every_alert_fires_on_an_envoy_in_its_state() {
+    let files = TempDir::new().unwrap();
+    let rules = files.path().join("alerts.json");
+    fs::write(&rules, shortened_alerts().to_string()).unwrap();
+    // 15 s, as shipped, shortened.
+    let start = |name: &str, targets: &[SocketAddr]| {
+        let files = files.path().join(name);
+        fs::create_dir(&files).unwrap();
+        Prometheus::start(&files, targets, "250ms", &rules)
+    };
+
+    // An Envoy that is well: nothing fires, though a client is turned away now and then, and one
+    // configuration was replaced.
+    let mut well = Scene::open(|_| {}, |_| {});
+    let good = well.idp.good_token();
+    let watch = start("well", &[well.stats.address()]);
+    let mut changed = ecds::shipped(&well.idp);
+    ecds::configuration(&mut changed)["realm"] = json!("changed");
+    let started = Instant::now();
+    let mut served = 0;
+    while started.elapsed() < Duration::from_secs(20) {
+        if well.ask(&good).await == 200 {
+            served += 1;
+        }
+        if served % 40 == 20 {
+            assert_eq!(well.ask("bad").await, 401);
+        }
+        if served == 30 {
+            well.publish(&changed);
+        }
+        assert_eq!(watch.firing().await, BTreeSet::new());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(served > 50, "{served}");
+
+    // One whose provider does not work. What the filter waits between two fetches is shortened too.
+    let down = Scene::open(
+        |idp| idp.set_jwks(Fault::Status(500)),
+        |resource| {
+            let remote = &mut ecds::configuration(resource)["providers"]["auth0"]["remote_jwks"];
+            let waits = json!({"base_interval": "0.1s", "max_interval": "1s"});
+            remote["retry_policy"] = json!({"retry_back_off": waits});
+        },
+    );
+    // One whose provider takes its time.
+    let slow = Scene::open(
+        |idp| idp.set_jwks(Fault::Hang),
+        |resource| {
+            let remote = &mut ecds::configuration(resource)["providers"]["auth0"]["remote_jwks"];
+            remote["http_uri"]["timeout"] = json!("25s");
+        },
+    );
+    // One where another filter holds a name that this one sets.
+    let planted = Scene::open_behind(
+        |_| {},
+        |resource| ecds::configuration(resource)["filter_state"] = json!(["provider"]),
+        |bootstrap| {
+            let listener = &mut bootstrap["static_resources"]["listeners"][0];
+            let filters = listener["filter_chains"][0]["filters"]
+                .as_array_mut()
+                .unwrap();
+            filters.insert(0, json!({
+                "name": "envoy.filters.network.set_filter_state",
+                "typed_config": {
+                    "@type": "type.googleapis.com/envoy.extensions.filters.network.set_filter_state.v3.Config",
+                    "on_new_connection": [{
+                        "object_key": "wasm.bearer_gate.provider",
+                        "factory_key": "envoy.string",
+                        "format_string": {"text_format_source": {"inline_string": "planted"}},
+                    }],
+                },
+            }));
+        },
+    );
+    // One whose first configuration is refused.
+    let unconfigured = Scene::open(
+        |_| {},
+        |resource| ecds::configuration(resource)["unmatchd"] = json!("allow"),
+    );
+    // One whose module traps.
+    let module = files.path().join("trap.wasm");
+    fs::write(&module, trap()).unwrap();
+    let trapping = Scene::open(
+        |_| {},
+        |resource| {
+            let config = &mut resource["resources"][0]["typed_config"]["config"];
+            config["vm_config"]["code"]["local"]["filename"] = json!(module);
+        },
+    );
+    let targets = [&well, &down, &slow, &planted, &unconfigured, &trapping];
+    let targets = targets.map(|scene| scene.stats.address());
+    let watch = start("unwell", &targets);
+
+    // What requests see of it.
+    assert_eq!(unconfigured.ask(&good).await, 500);
+    assert_eq!(trapping.ask(&good).await, 503);
+    let (of_planted, of_down) = (planted.idp.good_token(), down.idp.good_token());
+
+    // 600 wait for keys that do not come, and come again.
+    let patient = slow.idp.good_token();
+    let bearer = format!("Bearer {patient}");
+    let request = raw::head(
+        "GET",
+        "/api/private",
+        &[("authorization", bearer.as_bytes())],
+    );
+    let address = slow.envoy.address();
+    let stop = Arc::new(AtomicBool::new(false));
+    let crowd: Vec<_> = (0..600)
+        .map(|_| {
+            let (stop, request) = (Arc::clone(&stop), request.clone());
+            let patience = std::thread::Builder::new().stack_size(64 * 1024);
+            let waits = move || {
+                while !stop.load(Ordering::SeqCst) {
+                    let _ = raw::request(address, &request);
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+            };
+            patience.spawn(waits).unwrap()
+        })
+        .collect();
+
+    // A refused update of the one that was well, whose clients have forged tokens from now on.
+    let refused = "envoy_extension_config_discovery_http_filter_bearer_gate_update_rejected";
+    let wanted = targets.len();
+    let deadline = Instant::now() + PATIENCE;
+    while watch.values(refused).await.len() < wanted && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let mut bad = changed.clone();
+    ecds::configuration(&mut bad)["unmatchd"] = json!("allow");
+    well.publish(&bad);
+    let forged = with_signature_bit_flipped(&good, 9);
+    let mut fired: BTreeSet<String> = BTreeSet::new();
+    let alerts = yaml::document("monitoring/alerts.yaml");
+    let named: BTreeSet<String> = alerts["groups"][0]["rules"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|rule| rule["alert"].as_str().unwrap().to_owned())
+        .collect();
+    let started = Instant::now();
+    while fired != named && started.elapsed() < Duration::from_secs(180) {
+        for _ in 0..3 {
+            well.ask(&forged).await;
+        }
+        planted.ask(&of_planted).await;
+        down.ask(&of_down).await;
+        trapping.ask(&good).await;
+        fired.extend(watch.firing().await);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    stop.store(true, Ordering::SeqCst);
+    for one in crowd {
+        one.join().unwrap();
+    }
+    let missing: Vec<_> = named.difference(&fired).collect();
+    assert!(missing.is_empty(), "{missing:?} did not fire");
+    // Whoever is well is still served by the configuration before.
+    assert_eq!(well.ask(&good).await, 200);
 }
 
 #[test]
