@@ -1,6 +1,11 @@
 //! Keys that cannot be had, or not be used: at the start, later, and by answers
 //! of every bad kind.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use bearer_gate_testbed::eventually;
@@ -10,7 +15,7 @@ use bearer_gate_testbed::token;
 use serde_json::json;
 
 use crate::keys::{all_are, burst, config, figure, four_workers, time_until_admitted};
-use crate::stage::Stage;
+use crate::stage::{Stage, provider};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn b1_keys_down_at_the_start() {
@@ -176,4 +181,69 @@ async fn b5_clusters_that_lead_nowhere() {
         assert_eq!(stage.upstream.requests(), 0);
         assert_eq!(stage.traps(), 0);
     }
+}
+
+/// Answers to a call by their form: without a body, with trailers, with bytes that are no text, none.
+#[tokio::test]
+async fn answers_of_any_form_trap_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let odd = listener.local_addr().unwrap();
+    let (send, documents) = channel::<String>();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let answers = Arc::clone(&asked);
+    std::thread::spawn(move || {
+        let document = documents.recv().unwrap();
+        let chunk = format!("{:x}\r\n{document}\r\n", document.len());
+        let chunked = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
+        let trailers = b"0\r\nx-\xe9: \xff\r\ncontent-type: a\r\n\r\n".to_vec();
+        let odd: Vec<Vec<u8>> = vec![
+            b"".to_vec(),
+            b"HTTP/1.1 204 No Content\r\n\r\n".to_vec(),
+            b"HTTP/1.1 304 Not Modified\r\n\r\n".to_vec(),
+            b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_vec(),
+            b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 503 x\r\ncontent-length: 0\r\n\r\n".to_vec(),
+            b"HTTP/1.1 200 OK\r\ncache-control: \xff\r\nx-a: \xfe\r\ncontent-length: 2\r\n\r\n\xff\xfe".to_vec(),
+            [chunked.clone(), trailers.clone()].concat(),
+            [chunked.clone(), b"zz\r\n".to_vec()].concat(),
+        ];
+        let good = [
+            chunked,
+            chunk.into_bytes(),
+            b"0\r\nx-checksum: a\r\n\r\n".to_vec(),
+        ]
+        .concat();
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let number = answers.fetch_add(1, Ordering::SeqCst);
+            let _ = stream.write_all(odd.get(number).unwrap_or(&good));
+        }
+    });
+    let stage = Stage::build(
+        |_| {},
+        |stage, builder| {
+            let waits = json!({"base_interval": "0.05s", "max_interval": "0.1s"});
+            let provider = provider(
+                stage,
+                json!({"remote_jwks": {
+                    "http_uri": {"cluster": "odd"},
+                    "retry_policy": {"retry_back_off": waits},
+                }}),
+            );
+            builder.cluster("odd", odd).wasm_filter(json!({
+                "providers": {"demo": provider},
+                "rules": [{"match": {"prefix": "/"}, "requires": {"provider_name": "demo"}}],
+            }))
+        },
+    );
+    send.send(stage.idp.jwks().to_string()).unwrap();
+    let token = stage.idp.good_token();
+    let started = Instant::now();
+    while stage.get_with("/", &token).await.status != 200 {
+        assert!(started.elapsed() < Duration::from_secs(20));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 9);
+    assert_eq!(stage.counter("bearer_gate.jwks_fetch.demo.failed"), 8);
+    assert_eq!(stage.traps(), 0);
 }
