@@ -2,6 +2,7 @@
 //!
 //! Invariant: a [`Uri`]'s parts are printable ASCII without spaces, so that they can become the
 //! `:authority` and `:path` of a request as they are; there is never a userinfo or a fragment.
+//! An authority has one form: two that are the same by RFC 3986 section 6.2.3 are equal.
 
 use std::fmt;
 
@@ -20,13 +21,21 @@ impl Scheme {
             Scheme::Https => "https",
         }
     }
+
+    /// RFC 9110 sections 4.2.1 and 4.2.2.
+    fn default_port(self) -> u16 {
+        match self {
+            Scheme::Http => 80,
+            Scheme::Https => 443,
+        }
+    }
 }
 
 /// An absolute URI in the parts that an HTTP request is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Uri {
     pub scheme: Scheme,
-    /// The host in lower case, with the port where the URI has one.
+    /// The host in lower case, with the port where it is not the scheme's own.
     pub authority: String,
     /// The path, `/` at least, and the query.
     pub path: String,
@@ -87,10 +96,14 @@ impl Uri {
         if authority.contains('@') {
             return Err(UriError::Userinfo);
         }
-        check_authority(authority)?;
+        let (host, port) = split_authority(authority)?;
+        let mut authority = host.to_ascii_lowercase();
+        if let Some(port) = port.filter(|port| *port != scheme.default_port()) {
+            authority.push_str(&format!(":{port}"));
+        }
         Ok(Uri {
             scheme,
-            authority: authority.to_ascii_lowercase(),
+            authority,
             path: if path.starts_with('/') {
                 path.to_owned()
             } else {
@@ -128,7 +141,8 @@ impl fmt::Display for Uri {
     }
 }
 
-fn check_authority(authority: &str) -> Result<(), UriError> {
+/// The host and the port, if the URI has one.
+fn split_authority(authority: &str) -> Result<(&str, Option<u16>), UriError> {
     let after_host = if let Some(literal) = authority.strip_prefix('[') {
         let (address, after) = literal.split_once(']').ok_or(UriError::Host)?;
         if address.parse::<std::net::Ipv6Addr>().is_err() {
@@ -146,12 +160,13 @@ fn check_authority(authority: &str) -> Result<(), UriError> {
         after
     };
     if after_host.is_empty() {
-        return Ok(());
+        return Ok((authority, None));
     }
+    let host = authority.strip_suffix(after_host).unwrap_or(authority);
     let port = after_host.strip_prefix(':').ok_or(UriError::Host)?;
     let digits = port.bytes().all(|byte| byte.is_ascii_digit());
     match port.parse::<u16>() {
-        Ok(1..) if digits => Ok(()),
+        Ok(port @ 1..) if digits => Ok((host, Some(port))),
         _ => Err(UriError::Port),
     }
 }
@@ -188,7 +203,23 @@ mod tests {
                 "127.0.0.1:9000",
                 "/a@b",
             ),
-            ("http://[::1]:80/", Scheme::Http, "[::1]:80", "/"),
+            ("http://[::1]:80/", Scheme::Http, "[::1]", "/"),
+            ("http://[::1]:443/", Scheme::Http, "[::1]:443", "/"),
+            ("http://a.example:80", Scheme::Http, "a.example", "/"),
+            ("http://a.example:0080", Scheme::Http, "a.example", "/"),
+            (
+                "http://a.example:08080",
+                Scheme::Http,
+                "a.example:8080",
+                "/",
+            ),
+            ("https://a.example:443/x", Scheme::Https, "a.example", "/x"),
+            (
+                "https://a.example:80/x",
+                Scheme::Https,
+                "a.example:80",
+                "/x",
+            ),
             ("http://idp_1/", Scheme::Http, "idp_1", "/"),
             (
                 "https://a.example/x//y:1",
