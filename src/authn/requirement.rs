@@ -235,8 +235,7 @@ impl Presented<'_> {
         keys: &KeySet,
     ) -> Result<Verification, JwtError> {
         let header = validated.untrusted_header();
-        let kid = header.kid.as_deref();
-        let candidates = match keys.candidates(kid, header.algorithm) {
+        let candidates = match keys.candidates(header) {
             Selection::Keys(candidates) => candidates,
             Selection::UnknownKid => return Ok(Verification::MaybeNewer(JwtError::NoKey)),
             Selection::NoMatch => return Err(JwtError::NoKey),
@@ -249,7 +248,7 @@ impl Presented<'_> {
             }
             // No key was named, or none has that name and those without one were tried: a newer
             // set may have the right one.
-            Err(error @ JwtError::Signature) if !kid.is_some_and(|kid| keys.has(kid)) => {
+            Err(error @ JwtError::Signature) if !keys.has_key_named_by(header) => {
                 Ok(Verification::MaybeNewer(error))
             }
             Err(error) => Err(error),

@@ -275,7 +275,7 @@ fn local_jwks(raw: RawLocalJwks, symmetric: bool) -> Result<KeySet, ConfigError>
     } else {
         KeySet::parse
     };
-    parse(&document).map_err(|error| ConfigError::new(field, error.description()))
+    parse(&document).map_err(|error| ConfigError::new(field, &error.to_string()))
 }
 
 /// Base64 as protobuf's JSON accepts it for bytes: either alphabet, padded or not.

@@ -1,10 +1,12 @@
 //! Base64url without padding, RFC 7515 section 2 and RFC 4648 section 5.
 //!
-//! Invariant: one octet string has exactly one accepted spelling. Padding, `+`, `/`, white
-//! space and non-zero trailing bits are refused, so a token cannot be altered and still verify.
+//! Invariant: one octet string of a token has exactly one accepted spelling. Padding, `+`, `/`,
+//! white space and non-zero trailing bits are refused, so a token cannot be altered and still
+//! verify. A key document is trusted because of where it came from: its spellings are its own
+//! affair, and [`decode_of_key`] reads them all.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 /// The octets that `text` spells, or `None` where it is not their one spelling.
 #[must_use]
@@ -18,9 +20,23 @@ pub fn encode(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// Padded standard base64, which RFC 7517 section 4.7 uses for `x5c` and nothing else does.
-pub(super) fn decode_certificate(text: &[u8]) -> Option<Vec<u8>> {
-    STANDARD.decode(text).ok()
+/// The octets of a key's member. RFC 7518 asks for base64url, RFC 7517 section 4.7 for padded
+/// standard base64 in `x5c`, and providers write either in either place: with `=` at the end or
+/// without, in both alphabets, in lines.
+pub(super) fn decode_of_key(text: &str) -> Option<Vec<u8>> {
+    let mut spelt = Vec::with_capacity(text.len());
+    let mut ended = false;
+    for byte in text.bytes() {
+        match byte {
+            b' ' | b'\t' | b'\r' | b'\n' => {}
+            b'=' => ended = true,
+            _ if ended => return None,
+            b'+' => spelt.push(b'-'),
+            b'/' => spelt.push(b'_'),
+            _ => spelt.push(byte),
+        }
+    }
+    decode(&spelt)
 }
 
 #[cfg(test)]
@@ -51,6 +67,32 @@ mod tests {
         ];
         for (text, octets) in table {
             assert_eq!(decode(text).as_deref(), *octets, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_may_spell_its_members_in_every_way() {
+        let table: &[(&str, Option<&[u8]>)] = &[
+            ("", Some(b"")),
+            ("Zg", Some(b"f")),
+            ("Zg==", Some(b"f")),
+            ("Zg=", Some(b"f")), // as many as there are
+            ("Zm8=", Some(b"fo")),
+            ("-_-_", Some(&[0xfb, 0xff, 0xbf])),
+            ("+/+/", Some(&[0xfb, 0xff, 0xbf])),
+            ("-/+_", Some(&[0xfb, 0xff, 0xbf])),
+            ("\r\nZm\n9v\n", Some(b"foo")), // lines
+            ("Zg==\n", Some(b"f")),
+            ("Zh", None),    // trailing bits: it was damaged
+            ("Z", None),     // one character spells no octet
+            ("Zm=9v", None), // padding inside
+            ("=Zg", None),
+            ("Zg=\n=", Some(b"f")),
+            ("Zm9*", None),
+            ("Zm9\u{e9}", None),
+        ];
+        for (text, octets) in table {
+            assert_eq!(decode_of_key(text).as_deref(), *octets, "{text:?}");
         }
     }
 

@@ -230,7 +230,7 @@ mod tests {
 
     fn certificate(jwk: &str) -> Vec<u8> {
         let jwk: serde_json::Value = serde_json::from_str(jwk).unwrap();
-        base64url::decode_certificate(jwk["x5c"][0].as_str().unwrap().as_bytes()).unwrap()
+        base64url::decode_of_key(jwk["x5c"][0].as_str().unwrap()).unwrap()
     }
 
     #[test]
@@ -313,13 +313,13 @@ mod tests {
     #[test]
     fn the_written_form_is_the_usual_one() {
         // openssl rsa -in tests/fixtures/rsa2048-a.pem -pubout -outform DER
-        let expected = base64url::decode_certificate(fixtures::SPKI_A.as_bytes()).unwrap();
+        let expected = base64url::decode_of_key(fixtures::SPKI_A).unwrap();
         let der = certificate(fixtures::JWK_A_X5C);
         let (n, e) = rsa_numbers(&der);
         assert_eq!(rsa_spki(n, e), expected);
 
         // The same of p521.pem; a certificate has it as well, with the same algorithm.
-        let expected = base64url::decode_certificate(fixtures::SPKI_P521.as_bytes()).unwrap();
+        let expected = base64url::decode_of_key(fixtures::SPKI_P521).unwrap();
         let der = certificate(fixtures::JWK_P521_X5C);
         let Some(CertifiedKey::Ec { curve, point }) = key_of_certificate(&der) else {
             panic!("no EC key");

@@ -9,6 +9,7 @@ use super::der;
 use super::jwa::Curve;
 use super::jwk::KeyError;
 use super::p521;
+use super::rsa::without_leading_zeros;
 
 /// The first octet of an uncompressed point, SEC 1 section 2.3.3.
 const UNCOMPRESSED: u8 = 4;
@@ -25,13 +26,24 @@ pub enum EcPublicKey {
 }
 
 impl EcPublicKey {
-    /// From coordinates, which are spelt in full: RFC 7518 section 6.2.1.2 says that leading
-    /// zeros must not be left out.
+    /// From coordinates. RFC 7518 section 6.2.1.2 says that leading zeros must not be left out;
+    /// some providers do so, and others write the sign octet of their library. The number is
+    /// the same, and it is checked on the curve.
     pub(super) fn new(curve: Curve, x: &[u8], y: &[u8]) -> Result<Self, KeyError> {
-        if x.len() != curve.field_len() || y.len() != curve.field_len() {
-            return Err(KeyError::CoordinateLength);
+        let mut point = vec![UNCOMPRESSED];
+        for coordinate in [x, y] {
+            let number = without_leading_zeros(coordinate);
+            let zeros = curve.field_len().checked_sub(number.len());
+            let zeros = zeros.filter(|_| !coordinate.is_empty());
+            point.resize(
+                point
+                    .len()
+                    .saturating_add(zeros.ok_or(KeyError::CoordinateLength)?),
+                0,
+            );
+            point.extend_from_slice(number);
         }
-        Self::from_point(curve, &[&[UNCOMPRESSED], x, y].concat())
+        Self::from_point(curve, &point)
     }
 
     /// From an uncompressed point.
@@ -131,11 +143,11 @@ mod tests {
                 (curve, zero.clone(), zero.clone(), &off_curve),
                 (curve, vec![0xff; length], y.clone(), &off_curve),
                 (curve, x.clone(), x.clone(), &off_curve),
-                (other, x.clone(), y.clone(), &length_error),
                 (curve, vec![], vec![], &length_error),
                 (curve, x.clone(), vec![], &length_error),
-                (curve, x[1..].to_vec(), y.clone(), &length_error),
-                (curve, x.clone(), [&[0], &y[..]].concat(), &length_error),
+                // An octet is missing that is none of the leading zeros.
+                (curve, x[..length - 1].to_vec(), y.clone(), &off_curve),
+                (curve, x.clone(), [&[1], &y[..]].concat(), &length_error),
                 // The same octets, cut at another place.
                 (
                     curve,
@@ -147,10 +159,36 @@ mod tests {
             for (curve, x, y, expected) in table {
                 assert_eq!(EcPublicKey::new(curve, &x, &y), *expected, "{x:?} {y:?}");
             }
+            // Numbers of the one field are numbers of the larger one.
+            let on_other = EcPublicKey::new(other, &x, &y).unwrap_err();
+            assert!([KeyError::CoordinateLength, KeyError::NotOnCurve].contains(&on_other));
         }
     }
 
-    /// A coordinate has one spelling: x = 5 is on P-256, x = p + 5 is the same residue.
+    /// RFC 7518 section 6.2.1.2 asks for the field's length; the number counts. These have zeros
+    /// in front, which are few: x = 5 on P-256, and G of P-521.
+    #[test]
+    fn leading_zeros_of_a_coordinate_do_not_count() {
+        let y = hex("459243b9aa581806fe913bce99817ade11ca503c64d9a3c533415c083248fbcc");
+        let p521 = coordinates(fixtures::JWK_P521);
+        let mut five = vec![0; 32];
+        five[31] = 5;
+        for (curve, x, y) in [(Curve::P256, five, y), (Curve::P521, p521.0, p521.1)] {
+            let full = EcPublicKey::new(curve, &x, &y).unwrap();
+            let padded = |number: &[u8], zeros: usize| [&vec![0; zeros], number].concat();
+            for x in [
+                without_leading_zeros(&x).to_vec(),
+                padded(&x, 1),
+                padded(&x, 100),
+            ] {
+                for y in [without_leading_zeros(&y).to_vec(), padded(&y, 1)] {
+                    assert_eq!(EcPublicKey::new(curve, &x, &y).as_ref(), Ok(&full));
+                }
+            }
+        }
+    }
+
+    /// A coordinate is below the prime: x = 5 is on P-256, x = p + 5 is the same residue.
     #[test]
     fn a20_a_coordinate_is_below_the_prime() {
         let y = hex("459243b9aa581806fe913bce99817ade11ca503c64d9a3c533415c083248fbcc");

@@ -12,6 +12,7 @@ use super::base64url;
 use super::json;
 use super::jwa::Algorithm;
 use super::jwk::Key;
+use super::jws::{self, JoseHeader};
 
 pub const PEM_A: &str = include_str!("../../tests/fixtures/rsa2048-a.pem");
 pub const PEM_B: &str = include_str!("../../tests/fixtures/rsa2048-b.pem");
@@ -39,6 +40,15 @@ pub fn hex(digits: &str) -> Vec<u8> {
         .step_by(2)
         .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap())
         .collect()
+}
+
+/// A token's JOSE header.
+pub fn header(header: &str) -> JoseHeader {
+    let token = format!("{}.e30.AA", base64url::encode(header.as_bytes()));
+    jws::parse(token.as_bytes())
+        .unwrap()
+        .untrusted_header()
+        .clone()
 }
 
 pub fn key(jwk: &str) -> Key {

@@ -4,18 +4,22 @@
 //! algorithms when it is parsed: a token's header can only pick among them. It is a public key,
 //! unless [`Key::parse_with_secrets`] was asked for it; a public key is no secret of HMAC either
 //! way, for its type says what it is.
+//!
+//! How a document spells a key is read liberally: a member that is null counts as left out, and
+//! base64 as [`base64url::decode_of_key`] reads it. What the key is and may do is not.
 
 use super::base64url;
 use super::der::{self, CertifiedKey};
 pub use super::ec::EcPublicKey;
 use super::json::Element;
 use super::jwa::{Algorithm, Curve, KeyType};
-use super::jws::MAX_KID_LEN;
+use super::jws::{JoseHeader, MAX_KID_LEN};
 pub use super::key_error::KeyError;
 use super::oct;
 pub use super::oct::Secret;
 pub use super::okp::Ed25519PublicKey;
 pub use super::rsa::{MAX_EXPONENT_BITS, MAX_MODULUS_BITS, MIN_MODULUS_BITS, RsaPublicKey};
+use crate::text;
 
 /// The numbers of a key, by its type.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +49,8 @@ impl Material {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
     kid: Option<String>,
+    /// `x5t` and `x5t#S256`, where the document gives them.
+    thumbprints: [Option<String>; 2],
     key_type: KeyType,
     bound_to: Option<Algorithm>,
     material: Material,
@@ -68,18 +74,19 @@ impl Key {
     /// # Errors
     /// [`KeyError`] says why the key is not used.
     pub fn parse_with_secrets(jwk: Element<'_>) -> Result<Key, KeyError> {
-        let kid = text(jwk, "kid")?;
+        let kid = string(jwk, "kid")?;
         if kid.is_some_and(|kid| kid.len() > MAX_KID_LEN) {
             return Err(KeyError::Malformed);
         }
         let key_type = key_type(jwk)?;
-        if text(jwk, "use")?.is_some_and(|key_use| key_use != "sig") {
+        // SPIFFE's bundles say what a key is for by the kind of its documents.
+        if !matches!(string(jwk, "use")?, None | Some("sig" | "jwt-svid")) {
             return Err(KeyError::Use);
         }
         if !may_verify(jwk)? {
             return Err(KeyError::KeyOps);
         }
-        let bound_to = text(jwk, "alg")?
+        let bound_to = string(jwk, "alg")?
             .map(|name| {
                 Algorithm::parse(name)
                     .filter(|algorithm| algorithm.key_type() == key_type)
@@ -97,6 +104,7 @@ impl Key {
         };
         Ok(Key {
             kid: kid.map(str::to_owned),
+            thumbprints: [thumbprint(jwk, "x5t"), thumbprint(jwk, "x5t#S256")],
             key_type,
             bound_to,
             spki_der: material.spki_der(),
@@ -104,10 +112,32 @@ impl Key {
         })
     }
 
+    /// Whether a document that has both has one key twice. Points are not compared as such: their
+    /// encodings say the same, and bring no arithmetic with them.
+    pub(super) fn is_same(&self, other: &Key) -> bool {
+        self.kid == other.kid
+            && self.thumbprints == other.thumbprints
+            && self.bound_to == other.bound_to
+            && self.spki_der == other.spki_der
+            && match (&self.material, &other.material) {
+                (Material::Secret(own), Material::Secret(other)) => own == other,
+                _ => self.key_type == other.key_type,
+            }
+    }
+
     /// The key's identifier, if its document gives one.
     #[must_use]
     pub fn kid(&self) -> Option<&str> {
         self.kid.as_deref()
+    }
+
+    /// Whether a token's header names this key by the thumbprint of its certificate, RFC 7515
+    /// sections 4.1.7 and 4.1.8. Thumbprints are compared as they are written: nobody computes
+    /// them, and they only choose among keys that are trusted already.
+    #[must_use]
+    pub fn has_thumbprint_of(&self, header: &JoseHeader) -> bool {
+        let mut pairs = self.thumbprints.iter().zip(&header.thumbprints);
+        pairs.any(|(own, named)| own.is_some() && own == named)
     }
 
     /// Whether signatures by this algorithm may be verified with this key: the key's own `alg`,
@@ -154,8 +184,8 @@ impl Key {
 
 /// `kty` and `crv` decide what a key is; neither is guessed from its other members.
 fn key_type(jwk: Element<'_>) -> Result<KeyType, KeyError> {
-    let curve = || Ok(text(jwk, "crv")?.unwrap_or_default());
-    match text(jwk, "kty")? {
+    let curve = || Ok(string(jwk, "crv")?.unwrap_or_default());
+    match string(jwk, "kty")? {
         Some("RSA") => Ok(KeyType::Rsa),
         Some("EC") => Curve::parse(curve()?)
             .map(KeyType::Ec)
@@ -203,23 +233,33 @@ fn ed25519(jwk: Element<'_>) -> Result<Ed25519PublicKey, KeyError> {
 
 /// RFC 7517 section 4.7: the first certificate holds the key.
 fn certificate(jwk: Element<'_>) -> Result<Vec<u8>, KeyError> {
-    let chain = jwk.get("x5c").ok_or(KeyError::MissingMaterial)?.items();
+    let chain = member(jwk, "x5c").ok_or(KeyError::MissingMaterial)?.items();
     let first = chain.and_then(|mut certificates| certificates.next());
     let text = first
         .and_then(Element::as_str)
         .ok_or(KeyError::Certificate)?;
-    base64url::decode_certificate(text.as_bytes()).ok_or(KeyError::Certificate)
+    base64url::decode_of_key(text).ok_or(KeyError::Certificate)
+}
+
+/// A thumbprint that a token could have; what is none chooses no key.
+fn thumbprint(jwk: Element<'_>, name: &str) -> Option<String> {
+    let text = jwk.get(name)?.as_str()?;
+    let padding = text::find(text.as_bytes(), b'=').unwrap_or(text.len());
+    let text = text.get(..padding)?;
+    (1..=MAX_KID_LEN)
+        .contains(&text.len())
+        .then(|| text.to_owned())
 }
 
 fn octets(jwk: Element<'_>, name: &str) -> Result<Option<Vec<u8>>, KeyError> {
-    text(jwk, name)?
-        .map(|text| base64url::decode(text.as_bytes()).ok_or(KeyError::Malformed))
+    string(jwk, name)?
+        .map(|text| base64url::decode_of_key(text).ok_or(KeyError::Malformed))
         .transpose()
 }
 
 /// RFC 7517 section 4.3; a key without `key_ops` may do what its other members allow.
 fn may_verify(jwk: Element<'_>) -> Result<bool, KeyError> {
-    let Some(key_ops) = jwk.get("key_ops") else {
+    let Some(key_ops) = member(jwk, "key_ops") else {
         return Ok(true);
     };
     let mut may = false;
@@ -229,10 +269,15 @@ fn may_verify(jwk: Element<'_>) -> Result<bool, KeyError> {
     Ok(may)
 }
 
-fn text<'a>(jwk: Element<'a>, name: &str) -> Result<Option<&'a str>, KeyError> {
-    jwk.get(name)
+fn string<'a>(jwk: Element<'a>, name: &str) -> Result<Option<&'a str>, KeyError> {
+    member(jwk, name)
         .map(|value| value.as_str().ok_or(KeyError::Malformed))
         .transpose()
+}
+
+/// A member of a key. One that is null says nothing, as some serializers write it.
+fn member<'a>(jwk: Element<'a>, name: &str) -> Option<Element<'a>> {
+    jwk.get(name).filter(|value| !value.is_null())
 }
 
 #[cfg(test)]
@@ -335,6 +380,10 @@ mod tests {
         check(&[
             ("{}", None),
             (r#"{"use":null}"#, None),
+            (r#"{"use":"jwt-svid"}"#, None), // SPIFFE Trust Domain and Bundle section 4.2.2
+            (r#"{"use":"x509-svid"}"#, Some(KeyError::Use)),
+            (r#"{"use":"wit-svid"}"#, Some(KeyError::Use)),
+            (r#"{"use":"JWT-SVID"}"#, Some(KeyError::Use)),
             (r#"{"use":"enc"}"#, Some(KeyError::Use)),
             (r#"{"use":"SIG"}"#, Some(KeyError::Use)),
             (r#"{"use":""}"#, Some(KeyError::Use)),
@@ -417,18 +466,12 @@ mod tests {
                 (r#"{"alg":"HS256"}"#, Some(KeyError::Algorithm)),
                 (r#"{"alg":"ECDH-ES"}"#, Some(KeyError::Algorithm)),
                 (r#"{"crv":"P-384"}"#, Some(KeyError::Algorithm)),
-                (
-                    r#"{"crv":"P-384","alg":null}"#,
-                    Some(KeyError::CoordinateLength),
-                ),
+                (r#"{"crv":"P-384","alg":null}"#, Some(KeyError::NotOnCurve)),
                 (r#"{"crv":null}"#, curve),
                 (r#"{"crv":""}"#, curve),
                 (r#"{"crv":"p-256"}"#, curve),
                 (r#"{"crv":"P-521"}"#, Some(KeyError::Algorithm)),
-                (
-                    r#"{"crv":"P-521","alg":null}"#,
-                    Some(KeyError::CoordinateLength),
-                ),
+                (r#"{"crv":"P-521","alg":null}"#, Some(KeyError::NotOnCurve)),
                 (r#"{"crv":"P-512"}"#, curve),
                 (r#"{"crv":"secp256k1"}"#, curve),
                 (r#"{"crv":"Ed25519"}"#, curve),
@@ -480,14 +523,17 @@ mod tests {
             (r#"{"e":"Aw"}"#, None),
             (r#"{"e":"AQ"}"#, Some(KeyError::Exponent)),
             (r#"{"e":"Ag"}"#, Some(KeyError::Exponent)),
-            (r#"{"e":"AQAB="}"#, Some(KeyError::Malformed)),
+            (r#"{"e":"AQAB="}"#, None), // spelt in another way
+            (r#"{"e":"AAEAAQ=="}"#, None),
+            (r#"{"e":"AQ=AB"}"#, Some(KeyError::Malformed)),
             (r#"{"e":65537}"#, Some(KeyError::Malformed)),
             (r#"{"e":null}"#, Some(KeyError::MissingMaterial)),
             (r#"{"n":null}"#, Some(KeyError::MissingMaterial)),
             (r#"{"n":null,"e":null}"#, Some(KeyError::MissingMaterial)),
             (r#"{"n":""}"#, Some(KeyError::ModulusTooSmall)),
             (r#"{"n":"AQAB"}"#, Some(KeyError::ModulusTooSmall)),
-            (r#"{"n":"+/8="}"#, Some(KeyError::Malformed)),
+            (r#"{"n":"+/8="}"#, Some(KeyError::ModulusTooSmall)),
+            (r#"{"n":"*/8="}"#, Some(KeyError::Malformed)),
             (r#"{"n":["AQAB"]}"#, Some(KeyError::Malformed)),
         ]);
     }
@@ -502,11 +548,14 @@ mod tests {
             &[
                 (r#"{"d":1}"#, None), // private members are not looked at
                 (&format!(r#"{{"x":"{x}"}}"#), Some(KeyError::NotOnCurve)),
-                (&format!(r#"{{"x":"{x}="}}"#), malformed),
-                (&format!(r#"{{"x":"{x} "}}"#), malformed),
+                (&format!(r#"{{"x":"{x}="}}"#), Some(KeyError::NotOnCurve)),
+                (&format!(r#"{{"x":"{x}."}}"#), malformed),
                 (&format!(r#"{{"y":"AA{x}"}}"#), malformed), // no multiple of octets
-                (&format!(r#"{{"y":"AAAA{x}"}}"#), length),
-                (&format!(r#"{{"y":"{}"}}"#, &x[..40]), length),
+                (&format!(r#"{{"y":"AQAA{x}"}}"#), length),
+                (
+                    &format!(r#"{{"y":"{}"}}"#, &x[..40]),
+                    Some(KeyError::NotOnCurve),
+                ),
                 (r#"{"x":""}"#, length),
                 (r#"{"x":"","y":""}"#, length),
                 (r#"{"x":1}"#, malformed),
@@ -519,8 +568,9 @@ mod tests {
             fixtures::JWK_ED25519,
             &[
                 (r#"{"d":1}"#, None),
-                (&format!(r#"{{"x":"{x}="}}"#), malformed),
-                (&format!(r#"{{"x":"AAAA{x}"}}"#), length),
+                (&format!(r#"{{"x":"{x}."}}"#), malformed),
+                (&format!(r#"{{"x":"AAAA{x}"}}"#), length), // no number, so no zeros in front
+                (&format!(r#"{{"x":"{}"}}"#, &x[..40]), length),
                 (
                     &format!(r#"{{"x":"{}"}}"#, "A".repeat(43)),
                     Some(KeyError::SmallOrder),
@@ -596,8 +646,114 @@ mod tests {
             without(format!(r#"["{}"]"#, &der[..der.len() - 4])),
             refused
         );
-        assert_eq!(without(format!(r#"[" {der}"]"#)), refused);
-        let url = der.replace('+', "-").replace('/', "_");
-        assert_eq!(without(format!(r#"["{url}"]"#)), refused); // base64, not base64url
+        assert_eq!(without(format!(r#"["{der}!"]"#)), refused);
+        // base64 with padding is asked for, and not what everybody writes
+        for spelt in [
+            der.replace('+', "-").replace('/', "_"),
+            der.trim_end_matches('=').to_owned(),
+            format!("{}\\r\\n{}\\n", &der[..64], &der[64..]),
+        ] {
+            assert_eq!(without(format!(r#"["{spelt}"]"#)), None, "{spelt}");
+        }
+    }
+
+    /// A member that is null is as one that is left out, whichever it is.
+    #[test]
+    fn null_is_left_out() {
+        let names = [
+            "kty", "crv", "kid", "use", "key_ops", "alg", "n", "e", "x", "y", "k", "d", "x5c",
+            "x5t", "x5t#S256", "x5u", "ext",
+        ];
+        for fixture in [
+            fixtures::JWK_A,
+            fixtures::JWK_P256,
+            fixtures::JWK_P521,
+            fixtures::JWK_ED25519,
+            fixtures::JWK_A_X5C,
+            fixtures::JWK_P256_X5C,
+            fixtures::JWK_ED25519_X5C,
+        ] {
+            for name in names {
+                let mut jwk: Map<String, Value> = serde_json::from_str(fixture).unwrap();
+                let parse = |jwk: &Map<String, Value>| {
+                    let text = Value::Object(jwk.clone()).to_string();
+                    Key::parse(Document::parse(text.as_bytes()).unwrap().root())
+                };
+                jwk.remove(name);
+                let without = parse(&jwk);
+                jwk.insert(name.to_owned(), Value::Null);
+                assert_eq!(parse(&jwk), without, "{name} of {fixture}");
+            }
+        }
+        let secret = |more: &str| {
+            let k = base64url::encode(&[7; 32]);
+            let jwk = format!(r#"{{"kty":"oct","k":"{k}"{more}}}"#);
+            Key::parse_with_secrets(Document::parse(jwk.as_bytes()).unwrap().root())
+        };
+        assert!(secret("").is_ok());
+        assert_eq!(secret(r#","alg":null,"use":null,"kid":null"#), secret(""));
+    }
+
+    /// Every member that is base64, in every spelling: it is the same key.
+    #[test]
+    fn a_key_is_the_same_in_every_spelling_of_its_members() {
+        let spellings: &[fn(&str) -> String] = &[
+            |text| format!("{text}="),
+            |text| format!("{text}=="),
+            |text| text.replace('-', "+").replace('_', "/"),
+            |text| format!("{}\n{}\n", &text[..4], &text[4..]),
+        ];
+        for (fixture, names) in [
+            (fixtures::JWK_A, &["n", "e"][..]),
+            (fixtures::JWK_P256, &["x", "y"]),
+            (fixtures::JWK_P384, &["x", "y"]),
+            (fixtures::JWK_P521, &["x", "y"]),
+            (fixtures::JWK_ED25519, &["x"]),
+        ] {
+            for name in names {
+                for spell in spellings {
+                    let mut jwk: Map<String, Value> = serde_json::from_str(fixture).unwrap();
+                    let spelt = spell(jwk[*name].as_str().unwrap());
+                    jwk.insert((*name).to_owned(), spelt.into());
+                    let jwk = Value::Object(jwk).to_string();
+                    assert_eq!(fixtures::key(&jwk), fixtures::key(fixture), "{jwk}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn thumbprints_choose_where_both_have_the_same_one() {
+        let header = |x5t: Option<&str>, s256: Option<&str>| JoseHeader {
+            algorithm: Algorithm::Rs256,
+            kid: None,
+            typ: None,
+            thumbprints: [x5t, s256].map(|text| text.map(str::to_owned)),
+        };
+        let table: &[(&str, JoseHeader, bool)] = &[
+            (r#"{"x5t":"a"}"#, header(Some("a"), None), true),
+            (r#"{"x5t":"a=="}"#, header(Some("a"), None), true),
+            (r#"{"x5t":"a"}"#, header(Some("b"), None), false),
+            (r#"{"x5t":"a"}"#, header(Some("A"), None), false),
+            (r#"{"x5t":"a"}"#, header(None, Some("a")), false), // of another hash
+            (r#"{"x5t#S256":"a"}"#, header(None, Some("a")), true),
+            (r#"{"x5t#S256":"a"}"#, header(Some("a"), None), false),
+            (
+                r#"{"x5t":"a","x5t#S256":"b"}"#,
+                header(Some("c"), Some("b")),
+                true,
+            ),
+            ("{}", header(None, None), false),
+            ("{}", header(Some("a"), Some("a")), false),
+            (r#"{"x5t":""}"#, header(Some(""), None), false),
+            (r#"{"x5t":"="}"#, header(Some(""), None), false),
+            // It is nobody's, and no reason to skip the key.
+            (r#"{"x5t":1}"#, header(Some("1"), None), false),
+            (r#"{"x5t":["a"]}"#, header(Some("a"), None), false),
+        ];
+        for (members, header, expected) in table {
+            let key = altered(members).unwrap();
+            assert_eq!(key.has_thumbprint_of(header), *expected, "{members}");
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! JSON Web Signature in compact form, RFC 7515 sections 4 and 7.1.
 //!
 //! Invariant: a [`Jws`] has one spelling and one meaning, and none of it is to be believed yet.
-//! Of the header only `alg`, `kid` and `typ` are kept: `jwk`, `jku`, `x5u` and `x5c`, by which a
-//! token would bring its own key, are never looked at.
+//! Of the header only `alg`, `typ` and the names of a key are kept, `kid`, `x5t` and `x5t#S256`:
+//! `jwk`, `jku`, `x5u` and `x5c`, by which a token would bring its own key, are never looked at.
 
 use std::sync::Arc;
 
@@ -26,6 +26,8 @@ pub struct JoseHeader {
     pub kid: Option<String>,
     /// `typ`, as it is spelt.
     pub typ: Option<String>,
+    /// `x5t` and `x5t#S256`, where they are texts: names of a key, as `kid` is.
+    pub thumbprints: [Option<String>; 2],
 }
 
 /// A parsed and unverified token.
@@ -136,10 +138,15 @@ fn parse_header(octets: &[u8]) -> Result<JoseHeader, JwtError> {
     {
         return Err(JwtError::UnencodedPayload);
     }
+    let thumbprint = |name| {
+        let text = header.get(name).and_then(Element::as_str);
+        text.map(str::to_owned)
+    };
     Ok(JoseHeader {
         algorithm,
         kid,
         typ,
+        thumbprints: [thumbprint("x5t"), thumbprint("x5t#S256")],
     })
 }
 
@@ -222,8 +229,12 @@ mod tests {
                 algorithm: Algorithm::Rs384,
                 kid: Some("k".into()),
                 typ: Some("at+jwt".into()),
+                thumbprints: [None, None],
             }
         );
+        // A thumbprint that is no text names no key.
+        let header = with_header(br#"{"alg":"RS256","x5t":1,"x5t#S256":"t"}"#).unwrap();
+        assert_eq!(header.thumbprints, [None, Some("t".into())]);
     }
 
     #[test]

@@ -235,8 +235,7 @@ mod tests {
     ) -> Result<Verified<'t>, JwtError> {
         let keys = KeySet::parse(format!(r#"{{"keys":[{keys}]}}"#).as_bytes()).unwrap();
         let validated = parse(token.as_bytes())?.validate(expectations, NOW)?;
-        let header = validated.untrusted_header();
-        match keys.candidates(header.kid.as_deref(), header.algorithm) {
+        match keys.candidates(validated.untrusted_header()) {
             Selection::Keys(candidates) => validated.verify(&candidates, &Portable),
             Selection::UnknownKid | Selection::NoMatch => Err(JwtError::NoKey),
         }
@@ -488,7 +487,29 @@ mod tests {
         let result = validated.unwrap().verify(&[&key; 100], &counting);
         assert_eq!(result.err(), Some(JwtError::Signature));
         assert_eq!(counting.0.get(), MAX_CANDIDATES);
-        // The right key among several is found.
+        // The right key among several is found, and the one that is named is tried first.
+        for (name, tried) in [(r#""x5t":"t""#, 1), (r#""x5t":"nobody's""#, 2)] {
+            let b = JWK_B.replacen('{', r#"{"x5t":"t","#, 1);
+            let keys = format!(r#"{{"keys":[{JWK_A},{b}]}}"#);
+            let keys = KeySet::parse(keys.as_bytes()).unwrap();
+            let header = HEADER.replace(r#""kid":"test-a""#, name);
+            let token = fixtures::token(PEM_B, Algorithm::Rs256, &header, &claims(json!({})));
+            let validated = parse(token.as_bytes()).unwrap();
+            let validated = validated.validate(&expectations(), NOW).unwrap();
+            let Selection::Keys(candidates) = keys.candidates(validated.untrusted_header()) else {
+                panic!("both fit");
+            };
+            assert!(
+                validated.verify(&candidates[..tried], &Portable).is_ok(),
+                "{name}"
+            );
+            assert!(
+                validated
+                    .verify(&candidates[..tried - 1], &Portable)
+                    .is_err(),
+                "{name}"
+            );
+        }
         let nameless = HEADER.replace("\"kid\"", "\"unused\"");
         let token = fixtures::token(PEM_B, Algorithm::Rs256, &nameless, &claims(json!({})));
         assert!(decide(&token, &format!("{JWK_A},{JWK_B}"), &expectations()).is_ok());

@@ -16,7 +16,7 @@ pub enum KeyError {
     SecretTooShort,
     /// `crv` is missing or of a kind that is not supported for this `kty`.
     Curve,
-    /// `use` is there and is not `sig`.
+    /// `use` is there and is neither `sig` nor SPIFFE's `jwt-svid`.
     Use,
     /// `key_ops` is there without `verify`.
     KeyOps,
@@ -36,15 +36,15 @@ pub enum KeyError {
     Exponent,
     /// The RSA key was made by the generator of CVE-2017-15361: its private half is public.
     Roca,
-    /// A coordinate has not the length that its curve gives it, or the point of a certificate
-    /// is not in its uncompressed form.
+    /// A coordinate is missing or longer than its curve's numbers are, the key of OKP has
+    /// another length, or the point of a certificate is not in its uncompressed form.
     CoordinateLength,
     /// The point is not on its curve, or is spelt as no canonical encoding spells one.
     NotOnCurve,
     /// The point has a small order: its signatures say nothing.
     SmallOrder,
-    /// An earlier key of the set has this `kid`.
-    DuplicateKid,
+    /// An earlier key of the set is the same in everything.
+    Duplicate,
     /// The set has more than [`super::jwks::MAX_KEYS`] keys: this one and all after it.
     TooManyKeys,
 }
@@ -62,7 +62,7 @@ impl KeyError {
             }
             KeyError::SecretTooShort => "the secret is shorter than the hash of its algorithm",
             KeyError::Curve => "crv is missing or not supported",
-            KeyError::Use => "use is not sig",
+            KeyError::Use => "use is neither sig nor jwt-svid",
             KeyError::KeyOps => "key_ops has no verify",
             KeyError::Algorithm => "alg is not supported or does not fit kty and crv",
             KeyError::MissingMaterial => "no key material",
@@ -75,7 +75,7 @@ impl KeyError {
             KeyError::CoordinateLength => "a coordinate has the wrong length",
             KeyError::NotOnCurve => "the point is not on the curve",
             KeyError::SmallOrder => "the point is of small order",
-            KeyError::DuplicateKid => "kid of an earlier key",
+            KeyError::Duplicate => "the same as an earlier key",
             KeyError::TooManyKeys => "too many keys in the set",
         }
     }

@@ -98,7 +98,8 @@ impl RsaPublicKey {
     }
 }
 
-fn without_leading_zeros(number: &[u8]) -> &[u8] {
+/// A big-endian number in its shortest form.
+pub(super) fn without_leading_zeros(number: &[u8]) -> &[u8] {
     let zeros = number.iter().take_while(|byte| **byte == 0).count();
     number.get(zeros..).unwrap_or_default()
 }

@@ -8,6 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod found_keys;
 mod requirements;
 
 use std::cell::RefCell;

@@ -15,7 +15,7 @@ use bearer_gate::jose::json::Element;
 use bearer_gate::jose::jwa::Algorithm;
 use bearer_gate::jose::jwk::{Key, Material};
 use bearer_gate::jose::jwks::{KeySet, MAX_CANDIDATES, MAX_KEYS, Selection};
-use bearer_gate::jose::jws::{self, MAX_KID_LEN, MAX_TOKEN_LEN};
+use bearer_gate::jose::jws::{self, JoseHeader, MAX_KID_LEN, MAX_TOKEN_LEN};
 use bearer_gate::jose::jwt::{self, Expectations};
 use bearer_gate::jose::{base64url, claims};
 use bearer_gate::jwks::coordination::Coordination;
@@ -106,16 +106,19 @@ fn expectations() -> Expectations {
 /// written is read by the same rules.
 pub fn key_set(bytes: &[u8]) {
     shared_data(bytes);
-    let Ok(set) = KeySet::parse(bytes) else {
-        return;
+    let set = match KeySet::parse(bytes) {
+        Ok(set) => set,
+        Err(error) => {
+            let text = error.to_string();
+            assert!(text.len() < 4096 && text.is_ascii(), "{text}");
+            return;
+        }
     };
     let keys = set.keys();
     assert!((1..=MAX_KEYS).contains(&keys.len()));
     assert!(set.skipped().is_sorted_by_key(|skipped| skipped.index));
     for (at, key) in keys.iter().enumerate() {
-        let same = |other: &Key| other.kid().is_some() && other.kid() == key.kid();
-        assert!(!keys[at + 1..].iter().any(same), "a kid twice");
-        assert!(key.kid().is_none_or(|kid| set.has(kid)));
+        assert!(!keys[at + 1..].contains(key), "a key twice");
         if let Material::Rsa(key) = key.material() {
             assert!((256..=512).contains(&key.modulus().len()));
             assert!(key.exponent().last().is_some_and(|last| last & 1 == 1));
@@ -134,15 +137,38 @@ pub fn key_set(bytes: &[u8]) {
     let kids = keys.iter().map(Key::kid).chain([Some("nobody's"), None]);
     for kid in kids {
         for algorithm in Algorithm::ALL {
-            let Selection::Keys(chosen) = set.candidates(kid, *algorithm) else {
-                continue;
-            };
-            assert!((1..=MAX_CANDIDATES).contains(&chosen.len()));
-            assert!(chosen.iter().all(|key| key.allows(*algorithm)));
-            let others = |key: &&Key| key.kid().is_some() && key.kid() != kid;
-            assert!(kid.is_none() || !chosen.iter().any(others));
+            for x5t in [None, Some("t")] {
+                let header = JoseHeader {
+                    algorithm: *algorithm,
+                    kid: kid.map(str::to_owned),
+                    typ: None,
+                    thumbprints: [x5t, x5t].map(|text| text.map(str::to_owned)),
+                };
+                candidates(&set, &header);
+            }
         }
     }
+}
+
+/// Few, each once, each for the algorithm, and none of another name than the token gives.
+fn candidates(set: &KeySet, header: &JoseHeader) {
+    let kid = header.kid.as_deref();
+    let Selection::Keys(chosen) = set.candidates(header) else {
+        return;
+    };
+    assert!((1..=MAX_CANDIDATES).contains(&chosen.len()));
+    assert!(chosen.iter().all(|key| key.allows(header.algorithm)));
+    for (at, key) in chosen.iter().enumerate() {
+        assert!(
+            !chosen[at + 1..]
+                .iter()
+                .any(|other| std::ptr::eq(*other, *key))
+        );
+        let is_other = key.kid().is_some() && key.kid() != kid;
+        assert!(kid.is_none() || !is_other || key.has_thumbprint_of(header));
+    }
+    let named = chosen.iter().any(|key| kid.is_some() && key.kid() == kid);
+    assert!(!named || set.has_key_named_by(header));
 }
 
 fn shared_data(bytes: &[u8]) {

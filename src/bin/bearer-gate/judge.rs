@@ -14,7 +14,7 @@ use bearer_gate::http::request::Request;
 use bearer_gate::jose::claims::Claims;
 use bearer_gate::jose::jwa::Algorithm;
 use bearer_gate::jose::jwk::Key;
-use bearer_gate::jose::jwks::{KeySet, Selection};
+use bearer_gate::jose::jwks::{KeySet, MAX_CANDIDATES, Selection};
 use bearer_gate::jose::jws;
 use bearer_gate::jose::jwt::{self, Expectations, JwtError, Kept, Validated};
 use bearer_gate::policy;
@@ -192,8 +192,7 @@ impl Judge<'_> {
                     format!("{} usable keys from {origin}", keys.keys().len()),
                 );
                 for key in keys.skipped() {
-                    let error = key.error.description();
-                    step.detail(Mark::Note, format!("key {} is skipped: {error}", key.index));
+                    step.detail(Mark::Note, format!("skipped {key}"));
                 }
                 keys
             }
@@ -322,7 +321,7 @@ fn test(test: &ClaimTest) -> String {
 
 fn verify(validated: &Validated<'_>, keys: &KeySet, step: &mut Step) -> Result<Kept, JwtError> {
     let header = validated.untrusted_header();
-    let candidates = match keys.candidates(header.kid.as_deref(), header.algorithm) {
+    let candidates = match keys.candidates(header) {
         Selection::Keys(candidates) => candidates,
         Selection::UnknownKid | Selection::NoMatch => {
             let known: Vec<String> = keys.keys().iter().map(describe_key).collect();
@@ -332,6 +331,10 @@ fn verify(validated: &Validated<'_>, keys: &KeySet, step: &mut Step) -> Result<K
     };
     for key in &candidates {
         step.detail(Mark::Note, format!("tried: {}", describe_key(key)));
+    }
+    if candidates.len() == MAX_CANDIDATES && keys.keys().len() > MAX_CANDIDATES {
+        let text = format!("{MAX_CANDIDATES} keys are tried at most");
+        step.detail(Mark::Note, text);
     }
     let verified = validated.verify(&candidates, &Portable)?;
     step.detail(Mark::Good, "the signature is good");

@@ -107,8 +107,7 @@ fn of_provider(provider: &Provider, warn: &mut dyn FnMut(&str, &str)) {
     match &provider.keys {
         KeySource::Local(keys) => {
             for key in keys.skipped() {
-                let text = format!("key {} is not used: {}", key.index, key.error.description());
-                warn("local_jwks", &text);
+                warn("local_jwks", &format!("not used: {key}"));
             }
         }
         KeySource::Remote(remote) => match &remote.endpoint {

@@ -55,8 +55,7 @@ fn of_token(verifier: &dyn Verifier, keys: &str, token: &str) -> char {
         return 'r';
     };
     let header = jws.untrusted_header();
-    let Selection::Keys(candidates) = keys.candidates(header.kid.as_deref(), header.algorithm)
-    else {
+    let Selection::Keys(candidates) = keys.candidates(header) else {
         return 'r';
     };
     letter(
