@@ -97,12 +97,7 @@ impl<H: Host> Gate<H> {
         for provider in &config.providers {
             if let KeySource::Local(keys) = &provider.keys {
                 for key in keys.skipped() {
-                    log::warn!(
-                        "provider {}: skipped key {}: {}",
-                        provider.name,
-                        key.index,
-                        key.error.description()
-                    );
+                    log::warn!("provider {}: skipped {key}", provider.name);
                 }
             }
         }
@@ -304,6 +299,7 @@ impl<H: Host> Gate<H> {
             }
             Event::Failed {
                 error,
+                asked,
                 failures,
                 news,
             } => {
@@ -315,7 +311,7 @@ impl<H: Host> Gate<H> {
                 };
                 log::log!(
                     level,
-                    "provider {name}: fetching keys failed ({failures} in a row): {error}"
+                    "provider {name}: fetching keys failed ({failures} in a row): {asked}: {error}"
                 );
             }
             Event::Installed { generation } => {

@@ -79,6 +79,8 @@ fn cache_control_counts_where_it_is_asked_for_and_within_bounds() {
         world.answer(Answer::Response {
             status: 200,
             max_age: max_age.map(Duration::from_secs),
+            location: None,
+            content_type: None,
             body: SET_A.into(),
         });
         let fetched = world.now;
@@ -172,16 +174,24 @@ fn b3_no_bad_answer_evicts_a_good_set() {
         (status(404), |e| *e == FetchError::Status(404)),
         (status(301), |e| *e == FetchError::Status(301)),
         (status(204), |e| *e == FetchError::Status(204)),
-        (ok("<html></html>"), |e| matches!(e, FetchError::Jwks(_))),
+        (ok("<html></html>"), |e| {
+            matches!(e, FetchError::Jwks(_) | FetchError::NotRead(..))
+        }),
         (ok(&SET_B[..SET_B.len() / 2]), |e| {
-            matches!(e, FetchError::Jwks(_))
+            matches!(e, FetchError::Jwks(_) | FetchError::NotRead(..))
         }),
-        (ok("{}"), |e| matches!(e, FetchError::Jwks(_))),
-        (ok(r#"{"keys":[]}"#), |e| matches!(e, FetchError::Jwks(_))),
+        (ok("{}"), |e| {
+            matches!(e, FetchError::Jwks(_) | FetchError::NotRead(..))
+        }),
+        (ok(r#"{"keys":[]}"#), |e| {
+            matches!(e, FetchError::Jwks(_) | FetchError::NotRead(..))
+        }),
         (ok(r#"{"keys":[{"kty":"oct","k":"AA"}]}"#), |e| {
-            matches!(e, FetchError::Jwks(_))
+            matches!(e, FetchError::Jwks(_) | FetchError::NotRead(..))
         }),
-        (ok(""), |e| matches!(e, FetchError::Jwks(_))),
+        (ok(""), |e| {
+            matches!(e, FetchError::Jwks(_) | FetchError::NotRead(..))
+        }),
     ];
     for (answer, expected) in bad {
         let told = format!("{answer:?}");
@@ -194,6 +204,7 @@ fn b3_no_bad_answer_evicts_a_good_set() {
                 error,
                 failures: 1,
                 news: true,
+                ..
             } => Some(error.clone()),
             _ => None,
         });
@@ -655,6 +666,8 @@ fn each_configuration_keeps_its_own_cache_duration() {
         patient.answer(Answer::Response {
             status: 200,
             max_age: max_age.map(Duration::from_secs),
+            location: None,
+            content_type: None,
             body: SET_A.into(),
         });
         let mut strict = World::on(store, 1, remote(10, false), 2);
@@ -665,5 +678,215 @@ fn each_configuration_keeps_its_own_cache_duration() {
         assert_eq!(strict.dispatched, 1, "and renewed in time");
         strict.answer(ok(SET_B));
         assert_eq!(strict.kids(0), ["b"]);
+    }
+}
+
+const PLACES: [&str; 4] = [
+    "/t/.well-known/openid-configuration",
+    "/.well-known/oauth-authorization-server/t",
+    "/.well-known/openid-configuration/t",
+    "/t/.well-known/oauth-authorization-server",
+];
+
+/// Metadata in the `at`th place of an issuer, and `status` in those before it.
+fn find_metadata(world: &mut World, at: usize, refusal: u16, metadata: &str) {
+    world.tick_all();
+    for place in &PLACES[..at] {
+        assert_eq!(world.calls[0].call.path, *place);
+        world.answer(status(refusal));
+    }
+    assert_eq!(world.calls[0].call.path, PLACES[at]);
+    world.answer(ok(metadata));
+}
+
+#[test]
+fn metadata_are_looked_for_in_each_place() {
+    let metadata = r#"{"issuer":"https://idp.test/t","jwks_uri":"https://idp.test/t/keys"}"#;
+    for refusal in [400, 401, 403, 404, 405, 410] {
+        for at in 0..PLACES.len() {
+            let mut world = World::new(2, sim::discovered("https://idp.test/t"));
+            find_metadata(&mut world, at, refusal, metadata);
+            assert_eq!(world.calls[0].call.path, "/t/keys");
+            world.answer(ok(SET_A));
+            world.tick_urgently();
+            assert_eq!(world.kids(1), ["a"]);
+            assert_eq!(world.dispatched, at + 2, "{refusal}");
+        }
+    }
+    // Each of them once, where the issuer has no path.
+    let mut world = World::new(1, sim::discovered("https://idp.test/"));
+    world.tick_all();
+    for place in [
+        "/.well-known/openid-configuration",
+        "/.well-known/oauth-authorization-server",
+    ] {
+        assert_eq!(world.calls[0].call.path, place);
+        world.answer(status(404));
+    }
+    assert!(world.calls.is_empty());
+    let Some(Event::Failed { error, asked, .. }) = world.events.pop() else {
+        panic!("the search is over");
+    };
+    assert_eq!(error, FetchError::Status(404));
+    assert!(
+        asked.contains("/.well-known/oauth-authorization-server"),
+        "{asked}"
+    );
+}
+
+/// A server that is down or asks for patience is down everywhere.
+#[test]
+fn no_other_place_is_asked_for_where_the_place_is_not_at_fault() {
+    for answer in [
+        status(429),
+        status(500),
+        status(503),
+        status(504),
+        status(301),
+        Answer::None,
+        Answer::NotSent,
+        ok("<html>"),
+        ok("{}"),
+    ] {
+        let told = format!("{answer:?}");
+        let mut world = World::new(1, sim::discovered("https://idp.test/t"));
+        world.tick_all();
+        world.answer(answer);
+        assert!(world.calls.is_empty(), "{told}");
+        assert!(
+            matches!(world.events.last(), Some(Event::Failed { .. })),
+            "{told}"
+        );
+    }
+}
+
+/// The search may take all of its calls, and nobody takes over meanwhile.
+#[test]
+fn a_lease_is_long_enough_for_every_place() {
+    let mut world = World::new(2, sim::discovered("https://idp.test/t"));
+    world.tick_all();
+    for _ in 0..3 {
+        world.advance(4 * SECOND);
+        world.answer(status(404));
+    }
+    world.advance(4 * SECOND);
+    world.answer(ok(
+        r#"{"issuer":"https://idp.test/t","jwks_uri":"https://idp.test/t/keys"}"#,
+    ));
+    world.advance(4 * SECOND);
+    world.answer(ok(SET_A));
+    world.tick_urgently();
+    assert_eq!((world.dispatched, world.kids(0)), (5, vec!["a".to_owned()]));
+    assert_eq!(world.most_calls_under_one_lease, 1);
+}
+
+#[test]
+fn the_default_port_of_the_issuer_may_be_written() {
+    for uri in ["https://idp.test:443/t/keys", "https://IDP.test/t/keys"] {
+        let mut world = World::new(1, sim::discovered("https://idp.test/t"));
+        let metadata = format!(r#"{{"issuer":"https://idp.test/t","jwks_uri":"{uri}"}}"#);
+        find_metadata(&mut world, 0, 404, &metadata);
+        let call = &world.calls[0].call;
+        assert_eq!(
+            (call.authority.as_str(), call.path.as_str()),
+            ("idp.test", "/t/keys")
+        );
+        assert_eq!(call.cluster, "idp");
+        world.answer(ok(SET_A));
+        assert_eq!(world.kids(0), ["a"]);
+    }
+}
+
+/// Who was asked, through which cluster, and what came instead: nobody should have to guess.
+#[test]
+fn a_failure_names_whom_it_asked_and_what_came() {
+    let redirect = Answer::Response {
+        status: 302,
+        max_age: None,
+        location: Some(b"https://login.test/?\r\n".to_vec()),
+        content_type: None,
+        body: Vec::new(),
+    };
+    let page = Answer::Response {
+        status: 200,
+        max_age: None,
+        location: None,
+        content_type: Some(b"text/html".to_vec()),
+        body: b"<!doctype html>".to_vec(),
+    };
+    let unusable = ok(r#"{"keys":[{"kty":"RSA","use":"enc"},{"kty":"oct","k":"AA"}]}"#);
+    for (answer, expected) in [
+        (status(404), "status 404"),
+        (redirect, r#"a redirect to "https://login.test/?\x0d\x0a""#),
+        (
+            page,
+            r#"it is HTML or XML; content-type "text/html"; it begins "<!doctype html>""#,
+        ),
+        (
+            unusable,
+            "key 0: use is neither sig nor jwt-svid; key 1: kty oct is for local_jwks",
+        ),
+    ] {
+        let mut world = World::new(1, remote());
+        world.tick_all();
+        world.answer(answer);
+        let Some(Event::Failed { error, asked, .. }) = world.events.pop() else {
+            panic!("{expected}");
+        };
+        assert!(error.to_string().contains(expected), "{error}");
+        assert_eq!(
+            asked,
+            r#""https://tenant.example/.well-known/jwks.json" by cluster idp"#
+        );
+    }
+}
+
+/// A page with another time in it each time is no news.
+#[test]
+fn what_came_from_outside_makes_no_news() {
+    let mut world = World::new(1, remote());
+    let mut news = Vec::new();
+    for body in ["<p>1", "<p>2", "<p>3", "{}", "{}"] {
+        world.answer_when_asked(ok(body));
+        news.extend(world.events.drain(..).filter_map(|event| match event {
+            Event::Failed { news, .. } => Some(news),
+            _ => None,
+        }));
+    }
+    assert_eq!(news, [true, false, false, true, false]);
+}
+
+#[test]
+fn sources_whose_parts_run_together_are_apart() {
+    let metadata = r#"{"issuer":"https://idp.test/t","jwks_uri":"https://idp.test/t/keys"}"#;
+    let at = |of: &str, of_keys: Option<&str>| {
+        let mut remote = sim::discovered("https://idp.test/t");
+        if let bearer_gate::config::Endpoint::Discovery {
+            cluster,
+            jwks_cluster,
+            ..
+        } = &mut remote.endpoint
+        {
+            of.clone_into(cluster);
+            *jwks_cluster = of_keys.map(str::to_owned);
+        }
+        remote
+    };
+    for (one, two) in [
+        (("idp", Some("x y")), ("idp x", Some("y"))),
+        (("idp", None), ("idp", Some("-"))),
+        (("idp", None), ("idp -", None)),
+    ] {
+        let store = sim::Store::default();
+        let mut first = World::on(store.clone(), 1, at(one.0, one.1), 1);
+        let mut second = World::on(store, 1, at(two.0, two.1), 2);
+        find_metadata(&mut first, 0, 404, metadata);
+        first.answer(ok(SET_A));
+        assert_eq!(first.kids(0), ["a"]);
+        second.tick_all();
+        assert!(
+            matches!(second.keys(0), Keys::Pending),
+            "another's keys: {two:?}"
+        );
     }
 }

@@ -7,52 +7,87 @@
 
 use std::fmt;
 
+use super::shown::Shown;
 use crate::http::uri::{Scheme, Uri};
 use crate::jose::json::{Document, Element};
+use crate::text;
 
-/// The two places where metadata is published.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
-    /// `{issuer}/.well-known/openid-configuration`.
-    OpenId,
-    /// `/.well-known/oauth-authorization-server` before the issuer's path; asked
-    /// for where the other is not found.
-    OAuth,
-}
-
-/// Why metadata was not used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Why metadata was not used, with what was found, as a log may have it.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DiscoveryError {
     /// Not a JSON object, with each name once, that has `issuer` and `jwks_uri`.
     NotMetadata,
     /// `issuer` is not the configured one.
-    Issuer,
+    Issuer(String),
     /// `jwks_uri` is no absolute http or https URI, or leaves https.
-    JwksUri,
+    JwksUri(String),
     /// The keys are on another host and no `jwks_cluster` is configured.
-    OtherHost,
+    OtherHost(String),
 }
 
-impl fmt::Display for DiscoveryError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl DiscoveryError {
+    /// Fixed text.
+    pub fn description(&self) -> &'static str {
+        match self {
             DiscoveryError::NotMetadata => "not provider metadata with issuer and jwks_uri",
-            DiscoveryError::Issuer => "the metadata's issuer is not the configured issuer",
-            DiscoveryError::JwksUri => "jwks_uri is not a URI of the issuer's scheme",
-            DiscoveryError::OtherHost => {
+            DiscoveryError::Issuer(_) => "the metadata's issuer is not the configured issuer",
+            DiscoveryError::JwksUri(_) => "jwks_uri is not a URI of the issuer's scheme",
+            DiscoveryError::OtherHost(_) => {
                 "jwks_uri is on another host than the issuer: configure openid_discovery.jwks_cluster"
             }
-        })
+        }
     }
 }
 
-/// Where the metadata of `issuer` is.
-pub fn metadata_path(issuer: &Uri, form: Form) -> String {
-    let path = issuer.path.trim_end_matches('/');
-    match form {
-        Form::OpenId => format!("{path}/.well-known/openid-configuration"),
-        Form::OAuth => format!("/.well-known/oauth-authorization-server{path}"),
+/// The fixed text, and what was found.
+impl fmt::Display for DiscoveryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.description())?;
+        match self {
+            DiscoveryError::NotMetadata => Ok(()),
+            DiscoveryError::Issuer(found)
+            | DiscoveryError::JwksUri(found)
+            | DiscoveryError::OtherHost(found) => write!(f, ": it is {found}"),
+        }
     }
+}
+
+/// What Microsoft Entra's addresses with `common` or `organizations` name in place of a tenant.
+const ANY_TENANT: &str = "{tenantid}";
+
+/// Two issuers that are not the same.
+fn mismatch(named: &str, configured: &str) -> DiscoveryError {
+    let placeholder = text::find(named.as_bytes(), b'{').and_then(|at| named.get(at..));
+    let hint = if placeholder.is_some_and(|rest| rest.starts_with(ANY_TENANT)) {
+        "; {tenantid} is for any tenant of Entra: name one tenant in issuer, or use remote_jwks \
+         with any_issuer and a rule about the claim tid"
+    } else {
+        ""
+    };
+    let (named, configured) = (Shown::of(named), Shown::of(configured));
+    DiscoveryError::Issuer(format!("{named}, configured is {configured}{hint}"))
+}
+
+/// Where the metadata of `issuer` may be, in the order in which the places are asked: after the
+/// issuer (OpenID Connect Discovery 1.0 section 4), then before its path (RFC 8414 sections 3 and
+/// 5), then where Okta and others have RFC 8414's. Without a path two of the four are the same as
+/// the others.
+pub fn metadata_paths(issuer: &Uri) -> Vec<String> {
+    const OPENID: &str = "/.well-known/openid-configuration";
+    const OAUTH: &str = "/.well-known/oauth-authorization-server";
+    let path = issuer.path.trim_end_matches('/');
+    let mut paths = vec![[path, OPENID].concat(), [OAUTH, path].concat()];
+    if !path.is_empty() {
+        paths.push([OPENID, path].concat());
+        paths.push([path, OAUTH].concat());
+    }
+    paths
+}
+
+/// Whether this status says that the metadata may be in the next place. 429 is about the time of
+/// asking, not the place.
+pub fn is_elsewhere(status: u16) -> bool {
+    (400..500).contains(&status) && status != 429
 }
 
 /// Where the keys are, as the metadata of `issuer` says, and the cluster that
@@ -72,19 +107,16 @@ pub fn jwks_location<'c>(
         member.ok_or(DiscoveryError::NotMetadata)
     };
     let (named, jwks_uri) = (text("issuer")?, text("jwks_uri")?);
-    if named != issuer {
-        return Err(DiscoveryError::Issuer);
-    }
-    let home = Uri::parse(issuer).map_err(|_| DiscoveryError::Issuer)?;
-    let keys = Uri::parse(jwks_uri).map_err(|_| DiscoveryError::JwksUri)?;
-    if home.scheme == Scheme::Https && keys.scheme != Scheme::Https {
-        return Err(DiscoveryError::JwksUri);
-    }
+    let home = Uri::parse(issuer).ok().filter(|_| named == issuer);
+    let home = home.ok_or_else(|| mismatch(named, issuer))?;
+    let leaves_https = |keys: &Uri| home.scheme == Scheme::Https && keys.scheme != Scheme::Https;
+    let keys = Uri::parse(jwks_uri).ok().filter(|keys| !leaves_https(keys));
+    let keys = keys.ok_or_else(|| DiscoveryError::JwksUri(Shown::of(jwks_uri).0))?;
     let same_host = keys.scheme == home.scheme && keys.authority == home.authority;
     match (same_host, jwks_cluster) {
         (true, _) => Ok((keys, cluster)),
         (false, Some(other)) => Ok((keys, other)),
-        (false, None) => Err(DiscoveryError::OtherHost),
+        (false, None) => Err(DiscoveryError::OtherHost(Shown::of(jwks_uri).0)),
     }
 }
 
@@ -94,41 +126,129 @@ mod tests {
 
     #[test]
     fn where_metadata_is_published() {
-        for (issuer, openid, oauth) in [
-            (
-                "https://t.example/",
-                "/.well-known/openid-configuration",
-                "/.well-known/oauth-authorization-server",
-            ),
+        for (issuer, paths) in [
             (
                 "https://t.example",
-                "/.well-known/openid-configuration",
-                "/.well-known/oauth-authorization-server",
+                &[
+                    "/.well-known/openid-configuration",
+                    "/.well-known/oauth-authorization-server",
+                ][..],
+            ),
+            (
+                "https://t.example/",
+                &[
+                    "/.well-known/openid-configuration",
+                    "/.well-known/oauth-authorization-server",
+                ],
             ),
             (
                 "https://t.example/realms/a",
-                "/realms/a/.well-known/openid-configuration",
-                "/.well-known/oauth-authorization-server/realms/a",
+                &[
+                    "/realms/a/.well-known/openid-configuration",
+                    "/.well-known/oauth-authorization-server/realms/a",
+                    "/.well-known/openid-configuration/realms/a",
+                    "/realms/a/.well-known/oauth-authorization-server",
+                ],
             ),
             (
                 "https://t.example/realms/a/",
-                "/realms/a/.well-known/openid-configuration",
-                "/.well-known/oauth-authorization-server/realms/a",
+                &[
+                    "/realms/a/.well-known/openid-configuration",
+                    "/.well-known/oauth-authorization-server/realms/a",
+                    "/.well-known/openid-configuration/realms/a",
+                    "/realms/a/.well-known/oauth-authorization-server",
+                ],
             ),
         ] {
-            let issuer = Uri::parse(issuer).unwrap();
-            assert_eq!(metadata_path(&issuer, Form::OpenId), openid);
-            assert_eq!(metadata_path(&issuer, Form::OAuth), oauth);
+            assert_eq!(metadata_paths(&Uri::parse(issuer).unwrap()), paths);
+        }
+    }
+
+    #[test]
+    fn which_answers_lead_to_the_next_place() {
+        for status in [400, 401, 403, 404, 405, 406, 410, 415, 418, 451, 499] {
+            assert!(is_elsewhere(status), "{status}");
+        }
+        for status in [0, 200, 204, 301, 302, 308, 399, 429, 500, 502, 503, 504] {
+            assert!(!is_elsewhere(status), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_mismatch_names_both_sides() {
+        let text = |metadata: &str, issuer: &str| {
+            let error = jwks_location(metadata.as_bytes(), issuer, "c", None);
+            error.unwrap_err().to_string()
+        };
+        let entra = "https://login.microsoftonline.com/{tenantid}/v2.0";
+        let common = "https://login.microsoftonline.com/common/v2.0";
+        let metadata = format!(r#"{{"issuer":"{entra}","jwks_uri":"https://x.example/k"}}"#);
+        let told = text(&metadata, common);
+        for part in [
+            "is not the configured issuer: it is \"https://login.microsoftonline.com/{tenantid}/v2.0\"",
+            "configured is \"https://login.microsoftonline.com/common/v2.0\"",
+            "name one tenant in issuer",
+        ] {
+            assert!(told.contains(part), "{part}: {told}");
+        }
+        let evil = format!(
+            r#"{{"issuer":"a\n[x] {}","jwks_uri":"https://x.example/k"}}"#,
+            "e".repeat(10_000)
+        );
+        let told = text(&evil, common);
+        assert!(told.contains(r#"it is "a\x0a[x] eee"#), "{told}");
+        assert!(told.len() < 600 && !told.contains("tenant"), "{told}");
+        for (uri, part) in [
+            (
+                "https://x.example/k",
+                "jwks_cluster: it is \"https://x.example/k\"",
+            ),
+            (
+                "http://login.microsoftonline.com/k",
+                "scheme: it is \"http://login",
+            ),
+            ("/keys", "scheme: it is \"/keys\""),
+        ] {
+            let metadata = format!(r#"{{"issuer":"{common}","jwks_uri":"{uri}"}}"#);
+            let told = text(&metadata, common);
+            assert!(told.contains(part), "{part}: {told}");
+        }
+    }
+
+    /// RFC 3986 section 6.2.3: the default port may be written or not.
+    #[test]
+    fn the_default_port_is_the_same_host() {
+        for (issuer, jwks_uri, same) in [
+            ("https://t.example/t", "https://t.example:443/t/keys", true),
+            ("https://t.example:443/t", "https://t.example/t/keys", true),
+            ("https://t.example:443/", "https://T.example:0443/", true),
+            ("http://t.example", "http://t.example:80/keys", true),
+            ("http://[::1]/", "http://[::1]:80/keys", true),
+            ("https://t.example/", "https://t.example:80/keys", false),
+            ("http://t.example/", "http://t.example:443/keys", false),
+            ("https://t.example/", "https://t.example:4430/keys", false),
+            ("https://t.example:8443/", "https://t.example:443/", false),
+            ("https://t.example:8443/", "https://t.example:8443/", true),
+        ] {
+            let metadata = format!(r#"{{"issuer":"{issuer}","jwks_uri":"{jwks_uri}"}}"#);
+            let found = jwks_location(metadata.as_bytes(), issuer, "c", None);
+            assert_eq!(found.is_ok(), same, "{issuer} {jwks_uri}");
         }
     }
 
     #[test]
     fn only_the_configured_issuer_and_hosts_are_followed() {
-        use DiscoveryError::*;
+        let other_host = Err(
+            "jwks_uri is on another host than the issuer: configure openid_discovery.jwks_cluster",
+        );
+        let bad_uri = Err("jwks_uri is not a URI of the issuer's scheme");
+        let not_metadata = "not provider metadata with issuer and jwks_uri";
+        let other_issuer = "the metadata's issuer is not the configured issuer";
         let issuer = "https://t.example/";
         let check = |metadata: &str, jwks_cluster| {
             jwks_location(metadata.as_bytes(), issuer, "home", jwks_cluster)
                 .map(|(uri, cluster)| (uri.authority, uri.path, cluster))
+                .map_err(|error| error.description())
         };
         let at = |jwks_uri: &str| format!(r#"{{"issuer":"{issuer}","jwks_uri":"{jwks_uri}"}}"#);
         let found = |host: &str, cluster| Ok((host.to_owned(), "/jwks".to_owned(), cluster));
@@ -138,13 +258,10 @@ mod tests {
         assert_eq!(check(&own, Some("keys")), found("t.example", "home"));
 
         let other = at("https://keys.example/jwks");
-        assert_eq!(check(&other, None), Err(OtherHost));
+        assert_eq!(check(&other, None), other_host);
         assert_eq!(check(&other, Some("keys")), found("keys.example", "keys"));
         // Another port is another host.
-        assert_eq!(
-            check(&at("https://t.example:8443/jwks"), None),
-            Err(OtherHost)
-        );
+        assert_eq!(check(&at("https://t.example:8443/jwks"), None), other_host);
 
         for refused in [
             "http://t.example/jwks",
@@ -153,34 +270,34 @@ mod tests {
             "file:///etc/passwd",
             "",
         ] {
-            assert_eq!(check(&at(refused), Some("keys")), Err(JwksUri), "{refused}");
+            assert_eq!(check(&at(refused), Some("keys")), bad_uri, "{refused}");
         }
         for (metadata, error) in [
-            ("", NotMetadata),
-            ("{}", NotMetadata),
-            ("[]", NotMetadata),
+            ("", not_metadata),
+            ("{}", not_metadata),
+            ("[]", not_metadata),
             (
                 r#"["https://t.example/","https://t.example/jwks"]"#,
-                NotMetadata,
+                not_metadata,
             ),
             // Of two it would be the one or the other.
             (
                 r#"{"issuer":"https://t.example/","jwks_uri":"https://t.example/a","jwks_uri":"https://t.example/b"}"#,
-                NotMetadata,
+                not_metadata,
             ),
-            (r#"{"issuer":"https://t.example/"}"#, NotMetadata),
+            (r#"{"issuer":"https://t.example/"}"#, not_metadata),
             (
                 r#"{"issuer":1,"jwks_uri":"https://t.example/jwks"}"#,
-                NotMetadata,
+                not_metadata,
             ),
             // RFC 8414 section 3.3: identical, not merely alike.
             (
                 r#"{"issuer":"https://t.example","jwks_uri":"https://t.example/jwks"}"#,
-                Issuer,
+                other_issuer,
             ),
             (
                 r#"{"issuer":"https://T.example/","jwks_uri":"https://t.example/jwks"}"#,
-                Issuer,
+                other_issuer,
             ),
         ] {
             assert_eq!(check(metadata, Some("keys")), Err(error), "{metadata}");

@@ -18,6 +18,8 @@ pub enum Event {
     /// This worker's fetch failed; the next starts after the back-off.
     Failed {
         error: FetchError,
+        /// The address that was asked, and the cluster.
+        asked: String,
         failures: u32,
         /// Whether the failure before was another, or none.
         news: bool,

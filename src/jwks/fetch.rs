@@ -4,8 +4,10 @@ use std::fmt;
 use std::time::Duration;
 
 use super::MAX_DOCUMENT;
-use super::discovery::DiscoveryError;
-use crate::jose::jwks::JwksError;
+use super::discovery::{self, DiscoveryError};
+use super::shown::Shown;
+use crate::http::uri::Uri;
+use crate::jose::jwks::{JwksError, KeySet};
 
 /// The response to a [`Call`](crate::host::Call), its body bounded by
 /// [`MAX_DOCUMENT`].
@@ -19,8 +21,12 @@ pub enum Answer {
     TooLarge(usize),
     Response {
         status: u16,
-        /// `max-age` of `Cache-Control`.
+        /// `max-age` of `Cache-Control`, less `Age`.
         max_age: Option<Duration>,
+        /// `Location`, for the log: it is not followed.
+        location: Option<Vec<u8>>,
+        /// `Content-Type`, for the log: whatever it is, the body decides.
+        content_type: Option<Vec<u8>>,
         body: Vec<u8>,
     },
 }
@@ -33,11 +39,32 @@ pub enum FetchError {
     TooLarge(usize),
     /// Anything but 200. A timeout arrives as 504, a dead host as 503.
     Status(u16),
+    /// A status of 3xx, and where it leads.
+    Redirect(u16, Shown),
     Metadata(DiscoveryError),
     Jwks(JwksError),
+    /// One of the two, of a body that was not read as a document.
+    NotRead(&'static str, String),
     NotUtf8,
     /// Shared data took no write.
     NotShared,
+}
+
+impl FetchError {
+    /// The same for failures of one kind, whatever came from outside.
+    pub(super) fn kind(&self) -> (&'static str, u16) {
+        match self {
+            FetchError::NotSent => ("not sent", 0),
+            FetchError::NoResponse => ("no response", 0),
+            FetchError::TooLarge(_) => ("too large", 0),
+            FetchError::Status(status) | FetchError::Redirect(status, _) => ("status", *status),
+            FetchError::Metadata(error) => (error.description(), 0),
+            FetchError::Jwks(error) => (error.description(), 0),
+            FetchError::NotRead(text, _) => (text, 0),
+            FetchError::NotUtf8 => ("not UTF-8", 0),
+            FetchError::NotShared => ("not shared", 0),
+        }
+    }
 }
 
 impl fmt::Display for FetchError {
@@ -55,17 +82,103 @@ impl fmt::Display for FetchError {
             FetchError::Status(504) => f.write_str("status 504 (also a timeout)"),
             FetchError::Status(503) => f.write_str("status 503 (also an unreachable host)"),
             FetchError::Status(status) => write!(f, "status {status}"),
+            FetchError::Redirect(status, location) => write!(
+                f,
+                "status {status}, a redirect to {location}: redirects are not followed"
+            ),
             FetchError::Metadata(error) => error.fmt(f),
-            FetchError::Jwks(error) => f.write_str(error.description()),
+            FetchError::Jwks(error) => error.fmt(f),
+            FetchError::NotRead(text, seems) => write!(f, "{text}: {seems}"),
             FetchError::NotUtf8 => f.write_str("the JWK Set is not UTF-8"),
             FetchError::NotShared => f.write_str("shared data took no write"),
         }
     }
 }
 
+/// What a body seems to be in place of a document, with its content type and first octets. Of what
+/// begins as a document does no octet is shown: a broken one may hold a secret.
+pub fn describe(body: &[u8], content_type: Option<&[u8]>) -> String {
+    /// Octets of a body that are shown.
+    const MOST: usize = 32;
+    let mark: &[u8] = b"\xef\xbb\xbf";
+    let text = body.strip_prefix(mark).unwrap_or(body).trim_ascii_start();
+    let seems = match body {
+        [] => "is empty",
+        [0x1f, 0x8b, ..] => "is compressed (gzip), which was not asked for",
+        [0xef, 0xbb, 0xbf, ..] => "begins with a byte order mark, which JSON must not have",
+        [0xfe, 0xff, ..] | [0xff, 0xfe, ..] => "is UTF-16, and not UTF-8",
+        _ => match text {
+            [b'<', ..] => "is HTML or XML",
+            [b'{', ..] => "begins as a document and is none",
+            _ => "is no JSON object",
+        },
+    };
+    let start = match text {
+        [b'{' | b'[' | b'"', ..] => body.len().saturating_sub(text.len()),
+        _ => body.len(),
+    };
+    let mut description = format!("it {seems}");
+    let start = body.get(..start).filter(|start| !start.is_empty());
+    let start = start.map(|start| ("; it begins ", Shown::start_of(start, MOST)));
+    let content_type = content_type.map(|text| ("; content-type ", Shown::of(text)));
+    for (what, shown) in content_type.into_iter().chain(start) {
+        description.push_str(what);
+        description.push_str(&shown.0);
+    }
+    description
+}
+
+/// A document as it was sent.
+#[derive(Debug)]
+pub struct Document {
+    pub body: Vec<u8>,
+    pub max_age: Option<Duration>,
+    pub content_type: Option<Vec<u8>>,
+}
+
+impl Document {
+    /// The keys of a JWK Set.
+    ///
+    /// # Errors
+    /// Why it is none.
+    pub fn key_set(&self) -> Result<KeySet, FetchError> {
+        KeySet::parse(&self.body).map_err(|error| match error {
+            JwksError::Malformed => FetchError::NotRead(error.description(), self.seems()),
+            error => FetchError::Jwks(error),
+        })
+    }
+
+    /// Where the keys are, of provider metadata; see [`discovery::jwks_location`].
+    ///
+    /// # Errors
+    /// Why it does not say.
+    pub fn jwks_location<'c>(
+        &self,
+        issuer: &str,
+        cluster: &'c str,
+        jwks_cluster: Option<&'c str>,
+    ) -> Result<(Uri, &'c str), FetchError> {
+        discovery::jwks_location(&self.body, issuer, cluster, jwks_cluster).map_err(|error| {
+            match error {
+                DiscoveryError::NotMetadata => {
+                    FetchError::NotRead(error.description(), self.seems())
+                }
+                error => FetchError::Metadata(error),
+            }
+        })
+    }
+
+    fn seems(&self) -> String {
+        describe(&self.body, self.content_type.as_deref())
+    }
+}
+
 impl Answer {
-    /// The body and its `max-age`, of a response that is 200.
-    pub(super) fn document(self) -> Result<(Vec<u8>, Option<Duration>), FetchError> {
+    /// The document, of a response that is 200.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn document(self) -> Result<Document, FetchError> {
         match self {
             Answer::NotSent => Err(FetchError::NotSent),
             Answer::None => Err(FetchError::NoResponse),
@@ -73,9 +186,125 @@ impl Answer {
             Answer::Response {
                 status: 200,
                 max_age,
+                content_type,
                 body,
-            } => Ok((body, max_age)),
+                ..
+            } => Ok(Document {
+                body,
+                max_age,
+                content_type,
+            }),
+            Answer::Response {
+                status: status @ 300..400,
+                location: Some(location),
+                ..
+            } => Err(FetchError::Redirect(status, Shown::of(location))),
             Answer::Response { status, .. } => Err(FetchError::Status(status)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(
+        status: u16,
+        location: Option<&str>,
+        content_type: Option<&str>,
+        body: &[u8],
+    ) -> String {
+        let octets = |text: Option<&str>| text.map(|text| text.as_bytes().to_vec());
+        let answer = Answer::Response {
+            status,
+            max_age: None,
+            location: octets(location),
+            content_type: octets(content_type),
+            body: body.to_vec(),
+        };
+        let keys = answer.document().and_then(|document| document.key_set());
+        keys.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_redirect_tells_where_it_leads() {
+        let redirect = |location| told(302, location, None, b"");
+        assert_eq!(
+            redirect(Some("https://login.example/?next=/jwks")),
+            "status 302, a redirect to \"https://login.example/?next=/jwks\": redirects are not followed"
+        );
+        assert_eq!(redirect(None), "status 302");
+        assert_eq!(told(404, Some("/x"), None, b""), "status 404");
+        let steered = redirect(Some(&format!("a\r\n\u{1b}[2J{}", "x".repeat(100_000))));
+        assert!(steered.contains(r"a\x0d\x0a\x1b[2J"), "{steered}");
+        assert!(steered.len() < 400);
+    }
+
+    #[test]
+    fn a_body_that_is_no_document_is_described() {
+        let html = b"\n<!doctype html><title>Sign in</title>";
+        let secret = b"{\"keys\":[{\"kty\":\"oct\",\"k\":\"c2VjcmV0";
+        let marked = [b"\xef\xbb\xbf", &secret[..]].concat();
+        let table: &[(Option<&str>, &[u8], &str)] = &[
+            (
+                Some("text/html; charset=utf-8"),
+                html,
+                "is HTML or XML; content-type \"text/html; charset=utf-8\"; it begins \"\\x0a<!doctype html><title>Sign in</\"...",
+            ),
+            (None, b"<?xml?>", "is HTML or XML; it begins \"<?xml?>\""),
+            (
+                Some("application/json"),
+                b"\x1f\x8b\x08\0",
+                "is compressed (gzip), which was not asked for; content-type \"application/json\"; it begins \"\\x1f\\x8b\\x08\\x00\"",
+            ),
+            (
+                None,
+                b"\xff\xfe{\0",
+                "is UTF-16, and not UTF-8; it begins \"\\xff\\xfe{\\x00\"",
+            ),
+            (None, b"", "is empty"),
+            (None, b"null", "is no JSON object; it begins \"null\""),
+            (
+                Some("a\r\nb"),
+                b"[]",
+                "is no JSON object; content-type \"a\\x0d\\x0ab\"",
+            ),
+            // What may be a broken document with a secret is not shown.
+            (None, secret, "begins as a document and is none"),
+            (
+                None,
+                &marked,
+                "begins with a byte order mark, which JSON must not have; it begins \"\\xef\\xbb\\xbf\"",
+            ),
+        ];
+        for (content_type, body, expected) in table {
+            let told = told(200, None, *content_type, body);
+            assert_eq!(told, format!("Jwks is an invalid JSON: it {expected}"));
+        }
+        let long = told(200, None, Some(&"x".repeat(100_000)), &[0xf0; 100_000]);
+        assert!(long.len() < 600, "{}", long.len());
+    }
+
+    #[test]
+    fn what_came_from_outside_makes_no_other_kind_of_failure() {
+        let location = |text: &str| FetchError::Redirect(302, Shown::of(text)).kind();
+        assert_eq!(location("/a"), location("/b"));
+        let html = |text: &[u8]| {
+            let document = Document {
+                body: text.to_vec(),
+                max_age: None,
+                content_type: None,
+            };
+            document.key_set().unwrap_err().kind()
+        };
+        assert_eq!(html(b"<p>1"), html(b"<p>2"));
+        assert_ne!(
+            FetchError::Status(404).kind(),
+            FetchError::Status(503).kind()
+        );
+        assert_ne!(
+            FetchError::Status(404).kind(),
+            FetchError::NoResponse.kind()
+        );
     }
 }

@@ -11,9 +11,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::coordination::{Coordination, Lease};
-use super::discovery::{self, DiscoveryError, Form};
+use super::discovery::{self, DiscoveryError};
 pub use super::event::Event;
+use super::fetch::Document;
 pub use super::fetch::{Answer, FetchError};
+use super::shown::Shown;
 use super::snapshot::Snapshot;
 use super::waiting::Seen;
 use super::{Millis, jitter};
@@ -85,18 +87,23 @@ struct Installed {
 struct Flight {
     id: FlightId,
     stage: Stage,
+    /// Who is asked, in words.
+    asked: String,
     lost_at: Millis,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Stage {
-    Metadata(Form),
+    /// From this one of the places where it may be.
+    Metadata(usize),
     Jwks,
 }
 
 #[derive(Debug)]
 pub struct Lifecycle {
     remote: Rc<Remote>,
+    /// Where the issuer's metadata may be; none of a source that needs none.
+    metadata_paths: Vec<String>,
     /// Tells this worker's leases from others'.
     holder: u64,
     source: String,
@@ -118,6 +125,7 @@ impl Lifecycle {
     pub fn new(remote: Rc<Remote>, holder: u64) -> Self {
         let source = source_of(&remote.endpoint);
         Lifecycle {
+            metadata_paths: metadata_paths(&remote.endpoint),
             holder,
             coordination_key: format!("bearer-gate coordination {source}"),
             snapshot_key: format!("bearer-gate snapshot {source}"),
@@ -164,12 +172,9 @@ impl Lifecycle {
 
     /// The longest time that one fetch takes.
     pub fn fetch_time(&self) -> Duration {
-        let calls = match self.remote.endpoint {
-            Endpoint::Jwks { .. } => 1,
-            Endpoint::Discovery { .. } => 3,
-        };
+        let calls = self.metadata_paths.len().saturating_add(1);
         self.timeout()
-            .saturating_mul(calls)
+            .saturating_mul(u32::try_from(calls).unwrap_or(u32::MAX))
             .saturating_add(LEASE_MARGIN)
     }
 
@@ -244,14 +249,10 @@ impl Lifecycle {
         store: &dyn SharedStore,
     ) -> Step {
         let mut step = Step::default();
-        if self
-            .flight
-            .as_ref()
-            .is_some_and(|flight| now >= flight.lost_at)
-        {
+        if let Some(lost) = self.flight.take_if(|flight| now >= flight.lost_at) {
             // The proxy ends every call by its timeout; this one it forgot.
             step.events
-                .extend(self.fail(FetchError::NoResponse, now, random, store));
+                .extend(self.fail(FetchError::NoResponse, lost, now, random, store));
         }
         if urgent || !self.is_usable(now) || self.refetch_wanted || self.is_poll_due(now) {
             self.polled_at = Some(now);
@@ -281,29 +282,26 @@ impl Lifecycle {
             return Step::default();
         };
         let outcome = match (flight.stage, answer.document()) {
-            (Stage::Metadata(Form::OpenId), Err(FetchError::Status(404))) => self
-                .call(Stage::Metadata(Form::OAuth))
-                .map(|call| (Stage::Metadata(Form::OAuth), call)),
-            (_, Err(error)) => Err(error),
-            (Stage::Metadata(_), Ok((body, _))) => {
-                self.jwks_call(&body).map(|call| (Stage::Jwks, call))
+            (stage, Err(error)) => self.next_place(stage, &error).ok_or(error),
+            (Stage::Metadata(_), Ok(document)) => {
+                self.jwks_call(&document).map(|call| (Stage::Jwks, call))
             }
-            (Stage::Jwks, Ok((body, max_age))) => {
-                return match self.publish(body, max_age, now, random, store) {
+            (Stage::Jwks, Ok(document)) => {
+                return match self.publish(document, now, random, store) {
                     Ok(events) => Step { call: None, events },
-                    Err(error) => self.failed(error, now, random, store),
+                    Err(error) => self.failed(error, flight, now, random, store),
                 };
             }
         };
         match outcome {
             Ok((stage, call)) => {
-                let id = self.take_off(stage, now);
+                let id = self.take_off(stage, &call, now);
                 Step {
                     call: Some((id, call)),
                     events: Vec::new(),
                 }
             }
-            Err(error) => self.failed(error, now, random, store),
+            Err(error) => self.failed(error, flight, now, random, store),
         }
     }
 
@@ -326,13 +324,27 @@ impl Lifecycle {
     fn failed(
         &mut self,
         error: FetchError,
+        flight: Flight,
         now: Millis,
         random: u64,
         store: &dyn SharedStore,
     ) -> Step {
         Step {
             call: None,
-            events: self.fail(error, now, random, store),
+            events: self.fail(error, flight, now, random, store),
+        }
+    }
+
+    /// Where the metadata may be, if not where this failure is from.
+    fn next_place(&self, stage: Stage, error: &FetchError) -> Option<(Stage, Call)> {
+        match (stage, error) {
+            (Stage::Metadata(at), FetchError::Status(status))
+                if discovery::is_elsewhere(*status) =>
+            {
+                let next = Stage::Metadata(at.saturating_add(1));
+                self.call(next).map(|call| (next, call))
+            }
+            _ => None,
         }
     }
 
@@ -480,33 +492,35 @@ impl Lifecycle {
         });
         let stage = match self.remote.endpoint {
             Endpoint::Jwks(_) => Stage::Jwks,
-            Endpoint::Discovery { .. } => Stage::Metadata(Form::OpenId),
+            Endpoint::Discovery { .. } => Stage::Metadata(0),
         };
-        let call = self.call(stage).ok()?;
+        let call = self.call(stage)?;
         if !shared.write(store, &self.coordination_key, version) {
             self.polled_at = None;
             return None;
         }
         self.seen = shared;
         self.refetch_wanted = false;
-        let id = self.take_off(stage, now);
+        let id = self.take_off(stage, &call, now);
         Some((id, call))
     }
 
-    fn take_off(&mut self, stage: Stage, now: Millis) -> FlightId {
+    fn take_off(&mut self, stage: Stage, call: &Call, now: Millis) -> FlightId {
         self.flights = self.flights.wrapping_add(1);
         let id = FlightId(self.flights);
+        let address = format!("{}://{}{}", call.scheme.name(), call.authority, call.path);
         self.flight = Some(Flight {
             id,
             stage,
+            asked: format!("{} by cluster {}", Shown::of(address), call.cluster),
             lost_at: now.after(self.timeout().saturating_add(LEASE_MARGIN)),
         });
         id
     }
 
-    fn call(&self, stage: Stage) -> Result<Call, FetchError> {
+    fn call(&self, stage: Stage) -> Option<Call> {
         match (&self.remote.endpoint, stage) {
-            (Endpoint::Jwks(uri), _) => Ok(Call {
+            (Endpoint::Jwks(uri), _) => Some(Call {
                 cluster: uri.cluster.clone(),
                 scheme: uri.scheme,
                 authority: uri.authority.clone(),
@@ -517,20 +531,18 @@ impl Lifecycle {
                 Endpoint::Discovery {
                     issuer, cluster, ..
                 },
-                Stage::Metadata(form),
+                Stage::Metadata(at),
             ) => {
-                let home =
-                    Uri::parse(issuer).map_err(|_| FetchError::Metadata(DiscoveryError::Issuer))?;
-                let path = discovery::metadata_path(&home, form);
-                Ok(self.call_to(Uri { path, ..home }, cluster))
+                let path = self.metadata_paths.get(at)?.clone();
+                let home = Uri::parse(issuer).ok()?;
+                Some(self.call_to(Uri { path, ..home }, cluster))
             }
-            (Endpoint::Discovery { .. }, Stage::Jwks) => {
-                Err(FetchError::Metadata(DiscoveryError::NotMetadata))
-            }
+            // Its metadata say where.
+            (Endpoint::Discovery { .. }, Stage::Jwks) => None,
         }
     }
 
-    fn jwks_call(&self, metadata: &[u8]) -> Result<Call, FetchError> {
+    fn jwks_call(&self, metadata: &Document) -> Result<Call, FetchError> {
         let Endpoint::Discovery {
             issuer,
             cluster,
@@ -538,11 +550,10 @@ impl Lifecycle {
             ..
         } = &self.remote.endpoint
         else {
-            return self.call(Stage::Jwks);
+            let not_metadata = FetchError::Metadata(DiscoveryError::NotMetadata);
+            return self.call(Stage::Jwks).ok_or(not_metadata);
         };
-        let (uri, cluster) =
-            discovery::jwks_location(metadata, issuer, cluster, jwks_cluster.as_deref())
-                .map_err(FetchError::Metadata)?;
+        let (uri, cluster) = metadata.jwks_location(issuer, cluster, jwks_cluster.as_deref())?;
         Ok(self.call_to(uri, cluster))
     }
 
@@ -559,14 +570,14 @@ impl Lifecycle {
     /// Shares a good set and ends the lease.
     fn publish(
         &mut self,
-        body: Vec<u8>,
-        max_age: Option<Duration>,
+        document: Document,
         now: Millis,
         random: u64,
         store: &dyn SharedStore,
     ) -> Result<Vec<Event>, FetchError> {
-        let keys = KeySet::parse(&body).map_err(FetchError::Jwks)?;
-        let document = String::from_utf8(body).map_err(|_| FetchError::NotUtf8)?;
+        let keys = document.key_set()?;
+        let max_age = document.max_age;
+        let document = String::from_utf8(document.body).map_err(|_| FetchError::NotUtf8)?;
         let (mut shared, version) = Coordination::read(store, &self.coordination_key, &self.source);
         if !self.holds(&shared) {
             self.seen = shared;
@@ -579,11 +590,7 @@ impl Lifecycle {
         let fetched = Event::Fetched {
             generation,
             keys: keys.keys().len(),
-            skipped: keys
-                .skipped()
-                .iter()
-                .map(|key| format!("key {}: {}", key.index, key.error.description()))
-                .collect(),
+            skipped: keys.skipped().iter().map(ToString::to_string).collect(),
             news: shared.failures > 0
                 || self
                     .installed
@@ -617,11 +624,11 @@ impl Lifecycle {
     fn fail(
         &mut self,
         error: FetchError,
+        flight: Flight,
         now: Millis,
         random: u64,
         store: &dyn SharedStore,
     ) -> Vec<Event> {
-        self.flight = None;
         let (mut shared, version) = Coordination::read(store, &self.coordination_key, &self.source);
         if !self.holds(&shared) {
             self.seen = shared;
@@ -634,7 +641,9 @@ impl Lifecycle {
         shared.not_before = now.after(self.back_off(shared.failures, now, random));
         shared.lease = None;
         let failures = shared.failures;
-        let failure = error.to_string();
+        let asked = flight.asked;
+        let (kind, status) = error.kind();
+        let failure = format!("{kind} {status} {asked}");
         let news = shared.last_failure != failure;
         shared.last_failure = failure;
         if !shared.write(store, &self.coordination_key, version) {
@@ -643,6 +652,7 @@ impl Lifecycle {
         self.seen = shared;
         vec![Event::Failed {
             error,
+            asked,
             failures,
             news,
         }]
@@ -666,27 +676,87 @@ impl Lifecycle {
     }
 }
 
-/// What tells one source of keys from another: configurations with the same
-/// source share its keys, and no others'.
-fn source_of(endpoint: &Endpoint) -> String {
+fn metadata_paths(endpoint: &Endpoint) -> Vec<String> {
     match endpoint {
-        Endpoint::Jwks(uri) => format!(
-            "jwks {} {}://{}{} {}ms",
-            uri.cluster,
-            uri.scheme.name(),
-            uri.authority,
-            uri.path,
-            uri.timeout.as_millis()
-        ),
+        Endpoint::Jwks(_) => Vec::new(),
+        Endpoint::Discovery { issuer, .. } => {
+            Uri::parse(issuer).map_or_else(|_| Vec::new(), |home| discovery::metadata_paths(&home))
+        }
+    }
+}
+
+/// What tells one source of keys from another: configurations with the same
+/// source share its keys, and no others'. Each part with its length before it, so
+/// that no two lists of parts make one name.
+fn source_of(endpoint: &Endpoint) -> String {
+    let timeout;
+    let parts = match endpoint {
+        Endpoint::Jwks(uri) => {
+            timeout = uri.timeout;
+            vec![
+                "jwks",
+                &uri.cluster,
+                uri.scheme.name(),
+                &uri.authority,
+                &uri.path,
+            ]
+        }
         Endpoint::Discovery {
             issuer,
             cluster,
             jwks_cluster,
-            timeout,
-        } => format!(
-            "discovery {cluster} {} {issuer} {}ms",
-            jwks_cluster.as_deref().unwrap_or("-"),
-            timeout.as_millis()
-        ),
+            timeout: of_call,
+        } => {
+            timeout = *of_call;
+            let mut parts = vec!["discovery", cluster, issuer];
+            parts.extend(jwks_cluster.as_deref());
+            parts
+        }
+    };
+    let mut source = format!("{}ms", timeout.as_millis());
+    for part in parts {
+        source.push_str(&format!(" {}:{part}", part.len()));
+    }
+    source
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::HttpUri;
+    use crate::http::uri::Scheme;
+
+    /// Clusters and issuers have spaces if somebody wants them to, and shared data knows its
+    /// entries by their names alone.
+    #[test]
+    fn no_two_sources_have_one_name() {
+        let texts = ["a", "a b", "b", "-", "", "1:a", "a 1:b", "b 1:-", "a - b"];
+        let mut sources = Vec::new();
+        for cluster in texts {
+            for other in texts {
+                for timeout in [1, 11] {
+                    let timeout = Duration::from_millis(timeout);
+                    sources.push(Endpoint::Jwks(HttpUri {
+                        scheme: Scheme::Https,
+                        authority: "h".to_owned(),
+                        path: format!("/{other}"),
+                        cluster: cluster.to_owned(),
+                        timeout,
+                    }));
+                    let jwks_clusters = texts.map(Some).into_iter().chain([None]);
+                    sources.extend(jwks_clusters.map(|jwks_cluster| Endpoint::Discovery {
+                        issuer: other.to_owned(),
+                        cluster: cluster.to_owned(),
+                        jwks_cluster: jwks_cluster.map(str::to_owned),
+                        timeout,
+                    }));
+                }
+            }
+        }
+        let mut names: Vec<String> = sources.iter().map(source_of).collect();
+        let count = names.len();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), count);
     }
 }

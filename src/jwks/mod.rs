@@ -16,6 +16,7 @@ pub mod event;
 pub mod fetch;
 pub mod lifecycle;
 mod record;
+pub mod shown;
 pub mod snapshot;
 pub mod waiting;
 

@@ -137,21 +137,34 @@ fn read_answer(headers: usize, body_size: usize) -> Answer {
     if body_size > MAX_DOCUMENT {
         return Answer::TooLarge(body_size);
     }
+    // Names that are not UTF-8 would panic in the SDK; Envoy's codecs let none through.
+    let headers = hostcalls::get_map_bytes(MapType::HttpCallResponseHeaders).unwrap_or_default();
     let header = |name| {
-        hostcalls::get_map_value_bytes(MapType::HttpCallResponseHeaders, name)
-            .ok()
-            .flatten()
+        let mut headers = headers.iter();
+        headers.find(|(known, _)| known == name)
     };
-    let status = header(":status")
-        .and_then(|status| str::from_utf8(&status).ok()?.parse().ok())
+    let value = |name| header(name).map_or(&[][..], |(_, value)| value);
+    let status = str::from_utf8(value(":status"))
+        .ok()
+        .and_then(|status| status.parse().ok())
         .unwrap_or(0);
+    // A list, whose members may come in lines of their own.
+    let mut cache_control = Vec::new();
+    for (name, value) in &headers {
+        if name == "cache-control" {
+            cache_control.extend_from_slice(value);
+            cache_control.push(b',');
+        }
+    }
     let body = hostcalls::get_buffer(BufferType::HttpCallResponseBody, 0, body_size)
         .ok()
         .flatten()
         .unwrap_or_default();
     Answer::Response {
         status,
-        max_age: header("cache-control").and_then(|value| cache_control::max_age(&value)),
+        max_age: cache_control::fresh_for(&cache_control, value("age")),
+        location: header("location").map(|(_, value)| value.clone()),
+        content_type: header("content-type").map(|(_, value)| value.clone()),
         body,
     }
 }

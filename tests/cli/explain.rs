@@ -1,5 +1,7 @@
 //! `explain`: steps, verdict and exit code; and what it never prints.
 
+use std::path::Path;
+
 use super::{Files, Ran, run, run_with};
 
 struct Setup {
@@ -283,4 +285,87 @@ fn the_configuration_has_to_be_good_and_one() {
     assert_eq!(run(&["explain", "--config", &two, "--select", "0"]).code, 0);
     assert_eq!(run(&["explain", "--config", &two, "--select", "1"]).code, 1);
     assert_eq!(run(&["explain", "--config", &two, "--select", "2"]).code, 2);
+}
+
+/// Key documents as providers publish them, and a set of which no key can be used.
+#[test]
+fn keys_as_they_are_found() {
+    let files = Files::in_a_directory();
+    let config = files.with(
+        "c.yaml",
+        "providers:
+  p:
+    issuer: https://issuer.test/
+    audiences: [api]
+    remote_jwks:
+      http_uri: {uri: https://issuer.test/jwks, cluster: idp, timeout: 2s}
+rules:
+- match: {prefix: /}
+  requires: {provider_name: p}
+",
+    );
+    let explain = |keys: &str, token: &str| {
+        let arguments = [
+            "explain", "--config", &config, "--jwks", keys, "--token", "-",
+        ];
+        run_with(&arguments, token)
+    };
+    let sets = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/sets");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(sets).unwrap() {
+        let path = entry.unwrap().path().display().to_string();
+        let Some(name) = path.strip_suffix(".jwks.json") else {
+            continue;
+        };
+        let token = std::fs::read_to_string(format!("{name}.jwt")).unwrap();
+        let ran = explain(&path, &token);
+        assert_eq!(ran.code, 0, "{name}: {}{}", ran.out, ran.err);
+        assert!(ran.out.contains("the signature is good"), "{name}");
+        if name.ends_with("spiffe-bundle") {
+            let skipped = "skipped key 0: use is neither sig nor jwt-svid";
+            assert!(ran.out.contains(skipped), "{}", ran.out);
+        }
+        seen += 1;
+    }
+    assert_eq!(seen, 9);
+
+    let token = include_str!("../fixtures/sets/padded-modulus.jwt");
+    for (name, document, expected) in [
+        (
+            "none.json",
+            r#"{"keys":[{"kty":"RSA","use":"enc"},{"kty":"oct","k":"c2VjcmV0"}]}"#,
+            "key 0: use is neither sig nor jwt-svid; key 1: kty oct is for local_jwks",
+        ),
+        ("empty.json", r#"{"keys":[]}"#, "[keys] is empty"),
+        (
+            "page.html",
+            "<!doctype html><p>Sign in",
+            "it is HTML or XML; it begins \"<!doctype html>",
+        ),
+        ("marked.json", "\u{feff}{\"keys\":[]}", "a byte order mark"),
+        (
+            "cut.json",
+            r#"{"keys":[{"kty":"oct","k":"c2Vj"#,
+            "an invalid JSON",
+        ),
+    ] {
+        let ran = explain(&files.with(name, document), token);
+        assert_eq!(ran.code, 2, "{name}: {}", ran.out);
+        assert!(ran.err.contains(expected), "{name}: {}", ran.err);
+        assert!(!ran.err.contains("c2Vj"), "a secret: {}", ran.err);
+        // The same document in the configuration: the same reasons.
+        let inline = serde_json::json!({
+            "providers": {"p": {"any_issuer": true, "any_audience": true,
+                "local_jwks": {"inline_string": document}}},
+            "rules": [{"match": {"prefix": "/"}, "requires": {"provider_name": "p"}}],
+        });
+        let ran = run(&["check", &files.with("inline.json", &inline.to_string())]);
+        assert_eq!(ran.code, 1, "{name}: {}", ran.out);
+        let reason = "providers.p.local_jwks.inline_string: Jwks";
+        assert!(ran.out.contains(reason), "{name}: {}", ran.out);
+        assert!(!ran.out.contains("c2Vj"), "a secret: {}", ran.out);
+        if matches!(name, "none.json" | "empty.json") {
+            assert!(ran.out.contains(expected), "{name}: {}", ran.out);
+        }
+    }
 }

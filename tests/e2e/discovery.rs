@@ -26,22 +26,24 @@ async fn discovery_finds_the_keys_and_trusts_only_its_issuer() {
         (1, 1)
     );
 
-    // RFC 8414's place, where OpenID's is not found.
-    let stage = Stage::start_with(
-        |idp| idp.set_discovery(Fault::Status(404)),
-        |stage| discovery(stage, json!({})),
-    );
-    assert_eq!(
-        stage.get_with("/x", &stage.idp.good_token()).await.status,
-        200
-    );
-    assert_eq!(
-        (
-            stage.idp.discovery_requests(),
-            stage.idp.metadata_requests()
-        ),
-        (1, 1)
-    );
+    // RFC 8414's place, where OpenID's has nothing for us.
+    for status in [404, 403] {
+        let stage = Stage::start_with(
+            |idp| idp.set_discovery(Fault::Status(status)),
+            |stage| discovery(stage, json!({})),
+        );
+        assert_eq!(
+            stage.get_with("/x", &stage.idp.good_token()).await.status,
+            200
+        );
+        assert_eq!(
+            (
+                stage.idp.discovery_requests(),
+                stage.idp.metadata_requests()
+            ),
+            (1, 1)
+        );
+    }
 
     // Somebody else's metadata.
     let stage = Stage::start_with(
@@ -52,12 +54,14 @@ async fn discovery_finds_the_keys_and_trusts_only_its_issuer() {
         stage.get_with("/x", &stage.idp.good_token()).await.status,
         503
     );
-    assert!(
-        stage
-            .envoy()
-            .log()
-            .contains("the metadata's issuer is not the configured issuer")
-    );
+    let issuer = stage.idp.issuer();
+    let log = stage.envoy().log();
+    for part in [
+        format!(r#"issuer: it is "https://evil.example/", configured is "{issuer}""#),
+        format!(r#""{issuer}.well-known/openid-configuration" by cluster idp"#),
+    ] {
+        assert!(log.contains(&part), "{part}");
+    }
     assert_eq!(stage.idp.jwks_requests(), 0);
 
     // Keys on another host: refused until a cluster is named.

@@ -9,7 +9,7 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use bearer_gate_testbed::eventually;
-use bearer_gate_testbed::idp::{Fault, HUGE};
+use bearer_gate_testbed::idp::{Fault, HUGE, REDIRECT_PATH};
 use bearer_gate_testbed::raw;
 use bearer_gate_testbed::token;
 use serde_json::json;
@@ -122,6 +122,18 @@ async fn b3_b4_bad_answers_leave_the_old_set() {
         0,
         "no redirect is followed"
     );
+    let (log, asked) = (stage.envoy().log(), stage.idp.jwks_url());
+    for told in [
+        format!("\"{asked}\" by cluster idp: status 404"),
+        format!(
+            "status 301, a redirect to \"{}{REDIRECT_PATH}\"",
+            stage.idp.url()
+        ),
+        "it is HTML or XML; content-type \"text/html\"; it begins \"<!doctype html>".to_owned(),
+        "Jwks doesn't have any valid public key: [keys] is empty".to_owned(),
+    ] {
+        assert!(log.contains(&told), "{told}");
+    }
     stage.idp.set_jwks(Fault::Ok);
     let next = stage.idp.rotate_and_drop();
     let rotated = token::sign(&next, &stage.idp.header(), &stage.idp.claims().value());

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bearer_gate_testbed::eventually;
 use bearer_gate_testbed::http::Client;
 use bearer_gate_testbed::keys::SigningKey;
 use bearer_gate_testbed::token;
@@ -124,4 +125,27 @@ async fn b13_a_removed_key_stops_verifying() {
         removed.elapsed(),
     );
     assert!(all_are(&burst(&stage, &rotated, 16, 16).await, 200));
+}
+
+/// A cache on the way had it for most of its time: what is left counts, ten seconds at least.
+#[tokio::test(flavor = "multi_thread")]
+async fn age_is_taken_off_a_lifetime() {
+    let stage = four_workers(
+        |idp| {
+            // In two lines, of which Envoy hands a filter the first alone when asked by name.
+            idp.set_cache_control(Some("public\nmax-age=600"));
+            idp.set_age(Some(597));
+        },
+        json!({"respect_cache_control": true}),
+    );
+    let token = stage.idp.good_token();
+    time_until_admitted(&stage, &token, Duration::from_secs(5)).await;
+    assert_eq!(stage.idp.jwks_requests(), 1);
+    eventually(Duration::from_secs(12), "renewed after ten seconds", || {
+        stage.idp.jwks_requests() > 1
+    });
+    let times = stage.idp.jwks_request_times();
+    let after = times[1] - times[0];
+    assert!(after > Duration::from_secs(7), "not sooner: {after:?}");
+    assert_eq!(stage.traps(), 0);
 }

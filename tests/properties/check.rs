@@ -20,6 +20,7 @@ use bearer_gate::jose::jwt::{self, Expectations};
 use bearer_gate::jose::{base64url, claims};
 use bearer_gate::jwks::coordination::Coordination;
 use bearer_gate::jwks::discovery::jwks_location;
+use bearer_gate::jwks::fetch;
 use bearer_gate::jwks::snapshot::Snapshot;
 use bearer_gate::signature::portable::Portable;
 
@@ -196,16 +197,25 @@ impl bearer_gate::host::SharedStore for Stored<'_> {
 /// Metadata leads to a cluster that the configuration names and nowhere else, and a URI's parts
 /// can stand in a request.
 pub fn discovery(bytes: &[u8]) {
-    let max_age = cache_control::max_age(bytes);
-    assert!(max_age.is_none_or(|age| age.subsec_nanos() == 0));
+    let whole = cache_control::fresh_for(bytes, b"");
+    assert!(whole.is_none_or(|lifetime| lifetime.subsec_nanos() == 0));
+    let left = cache_control::fresh_for(b"max-age=600", bytes);
+    assert!(left.is_some_and(|left| left.as_secs() <= 600));
+    let body = fetch::describe(bytes, Some(bytes));
+    assert!(body.len() < 2048 && body.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
     if let Ok(text) = std::str::from_utf8(bytes) {
         uri(text);
     }
     for issuer in ["https://issuer.example/", "http://issuer.example/realms/a"] {
         let home = Uri::parse(issuer).expect("a URI");
         for other in [None, Some("keys")] {
-            let Ok((location, cluster)) = jwks_location(bytes, issuer, "home", other) else {
-                continue;
+            let (location, cluster) = match jwks_location(bytes, issuer, "home", other) {
+                Ok(found) => found,
+                Err(error) => {
+                    let text = error.to_string();
+                    assert!(text.len() < 4096 && !text.contains(|c: char| c.is_control()));
+                    continue;
+                }
             };
             uri(&location.to_string());
             let at_home = location.authority == home.authority && location.scheme == home.scheme;

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bearer_gate::config::{Endpoint, HttpUri, Remote};
-use bearer_gate::host::{SharedStore, Version};
+use bearer_gate::host::{Call, SharedStore, Version};
 use bearer_gate::http::uri::Uri;
 use bearer_gate::jwks::Millis;
 use bearer_gate::jwks::lifecycle::{Answer, Event, FlightId, Keys, Lifecycle, Step, UnknownKid};
@@ -66,10 +66,25 @@ pub fn remote_at(uri: &str) -> Remote {
     }
 }
 
+/// The keys of an issuer, wherever its metadata says that they are.
+pub fn discovered(issuer: &str) -> Remote {
+    Remote {
+        endpoint: Endpoint::Discovery {
+            issuer: issuer.to_owned(),
+            cluster: "idp".into(),
+            jwks_cluster: None,
+            timeout: Duration::from_secs(5),
+        },
+        ..remote()
+    }
+}
+
 pub fn ok(body: &str) -> Answer {
     Answer::Response {
         status: 200,
         max_age: None,
+        location: None,
+        content_type: None,
         body: body.into(),
     }
 }
@@ -78,6 +93,8 @@ pub fn status(status: u16) -> Answer {
     Answer::Response {
         status,
         max_age: None,
+        location: None,
+        content_type: None,
         body: SET_B.into(),
     }
 }
@@ -134,6 +151,7 @@ impl SharedStore for Store {
 
 pub struct SentCall {
     pub worker: usize,
+    pub call: Call,
     flight: FlightId,
     sent_at: Millis,
 }
@@ -208,7 +226,7 @@ impl World {
 
     fn take(&mut self, worker: usize, step: Step) {
         self.events.extend(step.events);
-        if let Some((flight, _)) = step.call {
+        if let Some((flight, call)) = step.call {
             // A worker whose clock is ahead sees a lease end so much sooner. The call
             // has ended by then: a lease runs half a second longer.
             let ahead = Duration::from_millis(3 * self.clocks_apart);
@@ -221,6 +239,7 @@ impl World {
             self.dispatched += 1;
             self.calls.push(SentCall {
                 worker,
+                call,
                 flight,
                 sent_at: self.now,
             });

@@ -12,7 +12,8 @@ use bearer_gate::authn::KeyRing;
 use bearer_gate::config::{Config, Endpoint, KeySource};
 use bearer_gate::http::uri::Uri;
 use bearer_gate::jose::jwks::{KeySet, MAX_DOCUMENT_LEN};
-use bearer_gate::jwks::discovery::{self, Form};
+use bearer_gate::jwks::discovery;
+use bearer_gate::jwks::fetch::{Answer, Document, FetchError};
 use bearer_gate::jwks::lifecycle::{Keys, UnknownKid};
 
 use crate::failure::Failure;
@@ -90,10 +91,14 @@ impl KeyRing for Ring {
 
 fn from_file(path: &Path) -> Result<KeySet, Failure> {
     let name = path.display();
-    let document =
-        std::fs::read(path).map_err(|error| Failure::usage(format!("{name}: {error}")))?;
-    KeySet::parse(&document)
-        .map_err(|error| Failure::usage(format!("{name}: {}", error.description())))
+    let body = std::fs::read(path).map_err(|error| Failure::usage(format!("{name}: {error}")))?;
+    let document = Document {
+        body,
+        max_age: None,
+        content_type: None,
+    };
+    let keys = document.key_set();
+    keys.map_err(|error| Failure::usage(format!("{name}: {error}")))
 }
 
 fn fetched(endpoint: &Endpoint) -> Result<(Rc<KeySet>, String), String> {
@@ -109,32 +114,40 @@ fn fetched(endpoint: &Endpoint) -> Result<(Rc<KeySet>, String), String> {
             timeout,
         } => {
             let metadata = metadata(issuer, *timeout)?;
-            let (uri, _) =
-                discovery::jwks_location(&metadata, issuer, cluster, jwks_cluster.as_deref())
-                    .map_err(|error| format!("metadata of {issuer}: {error}"))?;
+            let (uri, _) = metadata
+                .jwks_location(issuer, cluster, jwks_cluster.as_deref())
+                .map_err(|error| format!("metadata of {issuer}: {error}"))?;
             (uri.to_string(), *timeout)
         }
     };
-    let document = get(&address, timeout)?.ok_or_else(|| format!("{address}: 404"))?;
-    let keys =
-        KeySet::parse(&document).map_err(|error| format!("{address}: {}", error.description()))?;
+    let document = get(&address, timeout)?.document();
+    let keys = document.and_then(|document| document.key_set());
+    let keys = keys.map_err(|error| format!("{address}: {error}"))?;
     Ok((Rc::new(keys), address))
 }
 
-fn metadata(issuer: &str, timeout: Duration) -> Result<Vec<u8>, String> {
+/// The metadata from the first place that has them, asked in the filter's order.
+fn metadata(issuer: &str, timeout: Duration) -> Result<Document, String> {
     let home = Uri::parse(issuer).map_err(|error| format!("{issuer}: {error}"))?;
-    for form in [Form::OpenId, Form::OAuth] {
-        let path = discovery::metadata_path(&home, form);
+    let mut asked = Vec::new();
+    for path in discovery::metadata_paths(&home) {
         let address = format!("{}://{}{path}", home.scheme.name(), home.authority);
-        if let Some(document) = get(&address, timeout)? {
-            return Ok(document);
+        let answer = get(&address, timeout)?.document();
+        match answer {
+            Ok(document) => return Ok(document),
+            Err(FetchError::Status(status)) if discovery::is_elsewhere(status) => {
+                asked.push(format!("{address}: {status}"));
+            }
+            Err(error) => return Err(format!("{address}: {error}")),
         }
     }
-    Err(format!("{issuer}: no metadata where they should be (404)"))
+    Err(format!(
+        "{issuer}: no metadata where they should be ({})",
+        asked.join(", ")
+    ))
 }
 
-/// A document, or `None` where there is none (404).
-fn get(address: &str, timeout: Duration) -> Result<Option<Vec<u8>>, String> {
+fn get(address: &str, timeout: Duration) -> Result<Answer, String> {
     let agent = ureq::Agent::config_builder()
         .timeout_global(Some(timeout))
         .max_redirects(0)
@@ -144,12 +157,24 @@ fn get(address: &str, timeout: Duration) -> Result<Option<Vec<u8>>, String> {
         .new_agent();
     let problem = |error: ureq::Error| format!("{address}: {error}");
     let mut response = agent.get(address).call().map_err(problem)?;
-    match response.status().as_u16() {
-        200 => {}
-        404 => return Ok(None),
-        status => return Err(format!("{address}: status {status}")),
-    }
-    let most = u64::try_from(MAX_DOCUMENT_LEN).unwrap_or(u64::MAX);
-    let body = response.body_mut().with_config().limit(most + 1);
-    body.read_to_vec().map(Some).map_err(problem)
+    let header = |name| {
+        let value = response.headers().get(name);
+        value.map(|value| value.as_bytes().to_vec())
+    };
+    let (location, content_type) = (header("location"), header("content-type"));
+    let status = response.status().as_u16();
+    let body = if status == 200 {
+        let most = u64::try_from(MAX_DOCUMENT_LEN).unwrap_or(u64::MAX);
+        let body = response.body_mut().with_config().limit(most + 1);
+        body.read_to_vec().map_err(problem)?
+    } else {
+        Vec::new()
+    };
+    Ok(Answer::Response {
+        status,
+        max_age: None,
+        location,
+        content_type,
+        body,
+    })
 }

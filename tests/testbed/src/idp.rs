@@ -15,7 +15,7 @@ use std::time::Instant;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::{Value, json};
@@ -134,6 +134,7 @@ impl IdpBuilder {
                 discovery: Fault::Ok,
                 metadata_fault: Fault::Ok,
                 cache_control: None,
+                age: None,
                 discovery_issuer: None,
                 jwks_uri: None,
             }),
@@ -288,9 +289,14 @@ impl Idp {
         self.shared.state().metadata_fault = fault;
     }
 
-    /// The JWK Set's `Cache-Control`; none by default.
+    /// The JWK Set's `Cache-Control`; none by default, a header line for each line of the text.
     pub fn set_cache_control(&self, value: Option<&str>) {
         self.shared.state().cache_control = value.map(str::to_owned);
+    }
+
+    /// The JWK Set's `Age`, as a cache on the way sends it; none by default.
+    pub fn set_age(&self, seconds: Option<u64>) {
+        self.shared.state().age = seconds;
     }
 
     /// Another `issuer` in the discovery documents; `None` for the true one.
@@ -416,6 +422,7 @@ struct Behaviour {
     discovery: Fault,
     metadata_fault: Fault,
     cache_control: Option<String>,
+    age: Option<u64>,
     discovery_issuer: Option<String>,
     jwks_uri: Option<String>,
 }
@@ -516,18 +523,24 @@ async fn serve_jwks(State(shared): State<Arc<Shared>>) -> Response {
         .expect("no panic while locked")
         .push(arrived);
     let _in_progress = InProgress::enter(counters);
-    let (fault, document, cache_control, url) = {
+    let (fault, document, cache_control, age, url) = {
         let state = shared.state();
         let cache_control = state.cache_control.clone();
         (
             state.jwks.clone(),
             state.jwks(),
             cache_control,
+            state.age,
             state.url.clone(),
         )
     };
     let redirect_to = format!("{url}{REDIRECT_PATH}");
-    fault::respond(fault, &document, cache_control.as_deref(), &redirect_to).await
+    let mut response =
+        fault::respond(fault, &document, cache_control.as_deref(), &redirect_to).await;
+    if let Some(age) = age {
+        response.headers_mut().insert(header::AGE, age.into());
+    }
+    response
 }
 
 /// Counts a request for as long as it is being answered, also when its client leaves.

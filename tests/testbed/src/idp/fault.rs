@@ -72,8 +72,9 @@ pub(super) async fn respond(
         }
         Fault::Body(body) => json(body),
     };
-    if let Some(value) = cache_control.and_then(|value| HeaderValue::from_str(value).ok()) {
-        response.headers_mut().insert(header::CACHE_CONTROL, value);
+    for line in cache_control.unwrap_or_default().lines() {
+        let value = HeaderValue::from_str(line).expect("a header's value");
+        response.headers_mut().append(header::CACHE_CONTROL, value);
     }
     response
 }
