@@ -137,15 +137,15 @@ mod tests {
             (r#""""#, NOT_A_DURATION),
             (
                 "5",
-                "invalid type: integer `5`, expected a duration such as \"5s\"",
+                "invalid type: integer, expected a duration such as \"5s\"",
             ),
             (
                 r#"{"seconds": -1}"#,
-                "invalid value: integer `-1`, expected a whole number from 0",
+                "invalid value: integer, expected a whole number from 0",
             ),
             (
                 r#"{"seconds": 1.5}"#,
-                "invalid value: floating point `1.5`, expected a whole number from 0",
+                "invalid value: floating point, expected a whole number from 0",
             ),
         ];
         for (json, expected) in table {

@@ -1,13 +1,13 @@
 //! The configuration as a tree, in whichever form it arrived: JSON text or a Struct.
 //!
-//! Invariant: what is taken out of it is of the kind that was asked for, and an object that has a
-//! name twice is refused.
+//! Invariant: what is taken out of it is of the kind that was asked for, an object that has a name
+//! twice is refused, and no error tells a value: it may be a secret in the wrong place.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
 use super::error::ConfigError;
 use super::value::{Entries, FromTree};
@@ -85,21 +85,18 @@ impl Tree {
     }
 }
 
+/// Its kind alone: what stands where something else has to be may be a secret.
 impl fmt::Display for Tree {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Tree::Null => f.write_str("null"),
-            Tree::Bool(value) => write!(f, "boolean `{value}`"),
-            Tree::Unsigned(number) => write!(f, "integer `{number}`"),
-            Tree::Signed(number) => write!(f, "integer `{number}`"),
-            Tree::Float(number) => match Number::from_f64(*number) {
-                Some(number) => write!(f, "floating point `{number}`"),
-                None => f.write_str("floating point"),
-            },
-            Tree::Text(text) => write!(f, "string {text:?}"),
-            Tree::Array(_) => f.write_str("sequence"),
-            Tree::Object(_) => f.write_str("map"),
-        }
+        f.write_str(match self {
+            Tree::Null => "null",
+            Tree::Bool(_) => "boolean",
+            Tree::Unsigned(_) | Tree::Signed(_) => "integer",
+            Tree::Float(_) => "floating point",
+            Tree::Text(_) => "string",
+            Tree::Array(_) => "sequence",
+            Tree::Object(_) => "map",
+        })
     }
 }
 

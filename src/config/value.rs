@@ -232,7 +232,7 @@ macro_rules! words {
             ) -> Result<Self, $crate::config::error::ConfigError> {
                 match String::from_tree(tree)?.as_str() {
                     $($word => Ok($raw::$variant),)*
-                    other => Err($crate::config::value::unknown_word(other, &[$($word),*])),
+                    _ => Err($crate::config::value::unknown_word(&[$($word),*])),
                 }
             }
         }
@@ -241,13 +241,14 @@ macro_rules! words {
 
 pub(super) use words;
 
-pub(super) fn unknown_word(written: &str, words: &[&str]) -> ConfigError {
+/// What was written is not told, as nowhere (see [`Tree`]).
+pub(super) fn unknown_word(words: &[&str]) -> ConfigError {
     let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
     let words = match words.as_slice() {
         [first, second] => format!("{first} or {second}"),
         words => format!("one of {}", words.join(", ")),
     };
-    ConfigError::here(&format!("unknown variant `{written}`, expected {words}"))
+    ConfigError::here(&format!("unknown variant, expected {words}"))
 }
 
 /// A whole number. The numbers of a Struct are doubles, so `5.0` is one.

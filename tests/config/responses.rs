@@ -138,7 +138,7 @@ fn refuses_errors() {
         (json!({"status": 426}), status),
         (
             json!({"status": "401"}),
-            ".status: invalid type: string \"401\", expected a whole number from 0",
+            ".status: invalid type: string, expected a whole number from 0",
         ),
         (
             json!({"body": "x".repeat(16_385), "content_type": "text/plain"}),
@@ -203,7 +203,7 @@ fn refuses_errors() {
         ),
         (
             json!({"errors": {"format": "xml"}}),
-            "errors.format: unknown variant `xml`, expected one of `json`, `text`, `problem`",
+            "errors.format: unknown variant, expected one of `json`, `text`, `problem`",
         ),
         (
             json!({"errors": {"formt": "json"}}),
@@ -361,7 +361,7 @@ fn refuses_a_protected_resource() {
         ),
         (
             json!({"bearer_methods_supported": ["body"]}),
-            ".bearer_methods_supported[0]: unknown variant `body`, expected `header` or `query`"
+            ".bearer_methods_supported[0]: unknown variant, expected `header` or `query`"
                 .to_owned(),
         ),
         (

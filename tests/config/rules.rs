@@ -143,7 +143,7 @@ fn refuses_matchers() {
         ),
         (
             rule(json!({"case_sensitive": "no"})),
-            ".case_sensitive: invalid type: string \"no\", expected a boolean",
+            ".case_sensitive: invalid type: string, expected a boolean",
         ),
         (rule(json!({"hosts": []})), ".hosts: must not be empty"),
         (
@@ -292,7 +292,7 @@ fn refuses_requirements() {
         ),
         (
             requires(json!({"allow_missing": true})),
-            ".allow_missing: invalid type: boolean `true`, expected an empty object".into(),
+            ".allow_missing: invalid type: boolean, expected an empty object".into(),
         ),
     ];
     for (config, expected) in table {

@@ -38,7 +38,7 @@ fn refuses_top_level_values() {
         ),
         (
             json!({"max_waiting": -1}),
-            "max_waiting: invalid value: integer `-1`, expected a whole number from 0",
+            "max_waiting: invalid value: integer, expected a whole number from 0",
         ),
         (
             json!({"route_metadata": "bearer_gate"}),
@@ -46,7 +46,7 @@ fn refuses_top_level_values() {
         ),
         (
             json!({"unmatched": "permit"}),
-            "unmatched: unknown variant `permit`, expected `allow` or `deny`",
+            "unmatched: unknown variant, expected `allow` or `deny`",
         ),
         (
             json!({"unmatched": []}),
@@ -96,11 +96,11 @@ fn refuses_provider_values() {
         ),
         (
             json!({"token_type": "JWT"}),
-            "providers.p.token_type: unknown variant `JWT`, expected `at+jwt` or `jwt`",
+            "providers.p.token_type: unknown variant, expected `at+jwt` or `jwt`",
         ),
         (
             json!({"token_type": ""}),
-            "providers.p.token_type: unknown variant ``, expected `at+jwt` or `jwt`",
+            "providers.p.token_type: unknown variant, expected `at+jwt` or `jwt`",
         ),
         (
             json!({"audiences": null}),
@@ -120,7 +120,7 @@ fn refuses_provider_values() {
         ),
         (
             json!({"audiences": "a"}),
-            "providers.p.audiences: invalid type: string \"a\", expected a sequence",
+            "providers.p.audiences: invalid type: string, expected a sequence",
         ),
         (
             json!({"clock_skew_seconds": 86_401}),
@@ -128,11 +128,11 @@ fn refuses_provider_values() {
         ),
         (
             json!({"clock_skew_seconds": 0.5}),
-            "providers.p.clock_skew_seconds: invalid value: floating point `0.5`, expected a whole number from 0",
+            "providers.p.clock_skew_seconds: invalid value: floating point, expected a whole number from 0",
         ),
         (
             json!({"require_expiration": "false"}),
-            "providers.p.require_expiration: invalid type: string \"false\", expected a boolean",
+            "providers.p.require_expiration: invalid type: string, expected a boolean",
         ),
         (
             json!({"algorithms": []}),
@@ -405,7 +405,7 @@ fn refuses_remote_keys() {
         ),
         (
             json!({"http_uri": {"uri": "http://a/", "cluster": "c", "timeout": 5}}),
-            "http_uri.timeout: invalid type: integer `5`, expected a duration such as \"5s\"",
+            "http_uri.timeout: invalid type: integer, expected a duration such as \"5s\"",
         ),
         (
             json!({"http_uri": {"uri": "http://a/", "cluster": "c", "timeout": "5 s"}}),
@@ -469,7 +469,7 @@ fn refuses_remote_keys() {
         ),
         (
             json!({"async_fetch": true}),
-            "async_fetch: invalid type: boolean `true`, expected an object",
+            "async_fetch: invalid type: boolean, expected an object",
         ),
     ];
     for (fields, expected) in table {
