@@ -124,6 +124,19 @@ fn claim_name(name: Given<String>) -> Result<Vec<String>, ConfigError> {
     Ok(name.split('.').map(str::to_owned).collect())
 }
 
+impl Outputs {
+    /// A header that this one and the other one set, be it in two spellings that an upstream can
+    /// take for one another.
+    pub(super) fn shared_header<'o>(&'o self, other: &Outputs) -> Option<&'o str> {
+        let mut own = self.headers_set();
+        own.find(|name| {
+            let name = header::same_to_cgi(name);
+            let mut theirs = other.headers_set().map(header::same_to_cgi);
+            theirs.any(|their| their == name)
+        })
+    }
+}
+
 /// The names that a provider has taken.
 #[derive(Default)]
 struct Names(Vec<String>);

@@ -133,7 +133,31 @@ impl Builder<'_> {
         for (index, raw) in list(raw)?.into_iter().enumerate() {
             members.push(self.member(index, raw, depth)?);
         }
+        self.vet_headers(&members)?;
         Ok(Requirement::All(members))
+    }
+
+    /// Tokens that are there together set no header both: the upstream would read the user of one
+    /// and the roles of the other, where only one of them has a claim.
+    fn vet_headers(&self, members: &[Requirement]) -> Result<(), ConfigError> {
+        let mut earlier: Vec<usize> = Vec::new();
+        for member in members {
+            let mut own = Vec::new();
+            member.providers(&mut own);
+            own.retain(|provider| !earlier.contains(provider));
+            for one in earlier.iter().filter_map(|at| self.providers.get(*at)) {
+                for other in own.iter().filter_map(|at| self.providers.get(*at)) {
+                    if let Some(name) = one.outputs.shared_header(&other.outputs) {
+                        let (one, other) = (&one.name, &other.name);
+                        return Err(ConfigError::here(&format!(
+                            "{one} and {other} both set {name}: with a token of each, the upstream could not tell whose it is"
+                        )));
+                    }
+                }
+            }
+            earlier.append(&mut own);
+        }
+        Ok(())
     }
 
     fn member(
@@ -196,6 +220,19 @@ fn list(raw: RawRequirements) -> Result<Vec<RawRequires>, ConfigError> {
 }
 
 impl Requirement {
+    /// Every provider whose token can have a part in it.
+    fn providers(&self, found: &mut Vec<usize>) {
+        match self {
+            Requirement::Provider(demand) => found.push(demand.provider),
+            Requirement::Any { members, .. } | Requirement::All(members) => {
+                members.iter().for_each(|member| member.providers(found));
+            }
+            Requirement::AllowMissing(demands) | Requirement::AllowMissingOrFailed(demands) => {
+                found.extend(demands.iter().map(|demand| demand.provider));
+            }
+        }
+    }
+
     /// Whether a request without any token can satisfy it.
     pub(super) fn admits_anonymous(&self) -> bool {
         match self {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{merge, parse, refused, with_rule};
+use super::{merge, parse, refused, with_provider, with_rule};
 
 #[test]
 fn refuses_rules() {
@@ -387,5 +387,74 @@ fn refuses_requirements() {
     ];
     for (config, expected) in table {
         assert_eq!(refused(&config), expected, "{config}");
+    }
+}
+
+#[test]
+fn tokens_that_are_there_together_set_no_header_both() {
+    let one = json!({"provider_name": "auth0"});
+    let two = json!({"provider_name": "two"});
+    let all = |members: Value| json!({"requires_all": {"requirements": members}});
+    let any = |members: Value| json!({"requires_any": {"requirements": members}});
+    let same = "auth0 and two both set";
+    // of which the first sets x-user, and x-payload as its payload
+    let table = [
+        ("X-User", all(json!([one, two])), Some(same)),
+        ("x_user", all(json!([one, two])), Some(same)),
+        ("x-payload", all(json!([one, two])), Some(same)),
+        (
+            "x-user",
+            all(json!([one, any(json!([one, two]))])),
+            Some(same),
+        ),
+        (
+            "x-user",
+            all(json!([one, {"allow_missing": {}}])),
+            Some(same),
+        ),
+        (
+            "x-user",
+            any(json!([one, all(json!([one, two]))])),
+            Some(same),
+        ),
+        // one at a time
+        ("x-user", any(json!([one, two])), None),
+        ("x-user", all(json!([one, one])), None),
+        ("x-roles", all(json!([one, two])), None),
+    ];
+    for (header, requires, problem) in table {
+        let mut config = with_provider(json!({
+            "claim_to_headers": [{"header_name": "x-user", "claim_name": "sub"}],
+            "forward_payload_header": "x-payload",
+        }));
+        let (_, provider) = config["providers"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .next()
+            .unwrap();
+        let mut provider = provider.clone();
+        provider["claim_to_headers"] = json!([{"header_name": header, "claim_name": "sub"}]);
+        provider
+            .as_object_mut()
+            .unwrap()
+            .remove("forward_payload_header");
+        let first = config["providers"].as_object_mut().unwrap();
+        let named = first.values().next().unwrap().clone();
+        *first = serde_json::Map::new();
+        first.insert("auth0".to_owned(), named);
+        first.insert("two".to_owned(), provider);
+        config["rules"] = json!([{"match": {"prefix": "/"}, "requires": requires}]);
+        match problem {
+            None => assert!(parse(&config).is_ok(), "{header} {requires}"),
+            Some(problem) => {
+                let refused = refused(&config);
+                assert!(refused.contains(problem), "{header} {requires}: {refused}");
+                assert!(
+                    refused.starts_with("rules[0].requires.requires_a"),
+                    "{refused}"
+                );
+            }
+        }
     }
 }

@@ -84,6 +84,21 @@ impl Provider {
         json
     }
 
+    /// bearer-gate refuses a requires_all of providers that set the same header.
+    fn sets_headers_of_its_own(&mut self, at: usize) {
+        let own = |name: &str| name.replacen("x-claim-", &format!("x-{at}-claim-"), 1);
+        for name in &mut self.sets {
+            *name = own(name);
+        }
+        let claims = self
+            .json
+            .get_mut("claim_to_headers")
+            .and_then(Value::as_array_mut);
+        for claim in claims.into_iter().flatten() {
+            claim["header_name"] = json!(own(claim["header_name"].as_str().unwrap_or_default()));
+        }
+    }
+
     pub fn names_key(&self, kid: &str) -> bool {
         self.named_keys.contains(&kid)
     }
@@ -174,7 +189,7 @@ impl Configuration {
             uses: BTreeSet::new(),
         };
         let count = draw.dice.between(1, 3);
-        let providers: Vec<Provider> = (0..count).map(|at| provider(&mut draw, at)).collect();
+        let mut providers: Vec<Provider> = (0..count).map(|at| provider(&mut draw, at)).collect();
         let mut rules: Vec<Rule> = (0..draw.dice.between(1, 4))
             .map(|at| rule(&mut draw, &providers, at))
             .collect();
@@ -197,6 +212,11 @@ impl Configuration {
             };
             let at = draw.dice.between(0, rules.len());
             rules.insert(at, connect);
+        }
+        if draw.uses.contains(&Feature::RequiresAll) {
+            for (at, provider) in providers.iter_mut().enumerate() {
+                provider.sets_headers_of_its_own(at);
+            }
         }
         for (at, rule) in rules.iter_mut().enumerate() {
             if rule.requires.is_some() && draw.uses(Feature::RequirementMap, 20) {
