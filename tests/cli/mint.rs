@@ -26,14 +26,9 @@ fn a_key_of_each_algorithm_signs_what_its_set_verifies() {
             "c.yaml",
             &format!("providers:\n  p:\n    any_issuer: true\n    any_audience: true\n    local_jwks: {{inline_string: '{}'}}\nrules:\n- match: {{prefix: /}}\n  requires: {{provider_name: p}}\n", set.trim()),
         );
-        for (form, more) in [
-            ("jwk.json", &[][..]),
-            ("pem", &["--kid", "bearer-gate-test-one"]),
-        ] {
+        for form in ["jwk.json", "pem"] {
             let key = format!("{name}.{form}");
-            let mut arguments = vec!["token", "--key", &key, "--alg", alg];
-            arguments.extend(more);
-            let minted = run(&arguments);
+            let minted = run(&["token", "--key", &key]);
             assert_eq!(minted.code, 0, "{alg} {form} {}", minted.err);
             assert!(minted.err.contains("for tests"));
             let token = minted.out.trim();
@@ -86,7 +81,8 @@ fn claims_are_json_or_text() {
     assert_eq!(claims["n"], 5);
     assert_eq!(claims["scope"], "a b");
     assert!(claims["exp"].is_null() && claims["iat"].is_u64());
-    assert_eq!(part(0)["kid"], "bearer-gate-test");
+    let kid = part(0)["kid"].as_str().unwrap().to_owned();
+    assert!(kid.starts_with("bearer-gate-test-"), "{kid}");
     assert_eq!(part(0)["alg"], "EdDSA");
 }
 
@@ -98,4 +94,40 @@ fn a_key_signs_with_its_own_algorithms_only() {
     }
     assert_eq!(run(&["token", "--key", key, "--claim", "nothing"]).code, 2);
     assert_eq!(run(&["token", "--key", "README.md"]).code, 2);
+}
+
+/// The kid of a token.
+fn kid(token: &str) -> Value {
+    let header = base64url::decode(token.split('.').next().unwrap().as_bytes()).unwrap();
+    serde_json::from_slice::<Value>(&header).unwrap()["kid"].clone()
+}
+
+#[test]
+fn one_kid_whichever_file_is_used() {
+    for named in [&[][..], &["--kid", "one"]] {
+        let files = Files::in_a_directory();
+        let name = files.path().join("k").display().to_string();
+        let mut arguments = vec!["keygen", "--alg", "ES256", "--out", &name];
+        arguments.extend(named);
+        let made = run(&arguments);
+        let read = |form: &str| std::fs::read_to_string(format!("{name}.{form}")).unwrap();
+        let set: Value = serde_json::from_str(&read("jwks.json")).unwrap();
+        let expected = &set["keys"][0]["kid"];
+        assert!(
+            made.err.contains(expected.as_str().unwrap()),
+            "{}",
+            made.err
+        );
+        for form in ["pem", "jwk.json"] {
+            let minted = run(&["token", "--key", &format!("{name}.{form}")]);
+            assert_eq!(kid(minted.out.trim()), *expected, "{form}");
+        }
+        if named.is_empty() {
+            // as another program would write it, without what stands above
+            let pem = read("pem");
+            let bare = files.with("bare.pem", &pem[pem.find("-----").unwrap()..]);
+            let minted = run(&["token", "--key", &bare]);
+            assert_eq!(kid(minted.out.trim()), *expected);
+        }
+    }
 }

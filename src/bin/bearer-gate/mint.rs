@@ -14,7 +14,7 @@ use bearer_gate::jose::jwa::Algorithm;
 use serde_json::{Map, Value, json};
 
 use crate::failure::{Failure, exit};
-use crate::output::{WARN, styled};
+use crate::output::{WARN, safe, styled};
 use crate::signing::{Key, PrivateKey};
 
 /// What the kid of a key for tests begins with.
@@ -39,7 +39,7 @@ pub struct TokenArgs {
         allow_negative_numbers = true
     )]
     expires_in: i64,
-    /// The key's id; by default the JWK's, or one that says that it is for tests
+    /// The key's id; by default the one that the file has, or else of its RFC 7638 thumbprint
     #[arg(long)]
     kid: Option<String>,
     /// The algorithm; by default the JWK's, or the usual one of the key
@@ -52,7 +52,7 @@ pub struct KeygenArgs {
     /// The algorithm
     #[arg(long, value_parser = algorithm, default_value = "RS256")]
     alg: Algorithm,
-    /// The key's id, after the word that says that it is for tests
+    /// The key's id, after the words that say that it is for tests; by default its RFC 7638 thumbprint
     #[arg(long)]
     kid: Option<String>,
     /// Where to write NAME.pem, NAME.jwk.json (both private) and NAME.jwks.json (public)
@@ -76,7 +76,7 @@ pub fn token(args: &TokenArgs) -> Result<ExitCode, Failure> {
         .or(key.algorithm)
         .unwrap_or_else(|| key.private.usual());
     let kid = args.kid.clone().or(key.kid);
-    let kid = kid.as_deref().unwrap_or(TEST_KID);
+    let kid = kid.unwrap_or_else(|| test_kid(&key.private));
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_err(|_| Failure::usage("the clock is before 1970"))?
@@ -110,11 +110,16 @@ pub fn token(args: &TokenArgs) -> Result<ExitCode, Failure> {
     Ok(exit(true))
 }
 
+/// The kid of a key where nobody names one: the same whichever file it comes from.
+fn test_kid(key: &PrivateKey) -> String {
+    format!("{TEST_KID}-{}", key.thumbprint())
+}
+
 pub fn keygen(args: &KeygenArgs) -> Result<ExitCode, Failure> {
     let key = PrivateKey::generate(args.alg)?;
     let kid = match &args.kid {
         Some(kid) => format!("{TEST_KID}-{kid}"),
-        None => format!("{TEST_KID}-{:016x}", rand::random::<u64>()),
+        None => test_kid(&key),
     };
     let mut public = key.public();
     for (name, value) in [("use", "sig"), ("alg", args.alg.name()), ("kid", &kid)] {
@@ -124,7 +129,7 @@ pub fn keygen(args: &KeygenArgs) -> Result<ExitCode, Failure> {
     let mut private = public.clone();
     private.extend(key.secret());
     let name = |extension: &str| PathBuf::from(format!("{}.{extension}", args.out.display()));
-    write(&name("pem"), &key.to_pem()?, true)?;
+    write(&name("pem"), &key.to_pem(&kid, args.alg)?, true)?;
     write(
         &name("jwk.json"),
         &format!("{}\n", Value::Object(private)),
@@ -132,6 +137,12 @@ pub fn keygen(args: &KeygenArgs) -> Result<ExitCode, Failure> {
     )?;
     write(&name("jwks.json"), &format!("{set}\n"), false)?;
     note("a key for tests: whoever has the file can sign tokens with it");
+    let path = name("pem");
+    note(&format!("its kid is {kid}, in each of the files"));
+    note(&format!(
+        "a token by it: bearer-gate token --key {}",
+        path.display()
+    ));
     Ok(exit(true))
 }
 
@@ -152,5 +163,5 @@ fn write(path: &Path, text: &str, secret: bool) -> Result<(), Failure> {
 }
 
 fn note(text: &str) {
-    eprintln!("{}: {text}", styled(WARN, "note"));
+    eprintln!("{}: {}", styled(WARN, "note"), safe(text));
 }

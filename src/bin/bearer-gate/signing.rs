@@ -8,11 +8,15 @@ use rsa::signature::{RandomizedSigner, SignatureEncoding, Signer};
 use rsa::traits::{PrivateKeyParts, PublicKeyParts};
 use rsa::{BoxedUint, pkcs1v15, pss};
 use serde_json::{Map, Value, json};
-use sha2::{Sha256, Sha384, Sha512};
+use sha2::{Digest, Sha256, Sha384, Sha512};
 
 use crate::failure::Failure;
 
 const RSA_BITS: usize = 2048;
+
+/// What is told above a PEM, which has no place for it.
+const KID_LINE: &str = "kid: ";
+const ALGORITHM_LINE: &str = "alg: ";
 
 pub enum PrivateKey {
     Rsa(Box<rsa::PrivateKey>),
@@ -69,8 +73,14 @@ impl PrivateKey {
         }
     }
 
-    /// PKCS#8, `-----BEGIN PRIVATE KEY-----`.
-    pub fn to_pem(&self) -> Result<String, Failure> {
+    /// PKCS#8, `-----BEGIN PRIVATE KEY-----`, and above it which key it is and what it is for.
+    pub fn to_pem(&self, kid: &str, algorithm: Algorithm) -> Result<String, Failure> {
+        let pem = self.to_bare_pem()?;
+        let name = algorithm.name();
+        Ok(format!("{KID_LINE}{kid}\n{ALGORITHM_LINE}{name}\n{pem}"))
+    }
+
+    fn to_bare_pem(&self) -> Result<String, Failure> {
         let pem = match self {
             PrivateKey::Rsa(key) => key.to_pkcs8_pem(LineEnding::LF).map_err(problem)?,
             PrivateKey::P256(key) => key.to_pkcs8_pem(LineEnding::LF).map_err(problem)?,
@@ -105,6 +115,13 @@ impl PrivateKey {
             Value::Object(members) => members,
             _ => Map::new(),
         }
+    }
+
+    /// RFC 7638: the hash of those of its public members that are required, in base64url.
+    pub fn thumbprint(&self) -> String {
+        // sorted by their names, without white space, as the RFC has it
+        let members = Value::Object(self.public().into_iter().collect::<Map<_, _>>());
+        base64url::encode(&Sha256::digest(members.to_string().as_bytes()))
     }
 
     /// The members that nobody else may know.
@@ -245,9 +262,14 @@ impl Key {
                 )
             }
             Err(_) => {
-                // what is written above a PEM is no part of it
-                let pem = text.find("-----").and_then(|at| text.get(at..));
-                (pem.and_then(PrivateKey::from_pem), None, None)
+                // what is written above a PEM is no part of it (RFC 7468 section 5.2)
+                let (above, pem) = text.split_at(text.find("-----").unwrap_or(text.len()));
+                let told = |name: &str| {
+                    let mut lines = above.lines();
+                    lines.find_map(|line| Some(line.strip_prefix(name)?.trim().to_owned()))
+                };
+                let algorithm = told(ALGORITHM_LINE).and_then(|name| Algorithm::parse(&name));
+                (PrivateKey::from_pem(pem), told(KID_LINE), algorithm)
             }
         };
         let private = private.ok_or_else(|| {
