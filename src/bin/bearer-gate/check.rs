@@ -7,7 +7,7 @@ use anstream::println;
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, exit};
-use crate::output::{BAD, GOOD, WARN, safe, styled};
+use crate::output::{BAD, GOOD, WARN, escaped, safe, styled};
 use crate::plugin::{File, Host};
 use crate::{risks, surroundings};
 
@@ -51,7 +51,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         }
     }
     if args.json {
-        println!("{}", Value::Array(report));
+        println!("{}", escaped(&Value::Array(report)));
     }
     Ok(exit(good))
 }

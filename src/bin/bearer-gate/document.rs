@@ -6,13 +6,15 @@
 
 use std::collections::BTreeMap;
 
-use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
 use serde_json::{Number, Value};
 
 /// Deeper documents are refused: no configuration is, and trees are walked by recursion.
 const DEEPEST: usize = 100;
-/// Aliases can make a small file large.
+/// Aliases can make a small file large: what it would be without them, in nodes and in bytes of
+/// their texts.
 const MOST_NODES: usize = 200_000;
+const MOST_BYTES: usize = 16 * 1024 * 1024;
 
 /// Who reads the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +73,7 @@ pub fn parse(text: &str, scalars: Option<Scalars>) -> Result<Vec<Node>, Unreadab
         anchors: BTreeMap::new(),
         documents: Vec::new(),
         nodes: 0,
+        bytes: 0,
     };
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| Unreadable {
@@ -102,13 +105,19 @@ struct Builder {
     anchors: BTreeMap<usize, Node>,
     documents: Vec<Node>,
     nodes: usize,
+    bytes: usize,
 }
 
 struct Open {
     node: Node,
     anchor: usize,
     name: Option<(String, Span)>,
+    /// Whether Envoy is told to pass over the member of this name.
+    is_ignored: bool,
 }
+
+/// Aliases may be the whole of a document.
+const TOO_LARGE: &str = "the document is too large";
 
 impl Builder {
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Unreadable> {
@@ -122,17 +131,25 @@ impl Builder {
             column: span.start.col() + 1,
             yaml,
         };
-        self.nodes += 1;
-        if self.nodes > MOST_NODES {
-            return Err(problem("the document is too large"));
+        let length = match &event {
+            Event::Scalar(text, ..) => text.len(),
+            _ => 0,
+        };
+        if !self.has_room(1, length) {
+            return Err(problem(TOO_LARGE));
         }
         match event {
-            Event::Scalar(text, style, anchor, _) => {
-                let is_name = self.open.last().is_some_and(Open::waits_for_name);
-                let yaml = if is_name {
-                    Yaml::Text(text.into_owned())
-                } else {
-                    self.scalar(text.into_owned(), style)
+            Event::Scalar(text, style, anchor, tag) => {
+                let is_envoy = self.scalars == Scalars::Envoy;
+                let has_tag = |wanted: &str| is_tag(tag.as_deref(), wanted);
+                let text = text.into_owned();
+                let yaml = match self.open.last_mut().filter(|open| open.waits_for_name()) {
+                    Some(open) => {
+                        open.is_ignored = is_envoy && has_tag("!ignore");
+                        Yaml::Text(text)
+                    }
+                    None if has_tag("!") => Yaml::Text(text),
+                    None => self.scalar(text, style),
                 };
                 self.add(node(yaml), anchor, span)
             }
@@ -147,13 +164,17 @@ impl Builder {
                 None => Ok(()),
             },
             Event::Alias(anchor) => {
-                let known = self
-                    .anchors
-                    .get(&anchor)
-                    .cloned()
-                    .ok_or_else(|| problem("an alias without an anchor"))?;
-                self.nodes = self.nodes.saturating_add(known.size());
-                self.add(known, 0, span)
+                let known = self.anchors.get(&anchor);
+                let (nodes, bytes) = known
+                    .ok_or_else(|| problem("an alias without an anchor"))?
+                    .size();
+                if !self.has_room(nodes, bytes) {
+                    return Err(problem(TOO_LARGE));
+                }
+                match self.anchors.get(&anchor).cloned() {
+                    Some(known) => self.add(known, 0, span),
+                    None => Ok(()),
+                }
             }
             _ => Ok(()),
         }
@@ -175,12 +196,29 @@ impl Builder {
             node,
             anchor,
             name: None,
+            is_ignored: false,
         });
         Ok(())
     }
 
+    /// Takes this much of what a document may be.
+    fn has_room(&mut self, nodes: usize, bytes: usize) -> bool {
+        self.nodes = self.nodes.saturating_add(nodes);
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.nodes <= MOST_NODES && self.bytes <= MOST_BYTES
+    }
+
     fn add(&mut self, node: Node, anchor: usize, span: Span) -> Result<(), Unreadable> {
         if anchor > 0 {
+            // Anchors within one another are kept once for each.
+            let (nodes, bytes) = node.size();
+            if !self.has_room(nodes, bytes) {
+                return Err(Unreadable {
+                    line: node.line,
+                    column: node.column,
+                    problem: TOO_LARGE.to_owned(),
+                });
+            }
             self.anchors.insert(anchor, node.clone());
         }
         let Some(open) = self.open.last_mut() else {
@@ -190,6 +228,7 @@ impl Builder {
         match &mut open.node.yaml {
             Yaml::List(items) => items.push(node),
             Yaml::Map(entries) => match open.name.take() {
+                Some(_) if open.is_ignored => {}
                 Some((name, at)) => entries.push(Entry {
                     name,
                     line: at.start.line(),
@@ -225,10 +264,37 @@ impl Builder {
             return Yaml::Bool(value);
         }
         let number = match self.scalars {
-            Scalars::Envoy => text.parse::<i32>().ok().map(Number::from),
+            Scalars::Envoy => return of_yaml_cpp(text),
             Scalars::Json => serde_json::from_str::<Number>(&text).ok(),
         };
         number.map_or(Yaml::Text(text), Yaml::Number)
+    }
+}
+
+/// A whole number of 64 bits, as C++ reads one from a stream: decimal, octal after `0`, or
+/// hexadecimal after `0x`. What needs more than 32 bits Envoy makes a text.
+fn of_yaml_cpp(text: String) -> Yaml {
+    let (is_negative, digits) = match text.strip_prefix(['-', '+']) {
+        Some(digits) => (text.starts_with('-'), digits),
+        None => (false, text.as_str()),
+    };
+    let hexadecimal = digits.strip_prefix("0x").or(digits.strip_prefix("0X"));
+    let (radix, digits) = match (hexadecimal, digits.strip_prefix('0')) {
+        (Some(digits), _) => (16, digits),
+        (None, Some(digits)) if !digits.is_empty() => (8, digits),
+        (None, _) => (10, digits),
+    };
+    // a second sign would be read too
+    let is_number = digits.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let number = i64::from_str_radix(digits, radix)
+        .ok()
+        .filter(|_| is_number);
+    match number.map(|number| if is_negative { -number } else { number }) {
+        Some(number) => match i32::try_from(number) {
+            Ok(number) => Yaml::Number(number.into()),
+            Err(_) => Yaml::Text(number.to_string()),
+        },
+        None => Yaml::Text(text),
     }
 }
 
@@ -244,6 +310,10 @@ fn boolean(text: &str) -> Option<bool> {
         "n" | "no" | "false" | "off" => Some(false),
         _ => None,
     }
+}
+
+fn is_tag(tag: Option<&Tag>, wanted: &str) -> bool {
+    tag.is_some_and(|tag| format!("{}{}", tag.handle, tag.suffix) == wanted)
 }
 
 impl Open {
@@ -318,6 +388,14 @@ impl Node {
         }
     }
 
+    /// As [`Node::add`], above all members.
+    pub fn add_first(&mut self, name: &str, yaml: Yaml, note: &str) {
+        self.add(name, yaml, note);
+        if let Yaml::Map(entries) = &mut self.yaml {
+            entries.rotate_right(1);
+        }
+    }
+
     /// Takes a member out.
     pub fn remove(&mut self, name: &str) {
         if let Yaml::Map(entries) = &mut self.yaml {
@@ -360,13 +438,20 @@ impl Node {
         self.at(names)?.text()
     }
 
-    fn size(&self) -> usize {
-        1 + self.items().iter().map(Node::size).sum::<usize>()
-            + self
-                .entries()
-                .iter()
-                .map(|entry| entry.node.size())
-                .sum::<usize>()
+    /// How many nodes it has, and how many bytes of text.
+    fn size(&self) -> (usize, usize) {
+        let own = match &self.yaml {
+            Yaml::Text(text) => text.len(),
+            Yaml::Map(entries) => entries.iter().map(|entry| entry.name.len()).sum(),
+            _ => 0,
+        };
+        let items = self.items().iter().map(Node::size);
+        let members = self.entries().iter().map(|entry| entry.node.size());
+        items
+            .chain(members)
+            .fold((1, own), |(nodes, bytes), (n, b)| {
+                (nodes.saturating_add(n), bytes.saturating_add(b))
+            })
     }
 
     /// As JSON text, members in the order written, those given twice included.
@@ -467,6 +552,15 @@ mod tests {
             ("-5", "-5", "-5"),
             ("1.5", "\"1.5\"", "1.5"),
             ("3000000000", "\"3000000000\"", "3000000000"),
+            ("010", "8", "\"010\""),
+            ("09", "\"09\"", "\"09\""),
+            ("+5", "5", "\"+5\""),
+            ("-0x1F", "-31", "\"-0x1F\""),
+            ("0x+5", "\"0x+5\"", "\"0x+5\""),
+            ("0xffffffff", "\"4294967295\"", "\"0xffffffff\""),
+            ("1_000", "\"1_000\"", "\"1_000\""),
+            ("! 5", "\"5\"", "\"5\""),
+            ("!!str 5", "5", "5"),
             ("true", "true", "true"),
             ("On", "true", "true"),
             ("NO", "false", "false"),
@@ -480,6 +574,12 @@ mod tests {
             assert_eq!(one(&text, Scalars::Envoy), format!("[{envoy}]"), "{text}");
             assert_eq!(one(&text, Scalars::Json), format!("[{json}]"), "{text}");
         }
+    }
+
+    #[test]
+    fn what_envoy_ignores_is_not_there() {
+        let text = "{a: 1, !ignore b: &b {x: 2}, c: !ignore 3, d: *b}";
+        assert_eq!(one(text, Scalars::Envoy), r#"{"a":1,"c":3,"d":{"x":2}}"#);
     }
 
     #[test]
@@ -512,9 +612,22 @@ mod tests {
                     (format!("{text}{name}: &{name} [{list}]\n"), name)
                 })
                 .0;
+        let long = format!(
+            "a: &a {}\nb: [{}]\n",
+            "x".repeat(500_000),
+            "*a,".repeat(8_000)
+        );
+        let nested = format!(
+            "{}{}{}",
+            "[&a ".repeat(90),
+            "x".repeat(500_000),
+            "]".repeat(90)
+        );
         for text in [
             deep.as_str(),
             &bomb,
+            &long,
+            &nested.replacen("&a", "&b", 1),
             "a: *b",
             "? [a]\n: b",
             "a: [",

@@ -90,7 +90,9 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     if args.json {
         anstream::println!(
             "{}",
-            explanation.to_json(token.as_deref().filter(|_| args.show_token))
+            crate::output::escaped(
+                &explanation.to_json(token.as_deref().filter(|_| args.show_token))
+            )
         );
     } else {
         if let Some(token) = token.as_deref().filter(|_| args.show_token) {

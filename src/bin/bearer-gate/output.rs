@@ -1,8 +1,9 @@
 //! What is printed: colours where it is a terminal, and nothing that could steer one.
 
-use std::fmt::{Display, Write};
+use std::fmt::Display;
 
 use anstyle::{AnsiColor, Style};
+use serde_json::Value;
 
 pub const GOOD: Style = AnsiColor::Green.on_default();
 pub const BAD: Style = AnsiColor::Red.on_default().bold();
@@ -15,15 +16,32 @@ pub fn styled(style: Style, text: impl Display) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// A text of somebody else's, on one line: control characters, and those that turn the direction
-/// of writing, are escaped.
+/// A text of somebody else's, on one line: characters that steer are escaped.
 pub fn safe(text: &str) -> String {
+    escape(text, |c| format!("\\u{{{:x}}}", u32::from(c)))
+}
+
+/// JSON, in which characters that steer are escaped too. It is the same to who reads JSON.
+pub fn escaped(json: &Value) -> String {
+    escape(&json.to_string(), |c| {
+        let mut units = [0; 2];
+        let units = c.encode_utf16(&mut units).iter();
+        units.map(|unit| format!("\\u{unit:04x}")).collect()
+    })
+}
+
+/// A text in quotes, as YAML has it.
+pub fn quoted(text: &str) -> String {
+    escape(&Value::from(text).to_string(), |c| {
+        format!("\\U{:08x}", u32::from(c))
+    })
+}
+
+fn escape(text: &str, escaped: impl Fn(char) -> String) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
-        let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if c.is_control() || turns {
-            // writing to a String does not fail
-            let _ = write!(safe, "\\u{{{:x}}}", u32::from(c));
+        if steers(c) {
+            safe.push_str(&escaped(c));
         } else {
             safe.push(c);
         }
@@ -31,15 +49,34 @@ pub fn safe(text: &str) -> String {
     safe
 }
 
+/// Whether a character does something to what shows it: control characters, those that turn the
+/// direction of writing or end a line, and those that nobody sees.
+fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn a_token_cannot_steer_the_terminal() {
         assert_eq!(
-            safe("a\u{1b}[2Jb\r\n\u{9b}\u{202e}é"),
-            "a\\u{1b}[2Jb\\u{d}\\u{a}\\u{9b}\\u{202e}é"
+            safe("a\u{1b}[2Jb\r\n\u{9b}\u{202e}\u{2028}\u{200b}é"),
+            "a\\u{1b}[2Jb\\u{d}\\u{a}\\u{9b}\\u{202e}\\u{2028}\\u{200b}é"
         );
+    }
+
+    #[test]
+    fn escaped_json_is_the_same_json() {
+        let json = json!({"a\u{202e}": "\u{1b}\u{9b}\u{e0041}é\n"});
+        let text = escaped(&json);
+        assert_eq!(text, r#"{"a\u202e":"\u001b\u009b\udb40\udc41é\n"}"#);
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), json);
     }
 }

@@ -171,10 +171,10 @@ impl Explanation {
             println!("    {status}");
         }
         for (name, value) in &verdict.headers {
-            println!("    {name}: {value}");
+            println!("    {name}: {}", safe(value));
         }
         if let Some(body) = &verdict.body {
-            println!("    {body}");
+            println!("    {}", safe(body));
         }
         if !verdict.upstream.is_empty() {
             println!("the upstream's request:");

@@ -2,9 +2,8 @@
 
 use std::fmt::Write;
 
-use serde_json::Value;
-
 use crate::document::{Node, Yaml};
+use crate::output::quoted;
 
 /// Comments are broken here.
 const WIDTH: usize = 96;
@@ -116,7 +115,7 @@ fn text(text: &str) -> String {
     if starts_well && text.chars().all(is_plain) && !text.ends_with(':') && !is_word {
         text.to_owned()
     } else {
-        Value::from(text).to_string()
+        quoted(text)
     }
 }
 
@@ -128,7 +127,7 @@ mod tests {
     fn what_is_written_is_read_as_the_same() {
         for text in [
             "a: {b: [1, {c: d, e: [x]}, [], {}], f: null}",
-            "[a, 'on', '5', '', 'a: b', 'a #b', \"x\\ny\", ':', '- a', 5s, 'a:', é, '1.5']",
+            "[a, 'on', '5', '', 'a: b', 'a #b', \"x\\ny\", ':', '- a', 5s, 'a:', é, '1.5', \"\\u202e\\u009b\\U000e0041\"]",
             "{'on': 1, '': 2, 'a b': [[1, 2], [3]]}",
         ] {
             let node = &parse(text, Some(Scalars::Envoy)).unwrap()[0];
