@@ -337,3 +337,60 @@ fn no_colour_where_it_is_no_terminal() {
     );
     assert!(!ran.out.contains('\u{1b}'));
 }
+
+#[test]
+fn addresses_that_have_no_key_set_are_warned_about() {
+    let table = [
+        ("https://www.googleapis.com/oauth2/v1/certs", true),
+        (
+            "https://www.googleapis.com/robot/v1/metadata/x509/securetoken@system.gserviceaccount.com",
+            true,
+        ),
+        ("https://www.gstatic.com/iap/verify/public_key", true),
+        ("https://i.example/.well-known/openid-configuration", true),
+        ("https://i.example/signing.pem", true),
+        ("https://www.googleapis.com/oauth2/v3/certs", false),
+        ("https://www.gstatic.com/iap/verify/public_key-jwk", false),
+        ("https://i.example/.well-known/jwks.json", false),
+    ];
+    for (uri, warned) in table {
+        let text = PROVIDER.replace("https://i.example/jwks", uri);
+        let (_, findings) = findings(&format!(
+            "{text}rules: [{{match: {{prefix: /}}, requires: {{provider_name: p}}}}]\n"
+        ));
+        let finding = "6 warning providers.p.remote_jwks.http_uri.uri".to_owned();
+        assert_eq!(findings.contains(&finding), warned, "{uri}: {findings:?}");
+    }
+}
+
+#[test]
+fn no_value_in_a_wrong_place_is_printed() {
+    let secret = r#"'{"keys":[{"kty":"oct","k":"c2VjcmV0LXNlY3JldC1zZWNyZXQ"}]}'"#;
+    for text in [
+        PROVIDER.replace("remote_jwks:\n      http_uri: {uri: https://i.example/jwks, cluster: idp, timeout: 5s}", &format!("local_jwks: {secret}")),
+        PROVIDER.replace("audiences: [api]", &format!("audiences: {secret}")),
+        format!("{PROVIDER}unmatched: {secret}\n"),
+        format!("{PROVIDER}max_waiting: {secret}\n"),
+    ] {
+        let files = Files::in_a_directory();
+        let file = files.with("config.yaml", &text);
+        for arguments in [&["check", &file][..], &["check", "--json", &file]] {
+            let ran = run(arguments);
+            assert_eq!(ran.code, 1, "{text}");
+            assert!(!ran.out.contains("c2VjcmV0") && !ran.err.contains("c2VjcmV0"), "{}", ran.out);
+        }
+    }
+}
+
+#[test]
+fn aliases_do_not_make_a_file_larger_than_it_may_be() {
+    let aliases = "*a, ".repeat(150_000);
+    let text = format!(
+        "x: &a {}\nproviders: {{p: {{audiences: [{aliases}]}}}}\n",
+        "y".repeat(400_000)
+    );
+    let files = Files::in_a_directory();
+    let ran = run(&["check", &files.with("config.yaml", &text)]);
+    assert_eq!(ran.code, 2, "{:.200}", ran.out);
+    assert!(ran.err.contains("too large"), "{:.200}", ran.err);
+}

@@ -369,3 +369,105 @@ rules:
         }
     }
 }
+
+#[test]
+fn what_is_no_token_is_told_apart() {
+    let setup = Setup::new();
+    let good = setup.token(&["--claim", "aud=api"]);
+    let encrypted = "eyJhbGciOiJkaXIiLCJlbmMiOiJBMTI4R0NNIn0..a.b.c";
+    let (start, end) = good.split_at(20);
+    let table = [
+        (encrypted.to_owned(), "it is encrypted"),
+        ("ya29.a0AfH6".replace('.', "-"), "it is opaque"),
+        (format!("\"{good}\""), "it is in quotes"),
+        (
+            format!("Authorization: Bearer {good}"),
+            "it is a whole header line",
+        ),
+        (format!("{start}\n{end}"), "it is broken over lines"),
+        (format!("{good}="), "it has padding"),
+        ("undefined".to_owned(), "the client has no token"),
+    ];
+    for (token, expected) in table {
+        for ran in [
+            setup.explain(&["--path", "/api", "--token", &token]),
+            run_with(
+                &[
+                    "explain",
+                    "--config",
+                    &setup.config,
+                    "--path",
+                    "/api",
+                    "--token",
+                    "-",
+                ],
+                &token,
+            ),
+        ] {
+            assert_eq!(ran.code, 1, "{expected}: {}{}", ran.out, ran.err);
+            assert!(ran.out.contains(expected), "{expected}: {}", ran.out);
+        }
+    }
+    let raw = format!("authorization: {good}");
+    let table = [
+        (
+            &["--header", raw.as_str(), "--path", "/api"],
+            "does not begin so",
+        ),
+        (
+            &["--header", "x: y", "--path", "/api?access_token=x"],
+            "from_params",
+        ),
+    ];
+    for (more, expected) in table {
+        let ran = setup.explain(more);
+        assert_eq!(ran.code, 1);
+        assert!(ran.out.contains(expected), "{}", ran.out);
+    }
+}
+
+#[test]
+fn the_whole_header_is_shown() {
+    let setup = Setup::new();
+    let good = setup.token(&["--claim", "aud=api", "--scope", "read"]);
+    let ran = setup.explain(&["--path", "/api", "--jwks", &setup.keys, "--token", &good]);
+    assert!(ran.out.contains(r#""typ":"JWT""#), "{}", ran.out);
+    // {"alg":"RS256","kid":"k","nonce":"n","x5t":"t","typ":"JWT"}
+    let (_, rest) = good.split_once('.').unwrap();
+    let header = "eyJhbGciOiJSUzI1NiIsImtpZCI6ImsiLCJub25jZSI6Im4iLCJ4NXQiOiJ0IiwidHlwIjoiSldUIn0";
+    let token = format!("{header}.{rest}");
+    let ran = setup.explain(&["--path", "/api", "--jwks", &setup.keys, "--token", &token]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.out.contains(r#""nonce":"n""#), "{}", ran.out);
+    assert!(
+        ran.out.contains("nobody but Graph can verify it"),
+        "{}",
+        ran.out
+    );
+}
+
+#[test]
+fn nothing_of_a_token_or_a_body_steers_who_reads() {
+    let setup = Setup::new();
+    let evil = "\u{9b}2J\u{202e}\u{200b}\u{2028}\u{1b}";
+    let sub = format!("sub={evil}");
+    let token = setup.token(&["--claim", "aud=api", "--scope", "read", "--claim", &sub]);
+    let config = std::fs::read_to_string(&setup.config).unwrap()
+        + "errors: {by_reason: {token_missing: {body: \"\\u009b\\u202e\", content_type: text/plain}}}\n";
+    let config = setup.files.with("evil.yaml", &config);
+    for more in [&["--token", token.as_str()][..], &[]] {
+        for json in [&["--json"][..], &[]] {
+            let mut arguments = vec!["explain", "--config", &config, "--path", "/api"];
+            arguments.extend(["--jwks", &setup.keys]);
+            arguments.extend(more);
+            arguments.extend(json);
+            let ran = run(&arguments);
+            let steers = |c: char| {
+                evil.chars()
+                    .any(|bad| bad == c && !bad.is_ascii_alphanumeric())
+            };
+            assert!(!ran.out.contains(steers), "{:?}", ran.out);
+            assert!(ran.out.contains("202e"), "{:?}", ran.out);
+        }
+    }
+}

@@ -402,10 +402,41 @@ fn places(request: &Request, demand: &Demand, step: &mut Step) {
             Extracted::Token(_) => (Mark::Good, "a token"),
             Extracted::Several => (Mark::Bad, "more than one credential"),
         };
+        if let (Extracted::Missing, Some(near)) = (place.extract(request), near(request, place)) {
+            step.detail(Mark::Note, format!("{}: {near}", name(place)));
+            continue;
+        }
         if matches!(place.extract(request), Extracted::Several) {
             step.reasons.push("several_tokens");
         }
         step.detail(mark, format!("{}: {found}", name(place)));
+    }
+}
+
+/// What is there in place of a token.
+fn near(request: &Request, place: &Place) -> Option<&'static str> {
+    let Place::Header { name, prefix } = place else {
+        return None;
+    };
+    if prefix.is_empty() {
+        return None;
+    }
+    let query = request
+        .path()
+        .and_then(|path| path.split(|byte| *byte == b'?').nth(1));
+    let has_parameter = |query: &[u8]| {
+        query
+            .split(|byte| *byte == b'&')
+            .any(|piece| piece.starts_with(b"access_token="))
+    };
+    match request.value(name) {
+        Some(value) if value.len() > 1 => {
+            Some("nothing: the header is there, and does not begin so")
+        }
+        _ if query.is_some_and(has_parameter) => Some(
+            "nothing: the query has access_token, which is looked for where from_params names it",
+        ),
+        _ => None,
     }
 }
 

@@ -22,6 +22,7 @@ use bearer_gate::signature::portable::Portable;
 use serde_json::Value;
 
 use crate::explain::name;
+use crate::hint;
 use crate::keys::{Known, Ring};
 use crate::verdict::{Mark, Step};
 
@@ -182,7 +183,11 @@ impl Judge<'_> {
         expectations: &Expectations,
         step: &mut Step,
     ) -> Result<Option<Kept>, JwtError> {
-        let parsed = jwt::parse(token)?;
+        let parsed = jwt::parse(token).inspect_err(|_| {
+            if let Some(hint) = hint::of(token) {
+                step.detail(Mark::Note, hint);
+            }
+        })?;
         self.describe(token, expectations, step);
         let validated = parsed.validate(expectations, self.now)?;
         let keys = match self.ring.0.get(index) {
@@ -220,11 +225,12 @@ impl Judge<'_> {
             return;
         };
         let header = jws.untrusted_header();
-        let kid = header.kid.as_deref().unwrap_or("none");
-        step.detail(
-            Mark::Note,
-            format!("header: alg {}, kid {kid}", header.algorithm.name()),
-        );
+        if let Some(written) = hint::header(token) {
+            step.detail(Mark::Note, format!("header: {written}"));
+            if let Some(hint) = hint::of_header(&written) {
+                step.detail(Mark::Note, hint);
+            }
+        }
         let all = claims.all().to_value();
         step.detail(Mark::Note, format!("claims: {all}"));
         for (good, text) in checks(header.algorithm, &claims, expectations, self.now) {

@@ -104,6 +104,12 @@ fn of_provider(provider: &Provider, warn: &mut dyn FnMut(&str, &str)) {
     if expectations.issuer.as_deref().is_some_and(is_http) {
         warn("issuer", "is http: the issuer of a real token has https");
     }
+    if let KeySource::Remote(remote) = &provider.keys
+        && let Endpoint::Jwks(uri) = &remote.endpoint
+        && let Some(text) = no_key_set(&uri.authority, &uri.path)
+    {
+        warn("remote_jwks.http_uri.uri", text);
+    }
     match &provider.keys {
         KeySource::Local(keys) => {
             for key in keys.skipped() {
@@ -122,6 +128,39 @@ fn of_provider(provider: &Provider, warn: &mut dyn FnMut(&str, &str)) {
             _ => {}
         },
     }
+}
+
+/// Addresses that are well known, and where there is something else than a JWK Set.
+fn no_key_set(authority: &str, path: &str) -> Option<&'static str> {
+    let host = authority
+        .split(':')
+        .next()
+        .unwrap_or_default()
+        .to_ascii_lowercase();
+    let path = path.split('?').next().unwrap_or_default();
+    let is_google = host == "www.googleapis.com" || host == "www.gstatic.com";
+    if is_google && (path == "/oauth2/v1/certs" || path.starts_with("/robot/v1/metadata/x509/")) {
+        return Some(
+            "Google answers here with certificates (x509), not with a JWK Set: it is at https://www.googleapis.com/oauth2/v3/certs, and that of a service account or of Firebase at https://www.googleapis.com/service_accounts/v1/jwk/ACCOUNT",
+        );
+    }
+    if is_google && path == "/iap/verify/public_key" {
+        return Some(
+            "Google answers here with keys in PEM, not with a JWK Set: it is at https://www.gstatic.com/iap/verify/public_key-jwk",
+        );
+    }
+    if path.ends_with("/.well-known/openid-configuration")
+        || path.contains("/.well-known/oauth-authorization-server")
+    {
+        return Some(
+            "there are the provider's metadata, not its keys: give its jwks_uri, or use openid_discovery in place of remote_jwks",
+        );
+    }
+    let endings = [".pem", ".crt", ".cer", ".der"];
+    endings
+        .iter()
+        .any(|end| path.ends_with(end))
+        .then_some("looks like a certificate or a key in PEM, not like a JWK Set, which is JSON")
 }
 
 fn of_rule(rule: &Rule, warn: &mut dyn FnMut(&str, &str)) {

@@ -1,0 +1,119 @@
+//! What a text is that stands where a token should be, and what to do about it.
+//!
+//! Invariant: a hint is a fixed text; it decides nothing and repeats nothing of what it is about.
+
+use bearer_gate::jose::base64url;
+use serde_json::Value;
+
+/// Words that a program sends in place of the token that it does not have.
+const NO_TOKEN: [&str; 6] = ["undefined", "null", "none", "nil", "nan", "[object object]"];
+
+/// What is wrong with a text that is no token of three parts, as far as it can be told.
+pub fn of(text: &[u8]) -> Option<&'static str> {
+    let text = std::str::from_utf8(text).ok()?;
+    let lower = text.trim().to_ascii_lowercase();
+    if lower.starts_with("authorization:") {
+        return Some("it is a whole header line: give what is after `Authorization: Bearer `");
+    }
+    if lower.starts_with("bearer ") || lower == "bearer" {
+        return Some("it begins with the word Bearer a second time: give what is after it");
+    }
+    let is_quote = |c: char| matches!(c, '"' | '\'' | '`' | '\u{201c}' | '\u{201d}');
+    if text.trim().starts_with(is_quote) || text.trim().ends_with(is_quote) {
+        return Some("it is in quotes, which are no part of a token: give what is between them");
+    }
+    if lower.starts_with(['{', '[']) && !NO_TOKEN.contains(&lower.as_str()) {
+        return Some("it is JSON, as a token endpoint answers: give the value of its access_token");
+    }
+    if NO_TOKEN.contains(&lower.as_str()) {
+        return Some(
+            "it is a word for nothing: the client has no token, and sends that in its place",
+        );
+    }
+    if text.trim().contains(char::is_whitespace) {
+        return Some(
+            "it is broken over lines, or has spaces in it: put it on one line, without spaces",
+        );
+    }
+    if lower.contains('%') {
+        return Some("it has % in it, as escaped for an address: undo that");
+    }
+    let parts: Vec<&str> = text.trim().split('.').collect();
+    match parts.as_slice() {
+        [] | [""] => None,
+        [_] => Some(
+            "it is opaque: it has no parts in which something could be verified, and only who issued it knows what it means (introspection). Have the provider issue JWTs, for which many want to be told the API (audience, resource or scope)",
+        ),
+        [header, _, _, _, _] if member(header, "enc").is_some() => Some(
+            "it is encrypted (JWE, five parts): only who has its key can read it. Have the provider issue signed tokens (JWS, three parts) that are not encrypted",
+        ),
+        [_, _, _] if text.contains('=') => Some(
+            "it has padding (=), which a JWT has not (RFC 7515 section 2); jwt_authn lets it pass",
+        ),
+        [_, _, _] if text.contains(['+', '/']) => Some(
+            "it is in base64, not base64url: + and / are no part of a JWT (RFC 7515 section 2)",
+        ),
+        [_, _, _] => None,
+        _ => Some(
+            "a signed JWT has three parts with two dots between: a part is missing, or too many are there",
+        ),
+    }
+}
+
+/// The JOSE header of a token, as its issuer wrote it.
+pub fn header(token: &[u8]) -> Option<Value> {
+    let first = token.split(|byte| *byte == b'.').next()?;
+    serde_json::from_slice(&base64url::decode(first)?).ok()
+}
+
+/// What the header says of a token that nobody but one API can verify.
+pub fn of_header(header: &Value) -> Option<&'static str> {
+    header.get("nonce").map(|_| {
+        "nonce is in the header, as in tokens for Microsoft Graph: what was signed is not what is here, so nobody but Graph can verify it. Ask Entra for a token of your own API (its scope, api://.../...)"
+    })
+}
+
+fn member(header: &str, name: &str) -> Option<Value> {
+    self::header(header.as_bytes())?.get(name).cloned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::of;
+
+    #[test]
+    fn says_what_a_text_is() {
+        let table = [
+            ("Authorization: Bearer a.b.c", "a whole header line"),
+            ("authorization:a.b.c", "a whole header line"),
+            ("Bearer a.b.c", "a second time"),
+            ("\"a.b.c\"", "in quotes"),
+            ("a.b.c'", "in quotes"),
+            ("{\"access_token\": \"a.b.c\"}", "is JSON"),
+            ("undefined", "a word for nothing"),
+            ("[object Object]", "a word for nothing"),
+            ("a.b\nc.d", "broken over lines"),
+            ("a.b.c%3D", "escaped for an address"),
+            ("opaque-1f2e3d", "is opaque"),
+            ("a.b.c=", "padding"),
+            ("a+.b.c", "not base64url"),
+            ("a.b", "three parts"),
+            ("a.b.c.d.e", "three parts"),
+            // {"alg":"dir","enc":"A128GCM"}
+            (
+                "eyJhbGciOiJkaXIiLCJlbmMiOiJBMTI4R0NNIn0..a.b.c",
+                "is encrypted",
+            ),
+        ];
+        for (text, expected) in table {
+            let hint = of(text.as_bytes());
+            assert!(
+                hint.is_some_and(|hint| hint.contains(expected)),
+                "{text}: {hint:?}"
+            );
+        }
+        for text in ["", "a.b.c", "\u{fffd}.b.c"] {
+            assert_eq!(of(text.as_bytes()), None, "{text}");
+        }
+    }
+}
