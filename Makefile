@@ -54,12 +54,12 @@ e2e: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done ## Run the end-to-end tes
 
 .PHONY: differential
 differential: build $(ENVOY) ## Compare with Envoy's own jwt_authn; BEARER_GATE_SEED=N draws other cases
-	cargo test --test differential
+	cargo test --features cli --test differential
 
 .PHONY: soak
 soak: build vectors-module $(ENVOY) ## Run the long tests: end-to-end with their figures, and many random properties
 	BEARER_GATE_SOAK=1 cargo test --release --test lifecycle --test gate -- invariants every_waiting
-	cargo test --test differential -- --ignored
+	cargo test --features cli --test differential -- --ignored
 	BEARER_GATE_SOAK=1 cargo test --release --features jwt-simple --test reference
 	cargo test --test e2e -- --ignored --nocapture --test-threads 1 --skip monitoring
 

@@ -72,8 +72,8 @@ fn what_comes_out_is_taken_and_every_change_is_said() {
                 "differs providers.two.from_headers",
                 "differs providers.two.local_jwks",
                 "differs rules[0]",
-                "added unmatched",
                 "left_out providers.one.remote_jwks.retry_policy.retry_on",
+                "added unmatched",
             ]
             .map(str::to_owned)
             .to_vec()
@@ -158,4 +158,213 @@ fn what_would_let_more_through_is_left_to_the_operator() {
         );
     }
     assert_eq!(run(&["migrate", "envoy/envoy.yaml"]).code, 2);
+}
+
+const GOOD: &str = "providers:
+  one:
+    issuer: https://one.example/
+    audiences: [api]
+    require_expiration: true
+    from_headers: [{name: x-token}]
+    remote_jwks: {http_uri: {uri: https://one.example/jwks, cluster: one, timeout: 5s}}
+";
+
+#[test]
+fn what_envoy_reads_is_kept_in_whatever_spelling() {
+    // Each beside what Envoy takes it for: see tests/differential for more, with Envoy itself.
+    let table = [
+        ("audiences: [api]", "audiences: api"),
+        ("require_expiration: true", "requireExpiration: \"true\""),
+        ("x-token}]", "x-token, value_prefix: null}]"),
+        ("[{name: x-token}]", "{name: x-token}"),
+        ("timeout: 5s", "timeout: {seconds: \"5\"}"),
+        ("remote_jwks:", "remoteJwks:"),
+    ];
+    let rules = "rules:\n- match: {prefix: /}\n  requires: {provider_name: one}\n";
+    let plain = changes(&format!("{GOOD}{rules}"), false);
+    assert_eq!(plain.0, 0);
+    for (plainly, oddly) in table {
+        let text = GOOD.replacen(plainly, oddly, 1);
+        assert_ne!(text, GOOD, "{plainly}");
+        assert_eq!(changes(&format!("{text}{rules}"), false), plain, "{oddly}");
+    }
+}
+
+#[test]
+fn what_is_open_is_refused_by_the_filter() {
+    let rule = "rules:\n- match: {prefix: /}\n  requires: {provider_name: one}\n";
+    let table = [
+        // what routes ask for in a file that is not here
+        (
+            "requirement_map: {users: {provider_name: one}}\n".to_owned(),
+            "open requirement_map",
+        ),
+        (
+            format!("{rule}requirement_map: {{users: {{provider_name: one}}}}\n"),
+            "open requirement_map",
+        ),
+        // given twice, in two spellings
+        (
+            format!("{rule}stripFailureResponse: true\nstrip_failure_response: false\n"),
+            "open strip_failure_response",
+        ),
+        // fields of this filter, of which jwt_authn knows nothing
+        (format!("{rule}realm: x\n"), "open realm"),
+        (
+            rule.replace("requires", "report_only: true\n  requires"),
+            "open rules[0].report_only",
+        ),
+        (
+            rule.replace("prefix: /}", "prefix: /, case_sensitive: 0}"),
+            "open rules[0].match.case_sensitive",
+        ),
+    ];
+    for (text, expected) in table {
+        let (code, said, config) = changes(&format!("{GOOD}{text}"), false);
+        assert_eq!(code, 1, "{expected}");
+        assert!(
+            said.iter().any(|said| said == expected),
+            "{expected}: {said:?}"
+        );
+        assert_eq!(config["unmatched"], "deny", "{expected}");
+        let refusal = Config::parse(config.to_string().as_bytes()).unwrap_err();
+        // and of what is printed nothing but the line that says so is refused, or more
+        let mut rest = config.clone();
+        rest.as_object_mut().unwrap().remove("open");
+        if let Ok(rest) = Config::parse(rest.to_string().as_bytes()) {
+            assert_eq!(refusal.path(), "open", "{expected}");
+            assert_eq!(rest.unmatched, bearer_gate::config::Unmatched::Deny);
+        }
+    }
+}
+
+#[test]
+fn everything_that_cannot_be_is_told_at_once() {
+    let text = GOOD.replace("audiences: [api]", "audiences: [5]")
+        + "  two:
+    issuer: https://two.example/
+    audiences: [api]
+    subjects: {custom: {}}
+    local_jwks: {environment_variable: KEYS}
+filter_state_rules: {name: x}
+stat_prefix: x
+rules:
+- match: {prefix: /a, grpc: {}, tls_context: {}}
+- match: {path: /b?c}
+- match: {prefix: /d, cookies: [{name: x}]}
+  requires: {provider_name: three}
+";
+    let (code, said, _) = changes(&text, false);
+    let open: Vec<&str> = said
+        .iter()
+        .filter_map(|said| said.strip_prefix("open "))
+        .collect();
+    assert_eq!(code, 1);
+    let expected = [
+        "providers.one.audiences[0]",
+        "filter_state_rules",
+        "providers.two.subjects.custom",
+        "providers.two.local_jwks.environment_variable",
+        "rules[0].match.grpc",
+        "rules[0].match.tls_context",
+        "rules[1].match.path",
+        "rules[2].match.cookies",
+        "rules[2].requires.provider_name",
+    ];
+    for path in expected {
+        assert!(open.contains(&path), "{path}: {said:?}");
+    }
+    assert_eq!(open.len(), expected.len(), "{said:?}");
+    assert!(
+        said.contains(&"left_out stat_prefix".to_owned()),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn what_stands_around_jwt_authn_is_told() {
+    let metadata = JWT_AUTHN.replace(
+        "        issuer: https://one.example/\n",
+        "        issuer: https://one.example/\n        payload_in_metadata: claims\n",
+    );
+    let reader = "- name: rbac\n  typed_config: {path: [{filter: envoy.filters.http.jwt_authn}]}\n";
+    let table = [
+        (
+            metadata.clone(),
+            0,
+            "differs providers.one.payload_in_metadata",
+        ),
+        (
+            format!("{metadata}{reader}"),
+            1,
+            "open envoy.filters.http.jwt_authn",
+        ),
+        (
+            format!(
+                "{metadata}- format: '%DYNAMIC_METADATA(envoy.filters.http.jwt_authn:claims:sub)%'\n"
+            ),
+            1,
+            "open envoy.filters.http.jwt_authn",
+        ),
+        (
+            JWT_AUTHN.replace("- name: envoy", "- disabled: true\n  name: envoy"),
+            0,
+            "differs disabled",
+        ),
+        (
+            format!(
+                "{JWT_AUTHN}- typed_per_filter_config:\n    envoy.filters.http.jwt_authn: {{disabled: true}}\n"
+            ),
+            0,
+            "differs disabled",
+        ),
+    ];
+    for (text, code, expected) in table {
+        let (ran, said, _) = changes(&text, true);
+        assert_eq!(ran, code, "{expected}: {said:?}");
+        assert!(
+            said.iter().any(|said| said == expected),
+            "{expected}: {said:?}"
+        );
+    }
+    // nobody tells, so nobody misses it
+    assert_eq!(changes(&format!("{JWT_AUTHN}{reader}"), true).0, 0);
+}
+
+#[test]
+fn what_a_file_has_in_place_of_jwt_authn_is_named() {
+    let files = Files::in_a_directory();
+    let table = [
+        (
+            "http_filters:\n- typed_config: {\"@type\": type.googleapis.com/envoy.config.filter.http.jwt_authn.v2alpha.JwtAuthentication}\n",
+            "a type of the v2 API",
+        ),
+        (
+            "http_filters:\n- name: envoy.filters.http.jwt_authn\n  config: {providers: {}}\n",
+            "without typed_config",
+        ),
+        (
+            "apiVersion: security.istio.io/v1\nkind: RequestAuthentication\nspec: {jwtRules: []}\n",
+            "istioctl proxy-config",
+        ),
+        (
+            "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: SecurityPolicy\nspec: {jwt: {}}\n",
+            "egctl config",
+        ),
+        ("apiVersion: v1\nkind: ConfigMap\ndata: {}\n", "its `data`"),
+        ("apiVersion: v1\nkind: Service\n", "of the kind Service"),
+        ("x: y\n", "nothing that has a type"),
+    ];
+    for (text, expected) in table {
+        let ran = run(&["migrate", &files.with("file.yaml", text)]);
+        assert_eq!(ran.code, 2, "{expected}");
+        assert!(ran.err.contains(expected), "{expected}: {}", ran.err);
+        assert!(
+            ran.err.contains("jwt_authn.v3.JwtAuthentication"),
+            "{}",
+            ran.err
+        );
+    }
+    let ran = run(&["migrate", "envoy/envoy.yaml"]);
+    assert!(ran.err.contains("see `check`"), "{}", ran.err);
 }

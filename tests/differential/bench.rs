@@ -7,7 +7,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard};
 
-use bearer_gate_testbed::envoy::{Envoy, Listener};
+use bearer_gate_testbed::envoy::{Envoy, Filter, Listener};
 use bearer_gate_testbed::idp::Idp;
 use bearer_gate_testbed::raw::{RawConnection, RawResponse};
 use bearer_gate_testbed::upstream::Upstream;
@@ -88,9 +88,15 @@ impl Bench {
             .cluster("upstream", upstream.address());
         for (name, side, configuration) in listeners {
             let name = listener(&name, side);
-            builder = builder.listener(match side {
-                Side::JwtAuthn | Side::Parts => Listener::jwt_authn(&name, configuration),
-                Side::BearerGate => Listener::wasm(&name, configuration),
+            builder = builder.listener(match (side, configuration) {
+                // A text is written into the file as it is.
+                (Side::JwtAuthn, Value::String(text)) => {
+                    Listener::new(&name).filter(Filter::Written(text))
+                }
+                (Side::JwtAuthn | Side::Parts, configuration) => {
+                    Listener::jwt_authn(&name, configuration)
+                }
+                (Side::BearerGate, configuration) => Listener::wasm(&name, configuration),
             });
         }
         let envoy = builder
@@ -131,6 +137,25 @@ impl Bench {
     /// Both answers.
     pub fn ask_both(&self, pair: &str, request: &Request) -> [Answer; 2] {
         [Side::JwtAuthn, Side::BearerGate].map(|side| self.ask(pair, side, request))
+    }
+
+    /// What Envoy understood of each jwt_authn, by its pair.
+    pub fn understood(&self) -> BTreeMap<String, Value> {
+        let page = self.envoy.admin("/config_dump").expect("a running Envoy");
+        let page: Value = serde_json::from_str(&page).expect("JSON");
+        let mut understood = BTreeMap::new();
+        let configs = page["configs"].as_array().into_iter().flatten();
+        let listeners = configs.filter_map(|config| config["dynamic_listeners"].as_array());
+        for listener in listeners.flatten() {
+            let listener = &listener["active_state"]["listener"];
+            let manager = &listener["filter_chains"][0]["filters"][0]["typed_config"];
+            let config = &manager["http_filters"][0]["typed_config"];
+            let name = listener["name"].as_str().unwrap_or_default();
+            if let Some(pair) = name.strip_suffix("-jwt-authn") {
+                understood.insert(pair.to_owned(), config.clone());
+            }
+        }
+        understood
     }
 
     /// Traps of the module's VM.

@@ -325,6 +325,14 @@ fn several_tokens() {
 }
 
 #[test]
+fn padding() {
+    // Of the signature alone, for what was signed is without.
+    let padded = format!("{}==", token(json!({})));
+    let text = "Jwt signature is an invalid Base64url encoded";
+    shows("lenient", &bearer(&padded), ADMITTED, (401, text));
+}
+
+#[test]
 fn critical_header() {
     let header = json!({"crit": ["urn:example:unknown"], "urn:example:unknown": 1});
     let request = bearer(&token_with(header, json!({})));

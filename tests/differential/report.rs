@@ -21,6 +21,8 @@ pub struct Report {
     pub decisions: usize,
     pub admitted: usize,
     pub rejected: usize,
+    /// Configurations that `migrate` left open.
+    pub open: usize,
     pub took: Duration,
     pub explained: BTreeMap<Difference, usize>,
     /// Configurations that use it, and requests that both admitted there.
@@ -70,7 +72,7 @@ impl fmt::Display for Report {
         writeln!(
             f,
             "differential: BEARER_GATE_SEED={}: {} decisions in {:.1} s: both admitted {}, both rejected {}, \
-             deliberately different {}, unexplained {}",
+             deliberately different {}, unexplained {}, left open {}",
             self.seed,
             self.decisions,
             self.took.as_secs_f64(),
@@ -78,6 +80,7 @@ impl fmt::Display for Report {
             self.rejected,
             self.explained.values().sum::<usize>(),
             self.unexplained.len(),
+            self.open,
         )?;
         for (difference, count) in &self.explained {
             writeln!(f, "  {count:5} {difference}")?;

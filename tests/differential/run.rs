@@ -3,13 +3,26 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
+use serde_json::Value;
+
 use crate::bench::{Answer, Bench, Keys, Seen, Side};
 use crate::configuration::Configuration;
 use crate::dice::Dice;
 use crate::difference::{self, Difference, Reading};
+use crate::migrated;
 use crate::oracle::{self, Expected};
 use crate::report::{Report, Unexplained};
 use crate::request::Request;
+use crate::spelling;
+
+/// How bearer-gate comes to its configuration.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// The same JSON, with the fields that it asks for.
+    Pasted,
+    /// In some spelling, through `migrate`.
+    Migrated,
+}
 
 /// How much to compare.
 #[derive(Clone, Copy)]
@@ -18,7 +31,7 @@ pub struct Size {
     pub requests_each: usize,
 }
 
-pub fn compare(seed: u64, size: Size) -> Report {
+pub fn compare(seed: u64, size: Size, way: Way) -> Report {
     let started = Instant::now();
     let mut dice = Dice::seeded(seed);
     let mut report = Report {
@@ -27,20 +40,31 @@ pub fn compare(seed: u64, size: Size) -> Report {
     };
     let keys = Keys::start();
     let remote = keys.remote();
-    let configurations: Vec<Configuration> = (0..size.configurations)
-        .map(|_| Configuration::draw(&mut dice, &remote))
-        .collect();
-    let listeners = configurations
-        .iter()
-        .enumerate()
-        .flat_map(|(at, configuration)| {
-            [
-                (pair(at), Side::JwtAuthn, configuration.jwt_authn()),
-                (pair(at), Side::BearerGate, configuration.bearer_gate()),
-                (pair(at), Side::Parts, configuration.parts()),
-            ]
-        });
-    let bench = Bench::start(keys, listeners.collect());
+    let mut configurations: Vec<Configuration> = Vec::new();
+    let mut listeners = Vec::new();
+    for _ in 0..size.configurations {
+        let mut configuration = Configuration::draw(&mut dice, &remote);
+        let (native, gate) = match way {
+            Way::Pasted => (configuration.jwt_authn(), configuration.bearer_gate()),
+            Way::Migrated => {
+                // As lenient as jwt_authn is what comes out has to be.
+                configuration.is_lenient = true;
+                let written = spelling::draw(&mut dice, &configuration.jwt_authn());
+                let (code, gate) = migrated::migrate(&written.file);
+                if code != 0 {
+                    report.open += 1;
+                    continue;
+                }
+                (Value::String(written.typed_config), gate)
+            }
+        };
+        let pair = pair(configurations.len());
+        listeners.push((pair.clone(), Side::JwtAuthn, native));
+        listeners.push((pair.clone(), Side::BearerGate, gate));
+        listeners.push((pair, Side::Parts, configuration.parts()));
+        configurations.push(configuration);
+    }
+    let bench = Bench::start(keys, listeners);
     for (at, configuration) in configurations.iter().enumerate() {
         report.uses(configuration);
         let case = Case {

@@ -1,27 +1,29 @@
 //! `migrate`: a configuration of Envoy's `jwt_authn` as one of this filter.
 //!
-//! Invariant: no request passes that jwt_authn would stop. Where a field cannot be carried over
-//! and leaving it out could let more through, it stays, and the filter refuses it by name.
+//! Invariant: no request passes that jwt_authn would stop. What is not read with certainty, or
+//! cannot be carried over, is left open, and what is printed then is refused by the filter.
+
+mod convert;
+mod find;
+mod message;
+mod read;
+mod unsupported;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anstream::{eprintln, print, println};
-use bearer_gate::config::Config;
 use serde_json::{Value, json};
 
 use crate::document::{Node, Yaml};
 use crate::failure::{Failure, exit};
-use crate::output::{BAD, WARN, safe, styled};
-use crate::plugin::{File, message};
+use crate::output::{BAD, WARN, escaped, safe, styled};
+use crate::plugin::File;
 use crate::yaml;
+use find::{Beside, Surrounding};
 
-const JWT_AUTHN: &str = "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication";
-const PER_ROUTE: &str = "envoy.extensions.filters.http.jwt_authn.v3.PerRouteConfig";
-/// How the filter says that a field is jwt_authn's alone.
-const UNSUPPORTED: &str = "not supported";
-/// Fields of one configuration that are left out at most.
-const MOST_REMOVED: usize = 1000;
+/// The namespace of the route metadata that is proposed, as in the README.
+const ROUTE_METADATA: &str = "bearer_gate";
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -52,6 +54,20 @@ enum Kind {
     Open,
 }
 
+impl Kind {
+    fn word(self) -> &'static str {
+        match self {
+            Kind::Added => "added",
+            Kind::Differs => "differs",
+            Kind::LeftOut => "left out",
+            Kind::Open => "open",
+        }
+    }
+}
+
+/// A change by its field's path.
+type Told = (Kind, String, String);
+
 struct Migration {
     line: usize,
     node: Node,
@@ -61,36 +77,38 @@ struct Migration {
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let file = File::read(&args.file)?;
     let directory = args.file.parent().unwrap_or(Path::new("."));
-    let mut found = Vec::new();
-    let mut per_route = Vec::new();
-    for document in &file.documents {
-        search(document, &mut found, &mut per_route);
-        let alone = ["providers", "rules", "requirement_map"];
-        if found.is_empty() && alone.iter().any(|name| document.get(name).is_some()) {
-            found.push(document);
-        }
+    let found = find::find(&file);
+    if found.filters.is_empty() {
+        return Err(Failure::usage(format!(
+            "{}: {}",
+            file.name,
+            find::instead(&file)
+        )));
     }
-    if found.is_empty() {
-        let name = &file.name;
-        return Err(Failure::usage(format!("{name}: no jwt_authn in it")));
-    }
-    let mut migrations: Vec<Migration> =
-        found.iter().map(|node| migrate(node, directory)).collect();
+    let mut migrations: Vec<Migration> = found
+        .filters
+        .iter()
+        .map(|node| Migration::of(node, directory))
+        .collect();
+    let beside = beside(&found.surroundings, &migrations);
+    let names_by_route = beside.iter().any(|change| change.path == PER_ROUTE_CONFIG);
+    let open_beside = beside.iter().any(|change| change.kind == Kind::Open);
     if let Some(last) = migrations.last_mut() {
-        for line in per_route {
-            last.changes.push(Change {
-                line,
-                path: "typed_per_filter_config".to_owned(),
-                text: "a Wasm filter has none: set route_metadata, and requirement_name in the metadata of the route".to_owned(),
-                kind: Kind::Open,
-            });
-        }
+        last.changes.extend(beside);
     }
-    let open = |migration: &Migration| migration.changes.iter().any(|c| c.kind == Kind::Open);
-    let good = !migrations.iter().any(open);
+    let mut good = true;
+    for migration in &mut migrations {
+        migration.requirements_of_routes(names_by_route);
+        let is_open = migration
+            .changes
+            .iter()
+            .any(|change| change.kind == Kind::Open);
+        good &= !is_open;
+        migration.close(is_open || open_beside);
+    }
     if args.json {
         let report: Vec<Value> = migrations.iter().map(as_json).collect();
-        println!("{}", Value::Array(report));
+        println!("{}", escaped(&Value::Array(report)));
     } else {
         for migration in &migrations {
             show(&file.name, migration, migrations.len() > 1);
@@ -99,35 +117,101 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     Ok(exit(good))
 }
 
-fn search<'d>(node: &'d Node, found: &mut Vec<&'d Node>, per_route: &mut Vec<usize>) {
-    if let Some(filter) = message(node, JWT_AUTHN) {
-        found.push(filter);
-    }
-    if message(node, PER_ROUTE).is_some() {
-        per_route.push(node.line);
-    }
-    for entry in node.entries() {
-        search(&entry.node, found, per_route);
-    }
-    for item in node.items() {
-        search(item, found, per_route);
-    }
-}
+const PER_ROUTE_CONFIG: &str = "typed_per_filter_config";
 
-fn migrate(written: &Node, directory: &Path) -> Migration {
-    let mut migration = Migration {
-        line: written.line,
-        node: written.clone(),
-        changes: Vec::new(),
-    };
-    migration.node.remove("@type");
-    migration.providers(directory);
-    migration.rules();
-    migration.leave_out();
-    migration
+/// What the rest of the file has to do with the filters.
+fn beside(surroundings: &[Surrounding], migrations: &[Migration]) -> Vec<Change> {
+    let any = |test: fn(&Node) -> bool| migrations.iter().any(|migration| test(&migration.node));
+    let tells_metadata = any(|node| {
+        let providers = node.get("providers").map_or(&[][..], Node::entries);
+        providers.iter().any(|provider| {
+            let fields = provider.node.entries().iter();
+            fields
+                .into_iter()
+                .any(|field| field.name.ends_with("_in_metadata"))
+        })
+    });
+    let has_names = any(|node| node.get("requirement_map").is_some());
+    let mut changes = Vec::new();
+    for Surrounding { line, kind } in surroundings {
+        let (kind, path, text) = match kind {
+            Beside::PerRoute(name) => {
+                let name = name.as_deref().unwrap_or("NAME");
+                let text = format!(
+                    "a Wasm filter has none: put `metadata: {{filter_metadata: {{{ROUTE_METADATA}: {{requirement_name: {name}}}}}}}` on the route"
+                );
+                (Kind::Open, PER_ROUTE_CONFIG, text)
+            }
+            Beside::Disabled { of_route: true } => (
+                Kind::Differs,
+                "disabled",
+                "turns jwt_authn off here: to turn this filter off, say the same of its name, and know that clients' copies of claim headers pass then".to_owned(),
+            ),
+            Beside::Disabled { of_route: false } => (
+                Kind::Differs,
+                "disabled",
+                "the filter is off, but where a route turns it on: this one is on, unless you say the same of it".to_owned(),
+            ),
+            Beside::Reader if tells_metadata => (
+                Kind::Open,
+                "envoy.filters.http.jwt_authn",
+                "reads what jwt_authn tells in dynamic metadata, of which there is none now: a rule that denies by it no longer does. Have it read the filter state in place of that".to_owned(),
+            ),
+            Beside::RoutesElsewhere if has_names => (
+                Kind::Differs,
+                "requirement_map",
+                "the routes are elsewhere: where one has a PerRouteConfig of jwt_authn, see Requirements of routes in the README".to_owned(),
+            ),
+            Beside::Reader | Beside::RoutesElsewhere => continue,
+        };
+        changes.push(Change {
+            line: *line,
+            path: path.to_owned(),
+            text,
+            kind,
+        });
+    }
+    changes
 }
 
 impl Migration {
+    fn of(written: &Node, directory: &Path) -> Migration {
+        let (node, problems) = read::read(written, &message::AUTHENTICATION);
+        let problems = problems.into_iter().map(|problem| Change {
+            line: problem.line,
+            path: problem.path,
+            text: problem.text,
+            kind: Kind::Open,
+        });
+        let mut migration = Migration {
+            line: written.line,
+            node,
+            changes: problems.collect(),
+        };
+        let mut told = convert::providers(&mut migration.node, directory);
+        told.extend(convert::rules(&mut migration.node));
+        for (kind, path, text) in told {
+            migration.say(kind, &path, &text);
+        }
+        for refusal in unsupported::find(&migration.node) {
+            let unsupported::Refusal {
+                path,
+                problem,
+                is_needless,
+            } = refusal;
+            // What was not read may be refused for that.
+            let is_known =
+                |change: &Change| change.kind == Kind::Open && change.path.starts_with(&path);
+            if is_needless {
+                migration.say(Kind::LeftOut, &path, "has no counterpart");
+                migration.node.remove_at(&path);
+            } else if !migration.changes.iter().any(is_known) {
+                migration.say(Kind::Open, &path, &format!("{problem}: see to it by hand"));
+            }
+        }
+        migration
+    }
+
     fn say(&mut self, kind: Kind, path: &str, text: &str) {
         let (line, _) = self.node.locate(path);
         self.changes.push(Change {
@@ -138,205 +222,51 @@ impl Migration {
         });
     }
 
-    fn providers(&mut self, directory: &Path) {
-        let names: Vec<String> = self
-            .node
-            .get("providers")
-            .map_or(&[][..], Node::entries)
-            .iter()
-            .map(|entry| entry.name.clone())
-            .collect();
-        for name in names {
-            let path = format!("providers.{name}");
-            let mut changes = Vec::new();
-            if let Some(provider) = self
-                .node
-                .get_mut("providers")
-                .and_then(|providers| providers.get_mut(&name))
-            {
-                convert_provider(provider, directory, &mut changes);
-            }
-            for (kind, field, text) in changes {
-                self.say(kind, &format!("{path}.{field}"), &text);
-            }
+    /// What routes can ask for by a name, be it in a file that is not here.
+    fn requirements_of_routes(&mut self, names_by_route: bool) {
+        let unused = convert::unused_requirements(&self.node);
+        let has_names = self.node.get("requirement_map").is_some();
+        if !unused.is_empty() {
+            let text = format!(
+                "no rule asks for {}: routes can, by a PerRouteConfig that may be in another file. A Wasm filter has none: put `metadata: {{filter_metadata: {{{ROUTE_METADATA}: {{requirement_name: NAME}}}}}}` on each such route",
+                unused.join(", ")
+            );
+            self.say(Kind::Open, "requirement_map", &text);
+        }
+        if has_names && (names_by_route || !unused.is_empty()) {
+            let text = "Routes name a requirement by requirement_name in this namespace of their metadata.";
+            let name = Yaml::Text(ROUTE_METADATA.to_owned());
+            self.node.add("route_metadata", name, text);
+            self.say(Kind::Added, "route_metadata", text);
         }
     }
 
-    fn rules(&mut self) {
-        let mut public = Vec::new();
-        let mut every = false;
-        if let Some(Node {
-            yaml: Yaml::List(rules),
-            ..
-        }) = self.node.get_mut("rules")
-        {
-            for (index, rule) in rules.iter_mut().enumerate() {
-                let says_nothing =
-                    |node: &Node| matches!(&node.yaml, Yaml::Map(entries) if entries.is_empty());
-                if rule.get("requires").is_some_and(says_nothing) {
-                    rule.remove("requires");
-                    public.push(index);
-                }
-                let only_prefix = rule
-                    .get("match")
-                    .is_some_and(|matcher| matcher.entries().len() == 1);
-                every |= only_prefix && rule.text_at(&["match", "prefix"]) == Some("/");
-            }
-        }
-        for index in public {
-            self.say(
-                Kind::Differs,
-                &format!("rules[{index}]"),
-                "has an empty requires, which jwt_authn lets pass: the rule is public now by having none",
-            );
-        }
-        if !every {
+    /// What becomes of requests that no rule matches; and where something is open, a line that
+    /// keeps the filter from taking this as it is.
+    fn close(&mut self, is_open: bool) {
+        if is_open {
+            let text = "jwt_authn lets pass what no rule matches. Something is open here, so it is denied.";
+            let deny = Yaml::Text("deny".to_owned());
+            self.node.add("unmatched", deny, text);
+            let text = "Something of jwt_authn is not in here, see standard error. The filter refuses this configuration as long as this line is in it: take it out when you have seen to everything.";
+            self.node.add_first("open", Yaml::Bool(true), text);
+        } else if !convert::are_complete(&self.node) {
             let text = "jwt_authn lets pass what no rule matches. Without this line it is denied, which is safer.";
             self.node
                 .add("unmatched", Yaml::Text("allow".to_owned()), text);
             self.say(Kind::Added, "unmatched", text);
         }
     }
-
-    /// What the filter refuses by name and nothing depends on is left out, until it takes the rest.
-    fn leave_out(&mut self) {
-        for _ in 0..MOST_REMOVED {
-            let Err(error) = Config::parse(self.node.to_json().as_bytes()) else {
-                return;
-            };
-            let decides = ["match", "requires", "requirement_map", "filter_state_rules"]
-                .iter()
-                .any(|part| error.path().split(['.', '[']).any(|name| name == *part));
-            if !error.problem().starts_with(UNSUPPORTED) || decides {
-                let text = format!("{}: see to it by hand", error.problem());
-                self.say(Kind::Open, error.path(), &text);
-                return;
-            }
-            self.say(Kind::LeftOut, error.path(), "has no counterpart");
-            self.node.remove_at(error.path());
-        }
-    }
-}
-
-fn convert_provider(
-    provider: &mut Node,
-    directory: &Path,
-    changes: &mut Vec<(Kind, String, String)>,
-) {
-    let mut say = |kind: Kind, field: &str, text: &str| {
-        changes.push((kind, field.to_owned(), text.to_owned()));
-    };
-    if provider.text_at(&["issuer"]).is_none_or(str::is_empty) {
-        let text = "There is no issuer, so jwt_authn takes every one. Better: issuer.";
-        provider.remove("issuer");
-        provider.add("any_issuer", Yaml::Bool(true), text);
-        say(Kind::Added, "any_issuer", text);
-    }
-    let audiences: Vec<&str> = provider
-        .get("audiences")
-        .map_or(&[][..], Node::items)
-        .iter()
-        .filter_map(Node::text)
-        .collect();
-    if audiences.is_empty() {
-        let text =
-            "There are no audiences, so jwt_authn takes tokens for every API. Better: audiences.";
-        provider.remove("audiences");
-        provider.add("any_audience", Yaml::Bool(true), text);
-        say(Kind::Added, "any_audience", text);
-    } else if audiences
-        .iter()
-        .any(|one| one.starts_with("http") || one.ends_with('/'))
-    {
-        say(
-            Kind::Differs,
-            "audiences",
-            "are compared exactly: jwt_authn leaves out http(s):// and a slash at the end, on both sides",
-        );
-    }
-    let requires = provider
-        .get("require_expiration")
-        .is_some_and(Node::is_true);
-    if !requires && provider.get("max_lifetime").is_none() {
-        let text = "jwt_authn takes tokens without exp. Without this line they are refused, which is safer.";
-        provider.remove("require_expiration");
-        provider.add("require_expiration", Yaml::Bool(false), text);
-        say(Kind::Added, "require_expiration", text);
-    }
-    let zero = provider
-        .get("clock_skew_seconds")
-        .is_some_and(|skew| matches!(skew.to_json().as_str(), "0" | "\"0\""));
-    if zero {
-        provider.remove("clock_skew_seconds");
-        say(
-            Kind::LeftOut,
-            "clock_skew_seconds",
-            "is 0, which jwt_authn takes for 60; so it is by default here too",
-        );
-    }
-    let places = ["from_headers", "from_params", "from_cookies"];
-    if places.iter().all(|place| provider.get(place).is_none()) {
-        say(
-            Kind::Differs,
-            "from_params",
-            "the query parameter access_token is no place for tokens by default; to keep it, say from_headers and from_params",
-        );
-    }
-    let has_prefix = |header: &Node| header.get("value_prefix").is_some();
-    if provider
-        .get("from_headers")
-        .is_some_and(|headers| headers.items().iter().any(has_prefix))
-    {
-        say(
-            Kind::Differs,
-            "from_headers",
-            "a prefix is compared without case, and at the start of the value only",
-        );
-    }
-    if provider.get("from_cookies").is_some() && !provider.get("forward").is_some_and(Node::is_true)
-    {
-        say(
-            Kind::Differs,
-            "from_cookies",
-            "a cookie with a token is taken out of the request, unless forward is true",
-        );
-    }
-    let filename = provider
-        .text_at(&["local_jwks", "filename"])
-        .map(str::to_owned);
-    if let Some(filename) = filename {
-        match std::fs::read_to_string(directory.join(&filename)) {
-            Ok(document) => {
-                if let Some(keys) = provider.get_mut("local_jwks") {
-                    keys.remove("filename");
-                    let text = "A Wasm filter has no files: these are the keys as they were.";
-                    keys.add(
-                        "inline_string",
-                        Yaml::Text(document.trim().to_owned()),
-                        text,
-                    );
-                }
-                say(
-                    Kind::Differs,
-                    "local_jwks",
-                    "the keys of the file are part of the configuration now: changes of the file have no effect",
-                );
-            }
-            Err(error) => say(
-                Kind::Open,
-                "local_jwks.filename",
-                &format!("a Wasm filter has no files, and {filename} cannot be read: {error}"),
-            ),
-        }
-    }
 }
 
 /// What differs for whatever configuration.
-const ALWAYS: [&str; 5] = [
+const ALWAYS: [&str; 7] = [
     "a wrong audience is 401, not 403; keys that cannot be had are 503, not 401",
     "a token with crit, with iat in the future, or with cnf is refused",
+    "a token with padding (= at the end of a part) is refused",
     "more than one token in a request is 400",
     "the body of a rejection is JSON; the challenge has a fixed realm, not the request's URL",
+    "paths are compared in normal form: /%61pi is /api",
     "paths with two readings (//, %2f, ..) are 400",
 ];
 
@@ -355,12 +285,8 @@ fn show(name: &str, migration: &Migration, several: bool) {
     }
     print!("{head}{}", yaml::write(&migration.node));
     for change in &migration.changes {
-        let (style, word) = match change.kind {
-            Kind::Added => (WARN, "added"),
-            Kind::Differs => (WARN, "differs"),
-            Kind::LeftOut => (WARN, "left out"),
-            Kind::Open => (BAD, "open"),
-        };
+        let style = if change.kind == Kind::Open { BAD } else { WARN };
+        let word = change.kind.word();
         eprintln!(
             "{name}:{}: {}: {}: {}",
             change.line,
@@ -372,18 +298,12 @@ fn show(name: &str, migration: &Migration, several: bool) {
 }
 
 fn as_json(migration: &Migration) -> Value {
-    let word = |kind: Kind| match kind {
-        Kind::Added => "added",
-        Kind::Differs => "differs",
-        Kind::LeftOut => "left_out",
-        Kind::Open => "open",
-    };
     let changes: Vec<Value> = migration
         .changes
         .iter()
         .map(|change| {
             json!({
-                "kind": word(change.kind),
+                "kind": change.kind.word().replace(' ', "_"),
                 "line": change.line,
                 "path": change.path,
                 "text": change.text,

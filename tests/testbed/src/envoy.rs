@@ -36,6 +36,9 @@ pub const MODULE_PATH: &str = "target/wasm32-wasip1/release/bearer_gate.wasm";
 /// busy build takes most of it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Where listeners are that can be replaced.
+const LISTENERS_FILE: &str = "listeners.json";
+
 /// The Envoy binary: `$ENVOY`, or where the Makefile puts it.
 pub fn envoy_path() -> PathBuf {
     path_from("ENVOY", ENVOY_PATH)
@@ -154,10 +157,17 @@ impl EnvoyBuilder {
     /// When Envoy exits, refuses a listener, or is not ready in time; the log is in the error.
     pub fn start(self) -> Result<Envoy, Refused> {
         let files = directory()?;
-        let listeners_file = files.path().join("listeners.json");
+        let is_written = self.listeners.iter().any(Listener::is_written);
+        // Envoy reads it by its extension.
+        let name = if is_written {
+            "listeners.yaml"
+        } else {
+            LISTENERS_FILE
+        };
+        let listeners_file = files.path().join(name);
         let bootstrap = bootstrap::bootstrap(&self.clusters, &listeners_file);
         let listeners = bootstrap::listeners(0, &self.listeners);
-        fs::write(&listeners_file, listeners.to_string()).map_err(|e| refused(&e))?;
+        fs::write(&listeners_file, listener::with_written(&listeners)).map_err(|e| refused(&e))?;
         let names = self.listeners.iter().map(|l| l.name.clone()).collect();
         self.run(files, &bootstrap, names)
     }
@@ -363,10 +373,7 @@ impl Envoy {
         };
         let before = Outcomes::of(self);
         // Envoy watches for the file to be moved into place.
-        let (file, next) = (
-            self.file("listeners.json"),
-            self.file("listeners.next.json"),
-        );
+        let (file, next) = (self.file(LISTENERS_FILE), self.file("listeners.next.json"));
         let contents = bootstrap::listeners(version, &changed).to_string();
         fs::write(&next, contents).map_err(|e| refused(&e))?;
         fs::rename(&next, &file).map_err(|e| refused(&e))?;

@@ -94,13 +94,23 @@ pub enum Filter {
     JwtAuthn(Value),
     /// Any filter, with its name and `typed_config`.
     Other(Value),
+    /// jwt_authn with the text of its `typed_config`, YAML in flow style. The file of listeners is
+    /// YAML then, in which Envoy reads scalars in its own way.
+    Written(String),
 }
+
+/// What surrounds a text that is to stand in the file as it is.
+const MARK: char = '\u{1}';
 
 impl Filter {
     fn json(&self) -> Value {
         match self {
             Filter::Wasm(wasm) => wasm.filter(),
             Filter::Other(filter) => filter.clone(),
+            Filter::Written(text) => json!({
+                "name": "envoy.filters.http.jwt_authn",
+                "typed_config": format!("{MARK}{text}{MARK}"),
+            }),
             Filter::JwtAuthn(authentication) => {
                 let message = "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication";
                 let mut config = authentication.clone();
@@ -109,6 +119,22 @@ impl Filter {
             }
         }
     }
+}
+
+/// The text of a file with such filters in it.
+pub(super) fn with_written(file: &Value) -> String {
+    let json = file.to_string();
+    // As JSON writes the mark.
+    let mut pieces = json.split("\"\\u0001");
+    let mut text = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let (written, rest) = piece.split_once("\\u0001\"").expect("a mark at the end");
+        let written: String =
+            serde_json::from_str(&format!("\"{written}\"")).expect("a text of JSON");
+        text.push_str(&written);
+        text.push_str(rest);
+    }
+    text
 }
 
 /// A listener on a free loopback port, whose requests all go to the cluster `upstream`.
@@ -172,6 +198,11 @@ impl Listener {
     pub fn route_to(mut self, cluster: &str) -> Listener {
         cluster.clone_into(&mut self.cluster);
         self
+    }
+
+    pub(super) fn is_written(&self) -> bool {
+        let mut filters = self.filters.iter();
+        filters.any(|filter| matches!(filter, Filter::Written(_)))
     }
 
     pub(super) fn json(&self) -> Value {
