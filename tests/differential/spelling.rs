@@ -21,7 +21,7 @@ const NOTHINGS: [&str; 5] = [
     "maxLifetime: ~",
     "!ignore audiences: [of, nobody]",
     "from_params: []",
-    "issuer_: &unused null",
+    "forwardPayloadHeader: null",
 ];
 
 /// A configuration as somebody may have written it.
@@ -130,7 +130,7 @@ impl Speller<'_> {
                 .keys()
                 .any(|known| known == name || camel_case(known) == name)
             {
-                texts.push(nothing.replace("issuer_: &unused", "forwardPayloadHeader: &unused"));
+                texts.push((*nothing).to_owned());
             }
         }
         format!("{{{}}}", texts.join(", "))

@@ -124,7 +124,8 @@ fn local_jwks(provider: &mut Node, directory: &Path, say: &mut Say<'_>) {
         return;
     };
     if let Some(filename) = keys.text_at(&["filename"]).map(str::to_owned) {
-        match std::fs::read_to_string(directory.join(&filename)) {
+        let path = directory.join(&filename);
+        match std::fs::read_to_string(&path) {
             Ok(document) => {
                 keys.remove("filename");
                 keys.remove("watched_directory");
@@ -134,7 +135,10 @@ fn local_jwks(provider: &mut Node, directory: &Path, say: &mut Say<'_>) {
                 say(
                     Kind::Differs,
                     "local_jwks",
-                    "the keys of the file are part of the configuration now: changes of the file have no effect",
+                    &format!(
+                        "the keys of {} are part of the configuration now: see that it is the file that Envoy reads; changes of it have no effect",
+                        path.display()
+                    ),
                 );
             }
             Err(error) => say(
