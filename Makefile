@@ -46,7 +46,7 @@ test: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done ## Run all tests: unit, 
 
 .PHONY: unit
 unit: ## Run the tests that need no Envoy
-	cargo test --features cli,jwt-simple --lib --bins --test cli --test config --test coverage --test decisions --test deploy --test gate --test lifecycle --test paths --test properties --test reference --test vectors
+	cargo test --features cli,jwt-simple --lib --bins --test cli --test config --test coverage --test decisions --test deploy --test fleet --test gate --test lifecycle --test paths --test properties --test reference --test vectors
 
 .PHONY: e2e
 e2e: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done ## Run the end-to-end tests
@@ -58,10 +58,15 @@ differential: build $(ENVOY) ## Compare with Envoy's own jwt_authn; BEARER_GATE_
 
 .PHONY: soak
 soak: build vectors-module $(ENVOY) ## Run the long tests: end-to-end with their figures, and many random properties
-	BEARER_GATE_SOAK=1 cargo test --release --test lifecycle --test gate -- invariants every_waiting
+	BEARER_GATE_SOAK=1 cargo test --release --test lifecycle --test gate -- invariants every_waiting no_stranger
+	$(MAKE) --no-print-directory fleet
 	cargo test --features cli --test differential -- --ignored
 	BEARER_GATE_SOAK=1 cargo test --release --features jwt-simple --test reference
 	cargo test --test e2e -- --ignored --nocapture --test-threads 1 --skip monitoring
+
+.PHONY: fleet
+fleet: ## Simulate a fleet of 1,000 Envoys and one provider that struggles, and print its figures
+	cargo test --release --test fleet -- --ignored --nocapture
 
 .PHONY: dashboards
 dashboards: build $(ENVOY) $(PROMETHEUS) ## Have Prometheus scrape Envoy, and run every query of monitoring/

@@ -25,6 +25,7 @@ use crate::jose::jwks::KeySet;
 use crate::jose::jws::HeaderMemo;
 use crate::jwks::Millis;
 use crate::jwks::lifecycle::{Answer, Event, FlightId, Keys, Lifecycle, Step, UnknownKid};
+use crate::jwks::tally::Tally;
 use crate::jwks::waiting::{Seen, Ticket, Waiter, Waiting, longest_wait};
 use crate::metrics;
 use crate::signature::Verifier;
@@ -66,6 +67,8 @@ pub struct Gate<H> {
 struct State {
     sources: Vec<Source>,
     waiting: Waiting<Parked>,
+    /// What the gauge has of this worker.
+    tally: Tally,
     calls: BTreeMap<CallId, (usize, FlightId)>,
     gauges_at: Millis,
 }
@@ -125,6 +128,7 @@ impl<H: Host> Gate<H> {
             state: RefCell::new(State {
                 sources,
                 waiting: Waiting::new(config.max_waiting),
+                tally: Tally::new(host.random()),
                 calls: BTreeMap::new(),
                 gauges_at: Millis(0),
             }),
@@ -149,7 +153,8 @@ impl<H: Host> Gate<H> {
 
     /// Decides a request, or parks it.
     pub fn request(&self, context: ContextId, request: Request) -> Arrival<'_> {
-        let provider = match Verdict::of(self.decide(&request, None, Patience::Waits)) {
+        let decision = self.decide(&request, None, None, Patience::Waits);
+        let provider = match Verdict::of(decision) {
             Ok(verdict) => return Arrival::Decided(verdict),
             Err(provider) => provider,
         };
@@ -159,15 +164,16 @@ impl<H: Host> Gate<H> {
             let (seen, deadline) = state.prospects(provider, now);
             state.waiting.enter(Waiter {
                 provider,
+                came: seen,
                 seen,
                 deadline,
+                bytes: request.memory(),
                 request: Parked { context, request },
             })
         };
         match parked {
             Some(ticket) => {
                 log::debug!("request {context} waits for keys");
-                self.host.gauge_add(metrics::WAITING, 1);
                 self.set_tick(BUSY_TICK);
                 Arrival::Parked(ticket)
             }
@@ -179,9 +185,7 @@ impl<H: Host> Gate<H> {
 
     /// Forgets a parked request whose client left.
     pub fn leave(&self, ticket: Ticket) {
-        if self.state.borrow_mut().waiting.leave(ticket) {
-            self.host.gauge_add(metrics::WAITING, -1);
-        }
+        self.state.borrow_mut().waiting.leave(ticket);
     }
 
     /// Moves the keys on by the time that passed.
@@ -206,7 +210,7 @@ impl<H: Host> Gate<H> {
         let verdicts = self.decide_settled(now);
         let busy = settled || {
             let state = self.state.borrow();
-            !state.waiting.is_empty() || state.sources.iter().any(|source| source.is_pending(now))
+            !state.waiting.is_empty() || state.sources.iter().any(|source| source.is_restless(now))
         };
         self.set_tick(if busy { BUSY_TICK } else { self.idle_tick });
         verdicts
@@ -229,6 +233,11 @@ impl<H: Host> Gate<H> {
         let now = self.host.monotonic();
         let mut state = self.state.borrow_mut();
         state.calls.clear();
+        // Nobody ticks for those that still wait.
+        let change = state.tally.tell(0, now, &self.host);
+        if change != 0 {
+            self.host.gauge_add(metrics::WAITING, change);
+        }
         for source in &mut state.sources {
             if let Source::Remote(lifecycle) = source {
                 lifecycle.abandon(now, &self.host);
@@ -344,16 +353,19 @@ impl<H: Host> Gate<H> {
             } else {
                 Patience::Over
             };
-            let decision = self.decide(&waiter.request.request, Some(now), patience);
+            let came = Some((waiter.provider, waiter.came));
+            let decision = self.decide(&waiter.request.request, Some(now), came, patience);
             let verdict = match Verdict::of(decision) {
                 Ok(verdict) => verdict,
                 Err(provider) if patience == Patience::Waits => {
                     let mut state = self.state.borrow_mut();
                     let seen = state.prospects(provider, now).0;
+                    let same = provider == waiter.provider;
                     state.waiting.put_back(
                         ticket,
                         Waiter {
                             provider,
+                            came: if same { waiter.came } else { seen },
                             seen,
                             ..waiter
                         },
@@ -365,18 +377,44 @@ impl<H: Host> Gate<H> {
                     Verdict::reject(Rejection::keys_unavailable(retry_after))
                 }
             };
-            self.host.gauge_add(metrics::WAITING, -1);
             verdicts.push((waiter.request.context, verdict));
         }
+        self.tell_waiting(now);
         verdicts
     }
 
+    /// Brings the gauge to what waits here. A VM that traps tells nothing any more, and what it told
+    /// is taken out by another.
+    fn tell_waiting(&self, now: Millis) {
+        let mut state = self.state.borrow_mut();
+        if state
+            .sources
+            .iter()
+            .all(|source| matches!(source, Source::Local(_)))
+        {
+            return;
+        }
+        let State { waiting, tally, .. } = &mut *state;
+        let change = tally.tell(waiting.len(), now, &self.host);
+        if change != 0 {
+            self.host.gauge_add(metrics::WAITING, change);
+        }
+    }
+
     /// Decides with the keys there are, asking for newer ones where the right one may be missing.
-    /// Without `now` the clock is asked if need be: keys of the configuration have no age.
-    fn decide(&self, request: &Request, now: Option<Millis>, patience: Patience) -> Decision<'_> {
+    /// Without `now` the clock is asked if need be: keys of the configuration have no age. `came`:
+    /// what a request that waited saw of a provider's keys when it came.
+    fn decide(
+        &self,
+        request: &Request,
+        now: Option<Millis>,
+        came: Option<(usize, Seen)>,
+        patience: Patience,
+    ) -> Decision<'_> {
         let ring = Ring {
             gate: self,
             now: Cell::new(now),
+            came,
             patience,
         };
         let means = Means {
@@ -402,7 +440,11 @@ impl<H: Host> Gate<H> {
                         ready @ Keys::Ready(_) => (ready, Vec::new()),
                         _ => {
                             let events = lifecycle.look(now, self.host.random(), &self.host);
-                            (lifecycle.keys(now), events)
+                            let keys = lifecycle.keys(now);
+                            if let Keys::Unavailable { .. } = keys {
+                                lifecycle.ask();
+                            }
+                            (keys, events)
                         }
                     }
                 }
@@ -466,6 +508,7 @@ struct Ring<'g, H> {
     gate: &'g Gate<H>,
     /// Once it was asked for.
     now: Cell<Option<Millis>>,
+    came: Option<(usize, Seen)>,
     patience: Patience,
 }
 
@@ -494,9 +537,11 @@ impl<H: Host> KeyRing for Ring<'_, H> {
 
     fn unknown_kid(&self, provider: usize) -> UnknownKid {
         let gate = self.gate;
+        let came = self.came.filter(|(of, _)| *of == provider);
+        let came = came.map(|(_, seen)| seen);
         let (verdict, events) = {
             let mut state = gate.state.borrow_mut();
-            state.unknown_kid(provider, self.now(), gate.host.random(), &gate.host)
+            state.unknown_kid(provider, came, self.now(), gate.host.random(), &gate.host)
         };
         for event in events {
             gate.tell(provider, event);
@@ -514,12 +559,13 @@ impl State {
     fn unknown_kid(
         &mut self,
         provider: usize,
+        came: Option<Seen>,
         now: Millis,
         random: u64,
         store: &dyn SharedStore,
     ) -> (UnknownKid, Vec<Event>) {
         match self.sources.get_mut(provider) {
-            Some(Source::Remote(lifecycle)) => lifecycle.unknown_kid(now, random, store),
+            Some(Source::Remote(lifecycle)) => lifecycle.unknown_kid(came, now, random, store),
             _ => (UnknownKid::NoSuchKey, Vec::new()),
         }
     }
@@ -552,10 +598,10 @@ impl Source {
         }
     }
 
-    fn is_pending(&self, now: Millis) -> bool {
+    fn is_restless(&self, now: Millis) -> bool {
         match self {
             Source::Local(_) => false,
-            Source::Remote(lifecycle) => !matches!(lifecycle.keys(now), Keys::Ready(_)),
+            Source::Remote(lifecycle) => lifecycle.is_restless(now),
         }
     }
 }

@@ -18,7 +18,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bearer_gate::authn::Admission;
-use bearer_gate::config::Config;
+use bearer_gate::config::{Config, KeySource, Remote};
 use bearer_gate::door::{Carried, Exchange};
 use bearer_gate::gate::{Arrival, Gate, Verdict, Verdicts};
 use bearer_gate::host::{Call, CallId, Host, SharedStore, Version};
@@ -178,8 +178,23 @@ fn process() -> Rc<Process> {
     Rc::new(process)
 }
 
+/// The first fetch begins at once.
+fn config() -> Config {
+    let mut config = Config::parse(CONFIG.as_bytes()).expect("a valid configuration");
+    for provider in &mut config.providers {
+        if let KeySource::Remote(remote) = &mut provider.keys {
+            let first_fetch_within = Duration::ZERO;
+            *remote = Rc::new(Remote {
+                first_fetch_within,
+                ..(**remote).clone()
+            });
+        }
+    }
+    config
+}
+
 fn gate(process: &Rc<Process>) -> Gate<FakeHost> {
-    let config = Config::parse(CONFIG.as_bytes()).expect("a valid configuration");
+    let config = config();
     Gate::new(
         FakeHost(Rc::clone(process)),
         config,
@@ -330,9 +345,9 @@ fn no_more_wait_than_may() {
     assert_eq!(process.count_of(name), 1);
     gate.leave(tickets[3]);
     gate.leave(tickets[3]);
+    gate.tick();
     assert_eq!(process.count_of("bearer_gate.waiting"), 7);
     parked(gate.request(9, token("a")));
-    gate.tick();
     let verdicts = codes(gate.answer(process.the_call(), ok(SET_A)));
     let contexts: Vec<_> = verdicts.iter().map(|(context, _)| *context).collect();
     assert_eq!(contexts, [0, 1, 2, 4, 5, 6, 7, 9]);
@@ -366,12 +381,86 @@ fn a_new_kid_waits_for_one_fetch_and_a_wrong_one_is_refused_after_it() {
     gate.tick();
     let verdicts = codes(gate.answer(process.the_call(), ok(SET_B)));
     assert_eq!(verdicts, [(1, 200), (2, 401)]);
+    parked(gate.request(3, token("nobody's")));
+    gate.tick();
+    let call = process.the_call();
+    parked(gate.request(4, token("nobody's")));
+    assert_eq!(codes(gate.answer(call, ok(SET_B))), [(3, 401), (4, 503)]);
+    let Arrival::Decided(Verdict::Reject(refusal)) = gate.request(5, token("nobody's")) else {
+        panic!("within the cool-down");
+    };
     assert_eq!(
-        decided(gate.request(3, token("nobody's"))),
-        401,
-        "within the cool-down"
+        (refusal.rejection.status(), refusal.rejection.retry_after()),
+        (503, Some(30)),
+        "nobody can say whether that key exists"
     );
+    gate.tick();
     assert!(process.calls.borrow().is_empty());
+    process.pass(30_000);
+    parked(gate.request(6, token("nobody's")));
+}
+
+#[test]
+fn the_line_is_bounded_in_bytes_too() {
+    let process = process();
+    let mut config = config();
+    config.max_waiting = 65_536;
+    let gate = Gate::new(
+        FakeHost(Rc::clone(&process)),
+        config,
+        Box::new(AnySignature::default()),
+    );
+    let large = || {
+        let mut headers = vec![("x-large".into(), vec![b'x'; 60_000])];
+        for name in [":path", "authorization"] {
+            let value = token("a").value(name).unwrap().to_vec();
+            headers.push((name.into(), value));
+        }
+        Request::new(headers)
+    };
+    let mut waiting = 0;
+    for context in 0..1000 {
+        match gate.request(context, large()) {
+            Arrival::Parked(_) => waiting += 1,
+            Arrival::Decided(verdict) => assert_eq!(code(&verdict), 503),
+        }
+    }
+    assert!((270..=279).contains(&waiting), "16 MiB of them: {waiting}");
+    assert_eq!(
+        process.count_of("bearer_gate.denied.too_many_waiting"),
+        1000 - i64::from(waiting)
+    );
+    // Those of the usual size find room where the large ones have gone.
+    gate.tick();
+    assert_eq!(
+        gate.answer(process.the_call(), status(500)).len(),
+        usize::try_from(waiting).unwrap()
+    );
+}
+
+#[test]
+fn the_gauge_forgets_a_worker_that_trapped() {
+    let process = process();
+    let (one, two) = (gate(&process), gate(&process));
+    for context in 0..5 {
+        parked(one.request(context, token("a")));
+    }
+    parked(two.request(9, token("a")));
+    one.tick();
+    two.tick();
+    assert_eq!(process.count_of("bearer_gate.waiting"), 6);
+    // Its VM is lost with all that it knew, and another takes its place.
+    drop(one);
+    let next = gate(&process);
+    for _ in 0..60 {
+        process.pass(100);
+        two.tick();
+        next.tick();
+    }
+    assert_eq!(process.count_of("bearer_gate.waiting"), 1);
+    // A plugin that is replaced takes its part with it.
+    two.abandon_calls();
+    assert_eq!(process.count_of("bearer_gate.waiting"), 0);
 }
 
 #[test]
@@ -497,8 +586,13 @@ proptest! {
                     }
                 }
             }
-            prop_assert_eq!(process.count_of("bearer_gate.waiting"), i64::try_from(waiting.len()).unwrap());
         }
+        // The gauge follows by the next tick.
+        process.store.lose_writes(0);
+        for gate in &gates {
+            finish(gate.tick(), &mut waiting, &mut done);
+        }
+        prop_assert_eq!(process.count_of("bearer_gate.waiting"), i64::try_from(waiting.len()).unwrap());
         // The provider never answers again: time alone ends the rest.
         for _ in 0..1400 {
             process.pass(10);
@@ -507,6 +601,80 @@ proptest! {
             }
         }
         prop_assert!(waiting.is_empty(), "{} wait on", waiting.len());
+        prop_assert_eq!(process.count_of("bearer_gate.waiting"), 0);
+    }
+}
+
+proptest! {
+    #![proptest_config(sim::properties(24))]
+
+    /// Whatever strangers send, a rotation is served within a cool-down and a fetch, and until
+    /// then no good token is called wrong.
+    #[test]
+    fn no_stranger_stops_a_rotation(
+        seed: u64,
+        rotates_at in 0..40_000_u64,
+        // How many of a thousand steps of 10 ms bring a stranger, and a good token, to each worker.
+        strangers in prop_oneof![Just(0), Just(1), 1..30_u64, Just(500)],
+        good in 1..100_u64,
+    ) {
+        let process = process();
+        process.random.set(seed);
+        let gates: Vec<_> = (0..3).map(|_| gate(&process)).collect();
+        let dice = FakeHost(Rc::clone(&process));
+        let start = process.now.get();
+        let mut answers: Vec<(u64, CallId, &str)> = Vec::new();
+        // Good tokens by the new key, and when they came.
+        let mut waiting = BTreeMap::new();
+        let mut context = 0;
+        let mut calls = 0;
+        let check = |came: u64, code: u32| {
+            prop_assert!(code == 200 || code == 503, "a good token: {}", code);
+            // A cool-down, a fetch that was under way, one that was not, and ticks.
+            let served = start + rotates_at + 30_000 + 2 * 70 + 100;
+            prop_assert!(code == 200 || came < served, "{} ms after the rotation", came - start - rotates_at);
+            Ok(())
+        };
+        while process.now.get() - start < 80_000 {
+            process.pass(10);
+            let now = process.now.get();
+            let rotated = now - start >= rotates_at;
+            for gate in &gates {
+                for (rate, kid) in [(strangers, "?"), (good, "b")] {
+                    if (dice.random() >> 20) % 1000 >= rate || (kid == "b" && !rotated) {
+                        continue;
+                    }
+                    context += 1;
+                    let kid = if kid == "b" { "b".to_owned() } else { format!("x{context}") };
+                    match gate.request(context, token(&kid)) {
+                        Arrival::Decided(verdict) if kid == "b" => check(now, code(&verdict))?,
+                        Arrival::Decided(verdict) => prop_assert_ne!(code(&verdict), 200),
+                        Arrival::Parked(_) if kid == "b" => {
+                            waiting.insert(context, now);
+                        }
+                        Arrival::Parked(_) => {}
+                    }
+                }
+                let mut verdicts = codes(gate.tick());
+                for (_, call, set) in answers.iter().filter(|(at, ..)| *at <= now) {
+                    verdicts.extend(codes(gate.answer(*call, ok(set))));
+                }
+                for (context, code) in verdicts {
+                    match waiting.remove(&context) {
+                        Some(came) => check(came, code)?,
+                        None => prop_assert_ne!(code, 200, "a stranger"),
+                    }
+                }
+            }
+            answers.retain(|(at, ..)| *at > now);
+            for (call, _) in process.calls.take() {
+                calls += 1;
+                // What is published when the call comes is in the answer.
+                let set = if rotated { SET_B } else { SET_A };
+                answers.push((now + 30 + (dice.random() >> 20) % 40, call, set));
+            }
+        }
+        prop_assert!(calls <= 1 + 2 + 80 / 30, "{} calls", calls);
     }
 }
 
@@ -563,7 +731,7 @@ impl Verifier for OnlyKey {
 #[test]
 fn a_key_without_kid_in_the_set_does_not_hide_a_rotation() {
     let process = process();
-    let config = Config::parse(CONFIG.as_bytes()).expect("a valid configuration");
+    let config = config();
     let gate = Gate::new(
         FakeHost(Rc::clone(&process)),
         config,
@@ -578,14 +746,20 @@ fn a_key_without_kid_in_the_set_does_not_hide_a_rotation() {
     gate.tick();
     let verdicts = gate.answer(process.the_call(), ok(SET_B));
     assert_eq!(codes(verdicts), [(1, 200)]);
-    // Within the cool-down there is no second fetch for a wrong one.
-    assert_eq!(decided(gate.request(2, token("c"))), 401);
+    // A wrong one is refused after a fetch of its own, and then there is no other for a while.
+    parked(gate.request(2, token("c")));
+    gate.tick();
+    assert_eq!(
+        codes(gate.answer(process.the_call(), ok(SET_B))),
+        [(2, 401)]
+    );
+    assert_eq!(decided(gate.request(3, token("c"))), 503);
 }
 
 #[test]
 fn keys_without_kids_are_fetched_anew_for_a_token_that_they_do_not_verify() {
     let process = process();
-    let config = Config::parse(CONFIG.as_bytes()).expect("a valid configuration");
+    let config = config();
     let of_b = KeySet::parse(SET_B.as_bytes()).unwrap().keys()[0]
         .spki_der()
         .to_vec();
@@ -601,8 +775,8 @@ fn keys_without_kids_are_fetched_anew_for_a_token_that_they_do_not_verify() {
         codes(gate.answer(process.the_call(), nameless(SET_B))),
         [(1, 200)]
     );
-    // Back to a set that does not verify it: one fetch per cool-down, and the reason
-    // is the signature.
+    // Back to a set that does not verify it: as many fetches as the cool-down allows, and
+    // the reason is the signature.
     process.pass(590_000);
     gate.tick();
     gate.answer(process.the_call(), nameless(SET_A));
@@ -611,7 +785,12 @@ fn keys_without_kids_are_fetched_anew_for_a_token_that_they_do_not_verify() {
     gate.tick();
     let verdicts = gate.answer(process.the_call(), nameless(SET_A));
     assert_eq!(codes(verdicts), [(2, 401)]);
-    assert_eq!(decided(gate.request(3, token_without_kid())), 401);
+    parked(gate.request(3, token_without_kid()));
+    gate.tick();
+    let verdicts = gate.answer(process.the_call(), nameless(SET_A));
+    assert_eq!(codes(verdicts), [(3, 401)]);
+    assert_eq!(process.count_of("bearer_gate.denied.signature"), 2);
+    assert_eq!(decided(gate.request(4, token_without_kid())), 503);
 }
 
 #[test]

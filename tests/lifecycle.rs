@@ -81,6 +81,7 @@ fn cache_control_counts_where_it_is_asked_for_and_within_bounds() {
             max_age: max_age.map(Duration::from_secs),
             location: None,
             content_type: None,
+            retry_after: None,
             body: SET_A.into(),
         });
         let fetched = world.now;
@@ -97,34 +98,131 @@ fn cache_control_counts_where_it_is_asked_for_and_within_bounds() {
 
 #[test]
 fn b1_down_at_start_then_up_again_within_two_seconds() {
-    let mut world = World::new(4, remote());
+    for (seed, seconds) in (0..40).map(|seed| (seed, 1 + seed % 8)) {
+        let (mut world, back) = down_for(seconds, true, seed);
+        let took = world.now.since(back);
+        assert!(took <= Duration::from_secs(2), "{seconds} s, then {took:?}");
+        world.tick_urgently();
+        for worker in 0..4 {
+            assert_eq!(world.kids(worker), ["a"]);
+        }
+    }
+}
+
+#[test]
+fn b1_down_for_long_then_up_again_within_thirty_seconds_and_few_calls() {
+    for (seed, asked) in [(1, true), (2, false), (3, true), (4, false)] {
+        let (world, back) = down_for(3600, asked, seed);
+        let took = world.now.since(back);
+        assert!(took <= Duration::from_secs(30), "{took:?}");
+        // One in 22 s on average, and those of the first minute.
+        assert!(world.dispatched < 3600 / 22 + 30, "{}", world.dispatched);
+    }
+}
+
+/// A process whose provider was down at its start for so many seconds, when it has keys; and when
+/// the provider came back. While it is down, requests ask ten times a second, or never.
+fn down_for(seconds: u64, asked: bool, seed: u64) -> (World, Millis) {
+    let mut world = World::seeded(4, remote(), seed);
+    let back = world.now.after(Duration::from_secs(seconds));
     world.tick_all();
-    for _ in 0..30 {
-        if !world.calls.is_empty() {
-            world.answer(status(503));
-        }
-        world.advance(SECOND);
-    }
-    for worker in 0..4 {
-        let Keys::Unavailable { retry_after } = world.keys(worker) else {
-            panic!("no keys were ever there");
-        };
-        assert!(retry_after <= Duration::from_secs(1));
-    }
-    // Now it is back.
-    let back = world.now;
     loop {
-        if !world.calls.is_empty() {
-            world.answer(ok(SET_A));
-            break;
+        world.pass(50);
+        while !world.calls.is_empty() {
+            let up = world.now >= back;
+            world.answer(if up { ok(SET_A) } else { status(503) });
+            if up {
+                return (world, back);
+            }
+            for worker in 0..4 {
+                let Keys::Unavailable { retry_after } = world.keys(worker) else {
+                    continue;
+                };
+                assert!(retry_after <= Duration::from_secs(30));
+            }
         }
-        world.advance(10);
+        if asked && world.now.0.is_multiple_of(100) {
+            world.request(usize::try_from(world.now.0 / 100 % 4).unwrap());
+        }
+        world.tick_all();
     }
-    world.tick_urgently();
-    assert!(world.now.since(back) <= Duration::from_secs(2));
-    for worker in 0..4 {
-        assert_eq!(world.kids(worker), ["a"]);
+}
+
+fn told(status: u16, seconds: u64) -> Answer {
+    Answer::Response {
+        status,
+        max_age: None,
+        retry_after: Some(Duration::from_secs(seconds)),
+        location: None,
+        content_type: None,
+        body: Vec::new(),
     }
+}
+
+#[test]
+fn retry_after_holds_for_every_worker_and_for_requests() {
+    // (status, Retry-After, the least wait, the longest), in seconds
+    for (code, seconds, least, most) in [
+        (503, 20, 20, 40),
+        (429, 20, 20, 80),
+        (503, 300, 300, 330),
+        // A silly or hostile value stops nobody for ever.
+        (429, 86_400, 300, 360),
+        (503, u64::MAX, 300, 330),
+        // It counts with these two alone.
+        (500, 20, 0, 1),
+        (301, 20, 0, 1),
+    ] {
+        for with_keys in [false, true] {
+            let mut world = World::new(4, remote());
+            if with_keys {
+                world.settle_with(SET_A);
+                world.advance(SECOND);
+                assert_eq!(world.unknown_kid(0), UnknownKid::Wait);
+            }
+            world.tick_all();
+            world.answer(told(code, seconds));
+            let (told_at, before) = (world.now, world.dispatched);
+            while world.dispatched == before {
+                // Requests ask all the time, and a worker's VM is lost and comes back.
+                for worker in 0..4 {
+                    world.request(worker);
+                    world.unknown_kid(worker);
+                }
+                if world.now.0.is_multiple_of(5000) {
+                    world.kill(0);
+                }
+                world.pass(20);
+                world.tick_all();
+            }
+            let waited = world.now.since(told_at);
+            assert!(
+                (Duration::from_secs(least)..=Duration::from_secs(most)).contains(&waited),
+                "{code} {seconds}: {waited:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn requests_alone_do_not_make_calls_more_frequent_for_long() {
+    let calls = |asked| {
+        let mut world = World::new(4, remote());
+        let start = world.now;
+        world.tick_all();
+        while world.now.since(start) < Duration::from_secs(600) {
+            while !world.calls.is_empty() {
+                world.answer(status(500));
+            }
+            for worker in (0..4).filter(|_| asked) {
+                world.request(worker);
+            }
+            world.pass(50);
+            world.tick_all();
+        }
+        world.dispatched
+    };
+    assert!(calls(true) <= calls(false) + 9);
 }
 
 #[test]
@@ -246,14 +344,20 @@ fn b7_strangers_with_random_kids_cause_one_fetch_per_cool_down() {
     let mut world = World::new(4, remote());
     world.settle_with(SET_A);
     let start = world.now;
-    let mut refused = 0_u32;
+    let (mut refused, mut unknown) = (0_u32, 0_u32);
+    let mut waits = Vec::new();
     while world.now.since(start) < Duration::from_secs(60) {
         for worker in 0..4 {
             for _ in 0..4 {
+                let came = world.workers[worker].seen();
                 match world.unknown_kid(worker) {
-                    UnknownKid::NoSuchKey => refused += 1,
-                    UnknownKid::Wait | UnknownKid::Reselect => {}
-                    UnknownKid::Unavailable { .. } => panic!("the provider is well"),
+                    UnknownKid::NoSuchKey => panic!("nothing was fetched since it came"),
+                    UnknownKid::Wait => waits.push((worker, came)),
+                    UnknownKid::Reselect => {}
+                    UnknownKid::Unavailable { retry_after } => {
+                        assert!(retry_after <= Duration::from_secs(30));
+                        unknown += 1;
+                    }
                 }
             }
             assert_eq!(world.kids(worker), ["a"], "good traffic is unharmed");
@@ -261,11 +365,83 @@ fn b7_strangers_with_random_kids_cause_one_fetch_per_cool_down() {
         world.tick_urgently();
         if !world.calls.is_empty() {
             world.answer(ok(SET_A));
+            world.tick_urgently();
+            for (worker, came) in waits.drain(..) {
+                // Who came in the middle of a fetch waits for the next, or learns that nobody
+                // can say.
+                refused += u32::from(
+                    world.unknown_kid_that_came(worker, Some(came)) == UnknownKid::NoSuchKey,
+                );
+            }
         }
         world.advance(10);
     }
-    assert!(world.dispatched <= 1 + 3, "{} fetches", world.dispatched);
-    assert!(refused > 90_000, "{refused} of 96,000");
+    assert!(world.dispatched <= 1 + 4, "{} fetches", world.dispatched);
+    assert!(refused > 0, "whose fetch began after it came");
+    assert!(unknown > 90_000, "{unknown} of 96,000");
+}
+
+#[test]
+fn one_strangers_kid_does_not_stop_a_rotation() {
+    let mut world = World::new(4, remote());
+    world.settle_with(SET_A);
+    world.advance(5 * SECOND);
+    // An unsigned token of a kid that nobody has.
+    assert_eq!(world.unknown_kid(2), UnknownKid::Wait);
+    world.tick(2);
+    world.answer(ok(SET_A));
+    world.advance(SECOND);
+    // The provider rotates.
+    assert_eq!(world.unknown_kid(1), UnknownKid::Wait);
+    world.tick(1);
+    world.answer(ok(SET_B));
+    world.tick_urgently();
+    for worker in 0..4 {
+        assert_eq!(world.kids(worker), ["b"]);
+    }
+    // The burst is used up: nobody can say, and when somebody can is told.
+    let UnknownKid::Unavailable { retry_after } = world.unknown_kid(3) else {
+        panic!("neither wrong nor worth waiting for");
+    };
+    assert!(retry_after <= Duration::from_secs(30), "{retry_after:?}");
+    world.advance(30 * SECOND);
+    assert_eq!(world.unknown_kid(3), UnknownKid::Wait);
+}
+
+#[test]
+fn a_set_that_was_asked_for_before_a_request_came_does_not_refuse_it() {
+    let mut world = World::new(2, remote());
+    world.settle_with(SET_A);
+    world.advance(5 * SECOND);
+    let first = world.workers[0].seen();
+    assert_eq!(world.unknown_kid(0), UnknownKid::Wait);
+    world.tick(0);
+    // In the middle of that fetch.
+    assert_eq!(world.unknown_kid(1), UnknownKid::Wait);
+    let second = world.workers[1].seen();
+    world.answer(ok(SET_A));
+    world.tick_urgently();
+    assert_eq!(
+        world.unknown_kid_that_came(0, Some(first)),
+        UnknownKid::NoSuchKey
+    );
+    assert_eq!(
+        world.unknown_kid_that_came(1, Some(second)),
+        UnknownKid::Wait,
+        "its key may have come after that answer"
+    );
+    world.tick(1);
+    world.answer(ok(SET_B));
+    world.tick_urgently();
+    assert_eq!(world.kids(1), ["b"]);
+    // What others wrote over shared data is no knowledge either: numbers begin anew.
+    world.store.overwrite_all(b"garbage");
+    world.tick_urgently();
+    let third = world.workers[0].seen();
+    for _ in 0..5 {
+        let verdict = world.unknown_kid_that_came(0, Some(third));
+        assert_ne!(verdict, UnknownKid::NoSuchKey);
+    }
 }
 
 #[test]
@@ -406,13 +582,14 @@ fn workers_whose_clocks_are_milliseconds_apart_do_not_both_fetch() {
     world.tick(3);
     world.answer(ok(SET_A));
     assert_eq!(world.unknown_kid(0), UnknownKid::Reselect);
-    assert_eq!(
-        world.unknown_kid(0),
-        UnknownKid::NoSuchKey,
-        "within the cool-down"
+    assert!(
+        matches!(world.unknown_kid(0), UnknownKid::Unavailable { .. }),
+        "by its clock the last fetch was in the future"
     );
     world.tick_urgently();
     assert_eq!(world.dispatched, 2);
+    world.advance(50);
+    assert_eq!(world.unknown_kid(0), UnknownKid::Wait);
 }
 
 #[test]
@@ -606,14 +783,25 @@ fn a_fetch_for_an_unknown_kid_is_taken_over_when_its_holder_dies() {
     world.tick(0);
     assert_eq!(world.dispatched, 2);
     assert_eq!(world.unknown_kid(1), UnknownKid::Wait);
+    let came = world.workers[1].seen();
     world.kill(0);
     world.advance(6 * SECOND);
     assert_eq!(world.dispatched, 3, "within the timeout and a second");
     world.answer(ok(SET_B));
     world.advance(SECOND);
     assert_eq!(world.kids(1), ["b"]);
-    // That fetch ended: the cool-down counts again.
-    assert_eq!(world.unknown_kid(1), UnknownKid::NoSuchKey);
+    assert_eq!(
+        world.unknown_kid_that_came(1, Some(came)),
+        UnknownKid::NoSuchKey
+    );
+    // The two fetches were for one token, and count as one.
+    assert_eq!(world.unknown_kid(1), UnknownKid::Wait);
+    world.tick(1);
+    world.answer(ok(SET_B));
+    assert!(matches!(
+        world.unknown_kid(1),
+        UnknownKid::Unavailable { .. }
+    ));
 }
 
 #[test]
@@ -668,6 +856,7 @@ fn each_configuration_keeps_its_own_cache_duration() {
             max_age: max_age.map(Duration::from_secs),
             location: None,
             content_type: None,
+            retry_after: None,
             body: SET_A.into(),
         });
         let mut strict = World::on(store, 1, remote(10, false), 2);
@@ -803,6 +992,7 @@ fn a_failure_names_whom_it_asked_and_what_came() {
     let redirect = Answer::Response {
         status: 302,
         max_age: None,
+        retry_after: None,
         location: Some(b"https://login.test/?\r\n".to_vec()),
         content_type: None,
         body: Vec::new(),
@@ -810,6 +1000,7 @@ fn a_failure_names_whom_it_asked_and_what_came() {
     let page = Answer::Response {
         status: 200,
         max_age: None,
+        retry_after: None,
         location: None,
         content_type: Some(b"text/html".to_vec()),
         body: b"<!doctype html>".to_vec(),

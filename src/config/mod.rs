@@ -111,8 +111,8 @@ pub struct OfRoutes {
 pub enum Reads {
     /// These headers, each of which Envoy holds as one value.
     Each(Vec<&'static str>),
-    /// All of them.
-    All,
+    /// All of them at once, of which these are kept, by lower-case names.
+    All(Vec<String>),
 }
 
 /// Rules, and how to find the one that decides.
@@ -253,6 +253,8 @@ pub struct Remote {
     pub back_off_max: Duration,
     /// How many failures in a row are retried before requests that wait are given up.
     pub retries: u32,
+    /// The first fetch begins within this time, at once where a request waits.
+    pub first_fetch_within: Duration,
 }
 
 /// What is fetched to get at keys.
@@ -596,15 +598,19 @@ impl Reads {
         bypass_cors_preflight: bool,
         answers: bool,
     ) -> Reads {
-        let mut names: Vec<&'static str> = vec![":path"];
-        let mut all = bypass_cors_preflight;
-        let mut read = |name: &str| match SINGLE.iter().find(|single| **single == name) {
-            Some(single) if !names.contains(single) => names.push(single),
-            Some(_) => {}
-            None => all = true,
+        let mut names: Vec<String> = vec![":path".to_owned()];
+        let mut read = |name: &str| {
+            if !names.iter().any(|known| known == name) {
+                names.push(name.to_owned());
+            }
         };
         if answers {
             read(":method");
+        }
+        if bypass_cors_preflight {
+            for name in [":method", "origin", "access-control-request-method"] {
+                read(name);
+            }
         }
         for rule in rules {
             if rule.matcher.path == PathMatcher::Connect {
@@ -636,16 +642,19 @@ impl Reads {
                 Place::Cookie(_) => read("cookie"),
             }
         }
-        if all || names.len() > MOST_SINGLE_READS {
-            Reads::All
-        } else {
-            Reads::Each(names)
+        let single: Option<Vec<&'static str>> = names
+            .iter()
+            .map(|name| SINGLE.into_iter().find(|single| *single == name))
+            .collect();
+        match single {
+            Some(single) if single.len() <= MOST_SINGLE_READS => Reads::Each(single),
+            _ => Reads::All(names),
         }
     }
 }
 
 /// Headers of which Envoy never holds two values: it joins them where they arrive.
-const SINGLE: [&str; 3] = [":method", ":authority", "authorization"];
+const SINGLE: [&str; 4] = [":path", ":method", ":authority", "authorization"];
 
 impl Authorize {
     /// Whether every valid token will do.

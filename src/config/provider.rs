@@ -42,9 +42,11 @@ const DEFAULT_RETRIES: Retries = Retries {
     retries: 0,
     // short, for requests may be waiting
     back_off_base: Duration::from_millis(200),
-    // jwt_authn's failed_refetch_duration
-    back_off_max: Duration::from_secs(1),
+    // a fleet that waits so long costs a provider little
+    back_off_max: Duration::from_secs(30),
 };
+/// Many processes start together, where they start at all.
+const FIRST_FETCH_WITHIN: Duration = Duration::from_secs(1);
 /// `core.v3.BackoffStrategy`: the default of `max_interval` in terms of `base_interval`.
 const BACK_OFF_SPREAD: u32 = 10;
 /// `core.v3.RetryPolicy`: the default of `num_retries` where there is a policy.
@@ -391,6 +393,7 @@ fn remote(endpoint: Endpoint, schedule: Schedule) -> Result<Remote, ConfigError>
         back_off_base,
         back_off_max,
         retries,
+        first_fetch_within: FIRST_FETCH_WITHIN,
     })
 }
 

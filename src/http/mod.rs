@@ -9,4 +9,5 @@ pub mod path;
 pub mod protected_resource;
 pub mod request;
 pub mod response;
+pub mod retry_after;
 pub mod uri;

@@ -41,6 +41,21 @@ impl Request {
         self.requirement.as_deref()
     }
 
+    /// How much memory it takes, in bytes.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let of_headers = self.headers.iter().map(|(name, value)| {
+            // Names of the configuration are not copied.
+            let name = match name {
+                Cow::Borrowed(_) => 0,
+                Cow::Owned(name) => name.capacity(),
+            };
+            size_of::<Header>() + name + value.capacity()
+        });
+        let of_route = self.requirement.as_ref().map_or(0, Vec::capacity);
+        size_of::<Request>() + of_headers.sum::<usize>() + of_route
+    }
+
     /// The values of a header, one for each time it was sent; `name` is lower-case.
     pub fn values<'r>(&'r self, name: &str) -> impl Iterator<Item = &'r [u8]> {
         self.headers

@@ -9,15 +9,17 @@
 use std::time::Duration;
 
 use super::Millis;
+use super::back_off::BackOff;
+use super::cool_down::CoolDown;
 use super::record::{Reader, Writer};
 use crate::host::{SharedStore, Version};
 
 /// How far the clocks of two workers may be apart: they start from the same wall
 /// clock and differ by less than a millisecond and its rounding, unless that is
 /// set while one of them starts.
-const CLOCKS_APART: Duration = Duration::from_secs(1);
+pub(super) const CLOCKS_APART: Duration = Duration::from_secs(1);
 /// Increased whenever the meaning of a field changes.
-const FORMAT: u64 = 2;
+const FORMAT: u64 = 3;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Coordination {
@@ -26,14 +28,14 @@ pub struct Coordination {
     pub generation: u64,
     /// Tries that have ended, well or badly, each with its retries.
     pub rounds: u64,
-    /// Calls that failed since the last good one.
-    pub failures: u32,
+    /// Fetches that have begun: each has its number.
+    pub begun: u64,
+    /// Calls that failed since the last good one, and how long nobody calls for that.
+    pub back_off: BackOff,
     /// How the last of them failed, so that the log tells it once.
     pub last_failure: String,
-    /// No call starts before: the back-off.
-    pub not_before: Millis,
-    /// When an unknown kid last caused a fetch.
-    pub forced_at: Option<Millis>,
+    /// What unknown kids have left of their fetches.
+    pub cool_down: CoolDown,
     pub lease: Option<Lease>,
 }
 
@@ -69,18 +71,17 @@ impl Coordination {
     }
 
     fn encode(&self) -> Vec<u8> {
-        Writer::default()
+        let record = Writer::default()
             .number(FORMAT)
             .text(&self.source)
             .number(self.generation)
             .number(self.rounds)
-            .number(self.failures.into())
+            .number(self.begun)
             .text(&self.last_failure)
-            .number(self.not_before.0)
-            .optional(self.forced_at.map(|at| at.0))
+            .optional(self.cool_down.paid_until.map(|at| at.0))
             .optional(self.lease.map(|lease| lease.holder))
-            .optional(self.lease.map(|lease| lease.until.0))
-            .finish()
+            .optional(self.lease.map(|lease| lease.until.0));
+        self.back_off.encode(record).finish()
     }
 
     fn decode(bytes: &[u8], source: &str) -> Option<Self> {
@@ -92,10 +93,11 @@ impl Coordination {
             source: source.to_owned(),
             generation: record.number()?,
             rounds: record.number()?,
-            failures: record.number()?.try_into().ok()?,
+            begun: record.number()?,
             last_failure: record.text()?.to_owned(),
-            not_before: Millis(record.number()?),
-            forced_at: record.optional()?.map(Millis),
+            cool_down: CoolDown {
+                paid_until: record.optional()?.map(Millis),
+            },
             lease: match (record.optional()?, record.optional()?) {
                 (Some(holder), Some(until)) => Some(Lease {
                     holder,
@@ -104,6 +106,7 @@ impl Coordination {
                 (None, None) => None,
                 _ => return None,
             },
+            back_off: BackOff::decode(&mut record)?,
         };
         record.finish()?;
         Some(coordination)
@@ -116,24 +119,23 @@ impl Coordination {
             .filter(|lease| is_plausible(lease.until, now, longest))
     }
 
-    /// Whether the back-off forbids a call at `now`. One that is longer than
-    /// `longest` is not believed.
-    pub fn backs_off_at(&self, now: Millis, longest: Duration) -> bool {
-        is_plausible(self.not_before, now, longest)
-    }
-
-    /// Whether an unknown kid may cause a fetch at `now`, when no lease binds.
+    /// How long no unknown kid may cause a fetch, when no lease binds; zero if
+    /// one may at `now`.
     ///
     /// A lease that is there all the same is one whose holder died: every fetch
     /// that ends, well or badly, takes its lease away. What it was forced for has
     /// not been fetched, so it does not count for the cool-down.
-    pub fn may_force_at(&self, now: Millis, cooldown: Duration) -> bool {
+    pub fn cools_down_for(&self, now: Millis, cooldown: Duration) -> Duration {
         if self.lease.is_some() {
-            return true;
+            return Duration::ZERO;
         }
-        match self.forced_at {
-            Some(at) => at > now.after(CLOCKS_APART) || now.since(at) >= cooldown,
-            None => true,
+        self.cool_down.remaining(now, cooldown)
+    }
+
+    /// Notes a fetch for the sake of an unknown kid.
+    pub fn force(&mut self, now: Millis, cooldown: Duration) {
+        if self.lease.is_none() {
+            self.cool_down.pay(now, cooldown);
         }
     }
 }
@@ -147,6 +149,7 @@ fn is_plausible(until: Millis, now: Millis, longest: Duration) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::jwks::back_off::{Bounds, Refusal};
 
     #[test]
     fn only_its_own_source_is_read_back() {
@@ -155,10 +158,23 @@ mod tests {
             source: "s".into(),
             generation: 1,
             rounds: u64::MAX,
-            failures: 3,
+            begun: 2,
+            back_off: BackOff::default().failed(
+                Refusal {
+                    too_many: true,
+                    retry_after: Some(Duration::from_secs(9)),
+                },
+                Bounds {
+                    base: Duration::from_millis(200),
+                    longest: Duration::from_secs(1),
+                },
+                Millis(4),
+                3,
+            ),
             last_failure: "a \"text\"\n".into(),
-            not_before: Millis(4),
-            forced_at: Some(Millis(5)),
+            cool_down: CoolDown {
+                paid_until: Some(Millis(5)),
+            },
             lease: Some(Lease {
                 holder: 6,
                 until: Millis(7),
@@ -209,26 +225,6 @@ mod tests {
         ] {
             let lease = with_lease(until).lease_at(Millis(now), longest);
             assert_eq!(lease.is_some(), binds, "until {until} at {now}");
-        }
-    }
-
-    #[test]
-    fn the_cool_down_of_unknown_kids() {
-        let cooldown = Duration::from_millis(100);
-        let forced_at = |at: Option<u64>| Coordination {
-            forced_at: at.map(Millis),
-            ..Coordination::new("s")
-        };
-        for (at, now, may) in [
-            (None, 0, true),
-            (Some(1000), 1000, false),
-            (Some(1000), 1099, false),
-            (Some(1000), 1100, true),
-            (Some(5000), 4999, false), // by another worker's clock
-            (Some(5000), 4000, false),
-            (Some(5000), 3999, true), // a time to come is not believed
-        ] {
-            assert_eq!(forced_at(at).may_force_at(Millis(now), cooldown), may);
         }
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::MAX_DOCUMENT;
+use super::back_off::Refusal;
 use super::discovery::{self, DiscoveryError};
 use super::shown::Shown;
 use crate::http::uri::Uri;
@@ -23,6 +24,8 @@ pub enum Answer {
         status: u16,
         /// `max-age` of `Cache-Control`, less `Age`.
         max_age: Option<Duration>,
+        /// `Retry-After`, counted from now.
+        retry_after: Option<Duration>,
         /// `Location`, for the log: it is not followed.
         location: Option<Vec<u8>>,
         /// `Content-Type`, for the log: whatever it is, the body decides.
@@ -174,6 +177,21 @@ impl Document {
 }
 
 impl Answer {
+    /// What it says of the next try: `Retry-After` counts with 429 and 503.
+    pub(super) fn refusal(&self) -> Refusal {
+        match *self {
+            Answer::Response {
+                status: status @ (429 | 503),
+                retry_after,
+                ..
+            } => Refusal {
+                too_many: status == 429,
+                retry_after,
+            },
+            _ => Refusal::default(),
+        }
+    }
+
     /// The document, of a response that is 200.
     ///
     /// # Errors
@@ -186,6 +204,7 @@ impl Answer {
             Answer::Response {
                 status: 200,
                 max_age,
+                retry_after: None,
                 content_type,
                 body,
                 ..
@@ -218,6 +237,7 @@ mod tests {
         let answer = Answer::Response {
             status,
             max_age: None,
+            retry_after: None,
             location: octets(location),
             content_type: octets(content_type),
             body: body.to_vec(),

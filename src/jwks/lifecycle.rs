@@ -10,6 +10,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::back_off::{BackOff, Bounds, Refusal};
 use super::coordination::{Coordination, Lease};
 use super::discovery::{self, DiscoveryError};
 pub use super::event::Event;
@@ -29,8 +30,11 @@ const POLL: Duration = Duration::from_secs(1);
 /// How much longer than its calls a lease runs, so that a holder that lives
 /// always ends its own.
 const LEASE_MARGIN: Duration = Duration::from_millis(500);
-/// How many times longer the back-off may grow while the last set still serves.
+/// How many times longer the back-off may grow while the last set still serves, and up to what.
 const PATIENCE: u32 = 10;
+const PATIENT: Duration = Duration::from_secs(30);
+/// Ticks are frequent where a call may be made within this time.
+const SOON: Duration = Duration::from_millis(200);
 /// Bounds of a `max-age` that is honoured, RFC 9111 section 5.2.2.1.
 const MAX_AGE_BOUNDS: (Duration, Duration) =
     (Duration::from_secs(10), Duration::from_secs(24 * 60 * 60));
@@ -66,9 +70,9 @@ pub enum UnknownKid {
     Reselect,
     /// A fetch is on its way: wait for it.
     Wait,
-    /// The set is as new as the cool-down allows: there is no such key.
+    /// The set is the answer to a fetch that began after the request came: there is no such key.
     NoSuchKey,
-    /// The set could not be renewed: nobody can say.
+    /// The set could not be renewed, or may not be yet: nobody can say.
     Unavailable { retry_after: Duration },
 }
 
@@ -77,6 +81,8 @@ struct Installed {
     keys: Rc<KeySet>,
     document: String,
     generation: u64,
+    /// The number of the fetch that brought it.
+    fetch: u64,
     fetched_at: Millis,
     refresh_at: Millis,
     stale_at: Millis,
@@ -86,6 +92,8 @@ struct Installed {
 #[derive(Debug)]
 struct Flight {
     id: FlightId,
+    /// The number of the fetch.
+    fetch: u64,
     stage: Stage,
     /// Who is asked, in words.
     asked: String,
@@ -97,6 +105,15 @@ enum Stage {
     /// From this one of the places where it may be.
     Metadata(usize),
     Jwks,
+}
+
+/// What a call is made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// It is due.
+    Schedule,
+    /// A request wants keys before it is.
+    Request,
 }
 
 #[derive(Debug)]
@@ -116,6 +133,10 @@ pub struct Lifecycle {
     flights: u64,
     /// A request with an unknown kid wants a fetch.
     refetch_wanted: bool,
+    /// A request came in a back-off and wants a fetch.
+    asked: bool,
+    /// When the first fetch begins, if no request wants one sooner.
+    first_at: Option<Millis>,
     /// When shared data was last looked at.
     polled_at: Option<Millis>,
 }
@@ -137,6 +158,8 @@ impl Lifecycle {
             flight: None,
             flights: 0,
             refetch_wanted: false,
+            asked: false,
+            first_at: None,
             polled_at: None,
         }
     }
@@ -152,6 +175,20 @@ impl Lifecycle {
         }
     }
 
+    /// A request wants keys where there are none: a back-off may end sooner.
+    pub fn ask(&mut self) {
+        self.asked = true;
+    }
+
+    /// Whether there are no keys and something may change that soon.
+    pub fn is_restless(&self, now: Millis) -> bool {
+        !self.is_usable(now)
+            && (self.flight.is_some()
+                || self.round_may_succeed()
+                || self.seen.lease_at(now, self.fetch_time()).is_some()
+                || self.turn(&self.seen.back_off, now.after(SOON)).is_some())
+    }
+
     /// The age of the keys that decide.
     pub fn age(&self, now: Millis) -> Option<Duration> {
         Some(now.since(self.installed.as_ref()?.fetched_at))
@@ -162,12 +199,13 @@ impl Lifecycle {
         Seen {
             generation: self.generation(),
             rounds: self.seen.rounds,
+            begun: self.seen.begun,
         }
     }
 
     /// Whether anything happened since that a waiting request can be decided by.
     pub fn settled(&self, seen: Seen) -> bool {
-        self.seen() != seen
+        self.generation() != seen.generation || self.seen.rounds != seen.rounds
     }
 
     /// The longest time that one fetch takes.
@@ -179,9 +217,11 @@ impl Lifecycle {
     }
 
     /// Says what to do with a token whose kid none of the keys has, and asks for
-    /// a fetch where the cool-down allows one.
+    /// a fetch where the cool-down allows one. `came`: what its request saw when it
+    /// came, if that was not just now.
     pub fn unknown_kid(
         &mut self,
+        came: Option<Seen>,
         now: Millis,
         random: u64,
         store: &dyn SharedStore,
@@ -190,6 +230,8 @@ impl Lifecycle {
         let events = self.look(now, random, store);
         let verdict = if self.generation() != before {
             UnknownKid::Reselect
+        } else if self.is_newer_than(came) {
+            UnknownKid::NoSuchKey
         } else if self.flight.is_some() {
             UnknownKid::Wait
         } else if self.foreign_lease(now).is_some() {
@@ -197,29 +239,45 @@ impl Lifecycle {
             self.refetch_wanted = true;
             UnknownKid::Wait
         } else if !self.round_may_succeed() {
+            self.ask();
             UnknownKid::Unavailable {
                 retry_after: self.retry_after(now),
             }
-        } else if self.seen.failures > 0 {
+        } else if self.seen.back_off.failures > 0 {
             // The round goes on with a retry.
             UnknownKid::Wait
-        } else if self.refetch_wanted
-            || self
-                .seen
-                .may_force_at(now, self.remote.unknown_kid_cooldown)
-        {
-            self.refetch_wanted = true;
-            UnknownKid::Wait
         } else {
-            UnknownKid::NoSuchKey
+            let cools_down_for = self
+                .seen
+                .cools_down_for(now, self.remote.unknown_kid_cooldown);
+            if self.refetch_wanted || cools_down_for.is_zero() {
+                self.refetch_wanted = true;
+                UnknownKid::Wait
+            } else {
+                UnknownKid::Unavailable {
+                    retry_after: cools_down_for,
+                }
+            }
         };
         (verdict, events)
     }
 
+    /// Whether the set is of a fetch that began after a request came. Numbers of fetches begin
+    /// anew where shared data was lost, so the set has to be another one too.
+    fn is_newer_than(&self, came: Option<Seen>) -> bool {
+        let (Some(came), Some(installed)) = (came, &self.installed) else {
+            return false;
+        };
+        installed.generation != came.generation && installed.fetch > came.begun
+    }
+
     /// How long a client should wait before it tries again.
     pub fn retry_after(&self, now: Millis) -> Duration {
-        let wait = Duration::from_millis(self.seen.not_before.0.saturating_sub(now.0));
-        wait.min(self.longest_back_off(now))
+        let back_off = &self.seen.back_off;
+        let wait = back_off.remaining(now, self.longest_back_off(now));
+        back_off
+            .asked_remaining(now)
+            .map_or(wait, |asked| wait.min(asked))
     }
 
     /// Reads what the others shared, and installs a new set.
@@ -251,8 +309,10 @@ impl Lifecycle {
         let mut step = Step::default();
         if let Some(lost) = self.flight.take_if(|flight| now >= flight.lost_at) {
             // The proxy ends every call by its timeout; this one it forgot.
+            let refusal = Refusal::default();
+            let error = FetchError::NoResponse;
             step.events
-                .extend(self.fail(FetchError::NoResponse, lost, now, random, store));
+                .extend(self.fail(error, lost, refusal, now, random, store));
         }
         if urgent || !self.is_usable(now) || self.refetch_wanted || self.is_poll_due(now) {
             self.polled_at = Some(now);
@@ -262,10 +322,22 @@ impl Lifecycle {
             self.expired_told = true;
             step.events.push(Event::Expired);
         }
-        if self.flight.is_none() && self.is_due(now) {
+        if self.flight.is_none() && self.is_due(now) && self.is_first_due(now, random, urgent) {
             step.call = self.start(now, store);
         }
         step
+    }
+
+    /// Whether the first fetch of the process may begin: at once where a request waits, and else
+    /// at a moment of chance, so that many processes that start together do not call together.
+    fn is_first_due(&mut self, now: Millis, random: u64, urgent: bool) -> bool {
+        if urgent || self.installed.is_some() || self.seen.begun > 0 {
+            return true;
+        }
+        let within = self.remote.first_fetch_within;
+        now >= *self
+            .first_at
+            .get_or_insert(now.after(jitter(within, random)))
     }
 
     /// Takes the response to the call of [`tick`](Self::tick) or of an earlier
@@ -281,27 +353,28 @@ impl Lifecycle {
         let Some(flight) = self.flight.take_if(|current| current.id == flight) else {
             return Step::default();
         };
+        let refusal = answer.refusal();
         let outcome = match (flight.stage, answer.document()) {
             (stage, Err(error)) => self.next_place(stage, &error).ok_or(error),
             (Stage::Metadata(_), Ok(document)) => {
                 self.jwks_call(&document).map(|call| (Stage::Jwks, call))
             }
             (Stage::Jwks, Ok(document)) => {
-                return match self.publish(document, now, random, store) {
+                return match self.publish(document, flight.fetch, now, random, store) {
                     Ok(events) => Step { call: None, events },
-                    Err(error) => self.failed(error, flight, now, random, store),
+                    Err(error) => self.failed(error, flight, refusal, now, random, store),
                 };
             }
         };
         match outcome {
             Ok((stage, call)) => {
-                let id = self.take_off(stage, &call, now);
+                let id = self.take_off(stage, flight.fetch, &call, now);
                 Step {
                     call: Some((id, call)),
                     events: Vec::new(),
                 }
             }
-            Err(error) => self.failed(error, flight, now, random, store),
+            Err(error) => self.failed(error, flight, refusal, now, random, store),
         }
     }
 
@@ -325,13 +398,14 @@ impl Lifecycle {
         &mut self,
         error: FetchError,
         flight: Flight,
+        refusal: Refusal,
         now: Millis,
         random: u64,
         store: &dyn SharedStore,
     ) -> Step {
         Step {
             call: None,
-            events: self.fail(error, flight, now, random, store),
+            events: self.fail(error, flight, refusal, now, random, store),
         }
     }
 
@@ -365,9 +439,14 @@ impl Lifecycle {
     }
 
     /// Whether waiting can help. Not where the provider is known to be down: a
-    /// repetition may take as long as the time-out and end as badly.
+    /// repetition may take as long as the time-out and end as badly. And not where it
+    /// asked for more time than a fetch may take.
     fn round_may_succeed(&self) -> bool {
-        self.seen.failures <= self.remote.retries
+        self.goes_on(&self.seen.back_off)
+    }
+
+    fn goes_on(&self, back_off: &BackOff) -> bool {
+        back_off.failures <= self.remote.retries && back_off.told() <= self.fetch_time()
     }
 
     fn is_poll_due(&self, now: Millis) -> bool {
@@ -382,21 +461,32 @@ impl Lifecycle {
                 now >= installed.refresh_at
                     || now < installed.fetched_at
                     || self.refetch_wanted
-                    || self.seen.failures > 0
+                    || self.seen.back_off.failures > 0
             }
         };
-        wanted && !self.backs_off(now) && self.foreign_lease(now).is_none()
+        wanted && self.turn(&self.seen.back_off, now).is_some() && self.foreign_lease(now).is_none()
     }
 
-    fn backs_off(&self, now: Millis) -> bool {
-        self.seen.backs_off_at(now, self.longest_back_off(now))
+    /// Whose turn it is to make a call, if anybody's.
+    fn turn(&self, back_off: &BackOff, now: Millis) -> Option<Turn> {
+        if back_off
+            .remaining(now, self.longest_back_off(now))
+            .is_zero()
+        {
+            Some(Turn::Schedule)
+        } else if self.asked && back_off.asked_remaining(now) == Some(Duration::ZERO) {
+            Some(Turn::Request)
+        } else {
+            None
+        }
     }
 
     /// Without usable keys every request suffers, so tries are more frequent.
     fn longest_back_off(&self, now: Millis) -> Duration {
         let longest = self.remote.back_off_max.max(self.remote.back_off_base);
         if self.is_usable(now) {
-            longest.saturating_mul(PATIENCE)
+            let patient = longest.saturating_mul(PATIENCE);
+            patient.min(PATIENT).max(longest)
         } else {
             longest
         }
@@ -442,11 +532,13 @@ impl Lifecycle {
             keys,
             document: snapshot.document.clone(),
             generation: snapshot.generation,
+            fetch: snapshot.fetch,
             fetched_at,
             refresh_at: fetched_at.after(refresh_after),
             stale_at: fetched_at.after(fresh_for.saturating_add(self.remote.max_stale)),
         });
         self.refetch_wanted = false;
+        self.asked = false;
         self.expired_told = false;
         vec![Event::Installed {
             generation: snapshot.generation,
@@ -465,9 +557,10 @@ impl Lifecycle {
     /// faster.
     fn start(&mut self, now: Millis, store: &dyn SharedStore) -> Option<(FlightId, Call)> {
         let (mut shared, version) = Coordination::read(store, &self.coordination_key, &self.source);
+        let turn = self.turn(&shared.back_off, now);
         if shared.lease_at(now, self.fetch_time()).is_some()
             || shared.generation != self.seen.generation
-            || shared.backs_off_at(now, self.longest_back_off(now))
+            || turn.is_none()
         {
             // Somebody fetches or has fetched since this worker looked.
             self.seen = shared;
@@ -478,14 +571,19 @@ impl Lifecycle {
             .installed
             .as_ref()
             .is_some_and(|installed| (installed.fetched_at..installed.refresh_at).contains(&now));
-        if ahead_of_schedule && shared.failures == 0 {
+        if ahead_of_schedule && shared.back_off.failures == 0 {
             self.refetch_wanted = false;
-            if !shared.may_force_at(now, self.remote.unknown_kid_cooldown) {
+            let cooldown = self.remote.unknown_kid_cooldown;
+            if !shared.cools_down_for(now, cooldown).is_zero() {
                 self.seen = shared;
                 return None;
             }
-            shared.forced_at = Some(now);
+            shared.force(now, cooldown);
         }
+        if turn == Some(Turn::Request) {
+            shared.back_off.ask();
+        }
+        shared.begun = shared.begun.wrapping_add(1);
         shared.lease = Some(Lease {
             holder: self.holder,
             until: now.after(self.fetch_time()),
@@ -501,16 +599,18 @@ impl Lifecycle {
         }
         self.seen = shared;
         self.refetch_wanted = false;
-        let id = self.take_off(stage, &call, now);
+        self.asked = false;
+        let id = self.take_off(stage, self.seen.begun, &call, now);
         Some((id, call))
     }
 
-    fn take_off(&mut self, stage: Stage, call: &Call, now: Millis) -> FlightId {
+    fn take_off(&mut self, stage: Stage, fetch: u64, call: &Call, now: Millis) -> FlightId {
         self.flights = self.flights.wrapping_add(1);
         let id = FlightId(self.flights);
         let address = format!("{}://{}{}", call.scheme.name(), call.authority, call.path);
         self.flight = Some(Flight {
             id,
+            fetch,
             stage,
             asked: format!("{} by cluster {}", Shown::of(address), call.cluster),
             lost_at: now.after(self.timeout().saturating_add(LEASE_MARGIN)),
@@ -571,6 +671,7 @@ impl Lifecycle {
     fn publish(
         &mut self,
         document: Document,
+        fetch: u64,
         now: Millis,
         random: u64,
         store: &dyn SharedStore,
@@ -586,12 +687,12 @@ impl Lifecycle {
         // Random rather than counted: shared data can be lost or overwritten, and a
         // count that starts again would meet a worker that has its number.
         let generation = random | 1;
-        let snapshot = Snapshot::new(&self.source, generation, now, max_age, document);
+        let snapshot = Snapshot::new(&self.source, generation, now, fetch, max_age, document);
         let fetched = Event::Fetched {
             generation,
             keys: keys.keys().len(),
             skipped: keys.skipped().iter().map(ToString::to_string).collect(),
-            news: shared.failures > 0
+            news: shared.back_off.failures > 0
                 || self
                     .installed
                     .as_ref()
@@ -599,9 +700,8 @@ impl Lifecycle {
         };
         shared.generation = generation;
         shared.rounds = shared.rounds.wrapping_add(1);
-        shared.failures = 0;
+        shared.back_off = BackOff::default();
         shared.last_failure.clear();
-        shared.not_before = Millis(0);
         shared.lease = None;
         // The snapshot first: whoever sees the new generation finds it. Only the
         // lease's holder writes it, so its own version does not matter.
@@ -625,6 +725,7 @@ impl Lifecycle {
         &mut self,
         error: FetchError,
         flight: Flight,
+        refusal: Refusal,
         now: Millis,
         random: u64,
         store: &dyn SharedStore,
@@ -634,13 +735,16 @@ impl Lifecycle {
             self.seen = shared;
             return vec![Event::LeaseLost];
         }
-        shared.failures = shared.failures.saturating_add(1);
-        if shared.failures > self.remote.retries {
+        let bounds = Bounds {
+            base: self.remote.back_off_base,
+            longest: self.longest_back_off(now),
+        };
+        shared.back_off = shared.back_off.failed(refusal, bounds, now, random);
+        if !self.goes_on(&shared.back_off) {
             shared.rounds = shared.rounds.wrapping_add(1);
         }
-        shared.not_before = now.after(self.back_off(shared.failures, now, random));
         shared.lease = None;
-        let failures = shared.failures;
+        let failures = shared.back_off.failures;
         let asked = flight.asked;
         let (kind, status) = error.kind();
         let failure = format!("{kind} {status} {asked}");
@@ -656,17 +760,6 @@ impl Lifecycle {
             failures,
             news,
         }]
-    }
-
-    /// Doubles from the base to the most, less up to a half by chance.
-    fn back_off(&self, failures: u32, now: Millis, random: u64) -> Duration {
-        let doublings = failures.saturating_sub(1).min(16);
-        let full = self
-            .remote
-            .back_off_base
-            .saturating_mul(1_u32 << doublings)
-            .min(self.longest_back_off(now));
-        full.saturating_sub(jitter(full / 2, random))
     }
 
     fn holds(&self, shared: &Coordination) -> bool {

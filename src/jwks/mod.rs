@@ -10,6 +10,8 @@
 //!
 //! [`SharedStore`]: crate::host::SharedStore
 
+pub mod back_off;
+mod cool_down;
 pub mod coordination;
 pub mod discovery;
 pub mod event;
@@ -18,6 +20,7 @@ pub mod lifecycle;
 mod record;
 pub mod shown;
 pub mod snapshot;
+pub mod tally;
 pub mod waiting;
 
 use std::time::Duration;
@@ -33,8 +36,7 @@ pub struct Millis(pub u64);
 impl Millis {
     /// `self + duration`, at most the end of time.
     pub fn after(self, duration: Duration) -> Millis {
-        let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        Millis(self.0.saturating_add(millis))
+        Millis(self.0.saturating_add(millis(duration)))
     }
 
     /// How long ago `earlier` was; zero if it is yet to come.
@@ -45,6 +47,14 @@ impl Millis {
 
 /// Maps random bits to a duration below `bound`.
 fn jitter(bound: Duration, random: u64) -> Duration {
-    let millis = u64::try_from(bound.as_millis()).unwrap_or(u64::MAX);
-    Duration::from_millis(random.checked_rem(millis).unwrap_or(0))
+    Duration::from_millis(random.checked_rem(millis(bound)).unwrap_or(0))
+}
+
+/// A duration in milliseconds; at most the largest number.
+#[inline(never)]
+fn millis(duration: Duration) -> u64 {
+    duration
+        .as_secs()
+        .saturating_mul(1000)
+        .saturating_add(duration.subsec_millis().into())
 }

@@ -10,7 +10,7 @@ use super::Millis;
 use super::record::{Reader, Writer};
 
 /// Increased whenever the meaning of a field changes.
-const FORMAT: u64 = 3;
+const FORMAT: u64 = 4;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
@@ -20,6 +20,8 @@ pub struct Snapshot {
     /// Tells this snapshot from all others of its source; never 0.
     pub generation: u64,
     pub fetched_at: Millis,
+    /// The number of the fetch that brought it.
+    pub fetch: u64,
     /// What the response said of its freshness, in milliseconds. What follows from
     /// it is each reader's own configuration's business, not the writer's.
     max_age_ms: Option<u64>,
@@ -32,6 +34,7 @@ impl Snapshot {
         source: &str,
         generation: u64,
         fetched_at: Millis,
+        fetch: u64,
         max_age: Option<Duration>,
         document: String,
     ) -> Self {
@@ -40,6 +43,7 @@ impl Snapshot {
             source: source.to_owned(),
             generation,
             fetched_at,
+            fetch,
             max_age_ms: max_age
                 .map(|max_age| u64::try_from(max_age.as_millis()).unwrap_or(u64::MAX)),
             document,
@@ -57,6 +61,7 @@ impl Snapshot {
             .text(&self.source)
             .number(self.generation)
             .number(self.fetched_at.0)
+            .number(self.fetch)
             .optional(self.max_age_ms)
             .text(&self.document)
             .finish()
@@ -73,6 +78,7 @@ impl Snapshot {
             source: source.to_owned(),
             generation: record.number()?,
             fetched_at: Millis(record.number()?),
+            fetch: record.number()?,
             max_age_ms: record.optional()?,
             document: record.text()?.to_owned(),
         };
@@ -87,7 +93,14 @@ mod tests {
 
     #[test]
     fn only_its_own_source_and_format_are_read_back() {
-        let written = Snapshot::new("a", 7, Millis(5), Some(Duration::from_secs(1)), "{}".into());
+        let written = Snapshot::new(
+            "a",
+            7,
+            Millis(5),
+            9,
+            Some(Duration::from_secs(1)),
+            "{}".into(),
+        );
         let bytes = written.encode();
         assert_eq!(Snapshot::decode(&bytes, "a"), Some(written.clone()));
         assert_eq!(Snapshot::decode(&bytes, "b"), None);

@@ -1,4 +1,4 @@
-//! Requests that wait for keys: bounded in number and in time, in order.
+//! Requests that wait for keys: bounded in number, in memory and in time, in order.
 //!
 //! Invariant: every request that was let in leaves exactly once: taken because
 //! its keys settled or its time is up, or removed because its client left.
@@ -6,6 +6,9 @@
 use std::time::Duration;
 
 use super::Millis;
+
+/// The most memory that the requests of a line take, in bytes. A VM has 1 GiB for all.
+pub const MOST_BYTES: usize = 16 << 20;
 
 /// Names a waiting request. Tickets are given out in the order of arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,13 +19,20 @@ pub struct Ticket(u64);
 pub struct Seen {
     pub generation: u64,
     pub rounds: u64,
+    /// How many fetches had begun.
+    pub begun: u64,
 }
 
 #[derive(Debug)]
 pub struct Waiter<R> {
     pub provider: usize,
+    /// What it saw of this provider's keys first.
+    pub came: Seen,
+    /// What it saw of them last.
     pub seen: Seen,
     pub deadline: Millis,
+    /// How much memory the request takes.
+    pub bytes: usize,
     pub request: R,
 }
 
@@ -33,6 +43,8 @@ pub struct Waiting<R> {
     line: Vec<(Ticket, Waiter<R>)>,
     next: u64,
     most: usize,
+    /// Of all that are in the line.
+    bytes: usize,
 }
 
 impl<R> Waiting<R> {
@@ -42,6 +54,7 @@ impl<R> Waiting<R> {
             line: Vec::new(),
             next: 0,
             most,
+            bytes: 0,
         }
     }
 
@@ -53,17 +66,19 @@ impl<R> Waiting<R> {
         self.line.is_empty()
     }
 
-    pub fn is_full(&self) -> bool {
-        self.line.len() >= self.most
+    /// Whether one more request of so many bytes is too much.
+    fn is_full(&self, bytes: usize) -> bool {
+        self.line.len() >= self.most || self.bytes.saturating_add(bytes) > MOST_BYTES
     }
 
     /// Lets a request in; `None` if the line is full.
     pub fn enter(&mut self, waiter: Waiter<R>) -> Option<Ticket> {
-        if self.is_full() {
+        if self.is_full(waiter.bytes) {
             return None;
         }
         let ticket = Ticket(self.next);
         self.next = self.next.wrapping_add(1);
+        self.bytes = self.bytes.saturating_add(waiter.bytes);
         self.line.push((ticket, waiter));
         Some(ticket)
     }
@@ -73,11 +88,15 @@ impl<R> Waiting<R> {
         let place = self
             .line
             .binary_search_by_key(&ticket, |(ticket, _)| *ticket);
-        place.map(|at| self.line.remove(at)).is_ok()
+        let Ok(at) = place else { return false };
+        let (_, waiter) = self.line.remove(at);
+        self.bytes = self.bytes.saturating_sub(waiter.bytes);
+        true
     }
 
     /// Lets a request back in to its old place.
     pub fn put_back(&mut self, ticket: Ticket, waiter: Waiter<R>) {
+        self.bytes = self.bytes.saturating_add(waiter.bytes);
         let at = self.line.partition_point(|(other, _)| *other < ticket);
         self.line.insert(at, (ticket, waiter));
     }
@@ -91,7 +110,10 @@ impl<R> Waiting<R> {
         let is_due = |(_, waiter): &mut (Ticket, Waiter<R>)| {
             now >= waiter.deadline || settled(waiter.provider, waiter.seen)
         };
-        self.line.extract_if(.., is_due).collect()
+        let taken: Vec<_> = self.line.extract_if(.., is_due).collect();
+        let bytes = taken.iter().map(|(_, waiter)| waiter.bytes).sum();
+        self.bytes = self.bytes.saturating_sub(bytes);
+        taken
     }
 }
 
@@ -111,13 +133,16 @@ mod tests {
     const SEEN: Seen = Seen {
         generation: 0,
         rounds: 0,
+        begun: 0,
     };
 
     fn waiter(provider: usize, deadline: u64, request: u32) -> Waiter<u32> {
         Waiter {
             provider,
+            came: SEEN,
             seen: SEEN,
             deadline: Millis(deadline),
+            bytes: 1,
             request,
         }
     }
@@ -136,7 +161,6 @@ mod tests {
             .map(|n| line.enter(waiter(n % 2, 100, n as u32)))
             .collect();
         assert_eq!(tickets.iter().flatten().count(), 3);
-        assert!(line.is_full());
         assert_eq!(
             taken(line.take_settled(Millis(0), |_, _| false)),
             [0_u32; 0]
@@ -164,6 +188,36 @@ mod tests {
             taken(line.take_settled(Millis(100), |_, _| false)),
             [0, 1, 2, 3]
         );
+    }
+
+    #[test]
+    fn the_line_is_bounded_in_bytes() {
+        let mut line = Waiting::new(100);
+        let large = |n| Waiter {
+            bytes: MOST_BYTES / 3,
+            ..waiter(0, 100, n)
+        };
+        let first = line.enter(large(0)).unwrap();
+        for n in 1..3 {
+            line.enter(large(n)).unwrap();
+        }
+        assert!(line.enter(large(3)).is_none());
+        assert!(line.enter(waiter(0, 100, 4)).is_some(), "a small one fits");
+        // Whoever goes, in whichever way, makes room, and once.
+        assert!(line.leave(first));
+        assert!(!line.leave(first));
+        let (ticket, back) = line.take_settled(Millis(0), |_, _| true).remove(0);
+        line.put_back(ticket, back);
+        line.enter(large(5)).unwrap();
+        line.enter(large(6)).unwrap();
+        assert!(line.enter(large(7)).is_none());
+        line.take_settled(Millis(100), |_, _| false);
+        assert_eq!(line.bytes, 0);
+        let whole = Waiter {
+            bytes: MOST_BYTES + 1,
+            ..waiter(0, 100, 8)
+        };
+        assert!(line.enter(whole).is_none());
     }
 
     #[test]

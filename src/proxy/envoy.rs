@@ -55,7 +55,7 @@ impl Envoy {
     }
 }
 
-fn unix_time() -> Duration {
+pub(super) fn unix_time() -> Duration {
     // Infallible in the SDK; an error would read as 1970, when no token is valid
     // yet that says when it was issued.
     hostcalls::get_current_time()

@@ -108,9 +108,11 @@ fn read(config: &Config) -> Option<http::request::Request> {
             })
             .collect(),
         // Names that are not UTF-8 would panic in the SDK; Envoy's codecs let none through.
-        Reads::All => hostcalls::get_map_bytes(HEADERS)
+        // What nobody looks at is not held while the request waits.
+        Reads::All(names) => hostcalls::get_map_bytes(HEADERS)
             .ok()?
             .into_iter()
+            .filter(|(name, _)| names.contains(name))
             .map(|(name, value)| (Cow::Owned(name), value))
             .collect(),
     };

@@ -7,13 +7,13 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, ContextType, MapType};
 
-use super::envoy::Envoy;
+use super::envoy::{Envoy, unix_time};
 use super::request::Request;
 use super::{Edge, filter_state};
 use crate::config::Config;
 use crate::door::Carried;
 use crate::gate::{Gate, Verdicts};
-use crate::http::cache_control;
+use crate::http::{cache_control, retry_after};
 use crate::jwks::MAX_DOCUMENT;
 use crate::jwks::lifecycle::Answer;
 use crate::signature::Verifier;
@@ -163,6 +163,12 @@ fn read_answer(headers: usize, body_size: usize) -> Answer {
     Answer::Response {
         status,
         max_age: cache_control::fresh_for(&cache_control, value("age")),
+        retry_after: header("retry-after").and_then(|(_, wait)| {
+            // A date is compared with the sender's clock, where it tells it.
+            let now = retry_after::date(value("date"));
+            let ours = || i64::try_from(unix_time().as_secs()).unwrap_or(0);
+            retry_after::retry_after(wait, now.unwrap_or_else(ours))
+        }),
         location: header("location").map(|(_, value)| value.clone()),
         content_type: header("content-type").map(|(_, value)| value.clone()),
         body,

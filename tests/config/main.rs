@@ -217,6 +217,32 @@ fn the_contracts_example_without_what_is_still_to_come() {
 }
 
 #[test]
+fn all_headers_are_read_at_once_and_those_that_are_looked_at_are_kept() {
+    let mut config = with_remote(json!({}));
+    config["bypass_cors_preflight"] = json!(true);
+    config["rules"] = json!([{
+        "match": {"prefix": "/", "headers": [{"name": "X-Mode", "present_match": true}]},
+        "requires": {"provider_name": "p"},
+    }]);
+    config["providers"]["p"]["from_cookies"] = json!(["session"]);
+    let Reads::All(mut names) = parse(&config).unwrap().reads else {
+        panic!("a cookie is never read alone");
+    };
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        [
+            ":method",
+            ":path",
+            "access-control-request-method",
+            "cookie",
+            "origin",
+            "x-mode"
+        ]
+    );
+}
+
+#[test]
 fn defaults() {
     let config = parse(&with_remote(json!({}))).unwrap();
     assert_eq!(config.unmatched, Unmatched::Deny);
@@ -242,7 +268,7 @@ fn defaults() {
     assert!(!remote.respect_cache_control);
     assert_eq!(
         (remote.back_off_base, remote.back_off_max, remote.retries),
-        (Duration::from_millis(200), Duration::from_secs(1), 0)
+        (Duration::from_millis(200), Duration::from_secs(30), 0)
     );
     let config =
         parse(&json!({"unmatched": "allow", "realm": "my api", "max_waiting": 0})).unwrap();
@@ -352,7 +378,7 @@ fn key_sources() {
     );
     // (fields, base, max, retries)
     let back_off = [
-        (json!({"async_fetch": {}}), 200, 1000, 0),
+        (json!({"async_fetch": {}}), 200, 30_000, 0),
         (
             json!({"async_fetch": {"fast_listener": false}}),
             200,
@@ -371,8 +397,8 @@ fn key_sources() {
             100,
             0,
         ),
-        (json!({"retry_policy": {}}), 200, 1000, 1),
-        (json!({"retry_policy": {"num_retries": 0}}), 200, 1000, 0),
+        (json!({"retry_policy": {}}), 200, 30_000, 1),
+        (json!({"retry_policy": {"num_retries": 0}}), 200, 30_000, 0),
         (
             json!({"retry_policy": {"retry_back_off": {"base_interval": "0.3s"}}}),
             300,

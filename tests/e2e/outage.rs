@@ -43,6 +43,61 @@ async fn b1_keys_down_at_the_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn b1_a_provider_that_asks_for_time_gets_it() {
+    for (code, retry_after) in [(429, "3"), (503, "3")] {
+        let stage = four_workers(
+            |idp| idp.set_jwks(Fault::Later(code, retry_after.to_owned())),
+            json!({}),
+        );
+        let token = stage.idp.good_token();
+        eventually(Duration::from_secs(3), "the first call", || {
+            stage.idp.jwks_requests() == 1
+        });
+        let told = Instant::now();
+        stage.idp.set_jwks(Fault::Ok);
+        let mut statuses = Vec::new();
+        while told.elapsed() < Duration::from_millis(2700) {
+            statuses.extend(burst(&stage, &token, 40, 10).await);
+        }
+        assert!(all_are(&statuses, 503));
+        assert_eq!(
+            stage.idp.jwks_requests(),
+            1,
+            "no worker, and for no request"
+        );
+        let reply = stage.get_with("/x", &token).await;
+        let wait: u32 = reply.header("retry-after").unwrap().parse().unwrap();
+        assert!((1..=6).contains(&wait), "{wait}");
+        time_until_admitted(&stage, &token, Duration::from_secs(8)).await;
+        figure("Retry-After: 3, and keys after", told.elapsed());
+        assert!(told.elapsed() >= Duration::from_millis(2900));
+        assert_eq!(stage.idp.jwks_requests(), 2);
+        assert_eq!(stage.traps(), 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b1_a_date_to_retry_after_is_read() {
+    let stage = four_workers(
+        |idp| {
+            idp.set_jwks(Fault::Later(
+                503,
+                "Fri, 31 Dec 2100 23:59:59 GMT".to_owned(),
+            ))
+        },
+        json!({}),
+    );
+    let token = stage.idp.good_token();
+    eventually(Duration::from_secs(3), "the first call", || {
+        stage.idp.jwks_requests() == 1
+    });
+    let reply = stage.get_with("/x", &token).await;
+    assert_eq!(reply.status, 503);
+    let wait: u32 = reply.header("retry-after").unwrap().parse().unwrap();
+    assert!((290..=330).contains(&wait), "{wait}: five minutes at most");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn b2_keys_down_later() {
     let stage = four_workers(|_| {}, json!({"cache_duration": "2s", "max_stale": "4s"}));
     let token = stage.idp.good_token();

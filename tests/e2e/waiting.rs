@@ -1,5 +1,6 @@
 //! Requests that wait for keys.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use bearer_gate_testbed::eventually;
@@ -29,7 +30,9 @@ async fn b8_a_herd_on_cold_workers() {
             .collect::<Vec<_>>()
     );
     assert_eq!(stage.idp.jwks_requests(), 1, "one fetch for all workers");
-    assert_eq!(stage.counter("bearer_gate.waiting"), 0);
+    eventually(Duration::from_secs(1), "nobody waits", || {
+        stage.counter("bearer_gate.waiting") == 0
+    });
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,7 +92,9 @@ async fn b10_clients_that_hang_up_while_they_wait() {
         assert_eq!(connection.response().unwrap().status, 200);
     }
     assert_eq!(stage.upstream.requests(), 200);
-    assert_eq!(stage.counter("bearer_gate.waiting"), 0);
+    eventually(Duration::from_secs(1), "nobody waits", || {
+        stage.counter("bearer_gate.waiting") == 0
+    });
     assert_eq!(stage.traps(), 0);
 }
 
@@ -111,6 +116,72 @@ async fn over_max_waiting_is_503() {
         "ten on each of two workers"
     );
     assert_eq!(stage.counter("bearer_gate.denied.too_many_waiting"), 40);
+}
+
+#[test]
+fn large_requests_that_wait_are_bounded_in_bytes() {
+    large_requests(400);
+}
+
+#[test]
+#[ignore = "long: make soak"]
+fn large_requests_that_wait_are_bounded_in_bytes_whole() {
+    large_requests(4000);
+}
+
+/// So many requests of 55 KB wait on one worker: all of them where nothing large is looked at, and
+/// 16 MiB of them where a rule looks at it.
+fn large_requests(count: usize) {
+    for looked_at in [true, false] {
+        let stage = Stage::build(
+            |idp| idp.set_jwks(Fault::Delay(Duration::from_secs(8))),
+            |stage, builder| {
+                let mut config = config(stage, json!({"http_uri": {"timeout": "20s"}}));
+                config["max_waiting"] = json!(65536);
+                // With four headers to look at, all are read.
+                let name = if looked_at { "x-large" } else { "x-small" };
+                config["rules"][1]["match"]["headers"] = json!([
+                    {"name": name, "present_match": true},
+                    {"name": "x-small", "present_match": true},
+                ]);
+                config["rules"][1]["match"]["methods"] = json!(["GET"]);
+                builder.concurrency(1).wasm_filter(config)
+            },
+        );
+        let large = vec![b'x'; 55_000];
+        let bearer = format!("Bearer {}", stage.idp.good_token());
+        let headers: [(&str, &[u8]); 3] = [
+            ("authorization", bearer.as_bytes()),
+            ("x-small", b"x"),
+            ("x-large", &large),
+        ];
+        let request = raw::head("GET", "/x", &headers);
+        let mut connections: Vec<RawConnection> = (0..count)
+            .map(|_| {
+                let mut connection = RawConnection::open(stage.address()).unwrap();
+                connection.send(&request).unwrap();
+                connection
+            })
+            .collect();
+        let expected = if looked_at { 290..=306 } else { count..=count };
+        let mut statuses = BTreeMap::new();
+        for connection in &mut connections {
+            let status = connection.response().unwrap().status;
+            *statuses.entry(status).or_insert(0) += 1;
+        }
+        figure("large requests by their statuses", &statuses);
+        assert!(expected.contains(&statuses[&200]), "{statuses:?}");
+        let refused = count - statuses[&200];
+        assert_eq!(statuses.get(&503).copied().unwrap_or(0), refused);
+        assert_eq!(
+            stage.counter("bearer_gate.denied.too_many_waiting"),
+            refused as u64
+        );
+        eventually(Duration::from_secs(2), "nobody waits", || {
+            stage.counter("bearer_gate.waiting") == 0
+        });
+        assert_eq!(stage.traps(), 0);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

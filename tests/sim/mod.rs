@@ -13,6 +13,7 @@ use bearer_gate::host::{Call, SharedStore, Version};
 use bearer_gate::http::uri::Uri;
 use bearer_gate::jwks::Millis;
 use bearer_gate::jwks::lifecycle::{Answer, Event, FlightId, Keys, Lifecycle, Step, UnknownKid};
+use bearer_gate::jwks::waiting::Seen;
 use proptest::test_runner::{Config, RngSeed};
 
 pub const SET_A: &str = concat!(
@@ -61,8 +62,9 @@ pub fn remote_at(uri: &str) -> Remote {
         unknown_kid_cooldown: Duration::from_secs(30),
         respect_cache_control: false,
         back_off_base: Duration::from_millis(200),
-        back_off_max: Duration::from_secs(1),
+        back_off_max: Duration::from_secs(30),
         retries: 0,
+        first_fetch_within: Duration::ZERO,
     }
 }
 
@@ -85,6 +87,7 @@ pub fn ok(body: &str) -> Answer {
         max_age: None,
         location: None,
         content_type: None,
+        retry_after: None,
         body: body.into(),
     }
 }
@@ -95,6 +98,7 @@ pub fn status(status: u16) -> Answer {
         max_age: None,
         location: None,
         content_type: None,
+        retry_after: None,
         body: SET_B.into(),
     }
 }
@@ -320,11 +324,31 @@ impl World {
         self.tick_urgently();
     }
 
+    /// As a request asks that needs keys; whether there are any.
+    pub fn request(&mut self, worker: usize) -> bool {
+        if let Keys::Ready(_) = self.keys(worker) {
+            return true;
+        }
+        let (now, random, store) = (self.clock(worker), self.next_random(), self.store.clone());
+        let events = self.workers[worker].look(now, random, &store);
+        self.events.extend(events);
+        let keys = self.keys(worker);
+        if let Keys::Unavailable { .. } = keys {
+            self.workers[worker].ask();
+        }
+        matches!(keys, Keys::Ready(_))
+    }
+
     pub fn unknown_kid(&mut self, worker: usize) -> UnknownKid {
+        self.unknown_kid_that_came(worker, None)
+    }
+
+    /// As a request asks that waited, and saw this when it came.
+    pub fn unknown_kid_that_came(&mut self, worker: usize, came: Option<Seen>) -> UnknownKid {
         let random = self.next_random();
         let store = self.store.clone();
         let now = self.clock(worker);
-        let (verdict, events) = self.workers[worker].unknown_kid(now, random, &store);
+        let (verdict, events) = self.workers[worker].unknown_kid(came, now, random, &store);
         self.events.extend(events);
         verdict
     }

@@ -173,6 +173,7 @@ fn get(address: &str, timeout: Duration) -> Result<Answer, String> {
     Ok(Answer::Response {
         status,
         max_age: None,
+        retry_after: None,
         location,
         content_type,
         body,

@@ -19,6 +19,8 @@ pub enum Fault {
     /// This status with a JSON error. A 3xx redirects to [`super::REDIRECT_PATH`], which serves
     /// the good JWK Set and counts who follows.
     Status(u16),
+    /// This status with this `Retry-After`.
+    Later(u16, String),
     /// 200 with an HTML page, as a captive portal or a maintenance page.
     Html,
     /// 200 with the first half of the document and a length that fits it.
@@ -55,6 +57,12 @@ pub(super) async fn respond(
     let mut response = match fault {
         Fault::Ok => json(text),
         Fault::Status(code) => refuse(code, redirect_to),
+        Fault::Later(code, retry_after) => {
+            let mut response = refuse(code, redirect_to);
+            let value = HeaderValue::from_str(&retry_after).expect("a header's value");
+            response.headers_mut().insert(header::RETRY_AFTER, value);
+            response
+        }
         Fault::Html => {
             let page = "<!doctype html><title>Maintenance</title><p>Back soon.";
             ([(header::CONTENT_TYPE, "text/html")], page).into_response()

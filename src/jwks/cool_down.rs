@@ -1,0 +1,103 @@
+//! How often unknown kids may cause a fetch.
+//!
+//! Invariants: within any time there are [`BURST`] such fetches and one more for each cool-down that
+//! is over, and no more; and a time that no fetch can have led to is not believed.
+
+use std::time::Duration;
+
+use super::Millis;
+use super::coordination::CLOCKS_APART;
+
+/// Fetches that may follow each other at once. A single stranger does not use them up.
+pub const BURST: u32 = 2;
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CoolDown {
+    /// When the cool-downs of all these fetches, one after the other, are over.
+    pub(super) paid_until: Option<Millis>,
+}
+
+impl CoolDown {
+    /// How long no such fetch may begin; zero if one may at `now`.
+    pub fn remaining(&self, now: Millis, cooldown: Duration) -> Duration {
+        let burst = cooldown.saturating_mul(BURST);
+        let next = self.at(now, cooldown).after(cooldown);
+        next.since(now.after(burst))
+    }
+
+    /// Notes such a fetch.
+    pub fn pay(&mut self, now: Millis, cooldown: Duration) {
+        self.paid_until = Some(self.at(now, cooldown).after(cooldown));
+    }
+
+    /// Until when is paid, which is not before `now`.
+    fn at(&self, now: Millis, cooldown: Duration) -> Millis {
+        let latest = now
+            .after(cooldown.saturating_mul(BURST))
+            .after(CLOCKS_APART);
+        match self.paid_until {
+            Some(until) if until <= latest => until.max(now),
+            _ => now,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COOLDOWN: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn a_burst_and_then_one_for_each_cool_down() {
+        let mut cool_down = CoolDown::default();
+        let mut began = Vec::new();
+        for millis in (0..200_000).step_by(10) {
+            let now = Millis(1_000_000 + millis);
+            if cool_down.remaining(now, COOLDOWN).is_zero() {
+                cool_down.pay(now, COOLDOWN);
+                began.push(millis);
+            }
+        }
+        assert_eq!(
+            began,
+            [0, 10, 30_000, 60_000, 90_000, 120_000, 150_000, 180_000]
+        );
+        // Who comes seldom always finds one.
+        let mut cool_down = CoolDown::default();
+        for at in 0..20 {
+            let now = Millis(1_000_000 + at * 30_000);
+            assert!(cool_down.remaining(now, COOLDOWN).is_zero());
+            cool_down.pay(now, COOLDOWN);
+        }
+    }
+
+    #[test]
+    fn what_remains_is_told_and_nothing_implausible_is_believed() {
+        let paid = |until: u64| CoolDown {
+            paid_until: Some(Millis(until)),
+        };
+        for (until, now, remaining) in [
+            (1_060_000, 1_000_000, 30_000),
+            (1_060_000, 1_029_999, 1),
+            (1_060_000, 1_030_000, 0),
+            // By another worker's clock, which is a little ahead.
+            (1_060_500, 1_000_000, 30_500),
+            // The clock went back, or the bytes are somebody else's.
+            (1_061_001, 1_000_000, 0),
+            (u64::MAX, 1_000_000, 0),
+            (0, 1_000_000, 0),
+        ] {
+            assert_eq!(
+                paid(until).remaining(Millis(now), COOLDOWN),
+                Duration::from_millis(remaining),
+                "paid until {until} at {now}"
+            );
+        }
+        assert!(
+            CoolDown::default()
+                .remaining(Millis(u64::MAX), Duration::MAX)
+                .is_zero()
+        );
+    }
+}

@@ -1,0 +1,138 @@
+//! One Envoy: workers with a gate each, and the data that they share.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use bearer_gate::config::Config;
+use bearer_gate::gate::Gate;
+use bearer_gate::host::{Call, CallId, Host, SharedStore, Version};
+use bearer_gate::jose::jwa::Algorithm;
+use bearer_gate::jose::jwk::Key;
+use bearer_gate::jwks::Millis;
+use bearer_gate::signature::Verifier;
+
+use crate::dice::Dice;
+use crate::sim::Store;
+
+/// Where every process's clock begins, in milliseconds.
+const ORIGIN: u64 = 1_000_000;
+
+/// What the workers of a process have in common.
+pub struct Common {
+    clock: Rc<Cell<u64>>,
+    store: Store,
+    dice: RefCell<Dice>,
+    next_call: Cell<CallId>,
+    /// Calls that were sent and that nobody has taken up yet, with their workers.
+    pub sent: RefCell<Vec<(usize, CallId)>>,
+    /// When it got keys for the first time.
+    pub keys_at: Cell<Option<u64>>,
+}
+
+pub struct WorkerHost {
+    common: Rc<Common>,
+    worker: usize,
+    tick_period: Rc<Cell<u64>>,
+}
+
+pub struct Worker {
+    pub gate: Gate<WorkerHost>,
+    pub tick_period: Rc<Cell<u64>>,
+    /// The period that the next tick was planned with, and which plan counts.
+    pub planned: (u64, u64),
+}
+
+pub struct Process {
+    pub common: Rc<Common>,
+    pub workers: Vec<Worker>,
+}
+
+impl Process {
+    pub fn start(workers: usize, config: &Config, clock: &Rc<Cell<u64>>, seed: u64) -> Self {
+        let common = Rc::new(Common {
+            clock: Rc::clone(clock),
+            store: Store::default(),
+            dice: RefCell::new(Dice(seed)),
+            next_call: Cell::new(0),
+            sent: RefCell::default(),
+            keys_at: Cell::new(None),
+        });
+        let workers = (0..workers)
+            .map(|worker| {
+                let tick_period = Rc::new(Cell::new(0));
+                let host = WorkerHost {
+                    common: Rc::clone(&common),
+                    worker,
+                    tick_period: Rc::clone(&tick_period),
+                };
+                Worker {
+                    gate: Gate::new(host, config.clone(), Box::new(BySignature)),
+                    tick_period,
+                    planned: (0, 0),
+                }
+            })
+            .collect();
+        Process { common, workers }
+    }
+}
+
+impl SharedStore for WorkerHost {
+    fn read(&self, key: &str) -> Option<(Vec<u8>, Version)> {
+        self.common.store.read(key)
+    }
+
+    fn write(&self, key: &str, value: &[u8], expected: Version) -> bool {
+        self.common.store.write(key, value, expected)
+    }
+}
+
+impl Host for WorkerHost {
+    fn unix_seconds(&self) -> f64 {
+        1_700_000_000.0
+    }
+
+    fn monotonic(&self) -> Millis {
+        Millis(ORIGIN + self.common.clock.get())
+    }
+
+    fn random(&self) -> u64 {
+        self.common.dice.borrow_mut().bits()
+    }
+
+    fn dispatch(&self, _: &Call) -> Option<CallId> {
+        let id = self.common.next_call.get() + 1;
+        self.common.next_call.set(id);
+        self.common.sent.borrow_mut().push((self.worker, id));
+        Some(id)
+    }
+
+    fn tick_every(&self, period: Duration) {
+        self.tick_period
+            .set(u64::try_from(period.as_millis()).unwrap());
+    }
+
+    fn count(&self, counter: &str, _: u64) {
+        if counter.ends_with(".success") && self.common.keys_at.get().is_none() {
+            self.common.keys_at.set(Some(self.common.clock.get()));
+        }
+    }
+
+    fn gauge(&self, _: &str, _: u64) {}
+
+    fn gauge_add(&self, _: &str, _: i64) {}
+}
+
+/// A signature is good by the key whose kid it repeats: signatures are not what is tested.
+struct BySignature;
+
+impl Verifier for BySignature {
+    fn verify(&self, _: Algorithm, key: &Key, _: &[u8], signature: &[u8]) -> bool {
+        key.kid()
+            .is_some_and(|kid| signature.starts_with(kid.as_bytes()))
+    }
+
+    fn name(&self) -> &'static str {
+        "by signature"
+    }
+}

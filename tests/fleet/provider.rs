@@ -1,0 +1,126 @@
+//! Identity providers, as a fleet meets them.
+
+use std::collections::VecDeque;
+
+use crate::dice::Dice;
+
+/// How an overloaded provider tells to come later.
+#[derive(Debug, Clone, Copy)]
+pub enum Told {
+    Nothing,
+    /// `Retry-After`, in seconds.
+    Seconds(u64),
+}
+
+/// What a provider can bear.
+#[derive(Debug, Clone, Copy)]
+pub enum Model {
+    /// Everything.
+    Well,
+    /// So many calls in a second, and 429 to the rest.
+    Bucket { per_second: u64, told: Told },
+    /// So many calls in ten seconds, those that it refuses included.
+    Window { per_ten_seconds: usize, told: Told },
+    /// So many calls in a second. Above that nobody gets an answer.
+    Collapse { per_second: usize },
+    /// Nothing, until then (in milliseconds from the start).
+    Down { until: u64 },
+}
+
+/// What becomes of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reply {
+    Keys,
+    Status {
+        status: u16,
+        retry_after: Option<u64>,
+    },
+}
+
+#[derive(Debug)]
+pub struct Provider {
+    model: Model,
+    /// Thousandths of a call that the bucket has.
+    tokens: u64,
+    filled_at: u64,
+    recent: VecDeque<u64>,
+}
+
+impl Provider {
+    pub fn new(model: Model) -> Self {
+        let tokens = match model {
+            Model::Bucket { per_second, .. } => per_second * 1000,
+            _ => 0,
+        };
+        Provider {
+            model,
+            tokens,
+            filled_at: 0,
+            recent: VecDeque::new(),
+        }
+    }
+
+    /// The answer to a call at `now`, and after how many milliseconds it is there.
+    pub fn call(&mut self, now: u64, dice: &mut Dice) -> (u64, Reply) {
+        let soon = dice.between(30, 70);
+        let refused = |told| Reply::Status {
+            status: 429,
+            retry_after: match told {
+                Told::Nothing => None,
+                Told::Seconds(seconds) => Some(seconds),
+            },
+        };
+        match self.model {
+            Model::Well => (soon, Reply::Keys),
+            Model::Bucket { per_second, told } => {
+                let filled = (now - self.filled_at) * per_second;
+                self.filled_at = now;
+                self.tokens = (self.tokens + filled).min(per_second * 1000);
+                if self.tokens < 1000 {
+                    return (soon, refused(told));
+                }
+                self.tokens -= 1000;
+                (soon, Reply::Keys)
+            }
+            Model::Window {
+                per_ten_seconds,
+                told,
+            } => {
+                if self.calls_in(now, 10_000) > per_ten_seconds {
+                    return (soon, refused(told));
+                }
+                (soon, Reply::Keys)
+            }
+            Model::Collapse { per_second } => {
+                if self.calls_in(now, 1000) > per_second {
+                    // The proxy's own time-out.
+                    return (
+                        5000,
+                        Reply::Status {
+                            status: 504,
+                            retry_after: None,
+                        },
+                    );
+                }
+                (soon, Reply::Keys)
+            }
+            Model::Down { until } if now < until => (
+                soon,
+                Reply::Status {
+                    status: 503,
+                    retry_after: None,
+                },
+            ),
+            Model::Down { .. } => (soon, Reply::Keys),
+        }
+    }
+
+    /// How many calls there were in the last milliseconds, with this one.
+    fn calls_in(&mut self, now: u64, millis: u64) -> usize {
+        self.recent.push_back(now);
+        while self.recent.front().is_some_and(|at| at + millis <= now) {
+            self.recent.pop_front();
+        }
+        self.recent.len()
+    }
+}
