@@ -26,10 +26,8 @@ pub fn date(value: &[u8]) -> Option<i64> {
     let found = value
         .split(|byte| !byte.is_ascii_alphanumeric())
         .filter(|part| !part.is_empty());
-    let mut len = 0;
-    for part in found {
-        *parts.get_mut(len)? = part;
-        len += 1;
+    for (at, part) in found.enumerate() {
+        *parts.get_mut(at)? = part;
     }
     let (year, month, day, time) = match parts {
         // Sun, 06 Nov 1994 08:49:37 GMT, and Sunday, 06-Nov-94 08:49:37 GMT

@@ -148,7 +148,7 @@ fn decode(bytes: &[u8]) -> Option<Vec<Part>> {
         return None;
     }
     let mut parts = Vec::new();
-    while record.0.first().is_some() && parts.len() < MOST_PARTS {
+    while !record.0.is_empty() && parts.len() < MOST_PARTS {
         parts.push(Part {
             worker: record.number()?,
             waiting: record.number()?,

@@ -382,7 +382,7 @@ fn key_sources() {
         (
             json!({"async_fetch": {"fast_listener": false}}),
             200,
-            1000,
+            30_000,
             0,
         ),
         (

@@ -452,6 +452,8 @@ fn answer(keys: bool, status: u16, retry_after: Option<u64>, body: &str) -> Answ
         status,
         max_age: None,
         retry_after: retry_after.map(Duration::from_secs),
+        location: None,
+        content_type: None,
         body: if keys { body.into() } else { Vec::new() },
     }
 }
@@ -460,6 +462,7 @@ fn code(verdict: &Verdict<'_>) -> u32 {
     match verdict {
         Verdict::Admit(_) => 200,
         Verdict::Reject(refusal) => refusal.rejection.status(),
+        Verdict::Answer(response) => response.status,
     }
 }
 
