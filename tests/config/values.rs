@@ -178,7 +178,7 @@ fn refuses_provider_values() {
         ),
         (
             json!({"local_jwks": {"inline_string": r#"{"keys": [{"kty": "oct", "k": "AA"}]}"#}}),
-            "providers.p.local_jwks.inline_string: Jwks doesn't have any valid public key",
+            "providers.p.local_jwks.inline_string: Jwks doesn't have any valid public key: key 0: kty oct is for local_jwks with HS256, HS384 or HS512 in algorithms",
         ),
         (
             json!({"local_jwks": {"inline_bytes": "e30*"}}),
@@ -352,14 +352,26 @@ fn a14_secrets_are_local_and_named() {
     for names in [json!(["HS256"]), json!(["RS256", "HS256"])] {
         assert!(parse(&with_local(jwks(32), names)).is_ok());
     }
-    let none = "providers.p.local_jwks.inline_string: Jwks doesn't have any valid public key";
-    for (local, names) in [
-        (jwks(32), Value::Null),
-        (jwks(32), json!(["RS256", "PS256", "ES256", "EdDSA"])),
-        (jwks(31), json!(["HS256"])),
-        (jwks(0), json!(["HS256"])),
+    let none =
+        "providers.p.local_jwks.inline_string: Jwks doesn't have any valid public key: key 0: ";
+    let unasked = "kty oct is for local_jwks with HS256, HS384 or HS512 in algorithms";
+    let short = "the secret is shorter than the hash of its algorithm";
+    for (local, names, why) in [
+        (jwks(32), Value::Null, unasked),
+        (
+            jwks(32),
+            json!(["RS256", "PS256", "ES256", "EdDSA"]),
+            unasked,
+        ),
+        (jwks(31), json!(["HS256"]), short),
+        (jwks(0), json!(["HS256"]), short),
     ] {
-        assert_eq!(refused(&with_local(local, names.clone())), none, "{names}");
+        let expected = format!("{none}{why}");
+        assert_eq!(
+            refused(&with_local(local, names.clone())),
+            expected,
+            "{names}"
+        );
     }
     let local = "providers.p.algorithms: HS256, HS384 and HS512 are for local_jwks only: a secret is not fetched";
     let uri = json!({"uri": "https://i/keys", "cluster": "c", "timeout": "5s"});
