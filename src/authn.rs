@@ -27,7 +27,7 @@ use crate::outputs::Outputs;
 use crate::policy::{self, RuleOutcome};
 use crate::signature::Verifier;
 
-use requirement::{Failure, Identity, Presented};
+use requirement::{Carried, Failure, Identity, Presented};
 
 /// How a request's way ends, for now.
 #[derive(Debug)]
@@ -185,20 +185,13 @@ fn admit<'c>(
     means: &Means<'_>,
 ) -> Result<Admission, Obstacle<'c>> {
     let demand = &*access.demand;
-    let presented = Presented {
-        tokens: extract(request, &demand.places)?,
-        providers: &config.providers,
-        means,
-    };
-    let identities = presented.satisfy(&demand.requirement)?.identities;
+    let carried = extract(request, &demand.places)?;
+    let mut presented = Presented::new(carried, &config.providers, means)?;
+    let identities = presented.satisfy(&demand.requirement)?;
     authorize(access, config, &identities)?;
-    let stripped: Vec<&Place> = identities
-        .iter()
-        .filter(|identity| !identity.forward)
-        .filter_map(|identity| demand.places.get(identity.place))
-        .collect();
+    let withheld = presented.withheld(&identities, &demand.places);
     Ok(Admission {
-        strip: credentials::strip(request, &stripped),
+        strip: credentials::strip(request, &withheld),
         outputs: identities
             .into_iter()
             .map(|identity| Rc::clone(&identity.entry.outputs))
@@ -209,35 +202,32 @@ fn admit<'c>(
 
 type Token<'r> = Cow<'r, [u8]>;
 
-/// The token in each of the places.
-fn extract<'r>(request: &'r Request, places: &[Place]) -> Result<Vec<Option<Token<'r>>>, Failure> {
-    let mut tokens: Vec<Option<Token>> = Vec::with_capacity(places.len());
-    for place in places {
-        tokens.push(match place.extract(request) {
-            Extracted::Missing => None,
-            Extracted::Token(token) => Some(token),
+/// The tokens in these places.
+fn extract<'r>(request: &'r Request, places: &[Place]) -> Result<Vec<Carried<'r>>, Failure> {
+    let mut tokens: Vec<Carried> = Vec::with_capacity(places.len());
+    for (place, known) in places.iter().enumerate() {
+        match known.extract(request) {
+            Extracted::Missing => {}
+            Extracted::Token(token) => tokens.push(Carried { place, token }),
             Extracted::Several => return Err(Failure::Several),
-        });
+        }
     }
-    if places.len() > 1 {
+    if tokens.len() > 1 {
         take_longest_prefixes(places, &mut tokens);
     }
     Ok(tokens)
 }
 
 /// A header has one token, after the longest of its prefixes that fits.
-fn take_longest_prefixes(places: &[Place], tokens: &mut [Option<Token<'_>>]) {
-    let found: Vec<&Place> = places
+fn take_longest_prefixes(places: &[Place], tokens: &mut Vec<Carried<'_>>) {
+    let found: Vec<&Place> = tokens
         .iter()
-        .zip(&*tokens)
-        .filter(|(_, token)| token.is_some())
-        .map(|(place, _)| place)
+        .filter_map(|carried| places.get(carried.place))
         .collect();
-    for (place, token) in places.iter().zip(tokens) {
-        if found.iter().any(|longer| longer.shadows(place)) {
-            *token = None;
-        }
-    }
+    tokens.retain(|carried| {
+        let place = places.get(carried.place);
+        place.is_some_and(|place| !found.iter().any(|longer| longer.shadows(place)))
+    });
 }
 
 /// Whether one of the tokens allows what the rule is about.

@@ -1,8 +1,15 @@
 //! Whether the tokens that a request carries satisfy a requirement (`JwtRequirement`).
 //!
-//! Invariant: an [`Identity`] comes with a verified token, and is made in one place. A failure
-//! that newer keys could mend outweighs every other, so that no request is turned away, and
-//! none let through as anonymous, before the keys have been asked for.
+//! Invariants:
+//! - A request passes by a way to satisfy its requirement that accounts for every token which the
+//!   request carries; of several such ways the one that verifies most tokens counts, and then the
+//!   first.
+//! - If there is none, the request is refused for the weightiest of the failures without each of
+//!   which it would pass; if there is no such failure, it carries more tokens than the requirement
+//!   has a use for.
+//! - A provider verifies a token once at most, and where newer keys could let a request pass, or
+//!   verify more of its tokens, the request is neither refused nor let through before the keys
+//!   have been asked for.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,29 +17,56 @@ use std::time::Duration;
 use super::{Means, Token};
 use crate::cache::Entry;
 use crate::config::{Otherwise, Provider, ProviderDemand, Requirement};
+use crate::http::credentials::Place;
 use crate::jose::jwks::{KeySet, Selection};
-use crate::jose::jwt::{self, Expectations, JwtError, Parsed, Validated};
+use crate::jose::jwt::{self, JwtError, Parsed, Validated};
 use crate::jwks::lifecycle::{Keys, UnknownKid};
 use crate::outputs;
 
 /// A newer set can be found this often while one token is verified.
 const MOST_RESELECTIONS: u32 = 3;
+/// Of so many ways to satisfy a requirement the rest is left out, so that no requirement is too
+/// costly to decide.
+const MOST_WAYS: usize = 64;
+
+/// A token, and where it is.
+pub(super) struct Carried<'r> {
+    /// As the requirement's demands count the places.
+    pub place: usize,
+    pub token: Token<'r>,
+}
 
 /// What a request carries, and what it is judged by.
 pub(super) struct Presented<'r> {
-    /// By place, as the requirement's demands count them.
-    pub tokens: Vec<Option<Token<'r>>>,
-    pub providers: &'r [Provider],
-    pub means: &'r Means<'r>,
+    /// With the number of each: tokens that are the same, byte for byte, are one.
+    tokens: Vec<(u32, Carried<'r>)>,
+    /// All of them.
+    all: Tokens,
+    providers: &'r [Provider],
+    means: &'r Means<'r>,
+    /// The tokens that were found good, of each provider that was asked about one.
+    identities: Vec<Identity>,
+    /// The tokens that a provider's keys did not verify, whatever is expected of their claims.
+    refused: Vec<Refused>,
 }
+
+/// A set of tokens, by their numbers; or of identities.
+type Tokens = u64;
 
 /// A token that satisfies a provider's demand.
 pub(super) struct Identity {
     pub provider: usize,
-    pub place: usize,
+    /// The token's number.
+    token: u32,
     /// Whether the upstream gets to see the token.
-    pub forward: bool,
+    forward: bool,
     pub entry: Rc<Entry>,
+}
+
+struct Refused {
+    provider: usize,
+    token: u32,
+    failure: Failure,
 }
 
 /// Why a requirement is not satisfied.
@@ -50,8 +84,8 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    /// Of several failures the one that says most: as jwt_authn has it, a token's own fault
-    /// before an unknown issuer before no token.
+    /// Of the failures of several alternatives the one that says most: as jwt_authn has it, a
+    /// token's own fault before an unknown issuer before no token.
     fn weight(self) -> u8 {
         match self {
             Failure::Missing => 0,
@@ -62,6 +96,16 @@ impl Failure {
             Failure::AwaitKeys(_) => 5,
         }
     }
+
+    /// How soon it may be over. Of the failures of things that are all required the one that lasts
+    /// longest decides.
+    fn hope(self) -> u8 {
+        match self {
+            Failure::Missing | Failure::Invalid(_) | Failure::Several => 0,
+            Failure::Unavailable(_) => 1,
+            Failure::AwaitKeys(_) => 2,
+        }
+    }
 }
 
 impl From<JwtError> for Failure {
@@ -70,149 +114,340 @@ impl From<JwtError> for Failure {
     }
 }
 
-/// How a requirement is satisfied.
+/// A way to satisfy a requirement, or what it fails by. The default is satisfied by nothing.
+#[derive(Clone, Copy, Default)]
+struct Way {
+    /// The tokens that have a part in it.
+    covers: Tokens,
+    /// The identities that it takes, by their places in [`Presented::identities`].
+    takes: Tokens,
+    /// Whether the tokens without a part in it may pass, good or not.
+    tolerates: bool,
+    failure: Option<Failure>,
+}
+
+impl Way {
+    /// Whether nothing is lost by leaving the other out.
+    fn dominates(&self, other: &Way) -> bool {
+        self.failure.is_none()
+            && other.covers & !self.covers == 0
+            && (self.tolerates || !other.tolerates)
+    }
+
+    fn and(self, other: Way) -> Way {
+        Way {
+            covers: self.covers | other.covers,
+            takes: self.takes | other.takes,
+            tolerates: self.tolerates || other.tolerates,
+            failure: match (self.failure, other.failure) {
+                (Some(one), Some(two)) if two.hope() < one.hope() => Some(two),
+                (one, two) => one.or(two),
+            },
+        }
+    }
+}
+
+/// Ways to satisfy a requirement, in its order.
 #[derive(Default)]
-pub(super) struct Satisfied {
-    /// None where it does without a token.
-    pub identities: Vec<Identity>,
-    /// Places whose tokens the requirement lets pass, good or not.
-    tolerated: Vec<usize>,
-}
+struct Ways(Vec<Way>);
 
-impl From<Identity> for Satisfied {
-    fn from(identity: Identity) -> Self {
-        Satisfied {
-            identities: vec![identity],
-            tolerated: Vec::new(),
+impl Ways {
+    fn add(&mut self, way: Way) {
+        if self.0.iter().any(|known| known.dominates(&way)) {
+            return;
         }
-    }
-}
-
-impl Presented<'_> {
-    /// The tokens that satisfy a requirement. A token that has no part in that is one that nobody
-    /// verified, and the upstream could take it for the one that was.
-    pub fn satisfy(&self, requirement: &Requirement) -> Result<Satisfied, Failure> {
-        let satisfied = self.part(requirement)?;
-        let accounted = |place: usize| {
-            let mut used = satisfied.identities.iter();
-            used.any(|identity| identity.place == place) || satisfied.tolerated.contains(&place)
-        };
-        let mut tokens = self.tokens.iter().enumerate();
-        if tokens.any(|(place, token)| token.is_some() && !accounted(place)) {
-            return Err(Failure::Several);
-        }
-        Ok(satisfied)
-    }
-
-    fn part(&self, requirement: &Requirement) -> Result<Satisfied, Failure> {
-        match requirement {
-            Requirement::Provider(demand) => self.identify(demand).map(Satisfied::from),
-            Requirement::Any { members, otherwise } => {
-                match (first(members, |member| self.part(member)), otherwise) {
-                    (Err(Failure::Missing), Otherwise::AllowMissing) => Ok(Satisfied::default()),
-                    (Err(failure), Otherwise::AllowMissingOrFailed) => self.tolerate(failure),
-                    (outcome, _) => outcome,
+        self.0.retain(|known| !way.dominates(known));
+        if let Some(failure) = way.failure {
+            let mut failed = self.0.iter_mut();
+            let alike = failed.find(|known| {
+                known.failure.is_some()
+                    && (known.covers, known.tolerates) == (way.covers, way.tolerates)
+            });
+            if let Some(known) = alike {
+                if known
+                    .failure
+                    .is_none_or(|known| failure.weight() >= known.weight())
+                {
+                    *known = way;
                 }
+                return;
+            }
+        }
+        if self.0.len() >= MOST_WAYS {
+            let failed = self.0.iter().rposition(|known| known.failure.is_some());
+            match failed.filter(|_| way.failure.is_none()) {
+                Some(failed) => drop(self.0.remove(failed)),
+                None => return,
+            }
+        }
+        self.0.push(way);
+    }
+
+    fn extend(&mut self, more: Ways) {
+        more.0.into_iter().for_each(|way| self.add(way));
+    }
+
+    /// Both these and those.
+    fn and(&self, those: &Ways) -> Ways {
+        let mut all = Ways::default();
+        for one in &self.0 {
+            for other in &those.0 {
+                all.add(one.and(*other));
+            }
+        }
+        all
+    }
+
+    /// Adds what is left where none of these is good. A requirement that takes failed tokens
+    /// fails them only when the keys are known, and it takes no two tokens in the place of one.
+    fn otherwise(&mut self, otherwise: Otherwise) {
+        if self.0.iter().any(|way| way.failure.is_none()) {
+            return;
+        }
+        let failures = self.0.iter().filter_map(|way| way.failure);
+        let weightiest = failures.max_by_key(|failure| failure.weight());
+        let tolerant = Way {
+            tolerates: true,
+            ..Way::default()
+        };
+        match (otherwise, weightiest.unwrap_or(Failure::Missing)) {
+            (Otherwise::AllowMissing, Failure::Missing) => self.add(Way::default()),
+            (Otherwise::Reject | Otherwise::AllowMissing, _) | (_, Failure::Several) => {}
+            (Otherwise::AllowMissingOrFailed, failure @ Failure::AwaitKeys(_)) => self.add(Way {
+                failure: Some(failure),
+                ..tolerant
+            }),
+            (Otherwise::AllowMissingOrFailed, _) => self.add(tolerant),
+        }
+    }
+
+    /// The identities that are taken by the best of these.
+    fn decide(&self, all: Tokens) -> Result<Tokens, Failure> {
+        let unverified = |way: &Way| (all & !way.covers).count_ones();
+        let ways = self.0.iter();
+        let accounting = || {
+            ways.clone()
+                .filter(|way| way.tolerates || unverified(way) == 0)
+        };
+        let hopeful = accounting().filter(|way| way.failure.is_none_or(|f| f.hope() == 2));
+        let best = hopeful.min_by_key(|way| (unverified(way), way.failure.is_some()));
+        match best.map(|way| way.failure.map_or(Ok(way.takes), Err)) {
+            Some(decided) => decided,
+            None => {
+                let failures = accounting().filter_map(|way| way.failure);
+                let weightiest = failures.max_by_key(|failure| failure.weight());
+                Err(weightiest.unwrap_or(Failure::Several))
+            }
+        }
+    }
+}
+
+impl<'r> Presented<'r> {
+    pub fn new(
+        carried: Vec<Carried<'r>>,
+        providers: &'r [Provider],
+        means: &'r Means<'r>,
+    ) -> Result<Self, Failure> {
+        let mut tokens: Vec<(u32, Carried<'r>)> = Vec::with_capacity(carried.len());
+        let mut all: Tokens = 0;
+        for carried in carried {
+            let known = tokens
+                .iter()
+                .find(|(_, known)| known.token == carried.token);
+            let number = known.map_or(all.count_ones(), |(number, _)| *number);
+            all |= bit(number)?;
+            tokens.push((number, carried));
+        }
+        Ok(Presented {
+            tokens,
+            all,
+            providers,
+            means,
+            identities: Vec::new(),
+            refused: Vec::new(),
+        })
+    }
+
+    /// The tokens that satisfy a requirement: none where it does without. A token that has no part
+    /// in that is one that nobody verified, and the upstream could take it for the one that was.
+    pub fn satisfy(&mut self, requirement: &Requirement) -> Result<Vec<Identity>, Failure> {
+        let mut ways = Ways::default();
+        self.gather(requirement, &mut ways);
+        let takes = ways.decide(self.all)?;
+        let identities = std::mem::take(&mut self.identities).into_iter();
+        let taken = identities.zip(0..).filter(|(_, at)| takes >> at & 1 == 1);
+        Ok(taken.map(|(identity, _)| identity).collect())
+    }
+
+    /// The places, of these, that the upstream must not see: all that hold a token which is not
+    /// forwarded, and those of other providers if it is. Each is named once.
+    pub fn withheld<'p>(&self, identities: &[Identity], places: &'p [Place]) -> Vec<&'p Place> {
+        let mut withheld: Vec<&Place> = Vec::with_capacity(self.tokens.len());
+        for (number, carried) in &self.tokens {
+            let Some(place) = places.get(carried.place) else {
+                continue;
+            };
+            let mut of = identities.iter().filter(|known| known.token == *number);
+            let is_theirs = |identity: &Identity| {
+                let provider = self.providers.get(identity.provider);
+                let mut own = provider.into_iter().flat_map(|provider| &provider.places);
+                own.any(|own| own.overlaps(place))
+            };
+            let is_verified = of.clone().next().is_some();
+            let stays = of.clone().all(|identity| identity.forward) && of.any(is_theirs);
+            if is_verified && !stays && !withheld.iter().any(|known| known.overlaps(place)) {
+                withheld.push(place);
+            }
+        }
+        withheld
+    }
+
+    /// Adds the ways to satisfy a requirement.
+    fn gather(&mut self, requirement: &Requirement, ways: &mut Ways) {
+        match requirement {
+            Requirement::Provider(demand) => ways.add(self.way(demand)),
+            Requirement::Any { members, otherwise } => {
+                let mut any = Ways::default();
+                for member in members {
+                    self.gather(member, &mut any);
+                    let is_best = |way: &Way| way.failure.is_none() && way.covers == self.all;
+                    if any.0.iter().any(is_best) {
+                        break;
+                    }
+                }
+                any.otherwise(*otherwise);
+                ways.extend(any);
             }
             Requirement::All(members) => {
-                let mut all = Satisfied::default();
+                let mut all = Ways(vec![Way::default()]);
                 for member in members {
-                    let part = self.part(member)?;
-                    all.identities.extend(part.identities);
-                    all.tolerated.extend(part.tolerated);
+                    let mut part = Ways::default();
+                    self.gather(member, &mut part);
+                    all = all.and(&part);
                 }
-                Ok(all)
+                ways.extend(all);
             }
-            Requirement::AllowMissing(demands) => {
-                match first(demands, |demand| self.identify(demand)) {
-                    Err(Failure::Missing) => Ok(Satisfied::default()),
-                    outcome => outcome.map(Satisfied::from),
-                }
-            }
-            Requirement::AllowMissingOrFailed(demands) => {
-                match first(demands, |demand| self.identify(demand)) {
-                    Err(failure) => self.tolerate(failure),
-                    Ok(identity) => Ok(identity.into()),
-                }
-            }
-        }
-    }
-
-    /// Without keys a token counts as failed, as it does in jwt_authn.
-    fn tolerate(&self, failure: Failure) -> Result<Satisfied, Failure> {
-        match failure {
-            Failure::AwaitKeys(_) | Failure::Several => Err(failure),
-            Failure::Missing | Failure::Invalid(_) | Failure::Unavailable(_) => Ok(Satisfied {
-                identities: Vec::new(),
-                tolerated: (0..self.tokens.len()).collect(),
-            }),
         }
     }
 
     /// The one token in the places of a provider, if it is good now.
-    fn identify(&self, demand: &ProviderDemand) -> Result<Identity, Failure> {
-        let mut found = demand.places.iter().filter_map(|place| {
-            let token = self.tokens.get(*place)?.as_deref()?;
-            Some((*place, token))
-        });
-        let (place, token) = match (found.next(), found.next()) {
-            (None, _) => return Err(Failure::Missing),
-            (Some(_), Some(_)) => return Err(Failure::Several),
-            (Some(one), None) => one,
+    fn way(&mut self, demand: &ProviderDemand) -> Way {
+        let is_here = |carried: &Carried<'_>| demand.places.contains(&carried.place);
+        let mut found = self.tokens.iter().filter(|(_, carried)| is_here(carried));
+        let Some((number, Carried { token, .. })) = found.next() else {
+            return Way {
+                failure: Some(Failure::Missing),
+                ..Way::default()
+            };
         };
-        let provider = self
-            .providers
-            .get(demand.provider)
-            .ok_or(Failure::Missing)?;
+        let number = *number;
+        let others = found.filter(|(other, _)| *other != number);
+        let others = others.fold(0, |others, (other, _)| others | 1 << other);
+        let mut way = Way {
+            covers: 1 << number | others,
+            ..Way::default()
+        };
+        if others != 0 {
+            way.failure = Some(Failure::Several);
+            return way;
+        }
+        match self.identify(number, token, demand) {
+            Ok(Judged::Known(at)) => way.takes = 1 << at,
+            Ok(Judged::New(identity)) => match bit(self.identities.len() as u32) {
+                Ok(bit) => {
+                    way.takes = bit;
+                    self.identities.push(identity);
+                }
+                Err(failure) => way.failure = Some(failure),
+            },
+            Err(Unfit::Claims(error)) => way.failure = Some(error.into()),
+            Err(Unfit::Again(failure)) => way.failure = Some(failure),
+            Err(Unfit::Keys(failure)) => {
+                way.failure = Some(failure);
+                self.refused.push(Refused {
+                    provider: demand.provider,
+                    token: number,
+                    failure,
+                });
+            }
+        }
+        way
+    }
+
+    /// Whether a token is good now: one that was verified before, or is verified here.
+    fn identify(
+        &self,
+        number: u32,
+        token: &[u8],
+        demand: &ProviderDemand,
+    ) -> Result<Judged, Unfit> {
+        let (index, means) = (demand.provider, self.means);
+        let provider = self.providers.get(index);
+        let provider = provider.ok_or(Unfit::Keys(Failure::Missing))?;
         let expectations = demand
             .expectations
             .as_deref()
             .unwrap_or(&provider.expectations);
-        Ok(Identity {
-            provider: demand.provider,
-            place,
+        let mut known = self.identities.iter();
+        if let Some(at) = known.position(|known| known.provider == index && known.token == number) {
+            if let Some(identity) = self.identities.get(at) {
+                let verified = &identity.entry.verified;
+                verified.validate_again(expectations, means.now)?;
+            }
+            return Ok(Judged::Known(at));
+        }
+        let keys = means.keys.keys(index);
+        let cached = match &keys {
+            Keys::Ready(keys) => means.cache.borrow_mut().get(index, token, keys),
+            Keys::Pending | Keys::Unavailable { .. } => None,
+        };
+        let entry = if let Some(entry) = cached {
+            entry.verified.validate_again(expectations, means.now)?;
+            entry
+        } else {
+            // What no key can make good is refused at once.
+            let validated = self.parse(token)?.validate(expectations, means.now)?;
+            let mut refused = self.refused.iter();
+            match refused.find(|known| known.provider == index && known.token == number) {
+                Some(known) => return Err(Unfit::Again(known.failure)),
+                None => self
+                    .verified(token, &validated, index, provider, keys)
+                    .map_err(Unfit::Keys)?,
+            }
+        };
+        Ok(Judged::New(Identity {
+            provider: index,
+            token: number,
             forward: provider.forward,
-            entry: self.verified(token, demand.provider, provider, expectations)?,
-        })
+            entry,
+        }))
     }
 
-    /// A token that is good now: one that was verified before, or is verified here.
+    /// By these keys, or by newer ones if they come at once.
     fn verified(
         &self,
         token: &[u8],
+        validated: &Validated<'_>,
         index: usize,
         provider: &Provider,
-        expectations: &Expectations,
+        mut keys: Keys,
     ) -> Result<Rc<Entry>, Failure> {
         let means = self.means;
-        let mut newest = None;
+        let mut newest = JwtError::NoKey;
         for _ in 0..MOST_RESELECTIONS {
-            let keys = match means.keys.keys(index) {
-                Keys::Ready(keys) => keys,
-                // What no key can make good is refused at once.
-                Keys::Pending => {
-                    self.parse(token)?.validate(expectations, means.now)?;
-                    return Err(Failure::AwaitKeys(index));
-                }
-                Keys::Unavailable { retry_after } => {
-                    self.parse(token)?.validate(expectations, means.now)?;
-                    return Err(Failure::Unavailable(retry_after));
-                }
+            let set = match keys {
+                Keys::Ready(set) => set,
+                Keys::Pending => return Err(Failure::AwaitKeys(index)),
+                Keys::Unavailable { retry_after } => return Err(Failure::Unavailable(retry_after)),
             };
-            let cached = means.cache.borrow_mut().get(index, token, &keys);
-            if let Some(entry) = cached {
-                entry.verified.validate_again(expectations, means.now)?;
-                return Ok(entry);
-            }
-            let validated = self.parse(token)?.validate(expectations, means.now)?;
-            match self.verify(&validated, provider, &keys)? {
+            match self.verify(validated, provider, &set)? {
                 Verification::Good(entry) => {
                     let mut cache = means.cache.borrow_mut();
-                    cache.insert(index, token, &keys, Rc::clone(&entry));
+                    cache.insert(index, token, &set, Rc::clone(&entry));
                     return Ok(entry);
                 }
                 Verification::MaybeNewer(error) => match means.keys.unknown_kid(index) {
-                    UnknownKid::Reselect => newest = Some(error),
+                    UnknownKid::Reselect => newest = error,
                     UnknownKid::Wait => return Err(Failure::AwaitKeys(index)),
                     UnknownKid::NoSuchKey => return Err(error.into()),
                     UnknownKid::Unavailable { retry_after } => {
@@ -220,8 +455,9 @@ impl Presented<'_> {
                     }
                 },
             }
+            keys = means.keys.keys(index);
         }
-        Err(newest.unwrap_or(JwtError::NoKey).into())
+        Err(newest.into())
     }
 
     fn parse<'t>(&self, token: &'t [u8]) -> Result<Parsed<'t>, JwtError> {
@@ -262,15 +498,30 @@ enum Verification {
     MaybeNewer(JwtError),
 }
 
-/// The first that succeeds, or the weightiest failure.
-fn first<M, T>(members: &[M], satisfy: impl Fn(&M) -> Result<T, Failure>) -> Result<T, Failure> {
-    let mut weightiest = Failure::Missing;
-    for member in members {
-        match satisfy(member) {
-            Ok(success) => return Ok(success),
-            Err(failure) if failure.weight() >= weightiest.weight() => weightiest = failure,
-            Err(_) => {}
-        }
+/// A token that is good for a demand.
+enum Judged {
+    /// It was found so for another demand of the provider, at this place of
+    /// [`Presented::identities`].
+    Known(usize),
+    New(Identity),
+}
+
+/// Why a token is not good for a demand.
+enum Unfit {
+    /// For this demand.
+    Claims(JwtError),
+    /// For every demand of the provider.
+    Keys(Failure),
+    /// As for another demand of the provider.
+    Again(Failure),
+}
+
+impl From<JwtError> for Unfit {
+    fn from(error: JwtError) -> Self {
+        Unfit::Claims(error)
     }
-    Err(weightiest)
+}
+
+fn bit(number: u32) -> Result<Tokens, Failure> {
+    1_u64.checked_shl(number).ok_or(Failure::Several)
 }

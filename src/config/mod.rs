@@ -333,20 +333,17 @@ pub struct Demand {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Requirement {
     Provider(ProviderDemand),
-    /// The first that is satisfied decides.
+    /// The first that accounts for the tokens decides. An optional token that stands by itself is
+    /// one of any provider.
     Any {
         members: Vec<Requirement>,
         otherwise: Otherwise,
     },
     All(Vec<Requirement>),
-    /// No token, or a good one of one of these.
-    AllowMissing(Vec<ProviderDemand>),
-    /// Anything; a good token of one of these is used.
-    AllowMissingOrFailed(Vec<ProviderDemand>),
 }
 
-/// What becomes of a request that satisfies none of several requirements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What becomes of a request that satisfies none of several requirements; the most lenient last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Otherwise {
     Reject,
     /// `allow_missing` beside them: it passes if it has no token in any of their places.

@@ -56,10 +56,10 @@ impl Builder<'_> {
                 .map(|raw| self.all(raw, depth).at("requires_all")),
             raw.allow_missing
                 .0
-                .map(|_| Ok(Requirement::AllowMissing(self.every()))),
+                .map(|_| Ok(self.optional(Otherwise::AllowMissing))),
             raw.allow_missing_or_failed
                 .0
-                .map(|_| Ok(Requirement::AllowMissingOrFailed(self.every()))),
+                .map(|_| Ok(self.optional(Otherwise::AllowMissingOrFailed))),
         ]);
         requirement.unwrap_or_else(|| {
             Err(ConfigError::here(
@@ -93,11 +93,16 @@ impl Builder<'_> {
         let mut otherwise = Otherwise::Reject;
         for (index, raw) in list(raw)?.into_iter().enumerate() {
             // One within a requires_any of its own is about every provider, as by itself.
-            let stands_here =
-                raw.allow_missing.0.is_some() || raw.allow_missing_or_failed.0.is_some();
+            let here = if raw.allow_missing_or_failed.0.is_some() {
+                Otherwise::AllowMissingOrFailed
+            } else if raw.allow_missing.0.is_some() {
+                Otherwise::AllowMissing
+            } else {
+                Otherwise::Reject
+            };
             let places = self.places.len();
             let member = self.member(index, raw, depth)?;
-            if !stands_here {
+            if here == Otherwise::Reject {
                 members.push(member);
                 continue;
             }
@@ -105,27 +110,21 @@ impl Builder<'_> {
             self.places.truncate(places);
             // As in jwt_authn these two are about what the others come to, wherever they stand,
             // and the more lenient one counts.
-            match (member, otherwise) {
-                (Requirement::AllowMissingOrFailed(_), _) => {
-                    otherwise = Otherwise::AllowMissingOrFailed;
-                }
-                (Requirement::AllowMissing(_), Otherwise::Reject) => {
-                    otherwise = Otherwise::AllowMissing;
-                }
-                (Requirement::AllowMissing(_), _) => {}
-                (member, _) => members.push(member),
-            }
+            otherwise = otherwise.max(here);
         }
-        // By themselves they are about every provider.
-        Ok(match otherwise {
-            Otherwise::AllowMissing if members.is_empty() => {
-                Requirement::AllowMissing(self.every())
-            }
-            Otherwise::AllowMissingOrFailed if members.is_empty() => {
-                Requirement::AllowMissingOrFailed(self.every())
-            }
-            otherwise => Requirement::Any { members, otherwise },
-        })
+        if members.is_empty() {
+            return Ok(self.optional(otherwise));
+        }
+        Ok(Requirement::Any { members, otherwise })
+    }
+
+    /// By itself it is about every provider.
+    fn optional(&mut self, otherwise: Otherwise) -> Requirement {
+        let demands = (0..self.providers.len()).map(|provider| self.demand(provider, None));
+        Requirement::Any {
+            members: demands.map(Requirement::Provider).collect(),
+            otherwise,
+        }
     }
 
     fn all(&mut self, raw: RawRequirements, depth: usize) -> Result<Requirement, ConfigError> {
@@ -169,13 +168,6 @@ impl Builder<'_> {
         self.requirement(raw, depth + 1)
             .at_item(index)
             .at("requirements")
-    }
-
-    /// A token of whichever provider.
-    fn every(&mut self) -> Vec<ProviderDemand> {
-        (0..self.providers.len())
-            .map(|provider| self.demand(provider, None))
-            .collect()
     }
 
     fn demand(&mut self, provider: usize, audiences: Option<Vec<String>>) -> ProviderDemand {
@@ -241,7 +233,6 @@ impl Requirement {
                 *otherwise != Otherwise::Reject || members.iter().any(Requirement::admits_anonymous)
             }
             Requirement::All(members) => members.iter().all(Requirement::admits_anonymous),
-            Requirement::AllowMissing(_) | Requirement::AllowMissingOrFailed(_) => true,
         }
     }
 }

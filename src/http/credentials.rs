@@ -69,6 +69,17 @@ impl Place {
         }
     }
 
+    /// Whether both are the same header, parameter or cookie, whatever comes before the token.
+    #[must_use]
+    pub fn overlaps(&self, other: &Place) -> bool {
+        match (self, other) {
+            (Place::Header { name, .. }, Place::Header { name: other, .. })
+            | (Place::Parameter(name), Place::Parameter(other))
+            | (Place::Cookie(name), Place::Cookie(other)) => name == other,
+            _ => false,
+        }
+    }
+
     /// The token that is in this place of a request.
     #[must_use]
     pub fn extract<'r>(&self, request: &'r Request) -> Extracted<'r> {

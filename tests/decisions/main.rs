@@ -10,6 +10,7 @@
 
 mod found_keys;
 mod requirements;
+mod trees;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -100,7 +101,11 @@ fn of(issuer: &str) -> String {
 }
 
 fn forged(issuer: &str) -> String {
-    let good = of(issuer);
+    forged_of(json!({"iss": issuer, "aud": "api", "sub": "s"}))
+}
+
+fn forged_of(claims: Value) -> String {
+    let good = token(claims);
     let (input, _) = good.rsplit_once('.').unwrap();
     format!("{input}.{}", BASE64_URL_SAFE_NO_PAD.encode([0; 256]))
 }
@@ -271,6 +276,8 @@ fn a03_a_token_in_one_place_only() {
     let b = of("b");
     let (raw, prefixed) = (b.as_str(), format!("jwt {b}"));
     let (path, cookie) = (format!("/x?q=1&t={b}"), format!("k=1; s={b}"));
+    let another = token(json!({"iss": "b", "aud": "api", "sub": "t"}));
+    let another = format!("s={another}");
     for (headers, expected) in [
         (vec![("x-token", raw)], "ok x-b=s -x-token"),
         (vec![("x-token", &prefixed)], "ok x-b=s -x-token"),
@@ -279,14 +286,34 @@ fn a03_a_token_in_one_place_only() {
         (vec![("x-token", "")], "not_three_parts"),
         (vec![(":path", "/x?t=")], "not_three_parts"),
         (vec![("authorization", &bearer(&b))], "token_missing"),
-        // the same token twice is two
+        // the same token in several places is one, and all of them are emptied
         (
             vec![("x-token", raw), ("cookie", &cookie)],
-            "several_tokens",
+            "ok x-b=s -x-token cookie:k=1",
         ),
-        (vec![("x-token", raw), (":path", &path)], "several_tokens"),
+        (
+            vec![("x-token", raw), (":path", &path)],
+            "ok x-b=s -x-token :path:/x?q=1",
+        ),
         (
             vec![(":path", &path), ("cookie", &cookie)],
+            "ok x-b=s :path:/x?q=1 cookie:k=1",
+        ),
+        (
+            vec![
+                ("x-token", &prefixed),
+                (":path", &path),
+                ("cookie", &cookie),
+            ],
+            "ok x-b=s -x-token :path:/x?q=1 cookie:k=1",
+        ),
+        (vec![("x-token", "x"), ("cookie", "s=x")], "not_three_parts"),
+        // but not in one place
+        (vec![("x-token", raw), ("x-token", raw)], "several_tokens"),
+        (vec![("cookie", &format!("s={b}; s={b}"))], "several_tokens"),
+        // another one that is as good is another one
+        (
+            vec![("x-token", raw), ("cookie", &another)],
             "several_tokens",
         ),
         (vec![("x-token", raw), ("x-token", "x")], "several_tokens"),

@@ -104,7 +104,7 @@ fn all_of_several() {
             (
                 token(json!(["api", "second"])),
                 None,
-                "ok x-a=s x-a=s -authorization -authorization",
+                "ok x-a=s -authorization",
             ),
             (token(json!("api")), None, "audience"),
             (token(json!("second")), None, "audience"),
@@ -190,21 +190,21 @@ fn a27_optional_tokens() {
         ])),
         &[
             (Some(of("a")), None, "ok x-a=s -authorization"),
-            (Some(forged("a")), None, "several_tokens"),
+            (Some(forged("a")), None, "signature"),
             (None, None, "ok"),
         ],
     );
-    // a token that has no part in it is not passed on
+    // one requirement for each of two tokens
     check_requirement(
         json!({"requires_all": {"requirements": [{"provider_name": "a"}, {"allow_missing": {}}]}}),
         &[
+            (Some(of("a")), None, "ok x-a=s -authorization"),
+            (Some(of("a")), Some("junk".into()), "not_three_parts"),
             (
                 Some(of("a")),
-                None,
-                "ok x-a=s x-a=s -authorization -authorization",
+                Some(of("b")),
+                "ok x-a=s x-b=s -authorization -x-token",
             ),
-            (Some(of("a")), Some("junk".into()), "several_tokens"),
-            (Some(of("a")), Some(of("b")), "several_tokens"),
         ],
     );
     // the second of them is optional
@@ -224,4 +224,79 @@ fn a27_optional_tokens() {
             (None, Some(of("b")), "token_missing"),
         ],
     );
+}
+
+#[test]
+fn alternatives_that_account_for_the_tokens_come_first() {
+    let any = |members: Value| json!({"requires_any": {"requirements": members}});
+    let name = |name: &str| json!({"provider_name": name});
+    let missing = json!({"allow_missing": {}});
+    let failed = json!({"allow_missing_or_failed": {}});
+    let nested = any(json!([name("a"), name("c"), missing]));
+    check_requirement(
+        any(json!([nested, name("b"), missing])),
+        &[
+            (None, None, "ok"),
+            (None, Some(of("b")), "ok x-b=s -x-token"),
+            (None, Some(forged("b")), "signature"),
+            (None, Some("x".into()), "not_three_parts"),
+            (None, Some(of("a")), "issuer"),
+            (Some(of("c")), None, "ok x-c=s"),
+            (Some(forged("c")), None, "signature"),
+            (Some(of("b")), None, "issuer"),
+            (Some(of("a")), Some(of("b")), "several_tokens"),
+            (Some(of("a")), Some(forged("b")), "several_tokens"),
+        ],
+    );
+    // a good token is used rather than let pass
+    check_requirement(
+        any(json!([any(json!([name("a"), failed])), name("b")])),
+        &[
+            (None, Some(of("b")), "ok x-b=s -x-token"),
+            (None, Some(forged("b")), "ok"),
+            (Some(forged("a")), None, "ok"),
+        ],
+    );
+    // the longer list is the one that has a use for both
+    let all = json!({"requires_all": {"requirements": [name("a"), name("b")]}});
+    check_requirement(
+        any(json!([name("a"), all, missing])),
+        &[
+            (Some(of("a")), None, "ok x-a=s -authorization"),
+            (
+                Some(of("a")),
+                Some(of("b")),
+                "ok x-a=s x-b=s -authorization -x-token",
+            ),
+            (Some(of("a")), Some(forged("b")), "signature"),
+            (None, Some(of("b")), "token_missing"),
+            (None, None, "ok"),
+        ],
+    );
+}
+
+#[test]
+fn one_token_in_places_of_two_providers() {
+    let ab = |kind: &str| {
+        let name = |name: &str| json!({"provider_name": name});
+        let members = json!([name("a"), name("b"), name("c")]);
+        json!({ kind: {"requirements": members} })
+    };
+    let twice = |token: String| (Some(token.clone()), Some(token));
+    let row = |token: String, expected: &'static str| {
+        let (authorization, x_token) = twice(token);
+        (authorization, x_token, expected)
+    };
+    check_requirement(
+        ab("requires_any"),
+        &[
+            row(of("a"), "ok x-a=s -authorization -x-token"),
+            row(of("b"), "ok x-b=s -authorization -x-token"),
+            // where it is forwarded it stays in a place of its own, and in no other's
+            row(of("c"), "ok x-c=s -x-token"),
+            row(forged("a"), "signature"),
+            row("x".into(), "not_three_parts"),
+        ],
+    );
+    check_requirement(ab("requires_all"), &[row(of("a"), "issuer")]);
 }

@@ -60,6 +60,19 @@ async fn a03_tokens_in_other_places() {
             Value::Null,
             "a=1; b=2",
         ),
+        // The same token in several of them is one, and the upstream sees it nowhere.
+        (
+            "/a",
+            &[("X-Token", &token), ("Cookie", &cookie)],
+            Value::Null,
+            "",
+        ),
+        (
+            &among,
+            &[("Authorization", &bearer), ("X-Token", &token)],
+            json!("x=1&y=2"),
+            "",
+        ),
     ];
     for (target, headers, query, cookies) in admitted {
         let reply = get(&stage, target, headers);
@@ -76,9 +89,10 @@ async fn a03_tokens_in_other_places() {
     let several: &[(&str, &[(&str, &str)])] = &[
         ("/a", &[("X-Token", &token), ("X-Token", "x")]),
         ("/a", &[("x-token", "x"), ("X-Token", &token)]),
-        ("/a", &[("X-Token", &token), ("Authorization", &bearer)]),
-        ("/a", &[("X-Token", &token), ("Cookie", &cookie)]),
-        (&alone, &[("X-Token", &token)]),
+        ("/a", &[("X-Token", &token), ("X-Token", &token)]),
+        ("/a", &[("X-Token", "x"), ("Authorization", &bearer)]),
+        ("/a", &[("X-Token", "x"), ("Cookie", &cookie)]),
+        (&alone, &[("X-Token", "x")]),
         (&twice, &[]),
         ("/a", &[("Cookie", &two_cookies)]),
         ("/a", &[("Cookie", &cookie), ("Cookie", "session=x")]),

@@ -70,8 +70,8 @@ impl Judge<'_> {
         }
         let mut accepted = Vec::new();
         self.walk(&demand.requirement, &tokens, step, &mut accepted);
-        // The first alternative that is satisfied decides which tokens have a part in it.
-        let count = tokens.iter().flatten().count();
+        // Which tokens have a part in it, the way decides by which it is satisfied.
+        let count = distinct(tokens.iter().flatten()).len();
         if count > 1 {
             let text =
                 format!("{count} tokens, each of which has to have a part in the requirement");
@@ -111,16 +111,6 @@ impl Judge<'_> {
                     self.walk(member, tokens, step, accepted);
                 }
             }
-            Requirement::AllowMissing(demands) | Requirement::AllowMissingOrFailed(demands) => {
-                let text = match requirement {
-                    Requirement::AllowMissing(_) => "no token, or a good one",
-                    _ => "anything: allow_missing_or_failed",
-                };
-                step.detail(Mark::Note, text);
-                for demand in demands {
-                    self.demand(demand, tokens, step, accepted);
-                }
-            }
         }
     }
 
@@ -135,12 +125,9 @@ impl Judge<'_> {
             return;
         };
         step.detail(Mark::Note, format!("provider {}:", provider.name));
-        let found: Vec<&[u8]> = demand
-            .places
-            .iter()
-            .filter_map(|place| tokens.get(*place)?.as_deref())
-            .collect();
-        let token = match found.as_slice() {
+        let found = demand.places.iter();
+        let found = found.filter_map(|place| tokens.get(*place)?.as_ref());
+        let token = match distinct(found).as_slice() {
             [] => {
                 let places: Vec<String> = provider.places.iter().map(name).collect();
                 step.detail(Mark::Bad, format!("no token in {}", places.join(", ")));
@@ -149,7 +136,7 @@ impl Judge<'_> {
             }
             [token] => *token,
             _ => {
-                step.detail(Mark::Bad, "a token in several places");
+                step.detail(Mark::Bad, "different tokens in several places");
                 step.reasons.push("several_tokens");
                 return;
             }
@@ -297,6 +284,17 @@ impl Judge<'_> {
         }
         step
     }
+}
+
+/// The same token in several places is one.
+fn distinct<'t>(tokens: impl Iterator<Item = &'t Cow<'t, [u8]>>) -> Vec<&'t [u8]> {
+    let mut all: Vec<&[u8]> = Vec::new();
+    for token in tokens {
+        if !all.contains(&&**token) {
+            all.push(token);
+        }
+    }
+    all
 }
 
 fn mark(good: bool) -> Mark {

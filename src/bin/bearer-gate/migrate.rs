@@ -264,7 +264,7 @@ const ALWAYS: [&str; 7] = [
     "a wrong audience is 401, not 403; keys that cannot be had are 503, not 401",
     "a token with crit, with iat in the future, or with cnf is refused",
     "a token with padding (= at the end of a part) is refused",
-    "more than one token in a request is 400",
+    "more tokens in a request than its rule has a use for are 400",
     "the body of a rejection is JSON; the challenge has a fixed realm, not the request's URL",
     "paths are compared in normal form: /%61pi is /api",
     "paths with two readings (//, %2f, ..) are 400",

@@ -197,12 +197,11 @@ fn is_catch_all(matcher: &RequestMatcher) -> bool {
 
 fn admits_bad_tokens(requirement: &Requirement) -> bool {
     match requirement {
-        Requirement::Provider(_) | Requirement::AllowMissing(_) => false,
+        Requirement::Provider(_) => false,
         Requirement::Any { members, otherwise } => {
             *otherwise == Otherwise::AllowMissingOrFailed || members.iter().any(admits_bad_tokens)
         }
         Requirement::All(members) => members.iter().all(admits_bad_tokens),
-        Requirement::AllowMissingOrFailed(_) => true,
     }
 }
 

@@ -103,7 +103,7 @@ fn token(changes: &[usize]) -> String {
     }
 }
 
-const REQUIRES: [&str; 7] = [
+const REQUIRES: [&str; 9] = [
     r#"{"provider_name": "p"}"#,
     r#"{"provider_name": "q"}"#,
     r#"{"provider_and_audiences": {"provider_name": "p", "audiences": ["other"]}}"#,
@@ -111,6 +111,11 @@ const REQUIRES: [&str; 7] = [
     r#"{"requires_all": {"requirements": [{"provider_name": "p"}, {"provider_name": "q"}]}}"#,
     r#"{"requires_any": {"requirements": [{"provider_name": "p"}, {"allow_missing": {}}]}}"#,
     r#"{"allow_missing_or_failed": {}}"#,
+    r#"{"requires_any": {"requirements": [
+        {"requires_any": {"requirements": [{"provider_name": "p"}, {"allow_missing": {}}]}},
+        {"provider_name": "q"}
+    ]}}"#,
+    r#"{"requires_all": {"requirements": [{"provider_name": "p"}, {"allow_missing": {}}]}}"#,
 ];
 
 const AUTHORIZE: [&str; 4] = [
