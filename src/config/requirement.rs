@@ -219,9 +219,6 @@ impl Requirement {
             Requirement::Any { members, .. } | Requirement::All(members) => {
                 members.iter().for_each(|member| member.providers(found));
             }
-            Requirement::AllowMissing(demands) | Requirement::AllowMissingOrFailed(demands) => {
-                found.extend(demands.iter().map(|demand| demand.provider));
-            }
         }
     }
 

@@ -7,13 +7,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard};
 
-use bearer_gate_testbed::envoy::{Envoy, Filter, Listener};
+use bearer_gate_testbed::envoy::{Envoy, Filter, Listener, Wasm};
 use bearer_gate_testbed::idp::Idp;
 use bearer_gate_testbed::raw::{RawConnection, RawResponse};
 use bearer_gate_testbed::upstream::Upstream;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::configuration::Remote;
+use crate::configuration::{IN_METADATA, MOST_PROVIDERS, Remote, told};
 use crate::request::Request;
 use crate::token::POOL;
 
@@ -33,7 +33,12 @@ pub struct Answer {
     pub reason: String,
     /// What the upstream saw, where it was asked.
     pub seen: Option<Seen>,
+    /// What later filters were told: jwt_authn's dynamic metadata, bearer-gate's filter state.
+    pub told: Told,
 }
+
+/// JSON by its name.
+pub type Told = BTreeMap<String, Value>;
 
 /// A request as it came to the upstream.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,16 +93,13 @@ impl Bench {
             .cluster("upstream", upstream.address());
         for (name, side, configuration) in listeners {
             let name = listener(&name, side);
-            builder = builder.listener(match (side, configuration) {
+            let listener = Listener::new(&name).filter(Filter::Other(telling(side)));
+            builder = builder.listener(listener.filter(match (side, configuration) {
                 // A text is written into the file as it is.
-                (Side::JwtAuthn, Value::String(text)) => {
-                    Listener::new(&name).filter(Filter::Written(text))
-                }
-                (Side::JwtAuthn | Side::Parts, configuration) => {
-                    Listener::jwt_authn(&name, configuration)
-                }
-                (Side::BearerGate, configuration) => Listener::wasm(&name, configuration),
-            });
+                (Side::JwtAuthn, Value::String(text)) => Filter::Written(text),
+                (Side::JwtAuthn | Side::Parts, configuration) => Filter::JwtAuthn(configuration),
+                (Side::BearerGate, configuration) => Filter::Wasm(Wasm::new(configuration)),
+            }));
         }
         let envoy = builder
             .start()
@@ -183,6 +185,31 @@ fn listener(pair: &str, side: Side) -> String {
     }
 }
 
+/// A filter that puts what was told into headers of the response.
+fn telling(side: Side) -> Value {
+    let names =
+        (0..MOST_PROVIDERS).flat_map(|at| IN_METADATA.iter().map(move |(_, what)| told(what, at)));
+    let mutations: Vec<Value> = names
+        .map(|name| {
+            let value = match side {
+                Side::JwtAuthn | Side::Parts => {
+                    format!("%DYNAMIC_METADATA(envoy.filters.http.jwt_authn:{name})%")
+                }
+                Side::BearerGate => format!("%FILTER_STATE(wasm.{name}:TYPED)%"),
+            };
+            json!({"append": {"header": {"key": name, "value": value}}})
+        })
+        .collect();
+    let message = "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation";
+    json!({
+        "name": "envoy.filters.http.header_mutation",
+        "typed_config": {
+            "@type": format!("type.googleapis.com/{message}"),
+            "mutations": {"response_mutations": mutations},
+        },
+    })
+}
+
 fn exchange(connection: &mut RawConnection, bytes: &[u8]) -> io::Result<RawResponse> {
     connection.send(bytes)?;
     connection.response()
@@ -213,10 +240,21 @@ fn answer(side: Side, response: &RawResponse) -> Answer {
             .to_owned(),
         _ => response.text(),
     };
+    let names =
+        (0..MOST_PROVIDERS).flat_map(|at| IN_METADATA.iter().map(move |(_, what)| told(what, at)));
+    let told = names.filter_map(|name| {
+        let value: Value = serde_json::from_str(response.header(&name)?).ok()?;
+        let value = match side {
+            Side::JwtAuthn | Side::Parts => value,
+            Side::BearerGate => value["value"].clone(),
+        };
+        Some((name, value))
+    });
     Answer {
         status: response.status,
         reason,
         seen,
+        told: told.collect(),
     }
 }
 

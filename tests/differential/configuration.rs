@@ -20,6 +20,18 @@ pub enum Place {
     Cookie(String),
 }
 
+impl Place {
+    /// Whether both are the same header, parameter or cookie.
+    pub fn overlaps(&self, other: &Place) -> bool {
+        match (self, other) {
+            (Place::Header { name, .. }, Place::Header { name: other, .. })
+            | (Place::Param(name), Place::Param(other))
+            | (Place::Cookie(name), Place::Cookie(other)) => name == other,
+            _ => false,
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct Subjects {
     pub good: &'static str,
@@ -135,6 +147,7 @@ pub fn rule_token(at: usize) -> &'static str {
 }
 
 const MOST_RULES: usize = 6;
+pub const MOST_PROVIDERS: usize = 3;
 
 #[derive(Clone, Debug)]
 pub struct Rule {
@@ -188,7 +201,7 @@ impl Configuration {
             remote,
             uses: BTreeSet::new(),
         };
-        let count = draw.dice.between(1, 3);
+        let count = draw.dice.between(1, MOST_PROVIDERS);
         let mut providers: Vec<Provider> = (0..count).map(|at| provider(&mut draw, at)).collect();
         let mut rules: Vec<Rule> = (0..draw.dice.between(1, 4))
             .map(|at| rule(&mut draw, &providers, at))
@@ -265,6 +278,18 @@ impl Configuration {
             json["strip_failure_response"] = json!(true);
         }
         json
+    }
+
+    /// The names under which failures are told.
+    pub fn failed_names(&self) -> impl Iterator<Item = String> {
+        let names = self.providers.iter();
+        names.filter_map(|provider| {
+            Some(
+                provider.json["failed_status_in_metadata"]
+                    .as_str()?
+                    .to_owned(),
+            )
+        })
     }
 
     /// Every place of every provider by itself, also with the audiences that rules give in place
@@ -438,7 +463,7 @@ fn provider(draw: &mut Draw, at: usize) -> Provider {
             json["jwt_cache_config"]["jwt_max_token_size"] = json!(draw.dice.between(100, 4096));
         }
     }
-    metadata(draw, &mut json);
+    metadata(draw, at, &mut json);
     Provider {
         name,
         issuer,
@@ -610,18 +635,28 @@ fn outputs(draw: &mut Draw, at: usize, json: &mut Value) -> Vec<String> {
     sets
 }
 
-/// What only later filters and the log see: it must not change the answer.
-fn metadata(draw: &mut Draw, json: &mut Value) {
+/// What is told of a token, by the field that asks for it.
+pub const IN_METADATA: [(&str, &str); 3] = [
+    ("payload_in_metadata", "payload"),
+    ("header_in_metadata", "header"),
+    ("failed_status_in_metadata", FAILED),
+];
+
+pub const FAILED: &str = "failed";
+
+/// The name under which a provider tells something.
+pub fn told(what: &str, provider: usize) -> String {
+    format!("told-{what}-{provider}")
+}
+
+/// What only later filters and the log see.
+fn metadata(draw: &mut Draw, at: usize, json: &mut Value) {
     if !draw.uses(Feature::Metadata, 25) {
         return;
     }
-    for field in [
-        "payload_in_metadata",
-        "header_in_metadata",
-        "failed_status_in_metadata",
-    ] {
+    for (field, what) in IN_METADATA {
         if draw.dice.chance(60) {
-            json[field] = json!(format!("told-{field}"));
+            json[field] = json!(told(what, at));
         }
     }
     if draw.dice.chance(30) {

@@ -9,9 +9,10 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use bearer_gate::http::path;
+use serde_json::Value;
 
-use crate::bench::{Answer, Seen};
-use crate::configuration::Place;
+use crate::bench::{Answer, Seen, Told};
+use crate::configuration::{Configuration, FAILED, Place};
 use crate::oracle::Expected;
 use crate::request::{Part, Request, Spelling};
 use crate::token::Flaw;
@@ -43,6 +44,9 @@ pub enum Difference {
     CookiesAreStripped,
     AllWithoutSideEffects,
     EveryProviderOfAnIssuer,
+    EveryTokenHasAPart,
+    SameTokenTwice,
+    FailedStatusOfRejections,
 }
 
 impl fmt::Display for Difference {
@@ -289,8 +293,8 @@ const COMBINED: &[Difference] = &[
 /// Whether a difference can turn jwt_authn's status into bearer-gate's.
 fn is_about(native: u16, gate: u16, why: Difference) -> bool {
     use Difference::{
-        AllWithoutSideEffects, EveryProviderOfAnIssuer, SeveralTokens, UnmatchedIsDenied,
-        WrongAudienceIsUnauthorized,
+        AllWithoutSideEffects, EveryProviderOfAnIssuer, EveryTokenHasAPart, SeveralTokens,
+        UnmatchedIsDenied, WrongAudienceIsUnauthorized,
     };
     match (native, gate) {
         (_, 400) => why == SeveralTokens,
@@ -303,13 +307,22 @@ fn is_about(native: u16, gate: u16, why: Difference) -> bool {
         }
         // What the first requirement took out is missing for a second one that allows that.
         (200, 401) => {
-            matches!(why, EveryProviderOfAnIssuer | AllWithoutSideEffects)
-                || STRICTER.contains(&why)
+            matches!(
+                why,
+                EveryProviderOfAnIssuer | AllWithoutSideEffects | EveryTokenHasAPart
+            ) || STRICTER.contains(&why)
         }
         (401 | 403, 200) => COMBINED.contains(&why),
         _ => false,
     }
 }
+
+/// Differences about which of a request's tokens are told of.
+const OF_SEVERAL: &[Difference] = &[
+    Difference::EveryTokenHasAPart,
+    Difference::SameTokenTwice,
+    Difference::SeveralTokens,
+];
 
 /// Why bearer-gate's answer is another one than jwt_authn's to the same request, and what of it
 /// has no reason.
@@ -320,6 +333,12 @@ pub fn explain(
 ) -> (BTreeSet<Difference>, Vec<String>) {
     let mut explained = BTreeSet::new();
     let mut unexplained = Vec::new();
+    // A token that only jwt_authn takes counts as failed where that is allowed.
+    let other = expected.why.iter().copied().filter(|why| {
+        [COMBINED, STRICTER, OF_SEVERAL]
+            .iter()
+            .any(|list| list.contains(why))
+    });
     if native.status != expected.status {
         let can = |why: &&Difference| is_about(native.status, expected.status, **why);
         explained.extend(expected.why.iter().filter(can));
@@ -329,18 +348,26 @@ pub fn explain(
                 native.status, native.reason, expected.status, expected.reason
             ));
         }
+    } else if !native.is_admitted()
+        && !native.reason.is_empty()
+        && !same_reason(request, [&native.reason, &expected.reason])
+    {
+        // One of several faults, or of several tokens.
+        explained.extend(other.clone());
+        if explained.is_empty() {
+            unexplained.push(format!(
+                "{}, and by its parts {}",
+                native.reason, expected.reason
+            ));
+        }
     }
-    let (Some(native), Some(seen)) = (&native.seen, &expected.seen) else {
+    let (Some(seen), Some(expected_seen)) = (&native.seen, &expected.seen) else {
         return (explained, unexplained);
     };
     let odd = request
         .tokens()
         .any(|(token, ..)| token.flaw == Flaw::OddClaims);
-    let other = expected.why.iter().copied().filter(|why| {
-        // A token that only jwt_authn takes counts as failed where that is allowed.
-        COMBINED.contains(why) || STRICTER.contains(why)
-    });
-    for (text, name) in differing(native, seen) {
+    for (text, name) in differing(seen, expected_seen) {
         if name == "cookie" {
             explained.insert(Difference::CookiesAreStripped);
         } else if odd && name.ends_with("-level") {
@@ -351,7 +378,58 @@ pub fn explain(
             unexplained.push(format!("by its parts: {text}"));
         }
     }
+    let of_tokens = |told: &Told| -> Told {
+        let mut told = told.clone();
+        told.retain(|name, _| !is_failed(name));
+        told
+    };
+    if native.told.keys().any(|name| is_failed(name)) {
+        explained.insert(Difference::FailedStatusOfRejections);
+    }
+    if let Some(told) = &expected.told
+        && of_tokens(told) != of_tokens(&native.told)
+    {
+        explained.extend(other.clone());
+        if other.count() == 0 {
+            unexplained.push(format!("told {:?}, and by its parts {told:?}", native.told));
+        }
+    }
     (explained, unexplained)
+}
+
+fn is_failed(name: &str) -> bool {
+    name.starts_with(&format!("told-{FAILED}-"))
+}
+
+/// What of bearer-gate's failed status is not what it has to be beside its answer.
+pub fn wrong_failed_status(
+    configuration: &Configuration,
+    gate: &Answer,
+    reason: &str,
+) -> Option<String> {
+    let is_about_a_token = !gate.is_admitted()
+        && !matches!(
+            reason,
+            "No rule allows this request" | "The request path is ambiguous"
+        );
+    let mut names: BTreeSet<String> = BTreeSet::new();
+    if is_about_a_token {
+        names.extend(configuration.failed_names());
+    }
+    let told = gate.told.iter().filter(|(name, _)| is_failed(name));
+    let told: Vec<(&String, &Value)> = told.collect();
+    let is_right = |status: &Value| {
+        let code = status["code"].as_str().is_some_and(|code| !code.is_empty());
+        let message = status["message"].as_str().unwrap_or_default();
+        // With stripped responses the status alone says why.
+        code && (message == gate.reason || gate.reason.is_empty())
+    };
+    let right = told.iter().all(|(_, status)| is_right(status))
+        && told
+            .iter()
+            .map(|(name, _)| (*name).clone())
+            .eq(names.iter().cloned());
+    (!right).then(|| format!("failed status {told:?}, for {names:?}"))
 }
 
 /// Where two upstreams saw different things: in words, and the header's name.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::bench::{Bench, Keys, Side};
 use crate::run::{self, Size, Way};
-use crate::{asked_seed, show};
+use crate::{number, show};
 
 const SIZE: Size = Size {
     configurations: 40,
@@ -40,7 +40,7 @@ pub fn migrate(file: &str) -> (i32, Value) {
 
 #[test]
 fn what_is_migrated_decides_as_jwt_authn_does() {
-    compare(asked_seed().unwrap_or(crate::SEED));
+    compare(number("BEARER_GATE_SEED").unwrap_or(crate::SEED));
 }
 
 #[test]

@@ -8,7 +8,8 @@ use crate::token::Token;
 /// What a place holds.
 pub enum Found {
     Nothing,
-    One(Option<Token>),
+    /// As it stands there, and as it was drawn.
+    One(String, Option<Token>),
     Several,
 }
 
@@ -20,7 +21,11 @@ pub fn found(request: &Request, place: &Place) -> Found {
     };
     let one_of = |count: usize| match count {
         0 => Found::Nothing,
-        1 => Found::One(token()),
+        1 => {
+            let token = token();
+            let text = token.as_ref().map(|token| token.text.clone());
+            Found::One(text.unwrap_or_default(), token)
+        }
         _ => Found::Several,
     };
     match place {
@@ -52,7 +57,10 @@ pub fn found(request: &Request, place: &Place) -> Found {
             match lines.as_slice() {
                 [] => Found::Nothing,
                 [Some(rest)] if rest.is_empty() && !prefix.is_empty() => Found::Nothing,
-                [Some(_)] => Found::One(token().or_else(|| same_header(request, name))),
+                [Some(rest)] => {
+                    let token = token().or_else(|| same_header(request, name));
+                    Found::One(rest.clone(), token)
+                }
                 several if several.iter().any(Option::is_some) => Found::Several,
                 _ => Found::Nothing,
             }

@@ -281,6 +281,17 @@ fn tokens(
         if dice.chance(3) {
             parts.push(part.clone());
         }
+        // The same token once more, somewhere else.
+        if dice.chance(5)
+            && let Part::Token { token, .. } = &part
+            && !token.text.contains(['!', '#'])
+        {
+            parts.push(Part::Token {
+                token: token.clone(),
+                place: self::place(dice, configuration, provider),
+                spelling: Spelling::Plain,
+            });
+        }
         parts.push(part);
     }
     if dice.chance(3) {

@@ -92,6 +92,19 @@ impl Requirement {
         }
     }
 
+    /// Whether a part of it can do without a good token.
+    pub fn has_optional_part(&self) -> bool {
+        match self {
+            Requirement::Provider(_) | Requirement::ProviderAndAudiences(..) => false,
+            Requirement::AllowMissing | Requirement::AllowMissingOrFailed => false,
+            Requirement::Any(members) | Requirement::All(members) => members.iter().any(|member| {
+                member.has_optional_part()
+                    || matches!(member, Requirement::Any(inner) if inner.iter().any(Requirement::is_lenient))
+                    || matches!(self, Requirement::All(_)) && member.is_lenient()
+            }),
+        }
+    }
+
     /// Whether it asks for more than one token.
     pub fn is_all(&self) -> bool {
         match self {

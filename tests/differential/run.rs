@@ -169,6 +169,10 @@ impl Case<'_> {
         let all = oracle::expected(self.bench, &self.pair, self.configuration, request);
         let gate = &outcome.gate;
         let deviations = |expected: &Expected| -> Vec<String> {
+            let reason = &expected.reason;
+            if let Some(text) = difference::wrong_failed_status(self.configuration, gate, reason) {
+                return vec![text];
+            }
             if expected.status != 200 && self.configuration.strips_failures {
                 let is_right = gate.status == expected.status && gate.reason.is_empty();
                 let text = || format!("{} without a text, not {gate:?}", expected.status);
@@ -184,11 +188,16 @@ impl Case<'_> {
                 )];
             }
             match (&expected.seen, &gate.seen) {
-                (Some(expected), Some(seen)) => {
-                    difference::differing(&put_back(expected.clone()), seen)
-                        .into_iter()
-                        .map(|(text, _)| text)
-                        .collect()
+                (Some(expected_seen), Some(seen)) => {
+                    let differing = difference::differing(&put_back(expected_seen.clone()), seen);
+                    let mut texts: Vec<String> =
+                        differing.into_iter().map(|(text, _)| text).collect();
+                    if let Some(told) = &expected.told
+                        && *told != gate.told
+                    {
+                        texts.push(format!("told {told:?}, not {:?}", gate.told));
+                    }
+                    texts
                 }
                 _ => Vec::new(),
             }
