@@ -402,10 +402,13 @@ fn keys_that_are_missing_are_no_reason_to_admit() {
     };
     let pending = || Some((0, Keys::Pending));
     let any = |members: Value| json!({"requires_any": {"requirements": members}});
+    let all = |members: Value| json!({"requires_all": {"requirements": members}});
     let a = || json!({"provider_name": "a"});
     let c = json!({"provider_name": "c"});
     let missing = json!({"allow_missing": {}});
     let failed = json!({"allow_missing_or_failed": {}});
+    let b_or_none = any(json!([{"provider_name": "b"}, missing]));
+    let b_or_anything = any(json!([{"provider_name": "b"}, failed]));
     for (requires, issuer, of_pending, of_down) in [
         (a(), "a", "await 0", "keys_unavailable"),
         (any(json!([a(), c])), "a", "await 0", "keys_unavailable"),
@@ -422,6 +425,22 @@ fn keys_that_are_missing_are_no_reason_to_admit() {
         // whoever failed is nobody, and nobody may pass
         (any(json!([a(), failed])), "a", "await 0", "ok"),
         (failed.clone(), "a", "await 0", "ok"),
+        // an alternative that does without this token does not let it pass
+        (
+            any(json!([b_or_none, a()])),
+            "a",
+            "await 0",
+            "keys_unavailable",
+        ),
+        (any(json!([b_or_anything, a()])), "a", "await 0", "ok"),
+        // what no key can mend is not waited for
+        (all(json!([a(), c])), "a", "issuer", "issuer"),
+        (
+            all(json!([a(), {"provider_name": "b"}])),
+            "a",
+            "token_missing",
+            "token_missing",
+        ),
     ] {
         let config = config(requires.clone(), json!({}));
         let authorization = bearer(&of(issuer));

@@ -293,8 +293,8 @@ const COMBINED: &[Difference] = &[
 /// Whether a difference can turn jwt_authn's status into bearer-gate's.
 fn is_about(native: u16, gate: u16, why: Difference) -> bool {
     use Difference::{
-        AllWithoutSideEffects, EveryProviderOfAnIssuer, EveryTokenHasAPart, SeveralTokens,
-        UnmatchedIsDenied, WrongAudienceIsUnauthorized,
+        AllWithoutSideEffects, EveryProviderOfAnIssuer, EveryTokenHasAPart, SameTokenTwice,
+        SeveralTokens, UnmatchedIsDenied, WrongAudienceIsUnauthorized,
     };
     match (native, gate) {
         (_, 400) => why == SeveralTokens,
@@ -312,7 +312,7 @@ fn is_about(native: u16, gate: u16, why: Difference) -> bool {
                 EveryProviderOfAnIssuer | AllWithoutSideEffects | EveryTokenHasAPart
             ) || STRICTER.contains(&why)
         }
-        (401 | 403, 200) => COMBINED.contains(&why),
+        (401 | 403, 200) => why == SameTokenTwice || COMBINED.contains(&why),
         _ => false,
     }
 }

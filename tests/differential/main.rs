@@ -36,7 +36,7 @@
 //! | `OddClaims` | rounded beyond 2^53; with white space at the ends or control characters | exact up to 64 bits; no such header | `odd_claims` |
 //! | | `x_user` beside `x-user` passes | removed | `forged_headers_with_underscores` |
 //! | `SeveralTokens` | each must be good, and its claims arrive once for each | 400 | `several_places` |
-//! | `SameTokenTwice` | in two places of a provider it is two | one; all its places are emptied | `same_token_twice` |
+//! | `SameTokenTwice` | in two places it is two, each to be good where it is | one; all its places are emptied | `same_token_twice` |
 //! | `EveryTokenHasAPart` | a requirement is done with its first alternative that is satisfied, also by no token; other tokens pass as they are | an alternative counts that accounts for every token | `every_token_has_a_part` |
 //! | `FailedStatusOfRejections` | the failed status is told by the provider that failed, with a number, also where the request passes | of rejections only, with a name, by every provider that names one | `failed_status_of_rejections` |
 //! | `LongestPrefix` | each prefix of a header that fits gives a token | the longest one does | `longest_prefix` |
