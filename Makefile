@@ -59,6 +59,7 @@ differential: build $(ENVOY) ## Compare with Envoy's own jwt_authn; BEARER_GATE_
 .PHONY: soak
 soak: build vectors-module $(ENVOY) ## Run the long tests: end-to-end with their figures, and many random properties
 	BEARER_GATE_SOAK=1 cargo test --release --test lifecycle --test gate -- invariants every_waiting no_stranger
+	BEARER_GATE_SOAK=1 cargo test --release --test decisions -- trees
 	$(MAKE) --no-print-directory fleet
 	cargo test --features cli --test differential -- --ignored
 	BEARER_GATE_SOAK=1 cargo test --release --features jwt-simple --test reference

@@ -219,13 +219,15 @@ impl Case {
     }
 }
 
+/// Providers, and the tokens that they verified.
+type Identities = BTreeSet<(usize, usize)>;
+
 /// A way to satisfy a requirement, or what it fails by.
 #[derive(Clone, Debug, Default)]
 struct Way {
     /// The tokens that have a part in it.
     tokens: BTreeSet<usize>,
-    /// Providers, and the tokens that they verified.
-    identities: BTreeSet<(usize, usize)>,
+    identities: Identities,
     tolerates: bool,
     failure: Option<&'static str>,
 }
@@ -384,7 +386,7 @@ impl Case {
     }
 
     /// What may come of it: identities of an admission, or reasons of a refusal.
-    fn expected(&self) -> Result<Vec<BTreeSet<(usize, usize)>>, BTreeSet<&'static str>> {
+    fn expected(&self) -> Result<Vec<Identities>, BTreeSet<&'static str>> {
         let places = Case::places_of(&self.tree);
         let carried: BTreeSet<usize> = places
             .iter()
@@ -422,7 +424,7 @@ impl Case {
     }
 
     /// The places that are emptied for the upstream, where these tokens were verified.
-    fn emptied(&self, identities: &BTreeSet<(usize, usize)>) -> BTreeSet<&'static str> {
+    fn emptied(&self, identities: &Identities) -> BTreeSet<&'static str> {
         let places = Case::places_of(&self.tree);
         let emptied = places.into_iter().filter(|place| {
             let Some(name) = self.places[*place] else {
@@ -492,7 +494,7 @@ fn identities(admission: &Admission) -> Vec<(usize, usize)> {
 }
 
 /// What becomes of a case: identities and emptied places, or a reason.
-type Outcome = Result<(BTreeSet<(usize, usize)>, BTreeSet<String>), &'static str>;
+type Outcome = Result<(Identities, BTreeSet<String>), &'static str>;
 
 fn decide(case: &Case) -> Outcome {
     let config = case.config();
@@ -516,7 +518,7 @@ fn decide(case: &Case) -> Outcome {
         Decision::Reject(refusal) => Err(refusal.rejection.reason()),
         Decision::Admit(admission) => {
             let list = identities(&admission);
-            let set: BTreeSet<(usize, usize)> = list.iter().copied().collect();
+            let set: Identities = list.iter().copied().collect();
             assert_eq!(list.len(), set.len(), "told once: {list:?}");
             let emptied: Vec<String> = admission
                 .strip
