@@ -1,8 +1,8 @@
 //! No spelling of a protected path is public (SECURITY A29).
 //!
 //! The judge is a model of lenient upstreams: every combination of how often they decode, of
-//! whether they take a backslash for a slash, drop path parameters, cut at NUL, merge slashes and
-//! resolve dot segments. Whatever one of them would serve from below `/admin`, the filter, with a
+//! whether they take a backslash for a slash, drop path parameters, cut at NUL, look for the query
+//! after decoding, ignore spaces around names, merge slashes and resolve dot segments. Whatever one of them would serve from below `/admin`, the filter, with a
 //! public rule for everything else, must not let through as public.
 
 #![allow(
@@ -46,7 +46,7 @@ fn is_public(configs: &[Config], raw: &[u8]) -> bool {
     configs.iter().any(|config| {
         normalize(raw).is_ok_and(|path| {
             let outcome = select_rule(config, Some(&path), &request);
-            matches!(outcome, RuleOutcome::Public)
+            matches!(outcome, Ok(RuleOutcome::Public))
         })
     })
 }
@@ -66,14 +66,16 @@ struct Upstream {
     nul_ends: bool,
     merges: bool,
     resolves: bool,
+    late_query: bool,
+    trims: bool,
 }
 
 impl Upstream {
     fn all() -> impl Iterator<Item = Upstream> {
-        (0..4 * 128).map(|bits: u32| {
+        (0..4 * 512).map(|bits: u32| {
             let bit = |at: u32| bits >> at & 1 == 1;
             Upstream {
-                decodings: bits / 128,
+                decodings: bits / 512,
                 overlong: bit(0),
                 backslash: bit(1),
                 parameters_first: bit(2),
@@ -81,6 +83,8 @@ impl Upstream {
                 nul_ends: bit(4),
                 merges: bit(5),
                 resolves: bit(6),
+                late_query: bit(7),
+                trims: bit(8),
             }
         })
     }
@@ -105,6 +109,10 @@ impl Upstream {
         if self.parameters {
             path = strip_parameters(&path);
         }
+        if self.late_query {
+            let ends = |b: &u8| matches!(b, b'?' | b'#');
+            path = path.split(ends).next().unwrap().to_vec();
+        }
         if self.nul_ends {
             path = path.split(|b| *b == 0).next().unwrap().to_vec();
         }
@@ -114,6 +122,11 @@ impl Upstream {
             .unwrap_or(&path)
             .split(|b| *b == b'/')
         {
+            let segment = if self.trims {
+                segment.trim_ascii()
+            } else {
+                segment
+            };
             match segment {
                 b"" if self.merges => {}
                 b"." if self.resolves => {}
@@ -183,11 +196,57 @@ fn check(config: &[Config], raw: &[u8]) -> Result<(), TestCaseError> {
 }
 
 /// The pieces that such spellings are made of.
-const PIECES: [&str; 46] = [
-    "/", "/", "/", "/", "/public", "/public", "/admin", "/admin", "admin", "public", "a", "x",
-    "..", ".", "/..", "/../", "%2e", "%2E%2e", ".%2e", "%2f", "%2F", "%5c", "\\", ";", ";x=1",
-    "%3b", "..;", "%3B", "%25", "%252e", "%252f", "%2525", "%25%32", "%c0%ae", "%c0%af", "%00",
-    "\0", "%61dmin", "adm%69n", "%2561", "#", "?", "%", "%2", " ", "%20",
+const PIECES: [&str; 50] = [
+    "/",
+    "/",
+    "/",
+    "/",
+    "/public",
+    "/public",
+    "/admin",
+    "/admin",
+    "admin",
+    "public",
+    "a",
+    "x",
+    "..",
+    ".",
+    "/..",
+    "/../",
+    "%2e",
+    "%2E%2e",
+    ".%2e",
+    "%2f",
+    "%2F",
+    "%5c",
+    "\\",
+    ";",
+    ";x=1",
+    "%3b",
+    "..;",
+    "%3B",
+    "%25",
+    "%252e",
+    "%252f",
+    "%2525",
+    "%25%32",
+    "%c0%ae",
+    "%c0%af",
+    "%00",
+    "\0",
+    "%61dmin",
+    "adm%69n",
+    "%2561",
+    "#",
+    "?",
+    "%",
+    "%2",
+    " ",
+    "%20",
+    "%3f",
+    "%23",
+    "%20admin;",
+    "%c2%a0",
 ];
 
 /// One way of spelling `/admin` differently, at a place of the mutator's choice.
@@ -226,6 +285,9 @@ fn mutate(path: &str, trick: usize, at: usize) -> String {
         14 => escape_at(2),
         15 => format!("{path}%00/public"),
         16 => format!("{before}/public/%c0%ae%c0%ae{after}"),
+        17 => format!("{path}%3f/public"),
+        18 => format!("{before}/%20{}", &after[1..]),
+        19 => format!("{path}%20;x"),
         _ => format!("{path};/public"),
     }
 }
@@ -243,7 +305,7 @@ proptest! {
 
     #[test]
     fn no_mutation_of_a_protected_path_is_public(
-        tricks in prop::collection::vec((0_usize..18, any::<usize>()), 0..5)
+        tricks in prop::collection::vec((0_usize..21, any::<usize>()), 0..5)
     ) {
         let config = configs();
         let path = tricks.iter().fold("/admin/users".to_owned(), |path, (trick, at)| {
@@ -274,7 +336,7 @@ fn ordinary_paths_are_public() {
         "/other/%7euser",
         "/a;v=1/b",
         "/a//b",
-        "/%20",
+        "/a%20b",
         "/caf%C3%A9",
         "/.well-known/x",
         "/100%25",

@@ -8,9 +8,10 @@
 //!   not see two different resources, and a filter can be right about one of them only. Honest
 //!   clients resolve them before they send (section 5.2.4), and so does Envoy where
 //!   `normalize_path` is on.
-//! - What would be a separator, a control character or a further escape once it is decoded is
-//!   refused: upstreams differ in how often they decode. So is what decodes to bytes that are
-//!   not UTF-8, as overlong forms of `.` and `/` are.
+//! - What would be a separator, the end of the path, a control character or a further escape once
+//!   it is decoded is refused: upstreams differ in how often they decode, and when. So is what
+//!   decodes to bytes that are not UTF-8, as overlong forms of `.` and `/` are.
+//! - White space at the ends of a segment is refused: some upstreams and file systems leave it out.
 //! - Every other escaped printable character is decoded, unreserved or not: upstreams decode
 //!   `%21` as readily as `%61`.
 //! - Path parameters (`;v=1`) are left out of the comparison, and repeated slashes count as one:
@@ -32,12 +33,14 @@ pub enum UnsafePath {
     Character,
     /// `%` without two hexadecimal digits.
     Escape,
-    /// An escaped `/`, `\` or control character, or escapes that are not UTF-8.
+    /// An escaped `/`, `\`, `?`, `#` or control character, or escapes that are not UTF-8.
     EscapedCharacter,
     /// An escape that decodes to an escape.
     DoubleEscape,
     /// `.` or `..`, in any spelling.
     DotSegment,
+    /// A segment that begins or ends with white space.
+    Space,
     /// A segment of nothing but path parameters that is not the last one: an empty segment to
     /// some, to others not.
     ParameterSegment,
@@ -53,6 +56,7 @@ impl fmt::Display for UnsafePath {
             UnsafePath::EscapedCharacter => "escapes a character that is not safe to decode",
             UnsafePath::DoubleEscape => "escapes an escape",
             UnsafePath::DotSegment => "has a dot segment",
+            UnsafePath::Space => "has white space at an end of a segment",
             UnsafePath::ParameterSegment => "has a segment of parameters alone",
         })
     }
@@ -102,9 +106,12 @@ pub fn normalize(raw: &[u8]) -> Result<Cow<'_, str>, UnsafePath> {
             .split(|byte| *byte == b';')
             .next()
             .unwrap_or_default();
-        // some file systems ignore spaces around a name
-        if matches!(name.trim_ascii(), b"." | b"..") {
+        let printed = std::str::from_utf8(name).map_or("", str::trim);
+        if matches!(printed, "." | "..") {
             return Err(UnsafePath::DotSegment);
+        }
+        if printed.len() < name.len() {
+            return Err(UnsafePath::Space);
         }
         if name.is_empty() && !is_last {
             return Err(UnsafePath::ParameterSegment);
@@ -126,7 +133,7 @@ fn decode(segment: &[u8]) -> Result<Vec<u8>, UnsafePath> {
             continue;
         }
         let (byte, after) = escaped(after).ok_or(UnsafePath::Escape)?;
-        if byte.is_ascii_control() || matches!(byte, b'/' | b'\\') {
+        if byte.is_ascii_control() || matches!(byte, b'/' | b'\\' | b'?' | b'#') {
             return Err(UnsafePath::EscapedCharacter);
         }
         decoded.push(byte);
@@ -161,7 +168,7 @@ fn push_encoded(normal: &mut String, decoded: &[u8]) {
         '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F',
     ];
     for &byte in decoded {
-        if byte.is_ascii_graphic() && !matches!(byte, b'%' | b'?' | b'#') {
+        if byte.is_ascii_graphic() && byte != b'%' {
             normal.push(char::from(byte));
         } else {
             normal.push('%');
@@ -201,7 +208,7 @@ mod tests {
             ("/%41%5A%7a%30%2D%2e%5f%7E", "/AZz0-._~"),
             ("/a%21%40%5b", "/a!@["),
             // the rest stays escaped, in one spelling
-            ("/a%20b%3fc%23d", "/a%20b%3Fc%23d"),
+            ("/a%20b", "/a%20b"),
             ("/caf%c3%a9", "/caf%C3%A9"),
             ("/100%25", "/100%25"),
             ("/100%25/x", "/100%25/x"),
@@ -270,6 +277,11 @@ mod tests {
             (b"/public%2fadmin", EscapedCharacter),
             (b"/public%2Fadmin", EscapedCharacter),
             (b"/public%5cadmin", EscapedCharacter),
+            // decoded before it is split: the path ends there
+            (b"/admin%3f", EscapedCharacter),
+            (b"/admin%3Fx=/public", EscapedCharacter),
+            (b"/admin%23", EscapedCharacter),
+            (b"/admin;%3f", EscapedCharacter),
             (b"/public%00", EscapedCharacter),
             (b"/public%0d%0a", EscapedCharacter),
             (b"/public%09", EscapedCharacter),
@@ -305,6 +317,15 @@ mod tests {
             (b"/public/..%20/admin", DotSegment),
             (b"/public//../admin", DotSegment),
             (b"/public/..", DotSegment),
+            (b"/%20admin", Space),
+            (b"/%20admin;", Space),
+            (b"/admin%20", Space),
+            (b"/admin%20;v=1/x", Space),
+            (b"/a/%20/b", Space),
+            (b"/%20", Space),
+            (b"/admin%c2%a0", Space),
+            (b"/%e3%80%80admin", Space),
+            (b"/%c2%85admin", Space),
             (b"/;/admin", ParameterSegment),
             (b"/;x=y/admin", ParameterSegment),
             (b"/%3b/admin", ParameterSegment),
