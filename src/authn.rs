@@ -17,6 +17,7 @@ use std::rc::Rc;
 
 use crate::cache::TokenCache;
 use crate::config::{Config, Rule, TokenAccess};
+use crate::http::ambiguous::Ambiguous;
 use crate::http::credentials::{self, Change, Extracted, Place};
 use crate::http::path;
 use crate::http::request::Request;
@@ -90,7 +91,7 @@ pub struct Means<'m> {
 /// Decides a request.
 pub fn authenticate<'c>(request: &Request, config: &'c Config, means: &Means<'_>) -> Decision<'c> {
     if let Some(resource) = &config.protected_resource
-        && let Some(response) = resource.answer(request.path(), request.method())
+        && let Some(response) = resource.answer(request.path(), request.method().ok())
     {
         return Decision::Answer(response);
     }
@@ -109,6 +110,12 @@ enum Obstacle<'c> {
 impl<'c> From<Rejection<'c>> for Obstacle<'c> {
     fn from(rejection: Rejection<'c>) -> Self {
         Obstacle::Reject(rejection.into())
+    }
+}
+
+impl From<Ambiguous> for Obstacle<'_> {
+    fn from(ambiguous: Ambiguous) -> Self {
+        Obstacle::Reject(Rejection::from(ambiguous).into())
     }
 }
 
@@ -141,7 +148,10 @@ fn decide<'c>(
         .path()
         .map(path::normalize)
         .transpose()
-        .map_err(|_| Rejection::UnsafePath)?;
+        .map_err(|_| Ambiguous::Path)?;
+    if let Some(ambiguous) = ambiguous_to_routes(request, config, path.as_deref()) {
+        return Err(ambiguous.into());
+    }
     if config.bypass_cors_preflight && request.is_cors_preflight() {
         return Ok(Admission::default());
     }
@@ -149,17 +159,37 @@ fn decide<'c>(
         let named = config.of_routes.as_ref().and_then(|of| of.named(name));
         // As in jwt_authn: a name that nobody knows lets nobody in.
         let access = named.ok_or(Rejection::NoRule)?;
-        path.as_deref().ok_or(Rejection::UnsafePath)?;
+        path.as_deref().ok_or(Ambiguous::Path)?;
         return admit(request, config, access, means);
     }
-    match policy::select_rule(config, path.as_deref(), request) {
+    match policy::select_rule(config, path.as_deref(), request)? {
         RuleOutcome::Public => Ok(Admission::default()),
-        RuleOutcome::NoRule if path.is_none() => Err(Rejection::UnsafePath.into()),
         RuleOutcome::NoRule => Err(Rejection::NoRule.into()),
         RuleOutcome::Token(rule, access) => {
             let outcome = admit(request, config, access, means);
             report(rule, outcome)
         }
+    }
+}
+
+/// What of a request Envoy has chosen the route by and did not read as rules do, where routes
+/// have a say: another spelling would have led to another route's requirement.
+///
+/// Envoy compares the path as it came, and the host without case but with its final dot.
+#[must_use]
+pub fn ambiguous_to_routes(
+    request: &Request,
+    config: &Config,
+    path: Option<&str>,
+) -> Option<Ambiguous> {
+    config.of_routes.as_ref()?;
+    let raw = request.path().unwrap_or_default();
+    if raw.split(|byte| *byte == b'?').next() != path.map(str::as_bytes).or(Some(b"")) {
+        Some(Ambiguous::Path)
+    } else if !request.host_is_plain() {
+        Some(Ambiguous::Host)
+    } else {
+        None
     }
 }
 
@@ -203,13 +233,17 @@ fn admit<'c>(
 type Token<'r> = Cow<'r, [u8]>;
 
 /// The tokens in these places.
-fn extract<'r>(request: &'r Request, places: &[Place]) -> Result<Vec<Carried<'r>>, Failure> {
+fn extract<'r>(
+    request: &'r Request,
+    places: &[Place],
+) -> Result<Vec<Carried<'r>>, Rejection<'static>> {
     let mut tokens: Vec<Carried> = Vec::with_capacity(places.len());
     for (place, known) in places.iter().enumerate() {
         match known.extract(request) {
             Extracted::Missing => {}
             Extracted::Token(token) => tokens.push(Carried { place, token }),
-            Extracted::Several => return Err(Failure::Several),
+            Extracted::Several => return Err(Rejection::SeveralTokens),
+            Extracted::Ambiguous(part) => return Err(part.into()),
         }
     }
     if tokens.len() > 1 {

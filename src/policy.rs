@@ -9,6 +9,7 @@ use serde_json::{Number, Value};
 use crate::config::{
     Access, Authorize, ClaimRule, ClaimTest, Config, Rule, Scopes, TokenAccess, Unmatched,
 };
+use crate::http::ambiguous::Ambiguous;
 use crate::http::request::Request;
 use crate::jose::claims::Claims;
 use crate::jose::json::Element;
@@ -26,23 +27,27 @@ pub enum RuleOutcome<'c> {
 
 /// Finds the first rule that matches.
 ///
-/// `path` is normalized (see [`crate::http::path`]); without one, only a rule for CONNECT
-/// matches. A rule with methods does not match a request whose method is not known.
+/// `path` is normalized (see [`crate::http::path`]).
+///
+/// # Errors
+/// What is ambiguous about the request, where that decides which rule it is; and a request without
+/// a path that no rule for CONNECT is for, whatever `unmatched` says.
 pub fn select_rule<'c>(
     config: &'c Config,
     path: Option<&str>,
     request: &Request,
-) -> RuleOutcome<'c> {
-    match config.rules.first(path, request) {
-        None => match config.unmatched {
-            Unmatched::Deny => RuleOutcome::NoRule,
-            Unmatched::Allow => RuleOutcome::Public,
-        },
-        Some(rule) => match &rule.access {
-            Access::Public => RuleOutcome::Public,
-            Access::Token(access) => RuleOutcome::Token(rule, access),
-        },
-    }
+) -> Result<RuleOutcome<'c>, Ambiguous> {
+    let Some(rule) = config.rules.first(path, request)? else {
+        return match config.unmatched {
+            _ if path.is_none() => Err(Ambiguous::Path),
+            Unmatched::Deny => Ok(RuleOutcome::NoRule),
+            Unmatched::Allow => Ok(RuleOutcome::Public),
+        };
+    };
+    Ok(match &rule.access {
+        Access::Public => RuleOutcome::Public,
+        Access::Token(access) => RuleOutcome::Token(rule, access),
+    })
 }
 
 /// Why a valid token does not do.
@@ -165,14 +170,18 @@ mod tests {
 
     fn outcome(config: &Config, path: Option<&str>, method: Option<&str>) -> String {
         let method = method.map(|method| (":method".into(), method.as_bytes().to_vec()));
-        let request = Request::new(method.into_iter().collect());
-        match select_rule(config, path, &request) {
-            RuleOutcome::Public => "public".to_owned(),
-            RuleOutcome::NoRule => "no rule".to_owned(),
-            RuleOutcome::Token(_, access) => match &access.demand.requirement {
+        decided(config, path, &Request::new(method.into_iter().collect()))
+    }
+
+    fn decided(config: &Config, path: Option<&str>, request: &Request) -> String {
+        match select_rule(config, path, request) {
+            Ok(RuleOutcome::Public) => "public".to_owned(),
+            Ok(RuleOutcome::NoRule) => "no rule".to_owned(),
+            Ok(RuleOutcome::Token(_, access)) => match &access.demand.requirement {
                 Requirement::Provider(demand) => config.providers[demand.provider].name.clone(),
                 other => format!("{other:?}"),
             },
+            Err(ambiguous) => ambiguous.reason().to_owned(),
         }
     }
 
@@ -195,12 +204,19 @@ mod tests {
             ("/api/x", Some("GET"), "one"),
             ("/api/x", Some("POST"), "two"),
             ("/api/x", Some("PUT"), "two"),
-            ("/api/x", Some("post"), "one"),
-            ("/api/x", None, "one"),
+            // what some upstream runs as POST is no other method
+            ("/api/x", Some("post"), "unsafe_method"),
+            ("/api/x", Some("Put"), "unsafe_method"),
+            ("/api/x", Some("get"), "unsafe_method"),
+            ("/api/x", Some("PO ST"), "unsafe_method"),
+            ("/api/x", None, "unsafe_method"),
+            // where no rule looks at it, it is nobody's business
+            ("/public", Some("post"), "public"),
+            ("/public", None, "public"),
+            ("/", Some("post"), "unmatched"),
             ("/form", Some("GET"), "public"),
             ("/form", Some("POST"), "unmatched"),
-            // a method that is not known satisfies no list
-            ("/form", None, "unmatched"),
+            ("/form", None, "unsafe_method"),
             ("/", Some("GET"), "unmatched"),
         ];
         for (path, method, expected) in table {
@@ -226,16 +242,79 @@ mod tests {
             {"match": {"prefix": "/"}},
             {"match": {"connect_matcher": {}}, "requires": {"provider_name": "one"}},
         ]);
-        let connect = config(&connect, "deny");
-        assert_eq!(outcome(&connect, None, Some("CONNECT")), "one");
-        assert_eq!(outcome(&connect, None, Some("GET")), "no rule");
+        for unmatched in ["deny", "allow"] {
+            let connect = config(&connect, unmatched);
+            assert_eq!(outcome(&connect, None, Some("CONNECT")), "one");
+            assert_eq!(outcome(&connect, None, Some("connect")), "unsafe_method");
+            assert_eq!(outcome(&connect, None, Some("GET")), "unsafe_path");
+            // no path is not any path
+            let no_connect = config(&json!([{"match": {"prefix": "/"}}]), unmatched);
+            assert_eq!(outcome(&no_connect, None, Some("CONNECT")), "unsafe_path");
+        }
+    }
+
+    /// The first rule is for admin.example.com by its host, by `host` or by `:authority`, or for
+    /// everything below int.example.com; the second is public.
+    #[test]
+    fn no_other_spelling_of_a_host_gets_past_its_rule() {
+        let guards = [
+            json!({"prefix": "/", "hosts": ["admin.example.com"]}),
+            json!({"prefix": "/", "hosts": ["Admin.Example.Com."]}),
+            json!({"prefix": "/", "hosts": ["*.example.com"]}),
+            json!({"prefix": "/", "headers": [{"name": "Host", "exact_match": "admin.example.com"}]}),
+            json!({"prefix": "/", "headers": [{"name": ":authority", "suffix_match": ".Example.com."}]}),
+            json!({"prefix": "/", "headers": [{"name": ":authority", "prefix_match": "Admin."}]}),
+            json!({"prefix": "/", "headers": [{"name": "host",
+                "safe_regex_match": {"regex": "admin\\.example\\.com(:[0-9]+)?"}}]}),
+        ];
+        let table = [
+            ("admin.example.com", "one"),
+            ("admin.example.com.", "one"),
+            ("admin.example.com:80", "one"),
+            ("admin.example.com.:80", "one"),
+            ("admin.example.com:", "one"),
+            ("ADMIN.example.COM", "one"),
+            ("www.example.org", "public"),
+            ("www.example.org:8443", "public"),
+            ("[::1]:80", "public"),
+            ("admin.example.com..", "unsafe_host"),
+            ("admin.example.com:80:90", "unsafe_host"),
+            ("x@admin.example.com", "unsafe_host"),
+            ("admin.example.com,www.example.org", "unsafe_host"),
+            ("www.example.org,admin.example.com", "unsafe_host"),
+            ("admin.example.com ", "unsafe_host"),
+            ("\tadmin.example.com", "unsafe_host"),
+            ("admin%2eexample.com", "unsafe_host"),
+            (".:80", "unsafe_host"),
+            (":80", "unsafe_host"),
+            ("", "unsafe_host"),
+        ];
+        for guard in guards {
+            let rules = json!([
+                {"match": guard, "requires": {"provider_name": "one"}},
+                {"match": {"prefix": "/"}},
+            ]);
+            let open = json!([{"match": guard, "requires": {"provider_name": "one"}}]);
+            for config in [config(&rules, "deny"), config(&open, "allow")] {
+                for (authority, expected) in table {
+                    let headers = vec![(":authority".into(), authority.as_bytes().to_vec())];
+                    let found = decided(&config, Some("/"), &Request::new(headers));
+                    assert_eq!(found, expected, "{guard} {authority:?}");
+                }
+                assert_eq!(
+                    decided(&config, Some("/"), &Request::default()),
+                    "unsafe_host"
+                );
+            }
+        }
     }
 
     /// What a token with these claims meets under a rule with this `authorize`.
     fn decide(demand: &Value, claims: &Value) -> Result<(), String> {
         let rules = json!([{"match": {"prefix": "/"}, "requires": {"provider_name": "one"}, "authorize": demand}]);
         let config = config(&rules, "deny");
-        let RuleOutcome::Token(_, access) = select_rule(&config, Some("/"), &Request::default())
+        let Ok(RuleOutcome::Token(_, access)) =
+            select_rule(&config, Some("/"), &Request::default())
         else {
             panic!("the rule asks for a token");
         };

@@ -82,6 +82,17 @@ impl TextMatcher {
         TextMatcher { test, ignore_case }
     }
 
+    /// How a text is tested, in lower case where case is ignored.
+    #[must_use]
+    pub fn test(&self) -> &TextTest {
+        &self.test
+    }
+
+    #[must_use]
+    pub fn ignores_case(&self) -> bool {
+        self.ignore_case
+    }
+
     /// Whether the whole of `text` passes. Bytes that are not UTF-8 pass no regex.
     #[must_use]
     pub fn matches(&self, text: &[u8]) -> bool {

@@ -6,6 +6,7 @@
 //! client's `x_user` would pass for the filter's `x-user`.
 
 use super::error::ConfigError;
+pub(super) use crate::http::is_token;
 
 /// The most `-` and `_` in a name: 2^6 spellings.
 const MOST_SEPARATORS: usize = 6;
@@ -56,8 +57,7 @@ pub(super) fn parse(name: &str) -> Result<String, ConfigError> {
         )));
     }
     let name = name.to_ascii_lowercase();
-    let comparable = same_to_cgi(&name);
-    if TAKEN.contains(&comparable.as_str()) || comparable.starts_with("x-envoy-") {
+    if has_a_meaning(&name) {
         return Err(ConfigError::here(
             "is a header that the filter must not set",
         ));
@@ -68,6 +68,12 @@ pub(super) fn parse(name: &str) -> Result<String, ConfigError> {
         )));
     }
     Ok(name)
+}
+
+/// Whether HTTP or Envoy gives a lower-case name a meaning, in whichever spelling.
+pub(super) fn has_a_meaning(name: &str) -> bool {
+    let comparable = same_to_cgi(name);
+    TAKEN.contains(&comparable.as_str()) || comparable.starts_with("x-envoy-")
 }
 
 /// The one of a name's spellings that has hyphens only.
@@ -95,11 +101,6 @@ pub(super) fn spellings(name: &str) -> Vec<String> {
 
 fn is_separator(byte: u8) -> bool {
     matches!(byte, b'-' | b'_')
-}
-
-/// A character of a token (RFC 9110 section 5.6.2).
-pub(super) fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 #[cfg(test)]

@@ -37,7 +37,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::http::ambiguous::Ambiguous;
 use crate::http::credentials::Place;
+use crate::http::name::are_alike;
 use crate::http::protected_resource::ProtectedResource;
 use crate::http::request::Request;
 use crate::http::response::{Responses, is_quotable};
@@ -111,7 +113,8 @@ pub struct OfRoutes {
 pub enum Reads {
     /// These headers, each of which Envoy holds as one value.
     Each(Vec<&'static str>),
-    /// All of them at once, of which these are kept, by lower-case names.
+    /// All of them at once, of which these and those with names alike are kept, by lower-case
+    /// names.
     All(Vec<String>),
 }
 
@@ -558,6 +561,15 @@ impl OfRoutes {
     pub fn named(&self, name: &[u8]) -> Option<&TokenAccess> {
         self.by_name.get(std::str::from_utf8(name).ok()?)
     }
+
+    /// Whether the namespace in a route's metadata, as Envoy writes a map for Wasm (every name and
+    /// value ends with NUL), has a `requirement_name` that is empty. Asked for by itself, an empty
+    /// one looks as if it were not there.
+    #[must_use]
+    pub fn has_empty_name(namespace: &[u8]) -> bool {
+        let empty = b"\0requirement_name\0\0";
+        namespace.windows(empty.len()).any(|part| part == empty)
+    }
 }
 
 impl Rules {
@@ -575,11 +587,13 @@ impl Rules {
     }
 
     /// The first rule for a request with this path in normal form; `None` where it has no path.
-    #[must_use]
-    pub fn first(&self, path: Option<&str>, request: &Request) -> Option<&Rule> {
+    ///
+    /// # Errors
+    /// What is ambiguous about the request, where that decides which rule it is.
+    pub fn first(&self, path: Option<&str>, request: &Request) -> Result<Option<&Rule>, Ambiguous> {
         let matcher = |at: usize| self.list.get(at).map(|rule| &rule.matcher);
         let at = self.index.first(matcher, path, request)?;
-        self.list.get(at)
+        Ok(at.and_then(|at| self.list.get(at)))
     }
 }
 
@@ -608,6 +622,10 @@ impl Reads {
             for name in [":method", "origin", "access-control-request-method"] {
                 read(name);
             }
+        }
+        if of_routes.is_some() {
+            // Envoy has chosen the route by it.
+            read(":authority");
         }
         for rule in rules {
             if rule.matcher.path == PathMatcher::Connect {
@@ -650,6 +668,20 @@ impl Reads {
     }
 }
 
+impl Reads {
+    /// Whether a header of this name is kept: one that is looked at, or that some upstream takes
+    /// for one.
+    #[must_use]
+    pub fn keeps(&self, name: &str) -> bool {
+        match self {
+            Reads::Each(names) => names.contains(&name),
+            Reads::All(names) => names
+                .iter()
+                .any(|known| are_alike(known.as_bytes(), name.as_bytes())),
+        }
+    }
+}
+
 /// Headers of which Envoy never holds two values: it joins them where they arrive.
 const SINGLE: [&str; 4] = [":path", ":method", ":authority", "authorization"];
 
@@ -670,5 +702,43 @@ impl Outputs {
             .map(|header| header.name.as_str())
             .into_iter()
             .chain(claims)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As `marshalPairs` of the proxy-wasm C++ host writes a map.
+    fn pairs(map: &[(&str, &[u8])]) -> Vec<u8> {
+        let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap().to_le_bytes();
+        let mut bytes = u32::try_from(map.len()).unwrap().to_le_bytes().to_vec();
+        for (name, value) in map {
+            bytes.extend(length(name.as_bytes()));
+            bytes.extend(length(value));
+        }
+        for (name, value) in map {
+            bytes.extend([name.as_bytes(), b"\0", value, b"\0"].concat());
+        }
+        bytes
+    }
+
+    #[test]
+    fn an_empty_name_of_a_route_is_not_no_name() {
+        const NAME: &str = "requirement_name";
+        type Map = &'static [(&'static str, &'static [u8])];
+        let table: &[(Map, bool)] = &[
+            (&[], false),
+            (&[(NAME, b"")], true),
+            (&[("a", b"b"), (NAME, b"")], true),
+            (&[("a", b""), (NAME, b""), ("b", b"")], true),
+            (&[(NAME, b"users")], false),
+            (&[("a", b"")], false),
+            (&[("my_requirement_name", b"")], false),
+            (&[("requirement_names", b"")], false),
+        ];
+        for (map, expected) in table {
+            assert_eq!(OfRoutes::has_empty_name(&pairs(map)), *expected, "{map:?}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 //! `from_cookies`).
 
 use super::error::{At, ConfigError, GIVEN_TWICE};
-use super::header::is_token;
+use super::header::{has_a_meaning, is_token};
 use super::provider::{refuse_empty_items, required_text};
 use super::raw::RawFromHeader;
 use super::value::Given;
@@ -10,6 +10,8 @@ use crate::http::credentials::Place;
 
 /// The most places of one provider: each is looked at with every request.
 const MOST_PLACES: usize = 16;
+/// Of the headers with a meaning, those that are there for credentials.
+const CREDENTIALS: [&str; 2] = ["authorization", "proxy-authorization"];
 /// The longest name or prefix, in bytes.
 const LONGEST: usize = 256;
 
@@ -66,10 +68,11 @@ fn header(raw: RawFromHeader) -> Result<Place, ConfigError> {
     if !name.bytes().all(is_token) || name.len() > LONGEST {
         return Err(ConfigError::new("name", "is not a header name"));
     }
-    if matches!(name.as_str(), "cookie" | "host") {
+    // The filter takes a token's header out of the request.
+    if has_a_meaning(&name) && !CREDENTIALS.contains(&name.as_str()) {
         return Err(ConfigError::new(
             "name",
-            "is a header with a form of its own (for a cookie use from_cookies)",
+            "is a header with a meaning of its own (for a cookie use from_cookies)",
         ));
     }
     let prefix = raw.value_prefix.0.unwrap_or_default();
@@ -78,6 +81,12 @@ fn header(raw: RawFromHeader) -> Result<Place, ConfigError> {
         return Err(ConfigError::new(
             "value_prefix",
             &format!("must be {LONGEST} bytes at most, without commas and control characters"),
+        ));
+    }
+    if prefix.starts_with(' ') {
+        return Err(ConfigError::new(
+            "value_prefix",
+            "never matches: white space around a value is no part of it",
         ));
     }
     Ok(Place::Header { name, prefix })

@@ -343,7 +343,7 @@ fn openid_discovery(issuer: Option<&str>, raw: RawDiscovery) -> Result<Remote, C
         issuer: issuer.to_owned(),
         cluster: required_text(raw.cluster).at("cluster")?,
         jwks_cluster,
-        timeout: required(raw.timeout).at("timeout")?.0,
+        timeout: call_timeout(raw.timeout).at("timeout")?,
     };
     remote(
         endpoint,
@@ -447,8 +447,17 @@ fn http_uri(raw: RawHttpUri) -> Result<HttpUri, ConfigError> {
         authority: uri.authority,
         path: uri.path,
         cluster: required_text(raw.cluster).at("cluster")?,
-        timeout: required(raw.timeout).at("timeout")?.0,
+        timeout: call_timeout(raw.timeout).at("timeout")?,
     })
+}
+
+/// The time that the host is given for a call: it counts milliseconds in 32 bits.
+fn call_timeout(raw: Given<Span>) -> Result<Duration, ConfigError> {
+    let timeout = required(raw)?.0;
+    if u32::try_from(timeout.as_millis()).is_err() {
+        return Err(ConfigError::here("must be 49 days at most (\"4233600s\")"));
+    }
+    Ok(timeout)
 }
 
 pub(super) fn uri(text: &str) -> Result<Uri, ConfigError> {

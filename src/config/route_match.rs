@@ -9,7 +9,7 @@ use super::provider::required_text;
 use super::raw_rule::{RawHeaderMatcher, RawMatch, RawParameterMatcher, RawRange};
 use super::text::{self, only, part, regex};
 use super::value::{Given, each, filled, vet_each};
-use crate::http::path;
+use crate::http::{authority, path, value};
 use crate::matcher::{
     Condition, HeaderMatcher, HeaderTest, HostMatcher, ParameterMatcher, ParameterTest,
     PathMatcher, RequestMatcher,
@@ -117,23 +117,86 @@ fn hosts(names: Vec<String>) -> Result<Condition, ConfigError> {
 }
 
 fn host(name: String) -> Result<HostMatcher, ConfigError> {
-    let (below, host) = match name.strip_prefix('*') {
-        Some(rest) if rest.starts_with('.') => (true, rest),
-        _ => (false, name.as_str()),
+    let (below, host) = match name.strip_prefix("*.") {
+        Some(domain) => (true, domain),
+        None => (false, name.as_str()),
     };
-    let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._[]:".contains(&byte);
-    let has_port = !host.ends_with(']') && host.contains(':');
-    if host.trim_start_matches('.').is_empty() || !host.bytes().all(is_host) || has_port {
+    let host = normal_host(host)?;
+    Ok(match below {
+        true if host.starts_with('[') => {
+            return Err(ConfigError::here(
+                "never matches: nothing is below an address",
+            ));
+        }
+        true => HostMatcher::Below(format!(".{host}")),
+        false => HostMatcher::Exact(host),
+    })
+}
+
+/// The one form that hosts are compared in. What has a port would never match.
+#[inline(never)]
+fn normal_host(text: &str) -> Result<String, ConfigError> {
+    let refuse = |reason: &str| {
+        ConfigError::here(&format!(
+            "must be a host without port, or *. and a domain: it {reason}"
+        ))
+    };
+    let host = authority::host(text.as_bytes()).map_err(|reason| refuse(&reason.to_string()))?;
+    if text.contains(':') && !text.ends_with(']') {
+        return Err(refuse("has a port"));
+    }
+    Ok(host.into_owned())
+}
+
+/// A test of the host, for it to be in lower case and without port and final dot.
+#[inline(never)]
+fn of_host(test: &TextMatcher) -> Result<TextMatcher, ConfigError> {
+    let (part, whole): (_, fn(String) -> TextTest) = match test.test() {
+        TextTest::Exact(text) => (normal_host(text)?, TextTest::Exact),
+        TextTest::Prefix(text) => (part_of_host(text)?, TextTest::Prefix),
+        TextTest::Contains(text) => (part_of_host(text)?, TextTest::Contains),
+        TextTest::Suffix(text) => {
+            let text = text.strip_suffix('.').unwrap_or(text);
+            (part_of_host(text)?, TextTest::Suffix)
+        }
+        TextTest::Regex(_) => return Ok(test.clone()),
+    };
+    Ok(TextMatcher::new(whole(part), false))
+}
+
+fn part_of_host(text: &str) -> Result<String, ConfigError> {
+    let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.[]:".contains(&byte);
+    let has_port = text.contains(':') && !text.contains(['[', ']']);
+    if text.is_empty() || has_port || !text.bytes().all(is_legal) {
         return Err(ConfigError::here(
-            "must be a host without port, or *. and a domain",
+            "never matches: hosts are compared in lower case, without port and final dot",
         ));
     }
-    let host = host.to_ascii_lowercase();
-    Ok(if below {
-        HostMatcher::Below(host)
-    } else {
-        HostMatcher::Exact(host)
-    })
+    Ok(text.to_ascii_lowercase())
+}
+
+/// A test of a value that could never hold, since values have a normal form.
+#[inline(never)]
+fn vet_value(name: &str, test: &TextMatcher) -> Result<(), ConfigError> {
+    let (text, starts, ends) = match test.test() {
+        TextTest::Exact(text) => (text, true, true),
+        TextTest::Prefix(text) => (text, true, false),
+        TextTest::Suffix(text) => (text, false, true),
+        TextTest::Contains(text) => (text, false, false),
+        TextTest::Regex(_) => return Ok(()),
+    };
+    let is_lower = |byte: u8| byte.is_ascii_lowercase();
+    if name == ":method" && !test.ignores_case() && text.bytes().any(is_lower) {
+        return Err(ConfigError::here("must be in upper case"));
+    }
+    let trimmed = value::trim(text.as_bytes());
+    let (before, after) = (text.as_bytes().first(), text.as_bytes().last());
+    if starts && trimmed.first() != before || ends && trimmed.last() != after {
+        return Err(ConfigError::here(
+            "never matches: white space around a value is no part of it",
+        ));
+    }
+    Ok(())
 }
 
 fn header(raw: RawHeaderMatcher) -> Result<Condition, ConfigError> {
@@ -167,12 +230,21 @@ fn header(raw: RawHeaderMatcher) -> Result<Condition, ConfigError> {
     } else {
         only(given).ok_or_else(|| ConfigError::here("has more than one test"))??
     };
+    let name = if name == "host" {
+        ":authority".to_owned()
+    } else {
+        name
+    };
+    let test = match test {
+        HeaderTest::Text(test) if name == ":authority" => HeaderTest::Text(of_host(&test)?),
+        HeaderTest::Text(test) => {
+            vet_value(&name, &test)?;
+            HeaderTest::Text(test)
+        }
+        test => test,
+    };
     Ok(Condition::Header(HeaderMatcher {
-        name: if name == "host" {
-            ":authority".to_owned()
-        } else {
-            name
-        },
+        name,
         test,
         invert: raw.invert_match.0.unwrap_or(false),
         missing_is_empty: raw.treat_missing_header_as_empty.0.unwrap_or(false),

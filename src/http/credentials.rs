@@ -1,13 +1,20 @@
 //! Where a request carries tokens, and the token in each such place (RFC 6750 section 2, RFC 9110
 //! section 11.6.2).
 //!
-//! Invariant: one place gives one token at most. Envoy joins a header that was sent twice with a
+//! Invariants: one place gives one token at most. Envoy joins a header that was sent twice with a
 //! comma, which no token may contain, so a comma means that there were two and that the upstream
 //! could pick the other one: the request is malformed.
+//!
+//! What some upstream could take for a token in a place is never "no token": it is a token, which
+//! no parser accepts, or the request is refused. Upstreams split a credential at more than SP, and
+//! take more than SP and HTAB off its ends; they find headers, parameters and cookies by names
+//! that are alike, and parameters and cookies between other separators.
 
 use std::borrow::Cow;
 
+use super::ambiguous::Ambiguous;
 use super::request::Request;
+use super::{is_token, value};
 use crate::text;
 
 /// A place in a request where a token may be.
@@ -34,6 +41,8 @@ pub enum Extracted<'r> {
     Token(Cow<'r, [u8]>),
     /// More than one credential, at least one of them meant for this place.
     Several,
+    /// What only some upstreams would take for a token in this place, or a list of whatever.
+    Ambiguous(Ambiguous),
 }
 
 /// A change to a request's headers.
@@ -85,21 +94,29 @@ impl Place {
     pub fn extract<'r>(&self, request: &'r Request) -> Extracted<'r> {
         match self {
             Place::Header { name, prefix } => {
-                let values = request.values(name);
-                match in_header(values, prefix.as_bytes()) {
-                    Found::Nothing => Extracted::Missing,
-                    Found::One(token) => Extracted::Token(Cow::Borrowed(token)),
-                    Found::Several => Extracted::Several,
+                if !request.other_values(name).is_empty() {
+                    return Extracted::Ambiguous(Ambiguous::Header);
                 }
+                in_header(request.values(name), prefix.as_bytes())
             }
-            Place::Parameter(name) => one(request
-                .parameters()
-                .filter(|(known, _)| **known == *name.as_bytes())
-                .map(|(_, value)| value)),
-            Place::Cookie(name) => one(request
-                .cookies()
-                .filter(|(known, _)| *known == name.as_bytes())
-                .map(|(_, value)| Cow::Borrowed(value))),
+            Place::Parameter(name) => {
+                if !request.other_parameters(name).is_empty() {
+                    return Extracted::Ambiguous(Ambiguous::Query);
+                }
+                one(request
+                    .parameters()
+                    .filter(|(known, _)| **known == *name.as_bytes())
+                    .map(|(_, value)| value))
+            }
+            Place::Cookie(name) => {
+                if request.has_other_cookie(name) {
+                    return Extracted::Ambiguous(Ambiguous::Header);
+                }
+                one(request
+                    .cookies()
+                    .filter(|(known, _)| *known == name.as_bytes())
+                    .map(|(_, value)| Cow::Borrowed(value)))
+            }
         }
     }
 }
@@ -137,47 +154,71 @@ fn one<'r>(mut values: impl Iterator<Item = Cow<'r, [u8]>>) -> Extracted<'r> {
     }
 }
 
-enum Found<'r> {
-    Nothing,
-    One(&'r [u8]),
-    Several,
-}
-
-fn in_header<'r>(values: impl Iterator<Item = &'r [u8]>, prefix: &[u8]) -> Found<'r> {
+fn in_header<'r>(values: impl Iterator<Item = &'r [u8]> + Clone, prefix: &[u8]) -> Extracted<'r> {
+    let is_list = !prefix.ends_with(b" ") && values.clone().nth(1).is_none();
+    // Of several members of a list nobody can say that they are credentials.
+    let several = if is_list {
+        Extracted::Ambiguous(Ambiguous::TokenList)
+    } else {
+        Extracted::Several
+    };
     let mut members = values.flat_map(|value| text::split(value, b','));
     let Some(first) = members.next() else {
-        return Found::Nothing;
+        return Extracted::Missing;
     };
-    let Some(rest) = after(first, prefix) else {
+    let Some(credential) = Credential::after(first, prefix) else {
         // `Basic ...` alone is somebody else's credential. Joined to one of ours it is two.
-        return if members.any(|member| after(member.trim_ascii_start(), prefix).is_some()) {
-            Found::Several
+        return if members.any(|member| Credential::after(value::trim(member), prefix).is_some()) {
+            several
         } else {
-            Found::Nothing
+            Extracted::Missing
         };
     };
     if members.next().is_some() {
-        return Found::Several;
+        return several;
     }
-    if prefix.is_empty() {
-        return Found::One(first);
-    }
-    match rest.iter().position(|byte| *byte != b' ') {
-        Some(spaces) if spaces > 0 || !prefix.ends_with(b" ") => {
-            rest.get(spaces..).map_or(Found::Nothing, Found::One)
-        }
-        _ => Found::Nothing,
+    match credential {
+        Credential::Token(token) => Extracted::Token(Cow::Borrowed(token)),
+        Credential::None => Extracted::Missing,
     }
 }
 
-/// What follows the prefix in a value that begins with it. A prefix that ends in a space is a
-/// scheme: after it comes nothing, or a separator and the rest. A tab is not a space.
-fn after<'r>(value: &'r [u8], prefix: &[u8]) -> Option<&'r [u8]> {
-    let scheme = prefix.strip_suffix(b" ");
-    let text = scheme.unwrap_or(prefix);
-    let (start, rest) = value.split_at_checked(text.len())?;
-    let separated = scheme.is_none() || matches!(rest.first(), None | Some(b' ' | b'\t'));
-    (start.eq_ignore_ascii_case(text) && separated).then_some(rest)
+/// What a value has after a prefix.
+enum Credential<'r> {
+    None,
+    /// Not necessarily one that any parser accepts.
+    Token(&'r [u8]),
+}
+
+impl<'r> Credential<'r> {
+    /// The credential in a value that begins with the prefix, to whichever upstream.
+    ///
+    /// A prefix that ends in a space is a scheme. After it come 1*SP and the token, or nothing, or
+    /// what no scheme goes on with (a tab, NBSP, `=`): some upstream splits there, so that is a
+    /// token, and a bad one. So is a whole value with a scheme behind octets at its start that
+    /// print nothing, for some upstream takes these off.
+    fn after(value: &'r [u8], prefix: &[u8]) -> Option<Self> {
+        let scheme = prefix.strip_suffix(b" ");
+        let text = scheme.unwrap_or(prefix);
+        let rest_of = |value: &'r [u8]| {
+            let (start, rest) = value.split_at_checked(text.len())?;
+            let ends = scheme.is_none() || !rest.first().is_some_and(|byte| is_token(*byte));
+            (start.eq_ignore_ascii_case(text) && ends).then_some(rest)
+        };
+        let Some(rest) = rest_of(value) else {
+            let printed = value.iter().position(u8::is_ascii_graphic)?;
+            let hidden = printed > 0 && rest_of(value.get(printed..)?).is_some();
+            return hidden.then_some(Credential::Token(value));
+        };
+        if prefix.is_empty() {
+            return Some(Credential::Token(rest));
+        }
+        let token = rest.iter().position(|byte| *byte != b' ');
+        Some(match token.and_then(|at| rest.get(at..)) {
+            Some(token) => Credential::Token(token),
+            None => Credential::None,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -207,28 +248,51 @@ mod tests {
             (b"bEaReR a.b.c", token(b"a.b.c")),
             // 1*SP
             (b"Bearer    a.b.c", token(b"a.b.c")),
+            // white space around a value is no part of it
+            (b" Bearer a.b.c", token(b"a.b.c")),
+            (b"\tBearer a.b.c", token(b"a.b.c")),
+            (b" \t Bearer a.b.c \t", token(b"a.b.c")),
+            (b"Bearer a.b.c ", token(b"a.b.c")),
             // what follows is the parser's business, UTF-8 or not
             (b"Bearer \xff\xfe", token(b"\xff\xfe")),
             (b"Bearer a b", token(b"a b")),
-            (b"Bearer a.b.c ", token(b"a.b.c ")),
             (b"Bearer \ta", token(b"\ta")),
+            (b"Bearer \xa0a", token(b"\xa0a")),
             (b"Bearer Bearer a", token(b"Bearer a")),
+            // where some upstream splits there is a token, and a bad one
+            (b"Bearer\ta.b.c", token(b"\ta.b.c")),
+            (b"Bearer\t a.b.c", token(b"\t a.b.c")),
+            (b"Bearer\x0ba.b.c", token(b"\x0ba.b.c")),
+            (b"Bearer\xa0a.b.c", token(b"\xa0a.b.c")),
+            (b"Bearer\x85a.b.c", token(b"\x85a.b.c")),
+            (b"Bearer\xc2\xa0a.b.c", token(b"\xc2\xa0a.b.c")),
+            (b"Bearer\xe2\x80\x83a.b.c", token(b"\xe2\x80\x83a.b.c")),
+            (b"Bearer=a.b.c", token(b"=a.b.c")),
+            (b"Bearer:a.b.c", token(b":a.b.c")),
+            (b"Bearer\"a.b.c\"", token(b"\"a.b.c\"")),
+            // where some upstream takes off what prints nothing too
+            (b"\xa0Bearer a.b.c", token(b"\xa0Bearer a.b.c")),
+            (b"\x85 Bearer a.b.c", token(b"\x85 Bearer a.b.c")),
+            (b"\x0bBearer a.b.c", token(b"\x0bBearer a.b.c")),
+            (b"\xc2\xa0bearer\ta", token(b"\xc2\xa0bearer\ta")),
+            (b"\xef\xbb\xbfBearer a", token(b"\xef\xbb\xbfBearer a")),
             (b"", Missing),
             (b" ", Missing),
+            (b"\t", Missing),
+            (b"\xa0", Missing),
             (b"Bearer", Missing),
             (b"Bearer ", Missing),
+            (b"Bearer \t", Missing),
             (b"Bearer      ", Missing),
-            (b"Bearer\ta.b.c", Missing),
-            (b"Bearer\t a.b.c", Missing),
             (b"Bearera.b.c", Missing),
-            (b"Bearer=a.b.c", Missing),
+            (b"Bearer-a.b.c", Missing),
             (b"Beare a.b.c", Missing),
+            (b"\xa0Bearera.b.c", Missing),
             (b"Basic dXNlcjpwYXNz", Missing),
             // only at the start
             (b"Token Bearer a.b.c", Missing),
             (b"Basic dTpwBearer a", Missing),
-            (b" Bearer a.b.c", Missing),
-            (b"\xef\xbb\xbfBearer a", Missing),
+            (b"\"Bearer a.b.c", Missing),
             // a Digest value has commas of its own
             (b"Digest username=\"a\", realm=\"b\"", Missing),
             (b"Digest a=b, bearer_x=c", Missing),
@@ -238,12 +302,16 @@ mod tests {
             (b"Bearer a,Basic dTpw", Several),
             (b"Basic dTpw,Bearer b", Several),
             (b"Basic dTpw, bEARER b", Several),
+            (b"Basic dTpw,\tBearer b", Several),
+            (b"Basic dTpw,\xa0Bearer b", Several),
+            (b"Basic dTpw,Bearer\tb", Several),
             (b"Basic dTpw,Digest a=b, Bearer b", Several),
             (b"Basic dTpw,Bearer", Several),
             (b",Bearer a", Several),
             (b"Bearer a,", Several),
             (b"Bearer,Bearer a", Several),
             (b"Bearer ,a", Several),
+            (b"Bearer\ta,b", Several),
         ];
         assert_eq!(Place::bearer().extract(&Request::default()), Missing);
         for (value, expected) in table {
@@ -262,6 +330,8 @@ mod tests {
         assert_eq!(Place::bearer().extract(&twice), Several);
     }
 
+    const LIST: Extracted<'static> = Extracted::Ambiguous(Ambiguous::TokenList);
+
     #[test]
     fn other_headers_and_prefixes() {
         use Extracted::{Missing, Several};
@@ -269,8 +339,17 @@ mod tests {
             ("", b"a.b.c", token(b"a.b.c")),
             ("", b"Bearer a", token(b"Bearer a")),
             ("", b"", token(b"")),
-            ("", b"a,b", Several),
+            // not: more than one credential
+            ("", b"a,b", LIST),
+            ("", b"chat, a.b.c", LIST),
+            ("jwt=", b"jwt=a, jwt=b", LIST),
+            ("jwt=", b"x, jwt=b", LIST),
+            ("jwt=", b"x, y", Missing),
+            ("", b" a.b.c\t", token(b"a.b.c")),
+            ("", b"\xa0a.b.c", token(b"\xa0a.b.c")),
             ("jwt=", b"jwt=a", token(b"a")),
+            ("jwt=", b"\xa0jwt=a", token(b"\xa0jwt=a")),
+            ("jwt=", b"jwt=\ta", token(b"\ta")),
             ("jwt=", b"JWT= a", token(b"a")),
             ("jwt=", b"jwt=", Missing),
             ("jwt=", b"xjwt=a", Missing),
@@ -295,11 +374,24 @@ mod tests {
         };
         let twice = request(&[("x-token", b"a"), ("x-token", b"b")]);
         assert_eq!(place.extract(&twice), Several);
+        // many upstreams read it as X-Token
+        for other in [
+            &[("x_token", &b"b"[..])][..],
+            &[("x-token", b"a"), ("x_token", b"b")],
+            &[("x.token", b"")],
+        ] {
+            assert_eq!(
+                place.extract(&request(other)),
+                Extracted::Ambiguous(Ambiguous::Header)
+            );
+        }
     }
 
     #[test]
     fn parameters_and_cookies() {
         use Extracted::{Missing, Several};
+        let query = || Extracted::Ambiguous(Ambiguous::Query);
+        let header = || Extracted::Ambiguous(Ambiguous::Header);
         let parameter = Place::Parameter("access_token".to_owned());
         for (path, expected) in [
             (&b"/"[..], Missing),
@@ -308,7 +400,17 @@ mod tests {
             // a token of nothing is not no token
             (b"/?access_token=", token(b"")),
             (b"/?access_token", token(b"")),
-            (b"/?Access_token=a", Missing),
+            // some upstream reads them as that
+            (b"/?Access_token=a", query()),
+            (b"/?access-token=a", query()),
+            (b"/?access.token=a", query()),
+            (b"/?+access_token=a", query()),
+            (b"/?access_token%20=a", query()),
+            (b"/?x=1;access_token=a", query()),
+            (b"/?access_token=a;x=1", query()),
+            (b"/?access_token=a&ACCESS_TOKEN=b", query()),
+            (b"/?access_token=a+b", query()),
+            (b"/?access_tokens=a&xaccess_token=a", Missing),
             (b"/access_token=a", Missing),
             (b"/?access_token=a&access_token=b", Several),
             (b"/?access_token=a&access_token=", Several),
@@ -323,6 +425,15 @@ mod tests {
             (b"x=1; session=\"a\"; y=2", token(b"a")),
             (b"session=", token(b"")),
             (b"xsession=a", Missing),
+            (b" session=a\t", token(b"a")),
+            // some upstream reads them as that
+            (b"Session=a", header()),
+            (b"session=a; SESSION=b", header()),
+            (b"session =a", header()),
+            (b"\xa0session=a", header()),
+            (b"x=1,session=a", header()),
+            (b"x=1 session=a", header()),
+            (b"session=a, session=b", header()),
             (b"session=a; session=b", Several),
         ] {
             let request = request(&[("cookie", value)]);

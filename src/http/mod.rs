@@ -2,12 +2,27 @@
 //!
 //! Architecture Invariant: pure functions over bytes. Nothing here knows Envoy, and no text that
 //! a client sent leaves through here: [`response`] speaks in fixed words and the configuration's.
+//!
+//! Architecture Invariant: whatever a rule or a place compares is compared in the form in which
+//! upstreams read it, and each kind is brought into that form in one place: [`path`], [`method`],
+//! [`authority`], [`value`], [`name`]. What has several readings is [`ambiguous`].
 
+pub mod ambiguous;
+pub mod authority;
 pub mod cache_control;
 pub mod credentials;
+pub mod method;
+pub mod name;
 pub mod path;
 pub mod protected_resource;
 pub mod request;
 pub mod response;
 pub mod retry_after;
 pub mod uri;
+pub mod value;
+
+/// A character of a token (RFC 9110 section 5.6.2).
+#[must_use]
+pub fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}

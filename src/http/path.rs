@@ -106,8 +106,8 @@ pub fn normalize(raw: &[u8]) -> Result<Cow<'_, str>, UnsafePath> {
             .split(|byte| *byte == b';')
             .next()
             .unwrap_or_default();
-        let printed = std::str::from_utf8(name).map_or("", str::trim);
-        if matches!(printed, "." | "..") {
+        let printed = super::value::stripped(name, false);
+        if matches!(printed, b"." | b"..") {
             return Err(UnsafePath::DotSegment);
         }
         if printed.len() < name.len() {

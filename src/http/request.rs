@@ -1,10 +1,17 @@
 //! The head of a request, as far as a decision looks at it (RFC 9110 sections 3.9 and 5, RFC 6265
 //! section 4.2.1).
 //!
-//! Invariant: values are bytes as they came. Nothing is decoded before a part is asked for, and a
-//! part that cannot be read is absent or itself, never an error that ends the request's way.
+//! Invariant: values are bytes without the white space around them, as every upstream reads them
+//! ([`super::value`]). Nothing is decoded before a part is asked for. A part is asked for in its
+//! normal form, or with all readings that upstreams have of it; which of them counts is never
+//! decided here.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
+
+use super::ambiguous::Ambiguous;
+use super::name::are_alike;
+use super::{authority, method, value};
 
 /// Name and value of a header, pseudo-headers with their colon included.
 pub type Header = (Cow<'static, str>, Vec<u8>);
@@ -14,15 +21,29 @@ pub type Header = (Cow<'static, str>, Vec<u8>);
 pub struct Request {
     headers: Vec<Header>,
     requirement: Option<Vec<u8>>,
+    /// The host, once a rule has asked for it.
+    host: OnceCell<Result<Box<str>, Ambiguous>>,
 }
+
+/// One way to read a header or a parameter; `None` where it is not there.
+pub type Reading<'r> = Option<Cow<'r, [u8]>>;
 
 impl Request {
     /// From headers with lower-case names, in the order in which they came.
+    ///
+    /// White space around `:path`, `:method` and `:authority` stays: they are no fields, and each
+    /// is refused with it where it is looked at.
     #[must_use]
-    pub fn new(headers: Vec<Header>) -> Request {
+    pub fn new(mut headers: Vec<Header>) -> Request {
+        for (name, value) in &mut headers {
+            if !matches!(&**name, ":path" | ":method" | ":authority") {
+                *value = value::trimmed(std::mem::take(value));
+            }
+        }
         Request {
             headers,
             requirement: None,
+            host: OnceCell::new(),
         }
     }
 
@@ -57,11 +78,45 @@ impl Request {
     }
 
     /// The values of a header, one for each time it was sent; `name` is lower-case.
-    pub fn values<'r>(&'r self, name: &str) -> impl Iterator<Item = &'r [u8]> {
+    pub fn values<'r>(&'r self, name: &str) -> impl Iterator<Item = &'r [u8]> + Clone {
         self.headers
             .iter()
             .filter(move |(known, _)| known == name)
             .map(|(_, value)| value.as_slice())
+    }
+
+    /// The values of headers that some upstream takes for the one of this name.
+    pub fn other_values(&self, name: &str) -> Vec<Cow<'_, [u8]>> {
+        let is_other = |known: &str| {
+            known.len() == name.len()
+                && known != name
+                && are_alike(known.as_bytes(), name.as_bytes())
+        };
+        let mut others = Vec::new();
+        for (known, value) in &self.headers {
+            if is_other(known) {
+                others.push(Cow::Borrowed(value.as_slice()));
+            }
+        }
+        others
+    }
+
+    /// How upstreams may read a header: the first line, the last one, all lines joined, the same
+    /// with the lines of headers whose names are alike, and each without what only some of them
+    /// take for white space.
+    #[must_use]
+    pub fn header_readings(&self, name: &str) -> Vec<Reading<'_>> {
+        let own = self.values(name).map(Cow::Borrowed).collect();
+        let mut readings = readings(own, self.other_values(name), true);
+        for at in 0..readings.len() {
+            if let Some(Some(Cow::Borrowed(value))) = readings.get(at) {
+                let stripped = value::stripped(value, true);
+                if stripped.len() < value.len() {
+                    readings.push(Some(Cow::Borrowed(stripped)));
+                }
+            }
+        }
+        readings
     }
 
     /// The first value of a header.
@@ -76,34 +131,91 @@ impl Request {
         self.value(":path")
     }
 
-    /// `:method`.
-    #[must_use]
-    pub fn method(&self) -> Option<&[u8]> {
-        self.value(":method")
+    /// `:method` in its normal form.
+    ///
+    /// # Errors
+    /// Where it has none; see [`method`].
+    pub fn method(&self) -> Result<&[u8], Ambiguous> {
+        let method = self.value(":method").and_then(method::normalize);
+        method.ok_or(Ambiguous::Method)
     }
 
-    /// The host of `:authority`, without its port.
+    /// The host of `:authority` in its normal form.
+    ///
+    /// # Errors
+    /// Where it has none; see [`authority`].
+    pub fn host(&self) -> Result<&str, Ambiguous> {
+        let host = self.host.get_or_init(|| {
+            let authority = self.value(":authority").unwrap_or_default();
+            match authority::host(authority) {
+                Ok(host) => Ok(host.into()),
+                Err(_) => Err(Ambiguous::Host),
+            }
+        });
+        host.as_deref().map_err(|ambiguous| *ambiguous)
+    }
+
+    /// Whether `:authority` begins with the host in its normal form, up to case, and goes on with
+    /// a port at most.
     #[must_use]
-    pub fn host(&self) -> Option<&[u8]> {
-        let authority = self.value(":authority")?;
-        let after_address = authority.iter().rposition(|byte| *byte == b']');
-        let colon = authority.iter().rposition(|byte| *byte == b':');
-        match colon {
-            Some(colon) if after_address.is_none_or(|end| end < colon) => authority.get(..colon),
-            _ => Some(authority),
-        }
+    pub fn host_is_plain(&self) -> bool {
+        let authority = self.value(":authority").unwrap_or_default();
+        self.host().is_ok_and(|host| {
+            authority
+                .split_at_checked(host.len())
+                .is_some_and(|(start, rest)| {
+                    start.eq_ignore_ascii_case(host.as_bytes())
+                        && matches!(rest.first(), None | Some(b':'))
+                })
+        })
     }
 
     /// The parameters of the query, decoded, in the order in which they stand.
     pub fn parameters(&self) -> impl Iterator<Item = (Cow<'_, [u8]>, Cow<'_, [u8]>)> {
+        self.raw_parameters().map(|parameter| {
+            let (name, value) = pair(parameter);
+            (percent_decoded(name), percent_decoded(value))
+        })
+    }
+
+    fn raw_parameters(&self) -> impl Iterator<Item = &[u8]> {
         let query = self.path().and_then(split_query).map(|(_, query)| query);
         query
             .into_iter()
             .flat_map(|query| query.split(|byte| *byte == b'&'))
-            .map(|parameter| {
-                let (name, value) = split_at(parameter, b'=').unwrap_or((parameter, b""));
-                (percent_decoded(name), percent_decoded(value))
-            })
+    }
+
+    /// The values that some upstream takes for those of the parameter of this name, and that are
+    /// none in [`Request::parameters`]: with a name that is alike, after a `;` that separates
+    /// parameters too (as it did in HTML 4.01, appendix B.2.2), or with `+` for a space.
+    pub fn other_parameters(&self, name: &str) -> Vec<Cow<'_, [u8]>> {
+        let mut others = Vec::new();
+        for parameter in self.raw_parameters() {
+            for part in parameter.split(|byte| *byte == b';') {
+                let (own, value) = pair(part);
+                let is_whole = part.len() == parameter.len();
+                let is_own = is_whole && *percent_decoded(own) == *name.as_bytes();
+                if is_own && !value.contains(&b'+') {
+                    continue;
+                }
+                if is_own || are_alike(&plus_decoded(own), name.as_bytes()) {
+                    others.push(plus_decoded(value));
+                }
+            }
+        }
+        others
+    }
+
+    /// How upstreams may read a parameter: the first one, the last one, all of them joined, and
+    /// those that only some of them see.
+    #[must_use]
+    pub fn parameter_readings(&self, name: &str) -> Vec<Reading<'_>> {
+        let own = self
+            .parameters()
+            .filter(|(known, _)| **known == *name.as_bytes())
+            .map(|(_, value)| value)
+            .collect();
+        readings(own, self.other_parameters(name), false)
     }
 
     /// The cookies: names and values without the quotes that may be around them.
@@ -111,14 +223,36 @@ impl Request {
         self.values("cookie").flat_map(cookie_pairs)
     }
 
+    /// Whether some upstream finds a cookie of this name that is none in [`Request::cookies`]: with
+    /// a name that is alike, or after a comma, white space or an octet beyond ASCII, which some
+    /// take for separators (RFC 2965 section 3.3.4, Python's `http.cookies`).
+    #[must_use]
+    pub fn has_other_cookie(&self, name: &str) -> bool {
+        let separates = |byte: &u8| *byte == b',' || !byte.is_ascii_graphic();
+        let is_alike = |own: &[u8]| are_alike(own, name.as_bytes());
+        self.values("cookie")
+            .flat_map(|header| header.split(|byte| *byte == b';'))
+            .any(|cookie| {
+                let cookie = value::trim(cookie);
+                if split_at(cookie, b'=')
+                    .is_some_and(|(own, _)| own != name.as_bytes() && is_alike(own))
+                {
+                    return true;
+                }
+                cookie
+                    .split(separates)
+                    .skip(1)
+                    .filter_map(|part| split_at(part, b'='))
+                    .any(|(own, _)| is_alike(own))
+            })
+    }
+
     /// Whether a browser asks if it may send the request that it means (the Fetch standard,
     /// CORS-preflight request).
     #[must_use]
     pub fn is_cors_preflight(&self) -> bool {
         let given = |name| self.value(name).is_some_and(|value| !value.is_empty());
-        self.method() == Some(b"OPTIONS")
-            && given("origin")
-            && given("access-control-request-method")
+        self.method() == Ok(b"OPTIONS") && given("origin") && given("access-control-request-method")
     }
 
     /// `:path` without the parameters of these names, or `None` if it has none of them.
@@ -179,6 +313,41 @@ fn without<'l, I: Iterator<Item = &'l [u8]>>(
     })
 }
 
+/// All that upstreams may make of the values that a name has, and of others that some of them take
+/// for its own: each of them, and several joined, as they are along many ways (RFC 9110 section
+/// 5.2).
+#[inline(never)]
+fn readings<'r>(
+    mut own: Vec<Cow<'r, [u8]>>,
+    mut others: Vec<Cow<'r, [u8]>>,
+    joins_others: bool,
+) -> Vec<Reading<'r>> {
+    let missing = own.is_empty();
+    let several = [
+        own.len(),
+        if joins_others {
+            own.len() + others.len()
+        } else {
+            0
+        },
+    ];
+    own.append(&mut others);
+    let mut joined = Vec::new();
+    for many in several {
+        let values: Vec<&[u8]> = own.iter().take(many).map(|value| &**value).collect();
+        if many > 1 {
+            joined.push(Cow::Owned(values.join(&b","[..])));
+            joined.push(Cow::Owned(values.join(&b", "[..])));
+        }
+    }
+    own.append(&mut joined);
+    let mut readings: Vec<Reading<'r>> = own.into_iter().map(Some).collect();
+    if missing {
+        readings.push(None);
+    }
+    readings
+}
+
 fn cookie_pairs(header: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     header
         .split(|byte| *byte == b';')
@@ -196,6 +365,11 @@ fn unquoted(value: &[u8]) -> &[u8] {
 /// Path and query of a request target, if it has a query.
 fn split_query(target: &[u8]) -> Option<(&[u8], &[u8])> {
     split_at(target, b'?')
+}
+
+/// Name and value of a parameter; without a `=` it is a name.
+fn pair(parameter: &[u8]) -> (&[u8], &[u8]) {
+    split_at(parameter, b'=').unwrap_or((parameter, b""))
 }
 
 fn split_at(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
@@ -226,6 +400,18 @@ fn percent_decoded(text: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(decoded)
 }
 
+/// The same, with `+` for a space (application/x-www-form-urlencoded, the URL Standard).
+fn plus_decoded(text: &[u8]) -> Cow<'_, [u8]> {
+    if !text.contains(&b'+') {
+        return percent_decoded(text);
+    }
+    let spaced: Vec<u8> = text
+        .iter()
+        .map(|byte| if *byte == b'+' { b' ' } else { *byte })
+        .collect();
+    Cow::Owned(percent_decoded(&spaced).into_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -244,18 +430,145 @@ mod tests {
     }
 
     #[test]
-    fn hosts() {
-        for (authority, host) in [
-            ("api.example", "api.example"),
-            ("api.example:8443", "api.example"),
-            ("[::1]", "[::1]"),
-            ("[::1]:80", "[::1]"),
-            ("", ""),
+    fn methods_and_hosts_have_one_form_or_none() {
+        let request =
+            |method, authority| request(&[(":method", method), (":authority", authority)]);
+        let good = request("GET", "Api.Example.:8443");
+        assert_eq!(good.method(), Ok(&b"GET"[..]));
+        assert_eq!(good.host(), Ok("api.example"));
+        // white space around them is no part of another reading
+        for bad in [
+            request("get", "a,b"),
+            request(" GET", " a"),
+            Request::default(),
         ] {
-            let request = request(&[(":authority", authority)]);
-            assert_eq!(request.host().map(text).as_deref(), Some(host));
+            assert_eq!(bad.method(), Err(Ambiguous::Method));
+            assert_eq!(bad.host(), Err(Ambiguous::Host));
         }
-        assert_eq!(Request::default().host(), None);
+        for (authority, plain) in [
+            ("a.example", true),
+            ("A.example:80", true),
+            ("[::1]:80", true),
+            ("a.example.", false),
+            ("a.example.:80", false),
+            ("[0::1]", false),
+            ("a,b", false),
+            ("", false),
+        ] {
+            assert_eq!(
+                request("GET", authority).host_is_plain(),
+                plain,
+                "{authority}"
+            );
+        }
+    }
+
+    #[test]
+    fn white_space_around_values_is_taken_off() {
+        let padded = request(&[
+            ("authorization", " Bearer a"),
+            ("cookie", "\ta=1 "),
+            ("x", " \t "),
+            (":path", " /"),
+        ]);
+        assert_eq!(padded.value("authorization"), Some(&b"Bearer a"[..]));
+        assert_eq!(padded.value("cookie"), Some(&b"a=1"[..]));
+        assert_eq!(padded.value("x"), Some(&b""[..]));
+        assert_eq!(padded.path(), Some(&b" /"[..]));
+    }
+
+    fn texts(readings: Vec<Reading<'_>>) -> Vec<Option<String>> {
+        let mut texts: Vec<Option<String>> = readings
+            .into_iter()
+            .map(|reading| reading.map(|value| text(&value)))
+            .collect();
+        texts.sort();
+        texts.dedup();
+        texts
+    }
+
+    #[test]
+    fn every_reading_of_a_header() {
+        type Headers = &'static [(&'static str, &'static str)];
+        let table: &[(Headers, &[Option<&str>])] = &[
+            (&[("x-b", "1")], &[None]),
+            (&[("x-a", "1")], &[Some("1")]),
+            (&[("x-a", "")], &[Some("")]),
+            (
+                &[("x-a", "1"), ("x-a", "2")],
+                &[Some("1"), Some("1, 2"), Some("1,2"), Some("2")],
+            ),
+            (&[("x_a", "1")], &[None, Some("1")]),
+            (&[("x.a", "1")], &[None, Some("1")]),
+            (
+                &[("x-a", "1"), ("x_a", "2")],
+                &[Some("1"), Some("1, 2"), Some("1,2"), Some("2")],
+            ),
+            (&[("xaa", "1")], &[None]),
+            (&[("x-a", "\u{a0}1")], &[Some("1"), Some("\u{a0}1")]),
+        ];
+        for (headers, expected) in table {
+            let headers = headers
+                .iter()
+                .map(|(name, value)| ((*name).to_owned().into(), value.as_bytes().to_vec()));
+            let request = Request::new(headers.collect());
+            let found = texts(request.header_readings("x-a"));
+            let expected: Vec<_> = expected.iter().map(|r| r.map(str::to_owned)).collect();
+            assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn every_reading_of_a_parameter() {
+        let table: &[(&str, &[Option<&str>])] = &[
+            ("/", &[None]),
+            ("/?q=1", &[Some("1")]),
+            ("/?%71=%31", &[Some("1")]),
+            ("/?q", &[Some("")]),
+            ("/?x=1&y=q", &[None]),
+            (
+                "/?q=1&q=2",
+                &[Some("1"), Some("1, 2"), Some("1,2"), Some("2")],
+            ),
+            ("/?q=a+b", &[Some("a b"), Some("a+b")]),
+            ("/?Q=1", &[None, Some("1")]),
+            ("/?+q=1", &[None, Some("1")]),
+            ("/?x=1;q=2", &[None, Some("2")]),
+            ("/?x;q=2", &[None, Some("2")]),
+            ("/?q;x=2", &[None, Some("")]),
+        ];
+        for (path, expected) in table {
+            let request = request(&[(":path", path)]);
+            let found = texts(request.parameter_readings("q"));
+            let expected: Vec<_> = expected.iter().map(|r| r.map(str::to_owned)).collect();
+            assert_eq!(found, expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn cookies_that_only_some_upstreams_find() {
+        let table: &[(&str, bool)] = &[
+            ("s=1", false),
+            ("a=1; s=1;b=2", false),
+            ("a=s; b=xs=1", false),
+            ("sx=1; xs=1", false),
+            ("s", false),
+            ("S=1", true),
+            ("s =1", true),
+            ("s\t=1", true),
+            ("\u{a0}s=1", true),
+            ("s\u{a0}=1", true),
+            ("a=1,s=2", true),
+            ("a=1, s=2", true),
+            ("a=1 s=2", true),
+            ("a=1\u{85}s=2", true),
+            ("s=1,S=2", true),
+            ("$Version=1; s=1; $Path=/", false),
+        ];
+        for (cookie, expected) in table {
+            let request = request(&[("cookie", cookie)]);
+            assert_eq!(request.has_other_cookie("s"), *expected, "{cookie:?}");
+        }
     }
 
     #[test]

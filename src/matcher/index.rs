@@ -7,6 +7,7 @@
 //! CONNECT) is asked in turn.
 
 use super::request::{PathMatcher, RequestMatcher};
+use crate::http::ambiguous::Ambiguous;
 use crate::http::request::Request;
 use crate::named::Named;
 
@@ -63,26 +64,34 @@ impl PathIndex {
     }
 
     /// The position of the first of `matchers`, which the index was made of, that matches.
-    #[must_use]
+    ///
+    /// # Errors
+    /// What is ambiguous about the request, where that decides whether an earlier one matches.
     pub fn first<'m>(
         &self,
         matcher: impl Fn(usize) -> Option<&'m RequestMatcher>,
         path: Option<&str>,
         request: &Request,
-    ) -> Option<usize> {
-        let mut first: Option<usize> = None;
+    ) -> Result<Option<usize>, Ambiguous> {
+        // One that nobody can say of ends the search as one that matches does.
+        let mut first: Option<(usize, Result<(), Ambiguous>)> = None;
         let mut consider = |positions: &[usize]| {
             for &position in positions {
                 // ascending: none of the rest comes before what was found
-                if first.is_some_and(|found| found < position) {
+                if first.is_some_and(|(found, _)| found < position) {
                     return;
                 }
-                let matches = matcher(position).is_some_and(|matcher| {
-                    matcher.path_matches(path, request) && matcher.conditions_hold(request)
-                });
-                if matches {
-                    first = Some(position);
-                    return;
+                let matches = matcher(position).map(|matcher| matcher.matches(path, request));
+                match matches {
+                    None | Some(Ok(false)) => {}
+                    Some(Ok(true)) => {
+                        first = Some((position, Ok(())));
+                        return;
+                    }
+                    Some(Err(ambiguous)) => {
+                        first = Some((position, Err(ambiguous)));
+                        return;
+                    }
                 }
             }
         };
@@ -95,6 +104,8 @@ impl PathIndex {
         }
         consider(&self.others);
         first
+            .map(|(position, clear)| clear.map(|()| position))
+            .transpose()
     }
 }
 
@@ -139,25 +150,32 @@ impl Texts {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::request::Condition;
+    use super::super::request::{Condition, HostMatcher};
     use super::*;
     use crate::text::Pattern;
 
+    /// Its host is one that no rule can be sure of.
     fn get(path: &str) -> Request {
         Request::new(vec![
             (":method".into(), b"GET".to_vec()),
             (":path".into(), path.as_bytes().to_vec()),
+            (":authority".into(), b"a,b".to_vec()),
         ])
     }
 
-    fn in_turn(matchers: &[RequestMatcher], path: &str) -> Option<usize> {
+    type Found = Result<Option<usize>, Ambiguous>;
+
+    fn in_turn(matchers: &[RequestMatcher], path: &str) -> Found {
         let request = get(path);
-        matchers.iter().position(|matcher| {
-            matcher.path_matches(Some(path), &request) && matcher.conditions_hold(&request)
-        })
+        for (position, matcher) in matchers.iter().enumerate() {
+            if matcher.matches(Some(path), &request)? {
+                return Ok(Some(position));
+            }
+        }
+        Ok(None)
     }
 
-    fn indexed(matchers: &[RequestMatcher], path: &str) -> Option<usize> {
+    fn indexed(matchers: &[RequestMatcher], path: &str) -> Found {
         PathIndex::new(matchers).first(|at| matchers.get(at), Some(path), &get(path))
     }
 
@@ -170,7 +188,7 @@ mod tests {
             1 => Just(PathMatcher::Regex(Pattern::parse("/a+/.*").unwrap())),
             1 => Just(PathMatcher::Connect),
         ];
-        (path, any::<bool>(), 0..4_u8).prop_map(|(path, ignore_case, condition)| {
+        (path, any::<bool>(), 0..6_u8).prop_map(|(path, ignore_case, condition)| {
             let lower = |text: String| {
                 if ignore_case {
                     text.to_ascii_lowercase()
@@ -189,6 +207,7 @@ mod tests {
                 conditions: match condition {
                     0 => vec![Condition::Methods(vec!["POST".to_owned()])],
                     1 => vec![Condition::Methods(vec!["GET".to_owned()])],
+                    2 => vec![Condition::Hosts(vec![HostMatcher::Exact("a".to_owned())])],
                     _ => Vec::new(),
                 },
             }

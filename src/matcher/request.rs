@@ -1,6 +1,7 @@
 //! What a rule asks of a request before it is the one that decides (`route.v3.RouteMatch`).
 
-use crate::http::request::Request;
+use crate::http::ambiguous::Ambiguous;
+use crate::http::request::{Reading, Request};
 use crate::text::{Pattern, TextMatcher};
 
 /// Which requests a rule is for: a path, and conditions that all have to hold.
@@ -62,7 +63,6 @@ pub struct HeaderMatcher {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeaderTest {
     Present(bool),
-    /// Of each value, where the header was sent several times: one that passes is enough.
     Text(TextMatcher),
     /// A whole number from `start` to below `end`.
     Range {
@@ -71,7 +71,7 @@ pub enum HeaderTest {
     },
 }
 
-/// `route.v3.QueryParameterMatcher`: the first parameter of that name, decoded.
+/// `route.v3.QueryParameterMatcher`: the parameter of that name, decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParameterMatcher {
     pub name: String,
@@ -86,11 +86,24 @@ pub enum ParameterTest {
 }
 
 impl RequestMatcher {
+    /// Whether the rule is for a request.
+    ///
+    /// # Errors
+    /// A part of the request on which that depends, where upstreams read it in several ways.
+    pub fn matches(&self, path: Option<&str>, request: &Request) -> Result<bool, Ambiguous> {
+        Ok(self.path_matches(path, request)? && self.conditions_hold(request)?)
+    }
+
     /// Whether `path` is one of those that the rule is for; `None` where there is none.
-    #[must_use]
-    pub fn path_matches(&self, path: Option<&str>, request: &Request) -> bool {
+    ///
+    /// # Errors
+    /// As [`RequestMatcher::matches`].
+    pub fn path_matches(&self, path: Option<&str>, request: &Request) -> Result<bool, Ambiguous> {
+        if self.path == PathMatcher::Connect {
+            return Ok(request.method()? == b"CONNECT");
+        }
         let Some(path) = path else {
-            return self.path == PathMatcher::Connect && is_connect(request);
+            return Ok(false);
         };
         let lower;
         let path = if self.ignore_case {
@@ -99,21 +112,30 @@ impl RequestMatcher {
         } else {
             path
         };
-        match &self.path {
+        Ok(match &self.path {
             PathMatcher::Prefix(prefix) => path.starts_with(prefix.as_str()),
             PathMatcher::Exact(exact) => path == exact,
             PathMatcher::Segments(segments) => is_below(path, segments),
             PathMatcher::Regex(pattern) => pattern.matches(path.as_bytes()),
-            PathMatcher::Connect => is_connect(request),
-        }
+            PathMatcher::Connect => false,
+        })
     }
 
-    /// Whether everything but the path matches.
-    #[must_use]
-    pub fn conditions_hold(&self, request: &Request) -> bool {
-        self.conditions
-            .iter()
-            .all(|condition| condition.holds(request))
+    /// Whether everything but the path matches. A condition that does not hold outweighs one that
+    /// nobody can say of.
+    ///
+    /// # Errors
+    /// As [`RequestMatcher::matches`].
+    pub fn conditions_hold(&self, request: &Request) -> Result<bool, Ambiguous> {
+        let mut outcome = Ok(true);
+        for condition in &self.conditions {
+            match condition.holds(request) {
+                Ok(true) => {}
+                Ok(false) => return Ok(false),
+                Err(ambiguous) => outcome = outcome.and(Err(ambiguous)),
+            }
+        }
+        outcome
     }
 }
 
@@ -123,19 +145,17 @@ pub(super) fn is_below(path: &str, segments: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-fn is_connect(request: &Request) -> bool {
-    request.method() == Some(b"CONNECT")
-}
-
 impl Condition {
-    fn holds(&self, request: &Request) -> bool {
+    fn holds(&self, request: &Request) -> Result<bool, Ambiguous> {
         match self {
-            Condition::Methods(methods) => request
-                .method()
-                .is_some_and(|method| methods.iter().any(|known| known.as_bytes() == method)),
-            Condition::Hosts(hosts) => request
-                .host()
-                .is_some_and(|host| hosts.iter().any(|known| known.matches(host))),
+            Condition::Methods(methods) => {
+                let method = request.method()?;
+                Ok(methods.iter().any(|known| known.as_bytes() == method))
+            }
+            Condition::Hosts(hosts) => {
+                let host = request.host()?;
+                Ok(hosts.iter().any(|known| known.matches(host)))
+            }
             Condition::Header(header) => header.matches(request),
             Condition::Parameter(parameter) => parameter.matches(request),
         }
@@ -143,31 +163,39 @@ impl Condition {
 }
 
 impl HostMatcher {
-    fn matches(&self, host: &[u8]) -> bool {
+    fn matches(&self, host: &str) -> bool {
         match self {
-            HostMatcher::Exact(exact) => host.eq_ignore_ascii_case(exact.as_bytes()),
-            HostMatcher::Below(end) => host
-                .len()
-                .checked_sub(end.len())
-                .filter(|start| *start > 0)
-                .and_then(|start| host.get(start..))
-                .is_some_and(|tail| tail.eq_ignore_ascii_case(end.as_bytes())),
+            HostMatcher::Exact(exact) => host == exact,
+            HostMatcher::Below(end) => host.len() > end.len() && host.ends_with(end.as_str()),
         }
     }
 }
 
+/// What every reading comes to.
+fn agreed(readings: &[Reading<'_>], holds: impl Fn(Option<&[u8]>) -> bool) -> Option<bool> {
+    let mut answers = readings.iter().map(|reading| holds(reading.as_deref()));
+    let first = answers.next()?;
+    answers.all(|answer| answer == first).then_some(first)
+}
+
 impl HeaderMatcher {
-    fn matches(&self, request: &Request) -> bool {
-        let mut values = request.values(&self.name).peekable();
-        let there = values.peek().is_some() || self.missing_is_empty;
-        let missing = (values.peek().is_none() && there).then_some(&b""[..]);
-        let mut values = values.chain(missing);
-        let holds = match &self.test {
-            HeaderTest::Present(present) => there == *present,
-            _ if !there => return false,
-            HeaderTest::Text(matcher) => values.any(|value| matcher.matches(value)),
-            HeaderTest::Range { start, end } => {
-                values.any(|value| whole_number(value).is_some_and(|n| (*start..*end).contains(&n)))
+    fn matches(&self, request: &Request) -> Result<bool, Ambiguous> {
+        match self.name.as_str() {
+            ":authority" => Ok(self.holds(Some(request.host()?.as_bytes()))),
+            ":method" => Ok(self.holds(Some(request.method()?))),
+            name => agreed(&request.header_readings(name), |value| self.holds(value))
+                .ok_or(Ambiguous::Header),
+        }
+    }
+
+    fn holds(&self, value: Option<&[u8]>) -> bool {
+        let value = value.or(self.missing_is_empty.then_some(b""));
+        let holds = match (&self.test, value) {
+            (HeaderTest::Present(present), value) => value.is_some() == *present,
+            (_, None) => return false,
+            (HeaderTest::Text(matcher), Some(value)) => matcher.matches(value),
+            (HeaderTest::Range { start, end }, Some(value)) => {
+                whole_number(value).is_some_and(|number| (*start..*end).contains(&number))
             }
         };
         holds != self.invert
@@ -179,15 +207,13 @@ fn whole_number(text: &[u8]) -> Option<i64> {
 }
 
 impl ParameterMatcher {
-    fn matches(&self, request: &Request) -> bool {
-        let mut named = request
-            .parameters()
-            .filter(|(name, _)| **name == *self.name.as_bytes());
-        match (named.next(), &self.test) {
-            (first, ParameterTest::Present(present)) => first.is_some() == *present,
+    fn matches(&self, request: &Request) -> Result<bool, Ambiguous> {
+        let holds = |value: Option<&[u8]>| match (value, &self.test) {
+            (value, ParameterTest::Present(present)) => value.is_some() == *present,
             (None, ParameterTest::Text(_)) => false,
-            (Some((_, value)), ParameterTest::Text(test)) => test.matches(&value),
-        }
+            (Some(value), ParameterTest::Text(test)) => test.matches(value),
+        };
+        agreed(&request.parameter_readings(&self.name), holds).ok_or(Ambiguous::Query)
     }
 }
 
@@ -238,17 +264,25 @@ mod tests {
         ];
         for (path, ignore_case, of, expected) in table {
             let matcher = matcher(path, ignore_case);
+            let get = request(&[(":method", "GET")]);
             assert_eq!(
-                matcher.path_matches(Some(of), &Request::default()),
-                expected,
+                matcher.path_matches(Some(of), &get),
+                Ok(expected),
                 "{matcher:?} {of}"
             );
-            assert!(!matcher.path_matches(None, &request(&[(":method", "GET")])));
+            assert_eq!(matcher.path_matches(None, &get), Ok(false));
         }
         let connect = request(&[(":method", "CONNECT")]);
-        assert!(matcher(PathMatcher::Connect, false).path_matches(None, &connect));
-        assert!(matcher(PathMatcher::Connect, false).path_matches(Some("/"), &connect));
-        assert!(!matcher(prefix(""), false).path_matches(None, &connect));
+        let tunnel = matcher(PathMatcher::Connect, false);
+        assert_eq!(tunnel.path_matches(None, &connect), Ok(true));
+        assert_eq!(tunnel.path_matches(Some("/"), &connect), Ok(true));
+        assert_eq!(
+            matcher(prefix(""), false).path_matches(None, &connect),
+            Ok(false)
+        );
+        for bad in [request(&[(":method", "connect")]), Request::default()] {
+            assert_eq!(tunnel.path_matches(None, &bad), Err(Ambiguous::Method));
+        }
     }
 
     type Headers = &'static [(&'static str, &'static str)];
@@ -286,56 +320,179 @@ mod tests {
         let one: Headers = &[("x-a", "1")];
         let none: Headers = &[("x-b", "1")];
         let two: Headers = &[("x-a", "1"), ("x-a", "2")];
-        let table: &[(Condition, Headers, bool)] = &[
-            (methods.clone(), &[(":method", "PUT")], true),
-            (methods.clone(), &[(":method", "get")], false),
-            (methods, &[], false),
-            (hosts.clone(), &[(":authority", "A.example:80")], true),
-            (hosts.clone(), &[(":authority", "x.a.example")], false),
-            (hosts.clone(), &[(":authority", "x.y.B.example")], true),
-            (hosts.clone(), &[(":authority", "b.example")], false),
-            (hosts.clone(), &[(":authority", ".b.example")], false),
-            (hosts.clone(), &[(":authority", "xb.example")], false),
-            (hosts, &[], false),
-            (header(HeaderTest::Present(true), false, false), one, true),
-            (header(HeaderTest::Present(true), false, false), none, false),
-            (header(HeaderTest::Present(true), true, false), none, true),
-            (header(HeaderTest::Present(false), false, false), none, true),
-            (header(HeaderTest::Present(false), false, false), one, false),
-            (header(HeaderTest::Present(true), false, true), none, true),
-            (header(exact("1"), false, false), one, true),
-            (header(exact("1"), true, false), one, false),
-            (header(exact("2"), false, false), one, false),
-            (header(exact("2"), true, false), one, true),
-            // one of several is enough; none may pass where it is inverted
-            (header(exact("2"), false, false), two, true),
-            (header(exact("1,2"), false, false), two, false),
-            (header(exact("2"), true, false), two, false),
-            (header(exact("3"), true, false), two, true),
+        let unclear = |of| Err(of);
+        let table: &[(Condition, Headers, Result<bool, Ambiguous>)] = &[
+            (methods.clone(), &[(":method", "PUT")], Ok(true)),
+            (methods.clone(), &[(":method", "POST")], Ok(false)),
+            // some upstream runs it as GET
+            (
+                methods.clone(),
+                &[(":method", "get")],
+                unclear(Ambiguous::Method),
+            ),
+            (
+                methods.clone(),
+                &[(":method", "post")],
+                unclear(Ambiguous::Method),
+            ),
+            (methods, &[], unclear(Ambiguous::Method)),
+            (hosts.clone(), &[(":authority", "A.example:80")], Ok(true)),
+            (hosts.clone(), &[(":authority", "x.a.example")], Ok(false)),
+            (hosts.clone(), &[(":authority", "x.y.B.example")], Ok(true)),
+            (hosts.clone(), &[(":authority", "b.example")], Ok(false)),
+            (hosts.clone(), &[(":authority", "a.example.:80")], Ok(true)),
+            (hosts.clone(), &[(":authority", "x.b.example.")], Ok(true)),
+            (
+                hosts.clone(),
+                &[(":authority", ".b.example")],
+                unclear(Ambiguous::Host),
+            ),
+            (
+                hosts.clone(),
+                &[(":authority", "a.example,c.example")],
+                unclear(Ambiguous::Host),
+            ),
+            (hosts.clone(), &[(":authority", "xb.example")], Ok(false)),
+            (hosts, &[], unclear(Ambiguous::Host)),
+            (
+                header(HeaderTest::Present(true), false, false),
+                one,
+                Ok(true),
+            ),
+            (
+                header(HeaderTest::Present(true), false, false),
+                none,
+                Ok(false),
+            ),
+            (
+                header(HeaderTest::Present(true), true, false),
+                none,
+                Ok(true),
+            ),
+            (
+                header(HeaderTest::Present(false), false, false),
+                none,
+                Ok(true),
+            ),
+            (
+                header(HeaderTest::Present(false), false, false),
+                one,
+                Ok(false),
+            ),
+            (
+                header(HeaderTest::Present(true), false, true),
+                none,
+                Ok(true),
+            ),
+            (header(exact("1"), false, false), one, Ok(true)),
+            (header(exact("1"), true, false), one, Ok(false)),
+            (header(exact("2"), false, false), one, Ok(false)),
+            (header(exact("2"), true, false), one, Ok(true)),
+            // of several lines one could count, or all of them joined
+            (
+                header(exact("2"), false, false),
+                two,
+                unclear(Ambiguous::Header),
+            ),
+            (
+                header(exact("1,2"), false, false),
+                two,
+                unclear(Ambiguous::Header),
+            ),
+            (
+                header(exact("2"), true, false),
+                two,
+                unclear(Ambiguous::Header),
+            ),
+            (header(exact("3"), false, false), two, Ok(false)),
+            (header(exact("3"), true, false), two, Ok(true)),
+            (
+                header(HeaderTest::Present(true), false, false),
+                two,
+                Ok(true),
+            ),
+            (
+                header(range(0, 3), false, false),
+                two,
+                unclear(Ambiguous::Header),
+            ),
+            (header(range(5, 7), false, false), two, Ok(false)),
+            // some upstream takes one name for the other
+            (
+                header(exact("1"), false, false),
+                &[("x_a", "1")],
+                unclear(Ambiguous::Header),
+            ),
+            (header(exact("2"), false, false), &[("x_a", "1")], Ok(false)),
+            (
+                header(exact("1"), false, false),
+                &[("x-a", "1"), ("x_a", "1")],
+                unclear(Ambiguous::Header),
+            ),
+            (
+                header(HeaderTest::Present(true), false, false),
+                &[("x_a", "1")],
+                unclear(Ambiguous::Header),
+            ),
+            // white space around a value is no part of it
+            (
+                header(exact("1"), false, false),
+                &[("x-a", " 1\t")],
+                Ok(true),
+            ),
             // a missing one passes no test, inverted or not
-            (header(exact("1"), false, false), none, false),
-            (header(exact("1"), true, false), none, false),
-            (header(exact("1"), true, true), none, true),
-            (header(exact(""), false, true), none, true),
-            (header(range(0, 2), false, false), one, true),
-            (header(range(0, 1), false, false), one, false),
-            (header(range(0, 1), true, false), one, true),
-            (header(range(-5, 5), false, false), &[("x-a", "-5")], true),
-            (header(range(-5, 5), false, false), &[("x-a", "x")], false),
-            (header(range(-5, 5), false, false), none, false),
-            (parameter(None), &[(":path", "/?q")], true),
-            (parameter(None), &[(":path", "/?p=q")], false),
-            (parameter(Some("1")), &[(":path", "/?q=1&q=2")], true),
-            (parameter(Some("2")), &[(":path", "/?q=1&q=2")], false),
-            (parameter(Some("1")), &[(":path", "/?%71=%31")], true),
-            (parameter(Some("1")), &[], false),
+            (header(exact("1"), false, false), none, Ok(false)),
+            (header(exact("1"), true, false), none, Ok(false)),
+            (header(exact("1"), true, true), none, Ok(true)),
+            (header(exact(""), false, true), none, Ok(true)),
+            (header(range(0, 2), false, false), one, Ok(true)),
+            (header(range(0, 1), false, false), one, Ok(false)),
+            (header(range(0, 1), true, false), one, Ok(true)),
+            (
+                header(range(-5, 5), false, false),
+                &[("x-a", "-5")],
+                Ok(true),
+            ),
+            (
+                header(range(-5, 5), false, false),
+                &[("x-a", "x")],
+                Ok(false),
+            ),
+            (header(range(-5, 5), false, false), none, Ok(false)),
+            (parameter(None), &[(":path", "/?q")], Ok(true)),
+            (parameter(None), &[(":path", "/?p=q")], Ok(false)),
+            (parameter(None), &[(":path", "/?q=1&q=2")], Ok(true)),
+            (parameter(Some("3")), &[(":path", "/?q=1&q=2")], Ok(false)),
+            (
+                parameter(Some("2")),
+                &[(":path", "/?q=1&q=2")],
+                unclear(Ambiguous::Query),
+            ),
+            (
+                parameter(Some("1")),
+                &[(":path", "/?x;q=1")],
+                unclear(Ambiguous::Query),
+            ),
+            (
+                parameter(Some("1")),
+                &[(":path", "/?Q=1")],
+                unclear(Ambiguous::Query),
+            ),
+            (parameter(Some("a b")), &[(":path", "/?q=a%20b")], Ok(true)),
+            (
+                parameter(Some("a b")),
+                &[(":path", "/?q=a+b")],
+                unclear(Ambiguous::Query),
+            ),
+            (parameter(Some("1")), &[(":path", "/?%71=%31")], Ok(true)),
+            (parameter(Some("1")), &[], Ok(false)),
             (
                 Condition::Parameter(ParameterMatcher {
                     name: "q".to_owned(),
                     test: ParameterTest::Present(false),
                 }),
                 &[(":path", "/?p=q")],
-                true,
+                Ok(true),
             ),
         ];
         for (condition, headers, expected) in table {

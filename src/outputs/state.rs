@@ -21,6 +21,7 @@
 
 use super::State;
 use crate::config::{Config, Fact};
+use crate::http::ambiguous::Ambiguous;
 use crate::http::response::Rejection;
 use crate::jose::base64url;
 use crate::jose::json::{Document, Element};
@@ -81,9 +82,10 @@ fn is_about_the_token(rejection: &Rejection<'_>) -> bool {
         Rejection::TokenMissing
         | Rejection::InvalidToken { .. }
         | Rejection::SeveralTokens
+        | Rejection::Ambiguous(Ambiguous::TokenList)
         | Rejection::KeysUnavailable { .. }
         | Rejection::TooManyWaiting { .. } => true,
-        Rejection::UnsafePath
+        Rejection::Ambiguous(_)
         | Rejection::InsufficientScope { .. }
         | Rejection::ClaimRule
         | Rejection::NoRule

@@ -109,10 +109,10 @@ fn read(config: &Config) -> Option<http::request::Request> {
             .collect(),
         // Names that are not UTF-8 would panic in the SDK; Envoy's codecs let none through.
         // What nobody looks at is not held while the request waits.
-        Reads::All(names) => hostcalls::get_map_bytes(HEADERS)
+        reads @ Reads::All(_) => hostcalls::get_map_bytes(HEADERS)
             .ok()?
             .into_iter()
-            .filter(|(name, _)| names.contains(name))
+            .filter(|(name, _)| reads.keeps(name))
             .map(|(name, value)| (Cow::Owned(name), value))
             .collect(),
     };
@@ -123,14 +123,22 @@ fn read(config: &Config) -> Option<http::request::Request> {
     )
 }
 
-/// `requirement_name` in the metadata of the route that Envoy has chosen so far.
+/// `requirement_name` in the metadata of the route that Envoy has chosen so far; `None` where there
+/// is none. One that is empty, or no text at all, is a name that nobody knows: the SDK does not
+/// tell an empty property from none, and the host has no bytes for null.
 fn requirement_of_route(of: &OfRoutes) -> Option<Vec<u8>> {
-    let path = vec![
-        "xds",
-        "route_metadata",
-        "filter_metadata",
-        &of.namespace,
-        "requirement_name",
-    ];
-    hostcalls::get_property(path).ok().flatten()
+    let mut path = vec!["xds", "route_metadata", "filter_metadata", &of.namespace];
+    let namespace = path.clone();
+    path.push("requirement_name");
+    match hostcalls::get_property(path) {
+        Ok(Some(name)) => Some(name),
+        Err(_) => Some(Vec::new()),
+        Ok(None) => match hostcalls::get_property(namespace) {
+            Ok(metadata) => {
+                let empty = metadata.is_some_and(|map| OfRoutes::has_empty_name(&map));
+                empty.then(Vec::new)
+            }
+            Err(_) => Some(Vec::new()),
+        },
+    }
 }

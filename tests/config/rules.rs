@@ -148,19 +148,59 @@ fn refuses_matchers() {
         (rule(json!({"hosts": []})), ".hosts: must not be empty"),
         (
             rule(json!({"hosts": ["a", "a:80"]})),
-            ".hosts[1]: must be a host without port, or *. and a domain",
+            ".hosts[1]: must be a host without port, or *. and a domain: it has a port",
         ),
         (
             rule(json!({"hosts": ["*"]})),
-            ".hosts[0]: must be a host without port, or *. and a domain",
+            ".hosts[0]: must be a host without port, or *. and a domain: it has a character that a host cannot have (other alphabets are written xn--...)",
         ),
         (
             rule(json!({"hosts": ["*a.example"]})),
-            ".hosts[0]: must be a host without port, or *. and a domain",
+            ".hosts[0]: must be a host without port, or *. and a domain: it has a character that a host cannot have (other alphabets are written xn--...)",
         ),
         (
             rule(json!({"hosts": [""]})),
-            ".hosts[0]: must be a host without port, or *. and a domain",
+            ".hosts[0]: must be a host without port, or *. and a domain: it is missing",
+        ),
+        (
+            rule(json!({"hosts": ["a..b"]})),
+            ".hosts[0]: must be a host without port, or *. and a domain: it has an empty label or one that is too long",
+        ),
+        (
+            rule(json!({"hosts": ["[::1]:80"]})),
+            ".hosts[0]: must be a host without port, or *. and a domain: it has a port",
+        ),
+        (
+            rule(json!({"hosts": ["127.1"]})),
+            ".hosts[0]: must be a host without port, or *. and a domain: it ends in a number and is no IPv4 address",
+        ),
+        (
+            rule(json!({"hosts": ["*.[::1]"]})),
+            ".hosts[0]: never matches: nothing is below an address",
+        ),
+        (
+            rule(json!({"headers": [{"name": "host", "exact_match": "a.example:80"}]})),
+            ".headers[0]: must be a host without port, or *. and a domain: it has a port",
+        ),
+        (
+            rule(json!({"headers": [{"name": ":authority", "suffix_match": ":80"}]})),
+            ".headers[0]: never matches: hosts are compared in lower case, without port and final dot",
+        ),
+        (
+            rule(json!({"headers": [{"name": ":authority", "contains_match": "a,b"}]})),
+            ".headers[0]: never matches: hosts are compared in lower case, without port and final dot",
+        ),
+        (
+            rule(json!({"headers": [{"name": ":method", "exact_match": "post"}]})),
+            ".headers[0]: must be in upper case",
+        ),
+        (
+            rule(json!({"headers": [{"name": "x-a", "exact_match": "a "}]})),
+            ".headers[0]: never matches: white space around a value is no part of it",
+        ),
+        (
+            rule(json!({"headers": [{"name": "x-a", "prefix_match": "\ta"}]})),
+            ".headers[0]: never matches: white space around a value is no part of it",
         ),
         (header(json!({"name": null})), ".headers[0].name: required"),
         (

@@ -416,6 +416,10 @@ fn refuses_remote_keys() {
             "http_uri.timeout: must be greater than zero",
         ),
         (
+            json!({"http_uri": {"uri": "http://a/", "cluster": "c", "timeout": "4294968s"}}),
+            "http_uri.timeout: must be 49 days at most (\"4233600s\")",
+        ),
+        (
             json!({"http_uri": {"uri": "http://a/", "cluster": "c", "timeout": 5}}),
             "http_uri.timeout: invalid type: integer, expected a duration such as \"5s\"",
         ),
@@ -558,7 +562,27 @@ fn refuses_places_and_bounds() {
         ),
         (
             json!({"from_headers": [{"name": "Cookie"}]}),
-            ".from_headers[0].name: is a header with a form of its own (for a cookie use from_cookies)",
+            ".from_headers[0].name: is a header with a meaning of its own (for a cookie use from_cookies)",
+        ),
+        (
+            json!({"from_headers": [{"name": "Content-Length"}]}),
+            ".from_headers[0].name: is a header with a meaning of its own (for a cookie use from_cookies)",
+        ),
+        (
+            json!({"from_headers": [{"name": "x"}, {"name": "transfer_encoding"}]}),
+            ".from_headers[1].name: is a header with a meaning of its own (for a cookie use from_cookies)",
+        ),
+        (
+            json!({"from_headers": [{"name": "x-envoy-original-path"}]}),
+            ".from_headers[0].name: is a header with a meaning of its own (for a cookie use from_cookies)",
+        ),
+        (
+            json!({"from_headers": [{"name": "host"}]}),
+            ".from_headers[0].name: is a header with a meaning of its own (for a cookie use from_cookies)",
+        ),
+        (
+            json!({"from_headers": [{"name": "x", "value_prefix": " Bearer "}]}),
+            ".from_headers[0].value_prefix: never matches: white space around a value is no part of it",
         ),
         (
             json!({"from_headers": [{"name": "x", "value_prefix": "a,b"}]}),

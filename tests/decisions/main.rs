@@ -9,6 +9,7 @@
 )]
 
 mod found_keys;
+mod reading;
 mod requirements;
 mod trees;
 
@@ -541,7 +542,8 @@ fn preflights_and_connect() {
         json!({}),
     );
     assert_eq!(outcome(&tunnel, &connect), "token_missing");
-    assert_eq!(outcome(&tunnel, &request(&[])), "no_rule");
+    assert_eq!(outcome(&tunnel, &request(&[])), "unsafe_method");
+    assert_eq!(outcome(&tunnel, &request(&[(":method", "GET")])), "no_rule");
 }
 
 #[test]
@@ -588,7 +590,8 @@ fn a_route_that_names_its_requirement() {
     );
     let on_route = |name: Option<&str>, headers: &[(&'static str, &str)]| {
         let name = name.map(|name| name.as_bytes().to_vec());
-        outcome(&config, &request(headers).on_route_with(name))
+        let headers = [headers, &[(":authority", "a.example")]].concat();
+        outcome(&config, &request(&headers).on_route_with(name))
     };
     let authorization = bearer(&of("a"));
     let with_token = [("authorization", authorization.as_str())];

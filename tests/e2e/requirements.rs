@@ -156,6 +156,14 @@ async fn a_route_names_its_requirement() {
                 route("/users", json!({"requirement_name": "users"})),
                 route("/guests", json!({"requirement_name": "guests"})),
                 route("/typo", json!({"requirement_name": "user"})),
+                // names that are none are not no name
+                route("/public/empty", json!({"requirement_name": "", "a": "b"})),
+                route("/public/null", json!({"requirement_name": null})),
+                route("/public/number", json!({"requirement_name": 5})),
+                route("/public/list", json!({"requirement_name": ["users"]})),
+                route("/public/other", json!({"name": "", "my_requirement_name": ""})),
+                route("/public/nothing", json!({})),
+                route("/public/api/admin", json!({"requirement_name": "users"})),
                 {
                     "match": {"prefix": "/off"},
                     "route": {"cluster": "upstream"},
@@ -183,6 +191,16 @@ async fn a_route_names_its_requirement() {
         // no name: the rules decide
         ("/public", 200, 200, 200),
         ("/other", 403, 403, 403),
+        ("/public/empty", 403, 403, 403),
+        ("/public/null", 403, 403, 403),
+        ("/public/number", 403, 403, 403),
+        ("/public/list", 403, 403, 403),
+        ("/public/other", 200, 200, 200),
+        ("/public/nothing", 200, 200, 200),
+        // Envoy chooses the route by the path as it came
+        ("/public/api/admin", 401, 200, 401),
+        ("/public/api;x/admin", 400, 400, 400),
+        ("/public/api/%61dmin", 400, 400, 400),
     ] {
         assert_eq!(stage.get(path).await.status, without, "{path}");
         assert_eq!(stage.get_with(path, &good).await.status, with, "{path}");

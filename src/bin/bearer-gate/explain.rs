@@ -13,9 +13,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bearer_gate::authn::{self, Decision, Means};
 use bearer_gate::cache::TokenCache;
 use bearer_gate::config::{Access, Config, Demand, Rule, TokenAccess};
+use bearer_gate::http::ambiguous::Ambiguous;
 use bearer_gate::http::credentials::{Extracted, Place};
-use bearer_gate::http::path;
 use bearer_gate::http::request::{Header, Request};
+use bearer_gate::http::{authority, path};
 use bearer_gate::policy::{self, RuleOutcome};
 use bearer_gate::signature::portable::Portable;
 
@@ -217,8 +218,8 @@ fn access<'c>(
         return config.of_routes.as_ref()?.named(name);
     }
     match policy::select_rule(config, path, request) {
-        RuleOutcome::Token(_, access) => Some(access),
-        RuleOutcome::Public | RuleOutcome::NoRule => None,
+        Ok(RuleOutcome::Token(_, access)) => Some(access),
+        Ok(RuleOutcome::Public | RuleOutcome::NoRule) | Err(_) => None,
     }
 }
 
@@ -296,6 +297,14 @@ fn trace(judge: &Judge<'_>, end: End, steps: &mut Vec<Step>) {
             format!("compared as {normal}"),
         ));
     }
+    if let Some(part) = authn::ambiguous_to_routes(request, config, normal.as_deref()) {
+        let text = format!(
+            "Envoy has chosen the route by another form of it: {}",
+            part.description()
+        );
+        steps.push(Step::new("route", Mark::Bad, text).because(part.reason()));
+        return;
+    }
     if config.bypass_cors_preflight && request.is_cors_preflight() {
         steps.push(Step::new(
             "preflight",
@@ -323,7 +332,13 @@ fn trace(judge: &Judge<'_>, end: End, steps: &mut Vec<Step>) {
     for (index, rule) in config.rules.all().iter().enumerate() {
         let here = describe(rule);
         let path_fits = rule.matcher.path_matches(normal.as_deref(), request);
-        if path_fits && rule.matcher.conditions_hold(request) {
+        let matches = rule.matcher.matches(normal.as_deref(), request);
+        if let Err(part) = matches {
+            step.text = format!("rules[{index}] {here}: {}", unclear(part, request));
+            steps.push(step.marked(Mark::Bad).because(part.reason()));
+            return;
+        }
+        if matches == Ok(true) {
             step.text = format!("rules[{index}] decides: {here}");
             if rule.report_only {
                 step.text.push_str(", only reports");
@@ -337,7 +352,7 @@ fn trace(judge: &Judge<'_>, end: End, steps: &mut Vec<Step>) {
             }
             return;
         }
-        let why = if path_fits {
+        let why = if path_fits == Ok(true) {
             "another condition does not hold"
         } else {
             "another path"
@@ -345,17 +360,38 @@ fn trace(judge: &Judge<'_>, end: End, steps: &mut Vec<Step>) {
         step.detail(Mark::Note, format!("rules[{index}] {here}: {why}"));
     }
     match policy::select_rule(config, normal.as_deref(), request) {
-        RuleOutcome::Public => step.text = "no rule matches, and unmatched is allow".to_owned(),
-        _ if normal.is_none() => {
-            step.text = "there is no path, and no rule for CONNECT".to_owned();
-            step = step.marked(Mark::Bad).because("unsafe_path");
+        Ok(RuleOutcome::Public) => {
+            step.text = "no rule matches, and unmatched is allow".to_owned();
         }
-        _ => {
+        Err(part) => {
+            step.text = "there is no path, and no rule for CONNECT".to_owned();
+            step = step.marked(Mark::Bad).because(part.reason());
+        }
+        Ok(_) => {
             step.text = "no rule matches, and what no rule matches is denied".to_owned();
             step = step.marked(Mark::Bad).because("no_rule");
         }
     }
     steps.push(step);
+}
+
+/// Why a rule cannot be sure of a request.
+fn unclear(part: Ambiguous, request: &Request) -> String {
+    match part {
+        Ambiguous::Host => {
+            let authority = request.value(":authority").unwrap_or_default();
+            let reason = authority::host(authority).err();
+            let reason = reason.map_or(String::new(), |reason| format!(": it {reason}"));
+            format!("looks at the host (--host), which has no single meaning{reason}")
+        }
+        Ambiguous::Method => "looks at the method, which is not in upper case".to_owned(),
+        Ambiguous::Query => {
+            "looks at a parameter of the query that upstreams read in several ways".to_owned()
+        }
+        Ambiguous::Header | Ambiguous::TokenList | Ambiguous::Path => {
+            "looks at a header that upstreams read in several ways".to_owned()
+        }
+    }
 }
 
 fn describe(rule: &Rule) -> String {
@@ -400,14 +436,18 @@ fn places(request: &Request, demand: &Demand, step: &mut Step) {
         let (mark, found) = match place.extract(request) {
             Extracted::Missing => (Mark::Note, "nothing"),
             Extracted::Token(_) => (Mark::Good, "a token"),
-            Extracted::Several => (Mark::Bad, "more than one credential"),
+            Extracted::Several => {
+                step.reasons.push("several_tokens");
+                (Mark::Bad, "more than one credential")
+            }
+            Extracted::Ambiguous(part) => {
+                step.reasons.push(part.reason());
+                (Mark::Bad, doubt(part))
+            }
         };
         if let (Extracted::Missing, Some(near)) = (place.extract(request), near(request, place)) {
             step.detail(Mark::Note, format!("{}: {near}", name(place)));
             continue;
-        }
-        if matches!(place.extract(request), Extracted::Several) {
-            step.reasons.push("several_tokens");
         }
         step.detail(mark, format!("{}: {found}", name(place)));
     }
@@ -437,6 +477,16 @@ fn near(request: &Request, place: &Place) -> Option<&'static str> {
             "nothing: the query has access_token, which is looked for where from_params names it",
         ),
         _ => None,
+    }
+}
+
+/// What is wrong with a place for a token.
+fn doubt(part: Ambiguous) -> &'static str {
+    match part {
+        Ambiguous::TokenList => "a list, where one token is looked for",
+        _ => {
+            "what only some upstreams read as a token: under a similar name, or after another separator"
+        }
     }
 }
 

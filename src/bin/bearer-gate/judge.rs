@@ -52,7 +52,7 @@ impl Judge<'_> {
             .iter()
             .map(|place| match place.extract(self.request) {
                 Extracted::Token(token) => Some(token),
-                Extracted::Missing | Extracted::Several => None,
+                Extracted::Missing | Extracted::Several | Extracted::Ambiguous(_) => None,
             })
             .collect();
         let shadowed: Vec<bool> = demand

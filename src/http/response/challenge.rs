@@ -28,7 +28,7 @@ pub(super) fn challenge(
         Rejection::TokenMissing => {}
         Rejection::InvalidToken { .. }
         | Rejection::SeveralTokens
-        | Rejection::UnsafePath
+        | Rejection::Ambiguous(_)
         | Rejection::ClaimRule
         | Rejection::InsufficientScope { .. } => {
             parameter(&mut challenge, "error", rejection.error());

@@ -128,6 +128,7 @@ impl Responses {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::ambiguous::Ambiguous;
 
     /// The rejection, then its status, challenge, seconds to wait, error, description and reason.
     type Row<'r> = (
@@ -179,7 +180,7 @@ mod tests {
                 "several_tokens",
             ),
             (
-                Rejection::UnsafePath,
+                Rejection::Ambiguous(Ambiguous::Path),
                 400,
                 Some(
                     r#"Bearer realm="api", error="invalid_request", error_description="The request path is ambiguous""#,

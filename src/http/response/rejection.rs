@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::http::ambiguous::Ambiguous;
 use crate::jose::jwt::JwtError;
 use crate::policy::Denied;
 
@@ -20,8 +21,8 @@ pub enum Rejection<'c> {
     },
     /// More than one credential in one request.
     SeveralTokens,
-    /// A path that different upstreams could read differently, or no path at all.
-    UnsafePath,
+    /// A part of the request that different upstreams could read differently.
+    Ambiguous(Ambiguous),
     /// A valid token without the scopes that the rule asks for, here as the rule names them.
     InsufficientScope { scope: &'c str },
     /// A valid token with claims that the rule does not accept.
@@ -36,6 +37,12 @@ pub enum Rejection<'c> {
     HostRefused,
     /// Keys are on their way, and as many requests as may wait for them do so already.
     TooManyWaiting { retry_after_seconds: u32 },
+}
+
+impl From<Ambiguous> for Rejection<'_> {
+    fn from(part: Ambiguous) -> Self {
+        Rejection::Ambiguous(part)
+    }
 }
 
 impl From<JwtError> for Rejection<'_> {
@@ -58,11 +65,11 @@ impl<'c> From<Denied<'c>> for Rejection<'c> {
     }
 }
 
-/// What [`Rejection::reason`] says of everything but bad tokens, which have [`JwtError::reason`].
-const REASONS: [&str; 10] = [
+/// What [`Rejection::reason`] says of everything but bad tokens, which have [`JwtError::reason`],
+/// and ambiguous parts, which have [`Ambiguous::reason`].
+const REASONS: [&str; 9] = [
     "token_missing",
     "several_tokens",
-    "unsafe_path",
     "insufficient_scope",
     "claim_rule",
     "no_rule",
@@ -88,7 +95,12 @@ impl Rejection<'_> {
     /// `error`, which stands for all the reasons that have it.
     pub fn names() -> impl Iterator<Item = &'static str> {
         let bad_tokens = JwtError::ALL.iter().map(|error| error.reason());
-        ERRORS.into_iter().chain(REASONS).chain(bad_tokens)
+        let ambiguous = Ambiguous::ALL.map(Ambiguous::reason);
+        ERRORS
+            .into_iter()
+            .chain(REASONS)
+            .chain(ambiguous)
+            .chain(bad_tokens)
     }
 
     /// A client may try again after `wait`, rounded up to whole seconds, one at least.
@@ -102,7 +114,7 @@ impl Rejection<'_> {
     /// The HTTP status code.
     pub fn status(&self) -> u32 {
         match self {
-            Rejection::SeveralTokens | Rejection::UnsafePath => 400,
+            Rejection::SeveralTokens | Rejection::Ambiguous(_) => 400,
             Rejection::TokenMissing | Rejection::InvalidToken { .. } => 401,
             Rejection::InsufficientScope { .. } | Rejection::ClaimRule | Rejection::NoRule => 403,
             Rejection::NotConfigured
@@ -131,7 +143,7 @@ impl Rejection<'_> {
             Rejection::TokenMissing => "token_missing",
             Rejection::InvalidToken { reason, .. } => reason,
             Rejection::SeveralTokens => "several_tokens",
-            Rejection::UnsafePath => "unsafe_path",
+            Rejection::Ambiguous(part) => part.reason(),
             Rejection::InsufficientScope { .. } => "insufficient_scope",
             Rejection::ClaimRule => "claim_rule",
             Rejection::NoRule => "no_rule",
@@ -147,7 +159,7 @@ impl Rejection<'_> {
         match self {
             Rejection::TokenMissing => "unauthorized",
             Rejection::InvalidToken { .. } => "invalid_token",
-            Rejection::SeveralTokens | Rejection::UnsafePath => "invalid_request",
+            Rejection::SeveralTokens | Rejection::Ambiguous(_) => "invalid_request",
             Rejection::InsufficientScope { .. } | Rejection::ClaimRule => "insufficient_scope",
             Rejection::NoRule => "access_denied",
             Rejection::NotConfigured | Rejection::HostRefused => "server_error",
@@ -163,7 +175,7 @@ impl Rejection<'_> {
             Rejection::TokenMissing => "Jwt is missing",
             Rejection::InvalidToken { description, .. } => description,
             Rejection::SeveralTokens => "More than one credential in the request",
-            Rejection::UnsafePath => "The request path is ambiguous",
+            Rejection::Ambiguous(part) => part.description(),
             Rejection::InsufficientScope { .. } => "Jwt lacks a scope that is required here",
             Rejection::ClaimRule => "Claims in Jwt are not allowed",
             Rejection::NoRule => "No rule allows this request",
@@ -180,11 +192,10 @@ mod tests {
     use super::*;
     use crate::http::response::is_quotable;
 
-    /// All but those of a bad token.
-    const ALL_OTHERS: [Rejection<'static>; 10] = [
+    /// All but those of a bad token and of an ambiguous part.
+    const ALL_OTHERS: [Rejection<'static>; 9] = [
         Rejection::TokenMissing,
         Rejection::SeveralTokens,
-        Rejection::UnsafePath,
         Rejection::InsufficientScope { scope: "" },
         Rejection::ClaimRule,
         Rejection::NoRule,
@@ -223,11 +234,13 @@ mod tests {
             .iter()
             .map(|row| row.split('`').nth(1).unwrap())
             .collect();
-        let mut known = REASONS.to_vec();
+        let ambiguous = Ambiguous::ALL.map(Rejection::from);
+        let mut known: Vec<&str> = ambiguous.iter().map(Rejection::reason).collect();
+        known.extend(REASONS);
         reasons.sort_unstable();
         known.sort_unstable();
         assert_eq!(reasons, known);
-        for rejection in ALL_OTHERS {
+        for rejection in ALL_OTHERS.into_iter().chain(ambiguous) {
             assert!(others.contains(&row(rejection).as_str()), "{rejection:?}");
         }
     }
@@ -240,7 +253,7 @@ mod tests {
                 Rejection::TokenMissing
                 | Rejection::InvalidToken { .. }
                 | Rejection::SeveralTokens
-                | Rejection::UnsafePath
+                | Rejection::Ambiguous(_)
                 | Rejection::InsufficientScope { .. }
                 | Rejection::ClaimRule
                 | Rejection::NoRule
@@ -250,7 +263,8 @@ mod tests {
                 | Rejection::TooManyWaiting { .. } => {}
             }
         }
-        for rejection in ALL_OTHERS.into_iter().chain(bad_tokens()) {
+        let ambiguous = Ambiguous::ALL.map(Rejection::from);
+        for rejection in ALL_OTHERS.into_iter().chain(ambiguous).chain(bad_tokens()) {
             for name in [rejection.reason(), rejection.error()] {
                 assert!(Rejection::names().any(|known| known == name), "{name}");
             }

@@ -1,0 +1,64 @@
+//! Names of headers, parameters and cookies that some upstream takes for one.
+//!
+//! Invariant: names that differ in their case only, in `-`, `_`, `.` and the like only, or in
+//! octets around them that print nothing are alike. CGI and WSGI make `_` of `-` in headers'
+//! names (RFC 3875 section 4.1.18), lighttpd and PHP of other characters too; PHP makes `_` of dots
+//! and spaces in names of parameters and cookies; ASP.NET compares these without case; `strip`
+//! takes off more than SP.
+
+/// Whether some upstream takes two names for one.
+#[must_use]
+#[inline(never)]
+pub fn are_alike(a: &[u8], b: &[u8]) -> bool {
+    let (a, b) = (printed(a), printed(b));
+    let alike = |(a, b): (&u8, &u8)| {
+        a.eq_ignore_ascii_case(b) || !(a.is_ascii_alphanumeric() || b.is_ascii_alphanumeric())
+    };
+    a.len() == b.len() && a.iter().zip(b).all(alike)
+}
+
+/// Without what prints nothing around it.
+fn printed(mut name: &[u8]) -> &[u8] {
+    while let [first, rest @ ..] = name
+        && !first.is_ascii_graphic()
+    {
+        name = rest;
+    }
+    while let [rest @ .., last] = name
+        && !last.is_ascii_graphic()
+    {
+        name = rest;
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_some_upstream_takes_for_one() {
+        let table: &[(&str, &str, bool)] = &[
+            ("x-mode", "x-mode", true),
+            ("x-mode", "x_mode", true),
+            ("x-mode", "x.mode", true),
+            ("x-mode", "x mode", true),
+            ("x-mode", "X-Mode", true),
+            ("session", "SESSION", true),
+            ("session", " session\t", true),
+            ("session", "session\u{a0}", true),
+            ("session", "\u{feff}session", true),
+            ("x-mode", "xmode", false),
+            ("x-mode", "x--mode", false),
+            ("x-mode", "x-modes", false),
+            ("x-mode", "xamode", false),
+            ("session", "_session", false),
+            ("", "", true),
+            ("", "a", false),
+        ];
+        for (a, b, expected) in table {
+            assert_eq!(are_alike(a.as_bytes(), b.as_bytes()), *expected, "{a} {b}");
+            assert_eq!(are_alike(b.as_bytes(), a.as_bytes()), *expected, "{a} {b}");
+        }
+    }
+}
