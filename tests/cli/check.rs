@@ -256,6 +256,36 @@ fn what_surrounds_the_filter_in_envoy_is_looked_at() {
             "46 error rules[0].requires.provider_name",
         ),
     ];
+    // where hosts decide
+    let hosts = [
+        (
+            r#""prefix": "/"}"#,
+            r#""prefix": "/", "hosts": ["a"]}"#,
+            "13 warning strip_trailing_host_dot",
+        ),
+        (
+            r#""prefix": "/"}"#,
+            r#""prefix": "/", "headers": [{"name": "host", "exact_match": "a"}]}"#,
+            "13 warning strip_trailing_host_dot",
+        ),
+    ];
+    for (from, to, expected) in hosts {
+        let envoy = ENVOY.replace(from, to);
+        assert_eq!(findings(&envoy).1, [expected], "{to}");
+        let stripped = "merge_slashes: true\n          strip_trailing_host_dot: true";
+        let envoy = envoy.replace("merge_slashes: true", stripped);
+        assert_eq!(findings(&envoy), (0, vec![]), "{to}");
+    }
+    let routes = ENVOY.replace(
+        r#""rules": ["#,
+        r#""route_metadata": "ns", "requirement_map": {"r": {"provider_name": "p"}}, "rules": ["#,
+    );
+    let expected = [
+        "13 warning strip_trailing_host_dot",
+        "13 warning strip_any_host_port",
+    ];
+    assert_eq!(findings(&routes).1, expected);
+
     for (from, to, expected) in table {
         assert!(ENVOY.contains(from), "{from}");
         let (code, found) = findings(&ENVOY.replace(from, to));

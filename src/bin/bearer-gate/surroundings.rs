@@ -3,6 +3,7 @@
 
 use bearer_gate::config::{Config, Endpoint, KeySource};
 use bearer_gate::http::uri::{Scheme, Uri};
+use bearer_gate::matcher::Condition;
 
 use crate::check::Finding;
 use crate::document::Node;
@@ -30,6 +31,9 @@ pub fn envoy(
     let mut findings = Vec::new();
     if let Some(manager) = manager {
         of_manager(manager, &mut findings);
+        if let Some(config) = config {
+            of_hosts(manager, config, &mut findings);
+        }
     }
     of_plugin(plugin, &mut findings);
     if let (Some(config), Some(_)) = (config, document.get("static_resources")) {
@@ -75,6 +79,35 @@ fn of_manager(manager: &Node, findings: &mut Vec<Finding>) {
         warn(
             "request_timeout",
             "is missing: a request that waits in a VM that crashes never ends",
+        );
+    }
+}
+
+/// Where hosts decide, Envoy's routes and the upstream should read them as the rules do.
+fn of_hosts(manager: &Node, config: &Config, findings: &mut Vec<Finding>) {
+    let mut warn = |name: &str, text: &str| {
+        let node = manager.get(name).unwrap_or(manager);
+        findings.push(warning(node, name, text));
+    };
+    let looks_at_host = |condition: &Condition| match condition {
+        Condition::Hosts(_) => true,
+        Condition::Header(header) => header.name == ":authority",
+        Condition::Methods(_) | Condition::Parameter(_) => false,
+    };
+    let mut rules = config.rules.all().iter();
+    let of_rules = rules.any(|rule| rule.matcher.conditions.iter().any(looks_at_host));
+    let of_routes = config.of_routes.is_some();
+    let is_true = |name: &str| manager.get(name).is_some_and(Node::is_true);
+    if (of_rules || of_routes) && !is_true("strip_trailing_host_dot") {
+        warn(
+            "strip_trailing_host_dot",
+            "is not true, and hosts decide: a.example. is a.example to the rules, and may be another host to Envoy's routes and to the upstream",
+        );
+    }
+    if of_routes && !is_true("strip_matching_host_port") && !is_true("strip_any_host_port") {
+        warn(
+            "strip_any_host_port",
+            "is not true, and routes decide by their metadata: a host with a port may get another route's requirement, or none",
         );
     }
 }
