@@ -85,7 +85,7 @@ compat: build vectors-module $(PYTHON_DIR)/.done ## Run the end-to-end tests on 
 	done; \
 	test -z "$$failed"
 
-FUZZ_TARGETS := token key_set discovery config path credentials
+FUZZ_TARGETS := token key_set discovery config path credentials request
 # How long each target of `make fuzz` runs.
 SECONDS ?= 60
 

@@ -19,6 +19,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use bearer_gate::config::Config;
+use bearer_gate::http::request::Header;
 use bearer_gate::jose::base64url;
 use bearer_gate::jose::jwks::KeySet;
 use bearer_gate::jose::jws;
@@ -289,6 +290,66 @@ proptest! {
     }
 }
 
+/// The lines of a request, of which [`check::request`] is told.
+fn lines(method: &str, authority: &str, path: &str, headers: &[String]) -> Vec<u8> {
+    [
+        &[method.to_owned(), authority.to_owned(), path.to_owned()],
+        headers,
+    ]
+    .concat()
+    .join("\n")
+    .into_bytes()
+}
+
+proptest! {
+    #![proptest_config(cases(4000))]
+
+    /// No spelling of a protected host is decided by another host's rule.
+    #[test]
+    fn hosts(pieces in prop::collection::vec(names(&[
+        "admin.example", "admin.example", "ADMIN", ".int.example", "a.int.example", "secret.example",
+        "www.other", ".", ".", ":", ":80", ":443", ",", ", ", "@", "user@", "%2e", "admin%2eexample",
+        " ", "\t", "127.0.0.1", "127.1", "2130706433", "0x7f.1", "[::1]", "\u{a0}", "x",
+    ]), 0..5)) {
+        let authority = pieces.concat();
+        check::request(&lines("GET", &authority, "/", &[]));
+        check::authority(authority.as_bytes());
+    }
+
+    /// Whatever an upstream reads as guarded is not let through without a token.
+    #[test]
+    fn requests(
+        method in names(&["GET", "GET", "GET", "POST", "post", "Delete", " GET", "HEAD"]),
+        authority in names(&["www.other", "www.other", "www.other:80", "admin.example.", "secret.example:1"]),
+        path in names(&["/", "/", "/open", "/open/x", "/public", "/admin%3f", "/%20admin;", "/x;/admin", "/OPEN"]),
+        query in prop::collection::vec(names(&[
+            "mode=a", "mode=a+b", "mode=a%20b", "MODE=a b", "x", "&", "&", ";", "t=1", "T=1", "%74=1", "t", "+t=1", "t%20=1",
+        ]), 0..4),
+        headers in prop::collection::vec((
+            names(&["x-mode", "x_mode", "x.mode", "x-open", "x-open", "x_open", "authorization", "authorization",
+                    "x-token", "x_token", "cookie", "cookie"]),
+            prop::collection::vec(names(&[
+                "admin", "yes", "yes", "no", "Bearer", "bearer", "Basic", " ", " ", "\t", "\u{a0}", "\u{85}", ",", ";",
+                "s=1", "S=1", "s =1", "a=1", "a.b.c", "=", "",
+            ]), 0..4),
+        ), 0..4),
+    ) {
+        let path = if query.is_empty() { path } else { format!("{path}?{}", query.concat()) };
+        let headers: Vec<String> = headers
+            .into_iter()
+            .map(|(name, pieces)| format!("{name}:{}", pieces.concat()))
+            .collect();
+        check::request(&lines(&method, &authority, &path, &headers));
+        // octets of ISO 8859-1 too
+        let latin: Vec<u8> = String::from_utf8(lines(&method, &authority, &path, &headers))
+            .unwrap()
+            .chars()
+            .map(|c| u8::try_from(u32::from(c)).unwrap())
+            .collect();
+        check::request(&latin);
+    }
+}
+
 /// The properties would hold for a filter that refuses everything.
 #[test]
 fn the_parts_are_good_ones() {
@@ -297,18 +358,51 @@ fn the_parts_are_good_ones() {
     let set = KeySet::parse(keys.as_bytes()).unwrap();
     assert!(set.keys().len() >= 4, "{:?}", set.skipped());
     assert!(Config::parse(configuration().to_string().as_bytes()).is_ok());
+    for (method, authority, path, headers) in [
+        ("GET", "www.other", "/", &[][..]),
+        ("GET", "www.other:8443", "/open?x=1", &["x-open: yes"]),
+        ("get", "int.example", "/a%20b/.c", &[]),
+        (
+            "HEAD",
+            "www.other.",
+            "/?mode=a&t",
+            &["x-mode: user", "cookie: a=1; b=2"],
+        ),
+        (
+            "PUT",
+            "[::1]",
+            "/",
+            &["authorization: Basic dTpw", "x-modes: admin"],
+        ),
+    ] {
+        let headers: Vec<Header> = [
+            (":method", method),
+            (":authority", authority),
+            (":path", path),
+        ]
+        .into_iter()
+        .chain(headers.iter().filter_map(|header| header.split_once(": ")))
+        .map(|(name, value)| (name.to_owned().into(), value.as_bytes().to_vec()))
+        .collect();
+        let expected = method != "get" && !path.contains("&t");
+        assert_eq!(check::is_let_through(&headers), expected, "{headers:?}");
+    }
 }
 
 #[test]
 fn the_corpus_of_the_fuzzer() {
     type Property = fn(&[u8]);
-    let targets: [(&str, Property); 6] = [
+    let targets: [(&str, Property); 7] = [
         ("token", check::token),
         ("key_set", check::key_set),
         ("discovery", check::discovery),
         ("config", check::config),
         ("path", check::path),
         ("credentials", check::credentials),
+        ("request", |bytes| {
+            check::request(bytes);
+            check::authority(bytes);
+        }),
     ];
     for (target, check) in targets {
         let inputs: Vec<Vec<u8>> = seeds(target).into_iter().chain(found(target)).collect();

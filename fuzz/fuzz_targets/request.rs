@@ -1,0 +1,12 @@
+//! See `check::request`.
+
+#![no_main]
+
+#[allow(dead_code, reason = "each target has one property")]
+#[path = "../../tests/properties/check.rs"]
+mod check;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    check::request(bytes);
+    check::authority(bytes);
+});
