@@ -466,6 +466,7 @@ pub fn is_let_through(headers: &[Header]) -> bool {
                 true
             }
             Decision::Reject(_) => false,
+            Decision::Answer(_) => panic!("there is no metadata"),
             Decision::AwaitKeys(_) => panic!("the keys are there"),
         }
     })
