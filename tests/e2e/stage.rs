@@ -3,13 +3,13 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use bearer_gate_testbed::envoy::{Envoy, EnvoyBuilder};
 use bearer_gate_testbed::http::{self, Client, Reply};
 use bearer_gate_testbed::idp::Idp;
+use bearer_gate_testbed::python::python;
 use bearer_gate_testbed::raw::{self, RawResponse};
-use bearer_gate_testbed::repository;
 use bearer_gate_testbed::upstream::Upstream;
 use serde_json::{Value, json};
 
@@ -139,12 +139,7 @@ pub fn merge(into: &mut Value, more: Value) {
 
 /// Tokens minted by PyJWT; see `mint.py`.
 pub fn mint(orders: &Value) -> Vec<String> {
-    let root = repository();
-    let modules = std::env::var_os("BEARER_GATE_PYTHONPATH")
-        .unwrap_or_else(|| root.join(".cache/python").into_os_string());
-    let mut python = Command::new("python3")
-        .arg(root.join("tests/mint.py"))
-        .env("PYTHONPATH", modules)
+    let mut python = python("tests/mint.py")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

@@ -451,7 +451,10 @@ impl Envoy {
             }
             self.names.iter().all(|name| {
                 let address = self.addresses.get(name);
-                address.is_some_and(|address| TcpStream::connect(address).is_ok())
+                // A UDP port that Envoy lists is open.
+                address.is_some_and(|address| {
+                    self.is_quic(name) || TcpStream::connect(address).is_ok()
+                })
             })
         });
         if Outcomes::of(self).rejected > 0 {
@@ -462,6 +465,12 @@ impl Envoy {
         } else {
             Err(format!("a listener does not accept connections: {last}"))
         }
+    }
+
+    fn is_quic(&self, name: &str) -> bool {
+        let listeners = self.listeners.lock().expect("no panic while locked");
+        let mut known = listeners.1.iter();
+        known.any(|listener| listener.name == name && listener.is_quic())
     }
 
     fn listening(&self) -> io::Result<BTreeMap<String, SocketAddr>> {

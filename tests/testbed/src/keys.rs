@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rsa::pkcs1::{EncodeRsaPublicKey, LineEnding};
 use rsa::pkcs1v15;
-use rsa::pkcs8::EncodePublicKey;
+use rsa::pkcs8::{EncodePrivateKey, EncodePublicKey};
 use rsa::signature::{SignatureEncoding, Signer};
 use rsa::traits::PublicKeyParts;
 use rsa::{PrivateKey, PublicKey};
@@ -158,6 +158,18 @@ impl SigningKey {
             .build::<_, pkcs1v15::Signature>(&signer)
             .and_then(|certificate| Ok(certificate.to_der()?))
             .expect("the key signs its certificate")
+    }
+
+    /// The private key and its self-signed certificate as PEM, for a server with TLS.
+    pub fn tls_pem(&self) -> (String, String) {
+        let key = self.0.private.to_pkcs8_pem(LineEnding::LF);
+        let key = key.expect("an RSA key encodes").to_string();
+        let base64 = STANDARD.encode(self.certificate_der());
+        let lines = base64.as_bytes().chunks(64).map(String::from_utf8_lossy);
+        let lines = lines.collect::<Vec<_>>().join("\n");
+        let certificate =
+            format!("-----BEGIN CERTIFICATE-----\n{lines}\n-----END CERTIFICATE-----\n");
+        (key, certificate)
     }
 
     /// The public JWK.

@@ -16,9 +16,11 @@ pub mod envoy;
 pub mod http;
 pub mod idp;
 pub mod keys;
+pub mod python;
 pub mod raw;
 pub mod serve;
 pub mod token;
+pub mod transports;
 pub mod upstream;
 pub mod yaml;
 

@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
-use futures_util::StreamExt;
+use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
 use crate::serve::Server;
@@ -91,9 +91,17 @@ fn router(shared: Arc<Shared>) -> Router {
 async fn echo(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     shared.requests.fetch_add(1, Ordering::SeqCst);
     let (head, body) = request.into_parts();
-    let mut chunks = body.into_data_stream();
+    let mut body = body;
     let (mut length, mut kept) = (0u64, Vec::new());
-    while let Some(Ok(chunk)) = chunks.next().await {
+    let mut trailers = Vec::new();
+    while let Some(Ok(frame)) = body.frame().await {
+        let chunk = match frame.into_data() {
+            Ok(chunk) => chunk,
+            Err(frame) => {
+                trailers = frame.trailers_ref().map(pairs).unwrap_or_default();
+                continue;
+            }
+        };
         let bytes = chunk.len() as u64;
         length += bytes;
         shared.body_bytes.fetch_add(bytes, Ordering::SeqCst);
@@ -101,19 +109,12 @@ async fn echo(State(shared): State<Arc<Shared>>, request: Request) -> Response {
             kept.extend_from_slice(&chunk);
         }
     }
-    let headers: Vec<(String, String)> = head
-        .headers
-        .iter()
-        .map(|(name, value)| {
-            let value = String::from_utf8_lossy(value.as_bytes());
-            (name.to_string(), value.into_owned())
-        })
-        .collect();
     let mut seen = json!({
         "method": head.method.as_str(),
         "path": head.uri.path(),
         "query": head.uri.query(),
-        "headers": headers,
+        "headers": pairs(&head.headers),
+        "trailers": trailers,
         "body_length": length,
     });
     if kept.len() <= MAX_ECHOED_BODY
@@ -124,4 +125,14 @@ async fn echo(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     *shared.last.lock().expect("no panic while locked") = Some(seen.clone());
     let json = [(header::CONTENT_TYPE, "application/json")];
     (json, seen.to_string()).into_response()
+}
+
+fn pairs(headers: &HeaderMap) -> Vec<(String, String)> {
+    headers
+        .iter()
+        .map(|(name, value)| {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            (name.to_string(), value.into_owned())
+        })
+        .collect()
 }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
 
+use crate::keys::SigningKey;
+
 /// In which protobuf message the plugin configuration travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
@@ -147,6 +149,8 @@ pub struct Listener {
     network_filters: Vec<Value>,
     hcm: Map<String, Value>,
     cluster: String,
+    /// Whether it is for HTTP/3, and its transport socket then.
+    quic: Option<Value>,
 }
 
 impl Listener {
@@ -158,6 +162,7 @@ impl Listener {
             network_filters: Vec::new(),
             hcm: Map::new(),
             cluster: "upstream".to_owned(),
+            quic: None,
         }
     }
 
@@ -191,6 +196,30 @@ impl Listener {
     pub fn hcm(mut self, field: &str, value: impl Into<Value>) -> Listener {
         self.hcm.insert(field.to_owned(), value.into());
         self
+    }
+
+    /// For HTTP/3 alone, over QUIC with a self-signed certificate of this key. Without it a
+    /// listener takes HTTP/1.1, and HTTP/2 without TLS from clients that know beforehand.
+    #[must_use]
+    pub fn http3(mut self, key: &SigningKey) -> Listener {
+        let (private, certificate) = key.tls_pem();
+        let quic = "envoy.extensions.transport_sockets.quic.v3.QuicDownstreamTransport";
+        self.quic = Some(json!({
+            "name": "envoy.transport_sockets.quic",
+            "typed_config": {
+                "@type": format!("type.googleapis.com/{quic}"),
+                "downstream_tls_context": {"common_tls_context": {"tls_certificates": [{
+                    "certificate_chain": {"inline_string": certificate},
+                    "private_key": {"inline_string": private},
+                }]}},
+            },
+        }));
+        self.hcm("codec_type", "HTTP3")
+            .hcm("http3_protocol_options", json!({}))
+    }
+
+    pub(super) fn is_quic(&self) -> bool {
+        self.quic.is_some()
     }
 
     /// Routes to another cluster.
@@ -241,14 +270,21 @@ impl Listener {
             "name": "envoy.filters.network.http_connection_manager",
             "typed_config": hcm,
         }));
-        json!({
+        let mut listener = json!({
             "@type": "type.googleapis.com/envoy.config.listener.v3.Listener",
             "name": self.name,
             "address": super::bootstrap::any_port(),
+            "filter_chains": [{"filters": network_filters}],
+        });
+        if let Some(quic) = &self.quic {
+            listener["address"]["socket_address"]["protocol"] = json!("UDP");
+            listener["udp_listener_config"] = json!({"quic_options": {}});
+            listener["filter_chains"][0]["transport_socket"] = quic.clone();
+        } else {
             // A connection goes to the worker with the fewest open ones: a test reaches every
             // worker by holding as many connections open as there are workers.
-            "connection_balance_config": {"exact_balance": {}},
-            "filter_chains": [{"filters": network_filters}],
-        })
+            listener["connection_balance_config"] = json!({"exact_balance": {}});
+        }
+        listener
     }
 }
