@@ -13,6 +13,7 @@ use bearer_gate_testbed::raw::{self, RawConnection, RawResponse};
 use bearer_gate_testbed::token;
 use serde_json::{Value, json};
 
+use crate::chance::Chance;
 use crate::keys::WORKERS;
 use crate::stage::{Stage, provider};
 
@@ -86,34 +87,6 @@ fn wait_for_keys(stage: &Stage, token: &str) {
     eventually(Duration::from_secs(10), "keys", || {
         get(stage, "/x", token).status == 200
     });
-}
-
-/// SplitMix64.
-struct Chance(u64);
-
-impl Chance {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = self.0;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        bits ^ (bits >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next() % bound as u64).unwrap()
-    }
-
-    /// Bytes that a header value may have on the wire.
-    fn bytes(&mut self, most: usize) -> Vec<u8> {
-        let length = self.below(most);
-        (0..length)
-            .map(|_| match u8::try_from(self.below(256)).unwrap() {
-                0 | b'\r' | b'\n' => 0xff,
-                byte => byte,
-            })
-            .collect()
-    }
 }
 
 /// A good token with something wrong about it, or no token at all. Never the

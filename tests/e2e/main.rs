@@ -10,12 +10,14 @@
 )]
 
 mod algorithms;
+mod chance;
 mod counters;
 mod discovery;
 mod ecds;
 mod hostile;
 mod keys;
 mod monitoring;
+mod odd_forms;
 mod outage;
 mod outputs;
 mod planted;
