@@ -57,7 +57,7 @@ differential: build $(ENVOY) ## Compare with Envoy's own jwt_authn; BEARER_GATE_
 	cargo test --features cli --test differential
 
 .PHONY: soak
-soak: build vectors-module $(ENVOY) ## Run the long tests: end-to-end with their figures, and many random properties
+soak: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done ## Run the long tests: end-to-end with their figures, and many random properties
 	BEARER_GATE_SOAK=1 cargo test --release --test lifecycle --test gate -- invariants every_waiting no_stranger
 	BEARER_GATE_SOAK=1 cargo test --release --test decisions -- trees
 	$(MAKE) --no-print-directory fleet
@@ -232,7 +232,8 @@ $(TOOLS)/cargo-fuzz-$(CARGO_FUZZ_VERSION):
 	cargo install --quiet --locked --root $(TOOLS) cargo-fuzz@$(CARGO_FUZZ_VERSION)
 	@touch $@
 
-# PyJWT mints tokens for the end-to-end tests, independently of this project.
+# For the end-to-end tests: PyJWT mints tokens, independently of this project; servers and frameworks
+# show how upstreams read a request.
 $(PYTHON_DIR)/.done: tests/requirements.txt
 	$(PYTHON) -m pip install --quiet --target $(PYTHON_DIR) --upgrade --requirement tests/requirements.txt
 	@touch $@

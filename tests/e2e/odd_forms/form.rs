@@ -9,20 +9,25 @@ use crate::chance::Chance;
 const SPACES: &[&[u8]] = &[
     b" ",
     b"\t",
-    b" \t ",
     b"\x0b",
+    // NEL and NBSP in ISO-8859-1, as Python and Node decode a header
+    b"\x85",
+    b"\xa0",
+    // NBSP in UTF-8, as Go and Rust decode it
+    b"\xc2\xa0",
+];
+
+/// More of them, of which Envoy refuses most. Each then costs a connection.
+const MORE_SPACES: &[&[u8]] = &[
+    b" \t ",
     b"\x0c",
     b"\x1c",
     b"\x1d",
     b"\x1e",
     b"\x1f",
     b"\x7f",
-    // NEL and NBSP in ISO-8859-1, as Python and Node decode a header
-    b"\x85",
-    b"\xa0",
-    // the same, an em space, a zero-width space and a BOM in UTF-8, as Go and Rust decode it
+    // NEL, an em space, a zero-width space and a BOM
     b"\xc2\x85",
-    b"\xc2\xa0",
     b"\xe2\x80\x83",
     b"\xe2\x80\x8b",
     b"\xef\xbb\xbf",
@@ -34,18 +39,22 @@ pub struct Form {
     pub message: Message,
 }
 
-/// Every form that somebody has thought of.
-pub fn by_hand(subject: &Subject) -> Vec<Form> {
+/// Every form that somebody has thought of; `whole` with white space of every kind.
+pub fn by_hand(subject: &Subject, whole: bool) -> Vec<Form> {
     let mut forms = Forms {
         subject,
         forms: Vec::new(),
+        spaces: SPACES.to_vec(),
     };
+    if whole {
+        forms.spaces.extend(MORE_SPACES);
+    }
     let plain = subject.plain.as_bytes();
     forms.value(plain);
-    for space in SPACES {
+    for space in forms.spaces.clone() {
         if !matches!(subject.part, Part::Query) {
-            forms.value(&[*space, plain].concat());
-            forms.value(&[plain, *space].concat());
+            forms.value(&[space, plain].concat());
+            forms.value(&[plain, space].concat());
         }
     }
     match subject.part {
@@ -62,6 +71,7 @@ pub fn by_hand(subject: &Subject) -> Vec<Form> {
 struct Forms<'s> {
     subject: &'s Subject,
     forms: Vec<Form>,
+    spaces: Vec<&'static [u8]>,
 }
 
 impl Forms<'_> {
@@ -388,9 +398,9 @@ fn headers(forms: &mut Forms, name: &'static str) {
         format!("+{plain}"),
         format!("0{plain}"),
         format!("{plain}.0"),
-        format!("1_50"),
-        format!("15e1"),
-        format!("0x96"),
+        "1_50".to_owned(),
+        "15e1".to_owned(),
+        "0x96".to_owned(),
         format!("\r\n {plain}"),
         String::new(),
     ] {
@@ -402,8 +412,8 @@ fn headers(forms: &mut Forms, name: &'static str) {
         ] {
             forms.value(format!("{scheme}{separator}{credential}").as_bytes());
         }
-        for separator in SPACES {
-            forms.value(&[scheme.as_bytes(), *separator, credential.as_bytes()].concat());
+        for separator in forms.spaces.clone() {
+            forms.value(&[scheme.as_bytes(), separator, credential.as_bytes()].concat());
         }
         for value in [
             format!("{} {credential}", scheme.to_uppercase()),

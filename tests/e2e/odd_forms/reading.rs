@@ -68,8 +68,12 @@ pub fn readings(answer: &RawResponse) -> Vec<Reading> {
 fn of_hyper(echo: &Value) -> Reading {
     let headers: Pairs = serde_json::from_value(echo["headers"].clone()).expect("an echo");
     let text = |name: &str| echo[name].as_str().unwrap_or_default().to_owned();
-    let pairs = |list: &str, separator: char| -> Pairs {
-        list.split(separator)
+    let parameter = |parameter: &str| {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        [name, value].map(|part| decoded(&part.replace('+', " ")))
+    };
+    let cookies = |list: &str| -> Pairs {
+        list.split(';')
             .filter_map(|pair| pair.split_once('='))
             .map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()))
             .collect()
@@ -78,14 +82,10 @@ fn of_hyper(echo: &Value) -> Reading {
         by: "hyper".to_owned(),
         method: text("method"),
         path: decoded(&text("path")),
-        query: pairs(&text("query"), '&')
-            .iter()
-            .map(|(name, value)| {
-                (
-                    decoded(&name.replace('+', " ")),
-                    decoded(&value.replace('+', " ")),
-                )
-            })
+        query: text("query")
+            .split('&')
+            .map(parameter)
+            .map(Into::into)
             .collect(),
         ..Reading::default()
     };
@@ -99,7 +99,7 @@ fn of_hyper(echo: &Value) -> Reading {
                     .unwrap_or_default()
                     .to_ascii_lowercase(),
             ]),
-            "cookie" => reading.cookies.extend(pairs(value, ';')),
+            "cookie" => reading.cookies.extend(cookies(value)),
             _ => {}
         }
         if let Some((scheme, credential)) = value.trim().split_once(char::is_whitespace) {
