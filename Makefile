@@ -42,11 +42,12 @@ run: build $(ENVOY) ## Start the demo: identity provider, upstream and Envoy, un
 
 .PHONY: test
 test: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done ## Run all tests: unit, vectors, end-to-end
-	cargo test --workspace --all-targets --features bearer-gate/cli,bearer-gate/jwt-simple
+	cargo test --workspace --all-targets --features bearer-gate/jwt-simple
 
 .PHONY: unit
 unit: ## Run the tests that need no Envoy
-	cargo test --features cli,jwt-simple --lib --bins --test cli --test config --test coverage --test decisions --test deploy --test fleet --test gate --test lifecycle --test paths --test properties --test reference --test vectors
+	cargo test --package bearer-gate-cli --bins --test cli
+	cargo test --features jwt-simple --lib --test config --test coverage --test decisions --test deploy --test fleet --test gate --test lifecycle --test paths --test properties --test reference --test vectors
 
 .PHONY: e2e
 e2e: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done ## Run the end-to-end tests
@@ -54,14 +55,14 @@ e2e: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done ## Run the end-to-end tes
 
 .PHONY: differential
 differential: build $(ENVOY) ## Compare with Envoy's own jwt_authn; BEARER_GATE_SEED=N draws other cases
-	cargo test --features cli --test differential
+	cargo test --package bearer-gate-cli --test differential
 
 .PHONY: soak
 soak: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done ## Run the long tests: end-to-end with their figures, and many random properties
 	BEARER_GATE_SOAK=1 cargo test --release --test lifecycle --test gate -- invariants every_waiting no_stranger
 	BEARER_GATE_SOAK=1 cargo test --release --test decisions -- trees
 	$(MAKE) --no-print-directory fleet
-	cargo test --features cli --test differential -- --ignored
+	cargo test --package bearer-gate-cli --test differential -- --ignored
 	BEARER_GATE_SOAK=1 cargo test --release --features jwt-simple --test reference
 	cargo test --test e2e -- --ignored --nocapture --test-threads 1 --skip monitoring
 
@@ -157,7 +158,7 @@ fmt: ## Check the format
 .PHONY: lint
 lint: target ## Run clippy, natively and for Wasm
 	cargo clippy --workspace --all-targets -- --deny warnings
-	cargo clippy --package bearer-gate --all-targets --features cli,jwt-simple -- --deny warnings
+	cargo clippy --package bearer-gate --all-targets --features jwt-simple -- --deny warnings
 	cargo clippy --package bearer-gate --lib --target $(TARGET) -- --deny warnings
 	cargo clippy --package bearer-gate-vectors-module --target $(TARGET) -- --deny warnings
 
@@ -187,11 +188,11 @@ size: build ## Fail if the module has grown beyond its budget
 
 .PHONY: cli
 cli: ## Build the command-line tool: target/release/bearer-gate
-	cargo build --release --features cli --bin bearer-gate
+	cargo build --release --package bearer-gate-cli
 
 .PHONY: schema
 schema: ## Write the JSON Schema of the configuration: envoy/bearer-gate.schema.json
-	cargo run --quiet --features cli --bin bearer-gate -- schema > target/schema.json
+	cargo run --quiet --package bearer-gate-cli -- schema > target/schema.json
 	mv target/schema.json envoy/bearer-gate.schema.json
 
 .PHONY: target

@@ -25,8 +25,9 @@ fn sources(folder: &Path, into: &mut Vec<PathBuf>) {
 fn tests() -> BTreeSet<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
-    sources(&root.join("src"), &mut files);
-    sources(&root.join("tests"), &mut files);
+    for folder in ["src", "tests", "cli"] {
+        sources(&root.join(folder), &mut files);
+    }
     let mut names = BTreeSet::new();
     for file in files {
         let text = fs::read_to_string(file).unwrap();

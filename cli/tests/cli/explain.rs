@@ -1,8 +1,6 @@
 //! `explain`: steps, verdict and exit code; and what it never prints.
 
-use std::path::Path;
-
-use super::{Files, Ran, run, run_with};
+use super::{Files, Ran, root, run, run_with};
 
 struct Setup {
     files: Files,
@@ -310,7 +308,7 @@ rules:
         ];
         run_with(&arguments, token)
     };
-    let sets = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/sets");
+    let sets = root().join("tests/fixtures/sets");
     let mut seen = 0;
     for entry in std::fs::read_dir(sets).unwrap() {
         let path = entry.unwrap().path().display().to_string();
@@ -329,7 +327,7 @@ rules:
     }
     assert_eq!(seen, 9);
 
-    let token = include_str!("../fixtures/sets/padded-modulus.jwt");
+    let token = include_str!("../../../tests/fixtures/sets/padded-modulus.jwt");
     for (name, document, expected) in [
         (
             "none.json",

@@ -30,7 +30,7 @@ const JWT_AUTHN: &str = r#"http_filters:
 
 const KEYS: &str = concat!(
     "{\"keys\":[",
-    include_str!("../fixtures/set-a.jwk.json"),
+    include_str!("../../../tests/fixtures/set-a.jwk.json"),
     "]}"
 );
 

@@ -28,10 +28,10 @@ enum Private {
 }
 
 pub static POOL: LazyLock<Vec<PoolKey>> = LazyLock::new(|| {
-    let rsa_a = include_str!("../fixtures/rsa2048-a.pem");
-    let rsa_b = include_str!("../fixtures/rsa2048-b.pem");
-    let jwk_a = include_str!("../fixtures/rsa2048-a.jwk.json");
-    let jwk_b = include_str!("../fixtures/rsa2048-b.jwk.json");
+    let rsa_a = include_str!("../../../tests/fixtures/rsa2048-a.pem");
+    let rsa_b = include_str!("../../../tests/fixtures/rsa2048-b.pem");
+    let jwk_a = include_str!("../../../tests/fixtures/rsa2048-a.jwk.json");
+    let jwk_b = include_str!("../../../tests/fixtures/rsa2048-b.jwk.json");
     vec![
         rsa_key("rsa-a", "RS256", rsa_a, jwk_a),
         rsa_key("rsa-b", "PS256", rsa_b, jwk_b),

@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use bearer_gate::config::{Config, schema};
 use serde_json::{Value, json};
 
+use super::root;
+
 #[test]
 fn the_file_is_the_schema_of_the_types() {
-    let file = std::fs::read_to_string("envoy/bearer-gate.schema.json").unwrap();
+    let file = std::fs::read_to_string(root().join("envoy/bearer-gate.schema.json")).unwrap();
     let fresh = format!("{:#}\n", schema());
     assert!(
         file == fresh,
@@ -175,7 +177,7 @@ fn every_alias_is_one_that_the_filter_knows() {
 
 /// Names in code style at the start of the rows of the README's reference.
 fn documented() -> BTreeSet<String> {
-    let readme = std::fs::read_to_string("README.md").unwrap();
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
     let reference = readme
         .split("\n## Configuration reference\n")
         .nth(1)
@@ -207,7 +209,7 @@ fn names(value: &Value, names: &mut BTreeSet<String>) {
 
 /// The fields in the first column of the reference's tables.
 fn rows() -> BTreeSet<String> {
-    let readme = std::fs::read_to_string("README.md").unwrap();
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
     let reference = readme
         .split("\n## Configuration reference\n")
         .nth(1)
