@@ -23,10 +23,10 @@ use crate::http::path;
 use crate::http::request::Request;
 use crate::http::response::{Rejection, Response};
 use crate::jose::jws::HeaderMemo;
+use crate::jose::verifier::Verifier;
 use crate::jwks::lifecycle::{Keys, UnknownKid};
 use crate::outputs::Outputs;
 use crate::policy::{self, RuleOutcome};
-use crate::signature::Verifier;
 
 use requirement::{Carried, Failure, Identity, Presented};
 

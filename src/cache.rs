@@ -192,7 +192,7 @@ mod tests {
     use crate::jose::jwa::Algorithm;
     use crate::jose::jwk::Key;
     use crate::jose::jwt::{self, Expectations};
-    use crate::signature::Verifier;
+    use crate::jose::verifier::Verifier;
 
     struct Any;
 

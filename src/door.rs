@@ -123,8 +123,8 @@ mod tests {
 
     use super::*;
     use crate::host::{Call, CallId, SharedStore, Version};
-    use crate::jwks::Millis;
     use crate::outputs::Outputs;
+    use crate::time::Millis;
 
     /// A proxy that counts, and a request of which it refuses what has one of these names.
     #[derive(Default)]

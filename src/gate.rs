@@ -23,12 +23,12 @@ use crate::http::response::Rejection;
 use crate::jose::jwa::Algorithm;
 use crate::jose::jwks::KeySet;
 use crate::jose::jws::HeaderMemo;
-use crate::jwks::Millis;
+use crate::jose::verifier::Verifier;
 use crate::jwks::lifecycle::{Answer, Event, FlightId, Keys, Lifecycle, Step, UnknownKid};
 use crate::jwks::tally::Tally;
 use crate::jwks::waiting::{Seen, Ticket, Waiter, Waiting, longest_wait};
 use crate::metrics;
-use crate::signature::Verifier;
+use crate::time::Millis;
 
 /// Ticks while requests wait or no keys are there: bounds how long after a
 /// snapshot a request on another worker is decided.

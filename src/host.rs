@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use crate::http::uri::Scheme;
-use crate::jwks::Millis;
+use crate::time::Millis;
 
 /// Identifies a call that [`Host::dispatch`] sent, until its response arrives.
 pub type CallId = u32;

@@ -4,13 +4,29 @@
 //! There are two flows. A request: [`proxy`] hands its headers to [`gate`],
 //! [`authn`] decides it by way of [`http`] (extract), [`jose`] (parse, validate),
 //! [`signature`] (verify) and [`policy`] (authorize), and it is admitted with
-//! [`outputs`], rejected, answered or parked; [`door`] carries that out. A key document: a tick in [`gate`] moves [`jwks`] on, which
-//! asks for a call, takes the response, shares the set with all workers, and so
-//! settles what was parked.
+//! [`outputs`], rejected, answered or parked; [`door`] carries that out. A key document: a tick in
+//! [`gate`] moves [`jwks`] on, which asks for a call, takes the response, shares the set with all
+//! workers, and so settles what was parked.
 //!
 //! Architecture invariants:
-//! - Dependencies point one way: proxy -> gate -> door -> {authn, jwks} -> {cache, outputs, policy,
-//!   config} -> {matcher, http} -> {jose, signature} -> {protobuf, text}. Only `proxy` names the SDK.
+//! - Dependencies point one way. A module imports only from rows below its own; no files
+//!   import each other in a circle. `tests/layers.rs` reads the law here:
+//!
+//! ```text
+//! proxy
+//! gate
+//! door
+//! authn
+//! cache jwks
+//! outputs policy
+//! config
+//! host matcher
+//! signature http
+//! jose
+//! metrics named protobuf text time
+//! ```
+//!
+//! - Only `proxy` names the SDK.
 //! - Time, randomness and the host come in as arguments or by [`host::Host`].
 //! - Whatever comes from outside ends in a decision, never in a panic.
 
@@ -33,6 +49,7 @@ pub mod protobuf;
 mod proxy;
 pub mod signature;
 pub mod text;
+pub mod time;
 
 #[cfg(feature = "filter")]
 proxy_wasm::main! {{

@@ -11,6 +11,7 @@ use crate::config::{
 };
 use crate::http::ambiguous::Ambiguous;
 use crate::http::request::Request;
+use crate::http::response::Rejection;
 use crate::jose::claims::Claims;
 use crate::jose::json::Element;
 
@@ -57,6 +58,17 @@ pub enum Denied<'c> {
     Scope { scopes_needed: &'c str },
     /// A claim does not pass its test.
     Claim,
+}
+
+impl<'c> From<Denied<'c>> for Rejection<'c> {
+    fn from(denied: Denied<'c>) -> Self {
+        match denied {
+            Denied::Scope { scopes_needed } => Rejection::InsufficientScope {
+                scope: scopes_needed,
+            },
+            Denied::Claim => Rejection::ClaimRule,
+        }
+    }
 }
 
 /// Decides whether a token with these claims is allowed what the rule is about.

@@ -27,11 +27,11 @@ use bearer_gate::http::response::{Client, Response};
 use bearer_gate::jose::jwa::Algorithm;
 use bearer_gate::jose::jwk::Key;
 use bearer_gate::jose::jwks::KeySet;
-use bearer_gate::jwks::Millis;
+use bearer_gate::jose::verifier::Verifier;
 use bearer_gate::jwks::lifecycle::Answer;
 use bearer_gate::jwks::waiting::Ticket;
 use bearer_gate::outputs::State;
-use bearer_gate::signature::Verifier;
+use bearer_gate::time::Millis;
 use proptest::prelude::*;
 use sim::{SET_A, SET_B, Store, ok, status};
 

@@ -13,8 +13,8 @@ mod sim;
 
 use std::time::Duration;
 
-use bearer_gate::jwks::Millis;
 use bearer_gate::jwks::lifecycle::{Answer, Event, FetchError, Keys, UnknownKid};
+use bearer_gate::time::Millis;
 use proptest::prelude::*;
 use sim::{SET_A, SET_B, World, ok, remote, status};
 

@@ -47,9 +47,9 @@ use crate::http::uri::Scheme;
 use crate::jose::jwa::Algorithm;
 use crate::jose::jwks::KeySet;
 use crate::jose::jwt::Expectations;
+use crate::jose::verifier::Verifier;
 use crate::matcher::{Condition, HeaderMatcher, PathIndex, PathMatcher, RequestMatcher};
 use crate::named::Named;
-use crate::signature::Verifier;
 
 pub use error::ConfigError;
 #[cfg(feature = "schema")]

@@ -9,8 +9,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::error::ConfigError;
-use super::value::{Entries, FromTree};
+use super::error::{At, ConfigError};
 
 /// A value of JSON, with the members of its objects as they were written.
 pub(super) enum Tree {
@@ -60,11 +59,17 @@ impl Tree {
             Tree::Signed(number) => number.into(),
             Tree::Float(number) => number.into(),
             Tree::Text(text) => Value::String(text),
-            Tree::Array(_) => Value::Array(Vec::from_tree(self)?),
+            Tree::Array(items) => {
+                let mut values = Vec::with_capacity(items.len());
+                for (index, item) in items.into_iter().enumerate() {
+                    values.push(item.into_value().at_item(index)?);
+                }
+                Value::Array(values)
+            }
             Tree::Object(_) => {
-                let Entries(members) = Entries::from_tree(self)?;
                 let mut object = Map::new();
-                for (name, member) in members {
+                for (name, member) in self.members("an object")? {
+                    let member = member.into_value().at(&name)?;
                     object.insert(name, member);
                 }
                 Value::Object(object)

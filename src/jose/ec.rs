@@ -7,7 +7,7 @@ use p256::elliptic_curve::point::AffineCoordinates;
 
 use super::der;
 use super::jwa::Curve;
-use super::jwk::KeyError;
+use super::key_error::KeyError;
 use super::p521;
 use super::rsa::without_leading_zeros;
 

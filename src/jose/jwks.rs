@@ -7,8 +7,9 @@
 use std::fmt;
 
 use super::json::{Children, Document, Element};
-use super::jwk::{Key, KeyError};
+use super::jwk::Key;
 use super::jws::JoseHeader;
+use super::key_error::KeyError;
 
 /// Longest document that is read, in octets: some hundred keys with their certificates.
 pub const MAX_DOCUMENT_LEN: usize = 256 * 1024;

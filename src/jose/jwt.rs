@@ -12,7 +12,7 @@ pub use super::expectations::Expectations;
 use super::jwk::Key;
 use super::jwks::MAX_CANDIDATES;
 use super::jws::{self, HeaderMemo, JoseHeader, Jws};
-use crate::signature::Verifier;
+use super::verifier::Verifier;
 
 /// A well-formed token. Nothing in it is to be believed.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 //!
 //! Pure RFC code. Architecture invariant: nothing here knows HTTP, Envoy or clocks, or verifies
 //! a signature; time is an argument, and signatures are checked through
-//! [`crate::signature::Verifier`]. Of arithmetic there is what a key is: [`montgomery`], for vetting one
+//! [`verifier::Verifier`]. Of arithmetic there is what a key is: [`montgomery`], for vetting one
 //! and for an RSA key's power.
 //!
 //! Two ways in: [`jwt::parse`] for a token, [`jwks::KeySet::parse`] for a key document.
@@ -29,6 +29,7 @@ mod okp;
 mod p521;
 mod rsa;
 pub mod token_type;
+pub mod verifier;
 
 pub use error::JwtError;
 

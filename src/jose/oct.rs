@@ -6,7 +6,7 @@
 use std::fmt;
 
 use super::jwa::Algorithm;
-use super::jwk::KeyError;
+use super::key_error::KeyError;
 
 /// A secret for HMAC.
 #[derive(Clone, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 //! small. With a point of small order, one signature would be good for many texts.
 
 use super::der;
-use super::jwk::KeyError;
+use super::key_error::KeyError;
 
 /// A vetted Ed25519 public key.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@
 use std::cell::OnceCell;
 
 use super::der;
-use super::jwk::KeyError;
+use super::key_error::KeyError;
 use super::montgomery::Ring;
 
 /// RFC 7518 section 3.3: 2048 bits or more must be used.

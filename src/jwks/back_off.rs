@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use super::coordination::CLOCKS_APART;
 use super::record::{Reader, Writer};
-use super::{Millis, millis};
+use crate::time::Millis;
+use crate::time::millis;
 
 /// The longest `Retry-After` that is honoured.
 pub const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(5 * 60);

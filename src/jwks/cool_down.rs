@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use super::Millis;
 use super::coordination::CLOCKS_APART;
+use crate::time::Millis;
 
 /// Fetches that may follow each other at once. A single stranger does not use them up.
 pub const BURST: u32 = 2;

@@ -8,11 +8,11 @@
 
 use std::time::Duration;
 
-use super::Millis;
 use super::back_off::BackOff;
 use super::cool_down::CoolDown;
 use super::record::{Reader, Writer};
 use crate::host::{SharedStore, Version};
+use crate::time::Millis;
 
 /// How far the clocks of two workers may be apart: they start from the same wall
 /// clock and differ by less than a millisecond and its rounding, unless that is

@@ -16,14 +16,15 @@ use super::discovery::{self, DiscoveryError};
 pub use super::event::Event;
 use super::fetch::Document;
 pub use super::fetch::{Answer, FetchError};
+use super::jitter;
 use super::shown::Shown;
 use super::snapshot::Snapshot;
 use super::waiting::Seen;
-use super::{Millis, jitter};
 use crate::config::{Endpoint, Remote};
 use crate::host::{Call, SharedStore};
 use crate::http::uri::Uri;
 use crate::jose::jwks::KeySet;
+use crate::time::Millis;
 
 /// How often a worker looks at shared data when nothing waits for it.
 const POLL: Duration = Duration::from_secs(1);

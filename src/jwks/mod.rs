@@ -25,36 +25,13 @@ pub mod waiting;
 
 use std::time::Duration;
 
+use crate::time::millis;
+
 /// The largest document that is read: a JWK Set or provider metadata, in bytes.
 /// The largest JWK Sets in use have some tens of keys and stay below 64 KiB.
 pub const MAX_DOCUMENT: usize = crate::jose::jwks::MAX_DOCUMENT_LEN;
 
-/// A point in time in milliseconds of the process's monotonic clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct Millis(pub u64);
-
-impl Millis {
-    /// `self + duration`, at most the end of time.
-    pub fn after(self, duration: Duration) -> Millis {
-        Millis(self.0.saturating_add(millis(duration)))
-    }
-
-    /// How long ago `earlier` was; zero if it is yet to come.
-    pub fn since(self, earlier: Millis) -> Duration {
-        Duration::from_millis(self.0.saturating_sub(earlier.0))
-    }
-}
-
 /// Maps random bits to a duration below `bound`.
 fn jitter(bound: Duration, random: u64) -> Duration {
     Duration::from_millis(random.checked_rem(millis(bound)).unwrap_or(0))
-}
-
-/// A duration in milliseconds; at most the largest number.
-#[inline(never)]
-fn millis(duration: Duration) -> u64 {
-    duration
-        .as_secs()
-        .saturating_mul(1000)
-        .saturating_add(duration.subsec_millis().into())
 }

@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use super::Millis;
 use super::record::{Reader, Writer};
+use crate::time::Millis;
 
 /// Increased whenever the meaning of a field changes.
 const FORMAT: u64 = 4;

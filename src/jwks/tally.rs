@@ -6,9 +6,9 @@
 
 use std::time::Duration;
 
-use super::Millis;
 use super::record::{Reader, Writer};
 use crate::host::{SharedStore, Version};
+use crate::time::Millis;
 
 const KEY: &str = "bearer-gate waiting";
 /// Increased whenever the meaning of a field changes.

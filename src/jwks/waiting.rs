@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::Millis;
+use crate::time::Millis;
 
 /// The most memory that the requests of a line take, in bytes. A VM has 1 GiB for all.
 pub const MOST_BYTES: usize = 16 << 20;

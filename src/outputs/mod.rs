@@ -98,7 +98,7 @@ mod tests {
     use crate::jose::jwk::Key;
     use crate::jose::jwks::KeySet;
     use crate::jose::jwt;
-    use crate::signature::Verifier;
+    use crate::jose::verifier::Verifier;
 
     struct Any;
 

@@ -9,8 +9,8 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::types::MetricType;
 
 use crate::host::{Call, CallId, Host, SharedStore, Version};
-use crate::jwks::Millis;
 use crate::signature::host::ForeignFunction;
+use crate::time::Millis;
 
 #[derive(Clone)]
 pub struct Envoy {

@@ -14,9 +14,9 @@ use crate::config::Config;
 use crate::door::Carried;
 use crate::gate::{Gate, Verdicts};
 use crate::http::{cache_control, retry_after};
+use crate::jose::verifier::Verifier;
 use crate::jwks::MAX_DOCUMENT;
 use crate::jwks::lifecycle::Answer;
-use crate::signature::Verifier;
 
 /// The root context. Without a valid configuration it has no gate, and its
 /// requests are rejected.

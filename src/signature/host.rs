@@ -14,7 +14,7 @@
 //!
 //! Invariant: the host is asked only about vetted keys and lengths (it accepts RSA of 1024 bits
 //! and SHA-1), only for the algorithms that a [`HostAlgorithm`] can be, and only one exact answer
-//! means valid. [`HostVerifier`] is no [`super::Verifier`], so it cannot be used alone.
+//! means valid. [`HostVerifier`] is no [`Verifier`](crate::jose::verifier::Verifier), so it cannot be used alone.
 
 use std::borrow::Cow;
 

@@ -4,12 +4,12 @@
 //! tried again by the other, and what the host is not trusted with is never offered to it. It is
 //! trusted with a kind of key if it passed the known answer for it.
 
-use super::Verifier;
 use super::host::{ForeignFunction, HostAlgorithm, HostVerifier};
 use super::known_answer::EXAMPLES;
 use super::portable::Portable;
 use crate::jose::jwa::{Algorithm, KeyType};
 use crate::jose::jwk::Key;
+use crate::jose::verifier::Verifier;
 
 /// Verifies by the host what [`HostAlgorithm`] names and the host is right about, and everything
 /// else in this module.

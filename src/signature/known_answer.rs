@@ -137,7 +137,7 @@ impl Example {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::signature::Verifier;
+    use crate::jose::verifier::Verifier;
     use crate::signature::host::HostAlgorithm;
     use crate::signature::portable::Portable;
 

@@ -1,12 +1,9 @@
-//! Verifying signatures: one trait, two verifiers.
+//! Verifying signatures: two verifiers of one trait, [`Verifier`](crate::jose::verifier::Verifier).
 //!
 //! The host's ([`host`]) is native code and fast, and right about some of the algorithms; the
 //! portable one ([`portable`]) has all but ES512, which would take much code for few tokens.
 //! [`hybrid`] asks the one or the other, by the algorithm alone. What the host is asked about is
 //! decided once, at start, by [`known_answer`]. The feature `jwt-simple` adds a third, for comparison.
-//!
-//! Invariant: a verifier answers `true` only for a signature over exactly these bytes, by this
-//! key, by an algorithm that the key allows. Everything else, errors included, is `false`.
 
 mod ecdsa;
 mod hash;
@@ -20,27 +17,6 @@ mod rsassa;
 
 use crate::jose::jwa::Algorithm;
 use crate::jose::jwk::{Key, Material};
-
-/// Something that can verify signatures.
-pub trait Verifier {
-    /// Whether `signature` is `key`'s over `signing_input`, by `algorithm`.
-    fn verify(
-        &self,
-        algorithm: Algorithm,
-        key: &Key,
-        signing_input: &[u8],
-        signature: &[u8],
-    ) -> bool;
-
-    /// Whether it can verify signatures by this algorithm; [`Verifier::verify`] is false for every
-    /// other.
-    fn supports(&self, _algorithm: Algorithm) -> bool {
-        true
-    }
-
-    /// Its name for the log.
-    fn name(&self) -> &'static str;
-}
 
 /// What both verifiers check before any arithmetic and any conversion: the key is for the
 /// algorithm, and the signature has the one length that it can have (RFC 8017 section 8.2.2,

@@ -6,11 +6,12 @@
 
 use p256::ecdsa::signature::Verifier as _;
 
+use super::fits;
 use super::hash::{Hash, SHA256, SHA384, SHA512};
 use super::rsassa::{verify_pkcs1_v1_5, verify_pss};
-use super::{Verifier, fits};
 use crate::jose::jwa::Algorithm;
 use crate::jose::jwk::{EcPublicKey, Ed25519PublicKey, Key, Material, RsaPublicKey, Secret};
+use crate::jose::verifier::Verifier;
 
 /// Verifies in this module, without the host.
 #[derive(Clone, Copy, Debug, Default)]

@@ -19,10 +19,11 @@ use superboring::pkey::{PKey, Public};
 use superboring::rsa::{Padding, Rsa};
 use superboring::sign::RsaPssSaltlen;
 
+use super::fits;
 use super::portable::Portable;
-use super::{Verifier, fits};
 use crate::jose::jwa::Algorithm;
 use crate::jose::jwk::{Ed25519PublicKey, Key, Material, RsaPublicKey};
+use crate::jose::verifier::Verifier;
 
 /// Verifies as jwt-simple does.
 #[derive(Clone, Copy, Debug, Default)]

@@ -4,7 +4,7 @@ use bearer_gate::config::Config;
 use bearer_gate::jose::base64url;
 use bearer_gate::jose::jwa::Algorithm;
 use bearer_gate::jose::jwk::Key;
-use bearer_gate::signature::Verifier;
+use bearer_gate::jose::verifier::Verifier;
 use bearer_gate::signature::portable::Portable;
 use serde_json::{Value, json};
 

@@ -27,8 +27,8 @@ use bearer_gate::http::request::Request;
 use bearer_gate::jose::jwa::Algorithm;
 use bearer_gate::jose::jwk::Key;
 use bearer_gate::jose::jws::HeaderMemo;
+use bearer_gate::jose::verifier::Verifier;
 use bearer_gate::jwks::lifecycle::{Keys, UnknownKid};
-use bearer_gate::signature::Verifier;
 use serde_json::{Value, json};
 
 const NOW: f64 = 1_700_000_000.0;

@@ -13,8 +13,8 @@ use bearer_gate::http::credentials::Change;
 use bearer_gate::http::request::Request;
 use bearer_gate::jose::jwa::Algorithm;
 use bearer_gate::jose::jwk::Key;
+use bearer_gate::jose::verifier::Verifier;
 use bearer_gate::jwks::lifecycle::{Keys, UnknownKid};
-use bearer_gate::signature::Verifier;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

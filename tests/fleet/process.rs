@@ -9,8 +9,8 @@ use bearer_gate::gate::Gate;
 use bearer_gate::host::{Call, CallId, Host, SharedStore, Version};
 use bearer_gate::jose::jwa::Algorithm;
 use bearer_gate::jose::jwk::Key;
-use bearer_gate::jwks::Millis;
-use bearer_gate::signature::Verifier;
+use bearer_gate::jose::verifier::Verifier;
+use bearer_gate::time::Millis;
 
 use crate::dice::Dice;
 use crate::sim::Store;

@@ -22,7 +22,7 @@ use std::io::Write as _;
 use bearer_gate::jose::json;
 use bearer_gate::jose::jwa::Algorithm;
 use bearer_gate::jose::jwk::Key;
-use bearer_gate::signature::Verifier;
+use bearer_gate::jose::verifier::Verifier;
 use bearer_gate::signature::portable::Portable;
 use bearer_gate::signature::reference::Reference;
 use rand::rngs::StdRng;

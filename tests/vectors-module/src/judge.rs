@@ -10,7 +10,7 @@ use bearer_gate::jose::jwa::Algorithm;
 use bearer_gate::jose::jwk::Key;
 use bearer_gate::jose::jwks::{KeySet, Selection};
 use bearer_gate::jose::jws;
-use bearer_gate::signature::Verifier;
+use bearer_gate::jose::verifier::Verifier;
 
 /// The answer, or `None` where that was no question.
 #[must_use]

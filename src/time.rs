@@ -1,0 +1,30 @@
+//! A point in time, as the core is told it.
+//!
+//! Invariant: no sum overflows and no difference is negative, whatever the times are.
+
+use std::time::Duration;
+
+/// A point in time in milliseconds of the process's monotonic clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Millis(pub u64);
+
+impl Millis {
+    /// `self + duration`, at most the end of time.
+    pub fn after(self, duration: Duration) -> Millis {
+        Millis(self.0.saturating_add(millis(duration)))
+    }
+
+    /// How long ago `earlier` was; zero if it is yet to come.
+    pub fn since(self, earlier: Millis) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// A duration in milliseconds; at most the largest number.
+#[inline(never)]
+pub fn millis(duration: Duration) -> u64 {
+    duration
+        .as_secs()
+        .saturating_mul(1000)
+        .saturating_add(duration.subsec_millis().into())
+}
