@@ -149,7 +149,7 @@ bench-modules: build $(ENVOY)
 	fi
 
 .PHONY: check
-check: fmt lint deny test size dashboards validate ## What CI runs
+check: fmt lint doc deny test size dashboards validate ## What CI runs
 
 .PHONY: fmt
 fmt: ## Check the format
@@ -161,6 +161,12 @@ lint: target ## Run clippy, natively and for Wasm
 	cargo clippy --package bearer-gate --all-targets --features jwt-simple -- --deny warnings
 	cargo clippy --package bearer-gate --lib --target $(TARGET) -- --deny warnings
 	cargo clippy --package bearer-gate-vectors-module --target $(TARGET) -- --deny warnings
+
+# For contributors: the private parts too.
+doc: export RUSTDOCFLAGS := --deny warnings --allow rustdoc::private_intra_doc_links
+.PHONY: doc
+doc: ## Make the documentation of the code, and fail on a broken link
+	cargo doc --no-deps --document-private-items --workspace
 
 .PHONY: validate
 validate: build $(ENVOY) ## Have Envoy validate every configuration in envoy/

@@ -17,11 +17,11 @@ use std::rc::Rc;
 use quick_cache::Weighter;
 use quick_cache::unsync::Cache;
 
+use crate::bytes;
 use crate::config::Provider;
 use crate::jose::jwks::KeySet;
 use crate::jose::jwt::Kept;
 use crate::outputs::Outputs;
-use crate::text;
 
 /// What a worker's cache holds, in bytes as [`Entry::size`] estimates, where the configuration
 /// does not ask for room for more.
@@ -134,7 +134,7 @@ impl TokenCache {
             .tokens
             .get(&self.file(provider, token))
             .filter(|stored| stored.provider == provider && stored.epoch == epoch)
-            .filter(|stored| text::equal(&stored.token, token))
+            .filter(|stored| bytes::equal(&stored.token, token))
             .map(|stored| Rc::clone(&stored.entry));
         let (hits, misses) = &mut self.lookups;
         let count = if found.is_some() { hits } else { misses };

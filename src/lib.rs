@@ -20,10 +20,12 @@
 //! cache jwks
 //! outputs policy
 //! config
+//! config/convert
+//! config/read config/valid
 //! host matcher
 //! signature http
 //! jose
-//! metrics named protobuf text time
+//! bytes metrics named protobuf text time
 //! ```
 //!
 //! - Only `proxy` names the SDK.
@@ -31,6 +33,7 @@
 //! - Whatever comes from outside ends in a decision, never in a panic.
 
 pub mod authn;
+pub mod bytes;
 pub mod cache;
 pub mod config;
 pub mod door;

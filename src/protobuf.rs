@@ -1,5 +1,5 @@
-//! What of the protobuf encoding the host's functions and filter state need: messages of small
-//! field numbers, written field by field.
+//! What of the protobuf encoding is needed: messages of small field numbers are written field by
+//! field, for the host's functions and filter state, and any message is read field by field.
 
 /// The most bytes that a field of this module takes besides its value.
 pub const FIELD_OVERHEAD: usize = 11;
@@ -27,6 +27,66 @@ pub fn push_small(message: &mut Vec<u8>, number: u8, value: u8) {
 pub fn push_double(message: &mut Vec<u8>, number: u8, value: f64) {
     message.push(number << 3 | 1);
     message.extend_from_slice(&value.to_le_bytes());
+}
+
+/// What is left of a message: its fields with their numbers, and `None` from where it is none.
+pub struct Message<'b>(pub &'b [u8]);
+
+/// A field's value, as its wire type has it.
+pub enum Field<'b> {
+    Number(u64),
+    Double(f64),
+    Bytes(&'b [u8]),
+}
+
+impl<'b> Iterator for Message<'b> {
+    type Item = Option<(u64, Field<'b>)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        (!self.0.is_empty()).then(|| {
+            let field = self.field();
+            if field.is_none() {
+                self.0 = &[];
+            }
+            field
+        })
+    }
+}
+
+impl<'b> Message<'b> {
+    fn field(&mut self) -> Option<(u64, Field<'b>)> {
+        let tag = self.varint()?;
+        let field = match tag & 7 {
+            0 => Field::Number(self.varint()?),
+            1 => {
+                let (double, rest) = self.0.split_first_chunk()?;
+                self.0 = rest;
+                Field::Double(f64::from_le_bytes(*double))
+            }
+            2 => {
+                let len = usize::try_from(self.varint()?).ok()?;
+                let (bytes, rest) = self.0.split_at_checked(len)?;
+                self.0 = rest;
+                Field::Bytes(bytes)
+            }
+            _ => return None,
+        };
+        Some((tag >> 3, field))
+    }
+
+    /// Seven bits in each byte, the lowest first.
+    fn varint(&mut self) -> Option<u64> {
+        let mut number = 0;
+        for shift in (0..u64::BITS).step_by(7) {
+            let (byte, rest) = self.0.split_first()?;
+            self.0 = rest;
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Some(number);
+            }
+        }
+        None
+    }
 }
 
 #[cfg(test)]

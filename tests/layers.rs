@@ -16,7 +16,7 @@ use std::fs;
 use std::path::Path;
 
 use syn::visit::{self, Visit};
-use syn::{Attribute, ItemMod, ItemUse, UseTree};
+use syn::{Attribute, ItemMod, ItemUse, UseTree, Visibility};
 
 /// A module's path below the crate: `["jose", "jwk"]` is `src/jose/jwk.rs`.
 type Module = Vec<String>;
@@ -168,6 +168,9 @@ impl<'ast> Visit<'ast> for Reader<'_> {
         }
     }
 
+    /// `pub(in crate::config)` imports nothing.
+    fn visit_visibility(&mut self, _: &'ast Visibility) {}
+
     fn visit_path(&mut self, path: &'ast syn::Path) {
         let names: Vec<String> = path
             .segments
@@ -206,18 +209,33 @@ fn law() -> BTreeMap<String, usize> {
         .collect()
 }
 
+/// The part of the law that a file stands in, and its row: `config/read` before `config`.
+fn room<'l>(module: &[String], law: &'l BTreeMap<String, usize>) -> Option<(&'l str, usize)> {
+    (1..=module.len()).rev().find_map(|length| {
+        let (room, row) = law.get_key_value(&module[..length].join("/"))?;
+        Some((room.as_str(), *row))
+    })
+}
+
 /// What breaks the law, line by line.
 fn broken(house: &House, law: &BTreeMap<String, usize>) -> Vec<String> {
     let mut broken = Vec::new();
-    for (module, imports) in &house.imports {
-        let Some(room) = module.first() else { continue };
-        let Some(row) = law.get(room) else {
-            broken.push(format!("{room} has no row"));
+    // The root only lists its modules.
+    for (module, imports) in house
+        .imports
+        .iter()
+        .filter(|(module, _)| !module.is_empty())
+    {
+        let from = module.join("/");
+        let Some((room, row)) = room(module, law) else {
+            broken.push(format!("{from} has no row"));
             continue;
         };
-        for other in imports.iter().filter(|other| other.first() != Some(room)) {
-            if law.get(&other[0]).is_none_or(|below| below <= row) {
-                let (from, to) = (module.join("/"), other.join("/"));
+        for other in imports {
+            let is_below =
+                self::room(other, law).is_some_and(|(other, below)| other == room || below > row);
+            if !is_below {
+                let to = other.join("/");
                 broken.push(format!("{from} imports from {to}, which is not below it"));
             }
         }
@@ -228,7 +246,7 @@ fn broken(house: &House, law: &BTreeMap<String, usize>) -> Vec<String> {
                 !house
                     .imports
                     .keys()
-                    .any(|module| module.first() == Some(room))
+                    .any(|module| module.join("/") == **room)
             })
             .map(|room| format!("there is no {room}")),
     );
@@ -269,10 +287,10 @@ fn an_import_that_points_up_is_found() {
         crates: BTreeMap::new(),
     };
     let law = BTreeMap::from([("high".to_owned(), 0), ("low".to_owned(), 1)]);
-    let good = imports(&[("high", "low/a"), ("low/a", "low/b")]);
+    let good = imports(&[("high", "low/a"), ("low", "low/b"), ("low/a", "low/b")]);
     assert_eq!(broken(&good, &law), [""; 0]);
     assert_eq!(good.circle(), None);
-    let bad = imports(&[("high", "low/a"), ("low/a", "high")]);
+    let bad = imports(&[("high", "low"), ("low", "high")]);
     assert_eq!(broken(&bad, &law).len(), 1);
     assert_eq!(bad.circle().map(|circle| circle.len()), Some(2));
     assert_eq!(broken(&imports(&[("other", "low")]), &law).len(), 3);

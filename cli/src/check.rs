@@ -7,6 +7,7 @@ use anstream::println;
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, exit};
+use crate::finding::Finding;
 use crate::output::{BAD, GOOD, WARN, escaped, safe, styled};
 use crate::plugin::{File, Host};
 use crate::{risks, surroundings};
@@ -23,16 +24,6 @@ pub struct Args {
     /// Treat warnings as errors
     #[arg(long)]
     strict: bool,
-}
-
-/// Something to say about a line of a file.
-pub struct Finding {
-    pub line: usize,
-    pub column: usize,
-    pub is_error: bool,
-    /// The field, from the top of the plugin's configuration or of the document.
-    pub path: String,
-    pub text: String,
 }
 
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {

@@ -24,7 +24,7 @@ use crate::failure::{Failure, exit};
 use crate::judge::Judge;
 use crate::keys::Ring;
 use crate::plugin::{File, Plugin};
-use crate::verdict::{Mark, Step, Verdict};
+use crate::verdict::{Explanation, Mark, Step, Verdict, name};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -221,12 +221,6 @@ fn access<'c>(
         Ok(RuleOutcome::Token(_, access)) => Some(access),
         Ok(RuleOutcome::Public | RuleOutcome::NoRule) | Err(_) => None,
     }
-}
-
-/// The steps of a decision, and the decision.
-pub struct Explanation {
-    pub steps: Vec<Step>,
-    pub verdict: Verdict,
 }
 
 impl Explanation {
@@ -487,15 +481,6 @@ fn doubt(part: Ambiguous) -> &'static str {
         _ => {
             "what only some upstreams read as a token: under a similar name, or after another separator"
         }
-    }
-}
-
-pub fn name(place: &Place) -> String {
-    match place {
-        Place::Header { name, prefix } if prefix.is_empty() => format!("header {name}"),
-        Place::Header { name, prefix } => format!("header {name} after \"{prefix}\""),
-        Place::Parameter(name) => format!("query parameter {name}"),
-        Place::Cookie(name) => format!("cookie {name}"),
     }
 }
 

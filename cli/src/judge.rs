@@ -21,10 +21,9 @@ use bearer_gate::policy;
 use bearer_gate::signature::portable::Portable;
 use serde_json::Value;
 
-use crate::explain::name;
 use crate::hint;
 use crate::keys::{Known, Ring};
-use crate::verdict::{Mark, Step};
+use crate::verdict::{Mark, Step, name};
 
 /// What a request is judged by.
 pub struct Judge<'r> {

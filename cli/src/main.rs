@@ -7,6 +7,7 @@ mod check;
 mod document;
 mod explain;
 mod failure;
+mod finding;
 mod hint;
 mod judge;
 mod keys;

@@ -5,8 +5,8 @@ use bearer_gate::config::{Config, Endpoint, KeySource};
 use bearer_gate::http::uri::{Scheme, Uri};
 use bearer_gate::matcher::Condition;
 
-use crate::check::Finding;
 use crate::document::Node;
+use crate::finding::Finding;
 use crate::plugin::message;
 
 const TLS: &str = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext";

@@ -3,12 +3,11 @@
 use anstream::println;
 use bearer_gate::authn::Decision;
 use bearer_gate::config::Config;
-use bearer_gate::http::credentials::Change;
+use bearer_gate::http::credentials::{Change, Place};
 use bearer_gate::http::request::Request;
 use bearer_gate::http::response::{Client, Response};
 use serde_json::{Value, json};
 
-use crate::explain::Explanation;
 use crate::output::{BAD, DIM, GOOD, HEAD, WARN, safe, styled};
 
 /// Longer values of headers are cut where they are shown: a payload says nothing to the eye.
@@ -146,6 +145,12 @@ impl Verdict {
     }
 }
 
+/// The steps of a decision, and the decision.
+pub struct Explanation {
+    pub steps: Vec<Step>,
+    pub verdict: Verdict,
+}
+
 impl Explanation {
     pub fn print(&self) {
         for step in &self.steps {
@@ -235,5 +240,14 @@ fn sign(mark: Mark) -> String {
         Mark::Good => styled(GOOD, "+"),
         Mark::Bad => styled(BAD, "-"),
         Mark::Note => styled(DIM, "."),
+    }
+}
+
+pub fn name(place: &Place) -> String {
+    match place {
+        Place::Header { name, prefix } if prefix.is_empty() => format!("header {name}"),
+        Place::Header { name, prefix } => format!("header {name} after \"{prefix}\""),
+        Place::Parameter(name) => format!("query parameter {name}"),
+        Place::Cookie(name) => format!("cookie {name}"),
     }
 }

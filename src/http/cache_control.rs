@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::text;
+use crate::bytes;
 
 /// How long a response with these values of `Cache-Control` and `Age` is fresh yet; `None` where
 /// it does not say, or where it must not be stored or reused unasked.
@@ -25,7 +25,7 @@ fn max_age(value: &[u8]) -> Option<u64> {
     while let Some(value) = rest {
         let (directive, others) = member(value);
         rest = others;
-        let (name, argument) = match text::find(directive, b'=') {
+        let (name, argument) = match bytes::find(directive, b'=') {
             Some(at) => directive.split_at_checked(at).unwrap_or_default(),
             None => (directive, &[][..]),
         };

@@ -15,7 +15,7 @@ use std::borrow::Cow;
 use super::ambiguous::Ambiguous;
 use super::request::Request;
 use super::{is_token, value};
-use crate::text;
+use crate::bytes;
 
 /// A place in a request where a token may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -162,7 +162,7 @@ fn in_header<'r>(values: impl Iterator<Item = &'r [u8]> + Clone, prefix: &[u8]) 
     } else {
         Extracted::Several
     };
-    let mut members = values.flat_map(|value| text::split(value, b','));
+    let mut members = values.flat_map(|value| bytes::split(value, b','));
     let Some(first) = members.next() else {
         return Extracted::Missing;
     };

@@ -373,7 +373,7 @@ fn pair(parameter: &[u8]) -> (&[u8], &[u8]) {
 }
 
 fn split_at(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
-    let at = crate::text::find(text, separator)?;
+    let at = crate::bytes::find(text, separator)?;
     let (before, after) = text.split_at_checked(at)?;
     Some((before, after.get(1..)?))
 }

@@ -19,7 +19,7 @@ use super::oct;
 pub use super::oct::Secret;
 pub use super::okp::Ed25519PublicKey;
 pub use super::rsa::{MAX_EXPONENT_BITS, MAX_MODULUS_BITS, MIN_MODULUS_BITS, RsaPublicKey};
-use crate::text;
+use crate::bytes;
 
 /// The numbers of a key, by its type.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -244,7 +244,7 @@ fn certificate(jwk: Element<'_>) -> Result<Vec<u8>, KeyError> {
 /// A thumbprint that a token could have; what is none chooses no key.
 fn thumbprint(jwk: Element<'_>, name: &str) -> Option<String> {
     let text = jwk.get(name)?.as_str()?;
-    let padding = text::find(text.as_bytes(), b'=').unwrap_or(text.len());
+    let padding = bytes::find(text.as_bytes(), b'=').unwrap_or(text.len());
     let text = text.get(..padding)?;
     (1..=MAX_KID_LEN)
         .contains(&text.len())

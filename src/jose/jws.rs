@@ -10,7 +10,7 @@ use super::base64url;
 use super::error::JwtError;
 use super::json::{Document, Element};
 use super::jwa::Algorithm;
-use crate::text;
+use crate::bytes;
 
 /// Longest token that is read, in octets; Envoy's own limit on all headers together is 60 KiB.
 pub const MAX_TOKEN_LEN: usize = 16 * 1024;
@@ -58,7 +58,7 @@ impl HeaderMemo {
 
     fn read(&mut self, segment: &[u8]) -> Result<Arc<JoseHeader>, JwtError> {
         let mut entries = self.entries.iter();
-        if let Some((_, header)) = entries.find(|(known, _)| text::equal(known, segment)) {
+        if let Some((_, header)) = entries.find(|(known, _)| bytes::equal(known, segment)) {
             return Ok(Arc::clone(header));
         }
         let octets = base64url::decode(segment).ok_or(JwtError::HeaderEncoding)?;
@@ -91,7 +91,7 @@ pub fn parse_with<'t>(token: &'t [u8], headers: &mut HeaderMemo) -> Result<Jws<'
     if token.len() > MAX_TOKEN_LEN {
         return Err(JwtError::TooLong);
     }
-    let mut segments = text::split(token, b'.');
+    let mut segments = bytes::split(token, b'.');
     let (Some(header), Some(payload), Some(signature), None) = (
         segments.next(),
         segments.next(),

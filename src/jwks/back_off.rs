@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use super::coordination::CLOCKS_APART;
+use super::CLOCKS_APART;
 use super::record::{Reader, Writer};
 use crate::time::Millis;
 use crate::time::millis;

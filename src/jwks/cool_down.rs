@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::coordination::CLOCKS_APART;
+use super::CLOCKS_APART;
 use crate::time::Millis;
 
 /// Fetches that may follow each other at once. A single stranger does not use them up.

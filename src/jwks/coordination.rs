@@ -8,16 +8,13 @@
 
 use std::time::Duration;
 
+use super::CLOCKS_APART;
 use super::back_off::BackOff;
 use super::cool_down::CoolDown;
 use super::record::{Reader, Writer};
 use crate::host::{SharedStore, Version};
 use crate::time::Millis;
 
-/// How far the clocks of two workers may be apart: they start from the same wall
-/// clock and differ by less than a millisecond and its rounding, unless that is
-/// set while one of them starts.
-pub(super) const CLOCKS_APART: Duration = Duration::from_secs(1);
 /// Increased whenever the meaning of a field changes.
 const FORMAT: u64 = 3;
 

@@ -8,9 +8,9 @@
 use std::fmt;
 
 use super::shown::Shown;
+use crate::bytes;
 use crate::http::uri::{Scheme, Uri};
 use crate::jose::json::{Document, Element};
-use crate::text;
 
 /// Why metadata was not used, with what was found, as a log may have it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +57,7 @@ const ANY_TENANT: &str = "{tenantid}";
 
 /// Two issuers that are not the same.
 fn mismatch(named: &str, configured: &str) -> DiscoveryError {
-    let placeholder = text::find(named.as_bytes(), b'{').and_then(|at| named.get(at..));
+    let placeholder = bytes::find(named.as_bytes(), b'{').and_then(|at| named.get(at..));
     let hint = if placeholder.is_some_and(|rest| rest.starts_with(ANY_TENANT)) {
         "; {tenantid} is for any tenant of Entra: name one tenant in issuer, or use remote_jwks \
          with any_issuer and a rule about the claim tid"

@@ -31,6 +31,11 @@ use crate::time::millis;
 /// The largest JWK Sets in use have some tens of keys and stay below 64 KiB.
 pub const MAX_DOCUMENT: usize = crate::jose::jwks::MAX_DOCUMENT_LEN;
 
+/// How far the clocks of two workers may be apart: they start from the same wall
+/// clock and differ by less than a millisecond and its rounding, unless that is
+/// set while one of them starts.
+const CLOCKS_APART: Duration = Duration::from_secs(1);
+
 /// Maps random bits to a duration below `bound`.
 fn jitter(bound: Duration, random: u64) -> Duration {
     Duration::from_millis(random.checked_rem(millis(bound)).unwrap_or(0))

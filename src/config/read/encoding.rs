@@ -8,9 +8,10 @@
 //! a Struct is none, for where an object's first `"` would have to be it has the
 //! tag or the length of a field's name, or the name's first letter.
 
-use super::ConfigError;
+use super::error::ConfigError;
 use super::tree::Tree;
 use crate::named::Named;
+use crate::protobuf::{Field, Message};
 
 /// How deep structs and lists may be in each other; a configuration is a tenth of that.
 const MAX_DEPTH: u32 = 100;
@@ -19,7 +20,7 @@ const MAX_DEPTH: u32 = 100;
 ///
 /// # Errors
 /// Where it is neither, what is wrong with it as JSON.
-pub(super) fn decode(bytes: &[u8]) -> Result<Tree, ConfigError> {
+pub(in crate::config) fn decode(bytes: &[u8]) -> Result<Tree, ConfigError> {
     Tree::from_json(bytes).or_else(|not_json| match object(bytes, 0) {
         Ok(decoded) => Ok(decoded),
         Err(Problem::NotFinite) => Err(ConfigError::here("has a number that is not finite")),
@@ -92,65 +93,6 @@ fn list(bytes: &[u8], depth: u32) -> Result<Tree, Problem> {
 
 fn utf8(text: &[u8]) -> Result<&str, Problem> {
     str::from_utf8(text).map_err(|_| Problem::NotAStruct)
-}
-
-/// What is left of a message: its fields with their numbers, and `None` from where it is none.
-struct Message<'b>(&'b [u8]);
-
-enum Field<'b> {
-    Number(u64),
-    Double(f64),
-    Bytes(&'b [u8]),
-}
-
-impl<'b> Iterator for Message<'b> {
-    type Item = Option<(u64, Field<'b>)>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        (!self.0.is_empty()).then(|| {
-            let field = self.field();
-            if field.is_none() {
-                self.0 = &[];
-            }
-            field
-        })
-    }
-}
-
-impl<'b> Message<'b> {
-    fn field(&mut self) -> Option<(u64, Field<'b>)> {
-        let tag = self.varint()?;
-        let field = match tag & 7 {
-            0 => Field::Number(self.varint()?),
-            1 => {
-                let (double, rest) = self.0.split_first_chunk()?;
-                self.0 = rest;
-                Field::Double(f64::from_le_bytes(*double))
-            }
-            2 => {
-                let len = usize::try_from(self.varint()?).ok()?;
-                let (bytes, rest) = self.0.split_at_checked(len)?;
-                self.0 = rest;
-                Field::Bytes(bytes)
-            }
-            _ => return None,
-        };
-        Some((tag >> 3, field))
-    }
-
-    /// Seven bits in each byte, the lowest first.
-    fn varint(&mut self) -> Option<u64> {
-        let mut number = 0;
-        for shift in (0..u64::BITS).step_by(7) {
-            let (byte, rest) = self.0.split_first()?;
-            self.0 = rest;
-            number |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Some(number);
-            }
-        }
-        None
-    }
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ const NOT_A_DURATION: &str = "not a duration, write it as \"5s\", \"1.5s\" or {s
 
 /// A duration within its bounds, as the raw configuration holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Span(pub Duration);
+pub(in crate::config) struct Span(pub Duration);
 
 objects! {
     /// The fields of `google.protobuf.Duration`.

@@ -1,9 +1,9 @@
 //! Tests of texts: raw to valid (`type.matcher.v3.StringMatcher`, `RegexMatcher`).
 
-use super::error::{At, ConfigError};
-use super::provider::{not_empty, required_text};
-use super::raw_rule::{RawRegex, RawTextMatcher};
-use super::value::Given;
+use super::vet::{not_empty, required_text};
+use crate::config::read::error::{At, ConfigError};
+use crate::config::read::raw_rule::{RawRegex, RawTextMatcher};
+use crate::config::read::value::Given;
 use crate::text::{Pattern, TextMatcher, TextTest};
 
 #[inline(never)]

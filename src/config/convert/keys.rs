@@ -1,7 +1,6 @@
-//! A provider: raw to valid.
+//! Where a provider's keys come from, and when they are fetched: raw to valid.
 //!
-//! Invariant: what jwt_authn takes for "any" when it is left out (issuer, audiences) has to be
-//! said here; and a provider has exactly one source of keys.
+//! Invariant: a provider has exactly one source of keys.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,27 +9,18 @@ use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-use super::duration::Span;
-use super::error::{At, ConfigError, MUST_NOT_BE_EMPTY, REQUIRED};
-use super::raw::{
-    RawAsyncFetch, RawBackOff, RawCacheConfig, RawDiscovery, RawHttpUri, RawLocalJwks, RawProvider,
-    RawRemoteJwks, RawRetryPolicy, RawTokenType,
+use super::vet::{at_most, not_empty, required, required_text, uri};
+use crate::config::read::duration::Span;
+use crate::config::read::error::{At, ConfigError, MUST_NOT_BE_EMPTY, REQUIRED};
+use crate::config::read::raw::{
+    RawAsyncFetch, RawBackOff, RawDiscovery, RawHttpUri, RawLocalJwks, RawRemoteJwks,
+    RawRetryPolicy,
 };
-use super::value::{Given, Whole, each_once, filled, vet_each};
-use super::{CacheBounds, Endpoint, Fact, HttpUri, KeySource, Provider, Remote, Supported};
-use super::{outputs, place, text};
+use crate::config::read::value::{Given, Whole};
+use crate::config::valid::{Endpoint, HttpUri, KeySource, Remote};
 use crate::http::uri::Uri;
-use crate::jose::jwa::Algorithm;
 use crate::jose::jwks::KeySet;
-use crate::jose::jwt::Expectations;
-use crate::jose::token_type::TokenType;
 
-/// As in jwt_authn.
-const DEFAULT_CLOCK_SKEW_SECONDS: u64 = 60;
-/// A leeway of more than a day would make `exp` meaningless.
-const MOST_CLOCK_SKEW_SECONDS: u64 = 86_400;
-/// RFC 8693 section 4.2, Microsoft Entra ID, Auth0.
-const DEFAULT_SCOPE_CLAIMS: [&str; 3] = ["scope", "scp", "permissions"];
 /// As in jwt_authn.
 const DEFAULT_CACHE_DURATION: Duration = Duration::from_secs(600);
 /// Anything shorter is a fetch without a pause.
@@ -52,176 +42,7 @@ const BACK_OFF_SPREAD: u32 = 10;
 /// `core.v3.RetryPolicy`: the default of `num_retries` where there is a policy.
 const DEFAULT_NUM_RETRIES: u64 = 1;
 const MOST_RETRIES: u64 = 100;
-/// The longest name of a provider, in bytes: it is part of the names of metrics.
-const LONGEST_NAME: usize = 128;
-
-/// Cached tokens hold memory, in each worker.
-const MOST_CACHED_TOKENS: u64 = 200_000;
-/// No longer token is read at all.
-const LONGEST_CACHED_TOKEN: u64 = crate::jose::jws::MAX_TOKEN_LEN as u64;
-
 pub(super) fn convert(
-    name: String,
-    mut raw: RawProvider,
-    facts: &[Fact],
-    is_supported: Supported<'_>,
-) -> Result<Provider, ConfigError> {
-    if name.is_empty() || name.len() > LONGEST_NAME || name.chars().any(char::is_control) {
-        return Err(ConfigError::here(&format!(
-            "a provider's name is 1 to {LONGEST_NAME} bytes without control characters"
-        )));
-    }
-
-    let outputs = outputs::convert(&mut raw, facts)?;
-    let issuer = issuer(raw.issuer, raw.any_issuer)?;
-    let audiences = audiences(raw.audiences, raw.any_audience)?;
-
-    let clock_skew_seconds = raw
-        .clock_skew_seconds
-        .0
-        .map_or(DEFAULT_CLOCK_SKEW_SECONDS, |Whole(seconds)| seconds);
-    at_most(MOST_CLOCK_SKEW_SECONDS, clock_skew_seconds).at("clock_skew_seconds")?;
-
-    let token_type = raw.token_type.0.map(|raw| match raw {
-        RawTokenType::AccessToken => TokenType::AccessToken,
-        RawTokenType::Jwt => TokenType::Jwt,
-    });
-    if token_type == Some(TokenType::AccessToken) && raw.require_expiration.0 == Some(false) {
-        return Err(ConfigError::new(
-            "require_expiration",
-            "contradicts token_type: an access token of RFC 9068 has exp",
-        ));
-    }
-
-    let scope_claims = scope_claims(raw.scope_claims).at("scope_claims")?;
-    let algorithms = algorithms(raw.algorithms, is_supported).at("algorithms")?;
-    let symmetric = algorithms.iter().any(|algorithm| algorithm.is_symmetric());
-    if symmetric && raw.local_jwks.0.is_none() {
-        return Err(ConfigError::new(
-            "algorithms",
-            "HS256, HS384 and HS512 are for local_jwks only: a secret is not fetched",
-        ));
-    }
-    let keys = keys(
-        issuer.as_deref(),
-        symmetric,
-        raw.remote_jwks,
-        raw.local_jwks,
-        raw.openid_discovery,
-    )?;
-    let places = place::places(raw.from_headers, raw.from_params, raw.from_cookies)?;
-    let subjects = raw
-        .subjects
-        .0
-        .map(|raw| text::matcher(raw).at("subjects"))
-        .transpose()?;
-    let cache = raw
-        .jwt_cache_config
-        .0
-        .map(|raw| cache(&raw).at("jwt_cache_config"))
-        .transpose()?;
-    Ok(Provider {
-        name,
-        expectations: Expectations {
-            issuer,
-            audiences,
-            algorithms,
-            clock_skew_seconds,
-            require_expiration: raw.require_expiration.0.unwrap_or(true),
-            allow_sender_constrained: raw.allow_sender_constrained.0.unwrap_or(false),
-            subjects,
-            max_lifetime: raw.max_lifetime.0.map(|span| span.0),
-            token_type,
-        },
-        places,
-        keys,
-        cache: cache.unwrap_or_default(),
-        forward: raw.forward.0.unwrap_or(false),
-        outputs,
-        scope_claims,
-    })
-}
-
-fn issuer(issuer: Given<String>, any: Given<bool>) -> Result<Option<String>, ConfigError> {
-    match (issuer.0, any.0.unwrap_or(false)) {
-        (Some(issuer), _) if issuer.is_empty() => {
-            Err(ConfigError::new("issuer", MUST_NOT_BE_EMPTY))
-        }
-        (Some(_), true) => Err(ConfigError::new("any_issuer", "contradicts issuer")),
-        (None, false) => Err(ConfigError::new("issuer", "required (or any_issuer: true)")),
-        (issuer, _) => Ok(issuer),
-    }
-}
-
-fn audiences(audiences: Given<Vec<String>>, any: Given<bool>) -> Result<Vec<String>, ConfigError> {
-    let audiences = match (audiences.0, any.0.unwrap_or(false)) {
-        (Some(audiences), false) if audiences.is_empty() => Err(ConfigError::new(
-            "audiences",
-            "must not be empty (any_audience: true accepts every audience)",
-        )),
-        (Some(audiences), true) if !audiences.is_empty() => {
-            Err(ConfigError::new("any_audience", "contradicts audiences"))
-        }
-        (None, false) => Err(ConfigError::new(
-            "audiences",
-            "required (or any_audience: true)",
-        )),
-        (audiences, _) => Ok(audiences.unwrap_or_default()),
-    }?;
-    refuse_empty_items(&audiences).at("audiences")?;
-    Ok(audiences)
-}
-
-fn scope_claims(names: Given<Vec<String>>) -> Result<Vec<String>, ConfigError> {
-    let Some(names) = names.0 else {
-        return Ok(DEFAULT_SCOPE_CLAIMS.map(str::to_owned).to_vec());
-    };
-    let names = filled(names)?;
-    refuse_empty_items(&names)?;
-    Ok(names)
-}
-
-/// What jwt_authn says of its cache; what it leaves out is this filter's own.
-fn cache(raw: &RawCacheConfig) -> Result<CacheBounds, ConfigError> {
-    let bounded = |number: &Given<Whole>, most: u64| match number.0 {
-        // as in jwt_authn: 0 is its default
-        None | Some(Whole(0)) => Ok(None),
-        Some(Whole(number)) => at_most(most, number).map(|()| usize::try_from(number).ok()),
-    };
-    Ok(CacheBounds {
-        tokens: bounded(&raw.jwt_cache_size, MOST_CACHED_TOKENS).at("jwt_cache_size")?,
-        longest: bounded(&raw.jwt_max_token_size, LONGEST_CACHED_TOKEN).at("jwt_max_token_size")?,
-    })
-}
-
-fn algorithms(
-    raw: Given<Vec<String>>,
-    is_supported: Supported<'_>,
-) -> Result<Vec<Algorithm>, ConfigError> {
-    let Some(names) = raw.0 else {
-        let all = Algorithm::ASYMMETRIC.iter().copied();
-        return Ok(all.filter(|algorithm| is_supported(*algorithm)).collect());
-    };
-    each_once(&filled(names)?, &|name| algorithm(name, is_supported))
-}
-
-fn algorithm(name: &str, is_supported: Supported<'_>) -> Result<Algorithm, ConfigError> {
-    let Some(algorithm) = Algorithm::parse(name) else {
-        let known: Vec<_> = Algorithm::ALL.iter().map(|known| known.name()).collect();
-        let known = known.join(", ");
-        let problem = format!("not a supported algorithm ({known})");
-        return Err(ConfigError::here(&problem));
-    };
-    if !is_supported(algorithm) {
-        return Err(ConfigError::here(&format!(
-            "there is no verifier for {} here: the proxy would have to verify it, and does not",
-            algorithm.name()
-        )));
-    }
-    Ok(algorithm)
-}
-
-fn keys(
     issuer: Option<&str>,
     symmetric: bool,
     remote: Given<RawRemoteJwks>,
@@ -458,50 +279,4 @@ fn call_timeout(raw: Given<Span>) -> Result<Duration, ConfigError> {
         return Err(ConfigError::here("must be 49 days at most (\"4233600s\")"));
     }
     Ok(timeout)
-}
-
-pub(super) fn uri(text: &str) -> Result<Uri, ConfigError> {
-    Uri::parse(text).map_err(|error| ConfigError::here(&error.to_string()))
-}
-
-/// # Errors
-/// Where the field is left out.
-pub(super) fn required<T>(field: Given<T>) -> Result<T, ConfigError> {
-    field.0.ok_or_else(|| ConfigError::here(REQUIRED))
-}
-
-/// # Errors
-/// Where the field is left out, or empty.
-#[inline(never)]
-pub(super) fn required_text(field: Given<String>) -> Result<String, ConfigError> {
-    required(field).and_then(not_empty)
-}
-
-#[inline(never)]
-pub(super) fn not_empty(text: String) -> Result<String, ConfigError> {
-    if text.is_empty() {
-        Err(ConfigError::here(MUST_NOT_BE_EMPTY))
-    } else {
-        Ok(text)
-    }
-}
-
-#[inline(never)]
-pub(super) fn refuse_empty_items(items: &[String]) -> Result<(), ConfigError> {
-    vet_each(items, &|item| {
-        if item.is_empty() {
-            Err(ConfigError::here(MUST_NOT_BE_EMPTY))
-        } else {
-            Ok(())
-        }
-    })
-}
-
-#[inline(never)]
-pub(super) fn at_most(most: u64, number: u64) -> Result<(), ConfigError> {
-    if number <= most {
-        Ok(())
-    } else {
-        Err(ConfigError::here(&format!("must be {most} at most")))
-    }
 }

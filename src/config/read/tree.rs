@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::error::{At, ConfigError};
 
 /// A value of JSON, with the members of its objects as they were written.
-pub(super) enum Tree {
+pub(in crate::config) enum Tree {
     Null,
     Bool(bool),
     Unsigned(u64),
@@ -25,13 +25,16 @@ pub(super) enum Tree {
 
 impl Tree {
     /// Reads JSON text. Nesting is bounded by `serde_json`'s limit of 128.
-    pub(super) fn from_json(text: &[u8]) -> Result<Tree, ConfigError> {
+    pub(in crate::config) fn from_json(text: &[u8]) -> Result<Tree, ConfigError> {
         serde_json::from_slice(text)
             .map_err(|error| ConfigError::here(&format!("not valid JSON: {error}")))
     }
 
     /// The members of an object, each name once.
-    pub(super) fn members(self, expected: &str) -> Result<Vec<(String, Tree)>, ConfigError> {
+    pub(in crate::config) fn members(
+        self,
+        expected: &str,
+    ) -> Result<Vec<(String, Tree)>, ConfigError> {
         let Tree::Object(members) = self else {
             return Err(self.unlike(expected));
         };
@@ -43,7 +46,7 @@ impl Tree {
     }
 
     /// The items of an array.
-    pub(super) fn items(self) -> Result<Vec<Tree>, ConfigError> {
+    pub(in crate::config) fn items(self) -> Result<Vec<Tree>, ConfigError> {
         match self {
             Tree::Array(items) => Ok(items),
             other => Err(other.unlike("a sequence")),
@@ -51,7 +54,7 @@ impl Tree {
     }
 
     /// The same as a value of `serde_json`.
-    pub(super) fn into_value(self) -> Result<Value, ConfigError> {
+    pub(in crate::config) fn into_value(self) -> Result<Value, ConfigError> {
         Ok(match self {
             Tree::Null => Value::Null,
             Tree::Bool(value) => Value::Bool(value),
@@ -79,13 +82,13 @@ impl Tree {
 
     /// Its being of another kind than the `expected` one.
     #[cold]
-    pub(super) fn unlike(&self, expected: &str) -> ConfigError {
+    pub(in crate::config) fn unlike(&self, expected: &str) -> ConfigError {
         ConfigError::here(&format!("invalid type: {self}, expected {expected}"))
     }
 
     /// Its being of the `expected` kind, but none of it.
     #[cold]
-    pub(super) fn not_among(&self, expected: &str) -> ConfigError {
+    pub(in crate::config) fn not_among(&self, expected: &str) -> ConfigError {
         ConfigError::here(&format!("invalid value: {self}, expected {expected}"))
     }
 }

@@ -6,9 +6,10 @@
 use std::rc::Rc;
 
 use super::authorize;
-use super::error::{At, ConfigError, REQUIRED, resolve};
-use super::raw_rule::RawRule;
-use super::{Access, Authorize, Demand, Provider, Rule, TokenAccess, requirement, route_match};
+use super::{requirement, route_match};
+use crate::config::read::error::{At, ConfigError, REQUIRED, resolve};
+use crate::config::read::raw_rule::RawRule;
+use crate::config::valid::{Access, Authorize, Demand, Provider, Rule, TokenAccess};
 use crate::named::Named;
 
 /// What rules refer to by name.

@@ -6,10 +6,10 @@
 use serde_json::{Map, Number, Value};
 
 use super::authorize::scope;
-use super::error::{At, ConfigError};
-use super::provider::{not_empty, uri};
-use super::raw::{RawBearerMethod, RawProtectedResource};
-use super::value::{Given, filled, vet_each, whole};
+use super::vet::{not_empty, uri};
+use crate::config::read::error::{At, ConfigError};
+use crate::config::read::raw::{RawBearerMethod, RawProtectedResource};
+use crate::config::read::value::{Given, filled, vet_each, whole};
 use crate::http::path;
 use crate::http::protected_resource::ProtectedResource;
 use crate::http::uri::{Scheme, Uri};

@@ -3,12 +3,12 @@
 //! Invariant: a matcher that could never match is refused, for its author believes that it
 //! protects something; and no matcher sees the path in another form than the normal one.
 
-use super::error::{At, ConfigError};
 use super::header::is_token;
-use super::provider::required_text;
-use super::raw_rule::{RawHeaderMatcher, RawMatch, RawParameterMatcher, RawRange};
 use super::text::{self, only, part, regex};
-use super::value::{Given, each, filled, vet_each};
+use super::vet::required_text;
+use crate::config::read::error::{At, ConfigError};
+use crate::config::read::raw_rule::{RawHeaderMatcher, RawMatch, RawParameterMatcher, RawRange};
+use crate::config::read::value::{Given, each, filled, vet_each};
 use crate::http::{authority, path, value};
 use crate::matcher::{
     Condition, HeaderMatcher, HeaderTest, HostMatcher, ParameterMatcher, ParameterTest,

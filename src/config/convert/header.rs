@@ -5,7 +5,7 @@
 //! that turn headers into CGI variables (RFC 3875 section 4.1.18) cannot tell `-` from `_`, so a
 //! client's `x_user` would pass for the filter's `x-user`.
 
-use super::error::ConfigError;
+use crate::config::read::error::ConfigError;
 pub(super) use crate::http::is_token;
 
 /// The most `-` and `_` in a name: 2^6 spellings.

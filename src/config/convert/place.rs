@@ -1,11 +1,11 @@
 //! Where a provider's tokens are in a request: raw to valid (`from_headers`, `from_params`,
 //! `from_cookies`).
 
-use super::error::{At, ConfigError, GIVEN_TWICE};
 use super::header::{has_a_meaning, is_token};
-use super::provider::{refuse_empty_items, required_text};
-use super::raw::RawFromHeader;
-use super::value::Given;
+use super::vet::{refuse_empty_items, required_text};
+use crate::config::read::error::{At, ConfigError, GIVEN_TWICE};
+use crate::config::read::raw::RawFromHeader;
+use crate::config::read::value::Given;
 use crate::http::credentials::Place;
 
 /// The most places of one provider: each is looked at with every request.

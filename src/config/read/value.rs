@@ -12,21 +12,21 @@ use super::error::{At, ConfigError, GIVEN_TWICE, MUST_NOT_BE_EMPTY, unknown};
 use super::tree::Tree;
 
 /// What a value of the configuration is read as.
-pub(super) trait FromTree: Sized {
+pub(in crate::config) trait FromTree: Sized {
     /// # Errors
     /// What is wrong, with the path from this value.
     fn from_tree(tree: Tree) -> Result<Self, ConfigError>;
 }
 
 /// A field of an object, to be filled with what is written there.
-pub(super) trait Field {
+pub(in crate::config) trait Field {
     /// # Errors
     /// What is wrong, with the path from this field.
     fn fill(&mut self, tree: Tree) -> Result<(), ConfigError>;
 }
 
 /// An object with fields of its own.
-pub(super) trait Object: Default {
+pub(in crate::config) trait Object: Default {
     /// What it is, in an error.
     const EXPECTED: &'static str;
 
@@ -50,17 +50,17 @@ macro_rules! objects {
             $($(#[$of_field])* $visibility $field: $type,)*
         }
 
-        impl $crate::config::value::Object for $object {
+        impl $crate::config::read::value::Object for $object {
             const EXPECTED: &'static str = $expected;
 
-            fn fields(&mut self) -> Vec<(&'static str, &mut dyn $crate::config::value::Field)> {
+            fn fields(&mut self) -> Vec<(&'static str, &mut dyn $crate::config::read::value::Field)> {
                 vec![$((stringify!($field), &mut self.$field)),*]
             }
         }
     )*};
 }
 
-pub(super) use objects;
+pub(in crate::config) use objects;
 
 impl<T: Object> FromTree for T {
     fn from_tree(tree: Tree) -> Result<Self, ConfigError> {
@@ -107,7 +107,7 @@ fn is_camel_case(name: &str) -> bool {
 }
 
 /// A name in lower_snake_case as it is in lowerCamelCase.
-pub(super) fn camel_case(name: &str) -> String {
+pub(in crate::config) fn camel_case(name: &str) -> String {
     let mut words = name.split('_');
     let first = words.next().unwrap_or_default().to_owned();
     words.fold(first, |camel, word| {
@@ -130,7 +130,7 @@ fn unknown_field(written: &str, names: &[&str]) -> ConfigError {
 
 /// Converts a list's items, one by one.
 #[inline(never)]
-pub(super) fn each<T, U>(
+pub(in crate::config) fn each<T, U>(
     items: Vec<T>,
     convert: &mut dyn FnMut(T) -> Result<U, ConfigError>,
 ) -> Result<Vec<U>, ConfigError> {
@@ -142,7 +142,7 @@ pub(super) fn each<T, U>(
 }
 
 /// Vets a list's items, one by one.
-pub(super) fn vet_each<T>(
+pub(in crate::config) fn vet_each<T>(
     items: &[T],
     vet: &dyn Fn(&T) -> Result<(), ConfigError>,
 ) -> Result<(), ConfigError> {
@@ -153,7 +153,7 @@ pub(super) fn vet_each<T>(
 }
 
 /// A list that says nothing is a slip.
-pub(super) fn filled<T>(items: Vec<T>) -> Result<Vec<T>, ConfigError> {
+pub(in crate::config) fn filled<T>(items: Vec<T>) -> Result<Vec<T>, ConfigError> {
     if items.is_empty() {
         Err(ConfigError::here(MUST_NOT_BE_EMPTY))
     } else {
@@ -162,7 +162,7 @@ pub(super) fn filled<T>(items: Vec<T>) -> Result<Vec<T>, ConfigError> {
 }
 
 /// Converts a list's items, none of which may come to the same as another.
-pub(super) fn each_once<T: PartialEq>(
+pub(in crate::config) fn each_once<T: PartialEq>(
     items: &[String],
     convert: &dyn Fn(&str) -> Result<T, ConfigError>,
 ) -> Result<Vec<T>, ConfigError> {
@@ -226,23 +226,23 @@ impl<T: FromTree> FromTree for Vec<T> {
 /// Reads each of these from its word.
 macro_rules! words {
     ($($raw:ident { $($word:literal => $variant:ident,)* })*) => {$(
-        impl $crate::config::value::FromTree for $raw {
+        impl $crate::config::read::value::FromTree for $raw {
             fn from_tree(
-                tree: $crate::config::tree::Tree,
-            ) -> Result<Self, $crate::config::error::ConfigError> {
+                tree: $crate::config::read::tree::Tree,
+            ) -> Result<Self, $crate::config::read::error::ConfigError> {
                 match String::from_tree(tree)?.as_str() {
                     $($word => Ok($raw::$variant),)*
-                    _ => Err($crate::config::value::unknown_word(&[$($word),*])),
+                    _ => Err($crate::config::read::value::unknown_word(&[$($word),*])),
                 }
             }
         }
     )*};
 }
 
-pub(super) use words;
+pub(in crate::config) use words;
 
 /// What was written is not told, as nowhere (see [`Tree`]).
-pub(super) fn unknown_word(words: &[&str]) -> ConfigError {
+pub(in crate::config) fn unknown_word(words: &[&str]) -> ConfigError {
     let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
     let words = match words.as_slice() {
         [first, second] => format!("{first} or {second}"),
@@ -269,7 +269,7 @@ impl FromTree for Whole {
 }
 
 /// The whole number that a double is. Beyond 2^53 it no longer says which one was meant.
-pub(super) fn whole(double: f64) -> Option<i64> {
+pub(in crate::config) fn whole(double: f64) -> Option<i64> {
     (double.fract() == 0.0 && double.abs() <= 9_007_199_254_740_992.0).then_some(double as i64)
 }
 
@@ -278,7 +278,7 @@ pub struct Entries<T>(pub Vec<(String, T)>);
 
 impl<T> Given<Entries<T>> {
     /// The entries; none where the field is left out.
-    pub(super) fn entries(self) -> Vec<(String, T)> {
+    pub(in crate::config) fn entries(self) -> Vec<(String, T)> {
         self.0.map(|Entries(entries)| entries).unwrap_or_default()
     }
 }

@@ -4,11 +4,11 @@
 
 use std::rc::Rc;
 
-use super::error::{At, ConfigError, unknown};
-use super::provider::{refuse_empty_items, required_text};
-use super::raw_rule::{RawProviderAndAudiences, RawRequirements, RawRequires};
 use super::text::only;
-use super::{Demand, Otherwise, Provider, ProviderDemand, Requirement};
+use super::vet::{refuse_empty_items, required_text};
+use crate::config::read::error::{At, ConfigError, unknown};
+use crate::config::read::raw_rule::{RawProviderAndAudiences, RawRequirements, RawRequires};
+use crate::config::valid::{Demand, Otherwise, Provider, ProviderDemand, Requirement};
 use crate::http::credentials::Place;
 use crate::jose::jwt::Expectations;
 

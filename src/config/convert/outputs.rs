@@ -3,12 +3,12 @@
 //! Invariant: no two outputs of a provider can be taken for each other, whether they are headers
 //! (`-` and `_` count as the same) or filter state.
 
-use super::error::{At, ConfigError};
 use super::header;
-use super::provider::{refuse_empty_items, required_text};
-use super::raw::{RawClaimHeader, RawProvider};
-use super::value::{Given, each, each_once, filled};
-use super::{ClaimFormat, ClaimHeader, Fact, Outputs, PayloadHeader};
+use super::vet::{refuse_empty_items, required_text};
+use crate::config::read::error::{At, ConfigError};
+use crate::config::read::raw::{RawClaimHeader, RawProvider};
+use crate::config::read::value::{Given, each, each_once, filled};
+use crate::config::valid::{ClaimFormat, ClaimHeader, Fact, Outputs, PayloadHeader};
 
 /// The longest name of a filter state, in bytes: its length fits into one byte of protobuf.
 const LONGEST_STATE: usize = 127;

@@ -5,11 +5,11 @@
 
 use serde_json::Value;
 
-use super::error::{At, ConfigError, REQUIRED, resolve};
-use super::raw_rule::{RawAuthorize, RawClaimRule, RawScopes};
 use super::text::only;
-use super::value::{Given, each, filled, vet_each};
-use super::{Authorize, ClaimRule, ClaimTest, Scopes};
+use crate::config::read::error::{At, ConfigError, REQUIRED, resolve};
+use crate::config::read::raw_rule::{RawAuthorize, RawClaimRule, RawScopes};
+use crate::config::read::value::{Given, each, filled, vet_each};
+use crate::config::valid::{Authorize, ClaimRule, ClaimTest, Scopes};
 use crate::named::Named;
 
 /// Beyond 2^53 a double, which the numbers of a Struct are, is not the number that was written.

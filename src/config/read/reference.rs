@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-const README: &str = include_str!("../../README.md");
+const README: &str = include_str!("../../../README.md");
 
 /// The types whose fields are described below a heading; empty is the configuration itself.
 const SECTIONS: [(&str, &[&str]); 4] = [
@@ -26,7 +26,7 @@ const SECTIONS: [(&str, &[&str]); 4] = [
 ];
 
 /// Adds descriptions and defaults to the fields of a schema, where they have none.
-pub(super) fn describe(schema: &mut Value) {
+pub(in crate::config) fn describe(schema: &mut Value) {
     let reference = README
         .split_once("\n## Configuration reference\n")
         .map_or("", |(_, rest)| rest);

@@ -7,9 +7,9 @@ use std::fmt;
 
 use crate::named::Named;
 
-pub(super) const GIVEN_TWICE: &str = "given twice";
-pub(super) const MUST_NOT_BE_EMPTY: &str = "must not be empty";
-pub(super) const REQUIRED: &str = "required";
+pub(in crate::config) const GIVEN_TWICE: &str = "given twice";
+pub(in crate::config) const MUST_NOT_BE_EMPTY: &str = "must not be empty";
+pub(in crate::config) const REQUIRED: &str = "required";
 
 /// The first problem of a configuration, displayed as `path: problem`.
 ///
@@ -27,7 +27,7 @@ impl ConfigError {
     /// A problem of the field at `path`, which is seen from what is being read.
     #[cold]
     #[inline(never)]
-    pub(super) fn new(path: &str, problem: &str) -> ConfigError {
+    pub(in crate::config) fn new(path: &str, problem: &str) -> ConfigError {
         ConfigError(Box::new(Parts {
             path: path.to_owned(),
             problem: problem.to_owned(),
@@ -37,7 +37,7 @@ impl ConfigError {
     /// A problem of what is being read as a whole.
     #[cold]
     #[inline(never)]
-    pub(super) fn here(problem: &str) -> ConfigError {
+    pub(in crate::config) fn here(problem: &str) -> ConfigError {
         ConfigError::new("", problem)
     }
 
@@ -54,21 +54,21 @@ impl ConfigError {
     }
 
     /// A name that an object has twice, in one spelling or in two.
-    pub(super) fn given_twice(name: &str) -> ConfigError {
+    pub(in crate::config) fn given_twice(name: &str) -> ConfigError {
         ConfigError::new(name, GIVEN_TWICE)
     }
 
     /// The same problem, seen from the list that has it at this `index`.
     #[cold]
     #[inline(never)]
-    pub(super) fn within_item(self, index: usize) -> ConfigError {
+    pub(in crate::config) fn within_item(self, index: usize) -> ConfigError {
         self.within(&format!("[{index}]"))
     }
 
     /// The same problem, seen from the value that has this `member`.
     #[cold]
     #[inline(never)]
-    pub(super) fn within(mut self, member: &str) -> ConfigError {
+    pub(in crate::config) fn within(mut self, member: &str) -> ConfigError {
         self.0.path = match self.path() {
             "" => member.to_owned(),
             index if index.starts_with('[') => format!("{member}{index}"),
@@ -104,7 +104,7 @@ fn write_line(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
 }
 
 /// Says where a problem is, on its way up.
-pub(super) trait At {
+pub(in crate::config) trait At {
     /// In the field of this name.
     fn at(self, field: &str) -> Self;
     /// In this item of the list that is read.
@@ -123,7 +123,7 @@ impl<T> At for Result<T, ConfigError> {
 
 /// `written` names no `kind` there is; `names` are those that there are.
 #[cold]
-pub(super) fn unknown(
+pub(in crate::config) fn unknown(
     kind: &str,
     written: &str,
     names: &mut dyn Iterator<Item = &str>,
@@ -138,7 +138,7 @@ pub(super) fn unknown(
 ///
 /// # Errors
 /// Where there is nothing of that name, with what it may have stood for.
-pub(super) fn resolve<'n, T>(
+pub(in crate::config) fn resolve<'n, T>(
     named: &'n Named<T>,
     kind: &str,
     written: &str,

@@ -3,11 +3,11 @@
 //! Invariant: what is sent in place of a rejection's own status and body is fixed here, is a
 //! status of an error, and is bounded.
 
-use super::error::{At, ConfigError, unknown};
 use super::header::is_token;
-use super::raw::{RawCustom, RawErrors, RawFormat};
-use super::tree::Tree;
-use super::value::Whole;
+use crate::config::read::error::{At, ConfigError, unknown};
+use crate::config::read::raw::{RawCustom, RawErrors, RawFormat};
+use crate::config::read::tree::Tree;
+use crate::config::read::value::Whole;
 use crate::http::response::{Body, Custom, Format, Rejection};
 use crate::named::Named;
 

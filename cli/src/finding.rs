@@ -1,0 +1,11 @@
+//! What `check` has to say about a file.
+
+/// Something to say about a line of a file.
+pub struct Finding {
+    pub line: usize,
+    pub column: usize,
+    pub is_error: bool,
+    /// The field, from the top of the plugin's configuration or of the document.
+    pub path: String,
+    pub text: String,
+}

@@ -1,0 +1,51 @@
+//! Checks that fields of every kind share.
+
+use crate::config::read::error::{ConfigError, MUST_NOT_BE_EMPTY, REQUIRED};
+use crate::config::read::value::{Given, vet_each};
+use crate::http::uri::Uri;
+
+pub(super) fn uri(text: &str) -> Result<Uri, ConfigError> {
+    Uri::parse(text).map_err(|error| ConfigError::here(&error.to_string()))
+}
+
+/// # Errors
+/// Where the field is left out.
+pub(super) fn required<T>(field: Given<T>) -> Result<T, ConfigError> {
+    field.0.ok_or_else(|| ConfigError::here(REQUIRED))
+}
+
+/// # Errors
+/// Where the field is left out, or empty.
+#[inline(never)]
+pub(super) fn required_text(field: Given<String>) -> Result<String, ConfigError> {
+    required(field).and_then(not_empty)
+}
+
+#[inline(never)]
+pub(super) fn not_empty(text: String) -> Result<String, ConfigError> {
+    if text.is_empty() {
+        Err(ConfigError::here(MUST_NOT_BE_EMPTY))
+    } else {
+        Ok(text)
+    }
+}
+
+#[inline(never)]
+pub(super) fn refuse_empty_items(items: &[String]) -> Result<(), ConfigError> {
+    vet_each(items, &|item| {
+        if item.is_empty() {
+            Err(ConfigError::here(MUST_NOT_BE_EMPTY))
+        } else {
+            Ok(())
+        }
+    })
+}
+
+#[inline(never)]
+pub(super) fn at_most(most: u64, number: u64) -> Result<(), ConfigError> {
+    if number <= most {
+        Ok(())
+    } else {
+        Err(ConfigError::here(&format!("must be {most} at most")))
+    }
+}

@@ -1,0 +1,546 @@
+//! What a configuration says once it is valid: every default filled in and every choice valid.
+//!
+//! Invariant: whatever a [`Config`] can say the filter can do.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::http::ambiguous::Ambiguous;
+use crate::http::credentials::Place;
+use crate::http::name::are_alike;
+use crate::http::protected_resource::ProtectedResource;
+use crate::http::request::Request;
+use crate::http::response::Responses;
+use crate::http::uri::Scheme;
+use crate::jose::jwks::KeySet;
+use crate::jose::jwt::Expectations;
+use crate::matcher::{Condition, HeaderMatcher, PathIndex, PathMatcher, RequestMatcher};
+use crate::named::Named;
+
+/// Marks a request that a rule would have rejected if it did not only report; the value is the
+/// reason.
+pub const REPORT_HEADER: &str = "x-bearer-gate-report";
+
+/// A valid configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// In the order written; each has its own name.
+    pub providers: Vec<Provider>,
+    /// In the order written; the first that matches decides.
+    pub rules: Rules,
+    pub unmatched: Unmatched,
+    pub responses: Responses,
+    /// What is told of the resource that is protected, where something is.
+    pub protected_resource: Option<ProtectedResource>,
+    /// Requests that may wait for keys at once, per worker.
+    pub max_waiting: usize,
+    /// Every spelling (`-` or `_` at each place) of every header that any provider sets, lower
+    /// case, sorted: a client's own must not reach the upstream, on whatever route.
+    pub reserved_headers: Vec<String>,
+    /// What has to be read of a request.
+    pub reads: Reads,
+    /// Whether a CORS preflight passes without a token.
+    pub bypass_cors_preflight: bool,
+    pub of_routes: Option<OfRoutes>,
+    /// What is told of each request by filter state.
+    pub facts: Vec<Fact>,
+}
+
+/// What Envoy's routes ask for by themselves, in place of the rules.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OfRoutes {
+    /// The namespace of a route's metadata in which `requirement_name` is.
+    pub namespace: String,
+    pub(in crate::config) by_name: Named<TokenAccess>,
+}
+
+/// What has to be read of a request for its decision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// These headers, each of which Envoy holds as one value.
+    Each(Vec<&'static str>),
+    /// All of them at once, of which these and those with names alike are kept, by lower-case
+    /// names.
+    All(Vec<String>),
+}
+
+/// Rules, and how to find the one that decides.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    list: Vec<Rule>,
+    index: PathIndex,
+}
+
+/// What happens to a request that no rule matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unmatched {
+    Deny,
+    Allow,
+}
+
+/// An issuer of tokens, what its tokens have to be like, and what becomes of them.
+#[derive(Clone, Debug)]
+pub struct Provider {
+    /// The name that rules refer to; without control characters.
+    pub name: String,
+    /// What its tokens have to be like.
+    pub expectations: Expectations,
+    /// Where its tokens are in a request; never empty.
+    pub places: Vec<Place>,
+    pub keys: KeySource,
+    pub cache: CacheBounds,
+    /// Whether the upstream gets to see the token.
+    pub forward: bool,
+    /// What the upstream and later filters learn of an admitted token.
+    pub outputs: Outputs,
+    /// Top-level claims, by their literal names, that hold scopes; never empty.
+    pub scope_claims: Vec<String>,
+}
+
+/// What is passed on of a provider's tokens. Names of headers are in lower case; names of filter
+/// state are without the `wasm.` that Envoy puts before them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outputs {
+    pub payload_header: Option<PayloadHeader>,
+    pub claim_headers: Vec<ClaimHeader>,
+    /// The filter state for the claims.
+    pub payload_state: Option<String>,
+    /// Top-level claims, by their literal names, that are lists in `payload_state` where the
+    /// token has strings separated by spaces.
+    pub space_delimited_claims: Vec<String>,
+    /// The filter state for the JOSE header.
+    pub header_state: Option<String>,
+    /// The filter state for why there is no good token.
+    pub failure_state: Option<String>,
+    /// The same for every provider.
+    pub facts: Vec<Fact>,
+}
+
+/// A header that carries the token's payload, base64url as in the token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PayloadHeader {
+    pub name: String,
+    pub padded: bool,
+}
+
+/// A header that carries a claim to the upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimHeader {
+    /// The header's name.
+    pub header: String,
+    /// The claim's name, then those of the members below it; never empty.
+    pub claim: Vec<String>,
+    pub format: ClaimFormat,
+    /// Whether the value, or each of several, is sent in base64.
+    pub base64: bool,
+}
+
+/// How a claim is written into a header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClaimFormat {
+    /// As jwt_authn does it.
+    JwtAuthn,
+    /// Items separated by commas.
+    Csv,
+    /// JSON, in ASCII.
+    Json,
+    /// A header for each item.
+    Repeat,
+}
+
+/// What is told of a request by filter state, for access logs and traces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// Why the request was rejected.
+    Reason,
+    /// The provider of the token that was verified, by its name in the configuration.
+    Provider,
+    /// Its `iss`.
+    Issuer,
+    /// Its `sub`.
+    Subject,
+}
+
+impl Fact {
+    /// What the names of all of them begin with.
+    pub const PREFIX: &'static str = "bearer_gate.";
+
+    /// The filter state's name, to which Envoy adds `wasm.`.
+    pub fn state(self) -> &'static str {
+        match self {
+            Fact::Reason => "bearer_gate.reason",
+            Fact::Provider => "bearer_gate.provider",
+            Fact::Issuer => "bearer_gate.issuer",
+            Fact::Subject => "bearer_gate.subject",
+        }
+    }
+}
+
+/// Where a provider's keys come from.
+#[derive(Clone, Debug)]
+pub enum KeySource {
+    /// Part of the configuration.
+    Local(Rc<KeySet>),
+    Remote(Rc<Remote>),
+}
+
+/// Keys that are fetched, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remote {
+    pub endpoint: Endpoint,
+    /// How long a key set is fresh.
+    pub cache_duration: Duration,
+    /// How long the last good key set serves while fetches fail.
+    pub max_stale: Duration,
+    /// The least time between two fetches for the sake of an unknown `kid`.
+    pub unknown_kid_cooldown: Duration,
+    /// Whether a response's `Cache-Control` may shorten or lengthen `cache_duration`.
+    pub respect_cache_control: bool,
+    /// The wait after the first failure in a row; it doubles with each further one.
+    pub back_off_base: Duration,
+    /// The longest wait after a failure; not below `back_off_base`.
+    pub back_off_max: Duration,
+    /// How many failures in a row are retried before requests that wait are given up.
+    pub retries: u32,
+    /// The first fetch begins within this time, at once where a request waits.
+    pub first_fetch_within: Duration,
+}
+
+/// What is fetched to get at keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// A JWK Set document.
+    Jwks(HttpUri),
+    /// The provider's metadata, which names the JWK Set (OpenID Connect Discovery, RFC 8414).
+    Discovery {
+        /// The provider's issuer: an absolute http or https URI without a query.
+        issuer: String,
+        /// The cluster for the metadata, and for the keys where they are on the same host.
+        cluster: String,
+        /// The cluster for keys that are on another host.
+        jwks_cluster: Option<String>,
+        /// Of each of the two calls.
+        timeout: Duration,
+    },
+}
+
+/// A document at a known address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpUri {
+    pub scheme: Scheme,
+    /// Host, and port where it is given.
+    pub authority: String,
+    /// Path and query.
+    pub path: String,
+    /// The Envoy cluster that the call goes to.
+    pub cluster: String,
+    pub timeout: Duration,
+}
+
+/// How much is remembered of verified tokens, where the configuration says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CacheBounds {
+    /// There is room for this many tokens at least.
+    pub tokens: Option<usize>,
+    /// Longer tokens are not remembered, in bytes.
+    pub longest: Option<usize>,
+}
+
+/// Which requests a rule is for, and what it asks of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rule {
+    pub matcher: RequestMatcher,
+    pub access: Access,
+    /// Whether what it would reject is let through and reported.
+    pub report_only: bool,
+}
+
+/// What a rule asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Access {
+    /// Nothing.
+    Public,
+    Token(TokenAccess),
+}
+
+/// Tokens, and what they must allow.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenAccess {
+    pub demand: Rc<Demand>,
+    pub authorize: Authorize,
+}
+
+/// Which tokens satisfy a rule, and where they may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Demand {
+    pub requirement: Requirement,
+    /// Every place of every provider in it, once.
+    pub places: Vec<Place>,
+}
+
+/// A requirement and those within it (`JwtRequirement`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Requirement {
+    Provider(ProviderDemand),
+    /// The first that accounts for the tokens decides. An optional token that stands by itself is
+    /// one of any provider.
+    Any {
+        members: Vec<Requirement>,
+        otherwise: Otherwise,
+    },
+    All(Vec<Requirement>),
+}
+
+/// What becomes of a request that satisfies none of several requirements; the most lenient last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Otherwise {
+    Reject,
+    /// `allow_missing` beside them: it passes if it has no token in any of their places.
+    AllowMissing,
+    /// `allow_missing_or_failed` beside them: it passes.
+    AllowMissingOrFailed,
+}
+
+/// A token of one provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProviderDemand {
+    /// The provider's index in [`Config::providers`].
+    pub provider: usize,
+    /// Its places, as indices in [`Demand::places`].
+    pub places: Vec<usize>,
+    /// In place of the provider's own: they differ in the audiences.
+    pub expectations: Option<Box<Expectations>>,
+}
+
+/// What a valid token must allow; the default asks for nothing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Authorize {
+    /// Each has to be satisfied.
+    pub scopes: Vec<Scopes>,
+    /// Each has to hold.
+    pub claims: Vec<ClaimRule>,
+    /// All names of all scopes, separated by spaces: the `scope` of a challenge.
+    pub challenge: String,
+}
+
+/// Scopes that a token must have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scopes {
+    /// Each of these; empty asks for none.
+    pub all: Vec<String>,
+    /// One of these at least; empty asks for none.
+    pub any: Vec<String>,
+}
+
+/// A test of one claim.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClaimRule {
+    /// Literal member names from the top of the claims; never empty.
+    pub path: Vec<String>,
+    pub test: ClaimTest,
+}
+
+/// The values are strings, numbers and booleans, and equal only what has their own type.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ClaimTest {
+    /// The claim is this value.
+    Equals(Value),
+    /// The claim is, or as an array holds, one of these.
+    Any(Vec<Value>),
+    /// The claim, as an array, holds each of these.
+    All(Vec<Value>),
+    /// The claim is there, `null` not counted, or is not.
+    Exists(bool),
+    /// The test does not hold; so it is with a claim that is not there.
+    Not(Box<ClaimTest>),
+}
+
+impl OfRoutes {
+    /// What a route that has this `requirement_name` asks for.
+    #[must_use]
+    pub fn named(&self, name: &[u8]) -> Option<&TokenAccess> {
+        self.by_name.get(std::str::from_utf8(name).ok()?)
+    }
+
+    /// Whether the namespace in a route's metadata, as Envoy writes a map for Wasm (every name and
+    /// value ends with NUL), has a `requirement_name` that is empty. Asked for by itself, an empty
+    /// one looks as if it were not there.
+    #[must_use]
+    pub fn has_empty_name(namespace: &[u8]) -> bool {
+        let empty = b"\0requirement_name\0\0";
+        namespace.windows(empty.len()).any(|part| part == empty)
+    }
+}
+
+impl Rules {
+    pub(in crate::config) fn new(list: Vec<Rule>) -> Rules {
+        Rules {
+            index: PathIndex::new(list.iter().map(|rule| &rule.matcher)),
+            list,
+        }
+    }
+
+    /// In the order written.
+    #[must_use]
+    pub fn all(&self) -> &[Rule] {
+        &self.list
+    }
+
+    /// The first rule for a request with this path in normal form; `None` where it has no path.
+    ///
+    /// # Errors
+    /// What is ambiguous about the request, where that decides which rule it is.
+    pub fn first(&self, path: Option<&str>, request: &Request) -> Result<Option<&Rule>, Ambiguous> {
+        let matcher = |at: usize| self.list.get(at).map(|rule| &rule.matcher);
+        let at = self.index.first(matcher, path, request)?;
+        Ok(at.and_then(|at| self.list.get(at)))
+    }
+}
+
+/// The most headers that are read one by one: from there on, all at once costs less.
+const MOST_SINGLE_READS: usize = 3;
+
+impl Reads {
+    /// Nothing is read that no rule looks at. What Envoy holds as several values is never read
+    /// alone: of those the host hands out the first only.
+    pub(in crate::config) fn of(
+        rules: &[Rule],
+        of_routes: Option<&OfRoutes>,
+        bypass_cors_preflight: bool,
+        answers: bool,
+    ) -> Reads {
+        let mut names: Vec<String> = vec![":path".to_owned()];
+        let mut read = |name: &str| {
+            if !names.iter().any(|known| known == name) {
+                names.push(name.to_owned());
+            }
+        };
+        if answers {
+            read(":method");
+        }
+        if bypass_cors_preflight {
+            for name in [":method", "origin", "access-control-request-method"] {
+                read(name);
+            }
+        }
+        if of_routes.is_some() {
+            // Envoy has chosen the route by it.
+            read(":authority");
+        }
+        for rule in rules {
+            if rule.matcher.path == PathMatcher::Connect {
+                read(":method");
+            }
+            for condition in &rule.matcher.conditions {
+                match condition {
+                    Condition::Methods(_) => read(":method"),
+                    Condition::Hosts(_) => read(":authority"),
+                    Condition::Header(HeaderMatcher { name, .. }) => read(name),
+                    Condition::Parameter(_) => {}
+                }
+            }
+        }
+        let of_rules = rules.iter().filter_map(|rule| match &rule.access {
+            Access::Token(access) => Some(access),
+            Access::Public => None,
+        });
+        let of_routes = of_routes
+            .into_iter()
+            .flat_map(|of| of.by_name.iter().map(|(_, access)| access));
+        for place in of_rules
+            .chain(of_routes)
+            .flat_map(|access| &access.demand.places)
+        {
+            match place {
+                Place::Header { name, .. } => read(name),
+                Place::Parameter(_) => {}
+                Place::Cookie(_) => read("cookie"),
+            }
+        }
+        let single: Option<Vec<&'static str>> = names
+            .iter()
+            .map(|name| SINGLE.into_iter().find(|single| *single == name))
+            .collect();
+        match single {
+            Some(single) if single.len() <= MOST_SINGLE_READS => Reads::Each(single),
+            _ => Reads::All(names),
+        }
+    }
+}
+
+impl Reads {
+    /// Whether a header of this name is kept: one that is looked at, or that some upstream takes
+    /// for one.
+    #[must_use]
+    pub fn keeps(&self, name: &str) -> bool {
+        match self {
+            Reads::Each(names) => names.contains(&name),
+            Reads::All(names) => names
+                .iter()
+                .any(|known| are_alike(known.as_bytes(), name.as_bytes())),
+        }
+    }
+}
+
+/// Headers of which Envoy never holds two values: it joins them where they arrive.
+const SINGLE: [&str; 4] = [":path", ":method", ":authority", "authorization"];
+
+impl Authorize {
+    /// Whether every valid token will do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.scopes.is_empty() && self.claims.is_empty()
+    }
+}
+
+impl Outputs {
+    /// The names of the request headers that an admitted token makes the filter set.
+    pub fn headers_set(&self) -> impl Iterator<Item = &str> {
+        let claims = self.claim_headers.iter().map(|claim| claim.header.as_str());
+        self.payload_header
+            .as_ref()
+            .map(|header| header.name.as_str())
+            .into_iter()
+            .chain(claims)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As `marshalPairs` of the proxy-wasm C++ host writes a map.
+    fn pairs(map: &[(&str, &[u8])]) -> Vec<u8> {
+        let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap().to_le_bytes();
+        let mut bytes = u32::try_from(map.len()).unwrap().to_le_bytes().to_vec();
+        for (name, value) in map {
+            bytes.extend(length(name.as_bytes()));
+            bytes.extend(length(value));
+        }
+        for (name, value) in map {
+            bytes.extend([name.as_bytes(), b"\0", value, b"\0"].concat());
+        }
+        bytes
+    }
+
+    #[test]
+    fn an_empty_name_of_a_route_is_not_no_name() {
+        const NAME: &str = "requirement_name";
+        type Map = &'static [(&'static str, &'static [u8])];
+        let table: &[(Map, bool)] = &[
+            (&[], false),
+            (&[(NAME, b"")], true),
+            (&[("a", b"b"), (NAME, b"")], true),
+            (&[("a", b""), (NAME, b""), ("b", b"")], true),
+            (&[(NAME, b"users")], false),
+            (&[("a", b"")], false),
+            (&[("my_requirement_name", b"")], false),
+            (&[("requirement_names", b"")], false),
+        ];
+        for (map, expected) in table {
+            assert_eq!(OfRoutes::has_empty_name(&pairs(map)), *expected, "{map:?}");
+        }
+    }
+}
