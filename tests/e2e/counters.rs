@@ -8,6 +8,7 @@ use bearer_gate_testbed::envoy::{Filter, Listener, Wasm};
 use bearer_gate_testbed::idp::Fault;
 use bearer_gate_testbed::raw::{self, RawConnection, RawResponse};
 use bearer_gate_testbed::token::{base64url, now, with_signature_bit_flipped};
+use bearer_gate_testbed::transports::{Message, Order, Protocol, send_all};
 use bearer_gate_testbed::{eventually, repository};
 use serde_json::{Value, json};
 
@@ -66,12 +67,19 @@ fn config(stage: &Stage) -> Value {
         "providers": {
             "demo": demo(json!({})),
             "access": access,
+            "listed": demo(json!({"from_headers": [{"name": "x-token"}]})),
             "subject": demo(json!({"subjects": {"prefix": "spiffe://"}})),
             "lifetime": demo(json!({"max_lifetime": "10s"})),
             "down": demo(cluster("nowhere")),
         },
         "rules": [
             {"match": {"prefix": "/public"}},
+            {"match": {"prefix": "/method", "methods": ["POST"]}},
+            {"match": {"prefix": "/host", "hosts": ["api.example"]}},
+            {"match": {"prefix": "/header", "headers": [{"name": "x-mode", "exact_match": "open"}]}},
+            {"match": {"prefix": "/query", "query_parameters": [
+                {"name": "mode", "string_match": {"exact": "open"}}]}},
+            rule("/list", "listed"),
             scoped, claims, soon,
             rule("/access", "access"),
             rule("/subject", "subject"),
@@ -309,6 +317,50 @@ fn every_counter_of_the_readme_moves_by_what_it_counts() {
     rejected("unsafe_path", &|| {
         raw::get(address, "/x%2f..", &[]).unwrap()
     });
+    // Each is plain but for one part; over HTTP/1.1 Envoy refuses such a method itself.
+    let get = |path| Message::get("testbed", path);
+    let odd = [
+        (
+            "unsafe_method",
+            Protocol::Http2,
+            Message {
+                method: b"post".to_vec(),
+                ..get("/method")
+            },
+        ),
+        (
+            "unsafe_host",
+            Protocol::Http1,
+            Message::get("a..example", "/host"),
+        ),
+        (
+            "unsafe_header",
+            Protocol::Http1,
+            get("/header")
+                .header("x-mode", "open")
+                .header("x-mode", "shut"),
+        ),
+        (
+            "unsafe_query",
+            Protocol::Http1,
+            get("/query?mode=open&mode=shut"),
+        ),
+        (
+            "token_list",
+            Protocol::Http1,
+            get("/list").header("x-token", "a, b"),
+        ),
+    ];
+    for (reason, protocol, message) in odd {
+        let order = Order {
+            protocol,
+            port: address.port(),
+            message,
+        };
+        rejected(reason, &|| {
+            send_all(std::slice::from_ref(&order)).remove(0).unwrap()
+        });
+    }
     rejected("no_rule", &|| raw::get(address, "/none", &[]).unwrap());
     let bearer = format!("Bearer {good}");
     let twice = [("authorization", bearer.as_bytes()); 2];

@@ -186,7 +186,7 @@ async fn tokens_that_are_not_good() {
 }
 
 #[tokio::test]
-async fn a_kid_that_is_nowhere_is_refused_after_one_more_fetch() {
+async fn a_kid_that_is_nowhere_is_refused_after_a_fetch_of_its_own() {
     let stage = Stage::start(routes);
     assert_eq!(
         stage
@@ -198,12 +198,18 @@ async fn a_kid_that_is_nowhere_is_refused_after_one_more_fetch() {
     let before = stage.idp.jwks_requests();
     let stranger = SigningKey::generate();
     let claims = stage.idp.claims().value();
-    for _ in 0..3 {
-        let token = token::sign(&stranger, &token::header(stranger.kid()), &claims);
+    let token = token::sign(&stranger, &token::header(stranger.kid()), &claims);
+    for _ in 0..2 {
         let reply = stage.get_with("/api/private", &token).await;
         assert_invalid(&reply, "Jwks doesn't have key to match kid or alg from Jwt");
     }
-    assert_eq!(stage.idp.jwks_requests(), before + 1);
+    assert_eq!(stage.idp.jwks_requests(), before + 2);
+    // Until the next fetch is allowed nobody can say whether that key exists.
+    let reply = stage.get_with("/api/private", &token).await;
+    assert_rejected(&reply, 503, None, "Jwks remote fetch is failed");
+    let wait: u64 = reply.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=30).contains(&wait), "{wait}");
+    assert_eq!(stage.idp.jwks_requests(), before + 2);
     assert_eq!(stage.upstream.requests(), 1);
 }
 
