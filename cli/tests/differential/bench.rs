@@ -151,9 +151,16 @@ impl Bench {
         for listener in listeners.flatten() {
             let listener = &listener["active_state"]["listener"];
             let manager = &listener["filter_chains"][0]["filters"][0]["typed_config"];
-            let config = &manager["http_filters"][0]["typed_config"];
+            let filters = manager["http_filters"].as_array().into_iter().flatten();
+            let is_jwt_authn = |config: &&Value| {
+                let kind = config["@type"].as_str();
+                kind.is_some_and(|kind| kind.ends_with(".JwtAuthentication"))
+            };
+            let config = filters
+                .map(|filter| &filter["typed_config"])
+                .find(is_jwt_authn);
             let name = listener["name"].as_str().unwrap_or_default();
-            if let Some(pair) = name.strip_suffix("-jwt-authn") {
+            if let (Some(pair), Some(config)) = (name.strip_suffix("-jwt-authn"), config) {
                 understood.insert(pair.to_owned(), config.clone());
             }
         }

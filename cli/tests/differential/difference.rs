@@ -38,6 +38,7 @@ pub enum Difference {
     AlgorithmIsBound,
     LongestPrefix,
     UnsafePath,
+    SeveralReadings,
     NormalPath,
     OddClaims,
     ParametersAreDecoded,
@@ -115,6 +116,35 @@ impl Rewritten {
         seen.query.sort();
         seen
     }
+}
+
+/// What bearer-gate says of a part that upstreams read in several ways, where such a request has
+/// one: a header in several lines, or parameters with names that are alike.
+pub fn several_readings(request: &Request) -> Vec<&'static str> {
+    let twice = |names: Vec<String>| {
+        let mut seen = BTreeSet::new();
+        names.into_iter().any(|name| !seen.insert(name))
+    };
+    let headers = request.parts.iter().filter_map(|part| match part {
+        Part::Header(name, _) => Some(name.clone()),
+        _ => None,
+    });
+    let parameters = request.parts.iter().filter_map(|part| match part {
+        Part::Query(piece) => Some(piece),
+        _ => None,
+    });
+    let pieces = parameters.flat_map(|piece| piece.split('&'));
+    let names: Vec<&str> = pieces.filter_map(|piece| piece.split('=').next()).collect();
+    let is_odd = |name: &str| !name.bytes().all(|byte| byte.is_ascii_lowercase());
+    let mut texts = Vec::new();
+    if twice(headers.collect()) {
+        texts.push("A request header is ambiguous");
+    }
+    if names.iter().any(|name| is_odd(name)) || twice(names.iter().map(|n| n.to_string()).collect())
+    {
+        texts.push("The request query is ambiguous");
+    }
+    texts
 }
 
 pub fn reading(request: &Request) -> Reading {

@@ -32,6 +32,7 @@
 //! | `KeysOfOtherKinds` | without a `kid` an Ed25519 key without `alg` ends the search with 401 | only keys of the token's kind are tried | `keys_of_other_kinds` |
 //! | | no keys to be had: 401 | 503 | `keys_that_cannot_be_had` |
 //! | `UnsafePath` | paths are compared as sent | 400 where a path has two readings | `unsafe_path` |
+//! | `SeveralReadings` | a header in several lines is joined; of several parameters the first counts | 400 where they do not all lead to one answer | `several_readings` |
 //! | `NormalPath` | `/%61pi`, `/api;v=1`, `/a//b` as sent | as `/api`, `/api`, `/a/b` | `normal_path` |
 //! | `OddClaims` | rounded beyond 2^53; with white space at the ends or control characters | exact up to 64 bits; no such header | `odd_claims` |
 //! | | `x_user` beside `x-user` passes | removed | `forged_headers_with_underscores` |

@@ -96,6 +96,7 @@ pub fn configuration(more: Value) -> Value {
         "rules": [
             {"match": {"prefix": "/api"}, "requires": {"provider_name": "one"}},
             {"match": {"prefix": "/public"}},
+            {"match": {"prefix": "/moded", "headers": [{"name": "x-mode", "exact_match": "open"}]}},
         ],
     })
 }
@@ -441,6 +442,16 @@ fn unsafe_path() {
             (400, "The request path is ambiguous"),
         );
     }
+}
+
+#[test]
+fn several_readings() {
+    let lines = [("x-mode", "open"), ("x-mode", "shut")];
+    let request = Request::get("/moded", &lines);
+    let refused = (400, "A request header is ambiguous");
+    shows("pasted", &request, ADMITTED, refused);
+    let request = Request::get("/moded", &lines[..1]);
+    shows("pasted", &request, ADMITTED, ADMITTED);
 }
 
 #[test]

@@ -132,6 +132,14 @@ impl Case<'_> {
             explained: BTreeSet::new(),
             unexplained: Vec::new(),
         };
+        let several = difference::several_readings(request);
+        if several
+            .iter()
+            .any(|text| self.is_refusal(&outcome.gate, 400, text))
+        {
+            outcome.explained.insert(Difference::SeveralReadings);
+            return outcome;
+        }
         match difference::reading(request) {
             Reading::Refused => {
                 if self.is_refusal(&outcome.gate, 400, "The request path is ambiguous") {
