@@ -39,6 +39,7 @@ pub enum Difference {
     LongestPrefix,
     UnsafePath,
     SeveralReadings,
+    UnknownKid,
     NormalPath,
     OddClaims,
     ParametersAreDecoded,
@@ -145,6 +146,12 @@ pub fn several_readings(request: &Request) -> Vec<&'static str> {
         texts.push("The request query is ambiguous");
     }
     texts
+}
+
+/// Whether a key that no set has may be the reason of a rejection.
+pub fn names_an_unknown_key(request: &Request) -> bool {
+    let mut tokens = request.tokens();
+    tokens.any(|(token, ..)| token.flaw == Flaw::UnknownKid)
 }
 
 pub fn reading(request: &Request) -> Reading {
@@ -293,6 +300,16 @@ pub fn same_reason(request: &Request, [expected, gate]: [&str; 2]) -> bool {
             && (gate == "Jwt payload [exp] field is required" && has(Flaw::NoExpiration)
                 || gate == "Jwt lifetime is too long" && has(Flaw::LongLife))
         || expected == three_parts && has_empty_section()
+        // bearer-gate asks for newer keys only where nothing else is wrong with the token
+        || expected == crate::oracle::NO_SUCH_KEY
+            && has(Flaw::UnknownKid)
+            && matches!(
+                gate,
+                "Audiences in Jwt are not allowed"
+                    | "Jwt issuer is not configured"
+                    | "Jwt lifetime is too long"
+                    | "Jwt payload [exp] field is required"
+            )
         || matches!(
             gate,
             "Jwt header [alg] is not supported" | "Jwt header [alg] is not allowed"

@@ -33,6 +33,7 @@
 //! | | no keys to be had: 401 | 503 | `keys_that_cannot_be_had` |
 //! | `UnsafePath` | paths are compared as sent | 400 where a path has two readings | `unsafe_path` |
 //! | `SeveralReadings` | a header in several lines is joined; of several parameters the first counts | 400 where they do not all lead to one answer | `several_readings` |
+//! | `UnknownKid` | a `kid` that no key has is 401 at once | 503 while nobody may ask for a newer set; another fault of the token comes first | `unknown_kid` |
 //! | `NormalPath` | `/%61pi`, `/api;v=1`, `/a//b` as sent | as `/api`, `/api`, `/a/b` | `normal_path` |
 //! | `OddClaims` | rounded beyond 2^53; with white space at the ends or control characters | exact up to 64 bits; no such header | `odd_claims` |
 //! | | `x_user` beside `x-user` passes | removed | `forged_headers_with_underscores` |

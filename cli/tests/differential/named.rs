@@ -28,6 +28,7 @@ pub fn stage() -> Arc<Bench> {
 /// Everything under /api needs a token of the one provider; no rule is for the rest.
 fn start() -> Bench {
     let keys = Keys::start();
+    let remote = keys.remote();
     let lenient = json!({"require_expiration": false});
     let pairs = [
         // As it is pasted, so with bearer-gate's own defaults.
@@ -40,6 +41,16 @@ fn start() -> Bench {
                 "local_jwks": null,
                 "remote_jwks": {
                     "http_uri": {"uri": "http://nowhere.example/", "cluster": "nowhere", "timeout": "1s"},
+                },
+            }),
+            lenient.clone(),
+        ),
+        (
+            "fetched-keys",
+            json!({
+                "local_jwks": null,
+                "remote_jwks": {
+                    "http_uri": {"uri": remote.uri, "cluster": remote.cluster, "timeout": "5s"},
                 },
             }),
             lenient.clone(),
@@ -423,6 +434,23 @@ fn keys_that_cannot_be_had() {
     let expired = bearer(&token(json!({"exp": 1})));
     let text = "Jwt is expired";
     shows("without-keys", &expired, (401, text), (401, text));
+}
+
+#[test]
+fn unknown_kid() {
+    let good = bearer(&token(json!({})));
+    shows("fetched-keys", &good, ADMITTED, ADMITTED);
+    let unknown = bearer(&token_with(json!({"kid": "nobody"}), json!({})));
+    let nowhere = (401, "Jwks doesn't have key to match kid or alg from Jwt");
+    // Two fetches may follow each other; then nobody can say for a while.
+    for _ in 0..2 {
+        shows("fetched-keys", &unknown, nowhere, nowhere);
+    }
+    let unavailable = (503, "Jwks remote fetch is failed");
+    shows("fetched-keys", &unknown, nowhere, unavailable);
+    let both = token_with(json!({"kid": "nobody"}), json!({"iss": "other"}));
+    let other = (401, "Jwt issuer is not configured");
+    shows("fetched-keys", &bearer(&both), other, other);
 }
 
 #[test]

@@ -89,7 +89,7 @@ enum Failure {
     Several,
 }
 
-const NO_SUCH_KEY: &str = "Jwks doesn't have key to match kid or alg from Jwt";
+pub const NO_SUCH_KEY: &str = "Jwks doesn't have key to match kid or alg from Jwt";
 
 impl Failure {
     fn weight(&self) -> u8 {

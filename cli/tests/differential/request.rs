@@ -75,6 +75,15 @@ impl Request {
                 .map(|(name, value)| Part::Header(name, value)),
         );
         tokens(dice, configuration, rule.requires.as_ref(), &mut parts);
+        // Envoy joins no empty line to a header's others: nothing is there.
+        parts.retain(|part| match part {
+            Part::Token {
+                token,
+                place: Place::Header { prefix, .. },
+                spelling,
+            } => !spelling.text(prefix, &token.text).is_empty(),
+            _ => true,
+        });
         if dice.chance(15) {
             // What only the filter may set.
             for header in configuration
