@@ -135,9 +135,9 @@ bench: bench-modules ## Measure what the filter costs beside jwt_authn, in less 
 bench-scaling: bench-modules ## Measure how the cost grows with providers, rules, keys and tokens
 	cargo run --release --package bearer-gate-bench -- scaling
 
-.PHONY: bench-readme
-bench-readme: ## Put the last benchmark's tables and chart into the README
-	cargo run --release --package bearer-gate-bench -- readme
+.PHONY: bench-docs
+bench-docs: ## Put the last benchmark's tables and chart into docs/performance.md
+	cargo run --release --package bearer-gate-bench -- document
 
 # The module with jwt-simple as its only verifier is a build with the feature of that name, in a
 # target directory of its own; the benchmark says so where it is missing.
@@ -200,6 +200,12 @@ cli: ## Build the command-line tool: target/release/bearer-gate
 schema: ## Write the JSON Schema of the configuration: envoy/bearer-gate.schema.json
 	cargo run --quiet --package bearer-gate-cli -- schema > target/schema.json
 	mv target/schema.json envoy/bearer-gate.schema.json
+
+.PHONY: reference
+reference: ## Write the tables of docs/configuration.md
+	sed '/^<!-- reference:/q' docs/configuration.md > target/configuration.md
+	cargo run --quiet --package bearer-gate-cli -- schema --markdown >> target/configuration.md
+	mv target/configuration.md docs/configuration.md
 
 .PHONY: target
 target:

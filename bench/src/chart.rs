@@ -1,4 +1,4 @@
-//! The chart that the README shows: what each filter adds to a request, as an SVG.
+//! The chart that docs/performance.md shows: what each filter adds to a request, as an SVG.
 
 use anyhow::{Result, anyhow};
 use plotters::prelude::*;

@@ -6,9 +6,9 @@
 mod case;
 mod chart;
 mod cpu;
+mod document;
 mod load;
 mod measure;
-mod readme;
 mod report;
 mod scaling;
 mod startup;
@@ -34,7 +34,9 @@ use crate::scaling::Scaling;
 use crate::tokens::Algorithm;
 
 /// The chart's place in the repository.
-const CHART: &str = "docs/bench.svg";
+/// Where the reports are for people to read, and the chart beside it.
+const DOCUMENT: &str = "docs/performance.md";
+const CHART: &str = "bench.svg";
 
 /// The benchmark of bearer-gate
 #[derive(Debug, Parser)]
@@ -58,8 +60,8 @@ enum Command {
     Run(Options),
     /// How the cost grows with providers, rules, keys and tokens
     Scaling(ScalingOptions),
-    /// Put the last reports and the chart into the README
-    Readme,
+    /// Put the last reports and the chart into docs/performance.md
+    Document,
 }
 
 #[derive(Debug, Args)]
@@ -111,7 +113,7 @@ fn main() -> Result<()> {
     match arguments.command {
         Command::Run(options) => run(&options, &output),
         Command::Scaling(options) => scale(&options, &output),
-        Command::Readme => update_readme(&output),
+        Command::Document => update_document(&output),
     }
 }
 
@@ -204,10 +206,10 @@ fn scale(options: &ScalingOptions, output: &Path) -> Result<()> {
     Ok(())
 }
 
-fn update_readme(output: &Path) -> Result<()> {
+fn update_document(output: &Path) -> Result<()> {
     let root = repository();
-    let path = root.join("README.md");
-    let mut readme = fs::read_to_string(&path)?;
+    let path = root.join(DOCUMENT);
+    let mut text = fs::read_to_string(&path)?;
     let report = |name: &str| fs::read_to_string(output.join(format!("{name}.md"))).ok();
     let (bench, scaling) = (report("bench"), report("scaling"));
     ensure!(
@@ -215,17 +217,15 @@ fn update_readme(output: &Path) -> Result<()> {
         "there is no report yet: run `make bench`"
     );
     if let Some(report) = bench {
-        let chart = root.join(CHART);
-        fs::create_dir_all(chart.parent().context("a directory")?)?;
-        fs::copy(output.join("bench.svg"), chart)?;
+        fs::copy(output.join(CHART), path.with_file_name(CHART))?;
         let report = format!("![What each filter adds to a request]({CHART})\n\n{report}");
-        readme = readme::with_report(&readme, "bench", &report)?;
+        text = document::with_report(&text, "bench", &report)?;
     }
     if let Some(report) = scaling {
-        readme = readme::with_report(&readme, "scaling", &report)?;
+        text = document::with_report(&text, "scaling", &report)?;
     }
-    fs::write(&path, readme)?;
-    println!("README.md has the reports of {}", output.display());
+    fs::write(&path, text)?;
+    println!("{DOCUMENT} has the reports of {}", output.display());
     Ok(())
 }
 

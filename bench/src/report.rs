@@ -1,4 +1,4 @@
-//! The report as Markdown, for the terminal and the README alike.
+//! The report as Markdown, for the terminal and the document alike.
 
 use std::fmt::Write;
 

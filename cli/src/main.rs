@@ -23,7 +23,7 @@ mod yaml;
 
 use std::process::ExitCode;
 
-use anstream::{eprintln, println};
+use anstream::{eprintln, print, println};
 use clap::{Parser, Subcommand};
 
 use output::{BAD, safe, styled};
@@ -51,7 +51,11 @@ enum Command {
     /// Make a key for tests
     Keygen(mint::KeygenArgs),
     /// Print the JSON Schema of the configuration
-    Schema,
+    Schema {
+        /// The reference in Markdown instead
+        #[arg(long)]
+        markdown: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -61,8 +65,12 @@ fn main() -> ExitCode {
         Command::Migrate(args) => migrate::run(&args),
         Command::Token(args) => mint::token(&args),
         Command::Keygen(args) => mint::keygen(&args),
-        Command::Schema => {
-            println!("{:#}", bearer_gate::config::schema());
+        Command::Schema { markdown } => {
+            if markdown {
+                print!("{}", bearer_gate::config::reference());
+            } else {
+                println!("{:#}", bearer_gate::config::schema());
+            }
             Ok(failure::exit(true))
         }
     };

@@ -22,7 +22,7 @@ use crate::plugin::File;
 use crate::yaml;
 use find::{Beside, Surrounding};
 
-/// The namespace of the route metadata that is proposed, as in the README.
+/// The namespace of the route metadata that is proposed, as in docs/rules.md.
 const ROUTE_METADATA: &str = "bearer_gate";
 
 #[derive(clap::Args)]
@@ -160,7 +160,7 @@ fn beside(surroundings: &[Surrounding], migrations: &[Migration]) -> Vec<Change>
             Beside::RoutesElsewhere if has_names => (
                 Kind::Differs,
                 "requirement_map",
-                "the routes are elsewhere: where one has a PerRouteConfig of jwt_authn, see Requirements of routes in the README".to_owned(),
+                "the routes are elsewhere: where one has a PerRouteConfig of jwt_authn, see Requirements of routes in docs/rules.md".to_owned(),
             ),
             Beside::Reader | Beside::RoutesElsewhere => continue,
         };

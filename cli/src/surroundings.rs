@@ -1,5 +1,5 @@
 //! What a file says around the plugin's configuration: Envoy's own settings that the filter's
-//! protection rests on (the README's checklist for operators).
+//! protection rests on (the checklist in docs/operating.md).
 
 use bearer_gate::config::{Config, Endpoint, KeySource};
 use bearer_gate::http::uri::{Scheme, Uri};

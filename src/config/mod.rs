@@ -15,5 +15,5 @@ mod valid;
 
 pub use read::error::ConfigError;
 #[cfg(feature = "schema")]
-pub use read::schema::schema;
+pub use read::schema::{reference, schema};
 pub use valid::*;

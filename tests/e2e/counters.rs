@@ -1,4 +1,4 @@
-//! Counters that tell the truth: each one that the README names is seen to move on a real Envoy, by
+//! Counters that tell the truth: each one that the documents name is seen to move on a real Envoy, by
 //! what it is said to count and by nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,16 +16,16 @@ use crate::stage::{Stage, merge, provider};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// What is in the README and cannot be brought about with Envoy, and why.
+/// What is in the documents and cannot be brought about with Envoy, and why.
 const NEVER_SEEN: [(&str, &str); 1] = [(
     "not_configured",
     "Envoy gives no request to a filter that has refused its configuration",
 )];
 
-/// The rows of the table under this line of the README: the cells, without their ticks.
-fn table(after: &str) -> Vec<Vec<String>> {
-    let readme = std::fs::read_to_string(repository().join("README.md")).unwrap();
-    let (_, rest) = readme.split_once(after).expect(after);
+/// The rows of the table under this line of a document: the cells, without their ticks.
+fn table(document: &str, after: &str) -> Vec<Vec<String>> {
+    let text = std::fs::read_to_string(repository().join(document)).unwrap();
+    let (_, rest) = text.split_once(after).expect(after);
     let rows = rest
         .lines()
         .skip_while(|line| !line.starts_with('|'))
@@ -40,7 +40,7 @@ fn table(after: &str) -> Vec<Vec<String>> {
 
 /// Reason and text.
 fn texts() -> BTreeMap<String, String> {
-    let rows = table("\nEvery text is fixed:\n").into_iter();
+    let rows = table("docs/responses.md", "\nEvery text is fixed:\n").into_iter();
     rows.map(|row| (row[1].clone(), row[0].clone())).collect()
 }
 
@@ -229,7 +229,7 @@ fn moves(stage: &Stage, counters: &[&str], send: impl FnOnce() -> RawResponse) -
 }
 
 #[test]
-fn every_counter_of_the_readme_moves_by_what_it_counts() {
+fn every_documented_counter_moves_by_what_it_counts() {
     let slow = Duration::from_secs(3);
     let stage = Stage::build(
         |_| {},
@@ -305,7 +305,7 @@ fn every_counter_of_the_readme_moves_by_what_it_counts() {
         let reply = moves(&stage, &[&format!("denied.{reason}")], send);
         let text = texts
             .get(reason)
-            .unwrap_or_else(|| panic!("{reason} is not in the README"));
+            .unwrap_or_else(|| panic!("{reason} is not in the documents"));
         assert_eq!(&reply.json()["error_description"], text, "{reason}");
         seen.insert(reason.to_owned());
     };
@@ -413,7 +413,7 @@ fn every_counter_of_the_readme_moves_by_what_it_counts() {
         eventually(LIMIT, &name, || stage.counter(&name) > 0);
     }
 
-    // The README names these, and no others.
+    // The documents name these, and no others.
     let never: BTreeSet<String> = NEVER_SEEN
         .iter()
         .map(|(name, _)| (*name).to_owned())
@@ -421,7 +421,7 @@ fn every_counter_of_the_readme_moves_by_what_it_counts() {
     let named: BTreeSet<String> = texts.into_keys().collect();
     assert_eq!(seen.union(&never).cloned().collect::<BTreeSet<_>>(), named);
     assert!(seen.is_disjoint(&never));
-    let patterns: Vec<String> = table("\n## Metrics and log\n")
+    let patterns: Vec<String> = table("docs/observability.md", "\n## Metrics\n")
         .into_iter()
         .map(|row| row[0].clone())
         .collect();

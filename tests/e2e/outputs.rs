@@ -367,10 +367,11 @@ async fn a_route_is_chosen_by_the_subject() {
     }
 }
 
-/// The members of `json_format` in the README's section on access logs.
-fn format_in_the_readme() -> Value {
-    let readme = std::fs::read_to_string(repository().join("README.md")).expect("the README");
-    let section = readme
+/// The members of `json_format` in the documents' section on access logs.
+fn format_in_the_documents() -> Value {
+    let document = repository().join("docs/observability.md");
+    let text = std::fs::read_to_string(document).expect("the document");
+    let section = text
         .split("\n## ")
         .find(|section| section.starts_with("Access logs"))
         .expect("a section on access logs");
@@ -385,7 +386,7 @@ fn format_in_the_readme() -> Value {
 }
 
 #[tokio::test]
-async fn the_access_log_of_the_readme() {
+async fn the_access_log_of_the_documents() {
     let fields = json!({
         "payload_in_metadata": "jwt",
         "failed_status_in_metadata": "jwt_failed",
@@ -397,7 +398,7 @@ async fn the_access_log_of_the_readme() {
         |stage, builder| {
             let facts = json!(["reason", "provider", "issuer", "subject"]);
             let config = config(stage, fields, json!({"filter_state": facts}));
-            let mut format = format_in_the_readme();
+            let mut format = format_in_the_documents();
             format["claims"] = json!("%FILTER_STATE(wasm.jwt:TYPED)%");
             format["failed"] = json!("%FILTER_STATE(wasm.jwt_failed:TYPED)%");
             builder.listener(Listener::wasm("main", config).hcm("access_log", access_log(&format)))

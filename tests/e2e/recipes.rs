@@ -24,7 +24,7 @@ fn every_recipe_is_tested() {
     assert_eq!(files, expected);
 }
 
-/// What the operator's checklist in the README asks for.
+/// What the operator's checklist in docs/operating.md asks for.
 #[test]
 fn every_recipe_keeps_to_the_checklist() {
     for name in RECIPES {

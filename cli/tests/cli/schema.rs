@@ -1,8 +1,6 @@
 //! The JSON Schema: fresh, and of the filter's own opinion.
 
-use std::collections::BTreeSet;
-
-use bearer_gate::config::{Config, schema};
+use bearer_gate::config::{Config, reference, schema};
 use serde_json::{Value, json};
 
 use super::root;
@@ -175,76 +173,149 @@ fn every_alias_is_one_that_the_filter_knows() {
     assert!(seen > 40, "{seen}");
 }
 
-/// Names in code style at the start of the rows of the README's reference.
-fn documented() -> BTreeSet<String> {
-    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
-    let reference = readme
-        .split("\n## Configuration reference\n")
-        .nth(1)
-        .and_then(|rest| rest.split("\n## ").next())
-        .unwrap();
-    let mut words = BTreeSet::new();
-    for code in reference.split('`').skip(1).step_by(2) {
-        let separators = |c: char| !c.is_ascii_alphanumeric() && c != '_';
-        words.extend(code.split(separators).map(str::to_owned));
-    }
-    words
-}
-
-/// Every name of the schema; those that are refused by name too.
-fn names(value: &Value, names: &mut BTreeSet<String>) {
-    match value {
-        Value::Object(members) => {
-            if let Some(Value::Object(properties)) = members.get("properties") {
-                names.extend(properties.keys().cloned());
-            }
-            members
-                .values()
-                .for_each(|member| self::names(member, names));
-        }
-        Value::Array(items) => items.iter().for_each(|item| self::names(item, names)),
-        _ => {}
-    }
-}
-
-/// The fields in the first column of the reference's tables.
-fn rows() -> BTreeSet<String> {
-    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
-    let reference = readme
-        .split("\n## Configuration reference\n")
-        .nth(1)
-        .unwrap();
-    let reference = reference.split("\n## ").next().unwrap();
-    let first = reference
-        .lines()
-        .filter_map(|line| line.strip_prefix("| `")?.split(" | ").next());
-    let mut fields = BTreeSet::new();
-    for cell in first {
-        for code in format!("`{cell}").split('`').skip(1).step_by(2) {
-            // `a.b`, `a: v`, `a: {b: [...]}`
-            let path = code.split(':').next().unwrap();
-            fields.extend(path.split('.').map(str::to_owned));
-        }
-    }
-    fields
+#[test]
+fn the_documents_have_the_reference_of_the_types() {
+    let document = std::fs::read_to_string(root().join("docs/configuration.md")).unwrap();
+    let (_, after) = document.split_once("\n<!-- reference:").unwrap();
+    let (_, tables) = after.split_once("-->\n").unwrap();
+    assert!(
+        tables == reference(),
+        "docs/configuration.md is stale: make reference"
+    );
 }
 
 #[test]
-fn the_reference_in_the_readme_has_every_field_and_no_other() {
-    let mut fields = BTreeSet::new();
-    names(&schema(), &mut fields);
-    assert!(fields.len() > 80, "{}", fields.len());
-    let documented = documented();
-    let missing: Vec<_> = fields.difference(&documented).collect();
-    assert!(
-        missing.is_empty(),
-        "not in the README's reference: {missing:?}"
+fn the_reference_has_every_field() {
+    let schema = schema();
+    let mut objects = vec![("Top level", &schema)];
+    objects.extend(
+        schema["$defs"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(name, object)| (name.as_str(), object)),
     );
-    let rows = rows();
-    assert!(rows.len() > 60, "{}", rows.len());
-    let unknown: Vec<_> = rows.difference(&fields).collect();
-    assert!(
-        unknown.is_empty(),
-        "in the README's reference only: {unknown:?}"
+    let reference = reference();
+    let mut seen = 0;
+    for (name, object) in objects {
+        let Some(fields) = object["properties"]
+            .as_object()
+            .filter(|fields| !fields.is_empty())
+        else {
+            continue;
+        };
+        let section = reference
+            .split(&format!("\n### {name}\n"))
+            .nth(1)
+            .and_then(|rest| rest.split("\n### ").next())
+            .unwrap_or_else(|| {
+                if name == "Duration" {
+                    ""
+                } else {
+                    panic!("no section: {name}")
+                }
+            });
+        for (field, value) in fields {
+            if name == "Duration" {
+                continue;
+            }
+            seen += 1;
+            if value["not"].is_null() {
+                let row = section
+                    .lines()
+                    .find(|line| line.starts_with(&format!("| `{field}`")));
+                let row = row.unwrap_or_else(|| panic!("no row: {name}.{field}"));
+                assert!(!row.ends_with("|  |"), "says nothing: {row}");
+            } else {
+                assert!(
+                    section.contains(&format!("`{field}`")),
+                    "not refused: {name}.{field}"
+                );
+            }
+        }
+    }
+    assert!(seen > 120, "{seen}");
+}
+
+/// A configuration in which each object is that has a field with a default.
+fn whole() -> Value {
+    let discovery = json!({
+        "issuer": "https://i.example/",
+        "audiences": ["a"],
+        "openid_discovery": {"cluster": "c", "timeout": "5s"}
+    });
+    let mut remote = provider();
+    remote["subjects"] = json!({"prefix": "a"});
+    remote["forward_payload_header"] = json!("x-payload");
+    remote["remote_jwks"]["retry_policy"] = json!({});
+    let either = json!({
+        "issuer": "https://i.example/", "audiences": ["a"],
+        "local_jwks": {"inline_string": format!("{{\"keys\": [{}]}}", include_str!("../../../tests/fixtures/ed25519.jwk.json"))}
+    });
+    json!({
+        "providers": {"p": remote, "discovery": discovery, "local": either},
+        "errors": {"by_reason": {"no_rule": {"status": 404}}},
+        "rules": [{
+            "match": {"path": "/", "headers": [{"name": "a", "exact_match": "b"}]},
+            "requires": {"provider_name": "p"}
+        }]
+    })
+}
+
+/// Every object in `value` that is one of type `name`, as pointers.
+fn places(name: &str) -> &'static [&'static str] {
+    match name {
+        "Top level" => &[""],
+        "Provider" => &["/providers/p"],
+        "RemoteJwks" => &["/providers/p/remote_jwks"],
+        "RetryPolicy" => &["/providers/p/remote_jwks/retry_policy"],
+        "Discovery" => &["/providers/discovery/openid_discovery"],
+        "TextMatcher" => &["/providers/p/subjects"],
+        "Errors" => &["/errors"],
+        "Rule" => &["/rules/0"],
+        "Match" => &["/rules/0/match"],
+        "HeaderMatcher" => &["/rules/0/match/headers/0"],
+        _ => &[],
+    }
+}
+
+#[test]
+fn a_default_that_is_written_changes_nothing() {
+    let parse = |config: &Value| {
+        let parsed = Config::parse(config.to_string().as_bytes());
+        format!(
+            "{:?}",
+            parsed.unwrap_or_else(|error| panic!("{config}: {error}"))
+        )
+    };
+    let without = parse(&whole());
+    let schema = schema();
+    let mut objects = vec![("Top level", &schema)];
+    objects.extend(
+        schema["$defs"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(name, object)| (name.as_str(), object)),
     );
+    let mut seen = 0;
+    for (name, object) in objects {
+        let fields = object["properties"].as_object().into_iter().flatten();
+        for (field, default) in
+            fields.filter_map(|(field, value)| Some((field, value.get("default")?)))
+        {
+            let places = places(name);
+            assert!(
+                !places.is_empty(),
+                "{name}.{field} has a default that is not tried"
+            );
+            for place in places {
+                let mut config = whole();
+                config.pointer_mut(place).unwrap()[field] = default.clone();
+                assert_eq!(parse(&config), without, "{name}.{field}");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 20, "{seen}");
 }

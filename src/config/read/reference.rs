@@ -1,100 +1,177 @@
-//! What the README's configuration reference says of each field, for the schema.
+//! The reference of the configuration as Markdown: a table for each object, from the same types as
+//! the schema.
 //!
-//! Invariant: a field is described once, in the README. That it has every field is what a test of
-//! the schema is for.
+//! Invariant: nothing is said here. What a field means, its default and whether it is an addition to
+//! jwt_authn stands at the field, in `raw` and `raw_rule`.
+
+use std::fmt::Write as _;
 
 use serde_json::Value;
 
-const README: &str = include_str!("../../../README.md");
+/// The object that has no name of its own.
+const TOP: &str = "Top level";
 
-/// The types whose fields are described below a heading; empty is the configuration itself.
-const SECTIONS: [(&str, &[&str]); 4] = [
-    ("Top level", &[""]),
-    ("Provider", &["Provider"]),
-    (
-        "Keys",
-        &[
-            "RemoteJwks",
-            "Discovery",
-            "RetryPolicy",
-            "BackOff",
-            "AsyncFetch",
-            "LocalJwks",
-        ],
-    ),
-    ("Rules", &["Rule", "Match", "Requires", "Authorize"]),
-];
+/// How the meaning of a field begins that jwt_authn does not have.
+const ADDITION: &str = "Addition: ";
 
-/// Adds descriptions and defaults to the fields of a schema, where they have none.
-pub(in crate::config) fn describe(schema: &mut Value) {
-    let reference = README
-        .split_once("\n## Configuration reference\n")
-        .map_or("", |(_, rest)| rest);
-    let reference = reference
-        .split_once("\n## ")
-        .map_or(reference, |(reference, _)| reference);
-    let mut types: &[&str] = &[];
-    for line in reference.lines() {
-        if let Some(heading) = line.strip_prefix("### ") {
-            let section = SECTIONS.iter().find(|(name, _)| *name == heading);
-            types = section.map_or(&[], |(_, types)| types);
-        } else if let Some(row) = line
-            .strip_prefix("| ")
-            .and_then(|row| row.strip_suffix(" |"))
+/// The tables, each below a heading: first the top level, then each object after the field that is
+/// the first to hold one.
+pub(super) fn markdown(schema: &Value) -> String {
+    let mut objects: Vec<(&str, &Value)> = Vec::new();
+    walk(schema, TOP, schema, &mut objects);
+    let mut text = String::new();
+    for (name, object) in objects {
+        section(&mut text, schema, name, object);
+    }
+    text
+}
+
+/// Adds an object, and then those that its fields hold, in their order.
+fn walk<'a>(
+    schema: &'a Value,
+    name: &'a str,
+    object: &'a Value,
+    seen: &mut Vec<(&'a str, &'a Value)>,
+) {
+    if seen.iter().any(|(known, _)| *known == name) {
+        return;
+    }
+    seen.push((name, object));
+    for (_, field) in fields(object) {
+        if let Some((name, object)) = object_in(schema, field)
+            && fields(object).next().is_some()
         {
-            let cells: Vec<&str> = row.split(" | ").collect();
-            let (Some(names), Some(meaning)) = (cells.first(), cells.last()) else {
-                continue;
-            };
-            let default = cells
-                .get(1)
-                .filter(|_| cells.len() == 3)
-                .and_then(|cell| default(cell));
-            for name in names.split('`').skip(1).step_by(2) {
-                // `retry_policy.num_retries`, `safe_regex: {regex}`
-                let path = name.split(':').next().unwrap_or_default();
-                let field = path.rsplit('.').next().unwrap_or_default();
-                for owner in types {
-                    say(schema, owner, field, meaning, default.as_ref());
-                }
-            }
+            walk(schema, name, object, seen);
         }
     }
 }
 
-fn say(schema: &mut Value, owner: &str, field: &str, meaning: &str, default: Option<&Value>) {
-    let properties = match owner {
-        "" => "/properties".to_owned(),
-        owner => format!("/$defs/{owner}/properties"),
-    };
-    let field = schema
-        .pointer_mut(&properties)
-        .and_then(|properties| properties.get_mut(field))
-        .and_then(Value::as_object_mut);
-    let Some(field) = field.filter(|field| !field.contains_key("description")) else {
-        return;
-    };
-    if !meaning.is_empty() {
-        let meaning = meaning.trim_start_matches("| ");
-        field.insert("description".to_owned(), meaning.into());
-    }
-    if let Some(default) = default {
-        field.insert("default".to_owned(), default.clone());
+/// An object's fields in the order of its type.
+fn fields(object: &Value) -> impl Iterator<Item = (&str, &Value)> {
+    let order = object.get("order").and_then(Value::as_array);
+    let names = order.into_iter().flatten().filter_map(Value::as_str);
+    names.filter_map(|name| {
+        let name = name.strip_prefix("r#").unwrap_or(name);
+        Some((name, object.get("properties")?.get(name)?))
+    })
+}
+
+/// The object of a schema, of its items or of its entries.
+fn object_in<'a>(schema: &'a Value, field: &'a Value) -> Option<(&'a str, &'a Value)> {
+    match field.get("$ref").and_then(Value::as_str) {
+        Some(path) => {
+            let name = path.strip_prefix("#/$defs/")?;
+            Some((name, schema.get("$defs")?.get(name)?))
+        }
+        None => ["items", "additionalProperties"]
+            .iter()
+            .find_map(|part| object_in(schema, field.get(part)?)),
     }
 }
 
-/// A default that is a value: `true`, 60, `600s` or `[scope, scp]`.
-fn default(cell: &str) -> Option<Value> {
-    let bare = cell.trim_matches('`');
-    if let Ok(value) = serde_json::from_str(bare) {
-        return Some(value);
+fn section(text: &mut String, schema: &Value, name: &str, object: &Value) {
+    // Writing to a string does not fail.
+    let _ = write!(text, "\n### {name}\n\n");
+    if name != TOP {
+        let _ = write!(text, "{}\n\n", words(object));
     }
-    let code = cell.strip_prefix('`')?.strip_suffix('`')?;
-    match code
-        .strip_prefix('[')
-        .and_then(|list| list.strip_suffix(']'))
+    let required = object.get("required").and_then(Value::as_array);
+    let mut refused = Vec::new();
+    text.push_str("| field | type | default | meaning |\n|---|---|---|---|\n");
+    for (field, value) in fields(object) {
+        let meaning = words(value);
+        if value.get("not").is_some() {
+            refused.push(format!("`{field}`"));
+            continue;
+        }
+        let (mark, meaning) = match meaning.strip_prefix(ADDITION) {
+            Some(meaning) => (" +", capitalized(meaning)),
+            None => ("", meaning),
+        };
+        let is_required = required
+            .into_iter()
+            .flatten()
+            .any(|name| name.as_str() == Some(field));
+        let default = match value.get("default") {
+            Some(default) => code(default),
+            None if is_required => "required".to_owned(),
+            None => String::new(),
+        };
+        let kind = kind(schema, value);
+        let _ = writeln!(text, "| `{field}`{mark} | {kind} | {default} | {meaning} |");
+    }
+    if !refused.is_empty() {
+        let _ = write!(text, "\nRefused by name: {}.\n", refused.join(", "));
+    }
+}
+
+/// What is said of an object or a field, in one line.
+fn words(value: &Value) -> String {
+    let description = value.get("description").and_then(Value::as_str);
+    description.unwrap_or_default().replace('\n', " ")
+}
+
+fn capitalized(text: &str) -> String {
+    let mut rest = text.chars();
+    rest.next()
+        .map(|first| first.to_uppercase().chain(rest).collect())
+        .unwrap_or_default()
+}
+
+/// A value as it is written in YAML.
+fn code(value: &Value) -> String {
+    let plain = match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => {
+            let items: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
+            format!("[{}]", items.join(", "))
+        }
+        other => other.to_string(),
+    };
+    format!("`{plain}`")
+}
+
+/// What may be written, in the words of people.
+fn kind(schema: &Value, value: &Value) -> String {
+    if let Some((name, object)) = value
+        .get("$ref")
+        .is_some()
+        .then(|| object_in(schema, value))
+        .flatten()
     {
-        Some(list) => Some(list.split(", ").map(Value::from).collect()),
-        None => (!code.contains('`')).then(|| code.into()),
+        return named(name, object);
+    }
+    if let Some(only) = value.get("const") {
+        return code(only);
+    }
+    match value.get("type").and_then(Value::as_str) {
+        Some("string") => "string".to_owned(),
+        Some("boolean") => "boolean".to_owned(),
+        Some("integer") => "number".to_owned(),
+        Some("array") => {
+            let items = value.get("items").unwrap_or(&Value::Null);
+            let kind = kind(schema, items);
+            let plural = if kind == "string" { "s" } else { "" };
+            format!("list of {kind}{plural}")
+        }
+        Some("object") => {
+            let entries = value.get("additionalProperties").unwrap_or(&Value::Null);
+            format!("{} by name", kind(schema, entries))
+        }
+        Some(_) => "value".to_owned(),
+        None if value.get("anyOf").is_some() => "number".to_owned(),
+        None => "any".to_owned(),
+    }
+}
+
+fn named(name: &str, object: &Value) -> String {
+    let choices = object.get("enum").and_then(Value::as_array);
+    if let Some(choices) = choices {
+        let choices: Vec<String> = choices.iter().map(code).collect();
+        choices.join(", ")
+    } else if fields(object).next().is_some() {
+        format!("[{name}](#{})", name.to_lowercase())
+    } else {
+        name.to_lowercase()
     }
 }

@@ -20,15 +20,60 @@ use super::value::{Entries, Given, OnlyBool, Unsupported, Whole, camel_case};
 /// The schema of the plugin's configuration.
 #[must_use]
 pub fn schema() -> Value {
+    for_editors(from_types())
+}
+
+/// The reference of the plugin's configuration, in Markdown. Its links lead from `docs/`.
+#[must_use]
+pub fn reference() -> String {
+    reference::markdown(&from_types())
+}
+
+fn from_types() -> Value {
     let generator = SchemaSettings::draft2020_12()
         .with(|settings| settings.inline_subschemas = false)
         .into_generator();
     let mut schema = generator.into_root_schema_for::<RawConfig>();
     Aliases.transform(&mut schema);
     schema.insert("title".to_owned(), "bearer-gate".into());
-    let mut schema = without_raw(schema.to_value());
-    reference::describe(&mut schema);
-    schema
+    without_raw(schema.to_value())
+}
+
+/// Without what is there for the reference alone: the order of fields, and where links lead.
+fn for_editors(value: Value) -> Value {
+    match value {
+        Value::Object(members) => members
+            .into_iter()
+            .filter(|(name, member)| !(name == "order" && member.is_array()))
+            .map(|(name, member)| match (name.as_str(), member) {
+                ("description", Value::String(text)) => (name, without_links(&text).into()),
+                (_, member) => (name, for_editors(member)),
+            })
+            .collect(),
+        Value::Array(items) => items.into_iter().map(for_editors).collect(),
+        other => other,
+    }
+}
+
+/// A text in one line, in which `[a](b)` is `a`.
+fn without_links(text: &str) -> String {
+    let text = text.replace('\n', " ");
+    let mut plain = String::new();
+    let mut rest = text.as_str();
+    while let Some((before, words, after)) = first_link(rest) {
+        plain.push_str(before);
+        plain.push_str(words);
+        rest = after;
+    }
+    plain + rest
+}
+
+/// What stands before the first link, its words, and what stands after it.
+fn first_link(text: &str) -> Option<(&str, &str, &str)> {
+    let (before, rest) = text.split_once("](")?;
+    let (before, words) = before.rsplit_once('[')?;
+    let (_, after) = rest.split_once(')')?;
+    Some((before, words, after))
 }
 
 /// Every name of several words is taken in lowerCamelCase too, as protobuf's JSON writes it.

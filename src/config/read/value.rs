@@ -35,19 +35,28 @@ pub(in crate::config) trait Object: Default {
 }
 
 /// Declares objects; the text of each is what an error says was expected in its place.
+///
+/// What is written above an object and its fields is the reference of the configuration (see
+/// `super::reference`). So is a field's default: the value that stands for the field when it is left
+/// out, where there is one. A field that `jwt_authn` does not have begins with "Addition: ".
 macro_rules! objects {
     ($(
         $(#[$attribute:meta])*
         pub struct $object:ident: $expected:literal {
-            $($(#[$of_field:meta])* $visibility:vis $field:ident: $type:ty,)*
+            $($(#[$of_field:meta])* $visibility:vis $field:ident: $type:ty $(= $default:expr)?,)*
         }
     )*) => {$(
         #[derive(Default)]
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         #[cfg_attr(feature = "schema", schemars(default, deny_unknown_fields))]
+        #[cfg_attr(feature = "schema", schemars(extend("order" = [$(stringify!($field)),*])))]
         $(#[$attribute])*
         pub struct $object {
-            $($(#[$of_field])* $visibility $field: $type,)*
+            $(
+                $(#[$of_field])*
+                $(#[cfg_attr(feature = "schema", schemars(extend("default" = $default)))])?
+                $visibility $field: $type,
+            )*
         }
 
         impl $crate::config::read::value::Object for $object {

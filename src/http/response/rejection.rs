@@ -202,8 +202,8 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_has_every_text_and_reason_in_order() {
-        let (_, table) = include_str!("../../../README.md")
+    fn the_documents_have_every_text_and_reason_in_order() {
+        let (_, table) = include_str!("../../../docs/responses.md")
             .split_once("\nEvery text is fixed:\n")
             .unwrap();
         let rows: Vec<&str> = table

@@ -1,4 +1,4 @@
-//! Puts a report between its two markers in the README.
+//! Puts a report between its two markers in docs/performance.md.
 
 use anyhow::{Context, Result, ensure};
 
@@ -7,20 +7,20 @@ use anyhow::{Context, Result, ensure};
 ///
 /// # Errors
 /// When there is not exactly one such pair.
-pub fn with_report(readme: &str, name: &str, report: &str) -> Result<String> {
+pub fn with_report(document: &str, name: &str, report: &str) -> Result<String> {
     let (begin, end) = (
         format!("<!-- {name}: begin -->\n"),
         format!("<!-- {name}: end -->\n"),
     );
     for marker in [&begin, &end] {
-        let count = readme.matches(marker.as_str()).count();
+        let count = document.matches(marker.as_str()).count();
         ensure!(
             count == 1,
             "{count} lines {} instead of one",
             marker.trim_end()
         );
     }
-    let (before, rest) = readme.split_once(&begin).context("found before")?;
+    let (before, rest) = document.split_once(&begin).context("found before")?;
     let (_, after) = rest
         .split_once(&end)
         .context("the end is before the beginning")?;
@@ -34,26 +34,26 @@ pub fn with_report(readme: &str, name: &str, report: &str) -> Result<String> {
 mod tests {
     use super::*;
 
-    const README: &str = "# a\n<!-- x: begin -->\nold\n<!-- x: end -->\nlast\n";
+    const DOCUMENT: &str = "# a\n<!-- x: begin -->\nold\n<!-- x: end -->\nlast\n";
 
     #[test]
     fn only_what_is_between_the_markers_is_replaced() {
         let expected = "# a\n<!-- x: begin -->\n\nnew\n\n<!-- x: end -->\nlast\n";
-        let once = with_report(README, "x", "new\n").unwrap();
+        let once = with_report(DOCUMENT, "x", "new\n").unwrap();
         assert_eq!(once, expected);
         assert_eq!(with_report(&once, "x", "new\n").unwrap(), expected);
     }
 
     #[test]
-    fn a_readme_without_one_pair_of_markers_stays_as_it_is() {
-        for readme in [
+    fn a_document_without_one_pair_of_markers_stays_as_it_is() {
+        for document in [
             "nothing\n",
             "<!-- x: begin -->\n",
             "<!-- x: end -->\n<!-- x: begin -->\n",
             "<!-- x: begin -->\n<!-- x: begin -->\n<!-- x: end -->\n",
         ] {
-            assert!(with_report(readme, "x", "new").is_err(), "{readme}");
+            assert!(with_report(document, "x", "new").is_err(), "{document}");
         }
-        assert!(with_report(README, "y", "new").is_err());
+        assert!(with_report(DOCUMENT, "y", "new").is_err());
     }
 }
