@@ -40,14 +40,18 @@ run: build $(ENVOY) ## Start the demo: identity provider, upstream and Envoy, un
 	cargo build --release --package bearer-gate-testbed
 	exec target/release/bearer-gate-testbed demo --envoy $(ENVOY) --wasm $(WASM) --config envoy/envoy.yaml
 
+.PHONY: smoke
+smoke: build $(ENVOY) ## Start the demo, make each of its requests, and stop
+	cargo run --quiet --package bearer-gate-testbed -- demo --check --envoy $(ENVOY) --wasm $(WASM) --config envoy/envoy.yaml
+
 .PHONY: test
 test: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done ## Run all tests: unit, vectors, end-to-end
 	cargo test --workspace --all-targets --features bearer-gate/jwt-simple
 
 .PHONY: unit
 unit: ## Run the tests that need no Envoy
-	cargo test --package bearer-gate-cli --bins --test cli
-	cargo test --features jwt-simple --lib --test config --test coverage --test decisions --test deploy --test fleet --test gate --test lifecycle --test paths --test properties --test reference --test vectors
+	cargo test --package bearer-gate-cli --bins --test cli --test commands
+	cargo test --features jwt-simple --lib --test config --test coverage --test decisions --test deploy --test fleet --test gate --test layers --test lifecycle --test links --test paths --test properties --test reference --test vectors
 
 .PHONY: e2e
 e2e: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done ## Run the end-to-end tests
@@ -149,7 +153,7 @@ bench-modules: build $(ENVOY)
 	fi
 
 .PHONY: check
-check: fmt lint doc deny test size dashboards validate ## What CI runs
+check: fmt lint doc deny test size smoke dashboards validate ## What CI runs
 
 .PHONY: fmt
 fmt: ## Check the format

@@ -1,0 +1,354 @@
+//! The commands and the configurations in the documents are ones that work.
+//!
+//! Each command is run, or [`NOT_RUN`] says why not. Each piece of YAML is checked by the tool, or
+//! [`NOT_CHECKED`] says where it is tested.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a panic is how a test fails"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// Beginnings of commands that no test runs as they stand.
+const NOT_RUN: [(&str, &str); 3] = [
+    ("kubectl ", "needs a cluster"),
+    ("docker ", "needs Docker and a registry"),
+    (
+        "cargo build --release --target wasm32-wasip1",
+        "takes minutes; it is the command of `make build`",
+    ),
+];
+
+/// Pieces of YAML that are Envoy's and not the filter's, by their first key.
+const NOT_CHECKED: [(&str, &str); 2] = [
+    ("access_log", "tests/e2e: the_access_log_of_the_documents"),
+    (
+        "custom_tags",
+        "tests/e2e: a trace of a real Envoy has such tags",
+    ),
+];
+
+/// A provider for pieces that have none, but for where its keys are.
+const PROVIDER: &str = "\
+providers:
+  auth0:
+    issuer: https://i.example/
+    audiences: [a]
+";
+
+const KEYS: &str = "    openid_discovery: {cluster: c, timeout: 5s}\n";
+
+/// A rule for pieces of one.
+const RULE: &str = "\
+rules:
+- match: {path: /}
+  requires: {provider_name: auth0}
+";
+
+/// The fields of a provider, and of a rule, that stand alone in the documents.
+const OF_A_PROVIDER: [&str; 3] = ["claim_to_headers", "from_headers", "local_jwks"];
+const OF_A_RULE: [&str; 1] = ["authorize"];
+
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// The documents that people read to use the project: their names and texts.
+fn documents() -> Vec<(String, String)> {
+    let mut names: Vec<String> = ["README", "CONTRIBUTING", "RELEASING", "SECURITY"]
+        .iter()
+        .map(|name| format!("{name}.md"))
+        .collect();
+    for entry in fs::read_dir(root().join("docs")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if name.ends_with(".md") {
+            names.push(format!("docs/{name}"));
+        }
+    }
+    names.sort();
+    names
+        .into_iter()
+        .map(|name| {
+            let text = fs::read_to_string(root().join(&name)).unwrap();
+            (name, text)
+        })
+        .collect()
+}
+
+/// A block of code: of a fence with its language, or indented, which has none.
+struct Block {
+    language: String,
+    lines: Vec<String>,
+}
+
+fn blocks(text: &str) -> Vec<Block> {
+    let mut blocks: Vec<Block> = Vec::new();
+    let mut fenced = false;
+    let mut indented = false;
+    for line in text.lines() {
+        if let Some(language) = line.strip_prefix("```") {
+            fenced = !fenced;
+            indented = false;
+            if fenced {
+                blocks.push(Block {
+                    language: language.to_owned(),
+                    lines: Vec::new(),
+                });
+            }
+            continue;
+        }
+        let code = if fenced {
+            Some(line)
+        } else {
+            line.strip_prefix("    ")
+        };
+        match code {
+            Some(code) => {
+                if !fenced && !indented {
+                    blocks.push(Block {
+                        language: "sh".to_owned(),
+                        lines: Vec::new(),
+                    });
+                    indented = true;
+                }
+                blocks.last_mut().unwrap().lines.push(code.to_owned());
+            }
+            None => indented = false,
+        }
+    }
+    blocks
+}
+
+/// What stands between ticks outside of blocks.
+fn in_ticks(text: &str) -> Vec<String> {
+    let mut fenced = false;
+    let mut prose = String::new();
+    for line in text.lines() {
+        if line.starts_with("```") {
+            fenced = !fenced;
+        } else if !fenced {
+            prose.push_str(line);
+            prose.push(' ');
+        }
+    }
+    let codes = prose.split('`').skip(1).step_by(2);
+    codes.map(str::to_owned).collect()
+}
+
+/// A directory that looks like the repository after `make build`, in which commands may write.
+struct Scratch(tempfile::TempDir);
+
+impl Scratch {
+    fn new() -> Scratch {
+        let folder = tempfile::tempdir().unwrap();
+        for entry in fs::read_dir(root()).unwrap() {
+            let path = entry.unwrap().path().canonicalize().unwrap();
+            let name = path.file_name().unwrap();
+            if name != "target" && !path.ends_with(".git") {
+                std::os::unix::fs::symlink(&path, folder.path().join(name)).unwrap();
+            }
+        }
+        let module = "target/wasm32-wasip1/release";
+        fs::create_dir_all(folder.path().join(module)).unwrap();
+        let file = format!("{module}/bearer_gate.wasm");
+        std::os::unix::fs::symlink(root().join(&file), folder.path().join(&file)).unwrap();
+        fs::write(
+            folder.path().join("jwt_authn.yaml"),
+            "providers:\n  p:\n    issuer: https://i.example/\n    audiences: [a]\n    remote_jwks:\n      \
+             http_uri: {uri: https://i.example/jwks, cluster: c, timeout: 5s}\nrules:\n\
+             - match: {prefix: /}\n  requires: {provider_name: p}\n",
+        )
+        .unwrap();
+        Scratch(folder)
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Runs a line as a shell does, with the tool in its path.
+    fn run(&self, line: &str) -> Output {
+        let tool = PathBuf::from(env!("CARGO_BIN_EXE_bearer-gate"));
+        let path = std::env::var("PATH").unwrap();
+        let path = format!("{}:{path}", tool.parent().unwrap().display());
+        Command::new("sh")
+            .args(["-c", line])
+            .current_dir(self.path())
+            .env("PATH", path)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    }
+}
+
+/// A command as a test can run it: nothing where there is a reason against it.
+fn runnable(line: &str) -> Option<String> {
+    if NOT_RUN.iter().any(|(start, _)| line.starts_with(start)) {
+        return None;
+    }
+    if line.starts_with("make ") {
+        return Some(line.replacen("make", "make -n", 1));
+    }
+    if let Some((path, arguments)) = line.split_once("/envoy --") {
+        assert!(path.starts_with(".cache/envoy/"), "{line}");
+        // `make test` names the Envoy; without one there is none to ask.
+        let envoy = std::env::var("ENVOY").ok()?;
+        let validate = "--log-level critical --mode validate";
+        let arguments = arguments.trim_start_matches("mode validate --");
+        return Some(format!("{envoy} {validate} --{arguments}"));
+    }
+    // No test calls another host: the option is there, and the rest denies what is no token.
+    if let Some(rest) = line.strip_suffix(" --fetch") {
+        let rest = rest.replace(" --token -", " --token x");
+        let known = "bearer-gate explain --help | grep -q -e --fetch";
+        return Some(format!("{known} && {{ {rest}; test $? -eq 1; }}"));
+    }
+    Some(line.to_owned())
+}
+
+#[test]
+fn every_command_runs() {
+    let demo = fs::read_to_string(root().join("tests/testbed/src/demo.rs")).unwrap();
+    let makefile = fs::read_to_string(root().join("Makefile")).unwrap();
+    assert!(
+        makefile.contains(
+            "\ncargo build --release --target $(TARGET)\n"
+                .replace("\nc", "\n\tc")
+                .as_str()
+        )
+    );
+    let scratch = Scratch::new();
+    let mut seen = 0;
+    for (document, text) in documents() {
+        for block in blocks(&text).iter().filter(|block| block.language == "sh") {
+            for line in block.lines.iter().filter(|line| !line.starts_with('#')) {
+                seen += 1;
+                if line.starts_with("curl ") {
+                    // `make smoke` makes the demo's requests.
+                    assert!(demo.contains(line.as_str()), "{document}: {line}");
+                    continue;
+                }
+                let Some(command) = runnable(line) else {
+                    continue;
+                };
+                let output = scratch.run(&command);
+                assert!(
+                    output.status.success(),
+                    "{document}: {command}\n{}{}",
+                    String::from_utf8_lossy(&output.stdout),
+                    String::from_utf8_lossy(&output.stderr)
+                );
+            }
+        }
+    }
+    assert!(seen > 15, "{seen}");
+}
+
+#[test]
+fn every_command_in_ticks_exists() {
+    let makefile = fs::read_to_string(root().join("Makefile")).unwrap();
+    let scratch = Scratch::new();
+    let mut seen = 0;
+    for (document, text) in documents() {
+        for code in in_ticks(&text) {
+            let words: Vec<&str> = code.split_whitespace().collect();
+            match words.as_slice() {
+                ["make", target, ..] => {
+                    seen += 1;
+                    let rule = format!("\n.PHONY: {target}\n");
+                    assert!(makefile.contains(&rule), "{document}: `{code}`");
+                }
+                ["bearer-gate", command, options @ ..] => {
+                    seen += 1;
+                    let output = scratch.run(&format!("bearer-gate {command} --help"));
+                    assert!(output.status.success(), "{document}: `{code}`");
+                    let help = String::from_utf8(output.stdout).unwrap();
+                    for option in options.iter().filter(|word| word.starts_with("--")) {
+                        assert!(help.contains(option), "{document}: `{code}`");
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    assert!(seen > 40, "{seen}");
+}
+
+fn indented(lines: &[String], by: &str) -> String {
+    lines.iter().map(|line| format!("{by}{line}\n")).collect()
+}
+
+/// A whole configuration with this piece in it; nothing where it is Envoy's alone.
+fn completed(lines: &[String]) -> Option<String> {
+    let key = lines[0].split(':').next().unwrap();
+    if NOT_CHECKED.iter().any(|(known, _)| *known == key) {
+        return None;
+    }
+    let piece = indented(lines, "");
+    Some(if key == "static_resources" || key == "providers" {
+        piece
+    } else if key == "local_jwks" {
+        let secret = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+        let piece =
+            indented(lines, "    ").replace("\"k\": \"...\"", &format!("\"k\": \"{secret}\""));
+        format!("{PROVIDER}{piece}{RULE}")
+    } else if OF_A_PROVIDER.contains(&key) {
+        format!("{PROVIDER}{KEYS}{}{RULE}", indented(lines, "    "))
+    } else if OF_A_RULE.contains(&key) {
+        format!("{PROVIDER}{KEYS}{RULE}{}", indented(lines, "  "))
+    } else if key == "rules" {
+        format!("{PROVIDER}{KEYS}{piece}")
+    } else {
+        format!("{PROVIDER}{KEYS}{RULE}{piece}")
+    })
+}
+
+#[test]
+fn every_piece_of_yaml_is_taken() {
+    let scratch = Scratch::new();
+    let mut seen = 0;
+    for (document, text) in documents() {
+        for block in blocks(&text)
+            .iter()
+            .filter(|block| block.language == "yaml")
+        {
+            let Some(config) = completed(&block.lines) else {
+                continue;
+            };
+            seen += 1;
+            fs::write(scratch.path().join("piece.yaml"), &config).unwrap();
+            let output = scratch.run("bearer-gate check piece.yaml");
+            assert!(
+                output.status.success(),
+                "{document}:\n{config}\n{}{}",
+                String::from_utf8_lossy(&output.stdout),
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+    }
+    assert!(seen > 8, "{seen}");
+}
+
+#[test]
+fn the_minimal_configuration_is_a_file_without_risks() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let blocks = blocks(&readme);
+    let minimal = blocks
+        .iter()
+        .find(|block| block.language == "yaml")
+        .unwrap();
+    let file = fs::read_to_string(root().join("envoy/envoy-minimal.yaml")).unwrap();
+    assert_eq!(indented(&minimal.lines, ""), file);
+    let output = Scratch::new().run("bearer-gate check --strict envoy/envoy-minimal.yaml");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stdout)
+    );
+}
