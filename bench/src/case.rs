@@ -26,7 +26,7 @@ pub enum Kind {
     None,
     /// A Wasm filter that does nothing.
     Noop,
-    /// jwt_authn as it comes: it verifies every time.
+    /// jwt_authn with default settings: it verifies every time.
     JwtAuthn,
     /// jwt_authn with `jwt_cache_config`.
     JwtAuthnCached,
@@ -142,7 +142,7 @@ pub fn cases(modules: &Modules, keys: &[Value], pools: &Pools) -> Vec<Case> {
         ),
         case(
             Kind::JwtAuthn,
-            "jwt_authn as it comes",
+            "jwt_authn, default settings",
             Listener::new("native").filter(native(None)),
             "native",
             in_turn(),
@@ -157,7 +157,7 @@ pub fn cases(modules: &Modules, keys: &[Value], pools: &Pools) -> Vec<Case> {
         ),
         case(
             Kind::Warm,
-            "bearer-gate, tokens that come again",
+            "bearer-gate, repeated tokens",
             gate("warm", &modules.gate),
             "warm",
             in_turn(),

@@ -244,7 +244,7 @@ impl Scaling {
         let head = [
             "Added CPU us per request, median",
             "how many",
-            "tokens come again",
+            "repeated tokens",
             "new tokens",
         ];
         format!(

@@ -49,7 +49,7 @@ pub struct Row {
     pub cpu_us: Figure,
     /// What of it the filter adds.
     pub added_us: Option<Figure>,
-    /// That, as a share of what jwt_authn adds as it comes.
+    /// That, as a share of what jwt_authn adds with default settings.
     pub of_jwt_authn: Option<Figure>,
     /// That, less what a Wasm filter costs that does nothing.
     pub over_noop_us: Option<Figure>,
@@ -112,7 +112,7 @@ pub fn request_targets(rows: &[Row]) -> Vec<Target> {
     let over_noop = |kind| Some(find(kind)?.over_noop_us?.median);
     let native = "of jwt_authn";
     [
-        ratio(Kind::Warm).map(|it| target("a token that comes again", 0.35, native, it)),
+        ratio(Kind::Warm).map(|it| target("a repeated token", 0.35, native, it)),
         over_noop(Kind::Warm).map(|it| target("the same, over a Wasm no-op", 15.0, "us", it)),
         ratio(Kind::Cold).map(|it| target("a new token", 1.0, native, it)),
     ]
