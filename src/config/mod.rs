@@ -1,5 +1,5 @@
 //! The plugin's configuration: JSON in the vocabulary of Envoy's jwt_authn, once parsed into a
-//! [`Config`] that holds every default and no question.
+//! [`Config`] with every default filled in and every choice valid.
 //!
 //! Invariant: parse, don't validate. The raw form (`raw`) is turned into the valid one in one
 //! place for each kind (`convert`), and whatever a [`Config`] can say the filter can

@@ -629,7 +629,7 @@ mod upstream {
                     let lower = host.to_ascii_lowercase();
                     hosts.insert(strip(&lower, |byte| byte == b'.').to_vec());
                     hosts.insert(lower.strip_suffix(b".").unwrap_or(&lower).to_vec());
-                    // 127.1 and its kin, read by inet_aton
+                    // 127.1 and the like, read by inet_aton
                     if matches!(
                         lower.strip_suffix(b".").unwrap_or(&lower),
                         b"127.1" | b"2130706433" | b"0x7f.1"

@@ -28,7 +28,7 @@
 //! | `ZeroExpiration` | `exp: 0` is no `exp` | 401, expired in 1970 | `zero_expiration` |
 //! | | `clock_skew_seconds: 0` is 60 | 0 | `skew_of_zero` |
 //! | `NamedKeyOnly` | keys without a `kid` are tried beside the one that the token names | not beside it | `named_key_only` |
-//! | `AlgorithmIsBound` | an RSA key without `alg` is for PS256 too | for RS256 and its kin only | `algorithm_is_bound` |
+//! | `AlgorithmIsBound` | an RSA key without `alg` is for PS256 too | for RS* only | `algorithm_is_bound` |
 //! | `KeysOfOtherKinds` | without a `kid` an Ed25519 key without `alg` ends the search with 401 | only keys of the token's kind are tried | `keys_of_other_kinds` |
 //! | | no keys to be had: 401 | 503 | `keys_that_cannot_be_had` |
 //! | `UnsafePath` | paths are compared as sent | 400 where a path has two readings | `unsafe_path` |

@@ -74,7 +74,7 @@ pub fn compare(seed: u64, size: Size, way: Way) -> Report {
         };
         for _ in 0..size.requests_each {
             let request = Request::draw(&mut dice, configuration);
-            // What comes again is found in a cache.
+            // A repeated token is found in a cache.
             if dice.chance(10) {
                 case.run(request.clone(), &mut report);
             }

@@ -304,7 +304,7 @@ impl<T: FromTree> FromTree for Entries<T> {
     }
 }
 
-/// A value whose being there is all that counts.
+/// A field that only has to be present.
 pub struct Anything;
 
 impl FromTree for Anything {
