@@ -1,7 +1,7 @@
 //! The commands and the configurations in the documents are ones that work.
 //!
-//! Each command is run, or [`NOT_RUN`] says why not. Each piece of YAML is checked by the tool, or
-//! [`NOT_CHECKED`] says where it is tested.
+//! Each command is run, or [`NOT_RUN`] says why not. Each piece of YAML is checked by the tool, or by
+//! Envoy where it is Envoy's.
 
 #![allow(
     clippy::expect_used,
@@ -25,14 +25,9 @@ const NOT_RUN: [(&str, &str); 3] = [
     ),
 ];
 
-/// Pieces of YAML that are Envoy's and not the filter's, by their first key.
-const NOT_CHECKED: [(&str, &str); 2] = [
-    ("access_log", "tests/e2e: the_access_log_of_the_documents"),
-    (
-        "custom_tags",
-        "tests/e2e: a trace of a real Envoy has such tags",
-    ),
-];
+/// Pieces of YAML that are Envoy's and not the filter's, by their first key: what stands above them in
+/// the HTTP connection manager.
+const OF_ENVOY: [(&str, &str); 2] = [("access_log", ""), ("custom_tags", "tracing:\n")];
 
 /// A provider for pieces that have none, but for where its keys are.
 const PROVIDER: &str = "\
@@ -187,6 +182,14 @@ impl Scratch {
     }
 }
 
+/// What has Envoy validate a file. `make test` names the Envoy; without one there is none to ask.
+fn validate(arguments: &str) -> Option<String> {
+    let envoy = std::env::var("ENVOY").ok()?;
+    Some(format!(
+        "{envoy} --log-level critical --mode validate --{arguments}"
+    ))
+}
+
 /// A command as a test can run it: nothing where there is a reason against it.
 fn runnable(line: &str) -> Option<String> {
     if NOT_RUN.iter().any(|(start, _)| line.starts_with(start)) {
@@ -197,11 +200,7 @@ fn runnable(line: &str) -> Option<String> {
     }
     if let Some((path, arguments)) = line.split_once("/envoy --") {
         assert!(path.starts_with(".cache/envoy/"), "{line}");
-        // `make test` names the Envoy; without one there is none to ask.
-        let envoy = std::env::var("ENVOY").ok()?;
-        let validate = "--log-level critical --mode validate";
-        let arguments = arguments.trim_start_matches("mode validate --");
-        return Some(format!("{envoy} {validate} --{arguments}"));
+        return validate(arguments.trim_start_matches("mode validate --"));
     }
     // No test calls another host: the option is there, and the rest denies what is no token.
     if let Some(rest) = line.strip_suffix(" --fetch") {
@@ -284,14 +283,29 @@ fn indented(lines: &[String], by: &str) -> String {
     lines.iter().map(|line| format!("{by}{line}\n")).collect()
 }
 
-/// A whole configuration with this piece in it; nothing where it is Envoy's alone.
-fn completed(lines: &[String]) -> Option<String> {
+/// Who knows whether a configuration is good.
+enum Checker {
+    Tool,
+    Envoy,
+}
+
+/// A whole configuration with this piece in it, and what checks it.
+fn completed(lines: &[String]) -> (String, Checker) {
     let key = lines[0].split(':').next().unwrap();
-    if NOT_CHECKED.iter().any(|(known, _)| *known == key) {
-        return None;
+    if let Some((_, above)) = OF_ENVOY.iter().find(|(known, _)| *known == key) {
+        let minimal = fs::read_to_string(root().join("envoy/envoy-minimal.yaml")).unwrap();
+        let place = "          stat_prefix: http\n";
+        let (before, after) = minimal.split_once(place).unwrap();
+        let piece = indented(lines, if above.is_empty() { "" } else { "  " });
+        let lines: Vec<String> = format!("{above}{piece}")
+            .lines()
+            .map(str::to_owned)
+            .collect();
+        let piece = indented(&lines, "          ");
+        return (format!("{before}{place}{piece}{after}"), Checker::Envoy);
     }
     let piece = indented(lines, "");
-    Some(if key == "static_resources" || key == "providers" {
+    let config = if key == "static_resources" || key == "providers" {
         piece
     } else if key == "local_jwks" {
         let secret = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
@@ -306,7 +320,8 @@ fn completed(lines: &[String]) -> Option<String> {
         format!("{PROVIDER}{KEYS}{piece}")
     } else {
         format!("{PROVIDER}{KEYS}{RULE}{piece}")
-    })
+    };
+    (config, Checker::Tool)
 }
 
 #[test]
@@ -318,12 +333,17 @@ fn every_piece_of_yaml_is_taken() {
             .iter()
             .filter(|block| block.language == "yaml")
         {
-            let Some(config) = completed(&block.lines) else {
-                continue;
-            };
+            let (config, checker) = completed(&block.lines);
             seen += 1;
             fs::write(scratch.path().join("piece.yaml"), &config).unwrap();
-            let output = scratch.run("bearer-gate check piece.yaml");
+            let command = match checker {
+                Checker::Tool => "bearer-gate check piece.yaml".to_owned(),
+                Checker::Envoy => match validate("config-path piece.yaml") {
+                    Some(command) => command,
+                    None => continue,
+                },
+            };
+            let output = scratch.run(&command);
             assert!(
                 output.status.success(),
                 "{document}:\n{config}\n{}{}",
