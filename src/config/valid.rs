@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::http::ambiguous::Ambiguous;
 use crate::http::credentials::Place;
-use crate::http::name::are_alike;
+use crate::http::name::are_alike_of_headers;
 use crate::http::protected_resource::ProtectedResource;
 use crate::http::request::Request;
 use crate::http::response::Responses;
@@ -477,9 +477,7 @@ impl Reads {
     pub fn keeps(&self, name: &str) -> bool {
         match self {
             Reads::Each(names) => names.contains(&name),
-            Reads::All(names) => names
-                .iter()
-                .any(|known| are_alike(known.as_bytes(), name.as_bytes())),
+            Reads::All(names) => names.iter().any(|known| are_alike_of_headers(known, name)),
         }
     }
 }

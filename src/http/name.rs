@@ -6,6 +6,13 @@
 //! and spaces in names of parameters and cookies; ASP.NET compares these without case; `strip`
 //! takes off more than SP.
 
+/// The same as [`are_alike`] of names of headers. They are tokens: every octet of them prints
+/// something, so names of different lengths are not alike.
+#[must_use]
+pub fn are_alike_of_headers(a: &str, b: &str) -> bool {
+    a.len() == b.len() && (a == b || are_alike(a.as_bytes(), b.as_bytes()))
+}
+
 /// Whether some upstream takes two names for one.
 #[must_use]
 #[inline(never)]
@@ -35,6 +42,18 @@ fn printed(mut name: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_headers() {
+        for (a, b, alike) in [
+            ("x-mode", "x-mode", true),
+            ("x-mode", "x_mode", true),
+            ("x-mode", "x-modes", false),
+            ("x-mode", "x-code", false),
+        ] {
+            assert_eq!(are_alike_of_headers(a, b), alike, "{a} {b}");
+        }
+    }
 
     #[test]
     fn names_that_some_upstream_takes_for_one() {

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use super::ambiguous::Ambiguous;
-use super::name::are_alike;
+use super::name::{are_alike, are_alike_of_headers};
 use super::{authority, method, value};
 
 /// Name and value of a header, pseudo-headers with their colon included.
@@ -87,11 +87,7 @@ impl Request {
 
     /// The values of headers that some upstream takes for the one of this name.
     pub fn other_values(&self, name: &str) -> Vec<Cow<'_, [u8]>> {
-        let is_other = |known: &str| {
-            known.len() == name.len()
-                && known != name
-                && are_alike(known.as_bytes(), name.as_bytes())
-        };
+        let is_other = |known: &str| known != name && are_alike_of_headers(known, name);
         let mut others = Vec::new();
         for (known, value) in &self.headers {
             if is_other(known) {
