@@ -241,7 +241,7 @@ fn extract<'r>(
     for (place, known) in places.iter().enumerate() {
         match known.extract(request) {
             Extracted::Missing => {}
-            Extracted::Token(token) => tokens.push(Carried { place, token }),
+            Extracted::Token(token) => tokens.push(Carried::new(place, token)),
             Extracted::Several => return Err(Rejection::SeveralTokens),
             Extracted::Ambiguous(part) => return Err(part.into()),
         }
@@ -256,10 +256,10 @@ fn extract<'r>(
 fn take_longest_prefixes(places: &[Place], tokens: &mut Vec<Carried<'_>>) {
     let found: Vec<&Place> = tokens
         .iter()
-        .filter_map(|carried| places.get(carried.place))
+        .filter_map(|carried| places.get(carried.place()))
         .collect();
     tokens.retain(|carried| {
-        let place = places.get(carried.place);
+        let place = places.get(carried.place());
         place.is_some_and(|place| !found.iter().any(|longer| longer.shadows(place)))
     });
 }

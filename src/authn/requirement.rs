@@ -32,14 +32,29 @@ const MOST_WAYS: usize = 64;
 /// A token, and where it is.
 pub(super) struct Carried<'r> {
     /// As the requirement's demands count the places.
-    pub place: usize,
-    pub token: Token<'r>,
+    place: usize,
+    token: Token<'r>,
+    /// Tokens that are the same, byte for byte, are one and have one number.
+    number: u32,
+}
+
+impl<'r> Carried<'r> {
+    pub fn new(place: usize, token: Token<'r>) -> Self {
+        Carried {
+            place,
+            token,
+            number: 0,
+        }
+    }
+
+    pub fn place(&self) -> usize {
+        self.place
+    }
 }
 
 /// What a request carries, and what it is judged by.
 pub(super) struct Presented<'r> {
-    /// With the number of each: tokens that are the same, byte for byte, are one.
-    tokens: Vec<(u32, Carried<'r>)>,
+    tokens: Vec<Carried<'r>>,
     /// All of them.
     all: Tokens,
     providers: &'r [Provider],
@@ -184,7 +199,11 @@ impl Ways {
     }
 
     fn extend(&mut self, more: Ways) {
-        more.0.into_iter().for_each(|way| self.add(way));
+        if self.0.is_empty() {
+            *self = more;
+        } else {
+            more.0.into_iter().for_each(|way| self.add(way));
+        }
     }
 
     /// Both these and those.
@@ -220,50 +239,48 @@ impl Ways {
             (Otherwise::AllowMissingOrFailed, _) => self.add(tolerant),
         }
     }
+}
 
-    /// The identities that are taken by the best of these.
-    fn decide(&self, all: Tokens) -> Result<Tokens, Failure> {
-        let unverified = |way: &Way| (all & !way.covers).count_ones();
-        let ways = self.0.iter();
-        let accounting = || {
-            ways.clone()
-                .filter(|way| way.tolerates || unverified(way) == 0)
-        };
-        let hopeful = accounting().filter(|way| way.failure.is_none_or(|f| f.hope() == 2));
-        let best = hopeful.min_by_key(|way| (unverified(way), way.failure.is_some()));
-        match best.map(|way| way.failure.map_or(Ok(way.takes), Err)) {
-            Some(decided) => decided,
-            None => {
-                let failures = accounting().filter_map(|way| way.failure);
-                let weightiest = failures.max_by_key(|failure| failure.weight());
-                Err(weightiest.unwrap_or(Failure::Several))
-            }
+/// The identities that are taken by the best of these ways to account for all tokens.
+fn decide(ways: &[Way], all: Tokens) -> Result<Tokens, Failure> {
+    let unverified = |way: &Way| (all & !way.covers).count_ones();
+    let accounting = || {
+        ways.iter()
+            .filter(|way| way.tolerates || unverified(way) == 0)
+    };
+    let hopeful = accounting().filter(|way| way.failure.is_none_or(|f| f.hope() == 2));
+    let best = hopeful.min_by_key(|way| (unverified(way), way.failure.is_some()));
+    match best.map(|way| way.failure.map_or(Ok(way.takes), Err)) {
+        Some(decided) => decided,
+        None => {
+            let failures = accounting().filter_map(|way| way.failure);
+            let weightiest = failures.max_by_key(|failure| failure.weight());
+            Err(weightiest.unwrap_or(Failure::Several))
         }
     }
 }
 
 impl<'r> Presented<'r> {
     pub fn new(
-        carried: Vec<Carried<'r>>,
+        mut tokens: Vec<Carried<'r>>,
         providers: &'r [Provider],
         means: &'r Means<'r>,
     ) -> Result<Self, Failure> {
-        let mut tokens: Vec<(u32, Carried<'r>)> = Vec::with_capacity(carried.len());
         let mut all: Tokens = 0;
-        for carried in carried {
-            let known = tokens
-                .iter()
-                .find(|(_, known)| known.token == carried.token);
-            let number = known.map_or(all.count_ones(), |(number, _)| *number);
-            all |= bit(number)?;
-            tokens.push((number, carried));
+        for at in 0..tokens.len() {
+            let (before, rest) = tokens.split_at_mut(at);
+            if let Some(carried) = rest.first_mut() {
+                let same = before.iter().find(|known| known.token == carried.token);
+                carried.number = same.map_or(all.count_ones(), |known| known.number);
+                all |= bit(carried.number)?;
+            }
         }
         Ok(Presented {
+            identities: Vec::with_capacity(tokens.len()),
             tokens,
             all,
             providers,
             means,
-            identities: Vec::new(),
             refused: Vec::new(),
         })
     }
@@ -271,23 +288,31 @@ impl<'r> Presented<'r> {
     /// The tokens that satisfy a requirement: none where it does without. A token that has no part
     /// in that is one that nobody verified, and the upstream could take it for the one that was.
     pub fn satisfy(&mut self, requirement: &Requirement) -> Result<Vec<Identity>, Failure> {
-        let mut ways = Ways::default();
-        self.gather(requirement, &mut ways);
-        let takes = ways.decide(self.all)?;
-        let identities = std::mem::take(&mut self.identities).into_iter();
-        let taken = identities.zip(0..).filter(|(_, at)| takes >> at & 1 == 1);
-        Ok(taken.map(|(identity, _)| identity).collect())
+        let takes = match requirement {
+            Requirement::Provider(demand) => decide(&[self.way(demand)], self.all)?,
+            requirement => {
+                let mut ways = Ways::default();
+                self.gather(requirement, &mut ways);
+                decide(&ways.0, self.all)?
+            }
+        };
+        let mut at = 0..;
+        let mut identities = std::mem::take(&mut self.identities);
+        identities.retain(|_| at.next().is_some_and(|at: u32| takes >> at & 1 == 1));
+        Ok(identities)
     }
 
     /// The places, of these, that the upstream must not see: all that hold a token which is not
     /// forwarded, and those of other providers if it is. Each is named once.
     pub fn withheld<'p>(&self, identities: &[Identity], places: &'p [Place]) -> Vec<&'p Place> {
         let mut withheld: Vec<&Place> = Vec::with_capacity(self.tokens.len());
-        for (number, carried) in &self.tokens {
+        for carried in &self.tokens {
             let Some(place) = places.get(carried.place) else {
                 continue;
             };
-            let mut of = identities.iter().filter(|known| known.token == *number);
+            let mut of = identities
+                .iter()
+                .filter(|known| known.token == carried.number);
             let is_theirs = |identity: &Identity| {
                 let provider = self.providers.get(identity.provider);
                 let mut own = provider.into_iter().flat_map(|provider| &provider.places);
@@ -333,16 +358,16 @@ impl<'r> Presented<'r> {
     /// The one token in the places of a provider, if it is good now.
     fn way(&mut self, demand: &ProviderDemand) -> Way {
         let is_here = |carried: &Carried<'_>| demand.places.contains(&carried.place);
-        let mut found = self.tokens.iter().filter(|(_, carried)| is_here(carried));
-        let Some((number, Carried { token, .. })) = found.next() else {
+        let mut found = self.tokens.iter().filter(|carried| is_here(carried));
+        let Some(Carried { number, token, .. }) = found.next() else {
             return Way {
                 failure: Some(Failure::Missing),
                 ..Way::default()
             };
         };
         let number = *number;
-        let others = found.filter(|(other, _)| *other != number);
-        let others = others.fold(0, |others, (other, _)| others | 1 << other);
+        let others = found.filter(|other| other.number != number);
+        let others = others.fold(0, |others, other| others | 1 << other.number);
         let mut way = Way {
             covers: 1 << number | others,
             ..Way::default()

@@ -124,7 +124,7 @@ impl Place {
 /// How a request changes so that the upstream does not see the tokens of some places.
 #[must_use]
 pub fn strip(request: &Request, places: &[&Place]) -> Vec<Change> {
-    let mut changes = Vec::new();
+    let mut changes = Vec::with_capacity(places.len());
     let (mut parameters, mut cookies) = (Vec::new(), Vec::new());
     for place in places {
         match place {
