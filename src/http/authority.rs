@@ -21,6 +21,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use crate::bytes;
+
 /// The longest label and the longest name, in bytes (RFC 1035 section 2.3.4).
 const LONGEST_LABEL: usize = 63;
 const LONGEST_NAME: usize = 253;
@@ -78,10 +80,9 @@ pub fn host(authority: &[u8]) -> Result<Cow<'_, str>, UnsafeHost> {
         let address: Ipv6Addr = address.parse().map_err(|_| UnsafeHost::Address)?;
         return Ok(Cow::Owned(compressed(address.segments())));
     }
-    let (name, port) = match text.split_once(':') {
-        Some((name, port)) => (name, Some(port)),
-        None => (text, None),
-    };
+    let colon = bytes::find(authority, b':').unwrap_or(text.len());
+    let (name, port) = text.split_at_checked(colon).unwrap_or((text, ""));
+    let port = port.strip_prefix(':');
     if name.is_empty() {
         return Err(UnsafeHost::Missing);
     }
@@ -91,8 +92,8 @@ pub fn host(authority: &[u8]) -> Result<Cow<'_, str>, UnsafeHost> {
     }
     vet_port(port)?;
     let name = name.strip_suffix('.').unwrap_or(name);
-    let mut last = "";
-    for label in name.split('.') {
+    let mut last = &b""[..];
+    for label in name.as_bytes().split(|byte| *byte == b'.') {
         if label.is_empty() || label.len() > LONGEST_LABEL {
             return Err(UnsafeHost::Label);
         }
@@ -167,11 +168,10 @@ fn vet_port(port: Option<&str>) -> Result<(), UnsafeHost> {
 }
 
 /// Whether the URL Standard takes a label for a number (its "ends-in-a-number checker").
-fn is_number(label: &str) -> bool {
-    let hexadecimal = label.strip_prefix("0x").or(label.strip_prefix("0X"));
-    match hexadecimal {
-        Some(digits) => digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
-        None => label.bytes().all(|byte| byte.is_ascii_digit()),
+fn is_number(label: &[u8]) -> bool {
+    match label {
+        [b'0', b'x' | b'X', digits @ ..] => digits.iter().all(u8::is_ascii_hexdigit),
+        digits => digits.iter().all(u8::is_ascii_digit),
     }
 }
 

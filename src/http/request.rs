@@ -319,19 +319,12 @@ fn readings<'r>(
     joins_others: bool,
 ) -> Vec<Reading<'r>> {
     let missing = own.is_empty();
-    let several = [
-        own.len(),
-        if joins_others {
-            own.len() + others.len()
-        } else {
-            0
-        },
-    ];
+    let (alone, all) = (own.len(), own.len() + others.len());
     own.append(&mut others);
     let mut joined = Vec::new();
-    for many in several {
-        let values: Vec<&[u8]> = own.iter().take(many).map(|value| &**value).collect();
+    for many in [alone, if joins_others { all } else { 0 }] {
         if many > 1 {
+            let values: Vec<&[u8]> = own.iter().take(many).map(|value| &**value).collect();
             joined.push(Cow::Owned(values.join(&b","[..])));
             joined.push(Cow::Owned(values.join(&b", "[..])));
         }
