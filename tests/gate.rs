@@ -438,10 +438,14 @@ fn the_line_is_bounded_in_bytes_too() {
     assert!((270..=279).contains(&waiting), "16 MiB of them: {waiting}");
     // Those of the usual size find room where the large ones have gone.
     gate.tick();
-    assert_eq!(
-        gate.answer(process.the_call(), status(500)).len(),
-        usize::try_from(waiting).unwrap()
-    );
+    let mut answered = gate.answer(process.the_call(), status(500)).len();
+    while answered < usize::try_from(waiting).unwrap() {
+        // So many at once that their answers do not take all of the stack.
+        let some = gate.tick().len();
+        assert!((1..=32).contains(&some), "{some}");
+        answered += some;
+    }
+    assert_eq!(answered, usize::try_from(waiting).unwrap());
 }
 
 #[test]

@@ -10,6 +10,13 @@ use crate::time::Millis;
 /// The most memory that the requests of a line take, in bytes. A VM has 1 GiB for all.
 pub const MOST_BYTES: usize = 16 << 20;
 
+/// So many requests leave the line in one call of the host at most.
+///
+/// The host carries out what a call asks for when the call is over, each by another call: the
+/// calls for the responses of 300 requests that were answered at once were nested in each other,
+/// and took more stack than a VM has.
+pub const MOST_AT_ONCE: usize = 32;
+
 /// Names a waiting request. Tickets are given out in the order of arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(u64);
@@ -101,7 +108,8 @@ impl<R> Waiting<R> {
         self.line.insert(at, (ticket, waiter));
     }
 
-    /// Takes those out, in order, that are `settled` or whose deadline is past.
+    /// Takes those out, in order, that are `settled` or whose deadline is past: [`MOST_AT_ONCE`] at
+    /// most, and the others the next time.
     pub fn take_settled(
         &mut self,
         now: Millis,
@@ -110,7 +118,8 @@ impl<R> Waiting<R> {
         let is_due = |(_, waiter): &mut (Ticket, Waiter<R>)| {
             now >= waiter.deadline || settled(waiter.provider, waiter.seen)
         };
-        let taken: Vec<_> = self.line.extract_if(.., is_due).collect();
+        let due = self.line.extract_if(.., is_due);
+        let taken: Vec<_> = due.take(MOST_AT_ONCE).collect();
         let bytes = taken.iter().map(|(_, waiter)| waiter.bytes).sum();
         self.bytes = self.bytes.saturating_sub(bytes);
         taken
@@ -172,6 +181,20 @@ mod tests {
         );
         assert_eq!(taken(line.take_settled(Millis(100), |_, _| false)), [1]);
         assert!(line.is_empty());
+    }
+
+    #[test]
+    fn those_that_leave_at_once_are_bounded() {
+        let count = u32::try_from(MOST_AT_ONCE).unwrap() + 1;
+        let mut line = Waiting::new(MOST_AT_ONCE * 2);
+        for n in 0..count {
+            line.enter(waiter(0, 100, n)).unwrap();
+        }
+        let first: Vec<u32> = (0..count - 1).collect();
+        assert_eq!(taken(line.take_settled(Millis(0), |_, _| true)), first);
+        assert_eq!((line.len(), line.bytes), (1, 1));
+        let last = taken(line.take_settled(Millis(100), |_, _| false));
+        assert_eq!(last, [count - 1]);
     }
 
     #[test]
