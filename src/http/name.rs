@@ -5,6 +5,10 @@
 //! names (RFC 3875 section 4.1.18), lighttpd and PHP of other characters too; PHP makes `_` of dots
 //! and spaces in names of parameters and cookies; ASP.NET compares these without case; `strip`
 //! takes off more than SP.
+//!
+//! To some upstream a name ends before a NUL (PHP) or before a `[` (PHP, Rack and qs, to which
+//! `mode[]` is a list by the name `mode`), and a `?` at the start of the first parameter belongs to
+//! the `?` before it (PHP's own server).
 
 /// The same as [`are_alike`] of names of headers. They are tokens: every octet of them prints
 /// something, so names of different lengths are not alike.
@@ -21,13 +25,20 @@ pub fn are_alike(a: &[u8], b: &[u8]) -> bool {
     let alike = |(a, b): (&u8, &u8)| {
         a.eq_ignore_ascii_case(b) || !(a.is_ascii_alphanumeric() || b.is_ascii_alphanumeric())
     };
-    a.len() == b.len() && a.iter().zip(b).all(alike)
+    let are_alike = |a: &[u8], b: &[u8]| a.len() == b.len() && a.iter().zip(b).all(alike);
+    are_alike(a, b) || are_alike(stem(a), b) || are_alike(a, stem(b))
 }
 
-/// Without what prints nothing around it.
+/// What comes before a NUL or a `[`.
+fn stem(name: &[u8]) -> &[u8] {
+    let ends = |byte: &u8| matches!(byte, b'\0' | b'[');
+    name.split(ends).next().unwrap_or_default()
+}
+
+/// Without what prints nothing around it, and without `?` at its start.
 fn printed(mut name: &[u8]) -> &[u8] {
     while let [first, rest @ ..] = name
-        && !first.is_ascii_graphic()
+        && (!first.is_ascii_graphic() || *first == b'?')
     {
         name = rest;
     }
@@ -72,6 +83,21 @@ mod tests {
             ("x-mode", "x-modes", false),
             ("x-mode", "xamode", false),
             ("session", "_session", false),
+            // the end of a name to PHP, and a list or a map by it
+            ("mode", "mode\0x", true),
+            ("mode", "mode[]", true),
+            ("mode", "Mode[0]", true),
+            ("mode", " mode[x][y", true),
+            ("mode", "?mode", true),
+            ("mode", "??mode[]", true),
+            ("mode", "modes[]", false),
+            ("mode", "x[mode]", false),
+            ("mode", "mode]", false),
+            ("mode", "\0xmode", false),
+            ("page[size]", "page[size]", true),
+            ("page[size]", "page[size][]", false),
+            ("page[size]", "page[number]", false),
+            ("page[size]", "page", true),
             ("", "", true),
             ("", "a", false),
         ];

@@ -53,6 +53,9 @@ fn a33_a_good_token_beside_a_hidden_one() {
     let twice = format!("/x?t={bad}");
     let (upper, comma) = (format!("{cookie}; S={bad}"), format!("{cookie},s={bad}"));
     let (semicolon, spelt) = (format!("/x?a=1;t={bad}"), format!("/x?T={bad}"));
+    // PHP ends a name at a NUL, its own server leaves out the second `?`, and others read lists
+    let (ended, asked) = (format!("/x?t%00x={bad}"), format!("/x??t={bad}"));
+    let (listed, indexed) = (format!("/x?t%5B%5D={bad}"), format!("{cookie}; s[0]={bad}"));
     for (other, expected) in [
         (
             [("x-token", jwt.as_str()), ("cookie", &cookie)],
@@ -62,6 +65,10 @@ fn a33_a_good_token_beside_a_hidden_one() {
         ([("x_token", &bad), ("cookie", &cookie)], "unsafe_header"),
         ([(":path", &semicolon), ("cookie", &cookie)], "unsafe_query"),
         ([(":path", &spelt), ("cookie", &cookie)], "unsafe_query"),
+        ([(":path", &ended), ("cookie", &cookie)], "unsafe_query"),
+        ([(":path", &listed), ("cookie", &cookie)], "unsafe_query"),
+        ([(":path", &asked), ("cookie", &cookie)], "unsafe_query"),
+        ([("x-a", ""), ("cookie", &indexed)], "unsafe_header"),
         ([("x-a", ""), ("cookie", &upper)], "unsafe_header"),
         ([("x-a", ""), ("cookie", &comma)], "unsafe_header"),
         // a list, in a header that is to have one token
@@ -105,6 +112,31 @@ fn a33_a_matcher_sees_what_the_upstream_sees() {
     }
     let twice = [("x-mode", "user"), ("x-mode", "admin")];
     assert_eq!(outcome(&by_header, &request(&twice)), "unsafe_header");
+
+    let by_parameter = config_with(
+        public.clone(),
+        rules(
+            json!({"prefix": "/", "query_parameters": [{"name": "mode", "string_match": {"exact": "admin"}}]}),
+        ),
+    );
+    for (query, expected) in [
+        ("mode=admin", "token_missing"),
+        ("mode%00x=admin", "unsafe_query"),
+        ("mode%00=admin", "unsafe_query"),
+        ("mode[]=admin", "unsafe_query"),
+        ("mode=user&mode%5B0%5D=admin", "unsafe_query"),
+        ("?mode=admin", "unsafe_query"),
+        ("mode[]=user", "ok"),
+        ("filter[mode]=admin", "ok"),
+        ("modes[]=admin&mode=user", "ok"),
+    ] {
+        let path = format!("/x?{query}");
+        assert_eq!(
+            outcome(&by_parameter, &request(&[(":path", &path)])),
+            expected,
+            "{query}"
+        );
+    }
 
     let by_method = config_with(
         public.clone(),
