@@ -183,11 +183,14 @@ impl Request {
 
     /// The values that some upstream takes for those of the parameter of this name, and that are
     /// none in [`Request::parameters`]: with a name that is alike, after a `;` that separates
-    /// parameters too (as it did in HTML 4.01, appendix B.2.2), or with `+` for a space.
+    /// parameters too (as it did in HTML 4.01, appendix B.2.2), with `+` for a space, or without
+    /// raw octets at its end that are white space in ISO 8859-1, at which Python splits a request's
+    /// first line.
     pub fn other_parameters(&self, name: &str) -> Vec<Cow<'_, [u8]>> {
         let mut others = Vec::new();
         for parameter in self.raw_parameters() {
             for part in parameter.split(|byte| *byte == b';') {
+                let part = value::stripped(part, true);
                 let (own, value) = pair(part);
                 let is_whole = part.len() == parameter.len();
                 let is_own = is_whole && *percent_decoded(own) == *name.as_bytes();
@@ -525,6 +528,11 @@ mod tests {
             ("/?x=1;q=2", &[None, Some("2")]),
             ("/?x;q=2", &[None, Some("2")]),
             ("/?q;x=2", &[None, Some("")]),
+            ("/?q=1\u{a0}", &[Some("1"), Some("1\u{a0}")]),
+            ("/?q=1\u{a0}&x", &[Some("1"), Some("1\u{a0}")]),
+            ("/?q=\u{a0}1", &[Some("\u{a0}1")]),
+            ("/?q=1%20", &[Some("1 ")]),
+            ("/?q\u{a0}", &[None, Some("")]),
         ];
         for (path, expected) in table {
             let request = request(&[(":path", path)]);
