@@ -97,7 +97,7 @@ impl Verdict {
                 verdict.admitted = Some(true);
                 verdict.reason = admission.reported;
                 for name in &config.reserved_headers {
-                    if request.value(name).is_some() {
+                    if request.value(name).is_some() || !request.other_values(name).is_empty() {
                         verdict
                             .upstream
                             .push(format!("the client's own {name} is removed"));

@@ -36,8 +36,8 @@ pub struct Config {
     pub protected_resource: Option<ProtectedResource>,
     /// Requests that may wait for keys at once, per worker.
     pub max_waiting: usize,
-    /// Every spelling (`-` or `_` at each place) of every header that any provider sets, lower
-    /// case, sorted: a client's own must not reach the upstream, on whatever route.
+    /// Every header that the filter sets, in lower case, sorted: a client's own must not reach the
+    /// upstream, on whatever route and in whatever spelling ([`Config::is_reserved`]).
     pub reserved_headers: Vec<String>,
     /// What has to be read of a request.
     pub reads: Reads,
@@ -401,6 +401,16 @@ impl Rules {
 
 /// The most headers that are read one by one: from there on, all at once costs less.
 const MOST_SINGLE_READS: usize = 3;
+
+impl Config {
+    /// Whether only the filter may set a request header of this lower-case name: it is one of
+    /// [`Config::reserved_headers`], or some upstream takes it for one.
+    #[must_use]
+    pub fn is_reserved(&self, name: &str) -> bool {
+        let mut reserved = self.reserved_headers.iter();
+        reserved.any(|known| are_alike_of_headers(known, name))
+    }
+}
 
 impl Reads {
     /// Nothing is read that no rule looks at. What Envoy holds as several values is never read

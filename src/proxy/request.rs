@@ -6,7 +6,7 @@ use std::rc::Rc;
 use bearer_gate_hostcalls::{self as refusable, Map};
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext};
-use proxy_wasm::types::Action;
+use proxy_wasm::types::{Action, MapType};
 
 use super::envoy::Envoy;
 use super::{Edge, HEADERS};
@@ -54,8 +54,7 @@ impl HttpContext for Request {
             return self.carry_out(&Verdict::reject(Rejection::NotConfigured));
         };
         let config = gate.config();
-        // First of all, on public routes too: nobody but this filter sets them.
-        let request = remove_reserved(config, Map::RequestHeaders).and_then(|()| read(config));
+        let request = read(config);
         let Some(request) = request else {
             return self.carry_out(&Verdict::reject(Rejection::HostRefused));
         };
@@ -72,9 +71,7 @@ impl HttpContext for Request {
     /// Many upstreams read them as headers.
     fn on_http_request_trailers(&mut self, _: usize) -> Action {
         match &self.gate {
-            Ok(gate) if remove_reserved(gate.config(), Map::RequestTrailers).is_some() => {
-                Action::Continue
-            }
+            Ok(gate) if take(gate.config(), Map::RequestTrailers).is_some() => Action::Continue,
             _ => self.carry_out(&Verdict::reject(Rejection::HostRefused)),
         }
     }
@@ -89,28 +86,42 @@ impl Drop for Request {
     }
 }
 
-/// Removes what only this filter sets. `None` where the host refused.
-fn remove_reserved(config: &Config, from: Map) -> Option<()> {
-    for name in &config.reserved_headers {
-        refusable::remove(from, name).ok()?;
+/// All headers, or all trailers, without what only this filter sets: that is removed. `None` where
+/// the host refused.
+fn take(config: &Config, from: Map) -> Option<Vec<(String, Vec<u8>)>> {
+    let of_host = match from {
+        Map::RequestHeaders => HEADERS,
+        Map::RequestTrailers => MapType::HttpRequestTrailers,
+    };
+    if config.reserved_headers.is_empty() && from == Map::RequestTrailers {
+        return Some(Vec::new());
     }
-    Some(())
+    // Names that are not UTF-8 would panic in the SDK; Envoy's codecs let none through.
+    let mut fields = hostcalls::get_map_bytes(of_host).ok()?;
+    let mut removed = Some(());
+    fields.retain(|(name, _)| {
+        let is_reserved = config.is_reserved(name);
+        if is_reserved && refusable::remove(from, name).is_err() {
+            removed = None;
+        }
+        !is_reserved
+    });
+    removed.map(|()| fields)
 }
 
-/// What the configuration needs to know of the request, or `None` where the host does not say.
+/// What the configuration needs to know of the request, or `None` where the host does not say. First
+/// of all, on public routes too, what nobody but this filter sets is removed.
 fn read(config: &Config) -> Option<http::request::Request> {
     let headers = match &config.reads {
-        Reads::Each(names) => names
+        Reads::Each(names) if config.reserved_headers.is_empty() => names
             .iter()
             .filter_map(|name| {
                 let value = hostcalls::get_map_value_bytes(HEADERS, name).ok()??;
                 Some((Cow::Borrowed(*name), value))
             })
             .collect(),
-        // Names that are not UTF-8 would panic in the SDK; Envoy's codecs let none through.
         // What nobody looks at is not held while the request waits.
-        reads @ Reads::All(_) => hostcalls::get_map_bytes(HEADERS)
-            .ok()?
+        reads => take(config, Map::RequestHeaders)?
             .into_iter()
             .filter(|(name, _)| reads.keeps(name))
             .map(|(name, value)| (Cow::Owned(name), value))

@@ -223,7 +223,9 @@ fn stage(upstream: SocketAddr) -> Stage {
 }
 
 /// Every spelling of what the filter sets, and a name that is the client's own.
-const FORGED: [&str; 8] = [
+const FORGED: [&str; 10] = [
+    "x-user.id",
+    "x~user-id",
     "x-user-id",
     "x_user_id",
     "x-user_id",

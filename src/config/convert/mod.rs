@@ -164,7 +164,7 @@ fn reserved_headers(providers: &[Provider], rules: &[Rule]) -> Vec<String> {
         .flat_map(|provider| provider.outputs.headers_set())
         .chain(reports.then_some(REPORT_HEADER))
     {
-        reserved.append(&mut header::spellings(name));
+        reserved.push(name.to_owned());
     }
     reserved.sort_unstable();
     reserved.dedup();
