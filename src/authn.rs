@@ -16,7 +16,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use crate::cache::TokenCache;
-use crate::config::{Config, Rule, TokenAccess};
+use crate::config::{Config, ProviderId, Rule, TokenAccess};
 use crate::http::ambiguous::Ambiguous;
 use crate::http::credentials::{self, Change, Extracted, Place};
 use crate::http::path;
@@ -37,8 +37,8 @@ pub enum Decision<'c> {
     Reject(Refusal<'c>),
     /// Answered by the filter itself, whoever asks.
     Answer(Response),
-    /// The keys of the provider at this index have to be fetched first.
-    AwaitKeys(usize),
+    /// The keys of this provider have to be fetched first.
+    AwaitKeys(ProviderId),
 }
 
 /// What an admitted request is given.
@@ -72,10 +72,10 @@ impl<'c> From<Rejection<'c>> for Refusal<'c> {
 /// The providers' keys, as they are now.
 pub trait KeyRing {
     /// What there is of a provider's keys.
-    fn keys(&self, provider: usize) -> Keys;
+    fn keys(&self, provider: ProviderId) -> Keys;
 
     /// Asks for newer keys of a provider, since the right one may be missing.
-    fn unknown_kid(&self, provider: usize) -> UnknownKid;
+    fn unknown_kid(&self, provider: ProviderId) -> UnknownKid;
 }
 
 /// What a decision is made with.
@@ -104,7 +104,7 @@ pub fn authenticate<'c>(request: &Request, config: &'c Config, means: &Means<'_>
 
 enum Obstacle<'c> {
     Reject(Refusal<'c>),
-    AwaitKeys(usize),
+    AwaitKeys(ProviderId),
 }
 
 impl<'c> From<Rejection<'c>> for Obstacle<'c> {
@@ -275,10 +275,7 @@ fn authorize<'c>(
     }
     let mut denied = Refusal::from(Rejection::TokenMissing);
     for identity in identities {
-        let scope_claims = config
-            .providers
-            .get(identity.provider)
-            .map_or(&[][..], |provider| &provider.scope_claims);
+        let scope_claims = &config.providers[identity.provider].scope_claims;
         let claims = identity.entry.verified.claims();
         match policy::authorize(&access.authorize, scope_claims, claims) {
             Ok(()) => return Ok(()),

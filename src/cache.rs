@@ -18,7 +18,7 @@ use quick_cache::Weighter;
 use quick_cache::unsync::Cache;
 
 use crate::bytes;
-use crate::config::Provider;
+use crate::config::{PerProvider, Provider, ProviderId};
 use crate::jose::jwks::KeySet;
 use crate::jose::jwt::Kept;
 use crate::outputs::Outputs;
@@ -55,7 +55,7 @@ impl Entry {
 
 struct Stored {
     token: Box<[u8]>,
-    provider: usize,
+    provider: ProviderId,
     /// The provider's key set that verified it.
     epoch: u64,
     entry: Rc<Entry>,
@@ -83,7 +83,7 @@ struct OfProvider {
 pub struct TokenCache {
     tokens: Cache<u64, Stored, BySize, RandomState>,
     hash: RandomState,
-    of_providers: Vec<OfProvider>,
+    of_providers: PerProvider<OfProvider>,
     /// Look-ups that found a token since they were last counted, and that did
     /// not.
     lookups: (u64, u64),
@@ -91,7 +91,7 @@ pub struct TokenCache {
 
 impl TokenCache {
     /// For these providers, with as much room as they ask for together.
-    pub fn new(providers: &[Provider]) -> Self {
+    pub fn new(providers: &PerProvider<Provider>) -> Self {
         let asked = providers
             .iter()
             .filter_map(|provider| provider.cache.tokens)
@@ -100,13 +100,11 @@ impl TokenCache {
         let most_bytes = asked
             .saturating_mul(USUAL_TOKEN)
             .clamp(USUAL_BYTES, MOST_BYTES);
-        let longest = providers
-            .iter()
-            .map(|provider| provider.cache.longest.unwrap_or(usize::MAX));
-        TokenCache::bounded(longest, most_bytes)
+        let longest = providers.map(|provider| provider.cache.longest.unwrap_or(usize::MAX));
+        TokenCache::bounded(&longest, most_bytes)
     }
 
-    fn bounded(longest: impl Iterator<Item = usize>, most_bytes: u64) -> Self {
+    fn bounded(longest: &PerProvider<usize>, most_bytes: u64) -> Self {
         TokenCache {
             tokens: Cache::with(
                 usize::try_from(most_bytes / USUAL_TOKEN).unwrap_or(usize::MAX),
@@ -116,20 +114,23 @@ impl TokenCache {
                 quick_cache::unsync::DefaultLifecycle::default(),
             ),
             hash: RandomState::new(),
-            of_providers: longest
-                .map(|longest| OfProvider {
-                    keys: None,
-                    epoch: 0,
-                    longest,
-                })
-                .collect(),
+            of_providers: longest.map(|longest| OfProvider {
+                keys: None,
+                epoch: 0,
+                longest: *longest,
+            }),
             lookups: (0, 0),
         }
     }
 
     /// What is kept of `token` for the provider, if `keys` verified it.
-    pub fn get(&mut self, provider: usize, token: &[u8], keys: &Rc<KeySet>) -> Option<Rc<Entry>> {
-        let epoch = self.epoch(provider, keys)?;
+    pub fn get(
+        &mut self,
+        provider: ProviderId,
+        token: &[u8],
+        keys: &Rc<KeySet>,
+    ) -> Option<Rc<Entry>> {
+        let epoch = self.epoch(provider, keys);
         let found = self
             .tokens
             .get(&self.file(provider, token))
@@ -143,11 +144,15 @@ impl TokenCache {
     }
 
     /// Keeps a token that `keys` verified.
-    pub fn insert(&mut self, provider: usize, token: &[u8], keys: &Rc<KeySet>, entry: Rc<Entry>) {
-        let longest = self.of_providers.get(provider).map(|of| of.longest);
-        if let Some(epoch) = self.epoch(provider, keys)
-            && longest.is_some_and(|longest| token.len() <= longest)
-        {
+    pub fn insert(
+        &mut self,
+        provider: ProviderId,
+        token: &[u8],
+        keys: &Rc<KeySet>,
+        entry: Rc<Entry>,
+    ) {
+        let epoch = self.epoch(provider, keys);
+        if token.len() <= self.of_providers[provider].longest {
             let stored = Stored {
                 token: token.into(),
                 provider,
@@ -165,7 +170,7 @@ impl TokenCache {
     }
 
     /// Where a provider's token is filed. Several providers may verify the same token.
-    fn file(&self, provider: usize, token: &[u8]) -> u64 {
+    fn file(&self, provider: ProviderId, token: &[u8]) -> u64 {
         let end = token.len().saturating_sub(HASHED);
         let end = token.get(end..).unwrap_or(token);
         self.hash.hash_one((provider, end))
@@ -173,14 +178,14 @@ impl TokenCache {
 
     /// Which of its key sets the provider has now. Another set than before makes
     /// all of the provider's tokens unknown.
-    fn epoch(&mut self, provider: usize, keys: &Rc<KeySet>) -> Option<u64> {
-        let of = self.of_providers.get_mut(provider)?;
+    fn epoch(&mut self, provider: ProviderId, keys: &Rc<KeySet>) -> u64 {
+        let of = &mut self.of_providers[provider];
         let current = of.keys.as_ref();
         if !current.is_some_and(|current| Rc::ptr_eq(current, keys)) {
             of.keys = Some(Rc::clone(keys));
             of.epoch = of.epoch.wrapping_add(1);
         }
-        Some(of.epoch)
+        of.epoch
     }
 }
 
@@ -239,51 +244,58 @@ mod tests {
         })
     }
 
+    fn longest(of: [usize; 2]) -> PerProvider<usize> {
+        PerProvider::of_test(of.to_vec())
+    }
+
+    fn id(at: usize) -> ProviderId {
+        longest([0; 2]).ids().nth(at).unwrap()
+    }
+
     fn keep(cache: &mut TokenCache, n: usize, keys: &Rc<KeySet>) {
-        cache.insert(0, &token(n), keys, entry(&token(n), keys));
+        cache.insert(id(0), &token(n), keys, entry(&token(n), keys));
     }
 
     #[test]
     fn a_token_is_found_by_all_its_bytes_its_provider_and_its_key_set() {
         let mut cache =
-            TokenCache::bounded([usize::MAX, token(1).len() - 1].into_iter(), USUAL_BYTES);
+            TokenCache::bounded(&longest([usize::MAX, token(1).len() - 1]), USUAL_BYTES);
         let (keys, others) = (keys(), keys());
         keep(&mut cache, 1, &keys);
-        assert!(cache.get(0, &token(1), &keys).is_some());
-        assert!(cache.get(0, &token(2), &keys).is_none());
-        assert!(cache.get(1, &token(1), &keys).is_none());
-        assert!(cache.get(7, &token(1), &keys).is_none(), "no such provider");
+        assert!(cache.get(id(0), &token(1), &keys).is_some());
+        assert!(cache.get(id(0), &token(2), &keys).is_none());
+        assert!(cache.get(id(1), &token(1), &keys).is_none());
         let mut longer = token(1);
         longer.push(b'A');
-        assert!(cache.get(0, &longer, &keys).is_none());
+        assert!(cache.get(id(0), &longer, &keys).is_none());
         assert_eq!(cache.take_lookups(), (1, 3));
         assert_eq!(cache.take_lookups(), (0, 0));
 
         // The other provider's are kept up to a length.
-        cache.insert(1, &token(1), &keys, entry(&token(1), &keys));
-        assert!(cache.get(1, &token(1), &keys).is_none());
+        cache.insert(id(1), &token(1), &keys, entry(&token(1), &keys));
+        assert!(cache.get(id(1), &token(1), &keys).is_none());
         keep(&mut cache, 1, &keys);
         cache.take_lookups();
 
         // Another set, even of the same keys; and the first again.
-        assert!(cache.get(0, &token(1), &others).is_none());
-        assert!(cache.get(0, &token(1), &keys).is_none(), "never again");
+        assert!(cache.get(id(0), &token(1), &others).is_none());
+        assert!(cache.get(id(0), &token(1), &keys).is_none(), "never again");
     }
 
     #[test]
     fn a_token_of_two_providers_is_kept_for_both() {
-        let mut cache = TokenCache::bounded([usize::MAX; 2].into_iter(), USUAL_BYTES);
+        let mut cache = TokenCache::bounded(&longest([usize::MAX; 2]), USUAL_BYTES);
         let keys = keys();
         for provider in [0, 1] {
-            cache.insert(provider, &token(1), &keys, entry(&token(1), &keys));
+            cache.insert(id(provider), &token(1), &keys, entry(&token(1), &keys));
         }
-        assert!(cache.get(0, &token(1), &keys).is_some());
-        assert!(cache.get(1, &token(1), &keys).is_some());
+        assert!(cache.get(id(0), &token(1), &keys).is_some());
+        assert!(cache.get(id(1), &token(1), &keys).is_some());
     }
 
     #[test]
     fn tokens_with_one_hash_are_told_apart() {
-        let mut cache = TokenCache::bounded([usize::MAX].into_iter(), USUAL_BYTES);
+        let mut cache = TokenCache::bounded(&longest([usize::MAX; 2]), USUAL_BYTES);
         let keys = keys();
         let one = [token(1), vec![b'A'; HASHED]].concat();
         for other in [
@@ -291,11 +303,11 @@ mod tests {
             [b"A".as_slice(), &one].concat(),
             one[1..].to_vec(),
         ] {
-            assert_eq!(cache.file(0, &one), cache.file(0, &other));
+            assert_eq!(cache.file(id(0), &one), cache.file(id(0), &other));
             for (kept, other) in [(&one, &other), (&other, &one)] {
-                cache.insert(0, kept, &keys, entry(&token(1), &keys));
-                assert!(cache.get(0, kept, &keys).is_some());
-                assert!(cache.get(0, other, &keys).is_none());
+                cache.insert(id(0), kept, &keys, entry(&token(1), &keys));
+                assert!(cache.get(id(0), kept, &keys).is_some());
+                assert!(cache.get(id(0), other, &keys).is_none());
             }
         }
         assert_eq!(cache.tokens.len(), 1);
@@ -307,10 +319,10 @@ mod tests {
         let keys = keys();
         let size = entry(&token(0), &keys).size(&token(0));
         let most = u64::try_from(size * 200).unwrap();
-        let mut cache = TokenCache::bounded([usize::MAX].into_iter(), most);
+        let mut cache = TokenCache::bounded(&longest([usize::MAX; 2]), most);
         for _ in 0..3 {
             for n in 0..REGULARS {
-                if cache.get(0, &token(n), &keys).is_none() {
+                if cache.get(id(0), &token(n), &keys).is_none() {
                     keep(&mut cache, n, &keys);
                 }
             }
@@ -319,12 +331,12 @@ mod tests {
             keep(&mut cache, 1000 + n, &keys);
             assert!(cache.tokens.weight() <= most);
             let regular = token(n % REGULARS);
-            if n % 10 == 0 && cache.get(0, &regular, &keys).is_none() {
+            if n % 10 == 0 && cache.get(id(0), &regular, &keys).is_none() {
                 keep(&mut cache, n % REGULARS, &keys);
             }
         }
         let kept = (0..REGULARS)
-            .filter(|n| cache.get(0, &token(*n), &keys).is_some())
+            .filter(|n| cache.get(id(0), &token(*n), &keys).is_some())
             .count();
         assert!(kept >= REGULARS * 9 / 10, "{kept} of {REGULARS} are left");
     }
@@ -332,9 +344,9 @@ mod tests {
     #[test]
     fn a_token_that_is_larger_than_the_cache_is_not_kept() {
         let keys = keys();
-        let mut cache = TokenCache::bounded([usize::MAX].into_iter(), 100);
+        let mut cache = TokenCache::bounded(&longest([usize::MAX; 2]), 100);
         keep(&mut cache, 1, &keys);
-        assert!(cache.get(0, &token(1), &keys).is_none());
+        assert!(cache.get(id(0), &token(1), &keys).is_none());
         assert_eq!(cache.tokens.weight(), 0);
     }
 }

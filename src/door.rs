@@ -6,7 +6,7 @@
 //! is rejected like any other.
 
 use crate::authn::{Admission, Decision, Refusal};
-use crate::config::Config;
+use crate::config::{Config, ProviderId};
 use crate::host::Host;
 use crate::http::response::{Client, Rejection, Response, Responses};
 use crate::metrics;
@@ -27,7 +27,7 @@ impl<'g> Verdict<'g> {
     }
 
     /// What a decision asks for, or the provider whose keys it waits for.
-    pub fn of(decision: Decision<'g>) -> Result<Verdict<'g>, usize> {
+    pub fn of(decision: Decision<'g>) -> Result<Verdict<'g>, ProviderId> {
         match decision {
             Decision::Admit(admission) => Ok(Verdict::Admit(admission)),
             Decision::Reject(refusal) => Ok(Verdict::Reject(refusal)),

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use crate::authn::{self, Decision, KeyRing, Means};
 use crate::cache::TokenCache;
-use crate::config::{Config, KeySource};
+use crate::config::{Config, KeySource, PerProvider, ProviderId};
 use crate::door::{self, Carried, Exchange};
 use crate::host::{CallId, ContextId, Host, SharedStore};
 use crate::http::request::Request;
@@ -65,11 +65,11 @@ pub struct Gate<H> {
 }
 
 struct State {
-    sources: Vec<Source>,
+    sources: PerProvider<Source>,
     waiting: Waiting<Parked>,
     /// What the gauge has of this worker.
     tally: Tally,
-    calls: BTreeMap<CallId, (usize, FlightId)>,
+    calls: BTreeMap<CallId, (ProviderId, FlightId)>,
     gauges_at: Millis,
 }
 
@@ -87,16 +87,12 @@ struct Parked {
 impl<H: Host> Gate<H> {
     /// A gate that has no remote keys yet; the first tick starts to fetch them.
     pub fn new(host: H, config: Config, verifier: Box<dyn Verifier>) -> Self {
-        let sources: Vec<Source> = config
-            .providers
-            .iter()
-            .map(|provider| match &provider.keys {
-                KeySource::Local(keys) => Source::Local(Rc::clone(keys)),
-                KeySource::Remote(remote) => {
-                    Source::Remote(Box::new(Lifecycle::new(Rc::clone(remote), host.random())))
-                }
-            })
-            .collect();
+        let sources = config.providers.map(|provider| match &provider.keys {
+            KeySource::Local(keys) => Source::Local(Rc::clone(keys)),
+            KeySource::Remote(remote) => {
+                Source::Remote(Box::new(Lifecycle::new(Rc::clone(remote), host.random())))
+            }
+        });
         for provider in &config.providers {
             if let KeySource::Local(keys) = &provider.keys {
                 for key in keys.skipped() {
@@ -192,15 +188,15 @@ impl<H: Host> Gate<H> {
     pub fn tick(&self) -> Verdicts<'_> {
         let now = self.host.monotonic();
         let mut settled = false;
-        for provider in 0..self.config.providers.len() {
+        for provider in self.config.providers.ids() {
             let step = {
                 let mut state = self.state.borrow_mut();
                 let urgent = !state.waiting.is_empty();
-                match state.sources.get_mut(provider) {
-                    Some(Source::Remote(lifecycle)) => {
+                match &mut state.sources[provider] {
+                    Source::Remote(lifecycle) => {
                         lifecycle.tick(now, self.host.random(), urgent, &self.host)
                     }
-                    _ => continue,
+                    Source::Local(_) => continue,
                 }
             };
             settled |= self.carry_out(provider, step, now);
@@ -245,18 +241,24 @@ impl<H: Host> Gate<H> {
         }
     }
 
-    fn answer_step(&self, provider: usize, flight: FlightId, answer: Answer, now: Millis) -> Step {
+    fn answer_step(
+        &self,
+        provider: ProviderId,
+        flight: FlightId,
+        answer: Answer,
+        now: Millis,
+    ) -> Step {
         let mut state = self.state.borrow_mut();
-        match state.sources.get_mut(provider) {
-            Some(Source::Remote(lifecycle)) => {
+        match &mut state.sources[provider] {
+            Source::Remote(lifecycle) => {
                 lifecycle.answer(flight, answer, now, self.host.random(), &self.host)
             }
-            _ => Step::default(),
+            Source::Local(_) => Step::default(),
         }
     }
 
     /// Sends a step's call and tells its events. True if there were any.
-    fn carry_out(&self, provider: usize, mut step: Step, now: Millis) -> bool {
+    fn carry_out(&self, provider: ProviderId, mut step: Step, now: Millis) -> bool {
         let mut any = false;
         loop {
             any |= !step.events.is_empty();
@@ -280,11 +282,8 @@ impl<H: Host> Gate<H> {
     }
 
     /// One line in the log for each change of a provider's keys, and its counts.
-    fn tell(&self, provider: usize, event: Event) {
-        let Some(provider) = self.config.providers.get(provider) else {
-            return;
-        };
-        let name = &provider.name;
+    fn tell(&self, provider: ProviderId, event: Event) {
+        let name = &self.config.providers[provider].name;
         match event {
             Event::Fetched {
                 generation,
@@ -340,11 +339,7 @@ impl<H: Host> Gate<H> {
             let State {
                 sources, waiting, ..
             } = &mut *state;
-            waiting.take_settled(now, |provider, seen| {
-                sources
-                    .get(provider)
-                    .is_none_or(|source| source.settled(seen))
-            })
+            waiting.take_settled(now, |provider, seen| sources[provider].settled(seen))
         };
         let mut verdicts = Vec::with_capacity(taken.len());
         for (ticket, waiter) in taken {
@@ -408,7 +403,7 @@ impl<H: Host> Gate<H> {
         &self,
         request: &Request,
         now: Option<Millis>,
-        came: Option<(usize, Seen)>,
+        came: Option<(ProviderId, Seen)>,
         patience: Patience,
     ) -> Decision<'_> {
         let ring = Ring {
@@ -429,12 +424,12 @@ impl<H: Host> Gate<H> {
 
     /// A provider's keys. Where this worker has none, it looks whether another
     /// has shared some before a request waits or is turned away.
-    fn keys(&self, provider: usize, now: impl FnOnce() -> Millis) -> Keys {
+    fn keys(&self, provider: ProviderId, now: impl FnOnce() -> Millis) -> Keys {
         let (keys, events) = {
             let mut state = self.state.borrow_mut();
-            match state.sources.get_mut(provider) {
-                Some(Source::Local(keys)) => (Keys::Ready(Rc::clone(keys)), Vec::new()),
-                Some(Source::Remote(lifecycle)) => {
+            match &mut state.sources[provider] {
+                Source::Local(keys) => (Keys::Ready(Rc::clone(keys)), Vec::new()),
+                Source::Remote(lifecycle) => {
                     let now = now();
                     match lifecycle.keys(now) {
                         ready @ Keys::Ready(_) => (ready, Vec::new()),
@@ -448,12 +443,6 @@ impl<H: Host> Gate<H> {
                         }
                     }
                 }
-                None => (
-                    Keys::Unavailable {
-                        retry_after: Duration::ZERO,
-                    },
-                    Vec::new(),
-                ),
             }
         };
         for event in events {
@@ -484,12 +473,14 @@ impl<H: Host> Gate<H> {
             return;
         }
         state.gauges_at = now.after(GAUGES);
-        for (provider, source) in self.config.providers.iter().zip(&state.sources) {
+        for (id, source) in state.sources.entries() {
             if let Source::Remote(lifecycle) = source
                 && let Some(age) = lifecycle.age(now)
             {
-                self.host
-                    .gauge(&metrics::jwks_age(&provider.name), age.as_secs());
+                self.host.gauge(
+                    &metrics::jwks_age(&self.config.providers[id].name),
+                    age.as_secs(),
+                );
             }
         }
     }
@@ -508,7 +499,7 @@ struct Ring<'g, H> {
     gate: &'g Gate<H>,
     /// Once it was asked for.
     now: Cell<Option<Millis>>,
-    came: Option<(usize, Seen)>,
+    came: Option<(ProviderId, Seen)>,
     patience: Patience,
 }
 
@@ -519,14 +510,14 @@ impl<H: Host> Ring<'_, H> {
         now
     }
 
-    fn retry_after(&self, provider: usize) -> Duration {
+    fn retry_after(&self, provider: ProviderId) -> Duration {
         let state = self.gate.state.borrow();
         state.retry_after(provider, self.now())
     }
 }
 
 impl<H: Host> KeyRing for Ring<'_, H> {
-    fn keys(&self, provider: usize) -> Keys {
+    fn keys(&self, provider: ProviderId) -> Keys {
         match self.gate.keys(provider, || self.now()) {
             Keys::Pending if self.patience == Patience::Over => Keys::Unavailable {
                 retry_after: self.retry_after(provider),
@@ -535,7 +526,7 @@ impl<H: Host> KeyRing for Ring<'_, H> {
         }
     }
 
-    fn unknown_kid(&self, provider: usize) -> UnknownKid {
+    fn unknown_kid(&self, provider: ProviderId) -> UnknownKid {
         let gate = self.gate;
         let came = self.came.filter(|(of, _)| *of == provider);
         let came = came.map(|(_, seen)| seen);
@@ -558,34 +549,34 @@ impl<H: Host> KeyRing for Ring<'_, H> {
 impl State {
     fn unknown_kid(
         &mut self,
-        provider: usize,
+        provider: ProviderId,
         came: Option<Seen>,
         now: Millis,
         random: u64,
         store: &dyn SharedStore,
     ) -> (UnknownKid, Vec<Event>) {
-        match self.sources.get_mut(provider) {
-            Some(Source::Remote(lifecycle)) => lifecycle.unknown_kid(came, now, random, store),
-            _ => (UnknownKid::NoSuchKey, Vec::new()),
+        match &mut self.sources[provider] {
+            Source::Remote(lifecycle) => lifecycle.unknown_kid(came, now, random, store),
+            Source::Local(_) => (UnknownKid::NoSuchKey, Vec::new()),
         }
     }
 
     /// What a request sees that begins to wait for `provider`, and until when it
     /// waits at most.
-    fn prospects(&self, provider: usize, now: Millis) -> (Seen, Millis) {
-        match self.sources.get(provider) {
-            Some(Source::Remote(lifecycle)) => (
+    fn prospects(&self, provider: ProviderId, now: Millis) -> (Seen, Millis) {
+        match &self.sources[provider] {
+            Source::Remote(lifecycle) => (
                 lifecycle.seen(),
                 now.after(longest_wait(lifecycle.fetch_time())),
             ),
-            _ => (Seen::default(), now),
+            Source::Local(_) => (Seen::default(), now),
         }
     }
 
-    fn retry_after(&self, provider: usize, now: Millis) -> Duration {
-        match self.sources.get(provider) {
-            Some(Source::Remote(lifecycle)) => lifecycle.retry_after(now),
-            _ => Duration::ZERO,
+    fn retry_after(&self, provider: ProviderId, now: Millis) -> Duration {
+        match &self.sources[provider] {
+            Source::Remote(lifecycle) => lifecycle.retry_after(now),
+            Source::Local(_) => Duration::ZERO,
         }
     }
 }

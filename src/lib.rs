@@ -22,7 +22,7 @@
 //! config
 //! config/convert
 //! config/read config/valid
-//! host matcher
+//! config/provider_id host matcher
 //! signature http
 //! jose
 //! bytes metrics named protobuf text time

@@ -330,7 +330,7 @@ mod tests {
         else {
             panic!("the rule asks for a token");
         };
-        let scope_claims = &config.providers[0].scope_claims;
+        let scope_claims = &config.providers.iter().next().unwrap().scope_claims;
         let claims = Claims::parse(claims.to_string().as_bytes()).unwrap();
         authorize(&access.authorize, scope_claims, &claims).map_err(|denied| match denied {
             Denied::Scope { scopes_needed } => scopes_needed.to_owned(),

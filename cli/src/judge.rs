@@ -6,8 +6,8 @@
 use std::borrow::Cow;
 
 use bearer_gate::config::{
-    Authorize, ClaimTest, Config, Demand, Otherwise, Provider, ProviderDemand, Requirement, Scopes,
-    TokenAccess,
+    Authorize, ClaimTest, Config, Demand, Otherwise, ProviderDemand, ProviderId, Requirement,
+    Scopes, TokenAccess,
 };
 use bearer_gate::http::credentials::Extracted;
 use bearer_gate::http::request::Request;
@@ -36,7 +36,7 @@ pub struct Judge<'r> {
 
 /// A token that a provider vouches for.
 pub struct Accepted {
-    pub provider: usize,
+    pub provider: ProviderId,
     pub verified: Kept,
 }
 
@@ -120,9 +120,7 @@ impl Judge<'_> {
         step: &mut Step,
         accepted: &mut Vec<Accepted>,
     ) {
-        let Some(provider) = self.config.providers.get(demand.provider) else {
-            return;
-        };
+        let provider = &self.config.providers[demand.provider];
         step.detail(Mark::Note, format!("provider {}:", provider.name));
         let found = demand.places.iter();
         let found = found.filter_map(|place| tokens.get(*place)?.as_ref());
@@ -144,7 +142,7 @@ impl Judge<'_> {
             .expectations
             .as_deref()
             .unwrap_or(&provider.expectations);
-        match self.token(token, demand.provider, provider, expectations, step) {
+        match self.token(token, demand.provider, expectations, step) {
             Ok(Some(verified)) => {
                 step.detail(Mark::Good, "the token is good");
                 accepted.push(Accepted {
@@ -164,8 +162,7 @@ impl Judge<'_> {
     fn token(
         &self,
         token: &[u8],
-        index: usize,
-        provider: &Provider,
+        id: ProviderId,
         expectations: &Expectations,
         step: &mut Step,
     ) -> Result<Option<Kept>, JwtError> {
@@ -176,8 +173,8 @@ impl Judge<'_> {
         })?;
         self.describe(token, expectations, step);
         let validated = parsed.validate(expectations, self.now)?;
-        let keys = match self.ring.0.get(index) {
-            Some(Known::Set { keys, origin }) => {
+        let keys = match &self.ring.0[id] {
+            Known::Set { keys, origin } => {
                 step.detail(
                     Mark::Good,
                     format!("{} usable keys from {origin}", keys.keys().len()),
@@ -187,15 +184,15 @@ impl Judge<'_> {
                 }
                 keys
             }
-            Some(Known::Failed(problem)) => {
+            Known::Failed(problem) => {
                 step.detail(Mark::Bad, format!("no keys: {problem}"));
                 step.reasons.push("keys_unavailable");
                 return Ok(None);
             }
-            Some(Known::NotFetched) | None => {
+            Known::NotFetched => {
                 let text = format!(
                     "the claims are good; the keys of {} are not at hand",
-                    provider.name
+                    self.config.providers[id].name
                 );
                 step.detail(Mark::Note, text);
                 return Ok(None);
@@ -229,9 +226,7 @@ impl Judge<'_> {
         let mut step = Step::new("authorize", Mark::Good, "the token allows this");
         let mut allowed = false;
         for token in accepted {
-            let Some(provider) = self.config.providers.get(token.provider) else {
-                continue;
-            };
+            let provider = &self.config.providers[token.provider];
             let claims = token.verified.claims();
             let holds =
                 |part: &Authorize| policy::authorize(part, &provider.scope_claims, claims).is_ok();

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bearer_gate::authn::KeyRing;
-use bearer_gate::config::{Config, Endpoint, KeySource};
+use bearer_gate::config::{Config, Endpoint, KeySource, PerProvider, ProviderId};
 use bearer_gate::http::uri::Uri;
 use bearer_gate::jose::jwks::{KeySet, MAX_DOCUMENT_LEN};
 use bearer_gate::jwks::discovery;
@@ -19,7 +19,7 @@ use bearer_gate::jwks::lifecycle::{Keys, UnknownKid};
 use crate::failure::Failure;
 
 /// What is known of each provider's keys.
-pub struct Ring(pub Vec<Known>);
+pub struct Ring(pub PerProvider<Known>);
 
 pub enum Known {
     Set {
@@ -34,34 +34,32 @@ pub enum Known {
 impl Ring {
     /// `files` are written `FILE`, for every provider whose keys are fetched, or `PROVIDER=FILE`.
     pub fn load(config: &Config, files: &[String], fetch: bool) -> Result<Ring, Failure> {
-        let mut known = Vec::with_capacity(config.providers.len());
-        for provider in &config.providers {
-            known.push(match &provider.keys {
-                KeySource::Local(keys) => Known::Set {
-                    keys: Rc::clone(keys),
-                    origin: "local_jwks".to_owned(),
-                },
-                KeySource::Remote(remote) if fetch => match fetched(&remote.endpoint) {
-                    Ok((keys, origin)) => Known::Set { keys, origin },
-                    Err(problem) => Known::Failed(problem),
-                },
-                KeySource::Remote(_) => Known::NotFetched,
-            });
-        }
+        let mut known = config.providers.map(|provider| match &provider.keys {
+            KeySource::Local(keys) => Known::Set {
+                keys: Rc::clone(keys),
+                origin: "local_jwks".to_owned(),
+            },
+            KeySource::Remote(remote) if fetch => match fetched(&remote.endpoint) {
+                Ok((keys, origin)) => Known::Set { keys, origin },
+                Err(problem) => Known::Failed(problem),
+            },
+            KeySource::Remote(_) => Known::NotFetched,
+        });
         for file in files {
             let named = file.split_once('=').and_then(|(name, path)| {
-                let at = config.providers.iter().position(|p| p.name == name)?;
-                Some((at, path))
+                let mut entries = config.providers.entries();
+                let (id, _) = entries.find(|(_, provider)| provider.name == name)?;
+                Some((id, path))
             });
             let path = named.map_or(file.as_str(), |(_, path)| path);
             let keys = Rc::new(from_file(Path::new(path))?);
-            for (at, (provider, known)) in config.providers.iter().zip(&mut known).enumerate() {
+            for (id, provider) in config.providers.entries() {
                 let meant = named.map_or(
                     matches!(provider.keys, KeySource::Remote(_)),
-                    |(named, _)| named == at,
+                    |(named, _)| named == id,
                 );
                 if meant {
-                    *known = Known::Set {
+                    known[id] = Known::Set {
                         keys: Rc::clone(&keys),
                         origin: path.to_owned(),
                     };
@@ -73,17 +71,17 @@ impl Ring {
 }
 
 impl KeyRing for Ring {
-    fn keys(&self, provider: usize) -> Keys {
-        match self.0.get(provider) {
-            Some(Known::Set { keys, .. }) => Keys::Ready(Rc::clone(keys)),
-            Some(Known::NotFetched) | None => Keys::Pending,
-            Some(Known::Failed(_)) => Keys::Unavailable {
+    fn keys(&self, provider: ProviderId) -> Keys {
+        match &self.0[provider] {
+            Known::Set { keys, .. } => Keys::Ready(Rc::clone(keys)),
+            Known::NotFetched => Keys::Pending,
+            Known::Failed(_) => Keys::Unavailable {
                 retry_after: Duration::from_secs(1),
             },
         }
     }
 
-    fn unknown_kid(&self, _: usize) -> UnknownKid {
+    fn unknown_kid(&self, _: ProviderId) -> UnknownKid {
         // the set is as new as can be
         UnknownKid::NoSuchKey
     }

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use super::{Means, Token};
 use crate::cache::Entry;
-use crate::config::{Otherwise, Provider, ProviderDemand, Requirement};
+use crate::config::{Otherwise, PerProvider, Provider, ProviderDemand, ProviderId, Requirement};
 use crate::http::credentials::Place;
 use crate::jose::jwks::{KeySet, Selection};
 use crate::jose::jwt::{self, JwtError, Parsed, Validated};
@@ -57,7 +57,7 @@ pub(super) struct Presented<'r> {
     tokens: Vec<Carried<'r>>,
     /// All of them.
     all: Tokens,
-    providers: &'r [Provider],
+    providers: &'r PerProvider<Provider>,
     means: &'r Means<'r>,
     /// The tokens that were found good, of each provider that was asked about one.
     identities: Vec<Identity>,
@@ -70,7 +70,7 @@ type Tokens = u64;
 
 /// A token that satisfies a provider's demand.
 pub(super) struct Identity {
-    pub provider: usize,
+    pub provider: ProviderId,
     /// The token's number.
     token: u32,
     /// Whether the upstream gets to see the token.
@@ -79,7 +79,7 @@ pub(super) struct Identity {
 }
 
 struct Refused {
-    provider: usize,
+    provider: ProviderId,
     token: u32,
     failure: Failure,
 }
@@ -95,7 +95,7 @@ pub(super) enum Failure {
     /// More tokens than the requirement has a use for.
     Several,
     /// The keys of this provider have to be fetched first.
-    AwaitKeys(usize),
+    AwaitKeys(ProviderId),
 }
 
 impl Failure {
@@ -263,7 +263,7 @@ fn decide(ways: &[Way], all: Tokens) -> Result<Tokens, Failure> {
 impl<'r> Presented<'r> {
     pub fn new(
         mut tokens: Vec<Carried<'r>>,
-        providers: &'r [Provider],
+        providers: &'r PerProvider<Provider>,
         means: &'r Means<'r>,
     ) -> Result<Self, Failure> {
         let mut all: Tokens = 0;
@@ -314,8 +314,7 @@ impl<'r> Presented<'r> {
                 .iter()
                 .filter(|known| known.token == carried.number);
             let is_theirs = |identity: &Identity| {
-                let provider = self.providers.get(identity.provider);
-                let mut own = provider.into_iter().flat_map(|provider| &provider.places);
+                let mut own = self.providers[identity.provider].places.iter();
                 own.any(|own| own.overlaps(place))
             };
             let is_verified = of.clone().next().is_some();
@@ -406,24 +405,23 @@ impl<'r> Presented<'r> {
         token: &[u8],
         demand: &ProviderDemand,
     ) -> Result<Judged, Unfit> {
-        let (index, means) = (demand.provider, self.means);
-        let provider = self.providers.get(index);
-        let provider = provider.ok_or(Unfit::Keys(Failure::Missing))?;
+        let (id, means) = (demand.provider, self.means);
+        let provider = &self.providers[id];
         let expectations = demand
             .expectations
             .as_deref()
             .unwrap_or(&provider.expectations);
         let mut known = self.identities.iter();
-        if let Some(at) = known.position(|known| known.provider == index && known.token == number) {
+        if let Some(at) = known.position(|known| known.provider == id && known.token == number) {
             if let Some(identity) = self.identities.get(at) {
                 let verified = &identity.entry.verified;
                 verified.validate_again(expectations, means.now)?;
             }
             return Ok(Judged::Known(at));
         }
-        let keys = means.keys.keys(index);
+        let keys = means.keys.keys(id);
         let cached = match &keys {
-            Keys::Ready(keys) => means.cache.borrow_mut().get(index, token, keys),
+            Keys::Ready(keys) => means.cache.borrow_mut().get(id, token, keys),
             Keys::Pending | Keys::Unavailable { .. } => None,
         };
         let entry = if let Some(entry) = cached {
@@ -433,15 +431,15 @@ impl<'r> Presented<'r> {
             // What no key can make good is refused at once.
             let validated = self.parse(token)?.validate(expectations, means.now)?;
             let mut refused = self.refused.iter();
-            match refused.find(|known| known.provider == index && known.token == number) {
+            match refused.find(|known| known.provider == id && known.token == number) {
                 Some(known) => return Err(Unfit::Again(known.failure)),
                 None => self
-                    .verified(token, &validated, index, provider, keys)
+                    .verified(token, &validated, id, keys)
                     .map_err(Unfit::Keys)?,
             }
         };
         Ok(Judged::New(Identity {
-            provider: index,
+            provider: id,
             token: number,
             forward: provider.forward,
             entry,
@@ -453,34 +451,33 @@ impl<'r> Presented<'r> {
         &self,
         token: &[u8],
         validated: &Validated<'_>,
-        index: usize,
-        provider: &Provider,
+        id: ProviderId,
         mut keys: Keys,
     ) -> Result<Rc<Entry>, Failure> {
-        let means = self.means;
+        let (provider, means) = (&self.providers[id], self.means);
         let mut newest = JwtError::NoKey;
         for _ in 0..MOST_RESELECTIONS {
             let set = match keys {
                 Keys::Ready(set) => set,
-                Keys::Pending => return Err(Failure::AwaitKeys(index)),
+                Keys::Pending => return Err(Failure::AwaitKeys(id)),
                 Keys::Unavailable { retry_after } => return Err(Failure::Unavailable(retry_after)),
             };
             match self.verify(validated, provider, &set)? {
                 Verification::Good(entry) => {
                     let mut cache = means.cache.borrow_mut();
-                    cache.insert(index, token, &set, Rc::clone(&entry));
+                    cache.insert(id, token, &set, Rc::clone(&entry));
                     return Ok(entry);
                 }
-                Verification::MaybeNewer(error) => match means.keys.unknown_kid(index) {
+                Verification::MaybeNewer(error) => match means.keys.unknown_kid(id) {
                     UnknownKid::Reselect => newest = error,
-                    UnknownKid::Wait => return Err(Failure::AwaitKeys(index)),
+                    UnknownKid::Wait => return Err(Failure::AwaitKeys(id)),
                     UnknownKid::NoSuchKey => return Err(error.into()),
                     UnknownKid::Unavailable { retry_after } => {
                         return Err(Failure::Unavailable(retry_after));
                     }
                 },
             }
-            keys = means.keys.keys(index);
+            keys = means.keys.keys(id);
         }
         Err(newest.into())
     }

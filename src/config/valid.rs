@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::provider_id::{PerProvider, ProviderId};
 use crate::http::ambiguous::Ambiguous;
 use crate::http::credentials::Place;
 use crate::http::name::are_alike_of_headers;
@@ -27,7 +28,7 @@ pub const REPORT_HEADER: &str = "x-bearer-gate-report";
 #[derive(Clone, Debug)]
 pub struct Config {
     /// In the order written; each has its own name.
-    pub providers: Vec<Provider>,
+    pub providers: PerProvider<Provider>,
     /// In the order written; the first that matches decides.
     pub rules: Rules,
     pub unmatched: Unmatched,
@@ -306,8 +307,7 @@ pub enum Otherwise {
 /// A token of one provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderDemand {
-    /// The provider's index in [`Config::providers`].
-    pub provider: usize,
+    pub provider: ProviderId,
     /// Its places, as indices in [`Demand::places`].
     pub places: Vec<usize>,
     /// In place of the provider's own: they differ in the audiences.

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::config::ProviderId;
 use crate::time::Millis;
 
 /// The most memory that the requests of a line take, in bytes. A VM has 1 GiB for all.
@@ -32,7 +33,7 @@ pub struct Seen {
 
 #[derive(Debug)]
 pub struct Waiter<R> {
-    pub provider: usize,
+    pub provider: ProviderId,
     /// What it saw of this provider's keys first.
     pub came: Seen,
     /// What it saw of them last.
@@ -113,7 +114,7 @@ impl<R> Waiting<R> {
     pub fn take_settled(
         &mut self,
         now: Millis,
-        settled: impl Fn(usize, Seen) -> bool,
+        settled: impl Fn(ProviderId, Seen) -> bool,
     ) -> Vec<(Ticket, Waiter<R>)> {
         let is_due = |(_, waiter): &mut (Ticket, Waiter<R>)| {
             now >= waiter.deadline || settled(waiter.provider, waiter.seen)
@@ -138,6 +139,7 @@ pub fn longest_wait(fetch: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::PerProvider;
 
     const SEEN: Seen = Seen {
         generation: 0,
@@ -145,9 +147,13 @@ mod tests {
         begun: 0,
     };
 
+    fn id(at: usize) -> ProviderId {
+        PerProvider::of_test(vec![(); 4]).ids().nth(at).unwrap()
+    }
+
     fn waiter(provider: usize, deadline: u64, request: u32) -> Waiter<u32> {
         Waiter {
-            provider,
+            provider: id(provider),
             came: SEEN,
             seen: SEEN,
             deadline: Millis(deadline),
@@ -174,7 +180,10 @@ mod tests {
             taken(line.take_settled(Millis(0), |_, _| false)),
             [0_u32; 0]
         );
-        assert_eq!(taken(line.take_settled(Millis(0), |p, _| p == 0)), [0, 2]);
+        assert_eq!(
+            taken(line.take_settled(Millis(0), |p, _| p == id(0))),
+            [0, 2]
+        );
         assert_eq!(
             taken(line.take_settled(Millis(99), |_, _| false)),
             [0_u32; 0]
@@ -203,7 +212,7 @@ mod tests {
         for n in 0..4 {
             line.enter(waiter(n, 100, n as u32)).unwrap();
         }
-        let mut out = line.take_settled(Millis(0), |p, _| p != 3);
+        let mut out = line.take_settled(Millis(0), |p, _| p != id(3));
         while let Some((ticket, waiter)) = out.pop() {
             line.put_back(ticket, waiter);
         }

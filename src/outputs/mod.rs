@@ -130,17 +130,18 @@ mod tests {
 
     fn outputs(provider: Value, facts: Value, claims: &str) -> Outputs {
         let config = config(provider, facts);
+        let provider = config.providers.iter().next().unwrap();
         let header = base64url::encode(br#"{"alg":"RS256","x":[1]}"#);
         let token = format!("{header}.{}.AAAA", base64url::encode(claims.as_bytes()));
         let keys = KeySet::parse(format!("{{\"keys\":[{JWK_A}]}}").as_bytes()).unwrap();
         let candidates: Vec<&Key> = keys.keys().iter().collect();
         let verified = jwt::parse(token.as_bytes())
             .unwrap()
-            .validate(&config.providers[0].expectations, 0.0)
+            .validate(&provider.expectations, 0.0)
             .unwrap()
             .verify(&candidates, &Any)
             .unwrap();
-        of(&config.providers[0], &verified)
+        of(provider, &verified)
     }
 
     fn header(name: &str, value: &str) -> Header {

@@ -97,7 +97,7 @@ fn refused(config: &Value) -> String {
 }
 
 fn remote(config: &Value) -> Remote {
-    match parse(config).map(|config| config.providers[0].keys.clone()) {
+    match parse(config).map(|config| config.providers.iter().as_slice()[0].keys.clone()) {
         Ok(KeySource::Remote(remote)) => (*remote).clone(),
         other => panic!("{config}: {other:?}"),
     }
@@ -131,7 +131,7 @@ fn the_contracts_example_without_what_is_still_to_come() {
         }"#,
     )
     .unwrap();
-    let provider = &config.providers[0];
+    let provider = &config.providers.iter().as_slice()[0];
     assert_eq!(provider.name, "auth0");
     assert_eq!(
         provider.expectations.issuer.as_deref(),
@@ -186,7 +186,7 @@ fn the_contracts_example_without_what_is_still_to_come() {
     assert_eq!(
         access.demand.requirement,
         Requirement::Provider(ProviderDemand {
-            provider: 0,
+            provider: config.providers.ids().next().unwrap(),
             places: vec![0],
             expectations: None
         })
@@ -265,7 +265,7 @@ fn defaults() {
     assert!(config.rules.all().is_empty() && config.reserved_headers.is_empty());
     assert_eq!(config.reads, Reads::Each(vec![":path"]));
     assert!(!config.bypass_cors_preflight);
-    let provider = &config.providers[0];
+    let provider = &config.providers.iter().as_slice()[0];
     assert_eq!(provider.expectations.algorithms, Algorithm::ASYMMETRIC);
     assert_eq!(provider.expectations.clock_skew_seconds, 60);
     assert!(
@@ -317,7 +317,7 @@ fn lower_camel_case_is_accepted() {
         "rules": [{"match": {"prefix": "/", "caseSensitive": true}, "requires": {"providerName": "p"}}]
     }))
     .unwrap();
-    let provider = &config.providers[0];
+    let provider = &config.providers.iter().as_slice()[0];
     assert_eq!(
         (
             &provider.expectations.issuer,
@@ -372,7 +372,7 @@ fn key_sources() {
             json!({"local_jwks": {"inline_bytes": text}}),
         ))
         .unwrap();
-        let KeySource::Local(keys) = &config.providers[0].keys else {
+        let KeySource::Local(keys) = &config.providers.iter().as_slice()[0].keys else {
             panic!("keys are local");
         };
         assert_eq!(keys.keys()[0].kid(), Some("a"));
@@ -441,7 +441,7 @@ fn a24_the_type_of_tokens() {
         ("tokenType", "jwt", TokenType::Jwt),
     ] {
         let config = parse(&with_provider(json!({field: written}))).unwrap();
-        let expectations = &config.providers[0].expectations;
+        let expectations = &config.providers.iter().as_slice()[0].expectations;
         assert_eq!(expectations.token_type, Some(expected));
         assert!(expectations.require_expiration);
     }

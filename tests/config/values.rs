@@ -293,7 +293,16 @@ fn refuses_provider_values() {
 fn an_algorithm_needs_a_verifier() {
     let parse_for = |fields: Value, verifier: &dyn Verifier| {
         Config::parse_for(with_provider(fields).to_string().as_bytes(), verifier)
-            .map(|config| config.providers[0].expectations.algorithms.clone())
+            .map(|config| {
+                config
+                    .providers
+                    .iter()
+                    .next()
+                    .unwrap()
+                    .expectations
+                    .algorithms
+                    .clone()
+            })
             .map_err(|error| error.to_string())
     };
     let with = |names: Value| json!({"algorithms": names});

@@ -21,7 +21,7 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bearer_gate::authn::{Decision, KeyRing, Means, authenticate};
 use bearer_gate::cache::TokenCache;
-use bearer_gate::config::{Config, KeySource};
+use bearer_gate::config::{Config, KeySource, ProviderId};
 use bearer_gate::http::credentials::Change;
 use bearer_gate::http::request::Request;
 use bearer_gate::jose::jwa::Algorithm;
@@ -58,15 +58,15 @@ struct Ring<'c> {
 }
 
 impl KeyRing for Ring<'_> {
-    fn keys(&self, provider: usize) -> Keys {
+    fn keys(&self, provider: ProviderId) -> Keys {
         match (&self.instead, &self.config.providers[provider].keys) {
-            (Some((of, keys)), _) if *of == provider => keys.clone(),
+            (Some((of, keys)), _) if *of == provider.index() => keys.clone(),
             (_, KeySource::Local(keys)) => Keys::Ready(Rc::clone(keys)),
             (_, KeySource::Remote(_)) => panic!("no remote keys here"),
         }
     }
 
-    fn unknown_kid(&self, _: usize) -> UnknownKid {
+    fn unknown_kid(&self, _: ProviderId) -> UnknownKid {
         UnknownKid::NoSuchKey
     }
 }
@@ -210,7 +210,7 @@ fn outcome_with(config: &Config, request: &Request, instead: Option<(usize, Keys
 fn tell(decision: Decision<'_>) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     match decision {
-        Decision::AwaitKeys(provider) => format!("await {provider}"),
+        Decision::AwaitKeys(provider) => format!("await {}", provider.index()),
         Decision::Reject(refusal) => refusal.rejection.reason().to_owned(),
         Decision::Answer(response) => format!("answer {}", response.status),
         Decision::Admit(admission) => {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bearer_gate::authn::{Admission, Decision, KeyRing, Means, authenticate};
 use bearer_gate::cache::TokenCache;
-use bearer_gate::config::{Config, KeySource};
+use bearer_gate::config::{Config, KeySource, ProviderId};
 use bearer_gate::http::credentials::Change;
 use bearer_gate::http::request::Request;
 use bearer_gate::jose::jwa::Algorithm;
@@ -469,8 +469,11 @@ struct Ring<'c> {
 }
 
 impl KeyRing for Ring<'_> {
-    fn keys(&self, provider: usize) -> Keys {
-        match (self.states[provider], &self.config.providers[provider].keys) {
+    fn keys(&self, provider: ProviderId) -> Keys {
+        match (
+            self.states[provider.index()],
+            &self.config.providers[provider].keys,
+        ) {
             (State::Ready, KeySource::Local(keys)) => Keys::Ready(Rc::clone(keys)),
             (State::Pending, _) => Keys::Pending,
             _ => Keys::Unavailable {
@@ -479,7 +482,7 @@ impl KeyRing for Ring<'_> {
         }
     }
 
-    fn unknown_kid(&self, _: usize) -> UnknownKid {
+    fn unknown_kid(&self, _: ProviderId) -> UnknownKid {
         UnknownKid::NoSuchKey
     }
 }
@@ -511,7 +514,7 @@ fn decide(case: &Case) -> Outcome {
     };
     let outcome = match authenticate(&case.request(), &config, &means) {
         Decision::AwaitKeys(at) => {
-            assert_eq!(case.states[at], State::Pending);
+            assert_eq!(case.states[at.index()], State::Pending);
             Err("await")
         }
         Decision::Answer(_) => panic!("no document is asked for"),

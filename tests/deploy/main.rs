@@ -75,7 +75,7 @@ fn cluster_and_host(plugin: &Value) -> (String, String) {
     let text = serde_json::to_vec(plugin).unwrap();
     let config = Config::parse(&text).unwrap_or_else(|e| panic!("{e}"));
     assert!(!plugin["rules"].as_array().unwrap().is_empty());
-    let [provider] = config.providers.as_slice() else {
+    let [provider] = config.providers.iter().as_slice() else {
         panic!("one provider");
     };
     let KeySource::Remote(remote) = &provider.keys else {

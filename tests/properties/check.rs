@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use bearer_gate::authn::{Decision, KeyRing, Means, authenticate};
 use bearer_gate::cache::TokenCache;
-use bearer_gate::config::Config;
+use bearer_gate::config::{Config, ProviderId};
 use bearer_gate::http::authority::host;
 use bearer_gate::http::cache_control;
 use bearer_gate::http::credentials::{Change, Extracted, Place, strip};
@@ -439,11 +439,11 @@ thread_local! {
 struct Ring(Rc<KeySet>);
 
 impl KeyRing for Ring {
-    fn keys(&self, _: usize) -> Keys {
+    fn keys(&self, _: ProviderId) -> Keys {
         Keys::Ready(Rc::clone(&self.0))
     }
 
-    fn unknown_kid(&self, _: usize) -> UnknownKid {
+    fn unknown_kid(&self, _: ProviderId) -> UnknownKid {
         UnknownKid::NoSuchKey
     }
 }

@@ -194,7 +194,8 @@ proptest! {
             1 => Known::Failed("down".to_owned()),
             _ => Known::Set { keys: Rc::clone(&set), origin: String::new() },
         };
-        let ring = Ring(vec![first, Known::Set { keys: set, origin: String::new() }]);
+        let mut known = [first, Known::Set { keys: set, origin: String::new() }].into_iter();
+        let ring = Ring(config.providers.map(|_| known.next().unwrap()));
 
         let cache = RefCell::new(TokenCache::new(&config.providers));
         let means = Means { keys: &ring, verifier: &Portable, cache: &cache, headers: &RefCell::default(), now: NOW };

@@ -19,6 +19,7 @@ mod vet;
 
 use std::rc::Rc;
 
+use super::provider_id::PerProvider;
 use super::read::encoding;
 use super::read::error::{At, ConfigError};
 use super::read::raw::{RawConfig, RawUnmatched};
@@ -77,6 +78,7 @@ impl Config {
             let provider = provider::convert(name.clone(), raw, &facts, is_supported);
             providers.push(provider.at(&name).at("providers")?);
         }
+        let providers = PerProvider::new(providers);
         let mut requirements = Named::default();
         for (name, raw) in raw.requirement_map.entries() {
             let demand = requirement::convert(raw, &providers);
@@ -156,7 +158,7 @@ fn realm(realm: Given<String>) -> Result<String, ConfigError> {
     Ok(realm)
 }
 
-fn reserved_headers(providers: &[Provider], rules: &[Rule]) -> Vec<String> {
+fn reserved_headers(providers: &PerProvider<Provider>, rules: &[Rule]) -> Vec<String> {
     let reports = rules.iter().any(|rule| rule.report_only);
     let mut reserved: Vec<String> = Vec::new();
     for name in providers

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use super::text::only;
 use super::vet::{refuse_empty_items, required_text};
+use crate::config::provider_id::{PerProvider, ProviderId};
 use crate::config::read::error::{At, ConfigError, unknown};
 use crate::config::read::raw_rule::{RawProviderAndAudiences, RawRequirements, RawRequires};
 use crate::config::valid::{Demand, Otherwise, Provider, ProviderDemand, Requirement};
@@ -16,7 +17,10 @@ use crate::jose::jwt::Expectations;
 const DEEPEST: usize = 16;
 const WIDEST: usize = 64;
 
-pub(super) fn convert(raw: RawRequires, providers: &[Provider]) -> Result<Rc<Demand>, ConfigError> {
+pub(super) fn convert(
+    raw: RawRequires,
+    providers: &PerProvider<Provider>,
+) -> Result<Rc<Demand>, ConfigError> {
     let mut places = Vec::new();
     let mut builder = Builder {
         providers,
@@ -30,7 +34,7 @@ pub(super) fn convert(raw: RawRequires, providers: &[Provider]) -> Result<Rc<Dem
 }
 
 struct Builder<'p> {
-    providers: &'p [Provider],
+    providers: &'p PerProvider<Provider>,
     places: &'p mut Vec<Place>,
 }
 
@@ -83,8 +87,9 @@ impl Builder<'_> {
         audiences: Option<Vec<String>>,
     ) -> Result<Requirement, ConfigError> {
         let names = &mut self.providers.iter().map(|known| known.name.as_str());
-        let provider = self.providers.iter().position(|known| known.name == name);
-        let provider = provider.ok_or_else(|| unknown("provider", name, names))?;
+        let mut entries = self.providers.entries();
+        let provider = entries.find(|(_, known)| known.name == name);
+        let (provider, _) = provider.ok_or_else(|| unknown("provider", name, names))?;
         Ok(Requirement::Provider(self.demand(provider, audiences)))
     }
 
@@ -120,7 +125,10 @@ impl Builder<'_> {
 
     /// By itself it is about every provider.
     fn optional(&mut self, otherwise: Otherwise) -> Requirement {
-        let demands = (0..self.providers.len()).map(|provider| self.demand(provider, None));
+        let demands = self
+            .providers
+            .ids()
+            .map(|provider| self.demand(provider, None));
         Requirement::Any {
             members: demands.map(Requirement::Provider).collect(),
             otherwise,
@@ -139,13 +147,13 @@ impl Builder<'_> {
     /// Tokens that are there together set no header both: the upstream would read the user of one
     /// and the roles of the other, where only one of them has a claim.
     fn vet_headers(&self, members: &[Requirement]) -> Result<(), ConfigError> {
-        let mut earlier: Vec<usize> = Vec::new();
+        let mut earlier: Vec<ProviderId> = Vec::new();
         for member in members {
             let mut own = Vec::new();
             member.providers(&mut own);
             own.retain(|provider| !earlier.contains(provider));
-            for one in earlier.iter().filter_map(|at| self.providers.get(*at)) {
-                for other in own.iter().filter_map(|at| self.providers.get(*at)) {
+            for one in earlier.iter().map(|id| &self.providers[*id]) {
+                for other in own.iter().map(|id| &self.providers[*id]) {
                     if let Some(name) = one.outputs.shared_header(&other.outputs) {
                         let (one, other) = (&one.name, &other.name);
                         return Err(ConfigError::here(&format!(
@@ -170,10 +178,9 @@ impl Builder<'_> {
             .at("requirements")
     }
 
-    fn demand(&mut self, provider: usize, audiences: Option<Vec<String>>) -> ProviderDemand {
-        let known = self.providers.get(provider);
-        let places = known.map(|known| &known.places);
-        let places = places.into_iter().flatten().map(|place| {
+    fn demand(&mut self, provider: ProviderId, audiences: Option<Vec<String>>) -> ProviderDemand {
+        let declared = &self.providers[provider];
+        let places = declared.places.iter().map(|place| {
             let known = self.places.iter().position(|known| known == place);
             known.unwrap_or_else(|| {
                 self.places.push(place.clone());
@@ -181,10 +188,10 @@ impl Builder<'_> {
             })
         });
         let places = places.collect();
-        let expectations = known.zip(audiences).map(|(known, audiences)| {
+        let expectations = audiences.map(|audiences| {
             Box::new(Expectations {
                 audiences,
-                ..known.expectations.clone()
+                ..declared.expectations.clone()
             })
         });
         ProviderDemand {
@@ -213,7 +220,7 @@ fn list(raw: RawRequirements) -> Result<Vec<RawRequires>, ConfigError> {
 
 impl Requirement {
     /// Every provider whose token can have a part in it.
-    fn providers(&self, found: &mut Vec<usize>) {
+    fn providers(&self, found: &mut Vec<ProviderId>) {
         match self {
             Requirement::Provider(demand) => found.push(demand.provider),
             Requirement::Any { members, .. } | Requirement::All(members) => {

@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use super::authorize;
 use super::{requirement, route_match};
+use crate::config::provider_id::PerProvider;
 use crate::config::read::error::{At, ConfigError, REQUIRED, resolve};
 use crate::config::read::raw_rule::RawRule;
 use crate::config::valid::{Access, Authorize, Demand, Provider, Rule, TokenAccess};
@@ -14,7 +15,7 @@ use crate::named::Named;
 
 /// What rules refer to by name.
 pub(super) struct Known<'n> {
-    pub providers: &'n [Provider],
+    pub providers: &'n PerProvider<Provider>,
     pub requirements: &'n Named<Rc<Demand>>,
     pub policies: &'n Named<Authorize>,
 }
