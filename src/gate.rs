@@ -17,14 +17,15 @@ use crate::authn::{self, Decision, KeyRing, Means};
 use crate::cache::TokenCache;
 use crate::config::{Config, KeySource, PerProvider, ProviderId};
 use crate::door::{self, Carried, Exchange};
-use crate::host::{CallId, ContextId, Host, SharedStore};
+use crate::host::{Call, CallId, ContextId, Host};
 use crate::http::request::Request;
 use crate::http::response::Rejection;
 use crate::jose::jwa::Algorithm;
 use crate::jose::jwks::KeySet;
 use crate::jose::jws::HeaderMemo;
 use crate::jose::verifier::Verifier;
-use crate::jwks::lifecycle::{Answer, Event, FlightId, Keys, Lifecycle, Step, UnknownKid};
+use crate::jwks::Now;
+use crate::jwks::lifecycle::{Answer, Event, FlightId, Keys, Lifecycle, UnknownKid};
 use crate::jwks::tally::Tally;
 use crate::jwks::waiting::{Seen, Ticket, Waiter, Waiting, longest_wait};
 use crate::metrics;
@@ -189,17 +190,15 @@ impl<H: Host> Gate<H> {
         let now = self.host.monotonic();
         let mut settled = false;
         for provider in self.config.providers.ids() {
-            let step = {
+            let call = {
                 let mut state = self.state.borrow_mut();
                 let urgent = !state.waiting.is_empty();
                 match &mut state.sources[provider] {
-                    Source::Remote(lifecycle) => {
-                        lifecycle.tick(now, self.host.random(), urgent, &self.host)
-                    }
+                    Source::Remote(lifecycle) => lifecycle.tick(&self.now(now), urgent),
                     Source::Local(_) => continue,
                 }
             };
-            settled |= self.carry_out(provider, step, now);
+            settled |= self.carry_out(provider, call, now);
         }
         self.set_gauges(now);
         self.count_lookups();
@@ -218,8 +217,8 @@ impl<H: Host> Gate<H> {
         let Some((provider, flight)) = self.state.borrow_mut().calls.remove(&call) else {
             return Vec::new();
         };
-        let step = self.answer_step(provider, flight, answer, now);
-        self.carry_out(provider, step, now);
+        let call = self.next_call(provider, flight, answer, now);
+        self.carry_out(provider, call, now);
         self.decide_settled(now)
     }
 
@@ -236,49 +235,68 @@ impl<H: Host> Gate<H> {
         }
         for source in &mut state.sources {
             if let Source::Remote(lifecycle) = source {
-                lifecycle.abandon(now, &self.host);
+                lifecycle.abandon(&self.now(now));
             }
         }
     }
 
-    fn answer_step(
+    fn now(&self, at: Millis) -> Now<'_> {
+        Now {
+            at,
+            random: self.host.random(),
+            store: &self.host,
+        }
+    }
+
+    fn next_call(
         &self,
         provider: ProviderId,
         flight: FlightId,
         answer: Answer,
         now: Millis,
-    ) -> Step {
-        let mut state = self.state.borrow_mut();
-        match &mut state.sources[provider] {
-            Source::Remote(lifecycle) => {
-                lifecycle.answer(flight, answer, now, self.host.random(), &self.host)
-            }
-            Source::Local(_) => Step::default(),
+    ) -> Option<(FlightId, Call)> {
+        match &mut self.state.borrow_mut().sources[provider] {
+            Source::Remote(lifecycle) => lifecycle.answer(flight, answer, &self.now(now)),
+            Source::Local(_) => None,
         }
     }
 
-    /// Sends a step's call and tells its events. True if there were any.
-    fn carry_out(&self, provider: ProviderId, mut step: Step, now: Millis) -> bool {
-        let mut any = false;
-        loop {
-            any |= !step.events.is_empty();
-            for event in step.events.drain(..) {
-                self.tell(provider, event);
-            }
-            let Some((flight, call)) = step.call.take() else {
-                return any;
-            };
-            match self.host.dispatch(&call) {
+    /// Tells what a step brought, and sends its call. True if there was anything to tell.
+    fn carry_out(
+        &self,
+        provider: ProviderId,
+        mut call: Option<(FlightId, Call)>,
+        now: Millis,
+    ) -> bool {
+        let mut any = self.tell_events(provider);
+        while let Some((flight, sent)) = call.take() {
+            match self.host.dispatch(&sent) {
                 Some(id) => {
                     let calls = &mut self.state.borrow_mut().calls;
                     // A call that was given up is not waited for any more.
                     calls.retain(|_, (of, _)| *of != provider);
                     calls.insert(id, (provider, flight));
-                    return any;
                 }
-                None => step = self.answer_step(provider, flight, Answer::NotSent, now),
+                None => {
+                    call = self.next_call(provider, flight, Answer::NotSent, now);
+                    any |= self.tell_events(provider);
+                }
             }
         }
+        any
+    }
+
+    /// Tells what happened to a provider's keys since this was last done. True if anything did.
+    fn tell_events(&self, provider: ProviderId) -> bool {
+        let events = match &mut self.state.borrow_mut().sources[provider] {
+            Source::Remote(lifecycle) => lifecycle.take_events(),
+            Source::Local(_) => return false,
+        };
+        let any = !events.is_empty();
+        for event in events {
+            self.tell(provider, event);
+        }
+        any
     }
 
     /// One line in the log for each change of a provider's keys, and its counts.
@@ -425,29 +443,24 @@ impl<H: Host> Gate<H> {
     /// A provider's keys. Where this worker has none, it looks whether another
     /// has shared some before a request waits or is turned away.
     fn keys(&self, provider: ProviderId, now: impl FnOnce() -> Millis) -> Keys {
-        let (keys, events) = {
-            let mut state = self.state.borrow_mut();
-            match &mut state.sources[provider] {
-                Source::Local(keys) => (Keys::Ready(Rc::clone(keys)), Vec::new()),
-                Source::Remote(lifecycle) => {
-                    let now = now();
-                    match lifecycle.keys(now) {
-                        ready @ Keys::Ready(_) => (ready, Vec::new()),
-                        _ => {
-                            let events = lifecycle.look(now, self.host.random(), &self.host);
-                            let keys = lifecycle.keys(now);
-                            if let Keys::Unavailable { .. } = keys {
-                                lifecycle.ask();
-                            }
-                            (keys, events)
+        let keys = match &mut self.state.borrow_mut().sources[provider] {
+            Source::Local(keys) => return Keys::Ready(Rc::clone(keys)),
+            Source::Remote(lifecycle) => {
+                let now = now();
+                match lifecycle.keys(now) {
+                    ready @ Keys::Ready(_) => return ready,
+                    _ => {
+                        lifecycle.look(&self.now(now));
+                        let keys = lifecycle.keys(now);
+                        if let Keys::Unavailable { .. } = keys {
+                            lifecycle.ask();
                         }
+                        keys
                     }
                 }
             }
         };
-        for event in events {
-            self.tell(provider, event);
-        }
+        self.tell_events(provider);
         keys
     }
 
@@ -530,13 +543,11 @@ impl<H: Host> KeyRing for Ring<'_, H> {
         let gate = self.gate;
         let came = self.came.filter(|(of, _)| *of == provider);
         let came = came.map(|(_, seen)| seen);
-        let (verdict, events) = {
-            let mut state = gate.state.borrow_mut();
-            state.unknown_kid(provider, came, self.now(), gate.host.random(), &gate.host)
+        let verdict = match &mut gate.state.borrow_mut().sources[provider] {
+            Source::Remote(lifecycle) => lifecycle.unknown_kid(came, &gate.now(self.now())),
+            Source::Local(_) => UnknownKid::NoSuchKey,
         };
-        for event in events {
-            gate.tell(provider, event);
-        }
+        gate.tell_events(provider);
         match verdict {
             UnknownKid::Wait if self.patience == Patience::Over => UnknownKid::Unavailable {
                 retry_after: self.retry_after(provider),
@@ -547,20 +558,6 @@ impl<H: Host> KeyRing for Ring<'_, H> {
 }
 
 impl State {
-    fn unknown_kid(
-        &mut self,
-        provider: ProviderId,
-        came: Option<Seen>,
-        now: Millis,
-        random: u64,
-        store: &dyn SharedStore,
-    ) -> (UnknownKid, Vec<Event>) {
-        match &mut self.sources[provider] {
-            Source::Remote(lifecycle) => lifecycle.unknown_kid(came, now, random, store),
-            Source::Local(_) => (UnknownKid::NoSuchKey, Vec::new()),
-        }
-    }
-
     /// What a request sees that begins to wait for `provider`, and until when it
     /// waits at most.
     fn prospects(&self, provider: ProviderId, now: Millis) -> (Seen, Millis) {

@@ -26,6 +26,14 @@ pub struct Call {
     pub timeout: Duration,
 }
 
+impl Call {
+    /// What is asked for, as one text.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("{}://{}{}", self.scheme.name(), self.authority, self.path)
+    }
+}
+
 /// Data that all workers of the process share (proxy-wasm shared data).
 ///
 /// Values are never empty: an empty value reads back as no value.

@@ -1,4 +1,6 @@
-//! One source of keys, as one worker sees it: a state machine without I/O.
+//! One source of keys, as one worker sees it: a state machine without I/O that brings together which
+//! call comes next ([`Sequence`]), who makes it ([`Share`]), when, and how long its set is used
+//! ([`Freshness`]).
 //!
 //! Invariants, each a property test in `tests/lifecycle.rs`:
 //! - of all workers of a process, at most one has a call in flight for a source
@@ -11,18 +13,18 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::back_off::{BackOff, Bounds, Refusal};
-use super::coordination::{Coordination, Lease};
-use super::discovery::{self, DiscoveryError};
 pub use super::event::Event;
 use super::fetch::Document;
 pub use super::fetch::{Answer, FetchError};
-use super::jitter;
+use super::freshness::Freshness;
+use super::lease::Share;
+use super::sequence::{Next, Sequence, Stage};
 use super::shown::Shown;
 use super::snapshot::Snapshot;
 use super::waiting::Seen;
-use crate::config::{Endpoint, Remote};
-use crate::host::{Call, SharedStore};
-use crate::http::uri::Uri;
+use super::{Now, jitter};
+use crate::config::Remote;
+use crate::host::Call;
 use crate::jose::jwks::KeySet;
 use crate::time::Millis;
 
@@ -36,21 +38,11 @@ const PATIENCE: u32 = 10;
 const PATIENT: Duration = Duration::from_secs(30);
 /// Ticks are frequent where a call may be made within this time.
 const SOON: Duration = Duration::from_millis(200);
-/// Bounds of a `max-age` that is honoured, RFC 9111 section 5.2.2.1.
-const MAX_AGE_BOUNDS: (Duration, Duration) =
-    (Duration::from_secs(10), Duration::from_secs(24 * 60 * 60));
 
 /// Tells a worker's calls for a source apart: the answer to one that was given up
 /// is not the answer to the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FlightId(u64);
-
-/// A worker's step: a call to send, and what there is to tell.
-#[derive(Debug, Default)]
-pub struct Step {
-    pub call: Option<(FlightId, Call)>,
-    pub events: Vec<Event>,
-}
 
 /// Whether there are keys to decide with.
 #[derive(Debug, Clone)]
@@ -84,9 +76,7 @@ struct Installed {
     generation: u64,
     /// The number of the fetch that brought it.
     fetch: u64,
-    fetched_at: Millis,
-    refresh_at: Millis,
-    stale_at: Millis,
+    freshness: Freshness,
 }
 
 /// This worker's own call.
@@ -101,13 +91,6 @@ struct Flight {
     lost_at: Millis,
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Stage {
-    /// From this one of the places where it may be.
-    Metadata(usize),
-    Jwks,
-}
-
 /// What a call is made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Turn {
@@ -120,18 +103,14 @@ enum Turn {
 #[derive(Debug)]
 pub struct Lifecycle {
     remote: Rc<Remote>,
-    /// Where the issuer's metadata may be; none of a source that needs none.
-    metadata_paths: Vec<String>,
-    /// Tells this worker's leases from others'.
-    holder: u64,
-    source: String,
-    coordination_key: String,
-    snapshot_key: String,
-    seen: Coordination,
+    sequence: Sequence,
+    share: Share,
     installed: Option<Installed>,
     expired_told: bool,
     flight: Option<Flight>,
     flights: u64,
+    /// What nobody has taken yet: every step's caller does.
+    events: Vec<Event>,
     /// A request with an unknown kid wants a fetch.
     refetch_wanted: bool,
     /// A request came in a back-off and wants a fetch.
@@ -145,19 +124,15 @@ pub struct Lifecycle {
 impl Lifecycle {
     /// `holder`: random bits that no other worker has.
     pub fn new(remote: Rc<Remote>, holder: u64) -> Self {
-        let source = source_of(&remote.endpoint);
         Lifecycle {
-            metadata_paths: metadata_paths(&remote.endpoint),
-            holder,
-            coordination_key: format!("bearer-gate coordination {source}"),
-            snapshot_key: format!("bearer-gate snapshot {source}"),
-            seen: Coordination::new(&source),
-            source,
+            sequence: Sequence::new(Rc::clone(&remote)),
+            share: Share::new(&remote.endpoint, holder),
             remote,
             installed: None,
             expired_told: false,
             flight: None,
             flights: 0,
+            events: Vec::new(),
             refetch_wanted: false,
             asked: false,
             first_at: None,
@@ -168,12 +143,19 @@ impl Lifecycle {
     /// The keys to decide with at `now`.
     pub fn keys(&self, now: Millis) -> Keys {
         match &self.installed {
-            Some(installed) if now < installed.stale_at => Keys::Ready(Rc::clone(&installed.keys)),
+            Some(installed) if installed.freshness.is_usable(now) => {
+                Keys::Ready(Rc::clone(&installed.keys))
+            }
             _ if self.round_may_succeed() => Keys::Pending,
             _ => Keys::Unavailable {
                 retry_after: self.retry_after(now),
             },
         }
+    }
+
+    /// What happened since this was last asked, in order.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
     }
 
     /// A request wants keys where there are none: a back-off may end sooner.
@@ -183,74 +165,65 @@ impl Lifecycle {
 
     /// Whether there are no keys and something may change that soon.
     pub fn is_restless(&self, now: Millis) -> bool {
+        let seen = self.share.seen();
         !self.is_usable(now)
             && (self.flight.is_some()
                 || self.round_may_succeed()
-                || self.seen.lease_at(now, self.fetch_time()).is_some()
-                || self.turn(&self.seen.back_off, now.after(SOON)).is_some())
+                || seen.lease_at(now, self.fetch_time()).is_some()
+                || self.turn(&seen.back_off, now.after(SOON)).is_some())
     }
 
     /// The age of the keys that decide.
     pub fn age(&self, now: Millis) -> Option<Duration> {
-        Some(now.since(self.installed.as_ref()?.fetched_at))
+        Some(self.installed.as_ref()?.freshness.age(now))
     }
 
     /// What a request that begins to wait has seen.
     pub fn seen(&self) -> Seen {
         Seen {
             generation: self.generation(),
-            rounds: self.seen.rounds,
-            begun: self.seen.begun,
+            rounds: self.share.seen().rounds,
+            begun: self.share.seen().begun,
         }
     }
 
     /// Whether anything happened since that a waiting request can be decided by.
     pub fn settled(&self, seen: Seen) -> bool {
-        self.generation() != seen.generation || self.seen.rounds != seen.rounds
+        self.generation() != seen.generation || self.share.seen().rounds != seen.rounds
     }
 
     /// The longest time that one fetch takes.
     pub fn fetch_time(&self) -> Duration {
-        let calls = self.metadata_paths.len().saturating_add(1);
-        self.timeout()
-            .saturating_mul(u32::try_from(calls).unwrap_or(u32::MAX))
-            .saturating_add(LEASE_MARGIN)
+        self.sequence.longest().saturating_add(LEASE_MARGIN)
     }
 
     /// Says what to do with a token whose kid none of the keys has, and asks for
     /// a fetch where the cool-down allows one. `came`: what its request saw when it
     /// came, if that was not just now.
-    pub fn unknown_kid(
-        &mut self,
-        came: Option<Seen>,
-        now: Millis,
-        random: u64,
-        store: &dyn SharedStore,
-    ) -> (UnknownKid, Vec<Event>) {
+    pub fn unknown_kid(&mut self, came: Option<Seen>, now: &Now<'_>) -> UnknownKid {
         let before = self.generation();
-        let events = self.look(now, random, store);
-        let verdict = if self.generation() != before {
+        self.look(now);
+        if self.generation() != before {
             UnknownKid::Reselect
         } else if self.is_newer_than(came) {
             UnknownKid::NoSuchKey
         } else if self.flight.is_some() {
             UnknownKid::Wait
-        } else if self.foreign_lease(now).is_some() {
+        } else if self.share.is_with_another(now.at, self.fetch_time()) {
             // Should its holder die, this worker takes over.
             self.refetch_wanted = true;
             UnknownKid::Wait
         } else if !self.round_may_succeed() {
             self.ask();
             UnknownKid::Unavailable {
-                retry_after: self.retry_after(now),
+                retry_after: self.retry_after(now.at),
             }
-        } else if self.seen.back_off.failures > 0 {
+        } else if self.share.seen().back_off.failures > 0 {
             // The round goes on with a retry.
             UnknownKid::Wait
         } else {
-            let cools_down_for = self
-                .seen
-                .cools_down_for(now, self.remote.unknown_kid_cooldown);
+            let cooldown = self.remote.unknown_kid_cooldown;
+            let cools_down_for = self.share.seen().cools_down_for(now.at, cooldown);
             if self.refetch_wanted || cools_down_for.is_zero() {
                 self.refetch_wanted = true;
                 UnknownKid::Wait
@@ -259,8 +232,7 @@ impl Lifecycle {
                     retry_after: cools_down_for,
                 }
             }
-        };
-        (verdict, events)
+        }
     }
 
     /// Whether the set is of a fetch that began after a request came. Numbers of fetches begin
@@ -274,7 +246,7 @@ impl Lifecycle {
 
     /// How long a client should wait before it tries again.
     pub fn retry_after(&self, now: Millis) -> Duration {
-        let back_off = &self.seen.back_off;
+        let back_off = &self.share.seen().back_off;
         let wait = back_off.remaining(now, self.longest_back_off(now));
         back_off
             .asked_remaining(now)
@@ -282,144 +254,82 @@ impl Lifecycle {
     }
 
     /// Reads what the others shared, and installs a new set.
-    pub fn look(&mut self, now: Millis, random: u64, store: &dyn SharedStore) -> Vec<Event> {
-        (self.seen, _) = Coordination::read(store, &self.coordination_key, &self.source);
-        if self.seen.generation == self.generation() {
-            return Vec::new();
+    pub fn look(&mut self, now: &Now<'_>) {
+        self.share.look(now.store);
+        if self.share.seen().generation == self.generation() {
+            return;
         }
-        let snapshot = store
-            .read(&self.snapshot_key)
-            .and_then(|(bytes, _)| Snapshot::decode(&bytes, &self.source));
-        match snapshot {
-            Some(snapshot) if snapshot.generation != self.generation() => {
-                self.install(&snapshot, now, random)
-            }
-            _ => Vec::new(),
+        if let Some(snapshot) = self.share.snapshot(now.store)
+            && snapshot.generation != self.generation()
+        {
+            self.install(&snapshot, now);
         }
     }
 
-    /// Looks at shared data, and starts a fetch if one is due. `urgent` while
+    /// Looks at shared data, and starts a fetch by a call if one is due. `urgent` while
     /// requests wait: then shared data is looked at every time.
-    pub fn tick(
-        &mut self,
-        now: Millis,
-        random: u64,
-        urgent: bool,
-        store: &dyn SharedStore,
-    ) -> Step {
-        let mut step = Step::default();
-        if let Some(lost) = self.flight.take_if(|flight| now >= flight.lost_at) {
+    #[must_use]
+    pub fn tick(&mut self, now: &Now<'_>, urgent: bool) -> Option<(FlightId, Call)> {
+        if let Some(lost) = self.flight.take_if(|flight| now.at >= flight.lost_at) {
             // The proxy ends every call by its timeout; this one it forgot.
-            let refusal = Refusal::default();
-            let error = FetchError::NoResponse;
-            step.events
-                .extend(self.fail(error, lost, refusal, now, random, store));
+            self.fail(FetchError::NoResponse, lost, Refusal::default(), now);
         }
-        if urgent || !self.is_usable(now) || self.refetch_wanted || self.is_poll_due(now) {
-            self.polled_at = Some(now);
-            step.events.extend(self.look(now, random, store));
+        let is_usable = self.is_usable(now.at);
+        if urgent || !is_usable || self.refetch_wanted || self.is_poll_due(now.at) {
+            self.polled_at = Some(now.at);
+            self.look(now);
         }
-        if self.is_stale(now) && !self.expired_told {
+        if self.installed.is_some() && !self.is_usable(now.at) && !self.expired_told {
             self.expired_told = true;
-            step.events.push(Event::Expired);
+            self.events.push(Event::Expired);
         }
-        if self.flight.is_none() && self.is_due(now) && self.is_first_due(now, random, urgent) {
-            step.call = self.start(now, store);
+        if self.flight.is_none() && self.is_due(now.at) && self.is_first_due(now, urgent) {
+            self.start(now)
+        } else {
+            None
         }
-        step
     }
 
     /// Whether the first fetch of the process may begin: at once where a request waits, and else
     /// at a moment of chance, so that many processes that start together do not call together.
-    fn is_first_due(&mut self, now: Millis, random: u64, urgent: bool) -> bool {
-        if urgent || self.installed.is_some() || self.seen.begun > 0 {
+    fn is_first_due(&mut self, now: &Now<'_>, urgent: bool) -> bool {
+        if urgent || self.installed.is_some() || self.share.seen().begun > 0 {
             return true;
         }
         let within = self.remote.first_fetch_within;
-        now >= *self
-            .first_at
-            .get_or_insert(now.after(jitter(within, random)))
+        now.at
+            >= *self
+                .first_at
+                .get_or_insert(now.at.after(jitter(within, now.random)))
     }
 
     /// Takes the response to the call of [`tick`](Self::tick) or of an earlier
-    /// `answer`.
+    /// `answer`; the fetch may go on with another.
+    #[must_use]
     pub fn answer(
         &mut self,
         flight: FlightId,
         answer: Answer,
-        now: Millis,
-        random: u64,
-        store: &dyn SharedStore,
-    ) -> Step {
-        let Some(flight) = self.flight.take_if(|current| current.id == flight) else {
-            return Step::default();
-        };
+        now: &Now<'_>,
+    ) -> Option<(FlightId, Call)> {
+        let flight = self.flight.take_if(|current| current.id == flight)?;
         let refusal = answer.refusal();
-        let outcome = match (flight.stage, answer.document()) {
-            (stage, Err(error)) => self.next_place(stage, &error).ok_or(error),
-            (Stage::Metadata(_), Ok(document)) => {
-                self.jwks_call(&document).map(|call| (Stage::Jwks, call))
-            }
-            (Stage::Jwks, Ok(document)) => {
-                return match self.publish(document, flight.fetch, now, random, store) {
-                    Ok(events) => Step { call: None, events },
-                    Err(error) => self.failed(error, flight, refusal, now, random, store),
-                };
-            }
+        let outcome = match self.sequence.next(flight.stage, answer) {
+            Next::Call(stage, call) => return Some(self.take_off(stage, flight.fetch, call, now)),
+            Next::Jwks(document) => self.publish(document, flight.fetch, now),
+            Next::Failed(error) => Err(error),
         };
-        match outcome {
-            Ok((stage, call)) => {
-                let id = self.take_off(stage, flight.fetch, &call, now);
-                Step {
-                    call: Some((id, call)),
-                    events: Vec::new(),
-                }
-            }
-            Err(error) => self.failed(error, flight, refusal, now, random, store),
+        if let Err(error) = outcome {
+            self.fail(error, flight, refusal, now);
         }
+        None
     }
 
     /// Gives up this worker's call, whose answer will never be seen, so that
     /// another worker need not wait for the lease to run out.
-    pub fn abandon(&mut self, now: Millis, store: &dyn SharedStore) {
-        if self.flight.take().is_none() {
-            return;
-        }
-        let (mut shared, version) = Coordination::read(store, &self.coordination_key, &self.source);
-        if self.holds(&shared)
-            && let Some(lease) = &mut shared.lease
-        {
-            // Over, and not taken away: the fetch did not end.
-            lease.until = now;
-            shared.write(store, &self.coordination_key, version);
-        }
-    }
-
-    fn failed(
-        &mut self,
-        error: FetchError,
-        flight: Flight,
-        refusal: Refusal,
-        now: Millis,
-        random: u64,
-        store: &dyn SharedStore,
-    ) -> Step {
-        Step {
-            call: None,
-            events: self.fail(error, flight, refusal, now, random, store),
-        }
-    }
-
-    /// Where the metadata may be, if not where this failure is from.
-    fn next_place(&self, stage: Stage, error: &FetchError) -> Option<(Stage, Call)> {
-        match (stage, error) {
-            (Stage::Metadata(at), FetchError::Status(status))
-                if discovery::is_elsewhere(*status) =>
-            {
-                let next = Stage::Metadata(at.saturating_add(1));
-                self.call(next).map(|call| (next, call))
-            }
-            _ => None,
+    pub fn abandon(&mut self, now: &Now<'_>) {
+        if self.flight.take().is_some() {
+            self.share.let_go(now.at, now.store);
         }
     }
 
@@ -429,21 +339,17 @@ impl Lifecycle {
             .map_or(0, |installed| installed.generation)
     }
 
-    fn is_stale(&self, now: Millis) -> bool {
+    fn is_usable(&self, now: Millis) -> bool {
         self.installed
             .as_ref()
-            .is_some_and(|installed| now >= installed.stale_at)
-    }
-
-    fn is_usable(&self, now: Millis) -> bool {
-        self.installed.is_some() && !self.is_stale(now)
+            .is_some_and(|installed| installed.freshness.is_usable(now))
     }
 
     /// Whether waiting can help. Not where the provider is known to be down: a
     /// repetition may take as long as the time-out and end as badly. And not where it
     /// asked for more time than a fetch may take.
     fn round_may_succeed(&self) -> bool {
-        self.goes_on(&self.seen.back_off)
+        self.goes_on(&self.share.seen().back_off)
     }
 
     fn goes_on(&self, back_off: &BackOff) -> bool {
@@ -456,16 +362,13 @@ impl Lifecycle {
     }
 
     fn is_due(&self, now: Millis) -> bool {
-        let wanted = match &self.installed {
-            None => true,
-            Some(installed) => {
-                now >= installed.refresh_at
-                    || now < installed.fetched_at
-                    || self.refetch_wanted
-                    || self.seen.back_off.failures > 0
-            }
-        };
-        wanted && self.turn(&self.seen.back_off, now).is_some() && self.foreign_lease(now).is_none()
+        let back_off = &self.share.seen().back_off;
+        let wanted = self.installed.as_ref().is_none_or(|installed| {
+            installed.freshness.is_due(now) || self.refetch_wanted || back_off.failures > 0
+        });
+        wanted
+            && self.turn(back_off, now).is_some()
+            && !self.share.is_with_another(now, self.fetch_time())
     }
 
     /// Whose turn it is to make a call, if anybody's.
@@ -493,20 +396,8 @@ impl Lifecycle {
         }
     }
 
-    fn foreign_lease(&self, now: Millis) -> Option<Lease> {
-        self.seen
-            .lease_at(now, self.fetch_time())
-            .filter(|lease| lease.holder != self.holder)
-    }
-
-    fn timeout(&self) -> Duration {
-        match &self.remote.endpoint {
-            Endpoint::Jwks(uri) => uri.timeout,
-            Endpoint::Discovery { timeout, .. } => *timeout,
-        }
-    }
-
-    fn install(&mut self, snapshot: &Snapshot, now: Millis, random: u64) -> Vec<Event> {
+    /// Verifies with a shared set from now on.
+    fn install(&mut self, snapshot: &Snapshot, now: &Now<'_>) {
         // What was shared was a good set when it was written; bytes that are not
         // leave the set that is there.
         let same = self
@@ -517,178 +408,102 @@ impl Lifecycle {
             Some(installed) => installed.keys,
             None => match KeySet::parse(snapshot.document.as_bytes()) {
                 Ok(keys) => Rc::new(keys),
-                Err(_) => return Vec::new(),
+                Err(_) => return,
             },
         };
-        // A time to come is not believed.
-        let fetched_at = snapshot.fetched_at.min(now);
-        let fresh_for = self.fresh_for(snapshot.max_age());
-        // Ahead of expiry by a tenth, and by up to a tenth more, so that neither
-        // workers nor processes come at once.
-        let tenth = fresh_for / 10;
-        let refresh_after = fresh_for
-            .saturating_sub(tenth)
-            .saturating_sub(jitter(tenth, random));
+        let (fetched_at, max_age) = (snapshot.fetched_at, snapshot.max_age());
         self.installed = Some(Installed {
             keys,
             document: snapshot.document.clone(),
             generation: snapshot.generation,
             fetch: snapshot.fetch,
-            fetched_at,
-            refresh_at: fetched_at.after(refresh_after),
-            stale_at: fetched_at.after(fresh_for.saturating_add(self.remote.max_stale)),
+            freshness: Freshness::new(&self.remote, max_age, fetched_at, now.at, now.random),
         });
         self.refetch_wanted = false;
         self.asked = false;
         self.expired_told = false;
-        vec![Event::Installed {
+        self.events.push(Event::Installed {
             generation: snapshot.generation,
-        }]
-    }
-
-    /// How long a set is fresh by this configuration, whichever fetched it.
-    fn fresh_for(&self, max_age: Option<Duration>) -> Duration {
-        match max_age.filter(|_| self.remote.respect_cache_control) {
-            Some(max_age) => max_age.clamp(MAX_AGE_BOUNDS.0, MAX_AGE_BOUNDS.1),
-            None => self.remote.cache_duration,
-        }
+        });
     }
 
     /// Takes the lease and makes the first call; `None` if another worker was
     /// faster.
-    fn start(&mut self, now: Millis, store: &dyn SharedStore) -> Option<(FlightId, Call)> {
-        let (mut shared, version) = Coordination::read(store, &self.coordination_key, &self.source);
-        let turn = self.turn(&shared.back_off, now);
-        if shared.lease_at(now, self.fetch_time()).is_some()
-            || shared.generation != self.seen.generation
+    fn start(&mut self, now: &Now<'_>) -> Option<(FlightId, Call)> {
+        let (stage, call) = self.sequence.first()?;
+        let (mut shared, version) = self.share.read(now.store);
+        let turn = self.turn(&shared.back_off, now.at);
+        if shared.lease_at(now.at, self.fetch_time()).is_some()
+            || shared.generation != self.share.seen().generation
             || turn.is_none()
         {
             // Somebody fetches or has fetched since this worker looked.
-            self.seen = shared;
+            self.share.note(shared);
             self.polled_at = None;
             return None;
         }
         let ahead_of_schedule = self
             .installed
             .as_ref()
-            .is_some_and(|installed| (installed.fetched_at..installed.refresh_at).contains(&now));
+            .is_some_and(|installed| !installed.freshness.is_due(now.at));
         if ahead_of_schedule && shared.back_off.failures == 0 {
             self.refetch_wanted = false;
             let cooldown = self.remote.unknown_kid_cooldown;
-            if !shared.cools_down_for(now, cooldown).is_zero() {
-                self.seen = shared;
+            if !shared.cools_down_for(now.at, cooldown).is_zero() {
+                self.share.note(shared);
                 return None;
             }
-            shared.force(now, cooldown);
+            shared.force(now.at, cooldown);
         }
         if turn == Some(Turn::Request) {
             shared.back_off.ask();
         }
         shared.begun = shared.begun.wrapping_add(1);
-        shared.lease = Some(Lease {
-            holder: self.holder,
-            until: now.after(self.fetch_time()),
-        });
-        let stage = match self.remote.endpoint {
-            Endpoint::Jwks(_) => Stage::Jwks,
-            Endpoint::Discovery { .. } => Stage::Metadata(0),
-        };
-        let call = self.call(stage)?;
-        if !shared.write(store, &self.coordination_key, version) {
+        shared.lease = Some(self.share.lease(now.at.after(self.fetch_time())));
+        let fetch = shared.begun;
+        if !self.share.write(shared, version, now.store) {
             self.polled_at = None;
             return None;
         }
-        self.seen = shared;
         self.refetch_wanted = false;
         self.asked = false;
-        let id = self.take_off(stage, self.seen.begun, &call, now);
-        Some((id, call))
+        Some(self.take_off(stage, fetch, call, now))
     }
 
-    fn take_off(&mut self, stage: Stage, fetch: u64, call: &Call, now: Millis) -> FlightId {
+    fn take_off(
+        &mut self,
+        stage: Stage,
+        fetch: u64,
+        call: Call,
+        now: &Now<'_>,
+    ) -> (FlightId, Call) {
         self.flights = self.flights.wrapping_add(1);
         let id = FlightId(self.flights);
-        let address = format!("{}://{}{}", call.scheme.name(), call.authority, call.path);
+        let lasts = self.sequence.timeout().saturating_add(LEASE_MARGIN);
         self.flight = Some(Flight {
             id,
             fetch,
             stage,
-            asked: format!("{} by cluster {}", Shown::of(address), call.cluster),
-            lost_at: now.after(self.timeout().saturating_add(LEASE_MARGIN)),
+            asked: format!("{} by cluster {}", Shown::of(call.address()), call.cluster),
+            lost_at: now.at.after(lasts),
         });
-        id
-    }
-
-    fn call(&self, stage: Stage) -> Option<Call> {
-        match (&self.remote.endpoint, stage) {
-            (Endpoint::Jwks(uri), _) => Some(Call {
-                cluster: uri.cluster.clone(),
-                scheme: uri.scheme,
-                authority: uri.authority.clone(),
-                path: uri.path.clone(),
-                timeout: uri.timeout,
-            }),
-            (
-                Endpoint::Discovery {
-                    issuer, cluster, ..
-                },
-                Stage::Metadata(at),
-            ) => {
-                let path = self.metadata_paths.get(at)?.clone();
-                let home = Uri::parse(issuer).ok()?;
-                Some(self.call_to(Uri { path, ..home }, cluster))
-            }
-            // Its metadata say where.
-            (Endpoint::Discovery { .. }, Stage::Jwks) => None,
-        }
-    }
-
-    fn jwks_call(&self, metadata: &Document) -> Result<Call, FetchError> {
-        let Endpoint::Discovery {
-            issuer,
-            cluster,
-            jwks_cluster,
-            ..
-        } = &self.remote.endpoint
-        else {
-            let not_metadata = FetchError::Metadata(DiscoveryError::NotMetadata);
-            return self.call(Stage::Jwks).ok_or(not_metadata);
-        };
-        let (uri, cluster) = metadata.jwks_location(issuer, cluster, jwks_cluster.as_deref())?;
-        Ok(self.call_to(uri, cluster))
-    }
-
-    fn call_to(&self, uri: Uri, cluster: &str) -> Call {
-        Call {
-            cluster: cluster.to_owned(),
-            scheme: uri.scheme,
-            authority: uri.authority,
-            path: uri.path,
-            timeout: self.timeout(),
-        }
+        (id, call)
     }
 
     /// Shares a good set and ends the lease.
-    fn publish(
-        &mut self,
-        document: Document,
-        fetch: u64,
-        now: Millis,
-        random: u64,
-        store: &dyn SharedStore,
-    ) -> Result<Vec<Event>, FetchError> {
+    fn publish(&mut self, document: Document, fetch: u64, now: &Now<'_>) -> Result<(), FetchError> {
         let keys = document.key_set()?;
         let max_age = document.max_age;
         let document = String::from_utf8(document.body).map_err(|_| FetchError::NotUtf8)?;
-        let (mut shared, version) = Coordination::read(store, &self.coordination_key, &self.source);
-        if !self.holds(&shared) {
-            self.seen = shared;
-            return Ok(vec![Event::LeaseLost]);
-        }
+        let Some((mut shared, version)) = self.share.held(now.store) else {
+            self.events.push(Event::LeaseLost);
+            return Ok(());
+        };
         // Random rather than counted: shared data can be lost or overwritten, and a
         // count that starts again would meet a worker that has its number.
-        let generation = random | 1;
-        let snapshot = Snapshot::new(&self.source, generation, now, fetch, max_age, document);
+        let generation = now.random | 1;
+        let source = self.share.source();
+        let snapshot = Snapshot::new(source, generation, now.at, fetch, max_age, document);
         let fetched = Event::Fetched {
             generation,
             keys: keys.keys().len(),
@@ -703,154 +518,49 @@ impl Lifecycle {
         shared.rounds = shared.rounds.wrapping_add(1);
         shared.back_off = BackOff::default();
         shared.last_failure.clear();
-        shared.lease = None;
-        // The snapshot first: whoever sees the new generation finds it. Only the
-        // lease's holder writes it, so its own version does not matter.
-        let snapshot_version = store
-            .read(&self.snapshot_key)
-            .map_or(crate::host::Version::ABSENT, |(_, version)| version);
-        if !store.write(&self.snapshot_key, &snapshot.encode(), snapshot_version) {
+        // The snapshot first: whoever sees the new generation finds it.
+        if !self.share.publish(&snapshot, now.store) {
             return Err(FetchError::NotShared);
         }
-        if !shared.write(store, &self.coordination_key, version) {
-            return Ok(vec![Event::LeaseLost]);
+        if self.share.write(shared, version, now.store) {
+            self.events.push(fetched);
+            self.install(&snapshot, now);
+        } else {
+            self.events.push(Event::LeaseLost);
         }
-        self.seen = shared;
-        let mut events = vec![fetched];
-        events.extend(self.install(&snapshot, now, random));
-        Ok(events)
+        Ok(())
     }
 
     /// Ends the lease after a failure and sets the back-off.
-    fn fail(
-        &mut self,
-        error: FetchError,
-        flight: Flight,
-        refusal: Refusal,
-        now: Millis,
-        random: u64,
-        store: &dyn SharedStore,
-    ) -> Vec<Event> {
-        let (mut shared, version) = Coordination::read(store, &self.coordination_key, &self.source);
-        if !self.holds(&shared) {
-            self.seen = shared;
-            return vec![Event::LeaseLost];
-        }
+    fn fail(&mut self, error: FetchError, flight: Flight, refusal: Refusal, now: &Now<'_>) {
+        let Some((mut shared, version)) = self.share.held(now.store) else {
+            self.events.push(Event::LeaseLost);
+            return;
+        };
         let bounds = Bounds {
             base: self.remote.back_off_base,
-            longest: self.longest_back_off(now),
+            longest: self.longest_back_off(now.at),
         };
-        shared.back_off = shared.back_off.failed(refusal, bounds, now, random);
+        shared.back_off = shared.back_off.failed(refusal, bounds, now.at, now.random);
         if !self.goes_on(&shared.back_off) {
             shared.rounds = shared.rounds.wrapping_add(1);
         }
-        shared.lease = None;
         let failures = shared.back_off.failures;
         let asked = flight.asked;
         let (kind, status) = error.kind();
         let failure = format!("{kind} {status} {asked}");
         let news = shared.last_failure != failure;
         shared.last_failure = failure;
-        if !shared.write(store, &self.coordination_key, version) {
-            return vec![Event::LeaseLost];
-        }
-        self.seen = shared;
-        vec![Event::Failed {
-            error,
-            asked,
-            failures,
-            news,
-        }]
-    }
-
-    fn holds(&self, shared: &Coordination) -> bool {
-        shared
-            .lease
-            .is_some_and(|lease| lease.holder == self.holder)
-    }
-}
-
-fn metadata_paths(endpoint: &Endpoint) -> Vec<String> {
-    match endpoint {
-        Endpoint::Jwks(_) => Vec::new(),
-        Endpoint::Discovery { issuer, .. } => {
-            Uri::parse(issuer).map_or_else(|_| Vec::new(), |home| discovery::metadata_paths(&home))
-        }
-    }
-}
-
-/// What tells one source of keys from another: configurations with the same
-/// source share its keys, and no others'. Each part with its length before it, so
-/// that no two lists of parts make one name.
-fn source_of(endpoint: &Endpoint) -> String {
-    let timeout;
-    let parts = match endpoint {
-        Endpoint::Jwks(uri) => {
-            timeout = uri.timeout;
-            vec![
-                "jwks",
-                &uri.cluster,
-                uri.scheme.name(),
-                &uri.authority,
-                &uri.path,
-            ]
-        }
-        Endpoint::Discovery {
-            issuer,
-            cluster,
-            jwks_cluster,
-            timeout: of_call,
-        } => {
-            timeout = *of_call;
-            let mut parts = vec!["discovery", cluster, issuer];
-            parts.extend(jwks_cluster.as_deref());
-            parts
-        }
-    };
-    let mut source = format!("{}ms", timeout.as_millis());
-    for part in parts {
-        source.push_str(&format!(" {}:{part}", part.len()));
-    }
-    source
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::HttpUri;
-    use crate::http::uri::Scheme;
-
-    /// Clusters and issuers have spaces if somebody wants them to, and shared data knows its
-    /// entries by their names alone.
-    #[test]
-    fn no_two_sources_have_one_name() {
-        let texts = ["a", "a b", "b", "-", "", "1:a", "a 1:b", "b 1:-", "a - b"];
-        let mut sources = Vec::new();
-        for cluster in texts {
-            for other in texts {
-                for timeout in [1, 11] {
-                    let timeout = Duration::from_millis(timeout);
-                    sources.push(Endpoint::Jwks(HttpUri {
-                        scheme: Scheme::Https,
-                        authority: "h".to_owned(),
-                        path: format!("/{other}"),
-                        cluster: cluster.to_owned(),
-                        timeout,
-                    }));
-                    let jwks_clusters = texts.map(Some).into_iter().chain([None]);
-                    sources.extend(jwks_clusters.map(|jwks_cluster| Endpoint::Discovery {
-                        issuer: other.to_owned(),
-                        cluster: cluster.to_owned(),
-                        jwks_cluster: jwks_cluster.map(str::to_owned),
-                        timeout,
-                    }));
+        self.events
+            .push(if self.share.write(shared, version, now.store) {
+                Event::Failed {
+                    error,
+                    asked,
+                    failures,
+                    news,
                 }
-            }
-        }
-        let mut names: Vec<String> = sources.iter().map(source_of).collect();
-        let count = names.len();
-        names.sort();
-        names.dedup();
-        assert_eq!(names.len(), count);
+            } else {
+                Event::LeaseLost
+            });
     }
 }

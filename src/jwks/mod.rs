@@ -4,11 +4,9 @@
 //! becomes a [`Snapshot`](snapshot::Snapshot) in shared data, every worker
 //! installs it and decides the requests that wait for it.
 //!
-//! Architecture invariant: no clock, no socket, no randomness of its own. Time
-//! and random bits are arguments, shared data is the [`SharedStore`] trait, and
-//! a call to be made is a value that the caller sends.
-//!
-//! [`SharedStore`]: crate::host::SharedStore
+//! Architecture invariant: no clock, no socket, no randomness of its own. Time,
+//! random bits and shared data come in as a [`Now`], and a call to be made is a
+//! value that the caller sends.
 
 pub mod back_off;
 mod cool_down;
@@ -16,8 +14,11 @@ pub mod coordination;
 pub mod discovery;
 pub mod event;
 pub mod fetch;
+mod freshness;
+mod lease;
 pub mod lifecycle;
 mod record;
+pub mod sequence;
 pub mod shown;
 pub mod snapshot;
 pub mod tally;
@@ -25,7 +26,8 @@ pub mod waiting;
 
 use std::time::Duration;
 
-use crate::time::millis;
+use crate::host::SharedStore;
+use crate::time::{Millis, millis};
 
 /// The largest document that is read: a JWK Set or provider metadata, in bytes.
 /// The largest JWK Sets in use have some tens of keys and stay below 64 KiB.
@@ -35,6 +37,14 @@ pub const MAX_DOCUMENT: usize = crate::jose::jwks::MAX_DOCUMENT_LEN;
 /// clock and differ by less than a millisecond and its rounding, unless that is
 /// set while one of them starts.
 const CLOCKS_APART: Duration = Duration::from_secs(1);
+
+/// What a step is made with, besides what it is about.
+pub struct Now<'a> {
+    pub at: Millis,
+    /// Uniformly distributed bits, new for each step.
+    pub random: u64,
+    pub store: &'a dyn SharedStore,
+}
 
 /// Maps random bits to a duration below `bound`.
 fn jitter(bound: Duration, random: u64) -> Duration {

@@ -11,7 +11,8 @@ use std::time::Duration;
 use bearer_gate::config::{Endpoint, HttpUri, Remote};
 use bearer_gate::host::{Call, SharedStore, Version};
 use bearer_gate::http::uri::Uri;
-use bearer_gate::jwks::lifecycle::{Answer, Event, FlightId, Keys, Lifecycle, Step, UnknownKid};
+use bearer_gate::jwks::Now;
+use bearer_gate::jwks::lifecycle::{Answer, Event, FlightId, Keys, Lifecycle, UnknownKid};
 use bearer_gate::jwks::waiting::Seen;
 use bearer_gate::time::Millis;
 use proptest::test_runner::{Config, RngSeed};
@@ -228,9 +229,18 @@ impl World {
         bits ^ (bits >> 31)
     }
 
-    fn take(&mut self, worker: usize, step: Step) {
-        self.events.extend(step.events);
-        if let Some((flight, call)) = step.call {
+    /// What a worker's next step is made with.
+    fn step<'s>(&mut self, worker: usize, store: &'s Store) -> Now<'s> {
+        Now {
+            at: self.clock(worker),
+            random: self.next_random(),
+            store,
+        }
+    }
+
+    fn take(&mut self, worker: usize, call: Option<(FlightId, Call)>) {
+        self.events.extend(self.workers[worker].take_events());
+        if let Some((flight, call)) = call {
             // A worker whose clock is ahead sees a lease end so much sooner. The call
             // has ended by then: a lease runs half a second longer.
             let ahead = Duration::from_millis(3 * self.clocks_apart);
@@ -251,11 +261,10 @@ impl World {
     }
 
     fn tick_as(&mut self, worker: usize, urgent: bool) {
-        let random = self.next_random();
         let store = self.store.clone();
-        let now = self.clock(worker);
-        let step = self.workers[worker].tick(now, random, urgent, &store);
-        self.take(worker, step);
+        let now = self.step(worker, &store);
+        let call = self.workers[worker].tick(&now, urgent);
+        self.take(worker, call);
     }
 
     pub fn tick(&mut self, worker: usize) {
@@ -292,11 +301,10 @@ impl World {
         if let Some(at) = self.under_way.iter().position(|sent| *sent == call.sent_at) {
             self.under_way.remove(at);
         }
-        let random = self.next_random();
         let store = self.store.clone();
-        let now = self.clock(call.worker);
-        let step = self.workers[call.worker].answer(call.flight, answer, now, random, &store);
-        self.take(call.worker, step);
+        let now = self.step(call.worker, &store);
+        let next = self.workers[call.worker].answer(call.flight, answer, &now);
+        self.take(call.worker, next);
     }
 
     /// Lets time pass until a call is made, and answers it.
@@ -329,9 +337,10 @@ impl World {
         if let Keys::Ready(_) = self.keys(worker) {
             return true;
         }
-        let (now, random, store) = (self.clock(worker), self.next_random(), self.store.clone());
-        let events = self.workers[worker].look(now, random, &store);
-        self.events.extend(events);
+        let store = self.store.clone();
+        let now = self.step(worker, &store);
+        self.workers[worker].look(&now);
+        self.take(worker, None);
         let keys = self.keys(worker);
         if let Keys::Unavailable { .. } = keys {
             self.workers[worker].ask();
@@ -345,11 +354,10 @@ impl World {
 
     /// As a request asks that waited, and saw this when it came.
     pub fn unknown_kid_that_came(&mut self, worker: usize, came: Option<Seen>) -> UnknownKid {
-        let random = self.next_random();
         let store = self.store.clone();
-        let now = self.clock(worker);
-        let (verdict, events) = self.workers[worker].unknown_kid(came, now, random, &store);
-        self.events.extend(events);
+        let now = self.step(worker, &store);
+        let verdict = self.workers[worker].unknown_kid(came, &now);
+        self.take(worker, None);
         verdict
     }
 

@@ -1,0 +1,209 @@
+//! One worker's part in what all workers share of a source: the right to fetch, and the set that
+//! every worker verifies with.
+//!
+//! Invariants: only the holder of the lease shares a set and says how a fetch ended; and sources
+//! that are asked in another way share nothing.
+
+use std::time::Duration;
+
+use super::coordination::{Coordination, Lease};
+use super::snapshot::Snapshot;
+use crate::config::Endpoint;
+use crate::host::{SharedStore, Version};
+use crate::time::Millis;
+
+/// A worker's view of one source's shared data.
+#[derive(Debug)]
+pub struct Share {
+    /// Tells this worker's leases from others'.
+    holder: u64,
+    source: String,
+    coordination_key: String,
+    snapshot_key: String,
+    seen: Coordination,
+}
+
+impl Share {
+    /// `holder`: random bits that no other worker has.
+    pub fn new(endpoint: &Endpoint, holder: u64) -> Self {
+        let source = source_of(endpoint);
+        Share {
+            holder,
+            coordination_key: format!("bearer-gate coordination {source}"),
+            snapshot_key: format!("bearer-gate snapshot {source}"),
+            seen: Coordination::new(&source),
+            source,
+        }
+    }
+
+    /// What is shared under this name is this source's.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// What the workers had told each other when this one last looked.
+    pub fn seen(&self) -> &Coordination {
+        &self.seen
+    }
+
+    pub fn look(&mut self, store: &dyn SharedStore) {
+        self.seen = self.read(store).0;
+    }
+
+    /// The shared set.
+    pub fn snapshot(&self, store: &dyn SharedStore) -> Option<Snapshot> {
+        let (bytes, _) = store.read(&self.snapshot_key)?;
+        Snapshot::decode(&bytes, &self.source)
+    }
+
+    /// Whether another worker fetches. A lease is never longer than `longest`.
+    pub fn is_with_another(&self, now: Millis, longest: Duration) -> bool {
+        let lease = self.seen.lease_at(now, longest);
+        lease.is_some_and(|lease| lease.holder != self.holder)
+    }
+
+    /// What is shared now, to be changed and given to [`Share::write`] or [`Share::note`].
+    pub fn read(&self, store: &dyn SharedStore) -> (Coordination, Version) {
+        Coordination::read(store, &self.coordination_key, &self.source)
+    }
+
+    /// Shares what was read, with a change. False if another worker was faster.
+    pub fn write(
+        &mut self,
+        changed: Coordination,
+        version: Version,
+        store: &dyn SharedStore,
+    ) -> bool {
+        let written = changed.write(store, &self.coordination_key, version);
+        if written {
+            self.seen = changed;
+        }
+        written
+    }
+
+    /// Remembers what was read, which stays as it is.
+    pub fn note(&mut self, read: Coordination) {
+        self.seen = read;
+    }
+
+    /// This worker's lease.
+    pub fn lease(&self, until: Millis) -> Lease {
+        Lease {
+            holder: self.holder,
+            until,
+        }
+    }
+
+    /// What is shared, for the holder of the lease, who ends it by the next write. `None` if another
+    /// worker has taken it over.
+    pub fn held(&mut self, store: &dyn SharedStore) -> Option<(Coordination, Version)> {
+        let (mut shared, version) = self.read(store);
+        if !self.holds(&shared) {
+            self.note(shared);
+            return None;
+        }
+        shared.lease = None;
+        Some((shared, version))
+    }
+
+    /// Replaces the shared set. Only the lease's holder writes it, so whatever version it has is
+    /// the right one. False if shared data takes no write.
+    pub fn publish(&self, snapshot: &Snapshot, store: &dyn SharedStore) -> bool {
+        let version = store
+            .read(&self.snapshot_key)
+            .map_or(Version::ABSENT, |(_, version)| version);
+        store.write(&self.snapshot_key, &snapshot.encode(), version)
+    }
+
+    /// Ends the lease of a fetch that will never end, so that another worker need not wait.
+    pub fn let_go(&mut self, now: Millis, store: &dyn SharedStore) {
+        let (mut shared, version) = self.read(store);
+        if self.holds(&shared) {
+            // Over, and not taken away: the fetch did not end.
+            shared.lease = Some(self.lease(now));
+            self.write(shared, version, store);
+        }
+    }
+
+    fn holds(&self, shared: &Coordination) -> bool {
+        shared
+            .lease
+            .is_some_and(|lease| lease.holder == self.holder)
+    }
+}
+
+/// What tells one source of keys from another: configurations with the same
+/// source share its keys, and no others'. Each part with its length before it, so
+/// that no two lists of parts make one name.
+fn source_of(endpoint: &Endpoint) -> String {
+    let timeout;
+    let parts = match endpoint {
+        Endpoint::Jwks(uri) => {
+            timeout = uri.timeout;
+            vec![
+                "jwks",
+                &uri.cluster,
+                uri.scheme.name(),
+                &uri.authority,
+                &uri.path,
+            ]
+        }
+        Endpoint::Discovery {
+            issuer,
+            cluster,
+            jwks_cluster,
+            timeout: of_call,
+        } => {
+            timeout = *of_call;
+            let mut parts = vec!["discovery", cluster, issuer];
+            parts.extend(jwks_cluster.as_deref());
+            parts
+        }
+    };
+    let mut source = format!("{}ms", timeout.as_millis());
+    for part in parts {
+        source.push_str(&format!(" {}:{part}", part.len()));
+    }
+    source
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::HttpUri;
+    use crate::http::uri::Scheme;
+
+    /// Clusters and issuers have spaces if somebody wants them to, and shared data knows its
+    /// entries by their names alone.
+    #[test]
+    fn no_two_sources_have_one_name() {
+        let texts = ["a", "a b", "b", "-", "", "1:a", "a 1:b", "b 1:-", "a - b"];
+        let mut sources = Vec::new();
+        for cluster in texts {
+            for other in texts {
+                for timeout in [1, 11] {
+                    let timeout = Duration::from_millis(timeout);
+                    sources.push(Endpoint::Jwks(HttpUri {
+                        scheme: Scheme::Https,
+                        authority: "h".to_owned(),
+                        path: format!("/{other}"),
+                        cluster: cluster.to_owned(),
+                        timeout,
+                    }));
+                    let jwks_clusters = texts.map(Some).into_iter().chain([None]);
+                    sources.extend(jwks_clusters.map(|jwks_cluster| Endpoint::Discovery {
+                        issuer: other.to_owned(),
+                        cluster: cluster.to_owned(),
+                        jwks_cluster: jwks_cluster.map(str::to_owned),
+                        timeout,
+                    }));
+                }
+            }
+        }
+        let mut names: Vec<String> = sources.iter().map(source_of).collect();
+        let count = names.len();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+}

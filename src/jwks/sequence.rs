@@ -1,0 +1,241 @@
+//! Which calls bring a source's keys, and in which order: the provider's metadata from the places
+//! where it may be (OpenID Connect Discovery 1.0 section 4, RFC 8414 section 3), then the JWK Set
+//! (RFC 7517 section 5) that it names.
+//!
+//! Invariants: the filter and the tool ask in this order; and each place is asked once, so that a
+//! fetch has an end.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::discovery::{self, DiscoveryError};
+use super::fetch::{Answer, Document, FetchError};
+use crate::config::{Endpoint, Remote};
+use crate::host::Call;
+use crate::http::uri::Uri;
+
+/// How far a fetch is: what its last call is for.
+#[derive(Debug, Clone, Copy)]
+pub enum Stage {
+    /// The metadata, from this one of its places.
+    Metadata(usize),
+    Jwks,
+}
+
+/// What an answer leads to.
+#[derive(Debug)]
+pub enum Next {
+    /// The fetch goes on with this call.
+    Call(Stage, Call),
+    /// The fetch is over. The document should be a JWK Set.
+    Jwks(Document),
+    Failed(FetchError),
+}
+
+/// The calls for one source of keys.
+#[derive(Debug)]
+pub struct Sequence {
+    remote: Rc<Remote>,
+    /// Where the issuer's metadata may be; none of a source that needs none.
+    metadata_paths: Vec<String>,
+}
+
+impl Sequence {
+    #[must_use]
+    pub fn new(remote: Rc<Remote>) -> Self {
+        let metadata_paths = match &remote.endpoint {
+            Endpoint::Jwks(_) => Vec::new(),
+            Endpoint::Discovery { issuer, .. } => Uri::parse(issuer)
+                .map_or_else(|_| Vec::new(), |home| discovery::metadata_paths(&home)),
+        };
+        Sequence {
+            remote,
+            metadata_paths,
+        }
+    }
+
+    /// The call that a fetch begins with; `None` where the issuer is no URI.
+    #[must_use]
+    pub fn first(&self) -> Option<(Stage, Call)> {
+        match &self.remote.endpoint {
+            Endpoint::Jwks(uri) => {
+                let call = Call {
+                    cluster: uri.cluster.clone(),
+                    scheme: uri.scheme,
+                    authority: uri.authority.clone(),
+                    path: uri.path.clone(),
+                    timeout: uri.timeout,
+                };
+                Some((Stage::Jwks, call))
+            }
+            Endpoint::Discovery { .. } => self.place(0),
+        }
+    }
+
+    /// What comes after a call of this stage, by its answer.
+    #[must_use]
+    pub fn next(&self, stage: Stage, answer: Answer) -> Next {
+        let next = match (stage, answer.document()) {
+            (Stage::Jwks, Ok(document)) => return Next::Jwks(document),
+            (Stage::Metadata(_), Ok(metadata)) => self.named_by(&metadata),
+            (Stage::Metadata(at), Err(error)) => match error {
+                FetchError::Status(status) if discovery::is_elsewhere(status) => {
+                    self.place(at.saturating_add(1)).ok_or(error)
+                }
+                error => Err(error),
+            },
+            (Stage::Jwks, Err(error)) => Err(error),
+        };
+        next.map_or_else(Next::Failed, |(stage, call)| Next::Call(stage, call))
+    }
+
+    /// How long one call may take.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        match &self.remote.endpoint {
+            Endpoint::Jwks(uri) => uri.timeout,
+            Endpoint::Discovery { timeout, .. } => *timeout,
+        }
+    }
+
+    /// How long all of them may take.
+    #[must_use]
+    pub fn longest(&self) -> Duration {
+        let calls = self.metadata_paths.len().saturating_add(1);
+        self.timeout()
+            .saturating_mul(u32::try_from(calls).unwrap_or(u32::MAX))
+    }
+
+    /// The call for the metadata in one of its places.
+    fn place(&self, at: usize) -> Option<(Stage, Call)> {
+        let Endpoint::Discovery {
+            issuer, cluster, ..
+        } = &self.remote.endpoint
+        else {
+            return None;
+        };
+        let path = self.metadata_paths.get(at)?.clone();
+        let home = Uri::parse(issuer).ok()?;
+        Some((
+            Stage::Metadata(at),
+            self.call(Uri { path, ..home }, cluster),
+        ))
+    }
+
+    /// The call for the keys that the metadata names.
+    fn named_by(&self, metadata: &Document) -> Result<(Stage, Call), FetchError> {
+        match &self.remote.endpoint {
+            Endpoint::Discovery {
+                issuer,
+                cluster,
+                jwks_cluster,
+                ..
+            } => {
+                let location = metadata.jwks_location(issuer, cluster, jwks_cluster.as_deref());
+                let (uri, cluster) = location?;
+                Ok((Stage::Jwks, self.call(uri, cluster)))
+            }
+            Endpoint::Jwks(_) => Err(FetchError::Metadata(DiscoveryError::NotMetadata)),
+        }
+    }
+
+    fn call(&self, uri: Uri, cluster: &str) -> Call {
+        Call {
+            cluster: cluster.to_owned(),
+            scheme: uri.scheme,
+            authority: uri.authority,
+            path: uri.path,
+            timeout: self.timeout(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sequence(issuer: &str) -> Sequence {
+        Sequence::new(Rc::new(Remote {
+            endpoint: Endpoint::Discovery {
+                issuer: issuer.to_owned(),
+                cluster: "home".to_owned(),
+                jwks_cluster: Some("keys".to_owned()),
+                timeout: Duration::from_secs(5),
+            },
+            cache_duration: Duration::ZERO,
+            max_stale: Duration::ZERO,
+            unknown_kid_cooldown: Duration::ZERO,
+            respect_cache_control: false,
+            back_off_base: Duration::ZERO,
+            back_off_max: Duration::ZERO,
+            retries: 0,
+            first_fetch_within: Duration::ZERO,
+        }))
+    }
+
+    fn answer(status: u16, body: &str) -> Answer {
+        Answer::Response {
+            status,
+            max_age: None,
+            retry_after: None,
+            location: None,
+            content_type: None,
+            body: body.into(),
+        }
+    }
+
+    #[test]
+    fn each_place_is_asked_once_and_then_the_keys() {
+        let metadata = r#"{"issuer":"https://t.example/a","jwks_uri":"https://k.example/jwks"}"#;
+        let sequence = sequence("https://t.example/a");
+        assert_eq!(sequence.longest(), Duration::from_secs(25));
+        // How many places have no metadata -> how many calls there are, and how it ends.
+        for (without, calls, end) in [
+            (0, 2, "keys"),
+            (1, 3, "keys"),
+            (3, 5, "keys"),
+            (4, 4, "status 404"),
+        ] {
+            let (mut stage, mut call) = sequence.first().unwrap();
+            let mut asked = vec![(call.cluster, call.path)];
+            let ended = loop {
+                let answer = match stage {
+                    Stage::Metadata(at) if at < without => answer(404, metadata),
+                    Stage::Metadata(_) => answer(200, metadata),
+                    Stage::Jwks => answer(200, "{}"),
+                };
+                match sequence.next(stage, answer) {
+                    Next::Call(next, to) => (stage, call) = (next, to),
+                    Next::Jwks(_) => break "keys".to_owned(),
+                    Next::Failed(error) => break error.to_string(),
+                }
+                asked.push((call.cluster, call.path));
+            };
+            assert_eq!((asked.len(), ended.as_str()), (calls, end));
+            let distinct = |at: usize| !asked[..at].contains(&asked[at]);
+            assert!((0..calls).all(distinct), "{asked:?}");
+            if end == "keys" {
+                let last = ("keys".to_owned(), "/jwks".to_owned());
+                assert_eq!(asked.last(), Some(&last));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_answer_about_the_place_ends_the_fetch() {
+        let sequence = sequence("https://t.example/a");
+        let (stage, _) = sequence.first().unwrap();
+        for answer in [
+            answer(429, ""),
+            answer(503, ""),
+            answer(302, ""),
+            answer(200, "{}"),
+            Answer::None,
+            Answer::NotSent,
+            Answer::TooLarge(1),
+        ] {
+            let next = sequence.next(stage, answer);
+            assert!(matches!(next, Next::Failed(_)), "{next:?}");
+        }
+    }
+}
