@@ -2,19 +2,18 @@
 //! fetch them.
 //!
 //! Invariant: what the filter would not take for keys is not taken here: the same parser, the same
-//! bound on a document, no redirects, the metadata's issuer to the letter.
+//! bound on a document, no redirects, the same calls in the same order.
 
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
 use bearer_gate::authn::KeyRing;
-use bearer_gate::config::{Config, Endpoint, KeySource, PerProvider, ProviderId};
-use bearer_gate::http::uri::Uri;
+use bearer_gate::config::{Config, KeySource, PerProvider, ProviderId, Remote};
 use bearer_gate::jose::jwks::{KeySet, MAX_DOCUMENT_LEN};
-use bearer_gate::jwks::discovery;
-use bearer_gate::jwks::fetch::{Answer, Document, FetchError};
+use bearer_gate::jwks::fetch::{Answer, Document};
 use bearer_gate::jwks::lifecycle::{Keys, UnknownKid};
+use bearer_gate::jwks::sequence::{Next, Sequence, Stage};
 
 use crate::failure::Failure;
 
@@ -39,7 +38,7 @@ impl Ring {
                 keys: Rc::clone(keys),
                 origin: "local_jwks".to_owned(),
             },
-            KeySource::Remote(remote) if fetch => match fetched(&remote.endpoint) {
+            KeySource::Remote(remote) if fetch => match fetched(remote) {
                 Ok((keys, origin)) => Known::Set { keys, origin },
                 Err(problem) => Known::Failed(problem),
             },
@@ -99,53 +98,33 @@ fn from_file(path: &Path) -> Result<KeySet, Failure> {
     keys.map_err(|error| Failure::usage(format!("{name}: {error}")))
 }
 
-fn fetched(endpoint: &Endpoint) -> Result<(Rc<KeySet>, String), String> {
-    let (address, timeout) = match endpoint {
-        Endpoint::Jwks(uri) => {
-            let address = format!("{}://{}{}", uri.scheme.name(), uri.authority, uri.path);
-            (address, uri.timeout)
-        }
-        Endpoint::Discovery {
-            issuer,
-            cluster,
-            jwks_cluster,
-            timeout,
-        } => {
-            let metadata = metadata(issuer, *timeout)?;
-            let (uri, _) = metadata
-                .jwks_location(issuer, cluster, jwks_cluster.as_deref())
-                .map_err(|error| format!("metadata of {issuer}: {error}"))?;
-            (uri.to_string(), *timeout)
-        }
-    };
-    let document = get(&address, timeout)?.document();
-    let keys = document.and_then(|document| document.key_set());
-    let keys = keys.map_err(|error| format!("{address}: {error}"))?;
-    Ok((Rc::new(keys), address))
-}
-
-/// The metadata from the first place that has them, asked in the filter's order.
-fn metadata(issuer: &str, timeout: Duration) -> Result<Document, String> {
-    let home = Uri::parse(issuer).map_err(|error| format!("{issuer}: {error}"))?;
-    let mut asked = Vec::new();
-    for path in discovery::metadata_paths(&home) {
-        let address = format!("{}://{}{path}", home.scheme.name(), home.authority);
-        let answer = get(&address, timeout)?.document();
-        match answer {
-            Ok(document) => return Ok(document),
-            Err(FetchError::Status(status)) if discovery::is_elsewhere(status) => {
-                asked.push(format!("{address}: {status}"));
+/// Asks whom the filter would ask, in its order.
+fn fetched(remote: &Rc<Remote>) -> Result<(Rc<KeySet>, String), String> {
+    let sequence = Sequence::new(Rc::clone(remote));
+    let (mut stage, mut call) = sequence.first().ok_or("the issuer is no URI")?;
+    let mut asked = String::new();
+    loop {
+        let address = call.address();
+        let (status, answer) = get(&address, call.timeout)?;
+        match sequence.next(stage, answer) {
+            Next::Call(next, to) => {
+                if let Stage::Metadata(_) = next {
+                    asked.push_str(&format!("{address}: status {status}; "));
+                }
+                (stage, call) = (next, to);
             }
-            Err(error) => return Err(format!("{address}: {error}")),
+            Next::Jwks(document) => {
+                let keys = document.key_set();
+                let keys = keys.map_err(|error| format!("{address}: {error}"))?;
+                return Ok((Rc::new(keys), address));
+            }
+            Next::Failed(error) => return Err(format!("{asked}{address}: {error}")),
         }
     }
-    Err(format!(
-        "{issuer}: no metadata where they should be ({})",
-        asked.join(", ")
-    ))
 }
 
-fn get(address: &str, timeout: Duration) -> Result<Answer, String> {
+/// The status, and all of the answer.
+fn get(address: &str, timeout: Duration) -> Result<(u16, Answer), String> {
     let agent = ureq::Agent::config_builder()
         .timeout_global(Some(timeout))
         .max_redirects(0)
@@ -168,12 +147,13 @@ fn get(address: &str, timeout: Duration) -> Result<Answer, String> {
     } else {
         Vec::new()
     };
-    Ok(Answer::Response {
+    let answer = Answer::Response {
         status,
         max_age: None,
         retry_after: None,
         location,
         content_type,
         body,
-    })
+    };
+    Ok((status, answer))
 }
