@@ -37,8 +37,15 @@ pub enum Decision<'c> {
     Reject(Refusal<'c>),
     /// Answered by the filter itself, whoever asks.
     Answer(Response),
-    /// The keys of this provider have to be fetched first.
-    AwaitKeys(ProviderId),
+    /// A fact is missing. The request is decided anew, from the top, once it is there.
+    Await(Need),
+}
+
+/// A fact that a decision lacks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// The keys of this provider have to be fetched.
+    Keys(ProviderId),
 }
 
 /// What an admitted request is given.
@@ -98,13 +105,13 @@ pub fn authenticate<'c>(request: &Request, config: &'c Config, means: &Means<'_>
     match decide(request, config, means) {
         Ok(admission) => Decision::Admit(admission),
         Err(Obstacle::Reject(refusal)) => Decision::Reject(refusal),
-        Err(Obstacle::AwaitKeys(provider)) => Decision::AwaitKeys(provider),
+        Err(Obstacle::Await(need)) => Decision::Await(need),
     }
 }
 
 enum Obstacle<'c> {
     Reject(Refusal<'c>),
-    AwaitKeys(ProviderId),
+    Await(Need),
 }
 
 impl<'c> From<Rejection<'c>> for Obstacle<'c> {
@@ -132,7 +139,7 @@ impl From<Failure> for Obstacle<'_> {
             Failure::Invalid(error) => error.into(),
             Failure::Unavailable(retry_after) => Rejection::keys_unavailable(retry_after),
             Failure::Several => Rejection::SeveralTokens,
-            Failure::AwaitKeys(provider) => return Obstacle::AwaitKeys(provider),
+            Failure::AwaitKeys(provider) => return Obstacle::Await(Need::Keys(provider)),
         };
         rejection.into()
     }

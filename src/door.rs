@@ -5,8 +5,8 @@
 //! when the proxy has taken all of the admission; where the proxy refuses a part of it, the request
 //! is rejected like any other.
 
-use crate::authn::{Admission, Decision, Refusal};
-use crate::config::{Config, ProviderId};
+use crate::authn::{Admission, Decision, Need, Refusal};
+use crate::config::Config;
 use crate::host::Host;
 use crate::http::response::{Client, Rejection, Response, Responses};
 use crate::metrics;
@@ -26,13 +26,13 @@ impl<'g> Verdict<'g> {
         Verdict::Reject(rejection.into())
     }
 
-    /// What a decision asks for, or the provider whose keys it waits for.
-    pub fn of(decision: Decision<'g>) -> Result<Verdict<'g>, ProviderId> {
+    /// What a decision asks for, or the fact that it waits for.
+    pub fn of(decision: Decision<'g>) -> Result<Verdict<'g>, Need> {
         match decision {
             Decision::Admit(admission) => Ok(Verdict::Admit(admission)),
             Decision::Reject(refusal) => Ok(Verdict::Reject(refusal)),
             Decision::Answer(response) => Ok(Verdict::Answer(response)),
-            Decision::AwaitKeys(provider) => Err(provider),
+            Decision::Await(need) => Err(need),
         }
     }
 }

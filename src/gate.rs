@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::authn::{self, Decision, KeyRing, Means};
+use crate::authn::{self, Decision, KeyRing, Means, Need};
 use crate::cache::TokenCache;
 use crate::config::{Config, KeySource, PerProvider, ProviderId};
 use crate::door::{self, Carried, Exchange};
@@ -153,7 +153,7 @@ impl<H: Host> Gate<H> {
         let decision = self.decide(&request, None, None, Patience::Waits);
         let provider = match Verdict::of(decision) {
             Ok(verdict) => return Arrival::Decided(verdict),
-            Err(provider) => provider,
+            Err(Need::Keys(provider)) => provider,
         };
         let now = self.host.monotonic();
         let parked = {
@@ -370,7 +370,7 @@ impl<H: Host> Gate<H> {
             let decision = self.decide(&waiter.request.request, Some(now), came, patience);
             let verdict = match Verdict::of(decision) {
                 Ok(verdict) => verdict,
-                Err(provider) if patience == Patience::Waits => {
+                Err(Need::Keys(provider)) if patience == Patience::Waits => {
                     let mut state = self.state.borrow_mut();
                     let seen = state.prospects(provider, now).0;
                     let same = provider == waiter.provider;
@@ -385,7 +385,7 @@ impl<H: Host> Gate<H> {
                     );
                     continue;
                 }
-                Err(provider) => {
+                Err(Need::Keys(provider)) => {
                     let retry_after = self.state.borrow().retry_after(provider, now);
                     Verdict::reject(Rejection::keys_unavailable(retry_after))
                 }

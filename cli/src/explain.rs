@@ -237,7 +237,7 @@ impl Explanation {
         let end = match &decision {
             Decision::Admit(admission) => admission.reported.map_or(End::Good, End::Refused),
             Decision::Reject(refusal) => End::Refused(refusal.rejection.reason()),
-            Decision::AwaitKeys(_) => End::Open,
+            Decision::Await(_) => End::Open,
             Decision::Answer(_) => {
                 let text = "is the address of the resource's metadata, which the filter answers";
                 return Explanation {

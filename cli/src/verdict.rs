@@ -81,7 +81,7 @@ impl Verdict {
             upstream: Vec::new(),
         };
         match decision {
-            Decision::AwaitKeys(_) => {}
+            Decision::Await(_) => {}
             Decision::Answer(response) => {
                 verdict.admitted = Some(true);
                 verdict.respond(response.clone());

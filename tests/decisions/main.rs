@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use bearer_gate::authn::{Decision, KeyRing, Means, authenticate};
+use bearer_gate::authn::{Decision, KeyRing, Means, Need, authenticate};
 use bearer_gate::cache::TokenCache;
 use bearer_gate::config::{Config, KeySource, ProviderId};
 use bearer_gate::http::credentials::Change;
@@ -210,7 +210,7 @@ fn outcome_with(config: &Config, request: &Request, instead: Option<(usize, Keys
 fn tell(decision: Decision<'_>) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     match decision {
-        Decision::AwaitKeys(provider) => format!("await {}", provider.index()),
+        Decision::Await(Need::Keys(provider)) => format!("await {}", provider.index()),
         Decision::Reject(refusal) => refusal.rejection.reason().to_owned(),
         Decision::Answer(response) => format!("answer {}", response.status),
         Decision::Admit(admission) => {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
-use bearer_gate::authn::{Admission, Decision, KeyRing, Means, authenticate};
+use bearer_gate::authn::{Admission, Decision, KeyRing, Means, Need, authenticate};
 use bearer_gate::cache::TokenCache;
 use bearer_gate::config::{Config, KeySource, ProviderId};
 use bearer_gate::http::credentials::Change;
@@ -513,7 +513,7 @@ fn decide(case: &Case) -> Outcome {
         now: NOW,
     };
     let outcome = match authenticate(&case.request(), &config, &means) {
-        Decision::AwaitKeys(at) => {
+        Decision::Await(Need::Keys(at)) => {
             assert_eq!(case.states[at.index()], State::Pending);
             Err("await")
         }

@@ -467,7 +467,7 @@ pub fn is_let_through(headers: &[Header]) -> bool {
             }
             Decision::Reject(_) => false,
             Decision::Answer(_) => panic!("there is no metadata"),
-            Decision::AwaitKeys(_) => panic!("the keys are there"),
+            Decision::Await(_) => panic!("the keys are there"),
         }
     })
 }

@@ -217,7 +217,7 @@ proptest! {
                 prop_assert_eq!(explanation.verdict.admitted, Some(true));
                 None
             }
-            Decision::AwaitKeys(_) => {
+            Decision::Await(_) => {
                 prop_assert_eq!(explanation.verdict.admitted, None);
                 prop_assert!(bad.is_empty());
                 None
