@@ -1,6 +1,6 @@
 //! One source of keys, as one worker sees it: a state machine without I/O that brings together which
-//! call comes next ([`Sequence`]), who makes it ([`Share`]), when, and how long its set is used
-//! ([`Freshness`]).
+//! call comes next ([`Sequence`]), who makes it ([`Share`]), when ([`Schedule`]), and how long its set
+//! is used ([`Freshness`]).
 //!
 //! Invariants, each a property test in `tests/lifecycle.rs`:
 //! - of all workers of a process, at most one has a call in flight for a source
@@ -12,30 +12,26 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::Now;
 use super::back_off::{BackOff, Bounds, Refusal};
 pub use super::event::Event;
 use super::fetch::Document;
 pub use super::fetch::{Answer, FetchError};
 use super::freshness::Freshness;
 use super::lease::Share;
+use super::schedule::{Schedule, Turn, longest_back_off};
 use super::sequence::{Next, Sequence, Stage};
 use super::shown::Shown;
 use super::snapshot::Snapshot;
 use super::waiting::Seen;
-use super::{Now, jitter};
 use crate::config::Remote;
 use crate::host::Call;
 use crate::jose::jwks::KeySet;
 use crate::time::Millis;
 
-/// How often a worker looks at shared data when nothing waits for it.
-const POLL: Duration = Duration::from_secs(1);
 /// How much longer than its calls a lease runs, so that a holder that lives
 /// always ends its own.
 const LEASE_MARGIN: Duration = Duration::from_millis(500);
-/// How many times longer the back-off may grow while the last set still serves, and up to what.
-const PATIENCE: u32 = 10;
-const PATIENT: Duration = Duration::from_secs(30);
 /// Ticks are frequent where a call may be made within this time.
 const SOON: Duration = Duration::from_millis(200);
 
@@ -91,15 +87,6 @@ struct Flight {
     lost_at: Millis,
 }
 
-/// What a call is made for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Turn {
-    /// It is due.
-    Schedule,
-    /// A request wants keys before it is.
-    Request,
-}
-
 #[derive(Debug)]
 pub struct Lifecycle {
     remote: Rc<Remote>,
@@ -111,14 +98,7 @@ pub struct Lifecycle {
     flights: u64,
     /// What nobody has taken yet: every step's caller does.
     events: Vec<Event>,
-    /// A request with an unknown kid wants a fetch.
-    refetch_wanted: bool,
-    /// A request came in a back-off and wants a fetch.
-    asked: bool,
-    /// When the first fetch begins, if no request wants one sooner.
-    first_at: Option<Millis>,
-    /// When shared data was last looked at.
-    polled_at: Option<Millis>,
+    schedule: Schedule,
 }
 
 impl Lifecycle {
@@ -133,10 +113,7 @@ impl Lifecycle {
             flight: None,
             flights: 0,
             events: Vec::new(),
-            refetch_wanted: false,
-            asked: false,
-            first_at: None,
-            polled_at: None,
+            schedule: Schedule::default(),
         }
     }
 
@@ -160,7 +137,7 @@ impl Lifecycle {
 
     /// A request wants keys where there are none: a back-off may end sooner.
     pub fn ask(&mut self) {
-        self.asked = true;
+        self.schedule.asked = true;
     }
 
     /// Whether there are no keys and something may change that soon.
@@ -211,7 +188,7 @@ impl Lifecycle {
             UnknownKid::Wait
         } else if self.share.is_with_another(now.at, self.fetch_time()) {
             // Should its holder die, this worker takes over.
-            self.refetch_wanted = true;
+            self.schedule.refetch_wanted = true;
             UnknownKid::Wait
         } else if !self.round_may_succeed() {
             self.ask();
@@ -224,8 +201,8 @@ impl Lifecycle {
         } else {
             let cooldown = self.remote.unknown_kid_cooldown;
             let cools_down_for = self.share.seen().cools_down_for(now.at, cooldown);
-            if self.refetch_wanted || cools_down_for.is_zero() {
-                self.refetch_wanted = true;
+            if self.schedule.refetch_wanted || cools_down_for.is_zero() {
+                self.schedule.refetch_wanted = true;
                 UnknownKid::Wait
             } else {
                 UnknownKid::Unavailable {
@@ -275,8 +252,9 @@ impl Lifecycle {
             self.fail(FetchError::NoResponse, lost, Refusal::default(), now);
         }
         let is_usable = self.is_usable(now.at);
-        if urgent || !is_usable || self.refetch_wanted || self.is_poll_due(now.at) {
-            self.polled_at = Some(now.at);
+        if urgent || !is_usable || self.schedule.refetch_wanted || self.schedule.is_poll_due(now.at)
+        {
+            self.schedule.polled(now.at);
             self.look(now);
         }
         if self.installed.is_some() && !self.is_usable(now.at) && !self.expired_told {
@@ -290,17 +268,13 @@ impl Lifecycle {
         }
     }
 
-    /// Whether the first fetch of the process may begin: at once where a request waits, and else
-    /// at a moment of chance, so that many processes that start together do not call together.
+    /// Whether the first fetch of the process may begin: at once where a request waits.
     fn is_first_due(&mut self, now: &Now<'_>, urgent: bool) -> bool {
-        if urgent || self.installed.is_some() || self.share.seen().begun > 0 {
-            return true;
-        }
         let within = self.remote.first_fetch_within;
-        now.at
-            >= *self
-                .first_at
-                .get_or_insert(now.at.after(jitter(within, now.random)))
+        urgent
+            || self.installed.is_some()
+            || self.share.seen().begun > 0
+            || self.schedule.is_first_due(within, now)
     }
 
     /// Takes the response to the call of [`tick`](Self::tick) or of an earlier
@@ -356,15 +330,10 @@ impl Lifecycle {
         back_off.failures <= self.remote.retries && back_off.told() <= self.fetch_time()
     }
 
-    fn is_poll_due(&self, now: Millis) -> bool {
-        self.polled_at
-            .is_none_or(|at| now < at || now.since(at) >= POLL)
-    }
-
     fn is_due(&self, now: Millis) -> bool {
         let back_off = &self.share.seen().back_off;
         let wanted = self.installed.as_ref().is_none_or(|installed| {
-            installed.freshness.is_due(now) || self.refetch_wanted || back_off.failures > 0
+            installed.freshness.is_due(now) || self.schedule.refetch_wanted || back_off.failures > 0
         });
         wanted
             && self.turn(back_off, now).is_some()
@@ -373,27 +342,12 @@ impl Lifecycle {
 
     /// Whose turn it is to make a call, if anybody's.
     fn turn(&self, back_off: &BackOff, now: Millis) -> Option<Turn> {
-        if back_off
-            .remaining(now, self.longest_back_off(now))
-            .is_zero()
-        {
-            Some(Turn::Schedule)
-        } else if self.asked && back_off.asked_remaining(now) == Some(Duration::ZERO) {
-            Some(Turn::Request)
-        } else {
-            None
-        }
+        let longest = self.longest_back_off(now);
+        self.schedule.turn(back_off, longest, now)
     }
 
-    /// Without usable keys every request suffers, so tries are more frequent.
     fn longest_back_off(&self, now: Millis) -> Duration {
-        let longest = self.remote.back_off_max.max(self.remote.back_off_base);
-        if self.is_usable(now) {
-            let patient = longest.saturating_mul(PATIENCE);
-            patient.min(PATIENT).max(longest)
-        } else {
-            longest
-        }
+        longest_back_off(&self.remote, self.is_usable(now))
     }
 
     /// Verifies with a shared set from now on.
@@ -419,8 +373,7 @@ impl Lifecycle {
             fetch: snapshot.fetch,
             freshness: Freshness::new(&self.remote, max_age, fetched_at, now.at, now.random),
         });
-        self.refetch_wanted = false;
-        self.asked = false;
+        self.schedule.settle();
         self.expired_told = false;
         self.events.push(Event::Installed {
             generation: snapshot.generation,
@@ -439,7 +392,7 @@ impl Lifecycle {
         {
             // Somebody fetches or has fetched since this worker looked.
             self.share.note(shared);
-            self.polled_at = None;
+            self.schedule.poll_soon();
             return None;
         }
         let ahead_of_schedule = self
@@ -447,7 +400,7 @@ impl Lifecycle {
             .as_ref()
             .is_some_and(|installed| !installed.freshness.is_due(now.at));
         if ahead_of_schedule && shared.back_off.failures == 0 {
-            self.refetch_wanted = false;
+            self.schedule.refetch_wanted = false;
             let cooldown = self.remote.unknown_kid_cooldown;
             if !shared.cools_down_for(now.at, cooldown).is_zero() {
                 self.share.note(shared);
@@ -462,11 +415,10 @@ impl Lifecycle {
         shared.lease = Some(self.share.lease(now.at.after(self.fetch_time())));
         let fetch = shared.begun;
         if !self.share.write(shared, version, now.store) {
-            self.polled_at = None;
+            self.schedule.poll_soon();
             return None;
         }
-        self.refetch_wanted = false;
-        self.asked = false;
+        self.schedule.settle();
         Some(self.take_off(stage, fetch, call, now))
     }
 

@@ -18,6 +18,7 @@ mod freshness;
 mod lease;
 pub mod lifecycle;
 mod record;
+mod schedule;
 pub mod sequence;
 pub mod shown;
 pub mod snapshot;
