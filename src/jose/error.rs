@@ -3,196 +3,119 @@
 //! Invariant: texts and labels are fixed. Nothing of the token is carried, so nothing of it can
 //! reach a log, a metric or a response by way of an error.
 
-/// Lists an enum's variants beside it, so that the list cannot be short of one.
-macro_rules! listed {
-    ($(#[$of:meta])* pub enum $name:ident { $($(#[$doc:meta])* $variant:ident,)* }) => {
+/// An enum of reasons, each with its words in one row: `Variant: "label" = "text"`. Every list and
+/// every accessor is made of the rows, so that none can be short of one.
+macro_rules! reasons {
+    ($(#[$of:meta])* pub enum $name:ident {
+        $($(#[$doc:meta])* $variant:ident: $reason:literal = $text:literal,)*
+    }) => {
         $(#[$of])*
         pub enum $name { $($(#[$doc])* $variant,)* }
 
         impl $name {
-            /// Every reason, in the order in which the checks are made.
-            pub const ALL: &[$name] = &[$($name::$variant,)*];
+            /// Every reason, in the order of their rows.
+            pub const ALL: [$name; [$($reason),*].len()] = [$($name::$variant),*];
+
+            /// Label for metrics and logs: snake_case.
+            #[must_use]
+            pub fn reason(self) -> &'static str {
+                match self { $($name::$variant => $reason,)* }
+            }
+
+            /// Fixed text for the client and the log.
+            #[must_use]
+            pub fn description(self) -> &'static str {
+                match self { $($name::$variant => $text,)* }
+            }
         }
     };
 }
+pub(crate) use reasons;
 
-listed! {
-/// The reason, in the order in which the checks are made.
+reasons! {
+/// The reason, in the order in which the checks are made. The texts are jwt_authn's, where it has
+/// one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum JwtError {
     /// Longer than [`super::jws::MAX_TOKEN_LEN`].
-    TooLong,
+    TooLong: "too_long" = "Jwt is too long",
     /// Not three segments (RFC 7515 section 7.1).
-    NotThreeParts,
+    NotThreeParts: "not_three_parts" =
+        "Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections",
     /// The header is not base64url.
-    HeaderEncoding,
+    HeaderEncoding: "header_encoding" = "Jwt header is an invalid Base64url encoded",
     /// The header is not a JSON object with unique names.
-    HeaderJson,
+    HeaderJson: "header_json" = "Jwt header is an invalid JSON",
     /// `alg` is missing or not a string.
-    AlgorithmMissing,
+    AlgorithmMissing: "algorithm_missing" =
+        "Jwt header [alg] field is required and must be a string",
     /// `alg` is `none` or unknown.
-    AlgorithmUnsupported,
+    AlgorithmUnsupported: "algorithm_unsupported" = "Jwt header [alg] is not supported",
     /// `kid` is not a string, or longer than [`super::jws::MAX_KID_LEN`].
-    Kid,
+    Kid: "kid" = "Jwt header [kid] field is not a string",
     /// `typ` is not a string.
-    Type,
+    Type: "type" = "Jwt header [typ] field is not a string",
     /// `crit` is there (RFC 7515 section 4.1.11): no extension is understood.
-    Critical,
+    Critical: "critical" = "Jwt header [crit] is not supported",
     /// `b64` is there and not `true` (RFC 7797): the payload would not be encoded.
-    UnencodedPayload,
+    UnencodedPayload: "unencoded_payload" = "Jwt header [b64] is not supported",
     /// The payload is not base64url.
-    PayloadEncoding,
+    PayloadEncoding: "payload_encoding" = "Jwt payload is an invalid Base64url encoded",
     /// The signature is not base64url.
-    SignatureEncoding,
+    SignatureEncoding: "signature_encoding" = "Jwt signature is an invalid Base64url encoded",
     /// The payload is not a JSON object with unique names.
-    PayloadJson,
+    PayloadJson: "payload_json" = "Jwt payload is an invalid JSON",
     /// `iss` is not a string.
-    IssuerType,
+    IssuerType: "issuer_type" = "Jwt payload [iss] field is not a string",
     /// `sub` is not a string.
-    SubjectType,
+    SubjectType: "subject_type" = "Jwt payload [sub] field is not a string",
     /// `aud` is neither a string nor an array of strings.
-    AudienceType,
+    AudienceType: "audience_type" = "Jwt payload [aud] field is not a string or string list",
     /// `jti` is not a string.
-    IdType,
+    IdType: "id_type" = "Jwt payload [jti] field is not a string",
     /// `exp` is not a NumericDate.
-    ExpirationType,
+    ExpirationType: "expiration_type" = "Jwt payload [exp] field is not a NumericDate",
     /// `nbf` is not a NumericDate.
-    NotBeforeType,
+    NotBeforeType: "not_before_type" = "Jwt payload [nbf] field is not a NumericDate",
     /// `iat` is not a NumericDate.
-    IssuedAtType,
+    IssuedAtType: "issued_at_type" = "Jwt payload [iat] field is not a NumericDate",
     /// The algorithm is not one that the provider may use.
-    AlgorithmNotAllowed,
+    AlgorithmNotAllowed: "algorithm_not_allowed" = "Jwt header [alg] is not allowed",
     /// `iss` is missing or another.
-    Issuer,
+    Issuer: "issuer" = "Jwt issuer is not configured",
     /// `nbf` is ahead.
-    NotYetValid,
+    NotYetValid: "not_yet_valid" = "Jwt not yet valid",
     /// `exp` is past.
-    Expired,
+    Expired: "expired" = "Jwt is expired",
     /// `exp` is missing and required.
-    NoExpiration,
+    NoExpiration: "no_expiration" = "Jwt payload [exp] field is required",
     /// `iat` is ahead.
-    IssuedInFuture,
+    IssuedInFuture: "issued_in_future" = "Jwt is issued in the future",
     /// `aud` is missing or names none of the provider's audiences.
-    Audience,
+    Audience: "audience" = "Audiences in Jwt are not allowed",
     /// `sub` is missing or not one that the provider's tokens may have.
-    Subject,
+    Subject: "subject" = "Subject in Jwt is not allowed",
     /// `exp` is further away than tokens of the provider may live.
-    Lifetime,
+    Lifetime: "lifetime" = "Jwt lifetime is too long",
     /// `cnf` is there (RFC 7800): possession of a key has to be proved, and was not.
-    SenderConstrained,
+    SenderConstrained: "sender_constrained" = "Jwt is sender-constrained",
     /// `typ` is not the one that the provider's tokens have to have.
-    TokenType,
+    TokenType: "token_type" = "Jwt header [typ] is not allowed",
     /// `iss` is missing and required (this and the next ones: RFC 9068 section 2.2).
-    NoIssuer,
+    NoIssuer: "no_issuer" = "Jwt payload [iss] field is required",
     /// `aud` is missing or empty, and required.
-    NoAudience,
+    NoAudience: "no_audience" = "Jwt payload [aud] field is required",
     /// `sub` is missing and required.
-    NoSubject,
+    NoSubject: "no_subject" = "Jwt payload [sub] field is required",
     /// `client_id` is missing or not a string, and required.
-    NoClientId,
+    NoClientId: "no_client_id" = "Jwt payload [client_id] field is required",
     /// `iat` is missing and required.
-    NoIssuedAt,
+    NoIssuedAt: "no_issued_at" = "Jwt payload [iat] field is required",
     /// `jti` is missing and required.
-    NoId,
+    NoId: "no_id" = "Jwt payload [jti] field is required",
     /// No key of the set is for this token.
-    NoKey,
+    NoKey: "no_key" = "Jwks doesn't have key to match kid or alg from Jwt",
     /// No key verifies the signature.
-    Signature,
+    Signature: "signature" = "Jwt verification fails",
 }
-}
-
-impl JwtError {
-    /// Fixed text for the client and the log: jwt_authn's, where it has one.
-    #[must_use]
-    pub fn description(self) -> &'static str {
-        match self {
-            JwtError::TooLong => "Jwt is too long",
-            JwtError::NotThreeParts => {
-                "Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections"
-            }
-            JwtError::HeaderEncoding => "Jwt header is an invalid Base64url encoded",
-            JwtError::HeaderJson => "Jwt header is an invalid JSON",
-            JwtError::AlgorithmMissing => "Jwt header [alg] field is required and must be a string",
-            JwtError::AlgorithmUnsupported => "Jwt header [alg] is not supported",
-            JwtError::Kid => "Jwt header [kid] field is not a string",
-            JwtError::Type => "Jwt header [typ] field is not a string",
-            JwtError::Critical => "Jwt header [crit] is not supported",
-            JwtError::UnencodedPayload => "Jwt header [b64] is not supported",
-            JwtError::PayloadEncoding => "Jwt payload is an invalid Base64url encoded",
-            JwtError::SignatureEncoding => "Jwt signature is an invalid Base64url encoded",
-            JwtError::PayloadJson => "Jwt payload is an invalid JSON",
-            JwtError::IssuerType => "Jwt payload [iss] field is not a string",
-            JwtError::SubjectType => "Jwt payload [sub] field is not a string",
-            JwtError::AudienceType => "Jwt payload [aud] field is not a string or string list",
-            JwtError::IdType => "Jwt payload [jti] field is not a string",
-            JwtError::ExpirationType => "Jwt payload [exp] field is not a NumericDate",
-            JwtError::NotBeforeType => "Jwt payload [nbf] field is not a NumericDate",
-            JwtError::IssuedAtType => "Jwt payload [iat] field is not a NumericDate",
-            JwtError::AlgorithmNotAllowed => "Jwt header [alg] is not allowed",
-            JwtError::Issuer => "Jwt issuer is not configured",
-            JwtError::NotYetValid => "Jwt not yet valid",
-            JwtError::Expired => "Jwt is expired",
-            JwtError::NoExpiration => "Jwt payload [exp] field is required",
-            JwtError::IssuedInFuture => "Jwt is issued in the future",
-            JwtError::Audience => "Audiences in Jwt are not allowed",
-            JwtError::Subject => "Subject in Jwt is not allowed",
-            JwtError::Lifetime => "Jwt lifetime is too long",
-            JwtError::SenderConstrained => "Jwt is sender-constrained",
-            JwtError::TokenType => "Jwt header [typ] is not allowed",
-            JwtError::NoIssuer => "Jwt payload [iss] field is required",
-            JwtError::NoAudience => "Jwt payload [aud] field is required",
-            JwtError::NoSubject => "Jwt payload [sub] field is required",
-            JwtError::NoClientId => "Jwt payload [client_id] field is required",
-            JwtError::NoIssuedAt => "Jwt payload [iat] field is required",
-            JwtError::NoId => "Jwt payload [jti] field is required",
-            JwtError::NoKey => "Jwks doesn't have key to match kid or alg from Jwt",
-            JwtError::Signature => "Jwt verification fails",
-        }
-    }
-
-    /// Label for metrics.
-    #[must_use]
-    pub fn reason(self) -> &'static str {
-        match self {
-            JwtError::TooLong => "too_long",
-            JwtError::NotThreeParts => "not_three_parts",
-            JwtError::HeaderEncoding => "header_encoding",
-            JwtError::HeaderJson => "header_json",
-            JwtError::AlgorithmMissing => "algorithm_missing",
-            JwtError::AlgorithmUnsupported => "algorithm_unsupported",
-            JwtError::Kid => "kid",
-            JwtError::Type => "type",
-            JwtError::Critical => "critical",
-            JwtError::UnencodedPayload => "unencoded_payload",
-            JwtError::PayloadEncoding => "payload_encoding",
-            JwtError::SignatureEncoding => "signature_encoding",
-            JwtError::PayloadJson => "payload_json",
-            JwtError::IssuerType => "issuer_type",
-            JwtError::SubjectType => "subject_type",
-            JwtError::AudienceType => "audience_type",
-            JwtError::IdType => "id_type",
-            JwtError::ExpirationType => "expiration_type",
-            JwtError::NotBeforeType => "not_before_type",
-            JwtError::IssuedAtType => "issued_at_type",
-            JwtError::AlgorithmNotAllowed => "algorithm_not_allowed",
-            JwtError::Issuer => "issuer",
-            JwtError::NotYetValid => "not_yet_valid",
-            JwtError::Expired => "expired",
-            JwtError::NoExpiration => "no_expiration",
-            JwtError::IssuedInFuture => "issued_in_future",
-            JwtError::Audience => "audience",
-            JwtError::Subject => "subject",
-            JwtError::Lifetime => "lifetime",
-            JwtError::SenderConstrained => "sender_constrained",
-            JwtError::TokenType => "token_type",
-            JwtError::NoIssuer => "no_issuer",
-            JwtError::NoAudience => "no_audience",
-            JwtError::NoSubject => "no_subject",
-            JwtError::NoClientId => "no_client_id",
-            JwtError::NoIssuedAt => "no_issued_at",
-            JwtError::NoId => "no_id",
-            JwtError::NoKey => "no_key",
-            JwtError::Signature => "signature",
-        }
-    }
 }

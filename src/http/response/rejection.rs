@@ -8,34 +8,97 @@ use std::time::Duration;
 use crate::http::ambiguous::Ambiguous;
 use crate::jose::jwt::JwtError;
 
+/// What one kind of rejection says, in one row.
+struct Row {
+    status: u32,
+    error: &'static str,
+    reason: &'static str,
+    description: &'static str,
+}
+
+/// The enum, and all that is fixed of each of its variants in one row:
+/// `Variant: status "error", reason = description`. The rows under `told` have the words of what
+/// their variants carry.
+macro_rules! rejections {
+    ($(#[$of:meta])* pub enum $name:ident<$life:lifetime> {
+        $($(#[$doc:meta])* $fixed:ident $({ $($field:ident: $type:ty),* })?:
+            $status:literal $error:literal, $reason:literal = $text:literal,)*
+    }
+    told {
+        $($(#[$told_doc:meta])* $told:ident
+            $(($part:ident: $part_type:ty))? $({ $($word:ident: $word_type:ty),* })?:
+            $told_status:literal $told_error:literal, $told_reason:expr, $told_text:expr,)*
+    }) => {
+        $(#[$of])*
+        pub enum $name<$life> {
+            $($(#[$doc])* $fixed $({ $($field: $type),* })?,)*
+            $($(#[$told_doc])* $told $(($part_type))? $({ $($word: $word_type),* })?,)*
+        }
+
+        /// The reasons that are in a row of their own.
+        const REASONS: [&str; [$($reason),*].len()] = [$($reason),*];
+
+        /// The `error` of each row.
+        const ERRORS: [&str; [$($error,)* $($told_error),*].len()] = [$($error,)* $($told_error),*];
+
+        impl $name<'_> {
+            fn row(&self) -> Row {
+                match *self {
+                    $($name::$fixed { .. } => Row {
+                        status: $status, error: $error, reason: $reason, description: $text,
+                    },)*
+                    $($name::$told $(($part))? $({ $($word),* })? => Row {
+                        status: $told_status, error: $told_error, reason: $told_reason,
+                        description: $told_text,
+                    },)*
+                }
+            }
+
+            /// One of each that has a row of its own.
+            #[cfg(test)]
+            fn samples() -> [$name<'static>; REASONS.len()] {
+                [$($name::$fixed $({ $($field: Default::default()),* })?),*]
+            }
+        }
+    };
+}
+
+rejections! {
 /// Why a request is not let through, and all that its response depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rejection<'c> {
     /// A token is asked for and there is none.
-    TokenMissing,
-    /// The token cannot be accepted. `description` is for the client, `reason` for the metrics.
-    InvalidToken {
-        description: &'static str,
-        reason: &'static str,
-    },
+    TokenMissing: 401 "unauthorized", "token_missing" = "Jwt is missing",
     /// More than one credential in one request.
-    SeveralTokens,
-    /// A part of the request that different upstreams could read differently.
-    Ambiguous(Ambiguous),
+    SeveralTokens: 400 "invalid_request",
+        "several_tokens" = "More than one credential in the request",
     /// A valid token without the scopes that the rule asks for, here as the rule names them.
-    InsufficientScope { scope: &'c str },
+    InsufficientScope { scope: &'c str }: 403 "insufficient_scope",
+        "insufficient_scope" = "Jwt lacks a scope that is required here",
     /// A valid token with claims that the rule does not accept.
-    ClaimRule,
+    ClaimRule: 403 "insufficient_scope", "claim_rule" = "Claims in Jwt are not allowed",
     /// No rule matches, and what no rule matches is denied.
-    NoRule,
-    /// There are no usable keys to verify with.
-    KeysUnavailable { retry_after_seconds: u32 },
+    NoRule: 403 "access_denied", "no_rule" = "No rule allows this request",
     /// The filter has no valid configuration.
-    NotConfigured,
+    NotConfigured: 503 "server_error",
+        "not_configured" = "The gateway cannot decide this request",
     /// The host refuses what a decision needs, or a part of what an admitted request is given.
-    HostRefused,
+    HostRefused: 503 "server_error",
+        "host_refused" = "The gateway cannot pass this request on",
+    /// There are no usable keys to verify with.
+    KeysUnavailable { retry_after_seconds: u32 }: 503 "temporarily_unavailable",
+        "keys_unavailable" = "Jwks remote fetch is failed",
     /// Keys are on their way, and as many requests as may wait for them do so already.
-    TooManyWaiting { retry_after_seconds: u32 },
+    TooManyWaiting { retry_after_seconds: u32 }: 503 "temporarily_unavailable",
+        "too_many_waiting" = "Too many requests are waiting for Jwks",
+}
+told {
+    /// The token cannot be accepted. `description` is for the client, `reason` for the metrics.
+    InvalidToken { description: &'static str, reason: &'static str }: 401 "invalid_token",
+        reason, description,
+    /// A part of the request that different upstreams could read differently.
+    Ambiguous(part: Ambiguous): 400 "invalid_request", part.reason(), part.description(),
+}
 }
 
 impl From<Ambiguous> for Rejection<'_> {
@@ -53,34 +116,9 @@ impl From<JwtError> for Rejection<'_> {
     }
 }
 
-/// What [`Rejection::reason`] says of everything but bad tokens, which have [`JwtError::reason`],
-/// and ambiguous parts, which have [`Ambiguous::reason`].
-const REASONS: [&str; 9] = [
-    "token_missing",
-    "several_tokens",
-    "insufficient_scope",
-    "claim_rule",
-    "no_rule",
-    "not_configured",
-    "host_refused",
-    "keys_unavailable",
-    "too_many_waiting",
-];
-
-/// What [`Rejection::error`] says.
-const ERRORS: [&str; 7] = [
-    "unauthorized",
-    "invalid_token",
-    "invalid_request",
-    "insufficient_scope",
-    "access_denied",
-    "server_error",
-    "temporarily_unavailable",
-];
-
 impl Rejection<'_> {
     /// The names by which a configuration may speak of rejections: every reason, and every
-    /// `error`, which stands for all the reasons that have it.
+    /// `error`, which stands for all the reasons that have it. A name may come several times.
     pub fn names() -> impl Iterator<Item = &'static str> {
         let bad_tokens = JwtError::ALL.iter().map(|error| error.reason());
         let ambiguous = Ambiguous::ALL.map(Ambiguous::reason);
@@ -101,15 +139,7 @@ impl Rejection<'_> {
 
     /// The HTTP status code.
     pub fn status(&self) -> u32 {
-        match self {
-            Rejection::SeveralTokens | Rejection::Ambiguous(_) => 400,
-            Rejection::TokenMissing | Rejection::InvalidToken { .. } => 401,
-            Rejection::InsufficientScope { .. } | Rejection::ClaimRule | Rejection::NoRule => 403,
-            Rejection::NotConfigured
-            | Rejection::HostRefused
-            | Rejection::KeysUnavailable { .. }
-            | Rejection::TooManyWaiting { .. } => 503,
-        }
+        self.row().status
     }
 
     /// Seconds for the Retry-After header, where the client may try again; never 0.
@@ -127,51 +157,17 @@ impl Rejection<'_> {
 
     /// The reason as metrics and logs name it: snake_case, from a fixed list.
     pub fn reason(&self) -> &'static str {
-        match self {
-            Rejection::TokenMissing => "token_missing",
-            Rejection::InvalidToken { reason, .. } => reason,
-            Rejection::SeveralTokens => "several_tokens",
-            Rejection::Ambiguous(part) => part.reason(),
-            Rejection::InsufficientScope { .. } => "insufficient_scope",
-            Rejection::ClaimRule => "claim_rule",
-            Rejection::NoRule => "no_rule",
-            Rejection::NotConfigured => "not_configured",
-            Rejection::HostRefused => "host_refused",
-            Rejection::KeysUnavailable { .. } => "keys_unavailable",
-            Rejection::TooManyWaiting { .. } => "too_many_waiting",
-        }
+        self.row().reason
     }
 
     /// RFC 6750 section 3.1's code where it has one; the other names follow RFC 6749.
     pub fn error(&self) -> &'static str {
-        match self {
-            Rejection::TokenMissing => "unauthorized",
-            Rejection::InvalidToken { .. } => "invalid_token",
-            Rejection::SeveralTokens | Rejection::Ambiguous(_) => "invalid_request",
-            Rejection::InsufficientScope { .. } | Rejection::ClaimRule => "insufficient_scope",
-            Rejection::NoRule => "access_denied",
-            Rejection::NotConfigured | Rejection::HostRefused => "server_error",
-            Rejection::KeysUnavailable { .. } | Rejection::TooManyWaiting { .. } => {
-                "temporarily_unavailable"
-            }
-        }
+        self.row().error
     }
 
     /// The words of Envoy's jwt_authn where it has some.
     pub fn description(&self) -> &'static str {
-        match self {
-            Rejection::TokenMissing => "Jwt is missing",
-            Rejection::InvalidToken { description, .. } => description,
-            Rejection::SeveralTokens => "More than one credential in the request",
-            Rejection::Ambiguous(part) => part.description(),
-            Rejection::InsufficientScope { .. } => "Jwt lacks a scope that is required here",
-            Rejection::ClaimRule => "Claims in Jwt are not allowed",
-            Rejection::NoRule => "No rule allows this request",
-            Rejection::NotConfigured => "The gateway cannot decide this request",
-            Rejection::HostRefused => "The gateway cannot pass this request on",
-            Rejection::KeysUnavailable { .. } => "Jwks remote fetch is failed",
-            Rejection::TooManyWaiting { .. } => "Too many requests are waiting for Jwks",
-        }
+        self.row().description
     }
 }
 
@@ -179,23 +175,6 @@ impl Rejection<'_> {
 mod tests {
     use super::*;
     use crate::http::response::is_quotable;
-
-    /// All but those of a bad token and of an ambiguous part.
-    const ALL_OTHERS: [Rejection<'static>; 9] = [
-        Rejection::TokenMissing,
-        Rejection::SeveralTokens,
-        Rejection::InsufficientScope { scope: "" },
-        Rejection::ClaimRule,
-        Rejection::NoRule,
-        Rejection::NotConfigured,
-        Rejection::HostRefused,
-        Rejection::KeysUnavailable {
-            retry_after_seconds: 1,
-        },
-        Rejection::TooManyWaiting {
-            retry_after_seconds: 1,
-        },
-    ];
 
     fn bad_tokens() -> impl Iterator<Item = Rejection<'static>> {
         JwtError::ALL.iter().map(|error| Rejection::from(*error))
@@ -228,31 +207,19 @@ mod tests {
         reasons.sort_unstable();
         known.sort_unstable();
         assert_eq!(reasons, known);
-        for rejection in ALL_OTHERS.into_iter().chain(ambiguous) {
+        for rejection in Rejection::samples().into_iter().chain(ambiguous) {
             assert!(others.contains(&row(rejection).as_str()), "{rejection:?}");
         }
     }
 
     #[test]
     fn a_configuration_can_name_every_reason() {
-        // What is missing above does not compile here.
-        for rejection in ALL_OTHERS {
-            match rejection {
-                Rejection::TokenMissing
-                | Rejection::InvalidToken { .. }
-                | Rejection::SeveralTokens
-                | Rejection::Ambiguous(_)
-                | Rejection::InsufficientScope { .. }
-                | Rejection::ClaimRule
-                | Rejection::NoRule
-                | Rejection::NotConfigured
-                | Rejection::HostRefused
-                | Rejection::KeysUnavailable { .. }
-                | Rejection::TooManyWaiting { .. } => {}
-            }
-        }
         let ambiguous = Ambiguous::ALL.map(Rejection::from);
-        for rejection in ALL_OTHERS.into_iter().chain(ambiguous).chain(bad_tokens()) {
+        for rejection in Rejection::samples()
+            .into_iter()
+            .chain(ambiguous)
+            .chain(bad_tokens())
+        {
             for name in [rejection.reason(), rejection.error()] {
                 assert!(Rejection::names().any(|known| known == name), "{name}");
             }
