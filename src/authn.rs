@@ -9,6 +9,8 @@
 //! [`Verified`]: crate::jose::jwt::Verified
 //! [`Validated::verify`]: crate::jose::jwt::Validated::verify
 
+mod event;
+mod failure;
 mod requirement;
 
 use std::borrow::Cow;
@@ -27,8 +29,11 @@ use crate::jose::verifier::Verifier;
 use crate::jwks::lifecycle::{Keys, UnknownKid};
 use crate::outputs::Outputs;
 use crate::policy::{self, RuleOutcome};
+use crate::trace::Checks;
 
-use requirement::{Carried, Failure, Identity, Presented};
+pub use event::{Event, Listener};
+pub use failure::Failure;
+use requirement::{Carried, Identity, Presented};
 
 /// How a request's way ends, for now.
 #[derive(Debug)]
@@ -97,12 +102,22 @@ pub struct Means<'m> {
 
 /// Decides a request.
 pub fn authenticate<'c>(request: &Request, config: &'c Config, means: &Means<'_>) -> Decision<'c> {
+    authenticate_with(request, config, means, &())
+}
+
+/// The same, and tells of each step.
+pub fn authenticate_with<'c>(
+    request: &Request,
+    config: &'c Config,
+    means: &Means<'_>,
+    trace: &impl Listener,
+) -> Decision<'c> {
     if let Some(resource) = &config.protected_resource
         && let Some(response) = resource.answer(request.path(), request.method().ok())
     {
         return Decision::Answer(response);
     }
-    match decide(request, config, means) {
+    match decide(request, config, means, trace) {
         Ok(admission) => Decision::Admit(admission),
         Err(Obstacle::Reject(refusal)) => Decision::Reject(refusal),
         Err(Obstacle::Await(need)) => Decision::Await(need),
@@ -134,14 +149,10 @@ impl<'c> From<Refusal<'c>> for Obstacle<'c> {
 
 impl From<Failure> for Obstacle<'_> {
     fn from(failure: Failure) -> Self {
-        let rejection = match failure {
-            Failure::Missing => Rejection::TokenMissing,
-            Failure::Invalid(error) => error.into(),
-            Failure::Unavailable(retry_after) => Rejection::keys_unavailable(retry_after),
-            Failure::Several => Rejection::SeveralTokens,
-            Failure::AwaitKeys(provider) => return Obstacle::Await(Need::Keys(provider)),
-        };
-        rejection.into()
+        match failure.rejection() {
+            Ok(rejection) => rejection.into(),
+            Err(provider) => Obstacle::Await(Need::Keys(provider)),
+        }
     }
 }
 
@@ -149,31 +160,39 @@ fn decide<'c>(
     request: &Request,
     config: &'c Config,
     means: &Means<'_>,
+    trace: &impl Listener,
 ) -> Result<Admission, Obstacle<'c>> {
     // What has several readings, or none, is refused before any rule could be wrong about it.
-    let path = request
-        .path()
-        .map(path::normalize)
-        .transpose()
-        .map_err(|_| Ambiguous::Path)?;
+    let path = request.path().map(path::normalize);
+    if let Some(path) = &path {
+        trace.note(|| Event::Path(path.as_deref().map_err(|reason| *reason)));
+    }
+    let path = path.transpose().map_err(|_| Ambiguous::Path)?;
     if let Some(ambiguous) = ambiguous_to_routes(request, config, path.as_deref()) {
+        trace.note(|| Event::OtherRoute(ambiguous));
         return Err(ambiguous.into());
     }
     if config.bypass_cors_preflight && request.is_cors_preflight() {
+        trace.note(|| Event::Preflight);
         return Ok(Admission::default());
     }
     if let Some(name) = request.requirement_of_route() {
         let named = config.of_routes.as_ref().and_then(|of| of.named(name));
+        let is_known = named.is_some();
+        trace.note(|| Event::Named { name, is_known });
         // As in jwt_authn: a name that nobody knows lets nobody in.
         let access = named.ok_or(Rejection::NoRule)?;
-        path.as_deref().ok_or(Ambiguous::Path)?;
-        return admit(request, config, access, means);
+        if path.is_none() {
+            trace.note(|| Event::NoPath);
+            return Err(Ambiguous::Path.into());
+        }
+        return admit(request, config, access, means, trace);
     }
-    match policy::select_rule(config, path.as_deref(), request)? {
+    match policy::select_rule_with(config, path.as_deref(), request, trace)? {
         RuleOutcome::Public => Ok(Admission::default()),
         RuleOutcome::NoRule => Err(Rejection::NoRule.into()),
         RuleOutcome::Token(rule, access) => {
-            let outcome = admit(request, config, access, means);
+            let outcome = admit(request, config, access, means, trace);
             report(rule, outcome)
         }
     }
@@ -220,12 +239,13 @@ fn admit<'c>(
     config: &'c Config,
     access: &'c TokenAccess,
     means: &Means<'_>,
+    trace: &impl Listener,
 ) -> Result<Admission, Obstacle<'c>> {
     let demand = &*access.demand;
-    let carried = extract(request, &demand.places)?;
-    let mut presented = Presented::new(carried, &config.providers, means)?;
+    let carried = extract(request, &demand.places, trace)?;
+    let mut presented = Presented::new(carried, &config.providers, means, trace)?;
     let identities = presented.satisfy(&demand.requirement)?;
-    authorize(access, config, &identities)?;
+    authorize(access, config, &identities, trace)?;
     let withheld = presented.withheld(&identities, &demand.places);
     Ok(Admission {
         strip: credentials::strip(request, &withheld),
@@ -243,16 +263,24 @@ type Token<'r> = Cow<'r, [u8]>;
 fn extract<'r>(
     request: &'r Request,
     places: &[Place],
+    trace: &impl Listener,
 ) -> Result<Vec<Carried<'r>>, Rejection<'static>> {
     let mut tokens: Vec<Carried> = Vec::with_capacity(places.len());
-    for (place, known) in places.iter().enumerate() {
-        match known.extract(request) {
+    let mut checks = Checks::new(trace);
+    for (at, place) in places.iter().enumerate() {
+        let found = place.extract(request);
+        trace.note(|| Event::Place {
+            place,
+            found: &found,
+        });
+        match found {
             Extracted::Missing => {}
-            Extracted::Token(token) => tokens.push(Carried::new(place, token)),
-            Extracted::Several => return Err(Rejection::SeveralTokens),
-            Extracted::Ambiguous(part) => return Err(part.into()),
+            Extracted::Token(token) => tokens.push(Carried::new(at, token)),
+            Extracted::Several => checks.fails(Rejection::SeveralTokens)?,
+            Extracted::Ambiguous(part) => checks.fails(part.into())?,
         }
     }
+    checks.outcome()?;
     if tokens.len() > 1 {
         take_longest_prefixes(places, &mut tokens);
     }
@@ -260,6 +288,7 @@ fn extract<'r>(
 }
 
 /// A header has one token, after the longest of its prefixes that fits.
+#[inline]
 fn take_longest_prefixes(places: &[Place], tokens: &mut Vec<Carried<'_>>) {
     let found: Vec<&Place> = tokens
         .iter()
@@ -276,6 +305,7 @@ fn authorize<'c>(
     access: &'c TokenAccess,
     config: &Config,
     identities: &[Identity],
+    trace: &impl Listener,
 ) -> Result<(), Refusal<'c>> {
     if access.authorize.is_empty() {
         return Ok(());
@@ -284,8 +314,11 @@ fn authorize<'c>(
     for identity in identities {
         let scope_claims = &config.providers[identity.provider].scope_claims;
         let claims = identity.entry.verified.claims();
-        match policy::authorize(&access.authorize, scope_claims, claims) {
-            Ok(()) => return Ok(()),
+        match policy::authorize_with(&access.authorize, scope_claims, claims, trace) {
+            Ok(()) => {
+                trace.note(|| Event::Authorized(true));
+                return Ok(());
+            }
             Err(why) => {
                 denied = Refusal {
                     rejection: why.into(),
@@ -294,5 +327,6 @@ fn authorize<'c>(
             }
         }
     }
+    trace.note(|| Event::Authorized(false));
     Err(denied)
 }

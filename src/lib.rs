@@ -25,7 +25,7 @@
 //! config/provider_id host matcher
 //! signature http
 //! jose
-//! bytes metrics named protobuf text time
+//! bytes metrics named protobuf text time trace
 //! ```
 //!
 //! - Only `proxy` names the SDK.
@@ -53,6 +53,7 @@ mod proxy;
 pub mod signature;
 pub mod text;
 pub mod time;
+pub mod trace;
 
 #[cfg(feature = "filter")]
 proxy_wasm::main! {{

@@ -4,16 +4,19 @@
 //! Invariant: everything that is not expressly allowed is denied. Scopes and claim values are
 //! compared exactly: by case, as a whole, and a value only with one of its own type.
 
+mod event;
+
 use serde_json::{Number, Value};
 
-use crate::config::{
-    Access, Authorize, ClaimRule, ClaimTest, Config, Rule, Scopes, TokenAccess, Unmatched,
-};
+pub use event::Event;
+
+use crate::config::{Access, Authorize, ClaimTest, Config, Rule, Scopes, TokenAccess, Unmatched};
 use crate::http::ambiguous::Ambiguous;
 use crate::http::request::Request;
 use crate::http::response::Rejection;
 use crate::jose::claims::Claims;
 use crate::jose::json::Element;
+use crate::trace::{Checks, Trace};
 
 /// What a request needs to get through.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +41,32 @@ pub fn select_rule<'c>(
     path: Option<&str>,
     request: &Request,
 ) -> Result<RuleOutcome<'c>, Ambiguous> {
-    let Some(rule) = config.rules.first(path, request)? else {
+    select_rule_with(config, path, request, &())
+}
+
+/// The same, and tells of each rule that is looked at.
+///
+/// # Errors
+/// As [`select_rule`].
+pub fn select_rule_with<'c, T: for<'e> Trace<Event<'e>>>(
+    config: &'c Config,
+    path: Option<&str>,
+    request: &Request,
+    trace: &T,
+) -> Result<RuleOutcome<'c>, Ambiguous> {
+    let outcome = select(config, path, request, trace);
+    trace.note(|| Event::Selected(outcome));
+    outcome
+}
+
+fn select<'c, T: for<'e> Trace<Event<'e>>>(
+    config: &'c Config,
+    path: Option<&str>,
+    request: &Request,
+    trace: &T,
+) -> Result<RuleOutcome<'c>, Ambiguous> {
+    let compared = |rule, outcome| trace.note(|| Event::Compared { rule, outcome });
+    let Some(rule) = config.rules.first(path, request, compared)? else {
         return match config.unmatched {
             _ if path.is_none() => Err(Ambiguous::Path),
             Unmatched::Deny => Ok(RuleOutcome::NoRule),
@@ -82,19 +110,41 @@ pub fn authorize<'c>(
     scope_claims: &[String],
     claims: &Claims,
 ) -> Result<(), Denied<'c>> {
-    let satisfied = |scopes| satisfies(scopes, scope_claims, claims);
-    if !authorize.scopes.iter().all(satisfied) {
-        return Err(Denied::Scope {
-            scopes_needed: &authorize.challenge,
-        });
-    }
-    if authorize.claims.iter().all(|rule| holds(rule, claims)) {
-        Ok(())
-    } else {
-        Err(Denied::Claim)
-    }
+    authorize_with(authorize, scope_claims, claims, &())
 }
 
+/// The same, and tells of each scope and claim that is looked at.
+///
+/// # Errors
+/// As [`authorize`].
+pub fn authorize_with<'c, T: for<'e> Trace<Event<'e>>>(
+    authorize: &'c Authorize,
+    scope_claims: &[String],
+    claims: &Claims,
+    trace: &T,
+) -> Result<(), Denied<'c>> {
+    let mut checks = Checks::new(trace);
+    for asked in &authorize.scopes {
+        let holds = satisfies(asked, scope_claims, claims);
+        let denied = Denied::Scope {
+            scopes_needed: &authorize.challenge,
+        };
+        checks.that(holds, denied, || Event::Scopes {
+            asked,
+            scope_claims,
+            claims,
+            holds,
+        })?;
+    }
+    for rule in &authorize.claims {
+        let found = claims.at(&rule.path).filter(|value| !value.is_null());
+        let holds = passes(&rule.test, found);
+        checks.that(holds, Denied::Claim, || Event::Claim { rule, found, holds })?;
+    }
+    checks.outcome()
+}
+
+#[inline]
 fn satisfies(scopes: &Scopes, scope_claims: &[String], claims: &Claims) -> bool {
     let has = |scope: &String| {
         let in_claim = |value: Element<'_>| match value.as_str() {
@@ -112,11 +162,7 @@ fn satisfies(scopes: &Scopes, scope_claims: &[String], claims: &Claims) -> bool 
     scopes.all.iter().all(has) && (scopes.any.is_empty() || scopes.any.iter().any(has))
 }
 
-fn holds(rule: &ClaimRule, claims: &Claims) -> bool {
-    let claim = claims.at(&rule.path).filter(|value| !value.is_null());
-    passes(&rule.test, claim)
-}
-
+#[inline]
 fn passes(test: &ClaimTest, claim: Option<Element<'_>>) -> bool {
     match (test, claim) {
         (ClaimTest::Exists(exists), claim) => claim.is_some() == *exists,

@@ -12,12 +12,14 @@
 //!   have been asked for.
 
 use std::rc::Rc;
-use std::time::Duration;
 
+use super::event::{Event, Listener};
+use super::failure::Failure;
 use super::{Means, Token};
 use crate::cache::Entry;
 use crate::config::{Otherwise, PerProvider, Provider, ProviderDemand, ProviderId, Requirement};
 use crate::http::credentials::Place;
+use crate::jose::event::Event as TokenEvent;
 use crate::jose::jwks::{KeySet, Selection};
 use crate::jose::jwt::{self, JwtError, Parsed, Validated};
 use crate::jwks::lifecycle::{Keys, UnknownKid};
@@ -53,12 +55,13 @@ impl<'r> Carried<'r> {
 }
 
 /// What a request carries, and what it is judged by.
-pub(super) struct Presented<'r> {
+pub(super) struct Presented<'r, T> {
     tokens: Vec<Carried<'r>>,
     /// All of them.
     all: Tokens,
     providers: &'r PerProvider<Provider>,
     means: &'r Means<'r>,
+    trace: &'r T,
     /// The tokens that were found good, of each provider that was asked about one.
     identities: Vec<Identity>,
     /// The tokens that a provider's keys did not verify, whatever is expected of their claims.
@@ -82,51 +85,6 @@ struct Refused {
     provider: ProviderId,
     token: u32,
     failure: Failure,
-}
-
-/// Why a requirement is not satisfied.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Failure {
-    /// There is no token.
-    Missing,
-    Invalid(JwtError),
-    /// There are no keys, and the next try to get some is this far away.
-    Unavailable(Duration),
-    /// More tokens than the requirement has a use for.
-    Several,
-    /// The keys of this provider have to be fetched first.
-    AwaitKeys(ProviderId),
-}
-
-impl Failure {
-    /// Of the failures of several alternatives the one that says most: as jwt_authn has it, a
-    /// token's own fault before an unknown issuer before no token.
-    fn weight(self) -> u8 {
-        match self {
-            Failure::Missing => 0,
-            Failure::Invalid(JwtError::Issuer) => 1,
-            Failure::Invalid(_) => 2,
-            Failure::Unavailable(_) => 3,
-            Failure::Several => 4,
-            Failure::AwaitKeys(_) => 5,
-        }
-    }
-
-    /// How soon it may be over. Of the failures of things that are all required the one that lasts
-    /// longest decides.
-    fn hope(self) -> u8 {
-        match self {
-            Failure::Missing | Failure::Invalid(_) | Failure::Several => 0,
-            Failure::Unavailable(_) => 1,
-            Failure::AwaitKeys(_) => 2,
-        }
-    }
-}
-
-impl From<JwtError> for Failure {
-    fn from(error: JwtError) -> Self {
-        Failure::Invalid(error)
-    }
 }
 
 /// A way to satisfy a requirement, or what it fails by. The default is satisfied by nothing.
@@ -207,6 +165,7 @@ impl Ways {
     }
 
     /// Both these and those.
+    #[inline]
     fn and(&self, those: &Ways) -> Ways {
         let mut all = Ways::default();
         for one in &self.0 {
@@ -219,6 +178,7 @@ impl Ways {
 
     /// Adds what is left where none of these is good. A requirement that takes failed tokens
     /// fails them only when the keys are known, and it takes no two tokens in the place of one.
+    #[inline]
     fn otherwise(&mut self, otherwise: Otherwise) {
         if self.0.iter().any(|way| way.failure.is_none()) {
             return;
@@ -260,11 +220,12 @@ fn decide(ways: &[Way], all: Tokens) -> Result<Tokens, Failure> {
     }
 }
 
-impl<'r> Presented<'r> {
+impl<'r, T: Listener> Presented<'r, T> {
     pub fn new(
         mut tokens: Vec<Carried<'r>>,
         providers: &'r PerProvider<Provider>,
         means: &'r Means<'r>,
+        trace: &'r T,
     ) -> Result<Self, Failure> {
         let mut all: Tokens = 0;
         for at in 0..tokens.len() {
@@ -275,12 +236,14 @@ impl<'r> Presented<'r> {
                 all |= bit(carried.number)?;
             }
         }
+        trace.note(|| Event::Tokens(all.count_ones()));
         Ok(Presented {
             identities: Vec::with_capacity(tokens.len()),
             tokens,
             all,
             providers,
             means,
+            trace,
             refused: Vec::new(),
         })
     }
@@ -288,14 +251,19 @@ impl<'r> Presented<'r> {
     /// The tokens that satisfy a requirement: none where it does without. A token that has no part
     /// in that is one that nobody verified, and the upstream could take it for the one that was.
     pub fn satisfy(&mut self, requirement: &Requirement) -> Result<Vec<Identity>, Failure> {
-        let takes = match requirement {
-            Requirement::Provider(demand) => decide(&[self.way(demand)], self.all)?,
+        let decided = match requirement {
+            Requirement::Provider(demand) => decide(&[self.way(demand)], self.all),
             requirement => {
                 let mut ways = Ways::default();
                 self.gather(requirement, &mut ways);
-                decide(&ways.0, self.all)?
+                decide(&ways.0, self.all)
             }
         };
+        self.trace.note(|| {
+            let taken = decided.map(|takes| takes.count_ones() as usize);
+            Event::Satisfied(taken)
+        });
+        let takes = decided?;
         let mut at = 0..;
         let mut identities = std::mem::take(&mut self.identities);
         identities.retain(|_| at.next().is_some_and(|at: u32| takes >> at & 1 == 1));
@@ -329,20 +297,30 @@ impl<'r> Presented<'r> {
     /// Adds the ways to satisfy a requirement.
     fn gather(&mut self, requirement: &Requirement, ways: &mut Ways) {
         match requirement {
-            Requirement::Provider(demand) => ways.add(self.way(demand)),
+            Requirement::Provider(demand) => {
+                let way = self.way(demand);
+                self.trace
+                    .note(|| Event::Demanded(way.failure.map_or(Ok(()), Err)));
+                ways.add(way);
+            }
             Requirement::Any { members, otherwise } => {
+                self.trace.note(|| Event::Any(members.len()));
                 let mut any = Ways::default();
-                for member in members {
+                for (member, asked) in members.iter().zip(1..) {
                     self.gather(member, &mut any);
                     let is_best = |way: &Way| way.failure.is_none() && way.covers == self.all;
                     if any.0.iter().any(is_best) {
+                        let left = members.len().saturating_sub(asked);
+                        self.trace.note(|| Event::NotAsked(left));
                         break;
                     }
                 }
+                self.trace.note(|| Event::EndOfAny(*otherwise));
                 any.otherwise(*otherwise);
                 ways.extend(any);
             }
             Requirement::All(members) => {
+                self.trace.note(|| Event::All(members.len()));
                 let mut all = Ways(vec![Way::default()]);
                 for member in members {
                     let mut part = Ways::default();
@@ -356,6 +334,8 @@ impl<'r> Presented<'r> {
 
     /// The one token in the places of a provider, if it is good now.
     fn way(&mut self, demand: &ProviderDemand) -> Way {
+        self.trace
+            .note(|| Event::Demand(&self.providers[demand.provider]));
         let is_here = |carried: &Carried<'_>| demand.places.contains(&carried.place);
         let mut found = self.tokens.iter().filter(|carried| is_here(carried));
         let Some(Carried { number, token, .. }) = found.next() else {
@@ -407,6 +387,7 @@ impl<'r> Presented<'r> {
     ) -> Result<Judged, Unfit> {
         let (id, means) = (demand.provider, self.means);
         let provider = &self.providers[id];
+        self.trace.note(|| Event::Token(token));
         let expectations = demand
             .expectations
             .as_deref()
@@ -414,8 +395,9 @@ impl<'r> Presented<'r> {
         let mut known = self.identities.iter();
         if let Some(at) = known.position(|known| known.provider == id && known.token == number) {
             if let Some(identity) = self.identities.get(at) {
+                self.trace.note(|| Event::FoundGoodBefore);
                 let verified = &identity.entry.verified;
-                verified.validate_again(expectations, means.now)?;
+                verified.validate_again(expectations, means.now, self.trace)?;
             }
             return Ok(Judged::Known(at));
         }
@@ -425,14 +407,24 @@ impl<'r> Presented<'r> {
             Keys::Pending | Keys::Unavailable { .. } => None,
         };
         let entry = if let Some(entry) = cached {
-            entry.verified.validate_again(expectations, means.now)?;
+            self.trace.note(|| Event::Cached);
+            let verified = &entry.verified;
+            verified.validate_again(expectations, means.now, self.trace)?;
             entry
         } else {
             // What no key can make good is refused at once.
-            let validated = self.parse(token)?.validate(expectations, means.now)?;
+            let parsed = self.parse(token)?;
+            self.trace.note(|| TokenEvent::Parsed {
+                header: parsed.untrusted_header(),
+                claims: parsed.untrusted_claims(),
+            });
+            let validated = parsed.validate_with(expectations, means.now, self.trace)?;
             let mut refused = self.refused.iter();
             match refused.find(|known| known.provider == id && known.token == number) {
-                Some(known) => return Err(Unfit::Again(known.failure)),
+                Some(known) => {
+                    self.trace.note(|| Event::FoundBadBefore);
+                    return Err(Unfit::Again(known.failure));
+                }
                 None => self
                     .verified(token, &validated, id, keys)
                     .map_err(Unfit::Keys)?,
@@ -457,6 +449,10 @@ impl<'r> Presented<'r> {
         let (provider, means) = (&self.providers[id], self.means);
         let mut newest = JwtError::NoKey;
         for _ in 0..MOST_RESELECTIONS {
+            self.trace.note(|| Event::Keys {
+                provider: id,
+                keys: &keys,
+            });
             let set = match keys {
                 Keys::Ready(set) => set,
                 Keys::Pending => return Err(Failure::AwaitKeys(id)),
@@ -493,12 +489,17 @@ impl<'r> Presented<'r> {
         keys: &KeySet,
     ) -> Result<Verification, JwtError> {
         let header = validated.untrusted_header();
-        let candidates = match keys.candidates(header) {
+        let selection = keys.candidates(header);
+        self.trace.note(|| Event::Selected {
+            from: keys,
+            keys: &selection,
+        });
+        let candidates = match selection {
             Selection::Keys(candidates) => candidates,
             Selection::UnknownKid => return Ok(Verification::MaybeNewer(JwtError::NoKey)),
             Selection::NoMatch => return Err(JwtError::NoKey),
         };
-        match validated.verify(&candidates, self.means.verifier) {
+        match validated.verify_with(&candidates, self.means.verifier, self.trace) {
             Ok(verified) => {
                 let outputs = Rc::new(outputs::of(provider, &verified));
                 let verified = verified.keep();

@@ -17,7 +17,9 @@ use crate::http::response::Responses;
 use crate::http::uri::Scheme;
 use crate::jose::jwks::KeySet;
 use crate::jose::jwt::Expectations;
-use crate::matcher::{Condition, HeaderMatcher, PathIndex, PathMatcher, RequestMatcher};
+use crate::matcher::{
+    Comparison, Condition, HeaderMatcher, PathIndex, PathMatcher, RequestMatcher,
+};
 use crate::named::Named;
 
 /// Marks a request that a rule would have rejected if it did not only report; the value is the
@@ -389,12 +391,18 @@ impl Rules {
     }
 
     /// The first rule for a request with this path in normal form; `None` where it has no path.
+    /// `compared` hears of each that is looked at, by its place.
     ///
     /// # Errors
     /// What is ambiguous about the request, where that decides which rule it is.
-    pub fn first(&self, path: Option<&str>, request: &Request) -> Result<Option<&Rule>, Ambiguous> {
+    pub fn first(
+        &self,
+        path: Option<&str>,
+        request: &Request,
+        compared: impl Fn(usize, Result<Comparison, Ambiguous>),
+    ) -> Result<Option<&Rule>, Ambiguous> {
         let matcher = |at: usize| self.list.get(at).map(|rule| &rule.matcher);
-        let at = self.index.first(matcher, path, request)?;
+        let at = self.index.first(matcher, path, request, compared)?;
         Ok(at.and_then(|at| self.list.get(at)))
     }
 }

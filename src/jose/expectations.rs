@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use super::claims::Claims;
 use super::error::JwtError;
+use super::event::{Check, Event, Time};
 use super::jwa::Algorithm;
 use super::jws::JoseHeader;
 use super::token_type::TokenType;
 use crate::text::TextMatcher;
+use crate::trace::{Checks, Trace};
 
 /// What a provider's tokens have to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,77 +39,136 @@ pub struct Expectations {
 
 impl Expectations {
     /// Compares a token's header and claims with them at `now`, in seconds since the epoch.
-    pub(super) fn check(
+    pub(super) fn check<T: for<'e> Trace<Event<'e>>>(
         &self,
         header: &JoseHeader,
         claims: &Claims,
         now: f64,
+        trace: &T,
     ) -> Result<(), JwtError> {
-        if !self.algorithms.contains(&header.algorithm) {
-            return Err(JwtError::AlgorithmNotAllowed);
+        let mut checks = Checks::new(trace);
+        let allowed = &self.algorithms;
+        let found = header.algorithm;
+        let is_allowed = allowed.contains(&found);
+        checks.that(is_allowed, JwtError::AlgorithmNotAllowed, || {
+            checked(is_allowed, Check::Algorithm { found, allowed })
+        })?;
+        if let Some(expected) = self.issuer.as_deref() {
+            let found = claims.issuer();
+            let is_expected = found == Some(expected);
+            checks.that(is_expected, JwtError::Issuer, || {
+                checked(is_expected, Check::Issuer { found, expected })
+            })?;
         }
-        if self.issuer.is_some() && claims.issuer() != self.issuer.as_deref() {
-            return Err(JwtError::Issuer);
+        self.check_times(claims, now, &mut checks)?;
+        self.check_audience(claims, &mut checks)?;
+        if let Some(subjects) = &self.subjects {
+            let found = claims.subject();
+            let matches = subjects.matches(found.unwrap_or_default().as_bytes());
+            checks.that(matches, JwtError::Subject, || {
+                checked(matches, Check::Subject(found))
+            })?;
         }
-        self.check_times(claims, now)?;
-        self.check_audience(claims)?;
-        if let Some(subjects) = &self.subjects
-            && !subjects.matches(claims.subject().unwrap_or_default().as_bytes())
-        {
-            return Err(JwtError::Subject);
+        if claims.confirmation {
+            let passes = self.allow_sender_constrained;
+            checks.that(passes, JwtError::SenderConstrained, || {
+                checked(passes, Check::Confirmation)
+            })?;
         }
-        if claims.confirmation && !self.allow_sender_constrained {
-            return Err(JwtError::SenderConstrained);
+        if let Some(expected) = self.token_type {
+            let found = header.typ.as_deref();
+            let outcome = expected.check(found, claims);
+            let reason = outcome.err().unwrap_or(JwtError::TokenType);
+            checks.that(outcome.is_ok(), reason, || {
+                checked(outcome.is_ok(), Check::Type { found, expected })
+            })?;
         }
-        match self.token_type {
-            Some(wanted) => wanted.check(header.typ.as_deref(), claims),
-            None => Ok(()),
-        }
+        checks.outcome()
+    }
+
+    /// Compares again what time can change, and what differs from rule to rule.
+    pub(super) fn check_again<T: for<'e> Trace<Event<'e>>>(
+        &self,
+        claims: &Claims,
+        now: f64,
+        trace: &T,
+    ) -> Result<(), JwtError> {
+        let mut checks = Checks::new(trace);
+        self.check_times(claims, now, &mut checks)?;
+        self.check_audience(claims, &mut checks)?;
+        checks.outcome()
     }
 
     /// `exp`, `nbf` and `iat`.
-    pub(super) fn check_times(&self, claims: &Claims, now: f64) -> Result<(), JwtError> {
+    fn check_times<T: for<'e> Trace<Event<'e>>>(
+        &self,
+        claims: &Claims,
+        now: f64,
+        checks: &mut Checks<'_, T, JwtError>,
+    ) -> Result<(), JwtError> {
+        let leeway_seconds = self.clock_skew_seconds;
         // Exact: a skew of 2^53 seconds or more is as good as any.
-        let skew = self.clock_skew_seconds as f64;
-        if let Some(not_before) = claims.not_before
-            && !at_most(not_before.seconds(), now + skew)
-        {
-            return Err(JwtError::NotYetValid);
+        let skew = leeway_seconds as f64;
+        let time = |date| Time {
+            date,
+            now,
+            leeway_seconds,
+        };
+        if let Some(not_before) = claims.not_before {
+            let is_past = at_most(not_before.seconds(), now + skew);
+            checks.that(is_past, JwtError::NotYetValid, || {
+                checked(is_past, Check::NotBefore(time(not_before)))
+            })?;
         }
-        match claims.expires_at {
-            Some(expires_at) if !at_most(now, expires_at.seconds() + skew) => {
-                return Err(JwtError::Expired);
-            }
-            None if self.require_expiration || self.max_lifetime.is_some() => {
-                return Err(JwtError::NoExpiration);
-            }
-            _ => {}
+        if let Some(expires_at) = claims.expires_at {
+            let is_ahead = at_most(now, expires_at.seconds() + skew);
+            checks.that(is_ahead, JwtError::Expired, || {
+                checked(is_ahead, Check::Expiration(time(expires_at)))
+            })?;
+        } else {
+            let is_optional = !self.require_expiration && self.max_lifetime.is_none();
+            checks.that(is_optional, JwtError::NoExpiration, || {
+                checked(is_optional, Check::NoExpiration)
+            })?;
         }
         if let (Some(expires_at), Some(most)) = (claims.expires_at, self.max_lifetime) {
             let left = expires_at.seconds() - now;
             // as jwt_authn has it: strictly less, and without the skew
-            if at_most(most.as_secs_f64(), left) || left.is_nan() {
-                return Err(JwtError::Lifetime);
-            }
+            let is_short = left < most.as_secs_f64();
+            checks.that(is_short, JwtError::Lifetime, || {
+                checked(is_short, Check::Lifetime(most))
+            })?;
         }
-        if let Some(issued_at) = claims.issued_at
-            && !at_most(issued_at.seconds(), now + skew)
-        {
-            return Err(JwtError::IssuedInFuture);
+        if let Some(issued_at) = claims.issued_at {
+            let is_past = at_most(issued_at.seconds(), now + skew);
+            checks.that(is_past, JwtError::IssuedInFuture, || {
+                checked(is_past, Check::IssuedAt(time(issued_at)))
+            })?;
         }
         Ok(())
     }
 
     /// An empty list takes any audience, and none.
-    pub(super) fn check_audience(&self, claims: &Claims) -> Result<(), JwtError> {
-        let audiences = &self.audiences;
-        let expected = |one: &str| audiences.iter().any(|known| known == one);
-        if audiences.is_empty() || claims.audiences().any(expected) {
-            Ok(())
-        } else {
-            Err(JwtError::Audience)
+    fn check_audience<T: for<'e> Trace<Event<'e>>>(
+        &self,
+        claims: &Claims,
+        checks: &mut Checks<'_, T, JwtError>,
+    ) -> Result<(), JwtError> {
+        let expected = self.audiences.as_slice();
+        if expected.is_empty() {
+            return Ok(());
         }
+        let is_expected = |one: &str| expected.iter().any(|known| known == one);
+        let is_named = claims.audiences().any(is_expected);
+        checks.that(is_named, JwtError::Audience, || {
+            let found = claims.get("aud");
+            checked(is_named, Check::Audience { found, expected })
+        })
     }
+}
+
+fn checked(holds: bool, check: Check<'_>) -> Event<'_> {
+    Event::Checked { check, holds }
 }
 
 fn at_most(earlier: f64, later: f64) -> bool {

@@ -8,11 +8,13 @@ use std::sync::Arc;
 
 use super::claims::Claims;
 pub use super::error::JwtError;
+use super::event::Event;
 pub use super::expectations::Expectations;
 use super::jwk::Key;
 use super::jwks::MAX_CANDIDATES;
 use super::jws::{self, HeaderMemo, JoseHeader, Jws};
 use super::verifier::Verifier;
+use crate::trace::Trace;
 
 /// A well-formed token. Nothing in it is to be believed.
 #[derive(Clone, Debug)]
@@ -67,6 +69,12 @@ impl<'t> Parsed<'t> {
         self.jws.untrusted_header()
     }
 
+    /// What the client says in the claims.
+    #[must_use]
+    pub fn untrusted_claims(&self) -> &Claims {
+        &self.claims
+    }
+
     /// Compares the claims with what the provider's tokens have to say at `now_unix_seconds`.
     ///
     /// # Errors
@@ -76,7 +84,20 @@ impl<'t> Parsed<'t> {
         expectations: &Expectations,
         now_unix_seconds: f64,
     ) -> Result<Validated<'t>, JwtError> {
-        expectations.check(self.jws.untrusted_header(), &self.claims, now_unix_seconds)?;
+        self.validate_with(expectations, now_unix_seconds, &())
+    }
+
+    /// The same, and tells of each check.
+    ///
+    /// # Errors
+    /// As [`Parsed::validate`].
+    pub fn validate_with<T: for<'e> Trace<Event<'e>>>(
+        self,
+        expectations: &Expectations,
+        now: f64,
+        trace: &T,
+    ) -> Result<Validated<'t>, JwtError> {
+        expectations.check(self.untrusted_header(), &self.claims, now, trace)?;
         Ok(Validated {
             jws: self.jws,
             claims: self.claims,
@@ -101,6 +122,19 @@ impl<'t> Validated<'t> {
         candidates: &[&Key],
         verifier: &V,
     ) -> Result<Verified<'t>, JwtError> {
+        self.verify_with(candidates, verifier, &())
+    }
+
+    /// The same, and tells of each key that is tried.
+    ///
+    /// # Errors
+    /// As [`Validated::verify`].
+    pub fn verify_with<V: Verifier + ?Sized, T: for<'e> Trace<Event<'e>>>(
+        &self,
+        candidates: &[&Key],
+        verifier: &V,
+        trace: &T,
+    ) -> Result<Verified<'t>, JwtError> {
         let algorithm = self.jws.untrusted_header().algorithm;
         let mut fitting = candidates
             .iter()
@@ -111,7 +145,12 @@ impl<'t> Validated<'t> {
             return Err(JwtError::NoKey);
         }
         let (input, signature) = (self.jws.signing_input(), self.jws.signature());
-        if !fitting.any(|key| verifier.verify(algorithm, key, input, signature)) {
+        let verifies = |key: &Key| {
+            let verifies = verifier.verify(algorithm, key, input, signature);
+            trace.note(|| Event::Tried { key, verifies });
+            verifies
+        };
+        if !fitting.any(|key| verifies(key)) {
             return Err(JwtError::Signature);
         }
         Ok(Verified {
@@ -157,13 +196,13 @@ impl Kept {
     /// # Errors
     /// [`JwtError::Expired`], [`JwtError::Audience`], and what a clock that went back can make of
     /// it: `NotYetValid`, `IssuedInFuture`, `Lifetime`.
-    pub fn validate_again(
+    pub fn validate_again<T: for<'e> Trace<Event<'e>>>(
         &self,
         expectations: &Expectations,
         now_unix_seconds: f64,
+        trace: &T,
     ) -> Result<(), JwtError> {
-        expectations.check_times(&self.claims, now_unix_seconds)?;
-        expectations.check_audience(&self.claims)
+        expectations.check_again(&self.claims, now_unix_seconds, trace)
     }
 
     /// The claims, which the issuer signed.

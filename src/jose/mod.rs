@@ -15,6 +15,7 @@ pub mod claims;
 pub(crate) mod der;
 mod ec;
 pub mod error;
+pub mod event;
 mod expectations;
 pub mod json;
 pub mod jwa;

@@ -22,6 +22,7 @@ impl TokenType {
     ///
     /// # Errors
     /// [`JwtError::TokenType`], or the first claim that is missing.
+    #[inline]
     pub(super) fn check(self, typ: Option<&str>, claims: &Claims) -> Result<(), JwtError> {
         match (self, typ) {
             (TokenType::Jwt, None) => Ok(()),
@@ -44,6 +45,7 @@ fn is(typ: &str, subtype: &str) -> bool {
 }
 
 /// RFC 9068 section 2.2: what an access token has to have.
+#[inline]
 fn access_token(claims: &Claims) -> Result<(), JwtError> {
     let client = claims.get("client_id").and_then(|id| id.as_str());
     for (is_there, error) in [

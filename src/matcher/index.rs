@@ -6,7 +6,7 @@
 //! its chain, however many rules there are. What is not compared as text (regular expressions,
 //! CONNECT) is asked in turn.
 
-use super::request::{PathMatcher, RequestMatcher};
+use super::request::{Comparison, PathMatcher, RequestMatcher};
 use crate::http::ambiguous::Ambiguous;
 use crate::http::request::Request;
 use crate::named::Named;
@@ -64,6 +64,7 @@ impl PathIndex {
     }
 
     /// The position of the first of `matchers`, which the index was made of, that matches.
+    /// `compared` hears of each that is looked at.
     ///
     /// # Errors
     /// What is ambiguous about the request, where that decides whether an earlier one matches.
@@ -72,6 +73,7 @@ impl PathIndex {
         matcher: impl Fn(usize) -> Option<&'m RequestMatcher>,
         path: Option<&str>,
         request: &Request,
+        compared: impl Fn(usize, Result<Comparison, Ambiguous>),
     ) -> Result<Option<usize>, Ambiguous> {
         // One that nobody can say of ends the search as one that matches does.
         let mut first: Option<(usize, Result<(), Ambiguous>)> = None;
@@ -81,14 +83,18 @@ impl PathIndex {
                 if first.is_some_and(|(found, _)| found < position) {
                     return;
                 }
-                let matches = matcher(position).map(|matcher| matcher.matches(path, request));
-                match matches {
-                    None | Some(Ok(false)) => {}
-                    Some(Ok(true)) => {
+                let Some(matcher) = matcher(position) else {
+                    continue;
+                };
+                let outcome = matcher.compare(path, request);
+                compared(position, outcome);
+                match outcome {
+                    Ok(Comparison::OtherPath | Comparison::OtherCondition) => {}
+                    Ok(Comparison::Same) => {
                         first = Some((position, Ok(())));
                         return;
                     }
-                    Some(Err(ambiguous)) => {
+                    Err(ambiguous) => {
                         first = Some((position, Err(ambiguous)));
                         return;
                     }
@@ -176,7 +182,8 @@ mod tests {
     }
 
     fn indexed(matchers: &[RequestMatcher], path: &str) -> Found {
-        PathIndex::new(matchers).first(|at| matchers.get(at), Some(path), &get(path))
+        let index = PathIndex::new(matchers);
+        index.first(|at| matchers.get(at), Some(path), &get(path), |_, _| {})
     }
 
     fn any_matcher() -> impl Strategy<Value = RequestMatcher> {

@@ -10,6 +10,6 @@ mod request;
 
 pub use index::PathIndex;
 pub use request::{
-    Condition, HeaderMatcher, HeaderTest, HostMatcher, ParameterMatcher, ParameterTest,
+    Comparison, Condition, HeaderMatcher, HeaderTest, HostMatcher, ParameterMatcher, ParameterTest,
     PathMatcher, RequestMatcher,
 };

@@ -85,13 +85,37 @@ pub enum ParameterTest {
     Text(TextMatcher),
 }
 
+/// How a request compares with what a rule is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    Same,
+    OtherPath,
+    /// The path is one of the rule's, and a condition does not hold.
+    OtherCondition,
+}
+
 impl RequestMatcher {
     /// Whether the rule is for a request.
     ///
     /// # Errors
     /// A part of the request on which that depends, where upstreams read it in several ways.
     pub fn matches(&self, path: Option<&str>, request: &Request) -> Result<bool, Ambiguous> {
-        Ok(self.path_matches(path, request)? && self.conditions_hold(request)?)
+        Ok(self.compare(path, request)? == Comparison::Same)
+    }
+
+    /// Whether the rule is for a request, and if not, why.
+    ///
+    /// # Errors
+    /// As [`RequestMatcher::matches`].
+    #[inline]
+    pub fn compare(&self, path: Option<&str>, request: &Request) -> Result<Comparison, Ambiguous> {
+        Ok(if !self.path_matches(path, request)? {
+            Comparison::OtherPath
+        } else if !self.conditions_hold(request)? {
+            Comparison::OtherCondition
+        } else {
+            Comparison::Same
+        })
     }
 
     /// Whether `path` is one of those that the rule is for; `None` where there is none.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
-use bearer_gate::authn::{Admission, Decision, KeyRing, Means, Need, authenticate};
+use bearer_gate::authn::{Admission, Decision, KeyRing, Listener, Means, Need, authenticate_with};
 use bearer_gate::cache::TokenCache;
 use bearer_gate::config::{Config, KeySource, ProviderId};
 use bearer_gate::http::credentials::Change;
@@ -15,6 +15,7 @@ use bearer_gate::jose::jwa::Algorithm;
 use bearer_gate::jose::jwk::Key;
 use bearer_gate::jose::verifier::Verifier;
 use bearer_gate::jwks::lifecycle::{Keys, UnknownKid};
+use bearer_gate::trace::{Listen, Trace};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -500,6 +501,23 @@ fn identities(admission: &Admission) -> Vec<(usize, usize)> {
 type Outcome = Result<(Identities, BTreeSet<String>), &'static str>;
 
 fn decide(case: &Case) -> Outcome {
+    decide_with(case, &())
+}
+
+/// Somebody who wants to hear of everything.
+struct Somebody;
+
+impl Listen for Somebody {
+    const LISTENS: bool = true;
+}
+
+impl<E> Trace<E> for Somebody {
+    fn note(&self, event: impl FnOnce() -> E) {
+        event();
+    }
+}
+
+fn decide_with(case: &Case, trace: &impl Listener) -> Outcome {
     let config = case.config();
     let verifier = Counting::default();
     let means = Means {
@@ -512,7 +530,7 @@ fn decide(case: &Case) -> Outcome {
         headers: &RefCell::default(),
         now: NOW,
     };
-    let outcome = match authenticate(&case.request(), &config, &means) {
+    let outcome = match authenticate_with(&case.request(), &config, &means, trace) {
         Decision::Await(Need::Keys(at)) => {
             assert_eq!(case.states[at.index()], State::Pending);
             Err("await")
@@ -571,6 +589,8 @@ proptest! {
     #[test]
     fn a_requirement_is_decided_as_by_writing_out_every_way(case in case()) {
         let outcome = decide(&case);
+        // Who listens hears more checks, and changes nothing.
+        prop_assert_eq!(&outcome, &decide_with(&case, &Somebody));
         match (&outcome, case.expected()) {
             (Ok((identities, emptied)), Ok(ways)) => {
                 prop_assert!(ways.contains(identities), "{identities:?} not of {ways:?}");

@@ -1,0 +1,82 @@
+//! What is told of a request while it is decided.
+
+use super::failure::Failure;
+use crate::config::{Otherwise, Provider, ProviderId};
+use crate::http::ambiguous::Ambiguous;
+use crate::http::credentials::{Extracted, Place};
+use crate::http::path::UnsafePath;
+use crate::jose::event::Event as TokenEvent;
+use crate::jose::jwks::{KeySet, Selection};
+use crate::jwks::lifecycle::Keys;
+use crate::policy::Event as PolicyEvent;
+use crate::trace::Trace;
+
+/// What is told of a request, in the order in which it is decided. Of its rule tells
+/// [`crate::policy::Event`], of a token [`crate::jose::event::Event`].
+#[derive(Clone, Copy)]
+pub enum Event<'e> {
+    /// The path in the form that rules are compared with, or why it has none.
+    Path(Result<&'e str, UnsafePath>),
+    /// There is none, and the route asks for something.
+    NoPath,
+    /// What Envoy has chosen the route by and did not read as rules do.
+    OtherRoute(Ambiguous),
+    /// A CORS preflight passes.
+    Preflight,
+    /// The route asks for what has this name, which may be unknown.
+    Named {
+        name: &'e [u8],
+        is_known: bool,
+    },
+    /// A place where a token may be was looked at.
+    Place {
+        place: &'e Place,
+        found: &'e Extracted<'e>,
+    },
+    /// So many different tokens have to have a part in the requirement.
+    Tokens(u32),
+    /// One of so many requirements is to be satisfied: those that come next, up to `EndOfAny`.
+    Any(usize),
+    /// So many of them were not asked, for one before them leaves nothing to ask for.
+    NotAsked(usize),
+    EndOfAny(Otherwise),
+    /// Each of so many requirements is to be satisfied: those that come next.
+    All(usize),
+    /// A token of this provider is asked for.
+    Demand(&'e Provider),
+    /// Its token.
+    Token(&'e [u8]),
+    /// The provider found it good for another demand.
+    FoundGoodBefore,
+    /// The provider verified it for another request.
+    Cached,
+    /// The provider's keys did not verify it for another demand.
+    FoundBadBefore,
+    /// The provider's keys as they are, by the provider's number.
+    Keys {
+        provider: ProviderId,
+        keys: &'e Keys,
+    },
+    /// The keys that are for the token.
+    Selected {
+        from: &'e KeySet,
+        keys: &'e Selection<'e>,
+    },
+    /// The token does for the demand, or why there is none that does.
+    Demanded(Result<(), Failure>),
+    /// So many tokens are taken, or why the requirement is not satisfied.
+    Satisfied(Result<usize, Failure>),
+    /// Whether one of the tokens allows what the rule is about.
+    Authorized(bool),
+}
+
+/// Somebody who listens to all that a decision tells.
+pub trait Listener:
+    for<'e> Trace<Event<'e>> + for<'e> Trace<PolicyEvent<'e>> + for<'e> Trace<TokenEvent<'e>>
+{
+}
+
+impl<T> Listener for T where
+    T: for<'e> Trace<Event<'e>> + for<'e> Trace<PolicyEvent<'e>> + for<'e> Trace<TokenEvent<'e>>
+{
+}

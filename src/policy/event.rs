@@ -1,0 +1,35 @@
+//! What is told of the choice of a rule, and of what a token allows.
+
+use super::RuleOutcome;
+use crate::config::{ClaimRule, Scopes};
+use crate::http::ambiguous::Ambiguous;
+use crate::jose::claims::Claims;
+use crate::jose::json::Element;
+use crate::matcher::Comparison;
+
+/// What is told of a rule.
+#[derive(Clone, Copy)]
+pub enum Event<'e> {
+    /// The rule at this place of the list was compared. Rules are not compared in their order, and
+    /// of those with quite another path none is. The last that is the same or ambiguous decides.
+    Compared {
+        rule: usize,
+        outcome: Result<Comparison, Ambiguous>,
+    },
+    /// What comes of all rules.
+    Selected(Result<RuleOutcome<'e>, Ambiguous>),
+    /// Scopes were looked for.
+    Scopes {
+        asked: &'e Scopes,
+        /// The claims that may have them.
+        scope_claims: &'e [String],
+        claims: &'e Claims,
+        holds: bool,
+    },
+    /// A claim was tested.
+    Claim {
+        rule: &'e ClaimRule,
+        found: Option<Element<'e>>,
+        holds: bool,
+    },
+}
