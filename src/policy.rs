@@ -4,13 +4,12 @@
 //! Invariant: everything that is not expressly allowed is denied. Scopes and claim values are
 //! compared exactly: by case, as a whole, and a value only with one of its own type.
 
+mod claim;
 mod event;
-
-use serde_json::{Number, Value};
 
 pub use event::Event;
 
-use crate::config::{Access, Authorize, ClaimTest, Config, Rule, Scopes, TokenAccess, Unmatched};
+use crate::config::{Access, Authorize, Config, Rule, Scopes, TokenAccess, Unmatched};
 use crate::http::ambiguous::Ambiguous;
 use crate::http::request::Request;
 use crate::http::response::Rejection;
@@ -138,7 +137,7 @@ pub fn authorize_with<'c, T: for<'e> Trace<Event<'e>>>(
     }
     for rule in &authorize.claims {
         let found = claims.at(&rule.path).filter(|value| !value.is_null());
-        let holds = passes(&rule.test, found);
+        let holds = claim::passes(&rule.test, found);
         checks.that(holds, Denied::Claim, || Event::Claim { rule, found, holds })?;
     }
     checks.outcome()
@@ -162,55 +161,9 @@ fn satisfies(scopes: &Scopes, scope_claims: &[String], claims: &Claims) -> bool 
     scopes.all.iter().all(has) && (scopes.any.is_empty() || scopes.any.iter().any(has))
 }
 
-#[inline]
-fn passes(test: &ClaimTest, claim: Option<Element<'_>>) -> bool {
-    match (test, claim) {
-        (ClaimTest::Exists(exists), claim) => claim.is_some() == *exists,
-        (ClaimTest::Not(test), claim) => !passes(test, claim),
-        (_, None) => false,
-        (ClaimTest::Equals(value), Some(claim)) => equal(value, claim),
-        (ClaimTest::Any(values), Some(claim)) => values.iter().any(|value| contains(claim, value)),
-        (ClaimTest::All(values), Some(claim)) => values.iter().all(|value| contains(claim, value)),
-    }
-}
-
-/// Whether a claim is, or as an array holds, a value.
-fn contains(claim: Element<'_>, value: &Value) -> bool {
-    claim.each().any(|item| equal(value, item))
-}
-
-fn equal(value: &Value, claim: Element<'_>) -> bool {
-    match value {
-        Value::String(text) => claim.as_str() == Some(text),
-        Value::Bool(value) => claim.as_bool() == Some(*value),
-        // 5 and 5.0 are one number, written by different libraries
-        Value::Number(a) => claim
-            .as_number()
-            .is_some_and(|b| match (whole(a), whole(b)) {
-                (Some(a), Some(b)) => a == b,
-                (None, None) => a.as_f64() == b.as_f64(),
-                _ => false,
-            }),
-        _ => false,
-    }
-}
-
-/// A number that is whole and small enough to be exact in every form of it.
-fn whole(number: &Number) -> Option<i128> {
-    if let Some(number) = number.as_u64() {
-        return Some(number.into());
-    }
-    if let Some(number) = number.as_i64() {
-        return Some(number.into());
-    }
-    let number = number.as_f64().filter(|number| number.fract() == 0.0)?;
-    // 2^64: no integer of JSON beyond it is read as anything but a double
-    (number.abs() <= 18_446_744_073_709_551_616.0).then_some(number as i128)
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::config::Requirement;
