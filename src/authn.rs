@@ -202,8 +202,7 @@ fn decide<'c>(
 /// have a say: another spelling would have led to another route's requirement.
 ///
 /// Envoy compares the path as it came, and the host without case but with its final dot.
-#[must_use]
-pub fn ambiguous_to_routes(
+fn ambiguous_to_routes(
     request: &Request,
     config: &Config,
     path: Option<&str>,

@@ -1,7 +1,7 @@
 //! `explain`: why a request passes, or does not.
 //!
-//! Invariant: the verdict is [`authn::authenticate`]'s. The steps that lead there are made by the
-//! functions that it is made of; they are said to agree by a test over random requests.
+//! Invariant: the verdict is [`authn::authenticate_with`]'s, and the steps that lead there are what
+//! it tells on its way.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -12,19 +12,18 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bearer_gate::authn::{self, Decision, Means};
 use bearer_gate::cache::TokenCache;
-use bearer_gate::config::{Access, Config, Demand, Rule, TokenAccess};
-use bearer_gate::http::ambiguous::Ambiguous;
-use bearer_gate::http::credentials::{Extracted, Place};
+use bearer_gate::config::{Config, TokenAccess};
+use bearer_gate::http::credentials::Place;
+use bearer_gate::http::path;
 use bearer_gate::http::request::{Header, Request};
-use bearer_gate::http::{authority, path};
 use bearer_gate::policy::{self, RuleOutcome};
 use bearer_gate::signature::portable::Portable;
 
 use crate::failure::{Failure, exit};
-use crate::judge::Judge;
 use crate::keys::Ring;
+use crate::narrator::Narrator;
 use crate::plugin::{File, Plugin};
-use crate::verdict::{Explanation, Mark, Step, Verdict, name};
+use crate::verdict::{Explanation, Mark, Step, Verdict};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -233,253 +232,16 @@ impl Explanation {
             headers: &RefCell::default(),
             now,
         };
-        let decision = authn::authenticate(request, config, &means);
-        let end = match &decision {
-            Decision::Admit(admission) => admission.reported.map_or(End::Good, End::Refused),
-            Decision::Reject(refusal) => End::Refused(refusal.rejection.reason()),
-            Decision::Await(_) => End::Open,
-            Decision::Answer(_) => {
-                let text = "is the address of the resource's metadata, which the filter answers";
-                return Explanation {
-                    verdict: Verdict::of(&decision, config, request),
-                    steps: vec![Step::new("path", Mark::Good, text)],
-                };
-            }
-        };
-        let mut steps = Vec::new();
-        let judge = Judge {
-            config,
-            request,
-            ring,
-            now,
-        };
-        trace(&judge, end, &mut steps);
+        let narrator = Narrator::new(config, request, ring);
+        let decision = authn::authenticate_with(request, config, &means, &narrator);
+        let mut steps = narrator.steps();
+        if let Decision::Answer(_) = &decision {
+            let text = "is the address of the resource's metadata, which the filter answers";
+            steps.push(Step::new("path", Mark::Good, text));
+        }
         Explanation {
             verdict: Verdict::of(&decision, config, request),
             steps,
-        }
-    }
-}
-
-/// How the request's way ends, as far as its steps have to agree.
-#[derive(Clone, Copy)]
-enum End {
-    Good,
-    /// By this reason, be it only reported.
-    Refused(&'static str),
-    /// Keys decide that are not at hand.
-    Open,
-}
-
-/// The way of a request, in the order of [`authn::authenticate`].
-fn trace(judge: &Judge<'_>, end: End, steps: &mut Vec<Step>) {
-    let Judge {
-        config, request, ..
-    } = judge;
-    let normal = match request.path().map(path::normalize).transpose() {
-        Err(reason) => {
-            let text = format!("has no single meaning: it {reason}");
-            steps.push(Step::new("path", Mark::Bad, text).because("unsafe_path"));
-            return;
-        }
-        Ok(normal) => normal,
-    };
-    if let Some(normal) = &normal {
-        steps.push(Step::new(
-            "path",
-            Mark::Good,
-            format!("compared as {normal}"),
-        ));
-    }
-    if let Some(part) = authn::ambiguous_to_routes(request, config, normal.as_deref()) {
-        let text = format!(
-            "Envoy has chosen the route by another form of it: {}",
-            part.description()
-        );
-        steps.push(Step::new("route", Mark::Bad, text).because(part.reason()));
-        return;
-    }
-    if config.bypass_cors_preflight && request.is_cors_preflight() {
-        steps.push(Step::new(
-            "preflight",
-            Mark::Good,
-            "a CORS preflight passes without a token",
-        ));
-        return;
-    }
-    if let Some(name) = request.requirement_of_route() {
-        let name = String::from_utf8_lossy(name);
-        match access(config, normal.as_deref(), request) {
-            Some(access) => {
-                let text = format!("asks for what requirement_map says of {name}");
-                steps.push(Step::new("route", Mark::Good, text));
-                of_token(judge, access, end, steps);
-            }
-            None => {
-                let text = format!("asks for {name}, which routes cannot name");
-                steps.push(Step::new("route", Mark::Bad, text).because("no_rule"));
-            }
-        }
-        return;
-    }
-    let mut step = Step::new("rule", Mark::Good, String::new());
-    for (index, rule) in config.rules.all().iter().enumerate() {
-        let here = describe(rule);
-        let path_fits = rule.matcher.path_matches(normal.as_deref(), request);
-        let matches = rule.matcher.matches(normal.as_deref(), request);
-        if let Err(part) = matches {
-            step.text = format!("rules[{index}] {here}: {}", unclear(part, request));
-            steps.push(step.marked(Mark::Bad).because(part.reason()));
-            return;
-        }
-        if matches == Ok(true) {
-            step.text = format!("rules[{index}] decides: {here}");
-            if rule.report_only {
-                step.text.push_str(", only reports");
-            }
-            steps.push(step);
-            match &rule.access {
-                Access::Public => {
-                    steps.push(Step::new("token", Mark::Good, "the rule is public"));
-                }
-                Access::Token(access) => of_token(judge, access, end, steps),
-            }
-            return;
-        }
-        let why = if path_fits == Ok(true) {
-            "another condition does not hold"
-        } else {
-            "another path"
-        };
-        step.detail(Mark::Note, format!("rules[{index}] {here}: {why}"));
-    }
-    match policy::select_rule(config, normal.as_deref(), request) {
-        Ok(RuleOutcome::Public) => {
-            step.text = "no rule matches, and unmatched is allow".to_owned();
-        }
-        Err(part) => {
-            step.text = "there is no path, and no rule for CONNECT".to_owned();
-            step = step.marked(Mark::Bad).because(part.reason());
-        }
-        Ok(_) => {
-            step.text = "no rule matches, and what no rule matches is denied".to_owned();
-            step = step.marked(Mark::Bad).because("no_rule");
-        }
-    }
-    steps.push(step);
-}
-
-/// Why a rule cannot be sure of a request.
-fn unclear(part: Ambiguous, request: &Request) -> String {
-    match part {
-        Ambiguous::Host => {
-            let authority = request.value(":authority").unwrap_or_default();
-            let reason = authority::host(authority).err();
-            let reason = reason.map_or(String::new(), |reason| format!(": it {reason}"));
-            format!("looks at the host (--host), which has no single meaning{reason}")
-        }
-        Ambiguous::Method => "looks at the method, which is not in upper case".to_owned(),
-        Ambiguous::Query => {
-            "looks at a parameter of the query that upstreams read in several ways".to_owned()
-        }
-        Ambiguous::Header | Ambiguous::TokenList | Ambiguous::Path => {
-            "looks at a header that upstreams read in several ways".to_owned()
-        }
-    }
-}
-
-fn describe(rule: &Rule) -> String {
-    use bearer_gate::matcher::PathMatcher::{Connect, Exact, Prefix, Regex, Segments};
-    let path = match &rule.matcher.path {
-        Prefix(text) => format!("prefix {text}"),
-        Exact(text) => format!("path {text}"),
-        Segments(text) => format!("path_separated_prefix {text}"),
-        Regex(_) => "safe_regex".to_owned(),
-        Connect => "CONNECT".to_owned(),
-    };
-    match rule.matcher.conditions.len() {
-        0 => path,
-        more => format!("{path} and {more} more conditions"),
-    }
-}
-
-fn of_token(judge: &Judge<'_>, access: &TokenAccess, end: End, steps: &mut Vec<Step>) {
-    let demand = &*access.demand;
-    let mut step = Step::new("token", Mark::Good, String::new());
-    places(judge.request, demand, &mut step);
-    let accepted = judge.requirement(demand, &mut step);
-    let (mark, text) = match end {
-        End::Refused("insufficient_scope" | "claim_rule") | End::Good if accepted.is_empty() => {
-            (Mark::Good, "is not needed")
-        }
-        End::Refused("insufficient_scope" | "claim_rule") | End::Good => {
-            (Mark::Good, "satisfies the rule")
-        }
-        End::Refused(_) => (Mark::Bad, "does not satisfy the rule"),
-        End::Open => (Mark::Note, "depends on its signature"),
-    };
-    step.text = text.to_owned();
-    steps.push(step.marked(mark));
-    if mark == Mark::Good && !access.authorize.is_empty() {
-        steps.push(judge.authorize(access, &accepted));
-    }
-}
-
-fn places(request: &Request, demand: &Demand, step: &mut Step) {
-    for place in &demand.places {
-        let (mark, found) = match place.extract(request) {
-            Extracted::Missing => (Mark::Note, "nothing"),
-            Extracted::Token(_) => (Mark::Good, "a token"),
-            Extracted::Several => {
-                step.reasons.push("several_tokens");
-                (Mark::Bad, "more than one credential")
-            }
-            Extracted::Ambiguous(part) => {
-                step.reasons.push(part.reason());
-                (Mark::Bad, doubt(part))
-            }
-        };
-        if let (Extracted::Missing, Some(near)) = (place.extract(request), near(request, place)) {
-            step.detail(Mark::Note, format!("{}: {near}", name(place)));
-            continue;
-        }
-        step.detail(mark, format!("{}: {found}", name(place)));
-    }
-}
-
-/// What is there in place of a token.
-fn near(request: &Request, place: &Place) -> Option<&'static str> {
-    let Place::Header { name, prefix } = place else {
-        return None;
-    };
-    if prefix.is_empty() {
-        return None;
-    }
-    let query = request
-        .path()
-        .and_then(|path| path.split(|byte| *byte == b'?').nth(1));
-    let has_parameter = |query: &[u8]| {
-        query
-            .split(|byte| *byte == b'&')
-            .any(|piece| piece.starts_with(b"access_token="))
-    };
-    match request.value(name) {
-        Some(value) if value.len() > 1 => {
-            Some("nothing: the header is there, and does not begin so")
-        }
-        _ if query.is_some_and(has_parameter) => Some(
-            "nothing: the query has access_token, which is looked for where from_params names it",
-        ),
-        _ => None,
-    }
-}
-
-/// What is wrong with a place for a token.
-fn doubt(part: Ambiguous) -> &'static str {
-    match part {
-        Ambiguous::TokenList => "a list, where one token is looked for",
-        _ => {
-            "what only some upstreams read as a token: under a similar name, or after another separator"
         }
     }
 }

@@ -47,11 +47,6 @@ impl Step {
         self
     }
 
-    pub fn marked(mut self, mark: Mark) -> Step {
-        self.mark = mark;
-        self
-    }
-
     pub fn detail(&mut self, mark: Mark, text: impl Into<String>) {
         self.details.push((mark, text.into()));
     }

@@ -135,6 +135,35 @@ fn each_verdict_with_its_reason() {
     assert!(ran.out.contains("authorization is removed"), "{}", ran.out);
 }
 
+/// What the decision did not look at is said to be so, and not judged by the tool.
+#[test]
+fn what_was_not_asked_is_said() {
+    let setup = Setup::new();
+    let keys = std::fs::read_to_string(&setup.keys).unwrap();
+    let provider = |issuer: &str| serde_json::json!({"issuer": issuer, "audiences": ["api"], "local_jwks": {"inline_string": keys}});
+    let any = serde_json::json!([{"provider_name": "p"}, {"provider_name": "q"}]);
+    let config = serde_json::json!({
+        "providers": {"p": provider("https://i.example/"), "q": provider("https://j.example/")},
+        "rules": [{"match": {"prefix": "/"}, "requires": {"requires_any": {"requirements": any}}}],
+    });
+    let config = setup.files.with("any.json", &config.to_string());
+    for (issuer, asked) in [
+        ("iss=https://i.example/", "1 more not asked"),
+        ("iss=https://j.example/", "provider q:"),
+    ] {
+        let mut arguments = vec!["token", "--key", &setup.key, "--claim", "aud=api"];
+        arguments.extend(["--claim", issuer]);
+        let token = run(&arguments).out.trim().to_owned();
+        let ran = run(&["explain", "--config", &config, "--token", &token]);
+        assert_eq!(ran.code, 0, "{}", ran.out);
+        assert!(ran.out.contains(asked), "{}", ran.out);
+        assert_ne!(
+            ran.out.contains("not asked"),
+            ran.out.contains("provider q:")
+        );
+    }
+}
+
 #[test]
 fn the_token_is_printed_only_where_that_is_asked_for() {
     let setup = Setup::new();
