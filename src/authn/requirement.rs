@@ -297,12 +297,7 @@ impl<'r, T: Listener> Presented<'r, T> {
     /// Adds the ways to satisfy a requirement.
     fn gather(&mut self, requirement: &Requirement, ways: &mut Ways) {
         match requirement {
-            Requirement::Provider(demand) => {
-                let way = self.way(demand);
-                self.trace
-                    .note(|| Event::Demanded(way.failure.map_or(Ok(()), Err)));
-                ways.add(way);
-            }
+            Requirement::Provider(demand) => ways.add(self.way(demand)),
             Requirement::Any { members, otherwise } => {
                 self.trace.note(|| Event::Any(members.len()));
                 let mut any = Ways::default();
@@ -332,10 +327,18 @@ impl<'r, T: Listener> Presented<'r, T> {
         }
     }
 
-    /// The one token in the places of a provider, if it is good now.
+    /// What a provider's demand comes to.
     fn way(&mut self, demand: &ProviderDemand) -> Way {
-        self.trace
-            .note(|| Event::Demand(&self.providers[demand.provider]));
+        let provider = &self.providers[demand.provider];
+        self.trace.note(|| Event::Demand(provider));
+        let way = self.way_by_token(demand);
+        let outcome = || way.failure.map_or(Ok(()), Err);
+        self.trace.note(|| Event::Demanded(outcome()));
+        way
+    }
+
+    /// The one token in the places of a provider, if it is good now.
+    fn way_by_token(&mut self, demand: &ProviderDemand) -> Way {
         let is_here = |carried: &Carried<'_>| demand.places.contains(&carried.place);
         let mut found = self.tokens.iter().filter(|carried| is_here(carried));
         let Some(Carried { number, token, .. }) = found.next() else {
