@@ -7,6 +7,7 @@ use bearer_gate_testbed::eventually;
 use bearer_gate_testbed::http;
 use bearer_gate_testbed::idp::Fault;
 use bearer_gate_testbed::raw::{self, RawConnection};
+use bearer_gate_testbed::token::with_signature_bit_flipped;
 use serde_json::json;
 
 use crate::keys::{WORKERS, all_are, burst, config, figure, four_workers};
@@ -96,6 +97,22 @@ async fn b10_clients_that_hang_up_while_they_wait() {
         stage.counter("bearer_gate.waiting") == 0
     });
     assert_eq!(stage.traps(), 0);
+}
+
+/// The host answers a rejected request within the call that rejects it: a long line that is
+/// rejected at once would take all of the VM's stack.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_line_that_is_rejected_traps_nothing() {
+    let stage = Stage::build(
+        |idp| idp.set_jwks(Fault::Delay(Duration::from_millis(1500))),
+        |stage, builder| builder.concurrency(1).wasm_filter(config(stage, json!({}))),
+    );
+    let good = stage.idp.good_token();
+    let forged = with_signature_bit_flipped(&good, 9);
+    let statuses = burst(&stage, &forged, 900, 900).await;
+    assert!(all_are(&statuses, 401), "{statuses:?}");
+    assert_eq!(stage.traps(), 0);
+    assert_eq!(burst(&stage, &good, 1, 1).await, [200]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
