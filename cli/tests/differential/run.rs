@@ -140,13 +140,6 @@ impl Case<'_> {
             outcome.explained.insert(Difference::SeveralReadings);
             return outcome;
         }
-        if difference::names_an_unknown_key(request)
-            && outcome.native.status != 200
-            && self.is_refusal(&outcome.gate, 503, "Jwks remote fetch is failed")
-        {
-            outcome.explained.insert(Difference::UnknownKid);
-            return outcome;
-        }
         match difference::reading(request) {
             Reading::Refused => {
                 if self.is_refusal(&outcome.gate, 400, "The request path is ambiguous") {
@@ -181,6 +174,13 @@ impl Case<'_> {
         outcome: &mut Outcome,
         put_back: impl Fn(Seen) -> Seen,
     ) {
+        if difference::names_an_unknown_key(request)
+            && native.status != 200
+            && self.is_refusal(&outcome.gate, 503, "Jwks remote fetch is failed")
+        {
+            outcome.explained.insert(Difference::UnknownKid);
+            return;
+        }
         let all = oracle::expected(self.bench, &self.pair, self.configuration, request);
         let gate = &outcome.gate;
         let deviations = |expected: &Expected| -> Vec<String> {
