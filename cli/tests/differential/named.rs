@@ -438,6 +438,8 @@ fn keys_that_cannot_be_had() {
 
 #[test]
 fn unknown_kid() {
+    // One Envoy from the first request to the last.
+    let _stage = stage();
     let good = bearer(&token(json!({})));
     shows("fetched-keys", &good, ADMITTED, ADMITTED);
     let unknown = bearer(&token_with(json!({"kid": "nobody"}), json!({})));
