@@ -309,6 +309,8 @@ pub fn same_reason(request: &Request, [expected, gate]: [&str; 2]) -> bool {
                     | "Jwt issuer is not configured"
                     | "Jwt lifetime is too long"
                     | "Jwt payload [exp] field is required"
+                    // another token that is required too
+                    | "Jwt is missing"
             )
         || matches!(
             gate,
