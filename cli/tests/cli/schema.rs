@@ -184,20 +184,19 @@ fn the_documents_have_the_reference_of_the_types() {
     );
 }
 
+/// The objects of the schema by their names, the configuration itself first.
+fn objects(schema: &Value) -> impl Iterator<Item = (&str, &Value)> {
+    let named = schema["$defs"].as_object().unwrap().iter();
+    let named = named.map(|(name, object)| (name.as_str(), object));
+    std::iter::once(("Top level", schema)).chain(named)
+}
+
 #[test]
 fn the_reference_has_every_field() {
     let schema = schema();
-    let mut objects = vec![("Top level", &schema)];
-    objects.extend(
-        schema["$defs"]
-            .as_object()
-            .unwrap()
-            .iter()
-            .map(|(name, object)| (name.as_str(), object)),
-    );
     let reference = reference();
     let mut seen = 0;
-    for (name, object) in objects {
+    for (name, object) in objects(&schema) {
         let Some(fields) = object["properties"]
             .as_object()
             .filter(|fields| !fields.is_empty())
@@ -290,16 +289,8 @@ fn a_default_that_is_written_changes_nothing() {
     };
     let without = parse(&whole());
     let schema = schema();
-    let mut objects = vec![("Top level", &schema)];
-    objects.extend(
-        schema["$defs"]
-            .as_object()
-            .unwrap()
-            .iter()
-            .map(|(name, object)| (name.as_str(), object)),
-    );
     let mut seen = 0;
-    for (name, object) in objects {
+    for (name, object) in objects(&schema) {
         let fields = object["properties"].as_object().into_iter().flatten();
         for (field, default) in
             fields.filter_map(|(field, value)| Some((field, value.get("default")?)))
