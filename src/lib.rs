@@ -25,7 +25,7 @@
 //! config/provider_id host matcher
 //! signature http
 //! jose
-//! bytes metrics named protobuf text time trace
+//! bytes metrics named protobuf record text time trace
 //! ```
 //!
 //! - Only `proxy` names the SDK.
@@ -50,6 +50,7 @@ pub mod policy;
 pub mod protobuf;
 #[cfg(feature = "filter")]
 mod proxy;
+pub mod record;
 pub mod signature;
 pub mod text;
 pub mod time;

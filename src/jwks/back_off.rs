@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use super::CLOCKS_APART;
-use super::record::{Reader, Writer};
+use crate::record::{Reader, Writer};
 use crate::time::Millis;
 use crate::time::millis;
 

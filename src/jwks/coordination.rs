@@ -11,8 +11,8 @@ use std::time::Duration;
 use super::CLOCKS_APART;
 use super::back_off::BackOff;
 use super::cool_down::CoolDown;
-use super::record::{Reader, Writer};
 use crate::host::{SharedStore, Version};
+use crate::record::{Reader, Writer};
 use crate::time::Millis;
 
 /// Increased whenever the meaning of a field changes.

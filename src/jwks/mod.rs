@@ -17,7 +17,6 @@ pub mod fetch;
 mod freshness;
 mod lease;
 pub mod lifecycle;
-mod record;
 mod schedule;
 pub mod sequence;
 pub mod shown;

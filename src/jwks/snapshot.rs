@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::record::{Reader, Writer};
+use crate::record::{Reader, Writer};
 use crate::time::Millis;
 
 /// Increased whenever the meaning of a field changes.

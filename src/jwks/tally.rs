@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use super::record::{Reader, Writer};
 use crate::host::{SharedStore, Version};
+use crate::record::{Reader, Writer};
 use crate::time::Millis;
 
 const KEY: &str = "bearer-gate waiting";

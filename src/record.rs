@@ -5,46 +5,43 @@
 
 /// A record that is being written.
 #[derive(Debug, Default)]
-pub(super) struct Writer(Vec<u8>);
+pub struct Writer(Vec<u8>);
 
 impl Writer {
-    pub(super) fn number(mut self, number: u64) -> Self {
+    pub fn number(mut self, number: u64) -> Self {
         self.0.extend_from_slice(&number.to_le_bytes());
         self
     }
 
-    pub(super) fn optional(self, number: Option<u64>) -> Self {
+    pub fn optional(self, number: Option<u64>) -> Self {
         let is_there = self.number(number.is_some().into());
         is_there.number(number.unwrap_or_default())
     }
 
-    pub(super) fn text(self, text: &str) -> Self {
+    pub fn text(self, text: &str) -> Self {
         let mut sized = self.number(text.len() as u64);
         sized.0.extend_from_slice(text.as_bytes());
         sized
     }
 
-    pub(super) fn finish(self) -> Vec<u8> {
+    pub fn finish(self) -> Vec<u8> {
         self.0
     }
 }
 
 /// What is left of a record.
 #[derive(Debug)]
-pub(super) struct Reader<'b>(pub(super) &'b [u8]);
+pub struct Reader<'b>(pub &'b [u8]);
 
 impl<'b> Reader<'b> {
-    pub(super) fn number(&mut self) -> Option<u64> {
+    pub fn number(&mut self) -> Option<u64> {
         let (number, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
         Some(u64::from_le_bytes(*number))
     }
 
-    #[expect(
-        clippy::option_option,
-        reason = "a record without the number, or one that says so"
-    )]
-    pub(super) fn optional(&mut self) -> Option<Option<u64>> {
+    /// A record without the number is `None`, one that says that there is none `Some(None)`.
+    pub fn optional(&mut self) -> Option<Option<u64>> {
         match (self.number()?, self.number()?) {
             (0, 0) => Some(None),
             (1, number) => Some(Some(number)),
@@ -52,7 +49,7 @@ impl<'b> Reader<'b> {
         }
     }
 
-    pub(super) fn text(&mut self) -> Option<&'b str> {
+    pub fn text(&mut self) -> Option<&'b str> {
         let len = usize::try_from(self.number()?).ok()?;
         let (text, rest) = self.0.split_at_checked(len)?;
         self.0 = rest;
@@ -60,7 +57,7 @@ impl<'b> Reader<'b> {
     }
 
     /// That nothing is left.
-    pub(super) fn finish(self) -> Option<()> {
+    pub fn finish(self) -> Option<()> {
         self.0.is_empty().then_some(())
     }
 }
