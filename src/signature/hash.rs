@@ -1,6 +1,7 @@
 //! The hashes of the algorithms, FIPS 180-4, their HMAC, RFC 2104, and what each is called inside
 //! an RSA signature.
 
+use hmac::{Hmac, KeyInit, Mac};
 use sha2::Digest;
 use subtle::ConstantTimeEq;
 
@@ -8,7 +9,7 @@ use subtle::ConstantTimeEq;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Hash {
     digest: fn(&[&[u8]]) -> Vec<u8>,
-    block_len: usize,
+    hmac: fn(&[u8], &[u8]) -> Option<Vec<u8>>,
     len: usize,
     digest_info: &'static [u8],
 }
@@ -21,22 +22,7 @@ impl Hash {
 
     /// Whether `mac` is the HMAC of `text` under `secret`; compared in constant time.
     pub(super) fn verify_hmac(&self, secret: &[u8], text: &[u8], mac: &[u8]) -> bool {
-        self.hmac(secret, text).ct_eq(mac).into()
-    }
-
-    /// RFC 2104 section 2.
-    fn hmac(&self, secret: &[u8], text: &[u8]) -> Vec<u8> {
-        let digest_of_long = (secret.len() > self.block_len).then(|| self.digest(&[secret]));
-        let key = digest_of_long.as_deref().unwrap_or(secret);
-        let padded = |pad| {
-            let mut block = vec![pad; self.block_len];
-            for (octet, of_key) in block.iter_mut().zip(key) {
-                *octet ^= of_key;
-            }
-            block
-        };
-        let inner = self.digest(&[&padded(0x36), text]);
-        self.digest(&[&padded(0x5c), &inner])
+        (self.hmac)(secret, text).is_some_and(|own| own.ct_eq(mac).into())
     }
 
     /// The length of a digest in octets, `hLen` in RFC 8017.
@@ -58,9 +44,15 @@ fn digest<D: Digest>(parts: &[&[u8]]) -> Vec<u8> {
     hash.finalize().to_vec()
 }
 
+/// `None` for a secret that the hash cannot take; HMAC takes them all.
+fn hmac<M: Mac + KeyInit>(secret: &[u8], text: &[u8]) -> Option<Vec<u8>> {
+    let hmac = M::new_from_slice(secret).ok()?.chain_update(text);
+    Some(hmac.finalize().into_bytes().to_vec())
+}
+
 pub(super) const SHA256: Hash = Hash {
     digest: digest::<sha2::Sha256>,
-    block_len: 64,
+    hmac: hmac::<Hmac<sha2::Sha256>>,
     len: 32,
     digest_info: &[
         0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01,
@@ -70,7 +62,7 @@ pub(super) const SHA256: Hash = Hash {
 
 pub(super) const SHA384: Hash = Hash {
     digest: digest::<sha2::Sha384>,
-    block_len: 128,
+    hmac: hmac::<Hmac<sha2::Sha384>>,
     len: 48,
     digest_info: &[
         0x30, 0x41, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02,
@@ -80,7 +72,7 @@ pub(super) const SHA384: Hash = Hash {
 
 pub(super) const SHA512: Hash = Hash {
     digest: digest::<sha2::Sha512>,
-    block_len: 128,
+    hmac: hmac::<Hmac<sha2::Sha512>>,
     len: 64,
     digest_info: &[
         0x30, 0x51, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x03,
@@ -145,7 +137,7 @@ mod tests {
         ] {
             for (hash, mac) in [SHA256, SHA384, SHA512].iter().zip(macs) {
                 let mac = hex(mac);
-                assert_eq!(hash.hmac(secret, text), mac);
+                assert_eq!(rfc_2104(hash, secret, text), mac);
                 assert!(hash.verify_hmac(secret, text, &mac));
                 assert!(!hash.verify_hmac(secret, text, &mac[1..]));
                 assert!(!hash.verify_hmac(secret, text, &[]));
@@ -158,23 +150,26 @@ mod tests {
         }
     }
 
+    /// RFC 2104 section 2, as it is written there.
+    fn rfc_2104(hash: &Hash, secret: &[u8], text: &[u8]) -> Vec<u8> {
+        let mut key = vec![0; if hash.len() == 32 { 64 } else { 128 }];
+        let digest_of_long = (secret.len() > key.len()).then(|| hash.digest(&[secret]));
+        let secret = digest_of_long.as_deref().unwrap_or(secret);
+        key[..secret.len()].copy_from_slice(secret);
+        let padded = |pad| key.iter().map(|octet| octet ^ pad).collect::<Vec<u8>>();
+        let inner = hash.digest(&[&padded(0x36), text]);
+        hash.digest(&[&padded(0x5c), &inner])
+    }
+
     /// A secret as long as a block is used as it is, a longer one by its digest.
     #[test]
     fn the_hmac_under_a_secret_of_a_block() {
-        use hmac::{Hmac, KeyInit, Mac};
-        fn expected<M: Mac + KeyInit>(secret: &[u8]) -> Vec<u8> {
-            let mac = M::new_from_slice(secret).unwrap().chain_update(b"text");
-            mac.finalize().into_bytes().to_vec()
-        }
         for len in 0..300 {
             let secret = vec![0xa5; len];
-            let all: [(Hash, Vec<u8>); 3] = [
-                (SHA256, expected::<Hmac<sha2::Sha256>>(&secret)),
-                (SHA384, expected::<Hmac<sha2::Sha384>>(&secret)),
-                (SHA512, expected::<Hmac<sha2::Sha512>>(&secret)),
-            ];
-            for (hash, mac) in all {
-                assert_eq!(hash.hmac(&secret, b"text"), mac, "{len} octets");
+            for hash in [SHA256, SHA384, SHA512] {
+                let mac = rfc_2104(&hash, &secret, b"text");
+                assert!(hash.verify_hmac(&secret, b"text", &mac), "{len} octets");
+                assert!(!hash.verify_hmac(&secret, b"texT", &mac), "{len} octets");
             }
         }
     }
