@@ -3,7 +3,7 @@
 use bearer_gate::config::Config;
 use serde_json::json;
 
-use super::{parse, refused, with_provider, with_remote, with_rule};
+use super::{JWKS, parse, refused, with_provider, with_remote, with_rule};
 
 #[test]
 fn refuses_what_is_no_configuration() {
@@ -195,4 +195,60 @@ fn null_opens_nothing() {
     for (config, expected) in table {
         assert_eq!(refused(&config), expected, "{config}");
     }
+}
+
+/// Whatever stands in `local_jwks`, no refusal shows it but for the names of fields.
+#[test]
+fn a14_no_refusal_shows_what_stands_in_local_keys() {
+    const SECRET: &str = "c2VjcmV0LXNlY3JldA";
+    let jwk = json!({"kty": "oct", "kid": SECRET, "k": SECRET});
+    let set = json!({"keys": [jwk, {SECRET: SECRET}], SECRET: SECRET});
+    let unknown = "providers.p.local_jwks: unknown field";
+    let mut table = vec![
+        (json!({SECRET: 1}), unknown),
+        (json!({"inline_string": JWKS, SECRET: {}}), unknown),
+        (jwk.clone(), unknown),
+        (set.clone(), unknown),
+        (
+            json!({"inline_sting": SECRET}),
+            "providers.p.local_jwks: unknown field, did you mean inline_string?",
+        ),
+        (
+            json!(SECRET),
+            "providers.p.local_jwks: invalid type: string, expected an object with inline_string",
+        ),
+    ];
+    let text = "providers.p.local_jwks.inline_string: ";
+    let not_text = format!("{text}invalid type: map, expected a string");
+    table.push((json!({"inline_string": set}), &not_text));
+    for (local, expected) in table {
+        let refusal = refused(&with_provider(json!({"local_jwks": local})));
+        assert_eq!(refusal, expected);
+    }
+    for document in [
+        SECRET.to_owned(),
+        format!("{{{SECRET}}}"),
+        format!(r#"{{"{SECRET}":1,"{SECRET}":2}}"#),
+        format!(r#"{{"{SECRET}":1}}"#),
+        format!(r#"{{"keys":"{SECRET}"}}"#),
+        format!(r#"{{"keys":["{SECRET}"]}}"#),
+        format!(r#"{{"keys":[{{"{SECRET}":1}}]}}"#),
+        json!({"keys": [jwk]}).to_string(),
+        json!({"keys": [{"kty": SECRET, "kid": SECRET}]}).to_string(),
+        json!({"keys": [{"kty": "EC", "crv": SECRET, "x": SECRET, "y": SECRET}]}).to_string(),
+        json!({"keys": [{"kty": "oct", "alg": SECRET, "use": SECRET, "k": SECRET}]}).to_string(),
+    ] {
+        for algorithms in [json!(["RS256"]), json!(["HS256"])] {
+            let fields =
+                json!({"local_jwks": {"inline_string": document}, "algorithms": algorithms});
+            let refusal = refused(&with_provider(fields));
+            assert!(refusal.starts_with(text), "{refusal}");
+            assert!(!refusal.contains(SECRET), "{refusal}");
+        }
+    }
+    // A name that is there twice, which serde_json's values cannot have.
+    let twice =
+        format!(r#"{{"providers":{{"p":{{"local_jwks":{{"{SECRET}":1,"{SECRET}":2}}}}}}}}"#);
+    let error = Config::parse(twice.as_bytes()).unwrap_err();
+    assert_eq!(error.to_string(), "providers.p.local_jwks: given twice");
 }

@@ -40,6 +40,18 @@ impl Reader {
         });
     }
 
+    /// What stands in local keys may be a secret, so no message shows it.
+    fn unknown_field(&mut self, entry: &Entry, path: &str) {
+        let node = name_of(entry);
+        if path.ends_with(".local_jwks") {
+            let text = "has a field that jwt_authn does not have, which is left out";
+            self.problem(&node, path, text);
+        } else {
+            let text = "is no field of jwt_authn, and is left out";
+            self.problem(&node, &below(path, &entry.name), text);
+        }
+    }
+
     fn message(&mut self, node: &Node, message: &Message, path: &str) -> Yaml {
         let Yaml::Map(written) = &node.yaml else {
             self.problem(node, path, "is not an object");
@@ -52,8 +64,7 @@ impl Reader {
             let Some((field, kind)) = message.0.iter().find(|(field, _)| is_field(field)) else {
                 // of the message as a whole
                 if name != "@type" || !path.is_empty() {
-                    let text = "is no field of jwt_authn, and is left out";
-                    self.problem(&name_of(entry), &below(path, name), text);
+                    self.unknown_field(entry, path);
                 }
                 continue;
             };

@@ -368,3 +368,21 @@ fn what_a_file_has_in_place_of_jwt_authn_is_named() {
     let ran = run(&["migrate", "envoy/envoy.yaml"]);
     assert!(ran.err.contains("see `check`"), "{}", ran.err);
 }
+
+#[test]
+fn what_stands_in_local_keys_is_not_shown() {
+    let secret = "c2VjcmV0LXNlY3JldA";
+    let text = JWT_AUTHN.replace(
+        "local_jwks: {filename: keys.json}",
+        &format!("local_jwks: {{inline_string: '{{}}', {secret}: x}}"),
+    );
+    let (code, said, _) = changes(&text, false);
+    assert_eq!(code, 1);
+    let unknown = "open providers.two.local_jwks".to_owned();
+    assert!(said.contains(&unknown), "{said:?}");
+    let shown = run(&[
+        "migrate",
+        &Files::in_a_directory().with("envoy.yaml", &text),
+    ]);
+    assert!(!shown.err.contains(secret), "{}", shown.err);
+}

@@ -1,7 +1,8 @@
 //! What is wrong with a configuration, and where.
 //!
 //! Invariant: every refusal names the exact field by its path from the top (`rules[0].match`),
-//! one that is unknown included.
+//! one that is unknown included. Only an unknown name in `local_jwks` is left out of the path, for
+//! it may be a secret.
 
 use std::fmt;
 

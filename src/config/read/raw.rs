@@ -190,7 +190,7 @@ objects! {
 
     /// Keys in the configuration: `core.v3.DataSource` in Envoy. A Wasm filter cannot read files, so
     /// `filename` is refused. Exactly one field is required.
-    pub struct RawLocalJwks: "an object with inline_string" {
+    pub struct RawLocalJwks: "an object with inline_string", HIDES_NAMES = true {
         /// The JWK Set, as JSON in a string.
         pub inline_string: Given<String>,
         /// The JWK Set, as JSON in base64.

@@ -30,6 +30,9 @@ pub(in crate::config) trait Object: Default {
     /// What it is, in an error.
     const EXPECTED: &'static str;
 
+    /// Whether a name that is none of its fields may be a secret, which no error shows.
+    const HIDES_NAMES: bool = false;
+
     /// Every field, by its name in lower_snake_case.
     fn fields(&mut self) -> Vec<(&'static str, &mut dyn Field)>;
 }
@@ -42,7 +45,7 @@ pub(in crate::config) trait Object: Default {
 macro_rules! objects {
     ($(
         $(#[$attribute:meta])*
-        pub struct $object:ident: $expected:literal {
+        pub struct $object:ident: $expected:literal $(, HIDES_NAMES = $hides:literal)? {
             $($(#[$of_field:meta])* $visibility:vis $field:ident: $type:ty $(= $default:expr)?,)*
         }
     )*) => {$(
@@ -61,6 +64,7 @@ macro_rules! objects {
 
         impl $crate::config::read::value::Object for $object {
             const EXPECTED: &'static str = $expected;
+            $(const HIDES_NAMES: bool = $hides;)?
 
             fn fields(&mut self) -> Vec<(&'static str, &mut dyn $crate::config::read::value::Field)> {
                 vec![$((stringify!($field), &mut self.$field)),*]
@@ -74,7 +78,7 @@ pub(in crate::config) use objects;
 impl<T: Object> FromTree for T {
     fn from_tree(tree: Tree) -> Result<Self, ConfigError> {
         let mut object = T::default();
-        read_object(tree, T::EXPECTED, object.fields())?;
+        read_object(tree, T::EXPECTED, T::HIDES_NAMES, object.fields())?;
         Ok(object)
     }
 }
@@ -82,15 +86,24 @@ impl<T: Object> FromTree for T {
 fn read_object(
     tree: Tree,
     expected: &str,
+    hides_names: bool,
     fields: Vec<(&'static str, &mut dyn Field)>,
 ) -> Result<(), ConfigError> {
     let names: Vec<&str> = fields.iter().map(|(name, _)| bare(name)).collect();
+    let showable = |error: ConfigError| {
+        let is_field = |name: &&str| is_spelling(error.path(), name);
+        if hides_names && !names.iter().any(is_field) {
+            ConfigError::here(error.problem())
+        } else {
+            error
+        }
+    };
     let mut rest: Vec<Option<&mut dyn Field>> =
         fields.into_iter().map(|(_, field)| Some(field)).collect();
-    for (name, tree) in tree.members(expected)? {
+    for (name, tree) in tree.members(expected).map_err(showable)? {
         let at = names.iter().position(|known| is_spelling(&name, known));
         let Some(field) = at.and_then(|at| rest.get_mut(at)) else {
-            return Err(unknown_field(&name, &names));
+            return Err(showable(unknown_field(&name, &names)));
         };
         field
             .take()
