@@ -85,8 +85,8 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     };
     let ring = Ring::load(&config, &args.jwks, args.fetch)?;
     let token = args.token.as_deref().map(read_token).transpose()?;
-    let request = request(args, &config, token.as_deref())?;
-    let explanation = Explanation::of(&config, &request, &ring, now);
+    let (request, removed) = request(args, &config, token.as_deref())?;
+    let explanation = Explanation::new(&config, &request, &removed, &ring, now);
     if args.json {
         anstream::println!(
             "{}",
@@ -150,8 +150,13 @@ fn read_token(token: &str) -> Result<String, Failure> {
     Ok(text.strip_prefix("Bearer ").unwrap_or(text).to_owned())
 }
 
-/// The request, with the token where the rule looks for one.
-fn request(args: &Args, config: &Config, token: Option<&str>) -> Result<Request, Failure> {
+/// The request as the filter decides it, with the token where the rule looks for one; and the names
+/// of the client's headers that the filter removes first.
+fn request(
+    args: &Args,
+    config: &Config,
+    token: Option<&str>,
+) -> Result<(Request, Vec<String>), Failure> {
     let mut headers: Vec<Header> = vec![
         (Cow::Borrowed(":method"), args.method.clone().into_bytes()),
         (Cow::Borrowed(":path"), args.path.clone().into_bytes()),
@@ -167,10 +172,11 @@ fn request(args: &Args, config: &Config, token: Option<&str>) -> Result<Request,
         let name = name.trim().to_ascii_lowercase();
         headers.push((Cow::Owned(name), value.trim().as_bytes().to_vec()));
     }
+    let removed = remove_reserved(&mut headers, config);
     let route = args.route_requirement.clone().map(String::into_bytes);
     let bare = Request::new(headers.clone()).on_route_with(route.clone());
     let Some(token) = token else {
-        return Ok(bare);
+        return Ok((bare, removed));
     };
     let bearer = Place::bearer();
     let normal = bare.path().and_then(|path| path::normalize(path).ok());
@@ -184,7 +190,21 @@ fn request(args: &Args, config: &Config, token: Option<&str>) -> Result<Request,
         places.first().unwrap_or(&bearer)
     };
     put(&mut headers, place, token);
-    Ok(Request::new(headers).on_route_with(route))
+    Ok((Request::new(headers).on_route_with(route), removed))
+}
+
+/// Removes what nobody but the filter sets, as the filter does before it decides. The names of what
+/// was removed, as the client spelt them, each once.
+fn remove_reserved(headers: &mut Vec<Header>, config: &Config) -> Vec<String> {
+    let mut removed: Vec<String> = Vec::new();
+    headers.retain(|(name, _)| {
+        let is_reserved = config.is_reserved(name);
+        if is_reserved && !removed.iter().any(|known| known == name) {
+            removed.push(name.to_string());
+        }
+        !is_reserved
+    });
+    removed
 }
 
 /// The token in a place of a request.
@@ -223,7 +243,14 @@ fn access<'c>(
 }
 
 impl Explanation {
-    pub fn of(config: &Config, request: &Request, ring: &Ring, now: f64) -> Explanation {
+    /// Decides a request. `removed` are the names of the headers that the filter took out of it.
+    pub fn new(
+        config: &Config,
+        request: &Request,
+        removed: &[String],
+        ring: &Ring,
+        now: f64,
+    ) -> Explanation {
         let cache = RefCell::new(TokenCache::new(&config.providers));
         let means = Means {
             keys: ring,
@@ -234,13 +261,21 @@ impl Explanation {
         };
         let narrator = Narrator::new(config, request, ring);
         let decision = authn::authenticate_with(request, config, &means, &narrator);
-        let mut steps = narrator.steps();
+        let mut steps = Vec::new();
+        if !removed.is_empty() {
+            let text = format!(
+                "removed before anything is decided, for only the filter sets them: {}",
+                removed.join(", ")
+            );
+            steps.push(Step::new("headers", Mark::Note, text));
+        }
+        steps.extend(narrator.steps());
         if let Decision::Answer(_) = &decision {
             let text = "is the address of the resource's metadata, which the filter answers";
             steps.push(Step::new("path", Mark::Good, text));
         }
         Explanation {
-            verdict: Verdict::of(&decision, config, request),
+            verdict: Verdict::new(&decision, config, request, removed),
             steps,
         }
     }

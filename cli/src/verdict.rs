@@ -66,7 +66,14 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    pub fn of(decision: &Decision<'_>, config: &Config, request: &Request) -> Verdict {
+    /// What a decision does with a request. `removed` are the names of the client's headers that the
+    /// filter took out of it first.
+    pub fn new(
+        decision: &Decision<'_>,
+        config: &Config,
+        request: &Request,
+        removed: &[String],
+    ) -> Verdict {
         let mut verdict = Verdict {
             admitted: None,
             reason: None,
@@ -91,12 +98,9 @@ impl Verdict {
             Decision::Admit(admission) => {
                 verdict.admitted = Some(true);
                 verdict.reason = admission.reported;
-                for name in &config.reserved_headers {
-                    if request.value(name).is_some() || !request.other_values(name).is_empty() {
-                        verdict
-                            .upstream
-                            .push(format!("the client's own {name} is removed"));
-                    }
+                for name in removed {
+                    let text = format!("the client's own {name} is removed");
+                    verdict.upstream.push(text);
                 }
                 for change in &admission.strip {
                     verdict.upstream.push(match change {

@@ -200,7 +200,7 @@ proptest! {
         let cache = RefCell::new(TokenCache::new(&config.providers));
         let means = Means { keys: &ring, verifier: &Portable, cache: &cache, headers: &RefCell::default(), now: NOW };
         let decision = authn::authenticate(&request, &config, &means);
-        let explanation = Explanation::of(&config, &request, &ring, NOW);
+        let explanation = Explanation::new(&config, &request, &[], &ring, NOW);
 
         let bad: Vec<&Step> =
             explanation.steps.iter().filter(|step| step.mark == Mark::Bad).collect();

@@ -498,3 +498,60 @@ fn nothing_of_a_token_or_a_body_steers_who_reads() {
         }
     }
 }
+
+/// What only the filter sets is gone before a rule or a place of tokens looks at it.
+#[test]
+fn headers_that_only_the_filter_sets_decide_nothing() {
+    let setup = Setup::new();
+    let config = setup.files.with(
+        "reserved.yaml",
+        "providers:
+  p:
+    issuer: https://i.example/
+    audiences: [api]
+    remote_jwks:
+      http_uri: {uri: http://127.0.0.1:1/jwks, cluster: c, timeout: 1s}
+    claim_to_headers: [{header_name: x-user, claim_name: sub}]
+rules:
+- match: {prefix: /, headers: [{name: x-user, present_match: true}]}
+- match: {prefix: /report, headers: [{name: x-bearer-gate-report, present_match: true}]}
+- match: {prefix: /}
+  requires: {provider_name: p}
+  report_only: true
+",
+    );
+    let table: &[(&str, &[&str], &str)] = &[
+        ("/", &["X-User: me"], "x-user"),
+        // many upstreams read it as X-User
+        ("/", &["x_user: me"], "x_user"),
+        (
+            "/",
+            &["x-user: a", "X_User: b", "x-user: c"],
+            "x-user, x_user",
+        ),
+        (
+            "/report",
+            &["x-bearer-gate-report: token_missing"],
+            "x-bearer-gate-report",
+        ),
+        ("/", &["x-other: me"], ""),
+    ];
+    for (path, headers, removed) in table {
+        let mut arguments = vec!["explain", "--config", &config, "--path", path, "--json"];
+        for header in *headers {
+            arguments.extend(["--header", header]);
+        }
+        let report = run(&arguments).json();
+        assert_eq!(report["reason"], "token_missing", "{headers:?} {report}");
+        let steps = report["steps"].as_array().unwrap();
+        let told = steps.iter().find(|step| step["step"] == "headers");
+        let told = told.map_or("", |step| step["text"].as_str().unwrap());
+        assert!(told.ends_with(removed), "{headers:?} {told}");
+        assert_eq!(told.is_empty(), removed.is_empty(), "{headers:?}");
+        let upstream = report["upstream"].as_array().unwrap();
+        for name in removed.split(", ").filter(|name| !name.is_empty()) {
+            let text = format!("the client's own {name} is removed");
+            assert!(upstream.contains(&text.clone().into()), "{text}");
+        }
+    }
+}
