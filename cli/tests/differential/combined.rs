@@ -28,6 +28,12 @@ pub fn pairs() -> Vec<(&'static str, Value)> {
     });
     vec![
         ("all", requiring(all, json!({}))),
+        ("optional", {
+            let optional = json!({"requires_any": {"requirements": [one, {"allow_missing": {}}]}});
+            let mut places = anywhere.clone();
+            places["from_headers"] = json!([{"name": "x-token"}]);
+            requiring(optional, places)
+        }),
         ("same-issuer", same_issuer),
         ("parameters", parameters),
         ("anywhere", requiring(one.clone(), anywhere.clone())),
@@ -207,4 +213,27 @@ fn longest_prefix() {
     // jwt_authn takes the whole value for a second token.
     let text = "Jwt header is an invalid Base64url encoded";
     shows("two-prefixes", &request, (401, text), ADMITTED);
+}
+
+/// A place with an empty value is a place with a token, and a bad one: also where a token may be
+/// missing, and so it is to jwt_authn.
+#[test]
+fn an_empty_value_is_a_bad_token() {
+    let get = |headers: &[(&str, &str)]| Request::get("/api", headers);
+    let mut parameter = get(&[]);
+    parameter.parts.push(Part::Query("jwt=".to_owned()));
+    let bad = (
+        401,
+        "Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections",
+    );
+    for request in [
+        get(&[("cookie", "a=b; session=")]),
+        get(&[("x-token", "")]),
+        parameter,
+    ] {
+        shows("optional", &request, bad, bad);
+    }
+    for request in [get(&[]), get(&[("cookie", "a=b")])] {
+        shows("optional", &request, ADMITTED, ADMITTED);
+    }
 }
