@@ -359,6 +359,11 @@ impl Node {
             .find(|entry| entry.name == name || snake_case(&entry.name) == name)
     }
 
+    /// The items of the member of this name; none where there is no such list.
+    pub fn items_of(&self, name: &str) -> &[Node] {
+        self.get(name).map_or(&[], Node::items)
+    }
+
     /// The member at the end of these names.
     pub fn at(&self, names: &[&str]) -> Option<&Node> {
         names.iter().try_fold(self, |node, name| node.get(name))

@@ -110,6 +110,31 @@ fn of_hosts(manager: &Node, config: &Config, findings: &mut Vec<Finding>) {
             "is not true, and routes decide by their metadata: a host with a port may get another route's requirement, or none",
         );
     }
+    if of_routes {
+        of_values_in_routes(manager, findings);
+    }
+}
+
+/// Where routes decide by their metadata, and Envoy chooses a route by what a header holds.
+fn of_values_in_routes(manager: &Node, findings: &mut Vec<Finding>) {
+    let hosts = manager
+        .at(&["route_config", "virtual_hosts"])
+        .map_or(&[][..], Node::items);
+    let routes = hosts.iter().flat_map(|host| host.items_of("routes"));
+    for route in routes {
+        let matched = route.get("match").unwrap_or(route);
+        let by_value = matched.items_of("headers").iter().find(|header| {
+            // Whether a header is there does not depend on what it holds.
+            header.get("present_match").is_none()
+        });
+        if let Some(header) = by_value {
+            findings.push(warning(
+                header,
+                "route_config",
+                "a header's value chooses the route, and routes decide by their metadata: Envoy compares it with the white space around it, which upstreams take off, so a client can get another route's requirement, or none",
+            ));
+        }
+    }
 }
 
 fn of_plugin(plugin: &Node, findings: &mut Vec<Finding>) {

@@ -285,6 +285,44 @@ fn what_surrounds_the_filter_in_envoy_is_looked_at() {
         "13 warning strip_any_host_port",
     ];
     assert_eq!(findings(&routes).1, expected);
+    // where routes decide, and a header's value chooses the route
+    let stripped = "merge_slashes: true
+          strip_trailing_host_dot: true
+          strip_any_host_port: true
+          route_config:
+            virtual_hosts:
+            - routes:
+              - match: {path: /}
+              - match:
+                  prefix: /
+                  headers:
+                  - {name: x-mode, present_match: true}
+                  - MATCHER";
+    let by_value = || vec!["25 warning route_config".to_owned()];
+    for (matcher, expected) in [
+        ("{name: x-mode, string_match: {exact: a}}", by_value()),
+        ("{name: x-mode, stringMatch: {prefix: a}}", by_value()),
+        (
+            "{name: x-mode, exact_match: a, invert_match: true}",
+            by_value(),
+        ),
+        (
+            "{name: x-mode, range_match: {start: 1, end: 2}}",
+            by_value(),
+        ),
+        (
+            "{name: x-mode, presentMatch: true, invertMatch: true}",
+            vec![],
+        ),
+    ] {
+        let stripped = stripped.replace("MATCHER", matcher);
+        let with_routes = routes.replace("merge_slashes: true", &stripped);
+        let (code, found) = findings(&with_routes);
+        assert_eq!((code, found), (0, expected), "{matcher}");
+        // Without metadata of routes no requirement depends on them.
+        let without = ENVOY.replace("merge_slashes: true", &stripped);
+        assert_eq!(findings(&without), (0, vec![]), "{matcher}");
+    }
 
     for (from, to, expected) in table {
         assert!(ENVOY.contains(from), "{from}");
