@@ -108,6 +108,13 @@ impl<H: Host> Gate<H> {
                 );
             }
         }
+        for [first, other] in config.sharing_metrics() {
+            log::warn!(
+                "providers {} and {} count in the same metrics: rename one",
+                first.name,
+                other.name
+            );
+        }
         for algorithm in Algorithm::ASYMMETRIC {
             if !verifier.supports(*algorithm) {
                 log::warn!(

@@ -34,8 +34,10 @@ pub fn jwks_age(provider: &str) -> String {
     format!("bearer_gate.jwks_age_seconds.{}", label(provider))
 }
 
-/// A provider's name as one part of a metric's name.
-fn label(provider: &str) -> String {
+/// A provider's name as one part of a metric's name. Names that differ in punctuation alone have
+/// one label.
+#[must_use]
+pub fn label(provider: &str) -> String {
     provider
         .chars()
         .map(|c| {

@@ -42,6 +42,15 @@ pub fn of(config: &Config) -> Vec<Risk> {
             warn(path, text);
         });
     }
+    for [first, other] in config.sharing_metrics() {
+        warn(
+            format!("providers.{}", other.name),
+            &format!(
+                "counts in the same metrics as provider {}: rename one",
+                first.name
+            ),
+        );
+    }
     let rules = config.rules.all();
     for (index, rule) in rules.iter().enumerate() {
         of_rule(rule, &mut |field, text| {

@@ -20,6 +20,7 @@ use crate::jose::jwt::Expectations;
 use crate::matcher::{
     Comparison, Condition, HeaderMatcher, PathIndex, PathMatcher, RequestMatcher,
 };
+use crate::metrics;
 use crate::named::Named;
 
 /// Marks a request that a rule would have rejected if it did not only report; the value is the
@@ -417,6 +418,25 @@ impl Config {
     pub fn is_reserved(&self, name: &str) -> bool {
         let mut reserved = self.reserved_headers.iter();
         reserved.any(|known| are_alike_of_headers(known, name))
+    }
+
+    /// Pairs of providers that fetch keys and count in the same metrics, because their names have
+    /// one label: the first one of the label, and each other one.
+    #[must_use]
+    pub fn sharing_metrics(&self) -> Vec<[&Provider; 2]> {
+        let mut firsts: Vec<(String, &Provider)> = Vec::new();
+        let mut pairs = Vec::new();
+        for provider in &self.providers {
+            if let KeySource::Local(_) = provider.keys {
+                continue;
+            }
+            let label = metrics::label(&provider.name);
+            match firsts.iter().find(|(known, _)| *known == label) {
+                Some((_, first)) => pairs.push([*first, provider]),
+                None => firsts.push((label, provider)),
+            }
+        }
+        pairs
     }
 }
 

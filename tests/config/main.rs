@@ -225,6 +225,40 @@ fn the_contracts_example_without_what_is_still_to_come() {
     );
 }
 
+/// Punctuation is not told apart in the names of metrics; local keys have no metrics.
+#[test]
+fn providers_of_one_label_share_their_metrics() {
+    let shares = |names: &[&str], is_local: bool| {
+        let one = if is_local {
+            with_provider(json!({}))
+        } else {
+            with_remote(json!({}))
+        };
+        let providers: serde_json::Map<String, Value> = names
+            .iter()
+            .map(|name| ((*name).to_owned(), one["providers"]["p"].clone()))
+            .collect();
+        let config = parse(&json!({"providers": providers})).unwrap();
+        let pairs = config.sharing_metrics().into_iter();
+        pairs
+            .map(|pair| pair.map(|provider| provider.name.clone()).join(" "))
+            .collect::<Vec<_>>()
+    };
+    let table: &[(&[&str], &[&str])] = &[
+        (&["a"], &[]),
+        (&["a.b", "ab", "a-b", "A.b"], &[]),
+        (&["a.b", "a_b"], &["a.b a_b"]),
+        (
+            &["a b", "a.b", "a\u{e9}b", "c"],
+            &["a b a.b", "a b a\u{e9}b"],
+        ),
+    ];
+    for (names, expected) in table {
+        assert_eq!(shares(names, false), *expected, "{names:?}");
+        assert!(shares(names, true).is_empty(), "{names:?}");
+    }
+}
+
 #[test]
 fn all_headers_are_read_at_once_and_those_that_are_looked_at_are_kept() {
     let mut config = with_remote(json!({}));

@@ -452,3 +452,19 @@ fn every_documented_counter_moves_by_what_it_counts() {
     }
     assert_eq!(stage.traps(), 0);
 }
+
+/// Their metrics are shared, and the log says so at the start.
+#[tokio::test]
+async fn providers_of_one_label_are_warned_about() {
+    let stage = Stage::start(|stage| {
+        json!({"providers": {
+            "a.b": provider(stage, json!({})),
+            "a_b": provider(stage, json!({})),
+            "a-b": provider(stage, json!({})),
+        }})
+    });
+    let log = stage.envoy().log();
+    let warning = "providers a.b and a_b count in the same metrics: rename one";
+    assert!(log.contains(warning), "{log}");
+    assert!(!log.contains("a-b count"), "{log}");
+}

@@ -137,6 +137,26 @@ fn each_risky_choice_is_a_warning() {
 }
 
 #[test]
+fn providers_that_count_in_the_same_metrics_are_warned_about() {
+    let provider = |name: &str| {
+        format!(
+            "  {name}: {{issuer: https://i.example/, audiences: [a], remote_jwks: {{http_uri: {{uri: https://i.example/jwks, cluster: c, timeout: 1s}}}}}}\n"
+        )
+    };
+    let of = |names: &[&str]| {
+        let providers: String = names.iter().map(|name| provider(name)).collect();
+        findings(&format!("providers:\n{providers}"))
+    };
+    assert_eq!(of(&["a.b", "a-b", "ab", "A.b"]), (0, vec![]));
+    let warnings = [
+        "3 warning providers.a_b".to_owned(),
+        "5 warning providers.a:b".to_owned(),
+    ];
+    let found = of(&["a.b", "a_b", "c", "a:b"]);
+    assert_eq!((found.0, found.1.as_slice()), (0, &warnings[..]));
+}
+
+#[test]
 fn warnings_are_errors_where_that_is_asked_for() {
     let files = Files::in_a_directory();
     let file = files.with("c.yaml", &format!("{PROVIDER}unmatched: allow\n"));
