@@ -40,10 +40,18 @@ use requirement::{Carried, Identity, Presented};
 pub enum Decision<'c> {
     Admit(Admission),
     Reject(Refusal<'c>),
-    /// Answered by the filter itself, whoever asks.
-    Answer(Response),
+    /// Answered by the filter itself.
+    Answer(Answer),
     /// A fact is missing. The request is decided anew, from the top, once it is there.
     Await(Need),
+}
+
+/// What a request is answered by the filter itself, though nothing about it is wrong.
+#[derive(Debug)]
+pub struct Answer {
+    /// What the answer is, for the log.
+    pub what: &'static str,
+    pub response: Response,
 }
 
 /// A fact that a decision lacks.
@@ -60,6 +68,9 @@ pub struct Admission {
     pub outputs: Vec<Rc<Outputs>>,
     /// How the tokens are taken out of the request.
     pub strip: Vec<Change>,
+    /// Added to the response, whoever sends it: names in lower case, values safe to send as they
+    /// are; a name may come several times.
+    pub response_headers: Vec<(&'static str, String)>,
     /// Why the request would have been rejected, where the rule only reports.
     pub reported: Option<&'static str>,
 }
@@ -115,7 +126,10 @@ pub fn authenticate_with<'c>(
     if let Some(resource) = &config.protected_resource
         && let Some(response) = resource.answer(request.path(), request.method().ok())
     {
-        return Decision::Answer(response);
+        return Decision::Answer(Answer {
+            what: "metadata of the resource",
+            response,
+        });
     }
     match decide(request, config, means, trace) {
         Ok(admission) => Decision::Admit(admission),
@@ -252,6 +266,7 @@ fn admit<'c>(
             .into_iter()
             .map(|identity| Rc::clone(&identity.entry.outputs))
             .collect(),
+        response_headers: Vec::new(),
         reported: None,
     })
 }

@@ -5,7 +5,7 @@
 //! when the proxy has taken all of the admission; where the proxy refuses a part of it, the request
 //! is rejected like any other.
 
-use crate::authn::{Admission, Decision, Need, Refusal};
+use crate::authn::{Admission, Answer, Decision, Need, Refusal};
 use crate::config::Config;
 use crate::host::Host;
 use crate::http::response::{Client, Rejection, Response, Responses};
@@ -17,8 +17,8 @@ use crate::outputs::{self, State};
 pub enum Verdict<'g> {
     Admit(Admission),
     Reject(Refusal<'g>),
-    /// Answered by the filter itself, whoever asks.
-    Answer(Response),
+    /// Answered by the filter itself.
+    Answer(Answer),
 }
 
 impl<'g> Verdict<'g> {
@@ -31,7 +31,7 @@ impl<'g> Verdict<'g> {
         match decision {
             Decision::Admit(admission) => Ok(Verdict::Admit(admission)),
             Decision::Reject(refusal) => Ok(Verdict::Reject(refusal)),
-            Decision::Answer(response) => Ok(Verdict::Answer(response)),
+            Decision::Answer(answer) => Ok(Verdict::Answer(answer)),
             Decision::Await(need) => Err(need),
         }
     }
@@ -80,12 +80,9 @@ pub fn carry_out(
         // Never an admission with headers that are not as they should be.
         Verdict::Admit(_) => reject(&Rejection::HostRefused.into(), config, host, exchange),
         Verdict::Reject(refusal) => reject(refusal, config, host, exchange),
-        Verdict::Answer(response) => {
+        Verdict::Answer(Answer { what, response }) => {
             host.count(metrics::ANSWERED, 1);
-            log::debug!(
-                "answered with the metadata of the resource: {}",
-                response.status
-            );
+            log::debug!("answered with {what}: {}", response.status);
             exchange.respond(response);
         }
     }
@@ -122,7 +119,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::host::{Call, CallId, SharedStore, Version};
+    use crate::host::{Call, CallId, NoEntropy, SharedStore, Version};
     use crate::outputs::Outputs;
     use crate::time::Millis;
 
@@ -156,6 +153,10 @@ mod tests {
 
         fn random(&self) -> u64 {
             0
+        }
+
+        fn entropy(&self, _: &mut [u8]) -> Result<(), NoEntropy> {
+            Err(NoEntropy)
         }
 
         fn dispatch(&self, _: &Call) -> Option<CallId> {
@@ -243,10 +244,13 @@ mod tests {
     #[test]
     fn every_outcome_is_counted_once_and_answered_by_what_it_is() {
         let config = config();
-        let document = Response {
-            status: 200,
-            headers: Vec::new(),
-            body: String::new(),
+        let document = Answer {
+            what: "a document",
+            response: Response {
+                status: 200,
+                headers: Vec::new(),
+                body: String::new(),
+            },
         };
         let reason = "bearer_gate.reason";
         let refusal = Refusal {

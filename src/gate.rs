@@ -17,7 +17,7 @@ use crate::authn::{self, Decision, KeyRing, Means, Need};
 use crate::cache::TokenCache;
 use crate::config::{Config, KeySource, PerProvider, ProviderId};
 use crate::door::{self, Carried, Exchange};
-use crate::host::{Call, CallId, ContextId, Host};
+use crate::host::{Call, CallId, ContextId, Host, Reply};
 use crate::http::request::Request;
 use crate::http::response::Rejection;
 use crate::jose::jwa::Algorithm;
@@ -25,7 +25,7 @@ use crate::jose::jwks::KeySet;
 use crate::jose::jws::HeaderMemo;
 use crate::jose::verifier::Verifier;
 use crate::jwks::Now;
-use crate::jwks::lifecycle::{Answer, Event, FlightId, Keys, Lifecycle, UnknownKid};
+use crate::jwks::lifecycle::{Event, FlightId, Keys, Lifecycle, UnknownKid};
 use crate::jwks::tally::Tally;
 use crate::jwks::waiting::{Seen, Ticket, Waiter, Waiting, longest_wait};
 use crate::metrics;
@@ -70,8 +70,16 @@ struct State {
     waiting: Waiting<Parked>,
     /// What the gauge has of this worker.
     tally: Tally,
-    calls: BTreeMap<CallId, (ProviderId, FlightId)>,
+    calls: BTreeMap<CallId, Sent>,
     gauges_at: Millis,
+}
+
+/// A call that nobody has answered yet.
+struct Sent {
+    provider: ProviderId,
+    flight: FlightId,
+    /// The most octets of its response that are read.
+    most: usize,
 }
 
 /// Where a provider's keys come from.
@@ -218,10 +226,20 @@ impl<H: Host> Gate<H> {
         verdicts
     }
 
+    /// The most octets that are read of the response to a call; `None` where nobody waits for it.
+    pub fn most(&self, call: CallId) -> Option<usize> {
+        let state = self.state.borrow();
+        Some(state.calls.get(&call)?.most)
+    }
+
     /// Takes the response to a call of this gate.
-    pub fn answer(&self, call: CallId, answer: Answer) -> Verdicts<'_> {
+    pub fn answer(&self, call: CallId, answer: Reply) -> Verdicts<'_> {
         let now = self.host.monotonic();
-        let Some((provider, flight)) = self.state.borrow_mut().calls.remove(&call) else {
+        let sent = self.state.borrow_mut().calls.remove(&call);
+        let Some(Sent {
+            provider, flight, ..
+        }) = sent
+        else {
             return Vec::new();
         };
         let call = self.next_call(provider, flight, answer, now);
@@ -259,7 +277,7 @@ impl<H: Host> Gate<H> {
         &self,
         provider: ProviderId,
         flight: FlightId,
-        answer: Answer,
+        answer: Reply,
         now: Millis,
     ) -> Option<(FlightId, Call)> {
         match &mut self.state.borrow_mut().sources[provider] {
@@ -281,11 +299,19 @@ impl<H: Host> Gate<H> {
                 Some(id) => {
                     let calls = &mut self.state.borrow_mut().calls;
                     // A call that was given up is not waited for any more.
-                    calls.retain(|_, (of, _)| *of != provider);
-                    calls.insert(id, (provider, flight));
+                    calls.retain(|_, other| other.provider != provider);
+                    let most = sent.most;
+                    calls.insert(
+                        id,
+                        Sent {
+                            provider,
+                            flight,
+                            most,
+                        },
+                    );
                 }
                 None => {
-                    call = self.next_call(provider, flight, Answer::NotSent, now);
+                    call = self.next_call(provider, flight, Reply::NotSent, now);
                     any |= self.tell_events(provider);
                 }
             }

@@ -4,9 +4,10 @@
 //! way, and time and randomness reach the core only from here. Tests put a
 //! recording host in the proxy's place.
 
+use std::fmt;
 use std::time::Duration;
 
-use crate::http::uri::Scheme;
+use crate::http::uri::{Scheme, Uri};
 use crate::time::Millis;
 
 /// Identifies a call that [`Host::dispatch`] sent, until its response arrives.
@@ -15,18 +16,93 @@ pub type CallId = u32;
 /// Identifies a request's context in the proxy.
 pub type ContextId = u32;
 
-/// An HTTP GET to one of the proxy's clusters.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An HTTP request to one of the proxy's clusters.
+///
+/// Its `Debug` form leaves out headers and body, for they may hold a secret of a client.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Call {
     pub cluster: String,
+    pub method: Method,
     pub scheme: Scheme,
     pub authority: String,
     /// Path and query.
     pub path: String,
+    /// Names in lower case, values safe to send as they are. The host adds what every call has.
+    pub headers: Vec<(&'static str, String)>,
+    pub body: Vec<u8>,
     pub timeout: Duration,
+    /// The longest body of a response that is read, in octets.
+    pub most: usize,
 }
 
+/// The method of a [`Call`] (RFC 9110 section 9.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    Get,
+    Post,
+}
+
+impl Method {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Post => "POST",
+        }
+    }
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method.name(), self.address())
+    }
+}
+
+/// What came of a [`Call`].
+#[derive(Debug)]
+pub enum Reply {
+    /// The proxy refused the call: unknown or empty cluster.
+    NotSent,
+    /// No response: the connection failed or closed half-way.
+    None,
+    /// A body over [`Call::most`], in octets; it was not read.
+    TooLarge(usize),
+    Response {
+        status: u16,
+        /// `max-age` of `Cache-Control`, less `Age`.
+        max_age: Option<Duration>,
+        /// `Retry-After`, counted from now.
+        retry_after: Option<Duration>,
+        /// `Location`, for the log: it is not followed.
+        location: Option<Vec<u8>>,
+        /// `Content-Type`, for the log: whatever it is, the body decides.
+        content_type: Option<Vec<u8>>,
+        /// At most [`Call::most`] octets.
+        body: Vec<u8>,
+    },
+}
+
+/// The host has no randomness that a secret can be made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoEntropy;
+
 impl Call {
+    /// A GET without headers of its own.
+    #[must_use]
+    pub fn get(uri: Uri, cluster: &str, timeout: Duration, most: usize) -> Self {
+        Call {
+            cluster: cluster.to_owned(),
+            method: Method::Get,
+            scheme: uri.scheme,
+            authority: uri.authority,
+            path: uri.path,
+            headers: Vec::new(),
+            body: Vec::new(),
+            timeout,
+            most,
+        }
+    }
+
     /// What is asked for, as one text.
     #[must_use]
     pub fn address(&self) -> String {
@@ -66,8 +142,15 @@ pub trait Host: SharedStore {
     /// A clock that no adjustment moves, common to all workers of the process.
     fn monotonic(&self) -> Millis;
 
-    /// Uniformly distributed bits, for jitter and for telling workers apart.
+    /// Uniformly distributed bits, for jitter and for telling workers apart. No secret is made of
+    /// them.
     fn random(&self) -> u64;
+
+    /// Fills `into` from a cryptographically secure generator, for nonces, states and the like.
+    ///
+    /// # Errors
+    /// There is none at hand; `into` is then not to be used.
+    fn entropy(&self, into: &mut [u8]) -> Result<(), NoEntropy>;
 
     /// Sends `call`; its response reaches the root context. `None` where the
     /// proxy refused at once, as it does for a cluster that does not exist.

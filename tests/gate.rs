@@ -21,14 +21,13 @@ use bearer_gate::authn::Admission;
 use bearer_gate::config::{Config, KeySource, Remote};
 use bearer_gate::door::{Carried, Exchange};
 use bearer_gate::gate::{Arrival, Gate, Verdict, Verdicts};
-use bearer_gate::host::{Call, CallId, Host, SharedStore, Version};
+use bearer_gate::host::{Call, CallId, Host, NoEntropy, Reply, SharedStore, Version};
 use bearer_gate::http::request::Request;
 use bearer_gate::http::response::{Client, Response};
 use bearer_gate::jose::jwa::Algorithm;
 use bearer_gate::jose::jwk::Key;
 use bearer_gate::jose::jwks::KeySet;
 use bearer_gate::jose::verifier::Verifier;
-use bearer_gate::jwks::lifecycle::Answer;
 use bearer_gate::jwks::waiting::Ticket;
 use bearer_gate::outputs::State;
 use bearer_gate::time::Millis;
@@ -76,6 +75,11 @@ impl Host for FakeHost {
             .random
             .set(self.0.random.get().wrapping_mul(6_364_136_223_846_793_005) + 1);
         self.0.random.get()
+    }
+
+    fn entropy(&self, into: &mut [u8]) -> Result<(), NoEntropy> {
+        into.fill_with(|| self.random().to_le_bytes()[7]);
+        Ok(())
     }
 
     fn dispatch(&self, call: &Call) -> Option<CallId> {
@@ -226,7 +230,7 @@ fn code(verdict: &Verdict<'_>) -> u32 {
     match verdict {
         Verdict::Admit(_) => 200,
         Verdict::Reject(refusal) => refusal.rejection.status(),
-        Verdict::Answer(response) => response.status,
+        Verdict::Answer(answer) => answer.response.status,
     }
 }
 
@@ -589,7 +593,7 @@ proptest! {
                             0 => ok(SET_A),
                             1 => ok(SET_B),
                             2 => status(500),
-                            3 => Answer::None,
+                            3 => Reply::None,
                             _ => ok("{}"),
                         };
                         finish(gate.answer(call, answer), &mut waiting, &mut done);

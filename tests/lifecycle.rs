@@ -13,7 +13,8 @@ mod sim;
 
 use std::time::Duration;
 
-use bearer_gate::jwks::lifecycle::{Answer, Event, FetchError, Keys, UnknownKid};
+use bearer_gate::host::Reply;
+use bearer_gate::jwks::lifecycle::{Event, FetchError, Keys, UnknownKid};
 use bearer_gate::time::Millis;
 use proptest::prelude::*;
 use sim::{SET_A, SET_B, World, ok, remote, status};
@@ -76,7 +77,7 @@ fn cache_control_counts_where_it_is_asked_for_and_within_bounds() {
         remote.respect_cache_control = respected;
         let mut world = World::new(1, remote);
         world.tick_all();
-        world.answer(Answer::Response {
+        world.answer(Reply::Response {
             status: 200,
             max_age: max_age.map(Duration::from_secs),
             location: None,
@@ -148,8 +149,8 @@ fn down_for(seconds: u64, asked: bool, seed: u64) -> (World, Millis) {
     }
 }
 
-fn told(status: u16, seconds: u64) -> Answer {
-    Answer::Response {
+fn told(status: u16, seconds: u64) -> Reply {
+    Reply::Response {
         status,
         max_age: None,
         retry_after: Some(Duration::from_secs(seconds)),
@@ -262,10 +263,10 @@ fn b2_down_later_serves_stale_keys_up_to_max_stale_and_not_longer() {
 #[test]
 fn b3_no_bad_answer_evicts_a_good_set() {
     type Expected = fn(&FetchError) -> bool;
-    let bad: Vec<(Answer, Expected)> = vec![
-        (Answer::NotSent, |e| *e == FetchError::NotSent),
-        (Answer::None, |e| *e == FetchError::NoResponse),
-        (Answer::TooLarge(20_000_000), |e| {
+    let bad: Vec<(Reply, Expected)> = vec![
+        (Reply::NotSent, |e| *e == FetchError::NotSent),
+        (Reply::None, |e| *e == FetchError::NoResponse),
+        (Reply::TooLarge(20_000_000), |e| {
             *e == FetchError::TooLarge(20_000_000)
         }),
         (status(500), |e| *e == FetchError::Status(500)),
@@ -742,7 +743,7 @@ proptest! {
                         Outcome::SetB => ok(SET_B),
                         Outcome::Status(code) => status(code),
                         Outcome::Garbage => ok("garbage"),
-                        Outcome::None => Answer::None,
+                        Outcome::None => Reply::None,
                     };
                     world.answer(answer);
                     if world.events.iter().any(|event| matches!(event, Event::Installed { .. } | Event::Fetched { .. })) {
@@ -851,7 +852,7 @@ fn each_configuration_keeps_its_own_cache_duration() {
         let store = sim::Store::default();
         let mut patient = World::on(store.clone(), 1, remote(3600, respects), 1);
         patient.tick_all();
-        patient.answer(Answer::Response {
+        patient.answer(Reply::Response {
             status: 200,
             max_age: max_age.map(Duration::from_secs),
             location: None,
@@ -932,8 +933,8 @@ fn no_other_place_is_asked_for_where_the_place_is_not_at_fault() {
         status(503),
         status(504),
         status(301),
-        Answer::None,
-        Answer::NotSent,
+        Reply::None,
+        Reply::NotSent,
         ok("<html>"),
         ok("{}"),
     ] {
@@ -989,7 +990,7 @@ fn the_default_port_of_the_issuer_may_be_written() {
 /// Who was asked, through which cluster, and what came instead: nobody should have to guess.
 #[test]
 fn a_failure_names_whom_it_asked_and_what_came() {
-    let redirect = Answer::Response {
+    let redirect = Reply::Response {
         status: 302,
         max_age: None,
         retry_after: None,
@@ -997,7 +998,7 @@ fn a_failure_names_whom_it_asked_and_what_came() {
         content_type: None,
         body: Vec::new(),
     };
-    let page = Answer::Response {
+    let page = Reply::Response {
         status: 200,
         max_age: None,
         retry_after: None,

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use bearer_gate::authn::KeyRing;
 use bearer_gate::config::{Config, KeySource, PerProvider, ProviderId, Remote};
-use bearer_gate::jose::jwks::{KeySet, MAX_DOCUMENT_LEN};
-use bearer_gate::jwks::fetch::{Answer, Document};
+use bearer_gate::host::{Call, Reply};
+use bearer_gate::jose::jwks::KeySet;
+use bearer_gate::jwks::fetch::Document;
 use bearer_gate::jwks::lifecycle::{Keys, UnknownKid};
 use bearer_gate::jwks::sequence::{Next, Sequence, Stage};
 
@@ -105,7 +106,7 @@ fn fetched(remote: &Rc<Remote>) -> Result<(Rc<KeySet>, String), String> {
     let mut asked = String::new();
     loop {
         let address = call.address();
-        let (status, answer) = get(&address, call.timeout)?;
+        let (status, answer) = get(&call)?;
         match sequence.next(stage, answer) {
             Next::Call(next, to) => {
                 if let Stage::Metadata(_) = next {
@@ -124,9 +125,10 @@ fn fetched(remote: &Rc<Remote>) -> Result<(Rc<KeySet>, String), String> {
 }
 
 /// The status, and all of the answer.
-fn get(address: &str, timeout: Duration) -> Result<(u16, Answer), String> {
+fn get(call: &Call) -> Result<(u16, Reply), String> {
+    let address = &call.address();
     let agent = ureq::Agent::config_builder()
-        .timeout_global(Some(timeout))
+        .timeout_global(Some(call.timeout))
         .max_redirects(0)
         .max_redirects_will_error(false)
         .http_status_as_error(false)
@@ -141,13 +143,13 @@ fn get(address: &str, timeout: Duration) -> Result<(u16, Answer), String> {
     let (location, content_type) = (header("location"), header("content-type"));
     let status = response.status().as_u16();
     let body = if status == 200 {
-        let most = u64::try_from(MAX_DOCUMENT_LEN).unwrap_or(u64::MAX);
+        let most = u64::try_from(call.most).unwrap_or(u64::MAX);
         let body = response.body_mut().with_config().limit(most + 1);
         body.read_to_vec().map_err(problem)?
     } else {
         Vec::new()
     };
-    let answer = Answer::Response {
+    let answer = Reply::Response {
         status,
         max_age: None,
         retry_after: None,

@@ -84,9 +84,9 @@ impl Verdict {
         };
         match decision {
             Decision::Await(_) => {}
-            Decision::Answer(response) => {
+            Decision::Answer(answer) => {
                 verdict.admitted = Some(true);
-                verdict.respond(response.clone());
+                verdict.respond(answer.response.clone());
             }
             Decision::Reject(refusal) => {
                 let rejection = &refusal.rejection;

@@ -10,11 +10,12 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused(pub u32);
 
-/// The headers of a request, or what follows its body.
+/// The headers of a request, what follows its body, or the headers of its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Map {
     RequestHeaders = 0,
     RequestTrailers = 1,
+    ResponseHeaders = 2,
 }
 
 #[link(wasm_import_module = "env")]

@@ -7,32 +7,9 @@ use super::MAX_DOCUMENT;
 use super::back_off::Refusal;
 use super::discovery::{self, DiscoveryError};
 use super::shown::Shown;
+use crate::host::Reply;
 use crate::http::uri::Uri;
 use crate::jose::jwks::{JwksError, KeySet};
-
-/// The response to a [`Call`](crate::host::Call), its body bounded by
-/// [`MAX_DOCUMENT`].
-#[derive(Debug)]
-pub enum Answer {
-    /// The proxy refused the call: unknown or empty cluster.
-    NotSent,
-    /// No response: the connection failed or closed half-way.
-    None,
-    /// A body over the cap, in bytes; it was not read.
-    TooLarge(usize),
-    Response {
-        status: u16,
-        /// `max-age` of `Cache-Control`, less `Age`.
-        max_age: Option<Duration>,
-        /// `Retry-After`, counted from now.
-        retry_after: Option<Duration>,
-        /// `Location`, for the log: it is not followed.
-        location: Option<Vec<u8>>,
-        /// `Content-Type`, for the log: whatever it is, the body decides.
-        content_type: Option<Vec<u8>>,
-        body: Vec<u8>,
-    },
-}
 
 /// Why a fetch brought no keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -176,11 +153,11 @@ impl Document {
     }
 }
 
-impl Answer {
+impl Reply {
     /// What it says of the next try: `Retry-After` counts with 429 and 503.
     pub(super) fn refusal(&self) -> Refusal {
         match *self {
-            Answer::Response {
+            Reply::Response {
                 status: status @ (429 | 503),
                 retry_after,
                 ..
@@ -198,10 +175,10 @@ impl Answer {
     /// Why there is none.
     pub fn document(self) -> Result<Document, FetchError> {
         match self {
-            Answer::NotSent => Err(FetchError::NotSent),
-            Answer::None => Err(FetchError::NoResponse),
-            Answer::TooLarge(bytes) => Err(FetchError::TooLarge(bytes)),
-            Answer::Response {
+            Reply::NotSent => Err(FetchError::NotSent),
+            Reply::None => Err(FetchError::NoResponse),
+            Reply::TooLarge(bytes) => Err(FetchError::TooLarge(bytes)),
+            Reply::Response {
                 status: 200,
                 max_age,
                 retry_after: None,
@@ -213,12 +190,12 @@ impl Answer {
                 max_age,
                 content_type,
             }),
-            Answer::Response {
+            Reply::Response {
                 status: status @ 300..400,
                 location: Some(location),
                 ..
             } => Err(FetchError::Redirect(status, Shown::of(location))),
-            Answer::Response { status, .. } => Err(FetchError::Status(status)),
+            Reply::Response { status, .. } => Err(FetchError::Status(status)),
         }
     }
 }
@@ -234,7 +211,7 @@ mod tests {
         body: &[u8],
     ) -> String {
         let octets = |text: Option<&str>| text.map(|text| text.as_bytes().to_vec());
-        let answer = Answer::Response {
+        let answer = Reply::Response {
             status,
             max_age: None,
             retry_after: None,

@@ -16,7 +16,7 @@ use super::Now;
 use super::back_off::{BackOff, Bounds, Refusal};
 pub use super::event::Event;
 use super::fetch::Document;
-pub use super::fetch::{Answer, FetchError};
+pub use super::fetch::FetchError;
 use super::freshness::Freshness;
 use super::lease::Share;
 use super::schedule::{Schedule, Turn, longest_back_off};
@@ -25,7 +25,7 @@ use super::shown::Shown;
 use super::snapshot::Snapshot;
 use super::waiting::Seen;
 use crate::config::Remote;
-use crate::host::Call;
+use crate::host::{Call, Reply};
 use crate::jose::jwks::KeySet;
 use crate::time::Millis;
 
@@ -283,7 +283,7 @@ impl Lifecycle {
     pub fn answer(
         &mut self,
         flight: FlightId,
-        answer: Answer,
+        answer: Reply,
         now: &Now<'_>,
     ) -> Option<(FlightId, Call)> {
         let flight = self.flight.take_if(|current| current.id == flight)?;

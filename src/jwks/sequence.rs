@@ -8,10 +8,11 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::MAX_DOCUMENT;
 use super::discovery::{self, DiscoveryError};
-use super::fetch::{Answer, Document, FetchError};
+use super::fetch::{Document, FetchError};
 use crate::config::{Endpoint, Remote};
-use crate::host::Call;
+use crate::host::{Call, Reply};
 use crate::http::uri::Uri;
 
 /// How far a fetch is: what its last call is for.
@@ -59,14 +60,12 @@ impl Sequence {
     pub fn first(&self) -> Option<(Stage, Call)> {
         match &self.remote.endpoint {
             Endpoint::Jwks(uri) => {
-                let call = Call {
-                    cluster: uri.cluster.clone(),
+                let address = Uri {
                     scheme: uri.scheme,
                     authority: uri.authority.clone(),
                     path: uri.path.clone(),
-                    timeout: uri.timeout,
                 };
-                Some((Stage::Jwks, call))
+                Some((Stage::Jwks, self.call(address, &uri.cluster)))
             }
             Endpoint::Discovery { .. } => self.place(0),
         }
@@ -74,7 +73,7 @@ impl Sequence {
 
     /// What comes after a call of this stage, by its answer.
     #[must_use]
-    pub fn next(&self, stage: Stage, answer: Answer) -> Next {
+    pub fn next(&self, stage: Stage, answer: Reply) -> Next {
         let next = match (stage, answer.document()) {
             (Stage::Jwks, Ok(document)) => return Next::Jwks(document),
             (Stage::Metadata(_), Ok(metadata)) => self.named_by(&metadata),
@@ -140,13 +139,7 @@ impl Sequence {
     }
 
     fn call(&self, uri: Uri, cluster: &str) -> Call {
-        Call {
-            cluster: cluster.to_owned(),
-            scheme: uri.scheme,
-            authority: uri.authority,
-            path: uri.path,
-            timeout: self.timeout(),
-        }
+        Call::get(uri, cluster, self.timeout(), MAX_DOCUMENT)
     }
 }
 
@@ -173,8 +166,8 @@ mod tests {
         }))
     }
 
-    fn answer(status: u16, body: &str) -> Answer {
-        Answer::Response {
+    fn answer(status: u16, body: &str) -> Reply {
+        Reply::Response {
             status,
             max_age: None,
             retry_after: None,
@@ -230,9 +223,9 @@ mod tests {
             answer(503, ""),
             answer(302, ""),
             answer(200, "{}"),
-            Answer::None,
-            Answer::NotSent,
-            Answer::TooLarge(1),
+            Reply::None,
+            Reply::NotSent,
+            Reply::TooLarge(1),
         ] {
             let next = sequence.next(stage, answer);
             assert!(matches!(next, Next::Failed(_)), "{next:?}");

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::MetricType;
 
-use crate::host::{Call, CallId, Host, SharedStore, Version};
+use crate::host::{Call, CallId, Host, NoEntropy, SharedStore, Version};
 use crate::signature::host::ForeignFunction;
 use crate::time::Millis;
 
@@ -78,16 +78,27 @@ impl Host for Envoy {
         RandomState::new().build_hasher().finish()
     }
 
+    fn entropy(&self, into: &mut [u8]) -> Result<(), NoEntropy> {
+        // The host's random_get, and nothing that is derived from it: the standard library's
+        // hashers are made to be fast, and not to be secret.
+        getrandom::fill(into).map_err(|_| NoEntropy)
+    }
+
     fn dispatch(&self, call: &Call) -> Option<CallId> {
-        let headers = vec![
-            (":method", "GET"),
+        let mut headers = vec![
+            (":method", call.method.name()),
             (":scheme", call.scheme.name()),
             (":authority", &call.authority),
             (":path", &call.path),
-            ("accept", "application/json"),
             ("user-agent", "bearer-gate"),
         ];
-        hostcalls::dispatch_http_call(&call.cluster, headers, None, Vec::new(), call.timeout).ok()
+        if !call.headers.iter().any(|(name, _)| *name == "accept") {
+            headers.push(("accept", "application/json"));
+        }
+        let own = call.headers.iter();
+        headers.extend(own.map(|(name, value)| (*name, value.as_str())));
+        let body = (!call.body.is_empty()).then_some(&*call.body);
+        hostcalls::dispatch_http_call(&call.cluster, headers, body, Vec::new(), call.timeout).ok()
     }
 
     fn tick_every(&self, period: Duration) {

@@ -26,6 +26,10 @@ mod filter_state;
 mod request;
 mod root;
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
 use bearer_gate_hostcalls::{self as refusable, Map};
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::MapType;
@@ -33,6 +37,7 @@ use proxy_wasm::types::MapType;
 use crate::authn::Admission;
 use crate::config::REPORT_HEADER;
 use crate::door::Exchange;
+use crate::host::ContextId;
 use crate::http::credentials::Change;
 use crate::http::response::{Client, Response};
 use crate::outputs::State;
@@ -41,10 +46,42 @@ pub use root::Root;
 
 const HEADERS: MapType = MapType::HttpRequestHeaders;
 
-/// The request that is the effective context.
-struct Edge;
+/// Headers for the responses to requests that were let through, by the requests' contexts, until
+/// the responses come. There are at most as many as requests: each takes its own away.
+#[derive(Clone, Default)]
+struct Promised(Rc<RefCell<BTreeMap<ContextId, Headers>>>);
 
-impl Exchange for Edge {
+type Headers = Vec<(&'static str, String)>;
+
+impl Promised {
+    fn keep(&self, context: ContextId, headers: &Headers) {
+        if !headers.is_empty() {
+            self.0.borrow_mut().insert(context, headers.clone());
+        }
+    }
+
+    fn take(&self, context: ContextId) -> Headers {
+        let mut promised = self.0.borrow_mut();
+        if promised.is_empty() {
+            return Vec::new();
+        }
+        promised.remove(&context).unwrap_or_default()
+    }
+}
+
+/// The request that is the effective context.
+struct Edge<'p> {
+    context: ContextId,
+    promised: &'p Promised,
+}
+
+impl<'p> Edge<'p> {
+    fn of(context: ContextId, promised: &'p Promised) -> Self {
+        Edge { context, promised }
+    }
+}
+
+impl Exchange for Edge<'_> {
     fn admit(&self, admission: &Admission) -> Option<()> {
         let headers = Map::RequestHeaders;
         // First, for a token's place may be a header that is set.
@@ -67,6 +104,8 @@ impl Exchange for Edge {
         if let Some(reason) = admission.reported {
             refusable::set(headers, REPORT_HEADER, reason.as_bytes()).ok()?;
         }
+        self.promised
+            .keep(self.context, &admission.response_headers);
         Some(())
     }
 

@@ -9,7 +9,7 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, MapType};
 
 use super::envoy::Envoy;
-use super::{Edge, HEADERS};
+use super::{Edge, HEADERS, Promised};
 use crate::config::{Config, OfRoutes, Reads};
 use crate::door::{self, Carried, Verdict};
 use crate::gate::{Arrival, Gate};
@@ -23,21 +23,24 @@ pub struct Request {
     gate: Result<Rc<Gate<Envoy>>, Envoy>,
     /// While it waits, and after.
     ticket: Option<Ticket>,
+    promised: Promised,
 }
 
 impl Request {
-    pub fn new(context_id: u32, gate: Result<Rc<Gate<Envoy>>, Envoy>) -> Self {
+    pub fn new(context_id: u32, gate: Result<Rc<Gate<Envoy>>, Envoy>, promised: Promised) -> Self {
         Request {
             context_id,
             gate,
             ticket: None,
+            promised,
         }
     }
 
     fn carry_out(&self, verdict: &Verdict<'_>) -> Action {
+        let edge = Edge::of(self.context_id, &self.promised);
         let carried = match &self.gate {
-            Ok(gate) => gate.conclude(verdict, &Edge),
-            Err(envoy) => door::carry_out(verdict, None, envoy, &Edge),
+            Ok(gate) => gate.conclude(verdict, &edge),
+            Err(envoy) => door::carry_out(verdict, None, envoy, &edge),
         };
         match carried {
             Carried::Admitted => Action::Continue,
@@ -67,11 +70,25 @@ impl HttpContext for Request {
         }
     }
 
+    /// Whoever answers: the upstream, or a later filter.
+    fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
+        for (name, value) in self.promised.take(self.context_id) {
+            if refusable::add(Map::ResponseHeaders, name, value.as_bytes()).is_err() {
+                log::warn!("the host refused the header {name} of a response");
+            }
+        }
+        Action::Continue
+    }
+
     /// Trailers come after the admission: a request that waits or was answered is read no further.
     /// Many upstreams read them as headers.
     fn on_http_request_trailers(&mut self, _: usize) -> Action {
+        let take_trailers = |gate: &Gate<Envoy>| {
+            let (from, read_as) = (Map::RequestTrailers, MapType::HttpRequestTrailers);
+            take(gate.config(), from, read_as)
+        };
         match &self.gate {
-            Ok(gate) if take(gate.config(), Map::RequestTrailers).is_some() => Action::Continue,
+            Ok(gate) if take_trailers(gate).is_some() => Action::Continue,
             _ => self.carry_out(&Verdict::reject(Rejection::HostRefused)),
         }
     }
@@ -80,6 +97,7 @@ impl HttpContext for Request {
 impl Drop for Request {
     /// The host deletes the context when the request ends, however it does.
     fn drop(&mut self) {
+        self.promised.take(self.context_id);
         if let (Ok(gate), Some(ticket)) = (&self.gate, self.ticket) {
             gate.leave(ticket);
         }
@@ -88,16 +106,12 @@ impl Drop for Request {
 
 /// All headers, or all trailers, without what only this filter sets: that is removed. `None` where
 /// the host refused.
-fn take(config: &Config, from: Map) -> Option<Vec<(String, Vec<u8>)>> {
-    let of_host = match from {
-        Map::RequestHeaders => HEADERS,
-        Map::RequestTrailers => MapType::HttpRequestTrailers,
-    };
+fn take(config: &Config, from: Map, read_as: MapType) -> Option<Vec<(String, Vec<u8>)>> {
     if config.reserved_headers.is_empty() && from == Map::RequestTrailers {
         return Some(Vec::new());
     }
     // Names that are not UTF-8 would panic in the SDK; Envoy's codecs let none through.
-    let mut fields = hostcalls::get_map_bytes(of_host).ok()?;
+    let mut fields = hostcalls::get_map_bytes(read_as).ok()?;
     let mut removed = Some(());
     fields.retain(|(name, _)| {
         let is_reserved = config.is_reserved(name);
@@ -121,7 +135,7 @@ fn read(config: &Config) -> Option<http::request::Request> {
             })
             .collect(),
         // What nobody looks at is not held while the request waits.
-        reads => take(config, Map::RequestHeaders)?
+        reads => take(config, Map::RequestHeaders, HEADERS)?
             .into_iter()
             .filter(|(name, _)| reads.keeps(name))
             .map(|(name, value)| (Cow::Owned(name), value))

@@ -9,14 +9,13 @@ use proxy_wasm::types::{BufferType, ContextType, MapType};
 
 use super::envoy::{Envoy, unix_time};
 use super::request::Request;
-use super::{Edge, filter_state};
+use super::{Edge, Promised, filter_state};
 use crate::config::Config;
 use crate::door::Carried;
 use crate::gate::{Gate, Verdicts};
+use crate::host::Reply;
 use crate::http::{cache_control, retry_after};
 use crate::jose::verifier::Verifier;
-use crate::jwks::MAX_DOCUMENT;
-use crate::jwks::lifecycle::Answer;
 
 /// The root context. Without a valid configuration it has no gate, and its
 /// requests are rejected.
@@ -24,6 +23,25 @@ use crate::jwks::lifecycle::Answer;
 pub struct Root {
     envoy: Envoy,
     gate: Option<Rc<Gate<Envoy>>>,
+    promised: Promised,
+}
+
+impl Root {
+    /// Carries out the verdicts on requests that waited.
+    fn settle(&self, gate: &Gate<Envoy>, verdicts: Verdicts<'_>) {
+        for (context, verdict) in verdicts {
+            // An error: the request is gone, and its own context has told the gate.
+            if hostcalls::set_effective_context(context).is_err() {
+                continue;
+            }
+            let edge = Edge::of(context, &self.promised);
+            if gate.conclude(&verdict, &edge) == Carried::Admitted
+                && hostcalls::resume_http_request().is_err()
+            {
+                log::debug!("request {context} could not be resumed");
+            }
+        }
+    }
 }
 
 impl Context for Root {
@@ -37,8 +55,12 @@ impl Context for Root {
 
     fn on_http_call_response(&mut self, call_id: u32, headers: usize, body: usize, _: usize) {
         if let Some(gate) = &self.gate {
-            let answer = read_answer(headers, body);
-            settle(gate, gate.answer(call_id, answer));
+            // Nobody waits for it: not even read.
+            let Some(most) = gate.most(call_id) else {
+                return;
+            };
+            let reply = read_reply(headers, body, most);
+            self.settle(gate, gate.answer(call_id, reply));
         }
     }
 }
@@ -73,13 +95,17 @@ impl RootContext for Root {
     fn on_tick(&mut self) {
         follow_log_level();
         if let Some(gate) = &self.gate {
-            settle(gate, gate.tick());
+            self.settle(gate, gate.tick());
         }
     }
 
     fn create_http_context(&self, context_id: u32) -> Option<Box<dyn HttpContext>> {
         let gate = self.gate.clone().ok_or_else(|| self.envoy.clone());
-        Some(Box::new(Request::new(context_id, gate)))
+        Some(Box::new(Request::new(
+            context_id,
+            gate,
+            self.promised.clone(),
+        )))
     }
 
     fn get_type(&self) -> Option<ContextType> {
@@ -113,29 +139,14 @@ fn choose_verifier() -> Box<dyn Verifier> {
     Box::new(hybrid)
 }
 
-/// Carries out the verdicts on requests that waited.
-fn settle(gate: &Gate<Envoy>, verdicts: Verdicts<'_>) {
-    for (context, verdict) in verdicts {
-        // An error: the request is gone, and its own context has told the gate.
-        if hostcalls::set_effective_context(context).is_err() {
-            continue;
-        }
-        if gate.conclude(&verdict, &Edge) == Carried::Admitted
-            && hostcalls::resume_http_request().is_err()
-        {
-            log::debug!("request {context} could not be resumed");
-        }
-    }
-}
-
 /// The response that the host holds. A failed call has no headers, and asking
 /// for them then would panic in the SDK; the body is read only within the cap.
-fn read_answer(headers: usize, body_size: usize) -> Answer {
+fn read_reply(headers: usize, body_size: usize, most: usize) -> Reply {
     if headers == 0 {
-        return Answer::None;
+        return Reply::None;
     }
-    if body_size > MAX_DOCUMENT {
-        return Answer::TooLarge(body_size);
+    if body_size > most {
+        return Reply::TooLarge(body_size);
     }
     // Names that are not UTF-8 would panic in the SDK; Envoy's codecs let none through.
     let headers = hostcalls::get_map_bytes(MapType::HttpCallResponseHeaders).unwrap_or_default();
@@ -160,7 +171,7 @@ fn read_answer(headers: usize, body_size: usize) -> Answer {
         .ok()
         .flatten()
         .unwrap_or_default();
-    Answer::Response {
+    Reply::Response {
         status,
         max_age: cache_control::fresh_for(&cache_control, value("age")),
         retry_after: header("retry-after").and_then(|(_, wait)| {

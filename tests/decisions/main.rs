@@ -212,7 +212,7 @@ fn tell(decision: Decision<'_>) -> String {
     match decision {
         Decision::Await(Need::Keys(provider)) => format!("await {}", provider.index()),
         Decision::Reject(refusal) => refusal.rejection.reason().to_owned(),
-        Decision::Answer(response) => format!("answer {}", response.status),
+        Decision::Answer(answer) => format!("answer {}", answer.response.status),
         Decision::Admit(admission) => {
             let set = admission.outputs.iter().flat_map(|outputs| &outputs.set);
             let set = set.map(|(name, value)| format!(" {name}={}", text(value)));

@@ -10,13 +10,12 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bearer_gate::config::Config;
 use bearer_gate::gate::{Arrival, Verdict, Verdicts};
-use bearer_gate::host::{CallId, ContextId};
+use bearer_gate::host::{CallId, ContextId, Reply};
 use bearer_gate::http::request::Request;
-use bearer_gate::jwks::lifecycle::Answer;
 
 use crate::dice::Dice;
 use crate::process::Process;
-use crate::provider::{Model, Provider, Reply};
+use crate::provider::{Model, Provider, Served};
 use crate::sim::{SET_A, SET_B};
 
 const CONFIG: &str = r#"{
@@ -396,13 +395,13 @@ impl Fleet<'_> {
             let (after, reply) = self.provider.call(now, &mut self.dice);
             self.outcome.calls += 1;
             *self.outcome.by_second.entry(now / 1000).or_default() += 1;
-            if reply == Reply::Keys {
+            if reply == Served::Keys {
                 self.outcome.served += 1;
                 *self.outcome.served_by_second.entry(now / 1000).or_default() += 1;
             }
             let (status, retry_after) = match reply {
-                Reply::Keys => (200, None),
-                Reply::Status {
+                Served::Keys => (200, None),
+                Served::Status {
                     status,
                     retry_after,
                 } => (status, retry_after),
@@ -447,8 +446,8 @@ impl Fleet<'_> {
     }
 }
 
-fn answer(keys: bool, status: u16, retry_after: Option<u64>, body: &str) -> Answer {
-    Answer::Response {
+fn answer(keys: bool, status: u16, retry_after: Option<u64>, body: &str) -> Reply {
+    Reply::Response {
         status,
         max_age: None,
         retry_after: retry_after.map(Duration::from_secs),
@@ -462,7 +461,7 @@ fn code(verdict: &Verdict<'_>) -> u32 {
     match verdict {
         Verdict::Admit(_) => 200,
         Verdict::Reject(refusal) => refusal.rejection.status(),
-        Verdict::Answer(response) => response.status,
+        Verdict::Answer(answer) => answer.response.status,
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bearer_gate::config::Config;
 use bearer_gate::gate::Gate;
-use bearer_gate::host::{Call, CallId, Host, SharedStore, Version};
+use bearer_gate::host::{Call, CallId, Host, NoEntropy, SharedStore, Version};
 use bearer_gate::jose::jwa::Algorithm;
 use bearer_gate::jose::jwk::Key;
 use bearer_gate::jose::verifier::Verifier;
@@ -98,6 +98,10 @@ impl Host for WorkerHost {
 
     fn random(&self) -> u64 {
         self.common.dice.borrow_mut().bits()
+    }
+
+    fn entropy(&self, _: &mut [u8]) -> Result<(), NoEntropy> {
+        Err(NoEntropy)
     }
 
     fn dispatch(&self, _: &Call) -> Option<CallId> {

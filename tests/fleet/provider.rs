@@ -29,7 +29,7 @@ pub enum Model {
 
 /// What becomes of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reply {
+pub enum Served {
     Keys,
     Status {
         status: u16,
@@ -61,9 +61,9 @@ impl Provider {
     }
 
     /// The answer to a call at `now`, and after how many milliseconds it is there.
-    pub fn call(&mut self, now: u64, dice: &mut Dice) -> (u64, Reply) {
+    pub fn call(&mut self, now: u64, dice: &mut Dice) -> (u64, Served) {
         let soon = dice.between(30, 70);
-        let refused = |told| Reply::Status {
+        let refused = |told| Served::Status {
             status: 429,
             retry_after: match told {
                 Told::Nothing => None,
@@ -71,7 +71,7 @@ impl Provider {
             },
         };
         match self.model {
-            Model::Well => (soon, Reply::Keys),
+            Model::Well => (soon, Served::Keys),
             Model::Bucket { per_second, told } => {
                 let filled = (now - self.filled_at) * per_second;
                 self.filled_at = now;
@@ -80,7 +80,7 @@ impl Provider {
                     return (soon, refused(told));
                 }
                 self.tokens -= 1000;
-                (soon, Reply::Keys)
+                (soon, Served::Keys)
             }
             Model::Window {
                 per_ten_seconds,
@@ -89,29 +89,29 @@ impl Provider {
                 if self.calls_in(now, 10_000) > per_ten_seconds {
                     return (soon, refused(told));
                 }
-                (soon, Reply::Keys)
+                (soon, Served::Keys)
             }
             Model::Collapse { per_second } => {
                 if self.calls_in(now, 1000) > per_second {
                     // The proxy's own time-out.
                     return (
                         5000,
-                        Reply::Status {
+                        Served::Status {
                             status: 504,
                             retry_after: None,
                         },
                     );
                 }
-                (soon, Reply::Keys)
+                (soon, Served::Keys)
             }
             Model::Down { until } if now < until => (
                 soon,
-                Reply::Status {
+                Served::Status {
                     status: 503,
                     retry_after: None,
                 },
             ),
-            Model::Down { .. } => (soon, Reply::Keys),
+            Model::Down { .. } => (soon, Served::Keys),
         }
     }
 

@@ -9,10 +9,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bearer_gate::config::{Endpoint, HttpUri, Remote};
-use bearer_gate::host::{Call, SharedStore, Version};
+use bearer_gate::host::{Call, Reply, SharedStore, Version};
 use bearer_gate::http::uri::Uri;
 use bearer_gate::jwks::Now;
-use bearer_gate::jwks::lifecycle::{Answer, Event, FlightId, Keys, Lifecycle, UnknownKid};
+use bearer_gate::jwks::lifecycle::{Event, FlightId, Keys, Lifecycle, UnknownKid};
 use bearer_gate::jwks::waiting::Seen;
 use bearer_gate::time::Millis;
 use proptest::test_runner::{Config, RngSeed};
@@ -82,8 +82,8 @@ pub fn discovered(issuer: &str) -> Remote {
     }
 }
 
-pub fn ok(body: &str) -> Answer {
-    Answer::Response {
+pub fn ok(body: &str) -> Reply {
+    Reply::Response {
         status: 200,
         max_age: None,
         location: None,
@@ -93,8 +93,8 @@ pub fn ok(body: &str) -> Answer {
     }
 }
 
-pub fn status(status: u16) -> Answer {
-    Answer::Response {
+pub fn status(status: u16) -> Reply {
+    Reply::Response {
         status,
         max_age: None,
         location: None,
@@ -296,7 +296,7 @@ impl World {
     }
 
     /// Answers the oldest call.
-    pub fn answer(&mut self, answer: Answer) {
+    pub fn answer(&mut self, answer: Reply) {
         let call = self.calls.remove(0);
         if let Some(at) = self.under_way.iter().position(|sent| *sent == call.sent_at) {
             self.under_way.remove(at);
@@ -308,7 +308,7 @@ impl World {
     }
 
     /// Lets time pass until a call is made, and answers it.
-    pub fn answer_when_asked(&mut self, answer: Answer) {
+    pub fn answer_when_asked(&mut self, answer: Reply) {
         for _ in 0..200_000 {
             // Calls from before are answered by nobody, and end by their time-out.
             if self
