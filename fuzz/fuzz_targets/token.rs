@@ -3,7 +3,7 @@
 #![no_main]
 
 #[allow(dead_code, reason = "each target has one property")]
-#[path = "../../tests/properties/check.rs"]
+#[path = "../../tests/properties/check/mod.rs"]
 mod check;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| check::token(bytes));

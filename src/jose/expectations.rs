@@ -174,3 +174,150 @@ fn checked(holds: bool, check: Check<'_>) -> Event<'_> {
 fn at_most(earlier: f64, later: f64) -> bool {
     earlier <= later
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::jose::base64url;
+    use crate::jose::fixtures::{HEADER, NOW, claims, expectations};
+    use crate::jose::jwt::parse;
+
+    /// Good claims changed so, in a token without a signature.
+    fn unsigned(members: Value) -> String {
+        format!(
+            "{}.{}.",
+            base64url::encode(HEADER.as_bytes()),
+            base64url::encode(claims(members).as_bytes())
+        )
+    }
+
+    /// Validation alone, of good claims changed so.
+    fn check(expectations: &Expectations, table: &[(Value, Option<JwtError>)]) {
+        for (members, expected) in table {
+            let token = unsigned(members.clone());
+            let result = parse(token.as_bytes()).and_then(|p| p.validate(expectations, NOW));
+            assert_eq!(result.err(), *expected, "{members}");
+        }
+    }
+
+    #[test]
+    fn a22_times() {
+        let expired = Some(JwtError::Expired);
+        let early = Some(JwtError::NotYetValid);
+        check(
+            &expectations(),
+            &[
+                (json!({}), None),
+                (json!({"exp": null}), Some(JwtError::NoExpiration)),
+                (json!({"exp": 0}), expired),
+                (json!({"exp": NOW - 3600.0}), expired),
+                (json!({"exp": NOW - 61.0}), expired), // exactly now - skew - 1
+                (json!({"exp": NOW - 60.5}), expired),
+                (json!({"exp": NOW - 60.0}), None),
+                (json!({"exp": NOW - 59.5}), None),
+                (json!({"nbf": NOW + 60.0}), None),
+                (json!({"nbf": NOW + 60.5}), early),
+                (json!({"nbf": NOW + 61.0}), early),
+                (json!({"nbf": 9_007_199_254_740_991u64}), early),
+                (json!({"nbf": null, "iat": null}), None),
+                (json!({"iat": NOW + 60.0}), None),
+                (json!({"iat": NOW + 60.5}), Some(JwtError::IssuedInFuture)),
+            ],
+        );
+        let exact = Expectations {
+            clock_skew_seconds: 0,
+            require_expiration: false,
+            ..expectations()
+        };
+        check(
+            &exact,
+            &[
+                (json!({"exp": null}), None),
+                (json!({"exp": NOW}), None),
+                (json!({"exp": NOW - 1.0}), expired),
+                (json!({"nbf": NOW + 1.0}), early),
+            ],
+        );
+        let endless = Expectations {
+            clock_skew_seconds: u64::MAX,
+            ..expectations()
+        };
+        check(&endless, &[(json!({"exp": 0, "nbf": NOW * 2.0}), None)]);
+    }
+
+    #[test]
+    fn a22_a_clock_that_is_no_number_admits_nobody() {
+        for now in [f64::NAN, f64::NEG_INFINITY, f64::INFINITY] {
+            let token = unsigned(json!({}));
+            let result = parse(token.as_bytes())
+                .unwrap()
+                .validate(&expectations(), now);
+            assert!(result.is_err(), "{now}");
+        }
+    }
+
+    #[test]
+    fn a23_issuer_and_audience_are_compared_exactly() {
+        let issuer = Some(JwtError::Issuer);
+        let audience = Some(JwtError::Audience);
+        check(
+            &expectations(),
+            &[
+                (json!({"iss": "https://issuer.example"}), issuer),
+                (json!({"iss": "https://issuer.example//"}), issuer),
+                (json!({"iss": "https://Issuer.example/"}), issuer),
+                (json!({"iss": "http://issuer.example/"}), issuer),
+                (json!({"iss": ""}), issuer),
+                (json!({"iss": null}), issuer),
+                (json!({"aud": "other"}), None),
+                (json!({"aud": ["x", "other"]}), None),
+                (json!({"aud": null}), audience),
+                (json!({"aud": []}), audience),
+                (json!({"aud": ""}), audience),
+                (json!({"aud": "x"}), audience),
+                (json!({"aud": ["x", "y"]}), audience),
+                (json!({"aud": "https://api.exampl"}), audience), // a part
+                (json!({"aud": "https://api.example/"}), audience),
+                (json!({"aud": "https://api.example other"}), audience),
+                (json!({"aud": "HTTPS://API.EXAMPLE"}), audience),
+                (json!({"aud": 1}), Some(JwtError::AudienceType)),
+            ],
+        );
+        let any = Expectations {
+            issuer: None,
+            audiences: vec![],
+            ..expectations()
+        };
+        check(&any, &[(json!({"iss": null, "aud": null}), None)]);
+    }
+
+    #[test]
+    fn a24_the_type_that_is_asked_for() {
+        // The header says JWT, and the claims lack some of an access token's.
+        let asked = [None, Some(TokenType::Jwt), Some(TokenType::AccessToken)];
+        let expected = [None, None, Some(JwtError::TokenType)];
+        for (token_type, expected) in asked.into_iter().zip(expected) {
+            let typed = Expectations {
+                token_type,
+                ..expectations()
+            };
+            check(&typed, &[(json!({}), expected)]);
+        }
+    }
+
+    #[test]
+    fn a25_a_sender_constrained_token_is_no_bearer_token() {
+        let bound = json!({"cnf": {"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}});
+        check(
+            &expectations(),
+            &[(bound.clone(), Some(JwtError::SenderConstrained))],
+        );
+        let allowed = Expectations {
+            allow_sender_constrained: true,
+            ..expectations()
+        };
+        check(&allowed, &[(bound, None)]);
+    }
+}

@@ -6,12 +6,14 @@ use rsa::pkcs1v15::SigningKey;
 use rsa::pkcs8::DecodePrivateKey;
 use rsa::pss;
 use rsa::signature::{SignatureEncoding, Signer};
+use serde_json::{Map, Value, json};
 use sha2::{Sha256, Sha384, Sha512};
 
 use super::base64url;
+use super::expectations::Expectations;
 use super::json;
 use super::jwa::Algorithm;
-use super::jwk::Key;
+use super::jwk::{Key, KeyError};
 use super::jws::{self, JoseHeader};
 
 pub const PEM_A: &str = include_str!("../../tests/fixtures/rsa2048-a.pem");
@@ -52,7 +54,36 @@ pub fn header(header: &str) -> JoseHeader {
 }
 
 pub fn key(jwk: &str) -> Key {
-    Key::parse(json::Document::parse(jwk.as_bytes()).unwrap().root()).unwrap()
+    parse_key(jwk).unwrap()
+}
+
+fn parse_key(jwk: &str) -> Result<Key, KeyError> {
+    Key::parse(json::Document::parse(jwk.as_bytes()).unwrap().root())
+}
+
+/// A JWK with members set, or taken away where the value is null.
+pub fn altered_jwk(jwk: &str, members: &str) -> String {
+    let mut jwk: Map<String, Value> = serde_json::from_str(jwk).unwrap();
+    for (name, value) in serde_json::from_str::<Map<String, Value>>(members).unwrap() {
+        if value.is_null() {
+            jwk.remove(&name);
+        } else {
+            jwk.insert(name, value);
+        }
+    }
+    Value::Object(jwk).to_string()
+}
+
+/// The key of an [`altered_jwk`].
+pub fn altered_key(jwk: &str, members: &str) -> Result<Key, KeyError> {
+    parse_key(&altered_jwk(jwk, members))
+}
+
+/// Each row alters the JWK by its members; then it is refused for that error, or is a key.
+pub fn check_keys(jwk: &str, table: &[(&str, Option<KeyError>)]) {
+    for (members, expected) in table {
+        assert_eq!(altered_key(jwk, members).err(), *expected, "{members}");
+    }
 }
 
 pub const RSA_ALGORITHMS: [Algorithm; 6] = [
@@ -94,4 +125,43 @@ pub fn token(pem: &str, algorithm: Algorithm, header: &str, payload: &str) -> St
         _ => panic!("no RSA algorithm"),
     };
     format!("{input}.{}", base64url::encode(&signature))
+}
+
+/// When the tests' tokens are good, in seconds since the epoch.
+pub const NOW: f64 = 1_800_000_000.0;
+pub const HEADER: &str = r#"{"alg":"RS256","kid":"test-a","typ":"JWT"}"#;
+
+/// What [`claims`] satisfies.
+pub fn expectations() -> Expectations {
+    Expectations {
+        issuer: Some("https://issuer.example/".into()),
+        audiences: vec!["https://api.example".into(), "other".into()],
+        algorithms: Algorithm::ASYMMETRIC.to_vec(),
+        clock_skew_seconds: 60,
+        require_expiration: true,
+        allow_sender_constrained: false,
+        subjects: None,
+        max_lifetime: None,
+        token_type: None,
+    }
+}
+
+/// Good claims with members set, or taken away where the value is null.
+pub fn claims(members: Value) -> String {
+    let mut claims = json!({
+        "iss": "https://issuer.example/",
+        "aud": "https://api.example",
+        "sub": "somebody",
+        "exp": NOW + 300.0,
+        "nbf": NOW,
+        "iat": NOW,
+    });
+    for (name, value) in members.as_object().unwrap() {
+        if value.is_null() {
+            claims.as_object_mut().unwrap().remove(name);
+        } else {
+            claims[name] = value.clone();
+        }
+    }
+    claims.to_string()
 }

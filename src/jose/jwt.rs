@@ -219,48 +219,12 @@ mod tests {
 
     use super::*;
     use crate::jose::base64url;
-    use crate::jose::fixtures::{self, JWK_A, JWK_B, PEM_A, PEM_B};
+    use crate::jose::fixtures::{
+        self, HEADER, JWK_A, JWK_B, NOW, PEM_A, PEM_B, claims, expectations,
+    };
     use crate::jose::jwa::Algorithm;
     use crate::jose::jwks::{KeySet, Selection};
-    use crate::jose::token_type::TokenType;
     use crate::signature::portable::Portable;
-
-    const NOW: f64 = 1_800_000_000.0;
-    const HEADER: &str = r#"{"alg":"RS256","kid":"test-a","typ":"JWT"}"#;
-
-    fn expectations() -> Expectations {
-        Expectations {
-            issuer: Some("https://issuer.example/".into()),
-            audiences: vec!["https://api.example".into(), "other".into()],
-            algorithms: Algorithm::ASYMMETRIC.to_vec(),
-            clock_skew_seconds: 60,
-            require_expiration: true,
-            allow_sender_constrained: false,
-            subjects: None,
-            max_lifetime: None,
-            token_type: None,
-        }
-    }
-
-    /// Good claims with members set, or taken away where the value is null.
-    fn claims(members: Value) -> String {
-        let mut claims = json!({
-            "iss": "https://issuer.example/",
-            "aud": "https://api.example",
-            "sub": "somebody",
-            "exp": NOW + 300.0,
-            "nbf": NOW,
-            "iat": NOW,
-        });
-        for (name, value) in members.as_object().unwrap() {
-            if value.is_null() {
-                claims.as_object_mut().unwrap().remove(name);
-            } else {
-                claims[name] = value.clone();
-            }
-        }
-        claims.to_string()
-    }
 
     fn good() -> String {
         fixtures::token(PEM_A, Algorithm::Rs256, HEADER, &claims(json!({})))
@@ -277,19 +241,6 @@ mod tests {
         match keys.candidates(validated.untrusted_header()) {
             Selection::Keys(candidates) => validated.verify(&candidates, &Portable),
             Selection::UnknownKid | Selection::NoMatch => Err(JwtError::NoKey),
-        }
-    }
-
-    /// Validation alone, of good claims changed so.
-    fn check(expectations: &Expectations, table: &[(Value, Option<JwtError>)]) {
-        for (members, expected) in table {
-            let token = format!(
-                "{}.{}.",
-                base64url::encode(HEADER.as_bytes()),
-                base64url::encode(claims(members.clone()).as_bytes())
-            );
-            let result = parse(token.as_bytes()).and_then(|p| p.validate(expectations, NOW));
-            assert_eq!(result.err(), *expected, "{members}");
         }
     }
 
@@ -568,128 +519,11 @@ mod tests {
             Some(JwtError::Signature)
         );
         // And a token of B's, shown to A, is not of A's issuer.
-        check(
-            &expectations(),
-            &[(json!({"iss": "https://b.example/"}), Some(JwtError::Issuer))],
+        let of_b = claims(json!({"iss": "https://b.example/"}));
+        let token = fixtures::token(PEM_B, Algorithm::Rs256, HEADER, &of_b);
+        assert_eq!(
+            decide(&token, &set_of_b, &expectations()).err(),
+            Some(JwtError::Issuer)
         );
-    }
-
-    #[test]
-    fn a22_times() {
-        let expired = Some(JwtError::Expired);
-        let early = Some(JwtError::NotYetValid);
-        check(
-            &expectations(),
-            &[
-                (json!({}), None),
-                (json!({"exp": null}), Some(JwtError::NoExpiration)),
-                (json!({"exp": 0}), expired),
-                (json!({"exp": NOW - 3600.0}), expired),
-                (json!({"exp": NOW - 61.0}), expired), // exactly now - skew - 1
-                (json!({"exp": NOW - 60.5}), expired),
-                (json!({"exp": NOW - 60.0}), None),
-                (json!({"exp": NOW - 59.5}), None),
-                (json!({"nbf": NOW + 60.0}), None),
-                (json!({"nbf": NOW + 60.5}), early),
-                (json!({"nbf": NOW + 61.0}), early),
-                (json!({"nbf": 9_007_199_254_740_991u64}), early),
-                (json!({"nbf": null, "iat": null}), None),
-                (json!({"iat": NOW + 60.0}), None),
-                (json!({"iat": NOW + 60.5}), Some(JwtError::IssuedInFuture)),
-            ],
-        );
-        let exact = Expectations {
-            clock_skew_seconds: 0,
-            require_expiration: false,
-            ..expectations()
-        };
-        check(
-            &exact,
-            &[
-                (json!({"exp": null}), None),
-                (json!({"exp": NOW}), None),
-                (json!({"exp": NOW - 1.0}), expired),
-                (json!({"nbf": NOW + 1.0}), early),
-            ],
-        );
-        let endless = Expectations {
-            clock_skew_seconds: u64::MAX,
-            ..expectations()
-        };
-        check(&endless, &[(json!({"exp": 0, "nbf": NOW * 2.0}), None)]);
-    }
-
-    #[test]
-    fn a22_a_clock_that_is_no_number_admits_nobody() {
-        for now in [f64::NAN, f64::NEG_INFINITY, f64::INFINITY] {
-            let token = good();
-            let result = parse(token.as_bytes())
-                .unwrap()
-                .validate(&expectations(), now);
-            assert!(result.is_err(), "{now}");
-        }
-    }
-
-    #[test]
-    fn a23_issuer_and_audience_are_compared_exactly() {
-        let issuer = Some(JwtError::Issuer);
-        let audience = Some(JwtError::Audience);
-        check(
-            &expectations(),
-            &[
-                (json!({"iss": "https://issuer.example"}), issuer),
-                (json!({"iss": "https://issuer.example//"}), issuer),
-                (json!({"iss": "https://Issuer.example/"}), issuer),
-                (json!({"iss": "http://issuer.example/"}), issuer),
-                (json!({"iss": ""}), issuer),
-                (json!({"iss": null}), issuer),
-                (json!({"aud": "other"}), None),
-                (json!({"aud": ["x", "other"]}), None),
-                (json!({"aud": null}), audience),
-                (json!({"aud": []}), audience),
-                (json!({"aud": ""}), audience),
-                (json!({"aud": "x"}), audience),
-                (json!({"aud": ["x", "y"]}), audience),
-                (json!({"aud": "https://api.exampl"}), audience), // a part
-                (json!({"aud": "https://api.example/"}), audience),
-                (json!({"aud": "https://api.example other"}), audience),
-                (json!({"aud": "HTTPS://API.EXAMPLE"}), audience),
-                (json!({"aud": 1}), Some(JwtError::AudienceType)),
-            ],
-        );
-        let any = Expectations {
-            issuer: None,
-            audiences: vec![],
-            ..expectations()
-        };
-        check(&any, &[(json!({"iss": null, "aud": null}), None)]);
-    }
-
-    #[test]
-    fn a25_a_sender_constrained_token_is_no_bearer_token() {
-        let bound = json!({"cnf": {"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}});
-        check(
-            &expectations(),
-            &[(bound.clone(), Some(JwtError::SenderConstrained))],
-        );
-        let allowed = Expectations {
-            allow_sender_constrained: true,
-            ..expectations()
-        };
-        check(&allowed, &[(bound, None)]);
-    }
-
-    #[test]
-    fn a24_the_type_that_is_asked_for() {
-        // The header says JWT, and the claims lack some of an access token's.
-        let asked = [None, Some(TokenType::Jwt), Some(TokenType::AccessToken)];
-        let expected = [None, None, Some(JwtError::TokenType)];
-        for (token_type, expected) in asked.into_iter().zip(expected) {
-            let typed = Expectations {
-                token_type,
-                ..expectations()
-            };
-            check(&typed, &[(json!({}), expected)]);
-        }
     }
 }

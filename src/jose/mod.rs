@@ -24,6 +24,8 @@ pub mod jwks;
 pub mod jws;
 pub mod jwt;
 mod key_error;
+mod material;
+mod member;
 mod montgomery;
 mod oct;
 mod okp;

@@ -8,6 +8,7 @@
 )]
 
 mod fields;
+mod keys;
 mod responses;
 mod rules;
 mod values;

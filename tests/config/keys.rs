@@ -1,0 +1,277 @@
+//! Where a provider's keys come from, and the algorithms that it may name: what is refused.
+
+use bearer_gate::config::Config;
+use bearer_gate::jose::base64url;
+use bearer_gate::jose::jwa::Algorithm;
+use bearer_gate::jose::jwk::Key;
+use bearer_gate::jose::verifier::Verifier;
+use bearer_gate::signature::portable::Portable;
+use serde_json::{Value, json};
+
+use super::{merge, parse, refused, with_discovery, with_provider, with_remote};
+
+/// What nobody verifies here cannot be named, and is not there where nothing is named.
+#[test]
+fn an_algorithm_needs_a_verifier() {
+    let parse_for = |fields: Value, verifier: &dyn Verifier| {
+        Config::parse_for(with_provider(fields).to_string().as_bytes(), verifier)
+            .map(|config| {
+                config
+                    .providers
+                    .iter()
+                    .next()
+                    .unwrap()
+                    .expectations
+                    .algorithms
+                    .clone()
+            })
+            .map_err(|error| error.to_string())
+    };
+    let with = |names: Value| json!({"algorithms": names});
+    for at in 0..3 {
+        let mut names = vec!["RS256", "EdDSA", "ES384"];
+        names[at] = "ES512";
+        assert_eq!(
+            parse_for(with(json!(names)), &Portable).unwrap_err(),
+            format!(
+                "providers.p.algorithms[{at}]: there is no verifier for ES512 here: \
+                 the proxy would have to verify it, and does not"
+            ),
+        );
+    }
+    for alone in [Algorithm::Rs256, Algorithm::Es384, Algorithm::EdDsa] {
+        let names = with(json!([alone.name()]));
+        assert_eq!(parse_for(names, &Portable).unwrap(), [alone]);
+    }
+    let all_but_es512: Vec<_> = Algorithm::ASYMMETRIC
+        .iter()
+        .copied()
+        .filter(|algorithm| *algorithm != Algorithm::Es512)
+        .collect();
+    assert_eq!(parse_for(json!({}), &Portable).unwrap(), all_but_es512);
+
+    /// Supports everything, as a host does that has all of its algorithms.
+    struct Everything;
+    impl Verifier for Everything {
+        fn verify(&self, _: Algorithm, _: &Key, _: &[u8], _: &[u8]) -> bool {
+            false
+        }
+        fn name(&self) -> &'static str {
+            "everything"
+        }
+    }
+    let es512 = parse_for(with(json!(["ES512"])), &Everything);
+    assert_eq!(es512.unwrap(), [Algorithm::Es512]);
+    let default = parse_for(json!({}), &Everything).unwrap();
+    assert_eq!(default, Algorithm::ASYMMETRIC);
+}
+
+/// A secret is for `local_jwks`, and for a provider that says so.
+#[test]
+fn a14_secrets_are_local_and_named() {
+    let jwks = |octets: usize| {
+        let k = base64url::encode(&vec![7; octets]);
+        json!({"inline_string": json!({"keys": [{"kty": "oct", "k": k}]}).to_string()})
+    };
+    let with_local = |local: Value, algorithms: Value| {
+        let mut provider = json!({"issuer": "i", "any_audience": true, "local_jwks": local});
+        if !algorithms.is_null() {
+            provider["algorithms"] = algorithms;
+        }
+        json!({"providers": {"p": provider}})
+    };
+    for names in [json!(["HS256"]), json!(["RS256", "HS256"])] {
+        assert!(parse(&with_local(jwks(32), names)).is_ok());
+    }
+    let none =
+        "providers.p.local_jwks.inline_string: Jwks doesn't have any valid public key: key 0: ";
+    let unasked = "kty oct is for local_jwks with HS256, HS384 or HS512 in algorithms";
+    let short = "the secret is shorter than the hash of its algorithm";
+    for (local, names, why) in [
+        (jwks(32), Value::Null, unasked),
+        (
+            jwks(32),
+            json!(["RS256", "PS256", "ES256", "EdDSA"]),
+            unasked,
+        ),
+        (jwks(31), json!(["HS256"]), short),
+        (jwks(0), json!(["HS256"]), short),
+    ] {
+        let expected = format!("{none}{why}");
+        assert_eq!(
+            refused(&with_local(local, names.clone())),
+            expected,
+            "{names}"
+        );
+    }
+    let local = "providers.p.algorithms: HS256, HS384 and HS512 are for local_jwks only: a secret is not fetched";
+    let uri = json!({"uri": "https://i/keys", "cluster": "c", "timeout": "5s"});
+    for (source, fields) in [
+        ("remote_jwks", json!({"http_uri": uri})),
+        ("openid_discovery", json!({"cluster": "c", "timeout": "5s"})),
+    ] {
+        for name in ["HS256", "HS384", "HS512"] {
+            let with = |algorithms: Value| {
+                json!({"providers": {"p": {
+                    "issuer": "https://i/", "any_audience": true,
+                    source: fields, "algorithms": algorithms,
+                }}})
+            };
+            assert!(parse(&with(json!(["RS256"]))).is_ok());
+            assert_eq!(refused(&with(json!(["RS256", name]))), local);
+        }
+    }
+}
+
+#[test]
+fn refuses_remote_keys() {
+    let uri = |uri: &str| json!({"http_uri": {"uri": uri, "cluster": "c", "timeout": "5s"}});
+    let back_off = |fields: Value| json!({"retry_policy": {"retry_back_off": fields}});
+    let table = [
+        (json!({"http_uri": null}), "http_uri: required"),
+        (json!({"http_uri": {}}), "http_uri.uri: required"),
+        (
+            json!({"http_uri": {"uri": "http://a/"}}),
+            "http_uri.cluster: required",
+        ),
+        (
+            json!({"http_uri": {"uri": "http://a/", "cluster": ""}}),
+            "http_uri.cluster: must not be empty",
+        ),
+        (
+            json!({"http_uri": {"uri": "http://a/", "cluster": "c"}}),
+            "http_uri.timeout: required",
+        ),
+        (
+            json!({"http_uri": {"uri": "http://a/", "cluster": "c", "timeout": "0s"}}),
+            "http_uri.timeout: must be greater than zero",
+        ),
+        (
+            json!({"http_uri": {"uri": "http://a/", "cluster": "c", "timeout": "4294968s"}}),
+            "http_uri.timeout: must be 49 days at most (\"4233600s\")",
+        ),
+        (
+            json!({"http_uri": {"uri": "http://a/", "cluster": "c", "timeout": 5}}),
+            "http_uri.timeout: invalid type: integer, expected a duration such as \"5s\"",
+        ),
+        (
+            json!({"http_uri": {"uri": "http://a/", "cluster": "c", "timeout": "5 s"}}),
+            "http_uri.timeout: not a duration, write it as \"5s\", \"1.5s\" or {seconds: 5}",
+        ),
+        (
+            uri("i.example/jwks"),
+            "http_uri.uri: must start with http:// or https://",
+        ),
+        (
+            uri("https://u:p@i.example/"),
+            "http_uri.uri: must not hold a user name or password",
+        ),
+        (
+            uri("https://i.example/#x"),
+            "http_uri.uri: must not have a fragment",
+        ),
+        (
+            uri("https://i.example/a b"),
+            "http_uri.uri: has a character that a URI cannot have",
+        ),
+        (uri("https:///jwks"), "http_uri.uri: has no valid host"),
+        (
+            json!({"cache_duration": "0.5s"}),
+            "cache_duration: must be 1 s at least",
+        ),
+        (
+            json!({"cache_duration": "40000000s"}),
+            "cache_duration: must be a year at most (\"31536000s\")",
+        ),
+        (
+            json!({"max_stale": "0s"}),
+            "max_stale: must be greater than zero",
+        ),
+        (
+            json!({"unknown_kid_cooldown": {}}),
+            "unknown_kid_cooldown: must be greater than zero",
+        ),
+        (
+            json!({"retry_policy": {"num_retries": 101}}),
+            "retry_policy.num_retries: must be 100 at most",
+        ),
+        (
+            back_off(json!({})),
+            "retry_policy.retry_back_off.base_interval: required",
+        ),
+        (
+            back_off(json!({"base_interval": "2s", "max_interval": "1s"})),
+            "retry_policy.retry_back_off.max_interval: must not be below base_interval",
+        ),
+        (
+            json!({
+                "retry_policy": {"retry_back_off": {"base_interval": "1s"}},
+                "async_fetch": {"failed_refetch_duration": "1s"}
+            }),
+            "async_fetch.failed_refetch_duration: contradicts retry_policy.retry_back_off, which says how long to wait already",
+        ),
+        (
+            json!({"http_uri": ["http://a/", "c", "5s"]}),
+            "http_uri: invalid type: sequence, expected an object with uri, cluster and timeout",
+        ),
+        (
+            json!({"async_fetch": true}),
+            "async_fetch: invalid type: boolean, expected an object",
+        ),
+    ];
+    for (fields, expected) in table {
+        assert_eq!(
+            refused(&with_remote(fields.clone())),
+            format!("providers.p.remote_jwks.{expected}"),
+            "{fields}"
+        );
+    }
+}
+
+#[test]
+fn refuses_discovery() {
+    let table = [
+        (json!({"cluster": null}), ".cluster: required"),
+        (json!({"timeout": null}), ".timeout: required"),
+        (
+            json!({"jwks_cluster": ""}),
+            ".jwks_cluster: must not be empty",
+        ),
+        (
+            json!({"cache_duration": "0.1s"}),
+            ".cache_duration: must be 1 s at least",
+        ),
+        (json!({"http_uri": {}}), ".http_uri: unknown field"),
+    ];
+    for (fields, expected) in table {
+        assert_eq!(
+            refused(&with_discovery(fields.clone())),
+            format!("providers.p.openid_discovery{expected}"),
+            "{fields}"
+        );
+    }
+    let issuers = [
+        (
+            json!({"any_issuer": true}),
+            "needs issuer: the metadata are found by it, and must name it",
+        ),
+        (
+            json!({"issuer": "tenant"}),
+            "needs an issuer that is a URI: it must start with http:// or https://",
+        ),
+        (
+            json!({"issuer": "https://i.example/?t=1"}),
+            "needs an issuer without a query",
+        ),
+    ];
+    for (issuer, expected) in issuers {
+        let mut provider =
+            json!({"audiences": ["a"], "openid_discovery": {"cluster": "c", "timeout": "1s"}});
+        merge(&mut provider, issuer.clone());
+        assert_eq!(
+            refused(&json!({"providers": {"p": provider}})),
+            format!("providers.p.openid_discovery: {expected}"),
+            "{issuer}"
+        );
+    }
+}
