@@ -47,11 +47,13 @@ smoke: build $(ENVOY) ## Start the demo, make each of its requests, and stop
 .PHONY: test
 test: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done ## Run all tests: unit, vectors, end-to-end
 	cargo test --workspace --all-targets --features bearer-gate/jwt-simple
+	cargo test --package bearer-gate --doc
 
 .PHONY: unit
 unit: ## Run the tests that need no Envoy
 	cargo test --package bearer-gate-cli --bins --test cli --test commands
 	cargo test --features jwt-simple --lib --test config --test coverage --test decisions --test deploy --test fleet --test gate --test layers --test lifecycle --test links --test paths --test properties --test reference --test vectors
+	cargo test --doc
 
 .PHONY: e2e
 e2e: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done ## Run the end-to-end tests

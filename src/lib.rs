@@ -31,6 +31,62 @@
 //! - Only `proxy` names the SDK.
 //! - Time, randomness and the host come in as arguments or by [`host::Host`].
 //! - Whatever comes from outside ends in a decision, never in a panic.
+//!
+//! A decision needs no proxy. Here no provider has keys yet, and no request needs them:
+//!
+//! ```
+//! use std::cell::RefCell;
+//!
+//! use bearer_gate::authn::{Decision, KeyRing, Means, authenticate};
+//! use bearer_gate::cache::TokenCache;
+//! use bearer_gate::config::{Config, ProviderId};
+//! use bearer_gate::http::request::Request;
+//! use bearer_gate::jwks::lifecycle::{Keys, UnknownKid};
+//! use bearer_gate::signature::portable::Portable;
+//!
+//! struct NoKeys;
+//! impl KeyRing for NoKeys {
+//!     fn keys(&self, _: ProviderId) -> Keys {
+//!         Keys::Pending
+//!     }
+//!     fn unknown_kid(&self, _: ProviderId) -> UnknownKid {
+//!         UnknownKid::NoSuchKey
+//!     }
+//! }
+//!
+//! let config = Config::parse(br#"{
+//!     "providers": {"idp": {
+//!         "issuer": "https://issuer.example/",
+//!         "audiences": ["https://api.example"],
+//!         "openid_discovery": {"cluster": "idp", "timeout": "5s"}
+//!     }},
+//!     "rules": [
+//!         {"match": {"path": "/health"}},
+//!         {"match": {"prefix": "/"}, "requires": {"provider_name": "idp"}}
+//!     ]
+//! }"#)?;
+//! let means = Means {
+//!     keys: &NoKeys,
+//!     verifier: &Portable,
+//!     cache: &RefCell::new(TokenCache::new(&config.providers)),
+//!     headers: &RefCell::default(),
+//!     now: 1_800_000_000.0,
+//! };
+//! let request = |path: &str| {
+//!     let headers = [(":method", "GET"), (":path", path)];
+//!     Request::new(headers.map(|(name, value)| (name.into(), value.into())).to_vec())
+//! };
+//!
+//! let health = authenticate(&request("/health"), &config, &means);
+//! assert!(matches!(health, Decision::Admit(_)));
+//!
+//! let Decision::Reject(refusal) = authenticate(&request("/orders"), &config, &means) else {
+//!     panic!("there is no token");
+//! };
+//! assert_eq!(refusal.rejection.reason(), "token_missing");
+//! assert_eq!(refusal.rejection.status(), 401);
+//! # Ok::<(), bearer_gate::config::ConfigError>(())
+//! ```
 
 pub mod authn;
 pub mod bytes;
