@@ -80,7 +80,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use feature::Feature;
 use report::Report;
-use run::{Size, Way};
+use run::{ConfiguredBy, Size};
 
 /// Where nothing else is asked for, each run compares the same.
 const SEED: u64 = 1;
@@ -95,7 +95,7 @@ fn generated_requests_get_the_same_answer_from_both() {
     // The named tests share an Envoy, which this keeps up for them.
     let _named = named::stage();
     let seed = number("BEARER_GATE_SEED").unwrap_or(SEED);
-    let report = run::compare(seed, QUICK, Way::Pasted);
+    let report = run::compare(seed, QUICK, ConfiguredBy::Pasted);
     show(&report);
     assert!(report.unexplained.is_empty(), "\n{report}");
     assert!(report.decisions >= 2000, "\n{report}");
@@ -115,7 +115,7 @@ fn generated_requests_get_the_same_answer_from_both() {
 #[ignore = "long: make soak runs it"]
 fn soak_many_seeds() {
     let unexplained = soak_seeds().map(|seed| {
-        let report = run::compare(seed, QUICK, Way::Pasted);
+        let report = run::compare(seed, QUICK, ConfiguredBy::Pasted);
         show(&report);
         report.unexplained.len()
     });

@@ -10,7 +10,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::bench::{Bench, Keys, Side};
-use crate::run::{self, Size, Way};
+use crate::run::{self, ConfiguredBy, Size};
 use crate::{number, show};
 
 const SIZE: Size = Size {
@@ -52,7 +52,7 @@ fn soak_migrated() {
 }
 
 fn compare(seed: u64) {
-    let report = run::compare(seed, SIZE, Way::Migrated);
+    let report = run::compare(seed, SIZE, ConfiguredBy::Migrated);
     show(&report);
     assert!(report.unexplained.is_empty(), "\n{report}");
     // A tool that leaves everything open lets nothing through either.

@@ -162,12 +162,17 @@ fn bearer(token: &str) -> Request {
 }
 
 /// Status and reason, an empty one where the request was admitted.
-pub type Expected = (u16, &'static str);
+pub type StatusAndReason = (u16, &'static str);
 
-pub const ADMITTED: Expected = (200, "");
+pub const ADMITTED: StatusAndReason = (200, "");
 
 #[track_caller]
-pub fn shows(pair: &str, request: &Request, native: Expected, gate: Expected) -> [Answer; 2] {
+pub fn shows(
+    pair: &str,
+    request: &Request,
+    native: StatusAndReason,
+    gate: StatusAndReason,
+) -> [Answer; 2] {
     let stage = stage();
     let answers = stage.ask_both(pair, request);
     for (answer, expected, side) in [

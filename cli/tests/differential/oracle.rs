@@ -10,6 +10,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+mod reason;
+mod way;
+
+use way::{Refused, TokenUse, Way, best, lenient, settled};
+
 use crate::bench::{Answer, Bench, Seen, Side, Told};
 use crate::configuration::{Configuration, Leaf, PART, Place, Provider, rule_token};
 use crate::difference::Difference;
@@ -69,78 +74,7 @@ pub struct Oracle<'o> {
     answers: RefCell<BTreeMap<usize, Answer>>,
 }
 
-/// A token that satisfies a provider.
-#[derive(Clone)]
-struct Use {
-    provider: usize,
-    /// As it stands in the request.
-    text: String,
-    token: Option<Token>,
-    /// What jwt_authn gave the upstream, and later filters.
-    seen: Option<Seen>,
-    told: Option<Told>,
-}
-
-#[derive(Clone, PartialEq)]
-enum Failure {
-    Missing,
-    UnknownIssuer(String),
-    Invalid(String),
-    Several,
-}
-
 pub const NO_SUCH_KEY: &str = "Jwks doesn't have key to match kid or alg from Jwt";
-
-impl Failure {
-    fn weight(&self) -> u8 {
-        match self {
-            Failure::Missing => 0,
-            Failure::UnknownIssuer(_) => 1,
-            Failure::Invalid(_) => 2,
-            Failure::Several => 3,
-        }
-    }
-}
-
-/// A way to satisfy a requirement, or what it fails by.
-#[derive(Clone, Default)]
-struct Way {
-    uses: Vec<Use>,
-    /// The tokens that have a part in it.
-    covers: BTreeSet<String>,
-    tolerates: bool,
-    failure: Option<Failure>,
-}
-
-impl Way {
-    fn failed(failure: Failure, covers: BTreeSet<String>) -> Way {
-        Way {
-            covers,
-            failure: Some(failure),
-            ..Way::default()
-        }
-    }
-
-    fn weight(&self) -> Option<u8> {
-        self.failure.as_ref().map(Failure::weight)
-    }
-
-    fn and(&self, other: &Way) -> Way {
-        let mut both = self.clone();
-        both.uses.extend(other.uses.iter().cloned());
-        both.covers.extend(other.covers.iter().cloned());
-        both.tolerates |= other.tolerates;
-        both.failure = both.failure.or_else(|| other.failure.clone());
-        both
-    }
-
-    /// Whether this one is good where the other is about no more tokens.
-    fn dominates(&self, other: &Way) -> bool {
-        self.failure.is_none()
-            && self.covers.is_superset(&other.covers)
-            && (self.tolerates || !other.tolerates)
-    }
-}
 
 /// Every answer that is right: one, but where bearer-gate is free in what it complains about.
 pub fn expected(
@@ -247,7 +181,7 @@ impl Oracle<'_> {
             .collect();
         let is_twice = |found: &(&Place, Found)| matches!(found.1, Found::Several);
         let verdict = if found.iter().any(is_twice) {
-            Err(Failure::Several)
+            Err(Refused::Several)
         } else {
             let ways = self.ways(requires, variant, &mut why);
             best(ways, &texts(&found))
@@ -269,13 +203,13 @@ impl Oracle<'_> {
                     .collect::<Option<Vec<Told>>>()
                     .map(|told| told.into_iter().flatten().collect());
             }
-            Err(Failure::Several) => {
+            Err(Refused::Several) => {
                 expected.why.insert(Difference::SeveralTokens);
                 expected.status = 400;
                 "More than one credential in the request".clone_into(&mut expected.reason);
             }
-            Err(Failure::Missing) => "Jwt is missing".clone_into(&mut expected.reason),
-            Err(Failure::UnknownIssuer(text) | Failure::Invalid(text)) => expected.reason = text,
+            Err(Refused::Missing) => "Jwt is missing".clone_into(&mut expected.reason),
+            Err(Refused::UnknownIssuer(text) | Refused::Invalid(text)) => expected.reason = text,
         }
         expected
     }
@@ -351,10 +285,10 @@ impl Oracle<'_> {
         let covers: BTreeSet<String> = tokens.iter().map(|(_, text, _)| text.clone()).collect();
         if covers.len() > 1 {
             why.insert(Difference::SeveralTokens);
-            return Way::failed(Failure::Several, covers);
+            return Way::failed(Refused::Several, covers);
         }
         let Some((place, text, token)) = tokens.into_iter().next() else {
-            return Way::failed(Failure::Missing, covers);
+            return Way::failed(Refused::Missing, covers);
         };
         let leaf = Leaf {
             provider: at,
@@ -369,11 +303,11 @@ impl Oracle<'_> {
             && (native.is_admitted() || variant.first)
         {
             why.insert(difference);
-            return Way::failed(Failure::Invalid(text.to_owned()), covers);
+            return Way::failed(Refused::Invalid(text.to_owned()), covers);
         }
         let has = |flaws: &[Flaw]| token.as_ref().is_some_and(|t| flaws.contains(&t.flaw));
         let good = |seen: Option<Seen>, told: Option<Told>| Way {
-            uses: vec![Use {
+            uses: vec![TokenUse {
                 provider: at,
                 text: text.clone(),
                 token: token.clone(),
@@ -402,11 +336,11 @@ impl Oracle<'_> {
         }
         let failure = match native.seen {
             Some(seen) => return good(Some(seen), Some(native.told)),
-            None if native.reason == "Jwt is missing" => Failure::Missing,
+            None if native.reason == "Jwt is missing" => Refused::Missing,
             None if native.reason == "Jwt issuer is not configured" => {
-                Failure::UnknownIssuer(native.reason)
+                Refused::UnknownIssuer(native.reason)
             }
-            None => Failure::Invalid(native.reason),
+            None => Refused::Invalid(native.reason),
         };
         Way::failed(failure, covers)
     }
@@ -427,64 +361,6 @@ impl Oracle<'_> {
         answer.clone()
     }
 
-    /// Why bearer-gate refuses a token that jwt_authn takes.
-    fn minds(
-        &self,
-        token: &Token,
-        provider: &Provider,
-        audiences: Option<&Vec<String>>,
-    ) -> Option<(Difference, &'static str)> {
-        let claims: Value = serde_json::from_str(&token.claims).unwrap_or_default();
-        let header: Value = serde_json::from_str(&token.header).unwrap_or_default();
-        match token.flaw {
-            Flaw::NoExpiration if provider.requires_expiration(self.configuration.is_lenient) => {
-                Some((
-                    Difference::ExpirationIsRequired,
-                    "Jwt payload [exp] field is required",
-                ))
-            }
-            Flaw::ZeroExpiration => Some((Difference::ZeroExpiration, "Jwt is expired")),
-            Flaw::AudienceWithScheme => {
-                let allowed = audiences.unwrap_or(&provider.audiences);
-                let is_exact = allowed.iter().any(|known| claims["aud"] == known.as_str());
-                (!allowed.is_empty() && !is_exact).then_some((
-                    Difference::AudienceIsExact,
-                    "Audiences in Jwt are not allowed",
-                ))
-            }
-            Flaw::Critical => Some((
-                Difference::CriticalHeader,
-                "Jwt header [crit] is not supported",
-            )),
-            Flaw::IssuedInTheFuture => {
-                let at = claims["iat"].as_i64().unwrap_or_default();
-                // Providers differ in their skew.
-                (at > bearer_gate_testbed::token::now() + provider.clock_skew)
-                    .then_some((Difference::IssuedInTheFuture, "Jwt is issued in the future"))
-            }
-            Flaw::SenderConstrained => {
-                Some((Difference::SenderConstrained, "Jwt is sender-constrained"))
-            }
-            Flaw::LeadingCharacter => Some((
-                Difference::LeadingCharacter,
-                "Jwt header is an invalid Base64url encoded",
-            )),
-            Flaw::OtherKey => {
-                let named = header["kid"].as_str().unwrap_or_default();
-                provider
-                    .names_key(named)
-                    .then_some((Difference::NamedKeyOnly, "Jwt verification fails"))
-            }
-            // What jwt_authn finds in place of the key that is named says no algorithm.
-            Flaw::UnknownKid => {
-                let algorithm = header["alg"].as_str().unwrap_or_default();
-                let is_other = algorithm == "PS256" && !provider.has_nameless_key(algorithm);
-                is_other.then_some((Difference::AlgorithmIsBound, NO_SUCH_KEY))
-            }
-            _ => None,
-        }
-    }
-
     /// The token in a place, unless a longer prefix of another place of the rule fits too.
     fn found(&self, place: &Place) -> Found {
         let found = place::found(self.request, place);
@@ -499,7 +375,12 @@ impl Oracle<'_> {
     }
 
     /// The untouched request, with claims and without the tokens that were used.
-    fn upstream(&self, untouched: &Seen, uses: &[Use], found: &[(&Place, Found)]) -> Option<Seen> {
+    fn upstream(
+        &self,
+        untouched: &Seen,
+        uses: &[TokenUse],
+        found: &[(&Place, Found)],
+    ) -> Option<Seen> {
         let mut seen = untouched.clone();
         for (place, found) in found {
             let Found::One(text, _) = found else { continue };
@@ -534,77 +415,6 @@ impl Oracle<'_> {
         seen.headers.sort();
         Some(seen)
     }
-
-    /// What is different because of how the rule combines providers.
-    fn combination(&self, requires: &Requirement, found: &[(&Place, Found)]) -> Vec<Difference> {
-        let mut why = Vec::new();
-        let is_empty = |found: &Found| matches!(found, Found::Nothing);
-        let filled = found.iter().filter(|(_, found)| !is_empty(found)).count();
-        if texts(found).len() < filled {
-            why.push(Difference::SameTokenTwice);
-        }
-        // jwt_authn is done with the first alternative that is satisfied, also by no token.
-        if filled > 1 || filled > 0 && requires.has_optional_part() {
-            why.push(Difference::EveryTokenHasAPart);
-        }
-        let is_found = |place: &Place| {
-            let mut found = found.iter();
-            found.any(|(known, found)| *known == place && !matches!(found, Found::Nothing))
-        };
-        // Whether a member of a requires_all meets what another part of the rule looks at too: the
-        // same token, or the same header.
-        let occurrences = requires.occurrences(self.configuration.providers.len());
-        let interferes = |members: &[Requirement]| {
-            let providers = &self.configuration.providers;
-            let of = members
-                .iter()
-                .flat_map(|member| member.occurrences(providers.len()));
-            of.into_iter().any(|one| {
-                let one = &providers[one];
-                let shares = |other: &&usize| {
-                    let other = &providers[**other];
-                    let mut places = one.read_places().iter();
-                    places.any(|place| other.read_places().contains(place) && is_found(place))
-                        || one.sets.iter().any(|header| other.sets.contains(header))
-                };
-                occurrences.iter().filter(shares).count() > 1
-            })
-        };
-        // A header with a token, of which a shorter prefix fits too.
-        let has_several_prefixes = found.iter().any(|(place, found)| match (place, found) {
-            (Place::Header { name, prefix }, Found::One(..)) => self.places.iter().any(|other| {
-                matches!(other, Place::Header { name: known, prefix: shorter }
-                    if known == name && shorter.len() < prefix.len())
-            }),
-            _ => false,
-        });
-        if has_several_prefixes {
-            why.push(Difference::LongestPrefix);
-        }
-        if requires.any_all(&interferes) {
-            why.push(Difference::AllWithoutSideEffects);
-        }
-        let may_be_of = |provider: &Provider, token: &Token| {
-            let claims: Value = serde_json::from_str(&token.claims).unwrap_or_default();
-            provider.issuer.is_none() || claims["iss"].as_str() == provider.issuer.as_deref()
-        };
-        let is_of_several = found.iter().any(|(place, found)| match found {
-            Found::One(_, Some(token)) => {
-                let judges = self.configuration.providers.iter();
-                let judges = judges.filter(|provider| may_be_of(provider, token));
-                let (here, all) = judges.fold((0, 0), |(here, all), provider| {
-                    let is_here = provider.read_places().contains(place);
-                    (here + usize::from(is_here), all + 1)
-                });
-                here > 0 && all > 1
-            }
-            _ => false,
-        });
-        if is_of_several && requires.asks_every() {
-            why.push(Difference::EveryProviderOfAnIssuer);
-        }
-        why
-    }
 }
 
 /// A claim that only jwt_authn tells, or that it tells otherwise.
@@ -622,74 +432,10 @@ fn told(token: &Token, header: &str, by_jwt_authn: &str) -> Option<String> {
     }
 }
 
-/// Without those that have no say: beside one that is good and about the same tokens, or beside a
-/// failure that says more of them.
-fn settled(ways: Vec<Way>) -> Vec<Way> {
-    let mut settled: Vec<Way> = Vec::new();
-    for way in ways {
-        if settled.iter().any(|known| known.dominates(&way)) {
-            continue;
-        }
-        settled.retain(|known| !way.dominates(known));
-        let alike = settled
-            .iter_mut()
-            .find(|known| (&known.covers, known.tolerates) == (&way.covers, way.tolerates));
-        match alike {
-            Some(known) if known.weight() <= way.weight() => *known = way,
-            Some(_) => {}
-            None => settled.push(way),
-        }
-    }
-    settled
-}
-
-/// What is used by the way that accounts for every token and verifies most of them.
-fn best(ways: Vec<Way>, carried: &BTreeSet<String>) -> Result<Vec<Use>, Failure> {
-    let unverified = |way: &Way| carried.difference(&way.covers).count();
-    let accounting = ways
-        .into_iter()
-        .filter(|way| way.tolerates || unverified(way) == 0);
-    let (good, failed): (Vec<Way>, Vec<Way>) = accounting.partition(|way| way.failure.is_none());
-    if let Some(way) = good.into_iter().min_by_key(unverified) {
-        let mut uses: Vec<Use> = Vec::new();
-        for used in way.uses {
-            let is_same =
-                |known: &Use| (known.provider, &known.text) == (used.provider, &used.text);
-            if !uses.iter().any(is_same) {
-                uses.push(used);
-            }
-        }
-        return Ok(uses);
-    }
-    let weightiest = failed.into_iter().max_by_key(Way::weight);
-    Err(weightiest
-        .and_then(|way| way.failure)
-        .unwrap_or(Failure::Several))
-}
-
 fn texts(found: &[(&Place, Found)]) -> BTreeSet<String> {
     let texts = found.iter().filter_map(|(_, found)| match found {
         Found::One(text, _) => Some(text.clone()),
         Found::Nothing | Found::Several => None,
     });
     texts.collect()
-}
-
-fn lenient(mut ways: Vec<Way>, any_failure: bool, missing: bool) -> Vec<Way> {
-    if ways.iter().any(|way| way.failure.is_none()) {
-        return ways;
-    }
-    let weightiest = ways.iter().max_by_key(|way| way.weight());
-    let failure = weightiest.and_then(|way| way.failure.clone());
-    match failure.unwrap_or(Failure::Missing) {
-        Failure::Missing if missing && !any_failure => ways.push(Way::default()),
-        Failure::Missing | Failure::UnknownIssuer(_) | Failure::Invalid(_) if any_failure => {
-            ways.push(Way {
-                tolerates: true,
-                ..Way::default()
-            });
-        }
-        _ => {}
-    }
-    ways
 }

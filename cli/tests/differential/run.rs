@@ -15,9 +15,9 @@ use crate::report::{Report, Unexplained};
 use crate::request::Request;
 use crate::spelling;
 
-/// How bearer-gate comes to its configuration.
+/// Where the configuration of bearer-gate comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Way {
+pub enum ConfiguredBy {
     /// The same JSON, with the fields that it asks for.
     Pasted,
     /// In some spelling, through `migrate`.
@@ -31,7 +31,7 @@ pub struct Size {
     pub requests_each: usize,
 }
 
-pub fn compare(seed: u64, size: Size, way: Way) -> Report {
+pub fn compare(seed: u64, size: Size, way: ConfiguredBy) -> Report {
     let started = Instant::now();
     let mut dice = Dice::seeded(seed);
     let mut report = Report {
@@ -45,8 +45,8 @@ pub fn compare(seed: u64, size: Size, way: Way) -> Report {
     for _ in 0..size.configurations {
         let mut configuration = Configuration::draw(&mut dice, &remote);
         let (native, gate) = match way {
-            Way::Pasted => (configuration.jwt_authn(), configuration.bearer_gate()),
-            Way::Migrated => {
+            ConfiguredBy::Pasted => (configuration.jwt_authn(), configuration.bearer_gate()),
+            ConfiguredBy::Migrated => {
                 // As lenient as jwt_authn is what comes out has to be.
                 configuration.is_lenient = true;
                 let written = spelling::draw(&mut dice, &configuration.jwt_authn());
