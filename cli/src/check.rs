@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use anstream::println;
 use serde_json::{Value, json};
 
-use crate::failure::{Failure, exit};
+use crate::command_error::{CommandError, exit};
 use crate::finding::Finding;
 use crate::output::{BAD, GOOD, WARN, escaped, safe, styled};
-use crate::plugin::{File, Host};
+use crate::plugin::{Container, File};
 use crate::{risks, surroundings};
 
 #[derive(clap::Args)]
@@ -26,7 +26,7 @@ pub struct Args {
     strict: bool,
 }
 
-pub fn run(args: &Args) -> Result<ExitCode, Failure> {
+pub fn run(args: &Args) -> Result<ExitCode, CommandError> {
     let mut good = true;
     let mut report = Vec::new();
     for path in &args.files {
@@ -52,10 +52,10 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
 ///
 /// # Errors
 /// The file has none.
-pub fn check(file: &File) -> Result<(Vec<Finding>, usize), Failure> {
+pub fn check(file: &File) -> Result<(Vec<Finding>, usize), CommandError> {
     let plugins = file.plugins();
     if plugins.is_empty() {
-        return Err(Failure::usage(format!(
+        return Err(CommandError::usage(format!(
             "{}: no configuration of bearer-gate in it",
             file.name
         )));
@@ -65,7 +65,7 @@ pub fn check(file: &File) -> Result<(Vec<Finding>, usize), Failure> {
         let config = plugin.parse();
         match &config {
             Ok(config) => {
-                for risk in risks::of(config) {
+                for risk in risks::find(config) {
                     let (line, column) = plugin.locate(&risk.path);
                     findings.push(Finding {
                         line,
@@ -87,9 +87,9 @@ pub fn check(file: &File) -> Result<(Vec<Finding>, usize), Failure> {
                 });
             }
         }
-        match plugin.host {
-            Host::Alone => {}
-            Host::Envoy {
+        match plugin.container {
+            Container::Alone => {}
+            Container::Envoy {
                 document,
                 manager,
                 plugin: settings,
@@ -100,8 +100,8 @@ pub fn check(file: &File) -> Result<(Vec<Finding>, usize), Failure> {
                 config.as_ref().ok(),
                 &|path| plugin.locate(path),
             )),
-            Host::Istio(resource) => findings.extend(surroundings::istio(resource)),
-            Host::Gateway(wasm) => findings.extend(surroundings::gateway(wasm)),
+            Container::Istio(resource) => findings.extend(surroundings::istio(resource)),
+            Container::Gateway(wasm) => findings.extend(surroundings::gateway(wasm)),
         }
     }
     findings.sort_by_key(|finding| (finding.line, finding.column));

@@ -11,11 +11,11 @@ pub const USAGE: u8 = 2;
 
 /// Why a command could not do its work.
 #[derive(Debug)]
-pub struct Failure(pub String);
+pub struct CommandError(pub String);
 
-impl Failure {
-    pub fn usage(text: impl Into<String>) -> Failure {
-        Failure(text.into())
+impl CommandError {
+    pub fn usage(text: impl Into<String>) -> CommandError {
+        CommandError(text.into())
     }
 }
 

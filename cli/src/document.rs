@@ -66,8 +66,8 @@ pub struct Unreadable {
 /// # Errors
 /// The first place where it is not YAML, nor JSON.
 pub fn parse(text: &str, scalars: Option<Scalars>) -> Result<Vec<Node>, Unreadable> {
-    let scalars = scalars.unwrap_or_else(|| of(text));
-    let mut builder = Builder {
+    let scalars = scalars.unwrap_or_else(|| Scalars::of_text(text));
+    let mut builder = NodeBuilder {
         scalars,
         open: Vec::new(),
         anchors: BTreeMap::new(),
@@ -89,17 +89,20 @@ pub fn parse(text: &str, scalars: Option<Scalars>) -> Result<Vec<Node>, Unreadab
     Ok(builder.documents)
 }
 
-fn of(text: &str) -> Scalars {
-    let is_json = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
-    let of_kubernetes = text.lines().any(|line| line.starts_with("apiVersion:"));
-    if is_json || of_kubernetes {
-        Scalars::Json
-    } else {
-        Scalars::Envoy
+impl Scalars {
+    /// Who reads a text, where nobody says: JSON and Kubernetes read scalars in one way, Envoy in another.
+    fn of_text(text: &str) -> Scalars {
+        let is_json = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+        let of_kubernetes = text.lines().any(|line| line.starts_with("apiVersion:"));
+        if is_json || of_kubernetes {
+            Scalars::Json
+        } else {
+            Scalars::Envoy
+        }
     }
 }
 
-struct Builder {
+struct NodeBuilder {
     scalars: Scalars,
     open: Vec<Open>,
     anchors: BTreeMap<usize, Node>,
@@ -119,7 +122,7 @@ struct Open {
 /// Aliases may be the whole of a document.
 const TOO_LARGE: &str = "the document is too large";
 
-impl Builder {
+impl NodeBuilder {
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Unreadable> {
         let problem = |problem: &str| Unreadable {
             line: span.start.line(),
@@ -264,7 +267,7 @@ impl Builder {
             return Yaml::Bool(value);
         }
         let number = match self.scalars {
-            Scalars::Envoy => return of_yaml_cpp(text),
+            Scalars::Envoy => return number_of_yaml_cpp(text),
             Scalars::Json => serde_json::from_str::<Number>(&text).ok(),
         };
         number.map_or(Yaml::Text(text), Yaml::Number)
@@ -273,7 +276,7 @@ impl Builder {
 
 /// A whole number of 64 bits, as C++ reads one from a stream: decimal, octal after `0`, or
 /// hexadecimal after `0x`. What needs more than 32 bits Envoy makes a text.
-fn of_yaml_cpp(text: String) -> Yaml {
+fn number_of_yaml_cpp(text: String) -> Yaml {
     let (is_negative, digits) = match text.strip_prefix(['-', '+']) {
         Some(digits) => (text.starts_with('-'), digits),
         None => (false, text.as_str()),

@@ -19,11 +19,11 @@ use bearer_gate::http::request::{Header, Request};
 use bearer_gate::policy::{self, RuleOutcome};
 use bearer_gate::signature::portable::Portable;
 
-use crate::failure::{Failure, exit};
-use crate::keys::Ring;
+use crate::command_error::{CommandError, exit};
+use crate::explanation::{Explanation, Mark, ShownVerdict, Step};
+use crate::keys::KeysAtHand;
 use crate::narrator::Narrator;
 use crate::plugin::{File, Plugin};
-use crate::verdict::{Explanation, Mark, Step, Verdict};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -68,25 +68,25 @@ pub struct Args {
     json: bool,
 }
 
-pub fn run(args: &Args) -> Result<ExitCode, Failure> {
+pub fn run(args: &Args) -> Result<ExitCode, CommandError> {
     let file = File::read(&args.config)?;
     let plugins = file.plugins();
     let plugin = select(&file, &plugins, args.select)?;
     let config = plugin.parse().map_err(|error| {
         let (line, column) = plugin.locate(error.path());
-        Failure::usage(format!("{}:{line}:{column}: {error}", file.name))
+        CommandError::usage(format!("{}:{line}:{column}: {error}", file.name))
     })?;
     let now = match args.at {
         Some(at) => at,
         None => SystemTime::now()
             .duration_since(UNIX_EPOCH)
-            .map_err(|_| Failure::usage("the clock is before 1970"))?
+            .map_err(|_| CommandError::usage("the clock is before 1970"))?
             .as_secs_f64(),
     };
-    let ring = Ring::load(&config, &args.jwks, args.fetch)?;
+    let keys_at_hand = KeysAtHand::load(&config, &args.jwks, args.fetch)?;
     let token = args.token.as_deref().map(read_token).transpose()?;
     let (request, removed) = request(args, &config, token.as_deref())?;
-    let explanation = Explanation::new(&config, &request, &removed, &ring, now);
+    let explanation = Explanation::new(&config, &request, &removed, &keys_at_hand, now);
     if args.json {
         anstream::println!(
             "{}",
@@ -102,7 +102,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     }
     match explanation.verdict.admitted {
         Some(admitted) => Ok(exit(admitted)),
-        None => Err(Failure::usage(
+        None => Err(CommandError::usage(
             "the keys decide: give --jwks FILE, or --fetch",
         )),
     }
@@ -112,21 +112,21 @@ fn select<'p, 'd>(
     file: &File,
     plugins: &'p [Plugin<'d>],
     which: Option<usize>,
-) -> Result<&'p Plugin<'d>, Failure> {
+) -> Result<&'p Plugin<'d>, CommandError> {
     let several = || {
         let names: Vec<String> = plugins
             .iter()
             .enumerate()
             .map(|(index, plugin)| format!("{index} ({})", plugin.name))
             .collect();
-        Failure::usage(format!(
+        CommandError::usage(format!(
             "{}: --select one of its configurations: {}",
             file.name,
             names.join(", ")
         ))
     };
     match (plugins, which) {
-        ([], _) => Err(Failure::usage(format!(
+        ([], _) => Err(CommandError::usage(format!(
             "{}: no configuration of bearer-gate in it",
             file.name
         ))),
@@ -136,7 +136,7 @@ fn select<'p, 'd>(
     }
 }
 
-fn read_token(token: &str) -> Result<String, Failure> {
+fn read_token(token: &str) -> Result<String, CommandError> {
     if token != "-" {
         return Ok(token.to_owned());
     }
@@ -144,7 +144,7 @@ fn read_token(token: &str) -> Result<String, Failure> {
     std::io::stdin()
         .take(1 << 20)
         .read_to_string(&mut text)
-        .map_err(|error| Failure::usage(format!("standard input: {error}")))?;
+        .map_err(|error| CommandError::usage(format!("standard input: {error}")))?;
     let text = text.trim();
     // as it stands in a header that was pasted
     Ok(text.strip_prefix("Bearer ").unwrap_or(text).to_owned())
@@ -156,7 +156,7 @@ fn request(
     args: &Args,
     config: &Config,
     token: Option<&str>,
-) -> Result<(Request, Vec<String>), Failure> {
+) -> Result<(Request, Vec<String>), CommandError> {
     let mut headers: Vec<Header> = vec![
         (Cow::Borrowed(":method"), args.method.clone().into_bytes()),
         (Cow::Borrowed(":path"), args.path.clone().into_bytes()),
@@ -168,7 +168,7 @@ fn request(
         let (name, value) = header
             .split_once(':')
             .filter(|(name, _)| !name.is_empty())
-            .ok_or_else(|| Failure::usage(format!("not a header, name: value: {header}")))?;
+            .ok_or_else(|| CommandError::usage(format!("not a header, name: value: {header}")))?;
         let name = name.trim().to_ascii_lowercase();
         headers.push((Cow::Owned(name), value.trim().as_bytes().to_vec()));
     }
@@ -248,18 +248,18 @@ impl Explanation {
         config: &Config,
         request: &Request,
         removed: &[String],
-        ring: &Ring,
+        keys_at_hand: &KeysAtHand,
         now: f64,
     ) -> Explanation {
         let cache = RefCell::new(TokenCache::new(&config.providers));
         let means = Means {
-            keys: ring,
+            keys: keys_at_hand,
             verifier: &Portable,
             cache: &cache,
             headers: &RefCell::default(),
             now,
         };
-        let narrator = Narrator::new(config, request, ring);
+        let narrator = Narrator::new(config, request, keys_at_hand);
         let decision = authn::authenticate_with(request, config, &means, &narrator);
         let mut steps = Vec::new();
         if !removed.is_empty() {
@@ -275,7 +275,7 @@ impl Explanation {
             steps.push(Step::new("path", Mark::Good, text));
         }
         Explanation {
-            verdict: Verdict::new(&decision, config, request, removed),
+            verdict: ShownVerdict::new(&decision, config, request, removed),
             steps,
         }
     }

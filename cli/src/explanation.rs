@@ -53,7 +53,7 @@ impl Step {
 }
 
 /// What happens to the request.
-pub struct Verdict {
+pub struct ShownVerdict {
     /// `None` where keys are not at hand that decide it.
     pub admitted: Option<bool>,
     /// Why it is rejected, or would be if the rule did not only report.
@@ -65,7 +65,7 @@ pub struct Verdict {
     upstream: Vec<String>,
 }
 
-impl Verdict {
+impl ShownVerdict {
     /// What a decision does with a request. `removed` are the names of the client's headers that the
     /// filter took out of it first.
     pub fn new(
@@ -73,8 +73,8 @@ impl Verdict {
         config: &Config,
         request: &Request,
         removed: &[String],
-    ) -> Verdict {
-        let mut verdict = Verdict {
+    ) -> ShownVerdict {
+        let mut verdict = ShownVerdict {
             admitted: None,
             reason: None,
             status: None,
@@ -147,7 +147,7 @@ impl Verdict {
 /// The steps of a decision, and the decision.
 pub struct Explanation {
     pub steps: Vec<Step>,
-    pub verdict: Verdict,
+    pub verdict: ShownVerdict,
 }
 
 impl Explanation {
@@ -242,7 +242,7 @@ fn sign(mark: Mark) -> String {
     }
 }
 
-pub fn name(place: &Place) -> String {
+pub fn place_in_words(place: &Place) -> String {
     match place {
         Place::Header { name, prefix } if prefix.is_empty() => format!("header {name}"),
         Place::Header { name, prefix } => format!("header {name} after \"{prefix}\""),

@@ -9,7 +9,7 @@ use serde_json::Value;
 const NO_TOKEN: [&str; 6] = ["undefined", "null", "none", "nil", "nan", "[object object]"];
 
 /// What is wrong with a text that is no token of three parts, as far as it can be told.
-pub fn of(text: &[u8]) -> Option<&'static str> {
+pub fn hint_at_token(text: &[u8]) -> Option<&'static str> {
     let text = std::str::from_utf8(text).ok()?;
     let lower = text.trim().to_ascii_lowercase();
     if lower.starts_with("authorization:") {
@@ -67,7 +67,7 @@ pub fn header(token: &[u8]) -> Option<Value> {
 }
 
 /// What the header says of a token that nobody but one API can verify.
-pub fn of_header(header: &Value) -> Option<&'static str> {
+pub fn hint_at_header(header: &Value) -> Option<&'static str> {
     header.get("nonce").map(|_| {
         "nonce is in the header, as in tokens for Microsoft Graph: what was signed is not what is here, so nobody but Graph can verify it. Ask Entra for a token of your own API (its scope, api://.../...)"
     })
@@ -79,7 +79,7 @@ fn member(header: &str, name: &str) -> Option<Value> {
 
 #[cfg(test)]
 mod tests {
-    use super::of;
+    use super::hint_at_token;
 
     #[test]
     fn says_what_a_text_is() {
@@ -106,14 +106,14 @@ mod tests {
             ),
         ];
         for (text, expected) in table {
-            let hint = of(text.as_bytes());
+            let hint = hint_at_token(text.as_bytes());
             assert!(
                 hint.is_some_and(|hint| hint.contains(expected)),
                 "{text}: {hint:?}"
             );
         }
         for text in ["", "a.b.c", "\u{fffd}.b.c"] {
-            assert_eq!(of(text.as_bytes()), None, "{text}");
+            assert_eq!(hint_at_token(text.as_bytes()), None, "{text}");
         }
     }
 }

@@ -16,12 +16,12 @@ use bearer_gate::jwks::fetch::Document;
 use bearer_gate::jwks::lifecycle::{Keys, UnknownKid};
 use bearer_gate::jwks::sequence::{Next, Sequence, Stage};
 
-use crate::failure::Failure;
+use crate::command_error::CommandError;
 
 /// What is known of each provider's keys.
-pub struct Ring(pub PerProvider<Known>);
+pub struct KeysAtHand(pub PerProvider<ProviderKeys>);
 
-pub enum Known {
+pub enum ProviderKeys {
     Set {
         keys: Rc<KeySet>,
         origin: String,
@@ -31,19 +31,23 @@ pub enum Known {
     Failed(String),
 }
 
-impl Ring {
+impl KeysAtHand {
     /// `files` are written `FILE`, for every provider whose keys are fetched, or `PROVIDER=FILE`.
-    pub fn load(config: &Config, files: &[String], fetch: bool) -> Result<Ring, Failure> {
+    pub fn load(
+        config: &Config,
+        files: &[String],
+        fetch: bool,
+    ) -> Result<KeysAtHand, CommandError> {
         let mut known = config.providers.map(|provider| match &provider.keys {
-            KeySource::Local(keys) => Known::Set {
+            KeySource::Local(keys) => ProviderKeys::Set {
                 keys: Rc::clone(keys),
                 origin: "local_jwks".to_owned(),
             },
             KeySource::Remote(remote) if fetch => match fetched(remote) {
-                Ok((keys, origin)) => Known::Set { keys, origin },
-                Err(problem) => Known::Failed(problem),
+                Ok((keys, origin)) => ProviderKeys::Set { keys, origin },
+                Err(problem) => ProviderKeys::Failed(problem),
             },
-            KeySource::Remote(_) => Known::NotFetched,
+            KeySource::Remote(_) => ProviderKeys::NotFetched,
         });
         for file in files {
             let named = file.split_once('=').and_then(|(name, path)| {
@@ -59,23 +63,23 @@ impl Ring {
                     |(named, _)| named == id,
                 );
                 if meant {
-                    known[id] = Known::Set {
+                    known[id] = ProviderKeys::Set {
                         keys: Rc::clone(&keys),
                         origin: path.to_owned(),
                     };
                 }
             }
         }
-        Ok(Ring(known))
+        Ok(KeysAtHand(known))
     }
 }
 
-impl KeyRing for Ring {
+impl KeyRing for KeysAtHand {
     fn keys(&self, provider: ProviderId) -> Keys {
         match &self.0[provider] {
-            Known::Set { keys, .. } => Keys::Ready(Rc::clone(keys)),
-            Known::NotFetched => Keys::Pending,
-            Known::Failed(_) => Keys::Unavailable {
+            ProviderKeys::Set { keys, .. } => Keys::Ready(Rc::clone(keys)),
+            ProviderKeys::NotFetched => Keys::Pending,
+            ProviderKeys::Failed(_) => Keys::Unavailable {
                 retry_after: Duration::from_secs(1),
             },
         }
@@ -87,16 +91,17 @@ impl KeyRing for Ring {
     }
 }
 
-fn from_file(path: &Path) -> Result<KeySet, Failure> {
+fn from_file(path: &Path) -> Result<KeySet, CommandError> {
     let name = path.display();
-    let body = std::fs::read(path).map_err(|error| Failure::usage(format!("{name}: {error}")))?;
+    let body =
+        std::fs::read(path).map_err(|error| CommandError::usage(format!("{name}: {error}")))?;
     let document = Document {
         body,
         max_age: None,
         content_type: None,
     };
     let keys = document.key_set();
-    keys.map_err(|error| Failure::usage(format!("{name}: {error}")))
+    keys.map_err(|error| CommandError::usage(format!("{name}: {error}")))
 }
 
 /// Asks whom the filter would ask, in its order.

@@ -4,9 +4,10 @@
 //! unless that was asked for; and the exit code says how it went.
 
 mod check;
+mod command_error;
 mod document;
 mod explain;
-mod failure;
+mod explanation;
 mod finding;
 mod hint;
 mod keys;
@@ -18,7 +19,6 @@ mod plugin;
 mod risks;
 mod signing;
 mod surroundings;
-mod verdict;
 mod yaml;
 
 use std::process::ExitCode;
@@ -71,11 +71,11 @@ fn main() -> ExitCode {
             } else {
                 println!("{:#}", bearer_gate::config::schema());
             }
-            Ok(failure::exit(true))
+            Ok(command_error::exit(true))
         }
     };
-    outcome.unwrap_or_else(|failure| {
-        eprintln!("{}: {}", styled(BAD, "error"), safe(&failure.0));
-        ExitCode::from(failure::USAGE)
+    outcome.unwrap_or_else(|error| {
+        eprintln!("{}: {}", styled(BAD, "error"), safe(&error.0));
+        ExitCode::from(command_error::USAGE)
     })
 }

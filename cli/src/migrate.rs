@@ -15,8 +15,8 @@ use std::process::ExitCode;
 use anstream::{eprintln, print, println};
 use serde_json::{Value, json};
 
+use crate::command_error::{CommandError, exit};
 use crate::document::{Node, Yaml};
-use crate::failure::{Failure, exit};
 use crate::output::{BAD, WARN, escaped, safe, styled};
 use crate::plugin::File;
 use crate::yaml;
@@ -39,11 +39,11 @@ struct Change {
     line: usize,
     path: String,
     text: String,
-    kind: Kind,
+    kind: ChangeKind,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum ChangeKind {
     /// Was added so that nothing changes, and is a choice to think about.
     Added,
     /// The filter decides in another way.
@@ -54,19 +54,19 @@ enum Kind {
     Open,
 }
 
-impl Kind {
+impl ChangeKind {
     fn word(self) -> &'static str {
         match self {
-            Kind::Added => "added",
-            Kind::Differs => "differs",
-            Kind::LeftOut => "left out",
-            Kind::Open => "open",
+            ChangeKind::Added => "added",
+            ChangeKind::Differs => "differs",
+            ChangeKind::LeftOut => "left out",
+            ChangeKind::Open => "open",
         }
     }
 }
 
 /// A change by its field's path.
-type Told = (Kind, String, String);
+type ToldChange = (ChangeKind, String, String);
 
 struct Migration {
     line: usize,
@@ -74,12 +74,12 @@ struct Migration {
     changes: Vec<Change>,
 }
 
-pub fn run(args: &Args) -> Result<ExitCode, Failure> {
+pub fn run(args: &Args) -> Result<ExitCode, CommandError> {
     let file = File::read(&args.file)?;
     let directory = args.file.parent().unwrap_or(Path::new("."));
     let found = find::find(&file);
     if found.filters.is_empty() {
-        return Err(Failure::usage(format!(
+        return Err(CommandError::usage(format!(
             "{}: {}",
             file.name,
             find::instead(&file)
@@ -88,11 +88,11 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let mut migrations: Vec<Migration> = found
         .filters
         .iter()
-        .map(|node| Migration::of(node, directory))
+        .map(|node| Migration::new(node, directory))
         .collect();
     let beside = beside(&found.surroundings, &migrations);
     let names_by_route = beside.iter().any(|change| change.path == PER_ROUTE_CONFIG);
-    let open_beside = beside.iter().any(|change| change.kind == Kind::Open);
+    let open_beside = beside.iter().any(|change| change.kind == ChangeKind::Open);
     if let Some(last) = migrations.last_mut() {
         last.changes.extend(beside);
     }
@@ -102,7 +102,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         let is_open = migration
             .changes
             .iter()
-            .any(|change| change.kind == Kind::Open);
+            .any(|change| change.kind == ChangeKind::Open);
         good &= !is_open;
         migration.close(is_open || open_beside);
     }
@@ -140,25 +140,25 @@ fn beside(surroundings: &[Surrounding], migrations: &[Migration]) -> Vec<Change>
                 let text = format!(
                     "a Wasm filter has none: put `metadata: {{filter_metadata: {{{ROUTE_METADATA}: {{requirement_name: {name}}}}}}}` on the route"
                 );
-                (Kind::Open, PER_ROUTE_CONFIG, text)
+                (ChangeKind::Open, PER_ROUTE_CONFIG, text)
             }
             Beside::Disabled { of_route: true } => (
-                Kind::Differs,
+                ChangeKind::Differs,
                 "disabled",
                 "turns jwt_authn off here: to turn this filter off, say the same of its name, and know that clients' copies of claim headers pass then".to_owned(),
             ),
             Beside::Disabled { of_route: false } => (
-                Kind::Differs,
+                ChangeKind::Differs,
                 "disabled",
                 "the filter is off, but where a route turns it on: this one is on, unless you say the same of it".to_owned(),
             ),
             Beside::Reader if tells_metadata => (
-                Kind::Open,
+                ChangeKind::Open,
                 "envoy.filters.http.jwt_authn",
                 "reads what jwt_authn tells in dynamic metadata, of which there is none now: a rule that denies by it no longer does. Have it read the filter state in place of that".to_owned(),
             ),
             Beside::RoutesElsewhere if has_names => (
-                Kind::Differs,
+                ChangeKind::Differs,
                 "requirement_map",
                 "the routes are elsewhere: where one has a PerRouteConfig of jwt_authn, see Requirements of routes in docs/rules.md".to_owned(),
             ),
@@ -175,13 +175,13 @@ fn beside(surroundings: &[Surrounding], migrations: &[Migration]) -> Vec<Change>
 }
 
 impl Migration {
-    fn of(written: &Node, directory: &Path) -> Migration {
+    fn new(written: &Node, directory: &Path) -> Migration {
         let (node, problems) = read::read(written, &message::AUTHENTICATION);
         let problems = problems.into_iter().map(|problem| Change {
             line: problem.line,
             path: problem.path,
             text: problem.text,
-            kind: Kind::Open,
+            kind: ChangeKind::Open,
         });
         let mut migration = Migration {
             line: written.line,
@@ -201,18 +201,22 @@ impl Migration {
             } = refusal;
             // What was not read may be refused for that.
             let is_known =
-                |change: &Change| change.kind == Kind::Open && change.path.starts_with(&path);
+                |change: &Change| change.kind == ChangeKind::Open && change.path.starts_with(&path);
             if is_needless {
-                migration.say(Kind::LeftOut, &path, "has no counterpart");
+                migration.say(ChangeKind::LeftOut, &path, "has no counterpart");
                 migration.node.remove_at(&path);
             } else if !migration.changes.iter().any(is_known) {
-                migration.say(Kind::Open, &path, &format!("{problem}: see to it by hand"));
+                migration.say(
+                    ChangeKind::Open,
+                    &path,
+                    &format!("{problem}: see to it by hand"),
+                );
             }
         }
         migration
     }
 
-    fn say(&mut self, kind: Kind, path: &str, text: &str) {
+    fn say(&mut self, kind: ChangeKind, path: &str, text: &str) {
         let (line, _) = self.node.locate(path);
         self.changes.push(Change {
             line,
@@ -231,13 +235,13 @@ impl Migration {
                 "no rule asks for {}: routes can, by a PerRouteConfig that may be in another file. A Wasm filter has none: put `metadata: {{filter_metadata: {{{ROUTE_METADATA}: {{requirement_name: NAME}}}}}}` on each such route",
                 unused.join(", ")
             );
-            self.say(Kind::Open, "requirement_map", &text);
+            self.say(ChangeKind::Open, "requirement_map", &text);
         }
         if has_names && (names_by_route || !unused.is_empty()) {
             let text = "Routes name a requirement by requirement_name in this namespace of their metadata.";
             let name = Yaml::Text(ROUTE_METADATA.to_owned());
             self.node.add("route_metadata", name, text);
-            self.say(Kind::Added, "route_metadata", text);
+            self.say(ChangeKind::Added, "route_metadata", text);
         }
     }
 
@@ -254,7 +258,7 @@ impl Migration {
             let text = "jwt_authn lets pass what no rule matches. Without this line it is denied, which is safer.";
             self.node
                 .add("unmatched", Yaml::Text("allow".to_owned()), text);
-            self.say(Kind::Added, "unmatched", text);
+            self.say(ChangeKind::Added, "unmatched", text);
         }
     }
 }
@@ -285,7 +289,11 @@ fn show(name: &str, migration: &Migration, several: bool) {
     }
     print!("{head}{}", yaml::write(&migration.node));
     for change in &migration.changes {
-        let style = if change.kind == Kind::Open { BAD } else { WARN };
+        let style = if change.kind == ChangeKind::Open {
+            BAD
+        } else {
+            WARN
+        };
         let word = change.kind.word();
         eprintln!(
             "{name}:{}: {}: {}: {}",

@@ -13,9 +13,9 @@ use bearer_gate::jose::base64url;
 use bearer_gate::jose::jwa::Algorithm;
 use serde_json::{Map, Value, json};
 
-use crate::failure::{Failure, exit};
+use crate::command_error::{CommandError, exit};
 use crate::output::{WARN, safe, styled};
-use crate::signing::{Key, PrivateKey};
+use crate::signing::{PrivateKey, TestKey};
 
 /// What the kid of a key for tests begins with.
 const TEST_KID: &str = "bearer-gate-test";
@@ -67,10 +67,10 @@ fn algorithm(name: &str) -> Result<Algorithm, String> {
     })
 }
 
-pub fn token(args: &TokenArgs) -> Result<ExitCode, Failure> {
+pub fn token(args: &TokenArgs) -> Result<ExitCode, CommandError> {
     let text = std::fs::read_to_string(&args.key)
-        .map_err(|error| Failure::usage(format!("{}: {error}", args.key.display())))?;
-    let key = Key::read(&text)?;
+        .map_err(|error| CommandError::usage(format!("{}: {error}", args.key.display())))?;
+    let key = TestKey::read(&text)?;
     let algorithm = args
         .alg
         .or(key.algorithm)
@@ -79,7 +79,7 @@ pub fn token(args: &TokenArgs) -> Result<ExitCode, Failure> {
     let kid = kid.unwrap_or_else(|| test_kid(&key.private));
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
-        .map_err(|_| Failure::usage("the clock is before 1970"))?
+        .map_err(|_| CommandError::usage("the clock is before 1970"))?
         .as_secs();
     let now = i64::try_from(now).unwrap_or(i64::MAX);
     let mut claims = Map::new();
@@ -91,7 +91,7 @@ pub fn token(args: &TokenArgs) -> Result<ExitCode, Failure> {
     for claim in &args.claims {
         let (name, value) = claim
             .split_once('=')
-            .ok_or_else(|| Failure::usage(format!("not a claim, name=value: {claim}")))?;
+            .ok_or_else(|| CommandError::usage(format!("not a claim, name=value: {claim}")))?;
         // a claim that is null is taken out, so that a token can do without exp
         match serde_json::from_str(value).unwrap_or_else(|_| Value::from(value)) {
             Value::Null => claims.remove(name),
@@ -115,7 +115,7 @@ fn test_kid(key: &PrivateKey) -> String {
     format!("{TEST_KID}-{}", key.thumbprint())
 }
 
-pub fn keygen(args: &KeygenArgs) -> Result<ExitCode, Failure> {
+pub fn keygen(args: &KeygenArgs) -> Result<ExitCode, CommandError> {
     let key = PrivateKey::generate(args.alg)?;
     let kid = match &args.kid {
         Some(kid) => format!("{TEST_KID}-{kid}"),
@@ -146,8 +146,9 @@ pub fn keygen(args: &KeygenArgs) -> Result<ExitCode, Failure> {
     Ok(exit(true))
 }
 
-fn write(path: &Path, text: &str, secret: bool) -> Result<(), Failure> {
-    let problem = |error: std::io::Error| Failure::usage(format!("{}: {error}", path.display()));
+fn write(path: &Path, text: &str, secret: bool) -> Result<(), CommandError> {
+    let problem =
+        |error: std::io::Error| CommandError::usage(format!("{}: {error}", path.display()));
     let mut options = std::fs::OpenOptions::new();
     // never over a key that somebody may need
     options.write(true).create_new(true);

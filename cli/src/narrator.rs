@@ -6,26 +6,28 @@
 use std::cell::RefCell;
 
 use bearer_gate::authn::{Event, Failure};
-use bearer_gate::config::{Access, ClaimTest, Config, Otherwise, ProviderId, Rule, Scopes};
+use bearer_gate::config::{Access, Config, Otherwise, ProviderId};
 use bearer_gate::http::ambiguous::Ambiguous;
-use bearer_gate::http::authority;
 use bearer_gate::http::credentials::{Extracted, Place};
 use bearer_gate::http::request::Request;
-use bearer_gate::jose::claims::Claims;
-use bearer_gate::jose::event::{Check, Event as TokenEvent, Time};
-use bearer_gate::jose::jwa::Algorithm;
-use bearer_gate::jose::jwk::Key;
+use bearer_gate::jose::event::Event as TokenEvent;
 use bearer_gate::jose::jwks::{KeySet, MAX_CANDIDATES, Selection};
-use bearer_gate::jose::token_type::TokenType;
 use bearer_gate::jwks::lifecycle::Keys;
 use bearer_gate::matcher::Comparison;
 use bearer_gate::policy::{Event as PolicyEvent, RuleOutcome};
 use bearer_gate::trace::{Listen, Trace};
 use serde_json::Value;
 
+use crate::explanation::{Mark, Step, place_in_words};
 use crate::hint;
-use crate::keys::{Known, Ring};
-use crate::verdict::{Mark, Step, name};
+use crate::keys::{KeysAtHand, ProviderKeys};
+
+mod words;
+
+use words::{
+    check_in_words, in_place_of_token, key_in_words, mark_of, place_in_doubt, rule_in_words,
+    scopes_asked, scopes_held, test_in_words, why_unclear,
+};
 
 const NOT_SATISFIED: &str = "does not satisfy the rule";
 
@@ -33,13 +35,13 @@ const NOT_SATISFIED: &str = "does not satisfy the rule";
 pub struct Narrator<'n> {
     config: &'n Config,
     request: &'n Request,
-    ring: &'n Ring,
-    told: RefCell<Told>,
+    keys_at_hand: &'n KeysAtHand,
+    told: RefCell<Telling>,
 }
 
 /// What was told so far.
 #[derive(Default)]
-struct Told {
+struct Telling {
     /// The last one may get more.
     steps: Vec<Step>,
     /// The rules that were compared.
@@ -47,12 +49,12 @@ struct Told {
     /// The provider that is asked: its name, and its places.
     provider: (String, String),
     /// What the token is that is looked at.
-    token: Token,
+    token: LookedAt,
 }
 
 /// How far a token was looked at.
 #[derive(Default)]
-enum Token {
+enum LookedAt {
     #[default]
     None,
     /// It is not known to be well-formed, and this is why it may not be.
@@ -68,28 +70,28 @@ impl Listen for Narrator<'_> {
 
 impl<'e> Trace<Event<'e>> for Narrator<'_> {
     fn note(&self, event: impl FnOnce() -> Event<'e>) {
-        self.of_request(event());
+        self.hear_request(event());
     }
 }
 
 impl<'e> Trace<PolicyEvent<'e>> for Narrator<'_> {
     fn note(&self, event: impl FnOnce() -> PolicyEvent<'e>) {
-        self.of_rule(event());
+        self.hear_rule(event());
     }
 }
 
 impl<'e> Trace<TokenEvent<'e>> for Narrator<'_> {
     fn note(&self, event: impl FnOnce() -> TokenEvent<'e>) {
-        self.of_token(event());
+        self.hear_token(event());
     }
 }
 
 impl<'n> Narrator<'n> {
-    pub fn new(config: &'n Config, request: &'n Request, ring: &'n Ring) -> Self {
+    pub fn new(config: &'n Config, request: &'n Request, keys_at_hand: &'n KeysAtHand) -> Self {
         Narrator {
             config,
             request,
-            ring,
+            keys_at_hand,
             told: RefCell::default(),
         }
     }
@@ -99,7 +101,7 @@ impl<'n> Narrator<'n> {
         self.told.into_inner().steps
     }
 
-    fn of_request(&self, event: Event<'_>) {
+    fn hear_request(&self, event: Event<'_>) {
         let mut told = self.told.borrow_mut();
         match event {
             Event::Path(Ok(path)) => told.good("path", format!("compared as {path}")),
@@ -153,18 +155,20 @@ impl<'n> Narrator<'n> {
             Event::All(members) => told.note(format!("all of these {members}:")),
             Event::Demand(provider) => {
                 told.note(format!("provider {}:", provider.name));
-                let places: Vec<String> = provider.places.iter().map(name).collect();
+                let places: Vec<String> = provider.places.iter().map(place_in_words).collect();
                 told.provider = (provider.name.clone(), places.join(", "));
-                told.token = Token::None;
+                told.token = LookedAt::None;
             }
-            Event::Token(token) => told.token = Token::Raw(hint::of(token), hint::header(token)),
+            Event::Token(token) => {
+                told.token = LookedAt::Raw(hint::hint_at_token(token), hint::header(token))
+            }
             Event::FoundGoodBefore => {
                 told.note("the token that the provider verified above");
-                told.token = Token::Before;
+                told.token = LookedAt::Before;
             }
             Event::Cached => {
                 told.note("a token that the provider verified before");
-                told.token = Token::Before;
+                told.token = LookedAt::Before;
             }
             Event::FoundBadBefore => told.note("the keys decide as above"),
             Event::Keys { provider, keys } => {
@@ -179,7 +183,7 @@ impl<'n> Narrator<'n> {
         }
     }
 
-    fn of_rule(&self, event: PolicyEvent<'_>) {
+    fn hear_rule(&self, event: PolicyEvent<'_>) {
         let mut told = self.told.borrow_mut();
         match event {
             PolicyEvent::Compared { rule, outcome } => told.compared.push((rule, outcome)),
@@ -198,8 +202,8 @@ impl<'n> Narrator<'n> {
                 claims,
                 holds,
             } => {
-                let has = scopes_of(scope_claims, claims);
-                let text = format!("scopes: {}; {has}", self::asked(asked));
+                let has = scopes_held(scope_claims, claims);
+                let text = format!("scopes: {}; {has}", scopes_asked(asked));
                 told.allows(holds, text, "insufficient_scope");
             }
             PolicyEvent::Claim { rule, found, holds } => {
@@ -207,30 +211,30 @@ impl<'n> Narrator<'n> {
                     format!("is {}", claim.to_value())
                 });
                 let path = Value::from(rule.path.clone());
-                let text = format!("claim {path}: {}; it {found}", test(&rule.test));
+                let text = format!("claim {path}: {}; it {found}", test_in_words(&rule.test));
                 told.allows(holds, text, "claim_rule");
             }
         }
     }
 
-    fn of_token(&self, event: TokenEvent<'_>) {
+    fn hear_token(&self, event: TokenEvent<'_>) {
         let mut told = self.told.borrow_mut();
         match event {
             TokenEvent::Parsed { claims, .. } => {
-                let token = std::mem::replace(&mut told.token, Token::Parsed);
-                if let Token::Raw(_, Some(written)) = token {
+                let token = std::mem::replace(&mut told.token, LookedAt::Parsed);
+                if let LookedAt::Raw(_, Some(written)) = token {
                     told.note(format!("header: {written}"));
-                    if let Some(hint) = hint::of_header(&written) {
+                    if let Some(hint) = hint::hint_at_header(&written) {
                         told.note(hint);
                     }
                 }
                 told.note(format!("claims: {}", claims.all().to_value()));
             }
             TokenEvent::Checked { check, holds } => {
-                told.line(mark(holds), checked(check));
+                told.line(mark_of(holds), check_in_words(check));
             }
             TokenEvent::Tried { key, verifies } => {
-                told.note(format!("tried: {}", describe_key(key)));
+                told.note(format!("tried: {}", key_in_words(key)));
                 if verifies {
                     told.line(Mark::Good, "the signature is good");
                 }
@@ -255,14 +259,14 @@ impl<'n> Narrator<'n> {
             } else {
                 "another path"
             };
-            let text = format!("rules[{index}] {}: {why}", describe(rule));
+            let text = format!("rules[{index}] {}: {why}", rule_in_words(rule));
             step.detail(Mark::Note, text);
         }
         let rule = decided.and_then(|index| Some((index, rules.get(index)?)));
         step.text = match (rule, outcome) {
             (Some((index, rule)), Err(part)) => {
-                let why = unclear(part, self.request);
-                format!("rules[{index}] {}: {why}", describe(rule))
+                let why = why_unclear(part, self.request);
+                format!("rules[{index}] {}: {why}", rule_in_words(rule))
             }
             (Some((index, rule)), Ok(_)) => {
                 let is_for_tokens = matches!(rule.access, Access::Token(_));
@@ -271,7 +275,7 @@ impl<'n> Narrator<'n> {
                 } else {
                     ""
                 };
-                format!("rules[{index}] decides: {}{reports}", describe(rule))
+                format!("rules[{index}] decides: {}{reports}", rule_in_words(rule))
             }
             (None, Ok(RuleOutcome::Public)) => "no rule matches, and unmatched is allow".to_owned(),
             (None, Ok(_)) => "no rule matches, and what no rule matches is denied".to_owned(),
@@ -288,7 +292,7 @@ impl<'n> Narrator<'n> {
 
     fn place(&self, place: &Place, found: &Extracted<'_>, step: &mut Step) {
         let (mark, text, reason) = match found {
-            Extracted::Missing => match near(self.request, place) {
+            Extracted::Missing => match in_place_of_token(self.request, place) {
                 Some(near) => (Mark::Note, near, None),
                 None => (Mark::Note, "nothing", None),
             },
@@ -298,9 +302,9 @@ impl<'n> Narrator<'n> {
                 "more than one credential",
                 Some("several_tokens"),
             ),
-            Extracted::Ambiguous(part) => (Mark::Bad, doubt(*part), Some(part.reason())),
+            Extracted::Ambiguous(part) => (Mark::Bad, place_in_doubt(*part), Some(part.reason())),
         };
-        step.detail(mark, format!("{}: {text}", name(place)));
+        step.detail(mark, format!("{}: {text}", place_in_words(place)));
         if let Some(reason) = reason {
             step.text = NOT_SATISFIED.to_owned();
             step.mark = Mark::Bad;
@@ -309,15 +313,15 @@ impl<'n> Narrator<'n> {
     }
 
     fn keys(&self, provider: ProviderId, keys: &Keys, step: &mut Step) {
-        match (keys, &self.ring.0[provider]) {
-            (Keys::Ready(keys), Known::Set { origin, .. }) => {
+        match (keys, &self.keys_at_hand.0[provider]) {
+            (Keys::Ready(keys), ProviderKeys::Set { origin, .. }) => {
                 let text = format!("{} usable keys from {origin}", keys.keys().len());
                 step.detail(Mark::Good, text);
                 for key in keys.skipped() {
                     step.detail(Mark::Note, format!("skipped {key}"));
                 }
             }
-            (Keys::Unavailable { .. }, Known::Failed(problem)) => {
+            (Keys::Unavailable { .. }, ProviderKeys::Failed(problem)) => {
                 step.detail(Mark::Bad, format!("no keys: {problem}"));
             }
             _ => {}
@@ -325,7 +329,7 @@ impl<'n> Narrator<'n> {
     }
 }
 
-impl Told {
+impl Telling {
     fn good(&mut self, name: &'static str, text: String) {
         self.steps.push(Step::new(name, Mark::Good, text));
     }
@@ -360,7 +364,7 @@ impl Told {
             if step.text.is_empty() {
                 step.text = "the token allows this".to_owned();
             }
-            step.detail(mark(holds), text);
+            step.detail(mark_of(holds), text);
             if !holds {
                 step.reasons.push(reason);
             }
@@ -371,7 +375,7 @@ impl Told {
     fn demanded(&mut self, outcome: Result<(), Failure>) {
         let (name, places) = &self.provider;
         let text = match (outcome, &self.token) {
-            (Ok(()), Token::Before) => "the token is good for this too".to_owned(),
+            (Ok(()), LookedAt::Before) => "the token is good for this too".to_owned(),
             (Ok(()), _) => "the token is good".to_owned(),
             (Err(Failure::AwaitKeys(_)), _) => {
                 let text = format!("the claims are good; the keys of {name} are not at hand");
@@ -381,7 +385,7 @@ impl Told {
             (Err(Failure::Several), _) => "different tokens in several places".to_owned(),
             (Err(Failure::Invalid(error)), token) => {
                 let text = error.description().to_owned();
-                if let Token::Raw(Some(hint), _) = token {
+                if let LookedAt::Raw(Some(hint), _) = token {
                     let hint = *hint;
                     self.note(hint);
                 }
@@ -389,7 +393,7 @@ impl Told {
             }
             (Err(Failure::Unavailable(_)), _) => format!("there are no keys of {name}"),
         };
-        self.line(mark(outcome.is_ok()), text);
+        self.line(mark_of(outcome.is_ok()), text);
         self.at("token", |step| {
             step.reasons.extend(outcome.err().and_then(reason))
         });
@@ -437,131 +441,6 @@ fn decided_by(compared: &[(usize, Result<Comparison, Ambiguous>)]) -> Option<usi
     decides.map(|(rule, _)| *rule)
 }
 
-/// Why a rule cannot be sure of a request.
-fn unclear(part: Ambiguous, request: &Request) -> String {
-    match part {
-        Ambiguous::Host => {
-            let authority = request.value(":authority").unwrap_or_default();
-            let reason = authority::host(authority).err();
-            let reason = reason.map_or(String::new(), |reason| format!(": it {reason}"));
-            format!("looks at the host (--host), which has no single meaning{reason}")
-        }
-        Ambiguous::Method => "looks at the method, which is not in upper case".to_owned(),
-        Ambiguous::Query => {
-            "looks at a parameter of the query that upstreams read in several ways".to_owned()
-        }
-        Ambiguous::Header | Ambiguous::TokenList | Ambiguous::Path => {
-            "looks at a header that upstreams read in several ways".to_owned()
-        }
-    }
-}
-
-fn describe(rule: &Rule) -> String {
-    use bearer_gate::matcher::PathMatcher::{Connect, Exact, Prefix, Regex, Segments};
-    let path = match &rule.matcher.path {
-        Prefix(text) => format!("prefix {text}"),
-        Exact(text) => format!("path {text}"),
-        Segments(text) => format!("path_separated_prefix {text}"),
-        Regex(_) => "safe_regex".to_owned(),
-        Connect => "CONNECT".to_owned(),
-    };
-    match rule.matcher.conditions.len() {
-        0 => path,
-        more => format!("{path} and {more} more conditions"),
-    }
-}
-
-/// What is there in place of a token.
-fn near(request: &Request, place: &Place) -> Option<&'static str> {
-    let Place::Header { name, prefix } = place else {
-        return None;
-    };
-    if prefix.is_empty() {
-        return None;
-    }
-    let query = request
-        .path()
-        .and_then(|path| path.split(|byte| *byte == b'?').nth(1));
-    let has_parameter = |query: &[u8]| {
-        query
-            .split(|byte| *byte == b'&')
-            .any(|piece| piece.starts_with(b"access_token="))
-    };
-    match request.value(name) {
-        Some(value) if value.len() > 1 => {
-            Some("nothing: the header is there, and does not begin so")
-        }
-        _ if query.is_some_and(has_parameter) => Some(
-            "nothing: the query has access_token, which is looked for where from_params names it",
-        ),
-        _ => None,
-    }
-}
-
-/// What is wrong with a place for a token.
-fn doubt(part: Ambiguous) -> &'static str {
-    match part {
-        Ambiguous::TokenList => "a list, where one token is looked for",
-        _ => {
-            "what only some upstreams read as a token: under a similar name, or after another separator"
-        }
-    }
-}
-
-fn mark(good: bool) -> Mark {
-    if good { Mark::Good } else { Mark::Bad }
-}
-
-fn asked(scopes: &Scopes) -> String {
-    let mut parts = Vec::new();
-    if !scopes.all.is_empty() {
-        parts.push(format!("each of {}", scopes.all.join(" ")));
-    }
-    if !scopes.any.is_empty() {
-        parts.push(format!("one of {}", scopes.any.join(" ")));
-    }
-    parts.join(" and ")
-}
-
-fn test(test: &ClaimTest) -> String {
-    match test {
-        ClaimTest::Equals(value) => format!("equals {value}"),
-        ClaimTest::Any(values) => format!("any of {}", Value::from(values.clone())),
-        ClaimTest::All(values) => format!("all of {}", Value::from(values.clone())),
-        ClaimTest::Exists(true) => "exists".to_owned(),
-        ClaimTest::Exists(false) => "does not exist".to_owned(),
-        ClaimTest::Not(inner) => format!("not {}", self::test(inner)),
-    }
-}
-
-fn describe_key(key: &Key) -> String {
-    let algorithms: Vec<&str> = Algorithm::ALL
-        .iter()
-        .filter(|algorithm| key.allows(**algorithm))
-        .map(|algorithm| algorithm.name())
-        .collect();
-    let kid = match key.kid() {
-        Some(kid) => format!("kid {kid}"),
-        None => "no kid".to_owned(),
-    };
-    format!("{kid} for {}", algorithms.join(", "))
-}
-
-fn from_now(seconds: f64) -> String {
-    let whole = seconds.abs().round();
-    let (amount, unit) = match whole {
-        whole if whole < 120.0 => (whole, "s"),
-        whole if whole < 7200.0 => ((whole / 60.0).round(), "min"),
-        whole if whole < 172_800.0 => ((whole / 3600.0).round(), "h"),
-        whole => ((whole / 86_400.0).round(), "days"),
-    };
-    if seconds < 0.0 {
-        format!("{amount} {unit} ago")
-    } else {
-        format!("in {amount} {unit}")
-    }
-}
-
 fn selected(from: &KeySet, keys: &Selection<'_>, step: &mut Step) {
     match keys {
         Selection::Keys(keys) => {
@@ -571,69 +450,8 @@ fn selected(from: &KeySet, keys: &Selection<'_>, step: &mut Step) {
             }
         }
         Selection::UnknownKid | Selection::NoMatch => {
-            let known: Vec<String> = from.keys().iter().map(describe_key).collect();
+            let known: Vec<String> = from.keys().iter().map(key_in_words).collect();
             step.detail(Mark::Note, format!("the keys: {}", known.join("; ")));
         }
     }
-}
-
-/// What a token has of scopes.
-fn scopes_of(scope_claims: &[String], claims: &Claims) -> String {
-    let has: Vec<String> = scope_claims
-        .iter()
-        .filter_map(|name| Some(format!("{name} {}", claims.get(name)?.to_value())))
-        .collect();
-    if has.is_empty() {
-        format!("the token has none of {}", scope_claims.join(", "))
-    } else {
-        format!("the token has {}", has.join(", "))
-    }
-}
-
-/// A check: what is there, and what is expected.
-fn checked(check: Check<'_>) -> String {
-    let text = |text: Option<&str>| match text {
-        Some(text) => Value::from(text).to_string(),
-        None => "not there".to_owned(),
-    };
-    match check {
-        Check::Algorithm { found, allowed } => {
-            let allowed: Vec<&str> = allowed.iter().map(|one| one.name()).collect();
-            format!("alg is {}; allowed: {}", found.name(), allowed.join(", "))
-        }
-        Check::Issuer { found, expected } => {
-            format!("iss is {}; expected: {}", text(found), text(Some(expected)))
-        }
-        Check::NotBefore(time) => date("nbf", time),
-        Check::Expiration(time) => date("exp", time),
-        Check::NoExpiration => "exp is not there".to_owned(),
-        Check::Lifetime(most) => format!("max_lifetime is {} s", most.as_secs_f64()),
-        Check::IssuedAt(time) => date("iat", time),
-        Check::Audience { found, expected } => {
-            let found = found.map_or("not there".to_owned(), |named| {
-                let named: Vec<Value> = named.each().map(|one| one.to_value()).collect();
-                Value::from(named).to_string()
-            });
-            format!(
-                "aud is {found}; expected one of: {}",
-                Value::from(expected.to_vec())
-            )
-        }
-        Check::Subject(found) => format!("sub is {}; subjects are configured", text(found)),
-        Check::Confirmation => "cnf is there: the token is bound to a key of its holder".to_owned(),
-        Check::Type { found, expected } => {
-            let expected = match expected {
-                TokenType::Jwt => "JWT, or none",
-                TokenType::AccessToken => "at+jwt, and the claims of an access token (RFC 9068)",
-            };
-            format!("typ is {}; expected: {expected}", text(found))
-        }
-    }
-}
-
-fn date(claim: &str, time: Time) -> String {
-    let date = time.date.seconds();
-    let distance = from_now(date - time.now);
-    let leeway = time.leeway_seconds;
-    format!("{claim} is {date}, {distance}; leeway {leeway} s")
 }

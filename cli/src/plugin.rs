@@ -8,8 +8,8 @@ use std::path::Path;
 
 use bearer_gate::config::{Config, ConfigError};
 
+use crate::command_error::CommandError;
 use crate::document::{self, Node, Scalars, Unreadable, Yaml};
-use crate::failure::Failure;
 
 const WASM: &str = "envoy.extensions.filters.http.wasm.v3.Wasm";
 const STRUCT: &str = "google.protobuf.Struct";
@@ -25,7 +25,7 @@ pub struct File {
 
 /// What surrounds a configuration of the plugin.
 #[derive(Clone, Copy)]
-pub enum Host<'d> {
+pub enum Container<'d> {
     Alone,
     Envoy {
         /// The whole document.
@@ -42,7 +42,7 @@ pub enum Host<'d> {
 
 /// A configuration of the plugin.
 pub struct Plugin<'d> {
-    pub host: Host<'d>,
+    pub container: Container<'d>,
     /// How the file calls it, where there may be several.
     pub name: String,
     /// As the filter gets it.
@@ -59,17 +59,17 @@ enum Source<'d> {
 }
 
 impl File {
-    pub fn read(path: &Path) -> Result<File, Failure> {
+    pub fn read(path: &Path) -> Result<File, CommandError> {
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path)
-            .map_err(|error| Failure::usage(format!("{name}: {error}")))?;
+            .map_err(|error| CommandError::usage(format!("{name}: {error}")))?;
         let documents = document::parse(&text, None).map_err(|error| {
             let Unreadable {
                 line,
                 column,
                 problem,
             } = error;
-            Failure::usage(format!("{name}:{line}:{column}: {problem}"))
+            CommandError::usage(format!("{name}:{line}:{column}: {problem}"))
         })?;
         Ok(File { name, documents })
     }
@@ -78,7 +78,7 @@ impl File {
     pub fn plugins(&self) -> Vec<Plugin<'_>> {
         let mut plugins = Vec::new();
         for document in &self.documents {
-            of_document(document, &mut plugins);
+            find_in_document(document, &mut plugins);
         }
         plugins
     }
@@ -101,14 +101,19 @@ impl Plugin<'_> {
         }
     }
 
-    fn of_tree<'d>(host: Host<'d>, name: &str, node: &'d Node, sorted: bool) -> Plugin<'d> {
+    fn from_tree<'d>(
+        container: Container<'d>,
+        name: &str,
+        node: &'d Node,
+        sorted: bool,
+    ) -> Plugin<'d> {
         let json = if sorted {
             sort(node).to_json()
         } else {
             node.to_json()
         };
         Plugin {
-            host,
+            container,
             name: name.to_owned(),
             json,
             source: Source::Tree(node),
@@ -117,13 +122,13 @@ impl Plugin<'_> {
         }
     }
 
-    fn of_text<'d>(host: Host<'d>, name: &str, node: &'d Node) -> Option<Plugin<'d>> {
+    fn from_text<'d>(container: Container<'d>, name: &str, node: &'d Node) -> Option<Plugin<'d>> {
         let Yaml::Text(text) = &node.yaml else {
             return None;
         };
         let tree = document::parse(text, Some(Scalars::Json)).ok();
         Some(Plugin {
-            host,
+            container,
             name: name.to_owned(),
             json: text.clone(),
             source: Source::Text(
@@ -156,11 +161,11 @@ fn sort_members(node: &mut Node) {
     }
 }
 
-fn of_document<'d>(document: &'d Node, plugins: &mut Vec<Plugin<'d>>) {
+fn find_in_document<'d>(document: &'d Node, plugins: &mut Vec<Plugin<'d>>) {
     match document.text_at(&["kind"]) {
         Some("List") => {
             for item in document.get("items").map_or(&[][..], Node::items) {
-                of_document(item, plugins);
+                find_in_document(item, plugins);
             }
         }
         Some("WasmPlugin") => {
@@ -170,8 +175,8 @@ fn of_document<'d>(document: &'d Node, plugins: &mut Vec<Plugin<'d>>) {
             if let Some(config) = document.at(&["spec", "plugin_config"])
                 && is_ours(document, config)
             {
-                let host = Host::Istio(document);
-                plugins.push(Plugin::of_tree(host, name, config, true));
+                let container = Container::Istio(document);
+                plugins.push(Plugin::from_tree(container, name, config, true));
             }
         }
         Some("EnvoyExtensionPolicy") => {
@@ -180,13 +185,18 @@ fn of_document<'d>(document: &'d Node, plugins: &mut Vec<Plugin<'d>>) {
                 if let Some(config) = wasm.get("config")
                     && is_ours(wasm, config)
                 {
-                    plugins.push(Plugin::of_tree(Host::Gateway(wasm), name, config, true));
+                    plugins.push(Plugin::from_tree(
+                        Container::Gateway(wasm),
+                        name,
+                        config,
+                        true,
+                    ));
                 }
             }
         }
         _ => {
             let before = plugins.len();
-            in_envoy(document, document, None, plugins);
+            find_in_envoy(document, document, None, plugins);
             let is_envoy = [
                 "static_resources",
                 "dynamic_resources",
@@ -198,8 +208,8 @@ fn of_document<'d>(document: &'d Node, plugins: &mut Vec<Plugin<'d>>) {
             .iter()
             .any(|name| document.get(name).is_some());
             if plugins.len() == before && !is_envoy {
-                plugins.push(Plugin::of_tree(
-                    Host::Alone,
+                plugins.push(Plugin::from_tree(
+                    Container::Alone,
                     "configuration",
                     document,
                     false,
@@ -209,7 +219,7 @@ fn of_document<'d>(document: &'d Node, plugins: &mut Vec<Plugin<'d>>) {
     }
 }
 
-fn in_envoy<'d>(
+fn find_in_envoy<'d>(
     node: &'d Node,
     document: &'d Node,
     manager: Option<&'d Node>,
@@ -225,7 +235,7 @@ fn in_envoy<'d>(
         let name = plugin
             .text_at(&["name"])
             .unwrap_or("envoy.filters.http.wasm");
-        let host = Host::Envoy {
+        let container = Container::Envoy {
             document,
             manager,
             plugin,
@@ -235,18 +245,20 @@ fn in_envoy<'d>(
         {
             let value = configuration.get("value");
             let found = match type_of(configuration) {
-                Some(STRING_VALUE) => value.and_then(|text| Plugin::of_text(host, name, text)),
-                Some(STRUCT) => value.map(|tree| Plugin::of_tree(host, name, tree, true)),
+                Some(STRING_VALUE) => {
+                    value.and_then(|text| Plugin::from_text(container, name, text))
+                }
+                Some(STRUCT) => value.map(|tree| Plugin::from_tree(container, name, tree, true)),
                 _ => None,
             };
             plugins.extend(found);
         }
     }
     for entry in node.entries() {
-        in_envoy(&entry.node, document, manager, plugins);
+        find_in_envoy(&entry.node, document, manager, plugins);
     }
     for item in node.items() {
-        in_envoy(item, document, manager, plugins);
+        find_in_envoy(item, document, manager, plugins);
     }
 }
 

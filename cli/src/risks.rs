@@ -17,7 +17,7 @@ pub struct Risk {
     pub text: String,
 }
 
-pub fn of(config: &Config) -> Vec<Risk> {
+pub fn find(config: &Config) -> Vec<Risk> {
     let mut risks = Vec::new();
     let mut warn = |path: String, text: &str| {
         risks.push(Risk {
@@ -32,7 +32,7 @@ pub fn of(config: &Config) -> Vec<Risk> {
         );
     }
     for provider in &config.providers {
-        of_provider(provider, &mut |field, text| {
+        look_at_provider(provider, &mut |field, text| {
             let path = format!("providers.{}", provider.name);
             let path = if field.is_empty() {
                 path
@@ -53,7 +53,7 @@ pub fn of(config: &Config) -> Vec<Risk> {
     }
     let rules = config.rules.all();
     for (index, rule) in rules.iter().enumerate() {
-        of_rule(rule, &mut |field, text| {
+        look_at_rule(rule, &mut |field, text| {
             warn(format!("rules[{index}]{field}"), text);
         });
         let earlier = rules.iter().take(index);
@@ -70,7 +70,7 @@ pub fn of(config: &Config) -> Vec<Risk> {
     risks
 }
 
-fn of_provider(provider: &Provider, warn: &mut dyn FnMut(&str, &str)) {
+fn look_at_provider(provider: &Provider, warn: &mut dyn FnMut(&str, &str)) {
     let expectations = &provider.expectations;
     if expectations.issuer.is_none() {
         warn(
@@ -172,7 +172,7 @@ fn no_key_set(authority: &str, path: &str) -> Option<&'static str> {
         .then_some("looks like a certificate or a key in PEM, not like a JWK Set, which is JSON")
 }
 
-fn of_rule(rule: &Rule, warn: &mut dyn FnMut(&str, &str)) {
+fn look_at_rule(rule: &Rule, warn: &mut dyn FnMut(&str, &str)) {
     if rule.report_only {
         warn(
             ".report_only",
@@ -281,7 +281,7 @@ mod tests {
     fn never_reached(first: &Value, second: &Value) -> bool {
         let config = json!({"rules": [{"match": first}, {"match": second}]});
         let config = Config::parse(config.to_string().as_bytes()).unwrap();
-        of(&config)
+        find(&config)
             .iter()
             .any(|risk| risk.path == "rules[1]" && risk.text.contains("never reached"))
     }

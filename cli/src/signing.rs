@@ -10,7 +10,7 @@ use rsa::{BoxedUint, pkcs1v15, pss};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
-use crate::failure::Failure;
+use crate::command_error::CommandError;
 
 const RSA_BITS: usize = 2048;
 
@@ -26,18 +26,18 @@ pub enum PrivateKey {
 }
 
 /// A private key, and what its JWK says of it.
-pub struct Key {
+pub struct TestKey {
     pub private: PrivateKey,
     pub kid: Option<String>,
     pub algorithm: Option<Algorithm>,
 }
 
-fn problem(error: impl std::fmt::Display) -> Failure {
-    Failure::usage(format!("the key: {error}"))
+fn problem(error: impl std::fmt::Display) -> CommandError {
+    CommandError::usage(format!("the key: {error}"))
 }
 
 impl PrivateKey {
-    pub fn generate(algorithm: Algorithm) -> Result<PrivateKey, Failure> {
+    pub fn generate(algorithm: Algorithm) -> Result<PrivateKey, CommandError> {
         Ok(match algorithm {
             Algorithm::Rs256
             | Algorithm::Rs384
@@ -55,7 +55,7 @@ impl PrivateKey {
             }
             Algorithm::EdDsa => PrivateKey::Ed25519(ed25519_compact::KeyPair::generate()),
             Algorithm::Es512 | Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512 => {
-                return Err(Failure::usage(format!(
+                return Err(CommandError::usage(format!(
                     "{}: no test keys are made for it",
                     algorithm.name()
                 )));
@@ -74,13 +74,13 @@ impl PrivateKey {
     }
 
     /// PKCS#8, `-----BEGIN PRIVATE KEY-----`, and above it which key it is and what it is for.
-    pub fn to_pem(&self, kid: &str, algorithm: Algorithm) -> Result<String, Failure> {
+    pub fn to_pem(&self, kid: &str, algorithm: Algorithm) -> Result<String, CommandError> {
         let pem = self.to_bare_pem()?;
         let name = algorithm.name();
         Ok(format!("{KID_LINE}{kid}\n{ALGORITHM_LINE}{name}\n{pem}"))
     }
 
-    fn to_bare_pem(&self) -> Result<String, Failure> {
+    fn to_bare_pem(&self) -> Result<String, CommandError> {
         let pem = match self {
             PrivateKey::Rsa(key) => key.to_pkcs8_pem(LineEnding::LF).map_err(problem)?,
             PrivateKey::P256(key) => key.to_pkcs8_pem(LineEnding::LF).map_err(problem)?,
@@ -150,7 +150,7 @@ impl PrivateKey {
     }
 
     /// The signature as RFC 7518 section 3 writes it.
-    pub fn sign(&self, algorithm: Algorithm, text: &[u8]) -> Result<Vec<u8>, Failure> {
+    pub fn sign(&self, algorithm: Algorithm, text: &[u8]) -> Result<Vec<u8>, CommandError> {
         let mut rng = rand::rng();
         Ok(match (self, algorithm) {
             (PrivateKey::Rsa(key), Algorithm::Rs256) => {
@@ -193,7 +193,7 @@ impl PrivateKey {
             }
             (PrivateKey::Ed25519(key), Algorithm::EdDsa) => key.sk.sign(text, None).to_vec(),
             _ => {
-                return Err(Failure::usage(format!(
+                return Err(CommandError::usage(format!(
                     "the key is not for {}",
                     algorithm.name()
                 )));
@@ -248,9 +248,9 @@ impl PrivateKey {
     }
 }
 
-impl Key {
+impl TestKey {
     /// From a PKCS#8 PEM or a private JWK.
-    pub fn read(text: &str) -> Result<Key, Failure> {
+    pub fn read(text: &str) -> Result<TestKey, CommandError> {
         let (private, kid, algorithm) = match serde_json::from_str::<Value>(text) {
             Ok(jwk) => {
                 let text = |name: &str| jwk.get(name).and_then(Value::as_str);
@@ -273,11 +273,11 @@ impl Key {
             }
         };
         let private = private.ok_or_else(|| {
-            Failure::usage(
+            CommandError::usage(
                 "the key is neither a private JWK nor a PKCS#8 PEM of RSA, P-256, P-384 or Ed25519",
             )
         })?;
-        Ok(Key {
+        Ok(TestKey {
             private,
             kid,
             algorithm,

@@ -30,19 +30,19 @@ pub fn envoy(
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Some(manager) = manager {
-        of_manager(manager, &mut findings);
+        look_at_manager(manager, &mut findings);
         if let Some(config) = config {
-            of_hosts(manager, config, &mut findings);
+            look_at_hosts(manager, config, &mut findings);
         }
     }
-    of_plugin(plugin, &mut findings);
+    look_at_plugin(plugin, &mut findings);
     if let (Some(config), Some(_)) = (config, document.get("static_resources")) {
-        of_clusters(document, config, locate, &mut findings);
+        look_at_clusters(document, config, locate, &mut findings);
     }
     findings
 }
 
-fn of_manager(manager: &Node, findings: &mut Vec<Finding>) {
+fn look_at_manager(manager: &Node, findings: &mut Vec<Finding>) {
     let mut warn = |name: &str, text: &str| {
         let node = manager.get(name).unwrap_or(manager);
         findings.push(warning(node, name, text));
@@ -84,7 +84,7 @@ fn of_manager(manager: &Node, findings: &mut Vec<Finding>) {
 }
 
 /// Where hosts decide, Envoy's routes and the upstream should read them as the rules do.
-fn of_hosts(manager: &Node, config: &Config, findings: &mut Vec<Finding>) {
+fn look_at_hosts(manager: &Node, config: &Config, findings: &mut Vec<Finding>) {
     let mut warn = |name: &str, text: &str| {
         let node = manager.get(name).unwrap_or(manager);
         findings.push(warning(node, name, text));
@@ -111,12 +111,12 @@ fn of_hosts(manager: &Node, config: &Config, findings: &mut Vec<Finding>) {
         );
     }
     if of_routes {
-        of_values_in_routes(manager, findings);
+        look_at_header_routes(manager, findings);
     }
 }
 
 /// Where routes decide by their metadata, and Envoy chooses a route by what a header holds.
-fn of_values_in_routes(manager: &Node, findings: &mut Vec<Finding>) {
+fn look_at_header_routes(manager: &Node, findings: &mut Vec<Finding>) {
     let hosts = manager
         .at(&["route_config", "virtual_hosts"])
         .map_or(&[][..], Node::items);
@@ -137,7 +137,7 @@ fn of_values_in_routes(manager: &Node, findings: &mut Vec<Finding>) {
     }
 }
 
-fn of_plugin(plugin: &Node, findings: &mut Vec<Finding>) {
+fn look_at_plugin(plugin: &Node, findings: &mut Vec<Finding>) {
     let mut warn = |name: &str, text: &str| {
         let node = plugin.get(name).unwrap_or(plugin);
         findings.push(warning(node, name, text));
@@ -194,7 +194,7 @@ fn calls(config: &Config) -> Vec<(&str, String, bool)> {
     calls
 }
 
-fn of_clusters(
+fn look_at_clusters(
     document: &Node,
     config: &Config,
     locate: &dyn Fn(&str) -> (usize, usize),

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::keys::Known;
+use crate::keys::ProviderKeys;
 use crate::signing::PrivateKey;
 
 const NOW: f64 = 1_800_000_000.0;
@@ -190,17 +190,17 @@ proptest! {
         let request = Request::new(headers);
         let set = FIXTURES.with(|f| Rc::new(KeySet::parse(f.set.as_bytes()).unwrap()));
         let first = match keys {
-            0 => Known::NotFetched,
-            1 => Known::Failed("down".to_owned()),
-            _ => Known::Set { keys: Rc::clone(&set), origin: String::new() },
+            0 => ProviderKeys::NotFetched,
+            1 => ProviderKeys::Failed("down".to_owned()),
+            _ => ProviderKeys::Set { keys: Rc::clone(&set), origin: String::new() },
         };
-        let mut known = [first, Known::Set { keys: set, origin: String::new() }].into_iter();
-        let ring = Ring(config.providers.map(|_| known.next().unwrap()));
+        let mut known = [first, ProviderKeys::Set { keys: set, origin: String::new() }].into_iter();
+        let keys_at_hand = KeysAtHand(config.providers.map(|_| known.next().unwrap()));
 
         let cache = RefCell::new(TokenCache::new(&config.providers));
-        let means = Means { keys: &ring, verifier: &Portable, cache: &cache, headers: &RefCell::default(), now: NOW };
+        let means = Means { keys: &keys_at_hand, verifier: &Portable, cache: &cache, headers: &RefCell::default(), now: NOW };
         let decision = authn::authenticate(&request, &config, &means);
-        let explanation = Explanation::new(&config, &request, &[], &ring, NOW);
+        let explanation = Explanation::new(&config, &request, &[], &keys_at_hand, NOW);
 
         let bad: Vec<&Step> =
             explanation.steps.iter().filter(|step| step.mark == Mark::Bad).collect();

@@ -4,13 +4,13 @@
 
 use std::path::Path;
 
-use super::{Kind, Told};
+use super::{ChangeKind, ToldChange};
 use crate::document::{Node, Yaml};
 
 /// Says something of a field of a provider, or leaves it to the operator.
-type Say<'s> = dyn FnMut(Kind, &str, &str) + 's;
+type Say<'s> = dyn FnMut(ChangeKind, &str, &str) + 's;
 
-pub fn providers(node: &mut Node, directory: &Path) -> Vec<Told> {
+pub fn providers(node: &mut Node, directory: &Path) -> Vec<ToldChange> {
     let mut told = Vec::new();
     let Some(Yaml::Map(providers)) = node.get_mut("providers").map(|node| &mut node.yaml) else {
         return told;
@@ -28,7 +28,7 @@ fn provider(provider: &mut Node, directory: &Path, say: &mut Say<'_>) {
     if provider.get("issuer").is_none() {
         let text = "There is no issuer, so jwt_authn takes every one. Better: issuer.";
         provider.add("any_issuer", Yaml::Bool(true), text);
-        say(Kind::Added, "any_issuer", text);
+        say(ChangeKind::Added, "any_issuer", text);
     }
     audiences(provider, say);
     let requires = provider
@@ -38,13 +38,13 @@ fn provider(provider: &mut Node, directory: &Path, say: &mut Say<'_>) {
         let text = "jwt_authn takes tokens without exp. Without this line they are refused, which is safer.";
         provider.remove("require_expiration");
         provider.add("require_expiration", Yaml::Bool(false), text);
-        say(Kind::Added, "require_expiration", text);
+        say(ChangeKind::Added, "require_expiration", text);
     }
     let is_zero = |skew: &Node| skew.to_json() == "0";
     if provider.get("clock_skew_seconds").is_some_and(is_zero) {
         provider.remove("clock_skew_seconds");
         say(
-            Kind::LeftOut,
+            ChangeKind::LeftOut,
             "clock_skew_seconds",
             "is 0, which jwt_authn takes for 60; so it is by default here too",
         );
@@ -57,7 +57,7 @@ fn provider(provider: &mut Node, directory: &Path, say: &mut Say<'_>) {
     ] {
         if provider.get(field).is_some() {
             say(
-                Kind::Differs,
+                ChangeKind::Differs,
                 field,
                 "is filter state, not dynamic metadata in envoy.filters.http.jwt_authn: who reads that (RBAC, Lua, ext_authz, rate limits, access logs) has to read this instead",
             );
@@ -71,7 +71,7 @@ fn audiences(provider: &mut Node, say: &mut Say<'_>) {
         let text =
             "There are no audiences, so jwt_authn takes tokens for every API. Better: audiences.";
         provider.add("any_audience", Yaml::Bool(true), text);
-        say(Kind::Added, "any_audience", text);
+        say(ChangeKind::Added, "any_audience", text);
         return;
     };
     let is_loose = |one: &str| one.starts_with("http") || one.ends_with('/');
@@ -82,7 +82,7 @@ fn audiences(provider: &mut Node, say: &mut Say<'_>) {
         .any(is_loose)
     {
         say(
-            Kind::Differs,
+            ChangeKind::Differs,
             "audiences",
             "are compared exactly: jwt_authn leaves out http(s):// and a slash at the end, on both sides",
         );
@@ -93,7 +93,7 @@ fn places(provider: &Node, say: &mut Say<'_>) {
     let places = ["from_headers", "from_params", "from_cookies"];
     if places.iter().all(|place| provider.get(place).is_none()) {
         say(
-            Kind::Differs,
+            ChangeKind::Differs,
             "from_params",
             "the query parameter access_token is no place for tokens by default; to keep it, say from_headers and from_params",
         );
@@ -104,7 +104,7 @@ fn places(provider: &Node, say: &mut Say<'_>) {
         .any(|header| header.get("value_prefix").is_some())
     {
         say(
-            Kind::Differs,
+            ChangeKind::Differs,
             "from_headers",
             "a prefix is compared without case, and at the start of the value only",
         );
@@ -112,7 +112,7 @@ fn places(provider: &Node, say: &mut Say<'_>) {
     let forwards = provider.get("forward").is_some_and(Node::is_true);
     if provider.get("from_cookies").is_some() && !forwards {
         say(
-            Kind::Differs,
+            ChangeKind::Differs,
             "from_cookies",
             "a cookie with a token is taken out of the request, unless forward is true",
         );
@@ -133,7 +133,7 @@ fn local_jwks(provider: &mut Node, directory: &Path, say: &mut Say<'_>) {
                 let document = document.trim().to_owned();
                 keys.add("inline_string", Yaml::Text(document), text);
                 say(
-                    Kind::Differs,
+                    ChangeKind::Differs,
                     "local_jwks",
                     &format!(
                         "the keys of {} are part of the configuration now: see that it is the file that Envoy reads; changes of it have no effect",
@@ -142,7 +142,7 @@ fn local_jwks(provider: &mut Node, directory: &Path, say: &mut Say<'_>) {
                 );
             }
             Err(error) => say(
-                Kind::Open,
+                ChangeKind::Open,
                 "local_jwks.filename",
                 &format!("a Wasm filter has no files, and {filename} cannot be read: {error}"),
             ),
@@ -151,7 +151,7 @@ fn local_jwks(provider: &mut Node, directory: &Path, say: &mut Say<'_>) {
 }
 
 /// Rules that ask for nothing.
-pub fn rules(node: &mut Node) -> Vec<Told> {
+pub fn rules(node: &mut Node) -> Vec<ToldChange> {
     let mut told = Vec::new();
     let Some(Yaml::List(rules)) = node.get_mut("rules").map(|node| &mut node.yaml) else {
         return told;
@@ -161,7 +161,11 @@ pub fn rules(node: &mut Node) -> Vec<Told> {
         if rule.get("requires").is_some_and(says_nothing) {
             rule.remove("requires");
             let text = "has an empty requires, which jwt_authn lets pass: the rule is public now by having none";
-            told.push((Kind::Differs, format!("rules[{index}]"), text.to_owned()));
+            told.push((
+                ChangeKind::Differs,
+                format!("rules[{index}]"),
+                text.to_owned(),
+            ));
         }
     }
     told

@@ -3,7 +3,7 @@
 //! Invariant: a field that is not here is not one of jwt_authn's, and is never carried over.
 
 /// What a field holds.
-pub enum Kind {
+pub enum FieldKind {
     Bool,
     /// Not negative.
     Whole,
@@ -14,7 +14,7 @@ pub enum Kind {
     Choice,
     Duration,
     Message(&'static Message),
-    List(&'static Kind),
+    List(&'static FieldKind),
     Map(&'static Message),
     /// What this filter has not: it stays as it is written, for the filter to refuse it by name.
     Unread,
@@ -23,186 +23,202 @@ pub enum Kind {
 }
 
 /// Fields by their names in lower_snake_case.
-pub struct Message(pub &'static [(&'static str, Kind)]);
+pub struct Message(pub &'static [(&'static str, FieldKind)]);
 
 /// `JwtAuthentication`.
 pub static AUTHENTICATION: Message = Message(&[
-    ("providers", Kind::Map(&PROVIDER)),
-    ("rules", Kind::List(&Kind::Message(&RULE))),
-    ("filter_state_rules", Kind::Unread),
-    ("bypass_cors_preflight", Kind::Bool),
-    ("requirement_map", Kind::Map(&REQUIREMENT)),
-    ("strip_failure_response", Kind::Bool),
-    ("stat_prefix", Kind::Text),
+    ("providers", FieldKind::Map(&PROVIDER)),
+    ("rules", FieldKind::List(&FieldKind::Message(&RULE))),
+    ("filter_state_rules", FieldKind::Unread),
+    ("bypass_cors_preflight", FieldKind::Bool),
+    ("requirement_map", FieldKind::Map(&REQUIREMENT)),
+    ("strip_failure_response", FieldKind::Bool),
+    ("stat_prefix", FieldKind::Text),
 ]);
 
 /// `JwtProvider`.
 static PROVIDER: Message = Message(&[
-    ("issuer", Kind::Text),
-    ("audiences", Kind::List(&Kind::Choice)),
-    ("subjects", Kind::Message(&TEXT_MATCHER)),
-    ("require_expiration", Kind::Bool),
-    ("max_lifetime", Kind::Duration),
-    ("remote_jwks", Kind::Message(&REMOTE_JWKS)),
-    ("local_jwks", Kind::Message(&DATA_SOURCE)),
-    ("forward", Kind::Bool),
-    ("from_headers", Kind::List(&Kind::Message(&FROM_HEADER))),
-    ("from_params", Kind::List(&Kind::Choice)),
-    ("from_cookies", Kind::List(&Kind::Choice)),
-    ("forward_payload_header", Kind::Text),
-    ("pad_forward_payload_header", Kind::Bool),
-    ("payload_in_metadata", Kind::Text),
+    ("issuer", FieldKind::Text),
+    ("audiences", FieldKind::List(&FieldKind::Choice)),
+    ("subjects", FieldKind::Message(&TEXT_MATCHER)),
+    ("require_expiration", FieldKind::Bool),
+    ("max_lifetime", FieldKind::Duration),
+    ("remote_jwks", FieldKind::Message(&REMOTE_JWKS)),
+    ("local_jwks", FieldKind::Message(&DATA_SOURCE)),
+    ("forward", FieldKind::Bool),
+    (
+        "from_headers",
+        FieldKind::List(&FieldKind::Message(&FROM_HEADER)),
+    ),
+    ("from_params", FieldKind::List(&FieldKind::Choice)),
+    ("from_cookies", FieldKind::List(&FieldKind::Choice)),
+    ("forward_payload_header", FieldKind::Text),
+    ("pad_forward_payload_header", FieldKind::Bool),
+    ("payload_in_metadata", FieldKind::Text),
     (
         "normalize_payload_in_metadata",
-        Kind::Message(&NORMALIZE_PAYLOAD),
+        FieldKind::Message(&NORMALIZE_PAYLOAD),
     ),
-    ("header_in_metadata", Kind::Text),
-    ("failed_status_in_metadata", Kind::Text),
-    ("clock_skew_seconds", Kind::Whole),
-    ("jwt_cache_config", Kind::Message(&CACHE)),
+    ("header_in_metadata", FieldKind::Text),
+    ("failed_status_in_metadata", FieldKind::Text),
+    ("clock_skew_seconds", FieldKind::Whole),
+    ("jwt_cache_config", FieldKind::Message(&CACHE)),
     (
         "claim_to_headers",
-        Kind::List(&Kind::Message(&CLAIM_TO_HEADER)),
+        FieldKind::List(&FieldKind::Message(&CLAIM_TO_HEADER)),
     ),
-    ("clear_route_cache", Kind::Bool),
+    ("clear_route_cache", FieldKind::Bool),
 ]);
 
 static REMOTE_JWKS: Message = Message(&[
-    ("http_uri", Kind::Message(&HTTP_URI)),
-    ("cache_duration", Kind::Duration),
-    ("async_fetch", Kind::Message(&ASYNC_FETCH)),
-    ("retry_policy", Kind::Message(&RETRY_POLICY)),
+    ("http_uri", FieldKind::Message(&HTTP_URI)),
+    ("cache_duration", FieldKind::Duration),
+    ("async_fetch", FieldKind::Message(&ASYNC_FETCH)),
+    ("retry_policy", FieldKind::Message(&RETRY_POLICY)),
 ]);
 
 static HTTP_URI: Message = Message(&[
-    ("uri", Kind::Text),
-    ("cluster", Kind::Choice),
-    ("timeout", Kind::Duration),
+    ("uri", FieldKind::Text),
+    ("cluster", FieldKind::Choice),
+    ("timeout", FieldKind::Duration),
 ]);
 
 static ASYNC_FETCH: Message = Message(&[
-    ("fast_listener", Kind::Bool),
-    ("failed_refetch_duration", Kind::Duration),
+    ("fast_listener", FieldKind::Bool),
+    ("failed_refetch_duration", FieldKind::Duration),
 ]);
 
 static RETRY_POLICY: Message = Message(&[
-    ("retry_back_off", Kind::Message(&BACK_OFF)),
-    ("num_retries", Kind::Whole),
-    ("retry_on", Kind::Text),
-    ("retry_priority", Kind::Unread),
-    ("retry_host_predicate", Kind::Unread),
-    ("host_selection_retry_max_attempts", Kind::Unread),
+    ("retry_back_off", FieldKind::Message(&BACK_OFF)),
+    ("num_retries", FieldKind::Whole),
+    ("retry_on", FieldKind::Text),
+    ("retry_priority", FieldKind::Unread),
+    ("retry_host_predicate", FieldKind::Unread),
+    ("host_selection_retry_max_attempts", FieldKind::Unread),
 ]);
 
 static BACK_OFF: Message = Message(&[
-    ("base_interval", Kind::Duration),
-    ("max_interval", Kind::Duration),
+    ("base_interval", FieldKind::Duration),
+    ("max_interval", FieldKind::Duration),
 ]);
 
 static DATA_SOURCE: Message = Message(&[
-    ("filename", Kind::Choice),
-    ("inline_bytes", Kind::Choice),
-    ("inline_string", Kind::Choice),
-    ("environment_variable", Kind::Choice),
-    ("watched_directory", Kind::Unread),
+    ("filename", FieldKind::Choice),
+    ("inline_bytes", FieldKind::Choice),
+    ("inline_string", FieldKind::Choice),
+    ("environment_variable", FieldKind::Choice),
+    ("watched_directory", FieldKind::Unread),
 ]);
 
-static FROM_HEADER: Message = Message(&[("name", Kind::Text), ("value_prefix", Kind::Text)]);
+static FROM_HEADER: Message =
+    Message(&[("name", FieldKind::Text), ("value_prefix", FieldKind::Text)]);
 
-static CLAIM_TO_HEADER: Message =
-    Message(&[("header_name", Kind::Text), ("claim_name", Kind::Text)]);
+static CLAIM_TO_HEADER: Message = Message(&[
+    ("header_name", FieldKind::Text),
+    ("claim_name", FieldKind::Text),
+]);
 
-static NORMALIZE_PAYLOAD: Message =
-    Message(&[("space_delimited_claims", Kind::List(&Kind::Choice))]);
+static NORMALIZE_PAYLOAD: Message = Message(&[(
+    "space_delimited_claims",
+    FieldKind::List(&FieldKind::Choice),
+)]);
 
 static CACHE: Message = Message(&[
-    ("jwt_cache_size", Kind::Whole),
-    ("jwt_max_token_size", Kind::Whole),
+    ("jwt_cache_size", FieldKind::Whole),
+    ("jwt_max_token_size", FieldKind::Whole),
 ]);
 
 /// `RequirementRule`.
 static RULE: Message = Message(&[
-    ("match", Kind::Message(&ROUTE_MATCH)),
-    ("requires", Kind::Message(&REQUIREMENT)),
-    ("requirement_name", Kind::Choice),
+    ("match", FieldKind::Message(&ROUTE_MATCH)),
+    ("requires", FieldKind::Message(&REQUIREMENT)),
+    ("requirement_name", FieldKind::Choice),
 ]);
 
 /// `JwtRequirement`.
 static REQUIREMENT: Message = Message(&[
-    ("provider_name", Kind::Choice),
+    ("provider_name", FieldKind::Choice),
     (
         "provider_and_audiences",
-        Kind::Message(&PROVIDER_AND_AUDIENCES),
+        FieldKind::Message(&PROVIDER_AND_AUDIENCES),
     ),
-    ("requires_any", Kind::Message(&REQUIREMENTS)),
-    ("requires_all", Kind::Message(&REQUIREMENTS)),
-    ("allow_missing_or_failed", Kind::Message(&EMPTY)),
-    ("allow_missing", Kind::Message(&EMPTY)),
-    ("extract_only_without_validation", Kind::Unread),
+    ("requires_any", FieldKind::Message(&REQUIREMENTS)),
+    ("requires_all", FieldKind::Message(&REQUIREMENTS)),
+    ("allow_missing_or_failed", FieldKind::Message(&EMPTY)),
+    ("allow_missing", FieldKind::Message(&EMPTY)),
+    ("extract_only_without_validation", FieldKind::Unread),
 ]);
 
 static PROVIDER_AND_AUDIENCES: Message = Message(&[
-    ("provider_name", Kind::Text),
-    ("audiences", Kind::List(&Kind::Choice)),
+    ("provider_name", FieldKind::Text),
+    ("audiences", FieldKind::List(&FieldKind::Choice)),
 ]);
 
-static REQUIREMENTS: Message =
-    Message(&[("requirements", Kind::List(&Kind::Message(&REQUIREMENT)))]);
+static REQUIREMENTS: Message = Message(&[(
+    "requirements",
+    FieldKind::List(&FieldKind::Message(&REQUIREMENT)),
+)]);
 
 static EMPTY: Message = Message(&[]);
 
 /// `route.v3.RouteMatch`.
 static ROUTE_MATCH: Message = Message(&[
-    ("prefix", Kind::Choice),
-    ("path", Kind::Choice),
-    ("safe_regex", Kind::Message(&REGEX)),
-    ("path_separated_prefix", Kind::Choice),
-    ("path_match_policy", Kind::Unread),
-    ("connect_matcher", Kind::Message(&EMPTY)),
-    ("case_sensitive", Kind::Bool),
-    ("runtime_fraction", Kind::Unread),
-    ("headers", Kind::List(&Kind::Message(&HEADER_MATCHER))),
+    ("prefix", FieldKind::Choice),
+    ("path", FieldKind::Choice),
+    ("safe_regex", FieldKind::Message(&REGEX)),
+    ("path_separated_prefix", FieldKind::Choice),
+    ("path_match_policy", FieldKind::Unread),
+    ("connect_matcher", FieldKind::Message(&EMPTY)),
+    ("case_sensitive", FieldKind::Bool),
+    ("runtime_fraction", FieldKind::Unread),
+    (
+        "headers",
+        FieldKind::List(&FieldKind::Message(&HEADER_MATCHER)),
+    ),
     (
         "query_parameters",
-        Kind::List(&Kind::Message(&PARAMETER_MATCHER)),
+        FieldKind::List(&FieldKind::Message(&PARAMETER_MATCHER)),
     ),
-    ("cookies", Kind::Unread),
-    ("grpc", Kind::Unread),
-    ("tls_context", Kind::Unread),
-    ("dynamic_metadata", Kind::Unread),
-    ("filter_state", Kind::Unread),
+    ("cookies", FieldKind::Unread),
+    ("grpc", FieldKind::Unread),
+    ("tls_context", FieldKind::Unread),
+    ("dynamic_metadata", FieldKind::Unread),
+    ("filter_state", FieldKind::Unread),
 ]);
 
 static HEADER_MATCHER: Message = Message(&[
-    ("name", Kind::Text),
-    ("exact_match", Kind::Choice),
-    ("safe_regex_match", Kind::Message(&REGEX)),
-    ("range_match", Kind::Message(&RANGE)),
-    ("present_match", Kind::Bool),
-    ("prefix_match", Kind::Choice),
-    ("suffix_match", Kind::Choice),
-    ("contains_match", Kind::Choice),
-    ("string_match", Kind::Message(&TEXT_MATCHER)),
-    ("invert_match", Kind::Bool),
-    ("treat_missing_header_as_empty", Kind::Bool),
+    ("name", FieldKind::Text),
+    ("exact_match", FieldKind::Choice),
+    ("safe_regex_match", FieldKind::Message(&REGEX)),
+    ("range_match", FieldKind::Message(&RANGE)),
+    ("present_match", FieldKind::Bool),
+    ("prefix_match", FieldKind::Choice),
+    ("suffix_match", FieldKind::Choice),
+    ("contains_match", FieldKind::Choice),
+    ("string_match", FieldKind::Message(&TEXT_MATCHER)),
+    ("invert_match", FieldKind::Bool),
+    ("treat_missing_header_as_empty", FieldKind::Bool),
 ]);
 
-static RANGE: Message = Message(&[("start", Kind::Signed), ("end", Kind::Signed)]);
+static RANGE: Message = Message(&[("start", FieldKind::Signed), ("end", FieldKind::Signed)]);
 
 static PARAMETER_MATCHER: Message = Message(&[
-    ("name", Kind::Text),
-    ("string_match", Kind::Message(&TEXT_MATCHER)),
-    ("present_match", Kind::Bool),
+    ("name", FieldKind::Text),
+    ("string_match", FieldKind::Message(&TEXT_MATCHER)),
+    ("present_match", FieldKind::Bool),
 ]);
 
 static TEXT_MATCHER: Message = Message(&[
-    ("exact", Kind::Choice),
-    ("prefix", Kind::Choice),
-    ("suffix", Kind::Choice),
-    ("safe_regex", Kind::Message(&REGEX)),
-    ("contains", Kind::Choice),
-    ("custom", Kind::Unread),
-    ("ignore_case", Kind::Bool),
+    ("exact", FieldKind::Choice),
+    ("prefix", FieldKind::Choice),
+    ("suffix", FieldKind::Choice),
+    ("safe_regex", FieldKind::Message(&REGEX)),
+    ("contains", FieldKind::Choice),
+    ("custom", FieldKind::Unread),
+    ("ignore_case", FieldKind::Bool),
 ]);
 
-static REGEX: Message = Message(&[("google_re2", Kind::Needless), ("regex", Kind::Text)]);
+static REGEX: Message = Message(&[
+    ("google_re2", FieldKind::Needless),
+    ("regex", FieldKind::Text),
+]);

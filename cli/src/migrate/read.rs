@@ -6,7 +6,7 @@
 
 use crate::document::{Entry, Node, Yaml};
 
-use super::message::{Kind, Message};
+use super::message::{FieldKind, Message};
 
 /// Something of a message that was not read.
 pub struct Problem {
@@ -89,33 +89,33 @@ impl Reader {
     }
 
     /// `None` where it is as if the field was left out.
-    fn value(&mut self, node: &Node, kind: &Kind, path: &str) -> Option<Yaml> {
+    fn value(&mut self, node: &Node, kind: &FieldKind, path: &str) -> Option<Yaml> {
         if matches!(node.yaml, Yaml::Null) {
             return None;
         }
         let expected = match kind {
-            Kind::Message(message) => return Some(self.message(node, message, path)),
-            Kind::List(kind) => return self.list(node, kind, path),
-            Kind::Map(message) => return self.map(node, message, path),
-            Kind::Needless => return None,
-            Kind::Unread => {
+            FieldKind::Message(message) => return Some(self.message(node, message, path)),
+            FieldKind::List(kind) => return self.list(node, kind, path),
+            FieldKind::Map(message) => return self.map(node, message, path),
+            FieldKind::Needless => return None,
+            FieldKind::Unread => {
                 let is_nothing = matches!(&node.yaml, Yaml::List(items) if items.is_empty());
                 return (!is_nothing).then(|| node.yaml.clone());
             }
-            Kind::Text if node.text() == Some("") => return None,
-            Kind::Text | Kind::Choice => match &node.yaml {
+            FieldKind::Text if node.text() == Some("") => return None,
+            FieldKind::Text | FieldKind::Choice => match &node.yaml {
                 Yaml::Text(text) => return Some(Yaml::Text(text.clone())),
                 _ => "a text (put it in quotes)",
             },
-            Kind::Bool => match boolean(node) {
+            FieldKind::Bool => match boolean(node) {
                 Some(value) => return Some(Yaml::Bool(value)),
                 None => "true or false",
             },
-            Kind::Whole => match integer(node).and_then(|number| u32::try_from(number).ok()) {
+            FieldKind::Whole => match integer(node).and_then(|number| u32::try_from(number).ok()) {
                 Some(number) => return Some(Yaml::Number(number.into())),
                 None => "a whole number from 0, in digits",
             },
-            Kind::Signed => match integer(node) {
+            FieldKind::Signed => match integer(node) {
                 // A Struct has doubles only.
                 Some(number) => {
                     return Some(match i32::try_from(number) {
@@ -125,7 +125,7 @@ impl Reader {
                 }
                 None => "a whole number, in digits",
             },
-            Kind::Duration => match duration(node) {
+            FieldKind::Duration => match duration(node) {
                 Some(text) => return Some(Yaml::Text(text)),
                 None => "a duration such as \"5s\" or \"1.5s\"",
             },
@@ -135,7 +135,7 @@ impl Reader {
     }
 
     /// Lists within lists are one list to Envoy, and what is no list is a list of one.
-    fn list(&mut self, node: &Node, kind: &Kind, path: &str) -> Option<Yaml> {
+    fn list(&mut self, node: &Node, kind: &FieldKind, path: &str) -> Option<Yaml> {
         let mut read = Vec::new();
         let mut left = vec![node];
         while let Some(item) = left.pop() {
