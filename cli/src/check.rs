@@ -13,7 +13,7 @@ use crate::plugin::{Container, File};
 use crate::{risks, surroundings};
 
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// The configuration of the plugin by itself, an Envoy configuration, or resources of Istio or
     /// Envoy Gateway; YAML or JSON
     #[arg(required = true)]
@@ -26,7 +26,7 @@ pub struct Args {
     strict: bool,
 }
 
-pub fn run(args: &Args) -> Result<ExitCode, CommandError> {
+pub(crate) fn run(args: &Args) -> Result<ExitCode, CommandError> {
     let mut good = true;
     let mut report = Vec::new();
     for path in &args.files {
@@ -52,7 +52,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CommandError> {
 ///
 /// # Errors
 /// The file has none.
-pub fn check(file: &File) -> Result<(Vec<Finding>, usize), CommandError> {
+pub(crate) fn check(file: &File) -> Result<(Vec<Finding>, usize), CommandError> {
     let plugins = file.plugins();
     if plugins.is_empty() {
         return Err(CommandError::usage(format!(

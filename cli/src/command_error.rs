@@ -3,23 +3,23 @@
 use std::process::ExitCode;
 
 /// What was asked about is in order.
-pub const OK: u8 = 0;
+pub(crate) const OK: u8 = 0;
 /// A configuration is refused, or a request is.
-pub const REFUSED: u8 = 1;
+pub(crate) const REFUSED: u8 = 1;
 /// The command could not do its work: wrong arguments, an unreadable file, no keys.
-pub const USAGE: u8 = 2;
+pub(crate) const USAGE: u8 = 2;
 
 /// Why a command could not do its work.
 #[derive(Debug)]
-pub struct CommandError(pub String);
+pub(crate) struct CommandError(pub String);
 
 impl CommandError {
-    pub fn usage(text: impl Into<String>) -> CommandError {
-        CommandError(text.into())
+    pub(crate) fn usage(text: impl Into<String>) -> Self {
+        Self(text.into())
     }
 }
 
 /// 0 where `good`, otherwise 1.
-pub fn exit(good: bool) -> ExitCode {
+pub(crate) fn exit(good: bool) -> ExitCode {
     ExitCode::from(if good { OK } else { REFUSED })
 }

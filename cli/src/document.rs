@@ -18,21 +18,21 @@ const MOST_BYTES: usize = 16 * 1024 * 1024;
 
 /// Who reads the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scalars {
+pub(crate) enum Scalars {
     Envoy,
     Json,
 }
 
 /// A value and where it stands, counted from 1.
 #[derive(Clone, Debug)]
-pub struct Node {
+pub(crate) struct Node {
     pub line: usize,
     pub column: usize,
     pub yaml: Yaml,
 }
 
 #[derive(Clone, Debug)]
-pub enum Yaml {
+pub(crate) enum Yaml {
     Null,
     Bool(bool),
     Number(Number),
@@ -44,7 +44,7 @@ pub enum Yaml {
 }
 
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub(crate) struct Entry {
     pub name: String,
     pub line: usize,
     pub column: usize,
@@ -55,7 +55,7 @@ pub struct Entry {
 
 /// What is wrong with a file, and where.
 #[derive(Clone, Debug)]
-pub struct Unreadable {
+pub(crate) struct Unreadable {
     pub line: usize,
     pub column: usize,
     pub problem: String,
@@ -65,7 +65,7 @@ pub struct Unreadable {
 ///
 /// # Errors
 /// The first place where it is not YAML, nor JSON.
-pub fn parse(text: &str, scalars: Option<Scalars>) -> Result<Vec<Node>, Unreadable> {
+pub(crate) fn parse(text: &str, scalars: Option<Scalars>) -> Result<Vec<Node>, Unreadable> {
     let scalars = scalars.unwrap_or_else(|| Scalars::of_text(text));
     let mut builder = NodeBuilder {
         scalars,
@@ -91,13 +91,13 @@ pub fn parse(text: &str, scalars: Option<Scalars>) -> Result<Vec<Node>, Unreadab
 
 impl Scalars {
     /// Who reads a text, where nobody says: JSON and Kubernetes read scalars in one way, Envoy in another.
-    fn of_text(text: &str) -> Scalars {
+    fn of_text(text: &str) -> Self {
         let is_json = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
         let of_kubernetes = text.lines().any(|line| line.starts_with("apiVersion:"));
         if is_json || of_kubernetes {
-            Scalars::Json
+            Self::Json
         } else {
-            Scalars::Envoy
+            Self::Envoy
         }
     }
 }
@@ -326,53 +326,53 @@ impl Open {
 }
 
 impl Node {
-    pub fn entries(&self) -> &[Entry] {
+    pub(crate) fn entries(&self) -> &[Entry] {
         match &self.yaml {
             Yaml::Map(entries) => entries,
             _ => &[],
         }
     }
 
-    pub fn items(&self) -> &[Node] {
+    pub(crate) fn items(&self) -> &[Self] {
         match &self.yaml {
             Yaml::List(items) => items,
             _ => &[],
         }
     }
 
-    pub fn text(&self) -> Option<&str> {
+    pub(crate) fn text(&self) -> Option<&str> {
         match &self.yaml {
             Yaml::Text(text) => Some(text),
             _ => None,
         }
     }
 
-    pub fn is_true(&self) -> bool {
+    pub(crate) fn is_true(&self) -> bool {
         matches!(self.yaml, Yaml::Bool(true))
     }
 
     /// The member of this name, which may be written in lowerCamelCase.
-    pub fn get(&self, name: &str) -> Option<&Node> {
+    pub(crate) fn get(&self, name: &str) -> Option<&Self> {
         self.entry(name).map(|entry| &entry.node)
     }
 
-    pub fn entry(&self, name: &str) -> Option<&Entry> {
+    pub(crate) fn entry(&self, name: &str) -> Option<&Entry> {
         self.entries()
             .iter()
             .find(|entry| entry.name == name || snake_case(&entry.name) == name)
     }
 
     /// The items of the member of this name; none where there is no such list.
-    pub fn items_of(&self, name: &str) -> &[Node] {
-        self.get(name).map_or(&[], Node::items)
+    pub(crate) fn items_of(&self, name: &str) -> &[Self] {
+        self.get(name).map_or(&[], Self::items)
     }
 
     /// The member at the end of these names.
-    pub fn at(&self, names: &[&str]) -> Option<&Node> {
+    pub(crate) fn at(&self, names: &[&str]) -> Option<&Self> {
         names.iter().try_fold(self, |node, name| node.get(name))
     }
 
-    pub fn get_mut(&mut self, name: &str) -> Option<&mut Node> {
+    pub(crate) fn get_mut(&mut self, name: &str) -> Option<&mut Self> {
         match &mut self.yaml {
             Yaml::Map(entries) => entries
                 .iter_mut()
@@ -383,21 +383,21 @@ impl Node {
     }
 
     /// Adds a member, with what is to be written above it.
-    pub fn add(&mut self, name: &str, yaml: Yaml, note: &str) {
+    pub(crate) fn add(&mut self, name: &str, yaml: Yaml, note: &str) {
         let (line, column) = (self.line, self.column);
         if let Yaml::Map(entries) = &mut self.yaml {
             entries.push(Entry {
                 name: name.to_owned(),
                 line,
                 column,
-                node: Node { line, column, yaml },
+                node: Self { line, column, yaml },
                 note: Some(note.to_owned()),
             });
         }
     }
 
     /// As [`Node::add`], above all members.
-    pub fn add_first(&mut self, name: &str, yaml: Yaml, note: &str) {
+    pub(crate) fn add_first(&mut self, name: &str, yaml: Yaml, note: &str) {
         self.add(name, yaml, note);
         if let Yaml::Map(entries) = &mut self.yaml {
             entries.rotate_right(1);
@@ -405,14 +405,14 @@ impl Node {
     }
 
     /// Takes a member out.
-    pub fn remove(&mut self, name: &str) {
+    pub(crate) fn remove(&mut self, name: &str) {
         if let Yaml::Map(entries) = &mut self.yaml {
             entries.retain(|entry| entry.name != name && snake_case(&entry.name) != name);
         }
     }
 
     /// Takes the field at a path out, where there is one.
-    pub fn remove_at(&mut self, path: &str) {
+    pub(crate) fn remove_at(&mut self, path: &str) {
         let path = path.strip_prefix('.').unwrap_or(path);
         if let Some((index, rest)) = path.strip_prefix('[').and_then(|p| p.split_once(']')) {
             if let (Ok(index), Yaml::List(items)) = (index.parse::<usize>(), &mut self.yaml)
@@ -442,7 +442,7 @@ impl Node {
     }
 
     /// The text of the member at the end of these names.
-    pub fn text_at(&self, names: &[&str]) -> Option<&str> {
+    pub(crate) fn text_at(&self, names: &[&str]) -> Option<&str> {
         self.at(names)?.text()
     }
 
@@ -453,7 +453,7 @@ impl Node {
             Yaml::Map(entries) => entries.iter().map(|entry| entry.name.len()).sum(),
             _ => 0,
         };
-        let items = self.items().iter().map(Node::size);
+        let items = self.items().iter().map(Self::size);
         let members = self.entries().iter().map(|entry| entry.node.size());
         items
             .chain(members)
@@ -463,7 +463,7 @@ impl Node {
     }
 
     /// As JSON text, members in the order written, those given twice included.
-    pub fn to_json(&self) -> String {
+    pub(crate) fn to_json(&self) -> String {
         let mut json = String::new();
         self.write_json(&mut json);
         json
@@ -502,7 +502,7 @@ impl Node {
 
     /// Line and column of a field by its path as errors name it (`rules[0].match`), or of what is
     /// nearest above it.
-    pub fn locate(&self, path: &str) -> (usize, usize) {
+    pub(crate) fn locate(&self, path: &str) -> (usize, usize) {
         self.find(path, (self.line, self.column))
     }
 
@@ -532,7 +532,7 @@ impl Node {
 }
 
 /// `cacheDuration` as `cache_duration`.
-pub fn snake_case(name: &str) -> String {
+pub(crate) fn snake_case(name: &str) -> String {
     let mut snake = String::with_capacity(name.len() + 4);
     for c in name.chars() {
         if c.is_ascii_uppercase() {

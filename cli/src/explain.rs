@@ -26,7 +26,7 @@ use crate::narrator::Narrator;
 use crate::plugin::{File, Plugin};
 
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// The file with the plugin's configuration, as `check` takes it
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
@@ -68,7 +68,7 @@ pub struct Args {
     json: bool,
 }
 
-pub fn run(args: &Args) -> Result<ExitCode, CommandError> {
+pub(crate) fn run(args: &Args) -> Result<ExitCode, CommandError> {
     let file = File::read(&args.config)?;
     let plugins = file.plugins();
     let plugin = select(&file, &plugins, args.select)?;
@@ -244,13 +244,13 @@ fn access<'c>(
 
 impl Explanation {
     /// Decides a request. `removed` are the names of the headers that the filter took out of it.
-    pub fn new(
+    pub(crate) fn new(
         config: &Config,
         request: &Request,
         removed: &[String],
         keys_at_hand: &KeysAtHand,
         now: f64,
-    ) -> Explanation {
+    ) -> Self {
         let cache = RefCell::new(TokenCache::new(&config.providers));
         let means = Means {
             keys: keys_at_hand,
@@ -274,7 +274,7 @@ impl Explanation {
             let text = "is the address of the resource's metadata, which the filter answers";
             steps.push(Step::new("path", Mark::Good, text));
         }
-        Explanation {
+        Self {
             verdict: ShownVerdict::new(&decision, config, request, removed),
             steps,
         }

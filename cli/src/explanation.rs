@@ -15,14 +15,14 @@ const LONGEST_SHOWN: usize = 80;
 
 /// Whether what a line says speaks for the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mark {
+pub(crate) enum Mark {
     Good,
     Bad,
     Note,
 }
 
 /// A step of the decision; at most one is bad, and that is where a rejected request's way ends.
-pub struct Step {
+pub(crate) struct Step {
     pub name: &'static str,
     pub mark: Mark,
     pub text: String,
@@ -32,8 +32,8 @@ pub struct Step {
 }
 
 impl Step {
-    pub fn new(name: &'static str, mark: Mark, text: impl Into<String>) -> Step {
-        Step {
+    pub(crate) fn new(name: &'static str, mark: Mark, text: impl Into<String>) -> Self {
+        Self {
             name,
             mark,
             text: text.into(),
@@ -42,18 +42,18 @@ impl Step {
         }
     }
 
-    pub fn because(mut self, reason: &'static str) -> Step {
+    pub(crate) fn because(mut self, reason: &'static str) -> Self {
         self.reasons.push(reason);
         self
     }
 
-    pub fn detail(&mut self, mark: Mark, text: impl Into<String>) {
+    pub(crate) fn detail(&mut self, mark: Mark, text: impl Into<String>) {
         self.details.push((mark, text.into()));
     }
 }
 
 /// What happens to the request.
-pub struct ShownVerdict {
+pub(crate) struct ShownVerdict {
     /// `None` where keys are not at hand that decide it.
     pub admitted: Option<bool>,
     /// Why it is rejected, or would be if the rule did not only report.
@@ -68,13 +68,13 @@ pub struct ShownVerdict {
 impl ShownVerdict {
     /// What a decision does with a request. `removed` are the names of the client's headers that the
     /// filter took out of it first.
-    pub fn new(
+    pub(crate) fn new(
         decision: &Decision<'_>,
         config: &Config,
         request: &Request,
         removed: &[String],
-    ) -> ShownVerdict {
-        let mut verdict = ShownVerdict {
+    ) -> Self {
+        let mut verdict = Self {
             admitted: None,
             reason: None,
             status: None,
@@ -145,13 +145,13 @@ impl ShownVerdict {
 }
 
 /// The steps of a decision, and the decision.
-pub struct Explanation {
+pub(crate) struct Explanation {
     pub steps: Vec<Step>,
     pub verdict: ShownVerdict,
 }
 
 impl Explanation {
-    pub fn print(&self) {
+    pub(crate) fn print(&self) {
         for step in &self.steps {
             let text = safe(&step.text);
             println!("{} {}: {text}", sign(step.mark), styled(HEAD, step.name));
@@ -188,7 +188,7 @@ impl Explanation {
         }
     }
 
-    pub fn to_json(&self, token: Option<&str>) -> Value {
+    pub(crate) fn to_json(&self, token: Option<&str>) -> Value {
         let word = |mark: Mark| match mark {
             Mark::Good => "good",
             Mark::Bad => "bad",
@@ -242,7 +242,7 @@ fn sign(mark: Mark) -> String {
     }
 }
 
-pub fn place_in_words(place: &Place) -> String {
+pub(crate) fn place_in_words(place: &Place) -> String {
     match place {
         Place::Header { name, prefix } if prefix.is_empty() => format!("header {name}"),
         Place::Header { name, prefix } => format!("header {name} after \"{prefix}\""),

@@ -1,7 +1,7 @@
 //! What `check` has to say about a file.
 
 /// Something to say about a line of a file.
-pub struct Finding {
+pub(crate) struct Finding {
     pub line: usize,
     pub column: usize,
     pub is_error: bool,

@@ -9,7 +9,7 @@ use serde_json::Value;
 const NO_TOKEN: [&str; 6] = ["undefined", "null", "none", "nil", "nan", "[object object]"];
 
 /// What is wrong with a text that is no token of three parts, as far as it can be told.
-pub fn hint_at_token(text: &[u8]) -> Option<&'static str> {
+pub(crate) fn hint_at_token(text: &[u8]) -> Option<&'static str> {
     let text = std::str::from_utf8(text).ok()?;
     let lower = text.trim().to_ascii_lowercase();
     if lower.starts_with("authorization:") {
@@ -61,13 +61,13 @@ pub fn hint_at_token(text: &[u8]) -> Option<&'static str> {
 }
 
 /// The JOSE header of a token, as its issuer wrote it.
-pub fn header(token: &[u8]) -> Option<Value> {
+pub(crate) fn header(token: &[u8]) -> Option<Value> {
     let first = token.split(|byte| *byte == b'.').next()?;
     serde_json::from_slice(&base64url::decode(first)?).ok()
 }
 
 /// What the header says of a token that nobody but one API can verify.
-pub fn hint_at_header(header: &Value) -> Option<&'static str> {
+pub(crate) fn hint_at_header(header: &Value) -> Option<&'static str> {
     header.get("nonce").map(|_| {
         "nonce is in the header, as in tokens for Microsoft Graph: what was signed is not what is here, so nobody but Graph can verify it. Ask Entra for a token of your own API (its scope, api://.../...)"
     })

@@ -19,9 +19,9 @@ use bearer_gate::jwks::sequence::{Next, Sequence, Stage};
 use crate::command_error::CommandError;
 
 /// What is known of each provider's keys.
-pub struct KeysAtHand(pub PerProvider<ProviderKeys>);
+pub(crate) struct KeysAtHand(pub PerProvider<ProviderKeys>);
 
-pub enum ProviderKeys {
+pub(crate) enum ProviderKeys {
     Set {
         keys: Rc<KeySet>,
         origin: String,
@@ -33,11 +33,11 @@ pub enum ProviderKeys {
 
 impl KeysAtHand {
     /// `files` are written `FILE`, for every provider whose keys are fetched, or `PROVIDER=FILE`.
-    pub fn load(
+    pub(crate) fn load(
         config: &Config,
         files: &[String],
         fetch: bool,
-    ) -> Result<KeysAtHand, CommandError> {
+    ) -> Result<Self, CommandError> {
         let mut known = config.providers.map(|provider| match &provider.keys {
             KeySource::Local(keys) => ProviderKeys::Set {
                 keys: Rc::clone(keys),
@@ -70,7 +70,7 @@ impl KeysAtHand {
                 }
             }
         }
-        Ok(KeysAtHand(known))
+        Ok(Self(known))
     }
 }
 

@@ -26,7 +26,7 @@ use find::{Beside, Surrounding};
 const ROUTE_METADATA: &str = "bearer_gate";
 
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// A `JwtAuthentication` by itself, or an Envoy configuration with `jwt_authn` filters
     file: PathBuf,
     /// Print JSON
@@ -57,10 +57,10 @@ enum ChangeKind {
 impl ChangeKind {
     fn word(self) -> &'static str {
         match self {
-            ChangeKind::Added => "added",
-            ChangeKind::Differs => "differs",
-            ChangeKind::LeftOut => "left out",
-            ChangeKind::Open => "open",
+            Self::Added => "added",
+            Self::Differs => "differs",
+            Self::LeftOut => "left out",
+            Self::Open => "open",
         }
     }
 }
@@ -74,7 +74,7 @@ struct Migration {
     changes: Vec<Change>,
 }
 
-pub fn run(args: &Args) -> Result<ExitCode, CommandError> {
+pub(crate) fn run(args: &Args) -> Result<ExitCode, CommandError> {
     let file = File::read(&args.file)?;
     let directory = args.file.parent().unwrap_or(Path::new("."));
     let found = find::find(&file);
@@ -175,7 +175,7 @@ fn beside(surroundings: &[Surrounding], migrations: &[Migration]) -> Vec<Change>
 }
 
 impl Migration {
-    fn new(written: &Node, directory: &Path) -> Migration {
+    fn new(written: &Node, directory: &Path) -> Self {
         let (node, problems) = read::read(written, &message::AUTHENTICATION);
         let problems = problems.into_iter().map(|problem| Change {
             line: problem.line,
@@ -183,7 +183,7 @@ impl Migration {
             text: problem.text,
             kind: ChangeKind::Open,
         });
-        let mut migration = Migration {
+        let mut migration = Self {
             line: written.line,
             node,
             changes: problems.collect(),

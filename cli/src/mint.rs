@@ -21,7 +21,7 @@ use crate::signing::{PrivateKey, TestKey};
 const TEST_KID: &str = "bearer-gate-test";
 
 #[derive(clap::Args)]
-pub struct TokenArgs {
+pub(crate) struct TokenArgs {
     /// The private key: a PKCS#8 PEM or a private JWK, as `keygen` writes them
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
@@ -48,7 +48,7 @@ pub struct TokenArgs {
 }
 
 #[derive(clap::Args)]
-pub struct KeygenArgs {
+pub(crate) struct KeygenArgs {
     /// The algorithm
     #[arg(long, value_parser = algorithm, default_value = "RS256")]
     alg: Algorithm,
@@ -67,7 +67,7 @@ fn algorithm(name: &str) -> Result<Algorithm, String> {
     })
 }
 
-pub fn token(args: &TokenArgs) -> Result<ExitCode, CommandError> {
+pub(crate) fn token(args: &TokenArgs) -> Result<ExitCode, CommandError> {
     let text = std::fs::read_to_string(&args.key)
         .map_err(|error| CommandError::usage(format!("{}: {error}", args.key.display())))?;
     let key = TestKey::read(&text)?;
@@ -115,7 +115,7 @@ fn test_kid(key: &PrivateKey) -> String {
     format!("{TEST_KID}-{}", key.thumbprint())
 }
 
-pub fn keygen(args: &KeygenArgs) -> Result<ExitCode, CommandError> {
+pub(crate) fn keygen(args: &KeygenArgs) -> Result<ExitCode, CommandError> {
     let key = PrivateKey::generate(args.alg)?;
     let kid = match &args.kid {
         Some(kid) => format!("{TEST_KID}-{kid}"),

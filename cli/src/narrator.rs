@@ -32,7 +32,7 @@ use words::{
 const NOT_SATISFIED: &str = "does not satisfy the rule";
 
 /// Listens to a decision, and makes its steps.
-pub struct Narrator<'n> {
+pub(crate) struct Narrator<'n> {
     config: &'n Config,
     request: &'n Request,
     keys_at_hand: &'n KeysAtHand,
@@ -87,7 +87,11 @@ impl<'e> Trace<TokenEvent<'e>> for Narrator<'_> {
 }
 
 impl<'n> Narrator<'n> {
-    pub fn new(config: &'n Config, request: &'n Request, keys_at_hand: &'n KeysAtHand) -> Self {
+    pub(crate) fn new(
+        config: &'n Config,
+        request: &'n Request,
+        keys_at_hand: &'n KeysAtHand,
+    ) -> Self {
         Narrator {
             config,
             request,
@@ -97,7 +101,7 @@ impl<'n> Narrator<'n> {
     }
 
     /// The steps of the decision.
-    pub fn steps(self) -> Vec<Step> {
+    pub(crate) fn steps(self) -> Vec<Step> {
         self.told.into_inner().steps
     }
 

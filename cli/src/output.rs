@@ -5,24 +5,24 @@ use std::fmt::Display;
 use anstyle::{AnsiColor, Style};
 use serde_json::Value;
 
-pub const GOOD: Style = AnsiColor::Green.on_default();
-pub const BAD: Style = AnsiColor::Red.on_default().bold();
-pub const WARN: Style = AnsiColor::Yellow.on_default();
-pub const DIM: Style = Style::new().dimmed();
-pub const HEAD: Style = Style::new().bold();
+pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
+pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
+pub(crate) const WARN: Style = AnsiColor::Yellow.on_default();
+pub(crate) const DIM: Style = Style::new().dimmed();
+pub(crate) const HEAD: Style = Style::new().bold();
 
 /// A text in a style; what is no terminal gets it without.
-pub fn styled(style: Style, text: impl Display) -> String {
+pub(crate) fn styled(style: Style, text: impl Display) -> String {
     format!("{style}{text}{style:#}")
 }
 
 /// A text of somebody else's, on one line: characters that steer are escaped.
-pub fn safe(text: &str) -> String {
+pub(crate) fn safe(text: &str) -> String {
     escape(text, |c| format!("\\u{{{:x}}}", u32::from(c)))
 }
 
 /// JSON, in which characters that steer are escaped too. It is the same to who reads JSON.
-pub fn escaped(json: &Value) -> String {
+pub(crate) fn escaped(json: &Value) -> String {
     escape(&json.to_string(), |c| {
         let mut units = [0; 2];
         let units = c.encode_utf16(&mut units).iter();
@@ -31,7 +31,7 @@ pub fn escaped(json: &Value) -> String {
 }
 
 /// A text in quotes, as YAML has it.
-pub fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     escape(&Value::from(text).to_string(), |c| {
         format!("\\U{:08x}", u32::from(c))
     })

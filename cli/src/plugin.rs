@@ -18,14 +18,14 @@ const STRING_VALUE: &str = "google.protobuf.StringValue";
 const OURS: [&str; 4] = ["providers", "rules", "requirement_map", "policies"];
 
 /// A file and its documents.
-pub struct File {
+pub(crate) struct File {
     pub name: String,
     pub documents: Vec<Node>,
 }
 
 /// What surrounds a configuration of the plugin.
 #[derive(Clone, Copy)]
-pub enum Container<'d> {
+pub(crate) enum Container<'d> {
     Alone,
     Envoy {
         /// The whole document.
@@ -41,7 +41,7 @@ pub enum Container<'d> {
 }
 
 /// A configuration of the plugin.
-pub struct Plugin<'d> {
+pub(crate) struct Plugin<'d> {
     pub container: Container<'d>,
     /// How the file calls it, where there may be several.
     pub name: String,
@@ -59,7 +59,7 @@ enum Source<'d> {
 }
 
 impl File {
-    pub fn read(path: &Path) -> Result<File, CommandError> {
+    pub(crate) fn read(path: &Path) -> Result<Self, CommandError> {
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path)
             .map_err(|error| CommandError::usage(format!("{name}: {error}")))?;
@@ -71,11 +71,11 @@ impl File {
             } = error;
             CommandError::usage(format!("{name}:{line}:{column}: {problem}"))
         })?;
-        Ok(File { name, documents })
+        Ok(Self { name, documents })
     }
 
     /// Every configuration of ours in the file.
-    pub fn plugins(&self) -> Vec<Plugin<'_>> {
+    pub(crate) fn plugins(&self) -> Vec<Plugin<'_>> {
         let mut plugins = Vec::new();
         for document in &self.documents {
             find_in_document(document, &mut plugins);
@@ -85,12 +85,12 @@ impl File {
 }
 
 impl Plugin<'_> {
-    pub fn parse(&self) -> Result<Config, ConfigError> {
+    pub(crate) fn parse(&self) -> Result<Config, ConfigError> {
         Config::parse(self.json.as_bytes())
     }
 
     /// Line and column of a field by its path.
-    pub fn locate(&self, path: &str) -> (usize, usize) {
+    pub(crate) fn locate(&self, path: &str) -> (usize, usize) {
         match &self.source {
             Source::Tree(node) => node.locate(path),
             Source::Text(Some(node), above) => {
@@ -263,7 +263,7 @@ fn find_in_envoy<'d>(
 }
 
 /// The fields of a message of this type, packed as itself or as a TypedStruct.
-pub fn message<'d>(node: &'d Node, name: &str) -> Option<&'d Node> {
+pub(crate) fn message<'d>(node: &'d Node, name: &str) -> Option<&'d Node> {
     if type_of(node) == Some(name) {
         return Some(node);
     }

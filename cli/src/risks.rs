@@ -11,13 +11,13 @@ use bearer_gate::http::uri::{Scheme, Uri};
 use bearer_gate::matcher::{Condition, PathMatcher, RequestMatcher};
 
 /// A risky choice.
-pub struct Risk {
+pub(crate) struct Risk {
     /// The field by its path.
     pub path: String,
     pub text: String,
 }
 
-pub fn find(config: &Config) -> Vec<Risk> {
+pub(crate) fn find(config: &Config) -> Vec<Risk> {
     let mut risks = Vec::new();
     let mut warn = |path: String, text: &str| {
         risks.push(Risk {

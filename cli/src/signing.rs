@@ -18,7 +18,7 @@ const RSA_BITS: usize = 2048;
 const KID_LINE: &str = "kid: ";
 const ALGORITHM_LINE: &str = "alg: ";
 
-pub enum PrivateKey {
+pub(crate) enum PrivateKey {
     Rsa(Box<rsa::PrivateKey>),
     P256(p256::ecdsa::SigningKey),
     P384(p384::ecdsa::SigningKey),
@@ -26,7 +26,7 @@ pub enum PrivateKey {
 }
 
 /// A private key, and what its JWK says of it.
-pub struct TestKey {
+pub(crate) struct TestKey {
     pub private: PrivateKey,
     pub kid: Option<String>,
     pub algorithm: Option<Algorithm>,
@@ -37,23 +37,23 @@ fn problem(error: impl std::fmt::Display) -> CommandError {
 }
 
 impl PrivateKey {
-    pub fn generate(algorithm: Algorithm) -> Result<PrivateKey, CommandError> {
+    pub(crate) fn generate(algorithm: Algorithm) -> Result<Self, CommandError> {
         Ok(match algorithm {
             Algorithm::Rs256
             | Algorithm::Rs384
             | Algorithm::Rs512
             | Algorithm::Ps256
             | Algorithm::Ps384
-            | Algorithm::Ps512 => PrivateKey::Rsa(Box::new(
+            | Algorithm::Ps512 => Self::Rsa(Box::new(
                 rsa::PrivateKey::new(&mut rand::rng(), RSA_BITS).map_err(problem)?,
             )),
             Algorithm::Es256 => {
-                PrivateKey::P256(p256::ecdsa::SigningKey::generate_from_rng(&mut rand::rng()))
+                Self::P256(p256::ecdsa::SigningKey::generate_from_rng(&mut rand::rng()))
             }
             Algorithm::Es384 => {
-                PrivateKey::P384(p384::ecdsa::SigningKey::generate_from_rng(&mut rand::rng()))
+                Self::P384(p384::ecdsa::SigningKey::generate_from_rng(&mut rand::rng()))
             }
-            Algorithm::EdDsa => PrivateKey::Ed25519(ed25519_compact::KeyPair::generate()),
+            Algorithm::EdDsa => Self::Ed25519(ed25519_compact::KeyPair::generate()),
             Algorithm::Es512 | Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512 => {
                 return Err(CommandError::usage(format!(
                     "{}: no test keys are made for it",
@@ -64,17 +64,17 @@ impl PrivateKey {
     }
 
     /// The algorithm where nobody says which.
-    pub fn usual(&self) -> Algorithm {
+    pub(crate) fn usual(&self) -> Algorithm {
         match self {
-            PrivateKey::Rsa(_) => Algorithm::Rs256,
-            PrivateKey::P256(_) => Algorithm::Es256,
-            PrivateKey::P384(_) => Algorithm::Es384,
-            PrivateKey::Ed25519(_) => Algorithm::EdDsa,
+            Self::Rsa(_) => Algorithm::Rs256,
+            Self::P256(_) => Algorithm::Es256,
+            Self::P384(_) => Algorithm::Es384,
+            Self::Ed25519(_) => Algorithm::EdDsa,
         }
     }
 
     /// PKCS#8, `-----BEGIN PRIVATE KEY-----`, and above it which key it is and what it is for.
-    pub fn to_pem(&self, kid: &str, algorithm: Algorithm) -> Result<String, CommandError> {
+    pub(crate) fn to_pem(&self, kid: &str, algorithm: Algorithm) -> Result<String, CommandError> {
         let pem = self.to_bare_pem()?;
         let name = algorithm.name();
         Ok(format!("{KID_LINE}{kid}\n{ALGORITHM_LINE}{name}\n{pem}"))
@@ -82,32 +82,32 @@ impl PrivateKey {
 
     fn to_bare_pem(&self) -> Result<String, CommandError> {
         let pem = match self {
-            PrivateKey::Rsa(key) => key.to_pkcs8_pem(LineEnding::LF).map_err(problem)?,
-            PrivateKey::P256(key) => key.to_pkcs8_pem(LineEnding::LF).map_err(problem)?,
-            PrivateKey::P384(key) => key.to_pkcs8_pem(LineEnding::LF).map_err(problem)?,
-            PrivateKey::Ed25519(key) => return Ok(format!("{}\n", key.to_pem().trim_end())),
+            Self::Rsa(key) => key.to_pkcs8_pem(LineEnding::LF).map_err(problem)?,
+            Self::P256(key) => key.to_pkcs8_pem(LineEnding::LF).map_err(problem)?,
+            Self::P384(key) => key.to_pkcs8_pem(LineEnding::LF).map_err(problem)?,
+            Self::Ed25519(key) => return Ok(format!("{}\n", key.to_pem().trim_end())),
         };
         Ok(pem.to_string())
     }
 
     /// The members of the JWK that everybody may know.
-    pub fn public(&self) -> Map<String, Value> {
+    pub(crate) fn public(&self) -> Map<String, Value> {
         let b64 = |bytes: &[u8]| Value::from(base64url::encode(bytes));
         let members = match self {
-            PrivateKey::Rsa(key) => {
+            Self::Rsa(key) => {
                 json!({"kty": "RSA", "n": b64(&key.n_bytes()), "e": b64(&key.e_bytes())})
             }
-            PrivateKey::P256(key) => {
+            Self::P256(key) => {
                 let point = key.verifying_key().to_sec1_point(false);
                 let (x, y) = (point.x().map(|x| b64(x)), point.y().map(|y| b64(y)));
                 json!({"kty": "EC", "crv": "P-256", "x": x, "y": y})
             }
-            PrivateKey::P384(key) => {
+            Self::P384(key) => {
                 let point = key.verifying_key().to_sec1_point(false);
                 let (x, y) = (point.x().map(|x| b64(x)), point.y().map(|y| b64(y)));
                 json!({"kty": "EC", "crv": "P-384", "x": x, "y": y})
             }
-            PrivateKey::Ed25519(key) => {
+            Self::Ed25519(key) => {
                 json!({"kty": "OKP", "crv": "Ed25519", "x": b64(&key.pk[..])})
             }
         };
@@ -118,31 +118,31 @@ impl PrivateKey {
     }
 
     /// RFC 7638: the hash of those of its public members that are required, in base64url.
-    pub fn thumbprint(&self) -> String {
+    pub(crate) fn thumbprint(&self) -> String {
         // sorted by their names, without white space, as the RFC has it
         let members = Value::Object(self.public().into_iter().collect::<Map<_, _>>());
         base64url::encode(&Sha256::digest(members.to_string().as_bytes()))
     }
 
     /// The members that nobody else may know.
-    pub fn secret(&self) -> Map<String, Value> {
+    pub(crate) fn secret(&self) -> Map<String, Value> {
         let b64 = |bytes: &[u8]| Value::from(base64url::encode(bytes));
         let mut members = Map::new();
         let mut add = |name: &str, bytes: &[u8]| members.insert(name.to_owned(), b64(bytes));
         match self {
-            PrivateKey::Rsa(key) => {
+            Self::Rsa(key) => {
                 add("d", &key.d().to_be_bytes_trimmed_vartime());
                 for (name, prime) in ["p", "q"].iter().zip(key.primes()) {
                     add(name, &prime.to_be_bytes_trimmed_vartime());
                 }
             }
-            PrivateKey::P256(key) => {
+            Self::P256(key) => {
                 add("d", &key.to_bytes());
             }
-            PrivateKey::P384(key) => {
+            Self::P384(key) => {
                 add("d", &key.to_bytes());
             }
-            PrivateKey::Ed25519(key) => {
+            Self::Ed25519(key) => {
                 add("d", &key.sk.seed()[..]);
             }
         }
@@ -150,48 +150,42 @@ impl PrivateKey {
     }
 
     /// The signature as RFC 7518 section 3 writes it.
-    pub fn sign(&self, algorithm: Algorithm, text: &[u8]) -> Result<Vec<u8>, CommandError> {
+    pub(crate) fn sign(&self, algorithm: Algorithm, text: &[u8]) -> Result<Vec<u8>, CommandError> {
         let mut rng = rand::rng();
         Ok(match (self, algorithm) {
-            (PrivateKey::Rsa(key), Algorithm::Rs256) => {
+            (Self::Rsa(key), Algorithm::Rs256) => {
                 pkcs1v15::SigningKey::<Sha256>::new((**key).clone())
                     .sign(text)
                     .to_vec()
             }
-            (PrivateKey::Rsa(key), Algorithm::Rs384) => {
+            (Self::Rsa(key), Algorithm::Rs384) => {
                 pkcs1v15::SigningKey::<Sha384>::new((**key).clone())
                     .sign(text)
                     .to_vec()
             }
-            (PrivateKey::Rsa(key), Algorithm::Rs512) => {
+            (Self::Rsa(key), Algorithm::Rs512) => {
                 pkcs1v15::SigningKey::<Sha512>::new((**key).clone())
                     .sign(text)
                     .to_vec()
             }
-            (PrivateKey::Rsa(key), Algorithm::Ps256) => {
-                pss::SigningKey::<Sha256>::new((**key).clone())
-                    .sign_with_rng(&mut rng, text)
-                    .to_vec()
-            }
-            (PrivateKey::Rsa(key), Algorithm::Ps384) => {
-                pss::SigningKey::<Sha384>::new((**key).clone())
-                    .sign_with_rng(&mut rng, text)
-                    .to_vec()
-            }
-            (PrivateKey::Rsa(key), Algorithm::Ps512) => {
-                pss::SigningKey::<Sha512>::new((**key).clone())
-                    .sign_with_rng(&mut rng, text)
-                    .to_vec()
-            }
-            (PrivateKey::P256(key), Algorithm::Es256) => {
+            (Self::Rsa(key), Algorithm::Ps256) => pss::SigningKey::<Sha256>::new((**key).clone())
+                .sign_with_rng(&mut rng, text)
+                .to_vec(),
+            (Self::Rsa(key), Algorithm::Ps384) => pss::SigningKey::<Sha384>::new((**key).clone())
+                .sign_with_rng(&mut rng, text)
+                .to_vec(),
+            (Self::Rsa(key), Algorithm::Ps512) => pss::SigningKey::<Sha512>::new((**key).clone())
+                .sign_with_rng(&mut rng, text)
+                .to_vec(),
+            (Self::P256(key), Algorithm::Es256) => {
                 let signature: p256::ecdsa::Signature = key.sign(text);
                 signature.to_vec()
             }
-            (PrivateKey::P384(key), Algorithm::Es384) => {
+            (Self::P384(key), Algorithm::Es384) => {
                 let signature: p384::ecdsa::Signature = key.sign(text);
                 signature.to_vec()
             }
-            (PrivateKey::Ed25519(key), Algorithm::EdDsa) => key.sk.sign(text, None).to_vec(),
+            (Self::Ed25519(key), Algorithm::EdDsa) => key.sk.sign(text, None).to_vec(),
             _ => {
                 return Err(CommandError::usage(format!(
                     "the key is not for {}",
@@ -201,9 +195,9 @@ impl PrivateKey {
         })
     }
 
-    fn from_pem(pem: &str) -> Option<PrivateKey> {
+    fn from_pem(pem: &str) -> Option<Self> {
         rsa::PrivateKey::from_pkcs8_pem(pem)
-            .map(|key| PrivateKey::Rsa(Box::new(key)))
+            .map(|key| Self::Rsa(Box::new(key)))
             .ok()
             .or_else(|| {
                 p256::ecdsa::SigningKey::from_pkcs8_pem(pem)
@@ -222,14 +216,14 @@ impl PrivateKey {
             })
     }
 
-    fn from_jwk(jwk: &Value) -> Option<PrivateKey> {
+    fn from_jwk(jwk: &Value) -> Option<Self> {
         let bytes = |name: &str| base64url::decode(jwk.get(name)?.as_str()?.as_bytes());
         let text = |name: &str| jwk.get(name).and_then(Value::as_str);
         match (text("kty")?, text("crv")) {
             ("RSA", _) => {
                 let number = |name| bytes(name).map(|n| BoxedUint::from_be_slice_vartime(&n));
                 let key = rsa::PrivateKey::from_p_q(number("p")?, number("q")?, number("e")?);
-                key.ok().map(|key| PrivateKey::Rsa(Box::new(key)))
+                key.ok().map(|key| Self::Rsa(Box::new(key)))
             }
             ("EC", Some("P-256")) => p256::ecdsa::SigningKey::from_slice(&bytes("d")?)
                 .ok()
@@ -239,9 +233,7 @@ impl PrivateKey {
                 .map(PrivateKey::P384),
             ("OKP", Some("Ed25519")) => {
                 let seed = ed25519_compact::Seed::from_slice(&bytes("d")?).ok()?;
-                Some(PrivateKey::Ed25519(ed25519_compact::KeyPair::from_seed(
-                    seed,
-                )))
+                Some(Self::Ed25519(ed25519_compact::KeyPair::from_seed(seed)))
             }
             _ => None,
         }
@@ -250,7 +242,7 @@ impl PrivateKey {
 
 impl TestKey {
     /// From a PKCS#8 PEM or a private JWK.
-    pub fn read(text: &str) -> Result<TestKey, CommandError> {
+    pub(crate) fn read(text: &str) -> Result<Self, CommandError> {
         let (private, kid, algorithm) = match serde_json::from_str::<Value>(text) {
             Ok(jwk) => {
                 let text = |name: &str| jwk.get(name).and_then(Value::as_str);
@@ -277,7 +269,7 @@ impl TestKey {
                 "the key is neither a private JWK nor a PKCS#8 PEM of RSA, P-256, P-384 or Ed25519",
             )
         })?;
-        Ok(TestKey {
+        Ok(Self {
             private,
             kid,
             algorithm,

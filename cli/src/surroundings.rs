@@ -21,7 +21,7 @@ fn warning(node: &Node, path: &str, text: impl Into<String>) -> Finding {
     }
 }
 
-pub fn envoy(
+pub(crate) fn envoy(
     document: &Node,
     manager: Option<&Node>,
     plugin: &Node,
@@ -254,7 +254,7 @@ fn look_at_clusters(
     }
 }
 
-pub fn istio(resource: &Node) -> Vec<Finding> {
+pub(crate) fn istio(resource: &Node) -> Vec<Finding> {
     let spec = resource.get("spec").unwrap_or(resource);
     let mut findings = Vec::new();
     let strategy = spec.get("fail_strategy");
@@ -278,7 +278,7 @@ pub fn istio(resource: &Node) -> Vec<Finding> {
     findings
 }
 
-pub fn gateway(wasm: &Node) -> Vec<Finding> {
+pub(crate) fn gateway(wasm: &Node) -> Vec<Finding> {
     let open = wasm.get("fail_open").filter(|node| node.is_true());
     open.map(|node| {
         warning(

@@ -9,14 +9,14 @@ use crate::output::quoted;
 const WIDTH: usize = 96;
 
 /// A document in block style.
-pub fn write(node: &Node) -> String {
+pub(crate) fn write(node: &Node) -> String {
     let mut yaml = String::new();
     block(node, 0, &mut yaml);
     yaml
 }
 
 /// A note as comment lines.
-pub fn comment(note: &str, indent: usize, yaml: &mut String) {
+pub(crate) fn comment(note: &str, indent: usize, yaml: &mut String) {
     let mut line = String::new();
     for word in note.split_whitespace() {
         if !line.is_empty() && indent + 3 + line.len() + word.len() > WIDTH {

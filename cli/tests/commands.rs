@@ -140,7 +140,7 @@ fn in_ticks(text: &str) -> Vec<String> {
 struct Scratch(tempfile::TempDir);
 
 impl Scratch {
-    fn new() -> Scratch {
+    fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         for entry in fs::read_dir(root()).unwrap() {
             let path = entry.unwrap().path().canonicalize().unwrap();
@@ -160,7 +160,7 @@ impl Scratch {
              - match: {prefix: /}\n  requires: {provider_name: p}\n",
         )
         .unwrap();
-        Scratch(folder)
+        Self(folder)
     }
 
     fn path(&self) -> &Path {

@@ -13,7 +13,9 @@ pub struct Refused(pub u32);
 /// The headers of a request, what follows its body, or the headers of its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Map {
+    /// The headers, with the pseudo-headers.
     RequestHeaders = 0,
+    /// The fields after the body.
     RequestTrailers = 1,
     ResponseHeaders = 2,
 }

@@ -10,7 +10,7 @@ use crate::document::{Node, Yaml};
 /// Says something of a field of a provider, or leaves it to the operator.
 type Say<'s> = dyn FnMut(ChangeKind, &str, &str) + 's;
 
-pub fn providers(node: &mut Node, directory: &Path) -> Vec<ToldChange> {
+pub(super) fn providers(node: &mut Node, directory: &Path) -> Vec<ToldChange> {
     let mut told = Vec::new();
     let Some(Yaml::Map(providers)) = node.get_mut("providers").map(|node| &mut node.yaml) else {
         return told;
@@ -151,7 +151,7 @@ fn local_jwks(provider: &mut Node, directory: &Path, say: &mut Say<'_>) {
 }
 
 /// Rules that ask for nothing.
-pub fn rules(node: &mut Node) -> Vec<ToldChange> {
+pub(super) fn rules(node: &mut Node) -> Vec<ToldChange> {
     let mut told = Vec::new();
     let Some(Yaml::List(rules)) = node.get_mut("rules").map(|node| &mut node.yaml) else {
         return told;
@@ -172,7 +172,7 @@ pub fn rules(node: &mut Node) -> Vec<ToldChange> {
 }
 
 /// Whether the rules leave no request to `unmatched`.
-pub fn are_complete(node: &Node) -> bool {
+pub(super) fn are_complete(node: &Node) -> bool {
     let rules = node.get("rules").map_or(&[][..], Node::items);
     rules.iter().any(|rule| {
         let only_prefix = rule
@@ -183,7 +183,7 @@ pub fn are_complete(node: &Node) -> bool {
 }
 
 /// Names of `requirement_map` that no rule asks for: routes may.
-pub fn unused_requirements(node: &Node) -> Vec<String> {
+pub(super) fn unused_requirements(node: &Node) -> Vec<String> {
     let rules = node.get("rules").map_or(&[][..], Node::items);
     let used: Vec<&str> = rules
         .iter()

@@ -13,18 +13,18 @@ const ALONE: [&str; 3] = ["providers", "rules", "requirement_map"];
 
 /// What is there, in the order of the file.
 #[derive(Default)]
-pub struct Found<'d> {
+pub(super) struct Found<'d> {
     pub filters: Vec<&'d Node>,
     pub surroundings: Vec<Surrounding>,
 }
 
 /// Something beside the filters that has a part in what jwt_authn does.
-pub struct Surrounding {
+pub(super) struct Surrounding {
     pub line: usize,
     pub kind: Beside,
 }
 
-pub enum Beside {
+pub(super) enum Beside {
     /// A route's own configuration, with the requirement that it names.
     PerRoute(Option<String>),
     /// A filter, or a route's configuration of it, is turned off.
@@ -35,7 +35,7 @@ pub enum Beside {
     RoutesElsewhere,
 }
 
-pub fn find(file: &File) -> Found<'_> {
+pub(super) fn find(file: &File) -> Found<'_> {
     let mut found = Found::default();
     for document in &file.documents {
         found.search(document, "");
@@ -92,7 +92,7 @@ fn is_false(node: &Node) -> bool {
 }
 
 /// What a file has in place of jwt_authn, and what can be done with it.
-pub fn instead(file: &File) -> String {
+pub(super) fn instead(file: &File) -> String {
     let read = "`migrate` reads envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication: by itself, or in an Envoy configuration (bootstrap, listener, HttpConnectionManager, filter, or a resource with one)";
     let mut seen: Vec<String> = Vec::new();
     for document in &file.documents {

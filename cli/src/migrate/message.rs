@@ -3,7 +3,7 @@
 //! Invariant: a field that is not here is not one of jwt_authn's, and is never carried over.
 
 /// What a field holds.
-pub enum FieldKind {
+pub(super) enum FieldKind {
     Bool,
     /// Not negative.
     Whole,
@@ -14,7 +14,7 @@ pub enum FieldKind {
     Choice,
     Duration,
     Message(&'static Message),
-    List(&'static FieldKind),
+    List(&'static Self),
     Map(&'static Message),
     /// What this filter has not: it stays as it is written, for the filter to refuse it by name.
     Unread,
@@ -23,10 +23,10 @@ pub enum FieldKind {
 }
 
 /// Fields by their names in lower_snake_case.
-pub struct Message(pub &'static [(&'static str, FieldKind)]);
+pub(super) struct Message(pub &'static [(&'static str, FieldKind)]);
 
 /// `JwtAuthentication`.
-pub static AUTHENTICATION: Message = Message(&[
+pub(super) static AUTHENTICATION: Message = Message(&[
     ("providers", FieldKind::Map(&PROVIDER)),
     ("rules", FieldKind::List(&FieldKind::Message(&RULE))),
     ("filter_state_rules", FieldKind::Unread),

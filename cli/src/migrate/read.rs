@@ -9,7 +9,7 @@ use crate::document::{Entry, Node, Yaml};
 use super::message::{FieldKind, Message};
 
 /// Something of a message that was not read.
-pub struct Problem {
+pub(super) struct Problem {
     pub line: usize,
     pub path: String,
     pub text: String,
@@ -21,7 +21,7 @@ const GIVEN_TWICE: &str =
 /// A message as the filter takes it, with names in lower_snake_case, and what was not read.
 ///
 /// What is not read is left as it was written, but for fields that jwt_authn does not have.
-pub fn read(node: &Node, message: &Message) -> (Node, Vec<Problem>) {
+pub(super) fn read(node: &Node, message: &Message) -> (Node, Vec<Problem>) {
     let mut reader = Reader::default();
     let yaml = reader.message(node, message, "");
     let (line, column) = (node.line, node.column);

@@ -23,7 +23,7 @@ const NEEDLESS: [&str; 6] = [
     "clear_route_cache",
 ];
 
-pub struct Refusal {
+pub(super) struct Refusal {
     pub path: String,
     pub problem: String,
     /// Whether it can do without the field.
@@ -31,7 +31,7 @@ pub struct Refusal {
 }
 
 /// What the filter refuses of it.
-pub fn find(node: &Node) -> Vec<Refusal> {
+pub(super) fn find(node: &Node) -> Vec<Refusal> {
     let mut scratch = node.clone();
     let mut refusals: Vec<Refusal> = Vec::new();
     for _ in 0..MOST {

@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::explanation::Mark;
 
 /// Why a rule cannot be sure of a request.
-pub fn why_unclear(part: Ambiguous, request: &Request) -> String {
+pub(super) fn why_unclear(part: Ambiguous, request: &Request) -> String {
     match part {
         Ambiguous::Host => {
             let authority = request.value(":authority").unwrap_or_default();
@@ -35,7 +35,7 @@ pub fn why_unclear(part: Ambiguous, request: &Request) -> String {
     }
 }
 
-pub fn rule_in_words(rule: &Rule) -> String {
+pub(super) fn rule_in_words(rule: &Rule) -> String {
     use bearer_gate::matcher::PathMatcher::{Connect, Exact, Prefix, Regex, Segments};
     let path = match &rule.matcher.path {
         Prefix(text) => format!("prefix {text}"),
@@ -51,7 +51,7 @@ pub fn rule_in_words(rule: &Rule) -> String {
 }
 
 /// What is there in place of a token.
-pub fn in_place_of_token(request: &Request, place: &Place) -> Option<&'static str> {
+pub(super) fn in_place_of_token(request: &Request, place: &Place) -> Option<&'static str> {
     let Place::Header { name, prefix } = place else {
         return None;
     };
@@ -78,7 +78,7 @@ pub fn in_place_of_token(request: &Request, place: &Place) -> Option<&'static st
 }
 
 /// What is wrong with a place for a token.
-pub fn place_in_doubt(part: Ambiguous) -> &'static str {
+pub(super) fn place_in_doubt(part: Ambiguous) -> &'static str {
     match part {
         Ambiguous::TokenList => "a list, where one token is looked for",
         _ => {
@@ -87,11 +87,11 @@ pub fn place_in_doubt(part: Ambiguous) -> &'static str {
     }
 }
 
-pub fn mark_of(good: bool) -> Mark {
+pub(super) fn mark_of(good: bool) -> Mark {
     if good { Mark::Good } else { Mark::Bad }
 }
 
-pub fn scopes_asked(scopes: &Scopes) -> String {
+pub(super) fn scopes_asked(scopes: &Scopes) -> String {
     let mut parts = Vec::new();
     if !scopes.all.is_empty() {
         parts.push(format!("each of {}", scopes.all.join(" ")));
@@ -102,7 +102,7 @@ pub fn scopes_asked(scopes: &Scopes) -> String {
     parts.join(" and ")
 }
 
-pub fn test_in_words(test: &ClaimTest) -> String {
+pub(super) fn test_in_words(test: &ClaimTest) -> String {
     match test {
         ClaimTest::Equals(value) => format!("equals {value}"),
         ClaimTest::Any(values) => format!("any of {}", Value::from(values.clone())),
@@ -113,7 +113,7 @@ pub fn test_in_words(test: &ClaimTest) -> String {
     }
 }
 
-pub fn key_in_words(key: &Key) -> String {
+pub(super) fn key_in_words(key: &Key) -> String {
     let algorithms: Vec<&str> = Algorithm::ALL
         .iter()
         .filter(|algorithm| key.allows(**algorithm))
@@ -142,7 +142,7 @@ fn distance_in_words(seconds: f64) -> String {
 }
 
 /// What a token has of scopes.
-pub fn scopes_held(scope_claims: &[String], claims: &Claims) -> String {
+pub(super) fn scopes_held(scope_claims: &[String], claims: &Claims) -> String {
     let has: Vec<String> = scope_claims
         .iter()
         .filter_map(|name| Some(format!("{name} {}", claims.get(name)?.to_value())))
@@ -155,7 +155,7 @@ pub fn scopes_held(scope_claims: &[String], claims: &Claims) -> String {
 }
 
 /// A check: what is there, and what is expected.
-pub fn check_in_words(check: Check<'_>) -> String {
+pub(super) fn check_in_words(check: Check<'_>) -> String {
     let text = |text: Option<&str>| match text {
         Some(text) => Value::from(text).to_string(),
         None => "not there".to_owned(),

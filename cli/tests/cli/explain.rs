@@ -10,7 +10,7 @@ struct Setup {
 }
 
 impl Setup {
-    fn new() -> Setup {
+    fn new() -> Self {
         let files = Files::in_a_directory();
         let name = files.path().join("k").display().to_string();
         assert_eq!(run(&["keygen", "--alg", "ES256", "--out", &name]).code, 0);
@@ -30,7 +30,7 @@ rules:
   authorize: {scopes: {all: [read]}}
 ",
         );
-        Setup {
+        Self {
             files,
             config,
             keys: format!("{name}.jwks.json"),

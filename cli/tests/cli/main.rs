@@ -19,24 +19,29 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-/// How a command went.
+/// How a command ended.
 pub struct Ran {
+    /// Its exit code.
     pub code: i32,
+    /// Its standard output.
     pub out: String,
+    /// Its standard error.
     pub err: String,
 }
 
 impl Ran {
+    /// Its standard output as JSON.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|_| panic!("{}{}", self.out, self.err))
     }
 }
 
+/// Runs a command of the tool, with nothing on standard input.
 pub fn run(arguments: &[&str]) -> Ran {
     run_with(arguments, "")
 }
 
-/// With a text on standard input.
+/// Runs a command of the tool, with a text on standard input.
 pub fn run_with(arguments: &[&str], input: &str) -> Ran {
     let mut child = Command::new(env!("CARGO_BIN_EXE_bearer-gate"))
         .args(arguments)
@@ -65,10 +70,12 @@ pub fn root() -> &'static Path {
 pub struct Files(tempfile::TempDir);
 
 impl Files {
-    pub fn in_a_directory() -> Files {
-        Files(tempfile::tempdir().unwrap())
+    /// An empty directory.
+    pub fn in_a_directory() -> Self {
+        Self(tempfile::tempdir().unwrap())
     }
 
+    /// The directory.
     pub fn path(&self) -> &Path {
         self.0.path()
     }

@@ -18,7 +18,7 @@ use crate::request::Request;
 use crate::token::POOL;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Side {
+pub(crate) enum Side {
     JwtAuthn,
     BearerGate,
     /// jwt_authn, asked about a part of the configuration.
@@ -27,7 +27,7 @@ pub enum Side {
 
 /// What one filter made of a request.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Answer {
+pub(crate) struct Answer {
     pub status: u16,
     /// The text of a rejection, out of bearer-gate's JSON.
     pub reason: String,
@@ -38,11 +38,11 @@ pub struct Answer {
 }
 
 /// JSON by its name.
-pub type Told = BTreeMap<String, Value>;
+pub(crate) type Told = BTreeMap<String, Value>;
 
 /// A request as it came to the upstream.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Seen {
+pub(crate) struct Seen {
     pub path: String,
     /// The pieces of the query, sorted: jwt_authn sorts them when it takes one out.
     pub query: Vec<String>,
@@ -51,22 +51,22 @@ pub struct Seen {
 }
 
 impl Answer {
-    pub fn is_admitted(&self) -> bool {
+    pub(crate) fn is_admitted(&self) -> bool {
         self.seen.is_some()
     }
 }
 
 /// Keys by HTTP, for configurations with remote_jwks.
-pub struct Keys(Idp);
+pub(crate) struct Keys(Idp);
 
 impl Keys {
-    pub fn start() -> Keys {
+    pub(crate) fn start() -> Self {
         let idp = Idp::start();
         idp.set_extra_jwks(POOL.iter().map(|key| key.jwk.clone()).collect());
-        Keys(idp)
+        Self(idp)
     }
 
-    pub fn remote(&self) -> Remote {
+    pub(crate) fn remote(&self) -> Remote {
         Remote {
             uri: self.0.jwks_url(),
             cluster: "keys",
@@ -74,7 +74,7 @@ impl Keys {
     }
 }
 
-pub struct Bench {
+pub(crate) struct Bench {
     // Dropped first: it prints its log when a test fails.
     envoy: Envoy,
     _upstream: Upstream,
@@ -84,7 +84,7 @@ pub struct Bench {
 
 impl Bench {
     /// With a listener for each name, side and configuration.
-    pub fn start(keys: Keys, listeners: Vec<(String, Side, Value)>) -> Bench {
+    pub(crate) fn start(keys: Keys, listeners: Vec<(String, Side, Value)>) -> Self {
         let upstream = Upstream::start();
         let mut builder = Envoy::builder()
             .concurrency(1)
@@ -104,7 +104,7 @@ impl Bench {
         let envoy = builder
             .start()
             .unwrap_or_else(|refused| panic!("{refused}"));
-        Bench {
+        Self {
             envoy,
             _upstream: upstream,
             _keys: keys,
@@ -113,7 +113,7 @@ impl Bench {
     }
 
     /// What a filter makes of a request.
-    pub fn ask(&self, pair: &str, side: Side, request: &Request) -> Answer {
+    pub(crate) fn ask(&self, pair: &str, side: Side, request: &Request) -> Answer {
         let listener = listener(pair, side);
         let bytes = bytes(request);
         let kept = self.connections().remove(&listener);
@@ -137,12 +137,12 @@ impl Bench {
     }
 
     /// Both answers.
-    pub fn ask_both(&self, pair: &str, request: &Request) -> [Answer; 2] {
+    pub(crate) fn ask_both(&self, pair: &str, request: &Request) -> [Answer; 2] {
         [Side::JwtAuthn, Side::BearerGate].map(|side| self.ask(pair, side, request))
     }
 
     /// What Envoy understood of each jwt_authn, by its pair.
-    pub fn understood(&self) -> BTreeMap<String, Value> {
+    pub(crate) fn understood(&self) -> BTreeMap<String, Value> {
         let page = self.envoy.admin("/config_dump").expect("a running Envoy");
         let page: Value = serde_json::from_str(&page).expect("JSON");
         let mut understood = BTreeMap::new();
@@ -168,7 +168,7 @@ impl Bench {
     }
 
     /// Traps of the module's VM.
-    pub fn traps(&self) -> u64 {
+    pub(crate) fn traps(&self) -> u64 {
         let stats = self.envoy.stats();
         let crashes = |name: &str| name.contains("crash") || name.contains("vm_reload");
         let counts = stats.iter().filter(|(name, _)| crashes(name));

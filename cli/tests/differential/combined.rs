@@ -8,7 +8,7 @@ use crate::named::{ADMITTED, AUDIENCE, ISSUER, configuration, seen, shows, token
 use crate::request::{Part, Request};
 
 /// The pairs of listeners of these tests: a name, and what jwt_authn is given.
-pub fn pairs() -> Vec<(&'static str, Value)> {
+pub(crate) fn pairs() -> Vec<(&'static str, Value)> {
     let one = json!({"provider_name": "one"});
     let all = json!({"requires_all": {"requirements": [one, one]}});
     let mut same_issuer = requiring(json!({"allow_missing": {}}), json!({}));

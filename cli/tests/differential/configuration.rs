@@ -14,7 +14,7 @@ use crate::token::POOL;
 
 /// Where a provider's tokens are looked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub(crate) enum Place {
     Header { name: String, prefix: String },
     Param(String),
     Cookie(String),
@@ -22,24 +22,24 @@ pub enum Place {
 
 impl Place {
     /// Whether both are the same header, parameter or cookie.
-    pub fn overlaps(&self, other: &Place) -> bool {
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
         match (self, other) {
-            (Place::Header { name, .. }, Place::Header { name: other, .. })
-            | (Place::Param(name), Place::Param(other))
-            | (Place::Cookie(name), Place::Cookie(other)) => name == other,
+            (Self::Header { name, .. }, Self::Header { name: other, .. })
+            | (Self::Param(name), Self::Param(other))
+            | (Self::Cookie(name), Self::Cookie(other)) => name == other,
             _ => false,
         }
     }
 }
 
 #[derive(Clone, Debug)]
-pub struct Subjects {
+pub(crate) struct Subjects {
     pub good: &'static str,
     pub bad: &'static str,
 }
 
 #[derive(Clone, Debug)]
-pub struct Provider {
+pub(crate) struct Provider {
     pub name: String,
     pub issuer: Option<String>,
     pub audiences: Vec<String>,
@@ -66,14 +66,14 @@ pub struct Provider {
 
 impl Provider {
     /// Where bearer-gate looks for its tokens.
-    pub fn read_places(&self) -> &[Place] {
+    pub(crate) fn read_places(&self) -> &[Place] {
         match self.default_places {
             true => &self.places[..1],
             false => &self.places,
         }
     }
 
-    pub fn requires_expiration(&self, is_lenient: bool) -> bool {
+    pub(crate) fn requires_expiration(&self, is_lenient: bool) -> bool {
         let configured = self.json.get("require_expiration").and_then(Value::as_bool);
         configured.unwrap_or(!is_lenient)
     }
@@ -111,11 +111,11 @@ impl Provider {
         }
     }
 
-    pub fn names_key(&self, kid: &str) -> bool {
+    pub(crate) fn names_key(&self, kid: &str) -> bool {
         self.named_keys.contains(&kid)
     }
 
-    pub fn has_nameless_key(&self, algorithm: &str) -> bool {
+    pub(crate) fn has_nameless_key(&self, algorithm: &str) -> bool {
         self.nameless_keys.contains(&algorithm)
     }
 }
@@ -123,17 +123,17 @@ impl Provider {
 /// The smallest question to jwt_authn: a provider with one of its places, and other audiences
 /// than its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Leaf {
+pub(crate) struct Leaf {
     pub provider: usize,
     pub audiences: Option<Vec<String>>,
     pub place: Place,
 }
 
 /// A header that says which leaf is asked about.
-pub const PART: &str = "x-part";
+pub(crate) const PART: &str = "x-part";
 
 /// A token that a rule takes which is only asked whether it matches.
-pub fn rule_token(at: usize) -> &'static str {
+pub(crate) fn rule_token(at: usize) -> &'static str {
     static TOKENS: LazyLock<Vec<String>> = LazyLock::new(|| {
         let header = json!({"alg": "ES256", "kid": "ec-a"}).to_string();
         let claims = |at: usize| json!({"iss": format!("rule-{at}")}).to_string();
@@ -147,10 +147,10 @@ pub fn rule_token(at: usize) -> &'static str {
 }
 
 const MOST_RULES: usize = 6;
-pub const MOST_PROVIDERS: usize = 3;
+pub(crate) const MOST_PROVIDERS: usize = 3;
 
 #[derive(Clone, Debug)]
-pub struct Rule {
+pub(crate) struct Rule {
     matcher: Value,
     /// Requests that it matches, and some that it nearly does.
     pub around: Around,
@@ -159,7 +159,7 @@ pub struct Rule {
 }
 
 #[derive(Clone, Debug)]
-pub struct Configuration {
+pub(crate) struct Configuration {
     pub providers: Vec<Provider>,
     pub rules: Vec<Rule>,
     pub uses: BTreeSet<Feature>,
@@ -171,13 +171,13 @@ pub struct Configuration {
 
 /// Where the keys of remote providers are, in Envoy's words.
 #[derive(Clone, Debug)]
-pub struct Remote {
+pub(crate) struct Remote {
     pub uri: String,
     pub cluster: &'static str,
 }
 
 /// What a configuration is drawn with.
-pub struct Draw<'d> {
+pub(crate) struct Draw<'d> {
     pub dice: &'d mut Dice,
     pub remote: &'d Remote,
     pub uses: BTreeSet<Feature>,
@@ -185,7 +185,7 @@ pub struct Draw<'d> {
 
 impl Draw<'_> {
     /// Whether to use a feature this time.
-    pub fn uses(&mut self, feature: Feature, percent: u32) -> bool {
+    pub(crate) fn uses(&mut self, feature: Feature, percent: u32) -> bool {
         let does = self.dice.chance(percent);
         if does {
             self.uses.insert(feature);
@@ -195,7 +195,7 @@ impl Draw<'_> {
 }
 
 impl Configuration {
-    pub fn draw(dice: &mut Dice, remote: &Remote) -> Configuration {
+    pub(crate) fn draw(dice: &mut Dice, remote: &Remote) -> Self {
         let mut draw = Draw {
             dice,
             remote,
@@ -236,7 +236,7 @@ impl Configuration {
                 rule.named = Some(format!("requirement-{at}"));
             }
         }
-        Configuration {
+        Self {
             bypasses_preflight: draw.uses(Feature::BypassCorsPreflight, 30),
             strips_failures: draw.uses(Feature::StripFailureResponse, 15),
             is_lenient: draw.dice.chance(85),
@@ -247,7 +247,7 @@ impl Configuration {
     }
 
     /// As Envoy's own filter takes it.
-    pub fn jwt_authn(&self) -> Value {
+    pub(crate) fn jwt_authn(&self) -> Value {
         let providers: Map<String, Value> = self
             .providers
             .iter()
@@ -281,7 +281,7 @@ impl Configuration {
     }
 
     /// The names under which failures are told.
-    pub fn failed_names(&self) -> impl Iterator<Item = String> {
+    pub(crate) fn failed_names(&self) -> impl Iterator<Item = String> {
         let names = self.providers.iter();
         names.filter_map(|provider| {
             Some(
@@ -294,7 +294,7 @@ impl Configuration {
 
     /// Every place of every provider by itself, also with the audiences that rules give in place
     /// of the provider's.
-    pub fn leaves(&self) -> Vec<Leaf> {
+    pub(crate) fn leaves(&self) -> Vec<Leaf> {
         let own = (0..self.providers.len()).map(|provider| (provider, None));
         let rules = self.rules.iter().filter_map(|rule| rule.requires.as_ref());
         let of_rules = rules.flat_map(Requirement::named);
@@ -316,7 +316,7 @@ impl Configuration {
 
     /// For jwt_authn: with a part's number in [`PART`] that leaf is required, and otherwise the
     /// rule that matches tells its number in `x-rule`.
-    pub fn parts(&self) -> Value {
+    pub(crate) fn parts(&self) -> Value {
         let mut json = self.jwt_authn();
         if let Some(members) = json.as_object_mut() {
             members.remove("strip_failure_response");
@@ -353,7 +353,7 @@ impl Configuration {
     }
 
     /// The same for bearer-gate.
-    pub fn bearer_gate(&self) -> Value {
+    pub(crate) fn bearer_gate(&self) -> Value {
         let mut json = self.jwt_authn();
         for provider in &self.providers {
             let json = &mut json["providers"][&provider.name];
@@ -636,16 +636,16 @@ fn outputs(draw: &mut Draw, at: usize, json: &mut Value) -> Vec<String> {
 }
 
 /// What is told of a token, by the field that asks for it.
-pub const IN_METADATA: [(&str, &str); 3] = [
+pub(crate) const IN_METADATA: [(&str, &str); 3] = [
     ("payload_in_metadata", "payload"),
     ("header_in_metadata", "header"),
     ("failed_status_in_metadata", FAILED),
 ];
 
-pub const FAILED: &str = "failed";
+pub(crate) const FAILED: &str = "failed";
 
 /// The name under which a provider tells something.
-pub fn told(what: &str, provider: usize) -> String {
+pub(crate) fn told(what: &str, provider: usize) -> String {
     format!("told-{what}-{provider}")
 }
 

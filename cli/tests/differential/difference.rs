@@ -19,7 +19,7 @@ use crate::token::Flaw;
 
 /// Each is described at the head of main.rs and has a test of its own in named.rs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Difference {
+pub(crate) enum Difference {
     UnmatchedIsDenied,
     ExpirationIsRequired,
     WrongAudienceIsUnauthorized,
@@ -58,7 +58,7 @@ impl fmt::Display for Difference {
 }
 
 /// How bearer-gate reads a request, in jwt_authn's terms.
-pub enum Reading {
+pub(crate) enum Reading {
     /// As it is.
     Same,
     /// As another one.
@@ -68,7 +68,7 @@ pub enum Reading {
 }
 
 /// A request that says to jwt_authn what the original says to bearer-gate.
-pub struct Rewritten {
+pub(crate) struct Rewritten {
     pub request: Request,
     pub why: Vec<Difference>,
     /// The headers that were rewritten.
@@ -79,7 +79,7 @@ pub struct Rewritten {
 
 impl Rewritten {
     /// What the upstream sees of the original where it sees `seen` of the rewritten request.
-    pub fn put_back(&self, original: &Request, mut seen: Seen) -> Seen {
+    pub(crate) fn put_back(&self, original: &Request, mut seen: Seen) -> Seen {
         original.path.clone_into(&mut seen.path);
         let rewritten = self.request.headers();
         for name in &self.headers {
@@ -121,7 +121,7 @@ impl Rewritten {
 
 /// What bearer-gate says of a part that upstreams read in several ways, where such a request has
 /// one: a header in several lines, or parameters with names that are alike.
-pub fn several_readings(request: &Request) -> Vec<&'static str> {
+pub(crate) fn several_readings(request: &Request) -> Vec<&'static str> {
     let twice = |names: Vec<String>| {
         let mut seen = BTreeSet::new();
         names.into_iter().any(|name| !seen.insert(name))
@@ -149,12 +149,12 @@ pub fn several_readings(request: &Request) -> Vec<&'static str> {
 }
 
 /// Whether a key that no set has may be the reason of a rejection.
-pub fn names_an_unknown_key(request: &Request) -> bool {
+pub(crate) fn names_an_unknown_key(request: &Request) -> bool {
     let mut tokens = request.tokens();
     tokens.any(|(token, ..)| token.flaw == Flaw::UnknownKid)
 }
 
-pub fn reading(request: &Request) -> Reading {
+pub(crate) fn reading(request: &Request) -> Reading {
     let mut read = Rewritten {
         request: request.clone(),
         why: Vec::new(),
@@ -285,7 +285,7 @@ const REASONS: &[(&str, &str)] = &[
 /// Whether two rejections are for the same reason, or for two that a token has and of which each
 /// filter comes to another one first. The first is in jwt_authn's words, the second in
 /// bearer-gate's.
-pub fn same_reason(request: &Request, [expected, gate]: [&str; 2]) -> bool {
+pub(crate) fn same_reason(request: &Request, [expected, gate]: [&str; 2]) -> bool {
     let has = |flaw: Flaw| request.tokens().any(|(token, ..)| token.flaw == flaw);
     let has_empty_section = || {
         let is_empty = |text: &str| text.split('.').any(str::is_empty);
@@ -375,7 +375,7 @@ const OF_SEVERAL: &[Difference] = &[
 
 /// Why bearer-gate's answer is another one than jwt_authn's to the same request, and what of it
 /// has no reason.
-pub fn explain(
+pub(crate) fn explain(
     request: &Request,
     native: &Answer,
     expected: &Expected,
@@ -451,7 +451,7 @@ fn is_failed(name: &str) -> bool {
 }
 
 /// What of bearer-gate's failed status is not what it has to be beside its answer.
-pub fn wrong_failed_status(
+pub(crate) fn wrong_failed_status(
     configuration: &Configuration,
     gate: &Answer,
     reason: &str,
@@ -482,7 +482,7 @@ pub fn wrong_failed_status(
 }
 
 /// Where two upstreams saw different things: in words, and the header's name.
-pub fn differing(one: &Seen, other: &Seen) -> Vec<(String, String)> {
+pub(crate) fn differing(one: &Seen, other: &Seen) -> Vec<(String, String)> {
     let mut found = Vec::new();
     if one.path != other.path {
         found.push((

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// A part of `JwtAuthentication`, or a kind of request to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Feature {
+pub(crate) enum Feature {
     RemoteJwks,
     Subjects,
     MaxLifetime,
@@ -31,30 +31,30 @@ pub enum Feature {
 }
 
 impl Feature {
-    pub const ALL: &[Feature] = &[
-        Feature::RemoteJwks,
-        Feature::Subjects,
-        Feature::MaxLifetime,
-        Feature::FromHeaders,
-        Feature::FromParams,
-        Feature::FromCookies,
-        Feature::PadPayloadHeader,
-        Feature::SafeRegex,
-        Feature::PathSeparatedPrefix,
-        Feature::CaseInsensitive,
-        Feature::Headers,
-        Feature::QueryParameters,
-        Feature::ProviderAndAudiences,
-        Feature::RequiresAny,
-        Feature::RequiresAll,
-        Feature::AllowMissing,
-        Feature::AllowMissingOrFailed,
-        Feature::RequirementMap,
-        Feature::BypassCorsPreflight,
-        Feature::StripFailureResponse,
-        Feature::JwtCacheConfig,
-        Feature::Metadata,
-        Feature::ConnectMatcher,
+    pub(crate) const ALL: &[Self] = &[
+        Self::RemoteJwks,
+        Self::Subjects,
+        Self::MaxLifetime,
+        Self::FromHeaders,
+        Self::FromParams,
+        Self::FromCookies,
+        Self::PadPayloadHeader,
+        Self::SafeRegex,
+        Self::PathSeparatedPrefix,
+        Self::CaseInsensitive,
+        Self::Headers,
+        Self::QueryParameters,
+        Self::ProviderAndAudiences,
+        Self::RequiresAny,
+        Self::RequiresAll,
+        Self::AllowMissing,
+        Self::AllowMissingOrFailed,
+        Self::RequirementMap,
+        Self::BypassCorsPreflight,
+        Self::StripFailureResponse,
+        Self::JwtCacheConfig,
+        Self::Metadata,
+        Self::ConnectMatcher,
     ];
 }
 

@@ -8,7 +8,7 @@ use crate::feature::Feature;
 
 /// Where a request goes, and the headers that matchers look at.
 #[derive(Clone, Debug, Default)]
-pub struct Target {
+pub(crate) struct Target {
     pub path: String,
     /// Pieces of the query, as they are spelt.
     pub query: Vec<String>,
@@ -17,25 +17,25 @@ pub struct Target {
 
 /// Texts on this side and on that side of a matcher's edge.
 #[derive(Clone, Debug, Default)]
-pub struct Around {
+pub(crate) struct Around {
     paths: [Vec<String>; 2],
     queries: [Vec<Option<String>>; 2],
     headers: [Vec<Vec<(String, String)>>; 2],
 }
 
 impl Around {
-    pub fn path(base: &str, inside: &[&str], outside: &[&str]) -> Around {
+    pub(crate) fn path(base: &str, inside: &[&str], outside: &[&str]) -> Self {
         let texts = |list: &[&str]| -> Vec<String> {
             list.iter().map(|text| text.replace('$', base)).collect()
         };
-        Around {
+        Self {
             paths: [texts(inside), texts(outside)],
-            ..Around::default()
+            ..Self::default()
         }
     }
 
     /// A request that is likely to be inside.
-    pub fn target(&self, dice: &mut Dice) -> Target {
+    pub(crate) fn target(&self, dice: &mut Dice) -> Target {
         let path = side(dice, &self.paths).cloned();
         let query = side(dice, &self.queries).cloned().flatten();
         let headers = side(dice, &self.headers).cloned();
@@ -81,7 +81,7 @@ const REGEXES: &[(&str, &[&str], &[&str])] = &[
 ];
 
 /// A matcher and what is around it.
-pub fn draw(draw: &mut Draw, at: usize) -> (Value, Around) {
+pub(crate) fn draw(draw: &mut Draw, at: usize) -> (Value, Around) {
     let base = *draw.dice.pick(BASES);
     let kind = draw.dice.between(0, 9);
     let (mut matcher, mut around) = if kind < 3 && draw.uses(Feature::SafeRegex, 60) {

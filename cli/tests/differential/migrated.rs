@@ -19,7 +19,7 @@ const SIZE: Size = Size {
 };
 
 /// What `migrate` prints of a file: its exit code, and the first configuration.
-pub fn migrate(file: &str) -> (i32, Value) {
+pub(crate) fn migrate(file: &str) -> (i32, Value) {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("envoy.yaml");
     std::fs::write(&path, file).expect("a file");

@@ -10,12 +10,12 @@ use crate::bench::{Answer, Bench, Keys, Side};
 use crate::request::{Part, Request};
 use crate::token::{POOL, PoolKey};
 
-pub const ISSUER: &str = "https://issuer.example/";
-pub const AUDIENCE: &str = "https://api.example.com";
+pub(crate) const ISSUER: &str = "https://issuer.example/";
+pub(crate) const AUDIENCE: &str = "https://api.example.com";
 
 /// The running Envoy of these tests. It starts with the first of them and ends with the last that
 /// holds it.
-pub fn stage() -> Arc<Bench> {
+pub(crate) fn stage() -> Arc<Bench> {
     static RUNNING: Mutex<Weak<Bench>> = Mutex::new(Weak::new());
     let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
     running.upgrade().unwrap_or_else(|| {
@@ -91,7 +91,7 @@ fn start() -> Bench {
     Bench::start(keys, listeners)
 }
 
-pub fn configuration(more: Value) -> Value {
+pub(crate) fn configuration(more: Value) -> Value {
     let mut provider = json!({
         "issuer": ISSUER,
         "audiences": [AUDIENCE],
@@ -113,7 +113,7 @@ pub fn configuration(more: Value) -> Value {
 }
 
 /// Sets members; `null` takes one away.
-pub fn merge(into: &mut Value, more: Value) {
+pub(crate) fn merge(into: &mut Value, more: Value) {
     let Value::Object(more) = more else {
         panic!("an object");
     };
@@ -125,7 +125,7 @@ pub fn merge(into: &mut Value, more: Value) {
     }
 }
 
-pub fn key(kid: &str) -> &'static PoolKey {
+pub(crate) fn key(kid: &str) -> &'static PoolKey {
     static KEYS: LazyLock<&[PoolKey]> = LazyLock::new(|| &POOL);
     KEYS.iter()
         .find(|key| key.kid == kid)
@@ -143,7 +143,7 @@ fn keys_without(member: &str, without: &[&str], with: &[&str]) -> String {
 }
 
 /// A good token but for these claims; `null` takes one away.
-pub fn token(claims: Value) -> String {
+pub(crate) fn token(claims: Value) -> String {
     token_with(json!({}), claims)
 }
 
@@ -162,12 +162,12 @@ fn bearer(token: &str) -> Request {
 }
 
 /// Status and reason, an empty one where the request was admitted.
-pub type StatusAndReason = (u16, &'static str);
+pub(crate) type StatusAndReason = (u16, &'static str);
 
-pub const ADMITTED: StatusAndReason = (200, "");
+pub(crate) const ADMITTED: StatusAndReason = (200, "");
 
 #[track_caller]
-pub fn shows(
+pub(crate) fn shows(
     pair: &str,
     request: &Request,
     native: StatusAndReason,
@@ -189,7 +189,7 @@ pub fn shows(
 }
 
 /// The values of a header, as the upstream saw it.
-pub fn seen(answer: &Answer, name: &str) -> Vec<String> {
+pub(crate) fn seen(answer: &Answer, name: &str) -> Vec<String> {
     let seen = answer.seen.as_ref().expect("an admitted request");
     let headers = seen.headers.iter().filter(|(known, _)| known == name);
     headers.map(|(_, value)| value.clone()).collect()

@@ -25,7 +25,7 @@ use crate::token::{Flaw, Token};
 
 /// What bearer-gate answers to a request that jwt_authn reads in the same way.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Expected {
+pub(crate) struct Expected {
     pub status: u16,
     /// Reasons in jwt_authn's words, or in bearer-gate's where jwt_authn has none.
     pub reason: String,
@@ -65,7 +65,7 @@ const VARIANTS: [Variant; 4] = [
     },
 ];
 
-pub struct Oracle<'o> {
+pub(crate) struct Oracle<'o> {
     pub bench: &'o Bench,
     pub pair: &'o str,
     pub configuration: &'o Configuration,
@@ -74,10 +74,10 @@ pub struct Oracle<'o> {
     answers: RefCell<BTreeMap<usize, Answer>>,
 }
 
-pub const NO_SUCH_KEY: &str = "Jwks doesn't have key to match kid or alg from Jwt";
+pub(crate) const NO_SUCH_KEY: &str = "Jwks doesn't have key to match kid or alg from Jwt";
 
 /// Every answer that is right: one, but where bearer-gate is free in what it complains about.
-pub fn expected(
+pub(crate) fn expected(
     bench: &Bench,
     pair: &str,
     configuration: &Configuration,

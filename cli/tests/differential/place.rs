@@ -6,14 +6,14 @@ use crate::request::Request;
 use crate::token::Token;
 
 /// What a place holds.
-pub enum Found {
+pub(crate) enum Found {
     Nothing,
     /// As it stands there, and as it was drawn.
     One(String, Option<Token>),
     Several,
 }
 
-pub fn found(request: &Request, place: &Place) -> Found {
+pub(crate) fn found(request: &Request, place: &Place) -> Found {
     let token = || {
         let mut tokens = request.tokens();
         let token = tokens.find(|(_, known, _)| *known == place);
@@ -84,7 +84,7 @@ fn occurrences(list: &str, separator: char, name: &str) -> usize {
 }
 
 /// Takes a place's token out of what the upstream sees.
-pub fn strip(seen: &mut Seen, place: &Place) {
+pub(crate) fn strip(seen: &mut Seen, place: &Place) {
     match place {
         Place::Header { name, .. } => seen.headers.retain(|(known, _)| known != name),
         Place::Param(name) => seen

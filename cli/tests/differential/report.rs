@@ -16,7 +16,7 @@ use crate::request::Request;
 const PRINTED: usize = 3;
 
 #[derive(Default)]
-pub struct Report {
+pub(crate) struct Report {
     pub seed: u64,
     pub decisions: usize,
     pub admitted: usize,
@@ -31,7 +31,7 @@ pub struct Report {
 }
 
 /// A case that differs.
-pub struct Unexplained {
+pub(crate) struct Unexplained {
     pub pair: String,
     pub what: Vec<String>,
     pub configuration: Value,
@@ -41,14 +41,14 @@ pub struct Unexplained {
 }
 
 impl Report {
-    pub fn uses(&mut self, configuration: &Configuration) {
+    pub(crate) fn uses(&mut self, configuration: &Configuration) {
         for feature in &configuration.uses {
             self.features.entry(*feature).or_default().0 += 1;
         }
     }
 
     /// One decision, and how it was explained.
-    pub fn count(&mut self, configuration: &Configuration, [native, gate]: [&Answer; 2]) {
+    pub(crate) fn count(&mut self, configuration: &Configuration, [native, gate]: [&Answer; 2]) {
         self.decisions += 1;
         match (native.is_admitted(), gate.is_admitted()) {
             (true, true) => {
@@ -62,7 +62,7 @@ impl Report {
         }
     }
 
-    pub fn explain(&mut self, difference: Difference) {
+    pub(crate) fn explain(&mut self, difference: Difference) {
         *self.explained.entry(difference).or_default() += 1;
     }
 }

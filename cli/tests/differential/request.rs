@@ -7,7 +7,7 @@ use crate::token::Token;
 
 /// How a token, or something in a token's place, is put into the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Spelling {
+pub(crate) enum Spelling {
     Plain,
     /// `bearer` for `Bearer`.
     OtherCase,
@@ -21,7 +21,7 @@ pub enum Spelling {
 
 /// A piece of a request; a request that differs is made smaller piece by piece.
 #[derive(Clone, Debug)]
-pub enum Part {
+pub(crate) enum Part {
     Header(String, String),
     Query(String),
     Cookie(String),
@@ -33,7 +33,7 @@ pub enum Part {
 }
 
 #[derive(Clone, Debug)]
-pub struct Request {
+pub(crate) struct Request {
     pub method: &'static str,
     pub path: String,
     pub parts: Vec<Part>,
@@ -49,7 +49,7 @@ const METHODS: &[(u32, &str)] = &[
 ];
 
 impl Request {
-    pub fn draw(dice: &mut Dice, configuration: &Configuration) -> Request {
+    pub(crate) fn draw(dice: &mut Dice, configuration: &Configuration) -> Self {
         let rule = dice.pick(&configuration.rules);
         let target = if dice.chance(88) {
             rule.around.target(dice)
@@ -110,7 +110,7 @@ impl Request {
                 parts.push(header("access-control-request-method", "POST"));
             }
         }
-        Request {
+        Self {
             method,
             path: target.path,
             parts,
@@ -118,8 +118,8 @@ impl Request {
     }
 
     /// `GET` of a path, with these headers.
-    pub fn get(path: &str, headers: &[(&str, &str)]) -> Request {
-        Request {
+    pub(crate) fn get(path: &str, headers: &[(&str, &str)]) -> Self {
+        Self {
             method: "GET",
             path: path.to_owned(),
             parts: headers
@@ -130,7 +130,7 @@ impl Request {
     }
 
     /// Path and query, as they are sent.
-    pub fn target(&self) -> String {
+    pub(crate) fn target(&self) -> String {
         let mut pieces: Vec<String> = Vec::new();
         for part in &self.parts {
             match part {
@@ -149,7 +149,7 @@ impl Request {
         }
     }
 
-    pub fn headers(&self) -> Vec<(String, String)> {
+    pub(crate) fn headers(&self) -> Vec<(String, String)> {
         let mut headers = Vec::new();
         let mut cookies: Vec<String> = Vec::new();
         for part in &self.parts {
@@ -176,7 +176,7 @@ impl Request {
         headers
     }
 
-    pub fn tokens(&self) -> impl Iterator<Item = (&Token, &Place, Spelling)> {
+    pub(crate) fn tokens(&self) -> impl Iterator<Item = (&Token, &Place, Spelling)> {
         self.parts.iter().filter_map(|part| match part {
             Part::Token {
                 token,
@@ -187,14 +187,14 @@ impl Request {
         })
     }
 
-    pub fn is_preflight(&self) -> bool {
+    pub(crate) fn is_preflight(&self) -> bool {
         let headers = self.headers();
         let has = |name: &str| headers.iter().any(|(known, _)| known == name);
         self.method == "OPTIONS" && has("origin") && has("access-control-request-method")
     }
 
     /// How much there is to read of it.
-    pub fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         self.parts.len() * 1000 + self.path.len()
     }
 }
@@ -205,13 +205,13 @@ fn header(name: &str, value: &str) -> Part {
 
 impl Spelling {
     /// A header's value.
-    pub fn text(self, prefix: &str, token: &str) -> String {
+    pub(crate) fn text(self, prefix: &str, token: &str) -> String {
         match self {
-            Spelling::Plain => format!("{prefix}{token}"),
-            Spelling::OtherCase => format!("{}{token}", prefix.to_lowercase()),
-            Spelling::Spaces => format!("{prefix}  {token}"),
-            Spelling::Inside => format!("Other abc {prefix}{token}"),
-            Spelling::NoPrefix => token.to_owned(),
+            Self::Plain => format!("{prefix}{token}"),
+            Self::OtherCase => format!("{}{token}", prefix.to_lowercase()),
+            Self::Spaces => format!("{prefix}  {token}"),
+            Self::Inside => format!("Other abc {prefix}{token}"),
+            Self::NoPrefix => token.to_owned(),
         }
     }
 }

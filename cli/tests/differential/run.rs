@@ -17,7 +17,7 @@ use crate::spelling;
 
 /// Where the configuration of bearer-gate comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum ConfiguredBy {
+pub(crate) enum ConfiguredBy {
     /// The same JSON, with the fields that it asks for.
     Pasted,
     /// In some spelling, through `migrate`.
@@ -26,12 +26,12 @@ pub enum ConfiguredBy {
 
 /// How much to compare.
 #[derive(Clone, Copy)]
-pub struct Size {
+pub(crate) struct Size {
     pub configurations: usize,
     pub requests_each: usize,
 }
 
-pub fn compare(seed: u64, size: Size, way: ConfiguredBy) -> Report {
+pub(crate) fn compare(seed: u64, size: Size, way: ConfiguredBy) -> Report {
     let started = Instant::now();
     let mut dice = Dice::seeded(seed);
     let mut report = Report {

@@ -25,7 +25,7 @@ const NOTHINGS: [&str; 5] = [
 ];
 
 /// A configuration as somebody may have written it.
-pub struct Written {
+pub(crate) struct Written {
     /// What stands in `typed_config`, in flow style.
     pub typed_config: String,
     /// A file that has it, as `migrate` is given it.
@@ -33,7 +33,7 @@ pub struct Written {
 }
 
 /// Draws a spelling.
-pub fn draw(dice: &mut Dice, authentication: &Value) -> Written {
+pub(crate) fn draw(dice: &mut Dice, authentication: &Value) -> Written {
     let mut speller = Speller {
         dice,
         anchors: Vec::new(),

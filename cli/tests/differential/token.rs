@@ -14,7 +14,7 @@ use crate::configuration::Provider;
 use crate::dice::Dice;
 
 /// A signing key of the pool that all providers draw from.
-pub struct PoolKey {
+pub(crate) struct PoolKey {
     pub kid: &'static str,
     pub algorithm: &'static str,
     pub jwk: Value,
@@ -27,7 +27,7 @@ enum Private {
     Ed25519(ed25519_dalek::SigningKey),
 }
 
-pub static POOL: LazyLock<Vec<PoolKey>> = LazyLock::new(|| {
+pub(crate) static POOL: LazyLock<Vec<PoolKey>> = LazyLock::new(|| {
     let rsa_a = include_str!("../../../tests/fixtures/rsa2048-a.pem");
     let rsa_b = include_str!("../../../tests/fixtures/rsa2048-b.pem");
     let jwk_a = include_str!("../../../tests/fixtures/rsa2048-a.jwk.json");
@@ -89,7 +89,7 @@ fn ed25519_key(kid: &'static str, secret: u8) -> PoolKey {
 
 impl PoolKey {
     /// A token with this header, whatever its `alg` says, and these claims.
-    pub fn token(&self, header: &str, claims: &str) -> String {
+    pub(crate) fn token(&self, header: &str, claims: &str) -> String {
         let input = format!("{}.{}", base64url(header), base64url(claims));
         let signature = self.sign(self.algorithm, input.as_bytes());
         format!("{input}.{}", base64url(signature))
@@ -117,7 +117,7 @@ impl PoolKey {
 
 /// What is wrong with a token, or only unusual.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Flaw {
+pub(crate) enum Flaw {
     None,
     // good for both
     AudienceInAList,
@@ -199,7 +199,7 @@ const FLAWS: &[(u32, Flaw)] = &[
 
 /// A token as it is sent, and what it says.
 #[derive(Clone, Debug)]
-pub struct Token {
+pub(crate) struct Token {
     pub text: String,
     pub flaw: Flaw,
     /// The name of the provider that it is for.
@@ -215,12 +215,12 @@ const MARGIN: i64 = 20;
 
 impl Token {
     /// A token for this provider, with a flaw or without.
-    pub fn draw(dice: &mut Dice, provider: &Provider) -> Token {
+    pub(crate) fn draw(dice: &mut Dice, provider: &Provider) -> Self {
         let flaw = dice.weighted(FLAWS);
-        Token::with(dice, provider, flaw)
+        Self::with(dice, provider, flaw)
     }
 
-    pub fn with(dice: &mut Dice, provider: &Provider, flaw: Flaw) -> Token {
+    pub(crate) fn with(dice: &mut Dice, provider: &Provider, flaw: Flaw) -> Self {
         let mut claims = good_claims(dice, provider);
         let key = *dice.pick(&provider.keys);
         let mut header = Map::new();
@@ -266,7 +266,7 @@ impl Token {
             Flaw::LeadingCharacter => text.insert(0, '!'),
             _ => {}
         }
-        Token {
+        Self {
             text,
             flaw,
             provider: provider.name.clone(),

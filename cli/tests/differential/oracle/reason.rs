@@ -12,7 +12,7 @@ use crate::token::{Flaw, Token};
 
 impl Oracle<'_> {
     /// Why bearer-gate refuses a token that jwt_authn takes.
-    pub fn minds(
+    pub(crate) fn minds(
         &self,
         token: &Token,
         provider: &Provider,
@@ -70,7 +70,7 @@ impl Oracle<'_> {
     }
 
     /// What is different because of how the rule combines providers.
-    pub fn combination(
+    pub(crate) fn combination(
         &self,
         requires: &Requirement,
         found: &[(&Place, Found)],

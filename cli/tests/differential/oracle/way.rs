@@ -7,7 +7,7 @@ use crate::token::Token;
 
 /// A token that satisfies a provider.
 #[derive(Clone)]
-pub struct TokenUse {
+pub(super) struct TokenUse {
     pub provider: usize,
     /// As it stands in the request.
     pub text: String,
@@ -18,7 +18,7 @@ pub struct TokenUse {
 }
 
 #[derive(Clone, PartialEq)]
-pub enum Refused {
+pub(super) enum Refused {
     Missing,
     UnknownIssuer(String),
     Invalid(String),
@@ -26,19 +26,19 @@ pub enum Refused {
 }
 
 impl Refused {
-    pub fn weight(&self) -> u8 {
+    pub(super) fn weight(&self) -> u8 {
         match self {
-            Refused::Missing => 0,
-            Refused::UnknownIssuer(_) => 1,
-            Refused::Invalid(_) => 2,
-            Refused::Several => 3,
+            Self::Missing => 0,
+            Self::UnknownIssuer(_) => 1,
+            Self::Invalid(_) => 2,
+            Self::Several => 3,
         }
     }
 }
 
 /// A way to satisfy a requirement, or what it fails by.
 #[derive(Clone, Default)]
-pub struct Way {
+pub(super) struct Way {
     pub uses: Vec<TokenUse>,
     /// The tokens that have a part in it.
     pub covers: BTreeSet<String>,
@@ -47,19 +47,19 @@ pub struct Way {
 }
 
 impl Way {
-    pub fn failed(failure: Refused, covers: BTreeSet<String>) -> Way {
-        Way {
+    pub(super) fn failed(failure: Refused, covers: BTreeSet<String>) -> Self {
+        Self {
             covers,
             failure: Some(failure),
-            ..Way::default()
+            ..Self::default()
         }
     }
 
-    pub fn weight(&self) -> Option<u8> {
+    pub(super) fn weight(&self) -> Option<u8> {
         self.failure.as_ref().map(Refused::weight)
     }
 
-    pub fn and(&self, other: &Way) -> Way {
+    pub(super) fn and(&self, other: &Self) -> Self {
         let mut both = self.clone();
         both.uses.extend(other.uses.iter().cloned());
         both.covers.extend(other.covers.iter().cloned());
@@ -69,7 +69,7 @@ impl Way {
     }
 
     /// Whether this one is good where the other is about no more tokens.
-    pub fn dominates(&self, other: &Way) -> bool {
+    pub(super) fn dominates(&self, other: &Self) -> bool {
         self.failure.is_none()
             && self.covers.is_superset(&other.covers)
             && (self.tolerates || !other.tolerates)
@@ -78,7 +78,7 @@ impl Way {
 
 /// Without those that have no say: beside one that is good and about the same tokens, or beside a
 /// failure that says more of them.
-pub fn settled(ways: Vec<Way>) -> Vec<Way> {
+pub(super) fn settled(ways: Vec<Way>) -> Vec<Way> {
     let mut settled: Vec<Way> = Vec::new();
     for way in ways {
         if settled.iter().any(|known| known.dominates(&way)) {
@@ -98,7 +98,7 @@ pub fn settled(ways: Vec<Way>) -> Vec<Way> {
 }
 
 /// What is used by the way that accounts for every token and verifies most of them.
-pub fn best(ways: Vec<Way>, carried: &BTreeSet<String>) -> Result<Vec<TokenUse>, Refused> {
+pub(super) fn best(ways: Vec<Way>, carried: &BTreeSet<String>) -> Result<Vec<TokenUse>, Refused> {
     let unverified = |way: &Way| carried.difference(&way.covers).count();
     let accounting = ways
         .into_iter()
@@ -121,7 +121,7 @@ pub fn best(ways: Vec<Way>, carried: &BTreeSet<String>) -> Result<Vec<TokenUse>,
         .unwrap_or(Refused::Several))
 }
 
-pub fn lenient(mut ways: Vec<Way>, any_failure: bool, missing: bool) -> Vec<Way> {
+pub(super) fn lenient(mut ways: Vec<Way>, any_failure: bool, missing: bool) -> Vec<Way> {
     if ways.iter().any(|way| way.failure.is_none()) {
         return ways;
     }
