@@ -1,6 +1,6 @@
 //! YAML and JSON as a tree that knows its lines.
 //!
-//! Invariant: a scalar means here what it means to who will read the file. Envoy reads YAML by its
+//! Invariant: a scalar means here what it means to the program that will read the file. Envoy reads YAML by its
 //! own rules (yaml-cpp, `MessageUtil::loadFromYaml`): `on` is true, `1.5` and whole numbers beyond
 //! 32 bits are strings. Kubernetes and JSON know numbers.
 
@@ -90,7 +90,7 @@ pub(crate) fn parse(text: &str, scalars: Option<Scalars>) -> Result<Vec<Node>, U
 }
 
 impl Scalars {
-    /// Who reads a text, where nobody says: JSON and Kubernetes read scalars in one way, Envoy in another.
+    /// The reader of a text, by its content: JSON and Kubernetes read scalars in one way, Envoy in another.
     fn of_text(text: &str) -> Self {
         let is_json = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
         let of_kubernetes = text.lines().any(|line| line.starts_with("apiVersion:"));
@@ -245,7 +245,7 @@ impl NodeBuilder {
                         return Err(Unreadable {
                             line: node.line,
                             column: node.column,
-                            problem: "a name has to be a text".to_owned(),
+                            problem: "a name must be a text".to_owned(),
                         });
                     }
                 },
@@ -362,7 +362,7 @@ impl Node {
             .find(|entry| entry.name == name || snake_case(&entry.name) == name)
     }
 
-    /// The items of the member of this name; none where there is no such list.
+    /// The items of the list that is the member of this name. Empty if there is no such list.
     pub(crate) fn items_of(&self, name: &str) -> &[Self] {
         self.get(name).map_or(&[], Self::items)
     }
@@ -404,14 +404,14 @@ impl Node {
         }
     }
 
-    /// Takes a member out.
+    /// Removes a member.
     pub(crate) fn remove(&mut self, name: &str) {
         if let Yaml::Map(entries) = &mut self.yaml {
             entries.retain(|entry| entry.name != name && snake_case(&entry.name) != name);
         }
     }
 
-    /// Takes the field at a path out, where there is one.
+    /// Removes the field at a path, if there is one.
     pub(crate) fn remove_at(&mut self, path: &str) {
         let path = path.strip_prefix('.').unwrap_or(path);
         if let Some((index, rest)) = path.strip_prefix('[').and_then(|p| p.split_once(']')) {

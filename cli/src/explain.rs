@@ -1,7 +1,7 @@
 //! `explain`: why a request passes, or does not.
 //!
-//! Invariant: the verdict is [`authn::authenticate_with`]'s, and the steps that lead there are what
-//! it tells on its way.
+//! Invariant: the verdict is the one of [`authn::authenticate_with`], and the steps are what that
+//! function reports while it decides.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -193,8 +193,8 @@ fn request(
     Ok((Request::new(headers).on_route_with(route), removed))
 }
 
-/// Removes what nobody but the filter sets, as the filter does before it decides. The names of what
-/// was removed, as the client spelt them, each once.
+/// Removes the headers that only the filter sets, as the filter does before it decides. Returns their
+/// names as the client spelt them, each once.
 fn remove_reserved(headers: &mut Vec<Header>, config: &Config) -> Vec<String> {
     let mut removed: Vec<String> = Vec::new();
     headers.retain(|(name, _)| {

@@ -13,7 +13,7 @@ use crate::output::{BAD, DIM, GOOD, HEAD, WARN, safe, styled};
 /// Longer values of headers are cut where they are shown: a payload says nothing to the eye.
 const LONGEST_SHOWN: usize = 80;
 
-/// Whether what a line says speaks for the request.
+/// Whether a line speaks for the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mark {
     Good,
@@ -21,13 +21,13 @@ pub(crate) enum Mark {
     Note,
 }
 
-/// A step of the decision; at most one is bad, and that is where a rejected request's way ends.
+/// A step of the decision. At most one is bad: the one that rejects the request.
 pub(crate) struct Step {
     pub name: &'static str,
     pub mark: Mark,
     pub text: String,
     pub details: Vec<(Mark, String)>,
-    /// What speaks against the request here, in the words of the metrics.
+    /// The reasons against the request in this step, as the metrics name them.
     pub reasons: Vec<&'static str>,
 }
 
@@ -61,7 +61,7 @@ pub(crate) struct ShownVerdict {
     status: Option<u32>,
     headers: Vec<(String, String)>,
     body: Option<String>,
-    /// What becomes of the request on its way to the upstream.
+    /// Changes to the request on its way to the upstream.
     upstream: Vec<String>,
 }
 

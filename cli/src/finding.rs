@@ -1,6 +1,6 @@
-//! What `check` has to say about a file.
+//! What `check` reports about a file.
 
-/// Something to say about a line of a file.
+/// A report about a line of a file.
 pub(crate) struct Finding {
     pub line: usize,
     pub column: usize,

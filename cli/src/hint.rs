@@ -1,6 +1,6 @@
-//! What a text is that stands where a token should be, and what to do about it.
+//! What a text is if it is no token, and what to do about it.
 //!
-//! Invariant: a hint is a fixed text; it decides nothing and repeats nothing of what it is about.
+//! Invariant: a hint is a fixed text. It decides nothing, and repeats nothing of the token.
 
 use bearer_gate::jose::base64url;
 use serde_json::Value;
@@ -66,7 +66,7 @@ pub(crate) fn header(token: &[u8]) -> Option<Value> {
     serde_json::from_slice(&base64url::decode(first)?).ok()
 }
 
-/// What the header says of a token that nobody but one API can verify.
+/// A hint about the header of a token that only one API can verify.
 pub(crate) fn hint_at_header(header: &Value) -> Option<&'static str> {
     header.get("nonce").map(|_| {
         "nonce is in the header, as in tokens for Microsoft Graph: what was signed is not what is here, so nobody but Graph can verify it. Ask Entra for a token of your own API (its scope, api://.../...)"

@@ -18,7 +18,7 @@ use bearer_gate::jwks::sequence::{Next, Sequence, Stage};
 
 use crate::command_error::CommandError;
 
-/// What is known of each provider's keys.
+/// The keys of each provider, as far as they are known.
 pub(crate) struct KeysAtHand(pub PerProvider<ProviderKeys>);
 
 pub(crate) enum ProviderKeys {
@@ -26,7 +26,7 @@ pub(crate) enum ProviderKeys {
         keys: Rc<KeySet>,
         origin: String,
     },
-    /// Nobody has asked for them.
+    /// They were not asked for.
     NotFetched,
     Failed(String),
 }

@@ -50,7 +50,7 @@ enum ChangeKind {
     Differs,
     /// Has no counterpart and was left out.
     LeftOut,
-    /// Has to be seen to by hand.
+    /// Must be done by hand.
     Open,
 }
 
@@ -65,7 +65,7 @@ impl ChangeKind {
     }
 }
 
-/// A change by its field's path.
+/// A change: its kind, its field's path, its text.
 type ToldChange = (ChangeKind, String, String);
 
 struct Migration {
@@ -119,7 +119,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CommandError> {
 
 const PER_ROUTE_CONFIG: &str = "typed_per_filter_config";
 
-/// What the rest of the file has to do with the filters.
+/// Changes that the rest of the file needs because of the filters.
 fn beside(surroundings: &[Surrounding], migrations: &[Migration]) -> Vec<Change> {
     let any = |test: fn(&Node) -> bool| migrations.iter().any(|migration| test(&migration.node));
     let tells_metadata = any(|node| {
@@ -245,8 +245,8 @@ impl Migration {
         }
     }
 
-    /// What becomes of requests that no rule matches; and where something is open, a line that
-    /// keeps the filter from taking this as it is.
+    /// Says what happens to requests that no rule matches. If something is open, also adds a line
+    /// that makes the filter refuse the configuration.
     fn close(&mut self, is_open: bool) {
         if is_open {
             let text = "jwt_authn lets pass what no rule matches. Something is open here, so it is denied.";

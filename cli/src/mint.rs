@@ -110,7 +110,7 @@ pub(crate) fn token(args: &TokenArgs) -> Result<ExitCode, CommandError> {
     Ok(exit(true))
 }
 
-/// The kid of a key where nobody names one: the same whichever file it comes from.
+/// The `kid` of a key if none is given. It is the same for each file of the key.
 fn test_kid(key: &PrivateKey) -> String {
     format!("{TEST_KID}-{}", key.thumbprint())
 }

@@ -1,4 +1,4 @@
-//! What a decision tells, in words.
+//! The events of a decision, in words.
 //!
 //! Invariant: nothing is compared here. Each line says what the decision found, in the decision's
 //! own order, so the steps cannot disagree with it.
@@ -48,7 +48,7 @@ struct Telling {
     compared: Vec<(usize, Result<Comparison, Ambiguous>)>,
     /// The provider that is asked: its name, and its places.
     provider: (String, String),
-    /// What the token is that is looked at.
+    /// How far the current token was looked at.
     token: LookedAt,
 }
 
@@ -246,7 +246,7 @@ impl<'n> Narrator<'n> {
         }
     }
 
-    /// The rules up to the one that decides, and what comes of them.
+    /// The rules up to the one that decides, and the result.
     fn selected_rule(
         &self,
         compared: &[(usize, Result<Comparison, Ambiguous>)],
@@ -375,7 +375,7 @@ impl Telling {
         });
     }
 
-    /// What comes of a provider's demand.
+    /// The result of a provider's demand.
     fn demanded(&mut self, outcome: Result<(), Failure>) {
         let (name, places) = &self.provider;
         let text = match (outcome, &self.token) {
@@ -403,7 +403,7 @@ impl Telling {
         });
     }
 
-    /// What comes of the whole requirement.
+    /// The result of the whole requirement.
     fn satisfied(&mut self, outcome: Result<usize, Failure>) {
         self.at("token", |step| {
             let (mark, text) = match outcome {
@@ -438,7 +438,7 @@ fn reason(failure: Failure) -> Option<&'static str> {
     failure.rejection().ok().map(|rejection| rejection.reason())
 }
 
-/// The rule that decides: the last that is the same as the request, or that nobody can say of.
+/// The rule that decides: the last one that matches the request, or that cannot be compared with it.
 fn decided_by(compared: &[(usize, Result<Comparison, Ambiguous>)]) -> Option<usize> {
     let mut last = compared.iter().rev();
     let decides = last.find(|(_, outcome)| matches!(outcome, Ok(Comparison::Same) | Err(_)));

@@ -43,7 +43,7 @@ pub(crate) enum Container<'d> {
 /// A configuration of the plugin.
 pub(crate) struct Plugin<'d> {
     pub container: Container<'d>,
-    /// How the file calls it, where there may be several.
+    /// Its name in the file, which may have several.
     pub name: String,
     /// As the filter gets it.
     json: String,
@@ -277,7 +277,7 @@ fn type_of(node: &Node) -> Option<&str> {
     node.text_at(&["@type"])?.rsplit('/').next()
 }
 
-/// Whether a Wasm filter is this one: by what it is called, or by what it is told.
+/// Whether a Wasm filter is this one: by its name, or by the fields of its configuration.
 fn is_ours(plugin: &Node, configuration: &Node) -> bool {
     let called = |node: &Node| {
         let text = node.to_json();

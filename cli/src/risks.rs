@@ -139,7 +139,7 @@ fn look_at_provider(provider: &Provider, warn: &mut dyn FnMut(&str, &str)) {
     }
 }
 
-/// Addresses that are well known, and where there is something else than a JWK Set.
+/// Well-known addresses that serve something else than a JWK Set.
 fn no_key_set(authority: &str, path: &str) -> Option<&'static str> {
     let host = authority
         .split(':')
@@ -214,7 +214,7 @@ fn admits_bad_tokens(requirement: &Requirement) -> bool {
     }
 }
 
-/// Whether the first matches whatever the second matches; `false` where nobody can say.
+/// Whether the first matches everything that the second matches; `false` if that is not certain.
 fn covers(first: &RequestMatcher, second: &RequestMatcher) -> bool {
     let each_holds = first.conditions.iter().all(|condition| {
         second

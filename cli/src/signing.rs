@@ -14,7 +14,7 @@ use crate::command_error::CommandError;
 
 const RSA_BITS: usize = 2048;
 
-/// What is told above a PEM, which has no place for it.
+/// Lines above a PEM, which itself has no place for a `kid` and an algorithm.
 const KID_LINE: &str = "kid: ";
 const ALGORITHM_LINE: &str = "alg: ";
 
@@ -63,7 +63,7 @@ impl PrivateKey {
         })
     }
 
-    /// The algorithm where nobody says which.
+    /// The algorithm that is used if none is named.
     pub(crate) fn usual(&self) -> Algorithm {
         match self {
             Self::Rsa(_) => Algorithm::Rs256,
@@ -73,7 +73,7 @@ impl PrivateKey {
         }
     }
 
-    /// PKCS#8, `-----BEGIN PRIVATE KEY-----`, and above it which key it is and what it is for.
+    /// PKCS#8 (`-----BEGIN PRIVATE KEY-----`). Lines above it name the `kid` and the algorithm.
     pub(crate) fn to_pem(&self, kid: &str, algorithm: Algorithm) -> Result<String, CommandError> {
         let pem = self.to_bare_pem()?;
         let name = algorithm.name();
@@ -90,7 +90,7 @@ impl PrivateKey {
         Ok(pem.to_string())
     }
 
-    /// The members of the JWK that everybody may know.
+    /// The public members of the JWK.
     pub(crate) fn public(&self) -> Map<String, Value> {
         let b64 = |bytes: &[u8]| Value::from(base64url::encode(bytes));
         let members = match self {
@@ -124,7 +124,7 @@ impl PrivateKey {
         base64url::encode(&Sha256::digest(members.to_string().as_bytes()))
     }
 
-    /// The members that nobody else may know.
+    /// The private members of the JWK.
     pub(crate) fn secret(&self) -> Map<String, Value> {
         let b64 = |bytes: &[u8]| Value::from(base64url::encode(bytes));
         let mut members = Map::new();

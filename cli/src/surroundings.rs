@@ -124,7 +124,7 @@ fn look_at_header_routes(manager: &Node, findings: &mut Vec<Finding>) {
     for route in routes {
         let matched = route.get("match").unwrap_or(route);
         let by_value = matched.items_of("headers").iter().find(|header| {
-            // Whether a header is there does not depend on what it holds.
+            // White space does not change whether a header is there.
             header.get("present_match").is_none()
         });
         if let Some(header) = by_value {

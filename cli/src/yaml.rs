@@ -105,7 +105,7 @@ fn scalar(node: &Node) -> String {
     }
 }
 
-/// Plain where nobody could read it as anything but this text, otherwise quoted as JSON does.
+/// Plain if every reader takes it for this text, otherwise quoted as in JSON.
 fn text(text: &str) -> String {
     let starts_well = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/')
         || (text.starts_with(|c: char| c.is_ascii_digit()) && text.ends_with('s'));

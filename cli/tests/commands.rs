@@ -182,7 +182,8 @@ impl Scratch {
     }
 }
 
-/// What has Envoy validate a file. `make test` names the Envoy; without one there is none to ask.
+/// The command by which Envoy validates a file. `make test` names the Envoy; without one nothing is
+/// validated.
 fn validate(arguments: &str) -> Option<String> {
     let envoy = std::env::var("ENVOY").ok()?;
     Some(format!(
@@ -190,7 +191,7 @@ fn validate(arguments: &str) -> Option<String> {
     ))
 }
 
-/// A command as a test can run it: nothing where there is a reason against it.
+/// A command as a test can run it; `None` if a test cannot run it.
 fn runnable(line: &str) -> Option<String> {
     if NOT_RUN.iter().any(|(start, _)| line.starts_with(start)) {
         return None;

@@ -23,7 +23,7 @@ const UPDATES: usize = 6;
 
 /// A volume of a ConfigMap: the file is a link to `..data/FILE`, `..data` a link to a directory, and
 /// a new version is a new directory to which `..data` is moved.
-pub fn publish(volume: &Path, version: usize, resource: &Value) {
+pub(crate) fn publish(volume: &Path, version: usize, resource: &Value) {
     let data = volume.join(format!("..version-{version}"));
     fs::create_dir(&data).unwrap();
     fs::write(data.join("bearer-gate.yaml"), resource.to_string()).unwrap();
@@ -36,7 +36,7 @@ pub fn publish(volume: &Path, version: usize, resource: &Value) {
     }
 }
 
-pub fn configuration(resource: &mut Value) -> &mut Value {
+pub(crate) fn configuration(resource: &mut Value) -> &mut Value {
     let filter = &mut resource["resources"][0]["typed_config"]["config"];
     &mut filter["configuration"]["value"]
 }
@@ -56,19 +56,19 @@ fn version(shipped: &Value, number: usize) -> Value {
 }
 
 /// The resource of deploy/envoy, with `idp` as its provider.
-pub fn shipped(idp: &Idp) -> Value {
+pub(crate) fn shipped(idp: &Idp) -> Value {
     let mut resource = yaml::document("deploy/envoy/bearer-gate.yaml");
     localize_plugin(&mut resource["resources"][0]["typed_config"]["config"], idp);
     resource
 }
 
 /// Envoy with the bootstrap of deploy/envoy, and this volume where it looks for the filter.
-pub fn serve(volume: &Path, idp: &Idp, upstream: &Upstream) -> Envoy {
+pub(crate) fn serve(volume: &Path, idp: &Idp, upstream: &Upstream) -> Envoy {
     serve_behind(volume, idp, upstream, |_| {})
 }
 
 /// The same, with a change of the bootstrap.
-pub fn serve_behind(
+pub(crate) fn serve_behind(
     volume: &Path,
     idp: &Idp,
     upstream: &Upstream,

@@ -8,23 +8,23 @@ use serde_json::{Value, json};
 
 use crate::stage::{Stage, provider};
 
-pub const WORKERS: u32 = 4;
+pub(crate) const WORKERS: u32 = 4;
 
 /// Everything needs a token, but for /public.
-pub fn rules() -> Value {
+pub(crate) fn rules() -> Value {
     json!([
         {"match": {"prefix": "/public"}},
         {"match": {"prefix": "/"}, "requires": {"provider_name": "demo"}},
     ])
 }
 
-pub fn config(stage: &Stage, remote: Value) -> Value {
+pub(crate) fn config(stage: &Stage, remote: Value) -> Value {
     let more = json!({"remote_jwks": remote});
     json!({"providers": {"demo": provider(stage, more)}, "rules": rules()})
 }
 
 /// Four workers, with these fields in `remote_jwks`.
-pub fn four_workers(prepare: impl FnOnce(&Idp), remote: Value) -> Stage {
+pub(crate) fn four_workers(prepare: impl FnOnce(&Idp), remote: Value) -> Stage {
     Stage::build(prepare, |stage, builder| {
         builder
             .concurrency(WORKERS)
@@ -34,7 +34,7 @@ pub fn four_workers(prepare: impl FnOnce(&Idp), remote: Value) -> Stage {
 
 /// Statuses of `count` requests with this token, `width` at once, each on a
 /// connection of its own.
-pub async fn burst(stage: &Stage, token: &str, count: usize, width: usize) -> Vec<u16> {
+pub(crate) async fn burst(stage: &Stage, token: &str, count: usize, width: usize) -> Vec<u16> {
     let url = stage.url("/x");
     let limit = Arc::new(tokio::sync::Semaphore::new(width));
     let requests: Vec<_> = (0..count)
@@ -54,12 +54,12 @@ pub async fn burst(stage: &Stage, token: &str, count: usize, width: usize) -> Ve
     statuses
 }
 
-pub fn all_are(statuses: &[u16], status: u16) -> bool {
+pub(crate) fn all_are(statuses: &[u16], status: u16) -> bool {
     statuses.iter().all(|s| *s == status)
 }
 
 /// How long until a request with this token is admitted.
-pub async fn time_until_admitted(stage: &Stage, token: &str, limit: Duration) -> Duration {
+pub(crate) async fn time_until_admitted(stage: &Stage, token: &str, limit: Duration) -> Duration {
     let start = Instant::now();
     loop {
         if stage.get_with("/x", token).await.status == 200 {
@@ -71,6 +71,6 @@ pub async fn time_until_admitted(stage: &Stage, token: &str, limit: Duration) ->
 }
 
 /// A figure for those who read the test's output.
-pub fn figure(name: &str, value: impl std::fmt::Debug) {
+pub(crate) fn figure(name: &str, value: impl std::fmt::Debug) {
     println!("figure: {name}: {value:?}");
 }

@@ -1,6 +1,6 @@
 //! The recipes of envoy/recipes, each as it is shipped, against tokens as its provider makes them.
 
-pub mod kitchen;
+pub(crate) mod kitchen;
 mod providers;
 
 use bearer_gate_testbed::{repository, yaml};

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::stage::{self, Stage, provider};
 
 /// Public, private and scoped routes, as in Auth0's quickstarts.
-pub fn routes(stage: &Stage) -> Value {
+pub(crate) fn routes(stage: &Stage) -> Value {
     json!({
         "providers": {"demo": provider(stage, json!({
             "claim_to_headers": [

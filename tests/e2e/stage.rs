@@ -13,23 +13,23 @@ use bearer_gate_testbed::raw::{self, RawResponse};
 use bearer_gate_testbed::upstream::Upstream;
 use serde_json::{Value, json};
 
-pub struct Stage {
+pub(crate) struct Stage {
     // Dropped first: it prints its log when a test fails.
     envoy: Option<Envoy>,
-    pub idp: Idp,
-    pub upstream: Upstream,
+    pub(crate) idp: Idp,
+    pub(crate) upstream: Upstream,
     /// A connection for each request, so that requests go round the workers.
-    pub client: Client,
+    pub(crate) client: Client,
 }
 
 impl Stage {
     /// Two workers, and the plugin configuration that `configure` makes.
-    pub fn start(configure: impl FnOnce(&Stage) -> Value) -> Stage {
+    pub(crate) fn start(configure: impl FnOnce(&Stage) -> Value) -> Stage {
         Stage::start_with(|_| {}, configure)
     }
 
     /// The same, with an identity provider that was prepared.
-    pub fn start_with(
+    pub(crate) fn start_with(
         prepare: impl FnOnce(&Idp),
         configure: impl FnOnce(&Stage) -> Value,
     ) -> Stage {
@@ -39,7 +39,7 @@ impl Stage {
     }
 
     /// Any Envoy with the clusters `idp` and `upstream`.
-    pub fn build(
+    pub(crate) fn build(
         prepare: impl FnOnce(&Idp),
         build: impl FnOnce(&Stage, EnvoyBuilder) -> EnvoyBuilder,
     ) -> Stage {
@@ -58,27 +58,27 @@ impl Stage {
         stage
     }
 
-    pub fn envoy(&self) -> &Envoy {
+    pub(crate) fn envoy(&self) -> &Envoy {
         self.envoy.as_ref().expect("started")
     }
 
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.envoy().address()
     }
 
-    pub fn url(&self, target: &str) -> String {
+    pub(crate) fn url(&self, target: &str) -> String {
         self.envoy().url(target)
     }
 
-    pub async fn get(&self, target: &str) -> Reply {
+    pub(crate) async fn get(&self, target: &str) -> Reply {
         self.client.get(&self.url(target)).await
     }
 
-    pub async fn get_with(&self, target: &str, token: &str) -> Reply {
+    pub(crate) async fn get_with(&self, target: &str, token: &str) -> Reply {
         self.client.get_with(&self.url(target), token).await
     }
 
-    pub async fn post(&self, target: &str, token: String, body: &'static str) -> Reply {
+    pub(crate) async fn post(&self, target: &str, token: String, body: &'static str) -> Reply {
         let request = self
             .client
             .request(reqwest::Method::POST, &self.url(target));
@@ -86,7 +86,7 @@ impl Stage {
     }
 
     /// `GET` with header names as they are given.
-    pub fn get_raw(&self, target: &str, headers: &[(String, String)]) -> RawResponse {
+    pub(crate) fn get_raw(&self, target: &str, headers: &[(String, String)]) -> RawResponse {
         let headers: Vec<(&str, &[u8])> = headers
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_bytes()))
@@ -95,12 +95,12 @@ impl Stage {
     }
 
     /// One of the filter's counters or gauges.
-    pub fn counter(&self, name: &str) -> u64 {
+    pub(crate) fn counter(&self, name: &str) -> u64 {
         self.envoy().stat(&format!("wasmcustom.{name}"))
     }
 
     /// How often a VM of the filter has trapped.
-    pub fn traps(&self) -> u64 {
+    pub(crate) fn traps(&self) -> u64 {
         let stats = self.envoy().stats();
         let crashes = |name: &str| name.contains("crash") || name.contains("vm_reload");
         stats
@@ -112,7 +112,7 @@ impl Stage {
 }
 
 /// The stage's identity provider as a provider of the plugin, with `more` fields.
-pub fn provider(stage: &Stage, more: Value) -> Value {
+pub(crate) fn provider(stage: &Stage, more: Value) -> Value {
     let idp = &stage.idp;
     let mut provider = json!({
         "issuer": idp.issuer(),
@@ -126,7 +126,7 @@ pub fn provider(stage: &Stage, more: Value) -> Value {
 }
 
 /// Puts the members of `more` into `into`, objects into objects.
-pub fn merge(into: &mut Value, more: Value) {
+pub(crate) fn merge(into: &mut Value, more: Value) {
     match (into, more) {
         (Value::Object(into), Value::Object(more)) => {
             for (name, value) in more {
@@ -138,7 +138,7 @@ pub fn merge(into: &mut Value, more: Value) {
 }
 
 /// Tokens minted by PyJWT; see `mint.py`.
-pub fn mint(orders: &Value) -> Vec<String> {
+pub(crate) fn mint(orders: &Value) -> Vec<String> {
     let mut python = python("tests/mint.py")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -100,7 +100,7 @@ mod h2 {
 
     /// The status of a POST with a body and trailers; `None` where the stream or the connection is
     /// reset. Envoy encodes 200 by its index, others as a literal of 3 digits.
-    pub fn post(
+    pub(crate) fn post(
         address: SocketAddr,
         path: &str,
         headers: &[(&[u8], &[u8])],

@@ -235,7 +235,7 @@ fn boolean(node: &Node) -> Option<bool> {
     }
 }
 
-/// A whole number in the one spelling that nobody reads as octal, and `5.0` for 5.
+/// A whole number in a spelling that no reader takes for octal, and `5.0` for 5.
 fn integer(node: &Node) -> Option<i64> {
     match &node.yaml {
         Yaml::Number(number) => number.as_i64().or_else(|| {

@@ -1,8 +1,8 @@
-//! Everything of a configuration that the filter refuses, found by its own reader, one field after
-//! the other.
+//! Everything in a configuration that the filter refuses. The filter's own reader finds it, one field
+//! after the other.
 //!
 //! Invariant: what is looked for next is looked for in a copy; nothing is taken out of the
-//! configuration itself but fields of which nothing depends.
+//! configuration itself except fields on which nothing depends.
 
 use bearer_gate::config::Config;
 
@@ -10,10 +10,10 @@ use crate::document::{Node, Scalars, Yaml, parse};
 
 /// How the filter says that a field is jwt_authn's alone.
 const UNSUPPORTED: &str = "not supported";
-/// Refusals of one configuration that are told at most.
+/// The most refusals that are reported of one configuration.
 const MOST: usize = 200;
-/// Fields without which every request is decided as with them: they are about how often keys are
-/// fetched, which route is taken after, and the names of counters.
+/// Fields that change no decision: they are about how often keys are fetched, which route is taken
+/// afterwards, and the names of counters.
 const NEEDLESS: [&str; 6] = [
     "stat_prefix",
     "retry_on",
@@ -26,7 +26,7 @@ const NEEDLESS: [&str; 6] = [
 pub(super) struct Refusal {
     pub path: String,
     pub problem: String,
-    /// Whether it can do without the field.
+    /// Whether the field can be left out.
     pub is_needless: bool,
 }
 

@@ -50,7 +50,7 @@ pub(super) fn rule_in_words(rule: &Rule) -> String {
     }
 }
 
-/// What is there in place of a token.
+/// What the request has where a token was looked for.
 pub(super) fn in_place_of_token(request: &Request, place: &Place) -> Option<&'static str> {
     let Place::Header { name, prefix } = place else {
         return None;
@@ -141,7 +141,7 @@ fn distance_in_words(seconds: f64) -> String {
     }
 }
 
-/// What a token has of scopes.
+/// The scopes that a token has.
 pub(super) fn scopes_held(scope_claims: &[String], claims: &Claims) -> String {
     let has: Vec<String> = scope_claims
         .iter()

@@ -327,7 +327,7 @@ fn what_stands_around_jwt_authn_is_told() {
             "{expected}: {said:?}"
         );
     }
-    // nobody tells, so nobody misses it
+    // no filter writes it, so none needs it
     assert_eq!(changes(&format!("{JWT_AUTHN}{reader}"), true).0, 0);
 }
 

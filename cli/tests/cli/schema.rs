@@ -236,7 +236,7 @@ fn the_reference_has_every_field() {
     assert!(seen > 120, "{seen}");
 }
 
-/// A configuration in which each object is that has a field with a default.
+/// A configuration that contains each object which has a field with a default.
 fn whole() -> Value {
     let discovery = json!({
         "issuer": "https://i.example/",

@@ -530,7 +530,7 @@ fn key_source(draw: &mut Draw, json: &mut Value) -> Vec<Published> {
         .map(|at| {
             let mut jwk = POOL[*at].jwk.clone();
             let object = jwk.as_object_mut().expect("a JWK");
-            // A key for PSS has to say so: RFC 8017 forbids one key for both paddings.
+            // A key for PSS must say so: RFC 8017 forbids one key for both paddings.
             if POOL[*at].algorithm != "PS256" && draw.dice.chance(20) {
                 object.remove("alg");
             }

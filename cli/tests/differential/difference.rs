@@ -450,7 +450,7 @@ fn is_failed(name: &str) -> bool {
     name.starts_with(&format!("told-{FAILED}-"))
 }
 
-/// What of bearer-gate's failed status is not what it has to be beside its answer.
+/// Where the failed status of bearer-gate does not fit its answer.
 pub(crate) fn wrong_failed_status(
     configuration: &Configuration,
     gate: &Answer,

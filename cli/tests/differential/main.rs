@@ -5,8 +5,8 @@
 //! Each configuration is one `JwtAuthentication`; bearer-gate gets the same JSON, and in most cases
 //! the fields that make it as lenient as jwt_authn. Compared are the status, the reason, what the
 //! upstream saw where both admit, and what later filters are told (`*_in_metadata`). What
-//! bearer-gate has to answer is put together from what jwt_authn says to smaller questions
-//! (oracle.rs). Whatever differs from jwt_authn's answer to the whole request has to be one of
+//! bearer-gate must answer is put together from what jwt_authn says to smaller questions
+//! (oracle.rs). Whatever differs from jwt_authn's answer to the whole request must be one of
 //! these, and each of these has a test in named.rs or combined.rs that shows both answers:
 //!
 //! | difference | jwt_authn | bearer-gate | test |
@@ -33,7 +33,7 @@
 //! | | no keys to be had: 401 | 503 | `keys_that_cannot_be_had` |
 //! | `UnsafePath` | paths are compared as sent | 400 where a path has two readings | `unsafe_path` |
 //! | `SeveralReadings` | a header in several lines is joined; of several parameters the first counts | 400 where they do not all lead to one answer | `several_readings` |
-//! | `UnknownKid` | a `kid` that no key has is 401 at once | 503 while nobody may ask for a newer set; another fault of the token comes first | `unknown_kid` |
+//! | `UnknownKid` | a `kid` that no key has is 401 at once | 503 while no newer set may be fetched; another fault of the token comes first | `unknown_kid` |
 //! | `NormalPath` | `/%61pi`, `/api;v=1`, `/a//b` as sent | as `/api`, `/api`, `/a/b` | `normal_path` |
 //! | `OddClaims` | rounded beyond 2^53; with white space at the ends or control characters | exact up to 64 bits; no such header | `odd_claims` |
 //! | | `x_user` beside `x-user` passes | removed | `forged_headers_with_underscores` |

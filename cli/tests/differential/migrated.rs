@@ -64,7 +64,7 @@ fn compare(seed: u64) {
 const SOURCE: &str = r#"remote_jwks: {http_uri: {uri: "https://i/k", cluster: c, timeout: 5s}}"#;
 const RULES: &str = "rules: [{match: {prefix: /}, requires: {provider_name: p}}]";
 
-/// Every one is taken by Envoy, and `migrate` has to keep its meaning (`true`), or may leave it
+/// Every one is taken by Envoy, and `migrate` must keep its meaning (`true`), or may leave it
 /// open (`false`).
 const PROVIDERS: &[(bool, &str)] = &[
     (true, "audiences: https://api.test"),

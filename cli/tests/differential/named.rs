@@ -449,7 +449,7 @@ fn unknown_kid() {
     shows("fetched-keys", &good, ADMITTED, ADMITTED);
     let unknown = bearer(&token_with(json!({"kid": "nobody"}), json!({})));
     let nowhere = (401, "Jwks doesn't have key to match kid or alg from Jwt");
-    // Two fetches may follow each other; then nobody can say for a while.
+    // Two fetches may follow each other; then the answer is not certain for a while.
     for _ in 0..2 {
         shows("fetched-keys", &unknown, nowhere, nowhere);
     }

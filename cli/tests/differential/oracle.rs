@@ -1,4 +1,4 @@
-//! What bearer-gate has to answer, put together from what jwt_authn says to smaller questions.
+//! What bearer-gate must answer, put together from what jwt_authn says to smaller questions.
 //!
 //! A second listener with jwt_authn is asked which rule matches a request, and what it makes of each
 //! provider that this rule names, by itself. Only how these answers combine is written down here:
@@ -76,7 +76,7 @@ pub(crate) struct Oracle<'o> {
 
 pub(crate) const NO_SUCH_KEY: &str = "Jwks doesn't have key to match kid or alg from Jwt";
 
-/// Every answer that is right: one, but where bearer-gate is free in what it complains about.
+/// Every right answer. There is more than one where bearer-gate may choose which fault it names.
 pub(crate) fn expected(
     bench: &Bench,
     pair: &str,
@@ -255,7 +255,7 @@ impl Oracle<'_> {
         }
     }
 
-    /// A token of whichever provider, or none.
+    /// A token of any provider, or none.
     fn every(
         &self,
         any_failure: bool,

@@ -1,4 +1,4 @@
-//! What was compared, and every case that nobody explained.
+//! What was compared, and every case without an explanation.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -166,7 +166,7 @@ impl Case<'_> {
         outcome
     }
 
-    /// Compares bearer-gate's answer with what it has to be, and that with jwt_authn's.
+    /// Compares the answer of bearer-gate with the expected one, and that with the answer of jwt_authn.
     fn compare(
         &self,
         request: &Request,

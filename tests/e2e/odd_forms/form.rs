@@ -34,13 +34,13 @@ const MORE_SPACES: &[&[u8]] = &[
 ];
 
 /// An odd form, with a name to find it by.
-pub struct Form {
-    pub name: String,
-    pub message: Message,
+pub(crate) struct Form {
+    pub(crate) name: String,
+    pub(crate) message: Message,
 }
 
 /// Every form that somebody has thought of; `whole` with white space of every kind.
-pub fn by_hand(subject: &Subject, whole: bool) -> Vec<Form> {
+pub(crate) fn by_hand(subject: &Subject, whole: bool) -> Vec<Form> {
     let mut forms = Forms {
         subject,
         forms: Vec::new(),
@@ -466,7 +466,7 @@ const MEANINGFUL: &[u8] =
     b" \t \t,;:=&?#%/\\.\"'+_-@[]()<>{}|^`~$!*\x00\x0b\x0c\x1c\x1f\x7f\x85\xa0\xad\xff\xc2";
 
 /// A form that nobody has thought of: the plain one with some changes.
-pub fn drawn(subject: &Subject, chance: &mut Chance) -> Form {
+pub(crate) fn drawn(subject: &Subject, chance: &mut Chance) -> Form {
     let changes = 1 + chance.below(3);
     let mut message = if chance.below(8) == 0 {
         subject.message(subject.harmless.as_bytes())

@@ -8,36 +8,36 @@ type Pairs = Vec<(String, String)>;
 
 /// What one framework takes a request for; see `tests/transports/readings.py`.
 #[derive(Clone, Debug, Default, Deserialize)]
-pub struct Reading {
+pub(crate) struct Reading {
     /// Which one.
-    pub by: String,
-    pub method: String,
+    pub(crate) by: String,
+    pub(crate) method: String,
     /// The host without its port, in every way in which it is taken from `Host`.
-    pub hosts: Vec<String>,
+    pub(crate) hosts: Vec<String>,
     /// Without the query, decoded.
-    pub path: String,
+    pub(crate) path: String,
     /// Names in lower case.
-    pub headers: Pairs,
-    pub query: Pairs,
-    pub cookies: Pairs,
+    pub(crate) headers: Pairs,
+    pub(crate) query: Pairs,
+    pub(crate) cookies: Pairs,
     /// Of headers with a scheme: the header, the scheme in lower case, the credential.
-    pub credentials: Vec<(String, String, String)>,
+    pub(crate) credentials: Vec<(String, String, String)>,
 }
 
 impl Reading {
-    pub fn header(&self, name: &str) -> impl Iterator<Item = &str> {
-        of(&self.headers, name)
+    pub(crate) fn header(&self, name: &str) -> impl Iterator<Item = &str> {
+        values_of(&self.headers, name)
     }
 
-    pub fn parameter(&self, name: &str) -> impl Iterator<Item = &str> {
-        of(&self.query, name)
+    pub(crate) fn parameter(&self, name: &str) -> impl Iterator<Item = &str> {
+        values_of(&self.query, name)
     }
 
-    pub fn cookie(&self, name: &str) -> impl Iterator<Item = &str> {
-        of(&self.cookies, name)
+    pub(crate) fn cookie(&self, name: &str) -> impl Iterator<Item = &str> {
+        values_of(&self.cookies, name)
     }
 
-    pub fn credential(&self, header: &str, scheme: &str) -> impl Iterator<Item = &str> {
+    pub(crate) fn credential(&self, header: &str, scheme: &str) -> impl Iterator<Item = &str> {
         let credentials = self.credentials.iter();
         credentials
             .filter(move |(name, known, _)| name == header && known == scheme)
@@ -45,13 +45,13 @@ impl Reading {
     }
 }
 
-fn of<'r>(pairs: &'r Pairs, name: &str) -> impl Iterator<Item = &'r str> {
+fn values_of<'r>(pairs: &'r Pairs, name: &str) -> impl Iterator<Item = &'r str> {
     let pairs = pairs.iter().filter(move |(known, _)| known == name);
     pairs.map(|(_, value)| value.as_str())
 }
 
 /// The readings that an upstream answered with; none where the answer is not from it.
-pub fn readings(answer: &RawResponse) -> Vec<Reading> {
+pub(crate) fn readings(answer: &RawResponse) -> Vec<Reading> {
     let Ok(body) = serde_json::from_slice::<Value>(&answer.body) else {
         return Vec::new();
     };
@@ -59,13 +59,13 @@ pub fn readings(answer: &RawResponse) -> Vec<Reading> {
         return serde_json::from_value(readings.clone()).expect("readings");
     }
     match body.get("body_length") {
-        Some(_) => vec![of_hyper(&body)],
+        Some(_) => vec![read_by_hyper(&body)],
         None => Vec::new(),
     }
 }
 
 /// The testbed's own upstream tells what hyper gave it; the rest is read as is usual in Rust.
-fn of_hyper(echo: &Value) -> Reading {
+fn read_by_hyper(echo: &Value) -> Reading {
     let headers: Pairs = serde_json::from_value(echo["headers"].clone()).expect("an echo");
     let text = |name: &str| echo[name].as_str().unwrap_or_default().to_owned();
     let parameter = |parameter: &str| {

@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 use super::reading::Reading;
 
 /// No token of anybody's. Never to be read by an upstream in a configured place.
-pub const FORGED: &str = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZG1pbiJ9.Zm9yZ2Vk";
+pub(crate) const FORGED: &str = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZG1pbiJ9.Zm9yZ2Vk";
 
-pub const PUBLIC_HOST: &str = "public.example.com";
+pub(crate) const PUBLIC_HOST: &str = "public.example.com";
 
 /// The part of a request that the subject looks at, and which is therefore made odd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub(crate) enum Part {
     Method,
     Authority,
     Path,
@@ -25,14 +25,14 @@ pub enum Part {
     Header(&'static str),
 }
 
-pub struct Subject {
+pub(crate) struct Subject {
     /// Also the first segment of its path.
-    pub name: &'static str,
-    pub part: Part,
+    pub(crate) name: &'static str,
+    pub(crate) part: Part,
     /// The part in its plain form, which the guarded rule is for, or with a forged token.
-    pub plain: &'static str,
+    pub(crate) plain: &'static str,
     /// A value with which the weaker rule is for the request.
-    pub harmless: &'static str,
+    pub(crate) harmless: &'static str,
     /// `match` of the guarded rule, without the path unless it is about the path.
     guard: Value,
     /// Whether the rule with `guard` is the weaker one, and stands before the guarded one.
@@ -45,7 +45,7 @@ pub struct Subject {
 
 impl Subject {
     /// A request whose part is `value`.
-    pub fn message(&self, value: &[u8]) -> Message {
+    pub(crate) fn message(&self, value: &[u8]) -> Message {
         let mut message = Message::get(PUBLIC_HOST, &format!("/{}/x", self.name));
         match self.part {
             Part::Method => message.method = value.to_vec(),
@@ -58,13 +58,13 @@ impl Subject {
         message
     }
 
-    pub fn is_place(&self) -> bool {
+    pub(crate) fn is_place(&self) -> bool {
         self.guarded.is_none()
     }
 
     /// Whether a request that was read so must not have been admitted; `good` is the only token
     /// that was verified, if one was.
-    pub fn danger(&self, reading: &Reading, good: Option<&str>) -> bool {
+    pub(crate) fn danger(&self, reading: &Reading, good: Option<&str>) -> bool {
         match self.guarded {
             Some(guarded) => guarded(reading) && good.is_none(),
             None => (self.tokens)(reading)
@@ -75,14 +75,14 @@ impl Subject {
     }
 
     /// Whether the reading is what the plain form means: the guarded rule's, or has this token.
-    pub fn understood(&self, reading: &Reading, token: &str) -> bool {
+    pub(crate) fn understood(&self, reading: &Reading, token: &str) -> bool {
         match self.guarded {
             Some(guarded) => guarded(reading),
             None => (self.tokens)(reading).contains(&token),
         }
     }
 
-    pub fn rules(&self) -> Vec<Value> {
+    pub(crate) fn rules(&self) -> Vec<Value> {
         // With the slash: one name may begin with another.
         let prefix = format!("/{}/", self.name);
         if self.is_place() {
@@ -110,7 +110,7 @@ impl Subject {
     }
 
     /// The places of the provider of this name.
-    pub fn places(&self) -> Value {
+    pub(crate) fn places(&self) -> Value {
         let header = |name: &str, prefix: &str| json!({"name": name, "value_prefix": prefix});
         match self.name {
             "authorization" => json!({}),
@@ -188,7 +188,7 @@ fn text(test: Value) -> Value {
     json!({"headers": [{"name": "x-mode", "string_match": test}]})
 }
 
-pub fn matchers() -> Vec<Subject> {
+pub(crate) fn matchers() -> Vec<Subject> {
     let methods = ["POST", "GET"];
     let hosts = ["admin.example.com", PUBLIC_HOST];
     let below = ["x.int.example.com", PUBLIC_HOST];
@@ -442,7 +442,7 @@ fn everywhere(r: &Reading) -> Vec<&str> {
 }
 
 /// A provider for each place alone, and one with all of them, attacked in each.
-pub fn places() -> Vec<Subject> {
+pub(crate) fn places() -> Vec<Subject> {
     vec![
         place(
             "authorization",

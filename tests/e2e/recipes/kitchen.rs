@@ -13,22 +13,22 @@ use serde_json::{Map, Value, json};
 
 use crate::stage::merge;
 
-pub struct Kitchen {
+pub(crate) struct Kitchen {
     envoy: Envoy,
-    pub idp: Idp,
-    pub upstream: Upstream,
+    pub(crate) idp: Idp,
+    pub(crate) upstream: Upstream,
     client: Client,
     /// The recipe as it is run.
-    pub recipe: Value,
+    pub(crate) recipe: Value,
 }
 
 /// The HttpConnectionManager of a recipe.
-pub fn hcm(recipe: &mut Value) -> &mut Value {
+pub(crate) fn hcm(recipe: &mut Value) -> &mut Value {
     &mut recipe["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
 }
 
 /// The `PluginConfig` of bearer-gate in a recipe.
-pub fn plugin(recipe: &mut Value) -> &mut Value {
+pub(crate) fn plugin(recipe: &mut Value) -> &mut Value {
     &mut hcm(recipe)["http_filters"][0]["typed_config"]["config"]
 }
 
@@ -41,7 +41,7 @@ fn move_url(url: &mut Value, to: &str) {
 }
 
 /// The module as it was built, and `idp` in place of the real provider.
-pub fn localize_plugin(plugin: &mut Value, idp: &Idp) {
+pub(crate) fn localize_plugin(plugin: &mut Value, idp: &Idp) {
     plugin["vm_config"]["code"]["local"]["filename"] = json!(module_path());
     let providers = plugin["configuration"]["value"]["providers"].as_object_mut();
     for provider in providers.expect("providers").values_mut() {
@@ -56,7 +56,7 @@ pub fn localize_plugin(plugin: &mut Value, idp: &Idp) {
 }
 
 /// The clusters with TLS lead to `idp` without it, and the cluster `upstream` to `upstream`.
-pub fn localize_clusters(bootstrap: &mut Value, idp: SocketAddr, upstream: SocketAddr) {
+pub(crate) fn localize_clusters(bootstrap: &mut Value, idp: SocketAddr, upstream: SocketAddr) {
     let clusters = bootstrap["static_resources"]["clusters"].as_array_mut();
     for cluster in clusters.expect("clusters") {
         let cluster = cluster.as_object_mut().expect("a cluster");
@@ -69,7 +69,7 @@ pub fn localize_clusters(bootstrap: &mut Value, idp: SocketAddr, upstream: Socke
 }
 
 /// Another endpoint for a cluster.
-pub fn move_cluster(cluster: &mut Map<String, Value>, address: SocketAddr) {
+pub(crate) fn move_cluster(cluster: &mut Map<String, Value>, address: SocketAddr) {
     let endpoints = &mut cluster["load_assignment"]["endpoints"][0]["lb_endpoints"];
     endpoints[0]["endpoint"]["address"]["socket_address"] =
         json!({"address": address.ip(), "port_value": address.port()});
@@ -77,7 +77,7 @@ pub fn move_cluster(cluster: &mut Map<String, Value>, address: SocketAddr) {
 
 impl Kitchen {
     /// With a provider whose paths are those of the real one.
-    pub fn open(name: &str, idp: IdpBuilder, prepare: impl FnOnce(&Idp)) -> Kitchen {
+    pub(crate) fn open(name: &str, idp: IdpBuilder, prepare: impl FnOnce(&Idp)) -> Kitchen {
         let idp = idp.start().expect("a free loopback port");
         prepare(&idp);
         let upstream = Upstream::start();
@@ -96,7 +96,7 @@ impl Kitchen {
     }
 
     /// A token of these claims, and what every token has: issuer, times.
-    pub fn token(&self, claims: &Value) -> String {
+    pub(crate) fn token(&self, claims: &Value) -> String {
         self.token_with(
             &json!({"alg": "RS256", "kid": self.idp.key().kid()}),
             claims,
@@ -104,17 +104,17 @@ impl Kitchen {
     }
 
     /// The same under another JOSE header.
-    pub fn token_with(&self, header: &Value, claims: &Value) -> String {
+    pub(crate) fn token_with(&self, header: &Value, claims: &Value) -> String {
         self.idp.sign(header, &self.claims(claims))
     }
 
-    pub fn claims(&self, claims: &Value) -> Value {
+    pub(crate) fn claims(&self, claims: &Value) -> Value {
         let mut all = json!({"iss": self.idp.issuer(), "iat": now(), "exp": now() + 3600});
         merge(&mut all, claims.clone());
         all
     }
 
-    pub async fn get(&self, path: &str, token: Option<&str>) -> Reply {
+    pub(crate) async fn get(&self, path: &str, token: Option<&str>) -> Reply {
         let url = self.envoy.url(path);
         match token {
             Some(token) => self.client.get_with(&url, token).await,
@@ -123,7 +123,7 @@ impl Kitchen {
     }
 
     /// The statuses of the private, the scoped, the editors' and the administrators' route.
-    pub async fn statuses(&self, token: Option<&str>) -> [u16; 4] {
+    pub(crate) async fn statuses(&self, token: Option<&str>) -> [u16; 4] {
         let mut statuses = [0; 4];
         for (status, path) in statuses.iter_mut().zip([
             "/api/private",
@@ -137,7 +137,7 @@ impl Kitchen {
     }
 
     /// What is the same whoever the provider is: the public route, no token, other paths.
-    pub async fn check_without_token(&self) {
+    pub(crate) async fn check_without_token(&self) {
         assert_eq!(self.get("/api/public", None).await.status, 200);
         assert_eq!(self.statuses(None).await, [401; 4]);
         for path in ["/", "/api", "/api/public/x", "/api/privatex", "/api/admin"] {
@@ -148,7 +148,7 @@ impl Kitchen {
     }
 
     /// Claims that are put over `base`, and the four statuses.
-    pub async fn check(&self, base: &Value, rows: &[(&str, Value, [u16; 4])]) {
+    pub(crate) async fn check(&self, base: &Value, rows: &[(&str, Value, [u16; 4])]) {
         for (what, change, statuses) in rows {
             let mut claims = base.clone();
             merge(&mut claims, change.clone());
@@ -158,7 +158,7 @@ impl Kitchen {
     }
 
     /// The headers that the upstream sees of a token that passes everywhere.
-    pub async fn check_headers(&self, claims: &Value, expected: &[(&str, &str)]) {
+    pub(crate) async fn check_headers(&self, claims: &Value, expected: &[(&str, &str)]) {
         let token = self.token(claims);
         let reply = self.get("/api/private", Some(&token)).await;
         assert_eq!(reply.status, 200, "{}", reply.body);

@@ -108,7 +108,7 @@ impl Oracle<'_> {
                 occurrences.iter().filter(shares).count() > 1
             })
         };
-        // A header with a token, of which a shorter prefix fits too.
+        // A header with a token that a shorter prefix fits too.
         let has_several_prefixes = found.iter().any(|(place, found)| match (place, found) {
             (Place::Header { name, prefix }, Found::One(..)) => self.places.iter().any(|other| {
                 matches!(other, Place::Header { name: known, prefix: shorter }

@@ -36,7 +36,7 @@ impl Refused {
     }
 }
 
-/// A way to satisfy a requirement, or what it fails by.
+/// A way to satisfy a requirement, or why it fails.
 #[derive(Clone, Default)]
 pub(super) struct Way {
     pub uses: Vec<TokenUse>,
