@@ -1,8 +1,8 @@
-//! How a command ends, as the exit code says it.
+//! The exit codes of the commands, and why a command failed.
 
 use std::process::ExitCode;
 
-/// What was asked about is in order.
+/// Everything is in order.
 pub(crate) const OK: u8 = 0;
 /// A configuration is refused, or a request is.
 pub(crate) const REFUSED: u8 = 1;

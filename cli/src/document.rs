@@ -1,7 +1,7 @@
 //! YAML and JSON as a tree that knows its lines.
 //!
-//! Invariant: a scalar means here what it means to the program that will read the file. Envoy reads YAML by its
-//! own rules (yaml-cpp, `MessageUtil::loadFromYaml`): `on` is true, `1.5` and whole numbers beyond
+//! Invariant: a scalar means here what it means to the program that will read the file. Envoy reads
+//! YAML by its own rules (yaml-cpp, `MessageUtil::loadFromYaml`): `on` is true, `1.5` and whole numbers beyond
 //! 32 bits are strings. Kubernetes and JSON know numbers.
 
 use std::collections::BTreeMap;
@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
 use serde_json::{Number, Value};
 
-/// Deeper documents are refused: no configuration is, and trees are walked by recursion.
+/// Deeper documents are refused: trees are walked by recursion, and no configuration is so deep.
 const DEEPEST: usize = 100;
-/// Aliases can make a small file large: what it would be without them, in nodes and in bytes of
-/// their texts.
+/// The largest size of a file with its aliases written out, in nodes and in bytes of their texts:
+/// aliases can make a small file large.
 const MOST_NODES: usize = 200_000;
 const MOST_BYTES: usize = 16 * 1024 * 1024;
 
@@ -39,7 +39,7 @@ pub(crate) enum Yaml {
     /// On the line where the text begins, not where its `|` is.
     Text(String),
     List(Vec<Node>),
-    /// In the order written; a name that was given twice is here twice.
+    /// In the order written. A name that is given twice occurs twice.
     Map(Vec<Entry>),
 }
 
@@ -49,7 +49,7 @@ pub(crate) struct Entry {
     pub line: usize,
     pub column: usize,
     pub node: Node,
-    /// What is to be written above it.
+    /// The comment to write above it.
     pub note: Option<String>,
 }
 
@@ -115,7 +115,7 @@ struct Open {
     node: Node,
     anchor: usize,
     name: Option<(String, Span)>,
-    /// Whether Envoy is told to pass over the member of this name.
+    /// Whether the tag `!ignore` tells Envoy to ignore the member.
     is_ignored: bool,
 }
 
@@ -213,7 +213,7 @@ impl NodeBuilder {
 
     fn add(&mut self, node: Node, anchor: usize, span: Span) -> Result<(), Unreadable> {
         if anchor > 0 {
-            // Anchors within one another are kept once for each.
+            // Nested anchors are each stored in full.
             let (nodes, bytes) = node.size();
             if !self.has_room(nodes, bytes) {
                 return Err(Unreadable {
@@ -275,7 +275,7 @@ impl NodeBuilder {
 }
 
 /// A whole number of 64 bits, as C++ reads one from a stream: decimal, octal after `0`, or
-/// hexadecimal after `0x`. What needs more than 32 bits Envoy makes a text.
+/// hexadecimal after `0x`. Envoy makes a number of more than 32 bits a text.
 fn number_of_yaml_cpp(text: String) -> Yaml {
     let (is_negative, digits) = match text.strip_prefix(['-', '+']) {
         Some(digits) => (text.starts_with('-'), digits),
@@ -515,7 +515,7 @@ impl Node {
             let item = index.parse().ok().and_then(|i: usize| self.items().get(i));
             return item.map_or(here, |item| item.find(rest, (item.line, item.column)));
         }
-        // Names may have dots in them: the longest that fits. Of two of one name the second.
+        // Names may contain dots, so the longest that fits counts. Of two equal names the second counts.
         let fitting = self.entries().iter().filter_map(|entry| {
             let rest = [entry.name.clone(), snake_case(&entry.name)]
                 .iter()

@@ -30,7 +30,7 @@ pub(crate) struct Args {
     /// The file with the plugin's configuration, as `check` takes it
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// Which configuration of the file, where there are several, from 0
+    /// Which configuration of the file, counted from 0, if the file has several
     #[arg(long, value_name = "N")]
     select: Option<usize>,
     /// The token; `-` reads it from standard input
@@ -146,12 +146,12 @@ fn read_token(token: &str) -> Result<String, CommandError> {
         .read_to_string(&mut text)
         .map_err(|error| CommandError::usage(format!("standard input: {error}")))?;
     let text = text.trim();
-    // as it stands in a header that was pasted
+    // a pasted header has it
     Ok(text.strip_prefix("Bearer ").unwrap_or(text).to_owned())
 }
 
-/// The request as the filter decides it, with the token where the rule looks for one; and the names
-/// of the client's headers that the filter removes first.
+/// The request as the filter decides it, with the token in a place of its rule. Also the names of the
+/// client's headers that the filter removes first.
 fn request(
     args: &Args,
     config: &Config,

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::output::{BAD, DIM, GOOD, HEAD, WARN, safe, styled};
 
-/// Longer values of headers are cut where they are shown: a payload says nothing to the eye.
+/// Longer values of headers are cut when they are shown: nobody reads a whole payload.
 const LONGEST_SHOWN: usize = 80;
 
 /// Whether a line speaks for the request.
@@ -54,9 +54,9 @@ impl Step {
 
 /// What happens to the request.
 pub(crate) struct ShownVerdict {
-    /// `None` where keys are not at hand that decide it.
+    /// `None` if keys are missing that would decide it.
     pub admitted: Option<bool>,
-    /// Why it is rejected, or would be if the rule did not only report.
+    /// Why it is rejected, or would be rejected by a rule that only reports.
     pub reason: Option<&'static str>,
     status: Option<u32>,
     headers: Vec<(String, String)>,

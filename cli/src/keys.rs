@@ -1,8 +1,8 @@
 //! Where `explain` gets keys: from the configuration, from files, or from where the filter would
 //! fetch them.
 //!
-//! Invariant: what the filter would not take for keys is not taken here: the same parser, the same
-//! bound on a document, no redirects, the same calls in the same order.
+//! Invariant: keys that the filter would refuse are refused here. The parser, the bound on a document
+//! and the order of the calls are the filter's; redirects are not followed.
 
 use std::path::Path;
 use std::rc::Rc;
@@ -32,7 +32,7 @@ pub(crate) enum ProviderKeys {
 }
 
 impl KeysAtHand {
-    /// `files` are written `FILE`, for every provider whose keys are fetched, or `PROVIDER=FILE`.
+    /// Each of `files` is `FILE`, for every provider that fetches its keys, or `PROVIDER=FILE`.
     pub(crate) fn load(
         config: &Config,
         files: &[String],
@@ -104,7 +104,7 @@ fn from_file(path: &Path) -> Result<KeySet, CommandError> {
     keys.map_err(|error| CommandError::usage(format!("{name}: {error}")))
 }
 
-/// Asks whom the filter would ask, in its order.
+/// Calls the addresses that the filter would call, in the same order.
 fn fetched(remote: &Rc<Remote>) -> Result<(Rc<KeySet>, String), String> {
     let sequence = Sequence::new(Rc::clone(remote));
     let (mut stage, mut call) = sequence.first().ok_or("the issuer is no URI")?;

@@ -1,7 +1,7 @@
-//! The command-line tool: the filter's own code, run on files and by hand.
+//! The command-line tool: it runs the filter's own code on files.
 //!
-//! Invariants: a verdict is the library's, never one of the tool's own; no token is printed whole
-//! unless that was asked for; and the exit code says how it went.
+//! Invariants: every verdict comes from the library; no token is printed whole unless the user asks
+//! for it; and the exit code tells the result.
 
 mod check;
 mod command_error;

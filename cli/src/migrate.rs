@@ -1,7 +1,7 @@
 //! `migrate`: a configuration of Envoy's `jwt_authn` as one of this filter.
 //!
 //! Invariant: no request passes that jwt_authn would stop. What is not read with certainty, or
-//! cannot be carried over, is left open, and what is printed then is refused by the filter.
+//! cannot be carried over, is left open; the filter then refuses what is printed.
 
 mod convert;
 mod find;
@@ -34,7 +34,7 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// What is not as it was.
+/// How something differs from what was written.
 struct Change {
     line: usize,
     path: String,
@@ -199,7 +199,7 @@ impl Migration {
                 problem,
                 is_needless,
             } = refusal;
-            // What was not read may be refused for that.
+            // A field that was not read may be refused because of that.
             let is_known =
                 |change: &Change| change.kind == ChangeKind::Open && change.path.starts_with(&path);
             if is_needless {
@@ -226,7 +226,7 @@ impl Migration {
         });
     }
 
-    /// What routes can ask for by a name, be it in a file that is not here.
+    /// Reports requirements that routes can name, perhaps in a file that was not given.
     fn requirements_of_routes(&mut self, names_by_route: bool) {
         let unused = convert::unused_requirements(&self.node);
         let has_names = self.node.get("requirement_map").is_some();
@@ -263,7 +263,7 @@ impl Migration {
     }
 }
 
-/// What differs for whatever configuration.
+/// Differences that every configuration has.
 const ALWAYS: [&str; 7] = [
     "a wrong audience is 401, not 403; keys that cannot be had are 503, not 401",
     "a token with crit, with iat in the future, or with cnf is refused",

@@ -1,4 +1,4 @@
-//! `token` and `keygen`: what tests need, and nothing that should be used beyond them.
+//! `token` and `keygen`: tokens and keys for tests only.
 //!
 //! Invariant: keys and tokens from here say that they are for tests, in their `kid` and on
 //! standard error.
@@ -17,7 +17,7 @@ use crate::command_error::{CommandError, exit};
 use crate::output::{WARN, safe, styled};
 use crate::signing::{PrivateKey, TestKey};
 
-/// What the kid of a key for tests begins with.
+/// The beginning of the `kid` of each key for tests.
 const TEST_KID: &str = "bearer-gate-test";
 
 #[derive(clap::Args)]
@@ -150,7 +150,7 @@ fn write(path: &Path, text: &str, secret: bool) -> Result<(), CommandError> {
     let problem =
         |error: std::io::Error| CommandError::usage(format!("{}: {error}", path.display()));
     let mut options = std::fs::OpenOptions::new();
-    // never over a key that somebody may need
+    // an existing key is never overwritten
     options.write(true).create_new(true);
     #[cfg(unix)]
     if secret {

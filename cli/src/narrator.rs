@@ -1,7 +1,7 @@
 //! The events of a decision, in words.
 //!
-//! Invariant: nothing is compared here. Each line says what the decision found, in the decision's
-//! own order, so the steps cannot disagree with it.
+//! Invariant: nothing is compared here. Each line says what the decision found, in the order of the
+//! decision, so the steps cannot disagree with it.
 
 use std::cell::RefCell;
 
@@ -39,10 +39,10 @@ pub(crate) struct Narrator<'n> {
     told: RefCell<Telling>,
 }
 
-/// What was told so far.
+/// The steps so far.
 #[derive(Default)]
 struct Telling {
-    /// The last one may get more.
+    /// The last one may still grow.
     steps: Vec<Step>,
     /// The rules that were compared.
     compared: Vec<(usize, Result<Comparison, Ambiguous>)>,
@@ -57,7 +57,7 @@ struct Telling {
 enum LookedAt {
     #[default]
     None,
-    /// It is not known to be well-formed, and this is why it may not be.
+    /// It is not known to be well-formed. A hint why it may not be, and its JOSE header.
     Raw(Option<&'static str>, Option<Value>),
     Parsed,
     /// Another demand or request looked at it.

@@ -1,4 +1,4 @@
-//! What is printed: colours where it is a terminal, and nothing that could steer one.
+//! Output: colours on a terminal, and no characters that could steer a terminal.
 
 use std::fmt::Display;
 
@@ -11,17 +11,17 @@ pub(crate) const WARN: Style = AnsiColor::Yellow.on_default();
 pub(crate) const DIM: Style = Style::new().dimmed();
 pub(crate) const HEAD: Style = Style::new().bold();
 
-/// A text in a style; what is no terminal gets it without.
+/// A text in a style. The style is left out if the output is no terminal.
 pub(crate) fn styled(style: Style, text: impl Display) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// A text of somebody else's, on one line: characters that steer are escaped.
+/// A text from outside, on one line: characters that steer a terminal are escaped.
 pub(crate) fn safe(text: &str) -> String {
     escape(text, |c| format!("\\u{{{:x}}}", u32::from(c)))
 }
 
-/// JSON, in which characters that steer are escaped too. It is the same to who reads JSON.
+/// JSON in which characters that steer a terminal are escaped. Its meaning stays the same.
 pub(crate) fn escaped(json: &Value) -> String {
     escape(&json.to_string(), |c| {
         let mut units = [0; 2];
@@ -49,8 +49,8 @@ fn escape(text: &str, escaped: impl Fn(char) -> String) -> String {
     safe
 }
 
-/// Whether a character does something to what shows it: control characters, those that turn the
-/// direction of writing or end a line, and those that nobody sees.
+/// Whether a character could steer a terminal: control characters, those that change the direction of
+/// writing or end a line, and invisible ones.
 fn steers(c: char) -> bool {
     c.is_control()
         || matches!(c,

@@ -1,8 +1,8 @@
 //! Finds the plugin's configurations in a file: on its own, in an Envoy configuration, or in a
 //! resource of Istio or Envoy Gateway.
 //!
-//! Invariant: what the filter would be given is what is parsed here, in the same order and form;
-//! a file without a configuration of ours is an error, not a file without errors.
+//! Invariant: exactly what Envoy would give to the filter is parsed here. A file without a
+//! configuration of bearer-gate is an error, not a file without errors.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use crate::document::{self, Node, Scalars, Unreadable, Yaml};
 const WASM: &str = "envoy.extensions.filters.http.wasm.v3.Wasm";
 const STRUCT: &str = "google.protobuf.Struct";
 const STRING_VALUE: &str = "google.protobuf.StringValue";
-/// Top-level fields by which a configuration is known for ours.
+/// Top-level fields that only a configuration of bearer-gate has.
 const OURS: [&str; 4] = ["providers", "rules", "requirement_map", "policies"];
 
 /// A file and its documents.

@@ -1,4 +1,4 @@
-//! What a valid configuration allows that its author may not have meant.
+//! Warnings of what a valid configuration allows and its author may not have meant.
 //!
 //! Invariant: a warning is about what the filter will do, so it is read from the valid
 //! configuration, not from how that is written.
@@ -253,7 +253,7 @@ fn path_covers(first: &RequestMatcher, second: &RequestMatcher) -> bool {
         Regex(_) => return first.path == second.path,
         Connect => return false,
     };
-    // With case, a rule covers none that is without, unless it has no letters.
+    // A rule that regards case covers no rule that ignores it, unless the path has no letters.
     if second.ignore_case && !first.ignore_case {
         return false;
     }

@@ -1,4 +1,5 @@
-//! Private keys for tests: made, read, and signed with (RFC 7515, RFC 7518, RFC 8037).
+//! Private keys for tests: how they are made and read, and how they sign (RFC 7515, RFC 7518, RFC
+//! 8037).
 
 use bearer_gate::jose::base64url;
 use bearer_gate::jose::jwa::Algorithm;
@@ -117,7 +118,7 @@ impl PrivateKey {
         }
     }
 
-    /// RFC 7638: the hash of those of its public members that are required, in base64url.
+    /// The thumbprint of RFC 7638: the hash of the required public members, in base64url.
     pub(crate) fn thumbprint(&self) -> String {
         // sorted by their names, without white space, as the RFC has it
         let members = Value::Object(self.public().into_iter().collect::<Map<_, _>>());
@@ -254,7 +255,7 @@ impl TestKey {
                 )
             }
             Err(_) => {
-                // what is written above a PEM is no part of it (RFC 7468 section 5.2)
+                // lines above a PEM are no part of it (RFC 7468 section 5.2)
                 let (above, pem) = text.split_at(text.find("-----").unwrap_or(text.len()));
                 let told = |name: &str| {
                     let mut lines = above.lines();

@@ -1,5 +1,5 @@
-//! What a file says around the plugin's configuration: Envoy's own settings that the filter's
-//! protection rests on (the checklist in docs/operating.md).
+//! Warnings about Envoy's own settings around the plugin's configuration, on which the protection by
+//! the filter depends (the checklist in docs/operating.md).
 
 use bearer_gate::config::{Config, Endpoint, KeySource};
 use bearer_gate::http::uri::{Scheme, Uri};
@@ -83,7 +83,7 @@ fn look_at_manager(manager: &Node, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Where hosts decide, Envoy's routes and the upstream should read them as the rules do.
+/// If hosts decide, Envoy's routes and the upstream must read them as the rules do.
 fn look_at_hosts(manager: &Node, config: &Config, findings: &mut Vec<Finding>) {
     let mut warn = |name: &str, text: &str| {
         let node = manager.get(name).unwrap_or(manager);
@@ -115,7 +115,7 @@ fn look_at_hosts(manager: &Node, config: &Config, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Where routes decide by their metadata, and Envoy chooses a route by what a header holds.
+/// If routes decide by their metadata, Envoy must not choose a route by the value of a header.
 fn look_at_header_routes(manager: &Node, findings: &mut Vec<Finding>) {
     let hosts = manager
         .at(&["route_config", "virtual_hosts"])
@@ -163,7 +163,7 @@ fn look_at_plugin(plugin: &Node, findings: &mut Vec<Finding>) {
     }
 }
 
-/// The clusters that a provider's calls go to, and whether they should have TLS.
+/// The clusters of all calls to providers, with their fields' paths, and whether they need TLS.
 fn calls(config: &Config) -> Vec<(&str, String, bool)> {
     let mut calls = Vec::new();
     for provider in &config.providers {

@@ -1,11 +1,11 @@
-//! A tree as YAML, with notes above what they are about.
+//! Writes a tree as YAML, with each note above its member.
 
 use std::fmt::Write;
 
 use crate::document::{Node, Yaml};
 use crate::output::quoted;
 
-/// Comments are broken here.
+/// The width of comments.
 const WIDTH: usize = 96;
 
 /// A document in block style.

@@ -66,7 +66,7 @@ struct Prometheus {
 
 impl Prometheus {
     /// With monitoring/prometheus.yaml, but for the targets and the intervals.
-    fn start(files: &Path, targets: &[SocketAddr], interval: &str, rules: &Path) -> Prometheus {
+    fn start(files: &Path, targets: &[SocketAddr], interval: &str, rules: &Path) -> Self {
         let mut config = yaml::document("monitoring/prometheus.yaml");
         config["global"]["scrape_interval"] = json!(interval);
         config["global"]["evaluation_interval"] = json!(interval);
@@ -103,7 +103,7 @@ impl Prometheus {
         assert!(holds_within(PATIENCE, || {
             raw::get(socket, "/-/ready", &[]).is_ok_and(|page| page.status == 200)
         }));
-        Prometheus {
+        Self {
             client: Client::new(),
             address,
             _process: process,
@@ -383,8 +383,8 @@ struct Scene {
 }
 
 impl Scene {
-    fn open(prepare: impl FnOnce(&Idp), change: impl FnOnce(&mut Value)) -> Scene {
-        Scene::open_behind(prepare, change, |_| {})
+    fn open(prepare: impl FnOnce(&Idp), change: impl FnOnce(&mut Value)) -> Self {
+        Self::open_behind(prepare, change, |_| {})
     }
 
     /// With a change of the filter's resource, and one of the bootstrap.
@@ -392,7 +392,7 @@ impl Scene {
         prepare: impl FnOnce(&Idp),
         change: impl FnOnce(&mut Value),
         bootstrap: impl FnOnce(&mut Value),
-    ) -> Scene {
+    ) -> Self {
         let (idp, upstream) = (Idp::start(), Upstream::start());
         prepare(&idp);
         let volume = TempDir::new().unwrap();
@@ -401,7 +401,7 @@ impl Scene {
         ecds::publish(volume.path(), 0, &resource);
         let envoy = ecds::serve_behind(volume.path(), &idp, &upstream, bootstrap);
         let stats = stats_listener(envoy.admin_address());
-        Scene {
+        Self {
             volume,
             idp,
             _upstream: upstream,

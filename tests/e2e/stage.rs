@@ -24,16 +24,16 @@ pub(crate) struct Stage {
 
 impl Stage {
     /// Two workers, and the plugin configuration that `configure` makes.
-    pub(crate) fn start(configure: impl FnOnce(&Stage) -> Value) -> Stage {
-        Stage::start_with(|_| {}, configure)
+    pub(crate) fn start(configure: impl FnOnce(&Self) -> Value) -> Self {
+        Self::start_with(|_| {}, configure)
     }
 
     /// The same, with an identity provider that was prepared.
     pub(crate) fn start_with(
         prepare: impl FnOnce(&Idp),
-        configure: impl FnOnce(&Stage) -> Value,
-    ) -> Stage {
-        Stage::build(prepare, |stage, builder| {
+        configure: impl FnOnce(&Self) -> Value,
+    ) -> Self {
+        Self::build(prepare, |stage, builder| {
             builder.wasm_filter(configure(stage))
         })
     }
@@ -41,9 +41,9 @@ impl Stage {
     /// Any Envoy with the clusters `idp` and `upstream`.
     pub(crate) fn build(
         prepare: impl FnOnce(&Idp),
-        build: impl FnOnce(&Stage, EnvoyBuilder) -> EnvoyBuilder,
-    ) -> Stage {
-        let mut stage = Stage {
+        build: impl FnOnce(&Self, EnvoyBuilder) -> EnvoyBuilder,
+    ) -> Self {
+        let mut stage = Self {
             envoy: None,
             idp: Idp::start(),
             upstream: Upstream::start(),

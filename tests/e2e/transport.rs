@@ -24,10 +24,10 @@ struct Bearers {
 }
 
 impl Bearers {
-    fn start() -> Bearers {
+    fn start() -> Self {
         let stage = Stage::start(routes);
         let good = stage.idp.good_token();
-        Bearers { stage, good }
+        Self { stage, good }
     }
 
     /// `GET` of a private path with these Authorization headers.

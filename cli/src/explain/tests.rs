@@ -32,7 +32,7 @@ thread_local! {
     };
 }
 
-/// What is changed of a good token.
+/// Changes to a good token.
 const CHANGES: [(&str, &str); 25] = [
     ("", ""),
     ("exp", "1799999900"),

@@ -1,13 +1,14 @@
-//! What is otherwise in this filter than in jwt_authn, and is put so that it is not, or is told.
+//! Fields that mean something else to this filter than to jwt_authn: each is changed so that the
+//! decision stays the same, or the difference is reported.
 //!
-//! A configuration comes here as `read` has made it: one spelling, one form.
+//! `read` has already brought the configuration to one spelling and one form.
 
 use std::path::Path;
 
 use super::{ChangeKind, ToldChange};
 use crate::document::{Node, Yaml};
 
-/// Says something of a field of a provider, or leaves it to the operator.
+/// Reports a change of a field of a provider.
 type Say<'s> = dyn FnMut(ChangeKind, &str, &str) + 's;
 
 pub(super) fn providers(node: &mut Node, directory: &Path) -> Vec<ToldChange> {

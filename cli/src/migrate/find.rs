@@ -1,5 +1,5 @@
-//! What of jwt_authn is in a file, in every form that Envoy reads: the filter, what routes say of
-//! it, and who reads what it leaves behind.
+//! Finds jwt_authn in a file, in every form that Envoy reads: the filter, the routes' settings for it,
+//! and the readers of its dynamic metadata.
 
 use crate::document::{Entry, Node};
 use crate::plugin::{File, message};
@@ -18,7 +18,7 @@ pub(super) struct Found<'d> {
     pub surroundings: Vec<Surrounding>,
 }
 
-/// Something beside the filters that has a part in what jwt_authn does.
+/// Something beside the filters that affects jwt_authn or depends on it.
 pub(super) struct Surrounding {
     pub line: usize,
     pub kind: Beside,
@@ -67,7 +67,7 @@ impl<'d> Found<'d> {
         if node.get("rds").is_some() || node.get("scoped_routes").is_some() {
             self.beside(node.line, Beside::RoutesElsewhere);
         }
-        // A filter's name is no use of its metadata.
+        // The filter's name alone is no reader of its metadata.
         let is_named = node.get("typed_config").is_some() || node.get("config_discovery").is_some();
         for Entry { name, node, .. } in node.entries() {
             if !(is_named && name == "name") {
@@ -91,7 +91,7 @@ fn is_false(node: &Node) -> bool {
     node.to_json() == "false" || node.to_json() == "\"false\""
 }
 
-/// What a file has in place of jwt_authn, and what can be done with it.
+/// A message for a file without jwt_authn: what it has instead, and what can be done.
 pub(super) fn instead(file: &File) -> String {
     let read = "`migrate` reads envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication: by itself, or in an Envoy configuration (bootstrap, listener, HttpConnectionManager, filter, or a resource with one)";
     let mut seen: Vec<String> = Vec::new();

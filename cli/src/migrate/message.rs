@@ -1,4 +1,4 @@
-//! The messages of jwt_authn: their fields, and what is in each (Envoy 1.40).
+//! The messages of jwt_authn: their fields and the fields' kinds (Envoy 1.40).
 //!
 //! Invariant: a field that is not here is not one of jwt_authn's, and is never carried over.
 
@@ -8,17 +8,18 @@ pub(super) enum FieldKind {
     /// Not negative.
     Whole,
     Signed,
-    /// The empty one is as if it was left out.
+    /// An empty one counts as left out.
     Text,
-    /// One of several fields, of which one is given: the empty one counts.
+    /// One of several fields, exactly one of which is given: an empty one counts as given.
     Choice,
     Duration,
     Message(&'static Message),
     List(&'static Self),
     Map(&'static Message),
-    /// What this filter has not: it stays as it is written, for the filter to refuse it by name.
+    /// A field that this filter does not have. It stays as written, so that the filter refuses it by
+    /// name.
     Unread,
-    /// Nothing that decides anything.
+    /// A field that changes no decision.
     Needless,
 }
 

@@ -20,7 +20,7 @@ const GIVEN_TWICE: &str =
 
 /// A message as the filter takes it, with names in lower_snake_case, and what was not read.
 ///
-/// What is not read is left as it was written, but for fields that jwt_authn does not have.
+/// What is not read is left as written. Fields that jwt_authn does not have are left out.
 pub(super) fn read(node: &Node, message: &Message) -> (Node, Vec<Problem>) {
     let mut reader = Reader::default();
     let yaml = reader.message(node, message, "");

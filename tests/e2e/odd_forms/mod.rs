@@ -43,10 +43,10 @@ struct Matrix {
 
 impl Matrix {
     /// With the configuration of these subjects, and all upstreams.
-    fn start(subjects: &[Subject]) -> Matrix {
+    fn start(subjects: &[Subject]) -> Self {
         let python = PythonServers::start();
         let config = |stage: &Stage| config(stage, subjects);
-        Matrix::build(Some(python), config, |listener| listener)
+        Self::build(Some(python), config, |listener| listener)
     }
 
     /// With a configuration in which `/alive` is for good tokens, and what `adapt` makes of each
@@ -55,7 +55,7 @@ impl Matrix {
         python: Option<PythonServers>,
         config: impl FnOnce(&Stage) -> Value,
         adapt: impl Fn(Listener) -> Listener,
-    ) -> Matrix {
+    ) -> Self {
         let mut addresses = python
             .as_ref()
             .map_or_else(BTreeMap::new, |p| p.addresses().clone());
@@ -91,7 +91,7 @@ impl Matrix {
                     .listener(listener("http3").http3(&stage.idp.key()))
             },
         );
-        Matrix {
+        Self {
             good: stage.idp.good_token(),
             upstreams,
             stage,

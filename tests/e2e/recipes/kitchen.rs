@@ -77,7 +77,7 @@ pub(crate) fn move_cluster(cluster: &mut Map<String, Value>, address: SocketAddr
 
 impl Kitchen {
     /// With a provider whose paths are those of the real one.
-    pub(crate) fn open(name: &str, idp: IdpBuilder, prepare: impl FnOnce(&Idp)) -> Kitchen {
+    pub(crate) fn open(name: &str, idp: IdpBuilder, prepare: impl FnOnce(&Idp)) -> Self {
         let idp = idp.start().expect("a free loopback port");
         prepare(&idp);
         let upstream = Upstream::start();
@@ -86,7 +86,7 @@ impl Kitchen {
         localize_plugin(plugin(&mut recipe), &idp);
         localize_clusters(&mut recipe, idp.address(), upstream.address());
         let envoy = Envoy::builder().start_bootstrap(recipe.clone());
-        Kitchen {
+        Self {
             envoy: envoy.unwrap_or_else(|refused| panic!("{refused}")),
             idp,
             upstream,
