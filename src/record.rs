@@ -24,6 +24,20 @@ impl Writer {
         sized
     }
 
+    /// Octets of a length that whoever reads them knows.
+    pub fn octets<const N: usize>(mut self, octets: &[u8; N]) -> Self {
+        self.0.extend_from_slice(octets);
+        self
+    }
+
+    pub fn optional_text(self, text: Option<&str>) -> Self {
+        let is_there = self.number(text.is_some().into());
+        match text {
+            Some(text) => is_there.text(text),
+            None => is_there,
+        }
+    }
+
     pub fn finish(self) -> Vec<u8> {
         self.0
     }
@@ -54,6 +68,21 @@ impl<'b> Reader<'b> {
         let (text, rest) = self.0.split_at_checked(len)?;
         self.0 = rest;
         str::from_utf8(text).ok()
+    }
+
+    pub fn octets<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (octets, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*octets)
+    }
+
+    /// A record without the text is `None`, one that says that there is none `Some(None)`.
+    pub fn optional_text(&mut self) -> Option<Option<&'b str>> {
+        match self.number()? {
+            0 => Some(None),
+            1 => Some(Some(self.text()?)),
+            _ => None,
+        }
     }
 
     /// That nothing is left.
@@ -106,6 +135,25 @@ mod tests {
             let mut other = bytes.clone();
             other[at] = octet;
             assert_eq!(read(&other), None, "octet {at}");
+        }
+    }
+
+    #[test]
+    fn octets_and_texts_that_may_be_missing() {
+        for text in [None, Some(""), Some("x")] {
+            let bytes = Writer::default()
+                .octets(b"abc")
+                .optional_text(text)
+                .finish();
+            let mut record = Reader(&bytes);
+            assert_eq!(record.octets(), Some(*b"abc"));
+            assert_eq!(record.optional_text(), Some(text));
+            assert_eq!(record.finish(), Some(()));
+            assert_eq!(Reader(&bytes[..2]).octets::<3>(), None);
+            let mut second = bytes[3..].to_vec();
+            assert_eq!(Reader(&second[..second.len() - 1]).optional_text(), None);
+            second[0] = 2;
+            assert_eq!(Reader(&second).optional_text(), None);
         }
     }
 }
