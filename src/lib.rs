@@ -23,6 +23,7 @@
 //! config/convert
 //! config/read config/valid
 //! config/provider_id host matcher
+//! session
 //! signature http
 //! jose
 //! bytes metrics named protobuf record text time trace
@@ -107,6 +108,7 @@ pub mod protobuf;
 #[cfg(feature = "filter")]
 mod proxy;
 pub mod record;
+pub mod session;
 pub mod signature;
 pub mod text;
 pub mod time;

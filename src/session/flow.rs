@@ -1,0 +1,511 @@
+//! The authorization code flow without a cookie of its own (RFC 6749 section 4.1, RFC 7636, OpenID
+//! Connect Core 1.0 section 3.1).
+//!
+//! One small cookie tells a browser from others, and all its flows share it. What is to be known of
+//! one flow is sealed in its `state`, which the provider hands back. `nonce` and `code_verifier`
+//! follow from the key, the browser's cookie and the flow's id: they are in no cookie, and the
+//! verifier is in no URL.
+//!
+//! Invariant: the secrets of a flow are had for the browser that began it, within [`LIFE`], or not
+//! at all.
+
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::CLOCK_SKEW;
+use super::seal::{Context, KeyId, Keyring, NONCE_LEN, Purpose, Unsealed};
+use crate::jose::base64url;
+use crate::record::{Reader, Writer};
+
+/// How long a person has to sign in at the provider, in seconds.
+pub const LIFE: u64 = 600;
+
+/// How often a flow is begun again by itself.
+pub const MAX_RESTARTS: u64 = 2;
+
+/// The longest URL to go to after signing in, in octets; of a longer one the path stays.
+pub const LONGEST_RETURN: usize = 2048;
+
+/// The longest `state` that is read, in characters.
+pub const LONGEST_STATE: usize = 4096;
+
+/// What tells a browser from others: random octets, in a cookie.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Browser([u8; 16]);
+
+impl Browser {
+    /// A browser that is new here, by octets that are random.
+    #[must_use]
+    pub fn new(random: [u8; 16]) -> Browser {
+        Browser(random)
+    }
+
+    /// Reads the cookie's value; `None` where it is none of ours.
+    #[must_use]
+    pub fn parse(value: &[u8]) -> Option<Browser> {
+        let octets = base64url::decode(value)?;
+        Some(Browser(octets.try_into().ok()?))
+    }
+
+    /// The cookie's value.
+    #[must_use]
+    pub fn value(&self) -> String {
+        base64url::encode(&self.0)
+    }
+
+    /// SHA-256, the first 16 octets: a `state` that is seen does not give the cookie away.
+    fn hash(&self) -> [u8; 16] {
+        let digest: [u8; 32] = Sha256::digest(self.0).into();
+        let (first, _) = digest.split_first_chunk().unwrap_or((&[0; 16], &[]));
+        *first
+    }
+}
+
+impl std::fmt::Debug for Browser {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Browser")
+    }
+}
+
+/// One try of a browser to sign in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flow {
+    id: [u8; 16],
+    /// In Unix seconds.
+    begun: u64,
+    /// The name of the scheme in the configuration.
+    scheme: String,
+    /// Where to go after signing in; the caller has vetted it.
+    return_to: String,
+    browser: [u8; 16],
+    restarts: u64,
+    key: KeyId,
+}
+
+/// What goes into the authorization request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// RFC 6749 section 4.1.1.
+    pub state: String,
+    /// OpenID Connect Core 1.0 section 3.1.2.1.
+    pub nonce: String,
+    /// RFC 7636 section 4.2, by `S256`.
+    pub code_challenge: String,
+}
+
+/// What a code is redeemed with.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Redeeming {
+    /// What the ID token must have.
+    pub nonce: String,
+    /// RFC 7636 section 4.1.
+    pub code_verifier: String,
+}
+
+impl std::fmt::Debug for Redeeming {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Redeeming")
+    }
+}
+
+/// Why a `state` is not one that we gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateError {
+    /// Too long, or not base64url.
+    Malformed,
+    /// Sealed with a key that is not there, or no more.
+    UnknownKey,
+    /// Altered, of another scheme, or never sealed.
+    Broken,
+}
+
+impl From<Unsealed> for StateError {
+    fn from(unsealed: Unsealed) -> StateError {
+        match unsealed {
+            Unsealed::UnknownKey => StateError::UnknownKey,
+            Unsealed::Broken => StateError::Broken,
+        }
+    }
+}
+
+/// Why a flow is not this browser's, or not this moment's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mismatch {
+    /// It began longer ago than [`LIFE`].
+    Expired,
+    /// It will begin later, by more than [`CLOCK_SKEW`].
+    Future,
+    /// The request has no browser's cookie.
+    NoBrowser,
+    /// Another browser began it.
+    OtherBrowser,
+    /// Its key is not there.
+    UnknownKey,
+}
+
+impl Flow {
+    /// Begins a flow for a scheme. `id` is random, `now` in Unix seconds.
+    #[must_use]
+    pub fn begin(
+        keyring: &Keyring,
+        scheme: &str,
+        return_to: &str,
+        browser: &Browser,
+        id: [u8; 16],
+        now: u64,
+    ) -> Flow {
+        Flow {
+            id,
+            begun: now,
+            scheme: scheme.to_owned(),
+            return_to: shortened(return_to).to_owned(),
+            browser: browser.hash(),
+            restarts: 0,
+            key: keyring.sealing_key(),
+        }
+    }
+
+    /// The same flow begun again, after a [`Mismatch`]; `None` where that was done
+    /// [`MAX_RESTARTS`] times already.
+    #[must_use]
+    pub fn again(
+        &self,
+        keyring: &Keyring,
+        browser: &Browser,
+        id: [u8; 16],
+        now: u64,
+    ) -> Option<Flow> {
+        let restarts = self.restarts.checked_add(1)?;
+        let flow = Flow::begin(keyring, &self.scheme, &self.return_to, browser, id, now);
+        (restarts <= MAX_RESTARTS).then_some(Flow { restarts, ..flow })
+    }
+
+    /// The parameters of the authorization request. `nonce` is the seal's, random. `None` for
+    /// another browser than the one that the flow began with, or without its key.
+    #[must_use]
+    pub fn send(
+        &self,
+        keyring: &Keyring,
+        browser: &Browser,
+        nonce: [u8; NONCE_LEN],
+    ) -> Option<Sent> {
+        let secrets = self.secrets(keyring, browser).ok()?;
+        let record = Writer::default()
+            .octets(&self.id)
+            .number(self.begun)
+            .text(&self.return_to)
+            .octets(&self.browser)
+            .number(self.restarts)
+            .finish();
+        let sealed = keyring.seal(of_state(&self.scheme), &record, nonce);
+        let challenge = Sha256::digest(&secrets.code_verifier);
+        Some(Sent {
+            state: base64url::encode(&sealed),
+            nonce: secrets.nonce,
+            code_challenge: base64url::encode(&challenge),
+        })
+    }
+
+    /// Reads the `state` of a callback for this scheme. What is read is ours, but maybe of another
+    /// browser, or too old: [`Flow::redeem`] finds out.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn open(keyring: &Keyring, scheme: &str, state: &[u8]) -> Result<Flow, StateError> {
+        if state.len() > LONGEST_STATE {
+            return Err(StateError::Malformed);
+        }
+        let sealed = base64url::decode(state).ok_or(StateError::Malformed)?;
+        let opened = keyring.open(of_state(scheme), &sealed)?;
+        let flow = Flow::read(&opened.plaintext, scheme, opened.key);
+        flow.ok_or(StateError::Broken)
+    }
+
+    fn read(record: &[u8], scheme: &str, key: KeyId) -> Option<Flow> {
+        let mut record = Reader(record);
+        let flow = Flow {
+            id: record.octets()?,
+            begun: record.number()?,
+            scheme: scheme.to_owned(),
+            return_to: record.text()?.to_owned(),
+            browser: record.octets()?,
+            restarts: record.number()?,
+            key,
+        };
+        record.finish()?;
+        Some(flow)
+    }
+
+    /// What this browser redeems the flow's code with at `now`, in Unix seconds.
+    ///
+    /// # Errors
+    /// [`Mismatch`]: the flow may be begun again, see [`Flow::again`].
+    pub fn redeem(
+        &self,
+        keyring: &Keyring,
+        browser: Option<&Browser>,
+        now: u64,
+    ) -> Result<Redeeming, Mismatch> {
+        let secrets = self.secrets(keyring, browser.ok_or(Mismatch::NoBrowser)?)?;
+        if self.begun > now.saturating_add(CLOCK_SKEW) {
+            return Err(Mismatch::Future);
+        }
+        if now.saturating_sub(self.begun) > LIFE {
+            return Err(Mismatch::Expired);
+        }
+        Ok(secrets)
+    }
+
+    /// Where to go after signing in.
+    #[must_use]
+    pub fn return_to(&self) -> &str {
+        &self.return_to
+    }
+
+    fn secrets(&self, keyring: &Keyring, browser: &Browser) -> Result<Redeeming, Mismatch> {
+        if !bool::from(browser.hash().ct_eq(&self.browser)) {
+            return Err(Mismatch::OtherBrowser);
+        }
+        let secret = |label| {
+            let octets = keyring.derive(self.key, label, [&browser.0, &self.id]);
+            octets.map(|octets| base64url::encode(&octets))
+        };
+        let secrets = secret("nonce").zip(secret("code_verifier"));
+        let (nonce, code_verifier) = secrets.ok_or(Mismatch::UnknownKey)?;
+        Ok(Redeeming {
+            nonce,
+            code_verifier,
+        })
+    }
+}
+
+fn of_state(scheme: &str) -> Context<'_> {
+    Context {
+        purpose: Purpose::State,
+        scheme,
+        // The callback may be at another host than the page.
+        host: "",
+    }
+}
+
+/// A URL that is too long without its query, or else the root.
+fn shortened(return_to: &str) -> &str {
+    if return_to.len() <= LONGEST_RETURN {
+        return return_to;
+    }
+    let path = return_to.split('?').next().unwrap_or_default();
+    if path.len() <= LONGEST_RETURN {
+        path
+    } else {
+        "/"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_800_000_000;
+    const NONCE: [u8; NONCE_LEN] = [9; NONCE_LEN];
+
+    fn ring(letters: &[&str]) -> Keyring {
+        let secrets: Vec<String> = letters.iter().map(|letter| letter.repeat(32)).collect();
+        Keyring::new(&secrets).unwrap()
+    }
+
+    fn ours() -> Browser {
+        Browser::new([1; 16])
+    }
+
+    fn flow() -> Flow {
+        Flow::begin(&ring(&["a"]), "staff", "/page?x=1", &ours(), [3; 16], NOW)
+    }
+
+    fn state() -> String {
+        flow().send(&ring(&["a"]), &ours(), NONCE).unwrap().state
+    }
+
+    fn open(state: &str) -> Result<Flow, StateError> {
+        Flow::open(&ring(&["a"]), "staff", state.as_bytes())
+    }
+
+    #[test]
+    fn a_flow_comes_back_as_it_was_sent() {
+        let ring = ring(&["a"]);
+        let sent = flow().send(&ring, &ours(), NONCE).unwrap();
+        let back = open(&sent.state).unwrap();
+        assert_eq!(back, flow());
+        assert_eq!(back.return_to(), "/page?x=1");
+        let with = back.redeem(&ring, Some(&ours()), NOW + 5).unwrap();
+        assert_eq!(with.nonce, sent.nonce);
+        let challenge = Sha256::digest(with.code_verifier.as_bytes());
+        assert_eq!(base64url::encode(&challenge), sent.code_challenge);
+        // RFC 7636 section 4.1
+        assert_eq!(with.code_verifier.len(), 43);
+        assert_ne!(with.code_verifier, with.nonce);
+        assert!(sent.state.len() < 300, "{}", sent.state.len());
+        assert_eq!(format!("{with:?} {:?}", ours()), "Redeeming Browser");
+    }
+
+    #[test]
+    fn s01_a_state_that_is_foreign_or_altered() {
+        let state = state();
+        for (at, byte) in state.bytes().enumerate() {
+            let mut altered = state.clone().into_bytes();
+            altered[at] = if byte == b'A' { b'B' } else { b'A' };
+            let altered = String::from_utf8(altered).unwrap();
+            assert!(open(&altered).is_err(), "{at}");
+            assert!(open(&state[..at]).is_err(), "{at}");
+        }
+        let other = flow();
+        let foreign = ring(&["b"]);
+        let key = foreign.sealing_key();
+        let foreign = Flow { key, ..other }
+            .send(&foreign, &ours(), NONCE)
+            .unwrap();
+        for (state, expected) in [
+            ("", StateError::Broken),
+            ("xyz", StateError::Malformed),
+            ("AAAA", StateError::Broken),
+            ("{\"url\":\"/\"}", StateError::Malformed),
+            (&format!("{state}="), StateError::Malformed),
+            (&format!("{state}AAAA"), StateError::Broken),
+            (&format!("{state}.{state}"), StateError::Malformed),
+            (&"A".repeat(LONGEST_STATE + 4), StateError::Malformed),
+            (&foreign.state, StateError::UnknownKey),
+        ] {
+            assert_eq!(open(state), Err(expected), "{state}");
+        }
+    }
+
+    #[test]
+    fn s01_a_state_that_has_expired() {
+        let redeem = |now| flow().redeem(&ring(&["a"]), Some(&ours()), now).map(|_| ());
+        for (now, expected) in [
+            (NOW, Ok(())),
+            (NOW + LIFE, Ok(())),
+            (NOW + LIFE + 1, Err(Mismatch::Expired)),
+            (u64::MAX, Err(Mismatch::Expired)),
+            (NOW - CLOCK_SKEW, Ok(())),
+            (NOW - CLOCK_SKEW - 1, Err(Mismatch::Future)),
+            (0, Err(Mismatch::Future)),
+        ] {
+            assert_eq!(redeem(now), expected, "{now}");
+        }
+    }
+
+    #[test]
+    fn s02_the_callback_of_another_browser() {
+        let flow = open(&state()).unwrap();
+        let ring = ring(&["a"]);
+        let redeem = |browser: Option<&Browser>| flow.redeem(&ring, browser, NOW);
+        assert!(redeem(Some(&ours())).is_ok());
+        assert_eq!(redeem(None), Err(Mismatch::NoBrowser));
+        let other = Browser::new([2; 16]);
+        assert_eq!(redeem(Some(&other)), Err(Mismatch::OtherBrowser));
+        assert_eq!(flow.send(&ring, &other, NONCE), None);
+    }
+
+    #[test]
+    fn s03_each_flow_has_secrets_of_its_own() {
+        let ring = ring(&["a"]);
+        let redeem = |id, browser: &Browser| {
+            Flow::begin(&ring, "staff", "/", browser, id, NOW)
+                .redeem(&ring, Some(browser), NOW)
+                .unwrap()
+        };
+        let of = redeem([3; 16], &ours());
+        for other in [
+            redeem([4; 16], &ours()),
+            redeem([3; 16], &Browser::new([2; 16])),
+        ] {
+            assert_ne!(other.nonce, of.nonce);
+            assert_ne!(other.code_verifier, of.code_verifier);
+        }
+    }
+
+    #[test]
+    fn s05_the_callback_of_another_scheme() {
+        let ring = ring(&["a"]);
+        for scheme in ["guests", "staff2", "staf", ""] {
+            let opened = Flow::open(&ring, scheme, state().as_bytes());
+            assert_eq!(opened, Err(StateError::Broken), "{scheme}");
+        }
+    }
+
+    #[test]
+    fn s12_a_session_is_no_state() {
+        let ring = ring(&["a"]);
+        let context = Context {
+            purpose: Purpose::Session,
+            ..of_state("staff")
+        };
+        let sealed = ring.seal(context, b"", NONCE);
+        assert_eq!(open(&base64url::encode(&sealed)), Err(StateError::Broken));
+        // sealed for a state, but not one
+        let sealed = ring.seal(of_state("staff"), b"x", NONCE);
+        assert_eq!(open(&base64url::encode(&sealed)), Err(StateError::Broken));
+    }
+
+    #[test]
+    fn s15_a_flow_outlives_a_change_of_keys_and_not_its_keys_removal() {
+        let state = state();
+        let old = flow().redeem(&ring(&["a"]), Some(&ours()), NOW);
+        let both = ring(&["b", "a"]);
+        let flow = Flow::open(&both, "staff", state.as_bytes()).unwrap();
+        assert_eq!(flow.redeem(&both, Some(&ours()), NOW), old);
+        let new = ring(&["b"]);
+        let removed = Flow::open(&new, "staff", state.as_bytes());
+        assert_eq!(removed, Err(StateError::UnknownKey));
+        let gone = flow.redeem(&new, Some(&ours()), NOW);
+        assert_eq!(gone, Err(Mismatch::UnknownKey));
+    }
+
+    #[test]
+    fn s29_a_flow_is_begun_again_twice() {
+        let ring = ring(&["a"]);
+        let browser = Browser::new([5; 16]);
+        let mut flow = flow();
+        for id in [6; 2] {
+            flow = flow.again(&ring, &browser, [id; 16], NOW + 1).unwrap();
+            let sent = flow.send(&ring, &browser, NONCE).unwrap();
+            flow = open(&sent.state).unwrap();
+            assert_eq!(flow.return_to(), "/page?x=1");
+            assert!(flow.redeem(&ring, Some(&browser), NOW + LIFE + 1).is_ok());
+        }
+        assert_eq!(flow.again(&ring, &browser, [8; 16], NOW + 2), None);
+    }
+
+    #[test]
+    fn long_urls_to_return_to() {
+        let long = |length: usize| "x".repeat(length);
+        for (url, expected) in [
+            (format!("/{}", long(2047)), None),
+            (format!("/a?{}", long(2045)), None),
+            (format!("/a?{}", long(2046)), Some("/a")),
+            (format!("/{}", long(2048)), Some("/")),
+            (format!("/{}?a", long(2048)), Some("/")),
+        ] {
+            let flow = Flow::begin(&ring(&["a"]), "staff", &url, &ours(), [0; 16], NOW);
+            assert_eq!(flow.return_to(), expected.unwrap_or(&url));
+            let sent = flow.send(&ring(&["a"]), &ours(), NONCE).unwrap();
+            assert_eq!(open(&sent.state), Ok(flow));
+        }
+    }
+
+    #[test]
+    fn the_cookie_of_a_browser() {
+        let value = ours().value();
+        assert_eq!(value.len(), 22);
+        assert_eq!(Browser::parse(value.as_bytes()), Some(ours()));
+        for bad in [
+            "",
+            "AQ",
+            &value[1..],
+            &format!("{value}="),
+            &format!("{value}A"),
+        ] {
+            assert_eq!(Browser::parse(bad.as_bytes()), None, "{bad}");
+        }
+    }
+}

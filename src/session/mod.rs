@@ -1,0 +1,14 @@
+//! The session of a person who signed in with a browser, and the flow that begins it (OpenID
+//! Connect Core 1.0, RFC 6265bis).
+//!
+//! Architecture Invariant: pure functions. Time, randomness and keys are arguments; nothing here
+//! knows the host or the configuration.
+//!
+//! Architecture Invariant: nothing that a browser brings is read before [`seal`] has opened it, and
+//! a sealed value opens for one purpose, scheme and host only.
+
+pub mod flow;
+pub mod seal;
+
+/// How far in the future a time may be that another Envoy wrote, in seconds.
+pub const CLOCK_SKEW: u64 = 60;
