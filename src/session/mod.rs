@@ -7,8 +7,12 @@
 //! Architecture Invariant: nothing that a browser brings is read before [`seal`] has opened it, and
 //! a sealed value opens for one purpose, scheme and host only.
 
+pub mod browser;
+pub mod cookie;
 pub mod flow;
+pub mod life;
 pub mod seal;
+pub mod site;
 
 /// How far in the future a time may be that another Envoy wrote, in seconds.
 pub const CLOCK_SKEW: u64 = 60;

@@ -1,0 +1,390 @@
+//! A session and how long it lives.
+//!
+//! Invariant: a [`Session`] that was opened is alive at the time that was given. The idle timeout
+//! and the absolute end both stand in its record, so that each Envoy decides alike.
+
+use super::CLOCK_SKEW;
+use super::seal::{Context, Keyring, NONCE_LEN, Purpose, Unsealed};
+use crate::jose::base64url;
+use crate::record::{Reader, Writer};
+
+/// `seen` is rewritten once for each of so many parts of the idle timeout.
+const RENEWALS: u64 = 10;
+
+/// The format of the record. A session of another one is signed out.
+const FORMAT: u64 = 1;
+
+/// A person who has signed in. All times are Unix seconds.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Random: tells sessions apart, in logs and in the list of those that were revoked.
+    pub id: [u8; 16],
+    /// The name of the scheme in the configuration. It is no part of the record: the seal is bound
+    /// to it.
+    pub scheme: String,
+    /// The ID token's `sub`.
+    pub subject: String,
+    /// The provider's own session (OpenID Connect Front-Channel Logout 1.0 section 3).
+    pub sid: Option<String>,
+    /// When the person proved who they are, and how (OpenID Connect Core 1.0 section 2).
+    pub auth_time: Option<u64>,
+    pub acr: Option<String>,
+    pub started: u64,
+    /// The last request that was taken note of.
+    pub seen: u64,
+    /// For how long nothing may be heard of it, in seconds.
+    pub idle: Option<u64>,
+    /// When it ends, whatever is heard of it.
+    pub expires: u64,
+    /// The claims that the configuration chose: a JSON object.
+    pub claims: String,
+    /// Where the configuration keeps them.
+    pub tokens: Option<Tokens>,
+}
+
+/// The tokens that the provider gave.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Tokens {
+    pub access: Option<String>,
+    /// When the access token ends, in Unix seconds.
+    pub access_expires: Option<u64>,
+    pub refresh: Option<String>,
+    pub id: Option<String>,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Session")
+    }
+}
+
+impl std::fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tokens")
+    }
+}
+
+/// Why there is no session. The cookies are to be deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoSession {
+    /// Not base64url.
+    Malformed,
+    /// Sealed with a key that is not there, or no more.
+    UnknownKey,
+    /// Altered, of another scheme, host or purpose, or never sealed.
+    Broken,
+    /// Ours, of another version of the filter.
+    Format,
+    /// Nothing was heard of it for the idle timeout.
+    Idle,
+    /// It has reached its end.
+    Expired,
+    /// It was begun or seen later than now, by more than [`CLOCK_SKEW`], or has times that
+    /// contradict each other.
+    Times,
+}
+
+/// A session that is alive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alive {
+    pub session: Session,
+    /// Whether it is to be sealed anew: a tenth of the idle timeout has passed, or a newer key
+    /// seals.
+    pub is_due: bool,
+}
+
+impl Session {
+    /// The octets for its cookies. `host` is the request's, or the cookies' domain; `nonce` is
+    /// random.
+    #[must_use]
+    pub fn seal(&self, keyring: &Keyring, host: &str, nonce: [u8; NONCE_LEN]) -> Vec<u8> {
+        keyring.seal(of_session(&self.scheme, host), &self.write(), nonce)
+    }
+
+    /// Opens what the cookies of a scheme have, at `now` in Unix seconds.
+    ///
+    /// # Errors
+    /// [`NoSession`].
+    pub fn open(
+        keyring: &Keyring,
+        scheme: &str,
+        host: &str,
+        cookies: &[u8],
+        now: u64,
+    ) -> Result<Alive, NoSession> {
+        let sealed = base64url::decode(cookies).ok_or(NoSession::Malformed)?;
+        let opened = keyring.open(of_session(scheme, host), &sealed);
+        let opened = opened.map_err(|unsealed| match unsealed {
+            Unsealed::UnknownKey => NoSession::UnknownKey,
+            Unsealed::Broken => NoSession::Broken,
+        })?;
+        let session = Session::read(&opened.plaintext, scheme).ok_or(NoSession::Format)?;
+        session.vet(now)?;
+        let silence = now.saturating_sub(session.seen);
+        let is_due = opened.key != keyring.sealing_key()
+            || session
+                .idle
+                .is_some_and(|idle| silence.saturating_mul(RENEWALS) >= idle);
+        Ok(Alive { session, is_due })
+    }
+
+    /// Whether it lives at `now`, in Unix seconds.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub fn vet(&self, now: u64) -> Result<(), NoSession> {
+        let latest = now.saturating_add(CLOCK_SKEW);
+        if self.started > latest || self.seen > latest || self.seen < self.started {
+            return Err(NoSession::Times);
+        }
+        if now >= self.expires {
+            return Err(NoSession::Expired);
+        }
+        if now >= self.ends() {
+            return Err(NoSession::Idle);
+        }
+        Ok(())
+    }
+
+    /// When it ends if nothing more is heard of it, in Unix seconds.
+    #[must_use]
+    pub fn ends(&self) -> u64 {
+        let idle = self.idle.map(|idle| self.seen.saturating_add(idle));
+        idle.map_or(self.expires, |idle| idle.min(self.expires))
+    }
+
+    /// The same session, heard of at `now`. Its end stays.
+    #[must_use]
+    pub fn seen_at(self, now: u64) -> Session {
+        Session {
+            seen: self.seen.max(now),
+            ..self
+        }
+    }
+
+    fn write(&self) -> Vec<u8> {
+        let record = Writer::default()
+            .number(FORMAT)
+            .octets(&self.id)
+            .text(&self.subject)
+            .optional_text(self.sid.as_deref())
+            .optional(self.auth_time)
+            .optional_text(self.acr.as_deref())
+            .number(self.started)
+            .number(self.seen)
+            .optional(self.idle)
+            .number(self.expires)
+            .text(&self.claims)
+            .number(self.tokens.is_some().into());
+        match &self.tokens {
+            None => record,
+            Some(tokens) => record
+                .optional_text(tokens.access.as_deref())
+                .optional(tokens.access_expires)
+                .optional_text(tokens.refresh.as_deref())
+                .optional_text(tokens.id.as_deref()),
+        }
+        .finish()
+    }
+
+    fn read(record: &[u8], scheme: &str) -> Option<Session> {
+        let mut record = Reader(record);
+        if record.number()? != FORMAT {
+            return None;
+        }
+        let session = Session {
+            id: record.octets()?,
+            scheme: scheme.to_owned(),
+            subject: record.text()?.to_owned(),
+            sid: owned(record.optional_text()?),
+            auth_time: record.optional()?,
+            acr: owned(record.optional_text()?),
+            started: record.number()?,
+            seen: record.number()?,
+            idle: record.optional()?,
+            expires: record.number()?,
+            claims: record.text()?.to_owned(),
+            tokens: match record.number()? {
+                0 => None,
+                1 => Some(Tokens {
+                    access: owned(record.optional_text()?),
+                    access_expires: record.optional()?,
+                    refresh: owned(record.optional_text()?),
+                    id: owned(record.optional_text()?),
+                }),
+                _ => return None,
+            },
+        };
+        record.finish()?;
+        Some(session)
+    }
+}
+
+fn owned(text: Option<&str>) -> Option<String> {
+    text.map(str::to_owned)
+}
+
+fn of_session<'c>(scheme: &'c str, host: &'c str) -> Context<'c> {
+    Context {
+        purpose: Purpose::Session,
+        scheme,
+        host,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_800_000_000;
+    const HOST: &str = "app.example";
+
+    fn ring(letters: &[&str]) -> Keyring {
+        let secrets: Vec<String> = letters.iter().map(|letter| letter.repeat(32)).collect();
+        Keyring::new(&secrets).unwrap()
+    }
+
+    fn session() -> Session {
+        Session {
+            id: [1; 16],
+            scheme: "staff".to_owned(),
+            subject: "kim".to_owned(),
+            sid: Some("s-1".to_owned()),
+            auth_time: Some(NOW - 5),
+            acr: None,
+            started: NOW,
+            seen: NOW,
+            idle: Some(1800),
+            expires: NOW + 8 * 3600,
+            claims: r#"{"email":"kim@a.example"}"#.to_owned(),
+            tokens: None,
+        }
+    }
+
+    fn cookies(session: &Session) -> Vec<u8> {
+        let sealed = session.seal(&ring(&["a"]), HOST, [5; NONCE_LEN]);
+        base64url::encode(&sealed).into_bytes()
+    }
+
+    fn open(cookies: &[u8], now: u64) -> Result<Alive, NoSession> {
+        Session::open(&ring(&["a"]), "staff", HOST, cookies, now)
+    }
+
+    #[test]
+    fn a_session_comes_back_as_it_was() {
+        let tokens = Tokens {
+            access: Some("a.b.c".to_owned()),
+            access_expires: Some(NOW + 300),
+            refresh: None,
+            id: Some(String::new()),
+        };
+        for tokens in [None, Some(Tokens::default()), Some(tokens)] {
+            let session = Session {
+                tokens,
+                ..session()
+            };
+            let alive = open(&cookies(&session), NOW + 1).unwrap();
+            assert!(alive.session == session && !alive.is_due);
+            let written = session.write();
+            for length in 0..written.len() {
+                assert!(Session::read(&written[..length], "staff").is_none());
+            }
+            assert!(Session::read(&[&written[..], b"x"].concat(), "staff").is_none());
+        }
+        assert_eq!(
+            format!("{:?}{:?}", session(), Tokens::default()),
+            "SessionTokens"
+        );
+    }
+
+    #[test]
+    fn s12_a_session_of_another_host_or_scheme() {
+        let cookies = cookies(&session());
+        for (scheme, host) in [("staff", "other.example"), ("guests", HOST), ("staff", "")] {
+            let opened = Session::open(&ring(&["a"]), scheme, host, &cookies, NOW);
+            assert_eq!(opened, Err(NoSession::Broken), "{scheme} {host}");
+        }
+    }
+
+    #[test]
+    fn s15_a_session_is_sealed_anew_with_the_first_key() {
+        let cookies = cookies(&session());
+        let open = |ring| Session::open(&ring, "staff", HOST, &cookies, NOW);
+        assert!(!open(ring(&["a", "b"])).unwrap().is_due);
+        assert!(open(ring(&["b", "a"])).unwrap().is_due);
+        assert_eq!(open(ring(&["b"])), Err(NoSession::UnknownKey));
+    }
+
+    #[test]
+    fn s16_idle_and_absolute_ends() {
+        let end = session().expires;
+        for (idle, seen, now, expected) in [
+            (Some(1800), NOW, NOW, Ok(false)),
+            (Some(1800), NOW, NOW + 179, Ok(false)),
+            (Some(1800), NOW, NOW + 180, Ok(true)),
+            (Some(1800), NOW, NOW + 1799, Ok(true)),
+            (Some(1800), NOW, NOW + 1800, Err(NoSession::Idle)),
+            (Some(1800), NOW + 1800, NOW + 3599, Ok(true)),
+            (Some(1800), end - 10, end - 1, Ok(false)),
+            (Some(1800), end - 10, end, Err(NoSession::Expired)),
+            (Some(0), NOW, NOW, Err(NoSession::Idle)),
+            (Some(u64::MAX), NOW, end - 1, Ok(false)),
+            (Some(u64::MAX), NOW, end, Err(NoSession::Expired)),
+            (None, NOW, end - 1, Ok(false)),
+            (None, NOW, end, Err(NoSession::Expired)),
+            (None, NOW, u64::MAX, Err(NoSession::Expired)),
+        ] {
+            let session = Session {
+                idle,
+                seen,
+                ..session()
+            };
+            let opened = open(&cookies(&session), now).map(|alive| alive.is_due);
+            assert_eq!(opened, expected, "idle {idle:?}, seen {seen}, now {now}");
+        }
+        let later = session().seen_at(NOW + 600);
+        assert_eq!((later.ends(), later.expires), (NOW + 2400, end));
+        assert_eq!(later.seen_at(NOW).seen, NOW + 600);
+    }
+
+    #[test]
+    fn s16_times_in_the_future() {
+        let refused = Err(NoSession::Times);
+        for (started, seen, expected) in [
+            (NOW + CLOCK_SKEW, NOW + CLOCK_SKEW, Ok(())),
+            (NOW + CLOCK_SKEW + 1, NOW + CLOCK_SKEW + 1, refused),
+            (NOW, NOW + CLOCK_SKEW + 1, refused),
+            (NOW, u64::MAX, refused),
+            // seen before it began
+            (NOW, NOW - 1, refused),
+        ] {
+            let session = Session {
+                started,
+                seen,
+                ..session()
+            };
+            let opened = open(&cookies(&session), NOW).map(|_| ());
+            assert_eq!(opened, expected, "started {started}, seen {seen}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_session() {
+        let ring = ring(&["a"]);
+        let sealed = |record: &[u8]| {
+            let sealed = ring.seal(of_session("staff", HOST), record, [0; NONCE_LEN]);
+            base64url::encode(&sealed).into_bytes()
+        };
+        let mut newer = session().write();
+        newer[0] = 2;
+        let table: &[(Vec<u8>, NoSession)] = &[
+            (b"".to_vec(), NoSession::Broken),
+            (b"~".to_vec(), NoSession::Malformed),
+            (sealed(b""), NoSession::Format),
+            (sealed(&newer), NoSession::Format),
+        ];
+        for (cookies, expected) in table {
+            assert_eq!(open(cookies, NOW), Err(*expected));
+        }
+    }
+}
