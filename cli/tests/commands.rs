@@ -1,4 +1,4 @@
-//! The commands and the configurations in the documents are ones that work.
+//! The commands and the configurations in the documents work.
 //!
 //! Each command is run, or [`NOT_RUN`] says why not. Each piece of YAML is checked by the tool, or by
 //! Envoy where it is Envoy's.
@@ -284,7 +284,7 @@ fn indented(lines: &[String], by: &str) -> String {
     lines.iter().map(|line| format!("{by}{line}\n")).collect()
 }
 
-/// Who knows whether a configuration is good.
+/// The program that checks a configuration.
 enum Checker {
     Tool,
     Envoy,

@@ -1,5 +1,5 @@
-//! Every algorithm through a real Envoy: RS* and ES* by the host's verifier (ES512 by no other), PS* and EdDSA by
-//! the portable one inside the module.
+//! Every algorithm through a real Envoy: RS* and ES* by the host's verifier (ES512 only by it), PS*
+//! and EdDSA by the portable verifier inside the module.
 
 use bearer_gate_testbed::token;
 use serde_json::{Value, json};

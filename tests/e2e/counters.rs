@@ -1,5 +1,5 @@
-//! Counters that tell the truth: each one that the documents name is seen to move on a real Envoy, by
-//! what it is said to count and by nothing else.
+//! Each counter that the documents name moves on a real Envoy for what it is documented to count, and
+//! for nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::stage::{Stage, merge, provider};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// What is in the documents and cannot be brought about with Envoy, and why.
+/// Documented reasons that cannot occur with Envoy, and why.
 const NEVER_SEEN: [(&str, &str); 1] = [(
     "not_configured",
     "Envoy gives no request to a filter that has refused its configuration",
@@ -93,7 +93,7 @@ fn config(stage: &Stage) -> Value {
     })
 }
 
-/// Claims that nobody signed: they are looked at before the signature.
+/// A token with a made-up signature: claims are checked before the signature.
 fn unsigned(header: Value, claims: &Value) -> String {
     let mut whole = json!({"alg": "RS256"});
     merge(&mut whole, header);

@@ -1,5 +1,5 @@
-//! Hostile requests against a real Envoy: whatever bytes arrive, no worker
-//! traps and nobody is wrongly admitted.
+//! Hostile requests against a real Envoy: whatever bytes arrive, no worker traps and no request is
+//! wrongly admitted.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -89,8 +89,7 @@ fn wait_for_keys(stage: &Stage, token: &str) {
     });
 }
 
-/// A good token with something wrong about it, or no token at all. Never the
-/// good token itself.
+/// A good token with a fault, or no token at all; never the good token itself.
 fn hostile_authorization(chance: &mut Chance, good: &str, stranger: &SigningKey) -> Vec<u8> {
     let bearer = |token: &[u8]| [b"Bearer ", token].concat();
     let claims = token::untrusted_claims(good);
@@ -186,7 +185,7 @@ fn hostile_authorization(chance: &mut Chance, good: &str, stranger: &SigningKey)
     }
 }
 
-/// Some more headers: those that the filter sets or reads, spelt and filled by a forger.
+/// Forged headers: the names that the filter sets or reads, in various spellings.
 fn hostile_headers(chance: &mut Chance) -> Vec<u8> {
     let mut headers = b"x-user: admin\r\nX_User: admin\r\n".to_vec();
     for _ in 0..chance.below(4) {
@@ -235,7 +234,7 @@ fn memory(process: u32) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// What was sent, and how many of it had the answer of a good request.
+/// How many requests were sent, and how many had the answer of a good request.
 fn bombard(stage: &Stage, good: &str, count: usize, seed: u64) -> usize {
     let lanes = 8;
     let stranger = SigningKey::generate();

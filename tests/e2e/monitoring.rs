@@ -294,10 +294,10 @@ async fn every_query_has_data() {
     assert_eq!(names.len(), 6);
 }
 
-/// How much faster the test's Prometheus lives than the one that is shipped.
+/// How much faster time passes for the test's Prometheus than for the one that is shipped.
 const FASTER: u64 = 60;
 
-/// A text with every duration in it (`10m`, `30s`) a 60th of what it is. Nothing else is changed.
+/// A text with every duration in it (`10m`, `30s`) divided by 60. Nothing else is changed.
 fn shortened(text: &str) -> String {
     let mut short = String::new();
     let mut digits = String::new();

@@ -1,5 +1,4 @@
-//! Keys that cannot be had, or not be used: at the start, later, and by answers
-//! of every bad kind.
+//! Keys that cannot be fetched or used: at the start, later, and after every kind of bad answer.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -250,7 +249,7 @@ async fn b5_clusters_that_lead_nowhere() {
     }
 }
 
-/// Answers to a call by their form: without a body, with trailers, with bytes that are no text, none.
+/// Answers of every form: without a body, with trailers, with bytes that are no text, and no answer.
 #[tokio::test]
 async fn answers_of_any_form_trap_nothing() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

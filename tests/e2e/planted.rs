@@ -1,4 +1,4 @@
-//! Filter state that another filter holds: the admission that needs its name is refused, says so,
+//! Filter state that another filter holds: an admission that needs its name is refused with a reason,
 //! and no worker is lost.
 
 use bearer_gate_testbed::envoy::{Filter, Listener, Wasm};

@@ -1,4 +1,4 @@
-//! Requests and tokens: what passes, what does not, what each side sees of it.
+//! Requests and tokens: what passes, what is rejected, and what client and upstream see.
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;

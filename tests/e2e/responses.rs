@@ -333,7 +333,7 @@ async fn grpc_clients_get_a_status_and_the_fixed_text() {
 
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
 
-/// The way of a client that knows nothing but the resource (RFC 9728 section 5).
+/// The steps of a client that knows only the resource (RFC 9728 section 5).
 #[tokio::test]
 async fn a_client_finds_the_authorization_server_by_the_challenge() {
     let stage = stage(|stage| {

@@ -1,4 +1,4 @@
-//! Keys that come and go, and kids that nobody has.
+//! Keys that are added and removed, and kids that no key has.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -173,7 +173,7 @@ async fn b13_a_removed_key_stops_verifying() {
     assert!(all_are(&burst(&stage, &rotated, 16, 16).await, 200));
 }
 
-/// A cache on the way had it for most of its time: what is left counts, ten seconds at least.
+/// A cache on the way held the set for most of its lifetime: the rest counts, ten seconds at least.
 #[tokio::test(flavor = "multi_thread")]
 async fn age_is_taken_off_a_lifetime() {
     let stage = four_workers(

@@ -1,5 +1,5 @@
-//! What is in Envoy's log, at its most talkative, of tokens, signatures and keys: of the filter's
-//! doing, nothing.
+//! At the most verbose log level, the filter writes nothing of tokens, signatures and keys to Envoy's
+//! log.
 
 use bearer_gate_testbed::envoy::Listener;
 use bearer_gate_testbed::keys::{KeyForm, SigningKey};

@@ -1,4 +1,4 @@
-//! What comes beside the headers that a rule looks at: trailers, and names that are no text.
+//! Trailers, and names that are no text.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -199,7 +199,7 @@ fn a07_connect_without_a_path() {
     assert_eq!(stage.traps(), 0);
 }
 
-/// Neither a key that a token names or brings, nor the issuer that it claims, is gone after.
+/// The filter fetches neither a key that a token names nor anything from the issuer that it claims.
 #[test]
 fn a17_nothing_is_fetched_because_a_token_says_so() {
     let bearers = Bearers::start();
@@ -354,7 +354,7 @@ fn a30_no_header_stands_for_the_path() {
     }
 }
 
-/// Whatever is in a token, what the client is told is fixed.
+/// The client gets a fixed text, whatever is in the token.
 #[test]
 fn a31_nothing_of_a_token_reaches_a_response() {
     let bearers = Bearers::start();

@@ -121,7 +121,7 @@ fn vectors_that_the_host_is_never_asked_about() {
     signatures("/host", &["PS", "Ed"], false);
 }
 
-/// RFC 7515 appendix A.4: by the host, and by nobody else.
+/// RFC 7515 appendix A.4: by the host only.
 #[test]
 fn rfc_7515_appendix_a_4_through_the_hosts_verifier() {
     let envoy = start();

@@ -1,5 +1,5 @@
-//! Configurations: one `JwtAuthentication`, and the same JSON with what bearer-gate's stricter
-//! defaults ask for.
+//! Configurations: one `JwtAuthentication`, and the same JSON with the fields that the stricter
+//! defaults of bearer-gate require.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;

@@ -1,9 +1,9 @@
 //! The deliberate differences, as predictions.
 //!
-//! Where bearer-gate reads a request otherwise (a path in its normal form, a scheme in lower case),
-//! [`reading`] rewrites the request into one that says the same to jwt_authn. What bearer-gate has
-//! to answer to that is put together in oracle.rs; [`explain`] says why it is not jwt_authn's answer,
-//! and leaves everything unexplained that none of the differences is about.
+//! If bearer-gate reads a request in another way (a path in its normal form, a scheme in lower case),
+//! [`reading`] rewrites the request into one that means the same to jwt_authn. oracle.rs says what
+//! bearer-gate must answer to it. [`explain`] says why that differs from the answer of jwt_authn. What
+//! no known difference explains stays unexplained.
 
 use std::collections::BTreeSet;
 use std::fmt;

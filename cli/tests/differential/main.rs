@@ -82,7 +82,7 @@ use feature::Feature;
 use report::Report;
 use run::{ConfiguredBy, Size};
 
-/// Where nothing else is asked for, each run compares the same.
+/// The seed if none is given: each run then compares the same cases.
 const SEED: u64 = 1;
 
 const QUICK: Size = Size {

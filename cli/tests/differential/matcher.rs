@@ -1,4 +1,4 @@
-//! Matchers of rules, and requests on both sides of their edges.
+//! Matchers of rules, and requests that match or just do not match.
 
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ pub(crate) struct Target {
     pub headers: Vec<(String, String)>,
 }
 
-/// Texts on this side and on that side of a matcher's edge.
+/// Texts that match, and texts that just do not match.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Around {
     paths: [Vec<String>; 2],

@@ -1,5 +1,5 @@
-//! What `migrate` makes of a jwt_authn never lets through what jwt_authn refuses, however it is
-//! written: `migrate` keeps its meaning, or leaves it open and exits with 1.
+//! A migrated configuration never lets through what jwt_authn refuses, in whatever spelling jwt_authn
+//! is written: `migrate` keeps the meaning, or leaves something open and exits with 1.
 //!
 //! Drawn configurations are drawn in a spelling too. Envoy gets that text, `migrate` gets it in one
 //! of the files that Envoy reads, and bearer-gate gets what `migrate` prints. What both filters then

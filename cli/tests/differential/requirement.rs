@@ -78,7 +78,7 @@ impl Requirement {
         }
     }
 
-    /// Whether the members of one of its requires_all are so.
+    /// Whether the test holds for the members of one of its requires_all.
     pub(crate) fn any_all(&self, are: &dyn Fn(&[Self]) -> bool) -> bool {
         match self {
             Self::All(members) => are(members) || members.iter().any(|member| member.any_all(are)),

@@ -96,7 +96,7 @@ struct Case<'c> {
     configuration: &'c Configuration,
 }
 
-/// What came of one request.
+/// The result of one request.
 struct Outcome {
     native: Answer,
     gate: Answer,

@@ -5,7 +5,7 @@ use bearer_gate_testbed::transports::{Field, Message};
 use super::subject::{FORGED, PUBLIC_HOST, Part, Subject};
 use crate::chance::Chance;
 
-/// What may be taken for white space, or may not, by one upstream or another.
+/// Octets that some upstreams take for white space.
 const SPACES: &[&[u8]] = &[
     b" ",
     b"\t",
@@ -17,7 +17,7 @@ const SPACES: &[&[u8]] = &[
     b"\xc2\xa0",
 ];
 
-/// More of them, of which Envoy refuses most. Each then costs a connection.
+/// More of them. Envoy refuses most, and each refusal costs a connection.
 const MORE_SPACES: &[&[u8]] = &[
     b" \t ",
     b"\x0c",
@@ -39,7 +39,7 @@ pub(crate) struct Form {
     pub(crate) message: Message,
 }
 
-/// Every form that somebody has thought of; `whole` with white space of every kind.
+/// Every known form; with `whole` also every kind of white space.
 pub(crate) fn by_hand(subject: &Subject, whole: bool) -> Vec<Form> {
     let mut forms = Forms {
         subject,
@@ -465,7 +465,7 @@ fn headers(forms: &mut Forms, name: &'static str) {
 const MEANINGFUL: &[u8] =
     b" \t \t,;:=&?#%/\\.\"'+_-@[]()<>{}|^`~$!*\x00\x0b\x0c\x1c\x1f\x7f\x85\xa0\xad\xff\xc2";
 
-/// A form that nobody has thought of: the plain one with some changes.
+/// A random form: the plain one with some changes.
 pub(crate) fn drawn(subject: &Subject, chance: &mut Chance) -> Form {
     let changes = 1 + chance.below(3);
     let mut message = if chance.below(8) == 0 {

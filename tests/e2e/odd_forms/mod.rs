@@ -1,4 +1,4 @@
-//! Whatever an upstream reads is what the rule saw.
+//! Every upstream reads the request as the rule did.
 //!
 //! Each matcher and each place of a token is sent in every odd form over HTTP/1.1, HTTP/2 and
 //! HTTP/3 to a real Envoy. What is admitted goes to real upstreams: hyper, and Python's servers
@@ -353,8 +353,8 @@ fn assert_none(outcome: &Outcome, took: Instant) {
     );
 }
 
-/// What the others rest on: in its plain form, and with a good token, each subject is admitted
-/// over every protocol, and every upstream reads it as what it is.
+/// The other tests depend on this: in its plain form and with a good token, each subject is admitted
+/// over every protocol, and every upstream reads it as it is meant.
 fn plain_forms_are_read_alike(matrix: &Matrix, subjects: &[Subject]) {
     let (mut orders, mut of) = (Vec::new(), Vec::new());
     for subject in subjects {

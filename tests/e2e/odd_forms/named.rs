@@ -1,4 +1,4 @@
-//! The cases that were ways around a rule, with the answer that each has to get.
+//! Cases that once evaded a rule, each with the answer that it must get.
 
 use bearer_gate_testbed::transports::{Answer, Message};
 use serde_json::{Value, json};

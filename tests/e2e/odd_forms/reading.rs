@@ -6,7 +6,7 @@ use serde_json::Value;
 
 type Pairs = Vec<(String, String)>;
 
-/// What one framework takes a request for; see `tests/transports/readings.py`.
+/// A request as one framework reads it; see `tests/transports/readings.py`.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct Reading {
     /// Which one.
@@ -50,7 +50,7 @@ fn values_of<'r>(pairs: &'r Pairs, name: &str) -> impl Iterator<Item = &'r str> 
     pairs.map(|(_, value)| value.as_str())
 }
 
-/// The readings that an upstream answered with; none where the answer is not from it.
+/// The readings in an upstream's answer; none if the answer is not from an upstream.
 pub(crate) fn readings(answer: &RawResponse) -> Vec<Reading> {
     let Ok(body) = serde_json::from_slice::<Value>(&answer.body) else {
         return Vec::new();

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::reading::Reading;
 
-/// No token of anybody's. Never to be read by an upstream in a configured place.
+/// A forged token. No upstream may read it in a configured place.
 pub(crate) const FORGED: &str = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZG1pbiJ9.Zm9yZ2Vk";
 
 pub(crate) const PUBLIC_HOST: &str = "public.example.com";

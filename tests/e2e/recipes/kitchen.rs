@@ -136,7 +136,7 @@ impl Kitchen {
         statuses
     }
 
-    /// What is the same whoever the provider is: the public route, no token, other paths.
+    /// What is the same for every provider: the public route, no token, other paths.
     pub(crate) async fn check_without_token(&self) {
         assert_eq!(self.get("/api/public", None).await.status, 200);
         assert_eq!(self.statuses(None).await, [401; 4]);

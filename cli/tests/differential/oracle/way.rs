@@ -76,8 +76,8 @@ impl Way {
     }
 }
 
-/// Without those that have no say: beside one that is good and about the same tokens, or beside a
-/// failure that says more of them.
+/// Removes ways that cannot decide: those beside a good way about the same tokens, and those beside a
+/// more specific failure about them.
 pub(super) fn settled(ways: Vec<Way>) -> Vec<Way> {
     let mut settled: Vec<Way> = Vec::new();
     for way in ways {
@@ -97,7 +97,7 @@ pub(super) fn settled(ways: Vec<Way>) -> Vec<Way> {
     settled
 }
 
-/// What is used by the way that accounts for every token and verifies most of them.
+/// The tokens used by the way that accounts for every token and verifies most of them.
 pub(super) fn best(ways: Vec<Way>, carried: &BTreeSet<String>) -> Result<Vec<TokenUse>, Refused> {
     let unverified = |way: &Way| carried.difference(&way.covers).count();
     let accounting = ways
