@@ -1,15 +1,14 @@
-//! Tokens that have been verified, so that the next request with one need not
-//! verify it again.
+//! Verified tokens, so that the next request with the same token need not verify it again.
 //!
-//! Invariants: it holds what was [`Kept`] of verified tokens only, found by all of their bytes;
-//! a token is found only under the very key set that verified it; and it is
-//! bounded in bytes, whatever arrives. A hit proves the signature and what does
-//! not change with time: its times and the rule's demands are checked again.
+//! Invariants: it holds only the [`Kept`] of tokens, which are found by all of the token's
+//! bytes. A token is found only with the very key set that verified it. The cache is bounded in
+//! bytes. A hit proves the signature and what does not change with time: the times and the rule's
+//! demands are checked again.
 //!
-//! Tokens are filed by a hash that is keyed at random, of their provider and their ends: a
-//! signature tells tokens apart as well as all of their bytes do. Of two with
-//! one hash the later one is kept. What is evicted first is what was asked for
-//! once: a flood of one-time tokens does not push the regulars out.
+//! The key of a token is a hash of its provider and its end, keyed at random: a signature tells
+//! tokens apart as well as all of their bytes do. If two tokens have one hash, the later one is
+//! kept. A token that was used once is evicted first: a flood of one-time tokens does not evict the
+//! tokens in regular use.
 
 use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
@@ -39,7 +38,7 @@ const HASHED: usize = 64;
 #[derive(Debug)]
 pub struct Entry {
     pub verified: Kept,
-    /// What is told of it, ready-made.
+    /// What is passed on of it, ready to be sent.
     pub outputs: Rc<Outputs>,
 }
 

@@ -6,7 +6,7 @@ pub const ALLOWED: &str = "bearer_gate.allowed";
 pub const ANSWERED: &str = "bearer_gate.answered";
 /// Counter: tokens that were found in the cache of verified ones.
 pub const CACHE_HIT: &str = "bearer_gate.token_cache.hit";
-/// Counter: tokens that were not, and had to be verified.
+/// Counter: tokens that were not in the cache, so that their signatures were verified.
 pub const CACHE_MISS: &str = "bearer_gate.token_cache.miss";
 /// Gauge: requests that wait for keys, over all workers.
 pub const WAITING: &str = "bearer_gate.waiting";

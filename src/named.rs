@@ -1,8 +1,8 @@
-//! Values by their names.
+//! A map from names to values that is small in code.
 
-/// Values by their names, each name once; for some hundreds that are put in seldom.
+/// Values by their names, each name once; for some hundred values that are rarely inserted.
 ///
-/// A sorted list, for a tree of each type of value is ten times the code.
+/// It is a sorted list, because a tree for each type of value is ten times the code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Named<T>(Vec<(String, T)>);
 
@@ -13,7 +13,7 @@ impl<T> Default for Named<T> {
 }
 
 impl<T> Named<T> {
-    /// Puts a value in; in place of the one that has this name, if there is one.
+    /// Inserts a value, in place of the one that has this name, if there is one.
     pub fn insert(&mut self, name: &str, value: T) {
         match self.position(name) {
             Ok(at) => {
@@ -25,7 +25,7 @@ impl<T> Named<T> {
         }
     }
 
-    /// Changes the value of this name, which is put in if there is none.
+    /// Changes the value of this name; if there is none, the default is inserted first.
     pub fn change(&mut self, name: &str, change: impl FnOnce(&mut T))
     where
         T: Default,

@@ -17,7 +17,7 @@ use crate::jose::claims::Claims;
 use crate::jose::json::Element;
 use crate::trace::{Checks, Trace};
 
-/// What a request needs to get through.
+/// What a request needs to be admitted.
 #[derive(Clone, Copy, Debug)]
 pub enum RuleOutcome<'c> {
     /// Nothing.
@@ -78,7 +78,7 @@ fn select<'c, T: for<'e> Trace<Event<'e>>>(
     })
 }
 
-/// Why a valid token does not do.
+/// Why a valid token is not enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denied<'c> {
     /// It lacks a scope; these, as the rule names them, separated by spaces, were asked for.
@@ -98,7 +98,7 @@ impl<'c> From<Denied<'c>> for Rejection<'c> {
     }
 }
 
-/// Decides whether a token with these claims is allowed what the rule is about.
+/// Decides whether a token with these claims is allowed the requests of a rule.
 ///
 /// `scope_claims` are the top-level claims that hold scopes; a scope in any of them counts.
 ///
@@ -221,7 +221,7 @@ mod tests {
             ("/api/x", Some("get"), "unsafe_method"),
             ("/api/x", Some("PO ST"), "unsafe_method"),
             ("/api/x", None, "unsafe_method"),
-            // where no rule looks at it, it is nobody's business
+            // no rule looks at it, so it does not matter
             ("/public", Some("post"), "public"),
             ("/public", None, "public"),
             ("/", Some("post"), "unmatched"),

@@ -72,7 +72,7 @@ impl TextMatcher {
     }
 }
 
-/// A regular expression that has to match a text as a whole, as Envoy's do. Matching takes time
+/// A regular expression that must match the whole of a text, as Envoy's do. Matching takes time
 /// linear in the text.
 #[derive(Clone, Debug)]
 pub struct Pattern {
@@ -84,6 +84,8 @@ impl Pattern {
     /// The longest expression, in bytes.
     pub const LONGEST: usize = 4096;
 
+    /// Reads an expression of at most [`Pattern::LONGEST`] bytes.
+    ///
     /// # Errors
     /// What is wrong with the expression.
     pub fn parse(written: &str) -> Result<Pattern, String> {

@@ -1,21 +1,21 @@
-//! What a decision tells of itself while it is made.
+//! Events that a decision reports while it is made.
 //!
-//! Invariant: nothing that is told changes a decision. In the module nobody listens: an event is a
-//! closure there that is never called, and the compiler leaves nothing of it.
+//! Invariant: no event changes a decision. The module has no listener: an event is a closure that
+//! is never called there, and the compiler removes it.
 //!
 //! What listens is generic, and compiled where it is used. A function that nothing else calls says
 //! `#[inline]`, so that the compiler sees that there is one call, as it does where nothing is
 //! generic: without it the module is 700 bytes larger.
 
-/// Somebody who listens to a decision. Nobody is `()`.
+/// A listener to a decision. `()` is none.
 pub trait Listen {
-    /// Whether anybody does.
+    /// Whether events are wanted.
     const LISTENS: bool;
 }
 
-/// Somebody who takes note of events of one kind.
+/// A listener that takes note of events of one kind.
 pub trait Trace<E>: Listen {
-    /// Takes note of an event, which is made only where somebody listens.
+    /// Takes note of an event, which is made only for a listener.
     fn note(&self, event: impl FnOnce() -> E);
 }
 
@@ -28,8 +28,8 @@ impl<E> Trace<E> for () {
     fn note(&self, _: impl FnOnce() -> E) {}
 }
 
-/// Checks that all have to hold. The first that does not is the outcome; the others are made after
-/// it only where somebody listens.
+/// Checks that must all hold. The first that fails is the outcome; the checks after it are made only
+/// for a listener.
 pub struct Checks<'t, T, X> {
     trace: &'t T,
     failed: Option<X>,
@@ -48,7 +48,7 @@ impl<'t, T: Listen, X> Checks<'t, T, X> {
     /// One more check, which fails for this reason if it does not hold.
     ///
     /// # Errors
-    /// The reason, where nobody wants to hear of the other checks.
+    /// The reason, where no listener wants the other checks.
     #[inline(always)]
     pub fn that<E>(&mut self, holds: bool, reason: X, event: impl FnOnce() -> E) -> Result<(), X>
     where
@@ -71,7 +71,7 @@ impl<'t, T: Listen, X> Checks<'t, T, X> {
         Ok(())
     }
 
-    /// What comes of all of them.
+    /// The outcome of all of them.
     ///
     /// # Errors
     /// The reason of the first that does not hold.

@@ -245,8 +245,8 @@ pub fn cost(envoy: &Envoy, load: &Load, client: &Client, plan: &Plan) -> Result<
     Ok(passed as f64 / 1000.0 / answered as f64)
 }
 
-/// A filter that lets everybody in would be fast: without a token the answer has to be 401, but
-/// where nobody asks for one.
+/// A filter that admits every request would be fast: without a token the answer must be 401, except
+/// where none is required.
 fn check(envoy: &Envoy, load: &Load, case: &Case) -> Result<()> {
     let expected = match case.kind {
         Kind::None | Kind::Noop => 200,

@@ -1,6 +1,6 @@
 //! How long a response is fresh, RFC 9111 section 4.2: `Cache-Control: max-age` less `Age`.
 //!
-//! The filter is the one who asked and shares the document with nobody, so `s-maxage`, which is
+//! The filter made the request and shares the document with no other client, so `s-maxage`, which is
 //! for the caches on the way, is not for it; those tell by `Age` how old their copy is. `Expires`
 //! is not read.
 
@@ -31,7 +31,7 @@ fn max_age(value: &[u8]) -> Option<u64> {
         };
         match name.trim_ascii_end().to_ascii_lowercase().as_slice() {
             b"no-store" => return None,
-            // With an argument it is about these headers alone, section 5.2.2.4.
+            // An argument limits it to these headers, section 5.2.2.4.
             b"no-cache" if argument.is_empty() => return None,
             b"max-age" if max_age.is_none() => {
                 let argument = argument.strip_prefix(b"=").unwrap_or_default().trim_ascii();

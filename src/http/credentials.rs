@@ -156,7 +156,7 @@ fn one<'r>(mut values: impl Iterator<Item = Cow<'r, [u8]>>) -> Extracted<'r> {
 
 fn in_header<'r>(values: impl Iterator<Item = &'r [u8]> + Clone, prefix: &[u8]) -> Extracted<'r> {
     let is_list = !prefix.ends_with(b" ") && values.clone().nth(1).is_none();
-    // Of several members of a list nobody can say that they are credentials.
+    // Several members of a list are not surely credentials.
     let several = if is_list {
         Extracted::Ambiguous(Ambiguous::TokenList)
     } else {

@@ -15,7 +15,7 @@
 //! - Every other escaped printable character is decoded, unreserved or not: upstreams decode
 //!   `%21` as readily as `%61`.
 //! - Path parameters (`;v=1`) are left out of the comparison, and repeated slashes count as one:
-//!   some upstreams do so, and a rule for `/admin` has to hold for them too.
+//!   some upstreams do so, and a rule for `/admin` must hold for them too.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 

@@ -47,7 +47,7 @@ impl Request {
         }
     }
 
-    /// The same, on a route that names what it asks for.
+    /// The same, on a route that names its requirement.
     #[must_use]
     pub fn on_route_with(self, requirement: Option<Vec<u8>>) -> Request {
         Request {
@@ -56,7 +56,8 @@ impl Request {
         }
     }
 
-    /// The name of what the route asks for. It is the configuration's, not the client's.
+    /// The name of the requirement that the route has. It comes from the configuration, not from the
+    /// client.
     #[must_use]
     pub fn requirement_of_route(&self) -> Option<&[u8]> {
         self.requirement.as_deref()

@@ -30,7 +30,8 @@ impl NumericDate {
     }
 }
 
-/// A claims set. What its types say holds; whether it is true, a signature has to say.
+/// A claims set. Its registered claims have the types of the RFC. Only a signature proves that they
+/// are true.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Claims {
     /// `exp`.
@@ -114,7 +115,7 @@ impl Claims {
         self.get("sub")?.as_str()
     }
 
-    /// `aud`, a single one as a list of one; nobody where it is not there.
+    /// `aud`: a single text is a list of one, and a missing claim is an empty list.
     pub fn audiences(&self) -> impl Iterator<Item = &str> {
         let each = self.get("aud").into_iter().flat_map(Element::each);
         each.filter_map(Element::as_str)

@@ -178,7 +178,7 @@ impl<'a> Reader<'a> {
         Some(*first)
     }
 
-    /// The content of the next element, which has to have this tag.
+    /// The content of the next element, which must have this tag.
     fn element(&mut self, tag: u8) -> Option<Reader<'a>> {
         if self.byte()? != tag {
             return None;

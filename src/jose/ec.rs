@@ -165,7 +165,7 @@ mod tests {
         }
     }
 
-    /// RFC 7518 section 6.2.1.2 asks for the field's length; the number counts. These have zeros
+    /// RFC 7518 section 6.2.1.2 requires the field's length; here the number counts. These have zeros
     /// in front, which are few: x = 5 on P-256, and G of P-521.
     #[test]
     fn leading_zeros_of_a_coordinate_do_not_count() {

@@ -97,9 +97,9 @@ pub enum JwtError {
     Subject: "subject" = "Subject in Jwt is not allowed",
     /// `exp` is further away than tokens of the provider may live.
     Lifetime: "lifetime" = "Jwt lifetime is too long",
-    /// `cnf` is there (RFC 7800): possession of a key has to be proved, and was not.
+    /// `cnf` is there (RFC 7800): the token needs a proof of possession of a key, and there is none.
     SenderConstrained: "sender_constrained" = "Jwt is sender-constrained",
-    /// `typ` is not the one that the provider's tokens have to have.
+    /// `typ` is not the one that the provider's tokens must have.
     TokenType: "token_type" = "Jwt header [typ] is not allowed",
     /// `iss` is missing and required (this and the next ones: RFC 9068 section 2.2).
     NoIssuer: "no_issuer" = "Jwt payload [iss] field is required",

@@ -38,10 +38,10 @@ pub enum Check<'e> {
     Expiration(Time),
     /// There is no `exp`.
     NoExpiration,
-    /// `exp` has to be less than this far away.
+    /// `exp` must be less than this far away.
     Lifetime(Duration),
     IssuedAt(Time),
-    /// `aud` has to name one of these.
+    /// `aud` must name one of these.
     Audience {
         found: Option<Element<'e>>,
         expected: &'e [String],

@@ -1,7 +1,7 @@
-//! What a provider's tokens have to say, RFC 7519 section 4.1 and RFC 8725 section 3.
+//! What a provider expects of its tokens, RFC 7519 section 4.1 and RFC 8725 section 3.
 //!
-//! Invariant: what is compared is compared exactly, and every comparison of times is written so that a
-//! clock which is not a number fails it.
+//! Invariant: values are compared exactly, and a clock that is not a number fails every comparison
+//! of times.
 
 use std::time::Duration;
 
@@ -14,12 +14,12 @@ use super::token_type::TokenType;
 use crate::text::TextMatcher;
 use crate::trace::{Checks, Trace};
 
-/// What a provider's tokens have to say.
+/// What a provider expects of its tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expectations {
     /// The one `iss`; `None` takes any, and none.
     pub issuer: Option<String>,
-    /// `aud` has to name one of these; an empty list takes any, and none.
+    /// `aud` must name one of these; an empty list takes any, and none.
     pub audiences: Vec<String>,
     /// The algorithms that may be used; an empty list allows none.
     pub algorithms: Vec<Algorithm>,
@@ -29,11 +29,11 @@ pub struct Expectations {
     pub require_expiration: bool,
     /// Whether a token with `cnf` passes although possession is not checked.
     pub allow_sender_constrained: bool,
-    /// What `sub` has to be like; a token without one is tested as if it were empty.
+    /// The test that `sub` must pass; a missing `sub` is tested as an empty text.
     pub subjects: Option<TextMatcher>,
-    /// `exp` has to be there and less than this far away.
+    /// `exp` must be there and less than this far away.
     pub max_lifetime: Option<Duration>,
-    /// What the token has to be; `None` does not look at `typ`.
+    /// The type that the token must have; `None` does not look at `typ`.
     pub token_type: Option<TokenType>,
 }
 

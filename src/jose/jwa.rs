@@ -171,8 +171,8 @@ impl Algorithm {
     /// Whether a key without `alg` may be used with this algorithm.
     ///
     /// A curve has one algorithm. An RSA key would fit two schemes, and should be used with one
-    /// (RFC 8017 section 8, RFC 8725 section 3.1): without a word it is PKCS#1 v1.5, which is
-    /// what providers mean that publish no `alg`. A PSS key has to say so.
+    /// (RFC 8017 section 8, RFC 8725 section 3.1). Without `alg` it is for PKCS#1 v1.5, as
+    /// providers that publish none mean it. A PSS key must have `alg`.
     #[must_use]
     pub fn is_default_of_its_keys(self) -> bool {
         match self {

@@ -1,12 +1,12 @@
 //! JSON Web Key, RFC 7517 section 4.
 //!
-//! Invariant: a [`Key`] may verify signatures, is within the bounds of its type, and bound to its
-//! algorithms when it is parsed: a token's header can only pick among them. It is a public key,
-//! unless [`Key::parse_with_secrets`] was asked for it; a public key is no secret of HMAC either
-//! way, for its type says what it is.
+//! Invariant: a [`Key`] may verify signatures, is within the bounds of its type, and is bound to its
+//! algorithms when it is parsed: a token's header can only pick among them. Only
+//! [`Key::parse_with_secrets`] makes a key of a secret. A public key is never a secret of HMAC,
+//! because its type decides what it is.
 //!
-//! How a document spells a key is read liberally, as [`super::member`] has it. What the key is and
-//! may do is read strictly.
+//! The spelling of members is read liberally, as [`super::member`] does. What the key is and may
+//! do is read strictly.
 
 pub use super::ec::EcPublicKey;
 use super::json::Element;
@@ -79,8 +79,8 @@ impl Key {
         })
     }
 
-    /// Whether a document that has both has one key twice. Points are not compared as such: their
-    /// encodings say the same, and bring no arithmetic with them.
+    /// Whether both are the same key, which their document then has twice. The encodings of points
+    /// are compared, which needs no arithmetic.
     pub(super) fn is_same(&self, other: &Key) -> bool {
         self.kid == other.kid
             && self.thumbprints == other.thumbprints
@@ -99,8 +99,8 @@ impl Key {
     }
 
     /// Whether a token's header names this key by the thumbprint of its certificate, RFC 7515
-    /// sections 4.1.7 and 4.1.8. Thumbprints are compared as they are written: nobody computes
-    /// them, and they only choose among keys that are trusted already.
+    /// sections 4.1.7 and 4.1.8. Thumbprints are compared as they are written: they are not
+    /// computed, and they only choose among keys that are trusted already.
     #[must_use]
     pub fn has_thumbprint_of(&self, header: &JoseHeader) -> bool {
         let mut pairs = self.thumbprints.iter().zip(&header.thumbprints);
@@ -159,7 +159,7 @@ fn key_type(jwk: Element<'_>) -> Result<KeyType, KeyError> {
     }
 }
 
-/// A thumbprint that a token could have; what is none chooses no key.
+/// A thumbprint that a token could have. Anything else counts as no thumbprint.
 fn thumbprint(jwk: Element<'_>, name: &str) -> Option<String> {
     let text = jwk.get(name)?.as_str()?;
     let padding = bytes::find(text.as_bytes(), b'=').unwrap_or(text.len());
@@ -418,7 +418,7 @@ mod tests {
             ("{}", header(Some("a"), Some("a")), false),
             (r#"{"x5t":""}"#, header(Some(""), None), false),
             (r#"{"x5t":"="}"#, header(Some(""), None), false),
-            // It is nobody's, and no reason to skip the key.
+            // No thumbprint, and no reason to skip the key.
             (r#"{"x5t":1}"#, header(Some("1"), None), false),
             (r#"{"x5t":["a"]}"#, header(Some("a"), None), false),
         ];

@@ -191,7 +191,7 @@ impl KeySet {
     pub fn candidates(&self, header: &JoseHeader) -> Selection<'_> {
         let kid = header.kid.as_deref();
         let kid_is_known = self.keys.iter().any(|key| key.kid() == kid);
-        // The kid that a key has to have, if it has to have one.
+        // The kid that a key must have, if it must have one.
         let meant = if kid_is_known { kid } else { None };
         let mut keys = Vec::new();
         for by_thumbprint in [true, false] {

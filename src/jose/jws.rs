@@ -1,8 +1,8 @@
 //! JSON Web Signature in compact form, RFC 7515 sections 4 and 7.1.
 //!
 //! Invariant: a [`Jws`] has one spelling and one meaning, and none of it is to be believed yet.
-//! Of the header only `alg`, `typ` and the names of a key are kept, `kid`, `x5t` and `x5t#S256`:
-//! `jwk`, `jku`, `x5u` and `x5c`, by which a token would bring its own key, are never looked at.
+//! A header keeps only `alg`, `typ` and the names of a key: `kid`, `x5t` and `x5t#S256`. A token
+//! could bring its own key by `jwk`, `jku`, `x5u` and `x5c`: they are never read.
 
 use std::sync::Arc;
 
@@ -158,13 +158,13 @@ fn string(header: Element<'_>, name: &str, error: JwtError) -> Result<Option<Str
 }
 
 impl<'t> Jws<'t> {
-    /// What the client says about the signature; nobody has verified it.
+    /// What the client says about the signature. It is not verified.
     #[must_use]
     pub fn untrusted_header(&self) -> &JoseHeader {
         &self.header
     }
 
-    /// The decoded payload; nobody has verified it.
+    /// The decoded payload. It is not verified.
     #[must_use]
     pub fn untrusted_payload(&self) -> &[u8] {
         &self.payload
@@ -384,7 +384,7 @@ mod tests {
             (r#"{"alg":""}"#, unsupported),
             (r#"{"alg":"rs256"}"#, unsupported),
             (r#"{"alg":"RS256 "}"#, unsupported),
-            (r#"{"alg":"HS256"}"#, None), // a provider has to allow it
+            (r#"{"alg":"HS256"}"#, None), // a provider must allow it
             (r#"{"alg":"hs256"}"#, unsupported),
             (r#"{"alg":"RSA1_5"}"#, unsupported),
             (r#"{"alg":["RS256"]}"#, missing),

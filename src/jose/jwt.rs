@@ -75,7 +75,8 @@ impl<'t> Parsed<'t> {
         &self.claims
     }
 
-    /// Compares the claims with what the provider's tokens have to say at `now_unix_seconds`.
+    /// Compares the header and the claims with what the provider expects of its tokens at
+    /// `now_unix_seconds`.
     ///
     /// # Errors
     /// A [`JwtError`] from `AlgorithmNotAllowed` to `NoId`.

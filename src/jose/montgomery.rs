@@ -1,7 +1,7 @@
 //! Arithmetic modulo an odd number by Montgomery's method ("Modular Multiplication Without Trial
 //! Division", 1985).
 //!
-//! Its numbers are public, so what it does and how long that takes may depend on them.
+//! Its numbers are public, so its steps and its time may depend on them.
 //!
 //! A digit has 27 bits, so that the products of a whole column add up in 64 bits: a column is
 //! carried once, at its end, and no product waits for the carry of the one before. In Wasm, whose
@@ -114,7 +114,7 @@ impl Ring {
 
     /// The product of two elements, each of which stands for its number times `R`.
     ///
-    /// Two digits of `a` at a time: then each of the sums, which have to be loaded and stored,
+    /// Two digits of `a` at a time: then each of the sums, which must be loaded and stored,
     /// takes four products and not two.
     pub(super) fn multiply(&self, a: &Element, b: &Element) -> Element {
         let pairs = |digits| <[u64]>::as_chunks::<2>(digits).0;

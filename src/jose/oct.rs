@@ -1,7 +1,7 @@
 //! Symmetric keys, RFC 7518 section 6.4: a secret that verifies and signs.
 //!
 //! Invariant: a [`Secret`] comes from the operator's own configuration, never from a provider's
-//! document, and is as long as its shortest algorithm asks for. It is not shown.
+//! document, and has at least the length that its shortest algorithm requires. It is not shown.
 
 use std::fmt;
 

@@ -1,12 +1,12 @@
 //! Explicit typing of tokens: `typ`, RFC 8725 section 3.11, and the profile for access tokens,
 //! RFC 9068 section 4.
 //!
-//! Invariant: a type is asked for or it is not; a token never chooses by what it is judged.
+//! Invariant: the configuration chooses the type; a token never chooses how it is judged.
 
 use super::claims::Claims;
 use super::error::JwtError;
 
-/// The type that a provider's tokens have to have.
+/// The type that a provider's tokens must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenType {
     /// A JWT and nothing more special: `typ` is `JWT`, or left out. Access tokens of RFC 9068,
@@ -44,7 +44,7 @@ fn is(typ: &str, subtype: &str) -> bool {
     short.eq_ignore_ascii_case(subtype)
 }
 
-/// RFC 9068 section 2.2: what an access token has to have.
+/// RFC 9068 section 2.2: the claims that an access token must have.
 #[inline]
 fn access_token(claims: &Claims) -> Result<(), JwtError> {
     let client = claims.get("client_id").and_then(|id| id.as_str());

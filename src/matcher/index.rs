@@ -75,7 +75,7 @@ impl PathIndex {
         request: &Request,
         compared: impl Fn(usize, Result<Comparison, Ambiguous>),
     ) -> Result<Option<usize>, Ambiguous> {
-        // One that nobody can say of ends the search as one that matches does.
+        // An ambiguous one ends the search, as one that matches does.
         let mut first: Option<(usize, Result<(), Ambiguous>)> = None;
         let mut consider = |positions: &[usize]| {
             for &position in positions {

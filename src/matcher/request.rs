@@ -1,10 +1,10 @@
-//! What a rule asks of a request before it is the one that decides (`route.v3.RouteMatch`).
+//! Whether a rule is for a request (`route.v3.RouteMatch`).
 
 use crate::http::ambiguous::Ambiguous;
 use crate::http::request::{Reading, Request};
 use crate::text::{Pattern, TextMatcher};
 
-/// Which requests a rule is for: a path, and conditions that all have to hold.
+/// Which requests a rule is for: a path, and conditions that must all hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestMatcher {
     pub path: PathMatcher,
@@ -146,7 +146,7 @@ impl RequestMatcher {
     }
 
     /// Whether everything but the path matches. A condition that does not hold outweighs one that
-    /// nobody can say of.
+    /// is ambiguous.
     ///
     /// # Errors
     /// As [`RequestMatcher::matches`].
@@ -195,7 +195,7 @@ impl HostMatcher {
     }
 }
 
-/// What every reading comes to.
+/// What all readings agree on, or `None`.
 fn agreed(readings: &[Reading<'_>], holds: impl Fn(Option<&[u8]>) -> bool) -> Option<bool> {
     let mut answers = readings.iter().map(|reading| holds(reading.as_deref()));
     let first = answers.next()?;

@@ -1,8 +1,8 @@
 //! What the upstream, later filters and the access log learn of a request: from a verified token,
 //! or from a rejection, to headers and filter state.
 //!
-//! Invariants: what is told of a token is made of a [`Verified`] one, once, and kept with it; and
-//! what cannot be told truly is not told at all, never in part.
+//! Invariants: the outputs of a token are made once, from a [`Verified`] one, and kept with it; and a
+//! value that cannot be written exactly is left out, never written in part.
 
 mod state;
 mod value;
@@ -17,7 +17,7 @@ pub type Header = (String, Vec<u8>);
 /// A filter state: its name, without the `wasm.` that Envoy adds, and its value.
 pub type State = (String, Vec<u8>);
 
-/// What is told of a token, ready-made.
+/// What is passed on of a token, ready to be sent.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Outputs {
     /// Headers to set, in place of any others of their names.
@@ -28,7 +28,7 @@ pub struct Outputs {
 }
 
 impl Outputs {
-    /// How many bytes it has.
+    /// The bytes of all names and values.
     pub fn size(&self) -> usize {
         [&self.set, &self.add, &self.states]
             .into_iter()
@@ -38,7 +38,7 @@ impl Outputs {
     }
 }
 
-/// What is told of a token of this provider.
+/// What is passed on of a token of this provider.
 pub fn of(provider: &Provider, verified: &Verified<'_>) -> Outputs {
     let mut outputs = Outputs::default();
     let wanted = &provider.outputs;

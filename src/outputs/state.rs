@@ -2,7 +2,7 @@
 //! and other filters.
 //!
 //! A claims set and a JOSE header are a `google.protobuf.Struct`, of which CEL can select members;
-//! a fact is a string. Envoy has to be told so (`declare_property`, a foreign function), or else
+//! a fact is a string. Envoy must be told so (`declare_property`, a foreign function), or else
 //! both are bytes to CEL. Its argument is a protobuf message (`DeclarePropertyArguments` of
 //! Envoy's Wasm extension) of these fields:
 //!
@@ -16,8 +16,8 @@
 //! of these fields: 1 null, 2 number, 3 string, 4 bool, 5 struct, 6 list, which has its values in
 //! field 1.
 //!
-//! Invariant: a name has one kind in every configuration, for it cannot be declared anew. The
-//! names of facts have a prefix that no other may have.
+//! Invariant: a name has one kind in every configuration, because it cannot be declared anew. The
+//! names of facts have a prefix that no other name may have.
 
 use super::State;
 use crate::config::{Config, Fact};
@@ -58,8 +58,8 @@ pub fn declarations(config: &Config) -> Vec<Vec<u8>> {
     structs.chain(facts).collect()
 }
 
-/// What is told of a request that is rejected: why. The token's own state is for each provider
-/// that names one, since which of them should have verified it may be nobody's.
+/// The filter state of a rejected request: why it is rejected. Every provider that names a state
+/// for failures gets it, because a rejected token may belong to no provider.
 pub fn of_rejection(config: &Config, rejection: &Rejection<'_>) -> Vec<State> {
     let mut states = Vec::new();
     if config.facts.contains(&Fact::Reason) {

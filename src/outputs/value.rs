@@ -1,9 +1,9 @@
 //! A claim as the value of a header, or the values of several.
 //!
-//! Invariants: every value is legal (RFC 9110 section 5.5), so no claim ends a header early; it is
-//! the same to whoever trims it; no item of a list is two items to whoever splits at commas, by
-//! which lines of one name count as one line too (section 5.3); and a claim has all of its values
-//! or none.
+//! Invariants: every value is legal (RFC 9110 section 5.5), so no claim ends a header early. A
+//! reader that trims it reads the same. A reader that splits at commas reads no item of a list as two
+//! items, also where lines of one name count as one line (section 5.3). A claim has all of its
+//! values or none.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,7 +11,7 @@ use serde_json::{Number, Value};
 
 use crate::config::{ClaimFormat, ClaimHeader};
 
-/// The most headers that one claim is repeated in: many servers take 100 headers in all.
+/// The most headers that one claim is repeated in: many servers accept 100 headers in all.
 const MOST_REPEATED: usize = 64;
 /// A double from here on may stand for a whole number that it is not: 2^53.
 const INEXACT: f64 = 9_007_199_254_740_992.0;
@@ -40,7 +40,7 @@ pub(super) fn of(claim: Value, header: &ClaimHeader) -> Option<Vec<String>> {
     legal.then_some(values)
 }
 
-/// The items of an array, or the one that anything else is.
+/// The items of an array; anything else is one item.
 fn items(claim: Value, base64: bool) -> Option<Vec<String>> {
     let items = match claim {
         Value::Array(items) => items,

@@ -1,4 +1,4 @@
-//! What is told of the choice of a rule, and of what a token allows.
+//! Events of the choice of a rule, and of the test of what a token allows.
 
 use super::RuleOutcome;
 use crate::config::{ClaimRule, Scopes};
@@ -7,7 +7,7 @@ use crate::jose::claims::Claims;
 use crate::jose::json::Element;
 use crate::matcher::Comparison;
 
-/// What is told of a rule.
+/// A step of the choice of a rule or of its test of the claims.
 #[derive(Clone, Copy)]
 pub enum Event<'e> {
     /// The rule at this place of the list was compared. Rules are not compared in their order, and
@@ -16,7 +16,7 @@ pub enum Event<'e> {
         rule: usize,
         outcome: Result<Comparison, Ambiguous>,
     },
-    /// What comes of all rules.
+    /// The outcome of all rules.
     Selected(Result<RuleOutcome<'e>, Ambiguous>),
     /// Scopes were looked for.
     Scopes {

@@ -28,7 +28,7 @@ const ORDER_P521: &[u8] = &[
     0x64, 0x09,
 ];
 
-/// A signature whose numbers are in range; whose it is, nobody has verified.
+/// A signature whose numbers are in range. It is not verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Signature<'a> {
     r: &'a [u8],

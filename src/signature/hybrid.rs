@@ -181,7 +181,7 @@ mod tests {
     }
 
     /// Hosts that are right about some kinds of keys, by the hash that they are asked for: the
-    /// others are not theirs, and where this module has no verifier, nobody's.
+    /// others are not theirs, and without a verifier in this module they are not supported.
     #[test]
     fn the_host_is_trusted_with_what_it_passed() {
         use Algorithm::{Es256, Es384, Es512, Rs256, Rs384, Rs512};

@@ -1,4 +1,4 @@
-//! Known answers: examples by which a verifier is tried before it is used, one for each kind of
+//! Known answers: examples that try a verifier before it is used, one for each kind of
 //! key that the host is asked about.
 //!
 //! For RSA that is RFC 7515 appendix A.2, for each curve RFC 6979 appendices A.2.5 to A.2.7, the

@@ -1,11 +1,11 @@
 //! RSASSA-PKCS1-v1_5 and RSASSA-PSS, RFC 8017 sections 8.2.2 and 8.1.2.
 //!
-//! The power is the key's; what it has to look like is checked here.
+//! The key computes the power; its encoding is checked here.
 //!
-//! Invariant: of a PKCS#1 v1.5 signature nothing is parsed. The one encoded message that the text
-//! has is made, and compared with all of what the power gave, so there is no place for a padding
-//! that is too short or for octets after the digest (Bleichenbacher 2006, CVE-2006-4339). Of a
-//! PSS encoding every octet is checked, and the salt has the one length of RFC 7518 section 3.5.
+//! Invariant: no part of a PKCS#1 v1.5 signature is parsed. The text has one encoded message, which
+//! is made and compared with the whole power, so there is no place for a padding that is too short
+//! or for octets after the digest (Bleichenbacher 2006, CVE-2006-4339). Every octet of a PSS
+//! encoding is checked, and the salt has the one length of RFC 7518 section 3.5.
 
 use super::hash::Hash;
 use crate::jose::jwk::RsaPublicKey;

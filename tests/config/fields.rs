@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{JWKS, parse, refused, with_provider, with_remote, with_rule};
 
 #[test]
-fn refuses_what_is_no_configuration() {
+fn refuses_other_json_than_an_object() {
     let table: &[(&[u8], &str)] = &[
         (b"", "configuration: is missing"),
         (b" \n", "configuration: is missing"),

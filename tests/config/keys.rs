@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{merge, parse, refused, with_discovery, with_provider, with_remote};
 
-/// What nobody verifies here cannot be named, and is not there where nothing is named.
+/// An algorithm without a verifier cannot be named, and is not among the defaults.
 #[test]
 fn an_algorithm_needs_a_verifier() {
     let parse_for = |fields: Value, verifier: &dyn Verifier| {
@@ -66,7 +66,7 @@ fn an_algorithm_needs_a_verifier() {
     assert_eq!(default, Algorithm::ASYMMETRIC);
 }
 
-/// A secret is for `local_jwks`, and for a provider that says so.
+/// A secret is for `local_jwks`, and for a provider that names an algorithm of HMAC.
 #[test]
 fn a14_secrets_are_local_and_named() {
     let jwks = |octets: usize| {

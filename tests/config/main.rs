@@ -1,5 +1,5 @@
-//! The plugin's configuration: what is accepted and what it comes to (here), what is refused and
-//! in which words (the modules).
+//! The plugin's configuration: what is accepted and its valid form (here), what is refused and in
+//! which words (the modules).
 
 #![allow(
     clippy::panic,
@@ -105,7 +105,7 @@ fn remote(config: &Value) -> Remote {
 }
 
 #[test]
-fn the_contracts_example_without_what_is_still_to_come() {
+fn an_example_of_most_fields() {
     let config = Config::parse(
         br#"{
         "providers": {"auth0": {

@@ -30,7 +30,7 @@ const FOUND: &[(&str, &str, &str)] = found![
     "same-kid-other-kty",
     // `use` is jwt-svid, beside a key whose `use` is x509-svid.
     "spiffe-bundle",
-    // RFC 7518 section 6.2.1.2 asks for 32.
+    // RFC 7518 section 6.2.1.2 requires 32.
     "coordinate-of-31-octets",
     "coordinate-of-33-octets",
     "padded-modulus",

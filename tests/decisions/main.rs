@@ -423,7 +423,7 @@ fn keys_that_are_missing_are_no_reason_to_admit() {
             "keys_unavailable",
         ),
         (missing.clone(), "a", "await 0", "keys_unavailable"),
-        // whoever failed is nobody, and nobody may pass
+        // a failed token counts as none, and a request without one passes
         (any(json!([a(), failed])), "a", "await 0", "ok"),
         (failed.clone(), "a", "await 0", "ok"),
         // an alternative that does without this token does not let it pass
@@ -502,11 +502,11 @@ fn a_rule_that_only_reports_lets_pass_and_says_why() {
     };
     let scoped = token(json!({"iss": "a", "aud": "api", "sub": "s", "scope": "s"}));
     assert_eq!(decide(&scoped), "ok x-a=s -authorization");
-    // the token stays: somebody else has to look at it
+    // the token stays: another filter checks it
     assert_eq!(decide(&of("a")), "ok reported insufficient_scope");
     assert_eq!(decide(&forged("a")), "ok reported signature");
     assert_eq!(outcome(&config, &request(&[])), "ok reported token_missing");
-    // what no rule is about is rejected all the same
+    // a request that matches no rule is rejected all the same
     assert_eq!(
         outcome(&config, &request(&[(":path", "/a/../b")])),
         "unsafe_path"

@@ -56,7 +56,7 @@ enum Tree {
     Provider(usize, bool),
     Any(Vec<Tree>, Otherwise),
     All(Vec<Tree>),
-    /// One that is about every provider.
+    /// A requirement of every provider.
     Every(Otherwise),
 }
 
@@ -375,7 +375,7 @@ impl Case {
         }
     }
 
-    /// The places that the requirement is about.
+    /// The places where the requirement finds tokens.
     fn places_of(tree: &Tree) -> BTreeSet<usize> {
         match tree {
             Tree::Provider(at, _) => OF[*at].iter().copied().collect(),

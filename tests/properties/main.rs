@@ -2,7 +2,7 @@
 //! mean something, and on what fuzzing has found worth keeping (`fuzz/corpus`, `fuzz/found`).
 //!
 //! `make fuzz` looks for more of them with the same properties; what it finds becomes a test
-//! beside the code that it is about.
+//! beside the code that it tests.
 
 #![allow(
     clippy::expect_used,

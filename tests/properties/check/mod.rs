@@ -72,7 +72,7 @@ pub fn token(bytes: &[u8]) {
     let value = |claim: Option<Element<'_>>| claim.map(Element::to_value);
     assert_eq!(value(claims.at(&path)), value(nested));
 
-    // A clock that is no number, and one at the end of time, admit nobody by accident.
+    // A clock that is no number, and one at the end of time, admit no token.
     let strict = expectations();
     for now in [f64::NAN, f64::INFINITY] {
         assert!(parsed.clone().validate(&strict, now).is_err(), "{now}");
@@ -242,7 +242,7 @@ fn uri(text: &str) {
     assert_eq!(Uri::parse(&uri.to_string()), Ok(uri));
 }
 
-/// A configuration is refused in one line that names a field, or what it comes to is bounded.
+/// A configuration is refused in one line that names a field, or its valid form is bounded.
 pub fn config(bytes: &[u8]) {
     let config = match Config::parse(bytes) {
         Ok(config) => config,

@@ -14,11 +14,10 @@ use bearer_gate::signature::portable::Portable;
 use super::JWK;
 use super::upstream::{self, cut};
 
-/// What `:method`, `:authority`, `:path` and headers are to whom.
+/// A request that some upstream reads as one that a rule guards is not admitted without a token. A
+/// request that may be without a token has none that some upstream finds.
 ///
-/// Bytes are a line each for the method, the host and the path, then lines `name: value`. Whatever
-/// some upstream reads as what a rule guards is not let through without a token, and where a token
-/// may be missing none is that some upstream finds.
+/// The bytes are a line each for the method, the host and the path, then lines `name: value`.
 pub fn request(bytes: &[u8]) {
     let mut lines = bytes.split(|byte| *byte == b'\n');
     let mut headers: Vec<Header> = [":method", ":authority", ":path"]
@@ -101,7 +100,7 @@ impl KeyRing for Ring {
     }
 }
 
-/// Nobody has a good token, so that this is without one.
+/// Whether the request is admitted. No token in it is good, so that it counts as without one.
 pub fn is_let_through(headers: &[Header]) -> bool {
     GUARDED.with(|(config, keys)| {
         let cache = RefCell::new(TokenCache::new(&config.providers));
