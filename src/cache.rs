@@ -1,6 +1,6 @@
 //! Verified tokens, so that the next request with the same token need not verify it again.
 //!
-//! Invariants: it holds only the [`Kept`] of tokens, which are found by all of the token's
+//! Invariants: it holds only the [`VerifiedClaims`] of tokens, which are found by all of the token's
 //! bytes. A token is found only with the very key set that verified it. The cache is bounded in
 //! bytes. A hit proves the signature and what does not change with time: the times and the rule's
 //! demands are checked again.
@@ -19,7 +19,7 @@ use quick_cache::unsync::Cache;
 use crate::bytes;
 use crate::config::{PerProvider, Provider, ProviderId};
 use crate::jose::jwks::KeySet;
-use crate::jose::jwt::Kept;
+use crate::jose::jwt::VerifiedClaims;
 use crate::outputs::Outputs;
 
 /// What a worker's cache holds, in bytes as [`Entry::size`] estimates, where the configuration
@@ -37,7 +37,7 @@ const HASHED: usize = 64;
 /// What is kept of a token.
 #[derive(Debug)]
 pub struct Entry {
-    pub verified: Kept,
+    pub verified: VerifiedClaims,
     /// What is passed on of it, ready to be sent.
     pub outputs: Rc<Outputs>,
 }
@@ -238,7 +238,7 @@ mod tests {
             .unwrap();
         let candidates: Vec<&Key> = keys.keys().iter().collect();
         Rc::new(Entry {
-            verified: validated.verify(&candidates, &Any).unwrap().keep(),
+            verified: validated.verify(&candidates, &Any).unwrap().into_claims(),
             outputs: Rc::default(),
         })
     }

@@ -505,7 +505,7 @@ impl<'r, T: Listener> Presented<'r, T> {
         match validated.verify_with(&candidates, self.means.verifier, self.trace) {
             Ok(verified) => {
                 let outputs = Rc::new(outputs::of(provider, &verified));
-                let verified = verified.keep();
+                let verified = verified.into_claims();
                 Ok(Verification::Good(Rc::new(Entry { verified, outputs })))
             }
             // No key was named, or none has that name and those without one were tried: a newer

@@ -38,9 +38,9 @@ pub struct Verified<'t> {
     payload_b64: &'t [u8],
 }
 
-/// What is kept of a [`Verified`] token when the request that brought it is gone.
+/// The claims of a [`Verified`] token, without the request that brought it.
 #[derive(Clone, Debug)]
-pub struct Kept {
+pub struct VerifiedClaims {
     claims: Arc<Claims>,
 }
 
@@ -181,16 +181,16 @@ impl<'t> Verified<'t> {
         self.payload_b64
     }
 
-    /// What is worth keeping.
+    /// The claims alone, to be kept beyond the request.
     #[must_use]
-    pub fn keep(self) -> Kept {
-        Kept {
+    pub fn into_claims(self) -> VerifiedClaims {
+        VerifiedClaims {
             claims: self.claims,
         }
     }
 }
 
-impl Kept {
+impl VerifiedClaims {
     /// Checks again what time can change (`exp`, `nbf` and `iat`), and what differs from rule to
     /// rule (`aud`).
     ///
