@@ -7,7 +7,7 @@
 //! carried once, at its end, and no product waits for the carry of the one before. In Wasm, whose
 //! 64-bit product has no upper half, that is quicker than full digits.
 //!
-//! Invariants: every [`Element`] is below the modulus, so it has one form. No sum overflows: the
+//! Invariants: every [`Residue`] is below the modulus, so it has one form. No sum overflows: the
 //! bounds are beside [`MAX_DIGITS`].
 
 #![allow(
@@ -35,12 +35,12 @@ pub(super) struct Ring {
     /// `-1/n` modulo 2^27.
     inverse: u64,
     /// `R^2` modulo `n`, where `R` is 2^27 to the power of the number of digits.
-    r_squared: Element,
+    r_squared: Residue,
 }
 
 /// A member of one ring: of the one that made it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Element(Vec<u64>);
+pub(super) struct Residue(Vec<u64>);
 
 impl Ring {
     /// From a big-endian number. `None` where that is even, or 1, or too large.
@@ -48,7 +48,7 @@ impl Ring {
         let zeros = modulus.iter().take_while(|octet| **octet == 0).count();
         let modulus = modulus.get(zeros..)?;
         let bits = modulus.len().checked_mul(8)?;
-        // One bit more for the sum of two elements, and an even number for `multiply`.
+        // One bit more for the sum of two residues, and an even number for `multiply`.
         let digits = bits.checked_add(1)?.div_ceil(2 * BITS).checked_mul(2)?;
         if digits > MAX_DIGITS || modulus.last()? & 1 == 0 || modulus == [1] {
             return None;
@@ -59,7 +59,7 @@ impl Ring {
         let exponent = (len - 1) * 8 + usize::try_from(highest).ok()?;
         let mut power = vec![0; len];
         *power.first_mut()? = 1 << highest;
-        let power = Element(to_digits(&power, digits));
+        let power = Residue(to_digits(&power, digits));
         let modulus = to_digits(modulus, digits);
         let lowest = *modulus.first()?;
         // Newton's method: an odd number is its own inverse in three bits, and each step doubles
@@ -71,7 +71,7 @@ impl Ring {
             modulus,
             len,
             inverse: inverse.wrapping_neg() & MASK,
-            r_squared: Element(Vec::new()),
+            r_squared: Residue(Vec::new()),
         };
         // Doubled until it is 2 R, which stands for 2; and 2 to the power that R is stands for R.
         let r_bits = digits * BITS;
@@ -80,27 +80,27 @@ impl Ring {
         Some(ring)
     }
 
-    /// The element that a big-endian number is. `None` where that is not below the modulus.
-    pub(super) fn element(&self, number: &[u8]) -> Option<Element> {
+    /// The residue that a big-endian number is. `None` where that is not below the modulus.
+    pub(super) fn residue(&self, number: &[u8]) -> Option<Residue> {
         let zeros = number.iter().take_while(|octet| **octet == 0).count();
         let number = number.get(zeros..).filter(|rest| rest.len() <= self.len)?;
         let digits = to_digits(number, self.modulus.len());
-        is_below(&digits, &self.modulus).then(|| self.multiply(&Element(digits), &self.r_squared))
+        is_below(&digits, &self.modulus).then(|| self.multiply(&Residue(digits), &self.r_squared))
     }
 
-    /// The number that an element is: big-endian, with as many octets as the modulus has.
-    pub(super) fn number(&self, element: &Element) -> Vec<u8> {
-        let one = Element(to_digits(&[1], self.modulus.len()));
-        to_octets(&self.multiply(element, &one).0, self.len)
+    /// The number that a residue is: big-endian, with as many octets as the modulus has.
+    pub(super) fn number(&self, residue: &Residue) -> Vec<u8> {
+        let one = Residue(to_digits(&[1], self.modulus.len()));
+        to_octets(&self.multiply(residue, &one).0, self.len)
     }
 
-    pub(super) fn add(&self, a: &Element, b: &Element) -> Element {
+    pub(super) fn add(&self, a: &Residue, b: &Residue) -> Residue {
         let sum = a.0.iter().zip(&b.0).map(|(a, b)| a + b).collect();
         self.reduced(sum)
     }
 
     /// `a` to the power of `exponent`, which is not 0.
-    pub(super) fn power(&self, a: &Element, exponent: u64) -> Element {
+    pub(super) fn power(&self, a: &Residue, exponent: u64) -> Residue {
         let below_the_highest = exponent.checked_ilog2().unwrap_or_default();
         (0..below_the_highest).rev().fold(a.clone(), |power, bit| {
             let square = self.multiply(&power, &power);
@@ -112,11 +112,11 @@ impl Ring {
         })
     }
 
-    /// The product of two elements, each of which stands for its number times `R`.
+    /// The product of two residues, each of which stands for its number times `R`.
     ///
     /// Two digits of `a` at a time: then each of the sums, which must be loaded and stored,
     /// takes four products and not two.
-    pub(super) fn multiply(&self, a: &Element, b: &Element) -> Element {
+    pub(super) fn multiply(&self, a: &Residue, b: &Residue) -> Residue {
         let pairs = |digits| <[u64]>::as_chunks::<2>(digits).0;
         let mut sums = vec![[0u64; 2]; self.modulus.len()];
         let mut window = sums.as_mut_slice();
@@ -155,8 +155,8 @@ impl Ring {
         self.reduced(window.as_flattened().to_vec())
     }
 
-    /// Sums of digits, worth less than `2 n`, as an element.
-    fn reduced(&self, mut digits: Vec<u64>) -> Element {
+    /// Sums of digits, worth less than `2 n`, as a residue.
+    fn reduced(&self, mut digits: Vec<u64>) -> Residue {
         let mut carry = 0;
         for digit in &mut digits {
             let sum = *digit + carry;
@@ -171,7 +171,7 @@ impl Ring {
                 borrow = difference >> 63;
             }
         }
-        Element(digits)
+        Residue(digits)
     }
 }
 
@@ -225,7 +225,7 @@ mod tests {
 
     fn power(modulus: &[u8], base: &[u8], exponent: u64) -> Option<Vec<u8>> {
         let ring = Ring::new(modulus)?;
-        let base = ring.element(base)?;
+        let base = ring.residue(base)?;
         Some(ring.number(&ring.power(&base, exponent)))
     }
 
@@ -319,24 +319,24 @@ mod tests {
             &[0xff; 256],
             &[0xff; 600],
         ] {
-            assert_eq!(ring.element(number), None, "{number:x?}");
+            assert_eq!(ring.residue(number), None, "{number:x?}");
         }
         let mut below = modulus.clone();
         *below.last_mut().unwrap() -= 1;
         let padded = [&[0, 0, 0], below.as_slice()].concat();
-        let element = ring.element(&below).unwrap();
-        assert_eq!(ring.element(&padded).as_ref(), Some(&element));
-        assert_eq!(ring.number(&element), below);
+        let residue = ring.residue(&below).unwrap();
+        assert_eq!(ring.residue(&padded).as_ref(), Some(&residue));
+        assert_eq!(ring.number(&residue), below);
     }
 
     #[test]
     fn sums_and_products_have_one_form() {
         let modulus = [[0xff; 65].as_slice(), &[0x0b]].concat();
         let ring = Ring::new(&modulus).unwrap();
-        let [zero, one, two] = [0, 1, 2].map(|number| ring.element(&[number]).unwrap());
+        let [zero, one, two] = [0, 1, 2].map(|number| ring.residue(&[number]).unwrap());
         let mut less_one = modulus.clone();
         *less_one.last_mut().unwrap() -= 1;
-        let less_one = ring.element(&less_one).unwrap();
+        let less_one = ring.residue(&less_one).unwrap();
         assert_eq!(ring.add(&one, &one), two);
         assert_eq!(ring.add(&less_one, &one), zero);
         assert_eq!(ring.add(&less_one, &two), one);

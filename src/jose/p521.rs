@@ -55,7 +55,7 @@ impl Point {
 /// y^2 = x^3 - 3x + b, modulo the prime. Written without the subtraction.
 fn is_on_curve(x: &[u8], y: &[u8]) -> Option<bool> {
     let field = Ring::new(&P)?;
-    let (x, y, b) = (field.element(x)?, field.element(y)?, field.element(&B)?);
+    let (x, y, b) = (field.residue(x)?, field.residue(y)?, field.residue(&B)?);
     let three_x = field.add(&field.add(&x, &x), &x);
     let left = field.add(&field.power(&y, 2), &three_x);
     Some(left == field.add(&field.power(&x, 3), &b))

@@ -90,7 +90,7 @@ impl RsaPublicKey {
             .exponent
             .iter()
             .fold(0, |exponent, octet| exponent << 8 | u64::from(*octet));
-        Some(ring.number(&ring.power(&ring.element(number)?, exponent)))
+        Some(ring.number(&ring.power(&ring.residue(number)?, exponent)))
     }
 
     pub(super) fn spki_der(&self) -> Vec<u8> {
