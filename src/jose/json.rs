@@ -87,7 +87,7 @@ impl Document {
             duplicate: false,
         };
         let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-        Builder(&mut document)
+        Appender(&mut document)
             .deserialize(&mut deserializer)
             .and_then(|()| deserializer.end())
             .map_err(|_| JsonError::Malformed)?;
@@ -301,9 +301,9 @@ impl<'d> Iterator for Members<'d> {
 }
 
 /// Adds the value that is read to a document.
-struct Builder<'b>(&'b mut Document);
+struct Appender<'b>(&'b mut Document);
 
-impl<'de> DeserializeSeed<'de> for Builder<'_> {
+impl<'de> DeserializeSeed<'de> for Appender<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -311,7 +311,7 @@ impl<'de> DeserializeSeed<'de> for Builder<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Builder<'_> {
+impl<'de> Visitor<'de> for Appender<'_> {
     type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -351,10 +351,10 @@ impl<'de> Visitor<'de> for Builder<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        let Builder(document) = self;
+        let Appender(document) = self;
         let at = document.nodes.len();
         document.nodes.push(Node::Null);
-        while items.next_element_seed(Builder(document))?.is_some() {}
+        while items.next_element_seed(Appender(document))?.is_some() {}
         let end = document.nodes.len();
         if let Some(node) = document.nodes.get_mut(at) {
             *node = Node::Array { end };
@@ -363,11 +363,11 @@ impl<'de> Visitor<'de> for Builder<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
-        let Builder(document) = self;
+        let Appender(document) = self;
         let at = document.nodes.len();
         document.nodes.push(Node::Null);
-        while members.next_key_seed(Builder(document))?.is_some() {
-            members.next_value_seed(Builder(document))?;
+        while members.next_key_seed(Appender(document))?.is_some() {
+            members.next_value_seed(Appender(document))?;
         }
         let end = document.nodes.len();
         if let Some(node) = document.nodes.get_mut(at) {
