@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::host::Host;
 use crate::http::response::{Client, Rejection, Response, Responses};
 use crate::metrics;
-use crate::outputs::{self, State};
+use crate::outputs::{self, FilterState};
 
 /// What is to be done with a request.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ pub trait Exchange {
     fn admit(&self, admission: &Admission) -> Option<()>;
 
     /// Sets filter states. `None` where the proxy refused one.
-    fn tell(&self, states: &[State]) -> Option<()>;
+    fn tell(&self, states: &[FilterState]) -> Option<()>;
 
     /// Who reads the response.
     fn client(&self) -> Client;
@@ -188,7 +188,7 @@ mod tests {
             Some(())
         }
 
-        fn tell(&self, states: &[State]) -> Option<()> {
+        fn tell(&self, states: &[FilterState]) -> Option<()> {
             for (name, _) in states {
                 (!self.refuses.contains(&name.as_str())).then_some(())?;
                 self.told.borrow_mut().push(name.clone());

@@ -29,7 +29,7 @@ use bearer_gate::jose::jwk::Key;
 use bearer_gate::jose::jwks::KeySet;
 use bearer_gate::jose::verifier::Verifier;
 use bearer_gate::jwks::waiting::Ticket;
-use bearer_gate::outputs::State;
+use bearer_gate::outputs::FilterState;
 use bearer_gate::time::Millis;
 use proptest::prelude::*;
 use sim::{SET_A, SET_B, Store, ok, status};
@@ -214,7 +214,7 @@ impl Exchange for Takes {
         Some(())
     }
 
-    fn tell(&self, _: &[State]) -> Option<()> {
+    fn tell(&self, _: &[FilterState]) -> Option<()> {
         Some(())
     }
 

@@ -13,18 +13,18 @@ use crate::config::{Fact, Provider};
 use crate::jose::jwt::Verified;
 
 /// A header of the request: its name in lower case, and a legal value.
-pub type Header = (String, Vec<u8>);
+pub type HeaderField = (String, Vec<u8>);
 /// A filter state: its name, without the `wasm.` that Envoy adds, and its value.
-pub type State = (String, Vec<u8>);
+pub type FilterState = (String, Vec<u8>);
 
 /// What is passed on of a token, ready to be sent.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Outputs {
     /// Headers to set, in place of any others of their names.
-    pub set: Vec<Header>,
+    pub set: Vec<HeaderField>,
     /// Headers to add to those.
-    pub add: Vec<Header>,
-    pub states: Vec<State>,
+    pub add: Vec<HeaderField>,
+    pub states: Vec<FilterState>,
 }
 
 impl Outputs {
@@ -144,7 +144,7 @@ mod tests {
         of(provider, &verified)
     }
 
-    fn header(name: &str, value: &str) -> Header {
+    fn header(name: &str, value: &str) -> HeaderField {
         (name.to_owned(), value.as_bytes().to_vec())
     }
 

@@ -19,7 +19,7 @@
 //! Invariant: a name has one kind in every configuration, because it cannot be declared anew. The
 //! names of facts have a prefix that no other name may have.
 
-use super::State;
+use super::FilterState;
 use crate::config::{Config, Fact};
 use crate::http::ambiguous::Ambiguous;
 use crate::http::response::Rejection;
@@ -60,7 +60,7 @@ pub fn declarations(config: &Config) -> Vec<Vec<u8>> {
 
 /// The filter state of a rejected request: why it is rejected. Every provider that names a state
 /// for failures gets it, because a rejected token may belong to no provider.
-pub fn of_rejection(config: &Config, rejection: &Rejection<'_>) -> Vec<State> {
+pub fn of_rejection(config: &Config, rejection: &Rejection<'_>) -> Vec<FilterState> {
     let mut states = Vec::new();
     if config.facts.contains(&Fact::Reason) {
         states.extend(fact(Fact::Reason, rejection.reason()));
@@ -107,7 +107,7 @@ fn failure(rejection: &Rejection<'_>) -> Vec<u8> {
 }
 
 /// Text formats of access logs print it as it is, so what could end a line is left out.
-pub(super) fn fact(fact: Fact, text: &str) -> Option<State> {
+pub(super) fn fact(fact: Fact, text: &str) -> Option<FilterState> {
     let printable = !text.chars().any(char::is_control);
     printable.then(|| (fact.state().to_owned(), text.as_bytes().to_vec()))
 }

@@ -4,7 +4,7 @@ use proxy_wasm::hostcalls;
 
 use super::envoy::Foreign;
 use crate::config::Config;
-use crate::outputs::{self, State};
+use crate::outputs::{self, FilterState};
 use crate::signature::host::ForeignFunction;
 
 /// Tells the host what kind each state is; good for requests from now on. The host knows the
@@ -17,7 +17,7 @@ pub fn declare(config: &Config) {
 
 /// Sets states of the request that is the effective context. `None` where one cannot be set: the
 /// host refused, or its name is taken.
-pub fn set(states: &[State]) -> Option<()> {
+pub fn set(states: &[FilterState]) -> Option<()> {
     for (name, value) in states {
         if is_taken(name) {
             return None;

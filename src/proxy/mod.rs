@@ -40,7 +40,7 @@ use crate::door::Exchange;
 use crate::host::ContextId;
 use crate::http::credentials::Change;
 use crate::http::response::{Client, Response};
-use crate::outputs::State;
+use crate::outputs::FilterState;
 
 pub use root::Root;
 
@@ -109,7 +109,7 @@ impl Exchange for Edge<'_> {
         Some(())
     }
 
-    fn tell(&self, states: &[State]) -> Option<()> {
+    fn tell(&self, states: &[FilterState]) -> Option<()> {
         filter_state::set(states)
     }
 
