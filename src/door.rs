@@ -100,9 +100,10 @@ fn reject(
     log::debug!("rejected: {}", rejection.reason());
     let of_token = refusal.outputs.as_ref();
     let of_token = of_token.map_or(&[][..], |outputs| &outputs.states);
-    let of_rejection =
-        config.map_or_else(Vec::new, |config| outputs::of_rejection(config, rejection));
-    let told = [exchange.tell(of_token), exchange.tell(&of_rejection)];
+    let from_rejection = config.map_or_else(Vec::new, |config| {
+        outputs::from_rejection(config, rejection)
+    });
+    let told = [exchange.tell(of_token), exchange.tell(&from_rejection)];
     if told.contains(&None) {
         log::debug!("the host refused the filter state of a rejection");
     }

@@ -19,7 +19,7 @@ impl Times {
     ///
     /// # Errors
     /// When the process is gone, or /proc is not Linux's.
-    pub fn of(process: u32) -> Result<Times> {
+    pub fn of_process(process: u32) -> Result<Times> {
         let mut times = BTreeMap::new();
         for thread in threads(process)? {
             let of = |file| format!("/proc/{process}/task/{thread}/{file}");
@@ -211,9 +211,13 @@ mod tests {
 
     #[test]
     fn the_time_of_this_process_grows() {
-        let before = Times::of(std::process::id()).unwrap();
+        let before = Times::of_process(std::process::id()).unwrap();
         let mut sum = 0_u64;
-        while Times::of(std::process::id()).unwrap().since(&before) < 20_000_000 {
+        while Times::of_process(std::process::id())
+            .unwrap()
+            .since(&before)
+            < 20_000_000
+        {
             sum = std::hint::black_box(sum + 1);
         }
         assert!(sum > 0);

@@ -80,7 +80,7 @@ pub struct Latency {
 }
 
 impl Latency {
-    fn of(sorted: &[f64]) -> Option<Latency> {
+    fn from_sorted(sorted: &[f64]) -> Option<Latency> {
         Some(Latency {
             requests: sorted.len(),
             p50: stats::percentile(sorted, 0.5)?,
@@ -164,7 +164,7 @@ pub fn measure(
         }
         for (case, latencies) in running.iter_mut().zip(&mut latencies) {
             latencies.sort_by(f64::total_cmp);
-            case.latency = Latency::of(latencies);
+            case.latency = Latency::from_sorted(latencies);
         }
     }
     let measured = running.into_iter().map(|running| Measured {
@@ -237,9 +237,9 @@ pub fn client(
 /// When a request fails.
 pub fn cost(envoy: &Envoy, load: &Load, client: &Client, plan: &Plan) -> Result<f64> {
     let process = envoy.process_id();
-    let before = Times::of(process)?;
+    let before = Times::of_process(process)?;
     let answered = load.busy(client, plan.requests, plan.slice())?;
-    let passed = Times::of(process)?.since(&before);
+    let passed = Times::of_process(process)?.since(&before);
     ensure!(answered > 0, "no request was answered in time");
     // Both are far below 2^52.
     Ok(passed as f64 / 1000.0 / answered as f64)
@@ -286,9 +286,9 @@ mod tests {
     #[test]
     fn latencies_are_summed_up_by_their_ranks() {
         let sorted: Vec<f64> = (1..=1000).map(f64::from).collect();
-        let latency = Latency::of(&sorted).unwrap();
+        let latency = Latency::from_sorted(&sorted).unwrap();
         assert_eq!((latency.p50, latency.p90), (500.0, 900.0));
         assert_eq!((latency.p99, latency.p999), (990.0, 999.0));
-        assert!(Latency::of(&[]).is_none());
+        assert!(Latency::from_sorted(&[]).is_none());
     }
 }

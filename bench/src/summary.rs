@@ -14,7 +14,7 @@ pub struct Figure {
 }
 
 impl Figure {
-    fn of(values: &[f64]) -> Option<Figure> {
+    fn from_rounds(values: &[f64]) -> Option<Figure> {
         Some(Figure {
             min: min(values)?,
             median: median(values)?,
@@ -74,7 +74,7 @@ pub fn rows(measured: &[Measured]) -> Vec<Row> {
         Some(Row {
             kind: case.kind,
             title: case.title.clone(),
-            cpu_us: Figure::of(&case.cpu_us)?,
+            cpu_us: Figure::from_rounds(&case.cpu_us)?,
             added_us: added,
             of_jwt_authn: added.and_then(|added| added.relative_to(native?)),
             over_noop_us: over(&case.cpu_us, Kind::Noop).filter(|_| wasm),

@@ -90,7 +90,7 @@ impl ShownVerdict {
             }
             Decision::Reject(refusal) => {
                 let rejection = &refusal.rejection;
-                let client = Client::of(request.value("content-type"));
+                let client = Client::from_content_type(request.value("content-type"));
                 verdict.admitted = Some(false);
                 verdict.reason = Some(rejection.reason());
                 verdict.respond(config.responses.reject(rejection, client));

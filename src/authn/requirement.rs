@@ -504,7 +504,7 @@ impl<'r, T: Listener> Presented<'r, T> {
         };
         match validated.verify_with(&candidates, self.means.verifier, self.trace) {
             Ok(verified) => {
-                let outputs = Rc::new(outputs::of(provider, &verified));
+                let outputs = Rc::new(outputs::from_token(provider, &verified));
                 let verified = verified.into_claims();
                 Ok(Verification::Good(Rc::new(Entry { verified, outputs })))
             }

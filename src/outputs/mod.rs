@@ -7,7 +7,7 @@
 mod state;
 mod value;
 
-pub use state::{declarations, of_rejection};
+pub use state::{declarations, from_rejection};
 
 use crate::config::{Fact, Provider};
 use crate::jose::jwt::Verified;
@@ -39,7 +39,7 @@ impl Outputs {
 }
 
 /// What is passed on of a token of this provider.
-pub fn of(provider: &Provider, verified: &Verified<'_>) -> Outputs {
+pub fn from_token(provider: &Provider, verified: &Verified<'_>) -> Outputs {
     let mut outputs = Outputs::default();
     let wanted = &provider.outputs;
     let claims = verified.claims();
@@ -52,7 +52,7 @@ pub fn of(provider: &Provider, verified: &Verified<'_>) -> Outputs {
     }
     for wanted in &wanted.claim_headers {
         let claim = claims.at(&wanted.claim);
-        let values = claim.and_then(|claim| value::of(claim.to_value(), wanted));
+        let values = claim.and_then(|claim| value::header_values(claim.to_value(), wanted));
         let mut headers = values
             .into_iter()
             .flatten()
@@ -141,7 +141,7 @@ mod tests {
             .unwrap()
             .verify(&candidates, &Any)
             .unwrap();
-        of(provider, &verified)
+        from_token(provider, &verified)
     }
 
     fn header(name: &str, value: &str) -> HeaderField {

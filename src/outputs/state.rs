@@ -60,7 +60,7 @@ pub fn declarations(config: &Config) -> Vec<Vec<u8>> {
 
 /// The filter state of a rejected request: why it is rejected. Every provider that names a state
 /// for failures gets it, because a rejected token may belong to no provider.
-pub fn of_rejection(config: &Config, rejection: &Rejection<'_>) -> Vec<FilterState> {
+pub fn from_rejection(config: &Config, rejection: &Rejection<'_>) -> Vec<FilterState> {
     let mut states = Vec::new();
     if config.facts.contains(&Fact::Reason) {
         states.extend(fact(Fact::Reason, rejection.reason()));
@@ -280,7 +280,7 @@ pub(super) mod tests {
             ),
         ];
         for (rejection, reason, message) in table {
-            let told: Vec<(String, Value)> = of_rejection(&config, &rejection)
+            let told: Vec<(String, Value)> = from_rejection(&config, &rejection)
                 .into_iter()
                 .map(|(name, value)| {
                     let value = if name == "bearer_gate.reason" {
@@ -299,7 +299,7 @@ pub(super) mod tests {
             assert_eq!(told, expected);
         }
         assert_eq!(
-            of_rejection(
+            from_rejection(
                 &self::config(json!({"a": {}}), json!([])),
                 &Rejection::TokenMissing
             ),

@@ -17,7 +17,7 @@ const MOST_REPEATED: usize = 64;
 const INEXACT: f64 = 9_007_199_254_740_992.0;
 
 /// The values, or `None` where the claim has no form in this header.
-pub(super) fn of(claim: Value, header: &ClaimHeader) -> Option<Vec<String>> {
+pub(super) fn header_values(claim: Value, header: &ClaimHeader) -> Option<Vec<String>> {
     let encode = |text: String| {
         if header.base64 {
             STANDARD.encode(text)
@@ -156,7 +156,7 @@ mod tests {
             format,
             base64,
         };
-        of(claim.clone(), &header)
+        header_values(claim.clone(), &header)
     }
 
     fn check(format: ClaimFormat, table: &[(Value, Option<&str>)]) {

@@ -114,7 +114,7 @@ impl Exchange for Edge<'_> {
     }
 
     fn client(&self) -> Client {
-        Client::of(header("content-type").as_deref())
+        Client::from_content_type(header("content-type").as_deref())
     }
 
     fn respond(&self, response: &Response) {

@@ -46,7 +46,7 @@ impl HostAlgorithm {
     /// `None` for the algorithms that are not for the host: the function knows no PSS and no
     /// Ed25519. It refuses what is valid, and takes a PKCS#1 signature that is called PSS.
     #[must_use]
-    pub fn of(algorithm: Algorithm) -> Option<Self> {
+    pub fn for_algorithm(algorithm: Algorithm) -> Option<Self> {
         let hash = match algorithm {
             Algorithm::Rs256 | Algorithm::Es256 => "sha256",
             Algorithm::Rs384 | Algorithm::Es384 => "sha384",
@@ -136,7 +136,7 @@ mod tests {
         text: &[u8],
         signature: &[u8],
     ) -> bool {
-        let algorithm = HostAlgorithm::of(algorithm).unwrap();
+        let algorithm = HostAlgorithm::for_algorithm(algorithm).unwrap();
         HostVerifier(host).verify(algorithm, key, text, signature)
     }
 
@@ -224,7 +224,11 @@ mod tests {
         for algorithm in Algorithm::ALL {
             let name = algorithm.name();
             let expected = name.starts_with("RS") || name.starts_with("ES");
-            assert_eq!(HostAlgorithm::of(*algorithm).is_some(), expected, "{name}");
+            assert_eq!(
+                HostAlgorithm::for_algorithm(*algorithm).is_some(),
+                expected,
+                "{name}"
+            );
         }
     }
 

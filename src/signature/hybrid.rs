@@ -26,7 +26,7 @@ impl<F: ForeignFunction> Hybrid<F> {
         let trusted = EXAMPLES
             .iter()
             .filter(|example| {
-                HostAlgorithm::of(example.algorithm).is_some_and(|algorithm| {
+                HostAlgorithm::for_algorithm(example.algorithm).is_some_and(|algorithm| {
                     example.is_passed_by(|key, text, signature| {
                         host.verify(algorithm, key, text, signature)
                     })
@@ -40,14 +40,15 @@ impl<F: ForeignFunction> Hybrid<F> {
     /// Of the algorithms that are for the host, those that it failed.
     #[must_use]
     pub fn failed_by_host(&self) -> Vec<Algorithm> {
-        let for_host = |algorithm: &Algorithm| HostAlgorithm::of(*algorithm).is_some();
+        let for_host = |algorithm: &Algorithm| HostAlgorithm::for_algorithm(*algorithm).is_some();
         let failed =
             |algorithm: &Algorithm| for_host(algorithm) && self.by_host(*algorithm).is_none();
         Algorithm::ALL.iter().copied().filter(failed).collect()
     }
 
     fn by_host(&self, algorithm: Algorithm) -> Option<HostAlgorithm> {
-        HostAlgorithm::of(algorithm).filter(|_| self.trusted.contains(&algorithm.key_type()))
+        HostAlgorithm::for_algorithm(algorithm)
+            .filter(|_| self.trusted.contains(&algorithm.key_type()))
     }
 }
 
@@ -151,7 +152,7 @@ mod tests {
                     (key, of(fixtures::TOKEN_EDDSA), false)
                 }
                 Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512 => {
-                    assert_eq!(HostAlgorithm::of(*algorithm), None);
+                    assert_eq!(HostAlgorithm::for_algorithm(*algorithm), None);
                     continue;
                 }
             };
@@ -193,7 +194,7 @@ mod tests {
                 let known = EXAMPLES.iter().any(|example| {
                     let asked = RefCell::new(Vec::new());
                     let spy = Spy(&asked);
-                    let algorithm = HostAlgorithm::of(example.algorithm).unwrap();
+                    let algorithm = HostAlgorithm::for_algorithm(example.algorithm).unwrap();
                     example.is_passed_by(|key, text, signature| {
                         HostVerifier(&spy).verify(algorithm, key, text, signature)
                     });

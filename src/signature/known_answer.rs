@@ -169,13 +169,13 @@ mod tests {
         for algorithm in Algorithm::ALL {
             let same_kind = |of: &&Example| of.algorithm.key_type() == algorithm.key_type();
             let examples = EXAMPLES.iter().filter(same_kind).count();
-            let by_host = HostAlgorithm::of(*algorithm).is_some();
+            let by_host = HostAlgorithm::for_algorithm(*algorithm).is_some();
             if by_host {
                 assert_eq!(examples, 1, "{algorithm:?}");
             }
         }
         for example in EXAMPLES {
-            assert!(HostAlgorithm::of(example.algorithm).is_some());
+            assert!(HostAlgorithm::for_algorithm(example.algorithm).is_some());
             assert!(example.key().unwrap().allows(example.algorithm));
         }
     }

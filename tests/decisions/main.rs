@@ -97,7 +97,7 @@ fn token(claims: Value) -> String {
     token_by(jwks["keys"][0]["kid"].as_str().unwrap(), claims, true)
 }
 
-fn of(issuer: &str) -> String {
+fn token_from(issuer: &str) -> String {
     token(json!({"iss": issuer, "aud": "api", "sub": "s"}))
 }
 
@@ -246,7 +246,7 @@ fn one_provider() {
         (String::new(), "token_missing"),
         ("Basic x".to_owned(), "token_missing"),
         ("Bearer x".to_owned(), "not_three_parts"),
-        (bearer(&of("b")), "issuer"),
+        (bearer(&token_from("b")), "issuer"),
         (bearer(&forged("a")), "signature"),
         (of_a(json!({"aud": "other"})), "audience"),
         (of_a(json!({"exp": NOW - 61.0})), "expired"),
@@ -255,16 +255,22 @@ fn one_provider() {
             bearer(&token_by("new", json!({"iss": "a", "aud": "api"}), true)),
             "no_key",
         ),
-        (format!("{0},{0}", bearer(&of("a"))), "several_tokens"),
+        (
+            format!("{0},{0}", bearer(&token_from("a"))),
+            "several_tokens",
+        ),
     ] {
         let request = request(&[("authorization", &authorization)]);
         assert_eq!(outcome(&config, &request), expected, "{authorization}");
     }
     // nowhere else
     for elsewhere in [
-        ("x-token", of("a")),
-        (":path", format!("/x?t={0}&access_token={0}", of("a"))),
-        ("cookie", format!("s={}", of("a"))),
+        ("x-token", token_from("a")),
+        (
+            ":path",
+            format!("/x?t={0}&access_token={0}", token_from("a")),
+        ),
+        ("cookie", format!("s={}", token_from("a"))),
     ] {
         let request = request(&[(elsewhere.0, &elsewhere.1)]);
         assert_eq!(outcome(&config, &request), "token_missing", "{elsewhere:?}");
@@ -274,7 +280,7 @@ fn one_provider() {
 #[test]
 fn a03_a_token_in_one_place_only() {
     let config = config(json!({"provider_name": "b"}), json!({}));
-    let b = of("b");
+    let b = token_from("b");
     let (raw, prefixed) = (b.as_str(), format!("jwt {b}"));
     let (path, cookie) = (format!("/x?q=1&t={b}"), format!("k=1; s={b}"));
     let another = token(json!({"iss": "b", "aud": "api", "sub": "t"}));
@@ -381,7 +387,7 @@ fn audiences_of_the_rule_in_place_of_the_providers() {
         ]}),
     );
     let judge = Judge::new(&two, None);
-    let authorization = bearer(&of("a"));
+    let authorization = bearer(&token_from("a"));
     let decide = |path: &str| {
         let request = request(&[(":path", path), ("authorization", &authorization)]);
         judge.decide(&request)
@@ -444,7 +450,7 @@ fn keys_that_are_missing_are_no_reason_to_admit() {
         ),
     ] {
         let config = config(requires.clone(), json!({}));
-        let authorization = bearer(&of(issuer));
+        let authorization = bearer(&token_from(issuer));
         let request = request(&[("authorization", &authorization)]);
         let outcome = |keys| outcome_with(&config, &request, keys);
         assert_eq!(outcome(pending()), of_pending, "{requires} {issuer}");
@@ -503,7 +509,7 @@ fn a_rule_that_only_reports_lets_pass_and_says_why() {
     let scoped = token(json!({"iss": "a", "aud": "api", "sub": "s", "scope": "s"}));
     assert_eq!(decide(&scoped), "ok x-a=s -authorization");
     // the token stays: another filter checks it
-    assert_eq!(decide(&of("a")), "ok reported insufficient_scope");
+    assert_eq!(decide(&token_from("a")), "ok reported insufficient_scope");
     assert_eq!(decide(&forged("a")), "ok reported signature");
     assert_eq!(outcome(&config, &request(&[])), "ok reported token_missing");
     // a request that matches no rule is rejected all the same
@@ -593,7 +599,7 @@ fn a_route_that_names_its_requirement() {
         let headers = [headers, &[(":authority", "a.example")]].concat();
         outcome(&config, &request(&headers).on_route_with(name))
     };
-    let authorization = bearer(&of("a"));
+    let authorization = bearer(&token_from("a"));
     let with_token = [("authorization", authorization.as_str())];
     assert_eq!(on_route(None, &[]), "ok");
     assert_eq!(on_route(Some("users"), &[]), "token_missing");

@@ -3,14 +3,14 @@
 
 use serde_json::json;
 
-use super::{bearer, config, config_with, forged, of, outcome, request};
+use super::{bearer, config, config_with, forged, outcome, request, token_from};
 use bearer_gate::http::request::Request;
 
 /// HTTP/2 and HTTP/3 hand over the white space around values.
 #[test]
 fn a33_white_space_around_a_value_hides_no_token() {
     let optional = config(json!({"allow_missing": {}}), json!({}));
-    let (good, bad) = (bearer(&of("a")), bearer(&forged("a")));
+    let (good, bad) = (bearer(&token_from("a")), bearer(&forged("a")));
     for space in ["", " ", "\t", "  \t "] {
         for (authorization, expected) in [
             (format!("{space}{bad}"), "signature"),
@@ -44,7 +44,7 @@ fn a33_white_space_around_a_value_hides_no_token() {
 #[test]
 fn a33_a_good_token_beside_a_hidden_one() {
     let config = config(json!({"provider_name": "b"}), json!({}));
-    let (good, bad) = (of("b"), forged("b"));
+    let (good, bad) = (token_from("b"), forged("b"));
     let (cookie, jwt) = (format!("s={good}"), format!(" JWT {bad}"));
     assert_eq!(
         outcome(&config, &request(&[("cookie", &cookie)])),

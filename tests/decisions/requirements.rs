@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{bearer, config, forged, of, outcome, request, token};
+use super::{bearer, config, forged, outcome, request, token, token_from};
 
 /// Under each requirement: a request with this Authorization and this X-Token.
 fn check_requirement(requires: Value, table: &[(Option<String>, Option<String>, &str)]) {
@@ -32,7 +32,7 @@ fn a_nested_optional_token_is_about_every_provider() {
     check_requirement(
         nested,
         &[
-            (Some(of("a")), None, "ok x-a=s -authorization"),
+            (Some(token_from("a")), None, "ok x-a=s -authorization"),
             (Some(forged("a")), None, "signature"),
         ],
     );
@@ -45,15 +45,15 @@ fn any_of_several() {
     check_requirement(
         ac,
         &[
-            (Some(of("a")), None, "ok x-a=s -authorization"),
+            (Some(token_from("a")), None, "ok x-a=s -authorization"),
             // forwarded
-            (Some(of("c")), None, "ok x-c=s"),
-            (Some(of("b")), None, "issuer"),
+            (Some(token_from("c")), None, "ok x-c=s"),
+            (Some(token_from("b")), None, "issuer"),
             (Some(forged("a")), None, "signature"),
             (Some(forged("c")), None, "signature"),
             (Some("x".into()), None, "not_three_parts"),
             (None, None, "token_missing"),
-            (None, Some(of("a")), "token_missing"),
+            (None, Some(token_from("a")), "token_missing"),
         ],
     );
     let ab =
@@ -61,14 +61,18 @@ fn any_of_several() {
     check_requirement(
         ab,
         &[
-            (Some(of("a")), None, "ok x-a=s -authorization"),
-            (None, Some(of("b")), "ok x-b=s -x-token"),
-            (Some(of("b")), None, "issuer"),
-            (None, Some(of("a")), "issuer"),
+            (Some(token_from("a")), None, "ok x-a=s -authorization"),
+            (None, Some(token_from("b")), "ok x-b=s -x-token"),
+            (Some(token_from("b")), None, "issuer"),
+            (None, Some(token_from("a")), "issuer"),
             (None, None, "token_missing"),
             // only one of them would be verified
-            (Some(of("a")), Some(of("b")), "several_tokens"),
-            (Some(of("a")), Some("x".into()), "several_tokens"),
+            (
+                Some(token_from("a")),
+                Some(token_from("b")),
+                "several_tokens",
+            ),
+            (Some(token_from("a")), Some("x".into()), "several_tokens"),
         ],
     );
 }
@@ -81,15 +85,15 @@ fn all_of_several() {
         ab,
         &[
             (
-                Some(of("a")),
-                Some(of("b")),
+                Some(token_from("a")),
+                Some(token_from("b")),
                 "ok x-a=s x-b=s -authorization -x-token",
             ),
-            (Some(of("a")), None, "token_missing"),
-            (None, Some(of("b")), "token_missing"),
-            (Some(of("a")), Some(forged("b")), "signature"),
-            (Some(forged("a")), Some(of("b")), "signature"),
-            (Some(of("b")), Some(of("a")), "issuer"),
+            (Some(token_from("a")), None, "token_missing"),
+            (None, Some(token_from("b")), "token_missing"),
+            (Some(token_from("a")), Some(forged("b")), "signature"),
+            (Some(forged("a")), Some(token_from("b")), "signature"),
+            (Some(token_from("b")), Some(token_from("a")), "issuer"),
         ],
     );
     // one token for both
@@ -122,10 +126,10 @@ fn a27_optional_tokens() {
             requires,
             &[
                 (None, None, "ok"),
-                (Some(of("a")), None, "ok x-a=s -authorization"),
+                (Some(token_from("a")), None, "ok x-a=s -authorization"),
                 (Some(forged("a")), None, "signature"),
                 (Some("x".into()), None, "not_three_parts"),
-                (Some(of("b")), None, "issuer"),
+                (Some(token_from("b")), None, "issuer"),
                 // a place of none of them
                 (None, Some("x".into()), "ok"),
             ],
@@ -136,24 +140,28 @@ fn a27_optional_tokens() {
         json!({"allow_missing": {}}),
         &[
             (None, None, "ok"),
-            (Some(of("a")), None, "ok x-a=s -authorization"),
-            (Some(of("c")), None, "ok x-c=s"),
-            (None, Some(of("b")), "ok x-b=s -x-token"),
-            (None, Some(of("a")), "issuer"),
+            (Some(token_from("a")), None, "ok x-a=s -authorization"),
+            (Some(token_from("c")), None, "ok x-c=s"),
+            (None, Some(token_from("b")), "ok x-b=s -x-token"),
+            (None, Some(token_from("a")), "issuer"),
             (Some(forged("c")), None, "signature"),
             (None, Some("x".into()), "not_three_parts"),
-            (Some(of("z")), None, "issuer"),
-            (Some(of("a")), Some(of("b")), "several_tokens"),
+            (Some(token_from("z")), None, "issuer"),
+            (
+                Some(token_from("a")),
+                Some(token_from("b")),
+                "several_tokens",
+            ),
         ],
     );
     check_requirement(
         json!({"allow_missing_or_failed": {}}),
         &[
             (None, None, "ok"),
-            (Some(of("a")), None, "ok x-a=s -authorization"),
+            (Some(token_from("a")), None, "ok x-a=s -authorization"),
             (Some(forged("a")), None, "ok"),
             (Some("x".into()), None, "ok"),
-            (Some(of("z")), None, "ok"),
+            (Some(token_from("z")), None, "ok"),
         ],
     );
     let lenient = missing(json!([
@@ -163,7 +171,7 @@ fn a27_optional_tokens() {
         lenient,
         &[
             (None, None, "ok"),
-            (Some(of("a")), None, "ok x-a=s -authorization"),
+            (Some(token_from("a")), None, "ok x-a=s -authorization"),
             (Some(forged("a")), None, "ok"),
         ],
     );
@@ -173,14 +181,17 @@ fn a27_optional_tokens() {
             {"provider_and_audiences": {"provider_name": "a", "audiences": ["admin"]}},
             {"allow_missing": {}}
         ])),
-        &[(Some(of("a")), None, "audience"), (None, None, "ok")],
+        &[
+            (Some(token_from("a")), None, "audience"),
+            (None, None, "ok"),
+        ],
     );
     check_requirement(
         missing(json!([
             {"provider_and_audiences": {"provider_name": "a", "audiences": ["admin"]}},
             {"allow_missing_or_failed": {}}
         ])),
-        &[(Some(of("a")), None, "ok"), (None, None, "ok")],
+        &[(Some(token_from("a")), None, "ok"), (None, None, "ok")],
     );
     // nor past a nested one that does without
     check_requirement(
@@ -189,7 +200,7 @@ fn a27_optional_tokens() {
             {"requires_any": {"requirements": [{"provider_name": "b"}, {"allow_missing": {}}]}}
         ])),
         &[
-            (Some(of("a")), None, "ok x-a=s -authorization"),
+            (Some(token_from("a")), None, "ok x-a=s -authorization"),
             (Some(forged("a")), None, "signature"),
             (None, None, "ok"),
         ],
@@ -198,11 +209,15 @@ fn a27_optional_tokens() {
     check_requirement(
         json!({"requires_all": {"requirements": [{"provider_name": "a"}, {"allow_missing": {}}]}}),
         &[
-            (Some(of("a")), None, "ok x-a=s -authorization"),
-            (Some(of("a")), Some("junk".into()), "not_three_parts"),
+            (Some(token_from("a")), None, "ok x-a=s -authorization"),
             (
-                Some(of("a")),
-                Some(of("b")),
+                Some(token_from("a")),
+                Some("junk".into()),
+                "not_three_parts",
+            ),
+            (
+                Some(token_from("a")),
+                Some(token_from("b")),
                 "ok x-a=s x-b=s -authorization -x-token",
             ),
         ],
@@ -214,14 +229,14 @@ fn a27_optional_tokens() {
             {"requires_any": {"requirements": [{"provider_name": "b"}, {"allow_missing": {}}]}}
         ]}}),
         &[
-            (Some(of("a")), None, "ok x-a=s -authorization"),
+            (Some(token_from("a")), None, "ok x-a=s -authorization"),
             (
-                Some(of("a")),
-                Some(of("b")),
+                Some(token_from("a")),
+                Some(token_from("b")),
                 "ok x-a=s x-b=s -authorization -x-token",
             ),
-            (Some(of("a")), Some(forged("b")), "signature"),
-            (None, Some(of("b")), "token_missing"),
+            (Some(token_from("a")), Some(forged("b")), "signature"),
+            (None, Some(token_from("b")), "token_missing"),
         ],
     );
 }
@@ -237,22 +252,26 @@ fn alternatives_that_account_for_the_tokens_come_first() {
         any(json!([nested, name("b"), missing])),
         &[
             (None, None, "ok"),
-            (None, Some(of("b")), "ok x-b=s -x-token"),
+            (None, Some(token_from("b")), "ok x-b=s -x-token"),
             (None, Some(forged("b")), "signature"),
             (None, Some("x".into()), "not_three_parts"),
-            (None, Some(of("a")), "issuer"),
-            (Some(of("c")), None, "ok x-c=s"),
+            (None, Some(token_from("a")), "issuer"),
+            (Some(token_from("c")), None, "ok x-c=s"),
             (Some(forged("c")), None, "signature"),
-            (Some(of("b")), None, "issuer"),
-            (Some(of("a")), Some(of("b")), "several_tokens"),
-            (Some(of("a")), Some(forged("b")), "several_tokens"),
+            (Some(token_from("b")), None, "issuer"),
+            (
+                Some(token_from("a")),
+                Some(token_from("b")),
+                "several_tokens",
+            ),
+            (Some(token_from("a")), Some(forged("b")), "several_tokens"),
         ],
     );
     // a good token is used rather than let pass
     check_requirement(
         any(json!([any(json!([name("a"), failed])), name("b")])),
         &[
-            (None, Some(of("b")), "ok x-b=s -x-token"),
+            (None, Some(token_from("b")), "ok x-b=s -x-token"),
             (None, Some(forged("b")), "ok"),
             (Some(forged("a")), None, "ok"),
         ],
@@ -262,14 +281,14 @@ fn alternatives_that_account_for_the_tokens_come_first() {
     check_requirement(
         any(json!([name("a"), all, missing])),
         &[
-            (Some(of("a")), None, "ok x-a=s -authorization"),
+            (Some(token_from("a")), None, "ok x-a=s -authorization"),
             (
-                Some(of("a")),
-                Some(of("b")),
+                Some(token_from("a")),
+                Some(token_from("b")),
                 "ok x-a=s x-b=s -authorization -x-token",
             ),
-            (Some(of("a")), Some(forged("b")), "signature"),
-            (None, Some(of("b")), "token_missing"),
+            (Some(token_from("a")), Some(forged("b")), "signature"),
+            (None, Some(token_from("b")), "token_missing"),
             (None, None, "ok"),
         ],
     );
@@ -290,13 +309,13 @@ fn one_token_in_places_of_two_providers() {
     check_requirement(
         ab("requires_any"),
         &[
-            row(of("a"), "ok x-a=s -authorization -x-token"),
-            row(of("b"), "ok x-b=s -authorization -x-token"),
+            row(token_from("a"), "ok x-a=s -authorization -x-token"),
+            row(token_from("b"), "ok x-b=s -authorization -x-token"),
             // where it is forwarded it stays in a place of its own, and in no other's
-            row(of("c"), "ok x-c=s -x-token"),
+            row(token_from("c"), "ok x-c=s -x-token"),
             row(forged("a"), "signature"),
             row("x".into(), "not_three_parts"),
         ],
     );
-    check_requirement(ab("requires_all"), &[row(of("a"), "issuer")]);
+    check_requirement(ab("requires_all"), &[row(token_from("a"), "issuer")]);
 }

@@ -35,7 +35,7 @@ pub enum Client {
 impl Client {
     /// By the request's `content-type`: `application/grpc`, alone or with a message format or
     /// parameters. gRPC-Web has a media type of its own, and reads HTTP.
-    pub fn of(content_type: Option<&[u8]>) -> Client {
+    pub fn from_content_type(content_type: Option<&[u8]>) -> Client {
         match content_type.and_then(|value| value.strip_prefix(b"application/grpc")) {
             Some([] | [b'+' | b';', ..]) => Client::Grpc,
             _ => Client::Http,
@@ -425,7 +425,11 @@ mod tests {
             (Some(b"application/grpc\xff"), Client::Http),
         ];
         for (content_type, client) in table {
-            assert_eq!(Client::of(content_type), client, "{content_type:?}");
+            assert_eq!(
+                Client::from_content_type(content_type),
+                client,
+                "{content_type:?}"
+            );
         }
     }
 }
