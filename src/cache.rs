@@ -37,6 +37,7 @@ const HASHED: usize = 64;
 /// What is kept of a token.
 #[derive(Debug)]
 pub struct Entry {
+    /// The token's claims, checked again before each use.
     pub verified: VerifiedClaims,
     /// What is passed on of it, ready to be sent.
     pub outputs: Rc<Outputs>,

@@ -46,6 +46,7 @@ impl<T> Named<T> {
         self.0.get(at).map(|(_, value)| value)
     }
 
+    /// Whether no name has a value.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

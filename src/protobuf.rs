@@ -34,8 +34,11 @@ pub struct Message<'b>(pub &'b [u8]);
 
 /// A field's value, as its wire type has it.
 pub enum Field<'b> {
+    /// A varint: wire type 0.
     Number(u64),
+    /// 64 bits, taken for a double: wire type 1.
     Double(f64),
+    /// Bytes with their length before them, such as a text or a message: wire type 2.
     Bytes(&'b [u8]),
 }
 

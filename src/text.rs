@@ -5,10 +5,15 @@ use regex_lite::Regex;
 /// How a text is tested.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TextTest {
+    /// The text is this.
     Exact(String),
+    /// The text begins with this.
     Prefix(String),
+    /// The text ends with this.
     Suffix(String),
+    /// The text has this in it.
     Contains(String),
+    /// The whole of the text matches this expression.
     Regex(Pattern),
 }
 
@@ -20,6 +25,7 @@ pub struct TextMatcher {
 }
 
 impl TextMatcher {
+    /// A test; with `ignore_case` its text is turned to lower case here, once.
     #[must_use]
     pub fn new(test: TextTest, ignore_case: bool) -> TextMatcher {
         let lower = |text: String| {
@@ -45,6 +51,7 @@ impl TextMatcher {
         &self.test
     }
 
+    /// Whether letters of ASCII are compared without case.
     #[must_use]
     pub fn ignores_case(&self) -> bool {
         self.ignore_case
@@ -102,6 +109,7 @@ impl Pattern {
             .map_err(|error| format!("is not a regular expression: {error}"))
     }
 
+    /// Whether the expression matches the whole of `text`, which must be UTF-8.
     #[must_use]
     pub fn matches(&self, text: &[u8]) -> bool {
         std::str::from_utf8(text).is_ok_and(|text| self.regex.is_match(text))

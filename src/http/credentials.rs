@@ -25,10 +25,12 @@ pub enum Place {
     Header {
         /// In lower case.
         name: String,
+        /// What stands before the token, such as `Bearer `.
         prefix: String,
     },
     /// A parameter of the query.
     Parameter(String),
+    /// A cookie of this name.
     Cookie(String),
 }
 
@@ -48,7 +50,9 @@ pub enum Extracted<'r> {
 /// A change to a request's headers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
+    /// Removes all headers of this name, which is in lower case.
     Remove(String),
+    /// Sets the header of this name to this value, in place of all others.
     Set(&'static str, Vec<u8>),
 }
 

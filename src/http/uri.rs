@@ -9,7 +9,9 @@ use std::fmt;
 /// The scheme of a [`Uri`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
+    /// `http`, by default on port 80.
     Http,
+    /// `https`, by default on port 443.
     Https,
 }
 
@@ -34,6 +36,7 @@ impl Scheme {
 /// An absolute URI in the parts that an HTTP request is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Uri {
+    /// The scheme, which also decides the port that is left out of `authority`.
     pub scheme: Scheme,
     /// The host in lower case, with the port where it is not the scheme's own.
     pub authority: String,

@@ -9,48 +9,75 @@ use super::jwk::Key;
 use super::jws::JoseHeader;
 use super::token_type::TokenType;
 
-/// What is told of a token.
+/// A step of the parsing, validation or verification of a token.
 #[derive(Clone, Copy)]
 pub enum Event<'e> {
     /// It is well-formed, and this is what it says; nothing of it is verified.
     Parsed {
+        /// The JOSE header.
         header: &'e JoseHeader,
+        /// The claims set.
         claims: &'e Claims,
     },
     /// It was compared with what is expected.
-    Checked { check: Check<'e>, holds: bool },
+    Checked {
+        /// What was compared.
+        check: Check<'e>,
+        /// Whether it is as expected.
+        holds: bool,
+    },
     /// A key was tried on its signature.
-    Tried { key: &'e Key, verifies: bool },
+    Tried {
+        /// One of the candidates.
+        key: &'e Key,
+        /// Whether the signature is by it.
+        verifies: bool,
+    },
 }
 
 /// A check: what is found, and what is expected.
 #[derive(Clone, Copy)]
 pub enum Check<'e> {
+    /// `alg` must be one of those that the provider allows.
     Algorithm {
+        /// The token's `alg`.
         found: Algorithm,
+        /// Those of the provider.
         allowed: &'e [Algorithm],
     },
+    /// `iss` must be the provider's issuer.
     Issuer {
+        /// The token's `iss`, if it is a text.
         found: Option<&'e str>,
+        /// The provider's issuer.
         expected: &'e str,
     },
+    /// `nbf` must not be ahead.
     NotBefore(Time),
+    /// `exp` must not be past.
     Expiration(Time),
     /// There is no `exp`.
     NoExpiration,
     /// `exp` must be less than this far away.
     Lifetime(Duration),
+    /// `iat` must not be ahead.
     IssuedAt(Time),
     /// `aud` must name one of these.
     Audience {
+        /// The token's `aud`, as it is written.
         found: Option<Element<'e>>,
+        /// The audiences of the provider or of the rule.
         expected: &'e [String],
     },
+    /// `sub`, here if it is a text, must pass the provider's test.
     Subject(Option<&'e str>),
     /// There is `cnf`.
     Confirmation,
+    /// `typ` must be the one of the expected type, and its claims must be there.
     Type {
+        /// The token's `typ`, as it is written.
         found: Option<&'e str>,
+        /// The type that the provider requires.
         expected: TokenType,
     },
 }
@@ -58,8 +85,10 @@ pub enum Check<'e> {
 /// A time that a token says.
 #[derive(Clone, Copy)]
 pub struct Time {
+    /// The claim's value.
     pub date: NumericDate,
     /// When it is compared, in seconds since the Unix epoch.
     pub now: f64,
+    /// How far the issuer's clock may differ.
     pub leeway_seconds: u64,
 }

@@ -149,6 +149,7 @@ impl<'d> Element<'d> {
         }
     }
 
+    /// The value of `true` or `false`; `None` of any other type.
     #[must_use]
     pub fn as_bool(self) -> Option<bool> {
         match self.node()? {
@@ -157,6 +158,7 @@ impl<'d> Element<'d> {
         }
     }
 
+    /// The value of a number; `None` of any other type.
     #[must_use]
     pub fn as_number(self) -> Option<&'d Number> {
         match self.node()? {
@@ -165,6 +167,7 @@ impl<'d> Element<'d> {
         }
     }
 
+    /// Whether it is `null`, which differs from a member that is missing.
     #[must_use]
     pub fn is_null(self) -> bool {
         matches!(self.node(), Some(Node::Null))

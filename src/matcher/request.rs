@@ -7,10 +7,12 @@ use crate::text::{Pattern, TextMatcher};
 /// Which requests a rule is for: a path, and conditions that must all hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestMatcher {
+    /// The test of the normalized path.
     pub path: PathMatcher,
     /// Whether the path is compared without case (ASCII letters). The path in `path` is in lower
     /// case then.
     pub ignore_case: bool,
+    /// What must hold besides; an empty list takes every request of the path.
     pub conditions: Vec<Condition>,
 }
 
@@ -19,6 +21,7 @@ pub struct RequestMatcher {
 pub enum PathMatcher {
     /// As in Envoy: `/api` is a prefix of `/api/x` and of `/apix`.
     Prefix(String),
+    /// The whole path.
     Exact(String),
     /// `path_separated_prefix`: `/api` is one of `/api` and `/api/x` only.
     Segments(String),
@@ -35,13 +38,16 @@ pub enum Condition {
     Methods(Vec<String>),
     /// One of these.
     Hosts(Vec<HostMatcher>),
+    /// A header passes its test.
     Header(HeaderMatcher),
+    /// A parameter of the query passes its test.
     Parameter(ParameterMatcher),
 }
 
 /// A host by its name, in lower case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostMatcher {
+    /// This name alone.
     Exact(String),
     /// `*.example.com`, here with the dot and without the star: any name below it.
     Below(String),
@@ -52,7 +58,9 @@ pub enum HostMatcher {
 pub struct HeaderMatcher {
     /// In lower case; `host` is `:authority`.
     pub name: String,
+    /// The test of the header's value.
     pub test: HeaderTest,
+    /// Whether the test must fail.
     pub invert: bool,
     /// Whether a header that is not there is tested as an empty one. Otherwise no test of it
     /// holds, inverted or not.
@@ -62,11 +70,15 @@ pub struct HeaderMatcher {
 /// What is tested of a header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeaderTest {
+    /// Whether the header must be there or must not.
     Present(bool),
+    /// A test of the value.
     Text(TextMatcher),
     /// A whole number from `start` to below `end`.
     Range {
+        /// The least number.
         start: i64,
+        /// The least number above the range.
         end: i64,
     },
 }
@@ -74,21 +86,27 @@ pub enum HeaderTest {
 /// `route.v3.QueryParameterMatcher`: the parameter of that name, decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParameterMatcher {
+    /// The name of the parameter, decoded.
     pub name: String,
+    /// The test of the parameter's value.
     pub test: ParameterTest,
 }
 
 /// What is tested of a parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ParameterTest {
+    /// Whether the parameter must be there or must not.
     Present(bool),
+    /// A test of the decoded value.
     Text(TextMatcher),
 }
 
 /// How a request compares with what a rule is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Comparison {
+    /// The path and all conditions match.
     Same,
+    /// The path is not one of the rule's.
     OtherPath,
     /// The path is one of the rule's, and a condition does not hold.
     OtherCondition,

@@ -24,6 +24,7 @@ pub struct Outputs {
     pub set: Vec<HeaderField>,
     /// Headers to add to those.
     pub add: Vec<HeaderField>,
+    /// Filter states to set, for later filters and access logs.
     pub states: Vec<FilterState>,
 }
 

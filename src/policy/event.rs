@@ -13,23 +13,31 @@ pub enum Event<'e> {
     /// The rule at this place of the list was compared. Rules are not compared in their order, and
     /// of those with quite another path none is. The last that is the same or ambiguous decides.
     Compared {
+        /// The rule's place in the list, from 0.
         rule: usize,
+        /// How the request compares with it, or why that is ambiguous.
         outcome: Result<Comparison, Ambiguous>,
     },
     /// The outcome of all rules.
     Selected(Result<RuleOutcome<'e>, Ambiguous>),
     /// Scopes were looked for.
     Scopes {
+        /// The scopes that the rule requires.
         asked: &'e Scopes,
         /// The claims that may have them.
         scope_claims: &'e [String],
+        /// The token's claims.
         claims: &'e Claims,
+        /// Whether the token has the scopes.
         holds: bool,
     },
     /// A claim was tested.
     Claim {
+        /// The claim's path and its test.
         rule: &'e ClaimRule,
+        /// The claim's value; `None` where it is missing or null.
         found: Option<Element<'e>>,
+        /// Whether the claim passes the test.
         holds: bool,
     },
 }

@@ -21,12 +21,14 @@ pub struct Response {
     pub status: u32,
     /// Names in lower case, values safe to send as they are.
     pub headers: Vec<(&'static str, String)>,
+    /// The text of the body; empty for none.
     pub body: String,
 }
 
 /// Who reads a response, for gRPC clients read no bodies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Client {
+    /// Any other client, which reads the HTTP status and the body.
     Http,
     /// The host makes a gRPC status of the HTTP status, and the status's message of the body.
     Grpc,
@@ -63,12 +65,14 @@ pub struct Responses {
 pub struct Custom {
     /// 400 to 599.
     pub status: Option<u32>,
+    /// The body; `None` keeps the rejection's own.
     pub body: Option<Body>,
 }
 
 /// A body that the configuration writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Body {
+    /// What is sent, as it is written.
     pub text: String,
     /// A media type; printable ASCII.
     pub content_type: String,
