@@ -92,7 +92,7 @@ compat: build vectors-module $(PYTHON_DIR)/.done ## Run the end-to-end tests on 
 	done; \
 	test -z "$$failed"
 
-FUZZ_TARGETS := token key_set discovery config path credentials request
+FUZZ_TARGETS := token key_set discovery config path credentials request session
 # How long each target of `make fuzz` runs.
 SECONDS ?= 60
 

@@ -13,6 +13,7 @@
 )]
 
 mod check;
+mod sessions;
 
 use std::fs::File;
 use std::io::Read;
@@ -392,7 +393,7 @@ fn the_parts_are_good_ones() {
 #[test]
 fn the_corpus_of_the_fuzzer() {
     type Property = fn(&[u8]);
-    let targets: [(&str, Property); 7] = [
+    let targets: [(&str, Property); 8] = [
         ("token", check::token),
         ("key_set", check::key_set),
         ("discovery", check::discovery),
@@ -403,6 +404,7 @@ fn the_corpus_of_the_fuzzer() {
             check::request(bytes);
             check::authority(bytes);
         }),
+        ("session", check::session),
     ];
     for (target, check) in targets {
         let inputs: Vec<Vec<u8>> = seeds(target).into_iter().chain(found(target)).collect();

@@ -4,6 +4,7 @@
 //! Each function takes any bytes and panics where its property does not hold.
 
 mod request;
+pub mod session;
 mod upstream;
 
 use std::fmt::Debug;
@@ -29,6 +30,7 @@ use bearer_gate::jwks::snapshot::Snapshot;
 use bearer_gate::signature::portable::Portable;
 
 pub use request::{is_let_through, request};
+pub use session::session;
 
 /// The only token that [`JWK`] ever signed. Ed25519 signatures cannot be changed into others.
 pub const TOKEN: &str = include_str!("../../fixtures/eddsa.jwt");

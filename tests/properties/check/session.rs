@@ -1,0 +1,118 @@
+//! What a browser brings back to sign in.
+
+use bearer_gate::http::request::{Header, Request};
+use bearer_gate::jose::base64url;
+use bearer_gate::session::cookie::{Cookie, SameSite, without_ours};
+use bearer_gate::session::flow::{Browser, Flow};
+use bearer_gate::session::life::Session;
+use bearer_gate::session::seal::Keyring;
+use bearer_gate::session::site::Sites;
+
+pub const NOW: u64 = 1_800_000_000;
+pub const HOST: &str = "app.example";
+
+/// Two keys, the older one last.
+pub fn keyring() -> Keyring {
+    Keyring::new(&["new".repeat(11), "old".repeat(11)]).expect("two secrets")
+}
+
+pub fn cookie() -> Cookie {
+    Cookie::of_session("staff", None, SameSite::Lax, 12_288).expect("a cookie")
+}
+
+/// A session with so many octets of claims.
+pub fn a_session(octets: usize) -> Session {
+    Session {
+        id: [1; 16],
+        scheme: "staff".to_owned(),
+        subject: "kim".to_owned(),
+        sid: None,
+        auth_time: Some(NOW),
+        acr: None,
+        started: NOW,
+        seen: NOW,
+        idle: Some(1800),
+        expires: NOW + 28_800,
+        claims: "x".repeat(octets),
+        tokens: None,
+    }
+}
+
+/// The only value of a session that was ever sealed here.
+pub fn the_session() -> Vec<u8> {
+    a_session(2).seal(&keyring(), HOST, [7; 24])
+}
+
+/// The only state.
+pub fn the_state() -> String {
+    let browser = Browser::new([2; 16]);
+    let flow = Flow::begin(&keyring(), "staff", "/page", &browser, [3; 16], NOW);
+    let sent = flow.send(&keyring(), &browser, [8; 24]);
+    sent.expect("its own browser").state
+}
+
+pub fn request_with(lines: &[Vec<u8>]) -> Request {
+    let header = |line: &Vec<u8>| -> Header { ("cookie".into(), line.clone()) };
+    Request::new(lines.iter().map(header).collect())
+}
+
+/// Of any lines of cookies and any state, only what was sealed opens; what leaves for the upstream
+/// is what was there without ours; a browser is sent to our own hosts only.
+pub fn session(bytes: &[u8]) {
+    if let Ok(flow) = Flow::open(&keyring(), "staff", bytes) {
+        assert_eq!(bytes, the_state().as_bytes());
+        assert_eq!(flow.return_to(), "/page");
+    }
+    let sites = Sites::parse(&[HOST]).expect("a host");
+    if let Ok(url) = sites.return_to(bytes, &["/sign-in"]) {
+        let path = url.strip_prefix("https://app.example").unwrap_or(url);
+        let is_url = path.len() < url.len();
+        assert!(path.starts_with('/') || url.contains("://"), "{url}");
+        assert!(!path.starts_with("//") && !url.contains('\\'), "{url}");
+        assert!(is_url || path.starts_with('/') || is_spelling(url), "{url}");
+    }
+
+    let lines: Vec<Vec<u8>> = bytes
+        .split(|byte| *byte == b'\n')
+        .take(8)
+        .map(<[u8]>::to_vec)
+        .collect();
+    let (request, cookie) = (request_with(&lines), cookie());
+    if let Ok(Some(value)) = cookie.read(&request) {
+        if Session::open(&keyring(), "staff", HOST, &value, NOW).is_ok() {
+            assert_eq!(base64url::decode(&value), Some(the_session()));
+        }
+        assert!(!cookie.delete(&request).is_empty());
+    }
+    for line in cookie.delete(&request) {
+        let name = line.split('=').next().unwrap_or_default();
+        assert!(name.starts_with(cookie.name()), "{line}");
+        let is_sent = |line: &Vec<u8>| line.windows(name.len()).any(|part| part == name.as_bytes());
+        assert!(lines.iter().any(is_sent), "{line}");
+        assert!(!line.contains(['\r', '\n', '\0']));
+    }
+    match without_ours(&request, &[&cookie]) {
+        None => assert_eq!(cookie.read(&request), Ok(None)),
+        Some(rest) => {
+            let rest_of = request_with(&rest);
+            assert_eq!(without_ours(&rest_of, &[&cookie]), None);
+            assert_eq!(cookie.read(&rest_of), Ok(None));
+            let parts = |lines: &[Vec<u8>]| -> Vec<Vec<u8>> {
+                let parts = lines
+                    .iter()
+                    .flat_map(|line| line.split(|byte| *byte == b';'));
+                parts.map(|part| part.trim_ascii().to_vec()).collect()
+            };
+            // those that stay are there, in their order
+            let mut all = parts(&lines).into_iter();
+            for part in parts(&rest) {
+                assert!(all.any(|known| known == part));
+            }
+        }
+    }
+}
+
+/// Another spelling of the host: in capitals, with a dot at its end, with the port.
+fn is_spelling(url: &str) -> bool {
+    url.to_ascii_lowercase().starts_with("https://app.example")
+}
