@@ -2,9 +2,11 @@
 //!
 //! It mints RS256 tokens for client credentials, publishes OpenID Connect discovery, RFC 8414
 //! metadata and a JWK Set, and counts who asks. The handle controls it from the same process.
+//! People sign in at its OpenID provider, [`openid`].
 
 mod fault;
 mod grant;
+pub mod openid;
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,6 +23,7 @@ use axum::routing::{get, post};
 use serde_json::{Value, json};
 
 pub use fault::{Fault, HUGE};
+pub use openid::OpenId;
 
 use crate::keys::{KeyForm, SigningKey};
 use crate::serve::Server;
@@ -73,6 +76,7 @@ pub struct IdpBuilder {
     issuer: Option<String>,
     issuer_path: String,
     jwks_path: String,
+    browser_host: Option<String>,
     client: Client,
 }
 
@@ -105,6 +109,14 @@ impl IdpBuilder {
         self
     }
 
+    /// The host under which browsers reach it, as `idp.localhost`; the address by default. The
+    /// metadata has it where a browser is sent.
+    #[must_use]
+    pub fn browser_host(mut self, host: &str) -> IdpBuilder {
+        self.browser_host = Some(host.to_owned());
+        self
+    }
+
     /// The one client; [`Client::demo`] by default.
     #[must_use]
     pub fn client(mut self, client: Client) -> IdpBuilder {
@@ -123,8 +135,10 @@ impl IdpBuilder {
             issuer_path: self.issuer_path,
             jwks_path: self.jwks_path,
             counters: Counters::default(),
+            openid: Mutex::new(openid::State::default()),
             state: Mutex::new(Behaviour {
                 url: String::new(),
+                browser_url: String::new(),
                 issuer: String::new(),
                 signing: key.clone(),
                 published: vec![key],
@@ -142,6 +156,10 @@ impl IdpBuilder {
         let server = Server::start(self.listen, |address| {
             let mut state = shared.state();
             state.url = format!("http://{address}");
+            state.browser_url = match self.browser_host {
+                Some(host) => format!("http://{host}:{}", address.port()),
+                None => state.url.clone(),
+            };
             let path = &shared.issuer_path;
             state.issuer = self
                 .issuer
@@ -170,6 +188,7 @@ impl Idp {
             issuer: None,
             issuer_path: "/".to_owned(),
             jwks_path: JWKS_PATH.to_owned(),
+            browser_host: None,
             client: Client::demo(),
         }
     }
@@ -197,6 +216,11 @@ impl Idp {
     /// The client that may have tokens.
     pub fn client(&self) -> &Client {
         &self.shared.client
+    }
+
+    /// Where people sign in.
+    pub fn openid(&self) -> OpenId<'_> {
+        OpenId(&self.shared)
     }
 
     // Being down
@@ -389,10 +413,35 @@ struct Shared {
     issuer_path: String,
     jwks_path: String,
     counters: Counters,
+    openid: Mutex<openid::State>,
     state: Mutex<Behaviour>,
 }
 
 impl Shared {
+    fn openid(&self) -> MutexGuard<'_, openid::State> {
+        self.openid.lock().expect("no panic while locked")
+    }
+
+    fn provider(&self) -> openid::Provider {
+        let state = self.state();
+        openid::Provider {
+            issuer: state.issuer.clone(),
+            url: state.url.clone(),
+            browser_url: state.browser_url.clone(),
+            key: state.signing.clone(),
+            published: state.published.clone(),
+        }
+    }
+
+    fn metadata(&self) -> Value {
+        let mut document = openid::metadata(&self.provider(), &self.openid());
+        let state = self.state();
+        let jwks_uri = format!("{}{}", state.url, self.jwks_path);
+        document["issuer"] = json!(state.discovery_issuer.as_ref().unwrap_or(&state.issuer));
+        document["jwks_uri"] = json!(state.jwks_uri.as_ref().unwrap_or(&jwks_uri));
+        document
+    }
+
     fn state(&self) -> MutexGuard<'_, Behaviour> {
         self.state.lock().expect("no panic while locked")
     }
@@ -413,6 +462,7 @@ struct Counters {
 #[derive(Debug)]
 struct Behaviour {
     url: String,
+    browser_url: String,
     issuer: String,
     signing: SigningKey,
     published: Vec<SigningKey>,
@@ -432,23 +482,6 @@ impl Behaviour {
         let own = self.published.iter().map(|key| key.jwk(self.form));
         let keys: Vec<Value> = self.extra.iter().cloned().chain(own).collect();
         json!({ "keys": keys })
-    }
-
-    fn metadata(&self, jwks_path: &str) -> Value {
-        let url = &self.url;
-        let jwks_uri = format!("{url}{jwks_path}");
-        json!({
-            "issuer": self.discovery_issuer.as_ref().unwrap_or(&self.issuer),
-            "jwks_uri": self.jwks_uri.as_ref().unwrap_or(&jwks_uri),
-            "token_endpoint": format!("{url}/oauth/token"),
-            "authorization_endpoint": format!("{url}/authorize"),
-            "grant_types_supported": ["client_credentials"],
-            "response_types_supported": ["code"],
-            "subject_types_supported": ["public"],
-            "id_token_signing_alg_values_supported": ["RS256"],
-            "token_endpoint_auth_methods_supported":
-                ["client_secret_basic", "client_secret_post"],
-        })
     }
 
     fn claims(&self, client_id: &str, audience: &str, scopes: &[String]) -> Claims {
@@ -482,6 +515,7 @@ fn router(shared: Arc<Shared>) -> Router {
             get(serve_metadata),
         )
         .route(REDIRECT_PATH, get(serve_redirected))
+        .merge(openid::routes())
         .fallback(serve_nothing)
         .with_state(shared)
 }
@@ -492,6 +526,12 @@ async fn issue_token(
     body: Bytes,
 ) -> Response {
     shared.counters.token.fetch_add(1, Ordering::SeqCst);
+    let form: Vec<(String, String)> = serde_urlencoded::from_bytes(&body).unwrap_or_default();
+    let is_for_a_person =
+        |(name, value): &(String, String)| name == "grant_type" && openid::is_ours(value);
+    if form.iter().any(is_for_a_person) {
+        return openid::serve_token(&shared, headers, &body).await;
+    }
     let clients = std::slice::from_ref(&shared.client);
     let grant = match grant::decide(clients, &headers, &body) {
         Ok(grant) => grant,
@@ -573,10 +613,7 @@ async fn serve_metadata(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 async fn metadata(shared: &Shared, fault: Fault) -> Response {
-    let (document, url) = {
-        let state = shared.state();
-        (state.metadata(&shared.jwks_path), state.url.clone())
-    };
+    let (document, url) = (shared.metadata(), shared.state().url.clone());
     fault::respond(fault, &document, None, &format!("{url}{REDIRECT_PATH}")).await
 }
 

@@ -22,6 +22,7 @@ pub mod serve;
 pub mod token;
 pub mod transports;
 pub mod upstream;
+pub mod visitor;
 pub mod yaml;
 
 use std::path::PathBuf;

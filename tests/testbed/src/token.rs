@@ -130,6 +130,17 @@ pub fn sign_raw(key: &SigningKey, hash: RsaHash, header: &[u8], payload: &[u8]) 
     format!("{signing_input}.{}", base64url(signature))
 }
 
+/// The same header and claims, signed with RS256 by this key.
+///
+/// # Panics
+/// When there are not exactly three segments.
+pub fn resigned(key: &SigningKey, token: &str) -> String {
+    let [header, payload, _] = segments(token);
+    let signing_input = format!("{header}.{payload}");
+    let signature = key.signature(RsaHash::Sha256, signing_input.as_bytes());
+    format!("{signing_input}.{}", base64url(signature))
+}
+
 /// A token with any bytes as its signature.
 pub fn encode(header: &Value, claims: &Value, signature: &[u8]) -> String {
     let signing_input = signing_input(header.to_string().as_bytes(), claims.to_string().as_bytes());
@@ -177,10 +188,21 @@ pub fn with_signature_bit_flipped(token: &str, bit: usize) -> String {
 }
 
 /// The claims of a token, unverified.
+///
+/// # Panics
+/// When it is not a token; [`try_untrusted_claims`] returns `None`.
 pub fn untrusted_claims(token: &str) -> Value {
-    let [_, payload, _] = segments(token);
-    let bytes = URL_SAFE_NO_PAD.decode(payload).expect("base64url");
-    serde_json::from_slice(&bytes).expect("JSON claims")
+    try_untrusted_claims(token).expect("a token with JSON claims")
+}
+
+/// The claims of what may be a token, unverified.
+pub fn try_untrusted_claims(token: &str) -> Option<Value> {
+    let segments: Vec<&str> = token.split('.').collect();
+    let [_, payload, _] = segments[..] else {
+        return None;
+    };
+    let bytes = URL_SAFE_NO_PAD.decode(payload).ok()?;
+    serde_json::from_slice(&bytes).ok()
 }
 
 /// The JOSE header of a token, unverified.

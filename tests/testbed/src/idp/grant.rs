@@ -36,8 +36,18 @@ impl GrantError {
         }
     }
 
+    /// An error with the status 400.
+    pub(super) fn bad_request(error: &'static str, description: &'static str) -> GrantError {
+        GrantError::new(StatusCode::BAD_REQUEST, error, description)
+    }
+
+    /// A client that did not prove who it is.
+    pub(super) fn invalid_client(description: &'static str) -> GrantError {
+        GrantError::new(StatusCode::UNAUTHORIZED, "invalid_client", description)
+    }
+
     fn invalid_request(description: &'static str) -> GrantError {
-        GrantError::new(StatusCode::BAD_REQUEST, "invalid_request", description)
+        GrantError::bad_request("invalid_request", description)
     }
 }
 
@@ -80,7 +90,7 @@ pub(super) fn decide(
             return Err(GrantError::new(
                 StatusCode::BAD_REQUEST,
                 "unsupported_grant_type",
-                "Only client_credentials is supported",
+                "This grant_type is not one of ours",
             ));
         }
         None => return Err(GrantError::invalid_request("grant_type is missing")),
@@ -170,13 +180,19 @@ fn parameters(headers: &HeaderMap, body: &Bytes) -> Result<Map<String, Value>, G
     }
 }
 
-/// RFC 6749 s2.3.1, without the form encoding of both halves, which the testbed's ids do not need.
-fn basic_credentials(headers: &HeaderMap) -> Option<(String, String)> {
+/// RFC 6749 s2.3.1: both halves are form-encoded.
+pub(super) fn basic_credentials(headers: &HeaderMap) -> Option<(String, String)> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let bytes = STANDARD.decode(value.strip_prefix("Basic ")?).ok()?;
     let text = String::from_utf8(bytes).ok()?;
     let (id, secret) = text.split_once(':')?;
-    Some((id.to_owned(), secret.to_owned()))
+    let decode = |half: &str| {
+        let pairs: Vec<(String, String)> =
+            serde_urlencoded::from_str(&format!("half={half}")).ok()?;
+        let [(_, decoded)] = <[_; 1]>::try_from(pairs).ok()?;
+        Some(decoded)
+    };
+    Some((decode(id)?, decode(secret)?))
 }
 
 #[cfg(test)]
@@ -269,7 +285,7 @@ mod tests {
     fn basic_authentication_in_place_of_the_two_parameters() {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, FORM.parse().unwrap());
-        let credentials = STANDARD.encode("demo-client:demo-secret");
+        let credentials = STANDARD.encode("demo%2Dclient:demo-secret");
         let value = format!("Basic {credentials}").parse().unwrap();
         headers.insert(header::AUTHORIZATION, value);
         let body = Bytes::from("grant_type=client_credentials&audience=https://api.example.com");

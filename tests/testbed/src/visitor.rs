@@ -1,0 +1,162 @@
+//! A browser without a screen: it keeps cookies, and fills in the forms of the test provider.
+//!
+//! For tests that look at each step of a sign-in: no redirect is followed by itself. Cookies belong
+//! to a host, whatever its port, as in a browser.
+
+use reqwest::{Method, Url};
+
+use crate::http::{Client, Reply, send};
+
+/// A visitor with cookies of its own.
+#[derive(Clone, Debug, Default)]
+pub struct Visitor {
+    client: Client,
+    cookies: Vec<Cookie>,
+}
+
+#[derive(Clone, Debug)]
+struct Cookie {
+    host: String,
+    name: String,
+    value: String,
+}
+
+impl Visitor {
+    /// Without cookies.
+    pub fn new() -> Visitor {
+        Visitor::default()
+    }
+
+    /// `GET`, as somebody who follows a link.
+    pub async fn get(&mut self, url: &str) -> Reply {
+        self.request(Method::GET, url, None).await
+    }
+
+    /// `POST` of a form.
+    pub async fn post(&mut self, url: &str, fields: &[(&str, &str)]) -> Reply {
+        let form = serde_urlencoded::to_string(fields).expect("pairs of texts");
+        self.request(Method::POST, url, Some(form)).await
+    }
+
+    /// Fills in the form of a page of the test provider, which came from `url`, and presses the
+    /// button of this action.
+    ///
+    /// # Panics
+    /// When the page has no form.
+    pub async fn fill(
+        &mut self,
+        url: &str,
+        page: &Reply,
+        action: &str,
+        fields: &[(&str, &str)],
+    ) -> Reply {
+        let (_, form) = page.body.split_once("<form ").expect("a form in the page");
+        let target = attribute(form, "action").expect("a form's action");
+        let base = Url::parse(url).expect("a URL");
+        let target = base.join(&target).expect("a URL");
+        let hidden = form
+            .split("<input ")
+            .skip(1)
+            .filter(|input| attribute(input, "type").as_deref() == Some("hidden"))
+            .filter_map(|input| Some((attribute(input, "name")?, attribute(input, "value")?)));
+        let hidden: Vec<(String, String)> = hidden.collect();
+        let mut all: Vec<(&str, &str)> = vec![("action", action)];
+        all.extend(
+            hidden
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str())),
+        );
+        all.extend(fields);
+        self.post(target.as_str(), &all).await
+    }
+
+    /// Opens a URL of the authorization endpoint and signs in. The answer leads back to the client.
+    pub async fn sign_in(&mut self, url: &str, username: &str, password: &str) -> Reply {
+        let page = self.get(url).await;
+        let fields = [("username", username), ("password", password)];
+        self.fill(url, &page, "login", &fields).await
+    }
+
+    /// The value of a cookie.
+    pub fn cookie(&self, url: &str, name: &str) -> Option<&str> {
+        let host = host(url);
+        let mut all = self.cookies.iter();
+        all.find(|cookie| cookie.host == host && cookie.name == name)
+            .map(|cookie| cookie.value.as_str())
+    }
+
+    async fn request(&mut self, method: Method, url: &str, form: Option<String>) -> Reply {
+        let host = host(url);
+        let cookies: Vec<String> = self
+            .cookies
+            .iter()
+            .filter(|cookie| cookie.host == host)
+            .map(|cookie| format!("{}={}", cookie.name, cookie.value))
+            .collect();
+        let mut request = self
+            .client
+            .request(method, url)
+            .header("accept", "text/html,*/*;q=0.8")
+            .header("sec-fetch-mode", "navigate")
+            .header("sec-fetch-dest", "document");
+        if !cookies.is_empty() {
+            request = request.header("cookie", cookies.join("; "));
+        }
+        if let Some(form) = form {
+            request = request
+                .header("content-type", "application/x-www-form-urlencoded")
+                .body(form);
+        }
+        let reply = send(request).await;
+        for line in reply.headers.get_all("set-cookie") {
+            self.keep(&host, line.to_str().expect("a cookie of ASCII"));
+        }
+        reply
+    }
+
+    fn keep(&mut self, host: &str, line: &str) {
+        let pair = line.split(';').next().unwrap_or_default();
+        let (name, value) = pair.split_once('=').expect("a cookie's name and value");
+        self.cookies
+            .retain(|cookie| cookie.host != host || cookie.name != name);
+        if !line.to_ascii_lowercase().contains("max-age=0") {
+            self.cookies.push(Cookie {
+                host: host.to_owned(),
+                name: name.to_owned(),
+                value: value.to_owned(),
+            });
+        }
+    }
+}
+
+fn host(url: &str) -> String {
+    let url = Url::parse(url).expect("a URL");
+    url.host_str().unwrap_or_default().to_owned()
+}
+
+/// An attribute of the tag that a text begins within.
+fn attribute(text: &str, name: &str) -> Option<String> {
+    let (tag, _) = text.split_once('>')?;
+    let (_, rest) = tag.split_once(&format!("{name}=\""))?;
+    let (value, _) = rest.split_once('"')?;
+    let mut value = value.to_owned();
+    for (escaped, letter) in [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&#39;", "'"),
+        ("&amp;", "&"),
+    ] {
+        value = value.replace(escaped, letter);
+    }
+    Some(value)
+}
+
+/// The parameters of a URL's query.
+///
+/// # Panics
+/// When it is not a URL.
+pub fn parameters(url: &str) -> Vec<(String, String)> {
+    let url = Url::parse(url).expect("a URL");
+    serde_urlencoded::from_str(url.query().unwrap_or_default()).expect("a query of pairs")
+}
