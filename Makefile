@@ -15,6 +15,11 @@ CARGO_FUZZ_VERSION := 0.13.2
 PROMETHEUS_DIR := .cache/prometheus
 PROMETHEUS ?= $(CURDIR)/$(PROMETHEUS_DIR)/usr/bin/prometheus
 
+# Debian's Chromium and its driver. CHROMIUM and CHROMEDRIVER name others.
+CHROMIUM_DIR := .cache/chromium
+CHROMIUM ?= $(CURDIR)/$(CHROMIUM_DIR)/chromium
+CHROMEDRIVER ?= $(CURDIR)/$(CHROMIUM_DIR)/chromedriver
+
 # The last of each minor version that PyPI has and that can run Wasm: 1.38.3 there has no V8.
 COMPAT_VERSIONS ?= 1.36.4 1.37.0 1.38.2 1.39.3 1.40.0
 # Only the end-to-end tests that have this in their names, with `make compat`.
@@ -27,6 +32,8 @@ SIZE_BUDGET := 744000
 
 export ENVOY
 export PROMETHEUS
+export CHROMIUM
+export CHROMEDRIVER
 export BEARER_GATE_PYTHONPATH := $(CURDIR)/$(PYTHON_DIR)
 
 .DEFAULT_GOAL := help
@@ -45,7 +52,7 @@ smoke: build $(ENVOY) ## Start the demo, make each of its requests, and stop
 	cargo run --quiet --package bearer-gate-testbed -- demo --check --envoy $(ENVOY) --wasm $(WASM) --config envoy/envoy.yaml
 
 .PHONY: test
-test: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done ## Run all tests: unit, vectors, end-to-end
+test: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done $(CHROMEDRIVER) ## Run all tests: unit, vectors, end-to-end
 	cargo test --workspace --all-targets --features bearer-gate/jwt-simple
 	cargo test --package bearer-gate --doc
 
@@ -56,7 +63,7 @@ unit: ## Run the tests that need no Envoy
 	cargo test --doc
 
 .PHONY: e2e
-e2e: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done ## Run the end-to-end tests
+e2e: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done $(CHROMEDRIVER) ## Run the end-to-end tests
 	cargo test --test e2e
 
 .PHONY: differential
@@ -64,7 +71,7 @@ differential: build $(ENVOY) ## Compare with Envoy's own jwt_authn; BEARER_GATE_
 	cargo test --package bearer-gate-cli --test differential
 
 .PHONY: soak
-soak: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done ## Run the long tests: end-to-end with their figures, and many random properties
+soak: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done $(CHROMEDRIVER) ## Run the long tests: end-to-end with their figures, and many random properties
 	BEARER_GATE_SOAK=1 cargo test --release --test lifecycle --test gate -- invariants every_waiting no_stranger
 	BEARER_GATE_SOAK=1 cargo test --release --test decisions -- trees
 	$(MAKE) --no-print-directory fleet
@@ -81,7 +88,7 @@ dashboards: build $(ENVOY) $(PROMETHEUS) ## Have Prometheus scrape Envoy, and ru
 	cargo test --test e2e -- --ignored monitoring
 
 .PHONY: compat
-compat: build vectors-module $(PYTHON_DIR)/.done ## Run the end-to-end tests on several versions of Envoy
+compat: build vectors-module $(PYTHON_DIR)/.done $(CHROMEDRIVER) ## Run the end-to-end tests on several versions of Envoy
 	@mkdir -p target/compat; \
 	for version in $(COMPAT_VERSIONS); do \
 		envoy=$(CURDIR)/.cache/envoy/envoy-$$version/envoy; \
@@ -263,3 +270,21 @@ $(CURDIR)/$(PROMETHEUS_DIR)/usr/bin/prometheus:
 	cd $(PROMETHEUS_DIR) && { apt-get download prometheus || { apt-get update && apt-get download prometheus; }; }
 	dpkg-deb --extract $(PROMETHEUS_DIR)/*.deb $(PROMETHEUS_DIR)
 	rm $(PROMETHEUS_DIR)/*.deb
+
+# Chromium with its driver, a font, and those of its libraries that this machine lacks: unpacked, not
+# installed, as above. tests/testbed/chromium has it find them.
+CHROMIUM_PACKAGES := chromium chromium-common chromium-driver fonts-dejavu-core
+$(CURDIR)/$(CHROMIUM_DIR)/chromedriver:
+	@echo "fetching Chromium (about 130 MB)"
+	@mkdir -p $(CHROMIUM_DIR)/packages
+	@cd $(CHROMIUM_DIR)/packages && \
+	fetch() { \
+		missing=$$(apt-get install --print-uris --quiet=2 --yes --no-install-recommends $(CHROMIUM_PACKAGES)) && \
+		apt-get download --quiet=2 $(CHROMIUM_PACKAGES) $$(echo "$$missing" | awk '{sub("_.*", "", $$2); print $$2}'); \
+	}; \
+	fetch || { apt-get update && fetch; }
+	for package in $(CHROMIUM_DIR)/packages/*.deb; do dpkg-deb --extract $$package $(CHROMIUM_DIR) || exit 1; done
+	rm -r $(CHROMIUM_DIR)/packages
+	install --mode 644 tests/testbed/chromium/fonts.conf $(CHROMIUM_DIR)/fonts.conf
+	install tests/testbed/chromium/run.sh $(CHROMIUM_DIR)/chromium
+	install tests/testbed/chromium/run.sh $@

@@ -6,7 +6,6 @@
 
 mod bootstrap;
 mod listener;
-mod process;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,9 +20,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 pub use listener::{Encoding, Filter, Listener, Wasm};
-pub use process::Process;
 
-use crate::{holds_within, raw, repository};
+pub use crate::process::Process;
+use crate::{holds_within, path_from, raw};
 
 /// The version that the tests and the demo run; the Makefile fetches the same.
 pub const ENVOY_VERSION: &str = "1.40.0";
@@ -47,15 +46,6 @@ pub fn envoy_path() -> PathBuf {
 /// The Wasm module: `$BEARER_GATE_WASM`, or where the release build puts it.
 pub fn module_path() -> PathBuf {
     path_from("BEARER_GATE_WASM", MODULE_PATH)
-}
-
-fn path_from(variable: &str, default: &str) -> PathBuf {
-    let root = repository();
-    // Joining an absolute path replaces the root.
-    match std::env::var_os(variable) {
-        Some(path) if !path.is_empty() => root.join(path),
-        _ => root.join(default),
-    }
 }
 
 /// Envoy did not start, or did not take a configuration.

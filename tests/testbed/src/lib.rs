@@ -12,10 +12,12 @@
     reason = "test code: a broken testbed should stop the test at once, with a stack trace"
 )]
 
+pub mod browser;
 pub mod envoy;
 pub mod http;
 pub mod idp;
 pub mod keys;
+pub mod process;
 pub mod python;
 pub mod raw;
 pub mod serve;
@@ -32,6 +34,16 @@ use std::time::{Duration, Instant};
 pub fn repository() -> PathBuf {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
     std::fs::canonicalize(root).unwrap_or_else(|_| PathBuf::from(root))
+}
+
+/// The path in an environment variable, or one below the repository's root.
+fn path_from(variable: &str, default: &str) -> PathBuf {
+    let root = repository();
+    // Joining an absolute path replaces the root.
+    match std::env::var_os(variable) {
+        Some(path) if !path.is_empty() => root.join(path),
+        _ => root.join(default),
+    }
 }
 
 /// Polls `condition` every 10 ms until it holds.

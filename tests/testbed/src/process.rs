@@ -1,4 +1,4 @@
-//! One Envoy process, that never outlives the one that started it.
+//! A process, that never outlives the one that started it.
 //!
 //! Invariant: it is told to stop and reaped when the handle is dropped, and killed by a watchdog
 //! when this process ends without dropping anything. The watchdog waits for the end of a pipe
@@ -16,10 +16,10 @@ use nix::unistd::Pid;
 
 use crate::holds_within;
 
-/// How long Envoy may take to stop before it is killed.
+/// How long it may take to stop before it is killed.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 
-/// A running Envoy.
+/// A running process; dropping it stops it.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
@@ -28,22 +28,30 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `envoy` with these arguments, in this process's working directory; everything that
+    /// Starts a program with these arguments, in this process's working directory; everything that
     /// it prints goes to the file `log`.
     ///
     /// # Errors
     /// When it or the watchdog (`sh`) cannot be started, or the file not be made.
-    pub fn start(envoy: &Path, arguments: &[&str], log: &Path) -> io::Result<Process> {
+    pub fn start(program: &Path, arguments: &[&str], log: &Path) -> io::Result<Process> {
+        Process::spawn(Command::new(program).args(arguments), log)
+    }
+
+    /// As [`Process::start`], with an environment and a working directory of its own.
+    ///
+    /// # Errors
+    /// Those of [`Process::start`].
+    pub fn spawn(command: &mut Command, log: &Path) -> io::Result<Process> {
         let output = File::create(log)?;
-        let child = Command::new(envoy)
-            .args(arguments)
+        let program = command.get_program().to_owned();
+        let child = command
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
-            // A group of its own: Ctrl-C in a terminal is for the owner, who then stops Envoy.
+            // A group of its own: Ctrl-C in a terminal is for the owner, who then stops it.
             .process_group(0)
             .spawn()
-            .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", envoy.display())))?;
+            .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", program.display())))?;
         match watchdog(&child) {
             Ok(watchdog) => Ok(Process {
                 child,
@@ -80,7 +88,7 @@ impl Drop for Process {
         if !exited && signal(&self.child, Signal::SIGTERM) {
             holds_within(STOP_LIMIT, || self.exited().is_some());
         }
-        // The watchdog first: once Envoy is reaped, its id may be another process's.
+        // The watchdog first: once it is reaped, its id may be another process's.
         let _ = self.watchdog.kill();
         let _ = self.watchdog.wait();
         let _ = self.child.kill();
