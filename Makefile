@@ -6,6 +6,7 @@ ENVOY_DIR := .cache/envoy/envoy-$(ENVOY_VERSION)
 ENVOY ?= $(CURDIR)/$(ENVOY_DIR)/envoy
 PYTHON ?= python3
 PYTHON_DIR := .cache/python
+CANAILLE_DIR := .cache/canaille
 
 # Tools that cargo builds, once.
 TOOLS := .cache/tools
@@ -35,6 +36,7 @@ export PROMETHEUS
 export CHROMIUM
 export CHROMEDRIVER
 export BEARER_GATE_PYTHONPATH := $(CURDIR)/$(PYTHON_DIR)
+export BEARER_GATE_CANAILLE := $(CURDIR)/$(CANAILLE_DIR)
 
 .DEFAULT_GOAL := help
 
@@ -52,7 +54,7 @@ smoke: build $(ENVOY) ## Start the demo, make each of its requests, and stop
 	cargo run --quiet --package bearer-gate-testbed -- demo --check --envoy $(ENVOY) --wasm $(WASM) --config envoy/envoy.yaml
 
 .PHONY: test
-test: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done $(CHROMEDRIVER) ## Run all tests: unit, vectors, end-to-end
+test: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done $(CHROMEDRIVER) $(CANAILLE_DIR)/.done ## Run all tests: unit, vectors, end-to-end
 	cargo test --workspace --all-targets --features bearer-gate/jwt-simple
 	cargo test --package bearer-gate --doc
 
@@ -262,6 +264,11 @@ $(TOOLS)/cargo-fuzz-$(CARGO_FUZZ_VERSION):
 # show how upstreams read a request.
 $(PYTHON_DIR)/.done: tests/requirements.txt
 	$(PYTHON) -m pip install --quiet --target $(PYTHON_DIR) --upgrade --requirement tests/requirements.txt
+	@touch $@
+
+# An independent OpenID provider, apart from the rest: it wants versions of its own.
+$(CANAILLE_DIR)/.done: tests/testbed/canaille/requirements.txt
+	$(PYTHON) -m pip install --quiet --target $(CANAILLE_DIR) --upgrade --requirement $<
 	@touch $@
 
 # Prometheus and promtool, without installing Debian's package: no service, no root.

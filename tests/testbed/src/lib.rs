@@ -13,6 +13,7 @@
 )]
 
 pub mod browser;
+pub mod canaille;
 pub mod envoy;
 pub mod http;
 pub mod idp;
