@@ -24,6 +24,8 @@ pub const CHROMEDRIVER_PATH: &str = ".cache/chromium/chromedriver";
 
 /// How long the browser may take to start, and a page to show what is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How often the driver is started before that is an error.
+const DRIVER_STARTS: usize = 3;
 /// Between two looks at a page.
 const INTERVAL: Duration = Duration::from_millis(25);
 
@@ -65,16 +67,7 @@ impl BrowserBuilder {
     /// When one does not start.
     pub async fn start(self) -> Browser {
         let folder = TempDir::with_prefix("browser").expect("a temporary folder");
-        let log = folder.path().join("driver.log");
-        let program = path_from("CHROMEDRIVER", CHROMEDRIVER_PATH);
-        let driver = Process::start(&program, &["--port=0"], &log)
-            .unwrap_or_else(|e| panic!("{e}; `make e2e` fetches it"));
-        let mut port = None;
-        holds_within(PATIENCE, || {
-            port = port_in(&driver.log());
-            port.is_some()
-        });
-        let port = port.unwrap_or_else(|| panic!("no driver:\n{}", driver.log()));
+        let (driver, port) = start_driver(&folder);
         let client = ClientBuilder::new(HttpConnector::new())
             .capabilities(self.capabilities(&folder))
             .connect(&format!("http://127.0.0.1:{port}"))
@@ -294,6 +287,25 @@ impl Drop for Session {
         let address = ([127, 0, 0, 1], self.port).into();
         let _ = raw::request(address, request.as_bytes());
     }
+}
+
+/// The driver, on a port of its own choice. Two that start at once may choose the same, and then one
+/// gives up: it is started again.
+fn start_driver(folder: &TempDir) -> (Process, u16) {
+    let log = folder.path().join("driver.log");
+    let program = path_from("CHROMEDRIVER", CHROMEDRIVER_PATH);
+    for _ in 0..DRIVER_STARTS {
+        let mut driver = Process::start(&program, &["--port=0"], &log)
+            .unwrap_or_else(|e| panic!("{e}; `make e2e` fetches it"));
+        holds_within(PATIENCE, || {
+            port_in(&driver.log()).is_some() || driver.exited().is_some()
+        });
+        if let Some(port) = port_in(&driver.log()) {
+            return (driver, port);
+        }
+    }
+    let log = fs::read_to_string(log).unwrap_or_default();
+    panic!("no driver:\n{log}");
 }
 
 /// The port in the driver's first words.
