@@ -22,7 +22,7 @@
 //! config
 //! config/convert
 //! config/read config/valid
-//! config/provider_id host matcher
+//! config/id host matcher
 //! session
 //! signature http
 //! jose

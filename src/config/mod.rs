@@ -10,11 +10,11 @@
 //! with a `cnf` claim is refused unless the configuration says otherwise.
 
 mod convert;
-mod provider_id;
+mod id;
 mod read;
 mod valid;
 
-pub use provider_id::{PerProvider, ProviderId};
+pub use id::{PerProvider, ProviderId};
 pub use read::error::ConfigError;
 #[cfg(feature = "schema")]
 pub use read::schema::{reference, schema};

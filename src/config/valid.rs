@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::provider_id::{PerProvider, ProviderId};
+use super::id::{PerProvider, ProviderId};
 use crate::http::ambiguous::Ambiguous;
 use crate::http::credentials::Place;
 use crate::http::name::are_alike_of_headers;

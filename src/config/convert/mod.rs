@@ -19,7 +19,7 @@ mod vet;
 
 use std::rc::Rc;
 
-use super::provider_id::PerProvider;
+use super::id::PerProvider;
 use super::read::encoding;
 use super::read::error::{At, ConfigError};
 use super::read::raw::{RawConfig, RawUnmatched};

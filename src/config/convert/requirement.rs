@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::text::only;
 use super::vet::{refuse_empty_items, required_text};
-use crate::config::provider_id::{PerProvider, ProviderId};
+use crate::config::id::{PerProvider, ProviderId};
 use crate::config::read::error::{At, ConfigError, unknown};
 use crate::config::read::raw_rule::{RawProviderAndAudiences, RawRequirements, RawRequires};
 use crate::config::valid::{Demand, Otherwise, Provider, ProviderDemand, Requirement};

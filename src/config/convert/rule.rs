@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use super::authorize;
 use super::{requirement, route_match};
-use crate::config::provider_id::PerProvider;
+use crate::config::id::PerProvider;
 use crate::config::read::error::{At, ConfigError, REQUIRED, resolve};
 use crate::config::read::raw_rule::RawRule;
 use crate::config::valid::{Access, Authorize, Demand, Provider, Rule, TokenAccess};
