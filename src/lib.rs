@@ -22,6 +22,7 @@
 //! config
 //! config/convert
 //! config/read config/valid
+//! config/sign_in
 //! config/id host matcher
 //! session
 //! signature http

@@ -3,6 +3,8 @@
 //! Invariant: a warning is about what the filter will do, so it is read from the valid
 //! configuration, not from how that is written.
 
+mod sign_in;
+
 use bearer_gate::config::{
     Access, Config, Endpoint, KeySource, Otherwise, Provider, Requirement, Rule, Unmatched,
 };
@@ -50,6 +52,11 @@ pub(crate) fn find(config: &Config) -> Vec<Risk> {
                 first.name
             ),
         );
+    }
+    if let Some(signs_in) = &config.sign_in {
+        sign_in::look_at(signs_in, &mut |field, text| {
+            warn(format!("sign_in{field}"), text);
+        });
     }
     let rules = config.rules.all();
     for (index, rule) in rules.iter().enumerate() {
@@ -173,6 +180,7 @@ fn no_key_set(authority: &str, path: &str) -> Option<&'static str> {
 }
 
 fn look_at_rule(rule: &Rule, warn: &mut dyn FnMut(&str, &str)) {
+    sign_in::look_at_rule(rule, warn);
     if rule.report_only {
         warn(
             ".report_only",

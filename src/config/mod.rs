@@ -12,10 +12,12 @@
 mod convert;
 mod id;
 mod read;
+mod sign_in;
 mod valid;
 
 pub use id::{PerProvider, ProviderId};
 pub use read::error::ConfigError;
 #[cfg(feature = "schema")]
 pub use read::schema::{reference, schema};
+pub use sign_in::*;
 pub use valid::*;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::id::{PerProvider, ProviderId};
+use super::sign_in::{SchemeId, SignIn, Unauthenticated};
 use crate::http::ambiguous::Ambiguous;
 use crate::http::credentials::Place;
 use crate::http::name::are_alike_of_headers;
@@ -50,6 +51,8 @@ pub struct Config {
     pub of_routes: Option<OfRoutes>,
     /// What is told of each request by filter state.
     pub facts: Vec<Fact>,
+    /// How people in browsers sign in, where they can.
+    pub sign_in: Option<SignIn>,
 }
 
 /// What Envoy's routes ask for by themselves, in place of the rules.
@@ -259,6 +262,8 @@ pub struct Rule {
     pub access: Access,
     /// Whether what it would reject is let through and reported.
     pub report_only: bool,
+    /// What somebody gets who has not signed in, where it takes a session.
+    pub unauthenticated: Unauthenticated,
 }
 
 /// What a rule asks for.
@@ -307,12 +312,14 @@ pub enum Otherwise {
     AllowMissingOrFailed,
 }
 
-/// A token of one provider.
+/// A token of one provider, or a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderDemand {
     pub provider: ProviderId,
-    /// Its places, as indices in [`Demand::places`].
+    /// Its places, as indices in [`Demand::places`]; none where it is a session.
     pub places: Vec<usize>,
+    /// The scheme by which somebody must have signed in, where no token but a session counts.
+    pub session: Option<SchemeId>,
     /// In place of the provider's own: they differ in the audiences.
     pub expectations: Option<Box<Expectations>>,
 }
@@ -448,6 +455,7 @@ impl Reads {
         of_routes: Option<&OfRoutes>,
         bypass_cors_preflight: bool,
         answers: bool,
+        signs_in: bool,
     ) -> Reads {
         let mut names: Vec<String> = vec![":path".to_owned()];
         let mut read = |name: &str| {
@@ -460,6 +468,11 @@ impl Reads {
         }
         if bypass_cors_preflight {
             for name in [":method", "origin", "access-control-request-method"] {
+                read(name);
+            }
+        }
+        if signs_in {
+            for name in OF_SIGN_IN {
                 read(name);
             }
         }
@@ -519,6 +532,23 @@ impl Reads {
         }
     }
 }
+
+/// What tells where a sign-in comes from and who asks for it: a browser that navigates, a script or
+/// another site.
+const OF_SIGN_IN: [&str; 12] = [
+    ":method",
+    ":scheme",
+    ":authority",
+    "cookie",
+    "accept",
+    "origin",
+    "sec-fetch-dest",
+    "sec-fetch-mode",
+    "sec-fetch-site",
+    "sec-purpose",
+    "upgrade",
+    "x-requested-with",
+];
 
 /// Headers of which Envoy never holds two values: it joins them where they arrive.
 const SINGLE: [&str; 4] = [":path", ":method", ":authority", "authorization"];

@@ -205,7 +205,9 @@ impl Condition {
 }
 
 impl HostMatcher {
-    fn matches(&self, host: &str) -> bool {
+    /// Whether a host in normal form ([`crate::http::authority`]) is one of these.
+    #[must_use]
+    pub fn matches(&self, host: &str) -> bool {
         match self {
             HostMatcher::Exact(exact) => host == exact,
             HostMatcher::Below(end) => host.len() > end.len() && host.ends_with(end.as_str()),

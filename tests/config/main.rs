@@ -11,6 +11,7 @@ mod fields;
 mod keys;
 mod responses;
 mod rules;
+mod sign_in;
 mod values;
 
 use std::time::Duration;
@@ -189,6 +190,7 @@ fn an_example_of_most_fields() {
         Requirement::Provider(ProviderDemand {
             provider: config.providers.ids().next().unwrap(),
             places: vec![0],
+            session: None,
             expectations: None
         })
     );

@@ -273,7 +273,7 @@ fn http_uri(raw: RawHttpUri) -> Result<HttpUri, ConfigError> {
 }
 
 /// The time that the host is given for a call: it counts milliseconds in 32 bits.
-fn call_timeout(raw: Given<Span>) -> Result<Duration, ConfigError> {
+pub(super) fn call_timeout(raw: Given<Span>) -> Result<Duration, ConfigError> {
     let timeout = required(raw)?.0;
     if u32::try_from(timeout.as_millis()).is_err() {
         return Err(ConfigError::here("must be 49 days at most (\"4233600s\")"));

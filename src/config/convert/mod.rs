@@ -14,6 +14,10 @@ mod requirement;
 mod resource;
 mod route_match;
 mod rule;
+mod scheme;
+mod secret;
+mod session;
+mod sign_in;
 mod text;
 mod vet;
 
@@ -23,7 +27,10 @@ use super::id::PerProvider;
 use super::read::encoding;
 use super::read::error::{At, ConfigError};
 use super::read::raw::{RawConfig, RawUnmatched};
+use super::read::raw_sign_in::RawSignIn;
+use super::read::tree::Tree;
 use super::read::value::{FromTree, Given, Whole, each};
+use super::sign_in::{Environment, PerScheme, SignIn};
 use super::valid::{
     Authorize, Config, Demand, OfRoutes, Provider, REPORT_HEADER, Reads, Rule, Rules, TokenAccess,
     Unmatched,
@@ -33,6 +40,7 @@ use crate::jose::verifier::Verifier;
 use crate::named::Named;
 
 use provider::Supported;
+use requirement::Issuers;
 
 /// The realm of challenges where the configuration names none.
 const DEFAULT_REALM: &str = "api";
@@ -50,7 +58,7 @@ impl Config {
     /// # Errors
     /// The first problem found, with the path of its field.
     pub fn parse(bytes: &[u8]) -> Result<Config, ConfigError> {
-        Config::parse_with(bytes, &|_| true)
+        Config::parse_with(bytes, &|_| true, &refuse_sign_in)
     }
 
     /// Parses it for a verifier: an algorithm that it does not support cannot be named, and is
@@ -59,19 +67,43 @@ impl Config {
     /// # Errors
     /// As [`Config::parse`].
     pub fn parse_for(bytes: &[u8], verifier: &dyn Verifier) -> Result<Config, ConfigError> {
-        Config::parse_with(bytes, &|algorithm| verifier.supports(algorithm))
+        let is_supported = |algorithm| verifier.supports(algorithm);
+        Config::parse_with(bytes, &is_supported, &refuse_sign_in)
     }
 
-    fn parse_with(bytes: &[u8], is_supported: Supported<'_>) -> Result<Config, ConfigError> {
+    /// Parses it as [`Config::parse`] does, with `sign_in`, which that refuses: no part of the
+    /// filter can carry it out yet.
+    ///
+    /// # Errors
+    /// As [`Config::parse`].
+    #[doc(hidden)]
+    pub fn parse_with_sign_in(
+        bytes: &[u8],
+        environment: Environment<'_>,
+    ) -> Result<Config, ConfigError> {
+        Config::parse_with(bytes, &|_| true, &|tree, providers| {
+            sign_in::convert(RawSignIn::from_tree(tree)?, providers, environment)
+        })
+    }
+
+    fn parse_with(
+        bytes: &[u8],
+        is_supported: Supported<'_>,
+        read_sign_in: ReadSignIn<'_>,
+    ) -> Result<Config, ConfigError> {
         if bytes.trim_ascii().is_empty() {
             return Err(ConfigError::here("is missing"));
         }
         let tree = encoding::decode(bytes)?;
         let raw = RawConfig::from_tree(tree)?;
-        Config::from_raw(raw, is_supported)
+        Config::from_raw(raw, is_supported, read_sign_in)
     }
 
-    fn from_raw(raw: RawConfig, is_supported: Supported<'_>) -> Result<Config, ConfigError> {
+    fn from_raw(
+        raw: RawConfig,
+        is_supported: Supported<'_>,
+        read_sign_in: ReadSignIn<'_>,
+    ) -> Result<Config, ConfigError> {
         let facts = outputs::facts(&raw.filter_state.0.unwrap_or_default()).at("filter_state")?;
         let mut providers = Vec::new();
         for (name, raw) in raw.providers.entries() {
@@ -79,9 +111,21 @@ impl Config {
             providers.push(provider.at(&name).at("providers")?);
         }
         let providers = PerProvider::new(providers);
+        let sign_in = raw
+            .sign_in
+            .0
+            .map(|tree| read_sign_in(tree, &providers).at("sign_in"))
+            .transpose()?;
+        let no_schemes = PerScheme::new(Vec::new());
+        let issuers = Issuers {
+            providers: &providers,
+            schemes: sign_in
+                .as_ref()
+                .map_or(&no_schemes, |sign_in| &sign_in.schemes),
+        };
         let mut requirements = Named::default();
         for (name, raw) in raw.requirement_map.entries() {
-            let demand = requirement::convert(raw, &providers);
+            let demand = requirement::convert(raw, issuers);
             requirements.insert(&name, demand.at(&name).at("requirement_map")?);
         }
         let of_routes = raw
@@ -91,7 +135,7 @@ impl Config {
             .transpose()?;
         let policies = authorize::policies(raw.policies.entries()).at("policies")?;
         let known = rule::Known {
-            providers: &providers,
+            issuers,
             requirements: &requirements,
             policies: &policies,
         };
@@ -122,10 +166,11 @@ impl Config {
                 of_routes.as_ref(),
                 bypass_cors_preflight,
                 protected_resource.is_some(),
+                sign_in.is_some(),
             ),
             bypass_cors_preflight,
             of_routes,
-            reserved_headers: reserved_headers(&providers, &rules),
+            reserved_headers: reserved_headers(&providers, &rules, sign_in.as_ref()),
             unmatched: match raw.unmatched.0 {
                 Some(RawUnmatched::Allow) => Unmatched::Allow,
                 Some(RawUnmatched::Deny) | None => Unmatched::Deny,
@@ -144,8 +189,17 @@ impl Config {
             protected_resource,
             max_waiting: usize::try_from(max_waiting).unwrap_or(usize::MAX),
             facts,
+            sign_in,
         })
     }
+}
+
+/// Reads `sign_in`, and converts it.
+type ReadSignIn<'r> = &'r dyn Fn(Tree, &PerProvider<Provider>) -> Result<SignIn, ConfigError>;
+
+/// Reads nothing, so that the module has no code for what it cannot do.
+fn refuse_sign_in(_: Tree, _: &PerProvider<Provider>) -> Result<SignIn, ConfigError> {
+    Err(ConfigError::here("not supported by this build"))
 }
 
 fn realm(realm: Given<String>) -> Result<String, ConfigError> {
@@ -158,13 +212,20 @@ fn realm(realm: Given<String>) -> Result<String, ConfigError> {
     Ok(realm)
 }
 
-fn reserved_headers(providers: &PerProvider<Provider>, rules: &[Rule]) -> Vec<String> {
+fn reserved_headers(
+    providers: &PerProvider<Provider>,
+    rules: &[Rule],
+    sign_in: Option<&SignIn>,
+) -> Vec<String> {
+    let schemes = sign_in.into_iter().flat_map(|sign_in| &sign_in.schemes);
+    let id_tokens = schemes.filter_map(|scheme| scheme.forward_id_token_header.as_deref());
     let reports = rules.iter().any(|rule| rule.report_only);
     let mut reserved: Vec<String> = Vec::new();
     for name in providers
         .iter()
         .flat_map(|provider| provider.outputs.headers_set())
         .chain(reports.then_some(REPORT_HEADER))
+        .chain(id_tokens)
     {
         reserved.push(name.to_owned());
     }

@@ -1,14 +1,17 @@
 //! Which tokens a rule asks for: raw to valid (`JwtRequirement`).
 //!
-//! Invariant: a requirement names providers that exist, at least one.
+//! Invariants:
+//! - A requirement names providers and schemes that exist, at least one.
+//! - A session counts only where it is named: an optional token that stands by itself is none.
 
 use std::rc::Rc;
 
 use super::text::only;
-use super::vet::{refuse_empty_items, required_text};
+use super::vet::{named, refuse_empty_items, required_text};
 use crate::config::id::{PerProvider, ProviderId};
-use crate::config::read::error::{At, ConfigError, unknown};
+use crate::config::read::error::{At, ConfigError};
 use crate::config::read::raw_rule::{RawProviderAndAudiences, RawRequirements, RawRequires};
+use crate::config::sign_in::{PerScheme, Scheme, SchemeId};
 use crate::config::valid::{Demand, Otherwise, Provider, ProviderDemand, Requirement};
 use crate::http::credentials::Place;
 use crate::jose::jwt::Expectations;
@@ -17,13 +20,18 @@ use crate::jose::jwt::Expectations;
 const DEEPEST: usize = 16;
 const WIDEST: usize = 64;
 
-pub(super) fn convert(
-    raw: RawRequires,
-    providers: &PerProvider<Provider>,
-) -> Result<Rc<Demand>, ConfigError> {
+/// What requirements refer to by name.
+#[derive(Clone, Copy)]
+pub(super) struct Issuers<'n> {
+    pub providers: &'n PerProvider<Provider>,
+    pub schemes: &'n PerScheme<Scheme>,
+}
+
+pub(super) fn convert(raw: RawRequires, issuers: Issuers<'_>) -> Result<Rc<Demand>, ConfigError> {
     let mut places = Vec::new();
     let mut builder = Builder {
-        providers,
+        providers: issuers.providers,
+        schemes: issuers.schemes,
         places: &mut places,
     };
     let requirement = builder.requirement(raw, 0)?;
@@ -35,6 +43,7 @@ pub(super) fn convert(
 
 struct Builder<'p> {
     providers: &'p PerProvider<Provider>,
+    schemes: &'p PerScheme<Scheme>,
     places: &'p mut Vec<Place>,
 }
 
@@ -64,6 +73,7 @@ impl Builder<'_> {
             raw.allow_missing_or_failed
                 .0
                 .map(|_| Ok(self.optional(Otherwise::AllowMissingOrFailed))),
+            raw.session.0.map(|name| self.session(&name).at("session")),
         ]);
         requirement.unwrap_or_else(|| {
             Err(ConfigError::here(
@@ -86,11 +96,18 @@ impl Builder<'_> {
         name: &str,
         audiences: Option<Vec<String>>,
     ) -> Result<Requirement, ConfigError> {
-        let names = &mut self.providers.iter().map(|known| known.name.as_str());
-        let mut entries = self.providers.entries();
-        let provider = entries.find(|(_, known)| known.name == name);
-        let (provider, _) = provider.ok_or_else(|| unknown("provider", name, names))?;
+        let provider = named(self.providers, "provider", name, &|known| &known.name)?;
         Ok(Requirement::Provider(self.demand(provider, audiences)))
+    }
+
+    fn session(&self, name: &str) -> Result<Requirement, ConfigError> {
+        let scheme = named(self.schemes, "scheme", name, &|known| &known.name)?;
+        Ok(Requirement::Provider(ProviderDemand {
+            provider: self.schemes[scheme].provider,
+            places: Vec::new(),
+            session: Some(scheme),
+            expectations: None,
+        }))
     }
 
     fn any(&mut self, raw: RawRequirements, depth: usize) -> Result<Requirement, ConfigError> {
@@ -147,15 +164,16 @@ impl Builder<'_> {
     /// Tokens that are there together set no header both: the upstream would read the user of one
     /// and the roles of the other, where only one of them has a claim.
     fn vet_headers(&self, members: &[Requirement]) -> Result<(), ConfigError> {
-        let mut earlier: Vec<ProviderId> = Vec::new();
+        let mut earlier: Vec<Source> = Vec::new();
         for member in members {
             let mut own = Vec::new();
-            member.providers(&mut own);
-            own.retain(|provider| !earlier.contains(provider));
-            for one in earlier.iter().map(|id| &self.providers[*id]) {
-                for other in own.iter().map(|id| &self.providers[*id]) {
-                    if let Some(name) = one.outputs.shared_header(&other.outputs) {
-                        let (one, other) = (&one.name, &other.name);
+            member.sources(&mut own);
+            own.retain(|source| !earlier.contains(source));
+            for one in &earlier {
+                for other in &own {
+                    let outputs = |source: &Source| &self.providers[source.0].outputs;
+                    if let Some(name) = outputs(one).shared_header(outputs(other)) {
+                        let (one, other) = (self.words(*one), self.words(*other));
                         return Err(ConfigError::here(&format!(
                             "{one} and {other} both set {name}: with a token of each, the upstream could not tell whose it is"
                         )));
@@ -165,6 +183,14 @@ impl Builder<'_> {
             earlier.append(&mut own);
         }
         Ok(())
+    }
+
+    /// What a source is called in a refusal.
+    fn words(&self, (provider, scheme): Source) -> String {
+        match scheme {
+            Some(scheme) => format!("session {}", self.schemes[scheme].name),
+            None => self.providers[provider].name.clone(),
+        }
     }
 
     fn member(
@@ -197,6 +223,7 @@ impl Builder<'_> {
         ProviderDemand {
             provider,
             places,
+            session: None,
             expectations,
         }
     }
@@ -218,15 +245,25 @@ fn list(raw: RawRequirements) -> Result<Vec<RawRequires>, ConfigError> {
     Ok(members)
 }
 
+/// Whose claims are in a token or a session: a provider's tokens, or the sessions of a scheme.
+type Source = (ProviderId, Option<SchemeId>);
+
 impl Requirement {
-    /// Every provider whose token can have a part in it.
-    fn providers(&self, found: &mut Vec<ProviderId>) {
+    /// Every source that can have a part in it.
+    fn sources(&self, found: &mut Vec<Source>) {
         match self {
-            Requirement::Provider(demand) => found.push(demand.provider),
+            Requirement::Provider(demand) => found.push((demand.provider, demand.session)),
             Requirement::Any { members, .. } | Requirement::All(members) => {
-                members.iter().for_each(|member| member.providers(found));
+                members.iter().for_each(|member| member.sources(found));
             }
         }
+    }
+
+    /// Whether a session can have a part in it.
+    pub(super) fn takes_session(&self) -> bool {
+        let mut sources = Vec::new();
+        self.sources(&mut sources);
+        sources.iter().any(|(_, scheme)| scheme.is_some())
     }
 
     /// Whether a request without any token can satisfy it.

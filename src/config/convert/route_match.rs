@@ -81,7 +81,7 @@ fn literal(
 }
 
 /// Only what is its own normal form can match a normalized path.
-fn normal(text: String, ignore_case: bool) -> Result<String, ConfigError> {
+pub(super) fn normal(text: String, ignore_case: bool) -> Result<String, ConfigError> {
     match path::normalize(text.as_bytes()) {
         Ok(normal) if normal == text => Ok(if ignore_case {
             text.to_ascii_lowercase()
@@ -116,7 +116,7 @@ fn hosts(names: Vec<String>) -> Result<Condition, ConfigError> {
     each(filled(names)?, &mut host).map(Condition::Hosts)
 }
 
-fn host(name: String) -> Result<HostMatcher, ConfigError> {
+pub(super) fn host(name: String) -> Result<HostMatcher, ConfigError> {
     let (below, host) = match name.strip_prefix("*.") {
         Some(domain) => (true, domain),
         None => (false, name.as_str()),
@@ -135,7 +135,7 @@ fn host(name: String) -> Result<HostMatcher, ConfigError> {
 
 /// The one form that hosts are compared in. What has a port would never match.
 #[inline(never)]
-fn normal_host(text: &str) -> Result<String, ConfigError> {
+pub(super) fn normal_host(text: &str) -> Result<String, ConfigError> {
     let refuse = |reason: &str| {
         ConfigError::here(&format!(
             "must be a host without port, or *. and a domain: it {reason}"

@@ -6,16 +6,18 @@
 use std::rc::Rc;
 
 use super::authorize;
-use super::{requirement, route_match};
-use crate::config::id::PerProvider;
+use super::requirement::{self, Issuers};
+use super::route_match;
 use crate::config::read::error::{At, ConfigError, REQUIRED, resolve};
 use crate::config::read::raw_rule::RawRule;
-use crate::config::valid::{Access, Authorize, Demand, Provider, Rule, TokenAccess};
+use crate::config::read::raw_sign_in::RawUnauthenticated;
+use crate::config::sign_in::Unauthenticated;
+use crate::config::valid::{Access, Authorize, Demand, Rule, TokenAccess};
 use crate::named::Named;
 
 /// What rules refer to by name.
 pub(super) struct Known<'n> {
-    pub providers: &'n PerProvider<Provider>,
+    pub issuers: Issuers<'n>,
     pub requirements: &'n Named<Rc<Demand>>,
     pub policies: &'n Named<Authorize>,
 }
@@ -28,7 +30,7 @@ pub(super) fn convert(raw: RawRule, known: &Known<'_>) -> Result<Rule, ConfigErr
     let matcher = route_match::convert(raw_match).at("match")?;
     let demand = match (raw.requires.0, raw.requirement_name.0) {
         (None, None) => None,
-        (Some(raw), None) => Some(requirement::convert(raw, known.providers).at("requires")?),
+        (Some(raw), None) => Some(requirement::convert(raw, known.issuers).at("requires")?),
         (None, Some(name)) => {
             let demand = resolve(known.requirements, "requirement", &name);
             Some(Rc::clone(demand.at("requirement_name")?))
@@ -68,9 +70,25 @@ pub(super) fn convert(raw: RawRule, known: &Known<'_>) -> Result<Rule, ConfigErr
             "changes nothing: the rule is public",
         ));
     }
+    let unauthenticated = raw.unauthenticated.0;
+    let takes_session = match &access {
+        Access::Token(access) => access.demand.requirement.takes_session(),
+        Access::Public => false,
+    };
+    if unauthenticated.is_some() && !takes_session {
+        return Err(ConfigError::new(
+            "unauthenticated",
+            "changes nothing: the rule takes no session",
+        ));
+    }
     Ok(Rule {
         matcher,
         access,
         report_only,
+        unauthenticated: match unauthenticated {
+            Some(RawUnauthenticated::Auto) | None => Unauthenticated::Auto,
+            Some(RawUnauthenticated::Redirect) => Unauthenticated::Redirect,
+            Some(RawUnauthenticated::Unauthorized) => Unauthenticated::Unauthorized,
+        },
     })
 }

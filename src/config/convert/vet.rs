@@ -1,6 +1,7 @@
 //! Checks that fields of every kind share.
 
-use crate::config::read::error::{ConfigError, MUST_NOT_BE_EMPTY, REQUIRED};
+use crate::config::id::{Id, PerId};
+use crate::config::read::error::{ConfigError, MUST_NOT_BE_EMPTY, REQUIRED, unknown};
 use crate::config::read::value::{Given, vet_each};
 use crate::http::uri::Uri;
 
@@ -48,4 +49,22 @@ pub(super) fn at_most(most: u64, number: u64) -> Result<(), ConfigError> {
     } else {
         Err(ConfigError::here(&format!("must be {most} at most")))
     }
+}
+
+/// What `written` names of a kind.
+///
+/// # Errors
+/// Where there is nothing of that name, with what it may have stood for.
+pub(super) fn named<Kind, T>(
+    values: &PerId<Kind, T>,
+    kind: &str,
+    written: &str,
+    name: &dyn Fn(&T) -> &str,
+) -> Result<Id<Kind>, ConfigError> {
+    let mut entries = values.entries();
+    let found = entries.find(|(_, value)| name(value) == written);
+    let names = &mut values.iter().map(name);
+    found
+        .map(|(id, _)| id)
+        .ok_or_else(|| unknown(kind, written, names))
 }

@@ -1,8 +1,8 @@
 //! What is wrong with a configuration, and where.
 //!
 //! Invariant: every refusal names the exact field by its path from the top (`rules[0].match`),
-//! one that is unknown included. Only an unknown name in `local_jwks` is left out of the path, for
-//! it may be a secret.
+//! one that is unknown included. Only an unknown name where a secret may stand, as in `local_jwks`,
+//! is left out of the path, for it may be the secret.
 
 use std::fmt;
 

@@ -7,6 +7,7 @@ pub(in crate::config) mod encoding;
 pub(in crate::config) mod error;
 pub(in crate::config) mod raw;
 pub(in crate::config) mod raw_rule;
+pub(in crate::config) mod raw_sign_in;
 #[cfg(feature = "schema")]
 mod reference;
 #[cfg(feature = "schema")]

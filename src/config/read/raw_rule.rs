@@ -2,6 +2,7 @@
 //! `type.matcher.v3`), and this filter's additions to them.
 
 use super::error::ConfigError;
+use super::raw_sign_in::RawUnauthenticated;
 use super::tree::Tree;
 use super::value::{Anything, FromTree, Given, Unsupported, objects, whole};
 
@@ -21,6 +22,11 @@ objects! {
         /// Addition: `true`: what the rule would reject is let through, see [Report
         /// only](rules.md#report-only).
         pub report_only: Given<bool> = false,
+        /// Addition: what somebody gets who has not signed in, where `requires` has a `session`.
+        /// `auto`: a browser that opens a page is sent to sign in, everybody else gets 401.
+        /// `redirect`: every GET and HEAD is sent to sign in. `unauthorized`: always 401.
+        #[cfg_attr(feature = "schema", schemars(skip))]
+        pub unauthenticated: Given<RawUnauthenticated> = "auto",
     }
 
     /// Exactly one of `prefix`, `path_separated_prefix`, `path`, `safe_regex` and `connect_matcher`, and
@@ -152,6 +158,10 @@ objects! {
         /// Anything: `{}`. A good token is used: its claims become headers. While the keys are on
         /// their way the request waits; if they are not to be had, the token counts as failed.
         pub allow_missing_or_failed: Given<RawEmpty>,
+        /// Addition: somebody who has signed in by this scheme of `sign_in`. What is asked of
+        /// tokens beside it does not count: a session is one only where a rule names it.
+        #[cfg_attr(feature = "schema", schemars(skip))]
+        pub session: Given<String>,
 
         extract_only_without_validation: Unsupported,
     }

@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 use super::duration::Span;
 use super::raw::RawConfig;
 use super::raw_rule::Signed;
+use super::raw_sign_in::RawKeptClaim;
 use super::reference;
 use super::value::{Entries, Given, OnlyBool, Unsupported, Whole, camel_case};
 
@@ -205,6 +206,27 @@ impl JsonSchema for Span {
                     "type": "object",
                     "properties": {"seconds": whole, "nanos": whole},
                     "additionalProperties": false
+                }
+            ]
+        })
+    }
+}
+
+impl JsonSchema for RawKeptClaim {
+    fn schema_name() -> Cow<'static, str> {
+        "Claim".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "`sub`, or `{groups: roles}` for a claim by another name",
+            "anyOf": [
+                {"type": "string"},
+                {
+                    "type": "object",
+                    "additionalProperties": {"type": "string"},
+                    "minProperties": 1,
+                    "maxProperties": 1
                 }
             ]
         })

@@ -233,6 +233,12 @@ impl FromTree for String {
     }
 }
 
+impl FromTree for Tree {
+    fn from_tree(tree: Tree) -> Result<Self, ConfigError> {
+        Ok(tree)
+    }
+}
+
 impl FromTree for Value {
     fn from_tree(tree: Tree) -> Result<Self, ConfigError> {
         tree.into_value()

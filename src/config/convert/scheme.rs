@@ -1,0 +1,438 @@
+//! One way to sign in: raw to valid.
+//!
+//! Invariant: a scheme has all that a sign-in needs: a provider whose ID tokens can be verified,
+//! every address or metadata that have it, and a client that can prove who it is.
+
+use super::authorize::scope;
+use super::header;
+use super::keys::call_timeout;
+use super::route_match::{normal, normal_host};
+use super::secret;
+use super::session::{self, Back};
+use super::vet::{named, required, required_text, uri};
+use crate::config::id::{PerProvider, ProviderId};
+use crate::config::read::error::{At, ConfigError};
+use crate::config::read::raw_sign_in::{RawAuthType, RawCredentials, RawEndpoint, RawScheme};
+use crate::config::read::value::{Entries, Given, each_once};
+use crate::config::sign_in::{
+    Authorization, Client, ClientAuthentication, Endpoints, Environment, OwnPath, Scheme, Upstream,
+};
+use crate::config::valid::{Endpoint, KeySource, Provider};
+use crate::http::uri::{self, Uri};
+use crate::jose::jwt::Expectations;
+use crate::jose::token_type::TokenType;
+use crate::matcher::HostMatcher;
+
+/// OpenID Connect Core section 5.4.
+const DEFAULT_SCOPES: [&str; 3] = ["openid", "profile", "email"];
+/// Parameters that the filter sets by itself, or that would say all of them in another way (RFC
+/// 6749 section 4.1.1, RFC 7636, RFC 8707, RFC 9101, RFC 9449, OpenID Connect Core section 3.1.2.1).
+const OWN_PARAMETERS: [&str; 14] = [
+    "client_id",
+    "client_secret",
+    "code_challenge",
+    "code_challenge_method",
+    "dpop_jkt",
+    "id_token_hint",
+    "nonce",
+    "redirect_uri",
+    "request",
+    "request_uri",
+    "resource",
+    "response_mode",
+    "scope",
+    "state",
+];
+const IMPLICIT: &str = "must be code: the implicit flow is refused, OAuth 2.1 has left it out";
+const MOST_PARAMETERS: usize = 32;
+/// The longest `client_id`, parameter or resource, in bytes.
+const LONGEST: usize = 1024;
+/// The longest name of a scheme, in bytes: it is part of the names of cookies.
+const LONGEST_NAME: usize = 32;
+
+/// What a scheme is converted with.
+pub(super) struct Around<'a> {
+    pub providers: &'a PerProvider<Provider>,
+    pub domains: &'a [HostMatcher],
+    pub environment: Environment<'a>,
+}
+
+pub(super) fn convert(
+    name: String,
+    raw: RawScheme,
+    around: &Around<'_>,
+) -> Result<Scheme, ConfigError> {
+    let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if name.is_empty() || name.len() > LONGEST_NAME || !name.bytes().all(is_legal) {
+        return Err(ConfigError::here(&format!(
+            "a scheme's name is 1 to {LONGEST_NAME} letters, digits, - and _"
+        )));
+    }
+
+    let found = provider(raw.provider_name, around.providers).at("provider_name")?;
+    let (provider, mut id_token) = found;
+    let declared = &around.providers[provider];
+    let client = client(raw.credentials, raw.auth_type, around.environment)?;
+    id_token.audiences = vec![client.id.clone()];
+
+    let endpoints = Endpoints {
+        authorization: for_browsers(raw.authorization_endpoint).at("authorization_endpoint")?,
+        token: required(raw.token_endpoint)
+            .and_then(upstream)
+            .at("token_endpoint")?,
+        revocation: raw
+            .revocation_endpoint
+            .0
+            .map(upstream)
+            .transpose()
+            .at("revocation_endpoint")?,
+        end_session: for_browsers(raw.end_session_endpoint).at("end_session_endpoint")?,
+    };
+    if !is_discovered(declared) {
+        complete(&endpoints)?;
+    }
+
+    let redirect_uri = raw
+        .redirect_uri
+        .0
+        .map(|text| redirect_uri(text, around.domains).at("redirect_uri"))
+        .transpose()?;
+    let (callback, host) = match (&redirect_uri, raw.callback_path.0) {
+        (Some(uri), None) => (uri.path.clone(), Some(normal_host_of(uri)?)),
+        (None, Some(path)) => (own_path(path).at("callback_path")?, None),
+        _ => {
+            return Err(ConfigError::here(
+                "exactly one of redirect_uri and callback_path is required",
+            ));
+        }
+    };
+    let mut paths = vec![(OwnPath::Callback, callback)];
+    for (kind, path) in [
+        (OwnPath::SignIn, raw.signin_path),
+        (OwnPath::SignUp, raw.signup_path),
+        (OwnPath::SignOut, raw.signout_path),
+        (OwnPath::BackchannelLogout, raw.backchannel_logout_path),
+        (OwnPath::Session, raw.session_path),
+    ] {
+        if let Some(path) = path.0 {
+            paths.push((kind, own_path(path).at(field(kind, false))?));
+        }
+    }
+
+    if raw.response_type.0.is_some_and(|kind| kind != "code") {
+        return Err(ConfigError::new("response_type", IMPLICIT));
+    }
+    let signs_up = paths.iter().any(|(kind, _)| *kind == OwnPath::SignUp);
+    let sign_up_parameters = parameters(raw.signup_params).at("signup_params")?;
+    if sign_up_parameters.is_some() && !signs_up {
+        return Err(ConfigError::new("signup_params", "needs signup_path"));
+    }
+    let authorization = Authorization {
+        scopes: scopes(raw.auth_scopes).at("auth_scopes")?,
+        resources: each_once(&raw.resources.0.unwrap_or_default(), &resource).at("resources")?,
+        parameters: parameters(raw.authorization_params)
+            .at("authorization_params")?
+            .unwrap_or_default(),
+        sign_up_parameters: sign_up_parameters
+            .unwrap_or_else(|| vec![("prompt".to_owned(), "create".to_owned())]),
+    };
+
+    let back = match &host {
+        Some(host) => Back::Host(host),
+        None => Back::Any(around.domains),
+    };
+    let post_logout = raw.post_logout_redirect_path.0;
+    let forward_id_token_header = raw
+        .forward_id_token_header
+        .0
+        .map(|name| id_token_header(&name, declared).at("forward_id_token_header"));
+    Ok(Scheme {
+        name,
+        provider,
+        id_token,
+        client,
+        endpoints,
+        redirect_uri: redirect_uri.map(|uri| uri.to_string()),
+        paths,
+        post_logout_redirect_path: post_logout
+            .map_or(Ok("/".to_owned()), |path| normal(path, false))
+            .at("post_logout_redirect_path")?,
+        error_redirect_path: raw
+            .error_redirect_path
+            .0
+            .map(|path| normal(path, false))
+            .transpose()
+            .at("error_redirect_path")?,
+        authorization,
+        use_refresh_token: raw.use_refresh_token.0.unwrap_or(false),
+        session: session::convert(raw.session.0.unwrap_or_default()).at("session")?,
+        cookie: session::cookie(raw.cookie.0.unwrap_or_default(), &back).at("cookie")?,
+        forward_bearer_token: raw.forward_bearer_token.0.unwrap_or(false),
+        forward_id_token_header: forward_id_token_header.transpose()?,
+    })
+}
+
+/// The field that a path of the filter's own is written in.
+pub(super) fn field(kind: OwnPath, by_uri: bool) -> &'static str {
+    match kind {
+        OwnPath::Callback if by_uri => "redirect_uri",
+        OwnPath::Callback => "callback_path",
+        OwnPath::SignIn => "signin_path",
+        OwnPath::SignUp => "signup_path",
+        OwnPath::SignOut => "signout_path",
+        OwnPath::BackchannelLogout => "backchannel_logout_path",
+        OwnPath::Session => "session_path",
+    }
+}
+
+/// The provider, and what it expects of an ID token, but for the audience.
+fn provider(
+    name: Given<String>,
+    providers: &PerProvider<Provider>,
+) -> Result<(ProviderId, Expectations), ConfigError> {
+    let name = required_text(name)?;
+    let id = named(providers, "provider", &name, &|known| &known.name)?;
+    let expected = &providers[id].expectations;
+    if expected.issuer.is_none() {
+        return Err(ConfigError::here(
+            "has any_issuer: an ID token is one of a certain issuer",
+        ));
+    }
+    let mut algorithms = expected.algorithms.clone();
+    algorithms.retain(|algorithm| !algorithm.is_symmetric());
+    if algorithms.is_empty() {
+        return Err(ConfigError::here(
+            "has algorithms with a secret only: an ID token is signed with a key pair here",
+        ));
+    }
+    let id_token = Expectations {
+        algorithms,
+        require_expiration: true,
+        token_type: Some(TokenType::Jwt),
+        ..expected.clone()
+    };
+    Ok((id, id_token))
+}
+
+fn is_discovered(provider: &Provider) -> bool {
+    match &provider.keys {
+        KeySource::Remote(remote) => matches!(remote.endpoint, Endpoint::Discovery { .. }),
+        KeySource::Local(_) => false,
+    }
+}
+
+/// Endpoints that nobody else says anything of.
+fn complete(endpoints: &Endpoints) -> Result<(), ConfigError> {
+    const NEEDED: &str = "required: the provider has no openid_discovery that would tell it";
+    let lacks = |upstream: &Upstream| upstream.uri.is_none();
+    let missing = if endpoints.authorization.is_none() {
+        "authorization_endpoint"
+    } else if lacks(&endpoints.token) {
+        "token_endpoint.uri"
+    } else if endpoints.revocation.as_ref().is_some_and(lacks) {
+        "revocation_endpoint.uri"
+    } else {
+        return Ok(());
+    };
+    Err(ConfigError::new(missing, NEEDED))
+}
+
+fn client(
+    credentials: Given<RawCredentials>,
+    auth_type: Given<RawAuthType>,
+    environment: Environment<'_>,
+) -> Result<Client, ConfigError> {
+    let raw = required(credentials).at("credentials")?;
+    let id = required_text(raw.client_id).and_then(|id| {
+        is_printable(&id)?;
+        Ok(id)
+    });
+    let id = id.at("client_id").at("credentials")?;
+    let auth_type = auth_type.0.unwrap_or(RawAuthType::BasicAuth);
+    let secret = match (auth_type, raw.token_secret.0) {
+        (RawAuthType::BasicAuth | RawAuthType::UrlEncodedBody, None) => {
+            Err(ConfigError::here("required by auth_type"))
+        }
+        (RawAuthType::BasicAuth | RawAuthType::UrlEncodedBody, Some(raw)) => {
+            secret::convert(raw, environment, &is_printable).map(Some)
+        }
+        (_, Some(_)) => Err(ConfigError::here(
+            "contradicts auth_type, which has no use for a secret",
+        )),
+        (_, None) => Ok(None),
+    };
+    let secret = secret.at("token_secret").at("credentials")?;
+    let authentication = match (auth_type, secret) {
+        (RawAuthType::BasicAuth, Some(secret)) => ClientAuthentication::BasicAuth(secret),
+        (RawAuthType::UrlEncodedBody, Some(secret)) => ClientAuthentication::UrlEncodedBody(secret),
+        (RawAuthType::TlsClientAuth, _) => ClientAuthentication::TlsClientAuth,
+        (RawAuthType::Injected, _) => ClientAuthentication::Injected,
+        (RawAuthType::None | RawAuthType::BasicAuth | RawAuthType::UrlEncodedBody, _) => {
+            ClientAuthentication::None
+        }
+    };
+    Ok(Client { id, authentication })
+}
+
+/// Refuses what no client's id or secret has (RFC 6749 appendix A.1 and A.2).
+fn is_printable(text: &str) -> Result<(), ConfigError> {
+    if text.len() <= LONGEST && text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        Ok(())
+    } else {
+        Err(ConfigError::here(&format!(
+            "must be printable ASCII, {LONGEST} bytes at most"
+        )))
+    }
+}
+
+/// A URI that browsers are sent to.
+fn for_browsers(text: Given<String>) -> Result<Option<Uri>, ConfigError> {
+    text.0
+        .map(|text| {
+            let uri = uri(&text)?;
+            is_safe_for_browsers(&uri)?;
+            Ok(uri)
+        })
+        .transpose()
+}
+
+fn is_safe_for_browsers(uri: &Uri) -> Result<(), ConfigError> {
+    let host = uri.authority.split(':').next().unwrap_or_default();
+    let is_local = uri.is_loopback() || host.ends_with(".localhost");
+    if uri.scheme == uri::Scheme::Https || is_local {
+        return Ok(());
+    }
+    Err(ConfigError::here(
+        "must be https, unless the host is localhost, below it, or a loopback address",
+    ))
+}
+
+fn upstream(raw: RawEndpoint) -> Result<Upstream, ConfigError> {
+    Ok(Upstream {
+        uri: raw.uri.0.map(|text| uri(&text)).transpose().at("uri")?,
+        cluster: required_text(raw.cluster).at("cluster")?,
+        timeout: call_timeout(raw.timeout).at("timeout")?,
+    })
+}
+
+/// The callback's URL, which the provider compares as text.
+fn redirect_uri(text: String, domains: &[HostMatcher]) -> Result<Uri, ConfigError> {
+    let uri = uri(&text)?;
+    is_safe_for_browsers(&uri)?;
+    if uri.path.contains('?') {
+        return Err(ConfigError::here("must not have a query"));
+    }
+    let written = uri.to_string();
+    if written != text {
+        let problem = format!("must be in its normal form, here {written}");
+        return Err(ConfigError::here(&problem));
+    }
+    own_path(uri.path.clone())?;
+    let host = normal_host_of(&uri)?;
+    if !domains.iter().any(|domain| domain.matches(&host)) {
+        return Err(ConfigError::here(
+            "has a host that is not in allowed_redirect_domains",
+        ));
+    }
+    Ok(uri)
+}
+
+fn normal_host_of(uri: &Uri) -> Result<String, ConfigError> {
+    let authority = uri.authority.as_str();
+    let has_port = |rest: &str| !rest.ends_with(']');
+    let host = match authority.rsplit_once(':') {
+        Some((host, rest)) if has_port(rest) => host,
+        _ => authority,
+    };
+    normal_host(host)
+}
+
+/// A path that the filter answers: one that requests can have, and not the site's own first page.
+fn own_path(path: String) -> Result<String, ConfigError> {
+    let path = normal(path, false)?;
+    if path == "/" {
+        return Err(ConfigError::here("must be a path below /"));
+    }
+    Ok(path)
+}
+
+fn scopes(names: Given<Vec<String>>) -> Result<Vec<String>, ConfigError> {
+    let Some(names) = names.0 else {
+        return Ok(DEFAULT_SCOPES.map(str::to_owned).to_vec());
+    };
+    let scopes = each_once(&names, &|name| scope(name).map(|()| name.to_owned()))?;
+    if !scopes.iter().any(|scope| scope == "openid") {
+        return Err(ConfigError::here(
+            "must have openid: without it there is no ID token",
+        ));
+    }
+    Ok(scopes)
+}
+
+/// An absolute URI without fragment, of any scheme (RFC 8707 section 2, RFC 3986 section 4.3).
+fn resource(text: &str) -> Result<String, ConfigError> {
+    let is_scheme = |scheme: &str| {
+        let mut bytes = scheme.bytes();
+        bytes
+            .next()
+            .is_some_and(|first| first.is_ascii_alphabetic())
+            && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+    };
+    let is_text = |byte: u8| byte.is_ascii_graphic() && !b"\"<>\\^`{|}#".contains(&byte);
+    let parts = text.split_once(':');
+    let is_uri = parts.is_some_and(|(scheme, rest)| is_scheme(scheme) && !rest.is_empty());
+    if is_uri && text.len() <= LONGEST && text.bytes().all(is_text) {
+        Ok(text.to_owned())
+    } else {
+        Err(ConfigError::here(
+            "must be an absolute URI without fragment",
+        ))
+    }
+}
+
+/// Parameters of the authorization request that are not the filter's own.
+fn parameters(
+    entries: Given<Entries<String>>,
+) -> Result<Option<Vec<(String, String)>>, ConfigError> {
+    let Some(Entries(entries)) = entries.0 else {
+        return Ok(None);
+    };
+    if entries.len() > MOST_PARAMETERS {
+        let problem = format!("must have {MOST_PARAMETERS} parameters at most");
+        return Err(ConfigError::here(&problem));
+    }
+    for (name, value) in &entries {
+        parameter(name, value).at(name)?;
+    }
+    Ok(Some(entries))
+}
+
+fn parameter(name: &str, value: &str) -> Result<(), ConfigError> {
+    if name == "response_type" {
+        return Err(ConfigError::here(IMPLICIT));
+    }
+    if OWN_PARAMETERS.contains(&name) {
+        return Err(ConfigError::here("is a parameter that the filter sets"));
+    }
+    is_printable(name)?;
+    if name.is_empty() {
+        return Err(ConfigError::here("is no name of a parameter"));
+    }
+    if value.len() > LONGEST || value.chars().any(char::is_control) {
+        return Err(ConfigError::here(&format!(
+            "must be {LONGEST} bytes at most, without control characters"
+        )));
+    }
+    Ok(())
+}
+
+/// A header that nothing else of the provider's is sent in.
+fn id_token_header(name: &str, provider: &Provider) -> Result<String, ConfigError> {
+    let name = header::parse(name)?;
+    let comparable = header::same_to_cgi(&name);
+    let mut set = provider.outputs.headers_set();
+    if set.any(|known| header::same_to_cgi(known) == comparable) {
+        return Err(ConfigError::here("is set by the provider already"));
+    }
+    Ok(name)
+}

@@ -1,0 +1,78 @@
+//! Secrets of the operator's: raw to valid.
+//!
+//! Invariant: no refusal tells a secret, or a part of one.
+
+use super::text::only;
+use super::vet::not_empty;
+use crate::config::read::error::{At, ConfigError};
+use crate::config::read::raw_sign_in::RawSecret;
+use crate::config::sign_in::{Environment, Secret};
+
+/// The longest secret, in bytes: nobody has to remember one.
+const LONGEST: usize = 1024;
+
+/// A secret that passes a test of its own.
+pub(super) fn convert(
+    raw: RawSecret,
+    environment: Environment<'_>,
+    vet: &dyn Fn(&str) -> Result<(), ConfigError>,
+) -> Result<Secret, ConfigError> {
+    if raw.filename.0.is_some() {
+        return Err(ConfigError::new(
+            "filename",
+            "a Wasm filter cannot read files, use environment_variable",
+        ));
+    }
+    let secret = only([
+        raw.environment_variable.0.map(|name| {
+            let text = variable(name, environment);
+            text.and_then(|text| vetted(text, false, vet))
+                .at("environment_variable")
+        }),
+        raw.inline_string
+            .0
+            .map(|text| vetted(text, true, vet).at("inline_string")),
+    ]);
+    secret.unwrap_or_else(|| {
+        Err(ConfigError::here(
+            "exactly one of environment_variable and inline_string is required",
+        ))
+    })
+}
+
+fn variable(name: String, environment: Environment<'_>) -> Result<String, ConfigError> {
+    let name = not_empty(name)?;
+    environment(&name).ok_or_else(|| {
+        // What is called otherwise may be the secret itself, in the wrong field.
+        let is_usual = |byte: u8| matches!(byte, b'A'..=b'Z' | b'0'..=b'9' | b'_');
+        let name = match name.bytes().all(is_usual) {
+            true => name.as_str(),
+            false => "the variable",
+        };
+        ConfigError::here(&format!(
+            "{name} is not set: Envoy hands on what vm_config.environment_variables names"
+        ))
+    })
+}
+
+fn vetted(
+    text: String,
+    is_inline: bool,
+    vet: &dyn Fn(&str) -> Result<(), ConfigError>,
+) -> Result<Secret, ConfigError> {
+    if text.is_empty() {
+        return Err(ConfigError::here("has an empty secret"));
+    }
+    if text.len() > LONGEST {
+        let problem = format!("has a secret of more than {LONGEST} bytes");
+        return Err(ConfigError::here(&problem));
+    }
+    // What a file ended with before it became a variable.
+    if text.trim() != text {
+        return Err(ConfigError::here(
+            "has a secret with white space at an end, as a line feed",
+        ));
+    }
+    vet(&text)?;
+    Ok(Secret::new(text, is_inline))
+}

@@ -1,0 +1,171 @@
+//! Sessions and their cookie: raw to valid.
+//!
+//! Invariant: a session ends. A claim that says whose session it is keeps its name, and no other
+//! claim gets that name.
+
+use std::time::Duration;
+
+use super::route_match::normal_host;
+use super::vet::not_empty;
+use crate::config::read::error::{At, ConfigError, GIVEN_TWICE};
+use crate::config::read::raw_sign_in::{RawCookie, RawKeptClaim, RawSameSite, RawSession};
+use crate::config::read::value::{Given, Whole};
+use crate::config::sign_in::{Cookie, KeptClaim, SameSite, SessionRules};
+use crate::matcher::HostMatcher;
+
+/// A working day.
+const DEFAULT_MAX_DURATION: Duration = Duration::from_secs(8 * 60 * 60);
+/// The times in a session are in seconds.
+const SHORTEST: Duration = Duration::from_secs(1);
+/// Three cookies of the longest kind.
+const DEFAULT_MAX_BYTES: u64 = 12_288;
+/// One cookie of the longest kind that browsers keep (RFC 6265 section 6.1).
+const LEAST_MAX_BYTES: u64 = 4096;
+/// Envoy takes 60 KiB of headers, unless it is told otherwise.
+const MOST_MAX_BYTES: u64 = 65_536;
+/// More claims than that nobody names one by one.
+const MOST_CLAIMS: usize = 128;
+/// Claims that say of whom, by whom, for whom and for how long (RFC 7519 section 4.1, OpenID
+/// Connect Core section 2, Front-Channel Logout section 3).
+const IDENTITY: [&str; 12] = [
+    "acr",
+    "amr",
+    "aud",
+    "auth_time",
+    "azp",
+    "exp",
+    "iat",
+    "iss",
+    "nbf",
+    "nonce",
+    "sid",
+    "sub",
+];
+
+pub(super) fn convert(raw: RawSession) -> Result<SessionRules, ConfigError> {
+    let duration = |span| at_least_a_second(span);
+    let max_duration = duration(raw.max_duration.0.map(|span| span.0)).at("max_duration")?;
+    let max_duration = max_duration.unwrap_or(DEFAULT_MAX_DURATION);
+    let idle_timeout = duration(raw.idle_timeout.0.map(|span| span.0)).at("idle_timeout")?;
+    if idle_timeout.is_some_and(|idle| idle > max_duration) {
+        return Err(ConfigError::new(
+            "idle_timeout",
+            "must not be above max_duration",
+        ));
+    }
+    Ok(SessionRules {
+        idle_timeout,
+        max_duration,
+        persistent: raw.persistent.0.unwrap_or(false),
+        claims: raw.claims.0.map(kept).transpose().at("claims")?,
+    })
+}
+
+fn at_least_a_second(duration: Option<Duration>) -> Result<Option<Duration>, ConfigError> {
+    if duration.is_some_and(|duration| duration < SHORTEST) {
+        let problem = format!("must be {} s at least", SHORTEST.as_secs());
+        return Err(ConfigError::here(&problem));
+    }
+    Ok(duration)
+}
+
+fn kept(raw: Vec<RawKeptClaim>) -> Result<Vec<KeptClaim>, ConfigError> {
+    if raw.len() > MOST_CLAIMS {
+        let problem = format!("must have {MOST_CLAIMS} claims at most");
+        return Err(ConfigError::here(&problem));
+    }
+    let mut kept: Vec<KeptClaim> = Vec::with_capacity(raw.len());
+    for (index, raw) in raw.into_iter().enumerate() {
+        let claim = kept_claim(raw).and_then(|claim| {
+            let is_taken = kept.iter().any(|known| known.name == claim.name);
+            if is_taken {
+                Err(ConfigError::here(GIVEN_TWICE))
+            } else {
+                Ok(claim)
+            }
+        });
+        kept.push(claim.at_item(index)?);
+    }
+    Ok(kept)
+}
+
+fn kept_claim(raw: RawKeptClaim) -> Result<KeptClaim, ConfigError> {
+    let claim = not_empty(raw.claim)?;
+    let Some(name) = raw.name else {
+        let name = claim.clone();
+        return Ok(KeptClaim { claim, name });
+    };
+    let name = not_empty(name)?;
+    if name != claim && [&claim, &name].into_iter().any(|name| is_identity(name)) {
+        return Err(ConfigError::here(&format!(
+            "must not be renamed, or get the name of another: {}",
+            IDENTITY.join(", ")
+        )));
+    }
+    Ok(KeptClaim { claim, name })
+}
+
+fn is_identity(name: &str) -> bool {
+    IDENTITY.contains(&name)
+}
+
+/// Where browsers come back to, as far as the cookie depends on it.
+pub(super) enum Back<'a> {
+    /// To this host.
+    Host(&'a str),
+    /// To whichever of these the request is for.
+    Any(&'a [HostMatcher]),
+}
+
+pub(super) fn cookie(raw: RawCookie, back: &Back<'_>) -> Result<Cookie, ConfigError> {
+    let domain = raw.domain.0.map(|name| domain(&name, back));
+    let max_bytes = max_bytes(raw.max_bytes).at("max_bytes")?;
+    Ok(Cookie {
+        same_site: match raw.same_site.0 {
+            Some(RawSameSite::Lax) | None => SameSite::Lax,
+            Some(RawSameSite::Strict) => SameSite::Strict,
+            Some(RawSameSite::None) => SameSite::None,
+        },
+        domain: domain.transpose().at("domain")?,
+        max_bytes,
+    })
+}
+
+fn max_bytes(given: Given<Whole>) -> Result<usize, ConfigError> {
+    let bytes = given.0.map_or(DEFAULT_MAX_BYTES, |Whole(bytes)| bytes);
+    usize::try_from(bytes)
+        .ok()
+        .filter(|_| (LEAST_MAX_BYTES..=MOST_MAX_BYTES).contains(&bytes))
+        .ok_or_else(|| ConfigError::here(&format!("must be {LEAST_MAX_BYTES} to {MOST_MAX_BYTES}")))
+}
+
+/// The value of `Domain`. A browser drops a cookie whose domain does not have the host in it (RFC
+/// 6265 section 5.3), or in which everybody has hosts.
+fn domain(name: &str, back: &Back<'_>) -> Result<String, ConfigError> {
+    let domain = normal_host(name)?;
+    let is_address = domain.starts_with('[') || domain.parse::<std::net::Ipv4Addr>().is_ok();
+    if is_address || !domain.contains('.') {
+        return Err(ConfigError::here(
+            "must be a domain of two names at least, and no address: browsers drop the cookie",
+        ));
+    }
+    let outside = match back {
+        Back::Host(host) => !is_in(&domain, host),
+        Back::Any(hosts) => hosts.iter().any(|host| match host {
+            HostMatcher::Exact(host) => !is_in(&domain, host),
+            HostMatcher::Below(end) => !is_in(&domain, end.strip_prefix('.').unwrap_or(end)),
+        }),
+    };
+    if outside {
+        return Err(ConfigError::here(
+            "does not have every host in it that browsers come back to: there they drop the cookie",
+        ));
+    }
+    Ok(domain)
+}
+
+/// Whether a host is a domain or below it.
+fn is_in(domain: &str, host: &str) -> bool {
+    let above = host.strip_suffix(domain);
+    above.is_some_and(|above| above.is_empty() || above.ends_with('.'))
+}

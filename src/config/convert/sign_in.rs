@@ -1,0 +1,137 @@
+//! Sign-in: raw to valid.
+//!
+//! Invariant: no two paths of the filter's own are the same, and no page that a browser is sent to
+//! begins what has just ended.
+
+use super::scheme::{self, Around};
+use super::{route_match, secret, vet};
+use crate::config::id::PerProvider;
+use crate::config::read::error::{At, ConfigError, GIVEN_TWICE, MUST_NOT_BE_EMPTY};
+use crate::config::read::raw_sign_in::{RawSecret, RawSignIn};
+use crate::config::read::value::{each, filled};
+use crate::config::sign_in::{Environment, OwnPath, PerScheme, Scheme, Secret, SignIn};
+use crate::config::valid::Provider;
+
+/// The shortest secret that seals sessions, in bytes: that of the key that is made of it.
+const SHORTEST_KEY: usize = 32;
+/// Keys that open sessions, and ways to sign in: each costs a little with every request.
+const MOST_KEYS: usize = 16;
+const MOST_SCHEMES: usize = 32;
+
+pub(super) fn convert(
+    raw: RawSignIn,
+    providers: &PerProvider<Provider>,
+    environment: Environment<'_>,
+) -> Result<SignIn, ConfigError> {
+    let cookie_keys = raw.cookie_keys.0.map(|raw| keys(raw, environment));
+    let domains = vet::required(raw.allowed_redirect_domains).and_then(filled);
+    let domains = domains.and_then(|names| each(names, &mut route_match::host));
+    let domains = domains.at("allowed_redirect_domains")?;
+    let around = Around {
+        providers,
+        domains: &domains,
+        environment,
+    };
+    let entries = raw.schemes.entries();
+    if entries.is_empty() || entries.len() > MOST_SCHEMES {
+        let problem = format!("must have 1 to {MOST_SCHEMES} schemes");
+        return Err(ConfigError::new("schemes", &problem));
+    }
+    let mut schemes = Vec::with_capacity(entries.len());
+    for (name, raw) in entries {
+        let scheme = scheme::convert(name.clone(), raw, &around);
+        schemes.push(scheme.at(&name).at("schemes")?);
+    }
+    vet_paths(&schemes).at("schemes")?;
+    Ok(SignIn {
+        cookie_keys: cookie_keys
+            .transpose()
+            .at("cookie_keys")?
+            .unwrap_or_default(),
+        schemes: PerScheme::new(schemes),
+        allowed_redirect_domains: domains,
+    })
+}
+
+fn keys(raw: Vec<RawSecret>, environment: Environment<'_>) -> Result<Vec<Secret>, ConfigError> {
+    if raw.is_empty() {
+        return Err(ConfigError::here(MUST_NOT_BE_EMPTY));
+    }
+    if raw.len() > MOST_KEYS {
+        let problem = format!("must have {MOST_KEYS} keys at most");
+        return Err(ConfigError::here(&problem));
+    }
+    let mut keys: Vec<Secret> = Vec::with_capacity(raw.len());
+    for (index, raw) in raw.into_iter().enumerate() {
+        let key = secret::convert(raw, environment, &is_long_enough).and_then(|key| {
+            let is_known = keys.iter().any(|known| known.text() == key.text());
+            if is_known {
+                Err(ConfigError::here(GIVEN_TWICE))
+            } else {
+                Ok(key)
+            }
+        });
+        keys.push(key.at_item(index)?);
+    }
+    Ok(keys)
+}
+
+fn is_long_enough(secret: &str) -> Result<(), ConfigError> {
+    if secret.len() < SHORTEST_KEY {
+        let problem = format!("has a secret of less than {SHORTEST_KEY} bytes");
+        return Err(ConfigError::here(&problem));
+    }
+    Ok(())
+}
+
+/// One of the filter's own paths, and where it is written.
+struct Own<'s> {
+    path: &'s str,
+    kind: OwnPath,
+    scheme: &'s str,
+    field: &'static str,
+}
+
+/// What only all schemes together can say.
+fn vet_paths(schemes: &[Scheme]) -> Result<(), ConfigError> {
+    let mut own: Vec<Own<'_>> = Vec::new();
+    for scheme in schemes {
+        for (kind, path) in &scheme.paths {
+            let field = scheme::field(*kind, scheme.redirect_uri.is_some());
+            if let Some(known) = own.iter().find(|known| known.path == path) {
+                let (scheme_of_known, field_of_known) = (known.scheme, known.field);
+                let problem =
+                    format!("is the path of schemes.{scheme_of_known}.{field_of_known} already");
+                return Err(ConfigError::new(field, &problem)).at(&scheme.name);
+            }
+            own.push(Own {
+                path,
+                kind: *kind,
+                scheme: &scheme.name,
+                field,
+            });
+        }
+    }
+    let vet = |path: &str, allowed: &[OwnPath]| {
+        let taken = own.iter().find(|known| known.path == path);
+        match taken.filter(|known| !allowed.contains(&known.kind)) {
+            Some(known) => Err(ConfigError::here(&format!(
+                "must not be schemes.{}.{}",
+                known.scheme, known.field
+            ))),
+            None => Ok(()),
+        }
+    };
+    for scheme in schemes {
+        vet(
+            &scheme.post_logout_redirect_path,
+            &[OwnPath::SignIn, OwnPath::SignUp],
+        )
+        .at("post_logout_redirect_path")
+        .at(&scheme.name)?;
+        if let Some(path) = &scheme.error_redirect_path {
+            vet(path, &[]).at("error_redirect_path").at(&scheme.name)?;
+        }
+    }
+    Ok(())
+}

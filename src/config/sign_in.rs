@@ -1,0 +1,269 @@
+//! How people sign in with OpenID providers, once that is valid: every default filled in and
+//! every choice valid.
+//!
+//! Invariant: a secret is not shown, and the paths of the filter's own are distinct.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::id::{Id, PerId, ProviderId};
+use crate::http::uri::Uri;
+use crate::jose::jwt::Expectations;
+use crate::matcher::HostMatcher;
+
+/// A scheme of a [`Config`](super::Config), for that configuration and what was made from it.
+pub type SchemeId = Id<Schemes>;
+/// A value for each scheme of a configuration, in the order written.
+pub type PerScheme<T> = PerId<Schemes, T>;
+
+/// The kind of ids that name schemes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Schemes {}
+
+/// Sign-in in browsers.
+#[derive(Clone, Debug)]
+pub struct SignIn {
+    /// What sessions are sealed with, of 32 octets at least each: the first seals, each opens.
+    /// Where there is none, one has to be drawn at the start.
+    pub cookie_keys: Vec<Secret>,
+    /// The hosts that a browser may be sent back to; never empty.
+    pub allowed_redirect_domains: Vec<HostMatcher>,
+    /// In the order written; each has its own name, and there is one at least.
+    pub schemes: PerScheme<Scheme>,
+}
+
+/// One way to sign in.
+#[derive(Clone, Debug)]
+pub struct Scheme {
+    /// The name that requirements refer to: letters, digits, `-` and `_`.
+    pub name: String,
+    /// Whose people they are: one with an issuer and an asymmetric algorithm.
+    pub provider: ProviderId,
+    /// What an ID token has to be like: the client is its audience.
+    pub id_token: Expectations,
+    pub client: Client,
+    pub endpoints: Endpoints,
+    /// The callback's URL where it is given whole; if not, its host is the request's.
+    pub redirect_uri: Option<String>,
+    /// Paths in normal form that the filter answers by itself, the callback's first.
+    pub paths: Vec<(OwnPath, String)>,
+    /// Where a browser goes after it has signed out: a path in normal form.
+    pub post_logout_redirect_path: String,
+    /// Where a browser goes when a sign-in fails, if that is not a page of the filter's own: a
+    /// path in normal form.
+    pub error_redirect_path: Option<String>,
+    pub authorization: Authorization,
+    /// Whether a session keeps the refresh token, and uses it.
+    pub use_refresh_token: bool,
+    pub session: SessionRules,
+    pub cookie: Cookie,
+    /// Whether a session keeps the access token, and the upstream gets it in `Authorization`.
+    pub forward_bearer_token: bool,
+    /// The header, in lower case, in which the upstream gets the ID token, which a session keeps
+    /// for it.
+    pub forward_id_token_header: Option<String>,
+}
+
+/// The client, as its provider knows it.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// `client_id`.
+    pub id: String,
+    pub authentication: ClientAuthentication,
+}
+
+/// How the client proves who it is (RFC 6749 section 2.3).
+#[derive(Clone, Debug)]
+pub enum ClientAuthentication {
+    /// Its id and this secret in `Authorization`.
+    BasicAuth(Secret),
+    /// Its id and this secret in the body.
+    UrlEncodedBody(Secret),
+    /// Its id in the body; the cluster's certificate proves it (RFC 8705).
+    TlsClientAuth,
+    /// Envoy adds what proves it to the cluster's calls.
+    Injected,
+    /// Its id in the body, and nothing that proves it: a public client.
+    None,
+}
+
+/// Where the provider is asked. What is `None` the provider's metadata say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoints {
+    /// For browsers: https, or on this machine.
+    pub authorization: Option<Uri>,
+    pub token: Upstream,
+    /// By default at the cluster of `token`.
+    pub revocation: Option<Upstream>,
+    /// For browsers: https, or on this machine.
+    pub end_session: Option<Uri>,
+}
+
+/// An endpoint that the filter calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// `None`: where the provider's metadata say.
+    pub uri: Option<Uri>,
+    /// The Envoy cluster that the call goes to.
+    pub cluster: String,
+    pub timeout: Duration,
+}
+
+/// A path that the filter answers by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OwnPath {
+    /// The provider sends browsers here.
+    Callback,
+    SignIn,
+    SignUp,
+    SignOut,
+    /// The provider tells of sessions that ended (OpenID Connect Back-Channel Logout).
+    BackchannelLogout,
+    /// What a session says, as JSON.
+    Session,
+}
+
+/// What the provider is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authorization {
+    /// `openid` is one of them.
+    pub scopes: Vec<String>,
+    /// RFC 8707.
+    pub resources: Vec<String>,
+    /// Further parameters, none of them one that the filter sets by itself.
+    pub parameters: Vec<(String, String)>,
+    /// Parameters of a sign-up, in place of those of the same name and beside the others.
+    pub sign_up_parameters: Vec<(String, String)>,
+}
+
+/// How long a session lives, and what it keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionRules {
+    /// Without a request; not above `max_duration`. `None`: it ends with the ID token.
+    pub idle_timeout: Option<Duration>,
+    /// After the sign-in.
+    pub max_duration: Duration,
+    /// Whether the cookie outlives the browser.
+    pub persistent: bool,
+    /// `None`: every claim of the ID token.
+    pub claims: Option<Vec<KeptClaim>>,
+}
+
+/// A claim that a session keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptClaim {
+    /// Its name in the ID token.
+    pub claim: String,
+    /// Its name in the session.
+    pub name: String,
+}
+
+/// The cookie that a session is in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cookie {
+    pub same_site: SameSite,
+    /// In lower case. `None`: the cookie is for one host alone.
+    pub domain: Option<String>,
+    /// The most bytes of cookies for one session.
+    pub max_bytes: usize,
+}
+
+/// Which requests from other sites the cookie comes with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SameSite {
+    /// Navigations.
+    Lax,
+    /// None.
+    Strict,
+    /// All.
+    None,
+}
+
+/// What somebody gets who has not signed in, where a rule takes a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unauthenticated {
+    /// A browser that navigates is redirected, everybody else gets 401.
+    #[default]
+    Auto,
+    /// Every GET and HEAD is redirected, everything else gets 401.
+    Redirect,
+    /// Everybody gets 401.
+    Unauthorized,
+}
+
+/// The value of an environment variable by its name; `None` where it is not set.
+pub type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
+
+/// A secret of the operator's.
+#[derive(Clone)]
+pub struct Secret {
+    text: String,
+    is_inline: bool,
+}
+
+impl Secret {
+    pub(super) fn new(text: String, is_inline: bool) -> Self {
+        Secret { text, is_inline }
+    }
+
+    /// The secret itself.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether it stands in the configuration itself, where more people can read it.
+    #[must_use]
+    pub fn is_inline(&self) -> bool {
+        self.is_inline
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+impl ClientAuthentication {
+    /// The secret, where the client has one that the filter knows.
+    #[must_use]
+    pub fn secret(&self) -> Option<&Secret> {
+        match self {
+            ClientAuthentication::BasicAuth(secret)
+            | ClientAuthentication::UrlEncodedBody(secret) => Some(secret),
+            ClientAuthentication::TlsClientAuth
+            | ClientAuthentication::Injected
+            | ClientAuthentication::None => None,
+        }
+    }
+}
+
+impl Scheme {
+    /// The path of this kind, where there is one.
+    #[must_use]
+    pub fn path(&self, kind: OwnPath) -> Option<&str> {
+        let mut paths = self.paths.iter();
+        let (_, path) = paths.find(|(known, _)| *known == kind)?;
+        Some(path)
+    }
+}
+
+impl SignIn {
+    /// Whose own path a path in normal form is, and which.
+    #[must_use]
+    pub fn own_path(&self, path: &str) -> Option<(SchemeId, OwnPath)> {
+        self.schemes.entries().find_map(|(id, scheme)| {
+            let mut paths = scheme.paths.iter();
+            let (kind, _) = paths.find(|(_, known)| known == path)?;
+            Some((id, *kind))
+        })
+    }
+
+    /// Whether a browser may be sent back to a host in normal form.
+    #[must_use]
+    pub fn allows_redirect_to(&self, host: &str) -> bool {
+        let mut domains = self.allowed_redirect_domains.iter();
+        domains.any(|domain| domain.matches(host))
+    }
+}
