@@ -18,7 +18,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use crate::cache::TokenCache;
-use crate::config::{Config, ProviderId, Rule, TokenAccess};
+use crate::config::{Config, Rule, TokenAccess};
+use crate::desk::{Facts, Need};
 use crate::http::ambiguous::Ambiguous;
 use crate::http::credentials::{self, Change, Extracted, Place};
 use crate::http::path;
@@ -26,7 +27,6 @@ use crate::http::request::Request;
 use crate::http::response::{Rejection, Response};
 use crate::jose::jws::HeaderMemo;
 use crate::jose::verifier::Verifier;
-use crate::jwks::lifecycle::{Keys, UnknownKid};
 use crate::outputs::Outputs;
 use crate::policy::{self, RuleOutcome};
 use crate::trace::Checks;
@@ -52,13 +52,6 @@ pub struct Answer {
     /// What the answer is, for the log.
     pub what: &'static str,
     pub response: Response,
-}
-
-/// A fact that a decision lacks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Need {
-    /// The keys of this provider have to be fetched.
-    Keys(ProviderId),
 }
 
 /// What an admitted request is given.
@@ -92,18 +85,9 @@ impl<'c> From<Rejection<'c>> for Refusal<'c> {
     }
 }
 
-/// The providers' keys, as they are now.
-pub trait KeyRing {
-    /// What there is of a provider's keys.
-    fn keys(&self, provider: ProviderId) -> Keys;
-
-    /// Asks for newer keys of a provider, since the right one may be missing.
-    fn unknown_kid(&self, provider: ProviderId) -> UnknownKid;
-}
-
 /// What a decision is made with.
 pub struct Means<'m> {
-    pub keys: &'m dyn KeyRing,
+    pub facts: &'m dyn Facts,
     pub verifier: &'m dyn Verifier,
     pub cache: &'m RefCell<TokenCache>,
     pub headers: &'m RefCell<HeaderMemo>,

@@ -5,8 +5,9 @@
 //! when the proxy has taken all of the admission; where the proxy refuses a part of it, the request
 //! is rejected like any other.
 
-use crate::authn::{Admission, Answer, Decision, Need, Refusal};
+use crate::authn::{Admission, Answer, Decision, Refusal};
 use crate::config::Config;
+use crate::desk::Need;
 use crate::host::Host;
 use crate::http::response::{Client, Rejection, Response, Responses};
 use crate::metrics;

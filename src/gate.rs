@@ -1,7 +1,7 @@
 //! One worker's gate: the two flows put together.
 //!
-//! A request is decided at once, or parked until its provider's keys settle; a
-//! tick or a response moves the keys on and decides what was parked.
+//! A request is decided at once, or parked at the [desk](crate::desk) until the fact that it lacks
+//! is there; a tick or a response moves the desk on and decides what was parked.
 //!
 //! Architecture invariants: `&self` everywhere, and no borrow of the state is
 //! held when a verdict is handed out, so that whatever the proxy calls back
@@ -9,25 +9,23 @@
 //! leaves the line exactly once.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::authn::{self, Decision, KeyRing, Means, Need};
+use crate::authn::{self, Decision, Means};
 use crate::cache::TokenCache;
-use crate::config::{Config, KeySource, PerProvider, ProviderId};
+use crate::config::{Config, KeySource, ProviderId};
+use crate::desk::question::{Answered, Question, Unclear};
+use crate::desk::{Desk, Facts, Need, Seen, Ticket};
+use crate::document::finding::Finding;
 use crate::door::{self, Carried, Exchange};
-use crate::host::{Call, CallId, ContextId, Host, Reply};
+use crate::host::{CallId, ContextId, Host, Reply};
 use crate::http::request::Request;
 use crate::http::response::Rejection;
 use crate::jose::jwa::Algorithm;
-use crate::jose::jwks::KeySet;
 use crate::jose::jws::HeaderMemo;
 use crate::jose::verifier::Verifier;
-use crate::jwks::Now;
-use crate::jwks::lifecycle::{Event, FlightId, Keys, Lifecycle, UnknownKid};
-use crate::jwks::tally::Tally;
-use crate::jwks::waiting::{Seen, Ticket, Waiter, Waiting, longest_wait};
+use crate::jwks::lifecycle::{Keys, UnknownKid};
 use crate::metrics;
 use crate::time::Millis;
 
@@ -38,8 +36,6 @@ const BUSY_TICK: Duration = Duration::from_millis(10);
 const IDLE_TICK: Duration = Duration::from_millis(200);
 /// Ticks where no keys are fetched: for the log level to be followed.
 const LOCAL_TICK: Duration = Duration::from_secs(5);
-/// How often the gauges are set.
-const GAUGES: Duration = Duration::from_secs(1);
 
 pub use crate::door::Verdict;
 
@@ -47,7 +43,7 @@ pub use crate::door::Verdict;
 #[derive(Debug)]
 pub enum Arrival<'g> {
     Decided(Verdict<'g>),
-    /// It waits; the verdict comes from [`Gate::tick`] or [`Gate::answer`].
+    /// It waits; the verdict comes from [`Gate::tick`] or [`Gate::reply`].
     Parked(Ticket),
 }
 
@@ -60,32 +56,9 @@ pub struct Gate<H> {
     verifier: Box<dyn Verifier>,
     cache: RefCell<TokenCache>,
     headers: RefCell<HeaderMemo>,
-    state: RefCell<State>,
+    desk: RefCell<Desk<Parked>>,
     tick_period: Cell<Duration>,
     idle_tick: Duration,
-}
-
-struct State {
-    sources: PerProvider<Source>,
-    waiting: Waiting<Parked>,
-    /// What the gauge has of this worker.
-    tally: Tally,
-    calls: BTreeMap<CallId, Sent>,
-    gauges_at: Millis,
-}
-
-/// A call that nobody has answered yet.
-struct Sent {
-    provider: ProviderId,
-    flight: FlightId,
-    /// The most octets of its response that are read.
-    most: usize,
-}
-
-/// Where a provider's keys come from.
-enum Source {
-    Local(Rc<KeySet>),
-    Remote(Box<Lifecycle>),
 }
 
 struct Parked {
@@ -96,12 +69,6 @@ struct Parked {
 impl<H: Host> Gate<H> {
     /// A gate that has no remote keys yet; the first tick starts to fetch them.
     pub fn new(host: H, config: Config, verifier: Box<dyn Verifier>) -> Self {
-        let sources = config.providers.map(|provider| match &provider.keys {
-            KeySource::Local(keys) => Source::Local(Rc::clone(keys)),
-            KeySource::Remote(remote) => {
-                Source::Remote(Box::new(Lifecycle::new(Rc::clone(remote), host.random())))
-            }
-        });
         for provider in &config.providers {
             if let KeySource::Local(keys) = &provider.keys {
                 for key in keys.skipped() {
@@ -131,19 +98,12 @@ impl<H: Host> Gate<H> {
                 );
             }
         }
-        let all_local = sources
-            .iter()
-            .all(|source| matches!(source, Source::Local(_)));
+        let desk = Desk::new(&config.providers, config.max_waiting, &host);
+        let all_local = desk.keys_are_local();
         let tick_period = if all_local { LOCAL_TICK } else { BUSY_TICK };
         host.tick_every(tick_period);
         Gate {
-            state: RefCell::new(State {
-                sources,
-                waiting: Waiting::new(config.max_waiting),
-                tally: Tally::new(host.random()),
-                calls: BTreeMap::new(),
-                gauges_at: Millis(0),
-            }),
+            desk: RefCell::new(desk),
             tick_period: Cell::new(tick_period),
             idle_tick: if all_local { LOCAL_TICK } else { IDLE_TICK },
             cache: RefCell::new(TokenCache::new(&config.providers)),
@@ -166,290 +126,97 @@ impl<H: Host> Gate<H> {
     /// Decides a request, or parks it.
     pub fn request(&self, context: ContextId, request: Request) -> Arrival<'_> {
         let decision = self.decide(&request, None, None, Patience::Waits);
-        let provider = match Verdict::of(decision) {
+        let need = match Verdict::of(decision) {
             Ok(verdict) => return Arrival::Decided(verdict),
-            Err(Need::Keys(provider)) => provider,
+            Err(need) => need,
         };
         let now = self.host.monotonic();
-        let parked = {
-            let mut state = self.state.borrow_mut();
-            let (seen, deadline) = state.prospects(provider, now);
-            state.waiting.enter(Waiter {
-                provider,
-                came: seen,
-                seen,
-                deadline,
-                bytes: request.memory(),
-                request: Parked { context, request },
-            })
-        };
-        match parked {
+        let octets = request.memory();
+        let parked = Parked { context, request };
+        match self.desk.borrow_mut().enter(need, octets, parked, now) {
             Some(ticket) => {
-                log::debug!("request {context} waits for keys");
+                log::debug!("request {context} waits");
                 self.set_tick(BUSY_TICK);
                 Arrival::Parked(ticket)
             }
-            None => Arrival::Decided(Verdict::reject(Rejection::TooManyWaiting {
-                retry_after_seconds: 1,
-            })),
+            None => Arrival::Decided(too_many()),
         }
     }
 
     /// Forgets a parked request whose client left.
     pub fn leave(&self, ticket: Ticket) {
-        self.state.borrow_mut().waiting.leave(ticket);
+        self.desk.borrow_mut().leave(ticket);
     }
 
-    /// Moves the keys on by the time that passed.
+    /// Moves the desk on by the time that passed.
     pub fn tick(&self) -> Verdicts<'_> {
         let now = self.host.monotonic();
-        let mut settled = false;
-        for provider in self.config.providers.ids() {
-            let call = {
-                let mut state = self.state.borrow_mut();
-                let urgent = !state.waiting.is_empty();
-                match &mut state.sources[provider] {
-                    Source::Remote(lifecycle) => lifecycle.tick(&self.now(now), urgent),
-                    Source::Local(_) => continue,
-                }
-            };
-            settled |= self.carry_out(provider, call, now);
-        }
-        self.set_gauges(now);
+        let any = self.desk.borrow_mut().tick(&self.host, now);
         self.count_lookups();
         let verdicts = self.decide_settled(now);
-        let busy = settled || {
-            let state = self.state.borrow();
-            !state.waiting.is_empty() || state.sources.iter().any(|source| source.is_restless(now))
-        };
+        let busy = any || self.desk.borrow().is_restless(now);
         self.set_tick(if busy { BUSY_TICK } else { self.idle_tick });
         verdicts
     }
 
     /// The most octets that are read of the response to a call; `None` where nobody waits for it.
     pub fn most(&self, call: CallId) -> Option<usize> {
-        let state = self.state.borrow();
-        Some(state.calls.get(&call)?.most)
+        self.desk.borrow().most(call)
     }
 
-    /// Takes the response to a call of this gate.
-    pub fn answer(&self, call: CallId, answer: Reply) -> Verdicts<'_> {
+    /// Takes what came of a call of this gate.
+    pub fn reply(&self, call: CallId, reply: Reply) -> Verdicts<'_> {
         let now = self.host.monotonic();
-        let sent = self.state.borrow_mut().calls.remove(&call);
-        let Some(Sent {
-            provider, flight, ..
-        }) = sent
-        else {
-            return Vec::new();
-        };
-        let call = self.next_call(provider, flight, answer, now);
-        self.carry_out(provider, call, now);
-        self.decide_settled(now)
+        if self.desk.borrow_mut().reply(call, reply, &self.host, now) {
+            self.decide_settled(now)
+        } else {
+            Vec::new()
+        }
     }
 
-    /// Gives up the calls of a gate whose root context goes away: the proxy drops
-    /// them with it.
+    /// Gives up the calls of a gate whose root context goes away.
     pub fn abandon_calls(&self) {
         let now = self.host.monotonic();
-        let mut state = self.state.borrow_mut();
-        state.calls.clear();
-        // Nobody ticks for those that still wait.
-        let change = state.tally.tell(0, now, &self.host);
-        if change != 0 {
-            self.host.gauge_add(metrics::WAITING, change);
-        }
-        for source in &mut state.sources {
-            if let Source::Remote(lifecycle) = source {
-                lifecycle.abandon(&self.now(now));
-            }
-        }
+        self.desk.borrow_mut().abandon(&self.host, now);
     }
 
-    fn now(&self, at: Millis) -> Now<'_> {
-        Now {
-            at,
-            random: self.host.random(),
-            store: &self.host,
-        }
-    }
-
-    fn next_call(
-        &self,
-        provider: ProviderId,
-        flight: FlightId,
-        answer: Reply,
-        now: Millis,
-    ) -> Option<(FlightId, Call)> {
-        match &mut self.state.borrow_mut().sources[provider] {
-            Source::Remote(lifecycle) => lifecycle.answer(flight, answer, &self.now(now)),
-            Source::Local(_) => None,
-        }
-    }
-
-    /// Tells what a step brought, and sends its call. True if there was anything to tell.
-    fn carry_out(
-        &self,
-        provider: ProviderId,
-        mut call: Option<(FlightId, Call)>,
-        now: Millis,
-    ) -> bool {
-        let mut any = self.tell_events(provider);
-        while let Some((flight, sent)) = call.take() {
-            match self.host.dispatch(&sent) {
-                Some(id) => {
-                    let calls = &mut self.state.borrow_mut().calls;
-                    // A call that was given up is not waited for any more.
-                    calls.retain(|_, other| other.provider != provider);
-                    let most = sent.most;
-                    calls.insert(
-                        id,
-                        Sent {
-                            provider,
-                            flight,
-                            most,
-                        },
-                    );
-                }
-                None => {
-                    call = self.next_call(provider, flight, Reply::NotSent, now);
-                    any |= self.tell_events(provider);
-                }
-            }
-        }
-        any
-    }
-
-    /// Tells what happened to a provider's keys since this was last done. True if anything did.
-    fn tell_events(&self, provider: ProviderId) -> bool {
-        let events = match &mut self.state.borrow_mut().sources[provider] {
-            Source::Remote(lifecycle) => lifecycle.take_events(),
-            Source::Local(_) => return false,
-        };
-        let any = !events.is_empty();
-        for event in events {
-            self.tell(provider, event);
-        }
-        any
-    }
-
-    /// One line in the log for each change of a provider's keys, and its counts.
-    fn tell(&self, provider: ProviderId, event: Event) {
-        let name = &self.config.providers[provider].name;
-        match event {
-            Event::Fetched {
-                generation,
-                keys,
-                skipped,
-                news,
-            } => {
-                self.host.count(&metrics::jwks_fetch(name, true), 1);
-                let level = if news {
-                    log::Level::Info
-                } else {
-                    log::Level::Debug
-                };
-                log::log!(
-                    level,
-                    "provider {name}: fetched {keys} usable keys, set {generation}"
-                );
-                for key in skipped.iter().filter(|_| news) {
-                    log::warn!("provider {name}: skipped {key}");
-                }
-            }
-            Event::Failed {
-                error,
-                asked,
-                failures,
-                news,
-            } => {
-                self.host.count(&metrics::jwks_fetch(name, false), 1);
-                let level = if news {
-                    log::Level::Warn
-                } else {
-                    log::Level::Debug
-                };
-                log::log!(
-                    level,
-                    "provider {name}: fetching keys failed ({failures} in a row): {asked}: {error}"
-                );
-            }
-            Event::Installed { generation } => {
-                log::debug!("provider {name}: verifies with set {generation}");
-            }
-            Event::LeaseLost => log::debug!("provider {name}: another worker fetches"),
-            Event::Expired => {
-                log::warn!("provider {name}: its keys are past max_stale and no longer used");
-            }
-        }
-    }
-
-    /// Decides the parked requests whose keys have settled or whose time is up.
+    /// Decides the parked requests whose fact is settled or whose time is up.
     fn decide_settled(&self, now: Millis) -> Verdicts<'_> {
-        let taken = {
-            let mut state = self.state.borrow_mut();
-            let State {
-                sources, waiting, ..
-            } = &mut *state;
-            waiting.take_settled(now, |provider, seen| sources[provider].settled(seen))
-        };
+        let taken = self.desk.borrow_mut().take_settled(now);
         let mut verdicts = Vec::with_capacity(taken.len());
-        for (ticket, waiter) in taken {
-            let patience = if now < waiter.deadline {
+        for settled in taken {
+            let patience = if settled.has_time {
                 Patience::Waits
             } else {
                 Patience::Over
             };
-            let came = Some((waiter.provider, waiter.came));
-            let decision = self.decide(&waiter.request.request, Some(now), came, patience);
-            let verdict = match Verdict::of(decision) {
+            let Parked { context, request } = settled.request();
+            let (context, came) = (*context, settled.came());
+            let verdict = match Verdict::of(self.decide(request, Some(now), came, patience)) {
                 Ok(verdict) => verdict,
-                Err(Need::Keys(provider)) if patience == Patience::Waits => {
-                    let mut state = self.state.borrow_mut();
-                    let seen = state.prospects(provider, now).0;
-                    let same = provider == waiter.provider;
-                    state.waiting.put_back(
-                        ticket,
-                        Waiter {
-                            provider,
-                            came: if same { waiter.came } else { seen },
-                            seen,
-                            ..waiter
-                        },
-                    );
-                    continue;
+                Err(need) if patience == Patience::Waits => {
+                    match self.desk.borrow_mut().wait_on(settled, need, now) {
+                        Ok(()) => continue,
+                        Err(_) => too_many(),
+                    }
                 }
-                Err(Need::Keys(provider)) => {
-                    let retry_after = self.state.borrow().retry_after(provider, now);
-                    Verdict::reject(Rejection::keys_unavailable(retry_after))
+                Err(need) => {
+                    let retry_after = self.desk.borrow().retry_after(&need, now);
+                    Verdict::reject(match need {
+                        Need::Keys(_) => Rejection::keys_unavailable(retry_after),
+                        Need::Answer(_) => Rejection::provider_unavailable(retry_after),
+                    })
                 }
             };
-            verdicts.push((waiter.request.context, verdict));
+            verdicts.push((context, verdict));
         }
-        self.tell_waiting(now);
+        self.desk.borrow_mut().tell_waiting(&self.host, now);
         verdicts
     }
 
-    /// Brings the gauge to what waits here. A VM that traps tells nothing any more, and what it told
-    /// is taken out by another.
-    fn tell_waiting(&self, now: Millis) {
-        let mut state = self.state.borrow_mut();
-        if state
-            .sources
-            .iter()
-            .all(|source| matches!(source, Source::Local(_)))
-        {
-            return;
-        }
-        let State { waiting, tally, .. } = &mut *state;
-        let change = tally.tell(waiting.len(), now, &self.host);
-        if change != 0 {
-            self.host.gauge_add(metrics::WAITING, change);
-        }
-    }
-
-    /// Decides with the keys there are, asking for newer ones where the right one may be missing.
-    /// Without `now` the clock is asked if need be: keys of the configuration have no age. `came`:
-    /// what a request that waited saw of a provider's keys when it came.
+    /// Decides with the facts there are. Without `now` the clock is asked if need be: keys of the
+    /// configuration have no age. `came`: what a request that waited saw of a provider's keys when
+    /// it came.
     fn decide(
         &self,
         request: &Request,
@@ -457,44 +224,20 @@ impl<H: Host> Gate<H> {
         came: Option<(ProviderId, Seen)>,
         patience: Patience,
     ) -> Decision<'_> {
-        let ring = Ring {
+        let facts = Consultation {
             gate: self,
             now: Cell::new(now),
             came,
             patience,
         };
         let means = Means {
-            keys: &ring,
+            facts: &facts,
             verifier: &*self.verifier,
             cache: &self.cache,
             headers: &self.headers,
             now: self.host.unix_seconds(),
         };
         authn::authenticate(request, &self.config, &means)
-    }
-
-    /// A provider's keys. Where this worker has none, it looks whether another
-    /// has shared some before a request waits or is turned away.
-    fn keys(&self, provider: ProviderId, now: impl FnOnce() -> Millis) -> Keys {
-        let keys = match &mut self.state.borrow_mut().sources[provider] {
-            Source::Local(keys) => return Keys::Ready(Rc::clone(keys)),
-            Source::Remote(lifecycle) => {
-                let now = now();
-                match lifecycle.keys(now) {
-                    ready @ Keys::Ready(_) => return ready,
-                    _ => {
-                        lifecycle.look(&self.now(now));
-                        let keys = lifecycle.keys(now);
-                        if let Keys::Unavailable { .. } = keys {
-                            lifecycle.ask();
-                        }
-                        keys
-                    }
-                }
-            }
-        };
-        self.tell_events(provider);
-        keys
     }
 
     fn set_tick(&self, period: Duration) {
@@ -512,36 +255,24 @@ impl<H: Host> Gate<H> {
             }
         }
     }
-
-    fn set_gauges(&self, now: Millis) {
-        let mut state = self.state.borrow_mut();
-        if now < state.gauges_at {
-            return;
-        }
-        state.gauges_at = now.after(GAUGES);
-        for (id, source) in state.sources.entries() {
-            if let Source::Remote(lifecycle) = source
-                && let Some(age) = lifecycle.age(now)
-            {
-                self.host.gauge(
-                    &metrics::jwks_age(&self.config.providers[id].name),
-                    age.as_secs(),
-                );
-            }
-        }
-    }
 }
 
-/// Whether a request can still wait for keys.
+fn too_many() -> Verdict<'static> {
+    Verdict::reject(Rejection::TooManyWaiting {
+        retry_after_seconds: 1,
+    })
+}
+
+/// Whether a request can still wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Patience {
     Waits,
-    /// Keys that are on their way count as keys that are not to be had.
+    /// What is on its way counts as what is not to be had.
     Over,
 }
 
-/// The keys as one decision sees them.
-struct Ring<'g, H> {
+/// The desk, as one decision sees it.
+struct Consultation<'g, H> {
     gate: &'g Gate<H>,
     /// Once it was asked for.
     now: Cell<Option<Millis>>,
@@ -549,80 +280,47 @@ struct Ring<'g, H> {
     patience: Patience,
 }
 
-impl<H: Host> Ring<'_, H> {
+impl<H: Host> Consultation<'_, H> {
     fn now(&self) -> Millis {
         let now = self.now.get().unwrap_or_else(|| self.gate.host.monotonic());
         self.now.set(Some(now));
         now
     }
 
-    fn retry_after(&self, provider: ProviderId) -> Duration {
-        let state = self.gate.state.borrow();
-        state.retry_after(provider, self.now())
+    /// What can be waited for, if the request still can.
+    fn in_time<T>(&self, fact: Finding<T>, need: impl FnOnce() -> Need) -> Finding<T> {
+        match self.patience {
+            Patience::Waits => fact,
+            Patience::Over => fact.or_unavailable(|| {
+                let desk = self.gate.desk.borrow();
+                desk.retry_after(&need(), self.now())
+            }),
+        }
     }
 }
 
-impl<H: Host> KeyRing for Ring<'_, H> {
+impl<H: Host> Facts for Consultation<'_, H> {
     fn keys(&self, provider: ProviderId) -> Keys {
-        match self.gate.keys(provider, || self.now()) {
-            Keys::Pending if self.patience == Patience::Over => Keys::Unavailable {
-                retry_after: self.retry_after(provider),
-            },
-            keys => keys,
-        }
+        let host = &self.gate.host;
+        let mut desk = self.gate.desk.borrow_mut();
+        let keys = desk.keys(provider, host, || self.now());
+        drop(desk);
+        self.in_time(keys, || Need::Keys(provider))
     }
 
     fn unknown_kid(&self, provider: ProviderId) -> UnknownKid {
-        let gate = self.gate;
-        let came = self.came.filter(|(of, _)| *of == provider);
-        let came = came.map(|(_, seen)| seen);
-        let verdict = match &mut gate.state.borrow_mut().sources[provider] {
-            Source::Remote(lifecycle) => lifecycle.unknown_kid(came, &gate.now(self.now())),
-            Source::Local(_) => UnknownKid::NoSuchKey,
-        };
-        gate.tell_events(provider);
-        match verdict {
+        let host = &self.gate.host;
+        let mut desk = self.gate.desk.borrow_mut();
+        match desk.unknown_kid(provider, self.came, host, || self.now()) {
             UnknownKid::Wait if self.patience == Patience::Over => UnknownKid::Unavailable {
-                retry_after: self.retry_after(provider),
+                retry_after: desk.retry_after(&Need::Keys(provider), self.now()),
             },
             verdict => verdict,
         }
     }
-}
 
-impl State {
-    /// What a request sees that begins to wait for `provider`, and until when it
-    /// waits at most.
-    fn prospects(&self, provider: ProviderId, now: Millis) -> (Seen, Millis) {
-        match &self.sources[provider] {
-            Source::Remote(lifecycle) => (
-                lifecycle.seen(),
-                now.after(longest_wait(lifecycle.fetch_time())),
-            ),
-            Source::Local(_) => (Seen::default(), now),
-        }
-    }
-
-    fn retry_after(&self, provider: ProviderId, now: Millis) -> Duration {
-        match &self.sources[provider] {
-            Source::Remote(lifecycle) => lifecycle.retry_after(now),
-            Source::Local(_) => Duration::ZERO,
-        }
-    }
-}
-
-impl Source {
-    fn settled(&self, seen: Seen) -> bool {
-        match self {
-            Source::Local(_) => true,
-            Source::Remote(lifecycle) => lifecycle.settled(seen),
-        }
-    }
-
-    fn is_restless(&self, now: Millis) -> bool {
-        match self {
-            Source::Local(_) => false,
-            Source::Remote(lifecycle) => lifecycle.is_restless(now),
-        }
+    fn answer(&self, question: &Question) -> Finding<Result<Rc<Answered>, Unclear>> {
+        let answer = self.gate.desk.borrow().answer(question, self.now());
+        self.in_time(answer, || Need::Answer(Box::new(question.clone())))
     }
 }

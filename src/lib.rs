@@ -4,9 +4,10 @@
 //! There are two flows. A request: [`proxy`] hands its headers to [`gate`],
 //! [`authn`] decides it by way of [`http`] (extract), [`jose`] (parse, validate),
 //! [`signature`] (verify) and [`policy`] (authorize), and it is admitted with
-//! [`outputs`], rejected, answered or parked; [`door`] carries that out. A key document: a tick in
-//! [`gate`] moves [`jwks`] on, which asks for a call, takes the response, shares the set with all
-//! workers, and so settles what was parked.
+//! [`outputs`], rejected, answered or parked; [`door`] carries that out. A fact from outside: a
+//! decision that lacks one says so, and its request waits at the [`desk`]. A tick makes the call, and
+//! the answer settles what was parked. Keys are a fact by themselves: [`jwks`] asks for the calls and
+//! shares the set with all workers, as every [`document`] is shared.
 //!
 //! Architecture invariants:
 //! - Dependencies point one way. A module imports only from rows below its own; no files
@@ -17,8 +18,9 @@
 //! gate
 //! door
 //! authn
+//! desk
 //! cache jwks
-//! outputs policy
+//! document outputs policy
 //! config
 //! config/convert
 //! config/read config/valid
@@ -38,21 +40,28 @@
 //!
 //! ```
 //! use std::cell::RefCell;
+//! use std::rc::Rc;
 //!
-//! use bearer_gate::authn::{Decision, KeyRing, Means, authenticate};
+//! use bearer_gate::authn::{Decision, Means, authenticate};
 //! use bearer_gate::cache::TokenCache;
 //! use bearer_gate::config::{Config, ProviderId};
+//! use bearer_gate::desk::Facts;
+//! use bearer_gate::desk::question::{Answered, Question, Unclear};
+//! use bearer_gate::document::finding::Finding;
 //! use bearer_gate::http::request::Request;
 //! use bearer_gate::jwks::lifecycle::{Keys, UnknownKid};
 //! use bearer_gate::signature::portable::Portable;
 //!
-//! struct NoKeys;
-//! impl KeyRing for NoKeys {
+//! struct Nothing;
+//! impl Facts for Nothing {
 //!     fn keys(&self, _: ProviderId) -> Keys {
 //!         Keys::Pending
 //!     }
 //!     fn unknown_kid(&self, _: ProviderId) -> UnknownKid {
 //!         UnknownKid::NoSuchKey
+//!     }
+//!     fn answer(&self, _: &Question) -> Finding<Result<Rc<Answered>, Unclear>> {
+//!         Finding::Pending
 //!     }
 //! }
 //!
@@ -68,7 +77,7 @@
 //!     ]
 //! }"#)?;
 //! let means = Means {
-//!     keys: &NoKeys,
+//!     facts: &Nothing,
 //!     verifier: &Portable,
 //!     cache: &RefCell::new(TokenCache::new(&config.providers)),
 //!     headers: &RefCell::default(),
@@ -94,6 +103,8 @@ pub mod authn;
 pub mod bytes;
 pub mod cache;
 pub mod config;
+pub mod desk;
+pub mod document;
 pub mod door;
 pub mod gate;
 pub mod host;

@@ -10,7 +10,7 @@
 
 mod sim;
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
@@ -19,98 +19,20 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bearer_gate::authn::Admission;
 use bearer_gate::config::{Config, KeySource, Remote};
+use bearer_gate::desk::Ticket;
 use bearer_gate::door::{Carried, Exchange};
 use bearer_gate::gate::{Arrival, Gate, Verdict, Verdicts};
-use bearer_gate::host::{Call, CallId, Host, NoEntropy, Reply, SharedStore, Version};
+use bearer_gate::host::{CallId, Host, Reply};
 use bearer_gate::http::request::Request;
 use bearer_gate::http::response::{Client, Response};
 use bearer_gate::jose::jwa::Algorithm;
 use bearer_gate::jose::jwk::Key;
 use bearer_gate::jose::jwks::KeySet;
 use bearer_gate::jose::verifier::Verifier;
-use bearer_gate::jwks::waiting::Ticket;
 use bearer_gate::outputs::FilterState;
-use bearer_gate::time::Millis;
 use proptest::prelude::*;
-use sim::{SET_A, SET_B, Store, ok, status};
-
-/// What all workers of the simulated process have in common.
-#[derive(Default)]
-struct Process {
-    now: Cell<u64>,
-    unix_seconds: Cell<f64>,
-    verifications: Rc<Cell<u32>>,
-    store: Store,
-    random: Cell<u64>,
-    calls: RefCell<Vec<(CallId, Call)>>,
-    counts: RefCell<BTreeMap<String, i64>>,
-    tick_period: Cell<Duration>,
-    refuses_calls: Cell<bool>,
-}
-
-#[derive(Clone)]
-struct FakeHost(Rc<Process>);
-
-impl SharedStore for FakeHost {
-    fn read(&self, key: &str) -> Option<(Vec<u8>, Version)> {
-        self.0.store.read(key)
-    }
-
-    fn write(&self, key: &str, value: &[u8], expected: Version) -> bool {
-        self.0.store.write(key, value, expected)
-    }
-}
-
-impl Host for FakeHost {
-    fn unix_seconds(&self) -> f64 {
-        self.0.unix_seconds.get()
-    }
-
-    fn monotonic(&self) -> Millis {
-        Millis(self.0.now.get())
-    }
-
-    fn random(&self) -> u64 {
-        self.0
-            .random
-            .set(self.0.random.get().wrapping_mul(6_364_136_223_846_793_005) + 1);
-        self.0.random.get()
-    }
-
-    fn entropy(&self, into: &mut [u8]) -> Result<(), NoEntropy> {
-        into.fill_with(|| self.random().to_le_bytes()[7]);
-        Ok(())
-    }
-
-    fn dispatch(&self, call: &Call) -> Option<CallId> {
-        if self.0.refuses_calls.get() {
-            return None;
-        }
-        let mut calls = self.0.calls.borrow_mut();
-        let id = u32::try_from(self.random() >> 33).unwrap();
-        calls.push((id, call.clone()));
-        Some(id)
-    }
-
-    fn tick_every(&self, period: Duration) {
-        self.0.tick_period.set(period);
-    }
-
-    fn count(&self, counter: &str, by: u64) {
-        self.gauge_add(counter, i64::try_from(by).unwrap());
-    }
-
-    fn gauge(&self, gauge: &str, value: u64) {
-        self.0
-            .counts
-            .borrow_mut()
-            .insert(gauge.into(), i64::try_from(value).unwrap());
-    }
-
-    fn gauge_add(&self, gauge: &str, change: i64) {
-        *self.0.counts.borrow_mut().entry(gauge.into()).or_default() += change;
-    }
-}
+use sim::host::{FakeHost, Process, process};
+use sim::{SET_A, SET_B, ok, status};
 
 /// Takes every signature for good, and counts: signatures are not what is
 /// tested here.
@@ -173,13 +95,6 @@ fn public() -> Request {
 fn request(headers: &[(&'static str, &str)]) -> Request {
     let owned = |(name, value): &(&'static str, &str)| ((*name).into(), (*value).into());
     Request::new(headers.iter().map(owned).collect())
-}
-
-fn process() -> Rc<Process> {
-    let process = Process::default();
-    process.now.set(1_000_000);
-    process.unix_seconds.set(1_700_000_000.0);
-    Rc::new(process)
 }
 
 /// The first fetch begins at once.
@@ -263,22 +178,6 @@ fn parked(arrival: Arrival<'_>) -> Ticket {
     }
 }
 
-impl Process {
-    fn pass(&self, millis: u64) {
-        self.now.set(self.now.get() + millis);
-    }
-
-    fn the_call(&self) -> CallId {
-        let mut calls = self.calls.borrow_mut();
-        assert_eq!(calls.len(), 1, "{calls:?}");
-        calls.pop().unwrap().0
-    }
-
-    fn count_of(&self, name: &str) -> i64 {
-        self.counts.borrow().get(name).copied().unwrap_or(0)
-    }
-}
-
 #[test]
 fn requests_that_come_before_the_keys_are_decided_in_order_when_they_are_there() {
     let process = process();
@@ -297,9 +196,9 @@ fn requests_that_come_before_the_keys_are_decided_in_order_when_they_are_there()
     assert_eq!(process.count_of("bearer_gate.waiting"), 6);
     process.pass(30);
     let call = process.the_call();
-    assert!(two.answer(call, ok(SET_A)).is_empty(), "not its call");
+    assert!(two.reply(call, ok(SET_A)).is_empty(), "not its call");
     assert_eq!(
-        codes(one.answer(call, ok(SET_A))),
+        codes(one.reply(call, ok(SET_A))),
         [(1, 200), (2, 200), (3, 200)]
     );
     assert_eq!(codes(two.tick()), [(1, 200), (2, 200), (3, 200)]);
@@ -314,7 +213,7 @@ fn a_failed_first_fetch_ends_the_wait_with_503() {
     parked(gate.request(1, token("a")));
     gate.tick();
     let call = process.the_call();
-    let verdicts = gate.answer(call, status(500));
+    let verdicts = gate.reply(call, status(500));
     let (_, Verdict::Reject(refusal)) = &verdicts[0] else {
         panic!("admitted without keys");
     };
@@ -360,7 +259,7 @@ fn no_more_wait_than_may() {
     gate.tick();
     assert_eq!(process.count_of("bearer_gate.waiting"), 7);
     parked(gate.request(9, token("a")));
-    let verdicts = codes(gate.answer(process.the_call(), ok(SET_A)));
+    let verdicts = codes(gate.reply(process.the_call(), ok(SET_A)));
     let contexts: Vec<_> = verdicts.iter().map(|(context, _)| *context).collect();
     assert_eq!(contexts, [0, 1, 2, 4, 5, 6, 7, 9]);
 }
@@ -385,19 +284,19 @@ fn a_new_kid_waits_for_one_fetch_and_a_wrong_one_is_refused_after_it() {
     let process = process();
     let gate = gate(&process);
     gate.tick();
-    gate.answer(process.the_call(), ok(SET_A));
+    gate.reply(process.the_call(), ok(SET_A));
     process.pass(1000);
     parked(gate.request(1, token("b")));
     parked(gate.request(2, token("nobody's")));
     assert_eq!(process.tick_period.get(), Duration::from_millis(10));
     gate.tick();
-    let verdicts = codes(gate.answer(process.the_call(), ok(SET_B)));
+    let verdicts = codes(gate.reply(process.the_call(), ok(SET_B)));
     assert_eq!(verdicts, [(1, 200), (2, 401)]);
     parked(gate.request(3, token("nobody's")));
     gate.tick();
     let call = process.the_call();
     parked(gate.request(4, token("nobody's")));
-    assert_eq!(codes(gate.answer(call, ok(SET_B))), [(3, 401), (4, 503)]);
+    assert_eq!(codes(gate.reply(call, ok(SET_B))), [(3, 401), (4, 503)]);
     let Arrival::Decided(Verdict::Reject(refusal)) = gate.request(5, token("nobody's")) else {
         panic!("within the cool-down");
     };
@@ -442,7 +341,7 @@ fn the_line_is_bounded_in_bytes_too() {
     assert!((270..=279).contains(&waiting), "16 MiB of them: {waiting}");
     // Those of the usual size find room where the large ones have gone.
     gate.tick();
-    let mut answered = gate.answer(process.the_call(), status(500)).len();
+    let mut answered = gate.reply(process.the_call(), status(500)).len();
     while answered < usize::try_from(waiting).unwrap() {
         // So many at once that their answers do not take all of the stack.
         let some = gate.tick().len();
@@ -482,7 +381,7 @@ fn a_token_is_verified_once_for_a_key_set_and_its_times_every_time() {
     let process = process();
     let gate = gate(&process);
     gate.tick();
-    gate.answer(process.the_call(), ok(SET_A));
+    gate.reply(process.the_call(), ok(SET_A));
     for _ in 0..5 {
         assert_eq!(decided(gate.request(1, token("a"))), 200);
     }
@@ -494,20 +393,17 @@ fn a_token_is_verified_once_for_a_key_set_and_its_times_every_time() {
     // A renewed set of the same keys changes nothing.
     process.pass(590_000);
     gate.tick();
-    gate.answer(process.the_call(), ok(SET_A));
+    gate.reply(process.the_call(), ok(SET_A));
     assert_eq!(decided(gate.request(1, token("a"))), 200);
     assert_eq!(process.verifications.get(), 1);
 
     // A set without the key ends the token at once.
     process.pass(590_000);
     gate.tick();
-    gate.answer(process.the_call(), ok(SET_B));
+    gate.reply(process.the_call(), ok(SET_B));
     parked(gate.request(2, token("a")));
     gate.tick();
-    assert_eq!(
-        codes(gate.answer(process.the_call(), ok(SET_B))),
-        [(2, 401)]
-    );
+    assert_eq!(codes(gate.reply(process.the_call(), ok(SET_B))), [(2, 401)]);
 
     // And so does its time.
     assert_eq!(decided(gate.request(3, token("b"))), 200);
@@ -525,7 +421,7 @@ fn ticks_are_rare_while_nothing_happens() {
     let gate = gate(&process);
     assert_eq!(process.tick_period.get(), Duration::from_millis(10));
     gate.tick();
-    gate.answer(process.the_call(), ok(SET_A));
+    gate.reply(process.the_call(), ok(SET_A));
     gate.tick();
     assert_eq!(process.tick_period.get(), Duration::from_millis(200));
 }
@@ -596,7 +492,7 @@ proptest! {
                             3 => Reply::None,
                             _ => ok("{}"),
                         };
-                        finish(gate.answer(call, answer), &mut waiting, &mut done);
+                        finish(gate.reply(call, answer), &mut waiting, &mut done);
                     }
                 }
             }
@@ -671,7 +567,7 @@ proptest! {
                 }
                 let mut verdicts = codes(gate.tick());
                 for (_, call, set) in answers.iter().filter(|(at, ..)| *at <= now) {
-                    verdicts.extend(codes(gate.answer(*call, ok(set))));
+                    verdicts.extend(codes(gate.reply(*call, ok(set))));
                 }
                 for (context, code) in verdicts {
                     match waiting.remove(&context) {
@@ -753,20 +649,17 @@ fn a_key_without_kid_in_the_set_does_not_hide_a_rotation() {
     );
     let nameless = SET_A.replace("\"kid\"", "\"was-kid\"");
     gate.tick();
-    gate.answer(process.the_call(), ok(&nameless));
+    gate.reply(process.the_call(), ok(&nameless));
     // Neither the key without kid nor any other verifies it: the key is new.
     parked(gate.request(1, token("b")));
     process.pass(10);
     gate.tick();
-    let verdicts = gate.answer(process.the_call(), ok(SET_B));
+    let verdicts = gate.reply(process.the_call(), ok(SET_B));
     assert_eq!(codes(verdicts), [(1, 200)]);
     // A wrong one is refused after a fetch of its own, and then there is no other for a while.
     parked(gate.request(2, token("c")));
     gate.tick();
-    assert_eq!(
-        codes(gate.answer(process.the_call(), ok(SET_B))),
-        [(2, 401)]
-    );
+    assert_eq!(codes(gate.reply(process.the_call(), ok(SET_B))), [(2, 401)]);
     assert_eq!(decided(gate.request(3, token("c"))), 503);
 }
 
@@ -781,19 +674,19 @@ fn keys_without_kids_are_fetched_anew_for_a_token_that_they_do_not_verify() {
     let gate = Gate::new(host, config, Box::new(OnlyKey(of_b)));
     let nameless = |set: &str| ok(&set.replace("\"kid\"", "\"was-kid\""));
     gate.tick();
-    gate.answer(process.the_call(), nameless(SET_A));
+    gate.reply(process.the_call(), nameless(SET_A));
     parked(gate.request(1, token_without_kid()));
     process.pass(10);
     gate.tick();
     assert_eq!(
-        codes(gate.answer(process.the_call(), nameless(SET_B))),
+        codes(gate.reply(process.the_call(), nameless(SET_B))),
         [(1, 200)]
     );
     // Back to a set that does not verify it: as many fetches as the cool-down allows, and
     // the reason is the signature.
     process.pass(590_000);
     gate.tick();
-    gate.answer(process.the_call(), nameless(SET_A));
+    gate.reply(process.the_call(), nameless(SET_A));
     parked(gate.request(2, token_without_kid()));
     process.pass(10);
     gate.tick();
@@ -802,7 +695,7 @@ fn keys_without_kids_are_fetched_anew_for_a_token_that_they_do_not_verify() {
             parked(gate.request(context, token_without_kid()));
             gate.tick();
         }
-        let verdicts = gate.answer(process.the_call(), nameless(SET_A));
+        let verdicts = gate.reply(process.the_call(), nameless(SET_A));
         let [(of, verdict)] = &verdicts[..] else {
             panic!("{verdicts:?}");
         };
@@ -823,5 +716,5 @@ fn a_gate_that_goes_away_leaves_its_fetch_to_the_others() {
     one.abandon_calls();
     process.pass(10);
     two.tick();
-    assert_eq!(codes(two.answer(process.the_call(), ok(SET_A))), [(1, 200)]);
+    assert_eq!(codes(two.reply(process.the_call(), ok(SET_A))), [(1, 200)]);
 }

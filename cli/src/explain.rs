@@ -253,7 +253,7 @@ impl Explanation {
     ) -> Self {
         let cache = RefCell::new(TokenCache::new(&config.providers));
         let means = Means {
-            keys: keys_at_hand,
+            facts: keys_at_hand,
             verifier: &Portable,
             cache: &cache,
             headers: &RefCell::default(),

@@ -8,8 +8,10 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use bearer_gate::authn::KeyRing;
 use bearer_gate::config::{Config, KeySource, PerProvider, ProviderId, Remote};
+use bearer_gate::desk::Facts;
+use bearer_gate::desk::question::{Answered, Question, Unclear};
+use bearer_gate::document::finding::Finding;
 use bearer_gate::host::{Call, Reply};
 use bearer_gate::jose::jwks::KeySet;
 use bearer_gate::jwks::fetch::Document;
@@ -74,7 +76,11 @@ impl KeysAtHand {
     }
 }
 
-impl KeyRing for KeysAtHand {
+impl Facts for KeysAtHand {
+    fn answer(&self, _: &Question) -> Finding<Result<Rc<Answered>, Unclear>> {
+        Finding::Pending
+    }
+
     fn keys(&self, provider: ProviderId) -> Keys {
         match &self.0[provider] {
             ProviderKeys::Set { keys, .. } => Keys::Ready(Rc::clone(keys)),

@@ -404,7 +404,7 @@ impl<'r, T: Listener> Presented<'r, T> {
             }
             return Ok(Judged::Known(at));
         }
-        let keys = means.keys.keys(id);
+        let keys = means.facts.keys(id);
         let cached = match &keys {
             Keys::Ready(keys) => means.cache.borrow_mut().get(id, token, keys),
             Keys::Pending | Keys::Unavailable { .. } => None,
@@ -467,7 +467,7 @@ impl<'r, T: Listener> Presented<'r, T> {
                     cache.insert(id, token, &set, Rc::clone(&entry));
                     return Ok(entry);
                 }
-                Verification::MaybeNewer(error) => match means.keys.unknown_kid(id) {
+                Verification::MaybeNewer(error) => match means.facts.unknown_kid(id) {
                     UnknownKid::Reselect => newest = error,
                     UnknownKid::Wait => return Err(Failure::AwaitKeys(id)),
                     UnknownKid::NoSuchKey => return Err(error.into()),
@@ -476,7 +476,7 @@ impl<'r, T: Listener> Presented<'r, T> {
                     }
                 },
             }
-            keys = means.keys.keys(id);
+            keys = means.facts.keys(id);
         }
         Err(newest.into())
     }

@@ -4,7 +4,6 @@ use std::fmt;
 use std::time::Duration;
 
 use super::MAX_DOCUMENT;
-use super::back_off::Refusal;
 use super::discovery::{self, DiscoveryError};
 use super::shown::Shown;
 use crate::host::Reply;
@@ -154,21 +153,6 @@ impl Document {
 }
 
 impl Reply {
-    /// What it says of the next try: `Retry-After` counts with 429 and 503.
-    pub(super) fn refusal(&self) -> Refusal {
-        match *self {
-            Reply::Response {
-                status: status @ (429 | 503),
-                retry_after,
-                ..
-            } => Refusal {
-                too_many: status == 429,
-                retry_after,
-            },
-            _ => Refusal::default(),
-        }
-    }
-
     /// The document, of a response that is 200.
     ///
     /// # Errors

@@ -12,19 +12,19 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::Now;
-use super::back_off::{BackOff, Bounds, Refusal};
 pub use super::event::Event;
 use super::fetch::Document;
 pub use super::fetch::FetchError;
-use super::freshness::Freshness;
-use super::lease::Share;
-use super::schedule::{Schedule, Turn, longest_back_off};
 use super::sequence::{Next, Sequence, Stage};
 use super::shown::Shown;
-use super::snapshot::Snapshot;
-use super::waiting::Seen;
 use crate::config::Remote;
+use crate::document::Now;
+use crate::document::back_off::{BackOff, Bounds, Refusal};
+use crate::document::finding::Finding;
+use crate::document::freshness::Freshness;
+use crate::document::lease::Share;
+use crate::document::schedule::{Schedule, Turn, longest_back_off};
+use crate::document::snapshot::Snapshot;
 use crate::host::{Call, Reply};
 use crate::jose::jwks::KeySet;
 use crate::time::Millis;
@@ -40,16 +40,16 @@ const SOON: Duration = Duration::from_millis(200);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FlightId(u64);
 
-/// Whether there are keys to decide with.
-#[derive(Debug, Clone)]
-pub enum Keys {
-    Ready(Rc<KeySet>),
-    /// The first fetch has not ended: worth waiting for.
-    Pending,
-    /// None, and the next try is this far away.
-    Unavailable {
-        retry_after: Duration,
-    },
+/// The keys to decide with. They are on their way until the first fetch has ended.
+pub type Keys = Finding<Rc<KeySet>>;
+
+/// What a request saw of its provider's keys.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Seen {
+    pub generation: u64,
+    pub rounds: u64,
+    /// How many fetches had begun.
+    pub begun: u64,
 }
 
 /// What to do with a token whose kid no key has.
@@ -104,9 +104,10 @@ pub struct Lifecycle {
 impl Lifecycle {
     /// `holder`: random bits that no other worker has.
     pub fn new(remote: Rc<Remote>, holder: u64) -> Self {
+        let sequence = Sequence::new(Rc::clone(&remote));
         Lifecycle {
-            sequence: Sequence::new(Rc::clone(&remote)),
-            share: Share::new(&remote.endpoint, holder),
+            share: Share::new(sequence.source(), holder),
+            sequence,
             remote,
             installed: None,
             expired_told: false,

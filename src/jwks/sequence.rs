@@ -88,6 +88,12 @@ impl Sequence {
         next.map_or_else(Next::Failed, |(stage, call)| Next::Call(stage, call))
     }
 
+    /// What tells this source from others, in shared data.
+    #[must_use]
+    pub fn source(&self) -> String {
+        source_of(&self.remote.endpoint)
+    }
+
     /// How long one call may take.
     #[must_use]
     pub fn timeout(&self) -> Duration {
@@ -143,9 +149,46 @@ impl Sequence {
     }
 }
 
+/// What tells one source of keys from another: configurations with the same
+/// source share its keys, and no others'. Each part with its length before it, so
+/// that no two lists of parts make one name.
+fn source_of(endpoint: &Endpoint) -> String {
+    let timeout;
+    let parts = match endpoint {
+        Endpoint::Jwks(uri) => {
+            timeout = uri.timeout;
+            vec![
+                "jwks",
+                &uri.cluster,
+                uri.scheme.name(),
+                &uri.authority,
+                &uri.path,
+            ]
+        }
+        Endpoint::Discovery {
+            issuer,
+            cluster,
+            jwks_cluster,
+            timeout: of_call,
+        } => {
+            timeout = *of_call;
+            let mut parts = vec!["discovery", cluster, issuer];
+            parts.extend(jwks_cluster.as_deref());
+            parts
+        }
+    };
+    let mut source = format!("{}ms", timeout.as_millis());
+    for part in parts {
+        source.push_str(&format!(" {}:{part}", part.len()));
+    }
+    source
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::HttpUri;
+    use crate::http::uri::Scheme;
 
     fn sequence(issuer: &str) -> Sequence {
         Sequence::new(Rc::new(Remote {
@@ -230,5 +273,39 @@ mod tests {
             let next = sequence.next(stage, answer);
             assert!(matches!(next, Next::Failed(_)), "{next:?}");
         }
+    }
+
+    /// Clusters and issuers have spaces if somebody wants them to, and shared data knows its
+    /// entries by their names alone.
+    #[test]
+    fn no_two_sources_have_one_name() {
+        let texts = ["a", "a b", "b", "-", "", "1:a", "a 1:b", "b 1:-", "a - b"];
+        let mut sources = Vec::new();
+        for cluster in texts {
+            for other in texts {
+                for timeout in [1, 11] {
+                    let timeout = Duration::from_millis(timeout);
+                    sources.push(Endpoint::Jwks(HttpUri {
+                        scheme: Scheme::Https,
+                        authority: "h".to_owned(),
+                        path: format!("/{other}"),
+                        cluster: cluster.to_owned(),
+                        timeout,
+                    }));
+                    let jwks_clusters = texts.map(Some).into_iter().chain([None]);
+                    sources.extend(jwks_clusters.map(|jwks_cluster| Endpoint::Discovery {
+                        issuer: other.to_owned(),
+                        cluster: cluster.to_owned(),
+                        jwks_cluster: jwks_cluster.map(str::to_owned),
+                        timeout,
+                    }));
+                }
+            }
+        }
+        let mut names: Vec<String> = sources.iter().map(source_of).collect();
+        let count = names.len();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), count);
     }
 }

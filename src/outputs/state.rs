@@ -84,6 +84,7 @@ fn is_about_the_token(rejection: &Rejection<'_>) -> bool {
         | Rejection::SeveralTokens
         | Rejection::Ambiguous(Ambiguous::TokenList)
         | Rejection::KeysUnavailable { .. }
+        | Rejection::ProviderUnavailable { .. }
         | Rejection::TooManyWaiting { .. } => true,
         Rejection::Ambiguous(_)
         | Rejection::InsufficientScope { .. }

@@ -27,7 +27,6 @@ mod request;
 mod root;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use bearer_gate_hostcalls::{self as refusable, Map};
@@ -49,23 +48,21 @@ const HEADERS: MapType = MapType::HttpRequestHeaders;
 /// Headers for the responses to requests that were let through, by the requests' contexts, until
 /// the responses come. There are at most as many as requests: each takes its own away.
 #[derive(Clone, Default)]
-struct Promised(Rc<RefCell<BTreeMap<ContextId, Headers>>>);
+struct Promised(Rc<RefCell<Vec<(ContextId, Headers)>>>);
 
 type Headers = Vec<(&'static str, String)>;
 
 impl Promised {
     fn keep(&self, context: ContextId, headers: &Headers) {
         if !headers.is_empty() {
-            self.0.borrow_mut().insert(context, headers.clone());
+            self.0.borrow_mut().push((context, headers.clone()));
         }
     }
 
     fn take(&self, context: ContextId) -> Headers {
         let mut promised = self.0.borrow_mut();
-        if promised.is_empty() {
-            return Vec::new();
-        }
-        promised.remove(&context).unwrap_or_default()
+        let at = promised.iter().position(|(of, _)| *of == context);
+        at.map_or_else(Vec::new, |at| promised.swap_remove(at).1)
     }
 }
 

@@ -11,11 +11,11 @@ use proxy_wasm::types::{Action, MapType};
 use super::envoy::Envoy;
 use super::{Edge, HEADERS, Promised};
 use crate::config::{Config, OfRoutes, Reads};
+use crate::desk::Ticket;
 use crate::door::{self, Carried, Verdict};
 use crate::gate::{Arrival, Gate};
 use crate::http;
 use crate::http::response::Rejection;
-use crate::jwks::waiting::Ticket;
 
 pub struct Request {
     context_id: u32,

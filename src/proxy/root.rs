@@ -60,7 +60,7 @@ impl Context for Root {
                 return;
             };
             let reply = read_reply(headers, body, most);
-            self.settle(gate, gate.answer(call_id, reply));
+            self.settle(gate, gate.reply(call_id, reply));
         }
     }
 }

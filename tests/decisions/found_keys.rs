@@ -53,7 +53,7 @@ fn decide(set: &str, token: &str) -> String {
         instead: None::<(usize, Keys)>,
     };
     let means = Means {
-        keys: &ring,
+        facts: &ring,
         verifier: &Portable,
         cache: &RefCell::new(TokenCache::new(&config.providers)),
         headers: &RefCell::<HeaderMemo>::default(),

@@ -19,9 +19,12 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use bearer_gate::authn::{Decision, KeyRing, Means, Need, authenticate};
+use bearer_gate::authn::{Decision, Means, authenticate};
 use bearer_gate::cache::TokenCache;
 use bearer_gate::config::{Config, KeySource, ProviderId};
+use bearer_gate::desk::question::{Answered, Question, Unclear};
+use bearer_gate::desk::{Facts, Need};
+use bearer_gate::document::finding::Finding;
 use bearer_gate::http::credentials::Change;
 use bearer_gate::http::request::Request;
 use bearer_gate::jose::jwa::Algorithm;
@@ -57,7 +60,11 @@ struct Ring<'c> {
     instead: Option<(usize, Keys)>,
 }
 
-impl KeyRing for Ring<'_> {
+impl Facts for Ring<'_> {
+    fn answer(&self, _: &Question) -> Finding<Result<Rc<Answered>, Unclear>> {
+        Finding::Pending
+    }
+
     fn keys(&self, provider: ProviderId) -> Keys {
         match (&self.instead, &self.config.providers[provider].keys) {
             (Some((of, keys)), _) if *of == provider.index() => keys.clone(),
@@ -189,7 +196,7 @@ impl<'c> Judge<'c> {
 
     fn decide(&self, request: &Request) -> String {
         let means = Means {
-            keys: &self.ring,
+            facts: &self.ring,
             verifier: &FirstOctet,
             cache: &self.cache,
             headers: &self.headers,
@@ -211,6 +218,7 @@ fn tell(decision: Decision<'_>) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     match decision {
         Decision::Await(Need::Keys(provider)) => format!("await {}", provider.index()),
+        Decision::Await(Need::Answer(question)) => format!("ask {question:?}"),
         Decision::Reject(refusal) => refusal.rejection.reason().to_owned(),
         Decision::Answer(answer) => format!("answer {}", answer.response.status),
         Decision::Admit(admission) => {

@@ -6,9 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
-use bearer_gate::authn::{Admission, Decision, KeyRing, Listener, Means, Need, authenticate_with};
+use bearer_gate::authn::{Admission, Decision, Listener, Means, authenticate_with};
 use bearer_gate::cache::TokenCache;
 use bearer_gate::config::{Config, KeySource, ProviderId};
+use bearer_gate::desk::question::{Answered, Question, Unclear};
+use bearer_gate::desk::{Facts, Need};
+use bearer_gate::document::finding::Finding;
 use bearer_gate::http::credentials::Change;
 use bearer_gate::http::request::Request;
 use bearer_gate::jose::jwa::Algorithm;
@@ -469,7 +472,11 @@ struct Ring<'c> {
     states: &'c [State],
 }
 
-impl KeyRing for Ring<'_> {
+impl Facts for Ring<'_> {
+    fn answer(&self, _: &Question) -> Finding<Result<Rc<Answered>, Unclear>> {
+        Finding::Pending
+    }
+
     fn keys(&self, provider: ProviderId) -> Keys {
         match (
             self.states[provider.index()],
@@ -521,7 +528,7 @@ fn decide_with(case: &Case, trace: &impl Listener) -> Outcome {
     let config = case.config();
     let verifier = Counting::default();
     let means = Means {
-        keys: &Ring {
+        facts: &Ring {
             config: &config,
             states: &case.states,
         },
@@ -536,6 +543,7 @@ fn decide_with(case: &Case, trace: &impl Listener) -> Outcome {
             Err("await")
         }
         Decision::Answer(_) => panic!("no document is asked for"),
+        Decision::Await(Need::Answer(question)) => panic!("{question:?}"),
         Decision::Reject(refusal) => Err(refusal.rejection.reason()),
         Decision::Admit(admission) => {
             let list = identities(&admission);

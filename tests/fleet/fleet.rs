@@ -285,7 +285,7 @@ impl Fleet<'_> {
                 }
                 let body = if set == b'a' { SET_A } else { SET_B };
                 let answer = answer(keys, status, retry_after, body);
-                let verdicts = told(of.workers[worker].gate.answer(call, answer));
+                let verdicts = told(of.workers[worker].gate.reply(call, answer));
                 self.decided(verdicts);
                 self.plan_tick(process, worker);
                 self.send(process);

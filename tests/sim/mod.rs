@@ -3,17 +3,19 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub mod host;
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
 use bearer_gate::config::{Endpoint, HttpUri, Remote};
+use bearer_gate::document::Now;
 use bearer_gate::host::{Call, Reply, SharedStore, Version};
 use bearer_gate::http::uri::Uri;
-use bearer_gate::jwks::Now;
+use bearer_gate::jwks::lifecycle::Seen;
 use bearer_gate::jwks::lifecycle::{Event, FlightId, Keys, Lifecycle, UnknownKid};
-use bearer_gate::jwks::waiting::Seen;
 use bearer_gate::time::Millis;
 use proptest::test_runner::{Config, RngSeed};
 

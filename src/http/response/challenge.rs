@@ -41,6 +41,7 @@ pub(super) fn challenge(
         | Rejection::HostRefused
         | Rejection::NoRule
         | Rejection::KeysUnavailable { .. }
+        | Rejection::ProviderUnavailable { .. }
         | Rejection::TooManyWaiting { .. } => {
             if status != 401 {
                 return None;

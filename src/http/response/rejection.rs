@@ -89,6 +89,9 @@ pub enum Rejection<'c> {
     /// There are no usable keys to verify with.
     KeysUnavailable { retry_after_seconds: u32 }: 503 "temporarily_unavailable",
         "keys_unavailable" = "Jwks remote fetch is failed",
+    /// The identity provider was asked, or would have to be, and does not answer.
+    ProviderUnavailable { retry_after_seconds: u32 }: 503 "temporarily_unavailable",
+        "provider_unavailable" = "The identity provider does not answer",
     /// Keys are on their way, and as many requests as may wait for them do so already.
     TooManyWaiting { retry_after_seconds: u32 }: 503 "temporarily_unavailable",
         "too_many_waiting" = "Too many requests are waiting for Jwks",
@@ -132,9 +135,15 @@ impl Rejection<'_> {
 
     /// A client may try again after `wait`, rounded up to whole seconds, one at least.
     pub fn keys_unavailable(wait: Duration) -> Self {
-        let seconds = wait.as_millis().div_ceil(1000).max(1);
         Rejection::KeysUnavailable {
-            retry_after_seconds: u32::try_from(seconds).unwrap_or(u32::MAX),
+            retry_after_seconds: whole_seconds(wait),
+        }
+    }
+
+    /// The same where something else than keys is lacking.
+    pub fn provider_unavailable(wait: Duration) -> Self {
+        Rejection::ProviderUnavailable {
+            retry_after_seconds: whole_seconds(wait),
         }
     }
 
@@ -147,6 +156,9 @@ impl Rejection<'_> {
     pub fn retry_after(&self) -> Option<u32> {
         match self {
             Rejection::KeysUnavailable {
+                retry_after_seconds,
+            }
+            | Rejection::ProviderUnavailable {
                 retry_after_seconds,
             }
             | Rejection::TooManyWaiting {
@@ -170,6 +182,12 @@ impl Rejection<'_> {
     pub fn description(&self) -> &'static str {
         self.row().description
     }
+}
+
+/// Rounded up, one at least.
+fn whole_seconds(wait: Duration) -> u32 {
+    let seconds = wait.as_millis().div_ceil(1000).max(1);
+    u32::try_from(seconds).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@ mod upstream;
 use std::fmt::Debug;
 
 use bearer_gate::config::Config;
+use bearer_gate::document::coordination::Coordination;
+use bearer_gate::document::snapshot::Snapshot;
 use bearer_gate::http::authority::host;
 use bearer_gate::http::cache_control;
 use bearer_gate::http::credentials::{Change, Extracted, Place, strip};
@@ -23,10 +25,8 @@ use bearer_gate::jose::jwks::{KeySet, MAX_CANDIDATES, MAX_KEYS, Selection};
 use bearer_gate::jose::jws::{self, JoseHeader, MAX_KID_LEN, MAX_TOKEN_LEN};
 use bearer_gate::jose::jwt::{self, Expectations};
 use bearer_gate::jose::{base64url, claims};
-use bearer_gate::jwks::coordination::Coordination;
 use bearer_gate::jwks::discovery::jwks_location;
 use bearer_gate::jwks::fetch;
-use bearer_gate::jwks::snapshot::Snapshot;
 use bearer_gate::signature::portable::Portable;
 
 pub use request::{is_let_through, request};

@@ -3,9 +3,12 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use bearer_gate::authn::{Decision, KeyRing, Means, authenticate};
+use bearer_gate::authn::{Decision, Means, authenticate};
 use bearer_gate::cache::TokenCache;
 use bearer_gate::config::{Config, ProviderId};
+use bearer_gate::desk::Facts;
+use bearer_gate::desk::question::{Answered, Question, Unclear};
+use bearer_gate::document::finding::Finding;
 use bearer_gate::http::request::{Header, Request};
 use bearer_gate::jose::jwks::KeySet;
 use bearer_gate::jwks::lifecycle::{Keys, UnknownKid};
@@ -90,7 +93,11 @@ thread_local! {
 
 struct Ring(Rc<KeySet>);
 
-impl KeyRing for Ring {
+impl Facts for Ring {
+    fn answer(&self, _: &Question) -> Finding<Result<Rc<Answered>, Unclear>> {
+        Finding::Pending
+    }
+
     fn keys(&self, _: ProviderId) -> Keys {
         Keys::Ready(Rc::clone(&self.0))
     }
@@ -105,7 +112,7 @@ pub fn is_let_through(headers: &[Header]) -> bool {
     GUARDED.with(|(config, keys)| {
         let cache = RefCell::new(TokenCache::new(&config.providers));
         let means = Means {
-            keys: &Ring(Rc::clone(keys)),
+            facts: &Ring(Rc::clone(keys)),
             verifier: &Portable,
             cache: &cache,
             headers: &RefCell::default(),

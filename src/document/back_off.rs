@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 use super::CLOCKS_APART;
+use crate::host::Reply;
 use crate::record::{Reader, Writer};
 use crate::time::Millis;
 use crate::time::millis;
@@ -36,6 +37,23 @@ pub struct Refusal {
     pub too_many: bool,
     /// `Retry-After`.
     pub retry_after: Option<Duration>,
+}
+
+impl Reply {
+    /// What it says of the next try: `Retry-After` counts with 429 and 503.
+    pub fn refusal(&self) -> Refusal {
+        match *self {
+            Reply::Response {
+                status: status @ (429 | 503),
+                retry_after,
+                ..
+            } => Refusal {
+                too_many: status == 429,
+                retry_after,
+            },
+            _ => Refusal::default(),
+        }
+    }
 }
 
 /// The waits that the configuration allows.

@@ -1,11 +1,15 @@
-//! Requests that wait for keys: bounded in number, in memory and in time, in order.
+//! Requests that wait for a fact: bounded in number, in memory and in time, in order.
 //!
 //! Invariant: every request that was let in leaves exactly once: taken because
-//! its keys settled or its time is up, or removed because its client left.
+//! its fact is settled or its time is up, or removed because its client left.
 
+use std::rc::Rc;
 use std::time::Duration;
 
+use super::book::Number;
+use super::question::Subject;
 use crate::config::ProviderId;
+use crate::jwks::lifecycle::Seen;
 use crate::time::Millis;
 
 /// The most memory that the requests of a line take, in bytes. A VM has 1 GiB for all.
@@ -18,26 +22,29 @@ pub const MOST_BYTES: usize = 16 << 20;
 /// and took more stack than a VM has.
 pub const MOST_AT_ONCE: usize = 32;
 
+/// A request waits so long at most, whatever it waits for.
+pub const MOST_WAIT: Duration = Duration::from_secs(60);
+
 /// Names a waiting request. Tickets are given out in the order of arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(u64);
 
-/// What a request saw of its provider's keys when it began to wait.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Seen {
-    pub generation: u64,
-    pub rounds: u64,
-    /// How many fetches had begun.
-    pub begun: u64,
+/// What a request waits for.
+#[derive(Debug)]
+pub enum Awaited {
+    /// This provider's keys, which were last seen so.
+    Keys(ProviderId, Seen),
+    /// The answer to a question.
+    Answer(Rc<Subject>, Number),
 }
 
 #[derive(Debug)]
 pub struct Waiter<R> {
-    pub provider: ProviderId,
-    /// What it saw of this provider's keys first.
-    pub came: Seen,
-    /// What it saw of them last.
-    pub seen: Seen,
+    pub awaited: Awaited,
+    /// What it saw of the keys of the provider that it waited for last, when it began to.
+    pub came: Option<(ProviderId, Seen)>,
+    /// When it began to wait.
+    pub entered: Millis,
     pub deadline: Millis,
     /// How much memory the request takes.
     pub bytes: usize,
@@ -46,7 +53,7 @@ pub struct Waiter<R> {
 
 /// The line of one worker.
 #[derive(Debug)]
-pub struct Waiting<R> {
+pub struct Line<R> {
     /// In the order of the tickets.
     line: Vec<(Ticket, Waiter<R>)>,
     next: u64,
@@ -55,10 +62,10 @@ pub struct Waiting<R> {
     bytes: usize,
 }
 
-impl<R> Waiting<R> {
+impl<R> Line<R> {
     /// A line that holds at most `most` requests.
     pub fn new(most: usize) -> Self {
-        Waiting {
+        Line {
             line: Vec::new(),
             next: 0,
             most,
@@ -74,8 +81,14 @@ impl<R> Waiting<R> {
         self.line.is_empty()
     }
 
+    /// Whether somebody waits for the answer to this question.
+    pub fn awaits(&self, number: Number) -> bool {
+        let mut waiters = self.line.iter().map(|(_, waiter)| &waiter.awaited);
+        waiters.any(|awaited| matches!(awaited, Awaited::Answer(_, awaited) if *awaited == number))
+    }
+
     /// Whether one more request of so many bytes is too much.
-    fn is_full(&self, bytes: usize) -> bool {
+    pub fn is_full(&self, bytes: usize) -> bool {
         self.line.len() >= self.most || self.bytes.saturating_add(bytes) > MOST_BYTES
     }
 
@@ -114,10 +127,10 @@ impl<R> Waiting<R> {
     pub fn take_settled(
         &mut self,
         now: Millis,
-        settled: impl Fn(ProviderId, Seen) -> bool,
+        settled: impl Fn(&Awaited) -> bool,
     ) -> Vec<(Ticket, Waiter<R>)> {
         let is_due = |(_, waiter): &mut (Ticket, Waiter<R>)| {
-            now >= waiter.deadline || settled(waiter.provider, waiter.seen)
+            now >= waiter.deadline || settled(&waiter.awaited)
         };
         let due = self.line.extract_if(.., is_due);
         let taken: Vec<_> = due.take(MOST_AT_ONCE).collect();
@@ -133,7 +146,7 @@ pub fn longest_wait(fetch: Duration) -> Duration {
     fetch
         .saturating_mul(2)
         .saturating_add(Duration::from_secs(1))
-        .min(Duration::from_secs(60))
+        .min(MOST_WAIT)
 }
 
 #[cfg(test)]
@@ -153,13 +166,17 @@ mod tests {
 
     fn waiter(provider: usize, deadline: u64, request: u32) -> Waiter<u32> {
         Waiter {
-            provider: id(provider),
-            came: SEEN,
-            seen: SEEN,
+            awaited: Awaited::Keys(id(provider), SEEN),
+            came: None,
+            entered: Millis(0),
             deadline: Millis(deadline),
             bytes: 1,
             request,
         }
+    }
+
+    fn is_of(awaited: &Awaited, provider: usize) -> bool {
+        matches!(awaited, Awaited::Keys(of, _) if *of == id(provider))
     }
 
     fn taken(waiters: Vec<(Ticket, Waiter<u32>)>) -> Vec<u32> {
@@ -171,60 +188,54 @@ mod tests {
 
     #[test]
     fn the_line_is_bounded_and_answered_in_order() {
-        let mut line = Waiting::new(3);
+        let mut line = Line::new(3);
         let tickets: Vec<_> = (0..5)
             .map(|n| line.enter(waiter(n % 2, 100, n as u32)))
             .collect();
         assert_eq!(tickets.iter().flatten().count(), 3);
+        assert_eq!(taken(line.take_settled(Millis(0), |_| false)), [0_u32; 0]);
         assert_eq!(
-            taken(line.take_settled(Millis(0), |_, _| false)),
-            [0_u32; 0]
-        );
-        assert_eq!(
-            taken(line.take_settled(Millis(0), |p, _| p == id(0))),
+            taken(line.take_settled(Millis(0), |awaited| is_of(awaited, 0))),
             [0, 2]
         );
-        assert_eq!(
-            taken(line.take_settled(Millis(99), |_, _| false)),
-            [0_u32; 0]
-        );
-        assert_eq!(taken(line.take_settled(Millis(100), |_, _| false)), [1]);
+        assert_eq!(taken(line.take_settled(Millis(99), |_| false)), [0_u32; 0]);
+        assert_eq!(taken(line.take_settled(Millis(100), |_| false)), [1]);
         assert!(line.is_empty());
     }
 
     #[test]
     fn those_that_leave_at_once_are_bounded() {
         let count = u32::try_from(MOST_AT_ONCE).unwrap() + 1;
-        let mut line = Waiting::new(MOST_AT_ONCE * 2);
+        let mut line = Line::new(MOST_AT_ONCE * 2);
         for n in 0..count {
             line.enter(waiter(0, 100, n)).unwrap();
         }
         let first: Vec<u32> = (0..count - 1).collect();
-        assert_eq!(taken(line.take_settled(Millis(0), |_, _| true)), first);
+        assert_eq!(taken(line.take_settled(Millis(0), |_| true)), first);
         assert_eq!((line.len(), line.bytes), (1, 1));
-        let last = taken(line.take_settled(Millis(100), |_, _| false));
+        let last = taken(line.take_settled(Millis(100), |_| false));
         assert_eq!(last, [count - 1]);
     }
 
     #[test]
     fn a_request_that_comes_back_has_its_old_place() {
-        let mut line = Waiting::new(4);
+        let mut line = Line::new(4);
         for n in 0..4 {
             line.enter(waiter(n, 100, n as u32)).unwrap();
         }
-        let mut out = line.take_settled(Millis(0), |p, _| p != id(3));
+        let mut out = line.take_settled(Millis(0), |awaited| !is_of(awaited, 3));
         while let Some((ticket, waiter)) = out.pop() {
             line.put_back(ticket, waiter);
         }
         assert_eq!(
-            taken(line.take_settled(Millis(100), |_, _| false)),
+            taken(line.take_settled(Millis(100), |_| false)),
             [0, 1, 2, 3]
         );
     }
 
     #[test]
     fn the_line_is_bounded_in_bytes() {
-        let mut line = Waiting::new(100);
+        let mut line = Line::new(100);
         let large = |n| Waiter {
             bytes: MOST_BYTES / 3,
             ..waiter(0, 100, n)
@@ -238,12 +249,12 @@ mod tests {
         // Whoever goes, in whichever way, makes room, and once.
         assert!(line.leave(first));
         assert!(!line.leave(first));
-        let (ticket, back) = line.take_settled(Millis(0), |_, _| true).remove(0);
+        let (ticket, back) = line.take_settled(Millis(0), |_| true).remove(0);
         line.put_back(ticket, back);
         line.enter(large(5)).unwrap();
         line.enter(large(6)).unwrap();
         assert!(line.enter(large(7)).is_none());
-        line.take_settled(Millis(100), |_, _| false);
+        line.take_settled(Millis(100), |_| false);
         assert_eq!(line.bytes, 0);
         let whole = Waiter {
             bytes: MOST_BYTES + 1,
@@ -254,7 +265,7 @@ mod tests {
 
     #[test]
     fn a_client_that_leaves_frees_its_place_once() {
-        let mut line = Waiting::new(1);
+        let mut line = Line::new(1);
         let ticket = line.enter(waiter(0, 100, 1)).unwrap();
         assert!(line.leave(ticket));
         assert!(!line.leave(ticket));

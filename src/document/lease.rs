@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use super::coordination::{Coordination, Lease};
 use super::snapshot::Snapshot;
-use crate::config::Endpoint;
 use crate::host::{SharedStore, Version};
 use crate::time::Millis;
 
@@ -24,9 +23,8 @@ pub struct Share {
 }
 
 impl Share {
-    /// `holder`: random bits that no other worker has.
-    pub fn new(endpoint: &Endpoint, holder: u64) -> Self {
-        let source = source_of(endpoint);
+    /// `source` tells the document from all others; `holder`: random bits that no other worker has.
+    pub fn new(source: String, holder: u64) -> Self {
         Share {
             holder,
             coordination_key: format!("bearer-gate coordination {source}"),
@@ -129,81 +127,5 @@ impl Share {
         shared
             .lease
             .is_some_and(|lease| lease.holder == self.holder)
-    }
-}
-
-/// What tells one source of keys from another: configurations with the same
-/// source share its keys, and no others'. Each part with its length before it, so
-/// that no two lists of parts make one name.
-fn source_of(endpoint: &Endpoint) -> String {
-    let timeout;
-    let parts = match endpoint {
-        Endpoint::Jwks(uri) => {
-            timeout = uri.timeout;
-            vec![
-                "jwks",
-                &uri.cluster,
-                uri.scheme.name(),
-                &uri.authority,
-                &uri.path,
-            ]
-        }
-        Endpoint::Discovery {
-            issuer,
-            cluster,
-            jwks_cluster,
-            timeout: of_call,
-        } => {
-            timeout = *of_call;
-            let mut parts = vec!["discovery", cluster, issuer];
-            parts.extend(jwks_cluster.as_deref());
-            parts
-        }
-    };
-    let mut source = format!("{}ms", timeout.as_millis());
-    for part in parts {
-        source.push_str(&format!(" {}:{part}", part.len()));
-    }
-    source
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::HttpUri;
-    use crate::http::uri::Scheme;
-
-    /// Clusters and issuers have spaces if somebody wants them to, and shared data knows its
-    /// entries by their names alone.
-    #[test]
-    fn no_two_sources_have_one_name() {
-        let texts = ["a", "a b", "b", "-", "", "1:a", "a 1:b", "b 1:-", "a - b"];
-        let mut sources = Vec::new();
-        for cluster in texts {
-            for other in texts {
-                for timeout in [1, 11] {
-                    let timeout = Duration::from_millis(timeout);
-                    sources.push(Endpoint::Jwks(HttpUri {
-                        scheme: Scheme::Https,
-                        authority: "h".to_owned(),
-                        path: format!("/{other}"),
-                        cluster: cluster.to_owned(),
-                        timeout,
-                    }));
-                    let jwks_clusters = texts.map(Some).into_iter().chain([None]);
-                    sources.extend(jwks_clusters.map(|jwks_cluster| Endpoint::Discovery {
-                        issuer: other.to_owned(),
-                        cluster: cluster.to_owned(),
-                        jwks_cluster: jwks_cluster.map(str::to_owned),
-                        timeout,
-                    }));
-                }
-            }
-        }
-        let mut names: Vec<String> = sources.iter().map(source_of).collect();
-        let count = names.len();
-        names.sort();
-        names.dedup();
-        assert_eq!(names.len(), count);
     }
 }

@@ -146,7 +146,7 @@ fn is_plausible(until: Millis, now: Millis, longest: Duration) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jwks::back_off::{Bounds, Refusal};
+    use crate::document::back_off::{Bounds, Refusal};
 
     #[test]
     fn only_its_own_source_is_read_back() {

@@ -1,0 +1,392 @@
+//! The questions of one worker: which are to be asked, which are, and which answers are kept.
+//!
+//! Invariants: a question is in the book once, and asked once while it is there; the book is
+//! bounded in number and in octets, with room for the longest response before a call is made; an
+//! answer that somebody waits for is not dropped for another; and a question that must not be
+//! repeated is not asked again after an outcome that is unclear.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::endpoints::Endpoints;
+use super::question::{Answered, Question, Reading, Repeat, Subject, Unclear};
+use crate::document::finding::Finding;
+use crate::host::{Call, Reply};
+use crate::time::Millis;
+
+/// Questions and answers that are in the book at once.
+pub const MOST_QUESTIONS: usize = 4096;
+/// The memory that they take at most, with the responses that are still to come, in octets.
+pub const MOST_OCTETS: usize = 8 << 20;
+/// An answer is kept so long whatever its reader says, so that all who wait for it have it.
+pub const LEAST_KEPT: Duration = Duration::from_secs(1);
+/// How long a question with an unclear outcome is remembered: no code is good for longer (RFC 6749
+/// section 4.1.2).
+pub const UNCLEAR_FOR: Duration = Duration::from_secs(10 * 60);
+/// A rest of an endpoint that is waited for; a longer one is told at once.
+pub const WORTH_WAITING: Duration = Duration::from_secs(1);
+/// How much longer than its timeout a call is waited for: the proxy ends every call by that.
+pub const MARGIN: Duration = Duration::from_millis(500);
+/// How often what is past its time is dropped.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// Tells a question from one with the same subject that was in the book before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Number(u64);
+
+#[derive(Debug, Default)]
+pub struct Book {
+    /// By subject.
+    entries: Vec<Entry>,
+    /// What they take.
+    octets: usize,
+    /// How many of them are to be asked.
+    wanted: usize,
+    next: u64,
+    endpoints: Endpoints,
+    swept_at: Millis,
+}
+
+#[derive(Debug)]
+struct Entry {
+    subject: Rc<Subject>,
+    number: Number,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// To be asked.
+    Wanted(Box<Question>),
+    Asked {
+        question: Box<Question>,
+        /// When the proxy must have forgotten the call.
+        lost_at: Millis,
+    },
+    Kept {
+        answer: Rc<Answered>,
+        until: Millis,
+    },
+    Unclear {
+        until: Millis,
+    },
+}
+
+/// A call that brought no answer, for the log.
+#[derive(Debug)]
+pub struct Failed {
+    /// The question's.
+    pub number: Number,
+    pub endpoint: Rc<str>,
+    /// How many in a row.
+    pub failures: u32,
+}
+
+impl Entry {
+    fn octets(&self) -> usize {
+        let state = match &self.state {
+            State::Wanted(question) => question.octets(),
+            State::Asked { question, .. } => question.octets().saturating_add(question.call.most),
+            State::Kept { answer, .. } => answer.octets(),
+            State::Unclear { .. } => 0,
+        };
+        let own = size_of::<Entry>().saturating_add(self.subject.octets());
+        own.saturating_add(state)
+    }
+
+    fn is_wanted(&self) -> bool {
+        matches!(self.state, State::Wanted(_))
+    }
+
+    fn is_over(&self, now: Millis) -> bool {
+        match self.state {
+            State::Wanted(_) | State::Asked { .. } => false,
+            State::Kept { until, .. } | State::Unclear { until } => now >= until,
+        }
+    }
+}
+
+impl Book {
+    /// How many questions are in it.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The memory that they take, in octets, with the responses that are still to come.
+    #[must_use]
+    pub fn octets(&self) -> usize {
+        self.octets
+    }
+
+    /// Whether a question is to be asked.
+    #[must_use]
+    pub fn is_restless(&self) -> bool {
+        self.wanted > 0
+    }
+
+    fn place(&self, subject: &Subject) -> Result<usize, usize> {
+        let by = |entry: &Entry| (*entry.subject).cmp(subject);
+        self.entries.binary_search_by(by)
+    }
+
+    fn entry(&self, subject: &Subject) -> Option<&Entry> {
+        let at = self.place(subject).ok()?;
+        self.entries.get(at)
+    }
+
+    fn take(&mut self, at: usize) -> Option<Entry> {
+        self.entries.get(at)?;
+        let entry = self.entries.remove(at);
+        self.octets = self.octets.saturating_sub(entry.octets());
+        self.wanted = self.wanted.saturating_sub(entry.is_wanted().into());
+        Some(entry)
+    }
+
+    fn put(&mut self, entry: Entry) {
+        self.octets = self.octets.saturating_add(entry.octets());
+        self.wanted = self.wanted.saturating_add(entry.is_wanted().into());
+        let (Ok(at) | Err(at)) = self.place(&entry.subject);
+        self.entries.insert(at, entry);
+    }
+
+    /// The entry with the smallest number that is like this.
+    fn oldest(&self, is_like: impl Fn(&Entry) -> bool) -> Option<usize> {
+        let mut oldest: Option<(Number, usize)> = None;
+        for (at, entry) in self.entries.iter().enumerate() {
+            if oldest.is_none_or(|(number, _)| entry.number < number) && is_like(entry) {
+                oldest = Some((entry.number, at));
+            }
+        }
+        Some(oldest?.1)
+    }
+
+    /// What there is of the answer to a question. [`Finding::Pending`] where it can be asked, too.
+    #[must_use]
+    pub fn find(&self, question: &Question, now: Millis) -> Finding<Result<Rc<Answered>, Unclear>> {
+        let entry = self.entry(&question.subject);
+        match entry
+            .filter(|entry| !entry.is_over(now))
+            .map(|entry| &entry.state)
+        {
+            Some(State::Kept { answer, .. }) => Finding::Ready(Ok(Rc::clone(answer))),
+            Some(State::Unclear { .. }) => Finding::Ready(Err(Unclear)),
+            Some(State::Wanted(_) | State::Asked { .. }) => Finding::Pending,
+            None => match self.endpoints.rests_for(&question.endpoint, now) {
+                retry_after if retry_after > WORTH_WAITING => Finding::Unavailable { retry_after },
+                _ => Finding::Pending,
+            },
+        }
+    }
+
+    /// How long whoever cannot wait for the answer should wait before asking again.
+    #[must_use]
+    pub fn retry_after(&self, question: &Question, now: Millis) -> Duration {
+        self.endpoints.rests_for(&question.endpoint, now)
+    }
+
+    /// Notes that a question is to be asked, unless it is or has its answer. `None` where there is
+    /// no room, since everything in the book is asked, awaited, or must not be forgotten.
+    pub fn want(
+        &mut self,
+        question: Box<Question>,
+        now: Millis,
+        is_awaited: impl Fn(Number) -> bool,
+    ) -> Option<Number> {
+        if let Ok(at) = self.place(&question.subject) {
+            match self.entries.get(at) {
+                Some(entry) if !entry.is_over(now) => return Some(entry.number),
+                _ => drop(self.take(at)),
+            }
+        }
+        let number = Number(self.next);
+        let entry = Entry {
+            subject: Rc::clone(&question.subject),
+            number,
+            state: State::Wanted(question),
+        };
+        if !self.make_room(1, entry.octets(), now, is_awaited) {
+            return None;
+        }
+        self.next = self.next.wrapping_add(1);
+        self.put(entry);
+        Some(number)
+    }
+
+    /// Drops the oldest answers that nobody waits for, until there is room for so many entries and
+    /// octets more. False where there is not.
+    fn make_room(
+        &mut self,
+        entries: usize,
+        octets: usize,
+        now: Millis,
+        is_awaited: impl Fn(Number) -> bool,
+    ) -> bool {
+        let has_room = |book: &Book| {
+            book.len().saturating_add(entries) <= MOST_QUESTIONS
+                && book.octets.saturating_add(octets) <= MOST_OCTETS
+        };
+        if !has_room(self) {
+            self.sweep(now, &is_awaited);
+        }
+        while !has_room(self) {
+            let is_free = |entry: &Entry| {
+                matches!(entry.state, State::Kept { .. }) && !is_awaited(entry.number)
+            };
+            match self.oldest(is_free) {
+                Some(at) => drop(self.take(at)),
+                None => return false,
+            }
+        }
+        true
+    }
+
+    /// Drops what is past its time and awaited by nobody.
+    fn sweep(&mut self, now: Millis, is_awaited: impl Fn(Number) -> bool) {
+        let stays = |entry: &Entry| !entry.is_over(now) || is_awaited(entry.number);
+        while let Some(at) = self.entries.iter().position(|entry| !stays(entry)) {
+            self.take(at);
+        }
+    }
+
+    /// Whether whoever waits for this question can be decided anew: it is answered, or will not be.
+    #[must_use]
+    pub fn is_settled(&self, subject: &Subject, number: Number) -> bool {
+        self.entry(subject).is_none_or(|entry| {
+            let is_open = matches!(entry.state, State::Wanted(_) | State::Asked { .. });
+            entry.number != number || !is_open
+        })
+    }
+
+    /// Lets time pass: gives up a call that the proxy has forgotten, and drops what is past its
+    /// time. Returns a call that was given up; there may be more.
+    pub fn pass(
+        &mut self,
+        now: Millis,
+        random: u64,
+        is_awaited: impl Fn(Number) -> bool,
+    ) -> Option<Failed> {
+        if now < self.swept_at || now.since(self.swept_at) >= SWEEP {
+            self.swept_at = now;
+            self.sweep(now, is_awaited);
+        }
+        let is_lost =
+            |entry: &Entry| matches!(entry.state, State::Asked { lost_at, .. } if now >= lost_at);
+        let lost = self.entries.iter().find(|entry| is_lost(entry))?;
+        let (subject, number) = (Rc::clone(&lost.subject), lost.number);
+        self.reply(&subject, number, Reply::None, now, random)
+    }
+
+    /// The next call to make, oldest question first, if one may be made and its response has room. A
+    /// question that nobody waits for any more is not asked.
+    pub fn next_call(
+        &mut self,
+        now: Millis,
+        is_awaited: impl Fn(Number) -> bool,
+    ) -> Option<(Rc<Subject>, Number, Call)> {
+        while self.wanted > 0 {
+            let at = self.oldest(|entry| match &entry.state {
+                State::Wanted(question) => self.endpoints.is_free(&question.endpoint, now),
+                _ => false,
+            })?;
+            let mut entry = self.take(at)?;
+            let State::Wanted(question) = entry.state else {
+                return None;
+            };
+            if !is_awaited(entry.number) {
+                continue;
+            }
+            let call = question.call.clone();
+            let endpoint = Rc::clone(&question.endpoint);
+            let taken = (Rc::clone(&entry.subject), entry.number);
+            entry.state = State::Wanted(question);
+            self.put(entry);
+            if !self.make_room(0, call.most, now, &is_awaited) {
+                return None;
+            }
+            let at = self.place(&taken.0).ok()?;
+            let mut entry = self.take(at)?;
+            if let State::Wanted(question) = entry.state {
+                let lost_at = now.after(call.timeout.saturating_add(MARGIN));
+                entry.state = State::Asked { question, lost_at };
+            }
+            self.put(entry);
+            self.endpoints.begin(&endpoint);
+            return Some((taken.0, taken.1, call));
+        }
+        None
+    }
+
+    /// Takes what came of the call for a question, unless the call was given up. Returns its
+    /// failure, if it was one.
+    pub fn reply(
+        &mut self,
+        subject: &Subject,
+        number: Number,
+        reply: Reply,
+        now: Millis,
+        random: u64,
+    ) -> Option<Failed> {
+        let at = self.place(subject).ok()?;
+        let asked = self.entries.get(at)?;
+        if asked.number != number || !matches!(asked.state, State::Asked { .. }) {
+            return None;
+        }
+        let mut entry = self.take(at)?;
+        let State::Asked { question, .. } = entry.state else {
+            return None;
+        };
+        let (refusal, is_clear) = (reply.refusal(), reply.is_certainly_nothing());
+        let kept = reply
+            .answered()
+            .and_then(|answer| match (question.read)(&answer) {
+                Reading::Keep(time) => Some((answer, time)),
+                Reading::Failed => None,
+            });
+        let endpoint = Rc::clone(&question.endpoint);
+        let failed = kept.is_none().then_some(refusal);
+        let failures = self.endpoints.end(&endpoint, failed, now, random);
+        let rests_long = self.endpoints.rests_for(&endpoint, now) > WORTH_WAITING;
+        let state = match kept {
+            Some((answer, time)) => Some(State::Kept {
+                answer: Rc::new(answer),
+                until: now.after(time.max(LEAST_KEPT)),
+            }),
+            None if question.repeat == Repeat::MustNot && !is_clear => Some(State::Unclear {
+                until: now.after(UNCLEAR_FOR),
+            }),
+            None if rests_long => None,
+            None => Some(State::Wanted(question)),
+        };
+        if let Some(state) = state {
+            entry.state = state;
+            self.put(entry);
+        }
+        failed?;
+        let waits_in_vain = |entry: &Entry| match &entry.state {
+            State::Wanted(question) => rests_long && question.endpoint == endpoint,
+            _ => false,
+        };
+        while let Some(at) = self.entries.iter().position(waits_in_vain) {
+            self.take(at);
+        }
+        Some(Failed {
+            number,
+            endpoint,
+            failures,
+        })
+    }
+
+    /// Forgets everything: no call will be answered any more.
+    pub fn clear(&mut self) {
+        *self = Book {
+            next: self.next,
+            ..Book::default()
+        };
+    }
+}

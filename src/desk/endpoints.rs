@@ -1,0 +1,93 @@
+//! How much each endpoint is asked at once, and how long nobody asks it after failures.
+//!
+//! Invariants: an endpoint has [`MOST_CALLS`] calls in flight at most, and one after a failure,
+//! until an answer shows that it is well; and only what is asked or has failed is remembered.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::document::back_off::{BackOff, Bounds, Refusal};
+use crate::time::Millis;
+
+/// Calls of one worker to one endpoint that are in flight at once.
+pub const MOST_CALLS: usize = 32;
+/// Endpoints that are asked or have failed. Their names come from the configuration.
+const MOST_ENDPOINTS: usize = 1024;
+/// The waits after failures.
+const WAITS: Bounds = Bounds {
+    base: Duration::from_millis(200),
+    longest: Duration::from_secs(30),
+};
+
+#[derive(Debug, Default)]
+pub struct Endpoints(Vec<Endpoint>);
+
+#[derive(Debug)]
+struct Endpoint {
+    name: Rc<str>,
+    in_flight: usize,
+    back_off: BackOff,
+}
+
+impl Endpoints {
+    fn find(&self, name: &str) -> Option<&Endpoint> {
+        self.0.iter().find(|endpoint| *endpoint.name == *name)
+    }
+
+    /// How long nobody asks it; zero if somebody may at `now`.
+    pub fn rests_for(&self, name: &str, now: Millis) -> Duration {
+        match self.find(name) {
+            Some(endpoint) => endpoint.back_off.remaining(now, WAITS.longest),
+            None => Duration::ZERO,
+        }
+    }
+
+    /// Whether one more call may be made.
+    pub fn is_free(&self, name: &str, now: Millis) -> bool {
+        let most = |endpoint: &Endpoint| match endpoint.back_off.failures {
+            0 => MOST_CALLS,
+            _ => 1,
+        };
+        match self.find(name) {
+            Some(endpoint) => {
+                endpoint.in_flight < most(endpoint) && self.rests_for(name, now).is_zero()
+            }
+            None => self.0.len() < MOST_ENDPOINTS,
+        }
+    }
+
+    /// A call is made.
+    pub fn begin(&mut self, name: &Rc<str>) {
+        match self.0.iter_mut().find(|known| known.name == *name) {
+            Some(endpoint) => endpoint.in_flight = endpoint.in_flight.saturating_add(1),
+            None => self.0.push(Endpoint {
+                name: Rc::clone(name),
+                in_flight: 1,
+                back_off: BackOff::default(),
+            }),
+        }
+    }
+
+    /// A call is over. How many failed in a row, which is 0 where this one did not.
+    pub fn end(&mut self, name: &str, failed: Option<Refusal>, now: Millis, random: u64) -> u32 {
+        let at = self.0.iter().position(|known| *known.name == *name);
+        let Some((at, endpoint)) = at.and_then(|at| Some((at, self.0.get_mut(at)?))) else {
+            return 0;
+        };
+        endpoint.in_flight = endpoint.in_flight.saturating_sub(1);
+        let rests = !endpoint.back_off.remaining(now, WAITS.longest).is_zero();
+        match failed {
+            None => endpoint.back_off = BackOff::default(),
+            // One of several that were in flight together: one outage.
+            Some(_) if rests => {}
+            Some(refusal) => {
+                endpoint.back_off = endpoint.back_off.failed(refusal, WAITS, now, random);
+            }
+        }
+        let failures = endpoint.back_off.failures;
+        if endpoint.in_flight == 0 && failures == 0 {
+            self.0.swap_remove(at);
+        }
+        failures
+    }
+}

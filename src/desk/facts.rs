@@ -1,0 +1,30 @@
+//! What a decision asks, and what it says where the answer is not there.
+
+use std::rc::Rc;
+
+use super::question::{Answered, Question, Unclear};
+use crate::config::ProviderId;
+use crate::document::finding::Finding;
+use crate::jwks::lifecycle::{Keys, UnknownKid};
+
+/// A fact that a decision lacks. The decision is made anew, from the top, once it is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// The keys of this provider have to be fetched.
+    Keys(ProviderId),
+    /// This question has to be asked.
+    Answer(Box<Question>),
+}
+
+/// The facts from outside, as they are now.
+pub trait Facts {
+    /// What there is of a provider's keys.
+    fn keys(&self, provider: ProviderId) -> Keys;
+
+    /// Asks for newer keys of a provider, since the right one may be missing.
+    fn unknown_kid(&self, provider: ProviderId) -> UnknownKid;
+
+    /// The answer to a question. Where it is [`Finding::Pending`], the decision is
+    /// [`Need::Answer`] with the same question, whether it was asked before or not.
+    fn answer(&self, question: &Question) -> Finding<Result<Rc<Answered>, Unclear>>;
+}

@@ -1,0 +1,415 @@
+//! Ask, wait, decide anew: one worker's desk, where a decision finds the facts from outside.
+//!
+//! A decision that lacks a fact says which ([`Need`]). Its request waits in line; a tick makes the
+//! call; the answer settles all requests that wait for it, and each is decided anew from the top.
+//!
+//! Invariants:
+//! - calls are made by [`Desk::tick`] and [`Desk::reply`] alone, so from the root context: a
+//!   request's own calls would be lost with its client;
+//! - a question is asked once while it is asked or its answer is kept, whoever waits for it, and
+//!   goes on when they have left; one that must not be repeated is asked once and no more;
+//! - what is waited for ends: with its answer, with its failure, or by time;
+//! - everything is bounded: requests in line ([`line`]), questions, answers and their octets
+//!   ([`book`]), calls to an endpoint ([`endpoints`]).
+
+pub mod book;
+pub mod endpoints;
+mod facts;
+pub mod line;
+pub mod question;
+mod sources;
+mod tally;
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::config::{PerProvider, Provider, ProviderId};
+use crate::document::finding::Finding;
+use crate::host::{Call, CallId, Host, Reply};
+use crate::jwks::lifecycle::{FlightId, Keys, UnknownKid};
+use crate::metrics;
+use crate::time::Millis;
+
+use book::{Book, Failed, Number};
+use line::{Awaited, Line, MOST_WAIT, Waiter, longest_wait};
+use question::{Answered, Question, Subject, Unclear};
+use sources::Sources;
+use tally::Tally;
+
+pub use crate::jwks::lifecycle::Seen;
+pub use facts::{Facts, Need};
+pub use line::Ticket;
+
+/// How often the gauges are set.
+const GAUGES: Duration = Duration::from_secs(1);
+
+/// One worker's desk. `R` is a request that waits.
+pub struct Desk<R> {
+    sources: Sources,
+    book: Book,
+    line: Line<R>,
+    /// What the gauge has of this worker.
+    tally: Tally,
+    /// Whether the gauge may have anything of this worker.
+    has_line: bool,
+    /// Those that nobody has answered yet; there are few.
+    calls: Vec<Sent>,
+    gauges_at: Millis,
+}
+
+/// A call that nobody has answered yet.
+struct Sent {
+    id: CallId,
+    purpose: Purpose,
+    /// The most octets of its response that are read.
+    most: usize,
+}
+
+enum Purpose {
+    Keys(ProviderId, FlightId),
+    Answer(Rc<Subject>, Number),
+}
+
+/// A request that can be decided anew.
+pub struct Settled<R> {
+    pub ticket: Ticket,
+    waiter: Waiter<R>,
+    /// Whether it can wait on.
+    pub has_time: bool,
+}
+
+impl<R> Settled<R> {
+    pub fn request(&self) -> &R {
+        &self.waiter.request
+    }
+
+    /// What it saw of the keys that it waits for, when it came.
+    pub fn came(&self) -> Option<(ProviderId, Seen)> {
+        self.waiter.came
+    }
+}
+
+impl<R> Desk<R> {
+    /// A desk that has no remote keys yet: the first tick starts to fetch them. At most
+    /// `most_waiting` requests wait at it.
+    pub fn new(providers: &PerProvider<Provider>, most_waiting: usize, host: &impl Host) -> Self {
+        let sources = Sources::new(providers, host);
+        Desk {
+            has_line: !sources.are_local(),
+            sources,
+            book: Book::default(),
+            line: Line::new(most_waiting),
+            tally: Tally::new(host.random()),
+            calls: Vec::new(),
+            gauges_at: Millis(0),
+        }
+    }
+
+    /// Whether no keys are fetched.
+    pub fn keys_are_local(&self) -> bool {
+        self.sources.are_local()
+    }
+
+    /// The questions and answers that it has.
+    pub fn book(&self) -> &Book {
+        &self.book
+    }
+
+    /// See [`Facts::keys`]. The clock is asked only where keys have an age.
+    pub fn keys(
+        &mut self,
+        provider: ProviderId,
+        host: &impl Host,
+        now: impl FnOnce() -> Millis,
+    ) -> Keys {
+        self.sources.keys(provider, host, now)
+    }
+
+    /// See [`Facts::unknown_kid`]. `came`: what the request saw of keys when it came, if it waited.
+    pub fn unknown_kid(
+        &mut self,
+        provider: ProviderId,
+        came: Option<(ProviderId, Seen)>,
+        host: &impl Host,
+        now: impl FnOnce() -> Millis,
+    ) -> UnknownKid {
+        let came = came.filter(|(of, _)| *of == provider);
+        let came = came.map(|(_, seen)| seen);
+        self.sources.unknown_kid(provider, came, host, now)
+    }
+
+    /// See [`Facts::answer`].
+    pub fn answer(
+        &self,
+        question: &Question,
+        now: Millis,
+    ) -> Finding<Result<Rc<Answered>, Unclear>> {
+        self.book.find(question, now)
+    }
+
+    /// How long whoever cannot wait should wait before the next try.
+    pub fn retry_after(&self, need: &Need, now: Millis) -> Duration {
+        match need {
+            Need::Keys(provider) => self.sources.retry_after(*provider, now),
+            Need::Answer(question) => self.book.retry_after(question, now),
+        }
+    }
+
+    /// Lets a request wait for what its decision lacks. `octets`: the memory that it takes. `None`
+    /// where the line or the book is full.
+    pub fn enter(&mut self, need: Need, octets: usize, request: R, now: Millis) -> Option<Ticket> {
+        if self.line.is_full(octets) {
+            return None;
+        }
+        let (awaited, longest) = self.notice(need, now)?;
+        self.has_line = true;
+        let came = match awaited {
+            Awaited::Keys(provider, seen) => Some((provider, seen)),
+            Awaited::Answer(..) => None,
+        };
+        self.line.enter(Waiter {
+            awaited,
+            came,
+            entered: now,
+            deadline: now.after(longest),
+            bytes: octets,
+            request,
+        })
+    }
+
+    /// Lets a request wait on, in its old place. Another need than before may take its own time,
+    /// within what a request waits at most. `Err` with the request where the book is full.
+    pub fn wait_on(
+        &mut self,
+        settled: Settled<R>,
+        need: Need,
+        now: Millis,
+    ) -> Result<(), Settled<R>> {
+        let Some((awaited, longest)) = self.notice(need, now) else {
+            return Err(settled);
+        };
+        let Settled { ticket, waiter, .. } = settled;
+        let (is_same, came) = match (&awaited, &waiter.awaited) {
+            (Awaited::Keys(provider, seen), before) => {
+                let is_same = matches!(before, Awaited::Keys(before, _) if before == provider);
+                let came = if is_same { waiter.came } else { None };
+                (is_same, came.or(Some((*provider, *seen))))
+            }
+            (Awaited::Answer(subject, _), Awaited::Answer(before, _)) => {
+                (subject == before, waiter.came)
+            }
+            (Awaited::Answer(..), Awaited::Keys(..)) => (false, waiter.came),
+        };
+        let deadline = if is_same {
+            waiter.deadline
+        } else {
+            let latest = waiter.entered.after(MOST_WAIT);
+            waiter.deadline.max(now.after(longest)).min(latest)
+        };
+        let waiter = Waiter {
+            awaited,
+            came,
+            deadline,
+            ..waiter
+        };
+        self.line.put_back(ticket, waiter);
+        Ok(())
+    }
+
+    /// Notes what is needed, and how long it may take.
+    fn notice(&mut self, need: Need, now: Millis) -> Option<(Awaited, Duration)> {
+        match need {
+            Need::Keys(provider) => {
+                let (seen, fetch) = self.sources.prospects(provider);
+                Some((Awaited::Keys(provider, seen), longest_wait(fetch)))
+            }
+            Need::Answer(question) => {
+                let subject = Rc::clone(&question.subject);
+                let longest = longest_wait(question.call.timeout.saturating_add(book::MARGIN));
+                let line = &self.line;
+                let number = self
+                    .book
+                    .want(question, now, |number| line.awaits(number))?;
+                Some((Awaited::Answer(subject, number), longest))
+            }
+        }
+    }
+
+    /// Forgets a waiting request whose client left. What it asked goes on.
+    pub fn leave(&mut self, ticket: Ticket) {
+        self.line.leave(ticket);
+    }
+
+    /// Moves everything on by the time that passed, and makes the calls that are due. True if
+    /// anything came of it.
+    pub fn tick(&mut self, host: &impl Host, now: Millis) -> bool {
+        let mut any = false;
+        let urgent = !self.line.is_empty();
+        for provider in self.sources.ids() {
+            let call = self.sources.tick(provider, urgent, host, now);
+            any |= self.fetch(provider, call, host, now);
+        }
+        let line = &self.line;
+        while let Some(failed) = self
+            .book
+            .pass(now, host.random(), |number| line.awaits(number))
+        {
+            any = true;
+            tell(&failed);
+            // A late answer is nobody's.
+            let is_of = |purpose: &Purpose| matches!(purpose, Purpose::Answer(_, number) if *number == failed.number);
+            self.calls.retain(|sent| !is_of(&sent.purpose));
+        }
+        any |= self.ask(host, now);
+        if now >= self.gauges_at {
+            self.gauges_at = now.after(GAUGES);
+            self.sources.gauge_ages(host, now);
+        }
+        any
+    }
+
+    /// The most octets that are read of the response to a call; `None` where nobody waits for it.
+    pub fn most(&self, call: CallId) -> Option<usize> {
+        let sent = self.calls.iter().find(|sent| sent.id == call);
+        Some(sent?.most)
+    }
+
+    /// Takes what came of a call. False if it is none of this desk's, or was given up.
+    pub fn reply(&mut self, call: CallId, reply: Reply, host: &impl Host, now: Millis) -> bool {
+        let Some(at) = self.calls.iter().position(|sent| sent.id == call) else {
+            return false;
+        };
+        match self.calls.swap_remove(at).purpose {
+            Purpose::Keys(provider, flight) => {
+                let call = self.sources.reply(provider, flight, reply, host, now);
+                self.fetch(provider, call, host, now);
+            }
+            Purpose::Answer(subject, number) => {
+                let random = host.random();
+                let failed = self.book.reply(&subject, number, reply, now, random);
+                failed.iter().for_each(tell);
+                self.ask(host, now);
+            }
+        }
+        true
+    }
+
+    /// Tells what a step of a provider's keys brought, and makes its call. True if there was
+    /// anything to tell.
+    fn fetch(
+        &mut self,
+        provider: ProviderId,
+        mut call: Option<(FlightId, Call)>,
+        host: &impl Host,
+        now: Millis,
+    ) -> bool {
+        let mut any = self.sources.tell_events(provider, host);
+        while let Some((flight, sent)) = call.take() {
+            match host.dispatch(&sent) {
+                Some(id) => {
+                    // A call that was given up is not waited for any more.
+                    let is_of = |purpose: &Purpose| matches!(purpose, Purpose::Keys(other, _) if *other == provider);
+                    self.calls.retain(|other| !is_of(&other.purpose));
+                    self.calls.push(Sent {
+                        id,
+                        purpose: Purpose::Keys(provider, flight),
+                        most: sent.most,
+                    });
+                }
+                None => {
+                    call = self
+                        .sources
+                        .reply(provider, flight, Reply::NotSent, host, now);
+                    any |= self.sources.tell_events(provider, host);
+                }
+            }
+        }
+        any
+    }
+
+    /// Asks what may be asked. True if any of it failed at once.
+    fn ask(&mut self, host: &impl Host, now: Millis) -> bool {
+        let mut any = false;
+        let Desk { book, line, .. } = self;
+        while let Some((subject, number, call)) = book.next_call(now, |number| line.awaits(number))
+        {
+            match host.dispatch(&call) {
+                Some(id) => self.calls.push(Sent {
+                    id,
+                    purpose: Purpose::Answer(subject, number),
+                    most: call.most,
+                }),
+                None => {
+                    let random = host.random();
+                    let failed = book.reply(&subject, number, Reply::NotSent, now, random);
+                    failed.iter().for_each(tell);
+                    any = true;
+                }
+            }
+        }
+        any
+    }
+
+    /// Takes those out of the line whose fact is settled or whose time is up, in order; some of
+    /// them, if there are many.
+    pub fn take_settled(&mut self, now: Millis) -> Vec<Settled<R>> {
+        let Desk {
+            sources,
+            book,
+            line,
+            ..
+        } = self;
+        let taken = line.take_settled(now, |awaited| match awaited {
+            Awaited::Keys(provider, seen) => sources.settled(*provider, *seen),
+            Awaited::Answer(subject, number) => book.is_settled(subject, *number),
+        });
+        let settled = taken.into_iter().map(|(ticket, waiter)| Settled {
+            ticket,
+            has_time: now < waiter.deadline,
+            waiter,
+        });
+        settled.collect()
+    }
+
+    /// Brings the gauge to what waits here. A VM that traps tells nothing any more, and what it told
+    /// is taken out by another.
+    pub fn tell_waiting(&mut self, host: &impl Host, now: Millis) {
+        if self.has_line {
+            self.tell_tally(self.line.len(), host, now);
+        }
+    }
+
+    fn tell_tally(&mut self, waiting: usize, host: &impl Host, now: Millis) {
+        let change = self.tally.tell(waiting, now, host);
+        if change != 0 {
+            host.gauge_add(metrics::WAITING, change);
+        }
+    }
+
+    /// Whether ticks should be frequent.
+    pub fn is_restless(&self, now: Millis) -> bool {
+        !self.line.is_empty() || self.book.is_restless() || self.sources.are_restless(now)
+    }
+
+    /// Gives up all calls, where the root context goes away: the proxy drops them with it. Nobody
+    /// ticks for those that still wait.
+    pub fn abandon(&mut self, host: &impl Host, now: Millis) {
+        self.calls.clear();
+        self.book.clear();
+        self.tell_tally(0, host, now);
+        self.sources.abandon(host, now);
+    }
+}
+
+/// One line in the log for each failure of an endpoint, the first in a row as a warning.
+fn tell(failed: &Failed) {
+    let Failed {
+        endpoint, failures, ..
+    } = failed;
+    let level = if *failures == 1 {
+        log::Level::Warn
+    } else {
+        log::Level::Debug
+    };
+    log::log!(level, "{endpoint}: no answer ({failures} in a row)");
+}

@@ -1,0 +1,140 @@
+//! A question to a provider: one call, and how its answer is read.
+//!
+//! Invariant: nothing of a question is logged but the name of its endpoint: subject, headers and
+//! body may hold a secret.
+
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::host::{Call, Reply};
+
+/// What tells a question from all others. Its call may not: that may have a nonce or a signed
+/// assertion, which is another one each time.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Subject {
+    /// What kind of question it is.
+    pub kind: &'static str,
+    /// What the question is about, of its kind: a token's hash, a code.
+    pub about: String,
+}
+
+/// A question that one call answers. Two with the same subject are the same question.
+#[derive(Clone)]
+pub struct Question {
+    pub subject: Rc<Subject>,
+    /// Whose load and back-off it counts for, by a name that a log may have. The names come from
+    /// the configuration and from providers' metadata, never from a request.
+    pub endpoint: Rc<str>,
+    pub call: Call,
+    /// Reads a response that is no failure of the endpoint by its status.
+    pub read: fn(&Answered) -> Reading,
+    pub repeat: Repeat,
+}
+
+/// Whether a question may be asked again after a call whose outcome is unclear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeat {
+    May,
+    /// The endpoint may have done what it was asked for: a code is redeemed once (RFC 6749 section
+    /// 4.1.2).
+    MustNot,
+}
+
+/// What a response is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// The answer, which is kept for so long. An error such as `invalid_grant` is one too.
+    Keep(Duration),
+    /// None: a failure of the endpoint.
+    Failed,
+}
+
+/// A response that answers a question.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// The HTTP status code.
+    pub status: u16,
+    pub content_type: Option<Vec<u8>>,
+    pub body: Vec<u8>,
+}
+
+/// A question that must not be asked again was asked, and nobody knows with what outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unclear;
+
+impl fmt::Debug for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind)
+    }
+}
+
+impl fmt::Debug for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} to {}", self.subject, self.endpoint)
+    }
+}
+
+impl PartialEq for Question {
+    fn eq(&self, other: &Self) -> bool {
+        self.subject == other.subject
+    }
+}
+
+impl Eq for Question {}
+
+impl Answered {
+    pub(super) fn octets(&self) -> usize {
+        let content_type = self.content_type.as_ref().map_or(0, Vec::len);
+        self.body.len().saturating_add(content_type)
+    }
+}
+
+impl Subject {
+    pub(super) fn octets(&self) -> usize {
+        size_of::<Subject>().saturating_add(self.about.len())
+    }
+}
+
+impl Question {
+    /// The memory that it takes before it is answered, in octets, without the response.
+    pub(super) fn octets(&self) -> usize {
+        let call = &self.call;
+        let texts = [&call.cluster, &call.authority, &call.path];
+        let headers = call.headers.iter().map(|(_, value)| value);
+        let texts = texts.into_iter().chain(headers);
+        texts
+            .map(String::len)
+            .chain([call.body.len(), size_of::<Question>()])
+            .fold(self.subject.octets(), usize::saturating_add)
+    }
+}
+
+impl Reply {
+    /// Whether the endpoint has not done what it was asked for, as far as anybody can say: the call
+    /// was not sent, or calls were too many.
+    pub(super) fn is_certainly_nothing(&self) -> bool {
+        matches!(self, Reply::NotSent | Reply::Response { status: 429, .. })
+    }
+
+    /// The response, if it is none that says that the endpoint failed: a timeout is 504, a dead
+    /// host 503, and 408 and 429 ask for the call to be made later.
+    pub(super) fn answered(self) -> Option<Answered> {
+        match self {
+            Reply::Response { status, .. } if status >= 500 || matches!(status, 0 | 408 | 429) => {
+                None
+            }
+            Reply::Response {
+                status,
+                content_type,
+                body,
+                ..
+            } => Some(Answered {
+                status,
+                content_type,
+                body,
+            }),
+            Reply::NotSent | Reply::None | Reply::TooLarge(_) => None,
+        }
+    }
+}

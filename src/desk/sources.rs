@@ -1,0 +1,254 @@
+//! Where the keys of each provider come from, and what is told of them.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::config::{KeySource, PerProvider, Provider, ProviderId};
+use crate::document::Now;
+use crate::document::finding::Finding;
+use crate::host::{Call, Host, Reply};
+use crate::jose::jwks::KeySet;
+use crate::jwks::lifecycle::{Event, FlightId, Keys, Lifecycle, Seen, UnknownKid};
+use crate::metrics;
+use crate::time::Millis;
+
+/// The sources of all providers.
+pub struct Sources(PerProvider<Source>);
+
+struct Source {
+    /// The provider's.
+    name: String,
+    keys: Origin,
+}
+
+enum Origin {
+    Local(Rc<KeySet>),
+    Remote(Box<Lifecycle>),
+}
+
+/// What a step is made with.
+pub fn step<H: Host>(host: &H, at: Millis) -> Now<'_> {
+    Now {
+        at,
+        random: host.random(),
+        store: host,
+    }
+}
+
+impl Sources {
+    pub fn new(providers: &PerProvider<Provider>, host: &impl Host) -> Self {
+        Sources(providers.map(|provider| Source {
+            name: provider.name.clone(),
+            keys: match &provider.keys {
+                KeySource::Local(keys) => Origin::Local(Rc::clone(keys)),
+                KeySource::Remote(remote) => {
+                    Origin::Remote(Box::new(Lifecycle::new(Rc::clone(remote), host.random())))
+                }
+            },
+        }))
+    }
+
+    pub fn ids(&self) -> impl Iterator<Item = ProviderId> + use<> {
+        self.0.ids()
+    }
+
+    fn remotes(&self) -> impl Iterator<Item = (&str, &Lifecycle)> {
+        self.0.iter().filter_map(|source| match &source.keys {
+            Origin::Local(_) => None,
+            Origin::Remote(lifecycle) => Some((source.name.as_str(), &**lifecycle)),
+        })
+    }
+
+    fn remote(&self, provider: ProviderId) -> Option<&Lifecycle> {
+        match &self.0[provider].keys {
+            Origin::Local(_) => None,
+            Origin::Remote(lifecycle) => Some(lifecycle),
+        }
+    }
+
+    fn remote_mut(&mut self, provider: ProviderId) -> Option<&mut Lifecycle> {
+        match &mut self.0[provider].keys {
+            Origin::Local(_) => None,
+            Origin::Remote(lifecycle) => Some(lifecycle),
+        }
+    }
+
+    /// Whether no keys are fetched.
+    pub fn are_local(&self) -> bool {
+        self.remotes().next().is_none()
+    }
+
+    /// A provider's keys. Where this worker has none, it looks whether another has shared some
+    /// before a request waits or is turned away. The clock is asked only where keys have an age.
+    pub fn keys(
+        &mut self,
+        provider: ProviderId,
+        host: &impl Host,
+        now: impl FnOnce() -> Millis,
+    ) -> Keys {
+        let lifecycle = match &mut self.0[provider].keys {
+            Origin::Local(keys) => return Finding::Ready(Rc::clone(keys)),
+            Origin::Remote(lifecycle) => lifecycle,
+        };
+        let now = now();
+        if let ready @ Finding::Ready(_) = lifecycle.keys(now) {
+            return ready;
+        }
+        lifecycle.look(&step(host, now));
+        let keys = lifecycle.keys(now);
+        if let Finding::Unavailable { .. } = keys {
+            lifecycle.ask();
+        }
+        self.tell_events(provider, host);
+        keys
+    }
+
+    /// What to do with a token whose kid none of the keys has. `came`: what its request saw of them
+    /// when it came, if that was not just now.
+    pub fn unknown_kid(
+        &mut self,
+        provider: ProviderId,
+        came: Option<Seen>,
+        host: &impl Host,
+        now: impl FnOnce() -> Millis,
+    ) -> UnknownKid {
+        let Some(lifecycle) = self.remote_mut(provider) else {
+            return UnknownKid::NoSuchKey;
+        };
+        let verdict = lifecycle.unknown_kid(came, &step(host, now()));
+        self.tell_events(provider, host);
+        verdict
+    }
+
+    /// What a request sees of a provider's keys that begins to wait for them, and how long a fetch
+    /// takes at most.
+    pub fn prospects(&self, provider: ProviderId) -> (Seen, Duration) {
+        self.remote(provider)
+            .map_or_else(Default::default, |lifecycle| {
+                (lifecycle.seen(), lifecycle.fetch_time())
+            })
+    }
+
+    pub fn retry_after(&self, provider: ProviderId, now: Millis) -> Duration {
+        let remote = self.remote(provider);
+        remote.map_or(Duration::ZERO, |lifecycle| lifecycle.retry_after(now))
+    }
+
+    /// Whether anything happened since that a waiting request can be decided by.
+    pub fn settled(&self, provider: ProviderId, seen: Seen) -> bool {
+        let remote = self.remote(provider);
+        remote.is_none_or(|lifecycle| lifecycle.settled(seen))
+    }
+
+    /// Whether keys are lacking and something may change that soon.
+    pub fn are_restless(&self, now: Millis) -> bool {
+        self.remotes()
+            .any(|(_, lifecycle)| lifecycle.is_restless(now))
+    }
+
+    /// Moves a provider's keys on by the time that passed. The call is to be made.
+    pub fn tick(
+        &mut self,
+        provider: ProviderId,
+        urgent: bool,
+        host: &impl Host,
+        now: Millis,
+    ) -> Option<(FlightId, Call)> {
+        let lifecycle = self.remote_mut(provider)?;
+        lifecycle.tick(&step(host, now), urgent)
+    }
+
+    /// Takes what came of a call. The next one is to be made.
+    pub fn reply(
+        &mut self,
+        provider: ProviderId,
+        flight: FlightId,
+        reply: Reply,
+        host: &impl Host,
+        now: Millis,
+    ) -> Option<(FlightId, Call)> {
+        let lifecycle = self.remote_mut(provider)?;
+        lifecycle.answer(flight, reply, &step(host, now))
+    }
+
+    /// Gives up all calls.
+    pub fn abandon(&mut self, host: &impl Host, now: Millis) {
+        for source in &mut self.0 {
+            if let Origin::Remote(lifecycle) = &mut source.keys {
+                lifecycle.abandon(&step(host, now));
+            }
+        }
+    }
+
+    /// Sets the gauges of the keys' ages.
+    pub fn gauge_ages(&self, host: &impl Host, now: Millis) {
+        for (name, lifecycle) in self.remotes() {
+            if let Some(age) = lifecycle.age(now) {
+                host.gauge(&metrics::jwks_age(name), age.as_secs());
+            }
+        }
+    }
+
+    /// Tells what happened to a provider's keys since this was last done. True if anything did.
+    pub fn tell_events(&mut self, provider: ProviderId, host: &impl Host) -> bool {
+        let Some(lifecycle) = self.remote_mut(provider) else {
+            return false;
+        };
+        let events = lifecycle.take_events();
+        let any = !events.is_empty();
+        for event in events {
+            tell(&self.0[provider].name, event, host);
+        }
+        any
+    }
+}
+
+/// One line in the log for each change of a provider's keys, and its counts.
+fn tell(name: &str, event: Event, host: &impl Host) {
+    match event {
+        Event::Fetched {
+            generation,
+            keys,
+            skipped,
+            news,
+        } => {
+            host.count(&metrics::jwks_fetch(name, true), 1);
+            let level = if news {
+                log::Level::Info
+            } else {
+                log::Level::Debug
+            };
+            log::log!(
+                level,
+                "provider {name}: fetched {keys} usable keys, set {generation}"
+            );
+            for key in skipped.iter().filter(|_| news) {
+                log::warn!("provider {name}: skipped {key}");
+            }
+        }
+        Event::Failed {
+            error,
+            asked,
+            failures,
+            news,
+        } => {
+            host.count(&metrics::jwks_fetch(name, false), 1);
+            let level = if news {
+                log::Level::Warn
+            } else {
+                log::Level::Debug
+            };
+            log::log!(
+                level,
+                "provider {name}: fetching keys failed ({failures} in a row): {asked}: {error}"
+            );
+        }
+        Event::Installed { generation } => {
+            log::debug!("provider {name}: verifies with set {generation}");
+        }
+        Event::LeaseLost => log::debug!("provider {name}: another worker fetches"),
+        Event::Expired => {
+            log::warn!("provider {name}: its keys are past max_stale and no longer used");
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Something that has to be fetched before it is known.
+
+use std::time::Duration;
+
+/// What a decision gets when it asks for something that is fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding<T> {
+    Ready(T),
+    /// On its way: worth waiting for.
+    Pending,
+    /// Not to be had, and the next try is this far away.
+    Unavailable {
+        retry_after: Duration,
+    },
+}
+
+impl<T> Finding<T> {
+    /// The same for whoever waits no more: what is on its way counts as what is not to be had.
+    #[must_use]
+    pub fn or_unavailable(self, retry_after: impl FnOnce() -> Duration) -> Self {
+        match self {
+            Finding::Pending => Finding::Unavailable {
+                retry_after: retry_after(),
+            },
+            fact => fact,
+        }
+    }
+}

@@ -1,0 +1,568 @@
+//! The desk under a simulated clock, with questions of the test's own on a recording host.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod sim;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::time::Duration;
+
+use bearer_gate::config::Config;
+use bearer_gate::desk::book::{MOST_OCTETS, MOST_QUESTIONS};
+use bearer_gate::desk::endpoints::MOST_CALLS;
+use bearer_gate::desk::question::{Answered, Question, Reading, Repeat, Subject};
+use bearer_gate::desk::{Desk, Need, Ticket};
+use bearer_gate::document::finding::Finding;
+use bearer_gate::host::{Call, CallId, Host, Method, Reply};
+use bearer_gate::http::uri::Uri;
+use proptest::prelude::*;
+use sim::host::{FakeHost, Process, process};
+use sim::{ok, status};
+
+const SECOND: u64 = 1000;
+const MINUTE: u64 = 60 * SECOND;
+
+/// An answer is good for a minute, and `invalid_grant` is one too.
+fn read(answer: &Answered) -> Reading {
+    match answer.status {
+        200 | 400 => Reading::Keep(Duration::from_secs(60)),
+        _ => Reading::Failed,
+    }
+}
+
+fn question_at(endpoint: &str, about: &str) -> Question {
+    let uri = Uri::parse(&format!("https://idp.example/{about}")).unwrap();
+    Question {
+        subject: Rc::new(Subject {
+            kind: "test",
+            about: about.to_owned(),
+        }),
+        endpoint: endpoint.into(),
+        call: Call {
+            method: Method::Post,
+            ..Call::get(uri, "idp", Duration::from_secs(5), 1000)
+        },
+        read,
+        repeat: Repeat::May,
+    }
+}
+
+fn question(about: &str) -> Question {
+    question_at("token endpoint", about)
+}
+
+/// One that must not be repeated.
+fn once(about: &str) -> Question {
+    Question {
+        repeat: Repeat::MustNot,
+        ..question(about)
+    }
+}
+
+/// What a request came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Outcome {
+    Answered(u16, Vec<u8>),
+    /// Asked once, and nobody knows with what outcome.
+    Unclear,
+    /// 503, with the seconds to wait.
+    Unavailable(u64),
+}
+
+fn answered(body: &str) -> Outcome {
+    Outcome::Answered(200, body.into())
+}
+
+const NOTHING: Outcome = Outcome::Unavailable(0);
+
+/// A worker whose requests each ask one question.
+struct Worker {
+    desk: Desk<(u32, Question)>,
+    host: FakeHost,
+}
+
+impl Worker {
+    fn new(process: &Rc<Process>) -> Self {
+        Worker::with_room_for(process, 1024)
+    }
+
+    fn with_room_for(process: &Rc<Process>, waiting: usize) -> Self {
+        let config = Config::parse(br#"{"unmatched": "allow"}"#).unwrap();
+        let host = FakeHost(Rc::clone(process));
+        Worker {
+            desk: Desk::new(&config.providers, waiting, &host),
+            host,
+        }
+    }
+
+    /// As a decision asks: an outcome, or nothing yet.
+    fn decide(&self, question: &Question) -> Option<Outcome> {
+        match self.desk.answer(question, self.host.monotonic()) {
+            Finding::Ready(Ok(answer)) => {
+                Some(Outcome::Answered(answer.status, answer.body.clone()))
+            }
+            Finding::Ready(Err(_)) => Some(Outcome::Unclear),
+            Finding::Unavailable { retry_after } => {
+                Some(Outcome::Unavailable(retry_after.as_secs()))
+            }
+            Finding::Pending => None,
+        }
+    }
+
+    fn request(&mut self, context: u32, question: &Question) -> Result<Ticket, Outcome> {
+        if let Some(outcome) = self.decide(question) {
+            return Err(outcome);
+        }
+        let need = Need::Answer(Box::new(question.clone()));
+        let request = (context, question.clone());
+        let entered = self.desk.enter(need, 100, request, self.host.monotonic());
+        entered.ok_or(NOTHING)
+    }
+
+    fn tick(&mut self) -> Vec<(u32, Outcome)> {
+        self.desk.tick(&self.host, self.host.monotonic());
+        self.settle()
+    }
+
+    fn reply(&mut self, call: CallId, reply: Reply) -> Vec<(u32, Outcome)> {
+        let now = self.host.monotonic();
+        self.desk.reply(call, reply, &self.host, now);
+        self.settle()
+    }
+
+    fn settle(&mut self) -> Vec<(u32, Outcome)> {
+        let now = self.host.monotonic();
+        let mut outcomes = Vec::new();
+        for settled in self.desk.take_settled(now) {
+            let (context, question) = settled.request().clone();
+            match self.decide(&question) {
+                Some(outcome) => outcomes.push((context, outcome)),
+                None if settled.has_time => {
+                    let need = Need::Answer(Box::new(question));
+                    if self.desk.wait_on(settled, need, now).is_err() {
+                        outcomes.push((context, NOTHING));
+                    }
+                }
+                None => outcomes.push((context, NOTHING)),
+            }
+        }
+        self.desk.tell_waiting(&self.host, now);
+        outcomes
+    }
+}
+
+fn sent(process: &Process) -> Vec<(CallId, String)> {
+    let calls = process.calls.take().into_iter();
+    calls.map(|(id, call)| (id, call.path)).collect()
+}
+
+#[test]
+fn a_question_is_asked_once_and_answered_for_all_that_wait() {
+    let process = process();
+    let mut worker = Worker::new(&process);
+    for context in 1..=3 {
+        worker.request(context, &question("a")).unwrap();
+    }
+    worker.request(4, &question("b")).unwrap();
+    assert!(process.calls.borrow().is_empty(), "by a tick alone");
+    assert!(worker.tick().is_empty());
+    assert_eq!(process.count_of("bearer_gate.waiting"), 4);
+    let calls = sent(&process);
+    let paths: Vec<&str> = calls.iter().map(|(_, path)| path.as_str()).collect();
+    assert_eq!(paths, ["/a", "/b"]);
+    assert!(worker.tick().is_empty());
+    worker.request(5, &question("a")).unwrap();
+    let all = [1, 2, 3, 5].map(|context| (context, answered("yes")));
+    assert_eq!(worker.reply(calls[0].0, ok("yes")), all);
+    let other = worker.reply(calls[1].0, ok("no"));
+    assert_eq!(other, [(4, answered("no"))]);
+    // Another worker asks by itself.
+    let mut other = Worker::new(&process);
+    other.request(1, &question("a")).unwrap();
+    other.tick();
+    assert_eq!(sent(&process).len(), 1);
+    // The answer is kept for its time.
+    process.pass(59 * SECOND);
+    assert_eq!(worker.request(6, &question("a")), Err(answered("yes")));
+    process.pass(SECOND);
+    worker.request(7, &question("a")).unwrap();
+    worker.tick();
+    let again = sent(&process);
+    assert_eq!(again.len(), 1);
+    // What the endpoint has against it is an answer.
+    let refused = Reply::Response {
+        status: 400,
+        max_age: None,
+        retry_after: None,
+        location: None,
+        content_type: None,
+        body: b"invalid_grant".to_vec(),
+    };
+    let refusal = Outcome::Answered(400, b"invalid_grant".to_vec());
+    assert_eq!(worker.reply(again[0].0, refused), [(7, refusal.clone())]);
+    assert_eq!(worker.request(8, &question("a")), Err(refusal));
+}
+
+#[test]
+fn a_client_that_leaves_takes_no_answer_with_it() {
+    let process = process();
+    let mut worker = Worker::new(&process);
+    let ticket = worker.request(1, &once("rotated")).unwrap();
+    worker.tick();
+    worker.desk.leave(ticket);
+    let call = sent(&process)[0].0;
+    assert!(worker.reply(call, ok("new tokens")).is_empty());
+    assert_eq!(
+        worker.request(2, &once("rotated")),
+        Err(answered("new tokens"))
+    );
+    // What was not asked yet is not asked for nobody.
+    let ticket = worker.request(3, &question("b")).unwrap();
+    worker.desk.leave(ticket);
+    worker.tick();
+    assert!(sent(&process).is_empty());
+    assert_eq!(worker.desk.book().len(), 1);
+}
+
+/// What came of a call, and what the request comes to if its question may be repeated, and if not.
+#[test]
+fn what_must_not_be_repeated_is_not_asked_again_after_an_unclear_outcome() {
+    let too_large = || Reply::TooLarge(1001);
+    let none = || Reply::None;
+    let garbage = || status(204);
+    let (down, timeout, too_many) = (|| status(503), || status(504), || status(429));
+    let not_sent = || Reply::NotSent;
+    let table: [(&str, &dyn Fn() -> Reply, bool); 7] = [
+        ("no response", &none, false),
+        ("too large", &too_large, false),
+        ("not an answer", &garbage, false),
+        ("503", &down, false),
+        ("504", &timeout, false),
+        // The endpoint has certainly done nothing.
+        ("429", &too_many, true),
+        ("not sent", &not_sent, true),
+    ];
+    for (name, reply, is_clear) in table {
+        for repeat in [Repeat::May, Repeat::MustNot] {
+            let process = process();
+            let mut worker = Worker::new(&process);
+            let asked = Question {
+                repeat,
+                ..question("code")
+            };
+            worker.request(1, &asked).unwrap();
+            worker.tick();
+            let outcomes = worker.reply(sent(&process)[0].0, reply());
+            let mut calls = 0;
+            for _ in 0..100 {
+                process.pass(10);
+                worker.tick();
+                calls += sent(&process).len();
+            }
+            if repeat == Repeat::MustNot && !is_clear {
+                assert_eq!(outcomes, [(1, Outcome::Unclear)], "{name}");
+                assert_eq!(calls, 0, "{name}");
+                process.pass(9 * MINUTE);
+                worker.tick();
+                assert_eq!(worker.request(2, &asked), Err(Outcome::Unclear), "{name}");
+            } else if name == "429" {
+                // The endpoint wants to be left alone for longer than is worth waiting.
+                assert!(
+                    matches!(outcomes[..], [(1, Outcome::Unavailable(1..))]),
+                    "{outcomes:?}"
+                );
+                assert_eq!(calls, 0);
+            } else {
+                assert_eq!((outcomes.len(), calls), (0, 1), "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_endpoint_that_fails_is_left_alone_and_no_other() {
+    let process = process();
+    let mut worker = Worker::new(&process);
+    let mut calls = 0;
+    for context in 0..600 {
+        let _ = worker.request(context, &question(&format!("q{context}")));
+        worker.tick();
+        for (call, _) in sent(&process) {
+            calls += 1;
+            worker.reply(call, status(503));
+        }
+        process.pass(100);
+    }
+    assert!((5..15).contains(&calls), "{calls} calls in a minute");
+    let refused = worker.request(1000, &question("q"));
+    assert!(
+        matches!(refused, Err(Outcome::Unavailable(1..=60))),
+        "{refused:?}"
+    );
+    let other = question_at("userinfo endpoint", "q");
+    worker.request(1001, &other).unwrap();
+    worker.tick();
+    let call = sent(&process)[0].0;
+    assert_eq!(worker.reply(call, ok("")), [(1001, answered(""))]);
+    // One call shows that it is well again.
+    process.pass(2 * MINUTE);
+    for context in 2000..2003 {
+        worker
+            .request(context, &question(&format!("q{context}")))
+            .unwrap();
+    }
+    worker.tick();
+    let probe = sent(&process);
+    assert_eq!(probe.len(), 1);
+    worker.reply(probe[0].0, ok(""));
+    assert_eq!(sent(&process).len(), 2);
+}
+
+#[test]
+fn a_late_answer_is_dropped() {
+    let process = process();
+    let mut worker = Worker::new(&process);
+    worker.request(1, &once("a")).unwrap();
+    worker.tick();
+    let call = sent(&process)[0].0;
+    assert_eq!(worker.desk.most(call), Some(1000));
+    process.pass(5600);
+    assert_eq!(worker.tick(), [(1, Outcome::Unclear)]);
+    assert_eq!(worker.desk.most(call), None, "not even read");
+    assert!(worker.reply(call, ok("late")).is_empty());
+    assert_eq!(worker.request(2, &once("a")), Err(Outcome::Unclear));
+}
+
+#[test]
+fn nobody_waits_longer_than_two_calls_can_take() {
+    let process = process();
+    let mut worker = Worker::new(&process);
+    worker.request(1, &question("a")).unwrap();
+    let start = process.now.get();
+    let mut outcomes = Vec::new();
+    while outcomes.is_empty() {
+        process.pass(10);
+        outcomes = worker.tick();
+        assert!(process.now.get() - start <= 12_100, "waits on");
+    }
+    assert!(
+        matches!(outcomes[..], [(1, Outcome::Unavailable(_))]),
+        "{outcomes:?}"
+    );
+}
+
+#[test]
+fn a_worker_that_is_replaced_gives_up_its_calls() {
+    let process = process();
+    let mut worker = Worker::new(&process);
+    worker.request(1, &question("a")).unwrap();
+    worker.tick();
+    worker.desk.abandon(&worker.host, worker.host.monotonic());
+    assert_eq!(process.count_of("bearer_gate.waiting"), 0);
+    let call = sent(&process)[0].0;
+    assert_eq!(worker.desk.most(call), None);
+    assert!(worker.desk.book().is_empty());
+}
+
+#[test]
+fn the_line_the_book_and_the_calls_are_bounded() {
+    let process = process();
+    let mut worker = Worker::with_room_for(&process, 100_000);
+    let mut waiting = 0;
+    for context in 0..5000 {
+        match worker.request(context, &question(&format!("q{context}"))) {
+            Ok(_) => waiting += 1,
+            Err(outcome) => assert_eq!(outcome, NOTHING),
+        }
+    }
+    assert_eq!(waiting, MOST_QUESTIONS);
+    worker.tick();
+    let mut calls = sent(&process);
+    assert_eq!(calls.len(), MOST_CALLS);
+    // Each answer makes room for the next call, and in the end all have theirs.
+    let mut done = 0;
+    while let Some((call, _)) = calls.pop() {
+        done += worker.reply(call, ok("answer")).len();
+        calls.extend(sent(&process));
+        assert!(calls.len() <= MOST_CALLS);
+    }
+    assert_eq!(done, MOST_QUESTIONS);
+    // New answers take the place of the oldest.
+    worker.request(1, &question("new")).unwrap();
+    assert_eq!(worker.desk.book().len(), MOST_QUESTIONS);
+    assert_eq!(
+        worker.request(2, &question("q4095")),
+        Err(answered("answer"))
+    );
+    worker.request(2, &question("q0")).unwrap();
+
+    let mut worker = Worker::with_room_for(&process, 2);
+    worker.request(1, &question("a")).unwrap();
+    worker.request(2, &question("a")).unwrap();
+    assert_eq!(worker.request(3, &question("a")), Err(NOTHING));
+}
+
+#[test]
+fn answers_are_bounded_in_octets_and_none_is_dropped_that_somebody_waits_for() {
+    let process = process();
+    let mut worker = Worker::new(&process);
+    let large = |about: &str| {
+        let mut question = question(about);
+        question.call.most = MOST_OCTETS / 4;
+        question
+    };
+    let body = "x".repeat(MOST_OCTETS / 4);
+    // Three have room with what belongs to them.
+    for context in 0..5 {
+        worker
+            .request(context, &large(&format!("q{context}")))
+            .unwrap();
+    }
+    worker.tick();
+    let calls = sent(&process);
+    assert_eq!(calls.len(), 3);
+    assert!(worker.desk.book().octets() <= MOST_OCTETS);
+    let mut done = Vec::new();
+    for (call, _) in calls {
+        for (context, outcome) in worker.reply(call, ok(&body)) {
+            assert_eq!(outcome, answered(&body));
+            done.push(context);
+        }
+        assert!(worker.desk.book().octets() <= MOST_OCTETS);
+    }
+    // What is not awaited any more made room.
+    worker.tick();
+    for (call, _) in sent(&process) {
+        done.extend(
+            worker
+                .reply(call, ok(&body))
+                .iter()
+                .map(|(context, _)| *context),
+        );
+    }
+    assert_eq!(done, [0, 1, 2, 3, 4]);
+    assert!(worker.desk.book().octets() <= MOST_OCTETS);
+}
+
+#[derive(Debug, Clone)]
+enum Action {
+    Arrive { about: usize, endpoint: usize },
+    Leave(usize),
+    Tick,
+    Pass(u64),
+    Reply(usize, usize),
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    prop_oneof![
+        8 => (0..8_usize, 0..2_usize).prop_map(|(about, endpoint)| Action::Arrive { about, endpoint }),
+        2 => (0..30_usize).prop_map(Action::Leave),
+        8 => Just(Action::Tick),
+        4 => (0..3000_u64).prop_map(Action::Pass),
+        1 => (0..120_000_u64).prop_map(Action::Pass),
+        5 => (0..8_usize, 0..7_usize).prop_map(|(call, outcome)| Action::Reply(call, outcome)),
+    ]
+}
+
+/// What came of a call, and whether the endpoint may have done what it was asked for, unanswered.
+fn outcome(number: usize) -> (Reply, bool) {
+    match number {
+        0 | 1 => (ok("answer"), false),
+        2 => (status(503), true),
+        3 => (status(429), false),
+        4 => (Reply::None, true),
+        5 => (Reply::TooLarge(5000), true),
+        _ => (status(302), true),
+    }
+}
+
+proptest! {
+    #![proptest_config(sim::properties(400))]
+
+    /// Half of the questions must not be repeated.
+    #[test]
+    fn every_request_ends_and_no_question_is_asked_twice(
+        actions in proptest::collection::vec(action(), 1..150),
+    ) {
+        let process = process();
+        let mut worker = Worker::new(&process);
+        let mut waiting: BTreeMap<u32, Ticket> = BTreeMap::new();
+        let mut calls: Vec<(CallId, Call, u64)> = Vec::new();
+        // When a question that must not be repeated had an unclear outcome.
+        let mut unclear: BTreeMap<String, u64> = BTreeMap::new();
+        let mut context = 0;
+        let asks = |about: usize, endpoint: usize| Question {
+            repeat: if about.is_multiple_of(2) { Repeat::May } else { Repeat::MustNot },
+            ..question_at(["one", "two"][endpoint], &format!("{about}-{endpoint}"))
+        };
+        let end = |outcomes: Vec<(u32, Outcome)>, waiting: &mut BTreeMap<u32, Ticket>| {
+            for (context, _) in outcomes {
+                assert!(waiting.remove(&context).is_some(), "decided twice, or never waited");
+            }
+        };
+        let mut then = vec![];
+        // In the end nobody answers any more, and time alone ends what is left.
+        for _ in 0..60 {
+            then.extend([Action::Pass(1000), Action::Tick]);
+        }
+        for action in actions.into_iter().chain(then) {
+            match action {
+                Action::Arrive { about, endpoint } => {
+                    context += 1;
+                    if let Ok(ticket) = worker.request(context, &asks(about, endpoint)) {
+                        waiting.insert(context, ticket);
+                    }
+                    prop_assert!(process.calls.borrow().is_empty(), "from a request's own context");
+                }
+                Action::Leave(which) => {
+                    let gone = waiting.keys().nth(which).copied();
+                    if let Some(ticket) = gone.and_then(|context| waiting.remove(&context)) {
+                        worker.desk.leave(ticket);
+                    }
+                }
+                Action::Tick => end(worker.tick(), &mut waiting),
+                Action::Pass(millis) => process.pass(millis),
+                Action::Reply(which, number) if which < calls.len() => {
+                    let (call, sent, _) = calls.remove(which);
+                    let (reply, is_unclear) = outcome(number);
+                    if worker.desk.most(call).is_some() && is_unclear {
+                        unclear.insert(sent.path, process.now.get());
+                    }
+                    end(worker.reply(call, reply), &mut waiting);
+                }
+                Action::Reply(..) => {}
+            }
+            let now = process.now.get();
+            // What the worker does not wait for any more was given up.
+            calls.retain(|(id, call, _)| {
+                let is_known = worker.desk.most(*id).is_some();
+                if !is_known {
+                    unclear.insert(call.path.clone(), now);
+                }
+                is_known
+            });
+            for (id, call) in process.calls.take() {
+                let must_not = call.path.chars().nth(1).unwrap().to_digit(10).unwrap() % 2 == 1;
+                if let Some(at) = unclear.get(&call.path).filter(|_| must_not) {
+                    prop_assert!(now - at >= 10 * MINUTE, "asked again after {} ms", now - at);
+                }
+                calls.push((id, call, now));
+            }
+            let asked: BTreeSet<&str> = calls.iter().map(|(_, call, _)| call.path.as_str()).collect();
+            prop_assert_eq!(asked.len(), calls.len(), "one question, two calls");
+        }
+        prop_assert!(waiting.is_empty(), "{} wait on", waiting.len());
+        prop_assert_eq!(process.count_of("bearer_gate.waiting"), 0);
+        process.pass(11 * MINUTE);
+        worker.tick();
+        worker.tick();
+        prop_assert_eq!((worker.desk.book().len(), worker.desk.book().octets()), (0, 0));
+    }
+}
