@@ -101,11 +101,11 @@ impl TokenCache {
             .saturating_mul(USUAL_TOKEN)
             .clamp(USUAL_BYTES, MOST_BYTES);
         let longest = providers.map(|provider| provider.cache.longest.unwrap_or(usize::MAX));
-        TokenCache::bounded(&longest, most_bytes)
+        Self::bounded(&longest, most_bytes)
     }
 
     fn bounded(longest: &PerProvider<usize>, most_bytes: u64) -> Self {
-        TokenCache {
+        Self {
             tokens: Cache::with(
                 usize::try_from(most_bytes / USUAL_TOKEN).unwrap_or(usize::MAX),
                 most_bytes,

@@ -8,7 +8,7 @@ pub struct Named<T>(Vec<(String, T)>);
 
 impl<T> Default for Named<T> {
     fn default() -> Self {
-        Named(Vec::new())
+        Self(Vec::new())
     }
 }
 

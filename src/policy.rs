@@ -81,8 +81,11 @@ fn select<'c, T: for<'e> Trace<Event<'e>>>(
 /// Why a valid token is not enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denied<'c> {
-    /// It lacks a scope; these, as the rule names them, separated by spaces, were asked for.
-    Scope { scopes_needed: &'c str },
+    /// It lacks a scope.
+    Scope {
+        /// The scopes that the rule requires, as it names them, separated by spaces.
+        scopes_needed: &'c str,
+    },
     /// A claim does not pass its test.
     Claim,
 }

@@ -27,7 +27,7 @@ pub struct TextMatcher {
 impl TextMatcher {
     /// A test; with `ignore_case` its text is turned to lower case here, once.
     #[must_use]
-    pub fn new(test: TextTest, ignore_case: bool) -> TextMatcher {
+    pub fn new(test: TextTest, ignore_case: bool) -> Self {
         let lower = |text: String| {
             if ignore_case {
                 text.to_ascii_lowercase()
@@ -42,7 +42,7 @@ impl TextMatcher {
             TextTest::Contains(text) => TextTest::Contains(lower(text)),
             regex @ TextTest::Regex(_) => regex,
         };
-        TextMatcher { test, ignore_case }
+        Self { test, ignore_case }
     }
 
     /// How a text is tested, in lower case where case is ignored.
@@ -95,14 +95,14 @@ impl Pattern {
     ///
     /// # Errors
     /// What is wrong with the expression.
-    pub fn parse(written: &str) -> Result<Pattern, String> {
-        if written.len() > Pattern::LONGEST {
-            return Err(format!("must be {} bytes at most", Pattern::LONGEST));
+    pub fn parse(written: &str) -> Result<Self, String> {
+        if written.len() > Self::LONGEST {
+            return Err(format!("must be {} bytes at most", Self::LONGEST));
         }
         // By itself first: `a)(b` would be fine between parentheses.
         Regex::new(written)
             .and_then(|_| Regex::new(&format!("^(?:{written})$")))
-            .map(|regex| Pattern {
+            .map(|regex| Self {
                 regex,
                 written: written.to_owned(),
             })

@@ -10,12 +10,12 @@ pub struct Millis(pub u64);
 
 impl Millis {
     /// `self + duration`, at most the end of time.
-    pub fn after(self, duration: Duration) -> Millis {
-        Millis(self.0.saturating_add(millis(duration)))
+    pub fn after(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(millis(duration)))
     }
 
     /// How long ago `earlier` was; zero if it is yet to come.
-    pub fn since(self, earlier: Millis) -> Duration {
+    pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::tokens::{AUDIENCE, ISSUER, Supply};
 
 /// The path that all cases ask for.
-pub const PATH: &str = "/api/messages?page=2";
+pub(crate) const PATH: &str = "/api/messages?page=2";
 /// How many tokens the native cache may hold: more than there are regulars. It holds 100 by
 /// default.
 const NATIVE_CACHE: usize = 10_000;
@@ -21,7 +21,7 @@ const NATIVE_CACHE: usize = 10_000;
 /// Which filter a case has, and which tokens it is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub(crate) enum Kind {
     /// No filter at all.
     None,
     /// A Wasm filter that does nothing.
@@ -44,7 +44,7 @@ pub enum Kind {
 
 /// One of the things that are compared.
 #[derive(Debug)]
-pub struct Case {
+pub(crate) struct Case {
     pub kind: Kind,
     /// The name of its listener.
     pub name: String,
@@ -56,7 +56,7 @@ pub struct Case {
 
 /// The Wasm modules.
 #[derive(Debug, Clone)]
-pub struct Modules {
+pub(crate) struct Modules {
     pub gate: PathBuf,
     pub noop: PathBuf,
     /// bearer-gate built to verify by jwt-simple; the case is left out without it.
@@ -66,13 +66,13 @@ pub struct Modules {
 }
 
 /// The tokens of all cases.
-pub struct Pools {
+pub(crate) struct Pools {
     pub regulars: Rc<[HeaderValue]>,
     pub new: Rc<[HeaderValue]>,
 }
 
 /// Providers and rules for both filters.
-pub fn configuration(keys: &[Value]) -> Value {
+pub(crate) fn configuration(keys: &[Value]) -> Value {
     json!({
         "providers": {"tenant": provider(keys)},
         "rules": [
@@ -83,7 +83,7 @@ pub fn configuration(keys: &[Value]) -> Value {
 }
 
 /// A provider of the tokens' issuer with these keys.
-pub fn provider(keys: &[Value]) -> Value {
+pub(crate) fn provider(keys: &[Value]) -> Value {
     json!({
         "issuer": ISSUER,
         "audiences": [AUDIENCE],
@@ -93,7 +93,7 @@ pub fn provider(keys: &[Value]) -> Value {
 }
 
 /// A listener with a module; no two share a VM.
-pub fn wasm(name: &str, module: &Path, configuration: Value) -> Listener {
+pub(crate) fn wasm(name: &str, module: &Path, configuration: Value) -> Listener {
     let mut wasm = Wasm::new(configuration);
     name.clone_into(&mut wasm.name);
     name.clone_into(&mut wasm.vm_id);
@@ -102,7 +102,7 @@ pub fn wasm(name: &str, module: &Path, configuration: Value) -> Listener {
 }
 
 /// All cases for these keys and tokens, in the order of the report.
-pub fn cases(modules: &Modules, keys: &[Value], pools: &Pools) -> Vec<Case> {
+pub(crate) fn cases(modules: &Modules, keys: &[Value], pools: &Pools) -> Vec<Case> {
     let configuration = configuration(keys);
     let native = |cache: Option<Value>| {
         let mut configuration = configuration.clone();

@@ -20,7 +20,7 @@ const FONT: &str = "sans-serif";
 ///
 /// # Errors
 /// When it cannot be drawn, which would be a fault of the drawing library.
-pub fn svg(rows: &[Row], subtitle: &str) -> Result<String> {
+pub(crate) fn svg(rows: &[Row], subtitle: &str) -> Result<String> {
     let bars: Vec<(&Row, f64)> = rows
         .iter()
         .filter_map(|row| Some((row, row.added_us?.median.max(0.0))))

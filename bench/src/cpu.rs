@@ -12,14 +12,14 @@ use nix::unistd::{Pid, SysconfVar, sysconf};
 
 /// The processor time of each thread of a process, in nanoseconds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Times(BTreeMap<i32, u64>);
+pub(crate) struct Times(BTreeMap<i32, u64>);
 
 impl Times {
     /// Until now.
     ///
     /// # Errors
     /// When the process is gone, or /proc is not Linux's.
-    pub fn of_process(process: u32) -> Result<Times> {
+    pub(crate) fn of_process(process: u32) -> Result<Self> {
         let mut times = BTreeMap::new();
         for thread in threads(process)? {
             let of = |file| format!("/proc/{process}/task/{thread}/{file}");
@@ -38,11 +38,11 @@ impl Times {
         if times.is_empty() {
             bail!("process {process} has no threads whose time can be read");
         }
-        Ok(Times(times))
+        Ok(Self(times))
     }
 
     /// The nanoseconds that passed in all threads since an earlier look.
-    pub fn since(&self, earlier: &Times) -> u64 {
+    pub(crate) fn since(&self, earlier: &Self) -> u64 {
         let passed = self.0.iter().map(|(thread, now)| {
             let before = earlier.0.get(thread).copied().unwrap_or_default();
             now.saturating_sub(before)
@@ -89,7 +89,7 @@ fn threads(process: u32) -> Result<Vec<i32>> {
 ///
 /// # Errors
 /// When the process is gone.
-pub fn resident(process: u32) -> Result<u64> {
+pub(crate) fn resident(process: u32) -> Result<u64> {
     let path = format!("/proc/{process}/status");
     let text = fs::read_to_string(&path).with_context(|| path.clone())?;
     parse_resident(&text).with_context(|| format!("no VmRSS in {path}"))
@@ -105,7 +105,7 @@ fn parse_resident(status: &str) -> Option<u64> {
 
 /// Which core runs what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cores {
+pub(crate) struct Cores {
     pub envoy: usize,
     pub load: usize,
 }
@@ -115,11 +115,11 @@ impl Cores {
     ///
     /// # Errors
     /// When there is only one: the load would then be measured too.
-    pub fn choose() -> Result<Cores> {
+    pub(crate) fn choose() -> Result<Self> {
         let allowed = sched_getaffinity(Pid::from_raw(0))?;
         let mut cores = (0..CpuSet::count()).filter(|core| allowed.is_set(*core) == Ok(true));
         match (cores.next(), cores.next_back()) {
-            (Some(load), Some(envoy)) => Ok(Cores { envoy, load }),
+            (Some(load), Some(envoy)) => Ok(Self { envoy, load }),
             _ => bail!("two cores are needed: one for Envoy, one for the load"),
         }
     }
@@ -127,7 +127,7 @@ impl Cores {
 
 /// The calling thread is bound to a core until this is dropped, and so is what it starts.
 #[derive(Debug)]
-pub struct Pinned {
+pub(crate) struct Pinned {
     before: CpuSet,
 }
 
@@ -136,13 +136,13 @@ impl Pinned {
     ///
     /// # Errors
     /// When the core may not be used.
-    pub fn to(core: usize) -> Result<Pinned> {
+    pub(crate) fn to(core: usize) -> Result<Self> {
         let this_thread = Pid::from_raw(0);
         let before = sched_getaffinity(this_thread)?;
         let mut set = CpuSet::new();
         set.set(core)?;
         sched_setaffinity(this_thread, &set).with_context(|| format!("core {core}"))?;
-        Ok(Pinned { before })
+        Ok(Self { before })
     }
 }
 
@@ -155,7 +155,7 @@ impl Drop for Pinned {
 }
 
 /// The processor's name, for the report.
-pub fn model() -> String {
+pub(crate) fn model() -> String {
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     parse_model(&text).unwrap_or_else(|| std::env::consts::ARCH.to_owned())
 }
@@ -168,7 +168,7 @@ fn parse_model(cpuinfo: &str) -> Option<String> {
 }
 
 /// The kernel's release, for the report.
-pub fn kernel() -> String {
+pub(crate) fn kernel() -> String {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     release.trim().to_owned()
 }

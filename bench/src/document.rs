@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 ///
 /// # Errors
 /// When there is not exactly one such pair.
-pub fn with_report(document: &str, name: &str, report: &str) -> Result<String> {
+pub(crate) fn with_report(document: &str, name: &str, report: &str) -> Result<String> {
     let (begin, end) = (
         format!("<!-- {name}: begin -->\n"),
         format!("<!-- {name}: end -->\n"),

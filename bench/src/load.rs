@@ -30,14 +30,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 type Sender = SendRequest<Empty<Bytes>>;
 
 /// Clients and upstream. They only move while one of its methods runs.
-pub struct Load {
+pub(crate) struct Load {
     runtime: Runtime,
     tasks: LocalSet,
     upstream: SocketAddr,
 }
 
 /// Connections to one listener, and what is asked on them.
-pub struct Client {
+pub(crate) struct Client {
     idle: Rc<RefCell<VecDeque<Sender>>>,
     path: String,
     tokens: Rc<Supply>,
@@ -48,14 +48,14 @@ impl Load {
     ///
     /// # Errors
     /// When it cannot listen.
-    pub fn start() -> Result<Load> {
+    pub(crate) fn start() -> Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let tasks = LocalSet::new();
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let listener = runtime.block_on(TcpListener::bind(any))?;
         let upstream = listener.local_addr()?;
         tasks.spawn_local(serve(listener));
-        Ok(Load {
+        Ok(Self {
             runtime,
             tasks,
             upstream,
@@ -63,7 +63,7 @@ impl Load {
     }
 
     /// Where the upstream listens.
-    pub fn upstream(&self) -> SocketAddr {
+    pub(crate) fn upstream(&self) -> SocketAddr {
         self.upstream
     }
 
@@ -71,7 +71,7 @@ impl Load {
     ///
     /// # Errors
     /// When one cannot be opened.
-    pub fn client(
+    pub(crate) fn client(
         &self,
         address: SocketAddr,
         connections: usize,
@@ -102,7 +102,7 @@ impl Load {
     ///
     /// # Errors
     /// When a request is not answered, or not with 200.
-    pub fn busy(&self, client: &Client, most: usize, time: Duration) -> Result<usize> {
+    pub(crate) fn busy(&self, client: &Client, most: usize, time: Duration) -> Result<usize> {
         let deadline = Instant::now() + time;
         let begun = Rc::new(Cell::new(0_usize));
         let run = async {
@@ -138,7 +138,7 @@ impl Load {
     ///
     /// # Errors
     /// When a request is not answered, or not with 200.
-    pub fn at_rate(&self, client: &Client, rate: u32, time: Duration) -> Result<Vec<f64>> {
+    pub(crate) fn at_rate(&self, client: &Client, rate: u32, time: Duration) -> Result<Vec<f64>> {
         ensure!(rate > 0, "the rate of requests is 0");
         let count = time.as_secs_f64() * f64::from(rate);
         let run = async {
@@ -184,7 +184,7 @@ impl Load {
     ///
     /// # Errors
     /// When it is not answered.
-    pub fn status(&self, client: &Client) -> Result<u16> {
+    pub(crate) fn status(&self, client: &Client) -> Result<u16> {
         let run = async {
             let sender = client.idle.borrow_mut().pop_front();
             let mut sender = sender.context("no connection")?;

@@ -21,7 +21,7 @@ const LATENCY_TURNS: u32 = 5;
 
 /// What a run is made of.
 #[derive(Debug, Clone, Serialize)]
-pub struct Plan {
+pub(crate) struct Plan {
     pub rounds: usize,
     /// Requests per case and round.
     pub requests: usize,
@@ -61,7 +61,7 @@ impl Plan {
 
 /// What was measured of one case.
 #[derive(Debug, Clone, Serialize)]
-pub struct Measured {
+pub(crate) struct Measured {
     pub kind: Kind,
     pub title: String,
     /// Envoy's processor time per request in microseconds, by round.
@@ -71,7 +71,7 @@ pub struct Measured {
 
 /// Microseconds from the moment at which a request was due to its answer.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub struct Latency {
+pub(crate) struct Latency {
     pub requests: usize,
     pub p50: f64,
     pub p90: f64,
@@ -80,8 +80,8 @@ pub struct Latency {
 }
 
 impl Latency {
-    fn from_sorted(sorted: &[f64]) -> Option<Latency> {
-        Some(Latency {
+    fn from_sorted(sorted: &[f64]) -> Option<Self> {
+        Some(Self {
             requests: sorted.len(),
             p50: stats::percentile(sorted, 0.5)?,
             p90: stats::percentile(sorted, 0.9)?,
@@ -95,7 +95,7 @@ impl Latency {
 ///
 /// # Errors
 /// When a case does not do what it should, or Envoy does not start.
-pub fn measure(
+pub(crate) fn measure(
     algorithm: Algorithm,
     modules: &Modules,
     plan: &Plan,
@@ -187,7 +187,7 @@ struct Running<'c> {
 ///
 /// # Errors
 /// When Envoy does not start.
-pub fn start_envoy(
+pub(crate) fn start_envoy(
     load: &Load,
     listeners: impl IntoIterator<Item = Listener>,
     workers: u32,
@@ -201,7 +201,7 @@ pub fn start_envoy(
 ///
 /// # Errors
 /// When Envoy does not start.
-pub fn start_envoy_here(
+pub(crate) fn start_envoy_here(
     load: &Load,
     listeners: impl IntoIterator<Item = Listener>,
     workers: u32,
@@ -221,7 +221,7 @@ pub fn start_envoy_here(
 ///
 /// # Errors
 /// When one cannot be opened.
-pub fn client(
+pub(crate) fn client(
     envoy: &Envoy,
     load: &Load,
     plan: &Plan,
@@ -235,7 +235,7 @@ pub fn client(
 ///
 /// # Errors
 /// When a request fails.
-pub fn cost(envoy: &Envoy, load: &Load, client: &Client, plan: &Plan) -> Result<f64> {
+pub(crate) fn cost(envoy: &Envoy, load: &Load, client: &Client, plan: &Plan) -> Result<f64> {
     let process = envoy.process_id();
     let before = Times::of_process(process)?;
     let answered = load.busy(client, plan.requests, plan.slice())?;

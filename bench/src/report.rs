@@ -10,7 +10,7 @@ use crate::summary::{Row, Target};
 
 /// Everything that a run found; `target/bench/results.json`.
 #[derive(Debug, Serialize)]
-pub struct Results {
+pub(crate) struct Results {
     pub machine: Machine,
     pub plan: Plan,
     pub runs: Vec<Run>,
@@ -24,7 +24,7 @@ pub struct Results {
 
 /// Where and when.
 #[derive(Debug, Serialize)]
-pub struct Machine {
+pub(crate) struct Machine {
     pub date: String,
     pub processor: String,
     pub kernel: String,
@@ -34,7 +34,7 @@ pub struct Machine {
 
 /// All cases with one algorithm.
 #[derive(Debug, Serialize)]
-pub struct Run {
+pub(crate) struct Run {
     pub algorithm: &'static str,
     pub rows: Vec<Row>,
     /// Microseconds by round, in the order of the rows.
@@ -43,7 +43,7 @@ pub struct Run {
 
 impl Results {
     /// Tables and the facts that they need to be understood.
-    pub fn markdown(&self) -> String {
+    pub(crate) fn markdown(&self) -> String {
         let mut text = self.machine.line();
         for run in &self.runs {
             text.push('\n');
@@ -71,7 +71,7 @@ impl Results {
 
 impl Machine {
     /// One line, ended.
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         format!(
             "{}, Linux {}, Envoy {}, {}; `{}`.\n",
             self.processor, self.kernel, self.envoy, self.date, self.command
@@ -179,7 +179,7 @@ fn each<T: Copy>(value: Option<T>, text: impl FnOnce(T) -> String) -> String {
 
 /// A Markdown table whose columns also line up in a terminal: the first to the left, the others to
 /// the right.
-pub fn table(head: &[&str], lines: impl Iterator<Item = Vec<String>>) -> String {
+pub(crate) fn table(head: &[&str], lines: impl Iterator<Item = Vec<String>>) -> String {
     let mut all: Vec<Vec<String>> = vec![head.iter().map(|&cell| cell.to_owned()).collect()];
     all.extend(lines);
     let width = |column: usize| {

@@ -25,7 +25,7 @@ const FILL: Duration = Duration::from_secs(120);
 /// What grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Dimension {
+pub(crate) enum Dimension {
     /// Providers; the last one's token is sent.
     Providers,
     /// Rules; the last one matches.
@@ -45,7 +45,7 @@ const SIZES: [(Dimension, &[usize]); 4] = [
 
 /// One line of the table: what the filter adds to a request, in microseconds by round.
 #[derive(Debug, Clone, Serialize)]
-pub struct Step {
+pub(crate) struct Step {
     pub dimension: Dimension,
     pub size: usize,
     pub again_us: Vec<f64>,
@@ -55,7 +55,7 @@ pub struct Step {
 
 /// `target/bench/scaling.json`.
 #[derive(Debug, Serialize)]
-pub struct Scaling {
+pub(crate) struct Scaling {
     pub machine: Machine,
     pub plan: Plan,
     pub steps: Vec<Step>,
@@ -73,7 +73,7 @@ struct Running {
 ///
 /// # Errors
 /// When Envoy does not start or a request fails.
-pub fn measure(
+pub(crate) fn measure(
     modules: &Modules,
     plan: &Plan,
     cache: Option<&Value>,
@@ -225,7 +225,7 @@ fn configuration(
 
 impl Scaling {
     /// The table with what it needs to be understood.
-    pub fn markdown(&self) -> String {
+    pub(crate) fn markdown(&self) -> String {
         let lines = self.steps.iter().filter_map(|step| {
             let what = match step.dimension {
                 Dimension::Providers => "providers",

@@ -27,7 +27,7 @@ const SETTLED: Duration = Duration::from_secs(1);
 
 /// Start-up and memory.
 #[derive(Debug, Clone, Serialize)]
-pub struct Startup {
+pub(crate) struct Startup {
     /// Milliseconds from Envoy's start to its first answer, by start.
     pub none_ms: Vec<f64>,
     pub noop_ms: Vec<f64>,
@@ -43,20 +43,20 @@ pub struct Startup {
 
 /// Envoy's memory that is in RAM.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub struct Memory {
+pub(crate) struct Memory {
     pub one_worker: u64,
     pub each_further_worker: u64,
 }
 
 impl Startup {
     /// By how much later than with a filter that does nothing; the middle of all starts.
-    pub fn over_noop_ms(&self) -> Option<f64> {
+    pub(crate) fn over_noop_ms(&self) -> Option<f64> {
         median(&differences(&self.gate_ms, &self.noop_ms))
     }
 
     /// The three kinds of listener, and what they take with all cores, with their least and
     /// middle time.
-    pub fn times(&self) -> Vec<(String, f64, f64)> {
+    pub(crate) fn times(&self) -> Vec<(String, f64, f64)> {
         let (noop, gate) = ("Wasm filter that does nothing", "bearer-gate");
         let all = |title| format!("{title}, on all {} cores", self.cores);
         [
@@ -77,7 +77,7 @@ impl Startup {
 ///
 /// # Errors
 /// When an Envoy does not start or not answer.
-pub fn measure(modules: &Modules, starts: usize, cores: Cores) -> Result<Startup> {
+pub(crate) fn measure(modules: &Modules, starts: usize, cores: Cores) -> Result<Startup> {
     eprintln!("start-up and memory: {starts} starts of each kind");
     let jwk = Key::generate(Algorithm::Rs256, "bench-1")?.jwk()?;
     let listener = |filter: Option<(&Path, Value)>| match filter {

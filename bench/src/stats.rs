@@ -2,12 +2,12 @@
 //! lies halfway between two.
 
 /// The least; none of nothing.
-pub fn min(values: &[f64]) -> Option<f64> {
+pub(crate) fn min(values: &[f64]) -> Option<f64> {
     values.iter().copied().min_by(f64::total_cmp)
 }
 
 /// The middle one, or the mean of the middle two; none of nothing.
-pub fn median(values: &[f64]) -> Option<f64> {
+pub(crate) fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let upper = *sorted.get(sorted.len() / 2)?;
@@ -19,14 +19,14 @@ pub fn median(values: &[f64]) -> Option<f64> {
 }
 
 /// The least value that `share` (0 to 1) of all values do not exceed (nearest rank).
-pub fn percentile(sorted: &[f64], share: f64) -> Option<f64> {
+pub(crate) fn percentile(sorted: &[f64], share: f64) -> Option<f64> {
     // Lengths and ranks are far below 2^52.
     let rank = (share * sorted.len() as f64).ceil() as usize;
     sorted.get(rank.max(1) - 1).copied()
 }
 
 /// Each value less the one of the same round.
-pub fn differences(values: &[f64], base: &[f64]) -> Vec<f64> {
+pub(crate) fn differences(values: &[f64], base: &[f64]) -> Vec<f64> {
     values.iter().zip(base).map(|(v, b)| v - b).collect()
 }
 

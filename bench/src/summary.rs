@@ -8,14 +8,14 @@ use crate::stats::{differences, median, min};
 
 /// A least and a middle figure over all rounds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Figure {
+pub(crate) struct Figure {
     pub min: f64,
     pub median: f64,
 }
 
 impl Figure {
-    fn from_rounds(values: &[f64]) -> Option<Figure> {
-        Some(Figure {
+    fn from_rounds(values: &[f64]) -> Option<Self> {
+        Some(Self {
             min: min(values)?,
             median: median(values)?,
         })
@@ -23,17 +23,17 @@ impl Figure {
 
     /// What `values` have over `base`: the least over the least, and the middle of the rounds'
     /// differences.
-    fn over(values: &[f64], base: &[f64]) -> Option<Figure> {
-        Some(Figure {
+    fn over(values: &[f64], base: &[f64]) -> Option<Self> {
+        Some(Self {
             min: min(values)? - min(base)?,
             median: median(&differences(values, base))?,
         })
     }
 
     /// None of nothing, or of so little that it is noise.
-    fn relative_to(self, whole: Figure) -> Option<Figure> {
+    fn relative_to(self, whole: Self) -> Option<Self> {
         let positive = whole.min > 0.0 && whole.median > 0.0;
-        positive.then_some(Figure {
+        positive.then_some(Self {
             min: self.min / whole.min,
             median: self.median / whole.median,
         })
@@ -42,7 +42,7 @@ impl Figure {
 
 /// One line of the table.
 #[derive(Debug, Clone, Serialize)]
-pub struct Row {
+pub(crate) struct Row {
     pub kind: Kind,
     pub title: String,
     /// Envoy's processor time per request, in microseconds.
@@ -57,7 +57,7 @@ pub struct Row {
 }
 
 /// The table's lines, in the order of the cases.
-pub fn rows(measured: &[Measured]) -> Vec<Row> {
+pub(crate) fn rows(measured: &[Measured]) -> Vec<Row> {
     let of = |kind| {
         let case = measured.iter().find(|case| case.kind == kind);
         case.map(|case| case.cpu_us.as_slice())
@@ -86,7 +86,7 @@ pub fn rows(measured: &[Measured]) -> Vec<Row> {
 
 /// What the project promises of its speed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Target {
+pub(crate) struct Target {
     pub what: &'static str,
     pub at_most: f64,
     pub unit: &'static str,
@@ -106,7 +106,7 @@ fn target(what: &'static str, at_most: f64, unit: &'static str, measured: f64) -
 }
 
 /// The targets for the cost of a request, by medians; tokens are signed with RS256.
-pub fn request_targets(rows: &[Row]) -> Vec<Target> {
+pub(crate) fn request_targets(rows: &[Row]) -> Vec<Target> {
     let find = |kind| rows.iter().find(|row| row.kind == kind);
     let ratio = |kind| Some(find(kind)?.of_jwt_authn?.median);
     let over_noop = |kind| Some(find(kind)?.over_noop_us?.median);
@@ -122,13 +122,13 @@ pub fn request_targets(rows: &[Row]) -> Vec<Target> {
 }
 
 /// The target for the module's size.
-pub fn size_target(bytes: u64) -> Target {
+pub(crate) fn size_target(bytes: u64) -> Target {
     // Sizes are far below 2^52.
     target("the module's size", 500.0, "KB", bytes as f64 / 1000.0)
 }
 
 /// The target for the time from Envoy's start to its first answer.
-pub fn ready_target(over_noop_ms: f64) -> Target {
+pub(crate) fn ready_target(over_noop_ms: f64) -> Target {
     target("ready, over a Wasm no-op", 250.0, "ms", over_noop_ms)
 }
 

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 /// What signs the tokens of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Algorithm {
+pub(crate) enum Algorithm {
     #[value(name = "RS256")]
     Rs256,
     #[value(name = "RS256-4096")]
@@ -35,23 +35,23 @@ pub enum Algorithm {
 
 impl Algorithm {
     /// The `alg` of the JOSE header.
-    pub fn alg(self) -> &'static str {
+    pub(crate) fn alg(self) -> &'static str {
         match self {
-            Algorithm::Rs256 | Algorithm::Rs256With4096 => "RS256",
-            Algorithm::Ps256 => "PS256",
-            Algorithm::Es256 => "ES256",
-            Algorithm::EdDsa => "EdDSA",
+            Self::Rs256 | Self::Rs256With4096 => "RS256",
+            Self::Ps256 => "PS256",
+            Self::Es256 => "ES256",
+            Self::EdDsa => "EdDSA",
         }
     }
 
     /// The algorithm and the key, as the report names them.
-    pub fn title(self) -> &'static str {
+    pub(crate) fn title(self) -> &'static str {
         match self {
-            Algorithm::Rs256 => "RS256, 2048 bits",
-            Algorithm::Rs256With4096 => "RS256, 4096 bits",
-            Algorithm::Ps256 => "PS256, 2048 bits",
-            Algorithm::Es256 => "ES256",
-            Algorithm::EdDsa => "EdDSA (Ed25519)",
+            Self::Rs256 => "RS256, 2048 bits",
+            Self::Rs256With4096 => "RS256, 4096 bits",
+            Self::Ps256 => "PS256, 2048 bits",
+            Self::Es256 => "ES256",
+            Self::EdDsa => "EdDSA (Ed25519)",
         }
     }
 }
@@ -64,7 +64,7 @@ enum Private {
 }
 
 /// A key pair with its kid.
-pub struct Key {
+pub(crate) struct Key {
     kid: String,
     algorithm: Algorithm,
     private: Private,
@@ -76,7 +76,7 @@ impl Key {
     ///
     /// # Errors
     /// When AWS-LC cannot make it.
-    pub fn generate(algorithm: Algorithm, kid: &str) -> Result<Key> {
+    pub(crate) fn generate(algorithm: Algorithm, kid: &str) -> Result<Self> {
         let made = match algorithm {
             Algorithm::Rs256 => RsaKeyPair::generate(KeySize::Rsa2048).map(Private::Rsa),
             Algorithm::Rs256With4096 => RsaKeyPair::generate(KeySize::Rsa4096).map(Private::Rsa),
@@ -86,7 +86,7 @@ impl Key {
             }
             Algorithm::EdDsa => Ed25519KeyPair::generate().map(Private::Ed25519),
         };
-        Ok(Key {
+        Ok(Self {
             kid: kid.to_owned(),
             algorithm,
             private: made.map_err(|_| anyhow!("no {algorithm:?} key could be made"))?,
@@ -95,7 +95,7 @@ impl Key {
     }
 
     /// The public JWK (RFC 7517, RFC 8037).
-    pub fn jwk(&self) -> Result<Value> {
+    pub(crate) fn jwk(&self) -> Result<Value> {
         let mut jwk = match &self.private {
             Private::Rsa(pair) | Private::Pss(pair) => {
                 let public = pair.public_key();
@@ -158,9 +158,9 @@ impl Key {
 }
 
 /// The issuer of all tokens.
-pub const ISSUER: &str = "https://tenant.eu.example.com/";
+pub(crate) const ISSUER: &str = "https://tenant.eu.example.com/";
 /// Their audience.
-pub const AUDIENCE: &str = "https://api.example.com";
+pub(crate) const AUDIENCE: &str = "https://api.example.com";
 
 /// Claims as an identity provider writes them; with the header some 600 bytes are signed.
 fn claims(serial: usize, issued: i64) -> Value {
@@ -182,7 +182,7 @@ fn claims(serial: usize, issued: i64) -> Value {
 ///
 /// # Errors
 /// When one cannot be signed.
-pub fn mint(key: &Key, count: usize) -> Result<Vec<HeaderValue>> {
+pub(crate) fn mint(key: &Key, count: usize) -> Result<Vec<HeaderValue>> {
     let issued = now();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let share = count.div_ceil(threads).max(1);
@@ -214,7 +214,7 @@ pub fn mint(key: &Key, count: usize) -> Result<Vec<HeaderValue>> {
 
 /// The tokens that a case sends, one a request.
 #[derive(Debug)]
-pub struct Supply {
+pub(crate) struct Supply {
     tokens: Rc<[HeaderValue]>,
     next: Cell<usize>,
     kind: Kind,
@@ -230,8 +230,8 @@ enum Kind {
 
 impl Supply {
     /// These tokens in turn, without end; none at all if there are none.
-    pub fn in_turn(tokens: Rc<[HeaderValue]>) -> Supply {
-        Supply {
+    pub(crate) fn in_turn(tokens: Rc<[HeaderValue]>) -> Self {
+        Self {
             tokens,
             next: Cell::new(0),
             kind: Kind::InTurn,
@@ -239,8 +239,8 @@ impl Supply {
     }
 
     /// Each of these tokens once.
-    pub fn once(tokens: Rc<[HeaderValue]>) -> Supply {
-        Supply {
+    pub(crate) fn once(tokens: Rc<[HeaderValue]>) -> Self {
+        Self {
             tokens,
             next: Cell::new(0),
             kind: Kind::Once,
@@ -248,15 +248,15 @@ impl Supply {
     }
 
     /// No tokens.
-    pub fn none() -> Supply {
-        Supply::in_turn(Rc::from([]))
+    pub(crate) fn none() -> Self {
+        Self::in_turn(Rc::from([]))
     }
 
     /// The next request's.
     ///
     /// # Errors
     /// When the tokens that may be sent once are used up.
-    pub fn next(&self) -> Result<Option<HeaderValue>> {
+    pub(crate) fn next(&self) -> Result<Option<HeaderValue>> {
         let index = self.next.get();
         self.next.set(index.wrapping_add(1));
         match (self.kind, self.tokens.len()) {

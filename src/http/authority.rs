@@ -47,14 +47,14 @@ pub enum UnsafeHost {
 impl fmt::Display for UnsafeHost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            UnsafeHost::Missing => "is missing",
-            UnsafeHost::Character => {
+            Self::Missing => "is missing",
+            Self::Character => {
                 "has a character that a host cannot have (other alphabets are written xn--...)"
             }
-            UnsafeHost::Label => "has an empty label or one that is too long",
-            UnsafeHost::Number => "ends in a number and is no IPv4 address",
-            UnsafeHost::Address => "has brackets without an IPv6 address",
-            UnsafeHost::Port => "has something other than one port after the host",
+            Self::Label => "has an empty label or one that is too long",
+            Self::Number => "ends in a number and is no IPv4 address",
+            Self::Address => "has brackets without an IPv6 address",
+            Self::Port => "has something other than one port after the host",
         })
     }
 }

@@ -59,8 +59,8 @@ pub enum Change {
 impl Place {
     /// RFC 6750 section 2.1: the only place where nothing else is configured.
     #[must_use]
-    pub fn bearer() -> Place {
-        Place::Header {
+    pub fn bearer() -> Self {
+        Self::Header {
             name: "authorization".to_owned(),
             prefix: "Bearer ".to_owned(),
         }
@@ -69,11 +69,11 @@ impl Place {
     /// Whether a token here is none in `other`: both are the same header, and this one's prefix
     /// is the longer one.
     #[must_use]
-    pub fn shadows(&self, other: &Place) -> bool {
+    pub fn shadows(&self, other: &Self) -> bool {
         match (self, other) {
             (
-                Place::Header { name, prefix },
-                Place::Header {
+                Self::Header { name, prefix },
+                Self::Header {
                     name: other_name,
                     prefix: shorter,
                 },
@@ -84,11 +84,11 @@ impl Place {
 
     /// Whether both are the same header, parameter or cookie, whatever comes before the token.
     #[must_use]
-    pub fn overlaps(&self, other: &Place) -> bool {
+    pub fn overlaps(&self, other: &Self) -> bool {
         match (self, other) {
-            (Place::Header { name, .. }, Place::Header { name: other, .. })
-            | (Place::Parameter(name), Place::Parameter(other))
-            | (Place::Cookie(name), Place::Cookie(other)) => name == other,
+            (Self::Header { name, .. }, Self::Header { name: other, .. })
+            | (Self::Parameter(name), Self::Parameter(other))
+            | (Self::Cookie(name), Self::Cookie(other)) => name == other,
             _ => false,
         }
     }
@@ -97,13 +97,13 @@ impl Place {
     #[must_use]
     pub fn extract<'r>(&self, request: &'r Request) -> Extracted<'r> {
         match self {
-            Place::Header { name, prefix } => {
+            Self::Header { name, prefix } => {
                 if !request.other_values(name).is_empty() {
                     return Extracted::Ambiguous(Ambiguous::Header);
                 }
                 in_header(request.values(name), prefix.as_bytes())
             }
-            Place::Parameter(name) => {
+            Self::Parameter(name) => {
                 if !request.other_parameters(name).is_empty() {
                     return Extracted::Ambiguous(Ambiguous::Query);
                 }
@@ -112,7 +112,7 @@ impl Place {
                     .filter(|(known, _)| **known == *name.as_bytes())
                     .map(|(_, value)| value))
             }
-            Place::Cookie(name) => {
+            Self::Cookie(name) => {
                 if request.has_other_cookie(name) {
                     return Extracted::Ambiguous(Ambiguous::Header);
                 }

@@ -49,15 +49,15 @@ pub enum UnsafePath {
 impl fmt::Display for UnsafePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            UnsafePath::NotAbsolute => "does not start with a slash",
-            UnsafePath::DoubleSlash => "starts with two slashes",
-            UnsafePath::Character => "has a character that a path cannot have",
-            UnsafePath::Escape => "has a malformed percent escape",
-            UnsafePath::EscapedCharacter => "escapes a character that is not safe to decode",
-            UnsafePath::DoubleEscape => "escapes an escape",
-            UnsafePath::DotSegment => "has a dot segment",
-            UnsafePath::Space => "has white space at an end of a segment",
-            UnsafePath::ParameterSegment => "has a segment of parameters alone",
+            Self::NotAbsolute => "does not start with a slash",
+            Self::DoubleSlash => "starts with two slashes",
+            Self::Character => "has a character that a path cannot have",
+            Self::Escape => "has a malformed percent escape",
+            Self::EscapedCharacter => "escapes a character that is not safe to decode",
+            Self::DoubleEscape => "escapes an escape",
+            Self::DotSegment => "has a dot segment",
+            Self::Space => "has white space at an end of a segment",
+            Self::ParameterSegment => "has a segment of parameters alone",
         })
     }
 }

@@ -24,14 +24,14 @@ pub struct ProtectedResource {
 
 impl ProtectedResource {
     /// `document` is the metadata of `resource`, as JSON. The resource's query is left out.
-    pub fn new(resource: &Uri, document: String) -> ProtectedResource {
+    pub fn new(resource: &Uri, document: String) -> Self {
         let (below, _) = resource
             .path
             .split_once('?')
             .unwrap_or((&resource.path, ""));
         // A slash that ends the host is dropped (section 3.1).
         let path = format!("{WELL_KNOWN}{}", if below == "/" { "" } else { below });
-        ProtectedResource {
+        Self {
             url: format!("{}://{}{path}", resource.scheme.name(), resource.authority),
             path,
             document,

@@ -34,13 +34,13 @@ impl Request {
     /// White space around `:path`, `:method` and `:authority` stays: they are no fields, and each
     /// is refused with it where it is looked at.
     #[must_use]
-    pub fn new(mut headers: Vec<Header>) -> Request {
+    pub fn new(mut headers: Vec<Header>) -> Self {
         for (name, value) in &mut headers {
             if !matches!(&**name, ":path" | ":method" | ":authority") {
                 *value = value::trimmed(std::mem::take(value));
             }
         }
-        Request {
+        Self {
             headers,
             requirement: None,
             host: OnceCell::new(),
@@ -49,8 +49,8 @@ impl Request {
 
     /// The same, on a route that names its requirement.
     #[must_use]
-    pub fn on_route_with(self, requirement: Option<Vec<u8>>) -> Request {
-        Request {
+    pub fn on_route_with(self, requirement: Option<Vec<u8>>) -> Self {
+        Self {
             requirement,
             ..self
         }
@@ -75,7 +75,7 @@ impl Request {
             size_of::<Header>() + name + value.capacity()
         });
         let of_route = self.requirement.as_ref().map_or(0, Vec::capacity);
-        size_of::<Request>() + of_headers.sum::<usize>() + of_route
+        size_of::<Self>() + of_headers.sum::<usize>() + of_route
     }
 
     /// The values of a header, one for each time it was sent; `name` is lower-case.

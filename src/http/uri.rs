@@ -19,16 +19,16 @@ impl Scheme {
     /// The scheme's name in lower case, as `:scheme` carries it.
     pub fn name(self) -> &'static str {
         match self {
-            Scheme::Http => "http",
-            Scheme::Https => "https",
+            Self::Http => "http",
+            Self::Https => "https",
         }
     }
 
     /// RFC 9110 sections 4.2.1 and 4.2.2.
     fn default_port(self) -> u16 {
         match self {
-            Scheme::Http => 80,
-            Scheme::Https => 443,
+            Self::Http => 80,
+            Self::Https => 443,
         }
     }
 }
@@ -64,12 +64,12 @@ pub enum UriError {
 impl fmt::Display for UriError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            UriError::Character => "has a character that a URI cannot have",
-            UriError::Scheme => "must start with http:// or https://",
-            UriError::Userinfo => "must not hold a user name or password",
-            UriError::Fragment => "must not have a fragment",
-            UriError::Host => "has no valid host",
-            UriError::Port => "has no valid port",
+            Self::Character => "has a character that a URI cannot have",
+            Self::Scheme => "must start with http:// or https://",
+            Self::Userinfo => "must not hold a user name or password",
+            Self::Fragment => "must not have a fragment",
+            Self::Host => "has no valid host",
+            Self::Port => "has no valid port",
         })
     }
 }
@@ -79,7 +79,7 @@ impl Uri {
     ///
     /// # Errors
     /// The first reason why it is not one; see [`UriError`].
-    pub fn parse(text: &str) -> Result<Uri, UriError> {
+    pub fn parse(text: &str) -> Result<Self, UriError> {
         if text.bytes().any(|byte| {
             !byte.is_ascii_graphic() || matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`')
         }) {
@@ -104,7 +104,7 @@ impl Uri {
         if let Some(port) = port.filter(|port| *port != scheme.default_port()) {
             authority.push_str(&format!(":{port}"));
         }
-        Ok(Uri {
+        Ok(Self {
             scheme,
             authority,
             path: if path.starts_with('/') {

@@ -50,7 +50,7 @@ impl Claims {
     ///
     /// # Errors
     /// A [`JwtError`] from `PayloadJson` to `IssuedAtType`.
-    pub fn parse(payload: &[u8]) -> Result<Claims, JwtError> {
+    pub fn parse(payload: &[u8]) -> Result<Self, JwtError> {
         let all = Document::parse(payload).map_err(|_| JwtError::PayloadJson)?;
         let [
             mut iss,
@@ -94,7 +94,7 @@ impl Claims {
                 .map(|value| NumericDate::parse(value).ok_or(error))
                 .transpose()
         };
-        Ok(Claims {
+        Ok(Self {
             expires_at: date(exp, JwtError::ExpirationType)?,
             not_before: date(nbf, JwtError::NotBeforeType)?,
             issued_at: date(iat, JwtError::IssuedAtType)?,

@@ -179,7 +179,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The content of the next element, which must have this tag.
-    fn element(&mut self, tag: u8) -> Option<Reader<'a>> {
+    fn element(&mut self, tag: u8) -> Option<Self> {
         if self.byte()? != tag {
             return None;
         }
@@ -204,7 +204,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Like [`Reader::element`], where nothing may follow.
-    fn only(mut self, tag: u8) -> Option<Reader<'a>> {
+    fn only(mut self, tag: u8) -> Option<Self> {
         let content = self.element(tag)?;
         self.end()?;
         Some(content)

@@ -73,22 +73,18 @@ impl EcPublicKey {
     #[must_use]
     pub fn curve(&self) -> Curve {
         match self {
-            EcPublicKey::P256(_) => Curve::P256,
-            EcPublicKey::P384(_) => Curve::P384,
-            EcPublicKey::P521(_) => Curve::P521,
+            Self::P256(_) => Curve::P256,
+            Self::P384(_) => Curve::P384,
+            Self::P521(_) => Curve::P521,
         }
     }
 
     pub(super) fn spki_der(&self) -> Vec<u8> {
         let compress = false;
         match self {
-            EcPublicKey::P256(key) => {
-                der::ec_spki(Curve::P256, key.to_sec1_point(compress).as_bytes())
-            }
-            EcPublicKey::P384(key) => {
-                der::ec_spki(Curve::P384, key.to_sec1_point(compress).as_bytes())
-            }
-            EcPublicKey::P521(point) => {
+            Self::P256(key) => der::ec_spki(Curve::P256, key.to_sec1_point(compress).as_bytes()),
+            Self::P384(key) => der::ec_spki(Curve::P384, key.to_sec1_point(compress).as_bytes()),
+            Self::P521(point) => {
                 let (x, y) = point.coordinates();
                 der::ec_spki(Curve::P521, &[&[UNCOMPRESSED], x, y].concat())
             }

@@ -16,28 +16,28 @@ use super::jwa::Algorithm;
 use super::jwk::{Key, KeyError};
 use super::jws::{self, JoseHeader};
 
-pub const PEM_A: &str = include_str!("../../tests/fixtures/rsa2048-a.pem");
-pub const PEM_B: &str = include_str!("../../tests/fixtures/rsa2048-b.pem");
-pub const JWK_A: &str = include_str!("../../tests/fixtures/rsa2048-a.jwk.json");
-pub const JWK_B: &str = include_str!("../../tests/fixtures/rsa2048-b.jwk.json");
-pub const JWK_A_X5C: &str = include_str!("../../tests/fixtures/rsa2048-a.x5c.jwk.json");
-pub const JWK_P256: &str = include_str!("../../tests/fixtures/p256.jwk.json");
-pub const JWK_P384: &str = include_str!("../../tests/fixtures/p384.jwk.json");
-pub const JWK_P521: &str = include_str!("../../tests/fixtures/p521.jwk.json");
-pub const JWK_ED25519: &str = include_str!("../../tests/fixtures/ed25519.jwk.json");
-pub const JWK_P384_X5C: &str = include_str!("../../tests/fixtures/p384.x5c.jwk.json");
-pub const JWK_P521_X5C: &str = include_str!("../../tests/fixtures/p521.x5c.jwk.json");
-pub const JWK_ED25519_X5C: &str = include_str!("../../tests/fixtures/ed25519.x5c.jwk.json");
-pub const TOKEN_ES256: &str = include_str!("../../tests/fixtures/es256.jwt");
-pub const TOKEN_ES384: &str = include_str!("../../tests/fixtures/es384.jwt");
-pub const TOKEN_ES512: &str = include_str!("../../tests/fixtures/es512.jwt");
-pub const TOKEN_EDDSA: &str = include_str!("../../tests/fixtures/eddsa.jwt");
-pub const SPKI_P521: &str = include_str!("../../tests/fixtures/p521.spki.txt");
-pub const JWK_P256_X5C: &str = include_str!("../../tests/fixtures/p256.x5c.jwk.json");
-pub const SPKI_A: &str = include_str!("../../tests/fixtures/rsa2048-a.spki.txt");
+pub(crate) const PEM_A: &str = include_str!("../../tests/fixtures/rsa2048-a.pem");
+pub(crate) const PEM_B: &str = include_str!("../../tests/fixtures/rsa2048-b.pem");
+pub(crate) const JWK_A: &str = include_str!("../../tests/fixtures/rsa2048-a.jwk.json");
+pub(crate) const JWK_B: &str = include_str!("../../tests/fixtures/rsa2048-b.jwk.json");
+pub(crate) const JWK_A_X5C: &str = include_str!("../../tests/fixtures/rsa2048-a.x5c.jwk.json");
+pub(crate) const JWK_P256: &str = include_str!("../../tests/fixtures/p256.jwk.json");
+pub(crate) const JWK_P384: &str = include_str!("../../tests/fixtures/p384.jwk.json");
+pub(crate) const JWK_P521: &str = include_str!("../../tests/fixtures/p521.jwk.json");
+pub(crate) const JWK_ED25519: &str = include_str!("../../tests/fixtures/ed25519.jwk.json");
+pub(crate) const JWK_P384_X5C: &str = include_str!("../../tests/fixtures/p384.x5c.jwk.json");
+pub(crate) const JWK_P521_X5C: &str = include_str!("../../tests/fixtures/p521.x5c.jwk.json");
+pub(crate) const JWK_ED25519_X5C: &str = include_str!("../../tests/fixtures/ed25519.x5c.jwk.json");
+pub(crate) const TOKEN_ES256: &str = include_str!("../../tests/fixtures/es256.jwt");
+pub(crate) const TOKEN_ES384: &str = include_str!("../../tests/fixtures/es384.jwt");
+pub(crate) const TOKEN_ES512: &str = include_str!("../../tests/fixtures/es512.jwt");
+pub(crate) const TOKEN_EDDSA: &str = include_str!("../../tests/fixtures/eddsa.jwt");
+pub(crate) const SPKI_P521: &str = include_str!("../../tests/fixtures/p521.spki.txt");
+pub(crate) const JWK_P256_X5C: &str = include_str!("../../tests/fixtures/p256.x5c.jwk.json");
+pub(crate) const SPKI_A: &str = include_str!("../../tests/fixtures/rsa2048-a.spki.txt");
 
 /// The octets that hexadecimal digits stand for.
-pub fn hex(digits: &str) -> Vec<u8> {
+pub(crate) fn hex(digits: &str) -> Vec<u8> {
     (0..digits.len())
         .step_by(2)
         .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap())
@@ -45,7 +45,7 @@ pub fn hex(digits: &str) -> Vec<u8> {
 }
 
 /// A token's JOSE header.
-pub fn header(header: &str) -> JoseHeader {
+pub(crate) fn header(header: &str) -> JoseHeader {
     let token = format!("{}.e30.AA", base64url::encode(header.as_bytes()));
     jws::parse(token.as_bytes())
         .unwrap()
@@ -53,7 +53,7 @@ pub fn header(header: &str) -> JoseHeader {
         .clone()
 }
 
-pub fn key(jwk: &str) -> Key {
+pub(crate) fn key(jwk: &str) -> Key {
     parse_key(jwk).unwrap()
 }
 
@@ -62,7 +62,7 @@ fn parse_key(jwk: &str) -> Result<Key, KeyError> {
 }
 
 /// A JWK with members set, or taken away where the value is null.
-pub fn altered_jwk(jwk: &str, members: &str) -> String {
+pub(crate) fn altered_jwk(jwk: &str, members: &str) -> String {
     let mut jwk: Map<String, Value> = serde_json::from_str(jwk).unwrap();
     for (name, value) in serde_json::from_str::<Map<String, Value>>(members).unwrap() {
         if value.is_null() {
@@ -75,18 +75,18 @@ pub fn altered_jwk(jwk: &str, members: &str) -> String {
 }
 
 /// The key of an [`altered_jwk`].
-pub fn altered_key(jwk: &str, members: &str) -> Result<Key, KeyError> {
+pub(crate) fn altered_key(jwk: &str, members: &str) -> Result<Key, KeyError> {
     parse_key(&altered_jwk(jwk, members))
 }
 
 /// Each row alters the JWK by its members; then it is refused for that error, or is a key.
-pub fn check_keys(jwk: &str, table: &[(&str, Option<KeyError>)]) {
+pub(crate) fn check_keys(jwk: &str, table: &[(&str, Option<KeyError>)]) {
     for (members, expected) in table {
         assert_eq!(altered_key(jwk, members).err(), *expected, "{members}");
     }
 }
 
-pub const RSA_ALGORITHMS: [Algorithm; 6] = [
+pub(crate) const RSA_ALGORITHMS: [Algorithm; 6] = [
     Algorithm::Rs256,
     Algorithm::Rs384,
     Algorithm::Rs512,
@@ -96,7 +96,7 @@ pub const RSA_ALGORITHMS: [Algorithm; 6] = [
 ];
 
 /// A signature over `text` by PS256, but for its salt of `salt_len` octets.
-pub fn ps256_with_salt(pem: &str, salt_len: usize, text: &[u8]) -> Vec<u8> {
+pub(crate) fn ps256_with_salt(pem: &str, salt_len: usize, text: &[u8]) -> Vec<u8> {
     let key = pss::SigningKey::<Sha256>::new_with_salt_len(private_key(pem), salt_len);
     key.sign(text).to_vec()
 }
@@ -107,7 +107,7 @@ fn private_key(pem: &str) -> PrivateKey {
 
 /// A token with this header and payload, whatever they are, signed by `pem` with an RSA
 /// `algorithm`.
-pub fn token(pem: &str, algorithm: Algorithm, header: &str, payload: &str) -> String {
+pub(crate) fn token(pem: &str, algorithm: Algorithm, header: &str, payload: &str) -> String {
     let key = private_key(pem);
     let input = format!(
         "{}.{}",
@@ -128,11 +128,11 @@ pub fn token(pem: &str, algorithm: Algorithm, header: &str, payload: &str) -> St
 }
 
 /// When the tests' tokens are good, in seconds since the epoch.
-pub const NOW: f64 = 1_800_000_000.0;
-pub const HEADER: &str = r#"{"alg":"RS256","kid":"test-a","typ":"JWT"}"#;
+pub(crate) const NOW: f64 = 1_800_000_000.0;
+pub(crate) const HEADER: &str = r#"{"alg":"RS256","kid":"test-a","typ":"JWT"}"#;
 
 /// What [`claims`] satisfies.
-pub fn expectations() -> Expectations {
+pub(crate) fn expectations() -> Expectations {
     Expectations {
         issuer: Some("https://issuer.example/".into()),
         audiences: vec!["https://api.example".into(), "other".into()],
@@ -147,7 +147,7 @@ pub fn expectations() -> Expectations {
 }
 
 /// Good claims with members set, or taken away where the value is null.
-pub fn claims(members: Value) -> String {
+pub(crate) fn claims(members: Value) -> String {
     let mut claims = json!({
         "iss": "https://issuer.example/",
         "aud": "https://api.example",

@@ -66,8 +66,8 @@ impl Document {
     ///
     /// # Errors
     /// [`JsonError`] says which rule of the invariant above was broken.
-    pub fn parse(bytes: &[u8]) -> Result<Document, JsonError> {
-        let document = Document::parse_lenient(bytes)?;
+    pub fn parse(bytes: &[u8]) -> Result<Self, JsonError> {
+        let document = Self::parse_lenient(bytes)?;
         match document.nodes.first() {
             _ if document.duplicate => Err(JsonError::DuplicateMember),
             Some(Node::Object { .. }) => Ok(document),
@@ -79,8 +79,8 @@ impl Document {
     ///
     /// # Errors
     /// [`JsonError::Malformed`].
-    pub(super) fn parse_lenient(bytes: &[u8]) -> Result<Document, JsonError> {
-        let mut document = Document {
+    pub(super) fn parse_lenient(bytes: &[u8]) -> Result<Self, JsonError> {
+        let mut document = Self {
             // No string is longer than it is written.
             text: String::with_capacity(bytes.len()),
             nodes: Vec::with_capacity(bytes.len() / 12),
@@ -210,7 +210,7 @@ impl<'d> Element<'d> {
     /// The member of an object by this name.
     #[must_use]
     #[inline(never)] // smaller, and no slower
-    pub fn get(self, name: &str) -> Option<Element<'d>> {
+    pub fn get(self, name: &str) -> Option<Self> {
         self.members()
             .find(|(known, _)| *known == name)
             .map(|(_, value)| value)

@@ -19,9 +19,9 @@ impl Curve {
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         match name {
-            "P-256" => Some(Curve::P256),
-            "P-384" => Some(Curve::P384),
-            "P-521" => Some(Curve::P521),
+            "P-256" => Some(Self::P256),
+            "P-384" => Some(Self::P384),
+            "P-521" => Some(Self::P521),
             _ => None,
         }
     }
@@ -30,9 +30,9 @@ impl Curve {
     #[must_use]
     pub fn field_len(self) -> usize {
         match self {
-            Curve::P256 => 32,
-            Curve::P384 => 48,
-            Curve::P521 => 66, // 521 bits, RFC 7518 section 3.4
+            Self::P256 => 32,
+            Self::P384 => 48,
+            Self::P521 => 66, // 521 bits, RFC 7518 section 3.4
         }
     }
 }
@@ -83,34 +83,34 @@ pub enum Algorithm {
 
 impl Algorithm {
     /// Every algorithm there is.
-    pub const ALL: &'static [Algorithm] = &[
-        Algorithm::Rs256,
-        Algorithm::Rs384,
-        Algorithm::Rs512,
-        Algorithm::Ps256,
-        Algorithm::Ps384,
-        Algorithm::Ps512,
-        Algorithm::Es256,
-        Algorithm::Es384,
-        Algorithm::Es512,
-        Algorithm::EdDsa,
-        Algorithm::Hs256,
-        Algorithm::Hs384,
-        Algorithm::Hs512,
+    pub const ALL: &'static [Self] = &[
+        Self::Rs256,
+        Self::Rs384,
+        Self::Rs512,
+        Self::Ps256,
+        Self::Ps384,
+        Self::Ps512,
+        Self::Es256,
+        Self::Es384,
+        Self::Es512,
+        Self::EdDsa,
+        Self::Hs256,
+        Self::Hs384,
+        Self::Hs512,
     ];
 
     /// Those whose keys can be published.
-    pub const ASYMMETRIC: &'static [Algorithm] = &[
-        Algorithm::Rs256,
-        Algorithm::Rs384,
-        Algorithm::Rs512,
-        Algorithm::Ps256,
-        Algorithm::Ps384,
-        Algorithm::Ps512,
-        Algorithm::Es256,
-        Algorithm::Es384,
-        Algorithm::Es512,
-        Algorithm::EdDsa,
+    pub const ASYMMETRIC: &'static [Self] = &[
+        Self::Rs256,
+        Self::Rs384,
+        Self::Rs512,
+        Self::Ps256,
+        Self::Ps384,
+        Self::Ps512,
+        Self::Es256,
+        Self::Es384,
+        Self::Es512,
+        Self::EdDsa,
     ];
 
     /// Whether the key is a secret.
@@ -126,7 +126,7 @@ impl Algorithm {
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         if name == "Ed25519" {
-            return Some(Algorithm::EdDsa);
+            return Some(Self::EdDsa);
         }
         Self::ALL
             .iter()
@@ -138,19 +138,19 @@ impl Algorithm {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Algorithm::Rs256 => "RS256",
-            Algorithm::Rs384 => "RS384",
-            Algorithm::Rs512 => "RS512",
-            Algorithm::Ps256 => "PS256",
-            Algorithm::Ps384 => "PS384",
-            Algorithm::Ps512 => "PS512",
-            Algorithm::Es256 => "ES256",
-            Algorithm::Es384 => "ES384",
-            Algorithm::Es512 => "ES512",
-            Algorithm::EdDsa => "EdDSA",
-            Algorithm::Hs256 => "HS256",
-            Algorithm::Hs384 => "HS384",
-            Algorithm::Hs512 => "HS512",
+            Self::Rs256 => "RS256",
+            Self::Rs384 => "RS384",
+            Self::Rs512 => "RS512",
+            Self::Ps256 => "PS256",
+            Self::Ps384 => "PS384",
+            Self::Ps512 => "PS512",
+            Self::Es256 => "ES256",
+            Self::Es384 => "ES384",
+            Self::Es512 => "ES512",
+            Self::EdDsa => "EdDSA",
+            Self::Hs256 => "HS256",
+            Self::Hs384 => "HS384",
+            Self::Hs512 => "HS512",
         }
     }
 
@@ -158,13 +158,13 @@ impl Algorithm {
     #[must_use]
     pub fn key_type(self) -> KeyType {
         match self {
-            Algorithm::Rs256 | Algorithm::Rs384 | Algorithm::Rs512 => KeyType::Rsa,
-            Algorithm::Ps256 | Algorithm::Ps384 | Algorithm::Ps512 => KeyType::Rsa,
-            Algorithm::Es256 => KeyType::Ec(Curve::P256),
-            Algorithm::Es384 => KeyType::Ec(Curve::P384),
-            Algorithm::Es512 => KeyType::Ec(Curve::P521),
-            Algorithm::EdDsa => KeyType::Ed25519,
-            Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512 => KeyType::Octets,
+            Self::Rs256 | Self::Rs384 | Self::Rs512 => KeyType::Rsa,
+            Self::Ps256 | Self::Ps384 | Self::Ps512 => KeyType::Rsa,
+            Self::Es256 => KeyType::Ec(Curve::P256),
+            Self::Es384 => KeyType::Ec(Curve::P384),
+            Self::Es512 => KeyType::Ec(Curve::P521),
+            Self::EdDsa => KeyType::Ed25519,
+            Self::Hs256 | Self::Hs384 | Self::Hs512 => KeyType::Octets,
         }
     }
 
@@ -176,10 +176,10 @@ impl Algorithm {
     #[must_use]
     pub fn is_default_of_its_keys(self) -> bool {
         match self {
-            Algorithm::Rs256 | Algorithm::Rs384 | Algorithm::Rs512 => true,
-            Algorithm::Ps256 | Algorithm::Ps384 | Algorithm::Ps512 => false,
-            Algorithm::Es256 | Algorithm::Es384 | Algorithm::Es512 | Algorithm::EdDsa => true,
-            Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512 => true,
+            Self::Rs256 | Self::Rs384 | Self::Rs512 => true,
+            Self::Ps256 | Self::Ps384 | Self::Ps512 => false,
+            Self::Es256 | Self::Es384 | Self::Es512 | Self::EdDsa => true,
+            Self::Hs256 | Self::Hs384 | Self::Hs512 => true,
         }
     }
 }

@@ -37,10 +37,10 @@ impl Key {
     ///
     /// # Errors
     /// [`KeyError`] says why the key is not used.
-    pub fn parse(jwk: Element<'_>) -> Result<Key, KeyError> {
+    pub fn parse(jwk: Element<'_>) -> Result<Self, KeyError> {
         match key_type(jwk)? {
             KeyType::Octets => Err(KeyError::Secret),
-            _ => Key::parse_with_secrets(jwk),
+            _ => Self::parse_with_secrets(jwk),
         }
     }
 
@@ -48,7 +48,7 @@ impl Key {
     ///
     /// # Errors
     /// [`KeyError`] says why the key is not used.
-    pub fn parse_with_secrets(jwk: Element<'_>) -> Result<Key, KeyError> {
+    pub fn parse_with_secrets(jwk: Element<'_>) -> Result<Self, KeyError> {
         let kid = string(jwk, "kid")?;
         if kid.is_some_and(|kid| kid.len() > MAX_KID_LEN) {
             return Err(KeyError::Malformed);
@@ -69,7 +69,7 @@ impl Key {
             })
             .transpose()?;
         let material = Material::parse(jwk, key_type, bound_to)?;
-        Ok(Key {
+        Ok(Self {
             kid: kid.map(str::to_owned),
             thumbprints: [thumbprint(jwk, "x5t"), thumbprint(jwk, "x5t#S256")],
             key_type,
@@ -81,7 +81,7 @@ impl Key {
 
     /// Whether both are the same key, which their document then has twice. The encodings of points
     /// are compared, which needs no arithmetic.
-    pub(super) fn is_same(&self, other: &Key) -> bool {
+    pub(super) fn is_same(&self, other: &Self) -> bool {
         self.kid == other.kid
             && self.thumbprints == other.thumbprints
             && self.bound_to == other.bound_to

@@ -39,10 +39,10 @@ impl JwksError {
     #[must_use]
     pub fn description(&self) -> &'static str {
         match self {
-            JwksError::TooLarge => "Jwks is too large",
-            JwksError::Malformed => "Jwks is an invalid JSON",
-            JwksError::MissingKeys => "Jwks does not have [keys] field",
-            JwksError::NoUsableKey(_) => "Jwks doesn't have any valid public key",
+            Self::TooLarge => "Jwks is too large",
+            Self::Malformed => "Jwks is an invalid JSON",
+            Self::MissingKeys => "Jwks does not have [keys] field",
+            Self::NoUsableKey(_) => "Jwks doesn't have any valid public key",
         }
     }
 }
@@ -51,7 +51,7 @@ impl JwksError {
 impl fmt::Display for JwksError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.description())?;
-        let JwksError::NoUsableKey(skipped) = self else {
+        let Self::NoUsableKey(skipped) = self else {
             return Ok(());
         };
         if skipped.is_empty() {
@@ -107,22 +107,22 @@ impl KeySet {
     ///
     /// # Errors
     /// [`JwksError`]; unusable keys are no error but are listed by [`KeySet::skipped`].
-    pub fn parse(document: &[u8]) -> Result<KeySet, JwksError> {
-        KeySet::parse_by(document, Key::parse)
+    pub fn parse(document: &[u8]) -> Result<Self, JwksError> {
+        Self::parse_by(document, Key::parse)
     }
 
     /// Like [`KeySet::parse`], and loads secrets as well. For the operator's own document only.
     ///
     /// # Errors
     /// As [`KeySet::parse`].
-    pub fn parse_with_secrets(document: &[u8]) -> Result<KeySet, JwksError> {
-        KeySet::parse_by(document, Key::parse_with_secrets)
+    pub fn parse_with_secrets(document: &[u8]) -> Result<Self, JwksError> {
+        Self::parse_by(document, Key::parse_with_secrets)
     }
 
     fn parse_by(
         document: &[u8],
         parse_key: fn(Element<'_>) -> Result<Key, KeyError>,
-    ) -> Result<KeySet, JwksError> {
+    ) -> Result<Self, JwksError> {
         if document.len() > MAX_DOCUMENT_LEN {
             return Err(JwksError::TooLarge);
         }
@@ -157,7 +157,7 @@ impl KeySet {
         if keys.is_empty() {
             return Err(JwksError::NoUsableKey(skipped));
         }
-        Ok(KeySet { keys, skipped })
+        Ok(Self { keys, skipped })
     }
 
     /// The keys that were not taken, in the order of the document.

@@ -63,13 +63,13 @@ impl HeaderMemo {
         }
         let octets = base64url::decode(segment).ok_or(JwtError::HeaderEncoding)?;
         let header = Arc::new(parse_header(&octets)?);
-        if segment.len() <= HeaderMemo::LONGEST {
+        if segment.len() <= Self::LONGEST {
             let entry = (segment.into(), Arc::clone(&header));
             match self.entries.get_mut(self.next) {
                 Some(oldest) => *oldest = entry,
                 None => self.entries.push(entry),
             }
-            self.next = self.next.wrapping_add(1) % HeaderMemo::MOST;
+            self.next = self.next.wrapping_add(1) % Self::MOST;
         }
         Ok(header)
     }

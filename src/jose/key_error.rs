@@ -54,29 +54,27 @@ impl KeyError {
     #[must_use]
     pub fn description(self) -> &'static str {
         match self {
-            KeyError::NotAnObject => "not an object with unique member names",
-            KeyError::Malformed => "a member is malformed",
-            KeyError::KeyType => "kty is not supported",
-            KeyError::Secret => {
-                "kty oct is for local_jwks with HS256, HS384 or HS512 in algorithms"
-            }
-            KeyError::SecretTooShort => "the secret is shorter than the hash of its algorithm",
-            KeyError::Curve => "crv is missing or not supported",
-            KeyError::Use => "use is neither sig nor jwt-svid",
-            KeyError::KeyOps => "key_ops has no verify",
-            KeyError::Algorithm => "alg is not supported or does not fit kty and crv",
-            KeyError::MissingMaterial => "no key material",
-            KeyError::Certificate => "x5c holds no usable certificate",
-            KeyError::ModulusTooSmall => "RSA modulus below 2048 bits",
-            KeyError::ModulusTooLarge => "RSA modulus above 4096 bits",
-            KeyError::ModulusEven => "RSA modulus is even",
-            KeyError::Exponent => "RSA exponent is 1, even or too large",
-            KeyError::Roca => "RSA key is vulnerable to ROCA (CVE-2017-15361)",
-            KeyError::CoordinateLength => "a coordinate has the wrong length",
-            KeyError::NotOnCurve => "the point is not on the curve",
-            KeyError::SmallOrder => "the point is of small order",
-            KeyError::Duplicate => "the same as an earlier key",
-            KeyError::TooManyKeys => "too many keys in the set",
+            Self::NotAnObject => "not an object with unique member names",
+            Self::Malformed => "a member is malformed",
+            Self::KeyType => "kty is not supported",
+            Self::Secret => "kty oct is for local_jwks with HS256, HS384 or HS512 in algorithms",
+            Self::SecretTooShort => "the secret is shorter than the hash of its algorithm",
+            Self::Curve => "crv is missing or not supported",
+            Self::Use => "use is neither sig nor jwt-svid",
+            Self::KeyOps => "key_ops has no verify",
+            Self::Algorithm => "alg is not supported or does not fit kty and crv",
+            Self::MissingMaterial => "no key material",
+            Self::Certificate => "x5c holds no usable certificate",
+            Self::ModulusTooSmall => "RSA modulus below 2048 bits",
+            Self::ModulusTooLarge => "RSA modulus above 4096 bits",
+            Self::ModulusEven => "RSA modulus is even",
+            Self::Exponent => "RSA exponent is 1, even or too large",
+            Self::Roca => "RSA key is vulnerable to ROCA (CVE-2017-15361)",
+            Self::CoordinateLength => "a coordinate has the wrong length",
+            Self::NotOnCurve => "the point is not on the curve",
+            Self::SmallOrder => "the point is of small order",
+            Self::Duplicate => "the same as an earlier key",
+            Self::TooManyKeys => "too many keys in the set",
         }
     }
 }

@@ -34,14 +34,14 @@ impl Material {
         jwk: Element<'_>,
         key_type: KeyType,
         bound_to: Option<Algorithm>,
-    ) -> Result<Material, KeyError> {
+    ) -> Result<Self, KeyError> {
         Ok(match key_type {
-            KeyType::Rsa => Material::Rsa(rsa(jwk)?),
-            KeyType::Ec(curve) => Material::Ec(ec(jwk, curve)?),
-            KeyType::Ed25519 => Material::Ed25519(ed25519(jwk)?),
+            KeyType::Rsa => Self::Rsa(rsa(jwk)?),
+            KeyType::Ec(curve) => Self::Ec(ec(jwk, curve)?),
+            KeyType::Ed25519 => Self::Ed25519(ed25519(jwk)?),
             KeyType::Octets => {
                 let octets = octets(jwk, "k")?.ok_or(KeyError::MissingMaterial)?;
-                Material::Secret(Secret::new(octets, bound_to)?)
+                Self::Secret(Secret::new(octets, bound_to)?)
             }
         })
     }
@@ -49,20 +49,20 @@ impl Material {
     /// The key as a DER SubjectPublicKeyInfo; empty for a secret.
     pub(super) fn spki_der(&self) -> Vec<u8> {
         match self {
-            Material::Rsa(key) => key.spki_der(),
-            Material::Ec(key) => key.spki_der(),
-            Material::Ed25519(key) => key.spki_der(),
-            Material::Secret(_) => Vec::new(),
+            Self::Rsa(key) => key.spki_der(),
+            Self::Ec(key) => key.spki_der(),
+            Self::Ed25519(key) => key.spki_der(),
+            Self::Secret(_) => Vec::new(),
         }
     }
 
     /// The length in octets of every valid signature by this key and an algorithm of its type.
     pub(super) fn signature_len(&self, algorithm: Algorithm) -> usize {
         match self {
-            Material::Rsa(key) => key.modulus().len(),
-            Material::Ec(key) => key.curve().field_len().saturating_mul(2),
-            Material::Ed25519(_) => ed25519_dalek::SIGNATURE_LENGTH,
-            Material::Secret(_) => oct::signature_len(algorithm),
+            Self::Rsa(key) => key.modulus().len(),
+            Self::Ec(key) => key.curve().field_len().saturating_mul(2),
+            Self::Ed25519(_) => ed25519_dalek::SIGNATURE_LENGTH,
+            Self::Secret(_) => oct::signature_len(algorithm),
         }
     }
 }

@@ -67,7 +67,7 @@ impl Ring {
         let inverse = (0..4).fold(lowest, |inverse: u64, _| {
             inverse.wrapping_mul(2u64.wrapping_sub(lowest.wrapping_mul(inverse)))
         });
-        let mut ring = Ring {
+        let mut ring = Self {
             modulus,
             len,
             inverse: inverse.wrapping_neg() & MASK,

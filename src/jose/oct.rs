@@ -19,7 +19,7 @@ impl Secret {
         if octets.len() < least {
             return Err(KeyError::SecretTooShort);
         }
-        Ok(Secret(octets))
+        Ok(Self(octets))
     }
 
     /// RFC 7518 section 3.2: as long as the hash at least.

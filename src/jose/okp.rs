@@ -23,7 +23,7 @@ impl Ed25519PublicKey {
         if key.is_weak() {
             return Err(KeyError::SmallOrder);
         }
-        Ok(Ed25519PublicKey(key))
+        Ok(Self(key))
     }
 
     /// The key in the form that verifies.

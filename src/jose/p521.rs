@@ -40,7 +40,7 @@ impl Point {
     pub(super) fn from_coordinates(x: &[u8], y: &[u8]) -> Option<Self> {
         // Below the prime they are where they are elements of its field.
         let is_point = x.len() == LEN && y.len() == LEN && is_on_curve(x, y)?;
-        is_point.then(|| Point {
+        is_point.then(|| Self {
             x: x.into(),
             y: y.into(),
         })

@@ -55,7 +55,7 @@ impl RsaPublicKey {
         if has_roca_fingerprint(modulus) {
             return Err(KeyError::Roca);
         }
-        Ok(RsaPublicKey {
+        Ok(Self {
             modulus: modulus.to_vec(),
             exponent: exponent.to_vec(),
             ring: OnceCell::new(),

@@ -25,10 +25,10 @@ impl TokenType {
     #[inline]
     pub(super) fn check(self, typ: Option<&str>, claims: &Claims) -> Result<(), JwtError> {
         match (self, typ) {
-            (TokenType::Jwt, None) => Ok(()),
-            (TokenType::Jwt, Some(typ)) if is(typ, "jwt") => Ok(()),
-            (TokenType::AccessToken, Some(typ)) if is(typ, "at+jwt") => access_token(claims),
-            (TokenType::Jwt | TokenType::AccessToken, _) => Err(JwtError::TokenType),
+            (Self::Jwt, None) => Ok(()),
+            (Self::Jwt, Some(typ)) if is(typ, "jwt") => Ok(()),
+            (Self::AccessToken, Some(typ)) if is(typ, "at+jwt") => access_token(claims),
+            (Self::Jwt | Self::AccessToken, _) => Err(JwtError::TokenType),
         }
     }
 }

@@ -38,7 +38,7 @@ struct Entry {
 impl PathIndex {
     /// The index of `matchers`.
     #[must_use]
-    pub fn new<'m>(matchers: impl IntoIterator<Item = &'m RequestMatcher>) -> PathIndex {
+    pub fn new<'m>(matchers: impl IntoIterator<Item = &'m RequestMatcher>) -> Self {
         let (mut by_case, mut ignoring_case) = (Named::default(), Named::default());
         let mut others = Vec::new();
         for (position, matcher) in matchers.into_iter().enumerate() {
@@ -56,7 +56,7 @@ impl PathIndex {
                 PathMatcher::Regex(_) | PathMatcher::Connect => others.push(position),
             }
         }
-        PathIndex {
+        Self {
             by_case: Texts::new(by_case),
             ignoring_case: Texts::new(ignoring_case),
             others,
@@ -116,7 +116,7 @@ impl PathIndex {
 }
 
 impl Texts {
-    fn new(texts: Named<Vec<usize>>) -> Texts {
+    fn new(texts: Named<Vec<usize>>) -> Self {
         let texts = texts.into_entries();
         let mut entries: Vec<Entry> = Vec::with_capacity(texts.len());
         for (text, matchers) in texts {
@@ -134,7 +134,7 @@ impl Texts {
                 matchers,
             });
         }
-        Texts { entries }
+        Self { entries }
     }
 
     /// Hands out the matchers of every text that is a prefix of `path`.

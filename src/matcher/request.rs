@@ -190,16 +190,16 @@ pub(super) fn is_below(path: &str, segments: &str) -> bool {
 impl Condition {
     fn holds(&self, request: &Request) -> Result<bool, Ambiguous> {
         match self {
-            Condition::Methods(methods) => {
+            Self::Methods(methods) => {
                 let method = request.method()?;
                 Ok(methods.iter().any(|known| known.as_bytes() == method))
             }
-            Condition::Hosts(hosts) => {
+            Self::Hosts(hosts) => {
                 let host = request.host()?;
                 Ok(hosts.iter().any(|known| known.matches(host)))
             }
-            Condition::Header(header) => header.matches(request),
-            Condition::Parameter(parameter) => parameter.matches(request),
+            Self::Header(header) => header.matches(request),
+            Self::Parameter(parameter) => parameter.matches(request),
         }
     }
 }
@@ -209,8 +209,8 @@ impl HostMatcher {
     #[must_use]
     pub fn matches(&self, host: &str) -> bool {
         match self {
-            HostMatcher::Exact(exact) => host == exact,
-            HostMatcher::Below(end) => host.len() > end.len() && host.ends_with(end.as_str()),
+            Self::Exact(exact) => host == exact,
+            Self::Below(end) => host.len() > end.len() && host.ends_with(end.as_str()),
         }
     }
 }

@@ -190,7 +190,7 @@ pub(super) mod tests {
     use super::*;
     use crate::jose::fixtures::JWK_A;
 
-    pub fn json(decoded: &Struct) -> Value {
+    pub(crate) fn json(decoded: &Struct) -> Value {
         fn value(kind: &Kind) -> Value {
             match kind {
                 Kind::NullValue(_) => Value::Null,

@@ -56,7 +56,7 @@ impl HostAlgorithm {
             }
             Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512 => return None,
         };
-        Some(HostAlgorithm { algorithm, hash })
+        Some(Self { algorithm, hash })
     }
 }
 

@@ -34,7 +34,7 @@ impl<F: ForeignFunction> Hybrid<F> {
             })
             .map(|example| example.algorithm.key_type())
             .collect();
-        Hybrid { host, trusted }
+        Self { host, trusted }
     }
 
     /// Of the algorithms that are for the host, those that it failed.

@@ -186,7 +186,7 @@ struct Judge<'c> {
 }
 
 impl<'c> Judge<'c> {
-    fn new(config: &'c Config, instead: Option<(usize, Keys)>) -> Judge<'c> {
+    fn new(config: &'c Config, instead: Option<(usize, Keys)>) -> Self {
         Judge {
             ring: Ring { config, instead },
             cache: RefCell::new(TokenCache::new(&config.providers)),

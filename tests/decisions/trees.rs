@@ -57,27 +57,27 @@ enum Otherwise {
 enum Tree {
     /// A provider, and whether another audience than its own is asked for.
     Provider(usize, bool),
-    Any(Vec<Tree>, Otherwise),
-    All(Vec<Tree>),
+    Any(Vec<Self>, Otherwise),
+    All(Vec<Self>),
     /// A requirement of every provider.
     Every(Otherwise),
 }
 
 impl Tree {
     fn json(&self) -> Value {
-        let list = |members: &[Tree]| members.iter().map(Tree::json).collect::<Vec<Value>>();
+        let list = |members: &[Self]| members.iter().map(Self::json).collect::<Vec<Value>>();
         match self {
-            Tree::Provider(at, false) => json!({"provider_name": at.to_string()}),
-            Tree::Provider(at, true) => json!({"provider_and_audiences": {
+            Self::Provider(at, false) => json!({"provider_name": at.to_string()}),
+            Self::Provider(at, true) => json!({"provider_and_audiences": {
                 "provider_name": at.to_string(), "audiences": ["second"],
             }}),
-            Tree::Any(members, otherwise) => {
+            Self::Any(members, otherwise) => {
                 let mut members = list(members);
                 members.extend(otherwise.json());
                 json!({"requires_any": {"requirements": members}})
             }
-            Tree::All(members) => json!({"requires_all": {"requirements": list(members)}}),
-            Tree::Every(otherwise) => otherwise.json().unwrap(),
+            Self::All(members) => json!({"requires_all": {"requirements": list(members)}}),
+            Self::Every(otherwise) => otherwise.json().unwrap(),
         }
     }
 }
@@ -85,9 +85,9 @@ impl Tree {
 impl Otherwise {
     fn json(self) -> Option<Value> {
         match self {
-            Otherwise::Reject => None,
-            Otherwise::Missing => Some(json!({"allow_missing": {}})),
-            Otherwise::Failed => Some(json!({"allow_missing_or_failed": {}})),
+            Self::Reject => None,
+            Self::Missing => Some(json!({"allow_missing": {}})),
+            Self::Failed => Some(json!({"allow_missing_or_failed": {}})),
         }
     }
 }
@@ -344,12 +344,12 @@ impl Case {
             Tree::Provider(at, second) => vec![self.provider(*at, *second)],
             Tree::Any(members, otherwise) => {
                 let mut ways: Vec<Way> = members.iter().flat_map(of).collect();
-                Case::otherwise(&mut ways, *otherwise);
+                Self::otherwise(&mut ways, *otherwise);
                 ways
             }
             Tree::Every(otherwise) => {
                 let mut ways: Vec<Way> = (0..OF.len()).map(|at| self.provider(at, false)).collect();
-                Case::otherwise(&mut ways, *otherwise);
+                Self::otherwise(&mut ways, *otherwise);
                 ways
             }
             Tree::All(members) => {
@@ -383,7 +383,7 @@ impl Case {
         match tree {
             Tree::Provider(at, _) => OF[*at].iter().copied().collect(),
             Tree::Any(members, _) | Tree::All(members) => {
-                members.iter().flat_map(Case::places_of).collect()
+                members.iter().flat_map(Self::places_of).collect()
             }
             Tree::Every(_) => (0..PLACES.len()).collect(),
         }
@@ -391,7 +391,7 @@ impl Case {
 
     /// What may come of it: identities of an admission, or reasons of a refusal.
     fn expected(&self) -> Result<Vec<Identities>, BTreeSet<&'static str>> {
-        let places = Case::places_of(&self.tree);
+        let places = Self::places_of(&self.tree);
         let carried: BTreeSet<usize> = places
             .iter()
             .filter_map(|place| self.places[*place])
@@ -429,7 +429,7 @@ impl Case {
 
     /// The places that are emptied for the upstream, where these tokens were verified.
     fn emptied(&self, identities: &Identities) -> BTreeSet<&'static str> {
-        let places = Case::places_of(&self.tree);
+        let places = Self::places_of(&self.tree);
         let emptied = places.into_iter().filter(|place| {
             let Some(name) = self.places[*place] else {
                 return false;

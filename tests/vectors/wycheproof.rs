@@ -21,7 +21,7 @@ const CASES: usize = 64;
 
 /// A file, and how many of its cases there are and are accepted. Only what an algorithm of
 /// RFC 7518 or RFC 8037 covers is here.
-pub struct File {
+pub(crate) struct File {
     pub name: &'static str,
     pub algorithm: &'static str,
     pub cases: usize,
@@ -41,7 +41,7 @@ const fn file(name: &'static str, algorithm: &'static str, cases: usize, accepte
 ///
 /// Of PKCS#1 v1.5, "acceptable" (tcId 8, an AlgorithmIdentifier without its NULL) is refused:
 /// RFC 8017 section 9.2 leaves such an encoding to choice, and we choose one.
-pub const SIGNATURES: &[File] = &[
+pub(crate) const SIGNATURES: &[File] = &[
     file("rsa_signature_2048_sha256", "RS256", 259, 9),
     file("rsa_signature_3072_sha256", "RS256", 259, 8),
     file("rsa_signature_4096_sha256", "RS256", 258, 7),
@@ -65,14 +65,14 @@ pub const SIGNATURES: &[File] = &[
 
 /// A file of tokens: how many cases there are, and which are accepted and which, although
 /// "valid", are not.
-pub struct Tokens {
+pub(crate) struct Tokens {
     pub name: &'static str,
     pub cases: usize,
     pub accepted: &'static [u64],
     pub deviations: &'static [(&'static [u64], &'static str)],
 }
 
-pub const TOKENS: &[Tokens] = &[
+pub(crate) const TOKENS: &[Tokens] = &[
     Tokens {
         name: "json_web_signature",
         cases: 401,
@@ -101,14 +101,14 @@ pub const TOKENS: &[Tokens] = &[
 ];
 
 /// What is put to a verifier at once, and each case's number and whether it is "valid".
-pub struct Question {
+pub(crate) struct Question {
     pub json: Value,
     pub cases: Vec<(u64, bool)>,
 }
 
 /// What a verifier made of a file.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     pub run: usize,
     pub accepted: BTreeSet<u64>,
     /// "Invalid" or "acceptable", and accepted.
@@ -121,7 +121,7 @@ pub struct Outcome {
 
 impl Outcome {
     /// Takes down the answer to a question: see the module of the vectors.
-    pub fn note(&mut self, question: &Question, answer: &str) {
+    pub(crate) fn note(&mut self, question: &Question, answer: &str) {
         assert_eq!(answer.len(), question.cases.len(), "{answer}");
         for ((id, valid), letter) in question.cases.iter().zip(answer.chars()) {
             self.run += 1;
@@ -136,7 +136,7 @@ impl Outcome {
     }
 
     /// Compares with a file of plain signatures: every key is usable, and nothing deviates.
-    pub fn check(&self, file: &File) {
+    pub(crate) fn check(&self, file: &File) {
         let nothing = BTreeSet::new();
         assert_eq!(self.wrongly_accepted, nothing, "{}: {self:?}", file.name);
         assert_eq!(self.wrongly_refused, nothing, "{}: {self:?}", file.name);
@@ -150,7 +150,7 @@ impl Outcome {
 
     /// Compares with a file of an algorithm that the verifier does not have: every key is usable,
     /// and nothing is accepted.
-    pub fn check_unsupported(&self, file: &File) {
+    pub(crate) fn check_unsupported(&self, file: &File) {
         assert_eq!(self.accepted.len() + self.wrongly_accepted.len(), 0);
         assert_eq!(
             (self.run, self.wrongly_refused.len(), self.without_key),
@@ -161,7 +161,7 @@ impl Outcome {
     }
 
     /// Compares with a file of tokens: only the known deviations, all of them.
-    pub fn check_tokens(&self, file: &Tokens) {
+    pub(crate) fn check_tokens(&self, file: &Tokens) {
         let known = file.deviations.iter().flat_map(|(ids, _)| *ids).copied();
         assert_eq!(self.wrongly_accepted, BTreeSet::new(), "{}", file.name);
         assert_eq!(self.wrongly_refused, known.collect(), "{}", file.name);
@@ -173,11 +173,11 @@ impl Outcome {
 
 impl File {
     /// Whether the verifier has the algorithm; where it has not, it accepts nothing.
-    pub fn is_for(&self, verifier: &dyn Verifier) -> bool {
+    pub(crate) fn is_for(&self, verifier: &dyn Verifier) -> bool {
         verifier.supports(Algorithm::parse(self.algorithm).unwrap())
     }
 
-    pub fn questions(&self) -> Vec<Question> {
+    pub(crate) fn questions(&self) -> Vec<Question> {
         let name = self.name;
         let text = match &self.algorithm[..2] {
             "RS" => rsa_pkcs1_verify::TestName::from_str(name).map(|file| file.json_data()),
@@ -233,7 +233,7 @@ impl File {
 
 impl Tokens {
     /// The questions of a file, or `None`, said aloud, where there are no files.
-    pub fn questions(&self) -> Option<Vec<Question>> {
+    pub(crate) fn questions(&self) -> Option<Vec<Question>> {
         let named = std::env::var_os("BEARER_GATE_VECTORS");
         let folder = named.clone().map_or_else(
             || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/vectors/wycheproof"),
@@ -281,7 +281,7 @@ fn number(test: &Value) -> (u64, bool) {
     (test["tcId"].as_u64().unwrap(), test["result"] == "valid")
 }
 
-pub fn hex(text: &Value) -> Vec<u8> {
+pub(crate) fn hex(text: &Value) -> Vec<u8> {
     let digits = text.as_str().unwrap().as_bytes();
     let octet = |pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
     digits.chunks(2).map(octet).collect()

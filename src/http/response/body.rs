@@ -21,9 +21,9 @@ impl Format {
     /// The media type.
     pub fn content_type(self) -> &'static str {
         match self {
-            Format::Json => "application/json",
-            Format::Text => "text/plain",
-            Format::Problem => "application/problem+json",
+            Self::Json => "application/json",
+            Self::Text => "text/plain",
+            Self::Problem => "application/problem+json",
         }
     }
 
@@ -32,13 +32,13 @@ impl Format {
         let error = rejection.error();
         let description = rejection.description();
         match self {
-            Format::Json => {
+            Self::Json => {
                 format!("{{\"error\":\"{error}\",\"error_description\":\"{description}\"}}")
             }
-            Format::Text => description.to_owned(),
+            Self::Text => description.to_owned(),
             // The type is the status and no more (section 4.2.1), so its phrase is the title. The
             // detail is for people; for programs there is `error`, an extension (section 3.2).
-            Format::Problem => {
+            Self::Problem => {
                 let title = phrase(status)
                     .map(|phrase| format!("\"title\":\"{phrase}\","))
                     .unwrap_or_default();

@@ -37,10 +37,10 @@ pub enum Client {
 impl Client {
     /// By the request's `content-type`: `application/grpc`, alone or with a message format or
     /// parameters. gRPC-Web has a media type of its own, and reads HTTP.
-    pub fn from_content_type(content_type: Option<&[u8]>) -> Client {
+    pub fn from_content_type(content_type: Option<&[u8]>) -> Self {
         match content_type.and_then(|value| value.strip_prefix(b"application/grpc")) {
-            Some([] | [b'+' | b';', ..]) => Client::Grpc,
-            _ => Client::Http,
+            Some([] | [b'+' | b';', ..]) => Self::Grpc,
+            _ => Self::Http,
         }
     }
 }

@@ -21,18 +21,20 @@ struct Row {
 /// their variants carry.
 macro_rules! rejections {
     ($(#[$of:meta])* pub enum $name:ident<$life:lifetime> {
-        $($(#[$doc:meta])* $fixed:ident $({ $($field:ident: $type:ty),* })?:
+        $($(#[$doc:meta])* $fixed:ident $({ $($(#[$field_doc:meta])* $field:ident: $type:ty),* })?:
             $status:literal $error:literal, $reason:literal = $text:literal,)*
     }
     told {
         $($(#[$told_doc:meta])* $told:ident
-            $(($part:ident: $part_type:ty))? $({ $($word:ident: $word_type:ty),* })?:
+            $(($part:ident: $part_type:ty))?
+            $({ $($(#[$word_doc:meta])* $word:ident: $word_type:ty),* })?:
             $told_status:literal $told_error:literal, $told_reason:expr, $told_text:expr,)*
     }) => {
         $(#[$of])*
         pub enum $name<$life> {
-            $($(#[$doc])* $fixed $({ $($field: $type),* })?,)*
-            $($(#[$told_doc])* $told $(($part_type))? $({ $($word: $word_type),* })?,)*
+            $($(#[$doc])* $fixed $({ $($(#[$field_doc])* $field: $type),* })?,)*
+            $($(#[$told_doc])* $told $(($part_type))?
+                $({ $($(#[$word_doc])* $word: $word_type),* })?,)*
         }
 
         /// The reasons that are in a row of their own.
@@ -72,9 +74,11 @@ pub enum Rejection<'c> {
     /// More than one credential in one request.
     SeveralTokens: 400 "invalid_request",
         "several_tokens" = "More than one credential in the request",
-    /// A valid token without the scopes that the rule requires; `scope` has them as the rule names
-    /// them.
-    InsufficientScope { scope: &'c str }: 403 "insufficient_scope",
+    /// A valid token without the scopes that the rule requires.
+    InsufficientScope {
+        /// Those scopes as the rule names them, separated by spaces.
+        scope: &'c str
+    }: 403 "insufficient_scope",
         "insufficient_scope" = "Jwt lacks a scope that is required here",
     /// A valid token with claims that the rule does not accept.
     ClaimRule: 403 "insufficient_scope", "claim_rule" = "Claims in Jwt are not allowed",
@@ -87,18 +91,29 @@ pub enum Rejection<'c> {
     HostRefused: 503 "server_error",
         "host_refused" = "The gateway cannot pass this request on",
     /// There are no usable keys to verify with.
-    KeysUnavailable { retry_after_seconds: u32 }: 503 "temporarily_unavailable",
+    KeysUnavailable {
+        /// When the client may try again: from now, 1 at least.
+        retry_after_seconds: u32
+    }: 503 "temporarily_unavailable",
         "keys_unavailable" = "Jwks remote fetch is failed",
     /// The identity provider was asked, or would have to be, and does not answer.
     ProviderUnavailable { retry_after_seconds: u32 }: 503 "temporarily_unavailable",
         "provider_unavailable" = "The identity provider does not answer",
     /// Keys are on their way, and as many requests as may wait for them do so already.
-    TooManyWaiting { retry_after_seconds: u32 }: 503 "temporarily_unavailable",
+    TooManyWaiting {
+        /// When the client may try again: from now, 1 at least.
+        retry_after_seconds: u32
+    }: 503 "temporarily_unavailable",
         "too_many_waiting" = "Too many requests are waiting for Jwks",
 }
 told {
-    /// The token cannot be accepted. `description` is for the client, `reason` for the metrics.
-    InvalidToken { description: &'static str, reason: &'static str }: 401 "invalid_token",
+    /// The token cannot be accepted.
+    InvalidToken {
+        /// The fixed text for the client.
+        description: &'static str,
+        /// The name for metrics and logs.
+        reason: &'static str
+    }: 401 "invalid_token",
         reason, description,
     /// A part of the request that different upstreams could read differently.
     Ambiguous(part: Ambiguous): 400 "invalid_request", part.reason(), part.description(),

@@ -29,15 +29,15 @@ use bearer_gate::jwks::discovery::jwks_location;
 use bearer_gate::jwks::fetch;
 use bearer_gate::signature::portable::Portable;
 
-pub use request::{is_let_through, request};
-pub use session::session;
+pub(crate) use request::{is_let_through, request};
+pub(crate) use session::session;
 
 /// The only token that [`JWK`] ever signed. Ed25519 signatures cannot be changed into others.
-pub const TOKEN: &str = include_str!("../../fixtures/eddsa.jwt");
+pub(crate) const TOKEN: &str = include_str!("../../fixtures/eddsa.jwt");
 const JWK: &str = include_str!("../../fixtures/ed25519.jwk.json");
 
 /// A token has one spelling, its dates are dates, and only what the key signed is verified.
-pub fn token(bytes: &[u8]) {
+pub(crate) fn token(bytes: &[u8]) {
     let Ok(jws) = jws::parse(bytes) else {
         assert!(jwt::parse(bytes).is_err());
         return;
@@ -113,7 +113,7 @@ fn expectations() -> Expectations {
 
 /// A set's keys are usable, few, and found by one name each; what another worker may have
 /// written is read by the same rules.
-pub fn key_set(bytes: &[u8]) {
+pub(crate) fn key_set(bytes: &[u8]) {
     shared_data(bytes);
     let set = match KeySet::parse(bytes) {
         Ok(set) => set,
@@ -204,7 +204,7 @@ impl bearer_gate::host::SharedStore for Stored<'_> {
 
 /// Metadata leads to a cluster that the configuration names and nowhere else, and a URI's parts
 /// can stand in a request.
-pub fn discovery(bytes: &[u8]) {
+pub(crate) fn discovery(bytes: &[u8]) {
     let whole = cache_control::fresh_for(bytes, b"");
     assert!(whole.is_none_or(|lifetime| lifetime.subsec_nanos() == 0));
     let left = cache_control::fresh_for(b"max-age=600", bytes);
@@ -245,7 +245,7 @@ fn uri(text: &str) {
 }
 
 /// A configuration is refused in one line that names a field, or its valid form is bounded.
-pub fn config(bytes: &[u8]) {
+pub(crate) fn config(bytes: &[u8]) {
     let config = match Config::parse(bytes) {
         Ok(config) => config,
         Err(error) => {
@@ -281,7 +281,7 @@ pub fn config(bytes: &[u8]) {
 }
 
 /// A normal form is its own normal form, has one reading, and does not depend on the query.
-pub fn path(bytes: &[u8]) {
+pub(crate) fn path(bytes: &[u8]) {
     let Ok(normal) = normalize(bytes) else { return };
     assert_same(normalize(normal.as_bytes()).as_deref(), Ok(&*normal));
     let with_query = [bytes, b"?/../x%zz"].concat();
@@ -297,7 +297,7 @@ pub fn path(bytes: &[u8]) {
 
 /// Bytes for a path, an Authorization and a Cookie header, between line feeds: what a place holds is
 /// taken out of it whole, and nothing else is.
-pub fn credentials(bytes: &[u8]) {
+pub(crate) fn credentials(bytes: &[u8]) {
     let mut parts = bytes.split(|byte| *byte == b'\n');
     let names = [":path", "authorization", "cookie", "cookie"];
     let headers: Vec<Header> = names
@@ -348,7 +348,7 @@ pub fn credentials(bytes: &[u8]) {
 }
 
 /// A host's normal form is its own, whatever port and dot follow it and in whatever case.
-pub fn authority(bytes: &[u8]) {
+pub(crate) fn authority(bytes: &[u8]) {
     let Ok(normal) = host(bytes) else { return };
     assert_same(host(normal.as_bytes()).as_deref(), Ok(&*normal));
     assert!(!normal.is_empty() && !normal.ends_with('.') && !normal.contains(".."));

@@ -21,7 +21,7 @@ use super::upstream::{self, cut};
 /// request that may be without a token has none that some upstream finds.
 ///
 /// The bytes are a line each for the method, the host and the path, then lines `name: value`.
-pub fn request(bytes: &[u8]) {
+pub(crate) fn request(bytes: &[u8]) {
     let mut lines = bytes.split(|byte| *byte == b'\n');
     let mut headers: Vec<Header> = [":method", ":authority", ":path"]
         .into_iter()
@@ -108,7 +108,7 @@ impl Facts for Ring {
 }
 
 /// Whether the request is admitted. No token in it is good, so that it counts as without one.
-pub fn is_let_through(headers: &[Header]) -> bool {
+pub(crate) fn is_let_through(headers: &[Header]) -> bool {
     GUARDED.with(|(config, keys)| {
         let cache = RefCell::new(TokenCache::new(&config.providers));
         let means = Means {

@@ -58,7 +58,7 @@ pub fn request_with(lines: &[Vec<u8>]) -> Request {
 
 /// Of any lines of cookies and any state, only what was sealed opens; what leaves for the upstream
 /// is what was there without ours; a browser is sent to our own hosts only.
-pub fn session(bytes: &[u8]) {
+pub(crate) fn session(bytes: &[u8]) {
     if let Ok(flow) = Flow::open(&keyring(), "staff", bytes) {
         assert_eq!(bytes, the_state().as_bytes());
         assert_eq!(flow.return_to(), "/page");

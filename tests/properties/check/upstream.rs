@@ -9,7 +9,7 @@ use bearer_gate::http::request::Header;
 type Texts = BTreeSet<Vec<u8>>;
 
 /// Which of the rules in `request.rs` some upstream needs.
-pub fn guarded(headers: &[Header]) -> Option<&'static str> {
+pub(super) fn guarded(headers: &[Header]) -> Option<&'static str> {
     let is = |texts: &Texts, text: &str| texts.contains(text.as_bytes());
     let hosts = hosts(value(headers, ":authority"));
     let is_below = |host: &Vec<u8>| host.len() > 12 && host.ends_with(b".int.example");
@@ -308,7 +308,7 @@ fn has_cookie(header: &[u8], of: &[u8]) -> bool {
 }
 
 /// What is before the first such octet, and after it.
-pub fn cut(text: &[u8], at: u8) -> (&[u8], &[u8]) {
+pub(super) fn cut(text: &[u8], at: u8) -> (&[u8], &[u8]) {
     match text.iter().position(|byte| *byte == at) {
         Some(at) => (&text[..at], &text[at + 1..]),
         None => (text, b""),
