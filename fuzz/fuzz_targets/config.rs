@@ -2,7 +2,7 @@
 
 #![no_main]
 
-#[allow(dead_code, reason = "each target has one property")]
+#[allow(dead_code, unused_imports, reason = "each target has one property")]
 #[path = "../../tests/properties/check/mod.rs"]
 mod check;
 
