@@ -55,9 +55,13 @@ impl Oracle<'_> {
             )),
             Flaw::OtherKey => {
                 let named = header["kid"].as_str().unwrap_or_default();
-                provider
-                    .names_key(named)
-                    .then_some((Difference::NamedKeyOnly, "Jwt verification fails"))
+                let difference = if provider.names_key(named) {
+                    Some(Difference::NamedKeyOnly)
+                } else {
+                    // The other RSA key is for RS256, or says no algorithm.
+                    (header["alg"] == "PS256").then_some(Difference::AlgorithmIsBound)
+                };
+                difference.map(|why| (why, "Jwt verification fails"))
             }
             // What jwt_authn finds in place of the key that is named says no algorithm.
             Flaw::UnknownKid => {
