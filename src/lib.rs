@@ -18,6 +18,7 @@
 //! gate
 //! door
 //! authn
+//! sign_in
 //! desk
 //! cache jwks
 //! document outputs policy
@@ -121,6 +122,7 @@ pub mod protobuf;
 mod proxy;
 pub mod record;
 pub mod session;
+pub mod sign_in;
 pub mod signature;
 pub mod text;
 pub mod time;

@@ -10,6 +10,7 @@ use super::claims::Claims;
 pub use super::error::JwtError;
 use super::event::Event;
 pub use super::expectations::Expectations;
+use super::jwa::Algorithm;
 use super::jwk::Key;
 use super::jwks::MAX_CANDIDATES;
 use super::jws::{self, HeaderMemo, JoseHeader, Jws};
@@ -33,6 +34,7 @@ pub struct Validated<'t> {
 /// A token whose claims are as expected and whose signature is by one of the provider's keys.
 #[derive(Clone, Debug)]
 pub struct Verified<'t> {
+    algorithm: Algorithm,
     claims: Arc<Claims>,
     header_b64: &'t [u8],
     payload_b64: &'t [u8],
@@ -155,6 +157,7 @@ impl<'t> Validated<'t> {
             return Err(JwtError::Signature);
         }
         Ok(Verified {
+            algorithm,
             claims: Arc::clone(&self.claims),
             header_b64: self.jws.header_segment(),
             payload_b64: self.jws.payload_segment(),
@@ -167,6 +170,12 @@ impl<'t> Verified<'t> {
     #[must_use]
     pub fn claims(&self) -> &Claims {
         &self.claims
+    }
+
+    /// The algorithm of the signature, which the key is for.
+    #[must_use]
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
     }
 
     /// The JOSE header as the token spells it: base64url without padding.
@@ -223,7 +232,6 @@ mod tests {
     use crate::jose::fixtures::{
         self, HEADER, JWK_A, JWK_B, NOW, PEM_A, PEM_B, claims, expectations,
     };
-    use crate::jose::jwa::Algorithm;
     use crate::jose::jwks::{KeySet, Selection};
     use crate::signature::portable::Portable;
 
@@ -249,6 +257,7 @@ mod tests {
     fn a_good_token_is_verified() {
         let token = good();
         let verified = decide(&token, JWK_A, &expectations()).unwrap();
+        assert_eq!(verified.algorithm(), Algorithm::Rs256);
         assert_eq!(verified.claims().subject(), Some("somebody"));
         assert_eq!(
             verified.claims().expires_at.map(|date| date.seconds()),

@@ -1,0 +1,368 @@
+//! Calls to a provider with a secret: a code is redeemed (RFC 6749 section 4.1.3, RFC 7636 section
+//! 4.5), a session refreshed (RFC 6749 section 6), a token revoked (RFC 7009 section 2.1).
+//!
+//! Invariant: the subject of a question has a hash of its secrets, never one of them; and a code is
+//! the same question again only for the flow that it was given to, so that no other flow gets its
+//! answer.
+
+use std::rc::Rc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use form_urlencoded::Serializer;
+use sha2::{Digest, Sha256};
+
+use super::token_reply;
+use crate::config::{ClientAuthentication, Scheme, Upstream};
+use crate::desk::question::{Question, Repeat, Subject};
+use crate::host::{Call, Method};
+use crate::http::uri::Uri;
+use crate::jose::base64url;
+
+/// The longest answer that is read, in octets: three tokens of the longest kind that is verified,
+/// with room.
+pub const LONGEST_REPLY: usize = 64 * 1024;
+
+/// Where a provider is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'p> {
+    /// The endpoint's address.
+    pub uri: &'p Uri,
+    /// Its cluster and timeout; its own address is not looked at.
+    pub upstream: &'p Upstream,
+}
+
+/// What a token is, for the provider that is to revoke it (RFC 7009 section 2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenKind {
+    /// `access_token`.
+    Access,
+    /// `refresh_token`: the provider should revoke what it was used for, too.
+    Refresh,
+}
+
+/// Asks for the tokens of a code. `redirect_uri` is that of the authorization request, and
+/// `code_verifier` the secret of its flow. See [`token_reply::exchanged`] for the answer.
+#[must_use]
+pub fn exchange(
+    scheme: &Scheme,
+    place: Place<'_>,
+    code: &str,
+    redirect_uri: &str,
+    code_verifier: &str,
+) -> Question {
+    let mut body = form();
+    body.append_pair("grant_type", "authorization_code")
+        .append_pair("code", code)
+        .append_pair("redirect_uri", redirect_uri)
+        .append_pair("code_verifier", code_verifier);
+    append_resources(&mut body, scheme);
+    Question {
+        subject: subject(scheme, "code", &[code, redirect_uri, code_verifier]),
+        endpoint: endpoint(scheme, "token"),
+        call: call(scheme, place, body),
+        read: token_reply::read,
+        repeat: Repeat::MustNot,
+    }
+}
+
+/// Asks for new tokens for a refresh token, which a provider may take once only (RFC 9700 section
+/// 4.14.2). See [`token_reply::refreshed`] for the answer.
+#[must_use]
+pub fn refresh(scheme: &Scheme, place: Place<'_>, refresh_token: &str) -> Question {
+    let mut body = form();
+    body.append_pair("grant_type", "refresh_token")
+        .append_pair("refresh_token", refresh_token);
+    append_resources(&mut body, scheme);
+    Question {
+        subject: subject(scheme, "refresh", &[refresh_token]),
+        endpoint: endpoint(scheme, "token"),
+        call: call(scheme, place, body),
+        read: token_reply::read,
+        repeat: Repeat::MustNot,
+    }
+}
+
+/// Asks for a token to be revoked. The answer says nothing that anybody could act on: it is 200 for
+/// a token that is none, too (RFC 7009 section 2.2).
+#[must_use]
+pub fn revoke(scheme: &Scheme, place: Place<'_>, token: &str, kind: TokenKind) -> Question {
+    let hint = match kind {
+        TokenKind::Access => "access_token",
+        TokenKind::Refresh => "refresh_token",
+    };
+    let mut body = form();
+    body.append_pair("token", token)
+        .append_pair("token_type_hint", hint);
+    Question {
+        subject: subject(scheme, "revoke", &[token]),
+        endpoint: endpoint(scheme, "revocation"),
+        call: call(scheme, place, body),
+        read: token_reply::read_revoked,
+        repeat: Repeat::May,
+    }
+}
+
+/// A body of `application/x-www-form-urlencoded`.
+type Form = Serializer<'static, String>;
+
+fn form() -> Form {
+    Serializer::new(String::new())
+}
+
+/// For which services the access token is to be (RFC 8707 section 2.2).
+fn append_resources(body: &mut Form, scheme: &Scheme) {
+    for resource in &scheme.authorization.resources {
+        body.append_pair("resource", resource);
+    }
+}
+
+fn subject(scheme: &Scheme, kind: &'static str, secrets: &[&str]) -> Rc<Subject> {
+    let mut hash = Sha256::new();
+    for part in [&*scheme.name].iter().chain(secrets) {
+        // With its length before it, no part runs into the next.
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    let about = base64url::encode(&hash.finalize());
+    Rc::new(Subject { kind, about })
+}
+
+fn endpoint(scheme: &Scheme, of: &str) -> Rc<str> {
+    format!("{of} endpoint of {}", scheme.name).into()
+}
+
+/// The call with its form, in which the client proves who it is (RFC 6749 section 2.3.1, RFC 8705
+/// section 2).
+fn call(scheme: &Scheme, place: Place<'_>, mut body: Form) -> Call {
+    let id = &scheme.client.id;
+    let mut headers = vec![
+        ("accept", "application/json".to_owned()),
+        (
+            "content-type",
+            "application/x-www-form-urlencoded".to_owned(),
+        ),
+    ];
+    match &scheme.client.authentication {
+        ClientAuthentication::BasicAuth(secret) => {
+            headers.push(("authorization", basic(id, secret.text())));
+        }
+        ClientAuthentication::UrlEncodedBody(secret) => {
+            body.append_pair("client_id", id)
+                .append_pair("client_secret", secret.text());
+        }
+        ClientAuthentication::TlsClientAuth
+        | ClientAuthentication::Injected
+        | ClientAuthentication::None => {
+            body.append_pair("client_id", id);
+        }
+    }
+    Call {
+        cluster: place.upstream.cluster.clone(),
+        method: Method::Post,
+        scheme: place.uri.scheme,
+        authority: place.uri.authority.clone(),
+        path: place.uri.path.clone(),
+        headers,
+        body: body.finish().into_bytes(),
+        timeout: place.upstream.timeout,
+        most: LONGEST_REPLY,
+    }
+}
+
+/// RFC 6749 section 2.3.1: id and secret are form-encoded each, so that the colon between them is
+/// the only one.
+fn basic(id: &str, secret: &str) -> String {
+    let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    let pair = format!("{}:{}", encode(id), encode(secret));
+    format!("Basic {}", STANDARD.encode(pair))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::http::uri;
+    use crate::sign_in::fixtures::{CLIENT_SECRET, scheme};
+
+    const REDIRECT_URI: &str = "https://app.example/oauth2/callback";
+
+    fn uri() -> Uri {
+        Uri::parse("https://idp.example/token?tenant=1").unwrap()
+    }
+
+    fn exchange_of(scheme: &Scheme, code: &str, verifier: &str) -> Question {
+        let uri = uri();
+        let place = Place {
+            uri: &uri,
+            upstream: &scheme.endpoints.token,
+        };
+        exchange(scheme, place, code, REDIRECT_URI, verifier)
+    }
+
+    fn refresh_of(scheme: &Scheme, token: &str) -> Question {
+        let uri = uri();
+        let place = Place {
+            uri: &uri,
+            upstream: &scheme.endpoints.token,
+        };
+        refresh(scheme, place, token)
+    }
+
+    fn revoke_of(scheme: &Scheme, token: &str, kind: TokenKind) -> Question {
+        let uri = uri();
+        let place = Place {
+            uri: &uri,
+            upstream: &scheme.endpoints.token,
+        };
+        revoke(scheme, place, token, kind)
+    }
+
+    fn parameters(question: &Question) -> Vec<(String, String)> {
+        form_urlencoded::parse(&question.call.body)
+            .into_owned()
+            .collect()
+    }
+
+    fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        pairs.iter().map(owned).collect()
+    }
+
+    fn header<'q>(question: &'q Question, name: &str) -> Option<&'q str> {
+        let mut headers = question.call.headers.iter();
+        let (_, value) = headers.find(|(known, _)| *known == name)?;
+        Some(value)
+    }
+
+    #[test]
+    fn what_each_call_asks() {
+        let scheme = scheme(json!({"resources": ["urn:a", "urn:b"]}));
+        let resources = [("resource", "urn:a"), ("resource", "urn:b")];
+        let table: [(Question, Vec<(&str, &str)>, Repeat); 4] = [
+            (
+                exchange_of(&scheme, "c/1+ =&", "v_1"),
+                [
+                    &[
+                        ("grant_type", "authorization_code"),
+                        ("code", "c/1+ =&"),
+                        ("redirect_uri", REDIRECT_URI),
+                        ("code_verifier", "v_1"),
+                    ][..],
+                    &resources,
+                ]
+                .concat(),
+                Repeat::MustNot,
+            ),
+            (
+                refresh_of(&scheme, "r+1"),
+                [
+                    &[("grant_type", "refresh_token"), ("refresh_token", "r+1")][..],
+                    &resources,
+                ]
+                .concat(),
+                Repeat::MustNot,
+            ),
+            (
+                revoke_of(&scheme, "r+1", TokenKind::Refresh),
+                vec![("token", "r+1"), ("token_type_hint", "refresh_token")],
+                Repeat::May,
+            ),
+            (
+                revoke_of(&scheme, "a", TokenKind::Access),
+                vec![("token", "a"), ("token_type_hint", "access_token")],
+                Repeat::May,
+            ),
+        ];
+        for (question, expected, repeat) in table {
+            assert_eq!(parameters(&question), pairs(&expected), "{question:?}");
+            assert_eq!(question.repeat, repeat, "{question:?}");
+            let call = &question.call;
+            assert_eq!(call.method, Method::Post);
+            assert_eq!(call.scheme, uri::Scheme::Https);
+            assert_eq!(call.authority, "idp.example");
+            assert_eq!(call.path, "/token?tenant=1");
+            assert_eq!(call.cluster, "idp");
+            assert_eq!(call.timeout, Duration::from_secs(5));
+            assert_eq!(call.most, LONGEST_REPLY);
+            let form = Some("application/x-www-form-urlencoded");
+            assert_eq!(header(&question, "content-type"), form);
+            assert_eq!(header(&question, "accept"), Some("application/json"));
+        }
+    }
+
+    #[test]
+    fn a_client_proves_who_it_is_in_five_ways() {
+        let id = json!({"client_id": "a:b c"});
+        let secret =
+            json!({"client_id": "a:b c", "token_secret": {"environment_variable": "SECRET"}});
+        let in_body = [("client_id", "a:b c"), ("client_secret", CLIENT_SECRET)];
+        // "a%3Ab+c:client%3Asecret+e1b7%26%3D%25"
+        let basic = "Basic YSUzQWIrYzpjbGllbnQlM0FzZWNyZXQrZTFiNyUyNiUzRCUyNQ==";
+        let table: [(&str, &Value, Option<&str>, &[(&str, &str)]); 5] = [
+            ("BASIC_AUTH", &secret, Some(basic), &[]),
+            ("URL_ENCODED_BODY", &secret, None, &in_body),
+            ("TLS_CLIENT_AUTH", &id, None, &in_body[..1]),
+            ("INJECTED", &id, None, &in_body[..1]),
+            ("NONE", &id, None, &in_body[..1]),
+        ];
+        for (auth_type, credentials, authorization, in_body) in table {
+            let scheme = scheme(json!({"auth_type": auth_type, "credentials": credentials}));
+            for question in [
+                exchange_of(&scheme, "c", "v"),
+                refresh_of(&scheme, "r"),
+                revoke_of(&scheme, "a", TokenKind::Access),
+            ] {
+                let authorized = header(&question, "authorization");
+                assert_eq!(authorized, authorization, "{auth_type}");
+                let mut of_client = parameters(&question);
+                of_client.retain(|(name, _)| name.starts_with("client_"));
+                assert_eq!(of_client, pairs(in_body), "{auth_type}");
+            }
+        }
+    }
+
+    #[test]
+    fn s03_a_code_is_another_question_for_another_flow() {
+        let staff = scheme(json!({}));
+        let guests = Scheme {
+            name: "guests".to_owned(),
+            ..staff.clone()
+        };
+        let question = exchange_of(&staff, "c-1", "v-1");
+        assert!(question == exchange_of(&staff, "c-1", "v-1"));
+        for other in [
+            exchange_of(&staff, "c-1", "v-2"),
+            exchange_of(&staff, "c-2", "v-1"),
+            exchange_of(&staff, "c-1v", "-1"),
+            exchange_of(&guests, "c-1", "v-1"),
+            refresh_of(&staff, "c-1"),
+        ] {
+            assert!(question != other, "{other:?}");
+        }
+        assert!(refresh_of(&staff, "r") != refresh_of(&guests, "r"));
+    }
+
+    #[test]
+    fn s28_no_secret_is_shown() {
+        let scheme = scheme(json!({}));
+        for question in [
+            exchange_of(&scheme, "secret-1", "secret-2"),
+            refresh_of(&scheme, "secret-1"),
+            revoke_of(&scheme, "secret-1", TokenKind::Refresh),
+        ] {
+            let shown = format!(
+                "{question:?} {:?} {} {:?}",
+                question.call, question.subject.about, scheme.client
+            );
+            assert!(
+                !shown.contains("secret-") && !shown.contains(CLIENT_SECRET),
+                "{shown}"
+            );
+            assert!(shown.contains("endpoint of staff"), "{shown}");
+        }
+    }
+}

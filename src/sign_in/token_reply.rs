@@ -1,0 +1,472 @@
+//! The answer of a token endpoint (RFC 6749 sections 5.1 and 5.2, OpenID Connect Core 1.0 sections
+//! 3.1.3.3 and 12.2).
+//!
+//! Invariant: an answer is read whole or not at all. What is missing, twice, of another type or of
+//! a kind that the filter cannot use is an error with a name, and none of an answer's text is in
+//! that name.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::desk::question::{Answered, Reading};
+use crate::jose::json::{Document, Element};
+
+/// An answer is kept so long for requests that ask the same again: a page that is loaded twice, and
+/// those that still bring the cookie from before a refresh.
+pub const KEPT: Duration = Duration::from_secs(60);
+
+/// The longest life of an access token that is believed, in seconds: a year.
+const LONGEST_LIFE: u64 = 366 * 24 * 60 * 60;
+
+/// What a provider gave for a code.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Exchanged {
+    /// Not verified.
+    pub id_token: String,
+    /// The others.
+    pub grant: Grant,
+}
+
+/// What a provider gave for a refresh token.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Refreshed {
+    /// Not verified. Many providers send none here.
+    pub id_token: Option<String>,
+    /// The others.
+    pub grant: Grant,
+}
+
+/// Tokens that only the provider reads.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// Visible ASCII, so that it can stand in a header.
+    pub access_token: String,
+    /// For how long the access token is good, in seconds from the answer on.
+    pub expires_in: Option<u64>,
+    /// Takes the place of the one before, where there is one.
+    pub refresh_token: Option<String>,
+}
+
+/// Why an answer has no tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenError {
+    /// The provider says so, whatever status it says it with.
+    Refused(Refusal),
+    /// Neither 200 nor an error of RFC 6749.
+    Status(u16),
+    /// Not one JSON object with each name once.
+    NotJson,
+    /// `access_token` is missing, or no text that a header can have.
+    AccessToken,
+    /// `token_type` is missing, or not `Bearer`: the token needs a proof that the filter cannot
+    /// give.
+    TokenType,
+    /// `expires_in` is no number of seconds.
+    ExpiresIn,
+    /// `refresh_token` is no text.
+    RefreshToken,
+    /// `id_token` is no text, or missing after a code.
+    IdToken,
+}
+
+/// The `error` of an answer (RFC 6749 section 5.2, RFC 8707 section 2, RFC 7009 section 2.2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// `invalid_request`.
+    InvalidRequest,
+    /// `invalid_client`: the configuration has another secret than the provider.
+    InvalidClient,
+    /// `invalid_grant`: the code or the refresh token is not good, or no more.
+    InvalidGrant,
+    /// `unauthorized_client`.
+    UnauthorizedClient,
+    /// `unsupported_grant_type`.
+    UnsupportedGrantType,
+    /// `invalid_scope`.
+    InvalidScope,
+    /// `invalid_target`: a resource of the configuration.
+    InvalidTarget,
+    /// `unsupported_token_type`, of a revocation.
+    UnsupportedTokenType,
+    /// Any other.
+    Other,
+}
+
+const REFUSALS: [(&str, Refusal); 8] = [
+    ("invalid_request", Refusal::InvalidRequest),
+    ("invalid_client", Refusal::InvalidClient),
+    ("invalid_grant", Refusal::InvalidGrant),
+    ("unauthorized_client", Refusal::UnauthorizedClient),
+    ("unsupported_grant_type", Refusal::UnsupportedGrantType),
+    ("invalid_scope", Refusal::InvalidScope),
+    ("invalid_target", Refusal::InvalidTarget),
+    ("unsupported_token_type", Refusal::UnsupportedTokenType),
+];
+
+impl fmt::Debug for Exchanged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Exchanged")
+    }
+}
+
+impl fmt::Debug for Refreshed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Refreshed")
+    }
+}
+
+impl fmt::Debug for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Grant")
+    }
+}
+
+impl Refusal {
+    /// The code as RFCs spell it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        let mut known = REFUSALS.iter();
+        let row = known.find(|(_, refusal)| *refusal == self);
+        row.map_or("another error", |(name, _)| name)
+    }
+
+    fn parse(name: &str) -> Refusal {
+        let mut known = REFUSALS.iter();
+        let row = known.find(|(known, _)| *known == name);
+        row.map_or(Refusal::Other, |(_, refusal)| *refusal)
+    }
+}
+
+/// Fixed text, for the log.
+impl fmt::Display for TokenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match self {
+            TokenError::Refused(refusal) => {
+                return write!(f, "the provider refused: {}", refusal.name());
+            }
+            TokenError::Status(status) => {
+                return write!(f, "the answer has status {status} and no error code");
+            }
+            TokenError::NotJson => "the answer is not one JSON object with each name once",
+            TokenError::AccessToken => "the answer has no usable access_token",
+            TokenError::TokenType => "the answer's token_type is not Bearer",
+            TokenError::ExpiresIn => "the answer's expires_in is no number of seconds",
+            TokenError::RefreshToken => "the answer's refresh_token is no text",
+            TokenError::IdToken => "the answer has no usable id_token",
+        };
+        f.write_str(text)
+    }
+}
+
+/// Reads the answer to a code.
+///
+/// # Errors
+/// [`TokenError`].
+pub fn exchanged(answer: &Answered) -> Result<Exchanged, TokenError> {
+    let Refreshed { id_token, grant } = refreshed(answer)?;
+    let id_token = id_token.ok_or(TokenError::IdToken)?;
+    Ok(Exchanged { id_token, grant })
+}
+
+/// Reads the answer to a refresh token.
+///
+/// # Errors
+/// [`TokenError`].
+pub fn refreshed(answer: &Answered) -> Result<Refreshed, TokenError> {
+    let document = document(answer)?;
+    let member = |name| document.root().get(name).filter(|value| !value.is_null());
+    let text = |name, error| {
+        member(name)
+            .map(|value| token(value).ok_or(error))
+            .transpose()
+    };
+    let token_type = member("token_type").and_then(Element::as_str);
+    if !token_type.is_some_and(|kind| kind.eq_ignore_ascii_case("bearer")) {
+        return Err(TokenError::TokenType);
+    }
+    let access_token = text("access_token", TokenError::AccessToken)?;
+    let expires_in = member("expires_in").map(|value| seconds(value).ok_or(TokenError::ExpiresIn));
+    Ok(Refreshed {
+        id_token: text("id_token", TokenError::IdToken)?,
+        grant: Grant {
+            access_token: access_token.ok_or(TokenError::AccessToken)?,
+            expires_in: expires_in.transpose()?,
+            refresh_token: text("refresh_token", TokenError::RefreshToken)?,
+        },
+    })
+}
+
+/// The object of an answer that is no error. Some providers send an error with status 200.
+fn document(answer: &Answered) -> Result<Document, TokenError> {
+    let is_success = answer.status == 200;
+    let document = Document::parse(&answer.body).map_err(|_| match answer.status {
+        200 => TokenError::NotJson,
+        status => TokenError::Status(status),
+    })?;
+    let error = document
+        .root()
+        .get("error")
+        .filter(|error| !error.is_null());
+    match error {
+        Some(error) => {
+            let refusal = error.as_str().map_or(Refusal::Other, Refusal::parse);
+            Err(TokenError::Refused(refusal))
+        }
+        None if is_success => Ok(document),
+        None => Err(TokenError::Status(answer.status)),
+    }
+}
+
+/// A token: visible ASCII (RFC 6749 appendix A.12 has the space too, which no header could carry at
+/// an end).
+fn token(value: Element<'_>) -> Option<String> {
+    let text = value.as_str()?;
+    let is_token = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+    is_token.then(|| text.to_owned())
+}
+
+/// A number of seconds. It is a text where older providers write it.
+fn seconds(value: Element<'_>) -> Option<u64> {
+    let number = match value.as_str() {
+        Some(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok()?,
+        Some(_) => return None,
+        None => value.as_number()?.as_f64()?,
+    };
+    // The fraction is cut off, and the rest is below 2^53.
+    (0.0..=LONGEST_LIFE as f64)
+        .contains(&number)
+        .then_some(number as u64)
+}
+
+/// What the answer of a token endpoint is, for the desk.
+///
+/// A refusal is an answer, and so is each status 4xx: it is about what was asked, so that nobody
+/// makes the endpoint look broken by asking nonsense. Any other answer without a JSON object says
+/// that the endpoint failed.
+#[must_use]
+pub fn read(answer: &Answered) -> Reading {
+    let is_of_request = (400..500).contains(&answer.status);
+    match document(answer) {
+        Ok(_) | Err(TokenError::Refused(_)) => Reading::Keep(KEPT),
+        Err(_) if is_of_request => Reading::Keep(KEPT),
+        Err(_) => Reading::Failed,
+    }
+}
+
+/// What the answer of a revocation endpoint is: its status says it all (RFC 7009 section 2.2).
+#[must_use]
+pub fn read_revoked(answer: &Answered) -> Reading {
+    match answer.status {
+        200..=299 | 400..=499 => Reading::Keep(KEPT),
+        _ => Reading::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn answer(status: u16, body: &[u8]) -> Answered {
+        Answered {
+            status,
+            content_type: None,
+            body: body.to_vec(),
+        }
+    }
+
+    /// A good answer with members set, or taken away where the value is null.
+    fn altered(members: Value) -> Vec<u8> {
+        let mut body = json!({
+            "access_token": "a.b.c",
+            "token_type": "Bearer",
+            "expires_in": 300,
+            "refresh_token": "r-1",
+            "id_token": "h.p.s",
+            "scope": "openid",
+        });
+        for (name, value) in members.as_object().unwrap() {
+            body[name] = value.clone();
+        }
+        body.as_object_mut()
+            .unwrap()
+            .retain(|_, value| *value != json!("absent"));
+        body.to_string().into_bytes()
+    }
+
+    fn grant() -> Grant {
+        Grant {
+            access_token: "a.b.c".to_owned(),
+            expires_in: Some(300),
+            refresh_token: Some("r-1".to_owned()),
+        }
+    }
+
+    #[test]
+    fn tokens_that_were_given() {
+        let without = |grant: Grant| (grant, Some("h.p.s"));
+        let table = [
+            (json!({}), without(grant())),
+            (json!({"token_type": "bEARER"}), without(grant())),
+            (json!({"error": null}), without(grant())),
+            (json!({"expires_in": 300.9}), without(grant())),
+            (json!({"expires_in": "300"}), without(grant())),
+            (
+                json!({"expires_in": 0}),
+                without(Grant {
+                    expires_in: Some(0),
+                    ..grant()
+                }),
+            ),
+            (
+                json!({"expires_in": "absent", "refresh_token": null}),
+                without(Grant {
+                    expires_in: None,
+                    refresh_token: None,
+                    ..grant()
+                }),
+            ),
+            (json!({"id_token": null}), (grant(), None)),
+            (json!({"id_token": "absent"}), (grant(), None)),
+        ];
+        for (members, (grant, id_token)) in table {
+            let answer = answer(200, &altered(members.clone()));
+            let id_token = id_token.map(str::to_owned);
+            let expected = Refreshed {
+                id_token: id_token.clone(),
+                grant: grant.clone(),
+            };
+            assert!(refreshed(&answer) == Ok(expected), "{members}");
+            let expected = id_token.ok_or(TokenError::IdToken);
+            let expected = expected.map(|id_token| Exchanged { id_token, grant });
+            assert!(exchanged(&answer) == expected, "{members}");
+            assert_eq!(read(&answer), Reading::Keep(KEPT), "{members}");
+        }
+    }
+
+    #[test]
+    fn s22_answers_without_usable_tokens() {
+        use TokenError::*;
+        let table = [
+            (json!({"id_token": "absent"}), IdToken),
+            (json!({"id_token": ""}), IdToken),
+            (json!({"id_token": ["h.p.s"]}), IdToken),
+            (json!({"id_token": "h.p.s\n"}), IdToken),
+            (json!({"token_type": "absent"}), TokenType),
+            (json!({"token_type": "DPoP"}), TokenType),
+            (json!({"token_type": "N_A"}), TokenType),
+            (json!({"token_type": "Bearer "}), TokenType),
+            (json!({"token_type": ["Bearer"]}), TokenType),
+            (json!({"access_token": "absent"}), AccessToken),
+            (json!({"access_token": ""}), AccessToken),
+            (json!({"access_token": 1}), AccessToken),
+            (json!({"access_token": "a b"}), AccessToken),
+            (json!({"access_token": "a\r\nx: y"}), AccessToken),
+            (json!({"access_token": "\u{e9}"}), AccessToken),
+            (json!({"expires_in": -1}), ExpiresIn),
+            (json!({"expires_in": 1e300}), ExpiresIn),
+            (json!({"expires_in": "-1"}), ExpiresIn),
+            (json!({"expires_in": "1e3"}), ExpiresIn),
+            (json!({"expires_in": ""}), ExpiresIn),
+            (json!({"expires_in": "9".repeat(400)}), ExpiresIn),
+            (json!({"expires_in": true}), ExpiresIn),
+            (json!({"refresh_token": {}}), RefreshToken),
+            (json!({"refresh_token": ""}), RefreshToken),
+            (
+                json!({"error": "invalid_grant"}),
+                Refused(Refusal::InvalidGrant),
+            ),
+            (json!({"error": "<script>"}), Refused(Refusal::Other)),
+            (json!({"error": 5}), Refused(Refusal::Other)),
+            (json!({"error": ""}), Refused(Refusal::Other)),
+        ];
+        for (members, expected) in table {
+            let answer = answer(200, &altered(members.clone()));
+            assert_eq!(exchanged(&answer).err(), Some(expected), "{members}");
+            // The endpoint answers: it has not failed.
+            assert_eq!(read(&answer), Reading::Keep(KEPT), "{members}");
+        }
+    }
+
+    #[test]
+    fn s22_answers_that_are_no_answers() {
+        use TokenError::*;
+        let good = altered(json!({}));
+        let refused = br#"{"error":"invalid_client","error_description":"x"}"#;
+        let twice = br#"{"id_token":"a","id_token":"b","access_token":"a","token_type":"Bearer"}"#;
+        let deep = [&b"{\"x\":"[..], &b"[".repeat(100_000)].concat();
+        let table: &[(u16, &[u8], TokenError, Reading)] = &[
+            (200, b"", NotJson, Reading::Failed),
+            (200, b"<html>", NotJson, Reading::Failed),
+            (200, b"[]", NotJson, Reading::Failed),
+            (
+                200,
+                b"access_token=a&token_type=bearer",
+                NotJson,
+                Reading::Failed,
+            ),
+            (200, &good[1..], NotJson, Reading::Failed),
+            (200, &[&good[..], b"x"].concat(), NotJson, Reading::Failed),
+            (200, &[&good[..], &good].concat(), NotJson, Reading::Failed),
+            (200, twice, NotJson, Reading::Failed),
+            (200, &deep, NotJson, Reading::Failed),
+            (200, b"\xff", NotJson, Reading::Failed),
+            (201, &good, Status(201), Reading::Failed),
+            (204, b"", Status(204), Reading::Failed),
+            (302, &good, Status(302), Reading::Failed),
+            (400, &good, Status(400), Reading::Keep(KEPT)),
+            (400, b"", Status(400), Reading::Keep(KEPT)),
+            (404, b"<html>", Status(404), Reading::Keep(KEPT)),
+            (
+                400,
+                refused,
+                Refused(Refusal::InvalidClient),
+                Reading::Keep(KEPT),
+            ),
+            (
+                401,
+                refused,
+                Refused(Refusal::InvalidClient),
+                Reading::Keep(KEPT),
+            ),
+            (
+                200,
+                refused,
+                Refused(Refusal::InvalidClient),
+                Reading::Keep(KEPT),
+            ),
+        ];
+        for (status, body, expected, reading) in table {
+            let answer = answer(*status, body);
+            let shown = format!("{status} {}", body[..body.len().min(80)].escape_ascii());
+            assert_eq!(exchanged(&answer).err(), Some(*expected), "{shown}");
+            assert_eq!(refreshed(&answer).err(), Some(*expected), "{shown}");
+            assert_eq!(read(&answer), *reading, "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_revocation_is_read_by_its_status() {
+        for (status, expected) in [
+            (200, Reading::Keep(KEPT)),
+            (204, Reading::Keep(KEPT)),
+            (400, Reading::Keep(KEPT)),
+            (302, Reading::Failed),
+        ] {
+            assert_eq!(read_revoked(&answer(status, b"")), expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn s28_no_token_is_shown() {
+        let body = altered(json!({"access_token": "secret", "id_token": "secret"}));
+        let exchanged = exchanged(&answer(200, &body)).unwrap();
+        let refreshed = refreshed(&answer(200, &body)).unwrap();
+        let shown = format!("{exchanged:?} {refreshed:?} {:?}", exchanged.grant);
+        assert_eq!(shown, "Exchanged Refreshed Grant");
+        let body = br#"{"error":"secret","error_description":"secret"}"#;
+        let error = super::exchanged(&answer(400, body)).unwrap_err();
+        assert_eq!(error.to_string(), "the provider refused: another error");
+    }
+}
