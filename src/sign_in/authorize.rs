@@ -92,6 +92,8 @@ mod tests {
         pairs.iter().map(owned).collect()
     }
 
+    type Pairs<'p> = Vec<(&'p str, &'p str)>;
+
     const FLOW: [(&str, &str); 8] = [
         ("response_type", "code"),
         ("client_id", "web"),
@@ -125,7 +127,7 @@ mod tests {
             ("resource", "urn:x"),
         ];
         let locales = ("ui_locales", "en de");
-        let table: [(Value, Aim, Vec<(&str, &str)>); 5] = [
+        let table: [(Value, Aim, Pairs<'_>); 5] = [
             (plain(), Aim::SignIn, vec![]),
             (
                 with_sign_up(),

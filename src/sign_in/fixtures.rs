@@ -1,8 +1,17 @@
-//! A scheme for the tests, as a configuration makes it.
+//! A scheme for the tests, as a configuration makes it, and ID tokens for it.
 
 use serde_json::{Map, Value, json};
 
+use super::id_token::{IdToken, IdTokenError, begin};
+use super::token_reply::Grant;
 use crate::config::{Config, Scheme};
+use crate::jose::JwtError;
+use crate::jose::fixtures::{self as jose, HEADER, JWK_A, PEM_A};
+use crate::jose::jwa::Algorithm;
+use crate::jose::jwks::{KeySet, Selection};
+use crate::jose::jwt::{self, Verified};
+use crate::session::life::Session;
+use crate::signature::portable::Portable;
 
 pub const CLIENT_ID: &str = "web";
 pub const CLIENT_SECRET: &str = "client:secret e1b7&=%";
@@ -50,4 +59,71 @@ pub fn scheme(fields: Value) -> Scheme {
     let config = Config::parse_with_sign_in(config.to_string().as_bytes(), &environment);
     let sign_in = config.unwrap().sign_in.unwrap();
     sign_in.schemes.iter().next().unwrap().clone()
+}
+
+pub const NOW: u64 = 1_800_000_000;
+pub const NONCE: &str = "nonce-of-the-flow";
+pub const ACCESS: &str = "access-token";
+/// By `printf access-token | sha256sum`, the first half in base64url.
+pub const AT_HASH: &str = "Pxa-1wifRlPl7yG_0oJNfw";
+
+/// Why there is no session.
+#[derive(Debug, PartialEq)]
+pub enum Refused {
+    Jwt(JwtError),
+    Claims(IdTokenError),
+}
+
+/// Good claims of an ID token with members set, or taken away where the value is "absent".
+pub fn claims(members: &Value) -> String {
+    let mut claims = json!({
+        "iss": ISSUER, "aud": CLIENT_ID, "sub": "kim", "exp": NOW + 300, "iat": NOW,
+        "nonce": NONCE,
+    });
+    for (name, value) in members.as_object().unwrap() {
+        claims[name] = value.clone();
+    }
+    claims
+        .as_object_mut()
+        .unwrap()
+        .retain(|_, value| *value != json!("absent"));
+    claims.to_string()
+}
+
+/// An ID token with those claims.
+pub fn signed(members: &Value) -> String {
+    jose::token(PEM_A, Algorithm::Rs256, HEADER, &claims(members))
+}
+
+pub fn verified<'t>(scheme: &Scheme, token: &'t str) -> Result<Verified<'t>, Refused> {
+    let keys = KeySet::parse(format!(r#"{{"keys":[{JWK_A}]}}"#).as_bytes()).unwrap();
+    let parsed = jwt::parse(token.as_bytes()).map_err(Refused::Jwt)?;
+    let validated = parsed
+        .validate(&scheme.id_token, NOW as f64)
+        .map_err(Refused::Jwt)?;
+    match keys.candidates(validated.untrusted_header()) {
+        Selection::Keys(keys) => validated.verify(&keys, &Portable).map_err(Refused::Jwt),
+        Selection::UnknownKid | Selection::NoMatch => Err(Refused::Jwt(JwtError::NoKey)),
+    }
+}
+
+pub fn grant() -> Grant {
+    Grant {
+        access_token: ACCESS.to_owned(),
+        expires_in: Some(120),
+        refresh_token: Some("r-1".to_owned()),
+    }
+}
+
+pub fn begin_with(scheme: &Scheme, token: &str) -> Result<Session, Refused> {
+    let token = IdToken {
+        text: token,
+        verified: &verified(scheme, token)?,
+    };
+    begin(scheme, token, &grant(), NONCE, [7; 16], NOW).map_err(Refused::Claims)
+}
+
+/// What comes of an ID token with these claims, by a scheme with these fields.
+pub fn begun(fields: Value, members: Value) -> Result<Session, Refused> {
+    begin_with(&scheme(fields), &signed(&members))
 }

@@ -190,6 +190,8 @@ mod tests {
 
     const REDIRECT_URI: &str = "https://app.example/oauth2/callback";
 
+    type Pairs<'p> = Vec<(&'p str, &'p str)>;
+
     fn uri() -> Uri {
         Uri::parse("https://idp.example/token?tenant=1").unwrap()
     }
@@ -242,7 +244,7 @@ mod tests {
     fn what_each_call_asks() {
         let scheme = scheme(json!({"resources": ["urn:a", "urn:b"]}));
         let resources = [("resource", "urn:a"), ("resource", "urn:b")];
-        let table: [(Question, Vec<(&str, &str)>, Repeat); 4] = [
+        let table: [(Question, Pairs<'_>, Repeat); 4] = [
             (
                 exchange_of(&scheme, "c/1+ =&", "v_1"),
                 [
@@ -302,12 +304,12 @@ mod tests {
         let in_body = [("client_id", "a:b c"), ("client_secret", CLIENT_SECRET)];
         // "a%3Ab+c:client%3Asecret+e1b7%26%3D%25"
         let basic = "Basic YSUzQWIrYzpjbGllbnQlM0FzZWNyZXQrZTFiNyUyNiUzRCUyNQ==";
-        let table: [(&str, &Value, Option<&str>, &[(&str, &str)]); 5] = [
-            ("BASIC_AUTH", &secret, Some(basic), &[]),
-            ("URL_ENCODED_BODY", &secret, None, &in_body),
-            ("TLS_CLIENT_AUTH", &id, None, &in_body[..1]),
-            ("INJECTED", &id, None, &in_body[..1]),
-            ("NONE", &id, None, &in_body[..1]),
+        let table: [(&str, &Value, Option<&str>, Pairs<'_>); 5] = [
+            ("BASIC_AUTH", &secret, Some(basic), vec![]),
+            ("URL_ENCODED_BODY", &secret, None, in_body.to_vec()),
+            ("TLS_CLIENT_AUTH", &id, None, in_body[..1].to_vec()),
+            ("INJECTED", &id, None, in_body[..1].to_vec()),
+            ("NONE", &id, None, in_body[..1].to_vec()),
         ];
         for (auth_type, credentials, authorization, in_body) in table {
             let scheme = scheme(json!({"auth_type": auth_type, "credentials": credentials}));
@@ -320,7 +322,7 @@ mod tests {
                 assert_eq!(authorized, authorization, "{auth_type}");
                 let mut of_client = parameters(&question);
                 of_client.retain(|(name, _)| name.starts_with("client_"));
-                assert_eq!(of_client, pairs(in_body), "{auth_type}");
+                assert_eq!(of_client, pairs(&in_body), "{auth_type}");
             }
         }
     }

@@ -1,0 +1,261 @@
+//! The session that an ID token makes, and what a refresh makes of it (OpenID Connect Core 1.0
+//! sections 3.1.3.7 and 12.2).
+//!
+//! Invariant: a [`Session`] begins with an ID token that is verified, has the nonce of the
+//! browser's own flow and is for this client; and it never becomes another person's.
+
+mod kept;
+mod said;
+
+use super::token_reply::Grant;
+use crate::config::Scheme;
+use crate::jose::jwt::Verified;
+use crate::session::life::Session;
+
+use said::Said;
+
+pub use said::IdTokenError;
+
+/// An ID token that came with others.
+#[derive(Clone, Copy)]
+pub struct IdToken<'t> {
+    /// As the provider sent it.
+    pub text: &'t str,
+    /// The same, verified with [`Scheme::id_token`].
+    pub verified: &'t Verified<'t>,
+}
+
+/// Begins a session with the tokens for a code. `nonce` is that of the flow, `id` is random, `now`
+/// in Unix seconds.
+///
+/// # Errors
+/// [`IdTokenError`].
+pub fn begin(
+    scheme: &Scheme,
+    token: IdToken<'_>,
+    grant: &Grant,
+    nonce: &str,
+    id: [u8; 16],
+    now: u64,
+) -> Result<Session, IdTokenError> {
+    let said = Said::of_code(scheme, token.verified, grant, nonce, now)?;
+    let rules = &scheme.session;
+    let session = Session {
+        id,
+        scheme: scheme.name.clone(),
+        subject: said.subject,
+        sid: said.sid,
+        auth_time: said.auth_time,
+        acr: said.acr,
+        started: now,
+        seen: now,
+        idle: rules.idle_timeout.map(|idle| idle.as_secs()),
+        expires: kept::end(scheme, now, Some(said.expires)),
+        claims: kept::claims(scheme, token.verified.claims()),
+        tokens: kept::tokens(scheme, None, grant, Some(token.text), now),
+    };
+    // An ID token passes for a while after its end, for clocks differ; a session does not.
+    session.vet(now).map_err(|_| IdTokenError::Expired)?;
+    Ok(session)
+}
+
+/// The session with the tokens for its refresh token, at `now` in Unix seconds. Where there is no
+/// new ID token, what the old one said stays.
+///
+/// # Errors
+/// [`IdTokenError`]: the session is to be ended.
+pub fn refresh(
+    session: Session,
+    scheme: &Scheme,
+    token: Option<IdToken<'_>>,
+    grant: &Grant,
+    now: u64,
+) -> Result<Session, IdTokenError> {
+    let of_grant = grant.expires_in.map(|span| now.saturating_add(span));
+    let text = token.map(|token| token.text);
+    let tokens = kept::tokens(scheme, session.tokens.as_ref(), grant, text, now);
+    let ends = |by| kept::end(scheme, session.started, by);
+    let renewed = match token {
+        None => Session {
+            expires: ends(of_grant.or(Some(session.expires))).max(session.expires),
+            tokens,
+            ..session
+        },
+        Some(token) => {
+            let said = Said::read(scheme, token.verified, grant)?;
+            if said.subject != session.subject {
+                return Err(IdTokenError::OtherSubject);
+            }
+            let auth_times = session.auth_time.zip(said.auth_time);
+            if auth_times.is_some_and(|(old, new)| old != new) {
+                return Err(IdTokenError::OtherAuthTime);
+            }
+            Session {
+                sid: said.sid.or(session.sid),
+                auth_time: session.auth_time.or(said.auth_time),
+                acr: said.acr.or(session.acr),
+                expires: ends(Some(said.expires)),
+                claims: kept::claims(scheme, token.verified.claims()),
+                tokens,
+                ..session
+            }
+        }
+    };
+    let renewed = renewed.seen_at(now);
+    renewed.vet(now).map_err(|_| IdTokenError::Expired)?;
+    Ok(renewed)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::jose::JwtError;
+    use crate::session::life::NoSession;
+    use crate::sign_in::fixtures::Refused::{self, Claims as By, Jwt};
+    use crate::sign_in::fixtures::{
+        ACCESS, AT_HASH, CLIENT_ID, NOW, begin_with, begun, scheme, signed, verified,
+    };
+
+    #[test]
+    fn what_a_session_begins_with() {
+        let session = begun(
+            json!({"session": {"idle_timeout": "1800s", "max_duration": "28800s"}}),
+            json!({"sid": "s-1", "auth_time": 1_799_999_000.7, "acr": "2", "at_hash": AT_HASH}),
+        );
+        let session = session.unwrap();
+        assert_eq!(session.id, [7; 16]);
+        assert_eq!(session.scheme, "staff");
+        assert_eq!(session.subject, "kim");
+        assert_eq!(session.sid.as_deref(), Some("s-1"));
+        assert_eq!(session.auth_time, Some(1_799_999_000));
+        assert_eq!(session.acr.as_deref(), Some("2"));
+        assert_eq!((session.started, session.seen), (NOW, NOW));
+        assert_eq!(session.idle, Some(1800));
+        assert_eq!(session.expires, NOW + 8 * 3600);
+        assert!(session.tokens.is_none());
+
+        let hour = 3600;
+        for (rules, exp, expected) in [
+            (json!({}), NOW + 300, NOW + 300),
+            (json!({"max_duration": "3600s"}), NOW + 300, NOW + 300),
+            (json!({"max_duration": "3600s"}), NOW + 2 * hour, NOW + hour),
+            (
+                json!({"idle_timeout": "60s", "max_duration": "3600s"}),
+                NOW + 300,
+                NOW + hour,
+            ),
+        ] {
+            let session = begun(json!({"session": rules}), json!({"exp": exp})).unwrap();
+            assert_eq!(session.expires, expected, "{rules} {exp}");
+            assert_eq!(session.vet(NOW), Ok(()));
+            assert_eq!(session.vet(expected), Err(NoSession::Expired));
+        }
+    }
+
+    fn of_refresh() -> Scheme {
+        scheme(json!({
+            "use_refresh_token": true, "forward_bearer_token": true,
+            "session": {"max_duration": "3600s"},
+        }))
+    }
+
+    /// A session of ten minutes ago that is refreshed now.
+    fn before() -> Session {
+        let token = signed(&json!({"sid": "s-1", "auth_time": NOW - 700, "azp": CLIENT_ID}));
+        let session = begin_with(&of_refresh(), &token).unwrap();
+        Session {
+            started: NOW - 600,
+            seen: NOW - 60,
+            expires: NOW + 10,
+            ..session
+        }
+    }
+
+    fn refreshed_with(grant: &Grant, token: Option<&str>) -> Result<Session, Refused> {
+        let scheme = of_refresh();
+        let verified = token.map(|token| verified(&scheme, token)).transpose()?;
+        let token = token.zip(verified.as_ref());
+        let token = token.map(|(text, verified)| IdToken { text, verified });
+        refresh(before(), &scheme, token, grant, NOW).map_err(By)
+    }
+
+    fn refreshed(token: Option<&str>) -> Result<Session, Refused> {
+        let grant = Grant {
+            access_token: ACCESS.to_owned(),
+            expires_in: Some(240),
+            refresh_token: None,
+        };
+        refreshed_with(&grant, token)
+    }
+
+    #[test]
+    fn s23_another_person_after_a_refresh() {
+        use IdTokenError::*;
+        for (members, expected) in [
+            (json!({}), None),
+            (json!({"nonce": "absent"}), None),
+            (json!({"auth_time": NOW - 700}), None),
+            (json!({"auth_time": (NOW - 700) as f64 + 0.5}), None),
+            (json!({"sub": "kit"}), Some(By(OtherSubject))),
+            (json!({"sub": "KIM"}), Some(By(OtherSubject))),
+            (json!({"sub": "kim "}), Some(By(OtherSubject))),
+            (json!({"sub": "absent"}), Some(By(Subject))),
+            (json!({"auth_time": NOW - 5}), Some(By(OtherAuthTime))),
+            (json!({"aud": "other"}), Some(Jwt(JwtError::Audience))),
+            (
+                json!({"iss": "https://other.example/"}),
+                Some(Jwt(JwtError::Issuer)),
+            ),
+            (json!({"azp": "other"}), Some(By(AuthorizedParty))),
+            (
+                json!({"at_hash": "AAAAAAAAAAAAAAAAAAAAAA"}),
+                Some(By(AccessTokenHash)),
+            ),
+            (json!({"exp": NOW}), Some(By(Expired))),
+        ] {
+            let refused = refreshed(Some(&signed(&members))).err();
+            assert_eq!(refused, expected, "{members}");
+        }
+    }
+
+    #[test]
+    fn what_a_refresh_changes() {
+        let with = signed(&json!({"exp": NOW + 900, "email": "new@a.example", "sid": "s-2"}));
+        let renewed = refreshed(Some(&with)).unwrap();
+        assert_eq!((renewed.id, renewed.subject.as_str()), ([7; 16], "kim"));
+        assert_eq!((renewed.started, renewed.seen), (NOW - 600, NOW));
+        assert_eq!(renewed.expires, NOW + 900);
+        assert_eq!(renewed.auth_time, Some(NOW - 700));
+        assert_eq!(renewed.sid.as_deref(), Some("s-2"));
+        assert!(renewed.claims.contains("new@a.example"));
+        let tokens = renewed.tokens.unwrap();
+        assert_eq!(tokens.access.as_deref(), Some(ACCESS));
+        assert_eq!(tokens.access_expires, Some(NOW + 240));
+        assert_eq!(tokens.refresh.as_deref(), Some("r-1"), "it stays");
+
+        let without = refreshed(None).unwrap();
+        assert_eq!(without.claims, before().claims);
+        assert_eq!(without.sid.as_deref(), Some("s-1"));
+        // The access token's end, but never after max_duration.
+        for (expires_in, refresh_token, expected) in [
+            (Some(240), Some("r-2"), NOW + 240),
+            (Some(5), None, NOW + 10),
+            (Some(7200), None, NOW + 3000),
+            (None, None, NOW + 10),
+        ] {
+            let grant = Grant {
+                access_token: "new".to_owned(),
+                expires_in,
+                refresh_token: refresh_token.map(str::to_owned),
+            };
+            let renewed = refreshed_with(&grant, None).unwrap();
+            assert_eq!(renewed.expires, expected, "{expires_in:?}");
+            let tokens = renewed.tokens.unwrap();
+            assert_eq!(tokens.access.as_deref(), Some("new"));
+            let expected = refresh_token.unwrap_or("r-1");
+            assert_eq!(tokens.refresh.as_deref(), Some(expected));
+        }
+    }
+}
