@@ -3,6 +3,9 @@
 
 pub mod authorize;
 pub mod id_token;
+pub mod page;
+pub mod session_json;
+pub mod sign_out;
 pub mod token_call;
 pub mod token_reply;
 

@@ -1,0 +1,135 @@
+//! What a session says, as JSON, for the scripts of our own pages.
+//!
+//! Invariant: no token and no identifier of a session is in it: a script that was smuggled into a
+//! page could read it.
+
+use serde_json::json;
+
+use crate::http::response::Response;
+use crate::session::life::Session;
+
+/// What the session says: who it is, its claims, and when it ends. Times are Unix seconds:
+/// `expires_at` if there is no further request, `latest_expires_at` whatever there is.
+#[must_use]
+pub fn signed_in(session: &Session) -> Response {
+    // The filter wrote them and sealed them.
+    let claims: serde_json::Value = serde_json::from_str(&session.claims).unwrap_or_default();
+    let body = json!({
+        "scheme": session.scheme,
+        "sub": session.subject,
+        "claims": claims,
+        "expires_at": session.ends(),
+        "latest_expires_at": session.expires,
+    });
+    response(200, body.to_string())
+}
+
+/// That there is no session. `sign_in` is the path to sign in at, where there is one; `challenge`
+/// the value of `WWW-Authenticate` (RFC 9110 section 15.5.2).
+#[must_use]
+pub fn signed_out(sign_in: Option<&str>, challenge: &str) -> Response {
+    let body = match sign_in {
+        Some(path) => json!({"error": "no_session", "sign_in": path}),
+        None => json!({"error": "no_session"}),
+    };
+    let mut response = response(401, body.to_string());
+    let challenge = ("www-authenticate", challenge.to_owned());
+    response.headers.push(challenge);
+    response
+}
+
+fn response(status: u32, body: String) -> Response {
+    let headers = [
+        ("content-type", "application/json"),
+        ("cache-control", "no-store"),
+        ("x-content-type-options", "nosniff"),
+        // No page of another site gets it into its own process.
+        ("cross-origin-resource-policy", "same-origin"),
+    ];
+    let owned = |(name, value): (&'static str, &str)| (name, value.to_owned());
+    Response {
+        status,
+        headers: headers.into_iter().map(owned).collect(),
+        body,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::session::life::Tokens;
+
+    fn session() -> Session {
+        Session {
+            id: [1; 16],
+            scheme: "staff".to_owned(),
+            subject: "kim".to_owned(),
+            sid: Some("secret".to_owned()),
+            auth_time: None,
+            acr: None,
+            started: 1_800_000_000,
+            seen: 1_800_000_100,
+            idle: Some(1800),
+            expires: 1_800_028_800,
+            claims: r#"{"email":"kim@a.example","groups":["a"]}"#.to_owned(),
+            tokens: Some(Tokens {
+                access: Some("secret".to_owned()),
+                access_expires: None,
+                refresh: Some("secret".to_owned()),
+                id: Some("secret".to_owned()),
+            }),
+        }
+    }
+
+    fn header<'r>(response: &'r Response, name: &str) -> Option<&'r str> {
+        let mut headers = response.headers.iter();
+        let (_, value) = headers.find(|(known, _)| *known == name)?;
+        Some(value)
+    }
+
+    fn body(response: &Response) -> Value {
+        serde_json::from_str(&response.body).unwrap()
+    }
+
+    #[test]
+    fn what_a_session_says() {
+        let response = signed_in(&session());
+        assert_eq!(response.status, 200);
+        let expected = json!({
+            "scheme": "staff",
+            "sub": "kim",
+            "claims": {"email": "kim@a.example", "groups": ["a"]},
+            "expires_at": 1_800_001_900,
+            "latest_expires_at": 1_800_028_800,
+        });
+        assert_eq!(body(&response), expected);
+        assert_eq!(header(&response, "cache-control"), Some("no-store"));
+        assert_eq!(header(&response, "content-type"), Some("application/json"));
+        assert_eq!(header(&response, "access-control-allow-origin"), None);
+    }
+
+    #[test]
+    fn s28_no_token_is_in_what_a_session_says() {
+        assert!(!signed_in(&session()).body.contains("secret"));
+    }
+
+    #[test]
+    fn nobody() {
+        for (sign_in, expected) in [
+            (None, json!({"error": "no_session"})),
+            (
+                Some("/sign-in"),
+                json!({"error": "no_session", "sign_in": "/sign-in"}),
+            ),
+        ] {
+            let response = signed_out(sign_in, "Bearer realm=\"api\"");
+            assert_eq!(response.status, 401);
+            assert_eq!(body(&response), expected);
+            let challenge = header(&response, "www-authenticate");
+            assert_eq!(challenge, Some("Bearer realm=\"api\""));
+            assert_eq!(header(&response, "cache-control"), Some("no-store"));
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Where a browser is sent to sign out at the provider, too (OpenID Connect RP-Initiated Logout 1.0
+//! section 2).
+
+use super::authorize::with_query;
+use crate::config::Scheme;
+use crate::http::uri::Uri;
+
+/// The longest ID token that goes into the URL, in octets: servers take 8 KiB of a request's first
+/// line at least (RFC 9112 section 3 recommends 8000), and the rest of the URL needs some of it.
+pub const LONGEST_HINT: usize = 6 * 1024;
+
+/// The URL of the logout request. The ID token of the session is the hint whose session ends, where
+/// it is there and not too long; without it the provider may ask the person. `return_to` is where
+/// the browser comes back to, as the provider knows it; `state` comes back with it.
+#[must_use]
+pub fn url(
+    endpoint: &Uri,
+    scheme: &Scheme,
+    id_token: Option<&str>,
+    return_to: &str,
+    state: Option<&str>,
+) -> String {
+    let mut url = with_query(endpoint);
+    if let Some(hint) = id_token.filter(|hint| hint.len() <= LONGEST_HINT) {
+        url.append_pair("id_token_hint", hint);
+    }
+    // Beside the hint, too: the token may have been encrypted or expired long ago.
+    url.append_pair("client_id", &scheme.client.id)
+        .append_pair("post_logout_redirect_uri", return_to);
+    if let Some(state) = state {
+        url.append_pair("state", state);
+    }
+    url.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::sign_in::fixtures::scheme;
+
+    #[test]
+    fn what_the_provider_is_told() {
+        let longest = "x".repeat(LONGEST_HINT);
+        let too_long = "x".repeat(LONGEST_HINT + 1);
+        let back = ("post_logout_redirect_uri", "https://app.example/?a=b&c");
+        let client = ("client_id", "web");
+        for (endpoint, hint, state, expected) in [
+            ("https://idp.example/end", None, None, vec![client, back]),
+            (
+                "https://idp.example/end",
+                Some("h.p.s"),
+                Some("s 1"),
+                vec![("id_token_hint", "h.p.s"), client, back, ("state", "s 1")],
+            ),
+            (
+                "https://idp.example/end?p=1",
+                Some(&longest),
+                None,
+                vec![("p", "1"), ("id_token_hint", &longest), client, back],
+            ),
+            (
+                "https://idp.example/end",
+                Some(&too_long),
+                None,
+                vec![client, back],
+            ),
+        ] {
+            let at = Uri::parse(endpoint).unwrap();
+            let url = url(&at, &scheme(json!({})), hint, back.1, state);
+            let (page, query) = url.split_once('?').unwrap();
+            assert_eq!(page, "https://idp.example/end");
+            let parameters = form_urlencoded::parse(query.as_bytes()).into_owned();
+            let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+            let expected: Vec<_> = expected.into_iter().map(owned).collect();
+            assert_eq!(parameters.collect::<Vec<_>>(), expected);
+            assert!(Uri::parse(&url).is_ok());
+        }
+    }
+}
