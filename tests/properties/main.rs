@@ -14,6 +14,7 @@
 
 mod check;
 mod sessions;
+mod token_replies;
 
 use std::fs::File;
 use std::io::Read;
@@ -393,7 +394,7 @@ fn the_parts_are_good_ones() {
 #[test]
 fn the_corpus_of_the_fuzzer() {
     type Property = fn(&[u8]);
-    let targets: [(&str, Property); 8] = [
+    let targets: [(&str, Property); 9] = [
         ("token", check::token),
         ("key_set", check::key_set),
         ("discovery", check::discovery),
@@ -405,6 +406,7 @@ fn the_corpus_of_the_fuzzer() {
             check::authority(bytes);
         }),
         ("session", check::session),
+        ("token_reply", check::token_reply),
     ];
     for (target, check) in targets {
         let inputs: Vec<Vec<u8>> = seeds(target).into_iter().chain(found(target)).collect();

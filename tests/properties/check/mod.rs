@@ -5,6 +5,7 @@
 
 mod request;
 pub mod session;
+mod sign_in;
 mod upstream;
 
 use std::fmt::Debug;
@@ -31,6 +32,7 @@ use bearer_gate::signature::portable::Portable;
 
 pub(crate) use request::{is_let_through, request};
 pub(crate) use session::session;
+pub(crate) use sign_in::token_reply;
 
 /// The only token that [`JWK`] ever signed. Ed25519 signatures cannot be changed into others.
 pub(crate) const TOKEN: &str = include_str!("../../fixtures/eddsa.jwt");
