@@ -89,14 +89,14 @@ pub enum JwtError {
     Expired: "expired" = "Jwt is expired",
     /// `exp` is missing and required.
     NoExpiration: "no_expiration" = "Jwt payload [exp] field is required",
+    /// `exp` is further away than tokens of the provider may live.
+    Lifetime: "lifetime" = "Jwt lifetime is too long",
     /// `iat` is ahead.
     IssuedInFuture: "issued_in_future" = "Jwt is issued in the future",
     /// `aud` is missing or names none of the provider's audiences.
     Audience: "audience" = "Audiences in Jwt are not allowed",
     /// `sub` is missing or not one that the provider's tokens may have.
     Subject: "subject" = "Subject in Jwt is not allowed",
-    /// `exp` is further away than tokens of the provider may live.
-    Lifetime: "lifetime" = "Jwt lifetime is too long",
     /// `cnf` is there (RFC 7800): the token needs a proof of possession of a key, and there is none.
     SenderConstrained: "sender_constrained" = "Jwt is sender-constrained",
     /// `typ` is not the one that the provider's tokens must have.
