@@ -17,10 +17,16 @@ use crate::stage::{Stage, merge, provider};
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// Documented reasons that cannot occur with Envoy, and why.
-const NEVER_SEEN: [(&str, &str); 1] = [(
-    "not_configured",
-    "Envoy gives no request to a filter that has refused its configuration",
-)];
+const NEVER_SEEN: [(&str, &str); 2] = [
+    (
+        "not_configured",
+        "Envoy gives no request to a filter that has refused its configuration",
+    ),
+    (
+        "provider_unavailable",
+        "no requirement of a token asks a provider a question of its own",
+    ),
+];
 
 /// The rows of the table under this line of a document: the cells, without their ticks.
 fn table(document: &str, after: &str) -> Vec<Vec<String>> {
