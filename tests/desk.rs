@@ -90,13 +90,13 @@ struct Worker {
 
 impl Worker {
     fn new(process: &Rc<Process>) -> Self {
-        Worker::with_room_for(process, 1024)
+        Self::with_room_for(process, 1024)
     }
 
     fn with_room_for(process: &Rc<Process>, waiting: usize) -> Self {
         let config = Config::parse(br#"{"unmatched": "allow"}"#).unwrap();
         let host = FakeHost(Rc::clone(process));
-        Worker {
+        Self {
             desk: Desk::new(&config.providers, waiting, &host),
             host,
         }

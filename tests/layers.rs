@@ -29,12 +29,12 @@ struct House {
 }
 
 impl House {
-    fn read(folder: &str) -> House {
+    fn read(folder: &str) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
         let mut files = BTreeMap::new();
         read_folder(&root, &Vec::new(), &mut files);
         let modules: BTreeSet<Module> = files.keys().cloned().collect();
-        let mut house = House {
+        let mut house = Self {
             imports: BTreeMap::new(),
             crates: BTreeMap::new(),
         };

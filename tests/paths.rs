@@ -71,10 +71,10 @@ struct Upstream {
 }
 
 impl Upstream {
-    fn all() -> impl Iterator<Item = Upstream> {
+    fn all() -> impl Iterator<Item = Self> {
         (0..4 * 512).map(|bits: u32| {
             let bit = |at: u32| bits >> at & 1 == 1;
-            Upstream {
+            Self {
                 decodings: bits / 512,
                 overlong: bit(0),
                 backslash: bit(1),

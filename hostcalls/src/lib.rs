@@ -17,6 +17,7 @@ pub enum Map {
     RequestHeaders = 0,
     /// The fields after the body.
     RequestTrailers = 1,
+    /// The headers of the response, with `:status`.
     ResponseHeaders = 2,
 }
 

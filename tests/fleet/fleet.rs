@@ -31,7 +31,7 @@ const CONFIG: &str = r#"{
 
 /// When the processes start.
 #[derive(Debug, Clone, Copy)]
-pub enum Start {
+pub(crate) enum Start {
     AllAtOnce,
     /// One after the other, all within so many milliseconds.
     Rolling(u64),
@@ -43,7 +43,7 @@ pub enum Start {
 }
 
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub(crate) struct Plan {
     pub name: &'static str,
     pub processes: usize,
     pub workers: usize,
@@ -62,7 +62,7 @@ pub struct Plan {
 
 /// What came of it.
 #[derive(Debug, Default)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     pub calls: u64,
     /// Calls that brought keys.
     pub served: u64,
@@ -81,31 +81,31 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    pub fn peak(&self) -> u64 {
+    pub(crate) fn peak(&self) -> u64 {
         self.by_second.values().copied().max().unwrap_or(0)
     }
 
     /// Calls in a second, from one second to another, on average.
-    pub fn rate(&self, from: u64, to: u64) -> f64 {
+    pub(crate) fn rate(&self, from: u64, to: u64) -> f64 {
         let to = to.max(from + 1);
         let calls: u64 = self.by_second.range(from..to).map(|(_, calls)| calls).sum();
         calls as f64 / (to - from) as f64
     }
 
     /// Calls for one that brought keys, within these seconds.
-    pub fn amplification(&self, from: u64, to: u64) -> f64 {
+    pub(crate) fn amplification(&self, from: u64, to: u64) -> f64 {
         let sum =
             |of: &BTreeMap<u64, u64>| of.range(from..to).map(|(_, calls)| *calls).sum::<u64>();
         sum(&self.by_second) as f64 / (sum(&self.served_by_second) as f64).max(1.0)
     }
 
-    pub fn p99(&self) -> u64 {
+    pub(crate) fn p99(&self) -> u64 {
         let at = (self.keys_after.len() * 99).div_ceil(100).saturating_sub(1);
         self.keys_after.get(at).copied().unwrap_or(0)
     }
 
     /// Good tokens that were called wrong, and strangers that got in.
-    pub fn wrong(&self) -> (u64, u64) {
+    pub(crate) fn wrong(&self) -> (u64, u64) {
         let denied = self
             .good
             .iter()
@@ -114,7 +114,7 @@ impl Outcome {
         (denied.map(|(_, count)| count).sum(), passed)
     }
 
-    pub fn line(&self, plan: &Plan) -> String {
+    pub(crate) fn line(&self, plan: &Plan) -> String {
         let last = self.last_keys_at.div_ceil(1000).max(1);
         let (denied, passed) = self.wrong();
         format!(
@@ -175,7 +175,7 @@ struct Fleet<'p> {
     outcome: Outcome,
 }
 
-pub fn run(plan: &Plan) -> Outcome {
+pub(crate) fn run(plan: &Plan) -> Outcome {
     let mut fleet = Fleet {
         plan,
         config: Config::parse(CONFIG.as_bytes()).unwrap(),

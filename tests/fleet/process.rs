@@ -19,7 +19,7 @@ use crate::sim::Store;
 const ORIGIN: u64 = 1_000_000;
 
 /// What the workers of a process have in common.
-pub struct Common {
+pub(crate) struct Common {
     clock: Rc<Cell<u64>>,
     store: Store,
     dice: RefCell<Dice>,
@@ -30,26 +30,26 @@ pub struct Common {
     pub keys_at: Cell<Option<u64>>,
 }
 
-pub struct WorkerHost {
+pub(crate) struct WorkerHost {
     common: Rc<Common>,
     worker: usize,
     tick_period: Rc<Cell<u64>>,
 }
 
-pub struct Worker {
+pub(crate) struct Worker {
     pub gate: Gate<WorkerHost>,
     pub tick_period: Rc<Cell<u64>>,
     /// The period that the next tick was planned with, and which plan counts.
     pub planned: (u64, u64),
 }
 
-pub struct Process {
+pub(crate) struct Process {
     pub common: Rc<Common>,
     pub workers: Vec<Worker>,
 }
 
 impl Process {
-    pub fn start(workers: usize, config: &Config, clock: &Rc<Cell<u64>>, seed: u64) -> Self {
+    pub(crate) fn start(workers: usize, config: &Config, clock: &Rc<Cell<u64>>, seed: u64) -> Self {
         let common = Rc::new(Common {
             clock: Rc::clone(clock),
             store: Store::default(),
@@ -73,7 +73,7 @@ impl Process {
                 }
             })
             .collect();
-        Process { common, workers }
+        Self { common, workers }
     }
 }
 

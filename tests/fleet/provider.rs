@@ -6,7 +6,7 @@ use crate::dice::Dice;
 
 /// How an overloaded provider tells to come later.
 #[derive(Debug, Clone, Copy)]
-pub enum Told {
+pub(crate) enum Told {
     Nothing,
     /// `Retry-After`, in seconds.
     Seconds(u64),
@@ -14,7 +14,7 @@ pub enum Told {
 
 /// What a provider can bear.
 #[derive(Debug, Clone, Copy)]
-pub enum Model {
+pub(crate) enum Model {
     /// Everything.
     Well,
     /// So many calls in a second, and 429 to the rest.
@@ -29,7 +29,7 @@ pub enum Model {
 
 /// What becomes of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Served {
+pub(crate) enum Served {
     Keys,
     Status {
         status: u16,
@@ -38,7 +38,7 @@ pub enum Served {
 }
 
 #[derive(Debug)]
-pub struct Provider {
+pub(crate) struct Provider {
     model: Model,
     /// Thousandths of a call that the bucket has.
     tokens: u64,
@@ -47,12 +47,12 @@ pub struct Provider {
 }
 
 impl Provider {
-    pub fn new(model: Model) -> Self {
+    pub(crate) fn new(model: Model) -> Self {
         let tokens = match model {
             Model::Bucket { per_second, .. } => per_second * 1000,
             _ => 0,
         };
-        Provider {
+        Self {
             model,
             tokens,
             filled_at: 0,
@@ -61,7 +61,7 @@ impl Provider {
     }
 
     /// The answer to a call at `now`, and after how many milliseconds it is there.
-    pub fn call(&mut self, now: u64, dice: &mut Dice) -> (u64, Served) {
+    pub(crate) fn call(&mut self, now: u64, dice: &mut Dice) -> (u64, Served) {
         let soon = dice.between(30, 70);
         let refused = |told| Served::Status {
             status: 429,

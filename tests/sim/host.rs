@@ -12,7 +12,7 @@ use super::Store;
 
 /// What all workers of the simulated process have in common.
 #[derive(Default)]
-pub struct Process {
+pub(crate) struct Process {
     pub now: Cell<u64>,
     pub unix_seconds: Cell<f64>,
     pub verifications: Rc<Cell<u32>>,
@@ -25,7 +25,7 @@ pub struct Process {
 }
 
 #[derive(Clone)]
-pub struct FakeHost(pub Rc<Process>);
+pub(crate) struct FakeHost(pub Rc<Process>);
 
 impl SharedStore for FakeHost {
     fn read(&self, key: &str) -> Option<(Vec<u8>, Version)> {
@@ -88,7 +88,7 @@ impl Host for FakeHost {
     }
 }
 
-pub fn process() -> Rc<Process> {
+pub(crate) fn process() -> Rc<Process> {
     let process = Process::default();
     process.now.set(1_000_000);
     process.unix_seconds.set(1_700_000_000.0);
@@ -96,17 +96,17 @@ pub fn process() -> Rc<Process> {
 }
 
 impl Process {
-    pub fn pass(&self, millis: u64) {
+    pub(crate) fn pass(&self, millis: u64) {
         self.now.set(self.now.get() + millis);
     }
 
-    pub fn the_call(&self) -> CallId {
+    pub(crate) fn the_call(&self) -> CallId {
         let mut calls = self.calls.borrow_mut();
         assert_eq!(calls.len(), 1, "{calls:?}");
         calls.pop().unwrap().0
     }
 
-    pub fn count_of(&self, name: &str) -> i64 {
+    pub(crate) fn count_of(&self, name: &str) -> i64 {
         self.counts.borrow().get(name).copied().unwrap_or(0)
     }
 }

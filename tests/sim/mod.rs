@@ -3,7 +3,7 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
-pub mod host;
+pub(crate) mod host;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -19,12 +19,12 @@ use bearer_gate::jwks::lifecycle::{Event, FlightId, Keys, Lifecycle, UnknownKid}
 use bearer_gate::time::Millis;
 use proptest::test_runner::{Config, RngSeed};
 
-pub const SET_A: &str = concat!(
+pub(crate) const SET_A: &str = concat!(
     "{\"keys\":[",
     include_str!("../fixtures/set-a.jwk.json"),
     "]}"
 );
-pub const SET_B: &str = concat!(
+pub(crate) const SET_B: &str = concat!(
     "{\"keys\":[",
     include_str!("../fixtures/set-b.jwk.json"),
     "]}"
@@ -32,7 +32,7 @@ pub const SET_B: &str = concat!(
 
 /// How properties are tested: `cases` of them, the same each time; with
 /// `BEARER_GATE_SOAK` 100 times as many, and others each time.
-pub fn properties(cases: u32) -> Config {
+pub(crate) fn properties(cases: u32) -> Config {
     let soak = std::env::var_os("BEARER_GATE_SOAK").is_some();
     Config {
         cases: if soak { cases * 100 } else { cases },
@@ -46,11 +46,11 @@ pub fn properties(cases: u32) -> Config {
     }
 }
 
-pub fn remote() -> Remote {
+pub(crate) fn remote() -> Remote {
     remote_at("https://tenant.example/.well-known/jwks.json")
 }
 
-pub fn remote_at(uri: &str) -> Remote {
+pub(crate) fn remote_at(uri: &str) -> Remote {
     let uri = Uri::parse(uri).unwrap();
     Remote {
         endpoint: Endpoint::Jwks(HttpUri {
@@ -72,7 +72,7 @@ pub fn remote_at(uri: &str) -> Remote {
 }
 
 /// The keys of an issuer, wherever its metadata says that they are.
-pub fn discovered(issuer: &str) -> Remote {
+pub(crate) fn discovered(issuer: &str) -> Remote {
     Remote {
         endpoint: Endpoint::Discovery {
             issuer: issuer.to_owned(),
@@ -84,7 +84,7 @@ pub fn discovered(issuer: &str) -> Remote {
     }
 }
 
-pub fn ok(body: &str) -> Reply {
+pub(crate) fn ok(body: &str) -> Reply {
     Reply::Response {
         status: 200,
         max_age: None,
@@ -95,7 +95,7 @@ pub fn ok(body: &str) -> Reply {
     }
 }
 
-pub fn status(status: u16) -> Reply {
+pub(crate) fn status(status: u16) -> Reply {
     Reply::Response {
         status,
         max_age: None,
@@ -108,7 +108,7 @@ pub fn status(status: u16) -> Reply {
 
 /// Shared data with the host's compare-and-swap.
 #[derive(Clone, Default)]
-pub struct Store(Rc<StoreState>);
+pub(crate) struct Store(Rc<StoreState>);
 
 #[derive(Default)]
 struct StoreState {
@@ -119,12 +119,12 @@ struct StoreState {
 
 impl Store {
     /// The next `writes` find that somebody else was faster.
-    pub fn lose_writes(&self, writes: u32) {
+    pub(crate) fn lose_writes(&self, writes: u32) {
         self.0.to_lose.set(writes);
     }
 
     /// Somebody with the same vm_id writes over everything.
-    pub fn overwrite_all(&self, value: &[u8]) {
+    pub(crate) fn overwrite_all(&self, value: &[u8]) {
         for (stored, _) in self.0.entries.borrow_mut().values_mut() {
             *stored = value.to_vec();
         }
@@ -156,14 +156,14 @@ impl SharedStore for Store {
     }
 }
 
-pub struct SentCall {
+pub(crate) struct SentCall {
     pub worker: usize,
     pub call: Call,
     flight: FlightId,
     sent_at: Millis,
 }
 
-pub struct World {
+pub(crate) struct World {
     pub now: Millis,
     pub store: Store,
     /// How many milliseconds each worker's clock is ahead of the one before.
@@ -182,16 +182,16 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(workers: usize, remote: Remote) -> Self {
-        World::seeded(workers, remote, 1)
+    pub(crate) fn new(workers: usize, remote: Remote) -> Self {
+        Self::seeded(workers, remote, 1)
     }
 
-    pub fn seeded(workers: usize, remote: Remote, seed: u64) -> Self {
-        World::on(Store::default(), workers, remote, seed)
+    pub(crate) fn seeded(workers: usize, remote: Remote, seed: u64) -> Self {
+        Self::on(Store::default(), workers, remote, seed)
     }
 
-    pub fn on(store: Store, workers: usize, remote: Remote, seed: u64) -> Self {
-        let mut world = World {
+    pub(crate) fn on(store: Store, workers: usize, remote: Remote, seed: u64) -> Self {
+        let mut world = Self {
             now: Millis(1_000_000),
             store,
             clocks_apart: 0,
@@ -269,27 +269,27 @@ impl World {
         self.take(worker, call);
     }
 
-    pub fn tick(&mut self, worker: usize) {
+    pub(crate) fn tick(&mut self, worker: usize) {
         self.tick_as(worker, false);
     }
 
-    pub fn tick_all(&mut self) {
+    pub(crate) fn tick_all(&mut self) {
         (0..self.workers.len()).for_each(|worker| self.tick_as(worker, false));
     }
 
     /// As workers tick on which requests wait.
-    pub fn tick_urgently(&mut self) {
+    pub(crate) fn tick_urgently(&mut self) {
         (0..self.workers.len()).for_each(|worker| self.tick_as(worker, true));
     }
 
     /// Lets time pass without ticks.
-    pub fn pass(&mut self, millis: u64) {
+    pub(crate) fn pass(&mut self, millis: u64) {
         self.now = self.now.after(Duration::from_millis(millis));
     }
 
     /// Lets time pass with a tick of every worker each 10 ms, or 50 of them at
     /// the least.
-    pub fn advance(&mut self, millis: u64) {
+    pub(crate) fn advance(&mut self, millis: u64) {
         let step = (millis / 50).max(10);
         for _ in 0..millis.div_ceil(step) {
             self.pass(step);
@@ -298,7 +298,7 @@ impl World {
     }
 
     /// Answers the oldest call.
-    pub fn answer(&mut self, answer: Reply) {
+    pub(crate) fn answer(&mut self, answer: Reply) {
         let call = self.calls.remove(0);
         if let Some(at) = self.under_way.iter().position(|sent| *sent == call.sent_at) {
             self.under_way.remove(at);
@@ -310,7 +310,7 @@ impl World {
     }
 
     /// Lets time pass until a call is made, and answers it.
-    pub fn answer_when_asked(&mut self, answer: Reply) {
+    pub(crate) fn answer_when_asked(&mut self, answer: Reply) {
         for _ in 0..200_000 {
             // Calls from before are answered by nobody, and end by their time-out.
             if self
@@ -328,14 +328,14 @@ impl World {
         panic!("no call was made");
     }
 
-    pub fn settle_with(&mut self, document: &str) {
+    pub(crate) fn settle_with(&mut self, document: &str) {
         self.tick_all();
         self.answer(ok(document));
         self.tick_urgently();
     }
 
     /// As a request asks that needs keys; whether there are any.
-    pub fn request(&mut self, worker: usize) -> bool {
+    pub(crate) fn request(&mut self, worker: usize) -> bool {
         if let Keys::Ready(_) = self.keys(worker) {
             return true;
         }
@@ -350,12 +350,16 @@ impl World {
         matches!(keys, Keys::Ready(_))
     }
 
-    pub fn unknown_kid(&mut self, worker: usize) -> UnknownKid {
+    pub(crate) fn unknown_kid(&mut self, worker: usize) -> UnknownKid {
         self.unknown_kid_that_came(worker, None)
     }
 
     /// As a request asks that waited, and saw this when it came.
-    pub fn unknown_kid_that_came(&mut self, worker: usize, came: Option<Seen>) -> UnknownKid {
+    pub(crate) fn unknown_kid_that_came(
+        &mut self,
+        worker: usize,
+        came: Option<Seen>,
+    ) -> UnknownKid {
         let store = self.store.clone();
         let now = self.step(worker, &store);
         let verdict = self.workers[worker].unknown_kid(came, &now);
@@ -364,16 +368,16 @@ impl World {
     }
 
     /// The worker's VM is lost, with what it knew and waited for.
-    pub fn kill(&mut self, worker: usize) {
+    pub(crate) fn kill(&mut self, worker: usize) {
         self.calls.retain(|call| call.worker != worker);
         self.workers[worker] = self.fresh_worker();
     }
 
-    pub fn keys(&self, worker: usize) -> Keys {
+    pub(crate) fn keys(&self, worker: usize) -> Keys {
         self.workers[worker].keys(self.clock(worker))
     }
 
-    pub fn kids(&self, worker: usize) -> Vec<String> {
+    pub(crate) fn kids(&self, worker: usize) -> Vec<String> {
         match self.keys(worker) {
             Keys::Ready(keys) => keys
                 .keys()

@@ -4,7 +4,7 @@
 //! Each function takes any bytes and panics where its property does not hold.
 
 mod request;
-pub mod session;
+pub(crate) mod session;
 mod sign_in;
 mod upstream;
 

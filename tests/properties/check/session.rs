@@ -8,20 +8,20 @@ use bearer_gate::session::life::Session;
 use bearer_gate::session::seal::Keyring;
 use bearer_gate::session::site::Sites;
 
-pub const NOW: u64 = 1_800_000_000;
-pub const HOST: &str = "app.example";
+pub(crate) const NOW: u64 = 1_800_000_000;
+pub(crate) const HOST: &str = "app.example";
 
 /// Two keys, the older one last.
-pub fn keyring() -> Keyring {
+pub(crate) fn keyring() -> Keyring {
     Keyring::new(&["new".repeat(11), "old".repeat(11)]).expect("two secrets")
 }
 
-pub fn cookie() -> Cookie {
+pub(crate) fn cookie() -> Cookie {
     Cookie::of_session("staff", None, SameSite::Lax, 12_288).expect("a cookie")
 }
 
 /// A session with so many octets of claims.
-pub fn a_session(octets: usize) -> Session {
+pub(crate) fn a_session(octets: usize) -> Session {
     Session {
         id: [1; 16],
         scheme: "staff".to_owned(),
@@ -39,19 +39,19 @@ pub fn a_session(octets: usize) -> Session {
 }
 
 /// The only value of a session that was ever sealed here.
-pub fn the_session() -> Vec<u8> {
+pub(crate) fn the_session() -> Vec<u8> {
     a_session(2).seal(&keyring(), HOST, [7; 24])
 }
 
 /// The only state.
-pub fn the_state() -> String {
+pub(crate) fn the_state() -> String {
     let browser = Browser::new([2; 16]);
     let flow = Flow::begin(&keyring(), "staff", "/page", &browser, [3; 16], NOW);
     let sent = flow.send(&keyring(), &browser, [8; 24]);
     sent.expect("its own browser").state
 }
 
-pub fn request_with(lines: &[Vec<u8>]) -> Request {
+pub(crate) fn request_with(lines: &[Vec<u8>]) -> Request {
     let header = |line: &Vec<u8>| -> Header { ("cookie".into(), line.clone()) };
     Request::new(lines.iter().map(header).collect())
 }

@@ -49,14 +49,14 @@ pub struct BrowserBuilder {
 impl BrowserBuilder {
     /// Prefers dark pages.
     #[must_use]
-    pub fn dark(mut self) -> BrowserBuilder {
+    pub fn dark(mut self) -> Self {
         self.dark = true;
         self
     }
 
     /// Runs no scripts of pages.
     #[must_use]
-    pub fn without_scripts(mut self) -> BrowserBuilder {
+    pub fn without_scripts(mut self) -> Self {
         self.scripts = false;
         self
     }
@@ -125,8 +125,8 @@ impl Browser {
     ///
     /// # Panics
     /// When it does not start.
-    pub async fn start() -> Browser {
-        Browser::builder().start().await
+    pub async fn start() -> Self {
+        Self::builder().start().await
     }
 
     /// To choose.

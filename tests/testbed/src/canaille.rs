@@ -27,7 +27,7 @@ impl Canaille {
     ///
     /// # Panics
     /// When it does not start, because it is missing for one, or a client has a key.
-    pub fn start(parties: &[RelyingParty]) -> Canaille {
+    pub fn start(parties: &[RelyingParty]) -> Self {
         let folder = TempDir::with_prefix("canaille").expect("a temporary folder");
         let people: Vec<Value> = Person::demo().iter().map(person).collect();
         let clients: Vec<Value> = parties.iter().map(client).collect();
@@ -59,7 +59,7 @@ impl Canaille {
             panic!("no port; if modules are missing, run `make .cache/canaille/.done`\n{log}")
         });
         let port = told["port"].as_u64().and_then(|port| port.try_into().ok());
-        Canaille {
+        Self {
             process,
             stdin,
             port: port.expect("a port"),

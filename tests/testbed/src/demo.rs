@@ -78,7 +78,7 @@ const STEPS: &[Step] = &[
 ];
 
 /// The requests, as they are printed.
-pub fn instructions() -> String {
+pub(crate) fn instructions() -> String {
     let mut text = String::from("Paste these in order into another terminal:\n");
     for Step {
         what,
@@ -94,7 +94,7 @@ pub fn instructions() -> String {
 
 /// What the demo runs.
 #[derive(Debug)]
-pub struct Demo {
+pub(crate) struct Demo {
     pub envoy: PathBuf,
     pub wasm: PathBuf,
     pub config: PathBuf,
@@ -103,7 +103,7 @@ pub struct Demo {
 
 impl Demo {
     /// Until Ctrl-C, or with `check` until each request has been made.
-    pub fn run(&self, check: bool) -> Result<(), Box<dyn Error>> {
+    pub(crate) fn run(&self, check: bool) -> Result<(), Box<dyn Error>> {
         exists(&self.envoy, "`make` fetches Envoy; ENVOY names another one")?;
         exists(&self.config, "run this at the repository's root")?;
         exists(

@@ -79,48 +79,48 @@ pub struct EnvoyBuilder {
 impl EnvoyBuilder {
     /// A cluster with one endpoint. All listeners route to the one named `upstream`.
     #[must_use]
-    pub fn cluster(mut self, name: &str, address: SocketAddr) -> EnvoyBuilder {
+    pub fn cluster(mut self, name: &str, address: SocketAddr) -> Self {
         self.clusters.push(bootstrap::cluster(name, Some(address)));
         self
     }
 
     /// A cluster that has no endpoint.
     #[must_use]
-    pub fn empty_cluster(mut self, name: &str) -> EnvoyBuilder {
+    pub fn empty_cluster(mut self, name: &str) -> Self {
         self.clusters.push(bootstrap::cluster(name, None));
         self
     }
 
     /// A cluster as Envoy's own JSON.
     #[must_use]
-    pub fn raw_cluster(mut self, cluster: Value) -> EnvoyBuilder {
+    pub fn raw_cluster(mut self, cluster: Value) -> Self {
         self.clusters.push(cluster);
         self
     }
 
     /// A listener named `main` with bearer-gate as shipped.
     #[must_use]
-    pub fn wasm_filter(self, configuration: Value) -> EnvoyBuilder {
+    pub fn wasm_filter(self, configuration: Value) -> Self {
         self.listener(Listener::wasm("main", configuration))
     }
 
     /// Any listener; the first is the one that [`Envoy::url`] means.
     #[must_use]
-    pub fn listener(mut self, listener: Listener) -> EnvoyBuilder {
+    pub fn listener(mut self, listener: Listener) -> Self {
         self.listeners.push(listener);
         self
     }
 
     /// Worker threads; 2 by default.
     #[must_use]
-    pub fn concurrency(mut self, workers: u32) -> EnvoyBuilder {
+    pub fn concurrency(mut self, workers: u32) -> Self {
         self.concurrency = workers;
         self
     }
 
     /// Envoy's log level; `info` by default.
     #[must_use]
-    pub fn log_level(mut self, level: &str) -> EnvoyBuilder {
+    pub fn log_level(mut self, level: &str) -> Self {
         level.clone_into(&mut self.log_level);
         self
     }
@@ -128,7 +128,7 @@ impl EnvoyBuilder {
     /// The level of one of Envoy's components, as `wasm:debug`. At debug all of Envoy would log
     /// that its log file has changed, without end.
     #[must_use]
-    pub fn component_log_level(mut self, level: &str) -> EnvoyBuilder {
+    pub fn component_log_level(mut self, level: &str) -> Self {
         level.clone_into(&mut self.component_log_level);
         self
     }
@@ -136,7 +136,7 @@ impl EnvoyBuilder {
     /// How long the connections of a replaced configuration live on, in seconds; 5 by default.
     /// They are told to close with their next response and cut after this time.
     #[must_use]
-    pub fn drain_seconds(mut self, seconds: u32) -> EnvoyBuilder {
+    pub fn drain_seconds(mut self, seconds: u32) -> Self {
         self.drain_seconds = seconds;
         self
     }
@@ -498,7 +498,7 @@ struct Outcomes {
 }
 
 impl Outcomes {
-    fn of(envoy: &Envoy) -> Outcomes {
+    fn of(envoy: &Envoy) -> Self {
         let page = envoy
             .admin("/stats?filter=%5Elistener_manager%5C.")
             .unwrap_or_default();
@@ -510,7 +510,7 @@ impl Outcomes {
                 .and_then(|value| value.parse().ok())
                 .unwrap_or(0)
         };
-        Outcomes {
+        Self {
             accepted: value("listener_manager.lds.update_success"),
             // A file that does not parse counts as a failure to get one.
             rejected: value("listener_manager.lds.update_rejected")

@@ -14,30 +14,30 @@ pub const TIME_LIMIT: Duration = Duration::from_secs(30);
 pub struct Client(reqwest::Client);
 
 impl Default for Client {
-    fn default() -> Client {
-        Client::new()
+    fn default() -> Self {
+        Self::new()
     }
 }
 
 impl Client {
     /// With connections kept alive.
-    pub fn new() -> Client {
-        Client::build(usize::MAX)
+    pub fn new() -> Self {
+        Self::build(usize::MAX)
     }
 
     /// With a connection for each request, which spreads them over Envoy's workers.
-    pub fn without_keep_alive() -> Client {
-        Client::build(0)
+    pub fn without_keep_alive() -> Self {
+        Self::build(0)
     }
 
-    fn build(idle_connections: usize) -> Client {
+    fn build(idle_connections: usize) -> Self {
         let client = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .timeout(TIME_LIMIT)
             .pool_max_idle_per_host(idle_connections)
             .build();
-        Client(client.expect("a client without TLS"))
+        Self(client.expect("a client without TLS"))
     }
 
     /// A request to finish with reqwest's own methods and [`send`].

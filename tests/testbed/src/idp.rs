@@ -51,8 +51,8 @@ pub struct Client {
 
 impl Client {
     /// The client of the demo and of most tests.
-    pub fn demo() -> Client {
-        Client {
+    pub fn demo() -> Self {
+        Self {
             id: "demo-client".to_owned(),
             secret: "demo-secret".to_owned(),
             audiences: vec!["https://api.example.com".to_owned()],
@@ -83,28 +83,28 @@ pub struct IdpBuilder {
 impl IdpBuilder {
     /// The address; `127.0.0.1:0` by default.
     #[must_use]
-    pub fn listen(mut self, address: SocketAddr) -> IdpBuilder {
+    pub fn listen(mut self, address: SocketAddr) -> Self {
         self.listen = address;
         self
     }
 
     /// The issuer; `http://ADDRESS/` by default, with a slash at its end as Auth0's.
     #[must_use]
-    pub fn issuer(mut self, issuer: &str) -> IdpBuilder {
+    pub fn issuer(mut self, issuer: &str) -> Self {
         self.issuer = Some(issuer.to_owned());
         self
     }
 
     /// The path of the issuer, as `/realms/demo`; `/` by default. Its metadata is below it.
     #[must_use]
-    pub fn issuer_path(mut self, path: &str) -> IdpBuilder {
+    pub fn issuer_path(mut self, path: &str) -> Self {
         path.clone_into(&mut self.issuer_path);
         self
     }
 
     /// Where the JWK Set is; [`JWKS_PATH`] by default.
     #[must_use]
-    pub fn jwks_path(mut self, path: &str) -> IdpBuilder {
+    pub fn jwks_path(mut self, path: &str) -> Self {
         path.clone_into(&mut self.jwks_path);
         self
     }
@@ -112,14 +112,14 @@ impl IdpBuilder {
     /// The host under which browsers reach it, as `idp.localhost`; the address by default. The
     /// metadata has it where a browser is sent.
     #[must_use]
-    pub fn browser_host(mut self, host: &str) -> IdpBuilder {
+    pub fn browser_host(mut self, host: &str) -> Self {
         self.browser_host = Some(host.to_owned());
         self
     }
 
     /// The one client; [`Client::demo`] by default.
     #[must_use]
-    pub fn client(mut self, client: Client) -> IdpBuilder {
+    pub fn client(mut self, client: Client) -> Self {
         self.client = client;
         self
     }
@@ -177,8 +177,8 @@ impl IdpBuilder {
 
 impl Idp {
     /// On a free loopback port, with the demo client.
-    pub fn start() -> Idp {
-        Idp::builder().start().expect("a free loopback port")
+    pub fn start() -> Self {
+        Self::builder().start().expect("a free loopback port")
     }
 
     /// To choose address, issuer or client.
@@ -587,7 +587,7 @@ async fn serve_jwks(State(shared): State<Arc<Shared>>) -> Response {
 struct InProgress<'a>(&'a Counters);
 
 impl<'a> InProgress<'a> {
-    fn enter(counters: &'a Counters) -> InProgress<'a> {
+    fn enter(counters: &'a Counters) -> Self {
         let now = counters.jwks_now.fetch_add(1, Ordering::SeqCst) + 1;
         counters.jwks_peak.fetch_max(now, Ordering::SeqCst);
         InProgress(counters)

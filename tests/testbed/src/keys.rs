@@ -52,9 +52,9 @@ impl RsaHash {
     /// The `alg` value that stands for it.
     pub fn algorithm(self) -> &'static str {
         match self {
-            RsaHash::Sha256 => "RS256",
-            RsaHash::Sha384 => "RS384",
-            RsaHash::Sha512 => "RS512",
+            Self::Sha256 => "RS256",
+            Self::Sha384 => "RS384",
+            Self::Sha512 => "RS512",
         }
     }
 }
@@ -72,16 +72,16 @@ struct Inner {
 
 impl SigningKey {
     /// A new 2048-bit key with a random kid.
-    pub fn generate() -> SigningKey {
+    pub fn generate() -> Self {
         let kid = base64url(rand::random::<[u8; 15]>());
-        SigningKey::generate_with(&kid, 2048)
+        Self::generate_with(&kid, 2048)
     }
 
     /// A new key of at least 1024 bits; tests of weak keys ask for less than 2048.
-    pub fn generate_with(kid: &str, bits: usize) -> SigningKey {
+    pub fn generate_with(kid: &str, bits: usize) -> Self {
         let private = PrivateKey::new(&mut rand::rng(), bits).expect("an RSA key of that size");
         let public = PublicKey::from(&private);
-        SigningKey(Arc::new(Inner {
+        Self(Arc::new(Inner {
             kid: kid.to_owned(),
             private,
             public,
@@ -89,8 +89,8 @@ impl SigningKey {
     }
 
     /// The same key under another kid.
-    pub fn renamed(&self, kid: &str) -> SigningKey {
-        SigningKey(Arc::new(Inner {
+    pub fn renamed(&self, kid: &str) -> Self {
+        Self(Arc::new(Inner {
             kid: kid.to_owned(),
             private: self.0.private.clone(),
             public: self.0.public.clone(),

@@ -33,15 +33,15 @@ impl Process {
     ///
     /// # Errors
     /// When it or the watchdog (`sh`) cannot be started, or the file not be made.
-    pub fn start(program: &Path, arguments: &[&str], log: &Path) -> io::Result<Process> {
-        Process::spawn(Command::new(program).args(arguments), log)
+    pub fn start(program: &Path, arguments: &[&str], log: &Path) -> io::Result<Self> {
+        Self::spawn(Command::new(program).args(arguments), log)
     }
 
     /// As [`Process::start`], with an environment and a working directory of its own.
     ///
     /// # Errors
     /// Those of [`Process::start`].
-    pub fn spawn(command: &mut Command, log: &Path) -> io::Result<Process> {
+    pub fn spawn(command: &mut Command, log: &Path) -> io::Result<Self> {
         let output = File::create(log)?;
         let program = command.get_program().to_owned();
         let child = command
@@ -53,7 +53,7 @@ impl Process {
             .spawn()
             .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", program.display())))?;
         match watchdog(&child) {
-            Ok(watchdog) => Ok(Process {
+            Ok(watchdog) => Ok(Self {
                 child,
                 watchdog,
                 log: log.to_owned(),

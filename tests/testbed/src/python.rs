@@ -34,8 +34,8 @@ impl PythonServers {
     ///
     /// # Panics
     /// When one does not start, because its module is missing for one.
-    pub fn start() -> PythonServers {
-        let mut servers = PythonServers {
+    pub fn start() -> Self {
+        let mut servers = Self {
             processes: Vec::new(),
             addresses: BTreeMap::new(),
         };

@@ -96,12 +96,12 @@ impl RawConnection {
     ///
     /// # Errors
     /// Those of the socket.
-    pub fn open(address: SocketAddr) -> io::Result<RawConnection> {
+    pub fn open(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect_timeout(&address, TIME_LIMIT)?;
         stream.set_read_timeout(Some(TIME_LIMIT))?;
         stream.set_write_timeout(Some(TIME_LIMIT))?;
         stream.set_nodelay(true)?;
-        Ok(RawConnection {
+        Ok(Self {
             reader: BufReader::new(stream),
         })
     }

@@ -28,7 +28,7 @@ impl Server {
     pub fn start(
         address: SocketAddr,
         router: impl FnOnce(SocketAddr) -> Router,
-    ) -> io::Result<Server> {
+    ) -> io::Result<Self> {
         let listener = TcpListener::bind(address)
             .map_err(|e| io::Error::new(e.kind(), format!("cannot listen on {address}: {e}")))?;
         listener.set_nonblocking(true)?;
@@ -54,7 +54,7 @@ impl Server {
                 // Dropping the runtime drops the connections' tasks, and so their sockets.
                 drop(runtime);
             })?;
-        Ok(Server {
+        Ok(Self {
             address,
             stop: Some(stop),
             thread: Some(thread),

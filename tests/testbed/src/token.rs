@@ -30,63 +30,63 @@ pub struct Claims(Map<String, Value>);
 
 impl Claims {
     /// No claims at all.
-    pub fn empty() -> Claims {
-        Claims::default()
+    pub fn empty() -> Self {
+        Self::default()
     }
 
     /// Any claim, any value.
     #[must_use]
-    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Claims {
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.0.insert(name.to_owned(), value.into());
         self
     }
 
     /// Removes a claim.
     #[must_use]
-    pub fn without(mut self, name: &str) -> Claims {
+    pub fn without(mut self, name: &str) -> Self {
         self.0.remove(name);
         self
     }
 
     /// `iss`
     #[must_use]
-    pub fn issuer(self, issuer: &str) -> Claims {
+    pub fn issuer(self, issuer: &str) -> Self {
         self.with("iss", issuer)
     }
 
     /// `aud`: a string, or a list by `json!([...])`.
     #[must_use]
-    pub fn audience(self, audience: impl Into<Value>) -> Claims {
+    pub fn audience(self, audience: impl Into<Value>) -> Self {
         self.with("aud", audience)
     }
 
     /// `sub`
     #[must_use]
-    pub fn subject(self, subject: &str) -> Claims {
+    pub fn subject(self, subject: &str) -> Self {
         self.with("sub", subject)
     }
 
     /// `scope`: names separated by spaces (RFC 8693 s4.2).
     #[must_use]
-    pub fn scope(self, scope: &str) -> Claims {
+    pub fn scope(self, scope: &str) -> Self {
         self.with("scope", scope)
     }
 
     /// `exp`, in seconds from now; negative for the past.
     #[must_use]
-    pub fn expires_in(self, seconds: i64) -> Claims {
+    pub fn expires_in(self, seconds: i64) -> Self {
         self.with("exp", now() + seconds)
     }
 
     /// `nbf`, in seconds from now.
     #[must_use]
-    pub fn not_before_in(self, seconds: i64) -> Claims {
+    pub fn not_before_in(self, seconds: i64) -> Self {
         self.with("nbf", now() + seconds)
     }
 
     /// `iat`, in seconds from now.
     #[must_use]
-    pub fn issued_in(self, seconds: i64) -> Claims {
+    pub fn issued_in(self, seconds: i64) -> Self {
         self.with("iat", now() + seconds)
     }
 
@@ -97,8 +97,8 @@ impl Claims {
 }
 
 impl From<Claims> for Value {
-    fn from(claims: Claims) -> Value {
-        Value::Object(claims.0)
+    fn from(claims: Claims) -> Self {
+        Self::Object(claims.0)
     }
 }
 

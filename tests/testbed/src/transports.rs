@@ -21,21 +21,23 @@ const LANES: usize = 6;
 /// The versions of HTTP that Envoy takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Protocol {
+    /// HTTP/1.1, without TLS.
     Http1,
     /// Without TLS, by prior knowledge.
     Http2,
+    /// Over QUIC, always with TLS.
     Http3,
 }
 
 impl Protocol {
     /// All of them.
-    pub const ALL: [Protocol; 3] = [Protocol::Http1, Protocol::Http2, Protocol::Http3];
+    pub const ALL: [Self; 3] = [Self::Http1, Self::Http2, Self::Http3];
 
     fn name(self) -> &'static str {
         match self {
-            Protocol::Http1 => "h1",
-            Protocol::Http2 => "h2",
-            Protocol::Http3 => "h3",
+            Self::Http1 => "h1",
+            Self::Http2 => "h2",
+            Self::Http3 => "h3",
         }
     }
 }
@@ -62,8 +64,8 @@ pub struct Message {
 
 impl Message {
     /// `GET` of this path.
-    pub fn get(authority: &str, path: &str) -> Message {
-        Message {
+    pub fn get(authority: &str, path: &str) -> Self {
+        Self {
             method: b"GET".to_vec(),
             authority: Some(authority.into()),
             path: Some(path.into()),
@@ -75,7 +77,7 @@ impl Message {
 
     /// Adds a header.
     #[must_use]
-    pub fn header(mut self, name: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Message {
+    pub fn header(mut self, name: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }

@@ -38,19 +38,19 @@ struct Shared {
 
 impl Upstream {
     /// On a free loopback port.
-    pub fn start() -> Upstream {
+    pub fn start() -> Self {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        Upstream::start_on(any).expect("a free loopback port")
+        Self::start_on(any).expect("a free loopback port")
     }
 
     /// On this address.
     ///
     /// # Errors
     /// When it cannot be bound.
-    pub fn start_on(address: SocketAddr) -> io::Result<Upstream> {
+    pub fn start_on(address: SocketAddr) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let server = Server::start(address, |_| router(shared.clone()))?;
-        Ok(Upstream {
+        Ok(Self {
             shared,
             address: server.address(),
             server: Mutex::new(Some(server)),

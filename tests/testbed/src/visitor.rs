@@ -23,8 +23,8 @@ struct Cookie {
 
 impl Visitor {
     /// Without cookies.
-    pub fn new() -> Visitor {
-        Visitor::default()
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// `GET`, as somebody who follows a link.

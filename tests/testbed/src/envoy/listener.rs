@@ -38,8 +38,8 @@ pub struct Wasm {
 
 impl Wasm {
     /// As shipped, with this plugin configuration.
-    pub fn new(configuration: Value) -> Wasm {
-        Wasm {
+    pub fn new(configuration: Value) -> Self {
+        Self {
             configuration,
             encoding: Encoding::Struct,
             name: "bearer-gate".to_owned(),
@@ -107,13 +107,13 @@ const MARK: char = '\u{1}';
 impl Filter {
     fn json(&self) -> Value {
         match self {
-            Filter::Wasm(wasm) => wasm.filter(),
-            Filter::Other(filter) => filter.clone(),
-            Filter::Written(text) => json!({
+            Self::Wasm(wasm) => wasm.filter(),
+            Self::Other(filter) => filter.clone(),
+            Self::Written(text) => json!({
                 "name": "envoy.filters.http.jwt_authn",
                 "typed_config": format!("{MARK}{text}{MARK}"),
             }),
-            Filter::JwtAuthn(authentication) => {
+            Self::JwtAuthn(authentication) => {
                 let message = "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication";
                 let mut config = authentication.clone();
                 config["@type"] = json!(format!("type.googleapis.com/{message}"));
@@ -155,8 +155,8 @@ pub struct Listener {
 
 impl Listener {
     /// Without filters. The name is for [`super::Envoy::url_of`] and the stats.
-    pub fn new(name: &str) -> Listener {
-        Listener {
+    pub fn new(name: &str) -> Self {
+        Self {
             name: name.to_owned(),
             filters: Vec::new(),
             network_filters: Vec::new(),
@@ -167,25 +167,25 @@ impl Listener {
     }
 
     /// With bearer-gate as shipped.
-    pub fn wasm(name: &str, configuration: Value) -> Listener {
-        Listener::new(name).filter(Filter::Wasm(Wasm::new(configuration)))
+    pub fn wasm(name: &str, configuration: Value) -> Self {
+        Self::new(name).filter(Filter::Wasm(Wasm::new(configuration)))
     }
 
     /// With the native filter.
-    pub fn jwt_authn(name: &str, authentication: Value) -> Listener {
-        Listener::new(name).filter(Filter::JwtAuthn(authentication))
+    pub fn jwt_authn(name: &str, authentication: Value) -> Self {
+        Self::new(name).filter(Filter::JwtAuthn(authentication))
     }
 
     /// Adds a filter after those that are there.
     #[must_use]
-    pub fn filter(mut self, filter: Filter) -> Listener {
+    pub fn filter(mut self, filter: Filter) -> Self {
         self.filters.push(filter);
         self
     }
 
     /// Adds a network filter before the HttpConnectionManager, with its name and `typed_config`.
     #[must_use]
-    pub fn network_filter(mut self, filter: Value) -> Listener {
+    pub fn network_filter(mut self, filter: Value) -> Self {
         self.network_filters.push(filter);
         self
     }
@@ -193,7 +193,7 @@ impl Listener {
     /// Sets any field of the HttpConnectionManager: `("normalize_path", true)`,
     /// `("request_timeout", "2s")`.
     #[must_use]
-    pub fn hcm(mut self, field: &str, value: impl Into<Value>) -> Listener {
+    pub fn hcm(mut self, field: &str, value: impl Into<Value>) -> Self {
         self.hcm.insert(field.to_owned(), value.into());
         self
     }
@@ -201,7 +201,7 @@ impl Listener {
     /// For HTTP/3 alone, over QUIC with a self-signed certificate of this key. Without it a
     /// listener takes HTTP/1.1, and HTTP/2 without TLS from clients that know beforehand.
     #[must_use]
-    pub fn http3(mut self, key: &SigningKey) -> Listener {
+    pub fn http3(mut self, key: &SigningKey) -> Self {
         let (private, certificate) = key.tls_pem();
         let quic = "envoy.extensions.transport_sockets.quic.v3.QuicDownstreamTransport";
         self.quic = Some(json!({
@@ -224,7 +224,7 @@ impl Listener {
 
     /// Routes to another cluster.
     #[must_use]
-    pub fn route_to(mut self, cluster: &str) -> Listener {
+    pub fn route_to(mut self, cluster: &str) -> Self {
         cluster.clone_into(&mut self.cluster);
         self
     }

@@ -28,8 +28,8 @@ pub(super) struct GrantError {
 }
 
 impl GrantError {
-    fn new(status: StatusCode, error: &'static str, description: &'static str) -> GrantError {
-        GrantError {
+    fn new(status: StatusCode, error: &'static str, description: &'static str) -> Self {
+        Self {
             status,
             error,
             description,
@@ -37,17 +37,17 @@ impl GrantError {
     }
 
     /// An error with the status 400.
-    pub(super) fn bad_request(error: &'static str, description: &'static str) -> GrantError {
-        GrantError::new(StatusCode::BAD_REQUEST, error, description)
+    pub(super) fn bad_request(error: &'static str, description: &'static str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, error, description)
     }
 
     /// A client that did not prove who it is.
-    pub(super) fn invalid_client(description: &'static str) -> GrantError {
-        GrantError::new(StatusCode::UNAUTHORIZED, "invalid_client", description)
+    pub(super) fn invalid_client(description: &'static str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "invalid_client", description)
     }
 
-    fn invalid_request(description: &'static str) -> GrantError {
-        GrantError::bad_request("invalid_request", description)
+    fn invalid_request(description: &'static str) -> Self {
+        Self::bad_request("invalid_request", description)
     }
 }
 

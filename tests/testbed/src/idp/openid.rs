@@ -74,8 +74,8 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    fn default() -> Settings {
-        Settings {
+    fn default() -> Self {
+        Self {
             groups: 3,
             access_token_lifetime: 300,
             id_token_lifetime: 300,
@@ -131,8 +131,8 @@ pub(super) struct State {
 }
 
 impl Default for State {
-    fn default() -> State {
-        State {
+    fn default() -> Self {
+        Self {
             settings: Settings::default(),
             misbehaviour: None,
             people: Person::demo(),

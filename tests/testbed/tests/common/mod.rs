@@ -12,17 +12,17 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 /// Where nobody listens: the tests read the redirect.
-pub const CALLBACK: &str = "https://app.example/callback";
+pub(crate) const CALLBACK: &str = "https://app.example/callback";
 /// What Alice types.
-pub const ALICE: [(&str, &str); 2] = [("username", "alice"), ("password", "wonderland")];
+pub(crate) const ALICE: [(&str, &str); 2] = [("username", "alice"), ("password", "wonderland")];
 
 /// `id:secret` of the client that [`Flow::new`] registers.
-pub fn basic() -> String {
+pub(crate) fn basic() -> String {
     "web:secret".to_owned()
 }
 
 /// The first parameter of this name in a URL; empty if there is none.
-pub fn parameter(url: &str, name: &str) -> String {
+pub(crate) fn parameter(url: &str, name: &str) -> String {
     let all = parameters(url);
     let found = all.into_iter().find(|(known, _)| known == name);
     found.map(|(_, value)| value).unwrap_or_default()
@@ -30,7 +30,7 @@ pub fn parameter(url: &str, name: &str) -> String {
 
 /// A client's part.
 #[derive(Clone, Debug)]
-pub struct Flow {
+pub(crate) struct Flow {
     pub authorize: String,
     pub base: String,
     pub client_id: String,
@@ -41,22 +41,22 @@ pub struct Flow {
 impl Flow {
     /// Of a confidential client `web`, which is registered with a page to return to after signing
     /// out.
-    pub fn new(idp: &Idp) -> Flow {
+    pub(crate) fn new(idp: &Idp) -> Self {
         let party = RelyingParty::confidential("web", "secret", CALLBACK)
             .post_logout_redirect_uri("https://app.example/");
         idp.openid().register(party);
-        Flow::of(idp, "web")
+        Self::of(idp, "web")
     }
 
     /// Of a client; beside it, `web` is registered if it is not.
-    pub fn of(idp: &Idp, client_id: &str) -> Flow {
+    pub(crate) fn of(idp: &Idp, client_id: &str) -> Self {
         if client_id == "web" {
             idp.openid().register(
                 RelyingParty::confidential("web", "secret", CALLBACK)
                     .post_logout_redirect_uri("https://app.example/"),
             );
         }
-        Flow {
+        Self {
             authorize: idp.openid().browser_url(Endpoint::Authorize),
             base: idp.url(),
             client_id: client_id.to_owned(),
@@ -66,7 +66,7 @@ impl Flow {
     }
 
     /// The authorization request, with these parameters in place of its own.
-    pub fn authorize(&self, changes: &[(&str, &str)]) -> String {
+    pub(crate) fn authorize(&self, changes: &[(&str, &str)]) -> String {
         let challenge = base64url(Sha256::digest(&self.verifier));
         let mut query = vec![
             ("response_type", "code"),
@@ -85,25 +85,25 @@ impl Flow {
     }
 
     /// A code for Alice.
-    pub async fn code(&self, visitor: &mut Visitor) -> String {
+    pub(crate) async fn code(&self, visitor: &mut Visitor) -> String {
         let url = self.authorize(&[("prompt", "login")]);
         let back = visitor.sign_in(&url, ALICE[0].1, ALICE[1].1).await;
         parameter(back.header("location").expect("a redirect"), "code")
     }
 
     /// Alice's tokens.
-    pub async fn tokens(&self, visitor: &mut Visitor) -> Value {
+    pub(crate) async fn tokens(&self, visitor: &mut Visitor) -> Value {
         let code = self.code(visitor).await;
         self.redeem(&code, &basic()).await.json()
     }
 
     /// A token request for a code, with `id:secret`.
-    pub async fn redeem(&self, code: &str, credentials: &str) -> Reply {
+    pub(crate) async fn redeem(&self, code: &str, credentials: &str) -> Reply {
         self.redeem_as(code, Some(credentials), &[]).await
     }
 
     /// A token request for a code, with `id:secret` or with more fields.
-    pub async fn redeem_as(
+    pub(crate) async fn redeem_as(
         &self,
         code: &str,
         credentials: Option<&str>,
@@ -120,12 +120,12 @@ impl Flow {
     }
 
     /// A request of the client `web`.
-    pub async fn ask(&self, endpoint: Endpoint, fields: &[(&str, &str)]) -> Reply {
+    pub(crate) async fn ask(&self, endpoint: Endpoint, fields: &[(&str, &str)]) -> Reply {
         self.ask_as(endpoint, Some(&basic()), fields).await
     }
 
     /// A request with `id:secret`, or without.
-    pub async fn ask_as(
+    pub(crate) async fn ask_as(
         &self,
         endpoint: Endpoint,
         credentials: Option<&str>,

@@ -19,8 +19,8 @@ pub struct Person {
 
 impl Person {
     /// Somebody whose texts are made of a username.
-    pub fn named(username: &str, name: &str, password: &str) -> Person {
-        Person {
+    pub fn named(username: &str, name: &str, password: &str) -> Self {
+        Self {
             sub: format!("user|{username}"),
             username: username.to_owned(),
             password: password.to_owned(),
@@ -30,10 +30,10 @@ impl Person {
     }
 
     /// Alice and Bob, whom the login page introduces.
-    pub fn demo() -> Vec<Person> {
+    pub fn demo() -> Vec<Self> {
         vec![
-            Person::named("alice", "Alice Liddell", "wonderland"),
-            Person::named("bob", "Bob Harris", "tokyo"),
+            Self::named("alice", "Alice Liddell", "wonderland"),
+            Self::named("bob", "Bob Harris", "tokyo"),
         ]
     }
 }
@@ -70,8 +70,8 @@ pub struct RelyingParty {
 
 impl RelyingParty {
     /// With a secret, and an API of its own.
-    pub fn confidential(client_id: &str, secret: &str, redirect_uri: &str) -> RelyingParty {
-        RelyingParty {
+    pub fn confidential(client_id: &str, secret: &str, redirect_uri: &str) -> Self {
+        Self {
             client_id: client_id.to_owned(),
             auth: ClientAuth::Secret(secret.to_owned()),
             redirect_uris: vec![redirect_uri.to_owned()],
@@ -83,38 +83,38 @@ impl RelyingParty {
     }
 
     /// Without a secret.
-    pub fn public(client_id: &str, redirect_uri: &str) -> RelyingParty {
-        RelyingParty {
+    pub fn public(client_id: &str, redirect_uri: &str) -> Self {
+        Self {
             auth: ClientAuth::Public,
-            ..RelyingParty::confidential(client_id, "", redirect_uri)
+            ..Self::confidential(client_id, "", redirect_uri)
         }
     }
 
     /// With a private key.
-    pub fn with_key(client_id: &str, public_jwk: Value, redirect_uri: &str) -> RelyingParty {
-        RelyingParty {
+    pub fn with_key(client_id: &str, public_jwk: Value, redirect_uri: &str) -> Self {
+        Self {
             auth: ClientAuth::PrivateKeyJwt(public_jwk),
-            ..RelyingParty::confidential(client_id, "", redirect_uri)
+            ..Self::confidential(client_id, "", redirect_uri)
         }
     }
 
     /// Where the browser may be sent after signing out.
     #[must_use]
-    pub fn post_logout_redirect_uri(mut self, uri: &str) -> RelyingParty {
+    pub fn post_logout_redirect_uri(mut self, uri: &str) -> Self {
         self.post_logout_redirect_uris.push(uri.to_owned());
         self
     }
 
     /// Where logout tokens are posted to.
     #[must_use]
-    pub fn backchannel_logout_uri(mut self, uri: &str) -> RelyingParty {
+    pub fn backchannel_logout_uri(mut self, uri: &str) -> Self {
         self.backchannel_logout_uri = Some(uri.to_owned());
         self
     }
 
     /// A person is asked to allow it.
     #[must_use]
-    pub fn asking_consent(mut self) -> RelyingParty {
+    pub fn asking_consent(mut self) -> Self {
         self.asks_consent = true;
         self
     }

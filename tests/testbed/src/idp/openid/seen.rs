@@ -27,28 +27,28 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// Every one.
-    pub const ALL: [Endpoint; 8] = [
-        Endpoint::Authorize,
-        Endpoint::Form,
-        Endpoint::Token,
-        Endpoint::UserInfo,
-        Endpoint::Revocation,
-        Endpoint::Introspection,
-        Endpoint::PushedAuthorization,
-        Endpoint::EndSession,
+    pub const ALL: [Self; 8] = [
+        Self::Authorize,
+        Self::Form,
+        Self::Token,
+        Self::UserInfo,
+        Self::Revocation,
+        Self::Introspection,
+        Self::PushedAuthorization,
+        Self::EndSession,
     ];
 
     /// Its path.
     pub fn path(self) -> &'static str {
         match self {
-            Endpoint::Authorize => "/authorize",
-            Endpoint::Form => "/authorize/form",
-            Endpoint::Token => "/oauth/token",
-            Endpoint::UserInfo => "/userinfo",
-            Endpoint::Revocation => "/oauth/revoke",
-            Endpoint::Introspection => "/oauth/introspect",
-            Endpoint::PushedAuthorization => "/oauth/par",
-            Endpoint::EndSession => "/oidc/logout",
+            Self::Authorize => "/authorize",
+            Self::Form => "/authorize/form",
+            Self::Token => "/oauth/token",
+            Self::UserInfo => "/userinfo",
+            Self::Revocation => "/oauth/revoke",
+            Self::Introspection => "/oauth/introspect",
+            Self::PushedAuthorization => "/oauth/par",
+            Self::EndSession => "/oidc/logout",
         }
     }
 }
@@ -75,7 +75,7 @@ impl Seen {
         query: Option<&str>,
         headers: HeaderMap,
         body: &[u8],
-    ) -> Seen {
+    ) -> Self {
         let is_form = headers.get(header::CONTENT_TYPE).is_some_and(|value| {
             let form = b"application/x-www-form-urlencoded";
             value.as_bytes().starts_with(form)
@@ -85,7 +85,7 @@ impl Seen {
         } else {
             Vec::new()
         };
-        Seen {
+        Self {
             endpoint,
             method: method.to_owned(),
             query: serde_urlencoded::from_str(query.unwrap_or_default()).unwrap_or_default(),

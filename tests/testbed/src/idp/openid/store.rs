@@ -14,8 +14,8 @@ const MOST: usize = 1000;
 pub(super) struct Bounded<V>(VecDeque<(String, V)>);
 
 impl<V> Default for Bounded<V> {
-    fn default() -> Bounded<V> {
-        Bounded(VecDeque::new())
+    fn default() -> Self {
+        Self(VecDeque::new())
     }
 }
 
