@@ -8,16 +8,19 @@
 pub struct Writer(Vec<u8>);
 
 impl Writer {
+    /// Eight octets, the least significant first.
     pub fn number(mut self, number: u64) -> Self {
         self.0.extend_from_slice(&number.to_le_bytes());
         self
     }
 
+    /// Two numbers: 1 and the number, or 0 and 0.
     pub fn optional(self, number: Option<u64>) -> Self {
         let is_there = self.number(number.is_some().into());
         is_there.number(number.unwrap_or_default())
     }
 
+    /// Its length in octets as a number, then UTF-8.
     pub fn text(self, text: &str) -> Self {
         let mut sized = self.number(text.len() as u64);
         sized.0.extend_from_slice(text.as_bytes());
@@ -30,6 +33,7 @@ impl Writer {
         self
     }
 
+    /// The number 1 and the text, or the number 0 alone.
     pub fn optional_text(self, text: Option<&str>) -> Self {
         let is_there = self.number(text.is_some().into());
         match text {
@@ -38,6 +42,7 @@ impl Writer {
         }
     }
 
+    /// The octets of the whole record.
     pub fn finish(self) -> Vec<u8> {
         self.0
     }
@@ -48,6 +53,7 @@ impl Writer {
 pub struct Reader<'b>(pub &'b [u8]);
 
 impl<'b> Reader<'b> {
+    /// `None` where fewer than eight octets are left.
     pub fn number(&mut self) -> Option<u64> {
         let (number, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
@@ -63,6 +69,7 @@ impl<'b> Reader<'b> {
         }
     }
 
+    /// `None` where the record ends before the text does, or the text is not UTF-8.
     pub fn text(&mut self) -> Option<&'b str> {
         let len = usize::try_from(self.number()?).ok()?;
         let (text, rest) = self.0.split_at_checked(len)?;
@@ -70,6 +77,7 @@ impl<'b> Reader<'b> {
         str::from_utf8(text).ok()
     }
 
+    /// `None` where fewer than `N` octets are left.
     pub fn octets<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (octets, rest) = self.0.split_first_chunk()?;
         self.0 = rest;

@@ -36,15 +36,15 @@ pub struct Browser([u8; 16]);
 impl Browser {
     /// A browser that is new here, by octets that are random.
     #[must_use]
-    pub fn new(random: [u8; 16]) -> Browser {
-        Browser(random)
+    pub fn new(random: [u8; 16]) -> Self {
+        Self(random)
     }
 
     /// Reads the cookie's value; `None` where it is none of ours.
     #[must_use]
-    pub fn parse(value: &[u8]) -> Option<Browser> {
+    pub fn parse(value: &[u8]) -> Option<Self> {
         let octets = base64url::decode(value)?;
-        Some(Browser(octets.try_into().ok()?))
+        Some(Self(octets.try_into().ok()?))
     }
 
     /// The cookie's value.
@@ -120,10 +120,10 @@ pub enum StateError {
 }
 
 impl From<Unsealed> for StateError {
-    fn from(unsealed: Unsealed) -> StateError {
+    fn from(unsealed: Unsealed) -> Self {
         match unsealed {
-            Unsealed::UnknownKey => StateError::UnknownKey,
-            Unsealed::Broken => StateError::Broken,
+            Unsealed::UnknownKey => Self::UnknownKey,
+            Unsealed::Broken => Self::Broken,
         }
     }
 }
@@ -153,8 +153,8 @@ impl Flow {
         browser: &Browser,
         id: [u8; 16],
         now: u64,
-    ) -> Flow {
-        Flow {
+    ) -> Self {
+        Self {
             id,
             begun: now,
             scheme: scheme.to_owned(),
@@ -174,10 +174,10 @@ impl Flow {
         browser: &Browser,
         id: [u8; 16],
         now: u64,
-    ) -> Option<Flow> {
+    ) -> Option<Self> {
         let restarts = self.restarts.checked_add(1)?;
-        let flow = Flow::begin(keyring, &self.scheme, &self.return_to, browser, id, now);
-        (restarts <= MAX_RESTARTS).then_some(Flow { restarts, ..flow })
+        let flow = Self::begin(keyring, &self.scheme, &self.return_to, browser, id, now);
+        (restarts <= MAX_RESTARTS).then_some(Self { restarts, ..flow })
     }
 
     /// The parameters of the authorization request. `nonce` is the seal's, random. `None` for
@@ -211,19 +211,19 @@ impl Flow {
     ///
     /// # Errors
     /// [`StateError`].
-    pub fn open(keyring: &Keyring, scheme: &str, state: &[u8]) -> Result<Flow, StateError> {
+    pub fn open(keyring: &Keyring, scheme: &str, state: &[u8]) -> Result<Self, StateError> {
         if state.len() > LONGEST_STATE {
             return Err(StateError::Malformed);
         }
         let sealed = base64url::decode(state).ok_or(StateError::Malformed)?;
         let opened = keyring.open(of_state(scheme), &sealed)?;
-        let flow = Flow::read(&opened.plaintext, scheme, opened.key);
+        let flow = Self::read(&opened.plaintext, scheme, opened.key);
         flow.ok_or(StateError::Broken)
     }
 
-    fn read(record: &[u8], scheme: &str, key: KeyId) -> Option<Flow> {
+    fn read(record: &[u8], scheme: &str, key: KeyId) -> Option<Self> {
         let mut record = Reader(record);
-        let flow = Flow {
+        let flow = Self {
             id: record.octets()?,
             begun: record.number()?,
             scheme: scheme.to_owned(),

@@ -28,7 +28,9 @@ pub struct Session {
     pub sid: Option<String>,
     /// When the person proved who they are, and how (OpenID Connect Core 1.0 section 2).
     pub auth_time: Option<u64>,
+    /// The class of that authentication (`acr`).
     pub acr: Option<String>,
+    /// The sign-in, in Unix seconds.
     pub started: u64,
     /// The last request that was taken note of.
     pub seen: u64,
@@ -45,10 +47,13 @@ pub struct Session {
 /// The tokens that the provider gave.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Tokens {
+    /// The access token; kept where the upstream gets it.
     pub access: Option<String>,
     /// When the access token ends, in Unix seconds.
     pub access_expires: Option<u64>,
+    /// The refresh token; kept where the configuration uses it.
     pub refresh: Option<String>,
+    /// The ID token, as the provider signed it.
     pub id: Option<String>,
 }
 
@@ -87,6 +92,7 @@ pub enum NoSession {
 /// A session that is alive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alive {
+    /// What was in the cookies.
     pub session: Session,
     /// Whether it is to be sealed anew: a tenth of the idle timeout has passed, or a newer key
     /// seals.
@@ -118,7 +124,7 @@ impl Session {
             Unsealed::UnknownKey => NoSession::UnknownKey,
             Unsealed::Broken => NoSession::Broken,
         })?;
-        let session = Session::read(&opened.plaintext, scheme).ok_or(NoSession::Format)?;
+        let session = Self::read(&opened.plaintext, scheme).ok_or(NoSession::Format)?;
         session.vet(now)?;
         let silence = now.saturating_sub(session.seen);
         let is_due = opened.key != keyring.sealing_key()
@@ -155,8 +161,8 @@ impl Session {
 
     /// The same session, heard of at `now`. Its end stays.
     #[must_use]
-    pub fn seen_at(self, now: u64) -> Session {
-        Session {
+    pub fn seen_at(self, now: u64) -> Self {
+        Self {
             seen: self.seen.max(now),
             ..self
         }
@@ -187,12 +193,12 @@ impl Session {
         .finish()
     }
 
-    fn read(record: &[u8], scheme: &str) -> Option<Session> {
+    fn read(record: &[u8], scheme: &str) -> Option<Self> {
         let mut record = Reader(record);
         if record.number()? != FORMAT {
             return None;
         }
-        let session = Session {
+        let session = Self {
             id: record.octets()?,
             scheme: scheme.to_owned(),
             subject: record.text()?.to_owned(),

@@ -57,13 +57,13 @@ pub enum Purpose {
 
 impl Purpose {
     /// Every purpose.
-    pub const ALL: [Purpose; 3] = [Purpose::Session, Purpose::State, Purpose::SignOut];
+    pub const ALL: [Self; 3] = [Self::Session, Self::State, Self::SignOut];
 
     fn name(self) -> &'static str {
         match self {
-            Purpose::Session => "session",
-            Purpose::State => "state",
-            Purpose::SignOut => "sign-out",
+            Self::Session => "session",
+            Self::State => "state",
+            Self::SignOut => "sign-out",
         }
     }
 }
@@ -71,6 +71,7 @@ impl Purpose {
 /// What a sealed value is bound to beside its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Context<'c> {
+    /// What it is for: a value of one purpose does not open as another.
     pub purpose: Purpose,
     /// The name of the scheme in the configuration.
     pub scheme: &'c str,
@@ -81,6 +82,7 @@ pub struct Context<'c> {
 /// What was opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opened {
+    /// The octets that were sealed.
     pub plaintext: Vec<u8>,
     /// The key that sealed it.
     pub key: KeyId,
@@ -112,14 +114,14 @@ pub enum KeyringError {
 impl fmt::Display for KeyringError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            KeyringError::Empty => f.write_str("must have one key at least"),
-            KeyringError::TooMany => write!(f, "must have {MAX_SECRETS} keys at most"),
-            KeyringError::TooShort(at) => write!(
+            Self::Empty => f.write_str("must have one key at least"),
+            Self::TooMany => write!(f, "must have {MAX_SECRETS} keys at most"),
+            Self::TooShort(at) => write!(
                 f,
                 "key {} must have {LEAST_SECRET} octets at least; `openssl rand -base64 32` makes one",
                 at.saturating_add(1)
             ),
-            KeyringError::Alike(first, second) => write!(
+            Self::Alike(first, second) => write!(
                 f,
                 "keys {} and {} are the same, or have the same key id; replace one",
                 first.saturating_add(1),
@@ -140,7 +142,7 @@ struct Keys {
 }
 
 impl Keys {
-    fn new(secret: &[u8]) -> Keys {
+    fn new(secret: &[u8]) -> Self {
         let derive = Hkdf::new(Some(SALT), secret);
         let mut id = [0; KEY_ID_LEN];
         expand(&derive, &[b"key id"], &mut id);
@@ -150,7 +152,7 @@ impl Keys {
             XChaCha20Poly1305::new(&key)
         });
         let id = KeyId(id);
-        Keys { id, derive, seal }
+        Self { id, derive, seal }
     }
 
     fn of(&self, purpose: Purpose) -> &XChaCha20Poly1305 {
@@ -184,7 +186,7 @@ impl fmt::Debug for Keyring {
 
 /// Rings with the same key ids in the same order.
 impl PartialEq for Keyring {
-    fn eq(&self, other: &Keyring) -> bool {
+    fn eq(&self, other: &Self) -> bool {
         self.all()
             .map(|keys| keys.id)
             .eq(other.all().map(|keys| keys.id))
@@ -199,7 +201,7 @@ impl Keyring {
     ///
     /// # Errors
     /// [`KeyringError`] says which secret is wrong, by its place and never by its text.
-    pub fn new<S: AsRef<[u8]>>(secrets: &[S]) -> Result<Keyring, KeyringError> {
+    pub fn new<S: AsRef<[u8]>>(secrets: &[S]) -> Result<Self, KeyringError> {
         if secrets.len() > MAX_SECRETS {
             return Err(KeyringError::TooMany);
         }
@@ -218,7 +220,7 @@ impl Keyring {
         let mut all = all.into_iter();
         let first = all.next().ok_or(KeyringError::Empty)?;
         let others = all.collect();
-        Ok(Keyring { first, others })
+        Ok(Self { first, others })
     }
 
     /// The key that seals.

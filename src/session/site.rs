@@ -24,7 +24,7 @@ pub struct Site {
 
 impl Site {
     /// Reads a host, maybe with a port.
-    fn parse(text: &[u8]) -> Option<Site> {
+    fn parse(text: &[u8]) -> Option<Self> {
         let host = authority::host(text).ok()?.into_owned();
         let after_address = text.rsplit(|byte| *byte == b']').next()?;
         let colon = after_address.iter().position(|byte| *byte == b':');
@@ -33,16 +33,16 @@ impl Site {
             None | Some([]) => None,
             Some(digits) => Some(std::str::from_utf8(digits).ok()?.parse().ok()?),
         };
-        let site = Site { host, port: None };
+        let site = Self { host, port: None };
         let default = if site.is_loopback() { 80 } else { 443 };
         let port = port.filter(|port| *port != default);
-        Some(Site { port, ..site })
+        Some(Self { port, ..site })
     }
 
     /// The site of a URL that is as secure as our own pages: https, or http on this machine.
-    fn of(uri: &Uri) -> Option<Site> {
+    fn of(uri: &Uri) -> Option<Self> {
         // Its authority has no port where that is its scheme's.
-        let site = Site::parse(uri.authority.as_bytes())?;
+        let site = Self::parse(uri.authority.as_bytes())?;
         (uri.scheme == Scheme::Https || site.is_loopback()).then_some(site)
     }
 
@@ -103,7 +103,7 @@ impl Sites {
     ///
     /// # Errors
     /// The place of the first one that is neither, or of the one after [`MAX_SITES`].
-    pub fn parse<S: AsRef<str>>(entries: &[S]) -> Result<Sites, usize> {
+    pub fn parse<S: AsRef<str>>(entries: &[S]) -> Result<Self, usize> {
         let entry = |(at, text): (usize, &S)| {
             let text = text.as_ref();
             let (text, is_below) = match text.strip_prefix("*.") {
@@ -117,7 +117,7 @@ impl Sites {
             })
         };
         let entries: Result<_, usize> = entries.iter().enumerate().map(entry).collect();
-        Ok(Sites(entries?))
+        Ok(Self(entries?))
     }
 
     fn has(&self, site: &Site) -> bool {

@@ -48,9 +48,9 @@ pub enum SameSite {
 impl SameSite {
     fn name(self) -> &'static str {
         match self {
-            SameSite::Lax => "Lax",
-            SameSite::Strict => "Strict",
-            SameSite::None => "None",
+            Self::Lax => "Lax",
+            Self::Strict => "Strict",
+            Self::None => "None",
         }
     }
 }
@@ -78,12 +78,12 @@ pub enum CookieError {
 impl fmt::Display for CookieError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            CookieError::Scheme => write!(
+            Self::Scheme => write!(
                 f,
                 "must have letters, digits, - and _ only, and {LONGEST_SCHEME} at most"
             ),
-            CookieError::Domain => f.write_str("must be a domain in lower case, without a port"),
-            CookieError::MaxBytes => {
+            Self::Domain => f.write_str("must be a domain in lower case, without a port"),
+            Self::MaxBytes => {
                 write!(f, "must be from {LONGEST_COOKIE} to {LARGEST_MAX_BYTES}")
             }
         }
@@ -95,12 +95,13 @@ impl fmt::Display for CookieError {
 pub struct TooLarge {
     /// Names and values together, in octets.
     pub bytes: usize,
+    /// What the configuration allows (`cookie.max_bytes`), in octets.
     pub max_bytes: usize,
 }
 
 impl fmt::Display for TooLarge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let TooLarge { bytes, max_bytes } = self;
+        let Self { bytes, max_bytes } = self;
         write!(f, "the cookies would have {bytes} octets of {max_bytes}")
     }
 }
@@ -125,8 +126,8 @@ impl Cookie {
     ///
     /// # Errors
     /// [`CookieError::Domain`].
-    pub fn of_browser(domain: Option<&str>) -> Result<Cookie, CookieError> {
-        Cookie::new("bg_browser", domain, SameSite::Lax, LONGEST_COOKIE)
+    pub fn of_browser(domain: Option<&str>) -> Result<Self, CookieError> {
+        Self::new("bg_browser", domain, SameSite::Lax, LONGEST_COOKIE)
     }
 
     /// The cookie of a scheme's sessions. With a domain it is sent to all hosts in it, so that the
@@ -139,13 +140,13 @@ impl Cookie {
         domain: Option<&str>,
         same_site: SameSite,
         max_bytes: usize,
-    ) -> Result<Cookie, CookieError> {
+    ) -> Result<Self, CookieError> {
         let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         if scheme.is_empty() || scheme.len() > LONGEST_SCHEME || !scheme.bytes().all(is_legal) {
             return Err(CookieError::Scheme);
         }
         let name = format!("bg_session_{scheme}");
-        Cookie::new(&name, domain, same_site, max_bytes)
+        Self::new(&name, domain, same_site, max_bytes)
     }
 
     fn new(
@@ -153,7 +154,7 @@ impl Cookie {
         domain: Option<&str>,
         same_site: SameSite,
         max_bytes: usize,
-    ) -> Result<Cookie, CookieError> {
+    ) -> Result<Self, CookieError> {
         if !(LONGEST_COOKIE..=LARGEST_MAX_BYTES).contains(&max_bytes) {
             return Err(CookieError::MaxBytes);
         }
@@ -172,7 +173,7 @@ impl Cookie {
             attributes.push_str("; Domain=");
             attributes.push_str(domain);
         }
-        Ok(Cookie {
+        Ok(Self {
             name: format!("{prefix}{name}"),
             attributes,
             max_bytes,
