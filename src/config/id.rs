@@ -22,7 +22,7 @@ pub struct Id<Kind>(usize, PhantomData<Kind>);
 
 impl<Kind> Id<Kind> {
     fn new(place: usize) -> Self {
-        Id(place, PhantomData)
+        Self(place, PhantomData)
     }
 
     /// Its place in the configuration, as written.
@@ -38,13 +38,13 @@ pub struct PerId<Kind, T>(Vec<T>, PhantomData<Kind>);
 
 impl<Kind, T> PerId<Kind, T> {
     pub(super) fn new(values: Vec<T>) -> Self {
-        PerId(values, PhantomData)
+        Self(values, PhantomData)
     }
 
     /// As many as in a test's own configuration.
     #[cfg(test)]
     pub(crate) fn of_test(values: Vec<T>) -> Self {
-        PerId::new(values)
+        Self::new(values)
     }
 
     /// Something else for each of the same.

@@ -41,7 +41,9 @@ pub struct Scheme {
     pub provider: ProviderId,
     /// What an ID token has to be like: the client is its audience.
     pub id_token: Expectations,
+    /// Who the filter is for the provider.
     pub client: Client,
+    /// Where browsers are sent, and where calls go.
     pub endpoints: Endpoints,
     /// The callback's URL where it is given whole; if not, its host is the request's.
     pub redirect_uri: Option<String>,
@@ -52,10 +54,13 @@ pub struct Scheme {
     /// Where a browser goes when a sign-in fails, if that is not a page of the filter's own: a
     /// path in normal form.
     pub error_redirect_path: Option<String>,
+    /// What the authorization request has beside the parameters of the protocol.
     pub authorization: Authorization,
     /// Whether a session keeps the refresh token, and uses it.
     pub use_refresh_token: bool,
+    /// When a session ends, and which claims it keeps.
     pub session: SessionRules,
+    /// The attributes and the size of the session's cookies.
     pub cookie: Cookie,
     /// Whether a session keeps the access token, and the upstream gets it in `Authorization`.
     pub forward_bearer_token: bool,
@@ -69,6 +74,7 @@ pub struct Scheme {
 pub struct Client {
     /// `client_id`.
     pub id: String,
+    /// How it proves at the token endpoint that it is this client.
     pub authentication: ClientAuthentication,
 }
 
@@ -92,6 +98,7 @@ pub enum ClientAuthentication {
 pub struct Endpoints {
     /// For browsers: https, or on this machine.
     pub authorization: Option<Uri>,
+    /// For the filter's calls (RFC 6749 section 3.2).
     pub token: Upstream,
     /// By default at the cluster of `token`.
     pub revocation: Option<Upstream>,
@@ -106,6 +113,7 @@ pub struct Upstream {
     pub uri: Option<Uri>,
     /// The Envoy cluster that the call goes to.
     pub cluster: String,
+    /// For the whole response; from the time the call is made.
     pub timeout: Duration,
 }
 
@@ -114,8 +122,12 @@ pub struct Upstream {
 pub enum OwnPath {
     /// The provider sends browsers here.
     Callback,
+    /// A browser that comes here is sent to the provider to sign in.
     SignIn,
+    /// A browser that comes here is sent to the provider to register, with the parameters of a
+    /// sign-up.
     SignUp,
+    /// A browser that comes here loses its session, and signs out at the provider where it can.
     SignOut,
     /// The provider tells of sessions that ended (OpenID Connect Back-Channel Logout).
     BackchannelLogout,
@@ -161,6 +173,7 @@ pub struct KeptClaim {
 /// The cookie that a session is in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cookie {
+    /// Its attribute `SameSite`.
     pub same_site: SameSite,
     /// In lower case. `None`: the cookie is for one host alone.
     pub domain: Option<String>,
@@ -203,7 +216,7 @@ pub struct Secret {
 
 impl Secret {
     pub(super) fn new(text: String, is_inline: bool) -> Self {
-        Secret { text, is_inline }
+        Self { text, is_inline }
     }
 
     /// The secret itself.
@@ -230,11 +243,8 @@ impl ClientAuthentication {
     #[must_use]
     pub fn secret(&self) -> Option<&Secret> {
         match self {
-            ClientAuthentication::BasicAuth(secret)
-            | ClientAuthentication::UrlEncodedBody(secret) => Some(secret),
-            ClientAuthentication::TlsClientAuth
-            | ClientAuthentication::Injected
-            | ClientAuthentication::None => None,
+            Self::BasicAuth(secret) | Self::UrlEncodedBody(secret) => Some(secret),
+            Self::TlsClientAuth | Self::Injected | Self::None => None,
         }
     }
 }

@@ -35,7 +35,9 @@ pub struct Config {
     pub providers: PerProvider<Provider>,
     /// In the order written; the first that matches decides.
     pub rules: Rules,
+    /// What happens where none of the rules matches.
     pub unmatched: Unmatched,
+    /// The form of the bodies and challenges that rejections have.
     pub responses: Responses,
     /// What is told of the resource that is protected, where something is.
     pub protected_resource: Option<ProtectedResource>,
@@ -48,6 +50,7 @@ pub struct Config {
     pub reads: Reads,
     /// Whether a CORS preflight passes without a token.
     pub bypass_cors_preflight: bool,
+    /// The requirements that routes may name; `None` where only the rules decide.
     pub of_routes: Option<OfRoutes>,
     /// What is told of each request by filter state.
     pub facts: Vec<Fact>,
@@ -83,7 +86,9 @@ pub struct Rules {
 /// What happens to a request that no rule matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unmatched {
+    /// It is rejected with 403.
     Deny,
+    /// It is let through, and no token is asked for.
     Allow,
 }
 
@@ -96,7 +101,9 @@ pub struct Provider {
     pub expectations: Expectations,
     /// Where its tokens are in a request; never empty.
     pub places: Vec<Place>,
+    /// What its signatures are verified with.
     pub keys: KeySource,
+    /// The bounds of the memory of its verified tokens, per worker.
     pub cache: CacheBounds,
     /// Whether the upstream gets to see the token.
     pub forward: bool,
@@ -110,7 +117,9 @@ pub struct Provider {
 /// state are without the `wasm.` that Envoy puts before them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outputs {
+    /// The header for the whole payload (`forward_payload_header`).
     pub payload_header: Option<PayloadHeader>,
+    /// The headers for single claims, in the order written.
     pub claim_headers: Vec<ClaimHeader>,
     /// The filter state for the claims.
     pub payload_state: Option<String>,
@@ -128,7 +137,9 @@ pub struct Outputs {
 /// A header that carries the token's payload, base64url as in the token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PayloadHeader {
+    /// In lower case.
     pub name: String,
+    /// Whether `=` fills the last group of four characters (RFC 4648 section 3.2).
     pub padded: bool,
 }
 
@@ -139,6 +150,7 @@ pub struct ClaimHeader {
     pub header: String,
     /// The claim's name, then those of the members below it; never empty.
     pub claim: Vec<String>,
+    /// How a value that is not one string is written.
     pub format: ClaimFormat,
     /// Whether the value, or each of several, is sent in base64.
     pub base64: bool,
@@ -177,10 +189,10 @@ impl Fact {
     /// The filter state's name, to which Envoy adds `wasm.`.
     pub fn state(self) -> &'static str {
         match self {
-            Fact::Reason => "bearer_gate.reason",
-            Fact::Provider => "bearer_gate.provider",
-            Fact::Issuer => "bearer_gate.issuer",
-            Fact::Subject => "bearer_gate.subject",
+            Self::Reason => "bearer_gate.reason",
+            Self::Provider => "bearer_gate.provider",
+            Self::Issuer => "bearer_gate.issuer",
+            Self::Subject => "bearer_gate.subject",
         }
     }
 }
@@ -190,12 +202,14 @@ impl Fact {
 pub enum KeySource {
     /// Part of the configuration.
     Local(Rc<KeySet>),
+    /// Fetched from the provider, and renewed.
     Remote(Rc<Remote>),
 }
 
 /// Keys that are fetched, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remote {
+    /// Which document leads to the keys.
     pub endpoint: Endpoint,
     /// How long a key set is fresh.
     pub cache_duration: Duration,
@@ -236,6 +250,7 @@ pub enum Endpoint {
 /// A document at a known address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpUri {
+    /// What the host is told in `:scheme`; the cluster decides whether the call has TLS.
     pub scheme: Scheme,
     /// Host, and port where it is given.
     pub authority: String,
@@ -243,6 +258,7 @@ pub struct HttpUri {
     pub path: String,
     /// The Envoy cluster that the call goes to.
     pub cluster: String,
+    /// For the whole response; from the time the call is made.
     pub timeout: Duration,
 }
 
@@ -258,7 +274,9 @@ pub struct CacheBounds {
 /// Which requests a rule is for, and what it asks of them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rule {
+    /// Which requests it is for.
     pub matcher: RequestMatcher,
+    /// What they must bring.
     pub access: Access,
     /// Whether what it would reject is let through and reported.
     pub report_only: bool,
@@ -271,19 +289,23 @@ pub struct Rule {
 pub enum Access {
     /// Nothing.
     Public,
+    /// One or more valid tokens, or a session.
     Token(TokenAccess),
 }
 
 /// Tokens, and what they must allow.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TokenAccess {
+    /// Which tokens; rules that name the same requirement share it.
     pub demand: Rc<Demand>,
+    /// What each of the tokens must allow.
     pub authorize: Authorize,
 }
 
 /// Which tokens satisfy a rule, and where they may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Demand {
+    /// Of which providers tokens must be, and how many.
     pub requirement: Requirement,
     /// Every place of every provider in it, once.
     pub places: Vec<Place>,
@@ -292,19 +314,24 @@ pub struct Demand {
 /// A requirement and those within it (`JwtRequirement`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Requirement {
+    /// One token or session satisfies it.
     Provider(ProviderDemand),
     /// The first that accounts for the tokens decides. An optional token that stands by itself is
     /// one of any provider.
     Any {
-        members: Vec<Requirement>,
+        /// In the order written; never empty.
+        members: Vec<Self>,
+        /// What happens where none of them is satisfied.
         otherwise: Otherwise,
     },
-    All(Vec<Requirement>),
+    /// Each of them must be satisfied.
+    All(Vec<Self>),
 }
 
 /// What becomes of a request that satisfies none of several requirements; the most lenient last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Otherwise {
+    /// It is rejected for the most specific failure.
     Reject,
     /// `allow_missing` beside them: it passes if it has no token in any of their places.
     AllowMissing,
@@ -315,6 +342,7 @@ pub enum Otherwise {
 /// A token of one provider, or a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderDemand {
+    /// Whose token it must be.
     pub provider: ProviderId,
     /// Its places, as indices in [`Demand::places`]; none where it is a session.
     pub places: Vec<usize>,
@@ -349,6 +377,7 @@ pub struct Scopes {
 pub struct ClaimRule {
     /// Literal member names from the top of the claims; never empty.
     pub path: Vec<String>,
+    /// What must be true of the claim at that path.
     pub test: ClaimTest,
 }
 
@@ -364,7 +393,7 @@ pub enum ClaimTest {
     /// The claim is there, `null` not counted, or is not.
     Exists(bool),
     /// The test does not hold; so it is with a claim that is not there.
-    Not(Box<ClaimTest>),
+    Not(Box<Self>),
 }
 
 impl OfRoutes {
@@ -385,8 +414,8 @@ impl OfRoutes {
 }
 
 impl Rules {
-    pub(in crate::config) fn new(list: Vec<Rule>) -> Rules {
-        Rules {
+    pub(in crate::config) fn new(list: Vec<Rule>) -> Self {
+        Self {
             index: PathIndex::new(list.iter().map(|rule| &rule.matcher)),
             list,
         }
@@ -456,7 +485,7 @@ impl Reads {
         bypass_cors_preflight: bool,
         answers: bool,
         signs_in: bool,
-    ) -> Reads {
+    ) -> Self {
         let mut names: Vec<String> = vec![":path".to_owned()];
         let mut read = |name: &str| {
             if !names.iter().any(|known| known == name) {
@@ -515,8 +544,8 @@ impl Reads {
             .map(|name| SINGLE.into_iter().find(|single| *single == name))
             .collect();
         match single {
-            Some(single) if single.len() <= MOST_SINGLE_READS => Reads::Each(single),
-            _ => Reads::All(names),
+            Some(single) if single.len() <= MOST_SINGLE_READS => Self::Each(single),
+            _ => Self::All(names),
         }
     }
 }
@@ -527,8 +556,8 @@ impl Reads {
     #[must_use]
     pub fn keeps(&self, name: &str) -> bool {
         match self {
-            Reads::Each(names) => names.contains(&name),
-            Reads::All(names) => names.iter().any(|known| are_alike_of_headers(known, name)),
+            Self::Each(names) => names.contains(&name),
+            Self::All(names) => names.iter().any(|known| are_alike_of_headers(known, name)),
         }
     }
 }

@@ -10,10 +10,10 @@ use super::tree::Tree;
 use super::value::{FromTree, Given, Whole, objects};
 
 /// The longest duration: anything beyond it is a slip, and sums of a few still fit everywhere.
-pub const MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+pub(crate) const MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// The shortest duration: Envoy counts in milliseconds.
-pub const MIN: Duration = Duration::from_millis(1);
+pub(crate) const MIN: Duration = Duration::from_millis(1);
 
 const NOT_A_DURATION: &str = "not a duration, write it as \"5s\", \"1.5s\" or {seconds: 5}";
 
@@ -30,7 +30,7 @@ objects! {
 }
 
 impl FromTree for Span {
-    fn from_tree(tree: Tree) -> Result<Span, ConfigError> {
+    fn from_tree(tree: Tree) -> Result<Self, ConfigError> {
         let duration = match tree {
             Tree::Text(text) => parse(&text).ok_or(NOT_A_DURATION),
             Tree::Object(_) => Parts::from_tree(tree)?.duration(),

@@ -28,8 +28,8 @@ impl ConfigError {
     /// A problem of the field at `path`, which is seen from what is being read.
     #[cold]
     #[inline(never)]
-    pub(in crate::config) fn new(path: &str, problem: &str) -> ConfigError {
-        ConfigError(Box::new(Parts {
+    pub(in crate::config) fn new(path: &str, problem: &str) -> Self {
+        Self(Box::new(Parts {
             path: path.to_owned(),
             problem: problem.to_owned(),
         }))
@@ -38,8 +38,8 @@ impl ConfigError {
     /// A problem of what is being read as a whole.
     #[cold]
     #[inline(never)]
-    pub(in crate::config) fn here(problem: &str) -> ConfigError {
-        ConfigError::new("", problem)
+    pub(in crate::config) fn here(problem: &str) -> Self {
+        Self::new("", problem)
     }
 
     /// The field, from the top; empty where it is the document as a whole.
@@ -55,21 +55,21 @@ impl ConfigError {
     }
 
     /// A name that an object has twice, in one spelling or in two.
-    pub(in crate::config) fn given_twice(name: &str) -> ConfigError {
-        ConfigError::new(name, GIVEN_TWICE)
+    pub(in crate::config) fn given_twice(name: &str) -> Self {
+        Self::new(name, GIVEN_TWICE)
     }
 
     /// The same problem, seen from the list that has it at this `index`.
     #[cold]
     #[inline(never)]
-    pub(in crate::config) fn within_item(self, index: usize) -> ConfigError {
+    pub(in crate::config) fn within_item(self, index: usize) -> Self {
         self.within(&format!("[{index}]"))
     }
 
     /// The same problem, seen from the value that has this `member`.
     #[cold]
     #[inline(never)]
-    pub(in crate::config) fn within(mut self, member: &str) -> ConfigError {
+    pub(in crate::config) fn within(mut self, member: &str) -> Self {
         self.0.path = match self.path() {
             "" => member.to_owned(),
             index if index.starts_with('[') => format!("{member}{index}"),

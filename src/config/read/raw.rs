@@ -314,7 +314,7 @@ objects! {
 /// Addition: the `typ` that a provider's tokens have to have.
 #[derive(Clone, Copy)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub enum RawTokenType {
+pub(crate) enum RawTokenType {
     #[cfg_attr(feature = "schema", schemars(rename = "at+jwt"))]
     AccessToken,
     #[cfg_attr(feature = "schema", schemars(rename = "jwt"))]
@@ -325,7 +325,7 @@ pub enum RawTokenType {
 #[derive(Clone, Copy)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(rename_all = "lowercase"))]
-pub enum RawUnmatched {
+pub(crate) enum RawUnmatched {
     Allow,
     Deny,
 }
@@ -334,7 +334,7 @@ pub enum RawUnmatched {
 #[derive(Clone, Copy)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(rename_all = "lowercase"))]
-pub enum RawFormat {
+pub(crate) enum RawFormat {
     Json,
     Text,
     Problem,
@@ -344,7 +344,7 @@ pub enum RawFormat {
 #[derive(Clone, Copy)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(rename_all = "lowercase"))]
-pub enum RawBearerMethod {
+pub(crate) enum RawBearerMethod {
     Header,
     Query,
 }

@@ -229,7 +229,7 @@ objects! {
 
 /// A whole number with a sign; protobuf's JSON writes 64 bits as a string too.
 #[derive(Clone, Copy)]
-pub struct Signed(pub i64);
+pub(crate) struct Signed(pub i64);
 
 impl FromTree for Signed {
     fn from_tree(tree: Tree) -> Result<Self, ConfigError> {

@@ -188,7 +188,7 @@ objects! {
 #[derive(Clone, Copy)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(rename_all = "SCREAMING_SNAKE_CASE"))]
-pub enum RawAuthType {
+pub(crate) enum RawAuthType {
     BasicAuth,
     UrlEncodedBody,
     TlsClientAuth,
@@ -200,7 +200,7 @@ pub enum RawAuthType {
 #[derive(Clone, Copy)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(rename_all = "SCREAMING_SNAKE_CASE"))]
-pub enum RawSameSite {
+pub(crate) enum RawSameSite {
     Lax,
     Strict,
     None,
@@ -210,7 +210,7 @@ pub enum RawSameSite {
 #[derive(Clone, Copy)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(rename_all = "lowercase"))]
-pub enum RawUnauthenticated {
+pub(crate) enum RawUnauthenticated {
     Auto,
     Redirect,
     Unauthorized,
@@ -229,7 +229,7 @@ words! {
 }
 
 /// A claim that a session keeps: `sub`, or `{groups: roles}`.
-pub struct RawKeptClaim {
+pub(crate) struct RawKeptClaim {
     /// The claim's name in the ID token.
     pub claim: String,
     /// Its name in the session, where that is another one.
@@ -240,7 +240,7 @@ impl FromTree for RawKeptClaim {
     fn from_tree(tree: Tree) -> Result<Self, ConfigError> {
         const EXPECTED: &str = "a claim's name, or {claim: name} with one claim";
         if let Tree::Text(claim) = tree {
-            return Ok(RawKeptClaim { claim, name: None });
+            return Ok(Self { claim, name: None });
         }
         let Entries(entries) = match &tree {
             Tree::Object(members) if members.len() == 1 => Entries::<String>::from_tree(tree)?,
@@ -248,7 +248,7 @@ impl FromTree for RawKeptClaim {
         };
         let mut entries = entries.into_iter();
         match entries.next() {
-            Some((claim, name)) => Ok(RawKeptClaim {
+            Some((claim, name)) => Ok(Self {
                 claim,
                 name: Some(name),
             }),

@@ -19,13 +19,13 @@ pub(in crate::config) enum Tree {
     Signed(i64),
     Float(f64),
     Text(String),
-    Array(Vec<Tree>),
-    Object(Vec<(String, Tree)>),
+    Array(Vec<Self>),
+    Object(Vec<(String, Self)>),
 }
 
 impl Tree {
     /// Reads JSON text. Nesting is bounded by `serde_json`'s limit of 128.
-    pub(in crate::config) fn from_json(text: &[u8]) -> Result<Tree, ConfigError> {
+    pub(in crate::config) fn from_json(text: &[u8]) -> Result<Self, ConfigError> {
         serde_json::from_slice(text)
             .map_err(|error| ConfigError::here(&format!("not valid JSON: {error}")))
     }
@@ -34,8 +34,8 @@ impl Tree {
     pub(in crate::config) fn members(
         self,
         expected: &str,
-    ) -> Result<Vec<(String, Tree)>, ConfigError> {
-        let Tree::Object(members) = self else {
+    ) -> Result<Vec<(String, Self)>, ConfigError> {
+        let Self::Object(members) = self else {
             return Err(self.unlike(expected));
         };
         let mut names = BTreeSet::new();
@@ -46,9 +46,9 @@ impl Tree {
     }
 
     /// The items of an array.
-    pub(in crate::config) fn items(self) -> Result<Vec<Tree>, ConfigError> {
+    pub(in crate::config) fn items(self) -> Result<Vec<Self>, ConfigError> {
         match self {
-            Tree::Array(items) => Ok(items),
+            Self::Array(items) => Ok(items),
             other => Err(other.unlike("a sequence")),
         }
     }
@@ -56,20 +56,20 @@ impl Tree {
     /// The same as a value of `serde_json`.
     pub(in crate::config) fn into_value(self) -> Result<Value, ConfigError> {
         Ok(match self {
-            Tree::Null => Value::Null,
-            Tree::Bool(value) => Value::Bool(value),
-            Tree::Unsigned(number) => number.into(),
-            Tree::Signed(number) => number.into(),
-            Tree::Float(number) => number.into(),
-            Tree::Text(text) => Value::String(text),
-            Tree::Array(items) => {
+            Self::Null => Value::Null,
+            Self::Bool(value) => Value::Bool(value),
+            Self::Unsigned(number) => number.into(),
+            Self::Signed(number) => number.into(),
+            Self::Float(number) => number.into(),
+            Self::Text(text) => Value::String(text),
+            Self::Array(items) => {
                 let mut values = Vec::with_capacity(items.len());
                 for (index, item) in items.into_iter().enumerate() {
                     values.push(item.into_value().at_item(index)?);
                 }
                 Value::Array(values)
             }
-            Tree::Object(_) => {
+            Self::Object(_) => {
                 let mut object = Map::new();
                 for (name, member) in self.members("an object")? {
                     let member = member.into_value().at(&name)?;
@@ -97,13 +97,13 @@ impl Tree {
 impl fmt::Display for Tree {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Tree::Null => "null",
-            Tree::Bool(_) => "boolean",
-            Tree::Unsigned(_) | Tree::Signed(_) => "integer",
-            Tree::Float(_) => "floating point",
-            Tree::Text(_) => "string",
-            Tree::Array(_) => "sequence",
-            Tree::Object(_) => "map",
+            Self::Null => "null",
+            Self::Bool(_) => "boolean",
+            Self::Unsigned(_) | Self::Signed(_) => "integer",
+            Self::Float(_) => "floating point",
+            Self::Text(_) => "string",
+            Self::Array(_) => "sequence",
+            Self::Object(_) => "map",
         })
     }
 }

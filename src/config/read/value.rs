@@ -54,7 +54,7 @@ macro_rules! objects {
         #[cfg_attr(feature = "schema", schemars(default, deny_unknown_fields))]
         #[cfg_attr(feature = "schema", schemars(extend("order" = [$(stringify!($field)),*])))]
         $(#[$attribute])*
-        pub struct $object {
+        pub(crate) struct $object {
             $(
                 $(#[$of_field])*
                 $(#[cfg_attr(feature = "schema", schemars(extend("default" = $default)))])?
@@ -200,11 +200,11 @@ pub(in crate::config) fn each_once<T: PartialEq>(
 }
 
 /// A field that may be left out, but not be `null`.
-pub struct Given<T>(pub Option<T>);
+pub(crate) struct Given<T>(pub Option<T>);
 
 impl<T> Default for Given<T> {
     fn default() -> Self {
-        Given(None)
+        Self(None)
     }
 }
 
@@ -281,7 +281,7 @@ pub(in crate::config) fn unknown_word(words: &[&str]) -> ConfigError {
 
 /// A whole number. The numbers of a Struct are doubles, so `5.0` is one.
 #[derive(Clone, Copy)]
-pub struct Whole(pub u64);
+pub(crate) struct Whole(pub u64);
 
 impl FromTree for Whole {
     fn from_tree(tree: Tree) -> Result<Self, ConfigError> {
@@ -302,7 +302,7 @@ pub(in crate::config) fn whole(double: f64) -> Option<i64> {
 }
 
 /// An object with names of the operator's choice, in the order written.
-pub struct Entries<T>(pub Vec<(String, T)>);
+pub(crate) struct Entries<T>(pub Vec<(String, T)>);
 
 impl<T> Given<Entries<T>> {
     /// The entries; none where the field is left out.
@@ -319,16 +319,16 @@ impl<T: FromTree> FromTree for Entries<T> {
             let entry = T::from_tree(member).at(&name)?;
             entries.push((name, entry));
         }
-        Ok(Entries(entries))
+        Ok(Self(entries))
     }
 }
 
 /// A field that only has to be present.
-pub struct Anything;
+pub(crate) struct Anything;
 
 impl FromTree for Anything {
     fn from_tree(_: Tree) -> Result<Self, ConfigError> {
-        Ok(Anything)
+        Ok(Self)
     }
 }
 
@@ -337,7 +337,7 @@ const UNSUPPORTED: &str = "not supported by this version of bearer-gate";
 
 /// A field that jwt_authn has and this version has not.
 #[derive(Default)]
-pub struct Unsupported;
+pub(crate) struct Unsupported;
 
 impl Field for Unsupported {
     fn fill(&mut self, _: Tree) -> Result<(), ConfigError> {
@@ -348,7 +348,7 @@ impl Field for Unsupported {
 /// A switch of jwt_authn that this version knows in one position: the one that it is in when
 /// the field is left out.
 #[derive(Default)]
-pub struct OnlyBool<const POSITION: bool>;
+pub(crate) struct OnlyBool<const POSITION: bool>;
 
 impl<const POSITION: bool> Field for OnlyBool<POSITION> {
     fn fill(&mut self, tree: Tree) -> Result<(), ConfigError> {
