@@ -1,0 +1,158 @@
+//! Keys by the provider's metadata: where they are looked for, and what they may name.
+
+use bearer_gate::host::Reply;
+use bearer_gate::jwks::lifecycle::{Event, FetchError, Keys};
+
+use crate::SECOND;
+use crate::sim::{self, SET_A, World, ok, status};
+
+const PLACES: [&str; 4] = [
+    "/t/.well-known/openid-configuration",
+    "/.well-known/oauth-authorization-server/t",
+    "/.well-known/openid-configuration/t",
+    "/t/.well-known/oauth-authorization-server",
+];
+
+/// Metadata in the `at`th place of an issuer, and `status` in those before it.
+fn find_metadata(world: &mut World, at: usize, refusal: u16, metadata: &str) {
+    world.tick_all();
+    for place in &PLACES[..at] {
+        assert_eq!(world.calls[0].call.path, *place);
+        world.answer(status(refusal));
+    }
+    assert_eq!(world.calls[0].call.path, PLACES[at]);
+    world.answer(ok(metadata));
+}
+
+#[test]
+fn metadata_are_looked_for_in_each_place() {
+    let metadata = r#"{"issuer":"https://idp.test/t","jwks_uri":"https://idp.test/t/keys"}"#;
+    for refusal in [400, 401, 403, 404, 405, 410] {
+        for at in 0..PLACES.len() {
+            let mut world = World::new(2, sim::discovered("https://idp.test/t"));
+            find_metadata(&mut world, at, refusal, metadata);
+            assert_eq!(world.calls[0].call.path, "/t/keys");
+            world.answer(ok(SET_A));
+            world.tick_urgently();
+            assert_eq!(world.kids(1), ["a"]);
+            assert_eq!(world.dispatched, at + 2, "{refusal}");
+        }
+    }
+    // Each of them once, where the issuer has no path.
+    let mut world = World::new(1, sim::discovered("https://idp.test/"));
+    world.tick_all();
+    for place in [
+        "/.well-known/openid-configuration",
+        "/.well-known/oauth-authorization-server",
+    ] {
+        assert_eq!(world.calls[0].call.path, place);
+        world.answer(status(404));
+    }
+    assert!(world.calls.is_empty());
+    let Some(Event::Failed { error, asked, .. }) = world.events.pop() else {
+        panic!("the search is over");
+    };
+    assert_eq!(error, FetchError::Status(404));
+    assert!(
+        asked.contains("/.well-known/oauth-authorization-server"),
+        "{asked}"
+    );
+}
+
+/// A server that is down or asks for patience is down everywhere.
+#[test]
+fn no_other_place_is_asked_for_where_the_place_is_not_at_fault() {
+    for answer in [
+        status(429),
+        status(500),
+        status(503),
+        status(504),
+        status(301),
+        Reply::None,
+        Reply::NotSent,
+        ok("<html>"),
+        ok("{}"),
+    ] {
+        let told = format!("{answer:?}");
+        let mut world = World::new(1, sim::discovered("https://idp.test/t"));
+        world.tick_all();
+        world.answer(answer);
+        assert!(world.calls.is_empty(), "{told}");
+        assert!(
+            matches!(world.events.last(), Some(Event::Failed { .. })),
+            "{told}"
+        );
+    }
+}
+
+/// The search may take all of its calls, and nobody takes over meanwhile.
+#[test]
+fn a_lease_is_long_enough_for_every_place() {
+    let mut world = World::new(2, sim::discovered("https://idp.test/t"));
+    world.tick_all();
+    for _ in 0..3 {
+        world.advance(4 * SECOND);
+        world.answer(status(404));
+    }
+    world.advance(4 * SECOND);
+    world.answer(ok(
+        r#"{"issuer":"https://idp.test/t","jwks_uri":"https://idp.test/t/keys"}"#,
+    ));
+    world.advance(4 * SECOND);
+    world.answer(ok(SET_A));
+    world.tick_urgently();
+    assert_eq!((world.dispatched, world.kids(0)), (5, vec!["a".to_owned()]));
+    assert_eq!(world.most_calls_under_one_lease, 1);
+}
+
+#[test]
+fn the_default_port_of_the_issuer_may_be_written() {
+    for uri in ["https://idp.test:443/t/keys", "https://IDP.test/t/keys"] {
+        let mut world = World::new(1, sim::discovered("https://idp.test/t"));
+        let metadata = format!(r#"{{"issuer":"https://idp.test/t","jwks_uri":"{uri}"}}"#);
+        find_metadata(&mut world, 0, 404, &metadata);
+        let call = &world.calls[0].call;
+        assert_eq!(
+            (call.authority.as_str(), call.path.as_str()),
+            ("idp.test", "/t/keys")
+        );
+        assert_eq!(call.cluster, "idp");
+        world.answer(ok(SET_A));
+        assert_eq!(world.kids(0), ["a"]);
+    }
+}
+
+#[test]
+fn sources_whose_parts_run_together_are_apart() {
+    let metadata = r#"{"issuer":"https://idp.test/t","jwks_uri":"https://idp.test/t/keys"}"#;
+    let at = |of: &str, of_keys: Option<&str>| {
+        let mut remote = sim::discovered("https://idp.test/t");
+        if let bearer_gate::config::Endpoint::Discovery {
+            cluster,
+            jwks_cluster,
+            ..
+        } = &mut remote.endpoint
+        {
+            of.clone_into(cluster);
+            *jwks_cluster = of_keys.map(str::to_owned);
+        }
+        remote
+    };
+    for (one, two) in [
+        (("idp", Some("x y")), ("idp x", Some("y"))),
+        (("idp", None), ("idp", Some("-"))),
+        (("idp", None), ("idp -", None)),
+    ] {
+        let store = sim::Store::default();
+        let mut first = World::on(store.clone(), 1, at(one.0, one.1), 1);
+        let mut second = World::on(store, 1, at(two.0, two.1), 2);
+        find_metadata(&mut first, 0, 404, metadata);
+        first.answer(ok(SET_A));
+        assert_eq!(first.kids(0), ["a"]);
+        second.tick_all();
+        assert!(
+            matches!(second.keys(0), Keys::Pending),
+            "another's keys: {two:?}"
+        );
+    }
+}
