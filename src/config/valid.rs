@@ -477,9 +477,9 @@ impl Config {
 }
 
 impl Reads {
-    /// Nothing is read that no rule looks at. What Envoy holds as several values is never read
+    /// What these rules and features look at, and nothing else. What Envoy holds as several values is never read
     /// alone: of those the host hands out the first only.
-    pub(in crate::config) fn of(
+    pub(in crate::config) fn new(
         rules: &[Rule],
         of_routes: Option<&OfRoutes>,
         bypass_cors_preflight: bool,

@@ -155,7 +155,8 @@ impl Keys {
         Self { id, derive, seal }
     }
 
-    fn of(&self, purpose: Purpose) -> &XChaCha20Poly1305 {
+    /// What seals and opens values of this purpose.
+    fn cipher(&self, purpose: Purpose) -> &XChaCha20Poly1305 {
         let [session, state, sign_out] = &self.seal;
         match purpose {
             Purpose::Session => session,
@@ -246,7 +247,7 @@ impl Keyring {
             msg: plaintext,
             aad: &bound_to(keys.id, context),
         };
-        let cipher = keys.of(context.purpose);
+        let cipher = keys.cipher(context.purpose);
         let Ok(ciphertext) = cipher.encrypt(&XNonce::from(nonce), payload) else {
             return Vec::new();
         };
@@ -264,7 +265,7 @@ impl Keyring {
             msg: ciphertext,
             aad: &bound_to(id, context),
         };
-        let cipher = keys.of(context.purpose);
+        let cipher = keys.cipher(context.purpose);
         let opened = cipher.decrypt(&XNonce::from(nonce), payload);
         let plaintext = opened.map_err(|_| Unsealed::Broken)?;
         Ok(Opened { plaintext, key: id })

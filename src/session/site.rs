@@ -40,7 +40,7 @@ impl Site {
     }
 
     /// The site of a URL that is as secure as our own pages: https, or http on this machine.
-    fn of(uri: &Uri) -> Option<Self> {
+    fn from_secure(uri: &Uri) -> Option<Self> {
         // Its authority has no port where that is its scheme's.
         let site = Self::parse(uri.authority.as_bytes())?;
         (uri.scheme == Scheme::Https || site.is_loopback()).then_some(site)
@@ -156,7 +156,7 @@ impl Sites {
             .filter(|text| !text.ends_with(['/', '?']))
             .and_then(|text| Uri::parse(text).ok())
             .filter(|uri| uri.path == "/")
-            .and_then(|uri| Site::of(&uri));
+            .and_then(|uri| Site::from_secure(&uri));
         site.is_some_and(|site| self.has(&site))
     }
 
@@ -175,7 +175,7 @@ impl Sites {
             return Ok(text);
         }
         let uri = Uri::parse(text).map_err(|_| BadReturn::NotOurs)?;
-        let is_ours = Site::of(&uri).is_some_and(|site| self.has(&site));
+        let is_ours = Site::from_secure(&uri).is_some_and(|site| self.has(&site));
         if !is_ours {
             return Err(BadReturn::Unlisted);
         }

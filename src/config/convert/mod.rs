@@ -161,7 +161,7 @@ impl Config {
         vet::at_most(MOST_WAITING, max_waiting).at("max_waiting")?;
 
         Ok(Config {
-            reads: Reads::of(
+            reads: Reads::new(
                 &rules,
                 of_routes.as_ref(),
                 bypass_cors_preflight,
