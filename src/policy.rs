@@ -9,7 +9,7 @@ mod event;
 
 pub use event::Event;
 
-use crate::config::{Access, Authorize, Config, Rule, Scopes, TokenAccess, Unmatched};
+use crate::config::{Access, Config, Permissions, Rule, Scopes, TokenAccess, Unmatched};
 use crate::http::ambiguous::Ambiguous;
 use crate::http::request::Request;
 use crate::http::response::Rejection;
@@ -108,11 +108,11 @@ impl<'c> From<Denied<'c>> for Rejection<'c> {
 /// # Errors
 /// The first of the rule's demands that the claims do not meet, scopes before claims.
 pub fn authorize<'c>(
-    authorize: &'c Authorize,
+    permissions: &'c Permissions,
     scope_claims: &[String],
     claims: &Claims,
 ) -> Result<(), Denied<'c>> {
-    authorize_with(authorize, scope_claims, claims, &())
+    authorize_with(permissions, scope_claims, claims, &())
 }
 
 /// The same, and tells of each scope and claim that is looked at.
@@ -120,16 +120,16 @@ pub fn authorize<'c>(
 /// # Errors
 /// As [`authorize`].
 pub fn authorize_with<'c, T: for<'e> Trace<Event<'e>>>(
-    authorize: &'c Authorize,
+    permissions: &'c Permissions,
     scope_claims: &[String],
     claims: &Claims,
     trace: &T,
 ) -> Result<(), Denied<'c>> {
     let mut checks = Checks::new(trace);
-    for asked in &authorize.scopes {
+    for asked in &permissions.scopes {
         let holds = satisfies(asked, scope_claims, claims);
         let denied = Denied::Scope {
-            scopes_needed: &authorize.challenge,
+            scopes_needed: &permissions.challenge,
         };
         checks.that(holds, denied, || Event::Scopes {
             asked,
@@ -138,7 +138,7 @@ pub fn authorize_with<'c, T: for<'e> Trace<Event<'e>>>(
             holds,
         })?;
     }
-    for rule in &authorize.claims {
+    for rule in &permissions.claims {
         let found = claims.at(&rule.path).filter(|value| !value.is_null());
         let holds = claim::passes(&rule.test, found);
         checks.that(holds, Denied::Claim, || Event::Claim { rule, found, holds })?;

@@ -299,7 +299,7 @@ pub struct TokenAccess {
     /// Which tokens; rules that name the same requirement share it.
     pub demand: Rc<Demand>,
     /// What each of the tokens must allow.
-    pub authorize: Authorize,
+    pub authorize: Permissions,
 }
 
 /// Which tokens satisfy a rule, and where they may be.
@@ -354,7 +354,7 @@ pub struct ProviderDemand {
 
 /// What a valid token must allow; the default asks for nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Authorize {
+pub struct Permissions {
     /// Each has to be satisfied.
     pub scopes: Vec<Scopes>,
     /// Each has to hold.
@@ -582,7 +582,7 @@ const OF_SIGN_IN: [&str; 12] = [
 /// Headers of which Envoy never holds two values: it joins them where they arrive.
 const SINGLE: [&str; 4] = [":path", ":method", ":authority", "authorization"];
 
-impl Authorize {
+impl Permissions {
     /// Whether every valid token will do.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -9,14 +9,16 @@ use super::text::only;
 use crate::config::read::error::{At, ConfigError, REQUIRED, resolve};
 use crate::config::read::raw_rule::{RawAuthorize, RawClaimRule, RawScopes};
 use crate::config::read::value::{Given, each, filled, vet_each};
-use crate::config::valid::{Authorize, ClaimRule, ClaimTest, Scopes};
+use crate::config::valid::{ClaimRule, ClaimTest, Permissions, Scopes};
 use crate::named::Named;
 
 /// Beyond 2^53 a double, which the numbers of a Struct are, is not the number that was written.
 const LARGEST_NUMBER: f64 = 9_007_199_254_740_992.0;
 
 /// Demands that rules refer to by name.
-pub(super) fn policies(raw: Vec<(String, RawAuthorize)>) -> Result<Named<Authorize>, ConfigError> {
+pub(super) fn policies(
+    raw: Vec<(String, RawAuthorize)>,
+) -> Result<Named<Permissions>, ConfigError> {
     let mut policies = Named::default();
     for (name, raw) in raw {
         let policy = if raw.policies.0.is_some() {
@@ -32,32 +34,32 @@ pub(super) fn policies(raw: Vec<(String, RawAuthorize)>) -> Result<Named<Authori
 
 pub(super) fn convert(
     raw: RawAuthorize,
-    policies: &Named<Authorize>,
-) -> Result<Authorize, ConfigError> {
+    policies: &Named<Permissions>,
+) -> Result<Permissions, ConfigError> {
     if raw.scopes.0.is_none() && raw.claims.0.is_none() && raw.policies.0.is_none() {
         return Err(ConfigError::here(
             "one of scopes, claims and policies is required",
         ));
     }
-    let mut authorize = Authorize::default();
+    let mut permissions = Permissions::default();
     if let Some(names) = not_empty(raw.policies).at("policies")? {
         for (index, name) in names.iter().enumerate() {
             let policy = resolve(policies, "policy", name)
                 .at_item(index)
                 .at("policies")?;
-            authorize.scopes.extend_from_slice(&policy.scopes);
-            authorize.claims.extend_from_slice(&policy.claims);
+            permissions.scopes.extend_from_slice(&policy.scopes);
+            permissions.claims.extend_from_slice(&policy.claims);
         }
     }
     if let Some(raw) = raw.scopes.0 {
-        authorize.scopes.push(scopes(raw).at("scopes")?);
+        permissions.scopes.push(scopes(raw).at("scopes")?);
     }
     if let Some(rules) = not_empty(raw.claims).at("claims")? {
         let mut rules = each(rules, &mut claim_rule).at("claims")?;
-        authorize.claims.append(&mut rules);
+        permissions.claims.append(&mut rules);
     }
-    authorize.challenge = challenge(&authorize.scopes);
-    Ok(authorize)
+    permissions.challenge = challenge(&permissions.scopes);
+    Ok(permissions)
 }
 
 /// A list that demands nothing is a slip.

@@ -32,8 +32,8 @@ use super::read::tree::Tree;
 use super::read::value::{FromTree, Given, Whole, each};
 use super::sign_in::{Environment, PerScheme, SignIn};
 use super::valid::{
-    Authorize, Config, Demand, OfRoutes, Provider, REPORT_HEADER, Reads, Rule, Rules, TokenAccess,
-    Unmatched,
+    Config, Demand, OfRoutes, Permissions, Provider, REPORT_HEADER, Reads, Rule, Rules,
+    TokenAccess, Unmatched,
 };
 use crate::http::response::{Responses, is_quotable};
 use crate::jose::verifier::Verifier;
@@ -244,7 +244,7 @@ fn of_routes(namespace: String, requirements: &Named<Rc<Demand>>) -> Result<OfRo
     for (name, demand) in requirements.iter() {
         let access = TokenAccess {
             demand: Rc::clone(demand),
-            authorize: Authorize::default(),
+            authorize: Permissions::default(),
         };
         by_name.insert(name, access);
     }

@@ -12,14 +12,14 @@ use crate::config::read::error::{At, ConfigError, REQUIRED, resolve};
 use crate::config::read::raw_rule::RawRule;
 use crate::config::read::raw_sign_in::RawUnauthenticated;
 use crate::config::sign_in::Unauthenticated;
-use crate::config::valid::{Access, Authorize, Demand, Rule, TokenAccess};
+use crate::config::valid::{Access, Demand, Permissions, Rule, TokenAccess};
 use crate::named::Named;
 
 /// What rules refer to by name.
 pub(super) struct Known<'n> {
     pub issuers: Issuers<'n>,
     pub requirements: &'n Named<Rc<Demand>>,
-    pub policies: &'n Named<Authorize>,
+    pub policies: &'n Named<Permissions>,
 }
 
 pub(super) fn convert(raw: RawRule, known: &Known<'_>) -> Result<Rule, ConfigError> {
