@@ -108,7 +108,7 @@ pub struct Provider {
     /// Whether the upstream gets to see the token.
     pub forward: bool,
     /// What the upstream and later filters learn of an admitted token.
-    pub outputs: Outputs,
+    pub outputs: OutputRules,
     /// Top-level claims, by their literal names, that hold scopes; never empty.
     pub scope_claims: Vec<String>,
 }
@@ -116,7 +116,7 @@ pub struct Provider {
 /// What is passed on of a provider's tokens. Names of headers are in lower case; names of filter
 /// state are without the `wasm.` that Envoy puts before them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Outputs {
+pub struct OutputRules {
     /// The header for the whole payload (`forward_payload_header`).
     pub payload_header: Option<PayloadHeader>,
     /// The headers for single claims, in the order written.
@@ -590,7 +590,7 @@ impl Permissions {
     }
 }
 
-impl Outputs {
+impl OutputRules {
     /// The names of the request headers that an admitted token makes the filter set.
     pub fn headers_set(&self) -> impl Iterator<Item = &str> {
         let claims = self.claim_headers.iter().map(|claim| claim.header.as_str());

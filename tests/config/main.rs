@@ -19,8 +19,8 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use bearer_gate::config::{
-    Access, ClaimFormat, ClaimHeader, Config, Endpoint, Fact, KeySource, Outputs, PayloadHeader,
-    ProviderDemand, Reads, Remote, Requirement, Unmatched,
+    Access, ClaimFormat, ClaimHeader, Config, Endpoint, Fact, KeySource, OutputRules,
+    PayloadHeader, ProviderDemand, Reads, Remote, Requirement, Unmatched,
 };
 use bearer_gate::http::credentials::Place;
 use bearer_gate::http::uri::Scheme;
@@ -376,7 +376,7 @@ fn lower_camel_case_is_accepted() {
     assert_eq!(config.facts, [Fact::Subject, Fact::Reason]);
     assert_eq!(
         provider.outputs,
-        Outputs {
+        OutputRules {
             payload_header: Some(PayloadHeader {
                 name: "x-p".to_owned(),
                 padded: true

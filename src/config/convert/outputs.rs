@@ -8,13 +8,13 @@ use super::vet::{refuse_empty_items, required_text};
 use crate::config::read::error::{At, ConfigError};
 use crate::config::read::raw::{RawClaimHeader, RawProvider};
 use crate::config::read::value::{Given, each, each_once, filled};
-use crate::config::valid::{ClaimFormat, ClaimHeader, Fact, Outputs, PayloadHeader};
+use crate::config::valid::{ClaimFormat, ClaimHeader, Fact, OutputRules, PayloadHeader};
 
 /// The longest name of a filter state, in bytes: its length fits into one byte of protobuf.
 const LONGEST_STATE: usize = 127;
 
 /// Takes these fields out of `raw`.
-pub(super) fn convert(raw: &mut RawProvider, facts: &[Fact]) -> Result<Outputs, ConfigError> {
+pub(super) fn convert(raw: &mut RawProvider, facts: &[Fact]) -> Result<OutputRules, ConfigError> {
     let mut headers = Names::default();
     let padded = raw.pad_forward_payload_header.0.unwrap_or(false);
     let payload_header = raw
@@ -52,7 +52,7 @@ pub(super) fn convert(raw: &mut RawProvider, facts: &[Fact]) -> Result<Outputs, 
     refuse_empty_items(&space_delimited_claims)
         .at("space_delimited_claims")
         .at("normalize_payload_in_metadata")?;
-    Ok(Outputs {
+    Ok(OutputRules {
         payload_header,
         claim_headers,
         payload_state,
@@ -124,10 +124,10 @@ fn claim_name(name: Given<String>) -> Result<Vec<String>, ConfigError> {
     Ok(name.split('.').map(str::to_owned).collect())
 }
 
-impl Outputs {
+impl OutputRules {
     /// A header that this one and the other one set, be it in two spellings that an upstream can
     /// take for one another.
-    pub(super) fn shared_header<'o>(&'o self, other: &Outputs) -> Option<&'o str> {
+    pub(super) fn shared_header<'o>(&'o self, other: &OutputRules) -> Option<&'o str> {
         let mut own = self.headers_set();
         own.find(|name| {
             let name = header::same_to_cgi(name);
