@@ -38,7 +38,9 @@ use requirement::{Carried, Identity, Presented};
 /// How a request's way ends, for now.
 #[derive(Debug)]
 pub enum Decision<'c> {
+    /// It is passed on to the upstream.
     Admit(Admission),
+    /// It is answered with an error.
     Reject(Refusal<'c>),
     /// Answered by the filter itself.
     Answer(Answer),
@@ -51,6 +53,7 @@ pub enum Decision<'c> {
 pub struct Answer {
     /// What the answer is, for the log.
     pub what: &'static str,
+    /// The response that is sent in place of the upstream's.
     pub response: Response,
 }
 
@@ -71,6 +74,7 @@ pub struct Admission {
 /// What a rejected request is given.
 #[derive(Debug)]
 pub struct Refusal<'c> {
+    /// The reason, with its status and words.
     pub rejection: Rejection<'c>,
     /// What access logs are told of a token that is good and does not allow this.
     pub outputs: Option<Rc<Outputs>>,
@@ -87,9 +91,13 @@ impl<'c> From<Rejection<'c>> for Refusal<'c> {
 
 /// What a decision is made with.
 pub struct Means<'m> {
+    /// What is known from outside: keys and answers.
     pub facts: &'m dyn Facts,
+    /// Who verifies signatures.
     pub verifier: &'m dyn Verifier,
+    /// Tokens that were verified for earlier requests; those of this one are added.
     pub cache: &'m RefCell<TokenCache>,
+    /// JOSE headers that were read for earlier requests.
     pub headers: &'m RefCell<HeaderMemo>,
     /// Seconds since the Unix epoch.
     pub now: f64,

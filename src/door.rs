@@ -16,19 +16,22 @@ use crate::outputs::{self, FilterState};
 /// What is to be done with a request.
 #[derive(Debug)]
 pub enum Verdict<'g> {
+    /// It is passed on to the upstream.
     Admit(Admission),
+    /// It is answered with an error.
     Reject(Refusal<'g>),
     /// Answered by the filter itself.
     Answer(Answer),
 }
 
 impl<'g> Verdict<'g> {
-    pub fn reject(rejection: Rejection<'g>) -> Verdict<'g> {
+    /// A rejection that tells access logs nothing of a token.
+    pub fn reject(rejection: Rejection<'g>) -> Self {
         Verdict::Reject(rejection.into())
     }
 
     /// What a decision asks for, or the fact that it waits for.
-    pub fn of(decision: Decision<'g>) -> Result<Verdict<'g>, Need> {
+    pub fn of(decision: Decision<'g>) -> Result<Self, Need> {
         match decision {
             Decision::Admit(admission) => Ok(Verdict::Admit(admission)),
             Decision::Reject(refusal) => Ok(Verdict::Reject(refusal)),

@@ -42,6 +42,7 @@ pub use crate::door::Verdict;
 /// What becomes of a request that has just arrived.
 #[derive(Debug)]
 pub enum Arrival<'g> {
+    /// Nothing was missing.
     Decided(Verdict<'g>),
     /// It waits; the verdict comes from [`Gate::tick`] or [`Gate::reply`].
     Parked(Ticket),
@@ -50,6 +51,7 @@ pub enum Arrival<'g> {
 /// Verdicts on requests that waited, in the order in which they arrived.
 pub type Verdicts<'g> = Vec<(ContextId, Verdict<'g>)>;
 
+/// One worker's configuration, and all that it knows from outside: keys, answers, verified tokens.
 pub struct Gate<H> {
     host: H,
     config: Config,
@@ -102,7 +104,7 @@ impl<H: Host> Gate<H> {
         let all_local = desk.keys_are_local();
         let tick_period = if all_local { LOCAL_TICK } else { BUSY_TICK };
         host.tick_every(tick_period);
-        Gate {
+        Self {
             desk: RefCell::new(desk),
             tick_period: Cell::new(tick_period),
             idle_tick: if all_local { LOCAL_TICK } else { IDLE_TICK },
@@ -114,6 +116,7 @@ impl<H: Host> Gate<H> {
         }
     }
 
+    /// What its requests are decided by.
     pub fn config(&self) -> &Config {
         &self.config
     }

@@ -21,15 +21,21 @@ pub type ContextId = u32;
 /// Its `Debug` form leaves out headers and body, for they may hold a secret of a client.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Call {
+    /// The Envoy cluster that it goes to, by its name in Envoy's configuration.
     pub cluster: String,
+    /// GET, or POST with `body`.
     pub method: Method,
+    /// For `:scheme`; the cluster decides whether there is TLS.
     pub scheme: Scheme,
+    /// For `:authority`: the host, and its port where that is not the scheme's.
     pub authority: String,
     /// Path and query.
     pub path: String,
     /// Names in lower case, values safe to send as they are. The host adds what every call has.
     pub headers: Vec<(&'static str, String)>,
+    /// Empty for a GET.
     pub body: Vec<u8>,
+    /// From the call to the end of its response; the proxy then gives up.
     pub timeout: Duration,
     /// The longest body of a response that is read, in octets.
     pub most: usize,
@@ -38,16 +44,19 @@ pub struct Call {
 /// The method of a [`Call`] (RFC 9110 section 9.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
+    /// Asks for a document, without a body.
     Get,
+    /// Sends a form.
     Post,
 }
 
 impl Method {
+    /// As `:method` carries it, in upper case.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Method::Get => "GET",
-            Method::Post => "POST",
+            Self::Get => "GET",
+            Self::Post => "POST",
         }
     }
 }
@@ -67,7 +76,9 @@ pub enum Reply {
     None,
     /// A body over [`Call::most`], in octets; it was not read.
     TooLarge(usize),
+    /// An answer, whatever its status.
     Response {
+        /// The status code; 0 where the proxy tells none.
         status: u16,
         /// `max-age` of `Cache-Control`, less `Age`.
         max_age: Option<Duration>,
@@ -90,7 +101,7 @@ impl Call {
     /// A GET without headers of its own.
     #[must_use]
     pub fn get(uri: Uri, cluster: &str, timeout: Duration, most: usize) -> Self {
-        Call {
+        Self {
             cluster: cluster.to_owned(),
             method: Method::Get,
             scheme: uri.scheme,
@@ -130,7 +141,7 @@ impl Version {
     /// Matches no stored value. The host's CAS lets any write to a missing key
     /// pass and refuses a mismatch on an existing one, so a number that no
     /// value has creates the key exactly when it is absent.
-    pub const ABSENT: Version = Version(u32::MAX);
+    pub const ABSENT: Self = Self(u32::MAX);
 }
 
 /// The proxy, as the filter's core sees it.

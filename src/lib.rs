@@ -128,7 +128,10 @@ pub mod text;
 pub mod time;
 pub mod trace;
 
+// The function that the macro makes has no documentation, and nothing in Rust calls it.
 #[cfg(feature = "filter")]
-proxy_wasm::main! {{
-    proxy_wasm::set_root_context(|_| Box::new(proxy::Root::default()));
-}}
+mod start {
+    proxy_wasm::main! {{
+        proxy_wasm::set_root_context(|_| Box::new(crate::proxy::Root::default()));
+    }}
+}

@@ -25,12 +25,16 @@ pub enum Event<'e> {
     Preflight,
     /// The route asks for what has this name, which may be unknown.
     Named {
+        /// The name as the route has it, not always UTF-8.
         name: &'e [u8],
+        /// Whether the configuration has a requirement of this name.
         is_known: bool,
     },
     /// A place where a token may be was looked at.
     Place {
+        /// Where it was.
         place: &'e Place,
+        /// The tokens there, or why there are none.
         found: &'e Extracted<'e>,
     },
     /// So many different tokens have to have a part in the requirement.
@@ -39,6 +43,7 @@ pub enum Event<'e> {
     Any(usize),
     /// So many of them were not asked, for one before them leaves nothing to ask for.
     NotAsked(usize),
+    /// The requirements of `Any` end, and this happens where none of them was satisfied.
     EndOfAny(Otherwise),
     /// Each of so many requirements is to be satisfied: those that come next.
     All(usize),
@@ -54,12 +59,16 @@ pub enum Event<'e> {
     FoundBadBefore,
     /// The provider's keys as they are, by the provider's number.
     Keys {
+        /// Whose they are.
         provider: ProviderId,
+        /// Ready, pending or unavailable.
         keys: &'e Keys,
     },
     /// The keys that are for the token.
     Selected {
+        /// All of the provider's keys.
         from: &'e KeySet,
+        /// Those of them that may verify it (RFC 7515 section 6).
         keys: &'e Selection<'e>,
     },
     /// The token does for the demand, or why there is none that does.

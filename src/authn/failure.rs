@@ -11,6 +11,7 @@ use crate::jose::jwt::JwtError;
 pub enum Failure {
     /// There is no token.
     Missing,
+    /// There is a token, and this is wrong with it.
     Invalid(JwtError),
     /// There are no keys, and the next try to get some is this far away.
     Unavailable(Duration),
@@ -28,11 +29,11 @@ impl Failure {
     #[inline]
     pub fn rejection(self) -> Result<Rejection<'static>, ProviderId> {
         Ok(match self {
-            Failure::Missing => Rejection::TokenMissing,
-            Failure::Invalid(error) => error.into(),
-            Failure::Unavailable(retry_after) => Rejection::keys_unavailable(retry_after),
-            Failure::Several => Rejection::SeveralTokens,
-            Failure::AwaitKeys(provider) => return Err(provider),
+            Self::Missing => Rejection::TokenMissing,
+            Self::Invalid(error) => error.into(),
+            Self::Unavailable(retry_after) => Rejection::keys_unavailable(retry_after),
+            Self::Several => Rejection::SeveralTokens,
+            Self::AwaitKeys(provider) => return Err(provider),
         })
     }
 
@@ -40,12 +41,12 @@ impl Failure {
     /// token's own fault before an unknown issuer before no token.
     pub(super) fn weight(self) -> u8 {
         match self {
-            Failure::Missing => 0,
-            Failure::Invalid(JwtError::Issuer) => 1,
-            Failure::Invalid(_) => 2,
-            Failure::Unavailable(_) => 3,
-            Failure::Several => 4,
-            Failure::AwaitKeys(_) => 5,
+            Self::Missing => 0,
+            Self::Invalid(JwtError::Issuer) => 1,
+            Self::Invalid(_) => 2,
+            Self::Unavailable(_) => 3,
+            Self::Several => 4,
+            Self::AwaitKeys(_) => 5,
         }
     }
 
@@ -53,15 +54,15 @@ impl Failure {
     /// longest decides.
     pub(super) fn hope(self) -> u8 {
         match self {
-            Failure::Missing | Failure::Invalid(_) | Failure::Several => 0,
-            Failure::Unavailable(_) => 1,
-            Failure::AwaitKeys(_) => 2,
+            Self::Missing | Self::Invalid(_) | Self::Several => 0,
+            Self::Unavailable(_) => 1,
+            Self::AwaitKeys(_) => 2,
         }
     }
 }
 
 impl From<JwtError> for Failure {
     fn from(error: JwtError) -> Self {
-        Failure::Invalid(error)
+        Self::Invalid(error)
     }
 }

@@ -41,7 +41,7 @@ pub(super) struct Carried<'r> {
 }
 
 impl<'r> Carried<'r> {
-    pub fn new(place: usize, token: Token<'r>) -> Self {
+    pub(super) fn new(place: usize, token: Token<'r>) -> Self {
         Carried {
             place,
             token,
@@ -49,7 +49,7 @@ impl<'r> Carried<'r> {
         }
     }
 
-    pub fn place(&self) -> usize {
+    pub(super) fn place(&self) -> usize {
         self.place
     }
 }
@@ -101,14 +101,14 @@ struct Way {
 
 impl Way {
     /// Whether nothing is lost by leaving the other out.
-    fn dominates(&self, other: &Way) -> bool {
+    fn dominates(&self, other: &Self) -> bool {
         self.failure.is_none()
             && other.covers & !self.covers == 0
             && (self.tolerates || !other.tolerates)
     }
 
-    fn and(self, other: Way) -> Way {
-        Way {
+    fn and(self, other: Self) -> Self {
+        Self {
             covers: self.covers | other.covers,
             takes: self.takes | other.takes,
             tolerates: self.tolerates || other.tolerates,
@@ -156,7 +156,7 @@ impl Ways {
         self.0.push(way);
     }
 
-    fn extend(&mut self, more: Ways) {
+    fn extend(&mut self, more: Self) {
         if self.0.is_empty() {
             *self = more;
         } else {
@@ -166,8 +166,8 @@ impl Ways {
 
     /// Both these and those.
     #[inline]
-    fn and(&self, those: &Ways) -> Ways {
-        let mut all = Ways::default();
+    fn and(&self, those: &Self) -> Self {
+        let mut all = Self::default();
         for one in &self.0 {
             for other in &those.0 {
                 all.add(one.and(*other));
@@ -221,7 +221,7 @@ fn decide(ways: &[Way], all: Tokens) -> Result<Tokens, Failure> {
 }
 
 impl<'r, T: Listener> Presented<'r, T> {
-    pub fn new(
+    pub(super) fn new(
         mut tokens: Vec<Carried<'r>>,
         providers: &'r PerProvider<Provider>,
         means: &'r Means<'r>,
@@ -250,7 +250,7 @@ impl<'r, T: Listener> Presented<'r, T> {
 
     /// The tokens that satisfy a requirement: none where it does without. A token that has no part
     /// in that is one that nobody verified, and the upstream could take it for the one that was.
-    pub fn satisfy(&mut self, requirement: &Requirement) -> Result<Vec<Identity>, Failure> {
+    pub(super) fn satisfy(&mut self, requirement: &Requirement) -> Result<Vec<Identity>, Failure> {
         let decided = match requirement {
             Requirement::Provider(demand) => decide(&[self.way(demand)], self.all),
             requirement => {
@@ -272,7 +272,11 @@ impl<'r, T: Listener> Presented<'r, T> {
 
     /// The places, of these, that the upstream must not see: all that hold a token which is not
     /// forwarded, and those of other providers if it is. Each is named once.
-    pub fn withheld<'p>(&self, identities: &[Identity], places: &'p [Place]) -> Vec<&'p Place> {
+    pub(super) fn withheld<'p>(
+        &self,
+        identities: &[Identity],
+        places: &'p [Place],
+    ) -> Vec<&'p Place> {
         let mut withheld: Vec<&Place> = Vec::with_capacity(self.tokens.len());
         for carried in &self.tokens {
             let Some(place) = places.get(carried.place) else {
@@ -544,7 +548,7 @@ enum Unfit {
 
 impl From<JwtError> for Unfit {
     fn from(error: JwtError) -> Self {
-        Unfit::Claims(error)
+        Self::Claims(error)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::signature::host::ForeignFunction;
 use crate::time::Millis;
 
 #[derive(Clone)]
-pub struct Envoy {
+pub(super) struct Envoy {
     /// Where this worker's monotonic clock starts, on the scale that all
     /// workers share: the Unix time of the start. WASI's own monotonic origin
     /// is out of reach of safe code.
@@ -26,7 +26,7 @@ impl Default for Envoy {
     fn default() -> Self {
         let unix = unix_time();
         let millis = u64::try_from(unix.as_millis()).unwrap_or(u64::MAX);
-        Envoy {
+        Self {
             origin: (Millis(millis), Instant::now()),
             metrics: Rc::default(),
         }
@@ -142,7 +142,7 @@ impl SharedStore for Envoy {
     feature = "jwt-simple",
     allow(dead_code, reason = "the reference verifies everything")
 )]
-pub struct Foreign;
+pub(super) struct Foreign;
 
 impl ForeignFunction for Foreign {
     fn call(&self, name: &str, argument: &[u8]) -> Option<Vec<u8>> {

@@ -9,7 +9,7 @@ use crate::signature::host::ForeignFunction;
 
 /// Tells the host what kind each state is; good for requests from now on. The host knows the
 /// names of an earlier configuration already and refuses to be told again, which changes nothing.
-pub fn declare(config: &Config) {
+pub(super) fn declare(config: &Config) {
     for declaration in outputs::declarations(config) {
         let _ = Foreign.call("declare_property", &declaration);
     }
@@ -17,7 +17,7 @@ pub fn declare(config: &Config) {
 
 /// Sets states of the request that is the effective context. `None` where one cannot be set: the
 /// host refused, or its name is taken.
-pub fn set(states: &[FilterState]) -> Option<()> {
+pub(super) fn set(states: &[FilterState]) -> Option<()> {
     for (name, value) in states {
         if is_taken(name) {
             return None;

@@ -41,7 +41,7 @@ use crate::http::credentials::Change;
 use crate::http::response::{Client, Response};
 use crate::outputs::FilterState;
 
-pub use root::Root;
+pub(crate) use root::Root;
 
 const HEADERS: MapType = MapType::HttpRequestHeaders;
 

@@ -17,7 +17,7 @@ use crate::gate::{Arrival, Gate};
 use crate::http;
 use crate::http::response::Rejection;
 
-pub struct Request {
+pub(super) struct Request {
     context_id: u32,
     /// The gate, or where there is none, the host to answer by.
     gate: Result<Rc<Gate<Envoy>>, Envoy>,
@@ -27,8 +27,12 @@ pub struct Request {
 }
 
 impl Request {
-    pub fn new(context_id: u32, gate: Result<Rc<Gate<Envoy>>, Envoy>, promised: Promised) -> Self {
-        Request {
+    pub(super) fn new(
+        context_id: u32,
+        gate: Result<Rc<Gate<Envoy>>, Envoy>,
+        promised: Promised,
+    ) -> Self {
+        Self {
             context_id,
             gate,
             ticket: None,

@@ -20,7 +20,7 @@ use crate::jose::verifier::Verifier;
 /// The root context. Without a valid configuration it has no gate, and its
 /// requests are rejected.
 #[derive(Default)]
-pub struct Root {
+pub(crate) struct Root {
     envoy: Envoy,
     gate: Option<Rc<Gate<Envoy>>>,
     promised: Promised,

@@ -13,12 +13,12 @@ use crate::jose::jwt::{self, Verified};
 use crate::session::life::Session;
 use crate::signature::portable::Portable;
 
-pub const CLIENT_ID: &str = "web";
-pub const CLIENT_SECRET: &str = "client:secret e1b7&=%";
-pub const ISSUER: &str = "https://issuer.example/";
+pub(super) const CLIENT_ID: &str = "web";
+pub(super) const CLIENT_SECRET: &str = "client:secret e1b7&=%";
+pub(super) const ISSUER: &str = "https://issuer.example/";
 
 /// The scheme `staff`, with these fields beside the required ones, or in place of them.
-pub fn scheme(fields: Value) -> Scheme {
+pub(super) fn scheme(fields: Value) -> Scheme {
     let mut scheme = json!({
         "provider_name": "idp",
         "credentials": {
@@ -61,21 +61,21 @@ pub fn scheme(fields: Value) -> Scheme {
     sign_in.schemes.iter().next().unwrap().clone()
 }
 
-pub const NOW: u64 = 1_800_000_000;
-pub const NONCE: &str = "nonce-of-the-flow";
-pub const ACCESS: &str = "access-token";
+pub(super) const NOW: u64 = 1_800_000_000;
+pub(super) const NONCE: &str = "nonce-of-the-flow";
+pub(super) const ACCESS: &str = "access-token";
 /// By `printf access-token | sha256sum`, the first half in base64url.
-pub const AT_HASH: &str = "Pxa-1wifRlPl7yG_0oJNfw";
+pub(super) const AT_HASH: &str = "Pxa-1wifRlPl7yG_0oJNfw";
 
 /// Why there is no session.
 #[derive(Debug, PartialEq)]
-pub enum Refused {
+pub(super) enum Refused {
     Jwt(JwtError),
     Claims(IdTokenError),
 }
 
 /// Good claims of an ID token with members set, or taken away where the value is "absent".
-pub fn claims(members: &Value) -> String {
+pub(super) fn claims(members: &Value) -> String {
     let mut claims = json!({
         "iss": ISSUER, "aud": CLIENT_ID, "sub": "kim", "exp": NOW + 300, "iat": NOW,
         "nonce": NONCE,
@@ -91,11 +91,11 @@ pub fn claims(members: &Value) -> String {
 }
 
 /// An ID token with those claims.
-pub fn signed(members: &Value) -> String {
+pub(super) fn signed(members: &Value) -> String {
     jose::token(PEM_A, Algorithm::Rs256, HEADER, &claims(members))
 }
 
-pub fn verified<'t>(scheme: &Scheme, token: &'t str) -> Result<Verified<'t>, Refused> {
+pub(super) fn verified<'t>(scheme: &Scheme, token: &'t str) -> Result<Verified<'t>, Refused> {
     let keys = KeySet::parse(format!(r#"{{"keys":[{JWK_A}]}}"#).as_bytes()).unwrap();
     let parsed = jwt::parse(token.as_bytes()).map_err(Refused::Jwt)?;
     let validated = parsed
@@ -107,7 +107,7 @@ pub fn verified<'t>(scheme: &Scheme, token: &'t str) -> Result<Verified<'t>, Ref
     }
 }
 
-pub fn grant() -> Grant {
+pub(super) fn grant() -> Grant {
     Grant {
         access_token: ACCESS.to_owned(),
         expires_in: Some(120),
@@ -115,7 +115,7 @@ pub fn grant() -> Grant {
     }
 }
 
-pub fn begin_with(scheme: &Scheme, token: &str) -> Result<Session, Refused> {
+pub(super) fn begin_with(scheme: &Scheme, token: &str) -> Result<Session, Refused> {
     let token = IdToken {
         text: token,
         verified: &verified(scheme, token)?,
@@ -124,6 +124,6 @@ pub fn begin_with(scheme: &Scheme, token: &str) -> Result<Session, Refused> {
 }
 
 /// What comes of an ID token with these claims, by a scheme with these fields.
-pub fn begun(fields: Value, members: Value) -> Result<Session, Refused> {
+pub(super) fn begun(fields: Value, members: Value) -> Result<Session, Refused> {
     begin_with(&scheme(fields), &signed(&members))
 }

@@ -51,27 +51,27 @@ pub struct Choice<'c> {
 impl Trouble {
     fn status(self) -> u32 {
         match self {
-            Trouble::Denied => 403,
-            Trouble::Unavailable => 503,
-            Trouble::Unusable => 502,
-            Trouble::Lost => 400,
-            Trouble::TooLarge => 500,
+            Self::Denied => 403,
+            Self::Unavailable => 503,
+            Self::Unusable => 502,
+            Self::Lost => 400,
+            Self::TooLarge => 500,
         }
     }
 
     fn words(self) -> &'static str {
         match self {
-            Trouble::Denied => "Access was not granted.",
-            Trouble::Unavailable => {
+            Self::Denied => "Access was not granted.",
+            Self::Unavailable => {
                 "The sign-in service cannot be reached at the moment. Please try again in a few minutes."
             }
-            Trouble::Unusable => {
+            Self::Unusable => {
                 "The sign-in service gave an answer that cannot be used. If this happens again, please tell the people who run this site."
             }
-            Trouble::Lost => {
+            Self::Lost => {
                 "This sign-in took too long or was begun in another browser. If it happens again, please check that cookies are allowed for this site."
             }
-            Trouble::TooLarge => {
+            Self::TooLarge => {
                 "Your account has more information than a session can keep. Please tell the people who run this site."
             }
         }

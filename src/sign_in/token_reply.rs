@@ -130,10 +130,10 @@ impl Refusal {
         row.map_or("another error", |(name, _)| name)
     }
 
-    fn parse(name: &str) -> Refusal {
+    fn parse(name: &str) -> Self {
         let mut known = REFUSALS.iter();
         let row = known.find(|(known, _)| *known == name);
-        row.map_or(Refusal::Other, |(_, refusal)| *refusal)
+        row.map_or(Self::Other, |(_, refusal)| *refusal)
     }
 }
 
@@ -141,18 +141,18 @@ impl Refusal {
 impl fmt::Display for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self {
-            TokenError::Refused(refusal) => {
+            Self::Refused(refusal) => {
                 return write!(f, "the provider refused: {}", refusal.name());
             }
-            TokenError::Status(status) => {
+            Self::Status(status) => {
                 return write!(f, "the answer has status {status} and no error code");
             }
-            TokenError::NotJson => "the answer is not one JSON object with each name once",
-            TokenError::AccessToken => "the answer has no usable access_token",
-            TokenError::TokenType => "the answer's token_type is not Bearer",
-            TokenError::ExpiresIn => "the answer's expires_in is no number of seconds",
-            TokenError::RefreshToken => "the answer's refresh_token is no text",
-            TokenError::IdToken => "the answer has no usable id_token",
+            Self::NotJson => "the answer is not one JSON object with each name once",
+            Self::AccessToken => "the answer has no usable access_token",
+            Self::TokenType => "the answer's token_type is not Bearer",
+            Self::ExpiresIn => "the answer's expires_in is no number of seconds",
+            Self::RefreshToken => "the answer's refresh_token is no text",
+            Self::IdToken => "the answer has no usable id_token",
         };
         f.write_str(text)
     }

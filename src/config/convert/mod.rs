@@ -57,8 +57,8 @@ impl Config {
     ///
     /// # Errors
     /// The first problem found, with the path of its field.
-    pub fn parse(bytes: &[u8]) -> Result<Config, ConfigError> {
-        Config::parse_with(bytes, &|_| true, &refuse_sign_in)
+    pub fn parse(bytes: &[u8]) -> Result<Self, ConfigError> {
+        Self::parse_with(bytes, &|_| true, &refuse_sign_in)
     }
 
     /// Parses it for a verifier: an algorithm that it does not support cannot be named, and is
@@ -66,9 +66,9 @@ impl Config {
     ///
     /// # Errors
     /// As [`Config::parse`].
-    pub fn parse_for(bytes: &[u8], verifier: &dyn Verifier) -> Result<Config, ConfigError> {
+    pub fn parse_for(bytes: &[u8], verifier: &dyn Verifier) -> Result<Self, ConfigError> {
         let is_supported = |algorithm| verifier.supports(algorithm);
-        Config::parse_with(bytes, &is_supported, &refuse_sign_in)
+        Self::parse_with(bytes, &is_supported, &refuse_sign_in)
     }
 
     /// Parses it as [`Config::parse`] does, with `sign_in`, which that refuses: no part of the
@@ -80,8 +80,8 @@ impl Config {
     pub fn parse_with_sign_in(
         bytes: &[u8],
         environment: Environment<'_>,
-    ) -> Result<Config, ConfigError> {
-        Config::parse_with(bytes, &|_| true, &|tree, providers| {
+    ) -> Result<Self, ConfigError> {
+        Self::parse_with(bytes, &|_| true, &|tree, providers| {
             sign_in::convert(RawSignIn::from_tree(tree)?, providers, environment)
         })
     }
@@ -90,20 +90,20 @@ impl Config {
         bytes: &[u8],
         is_supported: Supported<'_>,
         read_sign_in: ReadSignIn<'_>,
-    ) -> Result<Config, ConfigError> {
+    ) -> Result<Self, ConfigError> {
         if bytes.trim_ascii().is_empty() {
             return Err(ConfigError::here("is missing"));
         }
         let tree = encoding::decode(bytes)?;
         let raw = RawConfig::from_tree(tree)?;
-        Config::from_raw(raw, is_supported, read_sign_in)
+        Self::from_raw(raw, is_supported, read_sign_in)
     }
 
     fn from_raw(
         raw: RawConfig,
         is_supported: Supported<'_>,
         read_sign_in: ReadSignIn<'_>,
-    ) -> Result<Config, ConfigError> {
+    ) -> Result<Self, ConfigError> {
         let facts = outputs::facts(&raw.filter_state.0.unwrap_or_default()).at("filter_state")?;
         let mut providers = Vec::new();
         for (name, raw) in raw.providers.entries() {
@@ -160,7 +160,7 @@ impl Config {
             .map_or(DEFAULT_MAX_WAITING, |Whole(number)| number);
         vet::at_most(MOST_WAITING, max_waiting).at("max_waiting")?;
 
-        Ok(Config {
+        Ok(Self {
             reads: Reads::new(
                 &rules,
                 of_routes.as_ref(),

@@ -127,7 +127,7 @@ fn claim_name(name: Given<String>) -> Result<Vec<String>, ConfigError> {
 impl OutputRules {
     /// A header that this one and the other one set, be it in two spellings that an upstream can
     /// take for one another.
-    pub(super) fn shared_header<'o>(&'o self, other: &OutputRules) -> Option<&'o str> {
+    pub(super) fn shared_header<'o>(&'o self, other: &Self) -> Option<&'o str> {
         let mut own = self.headers_set();
         own.find(|name| {
             let name = header::same_to_cgi(name);

@@ -252,8 +252,8 @@ impl Requirement {
     /// Every source that can have a part in it.
     fn sources(&self, found: &mut Vec<Source>) {
         match self {
-            Requirement::Provider(demand) => found.push((demand.provider, demand.session)),
-            Requirement::Any { members, .. } | Requirement::All(members) => {
+            Self::Provider(demand) => found.push((demand.provider, demand.session)),
+            Self::Any { members, .. } | Self::All(members) => {
                 members.iter().for_each(|member| member.sources(found));
             }
         }
@@ -269,11 +269,11 @@ impl Requirement {
     /// Whether a request without any token can satisfy it.
     pub(super) fn admits_anonymous(&self) -> bool {
         match self {
-            Requirement::Provider(_) => false,
-            Requirement::Any { members, otherwise } => {
-                *otherwise != Otherwise::Reject || members.iter().any(Requirement::admits_anonymous)
+            Self::Provider(_) => false,
+            Self::Any { members, otherwise } => {
+                *otherwise != Otherwise::Reject || members.iter().any(Self::admits_anonymous)
             }
-            Requirement::All(members) => members.iter().all(Requirement::admits_anonymous),
+            Self::All(members) => members.iter().all(Self::admits_anonymous),
         }
     }
 }

@@ -97,7 +97,10 @@ pub enum Rejection<'c> {
     }: 503 "temporarily_unavailable",
         "keys_unavailable" = "Jwks remote fetch is failed",
     /// The identity provider was asked, or would have to be, and does not answer.
-    ProviderUnavailable { retry_after_seconds: u32 }: 503 "temporarily_unavailable",
+    ProviderUnavailable {
+        /// When the client may try again: from now, 1 at least.
+        retry_after_seconds: u32
+    }: 503 "temporarily_unavailable",
         "provider_unavailable" = "The identity provider does not answer",
     /// Keys are on their way, and as many requests as may wait for them do so already.
     TooManyWaiting {

@@ -56,19 +56,19 @@ pub enum IdTokenError {
 impl fmt::Display for IdTokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            IdTokenError::Nonce => "the ID token's nonce is missing or of another flow",
-            IdTokenError::Audience => "the ID token is for another client",
-            IdTokenError::AuthorizedParty => "the ID token's azp is not this client",
-            IdTokenError::Event => "the token is a security event and no ID token",
-            IdTokenError::Subject => "the ID token has no usable sub",
-            IdTokenError::IssuedAt => "the ID token has no iat",
-            IdTokenError::Expired => "the ID token has expired",
-            IdTokenError::AccessTokenHash => "the ID token's at_hash is of another access token",
-            IdTokenError::AuthTime => "the ID token has no usable auth_time",
-            IdTokenError::TooLongAgo => "the ID token's auth_time is before max_age",
-            IdTokenError::Sid => "the ID token's sid is no text",
-            IdTokenError::OtherSubject => "the refreshed ID token is of another person",
-            IdTokenError::OtherAuthTime => "the refreshed ID token is of another sign-in",
+            Self::Nonce => "the ID token's nonce is missing or of another flow",
+            Self::Audience => "the ID token is for another client",
+            Self::AuthorizedParty => "the ID token's azp is not this client",
+            Self::Event => "the token is a security event and no ID token",
+            Self::Subject => "the ID token has no usable sub",
+            Self::IssuedAt => "the ID token has no iat",
+            Self::Expired => "the ID token has expired",
+            Self::AccessTokenHash => "the ID token's at_hash is of another access token",
+            Self::AuthTime => "the ID token has no usable auth_time",
+            Self::TooLongAgo => "the ID token's auth_time is before max_age",
+            Self::Sid => "the ID token's sid is no text",
+            Self::OtherSubject => "the refreshed ID token is of another person",
+            Self::OtherAuthTime => "the refreshed ID token is of another sign-in",
         })
     }
 }
@@ -91,11 +91,11 @@ impl Said {
         grant: &Grant,
         nonce: &str,
         now: u64,
-    ) -> Result<Said, IdTokenError> {
+    ) -> Result<Self, IdTokenError> {
         if text(token.claims(), "nonce") != Some(nonce) {
             return Err(IdTokenError::Nonce);
         }
-        let said = Said::read(scheme, token, grant)?;
+        let said = Self::read(scheme, token, grant)?;
         vet_age(scheme, said.auth_time, now)?;
         Ok(said)
     }
@@ -105,7 +105,7 @@ impl Said {
         scheme: &Scheme,
         token: &Verified<'_>,
         grant: &Grant,
-    ) -> Result<Said, IdTokenError> {
+    ) -> Result<Self, IdTokenError> {
         let claims = token.claims();
         let client = scheme.client.id.as_str();
         if !claims.audiences().any(|audience| audience == client) {
@@ -140,7 +140,7 @@ impl Said {
         let sid = claims
             .get("sid")
             .map(|sid| sid.as_str().ok_or(IdTokenError::Sid));
-        Ok(Said {
+        Ok(Self {
             subject: subject.to_owned(),
             sid: sid.transpose()?.map(str::to_owned),
             auth_time: auth_time(claims)?,
