@@ -98,18 +98,20 @@ fn six_decimals(number: f64) -> String {
         fraction | 1 << 52
     };
     let shift = 1075u64.saturating_sub(exponent.max(1));
-    // Below 2^73; with a shift of more than that, less than half of the last place.
-    let millionths = significand * 1_000_000;
     let shift = shift.min(100) as u32;
-    let floor = millionths >> shift;
-    let rest = millionths - (floor << shift);
+    let below_one = (1u128 << shift) - 1;
+    let whole = (significand >> shift) as u64;
+    // Below 2^73; with a shift of more than that, less than half of the last place.
+    let millionths = (significand & below_one) * 1_000_000;
+    let floor = (millionths >> shift) as u64;
+    let rest = millionths & below_one;
     let half = (1u128 << shift) >> 1;
     let up = rest > half || (rest == half && floor & 1 == 1);
-    // Below 2^53 * 10^6, which is beyond 64 bits, unlike its two parts.
-    let rounded = floor + u128::from(up);
     let sign = if number.is_sign_negative() { "-" } else { "" };
-    let (whole, decimals) = (rounded / 1_000_000, rounded % 1_000_000);
-    format!("{sign}{}.{:06}", whole as u64, decimals as u64)
+    match floor + u64::from(up) {
+        1_000_000 => format!("{sign}{}.000000", whole + 1),
+        decimals => format!("{sign}{whole}.{decimals:06}"),
+    }
 }
 
 fn json_number(number: &Number) -> Option<String> {
