@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use crate::record::{Reader, Writer};
-use crate::time::Millis;
+use crate::time::{Millis, millis};
 
 /// Increased whenever the meaning of a field changes.
 const FORMAT: u64 = 4;
@@ -44,8 +44,7 @@ impl Snapshot {
             generation,
             fetched_at,
             fetch,
-            max_age_ms: max_age
-                .map(|max_age| u64::try_from(max_age.as_millis()).unwrap_or(u64::MAX)),
+            max_age_ms: max_age.map(millis),
             document,
         }
     }

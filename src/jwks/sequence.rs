@@ -14,6 +14,7 @@ use super::fetch::{Document, FetchError};
 use crate::config::{Endpoint, Remote};
 use crate::host::{Call, Reply};
 use crate::http::uri::Uri;
+use crate::time::millis;
 
 /// How far a fetch is: what its last call is for.
 #[derive(Debug, Clone, Copy)]
@@ -177,7 +178,7 @@ fn source_of(endpoint: &Endpoint) -> String {
             parts
         }
     };
-    let mut source = format!("{}ms", timeout.as_millis());
+    let mut source = format!("{}ms", millis(timeout));
     for part in parts {
         source.push_str(&format!(" {}:{part}", part.len()));
     }

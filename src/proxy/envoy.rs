@@ -10,7 +10,7 @@ use proxy_wasm::types::MetricType;
 
 use crate::host::{Call, CallId, Host, NoEntropy, SharedStore, Version};
 use crate::signature::host::ForeignFunction;
-use crate::time::Millis;
+use crate::time::{Millis, millis};
 
 #[derive(Clone)]
 pub(super) struct Envoy {
@@ -24,10 +24,8 @@ pub(super) struct Envoy {
 
 impl Default for Envoy {
     fn default() -> Self {
-        let unix = unix_time();
-        let millis = u64::try_from(unix.as_millis()).unwrap_or(u64::MAX);
         Self {
-            origin: (Millis(millis), Instant::now()),
+            origin: (Millis(millis(unix_time())), Instant::now()),
             metrics: Rc::default(),
         }
     }

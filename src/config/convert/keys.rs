@@ -20,6 +20,7 @@ use crate::config::read::value::{Given, Whole};
 use crate::config::valid::{Endpoint, HttpUri, KeySource, Remote};
 use crate::http::uri::Uri;
 use crate::jose::jwks::KeySet;
+use crate::time::millis;
 
 /// As in jwt_authn.
 const DEFAULT_CACHE_DURATION: Duration = Duration::from_secs(600);
@@ -275,7 +276,7 @@ fn http_uri(raw: RawHttpUri) -> Result<HttpUri, ConfigError> {
 /// The time that the host is given for a call: it counts milliseconds in 32 bits.
 pub(super) fn call_timeout(raw: Given<Span>) -> Result<Duration, ConfigError> {
     let timeout = required(raw)?.0;
-    if u32::try_from(timeout.as_millis()).is_err() {
+    if u32::try_from(millis(timeout)).is_err() {
         return Err(ConfigError::here("must be 49 days at most (\"4233600s\")"));
     }
     Ok(timeout)

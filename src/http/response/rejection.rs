@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::http::ambiguous::Ambiguous;
 use crate::jose::jwt::JwtError;
+use crate::time::millis;
 
 /// What one kind of rejection says, in one row.
 struct Row {
@@ -204,7 +205,7 @@ impl Rejection<'_> {
 
 /// Rounded up, one at least.
 fn whole_seconds(wait: Duration) -> u32 {
-    let seconds = wait.as_millis().div_ceil(1000).max(1);
+    let seconds = millis(wait).div_ceil(1000).max(1);
     u32::try_from(seconds).unwrap_or(u32::MAX)
 }
 
