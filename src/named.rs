@@ -63,6 +63,12 @@ impl<T> Named<T> {
         self.0
     }
 
+    /// The names, in their order.
+    #[must_use]
+    pub fn into_names(self) -> Vec<String> {
+        self.0.into_iter().map(|(name, _)| name).collect()
+    }
+
     fn position(&self, name: &str) -> Result<usize, usize> {
         self.0
             .binary_search_by(|(known, _)| known.as_str().cmp(name))
@@ -89,7 +95,6 @@ mod tests {
             named.change(name, |value| *value += 1);
         }
         assert_eq!((named.get("b"), named.get("d")), (Some(&6), Some(&1)));
-        let names = named.into_entries().into_iter().map(|(name, _)| name);
-        assert_eq!(names.collect::<Vec<_>>(), ["", "a", "b", "c", "d"]);
+        assert_eq!(named.into_names(), ["", "a", "b", "c", "d"]);
     }
 }

@@ -25,6 +25,7 @@ use crate::http::ambiguous::Ambiguous;
 use crate::http::response::Rejection;
 use crate::jose::base64url;
 use crate::jose::json::{Document, Element};
+use crate::named::Named;
 use crate::protobuf::{push_double, push_field, push_small};
 
 const STRUCT: &str = "type.googleapis.com/google.protobuf.Struct";
@@ -39,10 +40,11 @@ pub fn declarations(config: &Config) -> Vec<Vec<u8>> {
             &outputs.failure_state,
         ]
     });
-    let mut names: Vec<String> = structs.flatten().cloned().collect();
-    names.sort_unstable();
-    names.dedup();
-    let structs = names.into_iter().map(|name| {
+    let mut names = Named::default();
+    for name in structs.flatten() {
+        names.insert(name, ());
+    }
+    let structs = names.into_names().into_iter().map(|name| {
         let mut message = Vec::new();
         push_field(&mut message, 1, name.as_bytes());
         push_small(&mut message, 3, 3);

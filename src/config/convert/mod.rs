@@ -220,18 +220,16 @@ fn reserved_headers(
     let schemes = sign_in.into_iter().flat_map(|sign_in| &sign_in.schemes);
     let id_tokens = schemes.filter_map(|scheme| scheme.forward_id_token_header.as_deref());
     let reports = rules.iter().any(|rule| rule.report_only);
-    let mut reserved: Vec<String> = Vec::new();
+    let mut reserved = Named::default();
     for name in providers
         .iter()
         .flat_map(|provider| provider.outputs.headers_set())
         .chain(reports.then_some(REPORT_HEADER))
         .chain(id_tokens)
     {
-        reserved.push(name.to_owned());
+        reserved.insert(name, ());
     }
-    reserved.sort_unstable();
-    reserved.dedup();
-    reserved
+    reserved.into_names()
 }
 
 fn of_routes(namespace: String, requirements: &Named<Rc<Demand>>) -> Result<OfRoutes, ConfigError> {

@@ -3,13 +3,13 @@
 //! Invariant: what is taken out of it is of the kind that was asked for, an object that has a name
 //! twice is refused, and no error tells a value: it may be a secret in the wrong place.
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::error::{At, ConfigError};
+use crate::named::Named;
 
 /// A value of JSON, with the members of its objects as they were written.
 pub(in crate::config) enum Tree {
@@ -38,11 +38,14 @@ impl Tree {
         let Self::Object(members) = self else {
             return Err(self.unlike(expected));
         };
-        let mut names = BTreeSet::new();
-        match members.iter().find(|(name, _)| !names.insert(name)) {
-            Some((twice, _)) => Err(ConfigError::given_twice(twice)),
-            None => Ok(members),
+        let mut names = Named::default();
+        for (name, _) in &members {
+            if names.get(name).is_some() {
+                return Err(ConfigError::given_twice(name));
+            }
+            names.insert(name, ());
         }
+        Ok(members)
     }
 
     /// The items of an array.
