@@ -16,7 +16,7 @@ use crate::authn::{self, Decision, Means};
 use crate::cache::TokenCache;
 use crate::config::{Config, KeySource, ProviderId};
 use crate::desk::question::{Answered, Question, Unclear};
-use crate::desk::{Desk, Facts, Need, Seen, Ticket};
+use crate::desk::{Desk, Facts, Metadata, Need, Seen, Ticket};
 use crate::document::finding::Finding;
 use crate::door::{self, Carried, Exchange};
 use crate::host::{CallId, ContextId, Host, Reply};
@@ -320,6 +320,14 @@ impl<H: Host> Facts for Consultation<'_, H> {
             },
             verdict => verdict,
         }
+    }
+
+    fn metadata(&self, provider: ProviderId) -> Finding<Rc<Metadata>> {
+        let host = &self.gate.host;
+        let mut desk = self.gate.desk.borrow_mut();
+        let metadata = desk.metadata(provider, host, || self.now());
+        drop(desk);
+        self.in_time(metadata, || Need::Keys(provider))
     }
 
     fn answer(&self, question: &Question) -> Finding<Result<Rc<Answered>, Unclear>> {

@@ -46,7 +46,7 @@
 //! use bearer_gate::authn::{Decision, Means, authenticate};
 //! use bearer_gate::cache::TokenCache;
 //! use bearer_gate::config::{Config, ProviderId};
-//! use bearer_gate::desk::Facts;
+//! use bearer_gate::desk::{Facts, Metadata};
 //! use bearer_gate::desk::question::{Answered, Question, Unclear};
 //! use bearer_gate::document::finding::Finding;
 //! use bearer_gate::http::request::Request;
@@ -60,6 +60,9 @@
 //!     }
 //!     fn unknown_kid(&self, _: ProviderId) -> UnknownKid {
 //!         UnknownKid::NoSuchKey
+//!     }
+//!     fn metadata(&self, _: ProviderId) -> Finding<Rc<Metadata>> {
+//!         Finding::Pending
 //!     }
 //!     fn answer(&self, _: &Question) -> Finding<Result<Rc<Answered>, Unclear>> {
 //!         Finding::Pending

@@ -210,6 +210,53 @@ fn a_question_is_asked_once_and_answered_for_all_that_wait() {
     assert_eq!(worker.request(8, &question("a")), Err(refusal));
 }
 
+/// Metadata come with fetched keys; where there will never be any, they are empty at once.
+#[test]
+fn metadata_are_a_fact_as_keys_are() {
+    let config = serde_json::json!({
+        "providers": {
+            "local": {"issuer": "https://a.example", "any_audience": true, "local_jwks": {"inline_string": sim::SET_A}},
+            "found": {
+                "issuer": "https://b.example",
+                "any_audience": true,
+                "openid_discovery": {"cluster": "idp", "timeout": "5s"}
+            }
+        },
+        "unmatched": "allow"
+    });
+    let config = Config::parse(config.to_string().as_bytes()).unwrap();
+    let id = |name: &str| {
+        let mut entries = config.providers.entries();
+        entries
+            .find(|(_, provider)| provider.name == name)
+            .unwrap()
+            .0
+    };
+    let process = process();
+    let host = FakeHost(Rc::clone(&process));
+    let mut workers = [(); 2].map(|()| Desk::<()>::new(&config.providers, 10, &host));
+    let now = host.monotonic();
+    let mut metadata = |name: &str| workers[0].metadata(id(name), &host, || now);
+    assert_eq!(metadata("local"), Finding::Ready(Rc::default()));
+    assert_eq!(metadata("found"), Finding::Pending);
+    while process.calls.borrow().is_empty() {
+        process.pass(100);
+        workers[0].tick(&host, host.monotonic());
+    }
+    let now = host.monotonic();
+    let metadata = r#"{"issuer":"https://b.example","jwks_uri":"https://b.example/keys","token_endpoint":"https://b.example/token"}"#;
+    for body in [metadata, sim::SET_A] {
+        workers[0].reply(process.the_call(), ok(body), &host, now);
+    }
+    // The second worker has not ticked yet: it looks when it is asked.
+    for mut worker in workers {
+        let Finding::Ready(metadata) = worker.metadata(id("found"), &host, || now) else {
+            panic!("another worker shared them");
+        };
+        assert!(metadata.token_endpoint.is_some() && metadata.revocation_endpoint.is_none());
+    }
+}
+
 #[test]
 fn a_client_that_leaves_takes_no_answer_with_it() {
     let process = process();

@@ -9,8 +9,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bearer_gate::config::{Config, KeySource, PerProvider, ProviderId, Remote};
-use bearer_gate::desk::Facts;
 use bearer_gate::desk::question::{Answered, Question, Unclear};
+use bearer_gate::desk::{Facts, Metadata};
 use bearer_gate::document::finding::Finding;
 use bearer_gate::host::{Call, Reply};
 use bearer_gate::jose::jwks::KeySet;
@@ -26,11 +26,25 @@ pub(crate) struct KeysAtHand(pub PerProvider<ProviderKeys>);
 pub(crate) enum ProviderKeys {
     Set {
         keys: Rc<KeySet>,
+        /// What the provider says of itself, if that was fetched.
+        metadata: Rc<Metadata>,
         origin: String,
     },
     /// They were not asked for.
     NotFetched,
     Failed(String),
+}
+
+impl ProviderKeys {
+    fn find<T>(&self, part: impl FnOnce(&Rc<KeySet>, &Rc<Metadata>) -> T) -> Finding<T> {
+        match self {
+            Self::Set { keys, metadata, .. } => Finding::Ready(part(keys, metadata)),
+            Self::NotFetched => Finding::Pending,
+            Self::Failed(_) => Finding::Unavailable {
+                retry_after: Duration::from_secs(1),
+            },
+        }
+    }
 }
 
 impl KeysAtHand {
@@ -43,10 +57,11 @@ impl KeysAtHand {
         let mut known = config.providers.map(|provider| match &provider.keys {
             KeySource::Local(keys) => ProviderKeys::Set {
                 keys: Rc::clone(keys),
+                metadata: Rc::default(),
                 origin: "local_jwks".to_owned(),
             },
             KeySource::Remote(remote) if fetch => match fetched(remote) {
-                Ok((keys, origin)) => ProviderKeys::Set { keys, origin },
+                Ok(set) => set,
                 Err(problem) => ProviderKeys::Failed(problem),
             },
             KeySource::Remote(_) => ProviderKeys::NotFetched,
@@ -67,6 +82,7 @@ impl KeysAtHand {
                 if meant {
                     known[id] = ProviderKeys::Set {
                         keys: Rc::clone(&keys),
+                        metadata: Rc::default(),
                         origin: path.to_owned(),
                     };
                 }
@@ -82,13 +98,11 @@ impl Facts for KeysAtHand {
     }
 
     fn keys(&self, provider: ProviderId) -> Keys {
-        match &self.0[provider] {
-            ProviderKeys::Set { keys, .. } => Keys::Ready(Rc::clone(keys)),
-            ProviderKeys::NotFetched => Keys::Pending,
-            ProviderKeys::Failed(_) => Keys::Unavailable {
-                retry_after: Duration::from_secs(1),
-            },
-        }
+        self.0[provider].find(|keys, _| Rc::clone(keys))
+    }
+
+    fn metadata(&self, provider: ProviderId) -> Finding<Rc<Metadata>> {
+        self.0[provider].find(|_, metadata| Rc::clone(metadata))
     }
 
     fn unknown_kid(&self, _: ProviderId) -> UnknownKid {
@@ -111,7 +125,7 @@ fn from_file(path: &Path) -> Result<KeySet, CommandError> {
 }
 
 /// Calls the addresses that the filter would call, in the same order.
-fn fetched(remote: &Rc<Remote>) -> Result<(Rc<KeySet>, String), String> {
+fn fetched(remote: &Rc<Remote>) -> Result<ProviderKeys, String> {
     let sequence = Sequence::new(Rc::clone(remote));
     let (mut stage, mut call) = sequence.first().ok_or("the issuer is no URI")?;
     let mut asked = String::new();
@@ -125,10 +139,14 @@ fn fetched(remote: &Rc<Remote>) -> Result<(Rc<KeySet>, String), String> {
                 }
                 (stage, call) = (next, to);
             }
-            Next::Jwks(document) => {
+            Next::Jwks(document, found) => {
                 let keys = document.key_set();
                 let keys = keys.map_err(|error| format!("{address}: {error}"))?;
-                return Ok((Rc::new(keys), address));
+                return Ok(ProviderKeys::Set {
+                    keys: Rc::new(keys),
+                    metadata: Rc::new(found.metadata),
+                    origin: address,
+                });
             }
             Next::Failed(error) => return Err(format!("{asked}{address}: {error}")),
         }

@@ -6,11 +6,12 @@ use super::question::{Answered, Question, Unclear};
 use crate::config::ProviderId;
 use crate::document::finding::Finding;
 use crate::jwks::lifecycle::{Keys, UnknownKid};
+use crate::jwks::metadata::Metadata;
 
 /// A fact that a decision lacks. The decision is made anew, from the top, once it is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// The keys of this provider have to be fetched.
+    /// The keys of this provider, and its metadata, have to be fetched.
     Keys(ProviderId),
     /// This question has to be asked.
     Answer(Box<Question>),
@@ -23,6 +24,10 @@ pub trait Facts {
 
     /// Asks for newer keys of a provider, since the right one may be missing.
     fn unknown_kid(&self, provider: ProviderId) -> UnknownKid;
+
+    /// What a provider says of itself, which comes with its keys. It says nothing, and never will,
+    /// where its keys are not found by its metadata.
+    fn metadata(&self, provider: ProviderId) -> Finding<Rc<Metadata>>;
 
     /// The answer to a question. Where it is [`Finding::Pending`], the decision is
     /// [`Need::Answer`] with the same question, whether it was asked before or not.

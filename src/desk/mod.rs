@@ -27,6 +27,7 @@ use crate::config::{PerProvider, Provider, ProviderId};
 use crate::document::finding::Finding;
 use crate::host::{Call, CallId, Host, Reply};
 use crate::jwks::lifecycle::{FlightId, Keys, UnknownKid};
+pub use crate::jwks::metadata::Metadata;
 use crate::metrics;
 use crate::time::Millis;
 
@@ -123,6 +124,16 @@ impl<R> Desk<R> {
         now: impl FnOnce() -> Millis,
     ) -> Keys {
         self.sources.keys(provider, host, now)
+    }
+
+    /// See [`Facts::metadata`]. The clock is asked only where keys have an age.
+    pub fn metadata(
+        &mut self,
+        provider: ProviderId,
+        host: &impl Host,
+        now: impl FnOnce() -> Millis,
+    ) -> Finding<Rc<Metadata>> {
+        self.sources.metadata(provider, host, now)
     }
 
     /// See [`Facts::unknown_kid`]. `came`: what the request saw of keys when it came, if it waited.

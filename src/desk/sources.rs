@@ -9,6 +9,7 @@ use crate::document::finding::Finding;
 use crate::host::{Call, Host, Reply};
 use crate::jose::jwks::KeySet;
 use crate::jwks::lifecycle::{Event, FlightId, Keys, Lifecycle, Seen, UnknownKid};
+use crate::jwks::metadata::Metadata;
 use crate::metrics;
 use crate::time::Millis;
 
@@ -78,29 +79,52 @@ impl Sources {
         self.remotes().next().is_none()
     }
 
-    /// A provider's keys. Where this worker has none, it looks whether another has shared some
-    /// before a request waits or is turned away. The clock is asked only where keys have an age.
+    /// A provider's keys. The clock is asked only where keys have an age.
     pub fn keys(
         &mut self,
         provider: ProviderId,
         host: &impl Host,
         now: impl FnOnce() -> Millis,
     ) -> Keys {
+        self.find(provider, host, now, Rc::clone, Lifecycle::keys)
+    }
+
+    /// A provider's metadata, as keys are had. They are empty where its keys are in the
+    /// configuration.
+    pub fn metadata(
+        &mut self,
+        provider: ProviderId,
+        host: &impl Host,
+        now: impl FnOnce() -> Millis,
+    ) -> Finding<Rc<Metadata>> {
+        self.find(provider, host, now, |_| Rc::default(), Lifecycle::metadata)
+    }
+
+    /// What comes with the keys of the configuration, or with fetched ones. Where this worker has
+    /// none, it looks whether another has shared some before a request waits or is turned away.
+    fn find<T>(
+        &mut self,
+        provider: ProviderId,
+        host: &impl Host,
+        now: impl FnOnce() -> Millis,
+        local: fn(&Rc<KeySet>) -> T,
+        fetched: fn(&Lifecycle, Millis) -> Finding<T>,
+    ) -> Finding<T> {
         let lifecycle = match &mut self.0[provider].keys {
-            Origin::Local(keys) => return Finding::Ready(Rc::clone(keys)),
+            Origin::Local(keys) => return Finding::Ready(local(keys)),
             Origin::Remote(lifecycle) => lifecycle,
         };
         let now = now();
-        if let ready @ Finding::Ready(_) = lifecycle.keys(now) {
+        if let ready @ Finding::Ready(_) = fetched(lifecycle, now) {
             return ready;
         }
         lifecycle.look(&step(host, now));
-        let keys = lifecycle.keys(now);
-        if let Finding::Unavailable { .. } = keys {
+        let found = fetched(lifecycle, now);
+        if let Finding::Unavailable { .. } = found {
             lifecycle.ask();
         }
         self.tell_events(provider, host);
-        keys
+        found
     }
 
     /// What to do with a token whose kid none of the keys has. `came`: what its request saw of them

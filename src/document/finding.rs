@@ -15,6 +15,16 @@ pub enum Finding<T> {
 }
 
 impl<T> Finding<T> {
+    /// The same about a part of what was found.
+    #[must_use]
+    pub fn map<U>(self, part: impl FnOnce(T) -> U) -> Finding<U> {
+        match self {
+            Finding::Ready(fact) => Finding::Ready(part(fact)),
+            Finding::Pending => Finding::Pending,
+            Finding::Unavailable { retry_after } => Finding::Unavailable { retry_after },
+        }
+    }
+
     /// The same for whoever waits no more: what is on its way counts as what is not to be had.
     #[must_use]
     pub fn or_unavailable(self, retry_after: impl FnOnce() -> Duration) -> Self {

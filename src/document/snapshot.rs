@@ -10,7 +10,7 @@ use crate::record::{Reader, Writer};
 use crate::time::{Millis, millis};
 
 /// Increased whenever the meaning of a field changes.
-const FORMAT: u64 = 4;
+const FORMAT: u64 = 5;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
@@ -27,6 +27,8 @@ pub struct Snapshot {
     max_age_ms: Option<u64>,
     /// The JWK Set (RFC 7517 section 5), as the provider sent it.
     pub document: String,
+    /// What is kept of the metadata that named its place; empty where none did.
+    pub metadata: String,
 }
 
 impl Snapshot {
@@ -37,6 +39,7 @@ impl Snapshot {
         fetch: u64,
         max_age: Option<Duration>,
         document: String,
+        metadata: String,
     ) -> Self {
         Snapshot {
             format: FORMAT,
@@ -46,6 +49,7 @@ impl Snapshot {
             fetch,
             max_age_ms: max_age.map(millis),
             document,
+            metadata,
         }
     }
 
@@ -63,6 +67,7 @@ impl Snapshot {
             .number(self.fetch)
             .optional(self.max_age_ms)
             .text(&self.document)
+            .text(&self.metadata)
             .finish()
     }
 
@@ -80,6 +85,7 @@ impl Snapshot {
             fetch: record.number()?,
             max_age_ms: record.optional()?,
             document: record.text()?.to_owned(),
+            metadata: record.text()?.to_owned(),
         };
         record.finish()?;
         Some(snapshot)
@@ -99,6 +105,7 @@ mod tests {
             9,
             Some(Duration::from_secs(1)),
             "{}".into(),
+            r#"{"a":1}"#.into(),
         );
         let bytes = written.encode();
         assert_eq!(Snapshot::decode(&bytes, "a"), Some(written.clone()));

@@ -7,6 +7,7 @@
 
 use std::fmt;
 
+use super::metadata::Reading;
 use super::shown::Shown;
 use crate::bytes;
 use crate::http::uri::{Scheme, Uri};
@@ -90,17 +91,25 @@ pub fn is_elsewhere(status: u16) -> bool {
     (400..500).contains(&status) && status != 429
 }
 
-/// Where the keys are, as the metadata of `issuer` says, and the cluster that
-/// leads there.
+/// What the metadata of an issuer are asked for.
+#[derive(Debug)]
+pub struct Found<'c> {
+    /// Where the keys are, and the cluster that leads there.
+    pub jwks_location: (Uri, &'c str),
+    /// What else they say.
+    pub reading: Reading,
+}
+
+/// Reads the metadata of `issuer`.
 ///
 /// # Errors
 /// See [`DiscoveryError`].
-pub fn jwks_location<'c>(
+pub fn read<'c>(
     metadata: &[u8],
     issuer: &str,
     cluster: &'c str,
     jwks_cluster: Option<&'c str>,
-) -> Result<(Uri, &'c str), DiscoveryError> {
+) -> Result<Found<'c>, DiscoveryError> {
     let metadata = Document::parse(metadata).map_err(|_| DiscoveryError::NotMetadata)?;
     let text = |name| {
         let member = metadata.root().get(name).and_then(Element::as_str);
@@ -113,11 +122,15 @@ pub fn jwks_location<'c>(
     let keys = Uri::parse(jwks_uri).ok().filter(|keys| !leaves_https(keys));
     let keys = keys.ok_or_else(|| DiscoveryError::JwksUri(Shown::of(jwks_uri).0))?;
     let same_host = keys.scheme == home.scheme && keys.authority == home.authority;
-    match (same_host, jwks_cluster) {
-        (true, _) => Ok((keys, cluster)),
-        (false, Some(other)) => Ok((keys, other)),
-        (false, None) => Err(DiscoveryError::OtherHost(Shown::of(jwks_uri).0)),
-    }
+    let cluster = match (same_host, jwks_cluster) {
+        (true, _) => cluster,
+        (false, Some(other)) => other,
+        (false, None) => return Err(DiscoveryError::OtherHost(Shown::of(jwks_uri).0)),
+    };
+    Ok(Found {
+        jwks_location: (keys, cluster),
+        reading: Reading::new(metadata.root(), home.scheme),
+    })
 }
 
 #[cfg(test)]
@@ -177,7 +190,7 @@ mod tests {
     #[test]
     fn a_mismatch_names_both_sides() {
         let text = |metadata: &str, issuer: &str| {
-            let error = jwks_location(metadata.as_bytes(), issuer, "c", None);
+            let error = read(metadata.as_bytes(), issuer, "c", None);
             error.unwrap_err().to_string()
         };
         let entra = "https://login.microsoftonline.com/{tenantid}/v2.0";
@@ -231,7 +244,7 @@ mod tests {
             ("https://t.example:8443/", "https://t.example:8443/", true),
         ] {
             let metadata = format!(r#"{{"issuer":"{issuer}","jwks_uri":"{jwks_uri}"}}"#);
-            let found = jwks_location(metadata.as_bytes(), issuer, "c", None);
+            let found = read(metadata.as_bytes(), issuer, "c", None);
             assert_eq!(found.is_ok(), same, "{issuer} {jwks_uri}");
         }
     }
@@ -246,7 +259,8 @@ mod tests {
         let other_issuer = "the metadata's issuer is not the configured issuer";
         let issuer = "https://t.example/";
         let check = |metadata: &str, jwks_cluster| {
-            jwks_location(metadata.as_bytes(), issuer, "home", jwks_cluster)
+            read(metadata.as_bytes(), issuer, "home", jwks_cluster)
+                .map(|found| found.jwks_location)
                 .map(|(uri, cluster)| (uri.authority, uri.path, cluster))
                 .map_err(|error| error.description())
         };

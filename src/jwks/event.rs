@@ -10,7 +10,7 @@ pub enum Event {
     Fetched {
         generation: u64,
         keys: usize,
-        /// The keys that cannot be used, each with the reason.
+        /// The keys, and members of the metadata, that cannot be used, each with the reason.
         skipped: Vec<String>,
         /// Whether the document differs from the one before, or ends an outage.
         news: bool,

@@ -4,10 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use super::MAX_DOCUMENT;
-use super::discovery::{self, DiscoveryError};
+use super::discovery::{self, DiscoveryError, Found};
 use super::shown::Shown;
 use crate::host::Reply;
-use crate::http::uri::Uri;
 use crate::jose::jwks::{JwksError, KeySet};
 
 /// Why a fetch brought no keys.
@@ -127,23 +126,19 @@ impl Document {
         })
     }
 
-    /// Where the keys are, of provider metadata; see [`discovery::jwks_location`].
+    /// What is said by provider metadata; see [`discovery::read`].
     ///
     /// # Errors
-    /// Why it does not say.
-    pub fn jwks_location<'c>(
+    /// Why they are not used.
+    pub fn metadata<'c>(
         &self,
         issuer: &str,
         cluster: &'c str,
         jwks_cluster: Option<&'c str>,
-    ) -> Result<(Uri, &'c str), FetchError> {
-        discovery::jwks_location(&self.body, issuer, cluster, jwks_cluster).map_err(|error| {
-            match error {
-                DiscoveryError::NotMetadata => {
-                    FetchError::NotRead(error.description(), self.seems())
-                }
-                error => FetchError::Metadata(error),
-            }
+    ) -> Result<Found<'c>, FetchError> {
+        discovery::read(&self.body, issuer, cluster, jwks_cluster).map_err(|error| match error {
+            DiscoveryError::NotMetadata => FetchError::NotRead(error.description(), self.seems()),
+            error => FetchError::Metadata(error),
         })
     }
 

@@ -15,6 +15,7 @@ use std::time::Duration;
 pub use super::event::Event;
 use super::fetch::Document;
 pub use super::fetch::FetchError;
+use super::metadata::{Metadata, Reading};
 use super::sequence::{Next, Sequence, Stage};
 use super::shown::Shown;
 use crate::config::Remote;
@@ -69,6 +70,8 @@ pub enum UnknownKid {
 struct Installed {
     keys: Rc<KeySet>,
     document: String,
+    metadata: Rc<Metadata>,
+    kept_metadata: String,
     generation: u64,
     /// The number of the fetch that brought it.
     fetch: u64,
@@ -120,12 +123,20 @@ impl Lifecycle {
 
     /// The keys to decide with at `now`.
     pub fn keys(&self, now: Millis) -> Keys {
+        self.usable(now).map(|installed| Rc::clone(&installed.keys))
+    }
+
+    /// What the metadata say that came with the keys; nothing where none did.
+    pub fn metadata(&self, now: Millis) -> Finding<Rc<Metadata>> {
+        self.usable(now)
+            .map(|installed| Rc::clone(&installed.metadata))
+    }
+
+    fn usable(&self, now: Millis) -> Finding<&Installed> {
         match &self.installed {
-            Some(installed) if installed.freshness.is_usable(now) => {
-                Keys::Ready(Rc::clone(&installed.keys))
-            }
-            _ if self.round_may_succeed() => Keys::Pending,
-            _ => Keys::Unavailable {
+            Some(installed) if installed.freshness.is_usable(now) => Finding::Ready(installed),
+            _ if self.round_may_succeed() => Finding::Pending,
+            _ => Finding::Unavailable {
                 retry_after: self.retry_after(now),
             },
         }
@@ -250,7 +261,7 @@ impl Lifecycle {
     pub fn tick(&mut self, now: &Now<'_>, urgent: bool) -> Option<(FlightId, Call)> {
         if let Some(lost) = self.flight.take_if(|flight| now.at >= flight.lost_at) {
             // The proxy ends every call by its timeout; this one it forgot.
-            self.fail(FetchError::NoResponse, lost, Refusal::default(), now);
+            self.fail(FetchError::NoResponse, lost.asked, Refusal::default(), now);
         }
         let is_usable = self.is_usable(now.at);
         if urgent || !is_usable || self.schedule.refetch_wanted || self.schedule.is_poll_due(now.at)
@@ -291,11 +302,11 @@ impl Lifecycle {
         let refusal = answer.refusal();
         let outcome = match self.sequence.next(flight.stage, answer) {
             Next::Call(stage, call) => return Some(self.take_off(stage, flight.fetch, call, now)),
-            Next::Jwks(document) => self.publish(document, flight.fetch, now),
+            Next::Jwks(document, metadata) => self.publish(document, *metadata, flight.fetch, now),
             Next::Failed(error) => Err(error),
         };
         if let Err(error) = outcome {
-            self.fail(error, flight, refusal, now);
+            self.fail(error, flight.asked, refusal, now);
         }
         None
     }
@@ -355,21 +366,25 @@ impl Lifecycle {
     fn install(&mut self, snapshot: &Snapshot, now: &Now<'_>) {
         // What was shared was a good set when it was written; bytes that are not
         // leave the set that is there.
-        let same = self
-            .installed
-            .take_if(|installed| installed.document == snapshot.document);
-        let keys = match same {
+        let before = self.installed.as_ref();
+        let keys = match before.filter(|before| before.document == snapshot.document) {
             // Nothing changed, and tokens that these keys verified stay verified.
-            Some(installed) => installed.keys,
+            Some(before) => Rc::clone(&before.keys),
             None => match KeySet::parse(snapshot.document.as_bytes()) {
                 Ok(keys) => Rc::new(keys),
                 Err(_) => return,
             },
         };
+        let metadata = match before.filter(|before| before.kept_metadata == snapshot.metadata) {
+            Some(before) => Rc::clone(&before.metadata),
+            None => Rc::new(self.sequence.metadata(&snapshot.metadata)),
+        };
         let (fetched_at, max_age) = (snapshot.fetched_at, snapshot.max_age());
         self.installed = Some(Installed {
             keys,
             document: snapshot.document.clone(),
+            metadata,
+            kept_metadata: snapshot.metadata.clone(),
             generation: snapshot.generation,
             fetch: snapshot.fetch,
             freshness: Freshness::new(&self.remote, max_age, fetched_at, now.at, now.random),
@@ -444,7 +459,13 @@ impl Lifecycle {
     }
 
     /// Shares a good set and ends the lease.
-    fn publish(&mut self, document: Document, fetch: u64, now: &Now<'_>) -> Result<(), FetchError> {
+    fn publish(
+        &mut self,
+        document: Document,
+        metadata: Reading,
+        fetch: u64,
+        now: &Now<'_>,
+    ) -> Result<(), FetchError> {
         let keys = document.key_set()?;
         let max_age = document.max_age;
         let document = String::from_utf8(document.body).map_err(|_| FetchError::NotUtf8)?;
@@ -456,16 +477,17 @@ impl Lifecycle {
         // count that starts again would meet a worker that has its number.
         let generation = now.random | 1;
         let source = self.share.source();
-        let snapshot = Snapshot::new(source, generation, now.at, fetch, max_age, document);
+        let (kept, mut skipped) = (metadata.kept, metadata.faults);
+        let snapshot = Snapshot::new(source, generation, now.at, fetch, max_age, document, kept);
+        skipped.extend(keys.skipped().iter().map(ToString::to_string));
+        let is_same = |installed: &Installed| {
+            installed.document == snapshot.document && installed.kept_metadata == snapshot.metadata
+        };
         let fetched = Event::Fetched {
             generation,
             keys: keys.keys().len(),
-            skipped: keys.skipped().iter().map(ToString::to_string).collect(),
-            news: shared.back_off.failures > 0
-                || self
-                    .installed
-                    .as_ref()
-                    .is_none_or(|installed| installed.document != snapshot.document),
+            skipped,
+            news: shared.back_off.failures > 0 || !self.installed.as_ref().is_some_and(is_same),
         };
         shared.generation = generation;
         shared.rounds = shared.rounds.wrapping_add(1);
@@ -485,7 +507,7 @@ impl Lifecycle {
     }
 
     /// Ends the lease after a failure and sets the back-off.
-    fn fail(&mut self, error: FetchError, flight: Flight, refusal: Refusal, now: &Now<'_>) {
+    fn fail(&mut self, error: FetchError, asked: String, refusal: Refusal, now: &Now<'_>) {
         let Some((mut shared, version)) = self.share.held(now.store) else {
             self.events.push(Event::LeaseLost);
             return;
@@ -499,7 +521,6 @@ impl Lifecycle {
             shared.rounds = shared.rounds.wrapping_add(1);
         }
         let failures = shared.back_off.failures;
-        let asked = flight.asked;
         let (kind, status) = error.kind();
         let failure = format!("{kind} {status} {asked}");
         let news = shared.last_failure != failure;

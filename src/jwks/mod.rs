@@ -12,6 +12,7 @@ pub mod discovery;
 pub mod event;
 pub mod fetch;
 pub mod lifecycle;
+pub mod metadata;
 pub mod sequence;
 pub mod shown;
 

@@ -11,17 +11,19 @@ use std::time::Duration;
 use super::MAX_DOCUMENT;
 use super::discovery::{self, DiscoveryError};
 use super::fetch::{Document, FetchError};
+use super::metadata::{Metadata, Reading};
 use crate::config::{Endpoint, Remote};
 use crate::host::{Call, Reply};
 use crate::http::uri::Uri;
 use crate::time::millis;
 
 /// How far a fetch is: what its last call is for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub enum Stage {
     /// The metadata, from this one of its places.
     Metadata(usize),
-    Jwks,
+    /// The keys, with the metadata that named their place, empty where none did.
+    Jwks(Box<Reading>),
 }
 
 /// What an answer leads to.
@@ -29,8 +31,9 @@ pub enum Stage {
 pub enum Next {
     /// The fetch goes on with this call.
     Call(Stage, Call),
-    /// The fetch is over. The document should be a JWK Set.
-    Jwks(Document),
+    /// The fetch is over. The document should be a JWK Set; with it the metadata that named its
+    /// place, empty where none did.
+    Jwks(Document, Box<Reading>),
     Failed(FetchError),
 }
 
@@ -38,6 +41,8 @@ pub enum Next {
 #[derive(Debug)]
 pub struct Sequence {
     remote: Rc<Remote>,
+    /// The issuer, of a source that needs its metadata.
+    home: Option<Uri>,
     /// Where the issuer's metadata may be; none of a source that needs none.
     metadata_paths: Vec<String>,
 }
@@ -45,14 +50,15 @@ pub struct Sequence {
 impl Sequence {
     #[must_use]
     pub fn new(remote: Rc<Remote>) -> Self {
-        let metadata_paths = match &remote.endpoint {
-            Endpoint::Jwks(_) => Vec::new(),
-            Endpoint::Discovery { issuer, .. } => Uri::parse(issuer)
-                .map_or_else(|_| Vec::new(), |home| discovery::metadata_paths(&home)),
+        let home = match &remote.endpoint {
+            Endpoint::Jwks(_) => None,
+            Endpoint::Discovery { issuer, .. } => Uri::parse(issuer).ok(),
         };
+        let metadata_paths = home.as_ref().map(discovery::metadata_paths);
         Sequence {
+            metadata_paths: metadata_paths.unwrap_or_default(),
+            home,
             remote,
-            metadata_paths,
         }
     }
 
@@ -66,7 +72,10 @@ impl Sequence {
                     authority: uri.authority.clone(),
                     path: uri.path.clone(),
                 };
-                Some((Stage::Jwks, self.call(address, &uri.cluster)))
+                Some((
+                    Stage::Jwks(Box::default()),
+                    self.call(address, &uri.cluster),
+                ))
             }
             Endpoint::Discovery { .. } => self.place(0),
         }
@@ -76,7 +85,7 @@ impl Sequence {
     #[must_use]
     pub fn next(&self, stage: Stage, answer: Reply) -> Next {
         let next = match (stage, answer.document()) {
-            (Stage::Jwks, Ok(document)) => return Next::Jwks(document),
+            (Stage::Jwks(metadata), Ok(document)) => return Next::Jwks(document, metadata),
             (Stage::Metadata(_), Ok(metadata)) => self.named_by(&metadata),
             (Stage::Metadata(at), Err(error)) => match error {
                 FetchError::Status(status) if discovery::is_elsewhere(status) => {
@@ -84,9 +93,16 @@ impl Sequence {
                 }
                 error => Err(error),
             },
-            (Stage::Jwks, Err(error)) => Err(error),
+            (Stage::Jwks(_), Err(error)) => Err(error),
         };
         next.map_or_else(Next::Failed, |(stage, call)| Next::Call(stage, call))
+    }
+
+    /// Reads again what was kept of the metadata. A source that needs none has none.
+    #[must_use]
+    pub fn metadata(&self, kept: &str) -> Metadata {
+        let home = self.home.as_ref();
+        home.map_or_else(Metadata::default, |home| Reading::again(kept, home.scheme))
     }
 
     /// What tells this source from others, in shared data.
@@ -114,14 +130,11 @@ impl Sequence {
 
     /// The call for the metadata in one of its places.
     fn place(&self, at: usize) -> Option<(Stage, Call)> {
-        let Endpoint::Discovery {
-            issuer, cluster, ..
-        } = &self.remote.endpoint
-        else {
+        let Endpoint::Discovery { cluster, .. } = &self.remote.endpoint else {
             return None;
         };
         let path = self.metadata_paths.get(at)?.clone();
-        let home = Uri::parse(issuer).ok()?;
+        let home = self.home.clone()?;
         Some((
             Stage::Metadata(at),
             self.call(Uri { path, ..home }, cluster),
@@ -137,9 +150,10 @@ impl Sequence {
                 jwks_cluster,
                 ..
             } => {
-                let location = metadata.jwks_location(issuer, cluster, jwks_cluster.as_deref());
-                let (uri, cluster) = location?;
-                Ok((Stage::Jwks, self.call(uri, cluster)))
+                let found = metadata.metadata(issuer, cluster, jwks_cluster.as_deref())?;
+                let (uri, cluster) = found.jwks_location;
+                let stage = Stage::Jwks(Box::new(found.reading));
+                Ok((stage, self.call(uri, cluster)))
             }
             Endpoint::Jwks(_) => Err(FetchError::Metadata(DiscoveryError::NotMetadata)),
         }
@@ -239,11 +253,11 @@ mod tests {
                 let answer = match stage {
                     Stage::Metadata(at) if at < without => answer(404, metadata),
                     Stage::Metadata(_) => answer(200, metadata),
-                    Stage::Jwks => answer(200, "{}"),
+                    Stage::Jwks(_) => answer(200, "{}"),
                 };
                 match sequence.next(stage, answer) {
                     Next::Call(next, to) => (stage, call) = (next, to),
-                    Next::Jwks(_) => break "keys".to_owned(),
+                    Next::Jwks(..) => break "keys".to_owned(),
                     Next::Failed(error) => break error.to_string(),
                 }
                 asked.push((call.cluster, call.path));
@@ -261,7 +275,6 @@ mod tests {
     #[test]
     fn what_is_no_answer_about_the_place_ends_the_fetch() {
         let sequence = sequence("https://t.example/a");
-        let (stage, _) = sequence.first().unwrap();
         for answer in [
             answer(429, ""),
             answer(503, ""),
@@ -271,6 +284,7 @@ mod tests {
             Reply::NotSent,
             Reply::TooLarge(1),
         ] {
+            let (stage, _) = sequence.first().unwrap();
             let next = sequence.next(stage, answer);
             assert!(matches!(next, Next::Failed(_)), "{next:?}");
         }

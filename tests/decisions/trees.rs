@@ -10,7 +10,7 @@ use bearer_gate::authn::{Admission, Decision, Listener, Means, authenticate_with
 use bearer_gate::cache::TokenCache;
 use bearer_gate::config::{Config, KeySource, ProviderId};
 use bearer_gate::desk::question::{Answered, Question, Unclear};
-use bearer_gate::desk::{Facts, Need};
+use bearer_gate::desk::{Facts, Metadata, Need};
 use bearer_gate::document::finding::Finding;
 use bearer_gate::http::credentials::Change;
 use bearer_gate::http::request::Request;
@@ -474,6 +474,10 @@ struct Ring<'c> {
 
 impl Facts for Ring<'_> {
     fn answer(&self, _: &Question) -> Finding<Result<Rc<Answered>, Unclear>> {
+        Finding::Pending
+    }
+
+    fn metadata(&self, _: ProviderId) -> Finding<Rc<Metadata>> {
         Finding::Pending
     }
 

@@ -1,10 +1,14 @@
 //! Keys by the provider's metadata: where they are looked for, and what they may name.
 
+use std::rc::Rc;
+
+use bearer_gate::document::finding::Finding;
 use bearer_gate::host::Reply;
 use bearer_gate::jwks::lifecycle::{Event, FetchError, Keys};
+use bearer_gate::jwks::metadata::Metadata;
 
 use crate::SECOND;
-use crate::sim::{self, SET_A, World, ok, status};
+use crate::sim::{self, SET_A, SET_B, World, ok, remote, status};
 
 const PLACES: [&str; 4] = [
     "/t/.well-known/openid-configuration",
@@ -57,6 +61,118 @@ fn metadata_are_looked_for_in_each_place() {
         asked.contains("/.well-known/oauth-authorization-server"),
         "{asked}"
     );
+}
+
+/// Metadata of `https://idp.test/t` that say this too.
+fn metadata_with(members: &str) -> String {
+    format!(r#"{{"issuer":"https://idp.test/t","jwks_uri":"https://idp.test/t/keys",{members}}}"#)
+}
+
+fn metadata(world: &World, worker: usize) -> Rc<Metadata> {
+    match world.workers[worker].metadata(world.now) {
+        Finding::Ready(metadata) => metadata,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn token_endpoint(world: &World, worker: usize) -> Option<String> {
+    let metadata = metadata(world, worker);
+    metadata.token_endpoint.as_ref().map(ToString::to_string)
+}
+
+#[test]
+fn metadata_come_with_the_keys_to_every_worker() {
+    let mut world = World::new(2, sim::discovered("https://idp.test/t"));
+    let metadata_of_a = metadata_with(r#""token_endpoint":"https://idp.test/a""#);
+    find_metadata(&mut world, 0, 404, &metadata_of_a);
+    for worker in &world.workers {
+        assert_eq!(worker.metadata(world.now), Finding::Pending, "no keys yet");
+    }
+    world.answer(ok(SET_A));
+    world.tick(1);
+    for worker in 0..2 {
+        let found = token_endpoint(&world, worker);
+        assert_eq!(found.as_deref(), Some("https://idp.test/a"));
+        assert_eq!(world.kids(worker), ["a"]);
+    }
+    // What is the same stays in place: the metadata, then the keys.
+    let before = [metadata(&world, 0), metadata(&world, 1)];
+    world.answer_when_asked(ok(&metadata_of_a));
+    world.answer(ok(SET_B));
+    world.tick_urgently();
+    for (worker, before) in before.iter().enumerate() {
+        assert_eq!(world.kids(worker), ["b"]);
+        assert!(Rc::ptr_eq(before, &metadata(&world, worker)));
+    }
+    let keys = world.keys(1);
+    world.answer_when_asked(ok(&metadata_with(
+        r#""token_endpoint":"https://idp.test/b""#,
+    )));
+    world.answer(ok(SET_B));
+    world.tick_urgently();
+    let is_news = |event: &Event| matches!(event, Event::Fetched { news: true, .. });
+    assert_eq!(
+        world.events.iter().filter(|event| is_news(event)).count(),
+        3
+    );
+    for worker in 0..2 {
+        let found = token_endpoint(&world, worker);
+        assert_eq!(found.as_deref(), Some("https://idp.test/b"));
+    }
+    let (Keys::Ready(before), Keys::Ready(after)) = (keys, world.keys(1)) else {
+        panic!("there are keys");
+    };
+    assert!(Rc::ptr_eq(&before, &after));
+    // And end with the keys.
+    world.pass(25 * 3600 * SECOND);
+    assert!(matches!(world.keys(1), Keys::Pending));
+    assert_eq!(world.workers[1].metadata(world.now), Finding::Pending);
+}
+
+#[test]
+fn bad_metadata_leave_the_keys_alone_and_only_what_is_used_is_shared() {
+    let mut world = World::new(2, sim::discovered("https://idp.test/t"));
+    let bulk = "x".repeat(100_000);
+    let members = format!(
+        r#""token_endpoint":"http://idp.test/a","revocation_endpoint":"https://idp.test/{bulk}","end_session_endpoint":"https://idp.test/end","bulk":"{bulk}""#
+    );
+    find_metadata(&mut world, 0, 404, &metadata_with(&members));
+    world.answer(ok(SET_A));
+    world.tick_urgently();
+    for worker in 0..2 {
+        assert_eq!(world.kids(worker), ["a"]);
+        let Metadata {
+            end_session_endpoint,
+            token_endpoint: None,
+            revocation_endpoint: None,
+            ..
+        } = &*metadata(&world, worker)
+        else {
+            panic!("wrong endpoints are used");
+        };
+        assert!(end_session_endpoint.is_some());
+    }
+    let faults = world.events.iter().find_map(|event| match event {
+        Event::Fetched { skipped, .. } => Some(skipped),
+        _ => None,
+    });
+    assert_eq!(
+        *faults.unwrap(),
+        [
+            r#"token_endpoint of the metadata: it is not https: "http://idp.test/a""#,
+            "revocation_endpoint of the metadata: it is longer than 2048 octets",
+        ]
+    );
+    assert!(world.store.octets() < 4096, "{}", world.store.octets());
+}
+
+#[test]
+fn a_source_without_metadata_says_nothing() {
+    let mut world = World::new(2, remote());
+    world.settle_with(SET_A);
+    for worker in 0..2 {
+        assert_eq!(*metadata(&world, worker), Metadata::default());
+    }
 }
 
 /// A server that is down or asks for patience is down everywhere.

@@ -123,6 +123,12 @@ impl Store {
         self.0.to_lose.set(writes);
     }
 
+    /// How many octets are shared.
+    pub fn octets(&self) -> usize {
+        let entries = self.0.entries.borrow();
+        entries.values().map(|(stored, _)| stored.len()).sum()
+    }
+
     /// Somebody with the same vm_id writes over everything.
     pub(crate) fn overwrite_all(&self, value: &[u8]) {
         for (stored, _) in self.0.entries.borrow_mut().values_mut() {

@@ -26,8 +26,9 @@ use bearer_gate::jose::jwks::{KeySet, MAX_CANDIDATES, MAX_KEYS, Selection};
 use bearer_gate::jose::jws::{self, JoseHeader, MAX_KID_LEN, MAX_TOKEN_LEN};
 use bearer_gate::jose::jwt::{self, Expectations};
 use bearer_gate::jose::{base64url, claims};
-use bearer_gate::jwks::discovery::jwks_location;
+use bearer_gate::jwks::discovery;
 use bearer_gate::jwks::fetch;
+use bearer_gate::jwks::metadata::{MAX_URL, Reading};
 use bearer_gate::signature::portable::Portable;
 
 pub(crate) use request::{is_let_through, request};
@@ -219,7 +220,7 @@ pub(crate) fn discovery(bytes: &[u8]) {
     for issuer in ["https://issuer.example/", "http://issuer.example/realms/a"] {
         let home = Uri::parse(issuer).expect("a URI");
         for other in [None, Some("keys")] {
-            let (location, cluster) = match jwks_location(bytes, issuer, "home", other) {
+            let found = match discovery::read(bytes, issuer, "home", other) {
                 Ok(found) => found,
                 Err(error) => {
                     let text = error.to_string();
@@ -227,7 +228,12 @@ pub(crate) fn discovery(bytes: &[u8]) {
                     continue;
                 }
             };
+            let (location, cluster) = found.jwks_location;
             uri(&location.to_string());
+            let again = Reading::again(&found.reading.kept, home.scheme);
+            assert_eq!(again, found.reading.metadata);
+            // Nine members at most.
+            assert!(found.reading.kept.len() < 9 * (MAX_URL + 64));
             let at_home = location.authority == home.authority && location.scheme == home.scheme;
             assert_eq!(Some(cluster), if at_home { Some("home") } else { other });
             assert!(home.scheme == Scheme::Http || location.scheme == Scheme::Https);

@@ -6,8 +6,8 @@ use std::rc::Rc;
 use bearer_gate::authn::{Decision, Means, authenticate};
 use bearer_gate::cache::TokenCache;
 use bearer_gate::config::{Config, ProviderId};
-use bearer_gate::desk::Facts;
 use bearer_gate::desk::question::{Answered, Question, Unclear};
+use bearer_gate::desk::{Facts, Metadata};
 use bearer_gate::document::finding::Finding;
 use bearer_gate::http::request::{Header, Request};
 use bearer_gate::jose::jwks::KeySet;
@@ -95,6 +95,10 @@ struct Ring(Rc<KeySet>);
 
 impl Facts for Ring {
     fn answer(&self, _: &Question) -> Finding<Result<Rc<Answered>, Unclear>> {
+        Finding::Pending
+    }
+
+    fn metadata(&self, _: ProviderId) -> Finding<Rc<Metadata>> {
         Finding::Pending
     }
 
