@@ -342,7 +342,7 @@ mod tests {
 
         #[test]
         fn six_decimals_are_those_of_the_standard_library(bits: u64, near in -1e6..1e6f64, ties in -1_000_000_000..1_000_000_000i64) {
-            for number in [f64::from_bits(bits), near, near / 1e9, ties as f64 / 128.0, 0.0, -0.0, 9_007_199_254_740_991.5] {
+            for number in [f64::from_bits(bits), near, near / 1e9, near.trunc() + 0.999_999_7, near.trunc() - 0.999_999_7, ties as f64 / 128.0, 0.0, -0.0, 9_007_199_254_740_991.5] {
                 if number.abs() < INEXACT {
                     prop_assert_eq!(six_decimals(number), format!("{number:.6}"), "{:?}", number);
                 }

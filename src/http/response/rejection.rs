@@ -214,6 +214,21 @@ mod tests {
     use super::*;
     use crate::http::response::is_quotable;
 
+    #[test]
+    fn a_wait_is_told_in_seconds_and_never_too_short() {
+        for (millis, seconds) in [
+            (0, 1),
+            (1, 1),
+            (1000, 1),
+            (1001, 2),
+            (59_999, 60),
+            (u64::MAX, u32::MAX),
+        ] {
+            let wait = Duration::from_millis(millis);
+            assert_eq!(whole_seconds(wait), seconds, "{millis}");
+        }
+    }
+
     fn bad_tokens() -> impl Iterator<Item = Rejection<'static>> {
         JwtError::ALL.iter().map(|error| Rejection::from(*error))
     }
