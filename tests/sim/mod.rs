@@ -124,7 +124,7 @@ impl Store {
     }
 
     /// How many octets are shared.
-    pub fn octets(&self) -> usize {
+    pub(crate) fn octets(&self) -> usize {
         let entries = self.0.entries.borrow();
         entries.values().map(|(stored, _)| stored.len()).sum()
     }
