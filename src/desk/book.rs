@@ -90,7 +90,7 @@ impl Entry {
             State::Kept { answer, .. } => answer.octets(),
             State::Unclear { .. } => 0,
         };
-        let own = size_of::<Entry>().saturating_add(self.subject.octets());
+        let own = size_of::<Self>().saturating_add(self.subject.octets());
         own.saturating_add(state)
     }
 
@@ -227,7 +227,7 @@ impl Book {
         now: Millis,
         is_awaited: impl Fn(Number) -> bool,
     ) -> bool {
-        let has_room = |book: &Book| {
+        let has_room = |book: &Self| {
             book.len().saturating_add(entries) <= MOST_QUESTIONS
                 && book.octets.saturating_add(octets) <= MOST_OCTETS
         };
@@ -384,9 +384,9 @@ impl Book {
 
     /// Forgets everything: no call will be answered any more.
     pub fn clear(&mut self) {
-        *self = Book {
+        *self = Self {
             next: self.next,
-            ..Book::default()
+            ..Self::default()
         };
     }
 }

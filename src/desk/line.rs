@@ -65,7 +65,7 @@ pub struct Line<R> {
 impl<R> Line<R> {
     /// A line that holds at most `most` requests.
     pub fn new(most: usize) -> Self {
-        Line {
+        Self {
             line: Vec::new(),
             next: 0,
             most,

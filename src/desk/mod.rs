@@ -95,7 +95,7 @@ impl<R> Desk<R> {
     /// `most_waiting` requests wait at it.
     pub fn new(providers: &PerProvider<Provider>, most_waiting: usize, host: &impl Host) -> Self {
         let sources = Sources::new(providers, host);
-        Desk {
+        Self {
             has_line: !sources.are_local(),
             sources,
             book: Book::default(),
@@ -341,7 +341,7 @@ impl<R> Desk<R> {
     /// Asks what may be asked. True if any of it failed at once.
     fn ask(&mut self, host: &impl Host, now: Millis) -> bool {
         let mut any = false;
-        let Desk { book, line, .. } = self;
+        let Self { book, line, .. } = self;
         while let Some((subject, number, call)) = book.next_call(now, |number| line.awaits(number))
         {
             match host.dispatch(&call) {
@@ -364,7 +364,7 @@ impl<R> Desk<R> {
     /// Takes those out of the line whose fact is settled or whose time is up, in order; some of
     /// them, if there are many.
     pub fn take_settled(&mut self, now: Millis) -> Vec<Settled<R>> {
-        let Desk {
+        let Self {
             sources,
             book,
             line,

@@ -92,7 +92,7 @@ impl Answered {
 
 impl Subject {
     pub(super) fn octets(&self) -> usize {
-        size_of::<Subject>().saturating_add(self.about.len())
+        size_of::<Self>().saturating_add(self.about.len())
     }
 }
 
@@ -105,7 +105,7 @@ impl Question {
         let texts = texts.into_iter().chain(headers);
         texts
             .map(String::len)
-            .chain([call.body.len(), size_of::<Question>()])
+            .chain([call.body.len(), size_of::<Self>()])
             .fold(self.subject.octets(), usize::saturating_add)
     }
 }
@@ -114,17 +114,17 @@ impl Reply {
     /// Whether the endpoint has not done what it was asked for, as far as anybody can say: the call
     /// was not sent, or calls were too many.
     pub(super) fn is_certainly_nothing(&self) -> bool {
-        matches!(self, Reply::NotSent | Reply::Response { status: 429, .. })
+        matches!(self, Self::NotSent | Self::Response { status: 429, .. })
     }
 
     /// The response, if it is none that says that the endpoint failed: a timeout is 504, a dead
     /// host 503, and 408 and 429 ask for the call to be made later.
     pub(super) fn answered(self) -> Option<Answered> {
         match self {
-            Reply::Response { status, .. } if status >= 500 || matches!(status, 0 | 408 | 429) => {
+            Self::Response { status, .. } if status >= 500 || matches!(status, 0 | 408 | 429) => {
                 None
             }
-            Reply::Response {
+            Self::Response {
                 status,
                 content_type,
                 body,
@@ -134,7 +134,7 @@ impl Reply {
                 content_type,
                 body,
             }),
-            Reply::NotSent | Reply::None | Reply::TooLarge(_) => None,
+            Self::NotSent | Self::None | Self::TooLarge(_) => None,
         }
     }
 }

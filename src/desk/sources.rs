@@ -14,7 +14,7 @@ use crate::metrics;
 use crate::time::Millis;
 
 /// The sources of all providers.
-pub struct Sources(PerProvider<Source>);
+pub(super) struct Sources(PerProvider<Source>);
 
 struct Source {
     /// The provider's.
@@ -28,7 +28,7 @@ enum Origin {
 }
 
 /// What a step is made with.
-pub fn step<H: Host>(host: &H, at: Millis) -> Now<'_> {
+pub(super) fn step<H: Host>(host: &H, at: Millis) -> Now<'_> {
     Now {
         at,
         random: host.random(),
@@ -37,8 +37,8 @@ pub fn step<H: Host>(host: &H, at: Millis) -> Now<'_> {
 }
 
 impl Sources {
-    pub fn new(providers: &PerProvider<Provider>, host: &impl Host) -> Self {
-        Sources(providers.map(|provider| Source {
+    pub(super) fn new(providers: &PerProvider<Provider>, host: &impl Host) -> Self {
+        Self(providers.map(|provider| Source {
             name: provider.name.clone(),
             keys: match &provider.keys {
                 KeySource::Local(keys) => Origin::Local(Rc::clone(keys)),
@@ -49,7 +49,7 @@ impl Sources {
         }))
     }
 
-    pub fn ids(&self) -> impl Iterator<Item = ProviderId> + use<> {
+    pub(super) fn ids(&self) -> impl Iterator<Item = ProviderId> + use<> {
         self.0.ids()
     }
 
@@ -75,12 +75,12 @@ impl Sources {
     }
 
     /// Whether no keys are fetched.
-    pub fn are_local(&self) -> bool {
+    pub(super) fn are_local(&self) -> bool {
         self.remotes().next().is_none()
     }
 
     /// A provider's keys. The clock is asked only where keys have an age.
-    pub fn keys(
+    pub(super) fn keys(
         &mut self,
         provider: ProviderId,
         host: &impl Host,
@@ -91,7 +91,7 @@ impl Sources {
 
     /// A provider's metadata, as keys are had. They are empty where its keys are in the
     /// configuration.
-    pub fn metadata(
+    pub(super) fn metadata(
         &mut self,
         provider: ProviderId,
         host: &impl Host,
@@ -129,7 +129,7 @@ impl Sources {
 
     /// What to do with a token whose kid none of the keys has. `came`: what its request saw of them
     /// when it came, if that was not just now.
-    pub fn unknown_kid(
+    pub(super) fn unknown_kid(
         &mut self,
         provider: ProviderId,
         came: Option<Seen>,
@@ -146,32 +146,32 @@ impl Sources {
 
     /// What a request sees of a provider's keys that begins to wait for them, and how long a fetch
     /// takes at most.
-    pub fn prospects(&self, provider: ProviderId) -> (Seen, Duration) {
+    pub(super) fn prospects(&self, provider: ProviderId) -> (Seen, Duration) {
         self.remote(provider)
             .map_or_else(Default::default, |lifecycle| {
                 (lifecycle.seen(), lifecycle.fetch_time())
             })
     }
 
-    pub fn retry_after(&self, provider: ProviderId, now: Millis) -> Duration {
+    pub(super) fn retry_after(&self, provider: ProviderId, now: Millis) -> Duration {
         let remote = self.remote(provider);
         remote.map_or(Duration::ZERO, |lifecycle| lifecycle.retry_after(now))
     }
 
     /// Whether anything happened since that a waiting request can be decided by.
-    pub fn settled(&self, provider: ProviderId, seen: Seen) -> bool {
+    pub(super) fn settled(&self, provider: ProviderId, seen: Seen) -> bool {
         let remote = self.remote(provider);
         remote.is_none_or(|lifecycle| lifecycle.settled(seen))
     }
 
     /// Whether keys are lacking and something may change that soon.
-    pub fn are_restless(&self, now: Millis) -> bool {
+    pub(super) fn are_restless(&self, now: Millis) -> bool {
         self.remotes()
             .any(|(_, lifecycle)| lifecycle.is_restless(now))
     }
 
     /// Moves a provider's keys on by the time that passed. The call is to be made.
-    pub fn tick(
+    pub(super) fn tick(
         &mut self,
         provider: ProviderId,
         urgent: bool,
@@ -183,7 +183,7 @@ impl Sources {
     }
 
     /// Takes what came of a call. The next one is to be made.
-    pub fn reply(
+    pub(super) fn reply(
         &mut self,
         provider: ProviderId,
         flight: FlightId,
@@ -196,7 +196,7 @@ impl Sources {
     }
 
     /// Gives up all calls.
-    pub fn abandon(&mut self, host: &impl Host, now: Millis) {
+    pub(super) fn abandon(&mut self, host: &impl Host, now: Millis) {
         for source in &mut self.0 {
             if let Origin::Remote(lifecycle) = &mut source.keys {
                 lifecycle.abandon(&step(host, now));
@@ -205,7 +205,7 @@ impl Sources {
     }
 
     /// Sets the gauges of the keys' ages.
-    pub fn gauge_ages(&self, host: &impl Host, now: Millis) {
+    pub(super) fn gauge_ages(&self, host: &impl Host, now: Millis) {
         for (name, lifecycle) in self.remotes() {
             if let Some(age) = lifecycle.age(now) {
                 host.gauge(&metrics::jwks_age(name), age.as_secs());
@@ -214,7 +214,7 @@ impl Sources {
     }
 
     /// Tells what happened to a provider's keys since this was last done. True if anything did.
-    pub fn tell_events(&mut self, provider: ProviderId, host: &impl Host) -> bool {
+    pub(super) fn tell_events(&mut self, provider: ProviderId, host: &impl Host) -> bool {
         let Some(lifecycle) = self.remote_mut(provider) else {
             return false;
         };

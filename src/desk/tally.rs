@@ -33,7 +33,7 @@ struct Part {
 
 /// The parts, as one worker sees them.
 #[derive(Debug)]
-pub struct Tally {
+pub(super) struct Tally {
     worker: u64,
     told: u64,
     beat: u64,
@@ -44,8 +44,8 @@ pub struct Tally {
 
 impl Tally {
     /// `worker`: random bits that no other worker has.
-    pub fn new(worker: u64) -> Self {
-        Tally {
+    pub(super) fn new(worker: u64) -> Self {
+        Self {
             worker,
             told: 0,
             beat: 0,
@@ -56,7 +56,7 @@ impl Tally {
 
     /// Shares how many requests wait here and takes out the parts of workers that are gone. Returns
     /// by how much the gauge changes.
-    pub fn tell(&mut self, waiting: usize, now: Millis, store: &dyn SharedStore) -> i64 {
+    pub(super) fn tell(&mut self, waiting: usize, now: Millis, store: &dyn SharedStore) -> i64 {
         let waiting = waiting as u64;
         let is_due = self
             .looked_at

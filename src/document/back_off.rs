@@ -43,7 +43,7 @@ impl Reply {
     /// What it says of the next try: `Retry-After` counts with 429 and 503.
     pub fn refusal(&self) -> Refusal {
         match *self {
-            Reply::Response {
+            Self::Response {
                 status: status @ (429 | 503),
                 retry_after,
                 ..
@@ -84,7 +84,7 @@ pub struct BackOff {
 
 impl BackOff {
     /// After one more failure.
-    pub fn failed(&self, refusal: Refusal, bounds: Bounds, now: Millis, random: u64) -> BackOff {
+    pub fn failed(&self, refusal: Refusal, bounds: Bounds, now: Millis, random: u64) -> Self {
         let since = if self.failures == 0 || self.since > now {
             now
         } else {
@@ -103,7 +103,7 @@ impl BackOff {
         };
         // Many are told the same: who waits long for them spreads over much.
         let most = grown.max(millis(bounds.base)).max(told).min(longest);
-        BackOff {
+        Self {
             failures: self.failures.saturating_add(1),
             // Who says that calls are too many is not asked before the time.
             asked: if refusal.too_many {
@@ -167,8 +167,8 @@ impl BackOff {
         .fold(record, Writer::number)
     }
 
-    pub(super) fn decode(record: &mut Reader<'_>) -> Option<BackOff> {
-        Some(BackOff {
+    pub(super) fn decode(record: &mut Reader<'_>) -> Option<Self> {
+        Some(Self {
             failures: record.number()?.try_into().ok()?,
             asked: record.number()?,
             since: Millis(record.number()?),

@@ -9,7 +9,7 @@ use super::CLOCKS_APART;
 use crate::time::Millis;
 
 /// Fetches that may follow each other at once. A single stranger does not use them up.
-pub const BURST: u32 = 2;
+pub(super) const BURST: u32 = 2;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CoolDown {

@@ -45,9 +45,9 @@ pub struct Lease {
 
 impl Coordination {
     pub fn new(source: &str) -> Self {
-        Coordination {
+        Self {
             source: source.to_owned(),
-            ..Coordination::default()
+            ..Self::default()
         }
     }
 
@@ -55,10 +55,9 @@ impl Coordination {
     /// nothing or nothing valid, with the version to write against.
     pub fn read(store: &dyn SharedStore, key: &str, source: &str) -> (Self, Version) {
         let Some((bytes, version)) = store.read(key) else {
-            return (Coordination::new(source), Version::ABSENT);
+            return (Self::new(source), Version::ABSENT);
         };
-        let coordination =
-            Coordination::decode(&bytes, source).unwrap_or_else(|| Coordination::new(source));
+        let coordination = Self::decode(&bytes, source).unwrap_or_else(|| Self::new(source));
         (coordination, version)
     }
 
@@ -86,7 +85,7 @@ impl Coordination {
         if record.number()? != FORMAT || record.text()? != source {
             return None;
         }
-        let coordination = Coordination {
+        let coordination = Self {
             source: source.to_owned(),
             generation: record.number()?,
             rounds: record.number()?,

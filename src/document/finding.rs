@@ -19,9 +19,9 @@ impl<T> Finding<T> {
     #[must_use]
     pub fn map<U>(self, part: impl FnOnce(T) -> U) -> Finding<U> {
         match self {
-            Finding::Ready(fact) => Finding::Ready(part(fact)),
-            Finding::Pending => Finding::Pending,
-            Finding::Unavailable { retry_after } => Finding::Unavailable { retry_after },
+            Self::Ready(fact) => Finding::Ready(part(fact)),
+            Self::Pending => Finding::Pending,
+            Self::Unavailable { retry_after } => Finding::Unavailable { retry_after },
         }
     }
 
@@ -29,7 +29,7 @@ impl<T> Finding<T> {
     #[must_use]
     pub fn or_unavailable(self, retry_after: impl FnOnce() -> Duration) -> Self {
         match self {
-            Finding::Pending => Finding::Unavailable {
+            Self::Pending => Self::Unavailable {
                 retry_after: retry_after(),
             },
             fact => fact,

@@ -42,7 +42,7 @@ impl Freshness {
         let refresh_after = fresh_for
             .saturating_sub(tenth)
             .saturating_sub(jitter(tenth, random));
-        Freshness {
+        Self {
             fetched_at,
             refresh_at: fetched_at.after(refresh_after),
             stale_at: fetched_at.after(fresh_for.saturating_add(remote.max_stale)),

@@ -25,7 +25,7 @@ pub struct Share {
 impl Share {
     /// `source` tells the document from all others; `holder`: random bits that no other worker has.
     pub fn new(source: String, holder: u64) -> Self {
-        Share {
+        Self {
             holder,
             coordination_key: format!("bearer-gate coordination {source}"),
             snapshot_key: format!("bearer-gate snapshot {source}"),

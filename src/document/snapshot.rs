@@ -41,7 +41,7 @@ impl Snapshot {
         document: String,
         metadata: String,
     ) -> Self {
-        Snapshot {
+        Self {
             format: FORMAT,
             source: source.to_owned(),
             generation,
@@ -77,7 +77,7 @@ impl Snapshot {
         if record.number()? != FORMAT || record.text()? != source {
             return None;
         }
-        let snapshot = Snapshot {
+        let snapshot = Self {
             format: FORMAT,
             source: source.to_owned(),
             generation: record.number()?,

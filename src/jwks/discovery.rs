@@ -30,10 +30,10 @@ impl DiscoveryError {
     /// Fixed text.
     pub fn description(&self) -> &'static str {
         match self {
-            DiscoveryError::NotMetadata => "not provider metadata with issuer and jwks_uri",
-            DiscoveryError::Issuer(_) => "the metadata's issuer is not the configured issuer",
-            DiscoveryError::JwksUri(_) => "jwks_uri is not a URI of the issuer's scheme",
-            DiscoveryError::OtherHost(_) => {
+            Self::NotMetadata => "not provider metadata with issuer and jwks_uri",
+            Self::Issuer(_) => "the metadata's issuer is not the configured issuer",
+            Self::JwksUri(_) => "jwks_uri is not a URI of the issuer's scheme",
+            Self::OtherHost(_) => {
                 "jwks_uri is on another host than the issuer: configure openid_discovery.jwks_cluster"
             }
         }
@@ -45,10 +45,10 @@ impl fmt::Display for DiscoveryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.description())?;
         match self {
-            DiscoveryError::NotMetadata => Ok(()),
-            DiscoveryError::Issuer(found)
-            | DiscoveryError::JwksUri(found)
-            | DiscoveryError::OtherHost(found) => write!(f, ": it is {found}"),
+            Self::NotMetadata => Ok(()),
+            Self::Issuer(found) | Self::JwksUri(found) | Self::OtherHost(found) => {
+                write!(f, ": it is {found}")
+            }
         }
     }
 }

@@ -32,15 +32,15 @@ impl FetchError {
     /// The same for failures of one kind, whatever came from outside.
     pub(super) fn kind(&self) -> (&'static str, u16) {
         match self {
-            FetchError::NotSent => ("not sent", 0),
-            FetchError::NoResponse => ("no response", 0),
-            FetchError::TooLarge(_) => ("too large", 0),
-            FetchError::Status(status) | FetchError::Redirect(status, _) => ("status", *status),
-            FetchError::Metadata(error) => (error.description(), 0),
-            FetchError::Jwks(error) => (error.description(), 0),
-            FetchError::NotRead(text, _) => (text, 0),
-            FetchError::NotUtf8 => ("not UTF-8", 0),
-            FetchError::NotShared => ("not shared", 0),
+            Self::NotSent => ("not sent", 0),
+            Self::NoResponse => ("no response", 0),
+            Self::TooLarge(_) => ("too large", 0),
+            Self::Status(status) | Self::Redirect(status, _) => ("status", *status),
+            Self::Metadata(error) => (error.description(), 0),
+            Self::Jwks(error) => (error.description(), 0),
+            Self::NotRead(text, _) => (text, 0),
+            Self::NotUtf8 => ("not UTF-8", 0),
+            Self::NotShared => ("not shared", 0),
         }
     }
 }
@@ -48,27 +48,27 @@ impl FetchError {
 impl fmt::Display for FetchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            FetchError::NotSent => {
+            Self::NotSent => {
                 f.write_str("the call was refused: is the cluster defined and has it hosts?")
             }
-            FetchError::NoResponse => f.write_str("no response"),
-            FetchError::TooLarge(bytes) => write!(
+            Self::NoResponse => f.write_str("no response"),
+            Self::TooLarge(bytes) => write!(
                 f,
                 "a body of {bytes} bytes, over the cap of {}",
                 MAX_DOCUMENT
             ),
-            FetchError::Status(504) => f.write_str("status 504 (also a timeout)"),
-            FetchError::Status(503) => f.write_str("status 503 (also an unreachable host)"),
-            FetchError::Status(status) => write!(f, "status {status}"),
-            FetchError::Redirect(status, location) => write!(
+            Self::Status(504) => f.write_str("status 504 (also a timeout)"),
+            Self::Status(503) => f.write_str("status 503 (also an unreachable host)"),
+            Self::Status(status) => write!(f, "status {status}"),
+            Self::Redirect(status, location) => write!(
                 f,
                 "status {status}, a redirect to {location}: redirects are not followed"
             ),
-            FetchError::Metadata(error) => error.fmt(f),
-            FetchError::Jwks(error) => error.fmt(f),
-            FetchError::NotRead(text, seems) => write!(f, "{text}: {seems}"),
-            FetchError::NotUtf8 => f.write_str("the JWK Set is not UTF-8"),
-            FetchError::NotShared => f.write_str("shared data took no write"),
+            Self::Metadata(error) => error.fmt(f),
+            Self::Jwks(error) => error.fmt(f),
+            Self::NotRead(text, seems) => write!(f, "{text}: {seems}"),
+            Self::NotUtf8 => f.write_str("the JWK Set is not UTF-8"),
+            Self::NotShared => f.write_str("shared data took no write"),
         }
     }
 }
@@ -154,10 +154,10 @@ impl Reply {
     /// Why there is none.
     pub fn document(self) -> Result<Document, FetchError> {
         match self {
-            Reply::NotSent => Err(FetchError::NotSent),
-            Reply::None => Err(FetchError::NoResponse),
-            Reply::TooLarge(bytes) => Err(FetchError::TooLarge(bytes)),
-            Reply::Response {
+            Self::NotSent => Err(FetchError::NotSent),
+            Self::None => Err(FetchError::NoResponse),
+            Self::TooLarge(bytes) => Err(FetchError::TooLarge(bytes)),
+            Self::Response {
                 status: 200,
                 max_age,
                 retry_after: None,
@@ -169,12 +169,12 @@ impl Reply {
                 max_age,
                 content_type,
             }),
-            Reply::Response {
+            Self::Response {
                 status: status @ 300..400,
                 location: Some(location),
                 ..
             } => Err(FetchError::Redirect(status, Shown::of(location))),
-            Reply::Response { status, .. } => Err(FetchError::Status(status)),
+            Self::Response { status, .. } => Err(FetchError::Status(status)),
         }
     }
 }

@@ -108,7 +108,7 @@ impl Lifecycle {
     /// `holder`: random bits that no other worker has.
     pub fn new(remote: Rc<Remote>, holder: u64) -> Self {
         let sequence = Sequence::new(Rc::clone(&remote));
-        Lifecycle {
+        Self {
             share: Share::new(sequence.source(), holder),
             sequence,
             remote,

@@ -55,7 +55,7 @@ impl Sequence {
             Endpoint::Discovery { issuer, .. } => Uri::parse(issuer).ok(),
         };
         let metadata_paths = home.as_ref().map(discovery::metadata_paths);
-        Sequence {
+        Self {
             metadata_paths: metadata_paths.unwrap_or_default(),
             home,
             remote,

@@ -15,7 +15,7 @@ pub struct Shown(pub(super) String);
 impl Shown {
     /// Of an address, a name, a header.
     pub fn of(text: impl AsRef<[u8]>) -> Self {
-        Shown::start_of(text.as_ref(), MOST)
+        Self::start_of(text.as_ref(), MOST)
     }
 
     /// Of the first octets only.
@@ -35,7 +35,7 @@ impl Shown {
         }
         shown.extend_from_slice(if text.len() > most { b"\"..." } else { b"\"" });
         // ASCII.
-        Shown(String::from_utf8(shown).unwrap_or_default())
+        Self(String::from_utf8(shown).unwrap_or_default())
     }
 }
 
