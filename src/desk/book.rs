@@ -34,6 +34,7 @@ const SWEEP: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Number(u64);
 
+/// The questions of one worker, those that wait and those that are answered.
 #[derive(Debug, Default)]
 pub struct Book {
     /// By subject.
@@ -77,6 +78,7 @@ enum State {
 pub struct Failed {
     /// The question's.
     pub number: Number,
+    /// The name of the endpoint that was asked; see [`Question::endpoint`].
     pub endpoint: Rc<str>,
     /// How many in a row.
     pub failures: u32,
@@ -113,6 +115,7 @@ impl Book {
         self.entries.len()
     }
 
+    /// Whether there is no question and no answer.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()

@@ -19,6 +19,7 @@ const WAITS: Bounds = Bounds {
     longest: Duration::from_secs(30),
 };
 
+/// The endpoints of one worker.
 #[derive(Debug, Default)]
 pub struct Endpoints(Vec<Endpoint>);
 

@@ -38,16 +38,20 @@ pub enum Awaited {
     Answer(Rc<Subject>, Number),
 }
 
+/// A request that waits.
 #[derive(Debug)]
 pub struct Waiter<R> {
+    /// What it waits for.
     pub awaited: Awaited,
     /// What it saw of the keys of the provider that it waited for last, when it began to.
     pub came: Option<(ProviderId, Seen)>,
     /// When it began to wait.
     pub entered: Millis,
+    /// When it is decided with what there is.
     pub deadline: Millis,
     /// How much memory the request takes.
     pub bytes: usize,
+    /// The request itself.
     pub request: R,
 }
 
@@ -73,10 +77,12 @@ impl<R> Line<R> {
         }
     }
 
+    /// How many requests wait.
     pub fn len(&self) -> usize {
         self.line.len()
     }
 
+    /// Whether no request waits.
     pub fn is_empty(&self) -> bool {
         self.line.is_empty()
     }

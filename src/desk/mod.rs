@@ -73,6 +73,7 @@ enum Purpose {
 
 /// A request that can be decided anew.
 pub struct Settled<R> {
+    /// Its place in the line.
     pub ticket: Ticket,
     waiter: Waiter<R>,
     /// Whether it can wait on.
@@ -80,6 +81,7 @@ pub struct Settled<R> {
 }
 
 impl<R> Settled<R> {
+    /// The request itself.
     pub fn request(&self) -> &R {
         &self.waiter.request
     }

@@ -22,19 +22,23 @@ pub struct Subject {
 /// A question that one call answers. Two with the same subject are the same question.
 #[derive(Clone)]
 pub struct Question {
+    /// What tells it from other questions.
     pub subject: Rc<Subject>,
     /// Whose load and back-off it counts for, by a name that a log may have. The names come from
     /// the configuration and from providers' metadata, never from a request.
     pub endpoint: Rc<str>,
+    /// How it is asked.
     pub call: Call,
     /// Reads a response that is no failure of the endpoint by its status.
     pub read: fn(&Answered) -> Reading,
+    /// Whether it may be asked again.
     pub repeat: Repeat,
 }
 
 /// Whether a question may be asked again after a call whose outcome is unclear.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Repeat {
+    /// Asking again changes nothing at the endpoint.
     May,
     /// The endpoint may have done what it was asked for: a code is redeemed once (RFC 6749 section
     /// 4.1.2).
@@ -55,7 +59,9 @@ pub enum Reading {
 pub struct Answered {
     /// The HTTP status code.
     pub status: u16,
+    /// `Content-Type`, as it was sent.
     pub content_type: Option<Vec<u8>>,
+    /// At most [`Call::most`] octets.
     pub body: Vec<u8>,
 }
 

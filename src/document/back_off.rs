@@ -59,7 +59,9 @@ impl Reply {
 /// The waits that the configuration allows.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
+    /// The wait after the first failure.
     pub base: Duration,
+    /// No wait is longer, but for one that a provider asks for.
     pub longest: Duration,
 }
 
@@ -67,6 +69,7 @@ pub struct Bounds {
 /// milliseconds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BackOff {
+    /// Calls that failed since the last good one.
     pub failures: u32,
     /// How many calls requests have caused since.
     asked: u64,

@@ -18,6 +18,7 @@ use crate::time::Millis;
 /// Increased whenever the meaning of a field changes.
 const FORMAT: u64 = 3;
 
+/// What the workers have told each other of a source.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Coordination {
     source: String,
@@ -33,17 +34,21 @@ pub struct Coordination {
     pub last_failure: String,
     /// What unknown kids have left of their fetches.
     pub cool_down: CoolDown,
+    /// Who fetches, if anybody does.
     pub lease: Option<Lease>,
 }
 
 /// The right to fetch, given to one worker for a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lease {
+    /// The worker, by its random bits.
     pub holder: u64,
+    /// When the lease ends.
     pub until: Millis,
 }
 
 impl Coordination {
+    /// Nothing was told yet.
     pub fn new(source: &str) -> Self {
         Self {
             source: source.to_owned(),

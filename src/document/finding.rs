@@ -5,11 +5,13 @@ use std::time::Duration;
 /// What a decision gets when it asks for something that is fetched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Finding<T> {
+    /// It is there.
     Ready(T),
     /// On its way: worth waiting for.
     Pending,
     /// Not to be had, and the next try is this far away.
     Unavailable {
+        /// How long to wait before the next try.
         retry_after: Duration,
     },
 }

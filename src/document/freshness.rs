@@ -59,6 +59,7 @@ impl Freshness {
         !(self.fetched_at..self.refresh_at).contains(&now)
     }
 
+    /// The time since the fetch; zero for one in the future.
     pub fn age(self, now: Millis) -> Duration {
         now.since(self.fetched_at)
     }

@@ -44,6 +44,7 @@ impl Share {
         &self.seen
     }
 
+    /// Reads what the workers have told each other.
     pub fn look(&mut self, store: &dyn SharedStore) {
         self.seen = self.read(store).0;
     }

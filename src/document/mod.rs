@@ -25,9 +25,11 @@ const CLOCKS_APART: Duration = Duration::from_secs(1);
 
 /// What a step is made with, besides what it is about.
 pub struct Now<'a> {
+    /// The clock that all workers share.
     pub at: Millis,
     /// Uniformly distributed bits, new for each step.
     pub random: u64,
+    /// The data that all workers share.
     pub store: &'a dyn SharedStore,
 }
 

@@ -45,6 +45,7 @@ impl Schedule {
             .is_none_or(|at| now < at || now.since(at) >= POLL)
     }
 
+    /// Shared data was looked at.
     pub fn polled(&mut self, now: Millis) {
         self.polled_at = Some(now);
     }

@@ -12,6 +12,7 @@ use crate::time::{Millis, millis};
 /// Increased whenever the meaning of a field changes.
 const FORMAT: u64 = 5;
 
+/// A document as it is shared, with what was told of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
     format: u64,
@@ -19,6 +20,7 @@ pub struct Snapshot {
     source: String,
     /// Tells this snapshot from all others of its source; never 0.
     pub generation: u64,
+    /// When it was fetched.
     pub fetched_at: Millis,
     /// The number of the fetch that brought it.
     pub fetch: u64,
@@ -32,6 +34,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// A document that was fetched at `fetched_at`.
     pub fn new(
         source: &str,
         generation: u64,
@@ -53,6 +56,7 @@ impl Snapshot {
         }
     }
 
+    /// How long the provider lets it be used; see [`Reply`](crate::host::Reply).
     pub fn max_age(&self) -> Option<Duration> {
         self.max_age_ms.map(Duration::from_millis)
     }

@@ -8,7 +8,9 @@ use super::fetch::FetchError;
 pub enum Event {
     /// This worker's fetch brought a good set, which is now shared.
     Fetched {
+        /// Which set it is.
         generation: u64,
+        /// How many of its keys can be used.
         keys: usize,
         /// The keys, and members of the metadata, that cannot be used, each with the reason.
         skipped: Vec<String>,
@@ -17,15 +19,20 @@ pub enum Event {
     },
     /// This worker's fetch failed; the next starts after the back-off.
     Failed {
+        /// Why.
         error: FetchError,
         /// The address that was asked, and the cluster.
         asked: String,
+        /// Fetches that failed in a row, with this one.
         failures: u32,
         /// Whether the failure before was another, or none.
         news: bool,
     },
     /// This worker installed a shared set.
-    Installed { generation: u64 },
+    Installed {
+        /// Which set it is.
+        generation: u64,
+    },
     /// Another worker took the lease over meanwhile; the answer was dropped.
     LeaseLost,
     /// The keys are past `max_stale` and no longer used.

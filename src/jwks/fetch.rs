@@ -12,17 +12,23 @@ use crate::jose::jwks::{JwksError, KeySet};
 /// Why a fetch brought no keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FetchError {
+    /// The proxy refused the call.
     NotSent,
+    /// The connection failed or closed half-way.
     NoResponse,
+    /// A body over the cap, of so many octets.
     TooLarge(usize),
     /// Anything but 200. A timeout arrives as 504, a dead host as 503.
     Status(u16),
     /// A status of 3xx, and where it leads.
     Redirect(u16, Shown),
+    /// Provider metadata that are not used.
     Metadata(DiscoveryError),
+    /// No JWK Set.
     Jwks(JwksError),
     /// One of the two, of a body that was not read as a document.
     NotRead(&'static str, String),
+    /// A document that is not UTF-8.
     NotUtf8,
     /// Shared data took no write.
     NotShared,
@@ -109,8 +115,11 @@ pub fn describe(body: &[u8], content_type: Option<&[u8]>) -> String {
 /// A document as it was sent.
 #[derive(Debug)]
 pub struct Document {
+    /// The octets of the body.
     pub body: Vec<u8>,
+    /// `max-age` of `Cache-Control`, less `Age`.
     pub max_age: Option<Duration>,
+    /// `Content-Type`, for the log.
     pub content_type: Option<Vec<u8>>,
 }
 

@@ -47,7 +47,9 @@ pub type Keys = Finding<Rc<KeySet>>;
 /// What a request saw of its provider's keys.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Seen {
+    /// Which set was installed; 0 before the first.
     pub generation: u64,
+    /// Tries that had ended, each with its retries.
     pub rounds: u64,
     /// How many fetches had begun.
     pub begun: u64,
@@ -63,7 +65,10 @@ pub enum UnknownKid {
     /// The set is the answer to a fetch that began after the request came: there is no such key.
     NoSuchKey,
     /// The set could not be renewed, or may not be yet: nobody can say.
-    Unavailable { retry_after: Duration },
+    Unavailable {
+        /// How long to wait before the next try.
+        retry_after: Duration,
+    },
 }
 
 #[derive(Debug)]
@@ -90,6 +95,7 @@ struct Flight {
     lost_at: Millis,
 }
 
+/// One source of keys, as one worker sees it.
 #[derive(Debug)]
 pub struct Lifecycle {
     remote: Rc<Remote>,

@@ -34,6 +34,7 @@ pub enum Next {
     /// The fetch is over. The document should be a JWK Set; with it the metadata that named its
     /// place, empty where none did.
     Jwks(Document, Box<Reading>),
+    /// The fetch is over and brought nothing.
     Failed(FetchError),
 }
 
@@ -48,6 +49,7 @@ pub struct Sequence {
 }
 
 impl Sequence {
+    /// The calls for this source.
     #[must_use]
     pub fn new(remote: Rc<Remote>) -> Self {
         let home = match &remote.endpoint {
