@@ -9,7 +9,7 @@
 //! - a question is asked once while it is asked or its answer is kept, whoever waits for it, and
 //!   goes on when they have left; one that must not be repeated is asked once and no more;
 //! - what is waited for ends: with its answer, with its failure, or by time;
-//! - everything is bounded: requests in line ([`line`]), questions, answers and their octets
+//! - everything is bounded: requests in line ([`line`](mod@line)), questions, answers and their octets
 //!   ([`book`]), calls to an endpoint ([`endpoints`]).
 
 pub mod book;
