@@ -2,16 +2,18 @@
 //! authorize. A token that was verified before skips from extract to authorize.
 //!
 //! Architecture invariants: a request that needs a token is admitted only with
-//! a [`Verified`] one, which nothing but [`Validated::verify`] makes; every
-//! other end is a rejection or a wait; and nothing here knows where the keys
-//! come from or what time it is.
+//! a [`Verified`] one, which nothing but [`Validated::verify`] makes, one that needs a session only
+//! with an [`Opened`] one; every other end is a rejection, an answer or a wait; and nothing here
+//! knows where the keys come from or what time it is.
 //!
 //! [`Verified`]: crate::jose::jwt::Verified
 //! [`Validated::verify`]: crate::jose::jwt::Validated::verify
+//! [`Opened`]: crate::sign_in::Opened
 
 mod event;
 mod failure;
 mod requirement;
+mod visitor;
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -24,16 +26,22 @@ use crate::http::ambiguous::Ambiguous;
 use crate::http::credentials::{self, Change, Extracted, Place};
 use crate::http::path;
 use crate::http::request::Request;
-use crate::http::response::{Rejection, Response};
+use crate::http::response::Rejection;
 use crate::jose::jws::HeaderMemo;
 use crate::jose::verifier::Verifier;
 use crate::outputs::Outputs;
 use crate::policy::{self, RuleOutcome};
+use crate::sign_in::{Outcome, People, Visit};
 use crate::trace::Checks;
+
+pub use crate::sign_in::Answer;
 
 pub use event::{Event, Listener};
 pub use failure::Failure;
 use requirement::{Carried, Identity, Presented};
+
+/// What the answer to a request for the metadata of the protected resource is called.
+pub const RESOURCE_METADATA: &str = "metadata of the resource";
 
 /// How a request's way ends, for now.
 #[derive(Debug)]
@@ -46,15 +54,6 @@ pub enum Decision<'c> {
     Answer(Answer),
     /// A fact is missing. The request is decided anew, from the top, once it is there.
     Await(Need),
-}
-
-/// What a request is answered by the filter itself, though nothing about it is wrong.
-#[derive(Debug)]
-pub struct Answer {
-    /// What the answer is, for the log.
-    pub what: &'static str,
-    /// The response that is sent in place of the upstream's.
-    pub response: Response,
 }
 
 /// What an admitted request is given.
@@ -78,6 +77,8 @@ pub struct Refusal<'c> {
     pub rejection: Rejection<'c>,
     /// What access logs are told of a token that is good and does not allow this.
     pub outputs: Option<Rc<Outputs>>,
+    /// The values of `Set-Cookie` that delete what is no session.
+    pub set_cookies: Vec<String>,
 }
 
 impl<'c> From<Rejection<'c>> for Refusal<'c> {
@@ -85,6 +86,7 @@ impl<'c> From<Rejection<'c>> for Refusal<'c> {
         Refusal {
             rejection,
             outputs: None,
+            set_cookies: Vec::new(),
         }
     }
 }
@@ -101,6 +103,8 @@ pub struct Means<'m> {
     pub headers: &'m RefCell<HeaderMemo>,
     /// Seconds since the Unix epoch.
     pub now: f64,
+    /// What people who sign in need, where the configuration lets them.
+    pub people: Option<People<'m>>,
 }
 
 /// Decides a request.
@@ -119,19 +123,22 @@ pub fn authenticate_with<'c>(
         && let Some(response) = resource.answer(request.path(), request.method().ok())
     {
         return Decision::Answer(Answer {
-            what: "metadata of the resource",
+            what: RESOURCE_METADATA,
+            outcome: Outcome::Other,
             response,
         });
     }
     match decide(request, config, means, trace) {
         Ok(admission) => Decision::Admit(admission),
         Err(Obstacle::Reject(refusal)) => Decision::Reject(refusal),
+        Err(Obstacle::Answer(answer)) => Decision::Answer(answer),
         Err(Obstacle::Await(need)) => Decision::Await(need),
     }
 }
 
 enum Obstacle<'c> {
     Reject(Refusal<'c>),
+    Answer(Answer),
     Await(Need),
 }
 
@@ -178,6 +185,22 @@ fn decide<'c>(
         trace.note(|| Event::OtherRoute(ambiguous));
         return Err(ambiguous.into());
     }
+    let path = path.as_deref();
+    match &config.sign_in {
+        None => by_rules(request, config, path, means, None, trace),
+        Some(sign_in) => visitor::decide(request, (config, sign_in), path, means, trace),
+    }
+}
+
+/// By the rule for the request, or by what its route asks for.
+fn by_rules<'c>(
+    request: &Request,
+    config: &'c Config,
+    path: Option<&str>,
+    means: &Means<'_>,
+    visit: Option<&Visit<'_>>,
+    trace: &impl Listener,
+) -> Result<Admission, Obstacle<'c>> {
     if config.bypass_cors_preflight && request.is_cors_preflight() {
         trace.note(|| Event::Preflight);
         return Ok(Admission::default());
@@ -192,14 +215,22 @@ fn decide<'c>(
             trace.note(|| Event::NoPath);
             return Err(Ambiguous::Path.into());
         }
-        return admit(request, config, access, means, trace);
+        let outcome = admit(request, config, access, means, visit, trace);
+        return match visit {
+            Some(visit) => visitor::greet(None, &access.demand, path, visit, outcome),
+            None => outcome,
+        };
     }
-    match policy::select_rule_with(config, path.as_deref(), request, trace)? {
+    match policy::select_rule_with(config, path, request, trace)? {
         RuleOutcome::Public => Ok(Admission::default()),
         RuleOutcome::NoRule => Err(Rejection::NoRule.into()),
         RuleOutcome::Token(rule, access) => {
-            let outcome = admit(request, config, access, means, trace);
-            report(rule, outcome)
+            let outcome = admit(request, config, access, means, visit, trace);
+            let outcome = report(rule, outcome);
+            match visit {
+                Some(visit) => visitor::greet(Some(rule), &access.demand, path, visit, outcome),
+                None => outcome,
+            }
         }
     }
 }
@@ -244,20 +275,27 @@ fn admit<'c>(
     config: &'c Config,
     access: &'c TokenAccess,
     means: &Means<'_>,
+    visit: Option<&Visit<'_>>,
     trace: &impl Listener,
 ) -> Result<Admission, Obstacle<'c>> {
     let demand = &*access.demand;
     let carried = extract(request, &demand.places, trace)?;
-    let mut presented = Presented::new(carried, &config.providers, means, trace)?;
+    let mut presented = Presented::new(carried, config, means, visit, trace)?;
     let identities = presented.satisfy(&demand.requirement)?;
     authorize(access, config, &identities, trace)?;
     let withheld = presented.withheld(&identities, &demand.places);
+    let mut strip = credentials::strip(request, &withheld);
+    let mut outputs = Vec::with_capacity(identities.len());
+    for identity in &identities {
+        outputs.push(Rc::clone(identity.outputs()));
+        if let (Some(sign_in), Some((id, opened))) = (&config.sign_in, identity.session()) {
+            let forwarded = visitor::forwarded(sign_in, id, opened, &mut strip);
+            outputs.extend(forwarded.map(Rc::new));
+        }
+    }
     Ok(Admission {
-        strip: credentials::strip(request, &withheld),
-        outputs: identities
-            .into_iter()
-            .map(|identity| Rc::clone(&identity.entry.outputs))
-            .collect(),
+        strip,
+        outputs,
         response_headers: Vec::new(),
         reported: None,
     })
@@ -319,7 +357,7 @@ fn authorize<'c>(
     let mut denied = Refusal::from(Rejection::TokenMissing);
     for identity in identities {
         let scope_claims = &config.providers[identity.provider].scope_claims;
-        let claims = identity.entry.verified.claims();
+        let claims = identity.claims();
         match policy::authorize_with(&access.authorize, scope_claims, claims, trace) {
             Ok(()) => {
                 trace.note(|| Event::Authorized(true));
@@ -328,7 +366,8 @@ fn authorize<'c>(
             Err(why) => {
                 denied = Refusal {
                     rejection: why.into(),
-                    outputs: Some(Rc::clone(&identity.entry.outputs)),
+                    outputs: Some(Rc::clone(identity.outputs())),
+                    set_cookies: Vec::new(),
                 }
             }
         }

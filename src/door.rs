@@ -12,6 +12,7 @@ use crate::host::Host;
 use crate::http::response::{Client, Rejection, Response, Responses};
 use crate::metrics;
 use crate::outputs::{self, FilterState};
+use crate::sign_in::Outcome;
 
 /// What is to be done with a request.
 #[derive(Debug)]
@@ -84,13 +85,31 @@ pub fn carry_out(
         // Never an admission with headers that are not as they should be.
         Verdict::Admit(_) => reject(&Rejection::HostRefused.into(), config, host, exchange),
         Verdict::Reject(refusal) => reject(refusal, config, host, exchange),
-        Verdict::Answer(Answer { what, response }) => {
+        Verdict::Answer(Answer {
+            what,
+            outcome,
+            response,
+        }) => {
             host.count(metrics::ANSWERED, 1);
+            if let Some(counter) = counter(*outcome) {
+                host.count(&counter, 1);
+            }
             log::debug!("answered with {what}: {}", response.status);
             exchange.respond(response);
         }
     }
     Carried::Answered
+}
+
+/// What an answer counts as, beside being one.
+fn counter(outcome: Outcome) -> Option<String> {
+    match outcome {
+        Outcome::Begun => Some(metrics::SIGN_IN_BEGUN.to_owned()),
+        Outcome::Completed => Some(metrics::SIGN_IN_COMPLETED.to_owned()),
+        Outcome::Failed(problem) => Some(metrics::sign_in_failed(problem.name())),
+        Outcome::SignedOut => Some(metrics::SIGNED_OUT.to_owned()),
+        Outcome::Other => None,
+    }
 }
 
 fn reject(
@@ -113,7 +132,12 @@ fn reject(
     }
     let fixed = Responses::default();
     let responses = config.map_or(&fixed, |config| &config.responses);
-    exchange.respond(&responses.reject(rejection, exchange.client()));
+    let mut response = responses.reject(rejection, exchange.client());
+    let lines = refusal.set_cookies.iter().cloned();
+    response
+        .headers
+        .extend(lines.map(|line| ("set-cookie", line)));
+    exchange.respond(&response);
 }
 
 #[cfg(test)]
@@ -251,6 +275,7 @@ mod tests {
         let config = config();
         let document = Answer {
             what: "a document",
+            outcome: Outcome::Other,
             response: Response {
                 status: 200,
                 headers: Vec::new(),
@@ -264,6 +289,7 @@ mod tests {
                 states: vec![("jwt".to_owned(), Vec::new())],
                 ..Outputs::default()
             })),
+            set_cookies: Vec::new(),
         };
         let admit = Verdict::Admit(admission("x-user"));
         let reject = Verdict::Reject(refusal);

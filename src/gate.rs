@@ -27,6 +27,7 @@ use crate::jose::jws::HeaderMemo;
 use crate::jose::verifier::Verifier;
 use crate::jwks::lifecycle::{Keys, UnknownKid};
 use crate::metrics;
+use crate::sign_in::{People, Sessions, drawn_key};
 use crate::time::Millis;
 
 /// Ticks while requests wait or no keys are there: bounds how long after a
@@ -58,6 +59,8 @@ pub struct Gate<H> {
     verifier: Box<dyn Verifier>,
     cache: RefCell<TokenCache>,
     headers: RefCell<HeaderMemo>,
+    /// Where people sign in, and the host has the randomness that it takes.
+    sessions: Option<Sessions>,
     desk: RefCell<Desk<Parked>>,
     tick_period: Cell<Duration>,
     idle_tick: Duration,
@@ -104,7 +107,13 @@ impl<H: Host> Gate<H> {
         let all_local = desk.keys_are_local();
         let tick_period = if all_local { LOCAL_TICK } else { BUSY_TICK };
         host.tick_every(tick_period);
+        let sign_in = config.sign_in.as_ref();
+        let keyring = sign_in.and_then(|sign_in| match &sign_in.keyring {
+            Some(keyring) => Some(keyring.clone()),
+            None => drawn_key::keyring(&host),
+        });
         Self {
+            sessions: keyring.map(Sessions::new),
             desk: RefCell::new(desk),
             tick_period: Cell::new(tick_period),
             idle_tick: if all_local { LOCAL_TICK } else { IDLE_TICK },
@@ -233,12 +242,17 @@ impl<H: Host> Gate<H> {
             came,
             patience,
         };
+        let entropy = |into: &mut [u8]| self.host.entropy(into);
         let means = Means {
             facts: &facts,
             verifier: &*self.verifier,
             cache: &self.cache,
             headers: &self.headers,
             now: self.host.unix_seconds(),
+            people: self.sessions.as_ref().map(|sessions| People {
+                sessions,
+                entropy: &entropy,
+            }),
         };
         authn::authenticate(request, &self.config, &means)
     }

@@ -86,6 +86,7 @@
 //!     cache: &RefCell::new(TokenCache::new(&config.providers)),
 //!     headers: &RefCell::default(),
 //!     now: 1_800_000_000.0,
+//!     people: None,
 //! };
 //! let request = |path: &str| {
 //!     let headers = [(":method", "GET"), (":path", path)];

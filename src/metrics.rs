@@ -2,8 +2,15 @@
 
 /// Counter: requests that were let through, on public routes too.
 pub const ALLOWED: &str = "bearer_gate.allowed";
-/// Counter: requests that the filter answered itself with the metadata of the protected resource.
+/// Counter: requests that the filter answered itself though nothing about them is wrong: with the metadata of
+/// the protected resource, and on the way of signing in and out.
 pub const ANSWERED: &str = "bearer_gate.answered";
+/// Counter: browsers that were sent to a provider to sign in.
+pub const SIGN_IN_BEGUN: &str = "bearer_gate.sign_in.begun";
+/// Counter: sign-ins that made a session.
+pub const SIGN_IN_COMPLETED: &str = "bearer_gate.sign_in.completed";
+/// Counter: sign-outs.
+pub const SIGNED_OUT: &str = "bearer_gate.signed_out";
 /// Counter: tokens that were found in the cache of verified ones.
 pub const CACHE_HIT: &str = "bearer_gate.token_cache.hit";
 /// Counter: tokens that were not in the cache, so that their signatures were verified.
@@ -14,6 +21,11 @@ pub const WAITING: &str = "bearer_gate.waiting";
 /// Counter: requests that were rejected, by reason.
 pub fn denied(reason: &str) -> String {
     format!("bearer_gate.denied.{reason}")
+}
+
+/// Counter: sign-ins that ended without a session, by reason.
+pub fn sign_in_failed(reason: &str) -> String {
+    format!("bearer_gate.sign_in.failed.{reason}")
 }
 
 /// Counter: requests that a rule which only reports would have rejected, by reason. They count as

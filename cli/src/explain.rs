@@ -10,14 +10,17 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bearer_gate::authn::{self, Decision, Means};
+use bearer_gate::authn::{self, Decision, Means, RESOURCE_METADATA};
 use bearer_gate::cache::TokenCache;
 use bearer_gate::config::{Config, TokenAccess};
 use bearer_gate::http::credentials::Place;
 use bearer_gate::http::path;
 use bearer_gate::http::request::{Header, Request};
 use bearer_gate::policy::{self, RuleOutcome};
+use bearer_gate::session::seal::{Keyring, LEAST_SECRET};
+use bearer_gate::sign_in::{People, Sessions};
 use bearer_gate::signature::portable::Portable;
+use rand::Rng;
 
 use crate::command_error::{CommandError, exit};
 use crate::explanation::{Explanation, Mark, ShownVerdict, Step};
@@ -252,12 +255,25 @@ impl Explanation {
         now: f64,
     ) -> Self {
         let cache = RefCell::new(TokenCache::new(&config.providers));
+        let sign_in = config.sign_in.as_ref();
+        let keyring = sign_in.and_then(|sign_in| match &sign_in.keyring {
+            Some(keyring) => Some(keyring.clone()),
+            None => Keyring::new(&[rand::random::<[u8; LEAST_SECRET]>()]).ok(),
+        });
+        let sessions = keyring.map(Sessions::new);
         let means = Means {
             facts: keys_at_hand,
             verifier: &Portable,
             cache: &cache,
             headers: &RefCell::default(),
             now,
+            people: sessions.as_ref().map(|sessions| People {
+                sessions,
+                entropy: &|into| {
+                    rand::rng().fill_bytes(into);
+                    Ok(())
+                },
+            }),
         };
         let narrator = Narrator::new(config, request, keys_at_hand);
         let decision = authn::authenticate_with(request, config, &means, &narrator);
@@ -270,7 +286,9 @@ impl Explanation {
             steps.push(Step::new("headers", Mark::Note, text));
         }
         steps.extend(narrator.steps());
-        if let Decision::Answer(_) = &decision {
+        if let Decision::Answer(answer) = &decision
+            && answer.what == RESOURCE_METADATA
+        {
             let text = "is the address of the resource's metadata, which the filter answers";
             steps.push(Step::new("path", Mark::Good, text));
         }

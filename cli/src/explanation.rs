@@ -1,7 +1,7 @@
 //! The steps of an explanation and the decision, as they are printed.
 
 use anstream::println;
-use bearer_gate::authn::Decision;
+use bearer_gate::authn::{Decision, RESOURCE_METADATA};
 use bearer_gate::config::Config;
 use bearer_gate::http::credentials::{Change, Place};
 use bearer_gate::http::request::Request;
@@ -85,7 +85,9 @@ impl ShownVerdict {
         match decision {
             Decision::Await(_) => {}
             Decision::Answer(answer) => {
-                verdict.admitted = Some(true);
+                // Who is sent to sign in gets nothing of what was asked for.
+                let is_final = answer.response.status < 300;
+                verdict.admitted = Some(is_final || answer.what == RESOURCE_METADATA);
                 verdict.respond(answer.response.clone());
             }
             Decision::Reject(refusal) => {
@@ -106,6 +108,9 @@ impl ShownVerdict {
                     verdict.upstream.push(match change {
                         Change::Remove(name) => format!("{name} is removed: it has the token"),
                         Change::Set(name, _) => format!("the token is taken out of {name}"),
+                        Change::Lines(name, _) => {
+                            format!("the filter's own are taken out of {name}")
+                        }
                     });
                 }
                 let outputs = admission.outputs.iter();

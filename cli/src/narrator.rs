@@ -166,6 +166,27 @@ impl<'n> Narrator<'n> {
             Event::Token(token) => {
                 told.token = LookedAt::Raw(hint::hint_at_token(token), hint::header(token))
             }
+            Event::Session { id, outcome } => {
+                let sign_in = self.config.sign_in.as_ref();
+                let name = sign_in.map_or("", |sign_in| sign_in.schemes[id].name.as_str());
+                let text = match outcome {
+                    Ok(()) => format!("a session by {name}"),
+                    Err(Failure::CrossSite) => {
+                        format!(
+                            "a session by {name}, which another site may have made a browser send"
+                        )
+                    }
+                    Err(_) => format!("no session by {name} that is good here and now"),
+                };
+                told.line(mark_of(outcome.is_ok()), text);
+                told.at("token", |step| {
+                    step.reasons.extend(outcome.err().and_then(reason));
+                });
+            }
+            Event::OwnPath { scheme, .. } => {
+                let text = format!("one that the filter answers, of the scheme {}", scheme.name);
+                told.good("sign-in", text);
+            }
             Event::FoundGoodBefore => {
                 told.note("the token that the provider verified above");
                 told.token = LookedAt::Before;
@@ -385,7 +406,9 @@ impl Telling {
                 let text = format!("the claims are good; the keys of {name} are not at hand");
                 return self.note(text);
             }
-            (Err(Failure::Missing), _) => format!("no token in {places}"),
+            (Err(Failure::Missing | Failure::NoSession | Failure::CrossSite), _) => {
+                format!("no token in {places}")
+            }
             (Err(Failure::Several), _) => "different tokens in several places".to_owned(),
             (Err(Failure::Invalid(error)), token) => {
                 let text = error.description().to_owned();

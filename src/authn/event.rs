@@ -1,7 +1,7 @@
 //! What is told of a request while it is decided.
 
 use super::failure::Failure;
-use crate::config::{Otherwise, Provider, ProviderId};
+use crate::config::{Otherwise, OwnPath, Provider, ProviderId, Scheme, SchemeId};
 use crate::http::ambiguous::Ambiguous;
 use crate::http::credentials::{Extracted, Place};
 use crate::http::path::UnsafePath;
@@ -49,6 +49,20 @@ pub enum Event<'e> {
     All(usize),
     /// A token of this provider is asked for.
     Demand(&'e Provider),
+    /// A session by this scheme is asked for: whether there is one that counts.
+    Session {
+        /// The scheme.
+        id: SchemeId,
+        /// Why there is none, or none that counts.
+        outcome: Result<(), Failure>,
+    },
+    /// The path is one of the filter's own.
+    OwnPath {
+        /// Whose path it is.
+        scheme: &'e Scheme,
+        /// Which one.
+        path: OwnPath,
+    },
     /// Its token.
     Token(&'e [u8]),
     /// The provider found it good for another demand.

@@ -11,6 +11,10 @@ use crate::jose::jwt::JwtError;
 pub enum Failure {
     /// There is no token.
     Missing,
+    /// There is no session.
+    NoSession,
+    /// There is a session, and another site may have made the browser send it.
+    CrossSite,
     /// There is a token, and this is wrong with it.
     Invalid(JwtError),
     /// There are no keys, and the next try to get some is this far away.
@@ -30,6 +34,8 @@ impl Failure {
     pub fn rejection(self) -> Result<Rejection<'static>, ProviderId> {
         Ok(match self {
             Self::Missing => Rejection::TokenMissing,
+            Self::NoSession => Rejection::SessionMissing,
+            Self::CrossSite => Rejection::CrossSite,
             Self::Invalid(error) => error.into(),
             Self::Unavailable(retry_after) => Rejection::keys_unavailable(retry_after),
             Self::Several => Rejection::SeveralTokens,
@@ -38,15 +44,16 @@ impl Failure {
     }
 
     /// Of the failures of several alternatives the one that says most: as jwt_authn has it, a
-    /// token's own fault before an unknown issuer before no token.
+    /// token's own fault before an unknown issuer before no token, and that before no session.
     pub(super) fn weight(self) -> u8 {
         match self {
-            Self::Missing => 0,
-            Self::Invalid(JwtError::Issuer) => 1,
-            Self::Invalid(_) => 2,
-            Self::Unavailable(_) => 3,
-            Self::Several => 4,
-            Self::AwaitKeys(_) => 5,
+            Self::NoSession => 0,
+            Self::Missing => 1,
+            Self::Invalid(JwtError::Issuer) => 2,
+            Self::Invalid(_) | Self::CrossSite => 3,
+            Self::Unavailable(_) => 4,
+            Self::Several => 5,
+            Self::AwaitKeys(_) => 6,
         }
     }
 
@@ -54,7 +61,11 @@ impl Failure {
     /// longest decides.
     pub(super) fn hope(self) -> u8 {
         match self {
-            Self::Missing | Self::Invalid(_) | Self::Several => 0,
+            Self::Missing
+            | Self::NoSession
+            | Self::CrossSite
+            | Self::Invalid(_)
+            | Self::Several => 0,
             Self::Unavailable(_) => 1,
             Self::AwaitKeys(_) => 2,
         }

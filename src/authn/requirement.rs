@@ -17,13 +17,17 @@ use super::event::{Event, Listener};
 use super::failure::Failure;
 use super::{Means, Token};
 use crate::cache::Entry;
-use crate::config::{Otherwise, PerProvider, Provider, ProviderDemand, ProviderId, Requirement};
+use crate::config::{
+    Config, Otherwise, PerProvider, Provider, ProviderDemand, ProviderId, Requirement, SchemeId,
+};
 use crate::http::credentials::Place;
+use crate::jose::claims::Claims;
 use crate::jose::event::Event as TokenEvent;
 use crate::jose::jwks::{KeySet, Selection};
 use crate::jose::jwt::{self, JwtError, Parsed, Validated};
 use crate::jwks::lifecycle::{Keys, UnknownKid};
-use crate::outputs;
+use crate::outputs::{self, Outputs};
+use crate::sign_in::{Opened, Visit};
 
 /// A newer set can be found this often while one token is verified.
 const MOST_RESELECTIONS: u32 = 3;
@@ -61,6 +65,7 @@ pub(super) struct Presented<'r, T> {
     all: Tokens,
     providers: &'r PerProvider<Provider>,
     means: &'r Means<'r>,
+    visit: Option<&'r Visit<'r>>,
     trace: &'r T,
     /// The tokens that were found good, of each provider that was asked about one.
     identities: Vec<Identity>,
@@ -71,14 +76,56 @@ pub(super) struct Presented<'r, T> {
 /// A set of tokens, by their numbers; or of identities.
 type Tokens = u64;
 
-/// A token that satisfies a provider's demand.
+/// A token or a session that satisfies a provider's demand.
 pub(super) struct Identity {
     pub provider: ProviderId,
-    /// The token's number.
-    token: u32,
-    /// Whether the upstream gets to see the token.
-    forward: bool,
-    pub entry: Rc<Entry>,
+    proof: Proof,
+}
+
+/// What shows who somebody is: either can only be made of what was verified or opened.
+enum Proof {
+    Token {
+        number: u32,
+        /// Whether the upstream gets to see the token.
+        forward: bool,
+        entry: Rc<Entry>,
+    },
+    Session(SchemeId, Rc<Opened>),
+}
+
+impl Identity {
+    pub(super) fn claims(&self) -> &Claims {
+        match &self.proof {
+            Proof::Token { entry, .. } => entry.verified.claims(),
+            Proof::Session(_, opened) => opened.claims(),
+        }
+    }
+
+    pub(super) fn outputs(&self) -> &Rc<Outputs> {
+        match &self.proof {
+            Proof::Token { entry, .. } => &entry.outputs,
+            Proof::Session(_, opened) => opened.outputs(),
+        }
+    }
+
+    pub(super) fn session(&self) -> Option<(SchemeId, &Opened)> {
+        match &self.proof {
+            Proof::Token { .. } => None,
+            Proof::Session(id, opened) => Some((*id, opened)),
+        }
+    }
+
+    /// Where it is the token of this number: whether that is forwarded, and what is kept of it.
+    fn token(&self, of: u32) -> Option<(bool, &Rc<Entry>)> {
+        match &self.proof {
+            Proof::Token {
+                number,
+                forward,
+                entry,
+            } if *number == of => Some((*forward, entry)),
+            _ => None,
+        }
+    }
 }
 
 struct Refused {
@@ -190,7 +237,9 @@ impl Ways {
             ..Way::default()
         };
         match (otherwise, weightiest.unwrap_or(Failure::Missing)) {
-            (Otherwise::AllowMissing, Failure::Missing) => self.add(Way::default()),
+            (Otherwise::AllowMissing, Failure::Missing | Failure::NoSession) => {
+                self.add(Way::default())
+            }
             (Otherwise::Reject | Otherwise::AllowMissing, _) | (_, Failure::Several) => {}
             (Otherwise::AllowMissingOrFailed, failure @ Failure::AwaitKeys(_)) => self.add(Way {
                 failure: Some(failure),
@@ -223,8 +272,9 @@ fn decide(ways: &[Way], all: Tokens) -> Result<Tokens, Failure> {
 impl<'r, T: Listener> Presented<'r, T> {
     pub(super) fn new(
         mut tokens: Vec<Carried<'r>>,
-        providers: &'r PerProvider<Provider>,
+        config: &'r Config,
         means: &'r Means<'r>,
+        visit: Option<&'r Visit<'r>>,
         trace: &'r T,
     ) -> Result<Self, Failure> {
         let mut all: Tokens = 0;
@@ -241,8 +291,9 @@ impl<'r, T: Listener> Presented<'r, T> {
             identities: Vec::with_capacity(tokens.len()),
             tokens,
             all,
-            providers,
+            providers: &config.providers,
             means,
+            visit,
             trace,
             refused: Vec::new(),
         })
@@ -284,13 +335,13 @@ impl<'r, T: Listener> Presented<'r, T> {
             };
             let mut of = identities
                 .iter()
-                .filter(|known| known.token == carried.number);
-            let is_theirs = |identity: &Identity| {
+                .filter_map(|known| Some((known, known.token(carried.number)?.0)));
+            let is_theirs = |(identity, _): (&Identity, bool)| {
                 let mut own = self.providers[identity.provider].places.iter();
                 own.any(|own| own.overlaps(place))
             };
             let is_verified = of.clone().next().is_some();
-            let stays = of.clone().all(|identity| identity.forward) && of.any(is_theirs);
+            let stays = of.clone().all(|(_, forward)| forward) && of.any(is_theirs);
             if is_verified && !stays && !withheld.iter().any(|known| known.overlaps(place)) {
                 withheld.push(place);
             }
@@ -333,11 +384,40 @@ impl<'r, T: Listener> Presented<'r, T> {
 
     /// What a provider's demand comes to.
     fn way(&mut self, demand: &ProviderDemand) -> Way {
+        if let Some(id) = demand.session {
+            return self.way_by_session(demand.provider, id);
+        }
         let provider = &self.providers[demand.provider];
         self.trace.note(|| Event::Demand(provider));
         let way = self.way_by_token(demand);
         let outcome = || way.failure.map_or(Ok(()), Err);
         self.trace.note(|| Event::Demanded(outcome()));
+        way
+    }
+
+    /// The session by a scheme, if it is alive and no other site counts on it. It covers no token:
+    /// the upstream gets to see none of it.
+    fn way_by_session(&mut self, provider: ProviderId, id: SchemeId) -> Way {
+        let opened = self.visit.and_then(|visit| visit.session(id));
+        let mut way = Way::default();
+        let vetted = self.visit.map(Visit::vet_origin);
+        match (opened, vetted) {
+            (Some(opened), Some(Ok(()))) => match bit(self.identities.len() as u32) {
+                Ok(bit) => {
+                    way.takes = bit;
+                    let proof = Proof::Session(id, opened);
+                    self.identities.push(Identity { provider, proof });
+                }
+                Err(failure) => way.failure = Some(failure),
+            },
+            (Some(_), Some(Err(_))) => way.failure = Some(Failure::CrossSite),
+            _ => way.failure = Some(Failure::NoSession),
+        }
+        let outcome = || way.failure.map_or(Ok(()), Err);
+        self.trace.note(|| Event::Session {
+            id,
+            outcome: outcome(),
+        });
         way
     }
 
@@ -400,10 +480,12 @@ impl<'r, T: Listener> Presented<'r, T> {
             .as_deref()
             .unwrap_or(&provider.expectations);
         let mut known = self.identities.iter();
-        if let Some(at) = known.position(|known| known.provider == id && known.token == number) {
-            if let Some(identity) = self.identities.get(at) {
+        let is_it = |known: &Identity| known.provider == id && known.token(number).is_some();
+        if let Some(at) = known.position(is_it) {
+            let known = self.identities.get(at);
+            if let Some((_, entry)) = known.and_then(|identity| identity.token(number)) {
                 self.trace.note(|| Event::FoundGoodBefore);
-                let verified = &identity.entry.verified;
+                let verified = &entry.verified;
                 verified.validate_again(expectations, means.now, self.trace)?;
             }
             return Ok(Judged::Known(at));
@@ -439,9 +521,11 @@ impl<'r, T: Listener> Presented<'r, T> {
         };
         Ok(Judged::New(Identity {
             provider: id,
-            token: number,
-            forward: provider.forward,
-            entry,
+            proof: Proof::Token {
+                number,
+                forward: provider.forward,
+                entry,
+            },
         }))
     }
 

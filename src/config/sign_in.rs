@@ -9,7 +9,11 @@ use std::time::Duration;
 use super::id::{Id, PerId, ProviderId};
 use crate::http::uri::Uri;
 use crate::jose::jwt::Expectations;
-use crate::matcher::HostMatcher;
+use crate::session::cookie::Cookie;
+use crate::session::seal::Keyring;
+use crate::session::site::Sites;
+
+pub use crate::session::cookie::SameSite;
 
 /// A scheme of a [`Config`](super::Config), for that configuration and what was made from it.
 pub type SchemeId = Id<Schemes>;
@@ -26,8 +30,10 @@ pub struct SignIn {
     /// What sessions are sealed with, of 32 octets at least each: the first seals, each opens.
     /// Where there is none, one has to be drawn at the start.
     pub cookie_keys: Vec<Secret>,
-    /// The hosts that a browser may be sent back to; never empty.
-    pub allowed_redirect_domains: Vec<HostMatcher>,
+    /// The keys that are derived from them, where there is one.
+    pub keyring: Option<Keyring>,
+    /// The sites that a browser may be sent back to (`allowed_redirect_domains`).
+    pub sites: Sites,
     /// In the order written; each has its own name, and there is one at least.
     pub schemes: PerScheme<Scheme>,
 }
@@ -61,7 +67,11 @@ pub struct Scheme {
     /// When a session ends, and which claims it keeps.
     pub session: SessionRules,
     /// The attributes and the size of the session's cookies.
-    pub cookie: Cookie,
+    pub cookie: CookieRules,
+    /// The cookies of its sessions.
+    pub session_cookie: Cookie,
+    /// The cookie that tells browsers apart while they sign in.
+    pub browser_cookie: Cookie,
     /// Whether a session keeps the access token, and the upstream gets it in `Authorization`.
     pub forward_bearer_token: bool,
     /// The header, in lower case, in which the upstream gets the ID token, which a session keeps
@@ -172,24 +182,13 @@ pub struct KeptClaim {
 
 /// The cookie that a session is in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cookie {
+pub struct CookieRules {
     /// Its attribute `SameSite`.
     pub same_site: SameSite,
     /// In lower case. `None`: the cookie is for one host alone.
     pub domain: Option<String>,
     /// The most bytes of cookies for one session.
     pub max_bytes: usize,
-}
-
-/// Which requests from other sites the cookie comes with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SameSite {
-    /// Navigations.
-    Lax,
-    /// None.
-    Strict,
-    /// All.
-    None,
 }
 
 /// What somebody gets who has not signed in, where a rule takes a session.
@@ -270,10 +269,24 @@ impl SignIn {
         })
     }
 
-    /// Whether a browser may be sent back to a host in normal form.
+    /// Every path of the filter's own, in normal form.
     #[must_use]
-    pub fn allows_redirect_to(&self, host: &str) -> bool {
-        let mut domains = self.allowed_redirect_domains.iter();
-        domains.any(|domain| domain.matches(host))
+    pub fn own_paths(&self) -> Vec<&str> {
+        let paths = self.schemes.iter().flat_map(|scheme| &scheme.paths);
+        paths.map(|(_, path)| path.as_str()).collect()
+    }
+
+    /// Every cookie of the filter's own.
+    #[must_use]
+    pub fn cookies(&self) -> Vec<&Cookie> {
+        let mut cookies: Vec<&Cookie> = Vec::new();
+        for scheme in &self.schemes {
+            for cookie in [&scheme.session_cookie, &scheme.browser_cookie] {
+                if !cookies.contains(&cookie) {
+                    cookies.push(cookie);
+                }
+            }
+        }
+        cookies
     }
 }

@@ -564,9 +564,8 @@ impl Reads {
 
 /// What tells where a sign-in comes from and who asks for it: a browser that navigates, a script or
 /// another site.
-const OF_SIGN_IN: [&str; 12] = [
+const OF_SIGN_IN: [&str; 14] = [
     ":method",
-    ":scheme",
     ":authority",
     "cookie",
     "accept",
@@ -575,6 +574,9 @@ const OF_SIGN_IN: [&str; 12] = [
     "sec-fetch-mode",
     "sec-fetch-site",
     "sec-purpose",
+    "purpose",
+    "x-purpose",
+    "x-moz",
     "upgrade",
     "x-requested-with",
 ];

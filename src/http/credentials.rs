@@ -54,6 +54,8 @@ pub enum Change {
     Remove(String),
     /// Sets the header of this name to this value, in place of all others.
     Set(&'static str, Vec<u8>),
+    /// Sends a header of this name for each of these values, in place of all others.
+    Lines(&'static str, Vec<Vec<u8>>),
 }
 
 impl Place {

@@ -56,6 +56,19 @@ impl Request {
         }
     }
 
+    /// The same with these lines for its cookies.
+    #[must_use]
+    pub fn with_cookies(&self, lines: &[Vec<u8>]) -> Self {
+        let mut headers = self.headers.clone();
+        headers.retain(|(name, _)| name != "cookie");
+        headers.extend(lines.iter().map(|line| ("cookie".into(), line.clone())));
+        Self {
+            headers,
+            requirement: self.requirement.clone(),
+            host: self.host.clone(),
+        }
+    }
+
     /// The name of the requirement that the route has. It comes from the configuration, not from the
     /// client.
     #[must_use]

@@ -1,8 +1,9 @@
 //! What the upstream, later filters and the access log learn of a request: from a verified token,
 //! or from a rejection, to headers and filter state.
 //!
-//! Invariants: the outputs of a token are made once, from a [`Verified`] one, and kept with it; and a
-//! value that cannot be written exactly is left out, never written in part.
+//! Invariants: the outputs of a token are made once, from a [`Verified`] one, and kept with it, those
+//! of a session likewise from one that was opened [`Alive`]; and a value that cannot be written
+//! exactly is left out, never written in part.
 
 mod state;
 mod value;
@@ -10,7 +11,10 @@ mod value;
 pub use state::{declarations, from_rejection};
 
 use crate::config::{Fact, Provider};
+use crate::jose::base64url;
+use crate::jose::claims::Claims;
 use crate::jose::jwt::Verified;
+use crate::session::life::Alive;
 
 /// A header of the request: its name in lower case, and a legal value.
 pub type HeaderField = (String, Vec<u8>);
@@ -41,11 +45,30 @@ impl Outputs {
 
 /// What is passed on of a token of this provider.
 pub fn from_token(provider: &Provider, verified: &Verified<'_>) -> Outputs {
+    let payload = || verified.payload_b64().to_vec();
+    let header = Some(verified.header_b64());
+    from_claims(provider, verified.claims(), header, &payload)
+}
+
+/// What is passed on of a session with this provider; `claims` are those that it keeps.
+pub fn from_session(provider: &Provider, session: &Alive, claims: &Claims) -> Outputs {
+    let json = &session.session().claims;
+    let payload = || base64url::encode(json.as_bytes()).into_bytes();
+    from_claims(provider, claims, None, &payload)
+}
+
+/// What follows from claims. `header` is the JOSE header in base64url, where there is one, and
+/// `payload` makes the claims likewise.
+fn from_claims(
+    provider: &Provider,
+    claims: &Claims,
+    header: Option<&[u8]>,
+    payload: &dyn Fn() -> Vec<u8>,
+) -> Outputs {
     let mut outputs = Outputs::default();
     let wanted = &provider.outputs;
-    let claims = verified.claims();
     if let Some(header) = &wanted.payload_header {
-        let mut value = verified.payload_b64().to_vec();
+        let mut value = payload();
         if header.padded {
             value.resize(value.len().next_multiple_of(4), b'=');
         }
@@ -65,8 +88,8 @@ pub fn from_token(provider: &Provider, verified: &Verified<'_>) -> Outputs {
         let value = state::payload(claims.all(), &wanted.space_delimited_claims);
         outputs.states.push((name.clone(), value));
     }
-    if let Some(name) = &wanted.header_state {
-        let value = state::header(verified.header_b64());
+    if let Some((name, header)) = wanted.header_state.as_ref().zip(header) {
+        let value = state::header(header);
         outputs
             .states
             .extend(value.map(|value| (name.clone(), value)));

@@ -82,6 +82,7 @@ pub fn from_rejection(config: &Config, rejection: &Rejection<'_>) -> Vec<FilterS
 fn is_about_the_token(rejection: &Rejection<'_>) -> bool {
     match rejection {
         Rejection::TokenMissing
+        | Rejection::SessionMissing
         | Rejection::InvalidToken { .. }
         | Rejection::SeveralTokens
         | Rejection::Ambiguous(Ambiguous::TokenList)
@@ -91,6 +92,7 @@ fn is_about_the_token(rejection: &Rejection<'_>) -> bool {
         Rejection::Ambiguous(_)
         | Rejection::InsufficientScope { .. }
         | Rejection::ClaimRule
+        | Rejection::CrossSite
         | Rejection::NoRule
         | Rejection::NotConfigured
         | Rejection::HostRefused => false,

@@ -84,10 +84,15 @@ impl Exchange for Edge<'_> {
         // First, for a token's place may be a header that is set.
         for change in &admission.strip {
             match change {
-                Change::Remove(name) => refusable::remove(headers, name),
-                Change::Set(name, value) => refusable::set(headers, name, value),
+                Change::Remove(name) => refusable::remove(headers, name).ok()?,
+                Change::Set(name, value) => refusable::set(headers, name, value).ok()?,
+                Change::Lines(name, values) => {
+                    refusable::remove(headers, name).ok()?;
+                    for value in values {
+                        refusable::add(headers, name, value).ok()?;
+                    }
+                }
             }
-            .ok()?;
         }
         for outputs in &admission.outputs {
             for (name, value) in &outputs.set {

@@ -73,7 +73,7 @@ impl RootContext for Root {
             .flatten()
             .unwrap_or_default();
         let verifier = choose_verifier();
-        match Config::parse_for(&configuration, &*verifier) {
+        match Config::parse_for(&configuration, &*verifier, &|name| std::env::var(name).ok()) {
             Ok(config) => {
                 filter_state::declare(&config);
                 log::info!(

@@ -256,6 +256,12 @@ impl Flow {
         Ok(secrets)
     }
 
+    /// When it began, in Unix seconds.
+    #[must_use]
+    pub fn begun(&self) -> u64 {
+        self.begun
+    }
+
     /// Where to go after signing in.
     #[must_use]
     pub fn return_to(&self) -> &str {

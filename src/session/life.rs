@@ -89,14 +89,29 @@ pub enum NoSession {
     Times,
 }
 
-/// A session that is alive.
+/// A session that was opened while it was alive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alive {
-    /// What was in the cookies.
-    pub session: Session,
-    /// Whether it is to be sealed anew: a tenth of the idle timeout has passed, or a newer key
-    /// seals.
-    pub is_due: bool,
+    session: Session,
+    /// Whether another key sealed it than the one that seals now.
+    has_old_key: bool,
+}
+
+impl Alive {
+    /// What was opened.
+    #[must_use]
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Whether it is to be sealed anew at `now`, in Unix seconds: a tenth of the idle timeout has
+    /// passed, or a newer key seals.
+    #[must_use]
+    pub fn is_due(&self, now: u64) -> bool {
+        let silence = now.saturating_sub(self.session.seen);
+        let idle = self.session.idle;
+        self.has_old_key || idle.is_some_and(|idle| silence.saturating_mul(RENEWALS) >= idle)
+    }
 }
 
 impl Session {
@@ -126,12 +141,11 @@ impl Session {
         })?;
         let session = Self::read(&opened.plaintext, scheme).ok_or(NoSession::Format)?;
         session.vet(now)?;
-        let silence = now.saturating_sub(session.seen);
-        let is_due = opened.key != keyring.sealing_key()
-            || session
-                .idle
-                .is_some_and(|idle| silence.saturating_mul(RENEWALS) >= idle);
-        Ok(Alive { session, is_due })
+        let has_old_key = opened.key != keyring.sealing_key();
+        Ok(Alive {
+            session,
+            has_old_key,
+        })
     }
 
     /// Whether it lives at `now`, in Unix seconds.
@@ -290,7 +304,7 @@ mod tests {
                 ..session()
             };
             let alive = open(&cookies(&session), NOW + 1).unwrap();
-            assert!(alive.session == session && !alive.is_due);
+            assert!(alive.session == session && !alive.is_due(NOW));
             let written = session.write();
             for length in 0..written.len() {
                 assert!(Session::read(&written[..length], "staff").is_none());
@@ -316,8 +330,8 @@ mod tests {
     fn s15_a_session_is_sealed_anew_with_the_first_key() {
         let cookies = cookies(&session());
         let open = |ring| Session::open(&ring, "staff", HOST, &cookies, NOW);
-        assert!(!open(ring(&["a", "b"])).unwrap().is_due);
-        assert!(open(ring(&["b", "a"])).unwrap().is_due);
+        assert!(!open(ring(&["a", "b"])).unwrap().is_due(NOW));
+        assert!(open(ring(&["b", "a"])).unwrap().is_due(NOW));
         assert_eq!(open(ring(&["b"])), Err(NoSession::UnknownKey));
     }
 
@@ -345,7 +359,7 @@ mod tests {
                 seen,
                 ..session()
             };
-            let opened = open(&cookies(&session), now).map(|alive| alive.is_due);
+            let opened = open(&cookies(&session), now).map(|alive| alive.is_due(now));
             assert_eq!(opened, expected, "idle {idle:?}, seen {seen}, now {now}");
         }
         let later = session().seen_at(NOW + 600);

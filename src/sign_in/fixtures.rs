@@ -28,7 +28,9 @@ pub(super) fn scheme(fields: Value) -> Scheme {
         "token_endpoint": {"cluster": "idp", "timeout": "5s"},
         "redirect_uri": "https://app.example/oauth2/callback",
     });
-    let fields: Map<String, Value> = serde_json::from_value(fields).unwrap();
+    let mut fields: Map<String, Value> = serde_json::from_value(fields).unwrap();
+    // No configuration can ask for it yet.
+    let use_refresh_token = fields.remove("use_refresh_token") == Some(true.into());
     for (name, value) in fields {
         if value.is_null() {
             scheme.as_object_mut().unwrap().remove(&name);
@@ -56,9 +58,12 @@ pub(super) fn scheme(fields: Value) -> Scheme {
         };
         Some(value.to_owned())
     };
-    let config = Config::parse_with_sign_in(config.to_string().as_bytes(), &environment);
+    let config = Config::parse_in(config.to_string().as_bytes(), &environment);
     let sign_in = config.unwrap().sign_in.unwrap();
-    sign_in.schemes.iter().next().unwrap().clone()
+    Scheme {
+        use_refresh_token,
+        ..sign_in.schemes.iter().next().unwrap().clone()
+    }
 }
 
 pub(super) const NOW: u64 = 1_800_000_000;

@@ -1,13 +1,210 @@
-//! Signing in with an OpenID provider (OpenID Connect Core 1.0 section 3.1): what is sent to the
-//! provider, what its answers must say, and what people are shown.
+//! Signing in with an OpenID provider (OpenID Connect Core 1.0 section 3.1): the filter's own paths,
+//! what is sent to the provider, what its answers must say, and what people are shown.
+//!
+//! Invariants: an answer here is of a fixed text, the configuration, or a URL that was vetted; and
+//! none of them is stored on the way.
 
 pub mod authorize;
+mod begin;
+mod callback;
+pub mod drawn_key;
 pub mod id_token;
+mod leave;
 pub mod page;
+mod problem;
+mod query;
 pub mod session_json;
+mod sessions;
 pub mod sign_out;
 pub mod token_call;
 pub mod token_reply;
+mod visit;
 
 #[cfg(test)]
 mod fixtures;
+
+use std::time::Duration;
+
+use crate::config::{OwnPath, Scheme, SchemeId};
+use crate::desk::Need;
+use crate::http::response::{Rejection, Response};
+
+pub use problem::Problem;
+pub use sessions::{Opened, Sessions};
+pub use visit::{Context, Entropy, People, Visit};
+
+use authorize::Aim;
+use query::parameter;
+use visit::Obstacle;
+
+/// The wait where the provider's metadata lack an endpoint: newer ones may have it.
+const WITHOUT_ENDPOINT: Duration = Duration::from_secs(60);
+
+/// What becomes of a request that the filter answers itself.
+#[derive(Debug)]
+pub enum Step {
+    /// Answered like this.
+    Answer(Answer),
+    /// Rejected like any other request.
+    Reject(Rejection<'static>),
+    /// A fact is missing.
+    Await(Need),
+}
+
+/// An answer, and what it means.
+#[derive(Debug)]
+pub struct Answer {
+    /// What the answer is, for the log.
+    pub what: &'static str,
+    /// What it means for a sign-in.
+    pub outcome: Outcome,
+    /// The response that is sent in place of the upstream's.
+    pub response: Response,
+}
+
+/// What an answer means for a sign-in, for the metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// A browser is sent to a provider.
+    Begun,
+    /// There is a new session.
+    Completed,
+    /// There is none.
+    Failed(Problem),
+    /// There is none any more.
+    SignedOut,
+    /// Neither of these.
+    Other,
+}
+
+/// Answers a request for one of the filter's own paths.
+#[must_use]
+pub fn answer(visit: &Visit<'_>, id: SchemeId, path: OwnPath) -> Step {
+    let answer = match path {
+        OwnPath::SignIn => link(visit, id, Aim::SignIn),
+        OwnPath::SignUp => link(visit, id, Aim::SignUp),
+        OwnPath::Callback => callback::callback(visit, id),
+        OwnPath::SignOut => leave::leave(visit, id),
+        OwnPath::Session => session(visit, id),
+        // No configuration has it.
+        OwnPath::BackchannelLogout => Err(Problem::Malformed.into()),
+    };
+    conclude(visit, id, answer)
+}
+
+/// Sends somebody without a session to a provider: who asked for a page comes back to it. Of
+/// several schemes the person chooses.
+#[must_use]
+pub fn begin(visit: &Visit<'_>, ids: &[SchemeId]) -> Option<Step> {
+    let (first, others) = ids.split_first()?;
+    let return_to = visit.request.path().unwrap_or_default();
+    if others.is_empty() {
+        let begun = begin::begin(visit, *first, Aim::SignIn, return_to);
+        return Some(conclude(visit, *first, begun));
+    }
+    let return_to = begin::vetted(visit, return_to);
+    let schemes = ids.iter().map(|id| visit.scheme(*id));
+    let links = schemes.filter_map(|scheme| {
+        let query = form_urlencoded::Serializer::new(String::new())
+            .append_pair("return_to", return_to)
+            .finish();
+        // Every scheme that people choose has one.
+        let path = scheme.path(OwnPath::SignIn)?;
+        Some((scheme.name.as_str(), format!("{path}?{query}")))
+    });
+    let links: Vec<(&str, String)> = links.collect();
+    let choices = links.iter().map(|(name, path)| page::Choice { name, path });
+    let mut response = page::chooser(&choices.collect::<Vec<_>>());
+    add_cookies(&mut response, visit.deletions());
+    Some(Step::Answer(Answer {
+        what: "the page to choose a provider",
+        outcome: Outcome::Other,
+        response,
+    }))
+}
+
+/// A link that begins a sign-in or a sign-up.
+fn link(visit: &Visit<'_>, id: SchemeId, aim: Aim) -> Result<Answer, Obstacle> {
+    if !matches!(visit.request.method(), Ok(b"GET" | b"HEAD")) {
+        return Err(Problem::Malformed.into());
+    }
+    let return_to = parameter(visit.request, "return_to")?;
+    begin::begin(visit, id, aim, return_to.as_deref().unwrap_or(b"/"))
+}
+
+/// What a session says, for scripts.
+fn session(visit: &Visit<'_>, id: SchemeId) -> Result<Answer, Obstacle> {
+    let session = visit.session(id);
+    let mut response = match &session {
+        Some(opened) => session_json::signed_in(opened.session()),
+        None => {
+            let challenge = format!("Bearer realm=\"{}\"", visit.config.responses.realm);
+            session_json::signed_out(visit.scheme(id).path(OwnPath::SignIn), &challenge)
+        }
+    };
+    add_cookies(&mut response, visit.deletions());
+    add_cookies(&mut response, visit.renewals());
+    Ok(Answer {
+        what: "a session as JSON",
+        outcome: Outcome::Other,
+        response,
+    })
+}
+
+fn conclude(visit: &Visit<'_>, id: SchemeId, answer: Result<Answer, Obstacle>) -> Step {
+    match answer {
+        Ok(answer) => Step::Answer(answer),
+        Err(Obstacle::Await(need)) => Step::Await(need),
+        Err(Obstacle::Reject(rejection)) => Step::Reject(rejection),
+        Err(Obstacle::Problem(problem)) => {
+            let mut response = failed(visit.scheme(id), problem);
+            add_cookies(&mut response, visit.deletions());
+            Step::Answer(Answer {
+                what: "a sign-in that fails",
+                outcome: Outcome::Failed(problem),
+                response,
+            })
+        }
+    }
+}
+
+/// A page of the filter's own, or of the application.
+fn failed(scheme: &Scheme, problem: Problem) -> Response {
+    let mut response = match &scheme.error_redirect_path {
+        // Where the host is not ours no path of it is.
+        Some(path) if problem.retry_after().is_none() && problem != Problem::UnknownHost => {
+            see_other(format!("{path}?error={}", problem.name()), Vec::new())
+        }
+        _ => page::failure(&page::Failure {
+            trouble: problem.trouble(),
+            told: None,
+            again: scheme.path(OwnPath::SignIn),
+        }),
+    };
+    if let Some(wait) = problem.retry_after() {
+        let seconds = wait.as_millis().div_ceil(1000).max(1);
+        response.headers.push(("retry-after", seconds.to_string()));
+    }
+    response
+}
+
+/// A redirect after which a browser asks by GET (RFC 9110 section 15.4.4): a form is not sent again,
+/// nor a password with it.
+fn see_other(url: String, set_cookies: Vec<String>) -> Response {
+    let mut response = Response {
+        status: 303,
+        headers: vec![
+            ("location", url),
+            ("cache-control", "no-store".to_owned()),
+            ("referrer-policy", "no-referrer".to_owned()),
+        ],
+        body: String::new(),
+    };
+    add_cookies(&mut response, set_cookies);
+    response
+}
+
+fn add_cookies(response: &mut Response, set_cookies: Vec<String>) {
+    let lines = set_cookies.into_iter().map(|line| ("set-cookie", line));
+    response.headers.extend(lines);
+}

@@ -14,18 +14,22 @@ use super::{merge, parse, refused, with_discovery, with_provider, with_remote};
 #[test]
 fn an_algorithm_needs_a_verifier() {
     let parse_for = |fields: Value, verifier: &dyn Verifier| {
-        Config::parse_for(with_provider(fields).to_string().as_bytes(), verifier)
-            .map(|config| {
-                config
-                    .providers
-                    .iter()
-                    .next()
-                    .unwrap()
-                    .expectations
-                    .algorithms
-                    .clone()
-            })
-            .map_err(|error| error.to_string())
+        Config::parse_for(
+            with_provider(fields).to_string().as_bytes(),
+            verifier,
+            &|_| None,
+        )
+        .map(|config| {
+            config
+                .providers
+                .iter()
+                .next()
+                .unwrap()
+                .expectations
+                .algorithms
+                .clone()
+        })
+        .map_err(|error| error.to_string())
     };
     let with = |names: Value| json!({"algorithms": names});
     for at in 0..3 {

@@ -58,6 +58,7 @@ fn decide(set: &str, token: &str) -> String {
         cache: &RefCell::new(TokenCache::new(&config.providers)),
         headers: &RefCell::<HeaderMemo>::default(),
         now: NOW,
+        people: None,
     };
     let request = request(&[("authorization", &bearer(token))]);
     tell(authenticate(&request, &config, &means))

@@ -205,6 +205,7 @@ impl<'c> Judge<'c> {
             cache: &self.cache,
             headers: &self.headers,
             now: NOW,
+            people: None,
         };
         tell(authenticate(request, self.ring.config, &means))
     }
@@ -231,6 +232,7 @@ fn tell(decision: Decision<'_>) -> String {
             let strip = admission.strip.iter().map(|change| match change {
                 Change::Remove(name) => format!(" -{name}"),
                 Change::Set(name, value) => format!(" {name}:{}", text(value)),
+                Change::Lines(name, values) => format!(" {name}:{}", text(&values.concat())),
             });
             let reported = admission
                 .reported

@@ -540,6 +540,7 @@ fn decide_with(case: &Case, trace: &impl Listener) -> Outcome {
         cache: &RefCell::new(TokenCache::new(&config.providers)),
         headers: &RefCell::default(),
         now: NOW,
+        people: None,
     };
     let outcome = match authenticate_with(&case.request(), &config, &means, trace) {
         Decision::Await(Need::Keys(at)) => {
@@ -558,7 +559,7 @@ fn decide_with(case: &Case, trace: &impl Listener) -> Outcome {
                 .into_iter()
                 .map(|change| match change {
                     Change::Remove(name) => name,
-                    Change::Set(name, _) => name.to_owned(),
+                    Change::Set(name, _) | Change::Lines(name, _) => name.to_owned(),
                 })
                 .collect();
             let emptied_set: BTreeSet<String> = emptied.iter().cloned().collect();

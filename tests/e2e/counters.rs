@@ -92,7 +92,20 @@ fn config(stage: &Stage) -> Value {
             rule("/lifetime", "lifetime"),
             rule("/down", "down"),
             rule("/x", "demo"),
+            {"match": {"prefix": "/session"}, "requires": {"session": "staff"}},
         ],
+        "sign_in": {
+            "cookie_keys": [{"inline_string": "a key of thirty-two octets or more"}],
+            "allowed_redirect_domains": ["testbed"],
+            "schemes": {"staff": {
+                "provider_name": "demo",
+                "credentials": {"client_id": "web", "token_secret": {"inline_string": "secret"}},
+                "authorization_endpoint": "https://idp.example/authorize",
+                "token_endpoint": {"uri": "https://idp.example/token", "cluster": "idp", "timeout": "5s"},
+                "callback_path": "/callback",
+                "signout_path": "/sign-out",
+            }},
+        },
         "bypass_cors_preflight": true,
         "protected_resource": {"resource": "https://api.example.com/"},
         "filter_state": ["provider"],
@@ -320,6 +333,12 @@ fn every_documented_counter_moves_by_what_it_counts() {
         rejected(reason, &|| get(target, &token));
     }
     rejected("token_missing", &|| raw::get(address, "/x", &[]).unwrap());
+    rejected("session_missing", &|| {
+        raw::get(address, "/session", &[]).unwrap()
+    });
+    rejected("cross_site", &|| {
+        raw::request(address, &raw::head("POST", "/sign-out", &[])).unwrap()
+    });
     rejected("unsafe_path", &|| {
         raw::get(address, "/x%2f..", &[]).unwrap()
     });

@@ -91,7 +91,7 @@ proptest! {
             Session::open(&keyring(), "staff", HOST, &value, NOW).ok()
         };
         let request = request_with(&lines(&ours));
-        prop_assert!(read(&lines(&ours)).is_some_and(|alive| alive.session == session));
+        prop_assert!(read(&lines(&ours)).is_some_and(|alive| *alive.session() == session));
         let rest = without_ours(&request, &[&cookie()]).unwrap().concat();
         let whole: Vec<u8> = theirs.iter().map(|line| line.join(";").trim_matches(' ').to_owned()).collect::<String>().into();
         let letters = |text: &[u8]| text.iter().copied().filter(|byte| *byte != b' ').collect::<Vec<u8>>();

@@ -198,7 +198,7 @@ proptest! {
         let keys_at_hand = KeysAtHand(config.providers.map(|_| known.next().unwrap()));
 
         let cache = RefCell::new(TokenCache::new(&config.providers));
-        let means = Means { facts: &keys_at_hand, verifier: &Portable, cache: &cache, headers: &RefCell::default(), now: NOW };
+        let means = Means { facts: &keys_at_hand, verifier: &Portable, cache: &cache, headers: &RefCell::default(), now: NOW, people: None };
         let decision = authn::authenticate(&request, &config, &means);
         let explanation = Explanation::new(&config, &request, &[], &keys_at_hand, NOW);
 

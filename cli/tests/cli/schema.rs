@@ -256,8 +256,22 @@ fn whole() -> Value {
         "errors": {"by_reason": {"no_rule": {"status": 404}}},
         "rules": [{
             "match": {"path": "/", "headers": [{"name": "a", "exact_match": "b"}]},
-            "requires": {"provider_name": "p"}
-        }]
+            "requires": {"requires_any": {"requirements": [
+                {"provider_name": "p"}, {"session": "staff"}
+            ]}}
+        }],
+        "sign_in": {
+            "cookie_keys": [{"inline_string": "a secret of thirty-two octets or more"}],
+            "allowed_redirect_domains": ["app.example"],
+            "schemes": {"staff": {
+                "provider_name": "discovery",
+                "credentials": {"client_id": "web", "token_secret": {"inline_string": "secret"}},
+                "token_endpoint": {"cluster": "c", "timeout": "5s"},
+                "callback_path": "/callback",
+                "session": {},
+                "cookie": {}
+            }}
+        }
     })
 }
 
@@ -273,6 +287,9 @@ fn places(name: &str) -> &'static [&'static str] {
         "Errors" => &["/errors"],
         "Rule" => &["/rules/0"],
         "Match" => &["/rules/0/match"],
+        "Scheme" => &["/sign_in/schemes/staff"],
+        "Session" => &["/sign_in/schemes/staff/session"],
+        "Cookie" => &["/sign_in/schemes/staff/cookie"],
         "HeaderMatcher" => &["/rules/0/match/headers/0"],
         _ => &[],
     }

@@ -27,8 +27,6 @@ use super::id::PerProvider;
 use super::read::encoding;
 use super::read::error::{At, ConfigError};
 use super::read::raw::{RawConfig, RawUnmatched};
-use super::read::raw_sign_in::RawSignIn;
-use super::read::tree::Tree;
 use super::read::value::{FromTree, Given, Whole, each};
 use super::sign_in::{Environment, PerScheme, SignIn};
 use super::valid::{
@@ -53,12 +51,21 @@ const LONGEST_REALM: usize = 256;
 
 impl Config {
     /// Parses the plugin's configuration: a Struct as Envoy hands it over, or the JSON text of
-    /// a StringValue. Every algorithm may be named, wherever it can be verified.
+    /// a StringValue. Every algorithm may be named, wherever it can be verified, and no
+    /// environment variable is set.
     ///
     /// # Errors
     /// The first problem found, with the path of its field.
     pub fn parse(bytes: &[u8]) -> Result<Self, ConfigError> {
-        Self::parse_with(bytes, &|_| true, &refuse_sign_in)
+        Self::parse_in(bytes, &|_| None)
+    }
+
+    /// The same, where environment variables are set.
+    ///
+    /// # Errors
+    /// As [`Config::parse`].
+    pub fn parse_in(bytes: &[u8], environment: Environment<'_>) -> Result<Self, ConfigError> {
+        Self::parse_with(bytes, &|_| true, environment)
     }
 
     /// Parses it for a verifier: an algorithm that it does not support cannot be named, and is
@@ -66,43 +73,32 @@ impl Config {
     ///
     /// # Errors
     /// As [`Config::parse`].
-    pub fn parse_for(bytes: &[u8], verifier: &dyn Verifier) -> Result<Self, ConfigError> {
-        let is_supported = |algorithm| verifier.supports(algorithm);
-        Self::parse_with(bytes, &is_supported, &refuse_sign_in)
-    }
-
-    /// Parses it as [`Config::parse`] does, with `sign_in`, which that refuses: no part of the
-    /// filter can carry it out yet.
-    ///
-    /// # Errors
-    /// As [`Config::parse`].
-    #[doc(hidden)]
-    pub fn parse_with_sign_in(
+    pub fn parse_for(
         bytes: &[u8],
+        verifier: &dyn Verifier,
         environment: Environment<'_>,
     ) -> Result<Self, ConfigError> {
-        Self::parse_with(bytes, &|_| true, &|tree, providers| {
-            sign_in::convert(RawSignIn::from_tree(tree)?, providers, environment)
-        })
+        let is_supported = |algorithm| verifier.supports(algorithm);
+        Self::parse_with(bytes, &is_supported, environment)
     }
 
     fn parse_with(
         bytes: &[u8],
         is_supported: Supported<'_>,
-        read_sign_in: ReadSignIn<'_>,
+        environment: Environment<'_>,
     ) -> Result<Self, ConfigError> {
         if bytes.trim_ascii().is_empty() {
             return Err(ConfigError::here("is missing"));
         }
         let tree = encoding::decode(bytes)?;
         let raw = RawConfig::from_tree(tree)?;
-        Self::from_raw(raw, is_supported, read_sign_in)
+        Self::from_raw(raw, is_supported, environment)
     }
 
     fn from_raw(
         raw: RawConfig,
         is_supported: Supported<'_>,
-        read_sign_in: ReadSignIn<'_>,
+        environment: Environment<'_>,
     ) -> Result<Self, ConfigError> {
         let facts = outputs::facts(&raw.filter_state.0.unwrap_or_default()).at("filter_state")?;
         let mut providers = Vec::new();
@@ -114,7 +110,7 @@ impl Config {
         let sign_in = raw
             .sign_in
             .0
-            .map(|tree| read_sign_in(tree, &providers).at("sign_in"))
+            .map(|raw| sign_in::convert(raw, &providers, environment).at("sign_in"))
             .transpose()?;
         let no_schemes = PerScheme::new(Vec::new());
         let issuers = Issuers {
@@ -192,14 +188,6 @@ impl Config {
             sign_in,
         })
     }
-}
-
-/// Reads `sign_in`, and converts it.
-type ReadSignIn<'r> = &'r dyn Fn(Tree, &PerProvider<Provider>) -> Result<SignIn, ConfigError>;
-
-/// Reads nothing, so that the module has no code for what it cannot do.
-fn refuse_sign_in(_: Tree, _: &PerProvider<Provider>) -> Result<SignIn, ConfigError> {
-    Err(ConfigError::here("not supported by this build"))
 }
 
 fn realm(realm: Given<String>) -> Result<String, ConfigError> {

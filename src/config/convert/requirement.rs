@@ -259,11 +259,16 @@ impl Requirement {
         }
     }
 
-    /// Whether a session can have a part in it.
-    pub(super) fn takes_session(&self) -> bool {
+    /// The schemes by which somebody may have to sign in, in its order; one may come several
+    /// times.
+    #[must_use]
+    pub fn schemes(&self) -> Vec<SchemeId> {
         let mut sources = Vec::new();
         self.sources(&mut sources);
-        sources.iter().any(|(_, scheme)| scheme.is_some())
+        sources
+            .into_iter()
+            .filter_map(|(_, scheme)| scheme)
+            .collect()
     }
 
     /// Whether a request without any token can satisfy it.

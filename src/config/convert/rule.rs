@@ -11,8 +11,8 @@ use super::route_match;
 use crate::config::read::error::{At, ConfigError, REQUIRED, resolve};
 use crate::config::read::raw_rule::RawRule;
 use crate::config::read::raw_sign_in::RawUnauthenticated;
-use crate::config::sign_in::Unauthenticated;
-use crate::config::valid::{Access, Demand, Permissions, Rule, TokenAccess};
+use crate::config::sign_in::{OwnPath, SchemeId, Unauthenticated};
+use crate::config::valid::{Access, Demand, Permissions, Requirement, Rule, TokenAccess};
 use crate::named::Named;
 
 /// What rules refer to by name.
@@ -20,6 +20,20 @@ pub(super) struct Known<'n> {
     pub issuers: Issuers<'n>,
     pub requirements: &'n Named<Rc<Demand>>,
     pub policies: &'n Named<Permissions>,
+}
+
+/// People choose among several schemes by their links.
+fn vet_choice(requirement: &Requirement, issuers: Issuers<'_>) -> Result<(), ConfigError> {
+    let ids = requirement.schemes();
+    let is_choice = ids.iter().any(|id| ids.first() != Some(id));
+    let lacks_link = |id: &SchemeId| issuers.schemes[*id].path(OwnPath::SignIn).is_none();
+    match ids.into_iter().find(lacks_link).filter(|_| is_choice) {
+        Some(id) => Err(ConfigError::here(&format!(
+            "takes sessions of several schemes, and {} has no signin_path: people choose by it",
+            issuers.schemes[id].name
+        ))),
+        None => Ok(()),
+    }
 }
 
 pub(super) fn convert(raw: RawRule, known: &Known<'_>) -> Result<Rule, ConfigError> {
@@ -63,6 +77,9 @@ pub(super) fn convert(raw: RawRule, known: &Known<'_>) -> Result<Rule, ConfigErr
             authorize: authorize.unwrap_or_default(),
         }),
     };
+    if let Access::Token(access) = &access {
+        vet_choice(&access.demand.requirement, known.issuers)?;
+    }
     let report_only = raw.report_only.0.unwrap_or(false);
     if report_only && matches!(access, Access::Public) {
         return Err(ConfigError::new(
@@ -72,7 +89,7 @@ pub(super) fn convert(raw: RawRule, known: &Known<'_>) -> Result<Rule, ConfigErr
     }
     let unauthenticated = raw.unauthenticated.0;
     let takes_session = match &access {
-        Access::Token(access) => access.demand.requirement.takes_session(),
+        Access::Token(access) => !access.demand.requirement.schemes().is_empty(),
         Access::Public => false,
     };
     if unauthenticated.is_some() && !takes_session {

@@ -22,6 +22,8 @@ use crate::http::uri::{self, Uri};
 use crate::jose::jwt::Expectations;
 use crate::jose::token_type::TokenType;
 use crate::matcher::HostMatcher;
+use crate::session::cookie::{Cookie, CookieError};
+use crate::session::site::Sites;
 
 /// OpenID Connect Core section 5.4.
 const DEFAULT_SCOPES: [&str; 3] = ["openid", "profile", "email"];
@@ -54,6 +56,7 @@ const LONGEST_NAME: usize = 32;
 pub(super) struct Around<'a> {
     pub providers: &'a PerProvider<Provider>,
     pub domains: &'a [HostMatcher],
+    pub sites: &'a Sites,
     pub environment: Environment<'a>,
 }
 
@@ -69,6 +72,7 @@ pub(super) fn convert(
         )));
     }
 
+    refuse_what_comes_later(&raw)?;
     let found = provider(raw.provider_name, around.providers).at("provider_name")?;
     let (provider, mut id_token) = found;
     let declared = &around.providers[provider];
@@ -95,7 +99,7 @@ pub(super) fn convert(
     let redirect_uri = raw
         .redirect_uri
         .0
-        .map(|text| redirect_uri(text, around.domains).at("redirect_uri"))
+        .map(|text| redirect_uri(text, around.sites).at("redirect_uri"))
         .transpose()?;
     let (callback, host) = match (&redirect_uri, raw.callback_path.0) {
         (Some(uri), None) => (uri.path.clone(), Some(normal_host_of(uri)?)),
@@ -146,7 +150,15 @@ pub(super) fn convert(
         .forward_id_token_header
         .0
         .map(|name| id_token_header(&name, declared).at("forward_id_token_header"));
+    let cookie = session::cookie(raw.cookie.0.unwrap_or_default(), &back).at("cookie")?;
+    let domain = cookie.domain.as_deref();
+    let session_cookie = Cookie::of_session(&name, domain, cookie.same_site, cookie.max_bytes);
+    let own = |cookie: Result<Cookie, CookieError>| {
+        cookie.map_err(|error| ConfigError::new("cookie", &error.to_string()))
+    };
     Ok(Scheme {
+        session_cookie: own(session_cookie)?,
+        browser_cookie: own(Cookie::of_browser(domain))?,
         name,
         provider,
         id_token,
@@ -166,10 +178,26 @@ pub(super) fn convert(
         authorization,
         use_refresh_token: raw.use_refresh_token.0.unwrap_or(false),
         session: session::convert(raw.session.0.unwrap_or_default()).at("session")?,
-        cookie: session::cookie(raw.cookie.0.unwrap_or_default(), &back).at("cookie")?,
+        cookie,
         forward_bearer_token: raw.forward_bearer_token.0.unwrap_or(false),
         forward_id_token_header: forward_id_token_header.transpose()?,
     })
+}
+
+fn refuse_what_comes_later(raw: &RawScheme) -> Result<(), ConfigError> {
+    for (field, is_given) in [
+        (
+            "backchannel_logout_path",
+            raw.backchannel_logout_path.0.is_some(),
+        ),
+        ("revocation_endpoint", raw.revocation_endpoint.0.is_some()),
+        ("use_refresh_token", raw.use_refresh_token.0 == Some(true)),
+    ] {
+        if is_given {
+            return Err(ConfigError::new(field, "not supported yet"));
+        }
+    }
+    Ok(())
 }
 
 /// The field that a path of the filter's own is written in.
@@ -316,7 +344,7 @@ fn upstream(raw: RawEndpoint) -> Result<Upstream, ConfigError> {
 }
 
 /// The callback's URL, which the provider compares as text.
-fn redirect_uri(text: String, domains: &[HostMatcher]) -> Result<Uri, ConfigError> {
+fn redirect_uri(text: String, sites: &Sites) -> Result<Uri, ConfigError> {
     let uri = uri(&text)?;
     is_safe_for_browsers(&uri)?;
     if uri.path.contains('?') {
@@ -328,8 +356,8 @@ fn redirect_uri(text: String, domains: &[HostMatcher]) -> Result<Uri, ConfigErro
         return Err(ConfigError::here(&problem));
     }
     own_path(uri.path.clone())?;
-    let host = normal_host_of(&uri)?;
-    if !domains.iter().any(|domain| domain.matches(&host)) {
+    let origin = format!("{}://{}", uri.scheme.name(), uri.authority);
+    if !sites.have_origin(origin.as_bytes()) {
         return Err(ConfigError::here(
             "has a host that is not in allowed_redirect_domains",
         ));

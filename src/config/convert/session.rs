@@ -10,19 +10,14 @@ use super::vet::not_empty;
 use crate::config::read::error::{At, ConfigError, GIVEN_TWICE};
 use crate::config::read::raw_sign_in::{RawCookie, RawKeptClaim, RawSameSite, RawSession};
 use crate::config::read::value::{Given, Whole};
-use crate::config::sign_in::{Cookie, KeptClaim, SameSite, SessionRules};
+use crate::config::sign_in::{CookieRules, KeptClaim, SameSite, SessionRules};
 use crate::matcher::HostMatcher;
+use crate::session::cookie::{CookieError, DEFAULT_MAX_BYTES, LARGEST_MAX_BYTES, LONGEST_COOKIE};
 
 /// A working day.
 const DEFAULT_MAX_DURATION: Duration = Duration::from_secs(8 * 60 * 60);
 /// The times in a session are in seconds.
 const SHORTEST: Duration = Duration::from_secs(1);
-/// Three cookies of the longest kind.
-const DEFAULT_MAX_BYTES: u64 = 12_288;
-/// One cookie of the longest kind that browsers keep (RFC 6265 section 6.1).
-const LEAST_MAX_BYTES: u64 = 4096;
-/// Envoy takes 60 KiB of headers, unless it is told otherwise.
-const MOST_MAX_BYTES: u64 = 65_536;
 /// More claims than that nobody names one by one.
 const MOST_CLAIMS: usize = 128;
 /// Claims that say of whom, by whom, for whom and for how long (RFC 7519 section 4.1, OpenID
@@ -117,14 +112,19 @@ pub(super) enum Back<'a> {
     Any(&'a [HostMatcher]),
 }
 
-pub(super) fn cookie(raw: RawCookie, back: &Back<'_>) -> Result<Cookie, ConfigError> {
+pub(super) fn cookie(raw: RawCookie, back: &Back<'_>) -> Result<CookieRules, ConfigError> {
     let domain = raw.domain.0.map(|name| domain(&name, back));
     let max_bytes = max_bytes(raw.max_bytes).at("max_bytes")?;
-    Ok(Cookie {
+    if let Some(RawSameSite::Strict) = raw.same_site.0 {
+        return Err(ConfigError::new(
+            "same_site",
+            "STRICT is not supported yet: a browser comes back from the provider's site without the cookie",
+        ));
+    }
+    Ok(CookieRules {
         same_site: match raw.same_site.0 {
-            Some(RawSameSite::Lax) | None => SameSite::Lax,
-            Some(RawSameSite::Strict) => SameSite::Strict,
             Some(RawSameSite::None) => SameSite::None,
+            Some(RawSameSite::Lax | RawSameSite::Strict) | None => SameSite::Lax,
         },
         domain: domain.transpose().at("domain")?,
         max_bytes,
@@ -132,11 +132,13 @@ pub(super) fn cookie(raw: RawCookie, back: &Back<'_>) -> Result<Cookie, ConfigEr
 }
 
 fn max_bytes(given: Given<Whole>) -> Result<usize, ConfigError> {
-    let bytes = given.0.map_or(DEFAULT_MAX_BYTES, |Whole(bytes)| bytes);
-    usize::try_from(bytes)
-        .ok()
-        .filter(|_| (LEAST_MAX_BYTES..=MOST_MAX_BYTES).contains(&bytes))
-        .ok_or_else(|| ConfigError::here(&format!("must be {LEAST_MAX_BYTES} to {MOST_MAX_BYTES}")))
+    let Some(Whole(bytes)) = given.0 else {
+        return Ok(DEFAULT_MAX_BYTES);
+    };
+    let bytes = usize::try_from(bytes).ok();
+    bytes
+        .filter(|bytes| (LONGEST_COOKIE..=LARGEST_MAX_BYTES).contains(bytes))
+        .ok_or_else(|| ConfigError::here(&CookieError::MaxBytes.to_string()))
 }
 
 /// The value of `Domain`. A browser drops a cookie whose domain does not have the host in it (RFC

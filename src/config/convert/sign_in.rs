@@ -11,11 +11,11 @@ use crate::config::read::raw_sign_in::{RawSecret, RawSignIn};
 use crate::config::read::value::{each, filled};
 use crate::config::sign_in::{Environment, OwnPath, PerScheme, Scheme, Secret, SignIn};
 use crate::config::valid::Provider;
+use crate::matcher::HostMatcher;
+use crate::session::seal::{Keyring, LEAST_SECRET, MAX_SECRETS};
+use crate::session::site::{MAX_SITES, Sites};
 
-/// The shortest secret that seals sessions, in bytes: that of the key that is made of it.
-const SHORTEST_KEY: usize = 32;
-/// Keys that open sessions, and ways to sign in: each costs a little with every request.
-const MOST_KEYS: usize = 16;
+/// Ways to sign in: each costs a little with every request.
 const MOST_SCHEMES: usize = 32;
 
 pub(super) fn convert(
@@ -25,11 +25,12 @@ pub(super) fn convert(
 ) -> Result<SignIn, ConfigError> {
     let cookie_keys = raw.cookie_keys.0.map(|raw| keys(raw, environment));
     let domains = vet::required(raw.allowed_redirect_domains).and_then(filled);
-    let domains = domains.and_then(|names| each(names, &mut route_match::host));
-    let domains = domains.at("allowed_redirect_domains")?;
+    let domains = domains.and_then(domains_and_sites);
+    let (domains, sites) = domains.at("allowed_redirect_domains")?;
     let around = Around {
         providers,
         domains: &domains,
+        sites: &sites,
         environment,
     };
     let entries = raw.schemes.entries();
@@ -43,22 +44,41 @@ pub(super) fn convert(
         schemes.push(scheme.at(&name).at("schemes")?);
     }
     vet_paths(&schemes).at("schemes")?;
+    let cookie_keys = cookie_keys.transpose().at("cookie_keys")?;
+    let (cookie_keys, keyring) = cookie_keys.unzip();
     Ok(SignIn {
-        cookie_keys: cookie_keys
-            .transpose()
-            .at("cookie_keys")?
-            .unwrap_or_default(),
+        cookie_keys: cookie_keys.unwrap_or_default(),
+        keyring,
         schemes: PerScheme::new(schemes),
-        allowed_redirect_domains: domains,
+        sites,
     })
 }
 
-fn keys(raw: Vec<RawSecret>, environment: Environment<'_>) -> Result<Vec<Secret>, ConfigError> {
+/// Entries of one list: the hosts, and the sites, of which a port is a part.
+fn domains_and_sites(names: Vec<String>) -> Result<(Vec<HostMatcher>, Sites), ConfigError> {
+    let domains = each(names.clone(), &mut |name| {
+        let port = name
+            .rsplit_once(':')
+            .filter(|(_, port)| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()));
+        let host = port.map_or(name.as_str(), |(host, _)| host);
+        route_match::host(host.to_owned())
+    })?;
+    let sites = Sites::parse(&names).map_err(|at| {
+        let problem = format!("must be a host, or *. and a domain, {MAX_SITES} at most");
+        ConfigError::here(&problem).within_item(at)
+    })?;
+    Ok((domains, sites))
+}
+
+fn keys(
+    raw: Vec<RawSecret>,
+    environment: Environment<'_>,
+) -> Result<(Vec<Secret>, Keyring), ConfigError> {
     if raw.is_empty() {
         return Err(ConfigError::here(MUST_NOT_BE_EMPTY));
     }
-    if raw.len() > MOST_KEYS {
-        let problem = format!("must have {MOST_KEYS} keys at most");
+    if raw.len() > MAX_SECRETS {
+        let problem = format!("must have {MAX_SECRETS} keys at most");
         return Err(ConfigError::here(&problem));
     }
     let mut keys: Vec<Secret> = Vec::with_capacity(raw.len());
@@ -73,12 +93,15 @@ fn keys(raw: Vec<RawSecret>, environment: Environment<'_>) -> Result<Vec<Secret>
         });
         keys.push(key.at_item(index)?);
     }
-    Ok(keys)
+    let secrets: Vec<&str> = keys.iter().map(Secret::text).collect();
+    let keyring = Keyring::new(&secrets);
+    let keyring = keyring.map_err(|error| ConfigError::here(&error.to_string()))?;
+    Ok((keys, keyring))
 }
 
 fn is_long_enough(secret: &str) -> Result<(), ConfigError> {
-    if secret.len() < SHORTEST_KEY {
-        let problem = format!("has a secret of less than {SHORTEST_KEY} bytes");
+    if secret.len() < LEAST_SECRET {
+        let problem = format!("has a secret of less than {LEAST_SECRET} bytes");
         return Err(ConfigError::here(&problem));
     }
     Ok(())

@@ -8,7 +8,7 @@
 
 use super::duration::Span;
 use super::raw_rule::{RawAuthorize, RawRequires, RawRule, RawTextMatcher};
-use super::tree::Tree;
+use super::raw_sign_in::RawSignIn;
 use super::value::{Anything, Entries, Given, OnlyBool, Unsupported, Whole, objects, words};
 
 objects! {
@@ -47,9 +47,8 @@ objects! {
         /// read of each request: `reason`, `provider`, `issuer`, `subject`. Each costs a call of
         /// the host per request.
         pub filter_state: Given<Vec<String>>,
-        /// Addition: how people in browsers sign in, which is read when it can be carried out.
-        #[cfg_attr(feature = "schema", schemars(skip))]
-        pub sign_in: Given<Tree>,
+        /// Addition: how people in browsers sign in.
+        pub sign_in: Given<RawSignIn>,
 
         filter_state_rules: Unsupported,
         stat_prefix: Unsupported,

@@ -18,8 +18,9 @@ objects! {
         /// each of them opens: put a new one first, and take the old one away when its sessions are
         /// over. Without any, a random one is drawn at each start, and a restart ends every session.
         pub cookie_keys: Given<Vec<RawSecret>>,
-        /// Hosts that a browser may be sent back to after sign-in and sign-out, without port;
-        /// `*.example.com` is every name below it. A request with another host is never sent to a
+        /// Hosts that a browser may be sent back to after sign-in and sign-out, each with its port
+        /// where that is not the usual one; `*.example.com` is every name below it. Pages are
+        /// https, on localhost http. A request with another host is never sent to a
         /// provider.
         pub allowed_redirect_domains: Given<Vec<String>>,
         /// Ways to sign in, by names of your choice: 1 to 32 letters, digits, `-` and `_`. A
@@ -178,7 +179,7 @@ objects! {
         /// A domain whose hosts share the cookie. Without it the cookie is for one host alone, and
         /// no other host can set it.
         pub domain: Given<String>,
-        /// The longest session, in bytes of cookies: 4096 to 65536. Envoy refuses requests with
+        /// The longest session, in bytes of cookies: 4096 to 40960. Envoy refuses requests with
         /// more than 60 KiB of headers, unless `max_request_headers_kb` says otherwise.
         pub max_bytes: Given<Whole> = 12288,
     }

@@ -25,7 +25,7 @@ pub(super) fn challenge(
     let mut challenge = String::from("Bearer");
     parameter(&mut challenge, "realm", realm);
     match rejection {
-        Rejection::TokenMissing => {}
+        Rejection::TokenMissing | Rejection::SessionMissing => {}
         Rejection::InvalidToken { .. }
         | Rejection::SeveralTokens
         | Rejection::Ambiguous(_)
@@ -40,6 +40,7 @@ pub(super) fn challenge(
         Rejection::NotConfigured
         | Rejection::HostRefused
         | Rejection::NoRule
+        | Rejection::CrossSite
         | Rejection::KeysUnavailable { .. }
         | Rejection::ProviderUnavailable { .. }
         | Rejection::TooManyWaiting { .. } => {

@@ -72,6 +72,10 @@ rejections! {
 pub enum Rejection<'c> {
     /// A token is asked for and there is none.
     TokenMissing: 401 "unauthorized", "token_missing" = "Jwt is missing",
+    /// A session is asked for and there is none.
+    SessionMissing: 401 "unauthorized", "session_missing" = "Session is missing",
+    /// Another site may have made a browser send what counts on its session.
+    CrossSite: 403 "access_denied", "cross_site" = "The request comes from another site",
     /// More than one credential in one request.
     SeveralTokens: 400 "invalid_request",
         "several_tokens" = "More than one credential in the request",

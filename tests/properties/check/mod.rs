@@ -337,6 +337,7 @@ pub(crate) fn credentials(bytes: &[u8]) {
             let (name, value) = match change {
                 Change::Remove(name) => (name, None),
                 Change::Set(name, value) => (name.to_owned(), Some(value)),
+                Change::Lines(name, _) => panic!("{name}: nobody signs in here"),
             };
             left.retain(|(known, _)| *known != name);
             left.extend(value.map(|value| (name.into(), value)));

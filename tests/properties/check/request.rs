@@ -121,6 +121,7 @@ pub(crate) fn is_let_through(headers: &[Header]) -> bool {
             cache: &cache,
             headers: &RefCell::default(),
             now: 1_800_000_000.0,
+            people: None,
         };
         let request = Request::new(headers.to_vec());
         match authenticate(&request, config, &means) {

@@ -1,0 +1,120 @@
+//! A request where people sign in: the filter's own paths, and what somebody gets who has no
+//! session.
+//!
+//! Invariant: rules and the upstream see the request without the filter's own cookies.
+
+use super::{Admission, Means, Obstacle, by_rules};
+use crate::authn::event::{Event, Listener};
+use crate::config::{Config, Demand, Rule, SchemeId, SignIn, Unauthenticated};
+use crate::http::credentials::Change;
+use crate::http::request::Request;
+use crate::http::response::Rejection;
+use crate::outputs::Outputs;
+use crate::sign_in::{self, Context, Opened, Step, Visit};
+
+impl From<Step> for Obstacle<'_> {
+    fn from(step: Step) -> Self {
+        match step {
+            Step::Answer(answer) => Obstacle::Answer(answer),
+            Step::Reject(rejection) => rejection.into(),
+            Step::Await(need) => Obstacle::Await(need),
+        }
+    }
+}
+
+pub(super) fn decide<'c>(
+    request: &Request,
+    (config, sign_in): (&'c Config, &'c SignIn),
+    path: Option<&str>,
+    means: &Means<'_>,
+    trace: &impl Listener,
+) -> Result<Admission, Obstacle<'c>> {
+    let context = Context {
+        facts: means.facts,
+        verifier: means.verifier,
+        headers: means.headers,
+        now: means.now,
+        people: means.people.ok_or(Rejection::HostRefused)?,
+    };
+    let visit = Visit::new(request, config, sign_in, context);
+    if let Some((id, own)) = path.and_then(|path| sign_in.own_path(path)) {
+        let scheme = &sign_in.schemes[id];
+        trace.note(|| Event::OwnPath { scheme, path: own });
+        return Err(sign_in::answer(&visit, id, own).into());
+    }
+    let without = visit.without_cookies();
+    let as_seen = without.as_ref().map_or(request, |(request, _)| request);
+    match by_rules(as_seen, config, path, means, Some(&visit), trace) {
+        Ok(mut admission) => {
+            let change = without.map(|(_, change)| change);
+            admission.strip.splice(0..0, change);
+            let lines = visit.deletions().into_iter().chain(visit.renewals());
+            let lines = lines.map(|line| ("set-cookie", line));
+            admission.response_headers.extend(lines);
+            Ok(admission)
+        }
+        Err(Obstacle::Reject(mut refusal)) => {
+            refusal.set_cookies = visit.deletions();
+            Err(Obstacle::Reject(refusal))
+        }
+        outcome => outcome,
+    }
+}
+
+/// Sends those to a provider who have no session and wait for a page.
+pub(super) fn greet<'c>(
+    rule: Option<&Rule>,
+    demand: &Demand,
+    path: Option<&str>,
+    visit: &Visit<'_>,
+    outcome: Result<Admission, Obstacle<'c>>,
+) -> Result<Admission, Obstacle<'c>> {
+    let lacks_session = match &outcome {
+        Err(Obstacle::Reject(refusal)) => matches!(
+            refusal.rejection,
+            Rejection::TokenMissing | Rejection::SessionMissing
+        ),
+        _ => false,
+    };
+    let unauthenticated = rule.map_or(Unauthenticated::Auto, |rule| rule.unauthenticated);
+    if !lacks_session || !visit.is_redirected(unauthenticated, path) {
+        return outcome;
+    }
+    let mut missing: Vec<SchemeId> = Vec::new();
+    for id in demand.requirement.schemes() {
+        if !missing.contains(&id) && visit.session(id).is_none() {
+            missing.push(id);
+        }
+    }
+    match sign_in::begin(visit, &missing) {
+        Some(step) => Err(step.into()),
+        None => outcome,
+    }
+}
+
+/// The tokens of a session that the upstream gets, and how a client's own are taken out before.
+pub(super) fn forwarded(
+    sign_in: &SignIn,
+    id: SchemeId,
+    opened: &Opened,
+    strip: &mut Vec<Change>,
+) -> Option<Outputs> {
+    const AUTHORIZATION: &str = "authorization";
+    let scheme = &sign_in.schemes[id];
+    let tokens = opened.session().tokens.as_ref();
+    let mut outputs = Outputs::default();
+    if scheme.forward_bearer_token {
+        strip.push(Change::Remove(AUTHORIZATION.to_owned()));
+        if let Some(token) = tokens.and_then(|tokens| tokens.access.as_deref()) {
+            let value = format!("Bearer {token}").into_bytes();
+            outputs.set.push((AUTHORIZATION.to_owned(), value));
+        }
+    }
+    let id_token = tokens.and_then(|tokens| tokens.id.as_deref());
+    if let Some((header, token)) = scheme.forward_id_token_header.as_ref().zip(id_token) {
+        outputs
+            .set
+            .push((header.clone(), token.as_bytes().to_vec()));
+    }
+    (!outputs.set.is_empty()).then_some(outputs)
+}

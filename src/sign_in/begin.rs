@@ -1,0 +1,115 @@
+//! A browser is sent to a provider (RFC 6749 section 4.1.1, OpenID Connect Core 1.0 section
+//! 3.1.2.1).
+//!
+//! Invariant: a browser comes back to a URL of a listed site that is no path of the filter's own.
+
+use super::authorize::{self, Aim};
+use super::problem::Problem;
+use super::visit::{Obstacle, Visit};
+use super::{Answer, Outcome, see_other};
+use crate::config::{Scheme, SchemeId};
+use crate::http::uri::Uri;
+use crate::session::flow::{Browser, Flow};
+
+/// Begins a sign-in of somebody who wants to see `return_to`.
+pub(super) fn begin(
+    visit: &Visit<'_>,
+    id: SchemeId,
+    aim: Aim,
+    return_to: &[u8],
+) -> Result<Answer, Obstacle> {
+    let scheme = visit.scheme(id);
+    let (origin, home) = origins(visit, scheme)?;
+    let return_to = vetted(visit, return_to);
+    // A page at another host of the cookies' domain than the callback's.
+    let return_to = if return_to.starts_with('/') && origin != home {
+        format!("{origin}{return_to}")
+    } else {
+        return_to.to_owned()
+    };
+    let (browser, cookies) = browser(visit, scheme)?;
+    let keyring = visit.context.people.sessions.keyring();
+    let flow_id = visit.random()?;
+    let flow = Flow::begin(
+        keyring,
+        &scheme.name,
+        &return_to,
+        &browser,
+        flow_id,
+        visit.now(),
+    );
+    send(visit, id, aim, &flow, (&browser, cookies))
+}
+
+/// Begins a flow again that did not come back as it was sent.
+pub(super) fn again(visit: &Visit<'_>, id: SchemeId, flow: &Flow) -> Result<Answer, Obstacle> {
+    let scheme = visit.scheme(id);
+    origins(visit, scheme)?;
+    let (browser, cookies) = browser(visit, scheme)?;
+    let keyring = visit.context.people.sessions.keyring();
+    let flow = flow.again(keyring, &browser, visit.random()?, visit.now());
+    let flow = flow.ok_or(Problem::TooManyRestarts)?;
+    send(visit, id, Aim::SignIn, &flow, (&browser, cookies))
+}
+
+/// A URL that a browser may be sent back to: this one, or the root.
+pub(super) fn vetted<'u>(visit: &Visit<'_>, url: &'u [u8]) -> &'u str {
+    let own = visit.sign_in.own_paths();
+    visit.sign_in.sites.return_to(url, &own).unwrap_or("/")
+}
+
+/// The origins of the request and of the callback. The cookies of a sign-in are set at the one and
+/// needed at the other.
+fn origins(visit: &Visit<'_>, scheme: &Scheme) -> Result<(String, String), Problem> {
+    let origin = visit.site()?.origin();
+    let home = visit.redirect_uri(scheme)?;
+    let home = Uri::parse(&home).map_err(|_| Problem::UnknownHost)?;
+    let home = format!("{}://{}", home.scheme.name(), home.authority);
+    if home != origin && scheme.cookie.domain.is_none() {
+        return Err(Problem::UnknownHost);
+    }
+    Ok((origin, home))
+}
+
+/// What tells the browser from others, and how it is set where that is missing.
+fn browser(visit: &Visit<'_>, scheme: &Scheme) -> Result<(Browser, Vec<String>), Obstacle> {
+    if let Some(browser) = visit.browser(scheme) {
+        return Ok((browser, Vec::new()));
+    }
+    let octets: [u8; 16] = visit.random()?;
+    let set = scheme.browser_cookie.set(&octets, None, visit.request);
+    let set = set.map_err(|_| Problem::TooLarge)?;
+    Ok((Browser::new(octets), set))
+}
+
+fn send(
+    visit: &Visit<'_>,
+    id: SchemeId,
+    aim: Aim,
+    flow: &Flow,
+    (browser, cookies): (&Browser, Vec<String>),
+) -> Result<Answer, Obstacle> {
+    let scheme = visit.scheme(id);
+    let metadata;
+    let endpoint = match &scheme.endpoints.authorization {
+        Some(endpoint) => endpoint,
+        None => {
+            metadata = visit.metadata(scheme)?;
+            let found = metadata
+                .as_ref()
+                .and_then(|found| found.authorization_endpoint.as_ref());
+            found.ok_or(Problem::Unavailable(super::WITHOUT_ENDPOINT))?
+        }
+    };
+    let keyring = visit.context.people.sessions.keyring();
+    let sent = flow.send(keyring, browser, visit.random()?);
+    let sent = sent.ok_or(Problem::State)?;
+    let url = authorize::url(endpoint, scheme, aim, &visit.redirect_uri(scheme)?, &sent);
+    let mut set = visit.deletions();
+    set.extend(cookies);
+    Ok(Answer {
+        what: "the way to a provider",
+        outcome: Outcome::Begun,
+        response: see_other(url, set),
+    })
+}

@@ -1,0 +1,253 @@
+//! A browser comes back from a provider (RFC 6749 section 4.1.2, RFC 9207, OpenID Connect Core 1.0
+//! section 3.1.3).
+//!
+//! Invariants:
+//! - a code is redeemed by the browser that began the flow, for the issuer that it asked, or not at
+//!   all;
+//! - a session is made of an ID token whose signature and claims are verified, and of nothing else.
+
+use std::rc::Rc;
+
+use super::begin;
+use super::id_token::{self, IdToken};
+use super::problem::Problem;
+use super::query::parameter;
+use super::token_call::{self, Place};
+use super::token_reply::{self, Exchanged, Refusal, TokenError};
+use super::visit::{Obstacle, Visit};
+use super::{Answer, Outcome, see_other};
+use crate::config::{Scheme, SchemeId};
+use crate::desk::Need;
+use crate::document::finding::Finding;
+use crate::http::uri::Uri;
+use crate::jose::jwks::Selection;
+use crate::jose::jwt::{self, JwtError, Validated, Verified};
+use crate::jwks::lifecycle::{Keys, UnknownKid};
+use crate::session::browser;
+use crate::session::flow::{Flow, Redeeming};
+use crate::session::life::Session;
+
+/// A newer set can be found this often while one token is verified.
+const MOST_RESELECTIONS: u32 = 3;
+
+pub(super) fn callback(visit: &Visit<'_>, id: SchemeId) -> Result<Answer, Obstacle> {
+    if browser::is_prefetch(visit.request) {
+        return Err(Problem::Prefetch.into());
+    }
+    if visit.request.method() != Ok(b"GET") {
+        return Err(Problem::Malformed.into());
+    }
+    let scheme = visit.scheme(id);
+    let one = |name| parameter(visit.request, name);
+    let (code, state) = (one("code")?, one("state")?);
+    let (issuer, error) = (one("iss")?, one("error")?);
+    let state = state.ok_or(Problem::Malformed)?;
+    let keyring = visit.context.people.sessions.keyring();
+    let flow = Flow::open(keyring, &scheme.name, &state).map_err(|_| Problem::State)?;
+    vet_issuer(visit, scheme, issuer.as_deref())?;
+    let session = visit.session(id);
+    // The same page was loaded again, or another tab was first.
+    let is_done = |begun| {
+        session
+            .as_ref()
+            .is_some_and(|open| open.session().started >= begun)
+    };
+    if is_done(flow.begun()) {
+        return Ok(back(&flow));
+    }
+    let browser = visit.browser(scheme);
+    let Ok(redeeming) = flow.redeem(keyring, browser.as_ref(), visit.now()) else {
+        return match session {
+            Some(_) => Ok(back(&flow)),
+            None => begin::again(visit, id, &flow),
+        };
+    };
+    if let Some(error) = error {
+        return Err(Problem::by_provider(&error).into());
+    }
+    let code = code
+        .as_deref()
+        .and_then(|code| std::str::from_utf8(code).ok());
+    let code = code
+        .filter(|code| !code.is_empty())
+        .ok_or(Problem::Malformed)?;
+    let exchanged = match exchange(visit, scheme, code, &redeeming)? {
+        Ok(exchanged) => exchanged,
+        // Used before, or its answer was lost: the provider may give another one.
+        Err(TokenError::Refused(Refusal::InvalidGrant)) if session.is_none() => {
+            return begin::again(visit, id, &flow);
+        }
+        Err(error) => return Err(Problem::Tokens(error).into()),
+    };
+    let token = exchanged.id_token.as_bytes();
+    let verified = verified(visit, scheme, token)?;
+    let token = IdToken {
+        text: &exchanged.id_token,
+        verified: &verified,
+    };
+    let (nonce, session_id) = (&redeeming.nonce, visit.random()?);
+    let session = id_token::begin(
+        scheme,
+        token,
+        &exchanged.grant,
+        nonce,
+        session_id,
+        visit.now(),
+    );
+    let session = session.map_err(|why| {
+        log::warn!("scheme {}: {why}", scheme.name);
+        Problem::IdToken
+    })?;
+    let set = cookies(visit, id, session)?;
+    Ok(Answer {
+        what: "a new session",
+        outcome: Outcome::Completed,
+        response: see_other(flow.return_to().to_owned(), set),
+    })
+}
+
+fn back(flow: &Flow) -> Answer {
+    Answer {
+        what: "the page of a session",
+        outcome: Outcome::Other,
+        response: see_other(flow.return_to().to_owned(), Vec::new()),
+    }
+}
+
+/// The session without its raw ID token, where it is too large with it: that is only told to the
+/// provider at the end, and there is another way to say it.
+fn cookies(visit: &Visit<'_>, id: SchemeId, session: Session) -> Result<Vec<String>, Obstacle> {
+    match visit.cookies(id, &session) {
+        Err(Obstacle::Problem(Problem::TooLarge))
+            if visit.scheme(id).forward_id_token_header.is_none() =>
+        {
+            let mut smaller = session;
+            if let Some(tokens) = &mut smaller.tokens {
+                tokens.id = None;
+            }
+            visit.cookies(id, &smaller)
+        }
+        set => set,
+    }
+}
+
+/// The answer is of the issuer that was asked (RFC 9207 section 2.4).
+fn vet_issuer(visit: &Visit<'_>, scheme: &Scheme, found: Option<&[u8]>) -> Result<(), Obstacle> {
+    let provider = &visit.config.providers[scheme.provider];
+    let expected = provider.expectations.issuer.as_deref().map(str::as_bytes);
+    let is_right = match found {
+        Some(_) => found == expected,
+        None => {
+            let metadata = visit.metadata(scheme)?;
+            !metadata.is_some_and(|metadata| metadata.has_iss_parameter)
+        }
+    };
+    if is_right {
+        Ok(())
+    } else {
+        Err(Problem::Issuer.into())
+    }
+}
+
+/// Redeems a code; a second time the answer is the one of the first.
+fn exchange(
+    visit: &Visit<'_>,
+    scheme: &Scheme,
+    code: &str,
+    redeeming: &Redeeming,
+) -> Result<Result<Exchanged, TokenError>, Obstacle> {
+    let metadata;
+    let upstream = &scheme.endpoints.token;
+    let uri: &Uri = match &upstream.uri {
+        Some(uri) => uri,
+        None => {
+            metadata = visit.metadata(scheme)?;
+            let found = metadata
+                .as_ref()
+                .and_then(|found| found.token_endpoint.as_ref());
+            found.ok_or(Problem::Unavailable(super::WITHOUT_ENDPOINT))?
+        }
+    };
+    let redirect_uri = visit.redirect_uri(scheme)?;
+    let question = token_call::exchange(
+        scheme,
+        Place { uri, upstream },
+        code,
+        &redirect_uri,
+        &redeeming.code_verifier,
+    );
+    match visit.context.facts.answer(&question) {
+        Finding::Pending => Err(Obstacle::Await(Need::Answer(Box::new(question)))),
+        Finding::Unavailable { retry_after } => Err(Problem::Unavailable(retry_after).into()),
+        // Nobody knows whether the provider took the code.
+        Finding::Ready(Err(_)) => Ok(Err(TokenError::Refused(Refusal::InvalidGrant))),
+        Finding::Ready(Ok(answer)) => {
+            let exchanged = token_reply::exchanged(&answer);
+            if let Err(error) = &exchanged {
+                log::warn!("scheme {}: {error}", scheme.name);
+            }
+            Ok(exchanged)
+        }
+    }
+}
+
+/// An ID token by its provider's keys.
+fn verified<'t>(
+    visit: &Visit<'_>,
+    scheme: &Scheme,
+    token: &'t [u8],
+) -> Result<Verified<'t>, Obstacle> {
+    let refuse = |error: JwtError| {
+        log::warn!(
+            "scheme {}: ID token refused: {}",
+            scheme.name,
+            error.reason()
+        );
+        Obstacle::Problem(Problem::IdToken)
+    };
+    let parsed = jwt::parse_with(token, &mut visit.context.headers.borrow_mut());
+    let validated = parsed.and_then(|parsed| parsed.validate(&scheme.id_token, visit.context.now));
+    let validated = validated.map_err(refuse)?;
+    by_keys(visit, scheme, &validated)?.map_err(refuse)
+}
+
+/// By the keys that are there, or by newer ones if they come at once.
+fn by_keys<'t>(
+    visit: &Visit<'_>,
+    scheme: &Scheme,
+    validated: &Validated<'t>,
+) -> Result<Result<Verified<'t>, JwtError>, Obstacle> {
+    let (facts, provider) = (visit.context.facts, scheme.provider);
+    let awaits = || Obstacle::Await(Need::Keys(provider));
+    let header = validated.untrusted_header();
+    let mut newest = JwtError::NoKey;
+    for _ in 0..MOST_RESELECTIONS {
+        let keys = match facts.keys(provider) {
+            Keys::Ready(keys) => keys,
+            Keys::Pending => return Err(awaits()),
+            Keys::Unavailable { retry_after } => {
+                return Err(Problem::Unavailable(retry_after).into());
+            }
+        };
+        let keys = Rc::clone(&keys);
+        let error = match keys.candidates(header) {
+            Selection::Keys(candidates) => {
+                match validated.verify(&candidates, visit.context.verifier) {
+                    Err(error @ JwtError::Signature) if !keys.has_key_named_by(header) => error,
+                    outcome => return Ok(outcome),
+                }
+            }
+            Selection::UnknownKid => JwtError::NoKey,
+            Selection::NoMatch => return Ok(Err(JwtError::NoKey)),
+        };
+        match facts.unknown_kid(provider) {
+            UnknownKid::Reselect => newest = error,
+            UnknownKid::Wait => return Err(awaits()),
+            UnknownKid::NoSuchKey => return Ok(Err(error)),
+            UnknownKid::Unavailable { retry_after } => {
+                return Err(Problem::Unavailable(retry_after).into());
+            }
+        }
+    }
+    Ok(Err(newest))
+}

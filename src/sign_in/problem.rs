@@ -1,0 +1,109 @@
+//! Why somebody could not sign in.
+//!
+//! Invariant: every name is fixed. Nothing that a browser or a provider sent is shown or logged.
+
+use std::time::Duration;
+
+use super::page::Trouble;
+use super::token_reply::{Refusal, TokenError};
+
+/// Why a sign-in ends without a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// The request is for a host that is not listed.
+    UnknownHost,
+    /// A parameter is missing, comes twice or is too long, or the method is another one.
+    Malformed,
+    /// The `state` is none of ours, or of keys that are gone.
+    State,
+    /// The flow was begun again and again, and never came back as it was sent.
+    TooManyRestarts,
+    /// The answer is of another issuer, or does not say of which (RFC 9207).
+    Issuer,
+    /// The provider answers with an error, by its name in [`PROVIDER_ERRORS`].
+    Provider(&'static str),
+    /// The provider's answer to the code is none.
+    Tokens(TokenError),
+    /// The ID token is not what was asked for.
+    IdToken,
+    /// The session is larger than its cookies may be.
+    TooLarge,
+    /// The provider cannot be asked now.
+    Unavailable(Duration),
+    /// A browser fetches ahead.
+    Prefetch,
+}
+
+/// What an authorization endpoint may answer (RFC 6749 section 4.1.2.1, OpenID Connect Core 1.0
+/// section 3.1.2.6, RFC 8707 section 2).
+const PROVIDER_ERRORS: [&str; 13] = [
+    "access_denied",
+    "account_selection_required",
+    "consent_required",
+    "interaction_required",
+    "invalid_request",
+    "invalid_scope",
+    "invalid_target",
+    "login_required",
+    "registration_not_supported",
+    "server_error",
+    "temporarily_unavailable",
+    "unauthorized_client",
+    "unsupported_response_type",
+];
+
+impl Problem {
+    /// The provider's `error`, or `server_error` for one that no specification knows.
+    #[must_use]
+    pub fn by_provider(error: &[u8]) -> Self {
+        let mut known = PROVIDER_ERRORS.into_iter();
+        let known = known.find(|known| known.as_bytes() == error);
+        Self::Provider(known.unwrap_or("server_error"))
+    }
+
+    /// Its name, for metrics and for `?error=`: snake_case, from a fixed list.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::UnknownHost => "unknown_host",
+            Self::Malformed => "invalid_request",
+            Self::State => "state_invalid",
+            Self::TooManyRestarts => "too_many_restarts",
+            Self::Issuer => "issuer_mismatch",
+            Self::Provider(error) => error,
+            Self::Tokens(TokenError::Refused(Refusal::InvalidGrant)) => "code_refused",
+            Self::Tokens(_) => "tokens_unusable",
+            Self::IdToken => "id_token_invalid",
+            Self::TooLarge => "session_too_large",
+            Self::Unavailable(_) => "provider_unavailable",
+            Self::Prefetch => "prefetch",
+        }
+    }
+
+    /// What the person is told.
+    #[must_use]
+    pub fn trouble(self) -> Trouble {
+        match self {
+            Self::UnknownHost | Self::Malformed | Self::State | Self::TooManyRestarts => {
+                Trouble::Lost
+            }
+            Self::Tokens(TokenError::Refused(Refusal::InvalidGrant)) => Trouble::Lost,
+            Self::Provider("server_error" | "temporarily_unavailable")
+            | Self::Unavailable(_)
+            | Self::Prefetch => Trouble::Unavailable,
+            Self::Provider(_) => Trouble::Denied,
+            Self::Issuer | Self::Tokens(_) | Self::IdToken => Trouble::Unusable,
+            Self::TooLarge => Trouble::TooLarge,
+        }
+    }
+
+    /// When another try makes sense, where waiting helps.
+    #[must_use]
+    pub fn retry_after(self) -> Option<Duration> {
+        match self {
+            Self::Unavailable(wait) => Some(wait),
+            Self::Prefetch => Some(Duration::from_secs(1)),
+            _ => None,
+        }
+    }
+}

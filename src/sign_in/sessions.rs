@@ -1,0 +1,194 @@
+//! The sessions of one worker: the keys that seal them, and those that it opened before.
+//!
+//! Invariants:
+//! - only [`Sessions::open`] makes an [`Opened`], from octets that a key of the ring opens for the
+//!   scheme and the host of the request;
+//! - what is remembered is found by all of its octets, its scheme and its host, and its times are
+//!   checked again each time.
+
+use std::cell::RefCell;
+use std::hash::{BuildHasher, RandomState};
+use std::rc::Rc;
+
+use quick_cache::Weighter;
+use quick_cache::unsync::{Cache, DefaultLifecycle};
+
+use crate::bytes;
+use crate::config::{Provider, Scheme, SchemeId};
+use crate::jose::claims::Claims;
+use crate::outputs::{self, Outputs};
+use crate::session::life::{Alive, NoSession, Session};
+use crate::session::seal::Keyring;
+
+/// What a worker remembers, in bytes as [`Stored::size`] estimates.
+const MOST_BYTES: u64 = 8 * 1024 * 1024;
+/// What a session of the usual size takes, in bytes.
+const USUAL_SESSION: u64 = 4096;
+/// What an entry takes besides its texts and values, in bytes.
+const OVERHEAD: usize = 512;
+/// What is hashed of a cookie, in bytes from its end, where its authentication tag is.
+const HASHED: usize = 64;
+
+/// A session that was opened, with what follows from it.
+#[derive(Debug)]
+pub struct Opened {
+    alive: Alive,
+    claims: Claims,
+    outputs: Rc<Outputs>,
+}
+
+impl Opened {
+    /// Whose it is, and how long it lives.
+    #[must_use]
+    pub fn session(&self) -> &Session {
+        self.alive.session()
+    }
+
+    /// The claims that it keeps.
+    #[must_use]
+    pub fn claims(&self) -> &Claims {
+        &self.claims
+    }
+
+    /// What is passed on of it.
+    #[must_use]
+    pub fn outputs(&self) -> &Rc<Outputs> {
+        &self.outputs
+    }
+
+    /// Whether it is to be sealed anew at `now`, in Unix seconds.
+    #[must_use]
+    pub fn is_due(&self, now: u64) -> bool {
+        self.alive.is_due(now)
+    }
+}
+
+/// What tells cookies apart.
+struct Cookie<'c> {
+    scheme: SchemeId,
+    host: &'c str,
+    value: &'c [u8],
+}
+
+struct Stored {
+    scheme: SchemeId,
+    host: Box<str>,
+    value: Box<[u8]>,
+    opened: Rc<Opened>,
+}
+
+impl Stored {
+    fn is_of(&self, cookie: &Cookie<'_>) -> bool {
+        self.scheme == cookie.scheme
+            && *self.host == *cookie.host
+            && bytes::equal(&self.value, cookie.value)
+    }
+
+    fn size(&self) -> usize {
+        let session = self.opened.session();
+        let tokens = session.tokens.iter().flat_map(|tokens| {
+            let all = [&tokens.access, &tokens.refresh, &tokens.id];
+            all.into_iter().flatten().map(String::len)
+        });
+        let parts = [
+            self.host.len(),
+            self.value.len(),
+            session.claims.len(),
+            self.opened.claims.size(),
+            self.opened.outputs.size(),
+            OVERHEAD,
+        ];
+        parts
+            .into_iter()
+            .chain(tokens)
+            .fold(0, usize::saturating_add)
+    }
+}
+
+#[derive(Clone)]
+struct BySize;
+
+impl Weighter<u64, Stored> for BySize {
+    fn weight(&self, _: &u64, stored: &Stored) -> u64 {
+        u64::try_from(stored.size()).unwrap_or(u64::MAX)
+    }
+}
+
+/// The sessions of one worker and configuration.
+pub struct Sessions {
+    keyring: Keyring,
+    opened: RefCell<Cache<u64, Stored, BySize, RandomState>>,
+    hash: RandomState,
+}
+
+impl Sessions {
+    /// With the keys that seal them.
+    #[must_use]
+    pub fn new(keyring: Keyring) -> Self {
+        let items = usize::try_from(MOST_BYTES / USUAL_SESSION).unwrap_or(usize::MAX);
+        let hash = RandomState::new();
+        let lifecycle = DefaultLifecycle::default();
+        Self {
+            keyring,
+            opened: RefCell::new(Cache::with(
+                items,
+                MOST_BYTES,
+                BySize,
+                hash.clone(),
+                lifecycle,
+            )),
+            hash,
+        }
+    }
+
+    /// What seals and opens.
+    #[must_use]
+    pub fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
+    /// Opens what the cookies of a scheme have, at `now` in Unix seconds. `host` is the request's,
+    /// or the cookies' domain.
+    ///
+    /// # Errors
+    /// [`NoSession`].
+    pub fn open(
+        &self,
+        (id, scheme): (SchemeId, &Scheme),
+        provider: &Provider,
+        host: &str,
+        value: &[u8],
+        now: u64,
+    ) -> Result<Rc<Opened>, NoSession> {
+        let cookie = Cookie {
+            scheme: id,
+            host,
+            value,
+        };
+        let end = value.len().saturating_sub(HASHED);
+        let file = self.hash.hash_one(value.get(end..).unwrap_or(value));
+        if let Some(stored) = self.opened.borrow_mut().get(&file)
+            && stored.is_of(&cookie)
+        {
+            stored.opened.session().vet(now)?;
+            return Ok(Rc::clone(&stored.opened));
+        }
+        let alive = Session::open(&self.keyring, &scheme.name, host, value, now)?;
+        let claims = Claims::parse(alive.session().claims.as_bytes());
+        let claims = claims.map_err(|_| NoSession::Format)?;
+        let outputs = Rc::new(outputs::from_session(provider, &alive, &claims));
+        let opened = Rc::new(Opened {
+            alive,
+            claims,
+            outputs,
+        });
+        let stored = Stored {
+            scheme: id,
+            host: host.into(),
+            value: value.into(),
+            opened: Rc::clone(&opened),
+        };
+        self.opened.borrow_mut().insert(file, stored);
+        Ok(opened)
+    }
+}

@@ -1,0 +1,322 @@
+//! What people do, and what they get.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::world::{
+    APP, Browser, FROM_ELSEWHERE, KEY_1, PAGE, Provider, SCRIPT, World, config, parameters, token,
+};
+
+#[test]
+fn a_person_signs_in_and_comes_back_to_the_page() {
+    let world = World::new();
+    let mut browser = Browser::default();
+    browser
+        .jar
+        .insert(("app.example".into(), "theirs".into()), "\"a b\"".into());
+    let location = world.begin(&mut browser, "/reports/7?year=2026&q=%2F");
+    let asked = parameters(&location);
+    assert_eq!(asked["redirect_uri"], format!("{APP}/staff/callback"));
+    assert_eq!(asked["scope"], "openid profile email");
+    assert!(browser.has("__Host-Http-bg_browser") && !browser.has("bg_session"));
+    let back = world.come_back(&mut browser, &world.provider.sign_in(&location, "alice"));
+    assert_eq!(back.location(), "/reports/7?year=2026&q=%2F");
+    assert_eq!(back.header("cache-control"), Some("no-store"));
+    assert!(browser.has("__Host-Http-bg_session_staff"));
+    let page = world.open(&mut browser, back.location());
+    assert_eq!((page.status, page.user()), (200, Some("alice")));
+    // The application's own cookie stays as it is, and ours do not reach it.
+    assert_eq!(page.at_upstream("cookie"), Some("theirs=\"a b\""));
+    assert_eq!(world.provider.calls.get(), 1);
+    let counts = |name| world.process.count_of(name);
+    assert_eq!(counts("bearer_gate.sign_in.begun"), 1);
+    assert_eq!(counts("bearer_gate.sign_in.completed"), 1);
+    assert_eq!(counts("bearer_gate.allowed"), 1);
+}
+
+#[test]
+fn a_link_begins_a_sign_in() {
+    let world = World::new();
+    for (query, expected) in [
+        ("", "/"),
+        ("?return_to=/reports%3Fa=b", "/reports?a=b"),
+        (
+            "?return_to=https://other.example/x",
+            "https://other.example/x",
+        ),
+        ("?return_to=//evil.example", "/"),
+        ("?return_to=https://evil.example/", "/"),
+        ("?return_to=/staff/sign-out", "/"),
+    ] {
+        let mut browser = Browser::default();
+        let location = world.begin(&mut browser, &format!("/staff/sign-in{query}"));
+        let back = world.come_back(&mut browser, &world.provider.sign_in(&location, "alice"));
+        assert_eq!(back.location(), expected, "{query}");
+    }
+}
+
+#[test]
+fn two_tabs_sign_in_side_by_side() {
+    let world = World::new();
+    let mut browser = Browser::default();
+    let first = world.begin(&mut browser, "/one");
+    let second = world.begin(&mut browser, "/two");
+    let back = world.come_back(&mut browser, &world.provider.sign_in(&second, "alice"));
+    assert_eq!(back.location(), "/two");
+    // A session began since: the code is not needed.
+    let back = world.come_back(&mut browser, &world.provider.sign_in(&first, "alice"));
+    assert_eq!(back.location(), "/one");
+    assert_eq!(world.provider.calls.get(), 1);
+}
+
+#[test]
+fn somebody_else_can_sign_in_where_somebody_is_signed_in() {
+    let world = World::new();
+    let mut browser = world.signed_in("alice");
+    world.pass(Duration::from_secs(1));
+    let (page, asked) = world.visit(&mut browser, "/staff/sign-in", "bob");
+    assert_eq!((page.user(), asked), (Some("bob"), 1));
+}
+
+#[test]
+fn consent_that_is_refused_ends_the_sign_in() {
+    for (path, location) in [
+        (None, None),
+        (Some("/oops"), Some("/oops?error=access_denied")),
+    ] {
+        let world = World::with(config(&[KEY_1], |config| {
+            config["sign_in"]["schemes"]["staff"]["error_redirect_path"] = json!(path);
+            if path.is_none() {
+                let scheme = config["sign_in"]["schemes"]["staff"].as_object_mut();
+                scheme.unwrap().remove("error_redirect_path");
+            }
+        }));
+        let mut browser = Browser::default();
+        let url = world.begin(&mut browser, "/");
+        let page = world.come_back(&mut browser, &Provider::refuse(&url, "access_denied"));
+        assert_eq!(page.status, if path.is_some() { 303 } else { 403 });
+        assert_eq!(page.header("location"), location);
+        assert_eq!(world.provider.calls.get(), 0);
+        assert_eq!(
+            world
+                .process
+                .count_of("bearer_gate.sign_in.failed.access_denied"),
+            1
+        );
+        // The page of errors never begins again by itself.
+        if let Some(path) = path {
+            let page = world.open(&mut browser, path);
+            assert_eq!((page.status, page.reason), (401, Some("session_missing")));
+        }
+    }
+}
+
+#[test]
+fn a_session_is_kept_alive_by_requests_and_ends_without() {
+    let world = World::new();
+    let mut browser = world.signed_in("alice");
+    let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
+    for _ in 0..10 {
+        world.pass(minutes(20));
+        let page = world.open(&mut browser, "/");
+        assert_eq!(page.status, 200);
+        assert!(page.header("set-cookie").is_some(), "sealed anew");
+        assert_eq!(world.open(&mut browser, "/").header("set-cookie"), None);
+    }
+    world.pass(minutes(31));
+    let page = world.send(&mut browser, "GET", &format!("{APP}/"), &SCRIPT);
+    assert_eq!((page.status, page.reason), (401, Some("session_missing")));
+    assert!(!browser.has("bg_session"), "deleted");
+    // The absolute end, whatever is heard of it.
+    let mut browser = world.signed_in("alice");
+    for _ in 0..24 {
+        world.pass(minutes(19));
+        assert_eq!(world.open(&mut browser, "/").status, 200);
+    }
+    world.pass(minutes(25));
+    world.begin(&mut browser, "/");
+}
+
+#[test]
+fn without_an_idle_timeout_a_session_ends_with_the_id_token() {
+    let world = World::with(config(&[KEY_1], |config| {
+        config["sign_in"]["schemes"]["staff"]["session"] = json!({});
+    }));
+    let mut browser = world.signed_in("alice");
+    world.pass(Duration::from_secs(290));
+    assert_eq!(world.open(&mut browser, "/").status, 200);
+    world.pass(Duration::from_secs(20));
+    world.begin(&mut browser, "/");
+}
+
+#[test]
+fn scripts_get_401_and_find_their_session_as_json() {
+    let world = World::new();
+    let mut browser = Browser::default();
+    let get = |browser: &mut Browser, path: &str| {
+        let page = world.send(browser, "GET", &format!("{APP}{path}"), &SCRIPT);
+        let body: Value = serde_json::from_str(&page.body).unwrap_or_default();
+        (page, body)
+    };
+    let (page, _) = get(&mut browser, "/data");
+    assert_eq!((page.status, page.reason), (401, Some("session_missing")));
+    assert_eq!(
+        page.header("www-authenticate"),
+        Some("Bearer realm=\"api\"")
+    );
+    let (page, body) = get(&mut browser, "/staff/session");
+    assert_eq!((page.status, &body["error"]), (401, &json!("no_session")));
+    let mut browser = world.signed_in("alice");
+    let (page, body) = get(&mut browser, "/staff/session");
+    assert_eq!(page.status, 200);
+    assert_eq!(body["claims"]["groups"], json!(["staff"]));
+    assert_eq!(body["sub"], "alice");
+    let (page, _) = get(&mut browser, "/data");
+    assert_eq!((page.status, page.user()), (200, Some("alice")));
+}
+
+#[test]
+fn rules_about_claims_hold_for_sessions() {
+    let world = World::new();
+    let mut browser = world.signed_in("alice");
+    let page = world.open(&mut browser, "/admin");
+    assert_eq!((page.status, page.reason), (403, Some("claim_rule")));
+    *world.provider.claims.borrow_mut() = Some(Box::new(|claims| {
+        claims["groups"] = json!(["admin"]);
+    }));
+    let mut browser = world.signed_in("root");
+    assert_eq!(world.open(&mut browser, "/admin").user(), Some("root"));
+}
+
+#[test]
+fn of_several_schemes_a_person_chooses() {
+    let world = World::new();
+    let mut browser = Browser::default();
+    let page = world.open(&mut browser, "/choice?a=b");
+    assert_eq!(page.status, 401);
+    for name in ["staff", "guests"] {
+        let link = format!("href=\"/{name}/sign-in?return_to=%2Fchoice%3Fa%3Db\"");
+        assert!(page.body.contains(&link), "{}", page.body);
+    }
+    let (page, _) = world.visit(&mut browser, "/guests/sign-in?return_to=%2Fchoice", "carol");
+    assert_eq!((page.status, page.user()), (200, Some("carol")));
+    assert!(browser.has("bg_session_guests") && !browser.has("bg_session_staff"));
+    // A guest is no member of the staff.
+    world.begin(&mut browser, "/");
+}
+
+#[test]
+fn a_token_or_a_session_where_a_rule_takes_either() {
+    let world = World::new();
+    let claims = json!({"iss": "https://idp.example/", "aud": "api", "sub": "robot",
+        "exp": world.now() + 300});
+    let bearer = format!(
+        "Bearer {}",
+        token(&json!({"alg": "RS256", "kid": "a"}), &claims)
+    );
+    let api = format!("{APP}/api/x");
+    let authorization = ("authorization", bearer.as_str());
+    let page = world.send(&mut Browser::default(), "POST", &api, &[authorization]);
+    assert_eq!(page.user(), Some("robot"));
+    let mut browser = world.signed_in("alice");
+    let page = world.send(&mut browser, "POST", &api, &SCRIPT);
+    assert_eq!(page.user(), Some("alice"));
+    // A bad token is not made good by a session.
+    let page = world.send(
+        &mut browser,
+        "GET",
+        &api,
+        &[("authorization", "Bearer x.y.z")],
+    );
+    assert_eq!(page.status, 401);
+    let page = world.send(&mut Browser::default(), "GET", &api, &SCRIPT);
+    assert_eq!((page.status, page.reason), (401, Some("token_missing")));
+}
+
+#[test]
+fn signing_out_ends_the_session_here_and_at_the_provider() {
+    let world = World::new();
+    let sign_out = format!("{APP}/staff/sign-out");
+    let same = [("sec-fetch-site", "same-origin")];
+    for method in ["GET", "POST"] {
+        let mut browser = world.signed_in("alice");
+        let page = world.send(&mut browser, method, &sign_out, &same);
+        let asked = parameters(page.location());
+        assert!(page.location().starts_with("https://idp.example/end?"));
+        assert_eq!(asked["post_logout_redirect_uri"], format!("{APP}/public"));
+        assert!(asked["id_token_hint"].starts_with("eyJ"));
+        assert!(!browser.has("bg_session"));
+        world.begin(&mut browser, "/");
+    }
+    let mut browser = Browser::default();
+    let page = world.send(&mut browser, "GET", &sign_out, &PAGE);
+    assert_eq!(page.status, 200);
+    assert!(page.body.contains("signed out"), "{}", page.body);
+    // A link of another site asks first.
+    let mut browser = world.signed_in("alice");
+    let page = world.send(&mut browser, "GET", &sign_out, &FROM_ELSEWHERE);
+    assert_eq!(page.status, 200);
+    assert!(browser.has("bg_session"));
+}
+
+#[test]
+fn a_provider_that_is_down_is_tried_again_and_not_forgotten() {
+    let world = World::new();
+    let mut browser = Browser::default();
+    let location = world.begin(&mut browser, "/page");
+    world.provider.lie.replace(Some(Box::new(|status, body| {
+        *status = 500;
+        *body = json!("down");
+    })));
+    let back = world.provider.sign_in(&location, "alice");
+    let page = world.come_back(&mut browser, &back);
+    // Nobody knows whether the code was taken: the provider may give another one.
+    assert!([303, 503].contains(&page.status), "{page:?}");
+    assert!(!browser.has("bg_session"));
+    world.provider.lie.replace(None);
+    world.pass(Duration::from_secs(60));
+    let (page, _) = world.visit(&mut browser, "/page", "alice");
+    assert_eq!(page.user(), Some("alice"));
+}
+
+#[test]
+fn without_keys_in_the_configuration_all_workers_draw_the_same() {
+    let one = World::with(config(&[], |config| {
+        config["sign_in"]
+            .as_object_mut()
+            .unwrap()
+            .remove("cookie_keys");
+    }));
+    let mut browser = one.signed_in("alice");
+    let two = World::on(
+        std::rc::Rc::clone(&one.process),
+        config(&[], |config| {
+            config["sign_in"]
+                .as_object_mut()
+                .unwrap()
+                .remove("cookie_keys");
+        }),
+    );
+    assert_eq!(two.open(&mut browser, "/").user(), Some("alice"));
+}
+
+#[test]
+fn the_upstream_gets_the_tokens_that_it_is_to_have() {
+    let world = World::with(config(&[KEY_1], |config| {
+        let staff = &mut config["sign_in"]["schemes"]["staff"];
+        staff["forward_bearer_token"] = json!(true);
+        staff["forward_id_token_header"] = json!("x-id-token");
+    }));
+    let mut browser = world.signed_in("alice");
+    let page = world.open(&mut browser, "/");
+    assert_eq!(
+        page.at_upstream("authorization"),
+        Some("Bearer access-of-alice")
+    );
+    assert!(page.at_upstream("x-id-token").unwrap().starts_with("eyJ"));
+    // On a route that asks for no session nothing is added.
+    let page = world.open(&mut browser, "/public");
+    assert_eq!(page.at_upstream("authorization"), None);
+    assert_eq!(page.at_upstream("cookie"), None);
+}

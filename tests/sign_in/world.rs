@@ -1,0 +1,542 @@
+//! A gateway, a provider and browsers in miniature: the gateway is the library on a recording host,
+//! and the provider answers its calls as the specifications ask, until a test tells it to lie.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use bearer_gate::authn::Admission;
+use bearer_gate::config::Config;
+use bearer_gate::door::Exchange;
+use bearer_gate::gate::{Arrival, Gate, Verdict};
+use bearer_gate::host::{Call, ContextId, Reply};
+use bearer_gate::http::credentials::Change;
+use bearer_gate::http::request::Request;
+use bearer_gate::http::response::{Client, Response};
+use bearer_gate::jose::jwa::Algorithm;
+use bearer_gate::jose::jwk::Key;
+use bearer_gate::jose::verifier::Verifier;
+use bearer_gate::outputs::FilterState;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::sim::SET_A;
+use crate::sim::host::{FakeHost, Process, process};
+
+pub(crate) const APP: &str = "https://app.example";
+pub(crate) const KEY_1: &str = "first-key-5cc1e2ef0f4d43d9a1d5f3c5";
+pub(crate) const KEY_2: &str = "second-key-9b6a4d1c0b8e4f7d8a1e7c";
+
+/// Takes the one signature for good that the provider makes.
+struct OneSignature;
+
+const SIGNATURE: [u8; 256] = [7; 256];
+
+impl Verifier for OneSignature {
+    fn verify(&self, _: Algorithm, _: &Key, _: &[u8], signature: &[u8]) -> bool {
+        signature == SIGNATURE
+    }
+
+    fn name(&self) -> &'static str {
+        "one signature"
+    }
+}
+
+/// What a code was given for.
+#[derive(Clone)]
+struct Code {
+    sub: String,
+    nonce: String,
+    challenge: String,
+    redirect_uri: String,
+}
+
+/// Changes claims.
+type Alteration = Box<dyn Fn(&mut Value)>;
+/// Changes an answer of the token endpoint: its status, and its members.
+type Lie = Box<dyn Fn(&mut u16, &mut Value)>;
+
+/// The provider.
+#[derive(Default)]
+pub(crate) struct Provider {
+    codes: RefCell<BTreeMap<String, Code>>,
+    issued: Cell<u32>,
+    /// Calls of the token endpoint.
+    pub(crate) calls: Cell<u32>,
+    /// Changes the claims of the next ID tokens.
+    pub(crate) claims: RefCell<Option<Alteration>>,
+    /// Changes the headers of the next ID tokens.
+    pub(crate) header: RefCell<Option<Value>>,
+    pub(crate) lie: RefCell<Option<Lie>>,
+    pub(crate) is_down: Cell<bool>,
+}
+
+pub(crate) fn parameters(url: &str) -> BTreeMap<String, String> {
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    form_urlencoded::parse(query.as_bytes())
+        .into_owned()
+        .collect()
+}
+
+impl Provider {
+    /// Somebody signs in at an authorization URL, and is sent back.
+    pub(crate) fn sign_in(&self, url: &str, sub: &str) -> String {
+        let asked = parameters(url);
+        for (name, expected) in [
+            ("response_type", "code"),
+            ("client_id", "web"),
+            ("code_challenge_method", "S256"),
+        ] {
+            assert_eq!(asked[name], expected, "{url}");
+        }
+        self.issued.set(self.issued.get() + 1);
+        let code = format!("code-{}", self.issued.get());
+        let given = Code {
+            sub: sub.to_owned(),
+            nonce: asked["nonce"].clone(),
+            challenge: asked["code_challenge"].clone(),
+            redirect_uri: asked["redirect_uri"].clone(),
+        };
+        self.codes.borrow_mut().insert(code.clone(), given);
+        format!(
+            "{}?code={code}&state={}&iss=https%3A%2F%2Fidp.example%2F",
+            asked["redirect_uri"], asked["state"]
+        )
+    }
+
+    /// Somebody refuses.
+    pub(crate) fn refuse(url: &str, error: &str) -> String {
+        let asked = parameters(url);
+        format!(
+            "{}?error={error}&error_description=%3Cscript%3E&state={}",
+            asked["redirect_uri"], asked["state"]
+        )
+    }
+
+    fn answer(&self, call: &Call, now: u64) -> Reply {
+        assert_eq!(
+            (call.authority.as_str(), call.path.as_str()),
+            ("idp.example", "/token")
+        );
+        self.calls.set(self.calls.get() + 1);
+        if self.is_down.get() {
+            return Reply::None;
+        }
+        let asked: BTreeMap<String, String> =
+            form_urlencoded::parse(&call.body).into_owned().collect();
+        let code = self.codes.borrow_mut().remove(&asked["code"]);
+        let good = code.filter(|code| {
+            let challenge = Sha256::digest(&asked["code_verifier"]);
+            code.challenge == BASE64_URL_SAFE_NO_PAD.encode(challenge)
+                && code.redirect_uri == asked["redirect_uri"]
+        });
+        let (mut status, mut body) = match good {
+            Some(code) => (200, self.tokens(&code, now)),
+            None => (400, json!({"error": "invalid_grant"})),
+        };
+        if let Some(lie) = &*self.lie.borrow() {
+            lie(&mut status, &mut body);
+        }
+        let text = match &body {
+            Value::String(text) => text.clone(),
+            body => body.to_string(),
+        };
+        Reply::Response {
+            status,
+            max_age: None,
+            retry_after: None,
+            location: None,
+            content_type: None,
+            body: text.into_bytes(),
+        }
+    }
+
+    fn tokens(&self, code: &Code, now: u64) -> Value {
+        let mut claims = json!({
+            "iss": "https://idp.example/",
+            "aud": "web",
+            "sub": code.sub,
+            "iat": now,
+            "exp": now + 300,
+            "nonce": code.nonce,
+            "groups": ["staff"],
+        });
+        if let Some(change) = &*self.claims.borrow() {
+            change(&mut claims);
+        }
+        let header = self.header.borrow().clone();
+        let header = header.unwrap_or_else(|| json!({"alg": "RS256", "kid": "a"}));
+        json!({
+            "id_token": token(&header, &claims),
+            "access_token": format!("access-of-{}", code.sub),
+            "token_type": "Bearer",
+            "expires_in": 300,
+        })
+    }
+}
+
+/// A token with the provider's signature.
+pub(crate) fn token(header: &Value, claims: &Value) -> String {
+    let part = |json: &Value| BASE64_URL_SAFE_NO_PAD.encode(json.to_string());
+    let signature = BASE64_URL_SAFE_NO_PAD.encode(SIGNATURE);
+    format!("{}.{}.{signature}", part(header), part(claims))
+}
+
+/// A configuration with the schemes `staff` and `guests`; `change` has the last word.
+pub(crate) fn config(keys: &[&str], change: impl FnOnce(&mut Value)) -> Config {
+    let scheme = |name: &str| {
+        json!({
+            "provider_name": "idp",
+            "credentials": {"client_id": "web", "token_secret": {"inline_string": "secret"}},
+            "authorization_endpoint": "https://idp.example/authorize",
+            "token_endpoint": {"uri": "https://idp.example/token", "cluster": "idp", "timeout": "5s"},
+            "end_session_endpoint": "https://idp.example/end",
+            "callback_path": format!("/{name}/callback"),
+            "signin_path": format!("/{name}/sign-in"),
+            "signout_path": format!("/{name}/sign-out"),
+            "session_path": format!("/{name}/session"),
+            "post_logout_redirect_path": "/public",
+            "session": {"idle_timeout": "1800s", "max_duration": "28800s"},
+        })
+    };
+    let keys: Vec<Value> = keys
+        .iter()
+        .map(|key| json!({"inline_string": key}))
+        .collect();
+    let mut config = json!({
+        "providers": {"idp": {
+            "issuer": "https://idp.example/",
+            "audiences": ["api"],
+            "local_jwks": {"inline_string": SET_A},
+            "claim_to_headers": [{"header_name": "x-user", "claim_name": "sub"}],
+        }},
+        "sign_in": {
+            "cookie_keys": keys,
+            "allowed_redirect_domains": ["app.example", "other.example"],
+            "schemes": {"staff": scheme("staff"), "guests": scheme("guests")},
+        },
+        "rules": [
+            {"match": {"prefix": "/public"}},
+            {"match": {"prefix": "/api"}, "requires": {"requires_any": {"requirements": [
+                {"provider_name": "idp"}, {"session": "staff"},
+            ]}}},
+            {"match": {"prefix": "/tokens"}, "requires": {"provider_name": "idp"}},
+            {"match": {"prefix": "/admin"}, "requires": {"session": "staff"},
+             "authorize": {"claims": [{"path": ["groups"], "any": ["admin"]}]}},
+            {"match": {"prefix": "/guests-only"}, "requires": {"session": "guests"}},
+            {"match": {"prefix": "/choice"}, "requires": {"requires_any": {"requirements": [
+                {"session": "staff"}, {"session": "guests"},
+            ]}}},
+            {"match": {"prefix": "/"}, "requires": {"session": "staff"}},
+        ],
+    });
+    change(&mut config);
+    Config::parse(config.to_string().as_bytes()).unwrap()
+}
+
+/// What came of a request.
+#[derive(Debug, Default)]
+pub(crate) struct Page {
+    pub(crate) status: u32,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
+    /// The reason of a rejection.
+    pub(crate) reason: Option<&'static str>,
+    /// What the upstream got, where it got anything.
+    pub(crate) upstream: Option<Vec<(String, String)>>,
+}
+
+impl Page {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let mut all = self.headers.iter();
+        let (_, value) = all.find(|(known, _)| known == name)?;
+        Some(value)
+    }
+
+    pub(crate) fn location(&self) -> &str {
+        assert_eq!(self.status, 303, "{self:?}");
+        self.header("location").unwrap()
+    }
+
+    /// Who the upstream was told that somebody is.
+    pub(crate) fn user(&self) -> Option<&str> {
+        self.at_upstream("x-user")
+    }
+
+    pub(crate) fn at_upstream(&self, name: &str) -> Option<&str> {
+        let mut all = self.upstream.as_ref()?.iter();
+        let (_, value) = all.find(|(known, _)| known == name)?;
+        Some(value)
+    }
+}
+
+/// The request that a verdict is carried out on.
+struct Edge {
+    sent: Vec<(String, String)>,
+    page: RefCell<Page>,
+}
+
+impl Exchange for Edge {
+    fn admit(&self, admission: &Admission) -> Option<()> {
+        let text = |value: &[u8]| String::from_utf8(value.to_vec()).unwrap();
+        let mut sent = self.sent.clone();
+        for change in &admission.strip {
+            match change {
+                Change::Remove(name) => sent.retain(|(known, _)| known != name),
+                Change::Set(name, value) => {
+                    sent.retain(|(known, _)| known != name);
+                    sent.push(((*name).to_owned(), text(value)));
+                }
+                Change::Lines(name, values) => {
+                    sent.retain(|(known, _)| known != name);
+                    let lines = values.iter().map(|value| ((*name).to_owned(), text(value)));
+                    sent.extend(lines);
+                }
+            }
+        }
+        for outputs in &admission.outputs {
+            for (name, value) in &outputs.set {
+                sent.retain(|(known, _)| known != name);
+                sent.push((name.clone(), text(value)));
+            }
+        }
+        let headers = admission.response_headers.iter();
+        *self.page.borrow_mut() = Page {
+            status: 200,
+            headers: headers
+                .map(|(name, value)| ((*name).to_owned(), value.clone()))
+                .collect(),
+            upstream: Some(sent),
+            ..Page::default()
+        };
+        Some(())
+    }
+
+    fn tell(&self, _: &[FilterState]) -> Option<()> {
+        Some(())
+    }
+
+    fn client(&self) -> Client {
+        Client::Http
+    }
+
+    fn respond(&self, response: &Response) {
+        let mut page = self.page.borrow_mut();
+        page.status = response.status;
+        let headers = response.headers.iter();
+        page.headers = headers
+            .map(|(name, value)| ((*name).to_owned(), value.clone()))
+            .collect();
+        page.body = response.body.clone();
+    }
+}
+
+/// A browser: cookies by host and name.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Browser {
+    pub(crate) jar: BTreeMap<(String, String), String>,
+}
+
+impl Browser {
+    fn keep(&mut self, host: &str, page: &Page) {
+        for (_, line) in page.headers.iter().filter(|(name, _)| name == "set-cookie") {
+            assert!(line.contains("; Secure; HttpOnly; SameSite=Lax"), "{line}");
+            let (pair, attributes) = line.split_once(';').unwrap();
+            let (name, value) = pair.split_once('=').unwrap();
+            assert!(name.len() + value.len() <= 4096, "{line}");
+            let key = (host.to_owned(), name.to_owned());
+            if attributes.contains("Max-Age=0") {
+                self.jar.remove(&key);
+            } else {
+                self.jar.insert(key, value.to_owned());
+            }
+        }
+    }
+
+    fn cookies(&self, host: &str) -> Option<String> {
+        let own = self.jar.iter().filter(|((of, _), _)| of == host);
+        let pairs: Vec<String> = own
+            .map(|((_, name), value)| format!("{name}={value}"))
+            .collect();
+        (!pairs.is_empty()).then(|| pairs.join("; "))
+    }
+
+    /// Whether it has a cookie whose name has this in it.
+    pub(crate) fn has(&self, part: &str) -> bool {
+        self.jar.keys().any(|(_, name)| name.contains(part))
+    }
+}
+
+/// What a browser says of a page that a person opens.
+pub(crate) const PAGE: [(&str, &str); 3] = [
+    ("sec-fetch-mode", "navigate"),
+    ("sec-fetch-dest", "document"),
+    ("sec-fetch-site", "none"),
+];
+pub(crate) const SCRIPT: [(&str, &str); 3] = [
+    ("sec-fetch-mode", "cors"),
+    ("sec-fetch-dest", "empty"),
+    ("sec-fetch-site", "same-origin"),
+];
+pub(crate) const FROM_ELSEWHERE: [(&str, &str); 3] = [
+    ("sec-fetch-mode", "navigate"),
+    ("sec-fetch-dest", "document"),
+    ("sec-fetch-site", "cross-site"),
+];
+
+pub(crate) struct World {
+    pub(crate) process: Rc<Process>,
+    pub(crate) provider: Provider,
+    gate: Gate<FakeHost>,
+    context: Cell<ContextId>,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::with(config(&[KEY_1], |_| ()))
+    }
+
+    pub(crate) fn with(config: Config) -> Self {
+        Self::on(process(), config)
+    }
+
+    pub(crate) fn on(process: Rc<Process>, config: Config) -> Self {
+        let host = FakeHost(Rc::clone(&process));
+        Self {
+            process,
+            provider: Provider::default(),
+            gate: Gate::new(host, config, Box::new(OneSignature)),
+            context: Cell::new(0),
+        }
+    }
+
+    pub(crate) fn now(&self) -> u64 {
+        self.process.unix_seconds.get() as u64
+    }
+
+    pub(crate) fn pass(&self, span: Duration) {
+        self.process.pass(u64::try_from(span.as_millis()).unwrap());
+        let now = self.process.unix_seconds.get() + span.as_secs_f64();
+        self.process.unix_seconds.set(now);
+    }
+
+    /// Sends a request, and keeps what cookies come of it.
+    pub(crate) fn send(
+        &self,
+        browser: &mut Browser,
+        method: &str,
+        url: &str,
+        headers: &[(&str, &str)],
+    ) -> Page {
+        let rest = url
+            .strip_prefix("https://")
+            .unwrap_or_else(|| panic!("{url}"));
+        let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let mut sent = vec![
+            (":method".to_owned(), method.to_owned()),
+            (":authority".to_owned(), host.to_owned()),
+            (":path".to_owned(), format!("/{path}")),
+        ];
+        let given = headers.iter();
+        sent.extend(given.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        sent.extend(
+            browser
+                .cookies(host)
+                .map(|cookies| ("cookie".to_owned(), cookies)),
+        );
+        let page = self.decide(sent);
+        browser.keep(host, &page);
+        page
+    }
+
+    fn decide(&self, sent: Vec<(String, String)>) -> Page {
+        let context = self.context.get() + 1;
+        self.context.set(context);
+        let owned =
+            |(name, value): &(String, String)| (name.clone().into(), value.clone().into_bytes());
+        let request = Request::new(sent.iter().map(owned).collect());
+        if let Arrival::Decided(verdict) = self.gate.request(context, request) {
+            return self.conclude(sent, &verdict);
+        }
+        for _ in 0..1000 {
+            self.pass(Duration::from_millis(10));
+            let mut verdicts = self.gate.tick();
+            let calls = std::mem::take(&mut *self.process.calls.borrow_mut());
+            for (id, call) in calls {
+                verdicts.extend(self.gate.reply(id, self.provider.answer(&call, self.now())));
+            }
+            if let Some((_, verdict)) = verdicts.iter().find(|(of, _)| *of == context) {
+                return self.conclude(sent, verdict);
+            }
+        }
+        panic!("never decided: {sent:?}");
+    }
+
+    fn conclude(&self, sent: Vec<(String, String)>, verdict: &Verdict<'_>) -> Page {
+        let edge = Edge {
+            sent,
+            page: RefCell::default(),
+        };
+        self.gate.conclude(verdict, &edge);
+        let mut page = edge.page.into_inner();
+        if let Verdict::Reject(refusal) = verdict {
+            page.reason = Some(refusal.rejection.reason());
+        }
+        page
+    }
+
+    /// Opens a page by a link of our own, or by its address.
+    pub(crate) fn open(&self, browser: &mut Browser, path: &str) -> Page {
+        self.send(browser, "GET", &format!("{APP}{path}"), &PAGE)
+    }
+
+    /// Opens a page and signs in as somebody where the provider asks: the last page, and how often
+    /// the provider asked.
+    pub(crate) fn visit(&self, browser: &mut Browser, path: &str, sub: &str) -> (Page, u32) {
+        let mut url = format!("{APP}{path}");
+        let mut asked = 0;
+        for _ in 0..12 {
+            let page = self.send(browser, "GET", &url, &PAGE);
+            if page.status != 303 {
+                return (page, asked);
+            }
+            let next = page.location().to_owned();
+            url = if next.starts_with("https://idp.example/authorize") {
+                asked += 1;
+                self.provider.sign_in(&next, sub)
+            } else if next.starts_with('/') {
+                format!("{APP}{next}")
+            } else {
+                next
+            };
+        }
+        panic!("{path} never ends");
+    }
+
+    /// A browser in which somebody is signed in by `staff`.
+    pub(crate) fn signed_in(&self, sub: &str) -> Browser {
+        let mut browser = Browser::default();
+        let (page, _) = self.visit(&mut browser, "/", sub);
+        assert_eq!((page.status, page.user()), (200, Some(sub)), "{page:?}");
+        browser
+    }
+
+    /// Where a page sends a browser that is to sign in.
+    pub(crate) fn begin(&self, browser: &mut Browser, path: &str) -> String {
+        let page = self.open(browser, path);
+        let location = page.location().to_owned();
+        assert!(
+            location.starts_with("https://idp.example/authorize?"),
+            "{location}"
+        );
+        location
+    }
+
+    /// Comes back from the provider.
+    pub(crate) fn come_back(&self, browser: &mut Browser, url: &str) -> Page {
+        self.send(browser, "GET", url, &FROM_ELSEWHERE)
+    }
+}
