@@ -25,9 +25,16 @@ const NOT_RUN: [(&str, &str); 3] = [
     ),
 ];
 
-/// Pieces of YAML that are Envoy's and not the filter's, by their first key: what stands above them in
-/// the HTTP connection manager.
-const OF_ENVOY: [(&str, &str); 2] = [("access_log", ""), ("custom_tags", "tracing:\n")];
+/// Pieces of YAML that are Envoy's and not the filter's, by their first key: what stands above them, and
+/// the line of the minimal file below which they stand.
+const OF_ENVOY: [(&str, &str, &str); 4] = [
+    ("access_log", "", MANAGER),
+    ("custom_tags", "tracing:\n", MANAGER),
+    ("environment_variables", "", VM),
+    ("max_request_headers_kb", "", MANAGER),
+];
+const MANAGER: &str = "          stat_prefix: http\n";
+const VM: &str = "                  vm_id: bearer-gate\n";
 
 /// A provider for pieces that have none, but for where its keys are.
 const PROVIDER: &str = "\
@@ -293,16 +300,17 @@ enum Checker {
 /// A whole configuration with this piece in it, and what checks it.
 fn completed(lines: &[String]) -> (String, Checker) {
     let key = lines[0].split(':').next().unwrap();
-    if let Some((_, above)) = OF_ENVOY.iter().find(|(known, _)| *known == key) {
+    let mut of_envoy = OF_ENVOY.iter();
+    if let Some((_, above, place)) = of_envoy.find(|(known, ..)| *known == key) {
         let minimal = fs::read_to_string(root().join("envoy/envoy-minimal.yaml")).unwrap();
-        let place = "          stat_prefix: http\n";
         let (before, after) = minimal.split_once(place).unwrap();
         let piece = indented(lines, if above.is_empty() { "" } else { "  " });
         let lines: Vec<String> = format!("{above}{piece}")
             .lines()
             .map(str::to_owned)
             .collect();
-        let piece = indented(&lines, "          ");
+        let indent = place.len() - place.trim_start().len();
+        let piece = indented(&lines, &" ".repeat(indent));
         return (format!("{before}{place}{piece}{after}"), Checker::Envoy);
     }
     let piece = indented(lines, "");
