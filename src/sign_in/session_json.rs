@@ -3,8 +3,6 @@
 //! Invariant: no token and no identifier of a session is in it: a script that was smuggled into a
 //! page could read it.
 
-use serde_json::json;
-
 use crate::http::response::Response;
 use crate::session::life::Session;
 
@@ -12,30 +10,33 @@ use crate::session::life::Session;
 /// `expires_at` if there is no further request, `latest_expires_at` whatever there is.
 #[must_use]
 pub fn signed_in(session: &Session) -> Response {
-    // The filter wrote them and sealed them.
-    let claims: serde_json::Value = serde_json::from_str(&session.claims).unwrap_or_default();
-    let body = json!({
-        "scheme": session.scheme,
-        "sub": session.subject,
-        "claims": claims,
-        "expires_at": session.ends(),
-        "latest_expires_at": session.expires,
-    });
-    response(200, body.to_string())
+    let [scheme, subject] = [&session.scheme, &session.subject].map(|text| quoted(text));
+    // The filter wrote them as JSON, and sealed them.
+    let claims = &session.claims;
+    let (ends, latest) = (session.ends(), session.expires);
+    let body = format!(
+        "{{\"scheme\":{scheme},\"sub\":{subject},\"claims\":{claims},\"expires_at\":{ends},\"latest_expires_at\":{latest}}}"
+    );
+    response(200, body)
 }
 
 /// That there is no session. `sign_in` is the path to sign in at, where there is one; `challenge`
 /// the value of `WWW-Authenticate` (RFC 9110 section 15.5.2).
 #[must_use]
 pub fn signed_out(sign_in: Option<&str>, challenge: &str) -> Response {
-    let body = match sign_in {
-        Some(path) => json!({"error": "no_session", "sign_in": path}),
-        None => json!({"error": "no_session"}),
+    let body = match sign_in.map(quoted) {
+        Some(path) => format!("{{\"error\":\"no_session\",\"sign_in\":{path}}}"),
+        None => "{\"error\":\"no_session\"}".to_owned(),
     };
-    let mut response = response(401, body.to_string());
+    let mut response = response(401, body);
     let challenge = ("www-authenticate", challenge.to_owned());
     response.headers.push(challenge);
     response
+}
+
+/// A string of JSON.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
 }
 
 fn response(status: u32, body: String) -> Response {
@@ -56,7 +57,7 @@ fn response(status: u32, body: String) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::session::life::Tokens;

@@ -228,7 +228,11 @@ fn token(value: Element<'_>) -> Option<String> {
 /// A number of seconds. It is a text where older providers write it.
 fn seconds(value: Element<'_>) -> Option<u64> {
     let number = match value.as_str() {
-        Some(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok()?,
+        Some(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
+            // What is beyond a year is refused below.
+            let seconds: u64 = text.parse().ok()?;
+            seconds as f64
+        }
         Some(_) => return None,
         None => value.as_number()?.as_f64()?,
     };

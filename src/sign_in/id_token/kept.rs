@@ -2,10 +2,11 @@
 //!
 //! Invariant: a token is kept where the configuration has a use for it, and nowhere else.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::config::{OwnPath, Scheme};
 use crate::jose::claims::Claims;
+use crate::jose::json::Element;
 use crate::session::life::Tokens;
 use crate::sign_in::token_reply::Grant;
 
@@ -14,22 +15,33 @@ const OF_TOKEN: [&str; 4] = ["at_hash", "c_hash", "nonce", "s_hash"];
 
 /// The claims that the configuration chose, or all that are about the person: a JSON object.
 pub(super) fn claims(scheme: &Scheme, said: &Claims) -> String {
-    let kept: Map<String, Value> = match &scheme.session.claims {
+    let mut kept = String::from("{");
+    let mut keep = |name: &str, value: Element<'_>| {
+        if kept.len() > 1 {
+            kept.push(',');
+        }
+        kept.push_str(&Value::from(name).to_string());
+        kept.push(':');
+        kept.push_str(&value.to_value().to_string());
+    };
+    match &scheme.session.claims {
         Some(chosen) => {
-            let value = |name: &str| Some(said.get(name)?.to_value());
-            let kept = chosen
-                .iter()
-                .filter_map(|kept| Some((kept.name.clone(), value(&kept.claim)?)));
-            kept.collect()
+            for claim in chosen {
+                if let Some(value) = said.get(&claim.claim) {
+                    keep(&claim.name, value);
+                }
+            }
         }
         None => {
-            let all = said.all().members();
-            all.filter(|(name, _)| !OF_TOKEN.contains(name))
-                .map(|(name, value)| (name.to_owned(), value.to_value()))
-                .collect()
+            for (name, value) in said.all().members() {
+                if !OF_TOKEN.contains(&name) {
+                    keep(name, value);
+                }
+            }
         }
-    };
-    Value::Object(kept).to_string()
+    }
+    kept.push('}');
+    kept
 }
 
 /// When a session ends, whatever is heard of it, in Unix seconds. `by` is when its tokens end,
