@@ -320,3 +320,33 @@ fn the_upstream_gets_the_tokens_that_it_is_to_have() {
     assert_eq!(page.at_upstream("authorization"), None);
     assert_eq!(page.at_upstream("cookie"), None);
 }
+
+#[test]
+fn a_rule_says_who_is_redirected() {
+    let world = World::with(config(&[KEY_1], |config| {
+        let rules = config["rules"].as_array_mut().unwrap();
+        for (prefix, unauthenticated) in [("/always", "redirect"), ("/never", "unauthorized")] {
+            let rule = json!({"match": {"prefix": prefix}, "requires": {"session": "staff"},
+                "unauthenticated": unauthenticated});
+            rules.insert(0, rule);
+        }
+        let soon = json!({"match": {"prefix": "/soon"}, "requires": {"session": "staff"},
+            "report_only": true});
+        rules.insert(0, soon);
+    }));
+    for (method, path, headers, status) in [
+        ("GET", "/always", &SCRIPT[..], 303),
+        ("HEAD", "/always", &[], 303),
+        ("POST", "/always", &PAGE, 401),
+        ("GET", "/never", &PAGE, 401),
+        ("GET", "/soon", &PAGE, 200),
+    ] {
+        let url = format!("{APP}{path}");
+        let page = world.send(&mut Browser::default(), method, &url, headers);
+        assert_eq!(page.status, status, "{method} {path}");
+    }
+    let reported = world
+        .process
+        .count_of("bearer_gate.reported.session_missing");
+    assert_eq!(reported, 1);
+}
