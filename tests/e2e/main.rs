@@ -28,6 +28,7 @@ mod requirements;
 mod responses;
 mod rotation;
 mod secrets;
+mod sign_in;
 mod sign_in_browser;
 mod stage;
 mod trailers;
