@@ -7,6 +7,7 @@ use std::cell::RefCell;
 
 use bearer_gate::authn::{Event, Failure};
 use bearer_gate::config::{Access, Config, Otherwise, ProviderId};
+use bearer_gate::desk::signer::Event as SignerEvent;
 use bearer_gate::http::ambiguous::Ambiguous;
 use bearer_gate::http::credentials::{Extracted, Place};
 use bearer_gate::http::request::Request;
@@ -83,6 +84,12 @@ impl<'e> Trace<PolicyEvent<'e>> for Narrator<'_> {
 impl<'e> Trace<TokenEvent<'e>> for Narrator<'_> {
     fn note(&self, event: impl FnOnce() -> TokenEvent<'e>) {
         self.hear_token(event());
+    }
+}
+
+impl<'e> Trace<SignerEvent<'e>> for Narrator<'_> {
+    fn note(&self, event: impl FnOnce() -> SignerEvent<'e>) {
+        self.hear_signer(event());
     }
 }
 
@@ -196,16 +203,18 @@ impl<'n> Narrator<'n> {
                 told.token = LookedAt::Before;
             }
             Event::FoundBadBefore => told.note("the keys decide as above"),
-            Event::Keys { provider, keys } => {
-                told.at("token", |step| self.keys(provider, keys, step));
-            }
-            Event::Selected { from, keys } => {
-                told.at("token", |step| selected(from, keys, step));
-            }
             Event::Demanded(outcome) => told.demanded(outcome),
             Event::Satisfied(outcome) => told.satisfied(outcome),
             Event::Authorized(allowed) => told.authorized(allowed),
         }
+    }
+
+    fn hear_signer(&self, event: SignerEvent<'_>) {
+        let mut told = self.told.borrow_mut();
+        told.at("token", |step| match event {
+            SignerEvent::Keys { provider, keys } => self.keys(provider, keys, step),
+            SignerEvent::Selected { from, keys } => selected(from, keys, step),
+        });
     }
 
     fn hear_rule(&self, event: PolicyEvent<'_>) {

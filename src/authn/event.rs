@@ -1,18 +1,18 @@
 //! What is told of a request while it is decided.
 
 use super::failure::Failure;
-use crate::config::{Otherwise, OwnPath, Provider, ProviderId, Scheme, SchemeId};
+use crate::config::{Otherwise, OwnPath, Provider, Scheme, SchemeId};
+use crate::desk::signer::Event as SignerEvent;
 use crate::http::ambiguous::Ambiguous;
 use crate::http::credentials::{Extracted, Place};
 use crate::http::path::UnsafePath;
 use crate::jose::event::Event as TokenEvent;
-use crate::jose::jwks::{KeySet, Selection};
-use crate::jwks::lifecycle::Keys;
 use crate::policy::Event as PolicyEvent;
 use crate::trace::Trace;
 
 /// What is told of a request, in the order in which it is decided. Of its rule tells
-/// [`crate::policy::Event`], of a token [`crate::jose::event::Event`].
+/// [`crate::policy::Event`], of a token [`crate::jose::event::Event`], of the search for its key
+/// [`crate::desk::signer::Event`].
 #[derive(Clone, Copy)]
 pub enum Event<'e> {
     /// The path in the form that rules are compared with, or why it has none.
@@ -71,20 +71,6 @@ pub enum Event<'e> {
     Cached,
     /// The provider's keys did not verify it for another demand.
     FoundBadBefore,
-    /// The provider's keys as they are, by the provider's number.
-    Keys {
-        /// Whose they are.
-        provider: ProviderId,
-        /// Ready, pending or unavailable.
-        keys: &'e Keys,
-    },
-    /// The keys that are for the token.
-    Selected {
-        /// All of the provider's keys.
-        from: &'e KeySet,
-        /// Those of them that may verify it (RFC 7515 section 6).
-        keys: &'e Selection<'e>,
-    },
     /// The token does for the demand, or why there is none that does.
     Demanded(Result<(), Failure>),
     /// So many tokens are taken, or why the requirement is not satisfied.
@@ -95,11 +81,17 @@ pub enum Event<'e> {
 
 /// Somebody who listens to all that a decision tells.
 pub trait Listener:
-    for<'e> Trace<Event<'e>> + for<'e> Trace<PolicyEvent<'e>> + for<'e> Trace<TokenEvent<'e>>
+    for<'e> Trace<Event<'e>>
+    + for<'e> Trace<PolicyEvent<'e>>
+    + for<'e> Trace<TokenEvent<'e>>
+    + for<'e> Trace<SignerEvent<'e>>
 {
 }
 
 impl<T> Listener for T where
-    T: for<'e> Trace<Event<'e>> + for<'e> Trace<PolicyEvent<'e>> + for<'e> Trace<TokenEvent<'e>>
+    T: for<'e> Trace<Event<'e>>
+        + for<'e> Trace<PolicyEvent<'e>>
+        + for<'e> Trace<TokenEvent<'e>>
+        + for<'e> Trace<SignerEvent<'e>>
 {
 }

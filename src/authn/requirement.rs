@@ -20,17 +20,15 @@ use crate::cache::Entry;
 use crate::config::{
     Config, Otherwise, PerProvider, Provider, ProviderDemand, ProviderId, Requirement, SchemeId,
 };
+use crate::desk::signer::{self, Unverified};
 use crate::http::credentials::Place;
 use crate::jose::claims::Claims;
 use crate::jose::event::Event as TokenEvent;
-use crate::jose::jwks::{KeySet, Selection};
 use crate::jose::jwt::{self, JwtError, Parsed, Validated};
-use crate::jwks::lifecycle::{Keys, UnknownKid};
+use crate::jwks::lifecycle::Keys;
 use crate::outputs::{self, Outputs};
 use crate::sign_in::{Opened, Visit};
 
-/// A newer set can be found this often while one token is verified.
-const MOST_RESELECTIONS: u32 = 3;
 /// Of so many ways to satisfy a requirement the rest is left out, so that no requirement is too
 /// costly to decide.
 const MOST_WAYS: usize = 64;
@@ -535,81 +533,32 @@ impl<'r, T: Listener> Presented<'r, T> {
         token: &[u8],
         validated: &Validated<'_>,
         id: ProviderId,
-        mut keys: Keys,
+        keys: Keys,
     ) -> Result<Rc<Entry>, Failure> {
         let (provider, means) = (&self.providers[id], self.means);
-        let mut newest = JwtError::NoKey;
-        for _ in 0..MOST_RESELECTIONS {
-            self.trace.note(|| Event::Keys {
-                provider: id,
-                keys: &keys,
-            });
-            let set = match keys {
-                Keys::Ready(set) => set,
-                Keys::Pending => return Err(Failure::AwaitKeys(id)),
-                Keys::Unavailable { retry_after } => return Err(Failure::Unavailable(retry_after)),
-            };
-            match self.verify(validated, provider, &set)? {
-                Verification::Good(entry) => {
-                    let mut cache = means.cache.borrow_mut();
-                    cache.insert(id, token, &set, Rc::clone(&entry));
-                    return Ok(entry);
-                }
-                Verification::MaybeNewer(error) => match means.facts.unknown_kid(id) {
-                    UnknownKid::Reselect => newest = error,
-                    UnknownKid::Wait => return Err(Failure::AwaitKeys(id)),
-                    UnknownKid::NoSuchKey => return Err(error.into()),
-                    UnknownKid::Unavailable { retry_after } => {
-                        return Err(Failure::Unavailable(retry_after));
-                    }
-                },
-            }
-            keys = means.facts.keys(id);
-        }
-        Err(newest.into())
+        let verified = signer::verify(
+            validated,
+            (id, keys),
+            means.facts,
+            means.verifier,
+            self.trace,
+        );
+        let (set, verified) = verified.map_err(|why| match why {
+            Unverified::Refused(error) => error.into(),
+            Unverified::AwaitKeys => Failure::AwaitKeys(id),
+            Unverified::Unavailable(retry_after) => Failure::Unavailable(retry_after),
+        })?;
+        let outputs = Rc::new(outputs::from_token(provider, &verified));
+        let verified = verified.into_claims();
+        let entry = Rc::new(Entry { verified, outputs });
+        let mut cache = means.cache.borrow_mut();
+        cache.insert(id, token, &set, Rc::clone(&entry));
+        Ok(entry)
     }
 
     fn parse<'t>(&self, token: &'t [u8]) -> Result<Parsed<'t>, JwtError> {
         jwt::parse_with(token, &mut self.means.headers.borrow_mut())
     }
-
-    fn verify(
-        &self,
-        validated: &Validated<'_>,
-        provider: &Provider,
-        keys: &KeySet,
-    ) -> Result<Verification, JwtError> {
-        let header = validated.untrusted_header();
-        let selection = keys.candidates(header);
-        self.trace.note(|| Event::Selected {
-            from: keys,
-            keys: &selection,
-        });
-        let candidates = match selection {
-            Selection::Keys(candidates) => candidates,
-            Selection::UnknownKid => return Ok(Verification::MaybeNewer(JwtError::NoKey)),
-            Selection::NoMatch => return Err(JwtError::NoKey),
-        };
-        match validated.verify_with(&candidates, self.means.verifier, self.trace) {
-            Ok(verified) => {
-                let outputs = Rc::new(outputs::from_token(provider, &verified));
-                let verified = verified.into_claims();
-                Ok(Verification::Good(Rc::new(Entry { verified, outputs })))
-            }
-            // No key was named, or none has that name and those without one were tried: a newer
-            // set may have the right one.
-            Err(error @ JwtError::Signature) if !keys.has_key_named_by(header) => {
-                Ok(Verification::MaybeNewer(error))
-            }
-            Err(error) => Err(error),
-        }
-    }
-}
-
-enum Verification {
-    Good(Rc<Entry>),
-    /// Not by these keys. If the set is as new as can be, this is why the token is refused.
-    MaybeNewer(JwtError),
 }
 
 /// A token that is good for a demand.

@@ -17,6 +17,7 @@ pub mod endpoints;
 mod facts;
 pub mod line;
 pub mod question;
+pub mod signer;
 mod sources;
 mod tally;
 

@@ -6,8 +6,6 @@
 //!   all;
 //! - a session is made of an ID token whose signature and claims are verified, and of nothing else.
 
-use std::rc::Rc;
-
 use super::begin;
 use super::id_token::{self, IdToken};
 use super::problem::Problem;
@@ -18,17 +16,13 @@ use super::visit::{Obstacle, Visit};
 use super::{Answer, Outcome, see_other};
 use crate::config::{Scheme, SchemeId};
 use crate::desk::Need;
+use crate::desk::signer::{self, Unverified};
 use crate::document::finding::Finding;
 use crate::http::uri::Uri;
-use crate::jose::jwks::Selection;
-use crate::jose::jwt::{self, JwtError, Validated, Verified};
-use crate::jwks::lifecycle::{Keys, UnknownKid};
+use crate::jose::jwt::{self, JwtError, Verified};
 use crate::session::browser;
 use crate::session::flow::{Flow, Redeeming};
 use crate::session::life::Session;
-
-/// A newer set can be found this often while one token is verified.
-const MOST_RESELECTIONS: u32 = 3;
 
 pub(super) fn callback(visit: &Visit<'_>, id: SchemeId) -> Result<Answer, Obstacle> {
     if browser::is_prefetch(visit.request) {
@@ -208,46 +202,13 @@ fn verified<'t>(
     let parsed = jwt::parse_with(token, &mut visit.context.headers.borrow_mut());
     let validated = parsed.and_then(|parsed| parsed.validate(&scheme.id_token, visit.context.now));
     let validated = validated.map_err(refuse)?;
-    by_keys(visit, scheme, &validated)?.map_err(refuse)
-}
-
-/// By the keys that are there, or by newer ones if they come at once.
-fn by_keys<'t>(
-    visit: &Visit<'_>,
-    scheme: &Scheme,
-    validated: &Validated<'t>,
-) -> Result<Result<Verified<'t>, JwtError>, Obstacle> {
     let (facts, provider) = (visit.context.facts, scheme.provider);
-    let awaits = || Obstacle::Await(Need::Keys(provider));
-    let header = validated.untrusted_header();
-    let mut newest = JwtError::NoKey;
-    for _ in 0..MOST_RESELECTIONS {
-        let keys = match facts.keys(provider) {
-            Keys::Ready(keys) => keys,
-            Keys::Pending => return Err(awaits()),
-            Keys::Unavailable { retry_after } => {
-                return Err(Problem::Unavailable(retry_after).into());
-            }
-        };
-        let keys = Rc::clone(&keys);
-        let error = match keys.candidates(header) {
-            Selection::Keys(candidates) => {
-                match validated.verify(&candidates, visit.context.verifier) {
-                    Err(error @ JwtError::Signature) if !keys.has_key_named_by(header) => error,
-                    outcome => return Ok(outcome),
-                }
-            }
-            Selection::UnknownKid => JwtError::NoKey,
-            Selection::NoMatch => return Ok(Err(JwtError::NoKey)),
-        };
-        match facts.unknown_kid(provider) {
-            UnknownKid::Reselect => newest = error,
-            UnknownKid::Wait => return Err(awaits()),
-            UnknownKid::NoSuchKey => return Ok(Err(error)),
-            UnknownKid::Unavailable { retry_after } => {
-                return Err(Problem::Unavailable(retry_after).into());
-            }
-        }
+    let keys = (provider, facts.keys(provider));
+    let verified = signer::verify(&validated, keys, facts, visit.context.verifier, &());
+    match verified {
+        Ok((_, verified)) => Ok(verified),
+        Err(Unverified::Refused(error)) => Err(refuse(error)),
+        Err(Unverified::AwaitKeys) => Err(Obstacle::Await(Need::Keys(provider))),
+        Err(Unverified::Unavailable(wait)) => Err(Problem::Unavailable(wait).into()),
     }
-    Ok(Err(newest))
 }
