@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::time::millis;
+
 const DAY: i64 = 24 * 60 * 60;
 const MONTHS: [&[u8]; 12] = [
     b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec",
@@ -83,9 +85,32 @@ fn number(digits: &[u8]) -> Option<i64> {
     (!digits.is_empty()).then_some(number)
 }
 
+/// What `Retry-After` says for a wait: seconds, rounded up, and one at least, so that nobody comes
+/// back too soon.
+#[must_use]
+pub fn whole_seconds(wait: Duration) -> u32 {
+    let seconds = millis(wait).div_ceil(1000).max(1);
+    u32::try_from(seconds).unwrap_or(u32::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wait_is_told_in_seconds_and_never_too_short() {
+        for (millis, seconds) in [
+            (0, 1),
+            (1, 1),
+            (1000, 1),
+            (1001, 2),
+            (59_999, 60),
+            (u64::MAX, u32::MAX),
+        ] {
+            let wait = Duration::from_millis(millis);
+            assert_eq!(whole_seconds(wait), seconds, "{millis}");
+        }
+    }
 
     #[test]
     fn dates_in_three_forms() {

@@ -28,6 +28,7 @@ use std::time::Duration;
 use crate::config::{OwnPath, Scheme, SchemeId};
 use crate::desk::Need;
 use crate::http::response::{Rejection, Response};
+use crate::http::retry_after::whole_seconds;
 
 pub use problem::Problem;
 pub use sessions::{Opened, Sessions};
@@ -182,8 +183,8 @@ fn failed(scheme: &Scheme, problem: Problem) -> Response {
         }),
     };
     if let Some(wait) = problem.retry_after() {
-        let seconds = wait.as_millis().div_ceil(1000).max(1);
-        response.headers.push(("retry-after", seconds.to_string()));
+        let seconds = whole_seconds(wait).to_string();
+        response.headers.push(("retry-after", seconds));
     }
     response
 }

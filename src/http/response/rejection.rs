@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use crate::http::ambiguous::Ambiguous;
+use crate::http::retry_after::whole_seconds;
 use crate::jose::jwt::JwtError;
-use crate::time::millis;
 
 /// What one kind of rejection says, in one row.
 struct Row {
@@ -207,31 +207,10 @@ impl Rejection<'_> {
     }
 }
 
-/// Rounded up, one at least.
-fn whole_seconds(wait: Duration) -> u32 {
-    let seconds = millis(wait).div_ceil(1000).max(1);
-    u32::try_from(seconds).unwrap_or(u32::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::http::response::is_quotable;
-
-    #[test]
-    fn a_wait_is_told_in_seconds_and_never_too_short() {
-        for (millis, seconds) in [
-            (0, 1),
-            (1, 1),
-            (1000, 1),
-            (1001, 2),
-            (59_999, 60),
-            (u64::MAX, u32::MAX),
-        ] {
-            let wait = Duration::from_millis(millis);
-            assert_eq!(whole_seconds(wait), seconds, "{millis}");
-        }
-    }
 
     fn bad_tokens() -> impl Iterator<Item = Rejection<'static>> {
         JwtError::ALL.iter().map(|error| Rejection::from(*error))
