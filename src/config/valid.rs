@@ -206,6 +206,14 @@ pub enum KeySource {
     Remote(Rc<Remote>),
 }
 
+impl KeySource {
+    /// Whether the provider's metadata lead to the keys.
+    #[must_use]
+    pub fn is_discovered(&self) -> bool {
+        matches!(self, Self::Remote(remote) if remote.is_discovered())
+    }
+}
+
 /// Keys that are fetched, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remote {
@@ -227,6 +235,14 @@ pub struct Remote {
     pub retries: u32,
     /// The first fetch begins within this time, at once where a request waits.
     pub first_fetch_within: Duration,
+}
+
+impl Remote {
+    /// Whether the provider's metadata lead to the keys.
+    #[must_use]
+    pub fn is_discovered(&self) -> bool {
+        matches!(self.endpoint, Endpoint::Discovery { .. })
+    }
 }
 
 /// What is fetched to get at keys.

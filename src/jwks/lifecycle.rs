@@ -132,8 +132,12 @@ impl Lifecycle {
         self.usable(now).map(|installed| Rc::clone(&installed.keys))
     }
 
-    /// What the metadata say that came with the keys; nothing where none did.
+    /// What the metadata say that came with the keys; nothing, at once, where no metadata lead to
+    /// them.
     pub fn metadata(&self, now: Millis) -> Finding<Rc<Metadata>> {
+        if !self.remote.is_discovered() {
+            return Finding::Ready(Rc::default());
+        }
         self.usable(now)
             .map(|installed| Rc::clone(&installed.metadata))
     }

@@ -72,6 +72,12 @@ impl Site {
     }
 }
 
+/// Whether browsers trust a URL with what must stay secret: it is https, or http on this machine.
+#[must_use]
+pub fn is_secure(uri: &Uri) -> bool {
+    uri.scheme == Scheme::Https || Site::from_secure(uri).is_some()
+}
+
 /// One entry of the list: a site, or all hosts below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Entry {

@@ -90,21 +90,14 @@ fn send(
     (browser, cookies): (&Browser, Vec<String>),
 ) -> Result<Answer, Obstacle> {
     let scheme = visit.scheme(id);
-    let metadata;
-    let endpoint = match &scheme.endpoints.authorization {
-        Some(endpoint) => endpoint,
-        None => {
-            metadata = visit.metadata(scheme)?;
-            let found = metadata
-                .as_ref()
-                .and_then(|found| found.authorization_endpoint.as_ref());
-            found.ok_or(Problem::Unavailable(super::WITHOUT_ENDPOINT))?
-        }
-    };
+    let configured = scheme.endpoints.authorization.as_ref();
+    let endpoint = visit.needed_endpoint(scheme, configured, |metadata| {
+        metadata.authorization_endpoint.as_ref()
+    })?;
     let keyring = visit.context.people.sessions.keyring();
     let sent = flow.send(keyring, browser, visit.random()?);
     let sent = sent.ok_or(Problem::State)?;
-    let url = authorize::url(endpoint, scheme, aim, &visit.redirect_uri(scheme)?, &sent);
+    let url = authorize::url(&endpoint, scheme, aim, &visit.redirect_uri(scheme)?, &sent);
     let mut set = visit.deletions();
     set.extend(cookies);
     Ok(Answer {

@@ -18,7 +18,6 @@ use crate::config::{Scheme, SchemeId};
 use crate::desk::Need;
 use crate::desk::signer::{self, Unverified};
 use crate::document::finding::Finding;
-use crate::http::uri::Uri;
 use crate::jose::jwt::{self, JwtError, Verified};
 use crate::session::browser;
 use crate::session::flow::{Flow, Redeeming};
@@ -131,10 +130,7 @@ fn vet_issuer(visit: &Visit<'_>, scheme: &Scheme, found: Option<&[u8]>) -> Resul
     let expected = provider.expectations.issuer.as_deref().map(str::as_bytes);
     let is_right = match found {
         Some(_) => found == expected,
-        None => {
-            let metadata = visit.metadata(scheme)?;
-            !metadata.is_some_and(|metadata| metadata.has_iss_parameter)
-        }
+        None => !visit.metadata(scheme)?.has_iss_parameter,
     };
     if is_right {
         Ok(())
@@ -150,18 +146,10 @@ fn exchange(
     code: &str,
     redeeming: &Redeeming,
 ) -> Result<Result<Exchanged, TokenError>, Obstacle> {
-    let metadata;
     let upstream = &scheme.endpoints.token;
-    let uri: &Uri = match &upstream.uri {
-        Some(uri) => uri,
-        None => {
-            metadata = visit.metadata(scheme)?;
-            let found = metadata
-                .as_ref()
-                .and_then(|found| found.token_endpoint.as_ref());
-            found.ok_or(Problem::Unavailable(super::WITHOUT_ENDPOINT))?
-        }
-    };
+    let uri = &visit.needed_endpoint(scheme, upstream.uri.as_ref(), |metadata| {
+        metadata.token_endpoint.as_ref()
+    })?;
     let redirect_uri = visit.redirect_uri(scheme)?;
     let question = token_call::exchange(
         scheme,

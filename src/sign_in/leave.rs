@@ -33,22 +33,18 @@ pub(super) fn leave(visit: &Visit<'_>, id: SchemeId) -> Result<Answer, Obstacle>
             _ => Err(cross_site.into()),
         };
     }
-    let metadata;
-    let endpoint = match &scheme.endpoints.end_session {
-        Some(endpoint) => Some(endpoint),
-        None => {
-            metadata = match visit.metadata(scheme) {
-                Err(wait @ Obstacle::Await(_)) => return Err(wait),
-                Err(_) => None,
-                Ok(metadata) => metadata,
-            };
-            metadata
-                .as_ref()
-                .and_then(|found| found.end_session_endpoint.as_ref())
-        }
+    let configured = scheme.endpoints.end_session.as_ref();
+    let endpoint = visit.endpoint(scheme, configured, |metadata| {
+        metadata.end_session_endpoint.as_ref()
+    });
+    let endpoint = match endpoint {
+        Err(wait @ Obstacle::Await(_)) => return Err(wait),
+        // It is not to be had now, and the cookies are deleted all the same.
+        Err(_) => None,
+        Ok(endpoint) => endpoint,
     };
     let landing = &scheme.post_logout_redirect_path;
-    let url = match (endpoint, visit.site()) {
+    let url = match (&endpoint, visit.site()) {
         (Some(endpoint), Ok(site)) => {
             let landing = format!("{}{landing}", site.origin());
             let tokens = session

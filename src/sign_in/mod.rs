@@ -23,8 +23,6 @@ mod visit;
 #[cfg(test)]
 mod fixtures;
 
-use std::time::Duration;
-
 use crate::config::{OwnPath, Scheme, SchemeId};
 use crate::desk::Need;
 use crate::http::response::{Rejection, Response};
@@ -37,9 +35,6 @@ pub use visit::{Context, Entropy, People, Visit};
 use authorize::Aim;
 use query::parameter;
 use visit::Obstacle;
-
-/// The wait where the provider's metadata lack an endpoint: newer ones may have it.
-const WITHOUT_ENDPOINT: Duration = Duration::from_secs(60);
 
 /// What becomes of a request that the filter answers itself.
 #[derive(Debug)]

@@ -7,18 +7,18 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::problem::Problem;
 use super::sessions::{Opened, Sessions};
-use crate::config::{
-    Config, Endpoint, KeySource, OwnPath, Scheme, SchemeId, SignIn, Unauthenticated,
-};
+use crate::config::{Config, OwnPath, Scheme, SchemeId, SignIn, Unauthenticated};
 use crate::desk::{Facts, Metadata, Need};
 use crate::document::finding::Finding;
 use crate::host::NoEntropy;
 use crate::http::credentials::Change;
 use crate::http::request::Request;
 use crate::http::response::Rejection;
+use crate::http::uri::Uri;
 use crate::jose::jws::HeaderMemo;
 use crate::jose::verifier::Verifier;
 use crate::session::browser::{self, CrossSite};
@@ -26,6 +26,9 @@ use crate::session::cookie::without_ours;
 use crate::session::flow::Browser;
 use crate::session::life::Session;
 use crate::session::site::Site;
+
+/// The wait where the provider's metadata lack an endpoint: newer ones may have it.
+const WITHOUT_ENDPOINT: Duration = Duration::from_secs(60);
 
 /// Fills octets with randomness that nobody can guess; see [`crate::host::Host::entropy`].
 pub type Entropy<'e> = &'e dyn Fn(&mut [u8]) -> Result<(), NoEntropy>;
@@ -289,18 +292,38 @@ impl<'v> Visit<'v> {
         Browser::parse(&value)
     }
 
-    /// The metadata of a scheme's provider; `None` where they are not looked for.
-    pub(super) fn metadata(&self, scheme: &Scheme) -> Result<Option<Rc<Metadata>>, Obstacle> {
-        let provider = &self.config.providers[scheme.provider];
-        let is_discovered = match &provider.keys {
-            KeySource::Remote(remote) => matches!(remote.endpoint, Endpoint::Discovery { .. }),
-            KeySource::Local(_) => false,
-        };
-        if !is_discovered {
-            return Ok(None);
+    /// An endpoint of a scheme's provider: the configured one, or else what the provider's metadata
+    /// say. `None` where neither does.
+    pub(super) fn endpoint(
+        &self,
+        scheme: &Scheme,
+        configured: Option<&Uri>,
+        in_metadata: fn(&Metadata) -> Option<&Uri>,
+    ) -> Result<Option<Uri>, Obstacle> {
+        match configured {
+            Some(uri) => Ok(Some(uri.clone())),
+            None => {
+                let metadata = self.metadata(scheme)?;
+                Ok(in_metadata(&metadata).cloned())
+            }
         }
+    }
+
+    /// The same, of an endpoint that a sign-in cannot do without: newer metadata may have it.
+    pub(super) fn needed_endpoint(
+        &self,
+        scheme: &Scheme,
+        configured: Option<&Uri>,
+        in_metadata: fn(&Metadata) -> Option<&Uri>,
+    ) -> Result<Uri, Obstacle> {
+        let endpoint = self.endpoint(scheme, configured, in_metadata)?;
+        endpoint.ok_or(Problem::Unavailable(WITHOUT_ENDPOINT).into())
+    }
+
+    /// The metadata of a scheme's provider.
+    pub(super) fn metadata(&self, scheme: &Scheme) -> Result<Rc<Metadata>, Obstacle> {
         match self.context.facts.metadata(scheme.provider) {
-            Finding::Ready(metadata) => Ok(Some(metadata)),
+            Finding::Ready(metadata) => Ok(metadata),
             Finding::Pending => Err(Obstacle::Await(Need::Keys(scheme.provider))),
             Finding::Unavailable { retry_after } => Err(Problem::Unavailable(retry_after).into()),
         }

@@ -17,13 +17,13 @@ use crate::config::read::value::{Entries, Given, each_once};
 use crate::config::sign_in::{
     Authorization, Client, ClientAuthentication, Endpoints, Environment, OwnPath, Scheme, Upstream,
 };
-use crate::config::valid::{Endpoint, KeySource, Provider};
-use crate::http::uri::{self, Uri};
+use crate::config::valid::Provider;
+use crate::http::uri::Uri;
 use crate::jose::jwt::Expectations;
 use crate::jose::token_type::TokenType;
 use crate::matcher::HostMatcher;
 use crate::session::cookie::{Cookie, CookieError};
-use crate::session::site::Sites;
+use crate::session::site::{self, Sites};
 
 /// OpenID Connect Core section 5.4.
 const DEFAULT_SCOPES: [&str; 3] = ["openid", "profile", "email"];
@@ -92,7 +92,7 @@ pub(super) fn convert(
             .at("revocation_endpoint")?,
         end_session: for_browsers(raw.end_session_endpoint).at("end_session_endpoint")?,
     };
-    if !is_discovered(declared) {
+    if !declared.keys.is_discovered() {
         complete(&endpoints)?;
     }
 
@@ -242,13 +242,6 @@ fn provider(
     Ok((id, id_token))
 }
 
-fn is_discovered(provider: &Provider) -> bool {
-    match &provider.keys {
-        KeySource::Remote(remote) => matches!(remote.endpoint, Endpoint::Discovery { .. }),
-        KeySource::Local(_) => false,
-    }
-}
-
 /// Endpoints that nobody else says anything of.
 fn complete(endpoints: &Endpoints) -> Result<(), ConfigError> {
     const NEEDED: &str = "required: the provider has no openid_discovery that would tell it";
@@ -325,9 +318,7 @@ fn for_browsers(text: Given<String>) -> Result<Option<Uri>, ConfigError> {
 }
 
 fn is_safe_for_browsers(uri: &Uri) -> Result<(), ConfigError> {
-    let host = uri.authority.split(':').next().unwrap_or_default();
-    let is_local = uri.is_loopback() || host.ends_with(".localhost");
-    if uri.scheme == uri::Scheme::Https || is_local {
+    if site::is_secure(uri) {
         return Ok(());
     }
     Err(ConfigError::here(
