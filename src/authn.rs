@@ -216,10 +216,7 @@ fn by_rules<'c>(
             return Err(Ambiguous::Path.into());
         }
         let outcome = admit(request, config, access, means, visit, trace);
-        return match visit {
-            Some(visit) => visitor::greet(None, &access.demand, path, visit, outcome),
-            None => outcome,
-        };
+        return visitor::greet(None, &access.demand, path, visit, outcome);
     }
     match policy::select_rule_with(config, path, request, trace)? {
         RuleOutcome::Public => Ok(Admission::default()),
@@ -227,10 +224,7 @@ fn by_rules<'c>(
         RuleOutcome::Token(rule, access) => {
             let outcome = admit(request, config, access, means, visit, trace);
             let outcome = report(rule, outcome);
-            match visit {
-                Some(visit) => visitor::greet(Some(rule), &access.demand, path, visit, outcome),
-                None => outcome,
-            }
+            visitor::greet(Some(rule), &access.demand, path, visit, outcome)
         }
     }
 }

@@ -61,14 +61,17 @@ pub(super) fn decide<'c>(
     }
 }
 
-/// Sends those to a provider who have no session and wait for a page.
+/// Sends those to a provider who have no session and wait for a page, where people sign in.
 pub(super) fn greet<'c>(
     rule: Option<&Rule>,
     demand: &Demand,
     path: Option<&str>,
-    visit: &Visit<'_>,
+    visit: Option<&Visit<'_>>,
     outcome: Result<Admission, Obstacle<'c>>,
 ) -> Result<Admission, Obstacle<'c>> {
+    let Some(visit) = visit else {
+        return outcome;
+    };
     let lacks_session = match &outcome {
         Err(Obstacle::Reject(refusal)) => matches!(
             refusal.rejection,
