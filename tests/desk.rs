@@ -197,14 +197,7 @@ fn a_question_is_asked_once_and_answered_for_all_that_wait() {
     let again = sent(&process);
     assert_eq!(again.len(), 1);
     // What the endpoint has against it is an answer.
-    let refused = Reply::Response {
-        status: 400,
-        max_age: None,
-        retry_after: None,
-        location: None,
-        content_type: None,
-        body: b"invalid_grant".to_vec(),
-    };
+    let refused = sim::response(400, "invalid_grant");
     let refusal = Outcome::Answered(400, b"invalid_grant".to_vec());
     assert_eq!(worker.reply(again[0].0, refused), [(7, refusal.clone())]);
     assert_eq!(worker.request(8, &question("a")), Err(refusal));

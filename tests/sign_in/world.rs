@@ -23,8 +23,8 @@ use bearer_gate::outputs::FilterState;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::sim::SET_A;
 use crate::sim::host::{FakeHost, Process, process};
+use crate::sim::{SET_A, response};
 
 pub(crate) const APP: &str = "https://app.example";
 pub(crate) const KEY_1: &str = "first-key-5cc1e2ef0f4d43d9a1d5f3c5";
@@ -144,14 +144,7 @@ impl Provider {
             Value::String(text) => text.clone(),
             body => body.to_string(),
         };
-        Reply::Response {
-            status,
-            max_age: None,
-            retry_after: None,
-            location: None,
-            content_type: None,
-            body: text.into_bytes(),
-        }
+        response(status, text)
     }
 
     fn tokens(&self, code: &Code, now: u64) -> Value {

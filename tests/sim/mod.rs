@@ -84,9 +84,10 @@ pub(crate) fn discovered(issuer: &str) -> Remote {
     }
 }
 
-pub(crate) fn ok(body: &str) -> Reply {
+/// A response with nothing beside its status and its body.
+pub(crate) fn response(status: u16, body: impl Into<Vec<u8>>) -> Reply {
     Reply::Response {
-        status: 200,
+        status,
         max_age: None,
         location: None,
         content_type: None,
@@ -95,15 +96,12 @@ pub(crate) fn ok(body: &str) -> Reply {
     }
 }
 
+pub(crate) fn ok(body: &str) -> Reply {
+    response(200, body)
+}
+
 pub(crate) fn status(status: u16) -> Reply {
-    Reply::Response {
-        status,
-        max_age: None,
-        location: None,
-        content_type: None,
-        retry_after: None,
-        body: SET_B.into(),
-    }
+    response(status, SET_B)
 }
 
 /// Shared data with the host's compare-and-swap.
