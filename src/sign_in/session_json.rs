@@ -35,7 +35,7 @@ pub fn signed_out(sign_in: Option<&str>, challenge: &str) -> Response {
 }
 
 /// A string of JSON.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 

@@ -2,12 +2,11 @@
 //!
 //! Invariant: a token is kept where the configuration has a use for it, and nowhere else.
 
-use serde_json::Value;
-
 use crate::config::{OwnPath, Scheme};
 use crate::jose::claims::Claims;
 use crate::jose::json::Element;
 use crate::session::life::Tokens;
+use crate::sign_in::session_json::quoted;
 use crate::sign_in::token_reply::Grant;
 
 /// Claims about the token alone, which no session keeps unasked.
@@ -20,7 +19,7 @@ pub(super) fn claims(scheme: &Scheme, said: &Claims) -> String {
         if kept.len() > 1 {
             kept.push(',');
         }
-        kept.push_str(&Value::from(name).to_string());
+        kept.push_str(&quoted(name));
         kept.push(':');
         kept.push_str(&value.to_value().to_string());
     };
@@ -90,7 +89,7 @@ pub(super) fn tokens(
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::sign_in::fixtures::{ACCESS, AT_HASH, CLIENT_ID, ISSUER, NONCE, NOW, begun, signed};
