@@ -9,6 +9,7 @@
 mod form;
 mod named;
 mod reading;
+mod sessions;
 mod subject;
 
 use std::collections::{BTreeMap, BTreeSet};
