@@ -15,7 +15,7 @@ pub const SIGNED_OUT: &str = "bearer_gate.signed_out";
 pub const CACHE_HIT: &str = "bearer_gate.token_cache.hit";
 /// Counter: tokens that were not in the cache, so that their signatures were verified.
 pub const CACHE_MISS: &str = "bearer_gate.token_cache.miss";
-/// Gauge: requests that wait for keys, over all workers.
+/// Gauge: requests that wait for keys, or for answers, over all workers.
 pub const WAITING: &str = "bearer_gate.waiting";
 
 /// Counter: requests that were rejected, by reason.

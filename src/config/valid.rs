@@ -41,7 +41,7 @@ pub struct Config {
     pub responses: Responses,
     /// What is told of the resource that is protected, where something is.
     pub protected_resource: Option<ProtectedResource>,
-    /// Requests that may wait for keys at once, per worker.
+    /// Requests that may wait for keys, or for answers, at once, per worker.
     pub max_waiting: usize,
     /// Every header that the filter sets, in lower case, sorted: a client's own must not reach the
     /// upstream, on whatever route and in whatever spelling ([`Config::is_reserved`]).

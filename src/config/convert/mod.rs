@@ -42,7 +42,7 @@ use requirement::Issuers;
 
 /// The realm of challenges where the configuration names none.
 const DEFAULT_REALM: &str = "api";
-/// Requests that may wait for keys, per worker, where the configuration does not say.
+/// Requests that may wait for keys, or for answers, per worker, where the configuration does not say.
 const DEFAULT_MAX_WAITING: u64 = 1024;
 /// The most that may be configured: waiting requests hold memory (Envoy buffers their bodies).
 const MOST_WAITING: u64 = 65_536;

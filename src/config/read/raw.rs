@@ -33,7 +33,8 @@ objects! {
         /// Addition: the realm of challenges: 1 to 256 printable ASCII characters without `"` and
         /// `\`.
         pub realm: Given<String> = "api",
-        /// Addition: how many requests may wait for keys at once, per worker; 65536 at most.
+        /// Addition: how many requests may wait for keys, or for the answer of a provider, at once, per
+        /// worker; 65536 at most.
         pub max_waiting: Given<Whole> = 1024,
         /// Addition: form, statuses and bodies of rejections, see [Errors](responses.md#errors).
         pub errors: Given<RawErrors>,
