@@ -32,7 +32,7 @@ impl<'g> Verdict<'g> {
     }
 
     /// What a decision asks for, or the fact that it waits for.
-    pub fn of(decision: Decision<'g>) -> Result<Self, Need> {
+    pub fn from_decision(decision: Decision<'g>) -> Result<Self, Need> {
         match decision {
             Decision::Admit(admission) => Ok(Verdict::Admit(admission)),
             Decision::Reject(refusal) => Ok(Verdict::Reject(refusal)),

@@ -65,7 +65,7 @@ fn mismatch(named: &str, configured: &str) -> DiscoveryError {
     } else {
         ""
     };
-    let (named, configured) = (Shown::of(named), Shown::of(configured));
+    let (named, configured) = (Shown::new(named), Shown::new(configured));
     DiscoveryError::Issuer(format!("{named}, configured is {configured}{hint}"))
 }
 
@@ -120,12 +120,12 @@ pub fn read<'c>(
     let home = home.ok_or_else(|| mismatch(named, issuer))?;
     let leaves_https = |keys: &Uri| home.scheme == Scheme::Https && keys.scheme != Scheme::Https;
     let keys = Uri::parse(jwks_uri).ok().filter(|keys| !leaves_https(keys));
-    let keys = keys.ok_or_else(|| DiscoveryError::JwksUri(Shown::of(jwks_uri).0))?;
+    let keys = keys.ok_or_else(|| DiscoveryError::JwksUri(Shown::new(jwks_uri).0))?;
     let same_host = keys.scheme == home.scheme && keys.authority == home.authority;
     let cluster = match (same_host, jwks_cluster) {
         (true, _) => cluster,
         (false, Some(other)) => other,
-        (false, None) => return Err(DiscoveryError::OtherHost(Shown::of(jwks_uri).0)),
+        (false, None) => return Err(DiscoveryError::OtherHost(Shown::new(jwks_uri).0)),
     };
     Ok(Found {
         jwks_location: (keys, cluster),

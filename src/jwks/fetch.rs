@@ -104,7 +104,7 @@ pub fn describe(body: &[u8], content_type: Option<&[u8]>) -> String {
     let mut description = format!("it {seems}");
     let start = body.get(..start).filter(|start| !start.is_empty());
     let start = start.map(|start| ("; it begins ", Shown::start_of(start, MOST)));
-    let content_type = content_type.map(|text| ("; content-type ", Shown::of(text)));
+    let content_type = content_type.map(|text| ("; content-type ", Shown::new(text)));
     for (what, shown) in content_type.into_iter().chain(start) {
         description.push_str(what);
         description.push_str(&shown.0);
@@ -182,7 +182,7 @@ impl Reply {
                 status: status @ 300..400,
                 location: Some(location),
                 ..
-            } => Err(FetchError::Redirect(status, Shown::of(location))),
+            } => Err(FetchError::Redirect(status, Shown::new(location))),
             Self::Response { status, .. } => Err(FetchError::Status(status)),
         }
     }
@@ -272,7 +272,7 @@ mod tests {
 
     #[test]
     fn what_came_from_outside_makes_no_other_kind_of_failure() {
-        let location = |text: &str| FetchError::Redirect(302, Shown::of(text)).kind();
+        let location = |text: &str| FetchError::Redirect(302, Shown::new(text)).kind();
         assert_eq!(location("/a"), location("/b"));
         let html = |text: &[u8]| {
             let document = Document {

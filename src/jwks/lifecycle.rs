@@ -462,7 +462,7 @@ impl Lifecycle {
             id,
             fetch,
             stage,
-            asked: format!("{} by cluster {}", Shown::of(call.address()), call.cluster),
+            asked: format!("{} by cluster {}", Shown::new(call.address()), call.cluster),
             lost_at: now.at.after(lasts),
         });
         (id, call)

@@ -159,9 +159,9 @@ fn endpoint(found: Element<'_>, home: Scheme) -> Result<(Uri, String), Fault> {
     if text.len() > MAX_URL {
         return Err(Fault::TooLong);
     }
-    let uri = Uri::parse(text).map_err(|error| Fault::Uri(error, Shown::of(text)))?;
+    let uri = Uri::parse(text).map_err(|error| Fault::Uri(error, Shown::new(text)))?;
     if home == Scheme::Https && uri.scheme != Scheme::Https {
-        return Err(Fault::NotHttps(Shown::of(text)));
+        return Err(Fault::NotHttps(Shown::new(text)));
     }
     let json = format!("\"{uri}\"");
     Ok((uri, json))

@@ -14,7 +14,7 @@ pub struct Shown(pub(super) String);
 
 impl Shown {
     /// Of an address, a name, a header.
-    pub fn of(text: impl AsRef<[u8]>) -> Self {
+    pub fn new(text: impl AsRef<[u8]>) -> Self {
         Self::start_of(text.as_ref(), MOST)
     }
 
@@ -61,12 +61,12 @@ mod tests {
             (b"\xff", "\"\\xff\""),
         ];
         for (text, shown) in table {
-            assert_eq!(Shown::of(text).to_string(), *shown);
+            assert_eq!(Shown::new(text).to_string(), *shown);
         }
         let whole = "x".repeat(MOST);
-        assert_eq!(Shown::of(&whole).to_string(), format!("\"{whole}\""));
-        let cut = Shown::of("x".repeat(100_000)).to_string();
+        assert_eq!(Shown::new(&whole).to_string(), format!("\"{whole}\""));
+        let cut = Shown::new("x".repeat(100_000)).to_string();
         assert_eq!(cut, format!("\"{whole}\"..."));
-        assert!(Shown::of(vec![0xff; 100_000]).to_string().len() < 5 * MOST);
+        assert!(Shown::new(vec![0xff; 100_000]).to_string().len() < 5 * MOST);
     }
 }

@@ -73,7 +73,7 @@ struct Edge<'p> {
 }
 
 impl<'p> Edge<'p> {
-    fn of(context: ContextId, promised: &'p Promised) -> Self {
+    fn new(context: ContextId, promised: &'p Promised) -> Self {
         Edge { context, promised }
     }
 }

@@ -41,7 +41,7 @@ impl Request {
     }
 
     fn carry_out(&self, verdict: &Verdict<'_>) -> Action {
-        let edge = Edge::of(self.context_id, &self.promised);
+        let edge = Edge::new(self.context_id, &self.promised);
         let carried = match &self.gate {
             Ok(gate) => gate.conclude(verdict, &edge),
             Err(envoy) => door::carry_out(verdict, None, envoy, &edge),

@@ -34,7 +34,7 @@ impl Root {
             if hostcalls::set_effective_context(context).is_err() {
                 continue;
             }
-            let edge = Edge::of(context, &self.promised);
+            let edge = Edge::new(context, &self.promised);
             if gate.conclude(&verdict, &edge) == Carried::Admitted
                 && hostcalls::resume_http_request().is_err()
             {
