@@ -204,23 +204,23 @@ impl<H: Host> Gate<H> {
             };
             let Parked { context, request } = settled.request();
             let (context, came) = (*context, settled.came());
-            let verdict =
-                match Verdict::from_decision(self.decide(request, Some(now), came, patience)) {
-                    Ok(verdict) => verdict,
-                    Err(need) if patience == Patience::Waits => {
-                        match self.desk.borrow_mut().wait_on(settled, need, now) {
-                            Ok(()) => continue,
-                            Err(_) => too_many(),
-                        }
+            let decision = self.decide(request, Some(now), came, patience);
+            let verdict = match Verdict::from_decision(decision) {
+                Ok(verdict) => verdict,
+                Err(need) if patience == Patience::Waits => {
+                    match self.desk.borrow_mut().wait_on(settled, need, now) {
+                        Ok(()) => continue,
+                        Err(_) => too_many(),
                     }
-                    Err(need) => {
-                        let retry_after = self.desk.borrow().retry_after(&need, now);
-                        Verdict::reject(match need {
-                            Need::Keys(_) => Rejection::keys_unavailable(retry_after),
-                            Need::Answer(_) => Rejection::provider_unavailable(retry_after),
-                        })
-                    }
-                };
+                }
+                Err(need) => {
+                    let retry_after = self.desk.borrow().retry_after(&need, now);
+                    Verdict::reject(match need {
+                        Need::Keys(_) => Rejection::keys_unavailable(retry_after),
+                        Need::Answer(_) => Rejection::provider_unavailable(retry_after),
+                    })
+                }
+            };
             verdicts.push((context, verdict));
         }
         self.desk.borrow_mut().tell_waiting(&self.host, now);
