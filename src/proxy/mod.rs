@@ -2,8 +2,10 @@
 //!
 //! Invariants: header values are read as bytes (the SDK's text calls panic on a
 //! byte that is not UTF-8); calls are dispatched from the root context only (a
-//! request's callback is lost with its client); and a verdict on a parked
-//! request is carried out only if the host still knows the request.
+//! request's callback is lost with its client); a verdict on a parked
+//! request is carried out only if the host still knows the request; and nothing of
+//! a request passes, neither body nor trailers, before it is let through: the host
+//! sends the headers too where one callback says that it goes on.
 //!
 //! Where the host answers a call by another status than Ok, the SDK returns some statuses and panics
 //! on the others. What is called, and why none of them is one that Envoy gives:
@@ -63,6 +65,24 @@ impl Promised {
         let mut promised = self.0.borrow_mut();
         let at = promised.iter().position(|(of, _)| *of == context);
         at.map_or_else(Vec::new, |at| promised.swap_remove(at).1)
+    }
+}
+
+/// Requests that waited and were let through, by their contexts, until each has learnt it. There are
+/// at most as many as requests: each takes itself away.
+#[derive(Clone, Default)]
+struct Released(Rc<RefCell<Vec<ContextId>>>);
+
+impl Released {
+    fn note(&self, context: ContextId) {
+        self.0.borrow_mut().push(context);
+    }
+
+    /// Whether it is there; it is not any more then.
+    fn take(&self, context: ContextId) -> bool {
+        let mut released = self.0.borrow_mut();
+        let at = released.iter().position(|of| *of == context);
+        at.map(|at| released.swap_remove(at)).is_some()
     }
 }
 

@@ -9,7 +9,7 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, MapType};
 
 use super::envoy::Envoy;
-use super::{Edge, HEADERS, Promised};
+use super::{Edge, HEADERS, Promised, Released};
 use crate::config::{Config, OfRoutes, Reads};
 use crate::desk::Ticket;
 use crate::door::{self, Carried, Verdict};
@@ -24,6 +24,9 @@ pub(super) struct Request {
     /// While it waits, and after.
     ticket: Option<Ticket>,
     promised: Promised,
+    released: Released,
+    /// Whether it was let through, and knows it.
+    is_open: bool,
 }
 
 impl Request {
@@ -31,24 +34,43 @@ impl Request {
         context_id: u32,
         gate: Result<Rc<Gate<Envoy>>, Envoy>,
         promised: Promised,
+        released: Released,
     ) -> Self {
         Self {
             context_id,
             gate,
             ticket: None,
             promised,
+            released,
+            is_open: false,
         }
     }
 
-    fn carry_out(&self, verdict: &Verdict<'_>) -> Action {
+    /// What becomes of a part that follows the headers.
+    fn go_on(&mut self) -> Action {
+        self.is_open |= self.released.take(self.context_id);
+        if self.is_open {
+            Action::Continue
+        } else {
+            Action::Pause
+        }
+    }
+
+    fn carry_out(&mut self, verdict: &Verdict<'_>) -> Action {
         let edge = Edge::new(self.context_id, &self.promised);
         let carried = match &self.gate {
             Ok(gate) => gate.conclude(verdict, &edge),
             Err(envoy) => door::carry_out(verdict, None, envoy, &edge),
         };
         match carried {
-            Carried::Admitted => Action::Continue,
-            Carried::Answered => Action::Pause,
+            Carried::Admitted => {
+                self.is_open = true;
+                Action::Continue
+            }
+            Carried::Answered => {
+                self.is_open = false;
+                Action::Pause
+            }
         }
     }
 }
@@ -84,15 +106,19 @@ impl HttpContext for Request {
         Action::Continue
     }
 
-    /// Trailers come after the admission: a request that waits or was answered is read no further.
-    /// Many upstreams read them as headers.
+    /// With `allow_on_headers_stop_iteration` Envoy calls this while the request waits, too.
+    fn on_http_request_body(&mut self, _: usize, _: bool) -> Action {
+        self.go_on()
+    }
+
+    /// As with the body. Many upstreams read trailers as headers.
     fn on_http_request_trailers(&mut self, _: usize) -> Action {
         let take_trailers = |gate: &Gate<Envoy>| {
             let (from, read_as) = (Map::RequestTrailers, MapType::HttpRequestTrailers);
             take(gate.config(), from, read_as)
         };
         match &self.gate {
-            Ok(gate) if take_trailers(gate).is_some() => Action::Continue,
+            Ok(gate) if take_trailers(gate).is_some() => self.go_on(),
             _ => self.carry_out(&Verdict::reject(Rejection::HostRefused)),
         }
     }
@@ -102,6 +128,7 @@ impl Drop for Request {
     /// The host deletes the context when the request ends, however it does.
     fn drop(&mut self) {
         self.promised.take(self.context_id);
+        self.released.take(self.context_id);
         if let (Ok(gate), Some(ticket)) = (&self.gate, self.ticket) {
             gate.leave(ticket);
         }

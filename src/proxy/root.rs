@@ -9,7 +9,7 @@ use proxy_wasm::types::{BufferType, ContextType, MapType};
 
 use super::envoy::{Envoy, unix_time};
 use super::request::Request;
-use super::{Edge, Promised, filter_state};
+use super::{Edge, Promised, Released, filter_state};
 use crate::config::Config;
 use crate::door::Carried;
 use crate::gate::{Gate, Verdicts};
@@ -24,6 +24,7 @@ pub(crate) struct Root {
     envoy: Envoy,
     gate: Option<Rc<Gate<Envoy>>>,
     promised: Promised,
+    released: Released,
 }
 
 impl Root {
@@ -35,10 +36,11 @@ impl Root {
                 continue;
             }
             let edge = Edge::new(context, &self.promised);
-            if gate.conclude(&verdict, &edge) == Carried::Admitted
-                && hostcalls::resume_http_request().is_err()
-            {
-                log::debug!("request {context} could not be resumed");
+            if gate.conclude(&verdict, &edge) == Carried::Admitted {
+                self.released.note(context);
+                if hostcalls::resume_http_request().is_err() {
+                    log::debug!("request {context} could not be resumed");
+                }
             }
         }
     }
@@ -105,6 +107,7 @@ impl RootContext for Root {
             context_id,
             gate,
             self.promised.clone(),
+            self.released.clone(),
         )))
     }
 

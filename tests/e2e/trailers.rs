@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
-use bearer_gate_testbed::envoy::Listener;
+use bearer_gate_testbed::envoy::{Filter, Listener, Wasm};
 use bearer_gate_testbed::idp::Fault;
 use bearer_gate_testbed::raw;
 use serde_json::json;
@@ -179,7 +179,8 @@ mod h2 {
     }
 }
 
-fn stage(upstream: SocketAddr) -> Stage {
+/// `bodies`: whether Envoy hands the filter what follows the headers of a request that it holds back.
+fn stage(upstream: SocketAddr, bodies: bool) -> Stage {
     let trailers = json!({"enable_trailers": true});
     let options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
     let cluster = json!({
@@ -213,8 +214,11 @@ fn stage(upstream: SocketAddr) -> Stage {
                     {"match": {"prefix": "/"}, "requires": {"provider_name": "demo"}},
                 ],
             });
+            let mut wasm = Wasm::new(config);
+            wasm.bodies = bodies;
             builder.raw_cluster(cluster).listener(
-                Listener::wasm("main", config)
+                Listener::new("main")
+                    .filter(Filter::Wasm(wasm))
                     .hcm("http_protocol_options", trailers.clone())
                     .route_to("trailers"),
             )
@@ -238,8 +242,17 @@ const FORGED: [&str; 10] = [
 
 #[test]
 fn a_client_cannot_set_what_the_filter_sets_in_trailers() {
+    forge_in_trailers(false);
+}
+
+#[test]
+fn a_client_cannot_set_what_the_filter_sets_in_trailers_where_the_filter_gets_bodies() {
+    forge_in_trailers(true);
+}
+
+fn forge_in_trailers(bodies: bool) {
     let (address, received) = upstream();
-    let stage = stage(address);
+    let stage = stage(address, bodies);
     let bearer = format!("Bearer {}", stage.idp.good_token());
     let mut trailers: Vec<(&[u8], &[u8])> = FORGED
         .iter()
@@ -287,7 +300,7 @@ fn a_client_cannot_set_what_the_filter_sets_in_trailers() {
 #[test]
 fn names_that_are_no_text_are_refused_before_the_filter() {
     let (address, _received) = upstream();
-    let stage = stage(address);
+    let stage = stage(address, false);
     for name in [
         b"x-\xff".as_slice(),
         b"\x80",

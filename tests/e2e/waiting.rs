@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use bearer_gate_testbed::envoy::{Filter, Listener, Wasm};
 use bearer_gate_testbed::eventually;
 use bearer_gate_testbed::http;
 use bearer_gate_testbed::idp::Fault;
@@ -230,6 +231,32 @@ async fn b14_no_byte_of_a_body_passes_before_the_decision() {
     }
     assert_eq!(stage.upstream.requests(), 1);
     assert_eq!(stage.upstream.body_bytes(), 3_000_000);
+}
+
+/// Where Envoy hands the filter the body of a request that it holds back.
+#[tokio::test(flavor = "multi_thread")]
+async fn b14_no_byte_of_a_body_passes_where_the_filter_gets_bodies() {
+    let stage = Stage::build(
+        |idp| idp.set_jwks(Fault::Delay(Duration::from_millis(700))),
+        |stage, builder| {
+            let remote = json!({"http_uri": {"timeout": "5s"}});
+            let mut wasm = Wasm::new(config(stage, remote));
+            wasm.bodies = true;
+            let listener = Listener::new("main").filter(Filter::Wasm(wasm));
+            builder.concurrency(WORKERS).listener(listener)
+        },
+    );
+    let good = stage.idp.good_token();
+    let forged = with_signature_bit_flipped(&good, 9);
+    let forged = stage.post("/x", forged, "the body").await;
+    assert_eq!((forged.status, stage.upstream.requests()), (401, 0));
+    stage.idp.rotate_and_drop();
+    let waits = stage.post("/x", stage.idp.good_token(), "the body").await;
+    assert_eq!((waits.status, stage.upstream.requests()), (200, 1));
+    assert_eq!(waits.json()["body"], "the body");
+    let again = stage.post("/x", stage.idp.good_token(), "the body").await;
+    assert_eq!((again.status, stage.upstream.requests()), (200, 2));
+    assert_eq!(stage.traps(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -34,6 +34,9 @@ pub struct Wasm {
     pub failure_policy: &'static str,
     /// `reload_config.backoff.base_interval`; 0.05 s by default.
     pub reload_interval: &'static str,
+    /// `allow_on_headers_stop_iteration`: whether the filter gets the body of a request that it
+    /// holds back; not by default, as in Envoy.
+    pub bodies: bool,
 }
 
 impl Wasm {
@@ -48,6 +51,7 @@ impl Wasm {
             module: super::module_path(),
             failure_policy: "FAIL_RELOAD",
             reload_interval: "0.05s",
+            bodies: false,
         }
     }
 
@@ -74,6 +78,9 @@ impl Wasm {
             "configuration": configuration,
             "failure_policy": self.failure_policy,
         });
+        if self.bodies {
+            config["allow_on_headers_stop_iteration"] = json!(true);
+        }
         if self.failure_policy == "FAIL_RELOAD" {
             config["reload_config"] = json!({"backoff": {"base_interval": self.reload_interval}});
         }
