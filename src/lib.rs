@@ -21,7 +21,7 @@
 //! sign_in
 //! desk
 //! cache jwks
-//! document outputs policy
+//! document outputs policy shelf
 //! config
 //! config/convert
 //! config/read config/valid
@@ -126,6 +126,7 @@ pub mod protobuf;
 mod proxy;
 pub mod record;
 pub mod session;
+pub mod shelf;
 pub mod sign_in;
 pub mod signature;
 pub mod text;

@@ -22,8 +22,13 @@ impl Writer {
 
     /// Its length in octets as a number, then UTF-8.
     pub fn text(self, text: &str) -> Self {
-        let mut sized = self.number(text.len() as u64);
-        sized.0.extend_from_slice(text.as_bytes());
+        self.bytes(text.as_bytes())
+    }
+
+    /// Their number, then the octets.
+    pub fn bytes(self, bytes: &[u8]) -> Self {
+        let mut sized = self.number(bytes.len() as u64);
+        sized.0.extend_from_slice(bytes);
         sized
     }
 
@@ -69,12 +74,17 @@ impl<'b> Reader<'b> {
         }
     }
 
+    /// `None` where the record ends before the octets do.
+    pub fn bytes(&mut self) -> Option<&'b [u8]> {
+        let len = usize::try_from(self.number()?).ok()?;
+        let (bytes, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        Some(bytes)
+    }
+
     /// `None` where the record ends before the text does, or the text is not UTF-8.
     pub fn text(&mut self) -> Option<&'b str> {
-        let len = usize::try_from(self.number()?).ok()?;
-        let (text, rest) = self.0.split_at_checked(len)?;
-        self.0 = rest;
-        str::from_utf8(text).ok()
+        str::from_utf8(self.bytes()?).ok()
     }
 
     /// `None` where fewer than `N` octets are left.

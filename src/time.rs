@@ -4,6 +4,11 @@
 
 use std::time::Duration;
 
+/// How far the clocks of two workers may be apart: they start from the same wall
+/// clock and differ by less than a millisecond and its rounding, unless that is
+/// set while one of them starts.
+pub const CLOCKS_APART: Duration = Duration::from_secs(1);
+
 /// A point in time in milliseconds of the process's monotonic clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Millis(pub u64);

@@ -8,11 +8,10 @@
 
 use std::time::Duration;
 
-use super::CLOCKS_APART;
 use crate::host::Reply;
 use crate::record::{Reader, Writer};
-use crate::time::Millis;
 use crate::time::millis;
+use crate::time::{CLOCKS_APART, Millis};
 
 /// The longest `Retry-After` that is honoured.
 pub const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(5 * 60);

@@ -5,8 +5,7 @@
 
 use std::time::Duration;
 
-use super::CLOCKS_APART;
-use crate::time::Millis;
+use crate::time::{CLOCKS_APART, Millis};
 
 /// Fetches that may follow each other at once. A single stranger does not use them up.
 pub(super) const BURST: u32 = 2;

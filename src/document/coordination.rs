@@ -8,12 +8,11 @@
 
 use std::time::Duration;
 
-use super::CLOCKS_APART;
 use super::back_off::BackOff;
 use super::cool_down::CoolDown;
 use crate::host::{SharedStore, Version};
 use crate::record::{Reader, Writer};
-use crate::time::Millis;
+use crate::time::{CLOCKS_APART, Millis};
 
 /// Increased whenever the meaning of a field changes.
 const FORMAT: u64 = 3;

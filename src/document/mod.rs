@@ -18,11 +18,6 @@ use std::time::Duration;
 use crate::host::SharedStore;
 use crate::time::{Millis, millis};
 
-/// How far the clocks of two workers may be apart: they start from the same wall
-/// clock and differ by less than a millisecond and its rounding, unless that is
-/// set while one of them starts.
-const CLOCKS_APART: Duration = Duration::from_secs(1);
-
 /// What a step is made with, besides what it is about.
 pub struct Now<'a> {
     /// The clock that all workers share.

@@ -1,0 +1,356 @@
+//! Entries that all workers of the process share, each for a time.
+//!
+//! Shared data cannot be deleted, so the entries stand in a fixed number of shared values, the
+//! drawers: the name of an entry says in which.
+//!
+//! Invariants:
+//! - an entry is found by all of its name, so that no two are mixed up; names that fall into one
+//!   drawer share its room and nothing else;
+//! - a drawer is bounded in octets, with the room that its entries have kept free;
+//! - an entry ends, and one that ends later than any can is not believed: shared data is open to
+//!   every filter with the same `vm_id`. What is secret in an entry has to be sealed.
+
+use std::time::Duration;
+
+use crate::host::{SharedStore, Version};
+use crate::record::{Reader, Writer};
+use crate::time::{CLOCKS_APART, Millis};
+
+/// Increased whenever the meaning of a field changes.
+const FORMAT: u64 = 1;
+/// How often a change is tried anew when another worker was faster.
+const TRIES: u32 = 16;
+/// What an entry takes besides its content, in octets: its name, its time and two lengths.
+const OVERHEAD: usize = 32 + 3 * 8;
+
+/// What tells an entry from all others: a hash, such as SHA-256, of what it is about.
+pub type Name = [u8; 32];
+
+/// A kind of entries.
+#[derive(Debug)]
+pub struct Shelf {
+    /// Tells its shared values from others.
+    pub name: &'static str,
+    /// How many shared values there are at most.
+    pub drawers: u16,
+    /// What a drawer takes at most, in octets.
+    pub most_octets: usize,
+    /// No entry is kept for longer.
+    pub longest: Duration,
+}
+
+/// An entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// When it ends, by the clock that all workers share.
+    pub until: Millis,
+    /// The octets that its drawer keeps free for it: as many as it may have later.
+    pub room: usize,
+    /// At most as many as `room`, or `room` does not count.
+    pub content: Vec<u8>,
+}
+
+/// Why an entry was not put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotPut {
+    /// What is there is to stay.
+    Stays,
+    /// Its drawer has no room for it now.
+    Full,
+    /// Shared data takes no write, or other workers were always faster.
+    Refused,
+}
+
+/// What is in a drawer.
+type Drawer = Vec<(Name, Entry)>;
+
+impl Entry {
+    fn octets(&self) -> usize {
+        OVERHEAD.saturating_add(self.content.len().max(self.room))
+    }
+}
+
+impl Shelf {
+    /// What is shared under this name at `now`.
+    pub fn find(&self, name: &Name, store: &dyn SharedStore, now: Millis) -> Option<Entry> {
+        let (drawer, _) = self.open(name, store, now);
+        let mut entries = drawer.into_iter();
+        let (_, entry) = entries.find(|(known, _)| known == name)?;
+        Some(entry)
+    }
+
+    /// Puts an entry, in place of the one of this name that is there. `may` says of that one, or of
+    /// none, whether it makes way.
+    ///
+    /// # Errors
+    /// [`NotPut`].
+    pub fn put(
+        &self,
+        name: &Name,
+        entry: &Entry,
+        may: impl Fn(Option<&Entry>) -> bool,
+        store: &dyn SharedStore,
+        now: Millis,
+    ) -> Result<(), NotPut> {
+        self.change(name, Some(entry), may, store, now)
+    }
+
+    /// Takes an entry out, with all in its drawer that have ended. `may` says whether it goes.
+    ///
+    /// # Errors
+    /// [`NotPut`].
+    pub fn remove(
+        &self,
+        name: &Name,
+        may: impl Fn(Option<&Entry>) -> bool,
+        store: &dyn SharedStore,
+        now: Millis,
+    ) -> Result<(), NotPut> {
+        self.change(name, None, may, store, now)
+    }
+
+    fn change(
+        &self,
+        name: &Name,
+        entry: Option<&Entry>,
+        may: impl Fn(Option<&Entry>) -> bool,
+        store: &dyn SharedStore,
+        now: Millis,
+    ) -> Result<(), NotPut> {
+        for _ in 0..TRIES {
+            let (mut drawer, version) = self.open(name, store, now);
+            let at = drawer.iter().position(|(known, _)| known == name);
+            let known = at.map(|at| drawer.swap_remove(at).1);
+            if !may(known.as_ref()) {
+                return Err(NotPut::Stays);
+            }
+            drawer.extend(entry.map(|entry| (*name, entry.clone())));
+            let octets = drawer.iter().map(|(_, entry)| entry.octets());
+            if entry.is_some() && octets.fold(0, usize::saturating_add) > self.most_octets {
+                return Err(NotPut::Full);
+            }
+            if store.write(&self.key(name), &encode(&drawer), version) {
+                return Ok(());
+            }
+        }
+        Err(NotPut::Refused)
+    }
+
+    fn key(&self, name: &Name) -> String {
+        let [first, second, ..] = *name;
+        let number = u16::from_le_bytes([first, second]);
+        let drawer = number.checked_rem(self.drawers).unwrap_or_default();
+        format!("bearer-gate {} {drawer}", self.name)
+    }
+
+    /// The drawer of a name without what has ended, and the version to write it against.
+    fn open(&self, name: &Name, store: &dyn SharedStore, now: Millis) -> (Drawer, Version) {
+        let Some((octets, version)) = store.read(&self.key(name)) else {
+            return (Vec::new(), Version::ABSENT);
+        };
+        let mut drawer = decode(&octets).unwrap_or_default();
+        let latest = now.after(self.longest.saturating_add(CLOCKS_APART));
+        drawer.retain(|(_, entry)| entry.until > now && entry.until <= latest);
+        (drawer, version)
+    }
+}
+
+fn encode(drawer: &Drawer) -> Vec<u8> {
+    let record = Writer::default().number(FORMAT);
+    let entry = |record: Writer, (name, entry): &(Name, Entry)| {
+        record
+            .octets(name)
+            .number(entry.until.0)
+            .number(entry.room as u64)
+            .bytes(&entry.content)
+    };
+    drawer.iter().fold(record, entry).finish()
+}
+
+fn decode(octets: &[u8]) -> Option<Drawer> {
+    let mut record = Reader(octets);
+    if record.number()? != FORMAT {
+        return None;
+    }
+    let mut drawer = Vec::new();
+    while !record.0.is_empty() {
+        let name = record.octets()?;
+        let entry = Entry {
+            until: Millis(record.number()?),
+            room: usize::try_from(record.number()?).ok()?,
+            content: record.bytes()?.to_vec(),
+        };
+        drawer.push((name, entry));
+    }
+    Some(drawer)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    const SHELF: Shelf = Shelf {
+        name: "test",
+        drawers: 4,
+        most_octets: 1000,
+        longest: Duration::from_secs(60),
+    };
+    const NOW: Millis = Millis(1_000_000);
+
+    #[derive(Default)]
+    struct Store(RefCell<BTreeMap<String, (Vec<u8>, u32)>>);
+
+    impl SharedStore for Store {
+        fn read(&self, key: &str) -> Option<(Vec<u8>, Version)> {
+            let (value, version) = self.0.borrow().get(key)?.clone();
+            Some((value, Version(version)))
+        }
+
+        fn write(&self, key: &str, value: &[u8], expected: Version) -> bool {
+            let mut values = self.0.borrow_mut();
+            let known = values.get(key).map(|(_, version)| *version);
+            if known.is_some_and(|version| version != expected.0) {
+                return false;
+            }
+            let next = known.unwrap_or(0) + 1;
+            values.insert(key.to_owned(), (value.to_vec(), next));
+            true
+        }
+    }
+
+    fn name(number: u8) -> Name {
+        [number; 32]
+    }
+
+    fn entry(seconds: u64, content: &[u8]) -> Entry {
+        Entry {
+            until: NOW.after(Duration::from_secs(seconds)),
+            room: 0,
+            content: content.to_vec(),
+        }
+    }
+
+    fn put(store: &Store, at: u8, entry: &Entry) -> Result<(), NotPut> {
+        SHELF.put(&name(at), entry, |_| true, store, NOW)
+    }
+
+    #[test]
+    fn what_is_put_is_found_by_its_name_until_it_ends() {
+        let store = Store::default();
+        // 1 and 5 share a drawer.
+        for at in [1, 2, 5] {
+            put(&store, at, &entry(u64::from(at), &[at])).unwrap();
+        }
+        for (at, after, expected) in [
+            (1, 0, true),
+            (1, 999, true),
+            (1, 1000, false),
+            (2, 1000, true),
+            (5, 4999, true),
+            (5, 5000, false),
+            (9, 0, false),
+        ] {
+            let now = NOW.after(Duration::from_millis(after));
+            let found = SHELF.find(&name(at), &store, now);
+            let content = found.map(|entry| entry.content);
+            assert_eq!(content, expected.then(|| vec![at]), "{at} after {after}");
+        }
+        assert_eq!(store.0.borrow().len(), 2);
+        SHELF.remove(&name(1), |_| true, &store, NOW).unwrap();
+        assert_eq!(SHELF.find(&name(1), &store, NOW), None);
+        assert!(SHELF.find(&name(5), &store, NOW).is_some());
+    }
+
+    #[test]
+    fn what_is_there_stays_unless_it_makes_way() {
+        let store = Store::default();
+        let is_free = |known: Option<&Entry>| known.is_none();
+        let (first, second) = (entry(5, b"first"), entry(9, b"second"));
+        let put = |entry, now| SHELF.put(&name(1), entry, is_free, &store, now);
+        assert_eq!(put(&first, NOW), Ok(()));
+        assert_eq!(put(&second, NOW), Err(NotPut::Stays));
+        assert_eq!(SHELF.find(&name(1), &store, NOW).as_ref(), Some(&first));
+        let later = NOW.after(Duration::from_secs(5));
+        assert_eq!(put(&second, later), Ok(()));
+        let is_mine = |known: Option<&Entry>| known.is_some_and(|known| known.content == b"mine");
+        let removed = SHELF.remove(&name(1), is_mine, &store, later);
+        assert_eq!(removed, Err(NotPut::Stays));
+        assert_eq!(SHELF.find(&name(1), &store, later), Some(second));
+    }
+
+    #[test]
+    fn a_drawer_is_bounded_with_the_room_that_is_kept_free() {
+        let store = Store::default();
+        let with_room = Entry {
+            room: 800,
+            ..entry(5, b"x")
+        };
+        put(&store, 1, &with_room).unwrap();
+        assert_eq!(put(&store, 5, &entry(5, &[0; 100])), Err(NotPut::Full));
+        put(&store, 5, &entry(5, &[0; 80])).unwrap();
+        // Another drawer, and the room itself.
+        put(&store, 2, &entry(5, &[0; 900])).unwrap();
+        put(&store, 1, &entry(5, &[0; 800])).unwrap();
+        assert_eq!(put(&store, 1, &entry(5, &[0; 900])), Err(NotPut::Full));
+        // What has ended takes none.
+        let later = NOW.after(Duration::from_secs(5));
+        let large = entry(10, &[0; 900]);
+        SHELF
+            .put(&name(1), &large, |_| true, &store, later)
+            .unwrap();
+        // A drawer of strangers' can always be made smaller.
+        let full = encode(&vec![(name(1), entry(5, &[0; 2000]))]);
+        store.0.borrow_mut().insert(SHELF.key(&name(1)), (full, 99));
+        SHELF.remove(&name(5), |_| true, &store, NOW).unwrap();
+    }
+
+    #[test]
+    fn what_is_not_ours_is_not_believed() {
+        for value in [
+            b"".to_vec(),
+            b"garbage".to_vec(),
+            encode(&vec![(name(1), entry(62, b"for ever"))]),
+            [encode(&vec![(name(1), entry(5, b"x"))]), b"y".to_vec()].concat(),
+            vec![0xff; 4096],
+        ] {
+            let store = Store::default();
+            let key = SHELF.key(&name(1));
+            store.0.borrow_mut().insert(key, (value, 7));
+            assert_eq!(SHELF.find(&name(1), &store, NOW), None);
+            put(&store, 1, &entry(5, b"ours")).unwrap();
+            let found = SHELF.find(&name(1), &store, NOW).unwrap();
+            assert_eq!(found.content, b"ours");
+        }
+    }
+
+    #[test]
+    fn a_change_that_another_worker_came_before_is_made_on_what_it_left() {
+        struct Contended(Store, RefCell<u32>);
+        impl SharedStore for Contended {
+            fn read(&self, key: &str) -> Option<(Vec<u8>, Version)> {
+                self.0.read(key)
+            }
+            fn write(&self, key: &str, value: &[u8], expected: Version) -> bool {
+                let left = *self.1.borrow();
+                if left > 0 {
+                    *self.1.borrow_mut() -= 1;
+                    put(&self.0, 5, &entry(5, b"theirs")).unwrap();
+                }
+                self.0.write(key, value, expected)
+            }
+        }
+        let store = Contended(Store::default(), RefCell::new(3));
+        let ours = entry(5, b"ours");
+        SHELF.put(&name(1), &ours, |_| true, &store, NOW).unwrap();
+        for (at, expected) in [(1, &b"ours"[..]), (5, b"theirs")] {
+            let found = SHELF.find(&name(at), &store, NOW).unwrap();
+            assert_eq!(found.content, expected);
+        }
+        *store.1.borrow_mut() = u32::MAX;
+        let beaten = SHELF.put(&name(1), &ours, |_| true, &store, NOW);
+        assert_eq!(beaten, Err(NotPut::Refused));
+    }
+}
