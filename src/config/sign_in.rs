@@ -43,6 +43,8 @@ pub struct SignIn {
 pub struct Scheme {
     /// The name that requirements refer to: letters, digits, `-` and `_`.
     pub name: String,
+    /// What people read of it.
+    pub display_name: String,
     /// Whose people they are: one with an issuer and an asymmetric algorithm.
     pub provider: ProviderId,
     /// What an ID token has to be like: the client is its audience.
@@ -114,6 +116,9 @@ pub struct Endpoints {
     pub revocation: Option<Upstream>,
     /// For browsers: https, or on this machine.
     pub end_session: Option<Uri>,
+    /// The parameters of a sign-out at the provider, where they are not those of OpenID Connect
+    /// RP-Initiated Logout.
+    pub end_session_parameters: Option<Vec<(String, String)>>,
 }
 
 /// An endpoint that the filter calls.

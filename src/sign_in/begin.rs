@@ -52,6 +52,14 @@ pub(super) fn again(visit: &Visit<'_>, id: SchemeId, flow: &Flow) -> Result<Answ
     send(visit, id, Aim::SignIn, &flow, (&browser, cookies))
 }
 
+/// A link to a path that begins a sign-in, or a sign-up, and comes back to this page.
+pub(super) fn link(path: &str, return_to: &str) -> String {
+    let start = path.len().saturating_add(1);
+    form_urlencoded::Serializer::for_suffix(format!("{path}?"), start)
+        .append_pair("return_to", return_to)
+        .finish()
+}
+
 /// A URL that a browser may be sent back to: this one, or the root.
 pub(super) fn vetted<'u>(visit: &Visit<'_>, url: &'u [u8]) -> &'u str {
     let own = visit.sign_in.own_paths();

@@ -4,6 +4,7 @@
 //! Invariants: an answer here is of a fixed text, the configuration, or a URL that was vetted; and
 //! none of them is stored on the way.
 
+mod attempt;
 pub mod authorize;
 mod begin;
 mod callback;
@@ -32,6 +33,7 @@ pub use problem::Problem;
 pub use sessions::{Opened, Sessions};
 pub use visit::{Context, Entropy, People, Visit};
 
+use attempt::Attempt;
 use authorize::Aim;
 use query::parameter;
 use visit::Obstacle;
@@ -85,7 +87,7 @@ pub fn answer(visit: &Visit<'_>, id: SchemeId, path: OwnPath) -> Step {
         // No configuration has it.
         OwnPath::BackchannelLogout => Err(Problem::Malformed.into()),
     };
-    conclude(visit, id, answer)
+    conclude(visit, id, Some(path), answer)
 }
 
 /// Sends somebody without a session to a provider: who asked for a page comes back to it. Of
@@ -96,17 +98,14 @@ pub fn begin(visit: &Visit<'_>, ids: &[SchemeId]) -> Option<Step> {
     let return_to = visit.request.path().unwrap_or_default();
     if others.is_empty() {
         let begun = begin::begin(visit, *first, Aim::SignIn, return_to);
-        return Some(conclude(visit, *first, begun));
+        return Some(conclude(visit, *first, None, begun));
     }
     let return_to = begin::vetted(visit, return_to);
     let schemes = ids.iter().map(|id| visit.scheme(*id));
     let links = schemes.filter_map(|scheme| {
-        let query = form_urlencoded::Serializer::new(String::new())
-            .append_pair("return_to", return_to)
-            .finish();
         // Every scheme that people choose has one.
         let path = scheme.path(OwnPath::SignIn)?;
-        Some((scheme.name.as_str(), format!("{path}?{query}")))
+        Some((scheme.display_name.as_str(), begin::link(path, return_to)))
     });
     let links: Vec<(&str, String)> = links.collect();
     let choices = links.iter().map(|(name, path)| page::Choice { name, path });
@@ -147,13 +146,19 @@ fn session(visit: &Visit<'_>, id: SchemeId) -> Result<Answer, Obstacle> {
     })
 }
 
-fn conclude(visit: &Visit<'_>, id: SchemeId, answer: Result<Answer, Obstacle>) -> Step {
+fn conclude(
+    visit: &Visit<'_>,
+    id: SchemeId,
+    path: Option<OwnPath>,
+    answer: Result<Answer, Obstacle>,
+) -> Step {
     match answer {
         Ok(answer) => Step::Answer(answer),
         Err(Obstacle::Await(need)) => Step::Await(need),
         Err(Obstacle::Reject(rejection)) => Step::Reject(rejection),
         Err(Obstacle::Problem(problem)) => {
-            let mut response = failed(visit.scheme(id), problem);
+            let attempt = Attempt::that_failed(visit, id, path, problem);
+            let mut response = failed(visit.scheme(id), problem, &attempt);
             add_cookies(&mut response, visit.deletions());
             Step::Answer(Answer {
                 what: "a sign-in that fails",
@@ -165,7 +170,7 @@ fn conclude(visit: &Visit<'_>, id: SchemeId, answer: Result<Answer, Obstacle>) -
 }
 
 /// A page of the filter's own, or of the application.
-fn failed(scheme: &Scheme, problem: Problem) -> Response {
+fn failed(scheme: &Scheme, problem: Problem, attempt: &Attempt) -> Response {
     let mut response = match &scheme.error_redirect_path {
         // Where the host is not ours no path of it is.
         Some(path) if problem.retry_after().is_none() && problem != Problem::UnknownHost => {
@@ -173,8 +178,8 @@ fn failed(scheme: &Scheme, problem: Problem) -> Response {
         }
         _ => page::failure(&page::Failure {
             trouble: problem.trouble(),
-            told: None,
-            again: scheme.path(OwnPath::SignIn),
+            told: attempt.told.as_deref(),
+            again: Some(&attempt.again),
         }),
     };
     if let Some(wait) = problem.retry_after() {

@@ -1,6 +1,6 @@
 //! Why somebody could not sign in.
 //!
-//! Invariant: every name is fixed. Nothing that a browser or a provider sent is shown or logged.
+//! Invariant: every name is fixed. Nothing that a browser or a provider sent is part of it.
 
 use std::time::Duration;
 

@@ -11,7 +11,8 @@ pub const LONGEST_HINT: usize = 6 * 1024;
 
 /// The URL of the logout request. The ID token of the session is the hint whose session ends, where
 /// it is there and not too long; without it the provider may ask the person. `return_to` is where
-/// the browser comes back to, as the provider knows it; `state` comes back with it.
+/// the browser comes back to, as the provider knows it; `state` comes back with it. A provider whose
+/// parameters are others gets those of the configuration.
 #[must_use]
 pub fn url(
     endpoint: &Uri,
@@ -21,6 +22,10 @@ pub fn url(
     state: Option<&str>,
 ) -> String {
     let mut url = with_query(endpoint);
+    if let Some(own) = &scheme.endpoints.end_session_parameters {
+        url.extend_pairs(own);
+        return url.finish();
+    }
     if let Some(hint) = id_token.filter(|hint| hint.len() <= LONGEST_HINT) {
         url.append_pair("id_token_hint", hint);
     }
@@ -76,6 +81,31 @@ mod tests {
             let expected: Vec<_> = expected.into_iter().map(owned).collect();
             assert_eq!(parameters.collect::<Vec<_>>(), expected);
             assert!(Uri::parse(&url).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_provider_with_parameters_of_its_own() {
+        let scheme = scheme(json!({
+            "signout_path": "/out",
+            "end_session_params": {"client_id": "web", "logout_uri": "https://app.example/?a&b"},
+        }));
+        for (endpoint, start) in [
+            ("https://idp.example/logout", "https://idp.example/logout?"),
+            ("https://idp.example/v2?p=1", "https://idp.example/v2?p=1&"),
+        ] {
+            let at = Uri::parse(endpoint).unwrap();
+            let own = "client_id=web&logout_uri=https%3A%2F%2Fapp.example%2F%3Fa%26b";
+            assert_eq!(
+                url(
+                    &at,
+                    &scheme,
+                    Some("h.p.s"),
+                    "https://app.example/",
+                    Some("s")
+                ),
+                format!("{start}{own}")
+            );
         }
     }
 }

@@ -453,11 +453,40 @@ fn s25_a_callback_that_is_loaded_ahead_redeems_nothing() {
 }
 
 #[test]
-fn s26_s28_no_text_of_a_provider_or_browser_is_shown() {
+fn s26_the_words_of_the_provider_are_marked_and_for_this_browser_alone() {
     let world = World::new();
     let mut browser = Browser::default();
     let url = world.begin(&mut browser, "/page");
-    let page = world.come_back(&mut browser, &Provider::refuse(&url, "%3Cscript%3Ex"));
+    let back = Provider::refuse(&url, "%3Cscript%3Ex");
+    let page = world.come_back(&mut browser, &back);
+    assert_failed(&world, &browser, &page, "server_error");
+    let told = "<p>The sign-in service says:</p>\n<blockquote>&lt;script&gt;</blockquote>";
+    assert!(page.body.contains(told), "{}", page.body);
+    assert!(!page.body.contains("<script"), "{}", page.body);
+    // Twice, or what is no text: no words at all.
+    for odd in ["&error_description=more", "&error_description=%FF"] {
+        let back = match odd.contains("more") {
+            true => format!("{back}{odd}"),
+            false => back.replace("&error_description=%3Cscript%3E", odd),
+        };
+        let page = world.come_back(&mut browser, &back);
+        assert!(!page.body.contains("<blockquote>"), "{}", page.body);
+    }
+    // Everybody can make such a link, but for no other browser.
+    for mut other in [Browser::default(), on_the_way(&world).0] {
+        let page = world.come_back(&mut other, &back);
+        assert_eq!((page.status, &*page.body), (303, ""));
+    }
+}
+
+#[test]
+fn s26_s28_no_other_text_of_a_provider_or_browser_is_shown() {
+    let world = World::new();
+    let mut browser = Browser::default();
+    let url = world.begin(&mut browser, "/page");
+    let back =
+        Provider::refuse(&url, "%3Cscript%3Ex").replace("&error_description=%3Cscript%3E", "");
+    let page = world.come_back(&mut browser, &back);
     assert_failed(&world, &browser, &page, "server_error");
     let (mut browser, back) = on_the_way(&world);
     let code = parameters(&back)["code"].clone();
@@ -508,6 +537,46 @@ fn s29_a_browser_that_keeps_no_cookie_is_told_so() {
     assert_eq!(page.status, 400);
     assert_failed(&world, &browser, &page, "too_many_restarts");
     assert_eq!(world.provider.calls.get(), 0);
+}
+
+#[test]
+fn s10_who_tries_again_comes_to_the_page_that_was_wanted() {
+    let again = |page: &Page| {
+        let (_, rest) = page.body.split_once("<a href=\"").expect("a link");
+        rest.split_once("\">Try again</a>").unwrap().0.to_owned()
+    };
+    let world = World::new();
+    let mut browser = Browser::default();
+    let url = world.begin(&mut browser, "/page?a=b");
+    let page = world.come_back(&mut browser, &Provider::refuse(&url, "access_denied"));
+    assert_eq!(again(&page), "/staff/sign-in?return_to=%2Fpage%3Fa%3Db");
+    let (page, _) = world.visit(&mut browser, &again(&page), "alice");
+    assert_eq!(page.at_upstream(":path"), Some("/page?a=b"));
+
+    // Nowhere else, whatever a link says.
+    let mut browser = Browser::default();
+    for link in [
+        "/staff/callback?code=x&state=x",
+        "/staff/callback?code=x",
+        "/staff/sign-in?return_to=https%3A%2F%2Fevil.example%2F&return_to=%2F",
+    ] {
+        let page = world.open(&mut browser, link);
+        assert_eq!(again(&page), "/staff/sign-in?return_to=%2F", "{link}");
+    }
+
+    // Without a link of the scheme's own it is the page itself.
+    let world = World::with(config(&[KEY_1], |config| {
+        let rules = config["rules"].as_array_mut().unwrap();
+        rules.retain(|rule| rule["match"]["prefix"] != "/choice");
+        let staff = config["sign_in"]["schemes"]["staff"]
+            .as_object_mut()
+            .unwrap();
+        staff.remove("signin_path");
+    }));
+    let mut browser = Browser::default();
+    let url = world.begin(&mut browser, "/page?a=b");
+    let page = world.come_back(&mut browser, &Provider::refuse(&url, "access_denied"));
+    assert_eq!(again(&page), "/page?a=b");
 }
 
 #[test]

@@ -191,12 +191,14 @@ fn rules_about_claims_hold_for_sessions() {
 
 #[test]
 fn of_several_schemes_a_person_chooses() {
-    let world = World::new();
+    let world = World::with(config(&[KEY_1], |config| {
+        config["sign_in"]["schemes"]["staff"]["display_name"] = json!("Staff & <crew>");
+    }));
     let mut browser = Browser::default();
     let page = world.open(&mut browser, "/choice?a=b");
     assert_eq!(page.status, 401);
-    for name in ["staff", "guests"] {
-        let link = format!("href=\"/{name}/sign-in?return_to=%2Fchoice%3Fa%3Db\"");
+    for (name, words) in [("staff", "Staff &amp; &lt;crew&gt;"), ("guests", "guests")] {
+        let link = format!("href=\"/{name}/sign-in?return_to=%2Fchoice%3Fa%3Db\">{words}</a>");
         assert!(page.body.contains(&link), "{}", page.body);
     }
     let (page, _) = world.visit(&mut browser, "/guests/sign-in?return_to=%2Fchoice", "carol");

@@ -29,7 +29,7 @@ use crate::session::site::{self, Sites};
 const DEFAULT_SCOPES: [&str; 3] = ["openid", "profile", "email"];
 /// Parameters that the filter sets by itself, or that would say all of them in another way (RFC
 /// 6749 section 4.1.1, RFC 7636, RFC 8707, RFC 9101, RFC 9449, OpenID Connect Core section 3.1.2.1).
-const OWN_PARAMETERS: [&str; 14] = [
+const OWN_PARAMETERS: [&str; 15] = [
     "client_id",
     "client_secret",
     "code_challenge",
@@ -42,6 +42,7 @@ const OWN_PARAMETERS: [&str; 14] = [
     "request_uri",
     "resource",
     "response_mode",
+    "response_type",
     "scope",
     "state",
 ];
@@ -51,6 +52,8 @@ const MOST_PARAMETERS: usize = 32;
 const LONGEST: usize = 1024;
 /// The longest name of a scheme, in bytes: it is part of the names of cookies.
 const LONGEST_NAME: usize = 32;
+/// The longest text that people read of a scheme, in bytes.
+const LONGEST_DISPLAY_NAME: usize = 128;
 
 /// What a scheme is converted with.
 pub(super) struct Around<'a> {
@@ -91,6 +94,7 @@ pub(super) fn convert(
             .transpose()
             .at("revocation_endpoint")?,
         end_session: for_browsers(raw.end_session_endpoint).at("end_session_endpoint")?,
+        end_session_parameters: parameters(raw.end_session_params, &[]).at("end_session_params")?,
     };
     if !declared.keys.is_discovered() {
         complete(&endpoints)?;
@@ -127,14 +131,18 @@ pub(super) fn convert(
         return Err(ConfigError::new("response_type", IMPLICIT));
     }
     let signs_up = paths.iter().any(|(kind, _)| *kind == OwnPath::SignUp);
-    let sign_up_parameters = parameters(raw.signup_params).at("signup_params")?;
+    let sign_up_parameters = parameters(raw.signup_params, &OWN_PARAMETERS).at("signup_params")?;
     if sign_up_parameters.is_some() && !signs_up {
         return Err(ConfigError::new("signup_params", "needs signup_path"));
+    }
+    let signs_out = paths.iter().any(|(kind, _)| *kind == OwnPath::SignOut);
+    if endpoints.end_session_parameters.is_some() && !signs_out {
+        return Err(ConfigError::new("end_session_params", "needs signout_path"));
     }
     let authorization = Authorization {
         scopes: scopes(raw.auth_scopes).at("auth_scopes")?,
         resources: each_once(&raw.resources.0.unwrap_or_default(), &resource).at("resources")?,
-        parameters: parameters(raw.authorization_params)
+        parameters: parameters(raw.authorization_params, &OWN_PARAMETERS)
             .at("authorization_params")?
             .unwrap_or_default(),
         sign_up_parameters: sign_up_parameters
@@ -159,6 +167,7 @@ pub(super) fn convert(
     Ok(Scheme {
         session_cookie: own(session_cookie)?,
         browser_cookie: own(Cookie::of_browser(domain))?,
+        display_name: display_name(raw.display_name, &name).at("display_name")?,
         name,
         provider,
         id_token,
@@ -198,6 +207,20 @@ fn refuse_what_comes_later(raw: &RawScheme) -> Result<(), ConfigError> {
         }
     }
     Ok(())
+}
+
+/// What people read of a scheme.
+fn display_name(given: Given<String>, name: &str) -> Result<String, ConfigError> {
+    let Some(text) = given.0 else {
+        return Ok(name.to_owned());
+    };
+    let is_blank = text.trim().is_empty();
+    if is_blank || text.len() > LONGEST_DISPLAY_NAME || text.chars().any(char::is_control) {
+        return Err(ConfigError::here(&format!(
+            "must be 1 to {LONGEST_DISPLAY_NAME} bytes of text, without control characters"
+        )));
+    }
+    Ok(text)
 }
 
 /// The field that a path of the filter's own is written in.
@@ -409,9 +432,10 @@ fn resource(text: &str) -> Result<String, ConfigError> {
     }
 }
 
-/// Parameters of the authorization request that are not the filter's own.
+/// Parameters of a request to the provider, none of them one of those `set` by the filter.
 fn parameters(
     entries: Given<Entries<String>>,
+    set: &[&str],
 ) -> Result<Option<Vec<(String, String)>>, ConfigError> {
     let Some(Entries(entries)) = entries.0 else {
         return Ok(None);
@@ -421,17 +445,18 @@ fn parameters(
         return Err(ConfigError::here(&problem));
     }
     for (name, value) in &entries {
-        parameter(name, value).at(name)?;
+        parameter(name, value, set).at(name)?;
     }
     Ok(Some(entries))
 }
 
-fn parameter(name: &str, value: &str) -> Result<(), ConfigError> {
-    if name == "response_type" {
-        return Err(ConfigError::here(IMPLICIT));
-    }
-    if OWN_PARAMETERS.contains(&name) {
-        return Err(ConfigError::here("is a parameter that the filter sets"));
+fn parameter(name: &str, value: &str, set: &[&str]) -> Result<(), ConfigError> {
+    if set.contains(&name) {
+        let problem = match name {
+            "response_type" => IMPLICIT,
+            _ => "is a parameter that the filter sets",
+        };
+        return Err(ConfigError::here(problem));
     }
     is_printable(name)?;
     if name.is_empty() {

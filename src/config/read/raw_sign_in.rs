@@ -51,6 +51,8 @@ objects! {
         /// A provider of `providers` with an `issuer`. Its keys verify the ID tokens, and what it
         /// says of outputs and of claims holds for sessions as for tokens.
         pub provider_name: Given<String>,
+        /// What people read of it where they choose between schemes. By default its name.
+        pub display_name: Given<String>,
         /// The client as the provider knows it.
         pub credentials: Given<RawCredentials>,
         /// How the client proves to the provider who it is: `BASIC_AUTH` and `URL_ENCODED_BODY`
@@ -68,6 +70,9 @@ objects! {
         pub revocation_endpoint: Given<RawEndpoint>,
         /// Where browsers are sent to sign out, https. By default what the provider's metadata say.
         pub end_session_endpoint: Given<String>,
+        /// The parameters of the sign-out at the provider, in place of those of OpenID Connect: for
+        /// providers with their own, as Cognito's `client_id` and `logout_uri`.
+        pub end_session_params: Given<Entries<String>>,
         /// Where the provider sends browsers back, as it is registered: a URL without query, https
         /// or on localhost, whose host is in `allowed_redirect_domains`. Exactly one of
         /// `redirect_uri` and `callback_path` is required.

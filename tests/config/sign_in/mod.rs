@@ -176,6 +176,7 @@ fn defaults() {
     assert!(sign_in.cookie_keys.is_empty());
     let scheme = &sign_in.schemes.iter().as_slice()[0];
     assert_eq!(scheme.name, "staff");
+    assert_eq!(scheme.display_name, "staff");
     assert_eq!(config.providers[scheme.provider].name, "p");
     assert_eq!(scheme.client.id, "web");
     assert!(matches!(
@@ -194,6 +195,7 @@ fn defaults() {
     assert_eq!(scheme.endpoints.token.timeout, Duration::from_secs(5));
     assert_eq!(scheme.endpoints.revocation, None);
     assert_eq!(scheme.endpoints.end_session, None);
+    assert_eq!(scheme.endpoints.end_session_parameters, None);
     assert_eq!(scheme.post_logout_redirect_path, "/");
     assert_eq!(scheme.error_redirect_path, None);
     assert_eq!(scheme.authorization.scopes, ["openid", "profile", "email"]);
@@ -228,12 +230,14 @@ fn every_field() {
         "cookieKeys": [{"environmentVariable": "KEY_2"}, {"inlineString": KEY_1}],
         "allowedRedirectDomains": ["APP.example.com.", "*.staff.example.com"],
         "schemes": {"staff-1": {
+            "displayName": "Staff of Example & Co.",
             "providerName": "p",
             "credentials": {"clientId": "web"},
             "authType": "NONE",
             "authorizationEndpoint": "https://login.example/authorize?tenant=1",
             "tokenEndpoint": {"uri": "http://idp:8080/token", "cluster": "idp", "timeout": {"seconds": 2}},
             "endSessionEndpoint": "http://idp.localhost:8080/logout",
+            "endSessionParams": {"client_id": "web", "response_type": "code"},
             "redirectUri": "https://app.example.com/oauth2/staff/callback",
             "signinPath": "/sign-in",
             "signupPath": "/sign-up",
@@ -320,6 +324,16 @@ fn every_field() {
         scheme.endpoints.end_session,
         Some(uri("http://idp.localhost:8080/logout"))
     );
+    let mut parameters = scheme.endpoints.end_session_parameters.clone().unwrap();
+    parameters.sort();
+    assert_eq!(
+        parameters,
+        [
+            ("client_id".to_owned(), "web".to_owned()),
+            ("response_type".to_owned(), "code".to_owned())
+        ]
+    );
+    assert_eq!(scheme.display_name, "Staff of Example & Co.");
     assert!(matches!(
         scheme.client.authentication,
         ClientAuthentication::None

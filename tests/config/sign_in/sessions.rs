@@ -66,6 +66,26 @@ fn refuses_requests_to_the_provider() {
             json!({"signup_params": {"prompt": "create"}}),
             "signup_params: needs signup_path",
         ),
+        (
+            json!({"end_session_params": {"logout_uri": "https://app.example.com/"}}),
+            "end_session_params: needs signout_path",
+        ),
+        (
+            json!({"signout_path": "/out", "end_session_params": {"a": "b\nc"}}),
+            "end_session_params.a: must be 1024 bytes at most, without control characters",
+        ),
+        (
+            json!({"display_name": " "}),
+            "display_name: must be 1 to 128 bytes of text, without control characters",
+        ),
+        (
+            json!({"display_name": "x".repeat(129)}),
+            "display_name: must be 1 to 128 bytes of text, without control characters",
+        ),
+        (
+            json!({"display_name": "a\u{85}b"}),
+            "display_name: must be 1 to 128 bytes of text, without control characters",
+        ),
     ]);
     for name in [
         "client_id",

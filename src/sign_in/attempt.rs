@@ -1,0 +1,68 @@
+//! What somebody tried who could not sign in: the page that says so leads back to it.
+//!
+//! Invariant: a link leads to a URL that was vetted, and the words of a provider are those to the
+//! browser that began the flow.
+
+use super::begin;
+use super::problem::Problem;
+use super::query::parameter;
+use super::visit::Visit;
+use crate::config::{OwnPath, SchemeId};
+use crate::session::flow::Flow;
+
+/// A sign-in, or what was to become one.
+pub(super) struct Attempt {
+    /// Where it can be tried again.
+    pub again: String,
+    /// What the provider says of it (`error_description`, RFC 6749 section 4.1.2.1).
+    pub told: Option<String>,
+}
+
+impl Attempt {
+    /// Reads of a request what was tried with it. `path` is the filter's own that was asked for,
+    /// `None` where a rule asks for a session.
+    pub(super) fn that_failed(
+        visit: &Visit<'_>,
+        id: SchemeId,
+        path: Option<OwnPath>,
+        problem: Problem,
+    ) -> Self {
+        let scheme = visit.scheme(id);
+        let return_to = return_to(visit, id, path);
+        let begins = match path {
+            Some(OwnPath::SignUp) => OwnPath::SignUp,
+            _ => OwnPath::SignIn,
+        };
+        let told = match problem {
+            // It is told to the browser that began the flow alone: that was found out before.
+            Problem::Provider(_) => parameter(visit.request, "error_description").ok().flatten(),
+            _ => None,
+        };
+        Self {
+            again: match scheme.path(begins) {
+                Some(begins) => begin::link(begins, &return_to),
+                // A page that asks for a session begins by itself.
+                None => return_to,
+            },
+            told: told.and_then(|told| String::from_utf8(told.into_owned()).ok()),
+        }
+    }
+}
+
+/// The page that the person wants to see.
+fn return_to(visit: &Visit<'_>, id: SchemeId, path: Option<OwnPath>) -> String {
+    let one = |name| parameter(visit.request, name).ok().flatten();
+    let wanted = match path {
+        None => visit.request.path().map(<[u8]>::to_vec),
+        Some(OwnPath::SignIn | OwnPath::SignUp) => {
+            one("return_to").map(std::borrow::Cow::into_owned)
+        }
+        Some(OwnPath::Callback) => one("state").and_then(|state| {
+            let keyring = visit.context.people.sessions.keyring();
+            let flow = Flow::open(keyring, &visit.scheme(id).name, &state).ok()?;
+            Some(flow.return_to().as_bytes().to_vec())
+        }),
+        Some(_) => None,
+    };
+    begin::vetted(visit, wanted.as_deref().unwrap_or(b"/")).to_owned()
+}
