@@ -5,12 +5,14 @@
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use anyhow::Result;
 use bearer_gate_testbed::envoy::{Filter, Listener, Wasm};
-use hyper::header::HeaderValue;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::tokens::{AUDIENCE, ISSUER, Supply};
+use crate::people::People;
+use crate::supply::{Ask, Supply};
+use crate::tokens::{AUDIENCE, ISSUER};
 
 /// The path that all cases ask for.
 pub(crate) const PATH: &str = "/api/messages?page=2";
@@ -34,6 +36,14 @@ pub(crate) enum Kind {
     Warm,
     /// bearer-gate, a new token each request.
     Cold,
+    /// bearer-gate, a few hundred sessions in turn.
+    KnownSession,
+    /// bearer-gate, a new session each request.
+    NewSession,
+    /// bearer-gate, a person without a session, who is sent to the provider.
+    Redirect,
+    /// bearer-gate, a person who comes back with a code.
+    Callback,
     /// bearer-gate with jwt-simple as its only verifier, a new token each request.
     JwtSimple,
     /// Another build of bearer-gate, a few hundred tokens in turn.
@@ -51,7 +61,11 @@ pub(crate) struct Case {
     /// What the report says.
     pub title: String,
     pub listener: Listener,
-    pub tokens: Rc<Supply>,
+    pub supply: Rc<Supply>,
+    /// The status of each answer.
+    pub expected: u16,
+    /// Of so many requests that the others get, it gets one: what takes long gets fewer.
+    pub one_in: usize,
 }
 
 /// The Wasm modules.
@@ -67,8 +81,8 @@ pub(crate) struct Modules {
 
 /// The tokens of all cases.
 pub(crate) struct Pools {
-    pub regulars: Rc<[HeaderValue]>,
-    pub new: Rc<[HeaderValue]>,
+    pub regulars: Rc<[Ask]>,
+    pub new: Rc<[Ask]>,
 }
 
 /// Providers and rules for both filters.
@@ -101,8 +115,16 @@ pub(crate) fn wasm(name: &str, module: &Path, configuration: Value) -> Listener 
     Listener::new(name).filter(Filter::Wasm(wasm))
 }
 
-/// All cases for these keys and tokens, in the order of the report.
-pub(crate) fn cases(modules: &Modules, keys: &[Value], pools: &Pools) -> Vec<Case> {
+/// All cases for these keys, tokens and people, in the order of the report.
+///
+/// # Errors
+/// When sessions cannot be minted.
+pub(crate) fn cases(
+    modules: &Modules,
+    keys: &[Value],
+    pools: &Pools,
+    people: &Rc<People>,
+) -> Result<Vec<Case>> {
     let configuration = configuration(keys);
     let native = |cache: Option<Value>| {
         let mut configuration = configuration.clone();
@@ -116,12 +138,14 @@ pub(crate) fn cases(modules: &Modules, keys: &[Value], pools: &Pools) -> Vec<Cas
     };
     let in_turn = || Rc::new(Supply::in_turn(Rc::clone(&pools.regulars)));
     let once = || Rc::new(Supply::once(Rc::clone(&pools.new)));
-    let case = |kind, title: &str, listener: Listener, name: &str, tokens| Case {
+    let case = |kind, title: &str, listener: Listener, name: &str, supply| Case {
         kind,
         name: name.to_owned(),
         title: title.to_owned(),
         listener,
-        tokens,
+        supply,
+        expected: 200,
+        one_in: 1,
     };
     let gate = |name: &str, module: &Path| wasm(name, module, configuration.clone());
 
@@ -170,6 +194,19 @@ pub(crate) fn cases(modules: &Modules, keys: &[Value], pools: &Pools) -> Vec<Cas
             once(),
         ),
     ];
+    for (kind, title, name, supply, expected, one_in) in people.cases(pools)? {
+        cases.push(Case {
+            expected,
+            one_in,
+            ..case(
+                kind,
+                title,
+                wasm(name, &modules.gate, People::configuration(&configuration)),
+                name,
+                supply,
+            )
+        });
+    }
     if let Some(module) = &modules.jwt_simple {
         cases.push(case(
             Kind::JwtSimple,
@@ -195,5 +232,5 @@ pub(crate) fn cases(modules: &Modules, keys: &[Value], pools: &Pools) -> Vec<Cas
             ));
         }
     }
-    cases
+    Ok(cases)
 }

@@ -106,6 +106,9 @@ fn color(kind: Kind) -> RGBColor {
         Kind::None | Kind::Noop => RGBColor(160, 160, 160),
         Kind::JwtAuthn | Kind::JwtAuthnCached => RGBColor(222, 143, 5),
         Kind::Warm | Kind::Cold | Kind::OtherWarm | Kind::OtherCold => RGBColor(1, 115, 178),
+        Kind::KnownSession | Kind::NewSession | Kind::Redirect | Kind::Callback => {
+            RGBColor(2, 158, 115)
+        }
         Kind::JwtSimple => RGBColor(120, 170, 210),
     }
 }

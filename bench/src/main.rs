@@ -9,11 +9,13 @@ mod cpu;
 mod document;
 mod load;
 mod measure;
+mod people;
 mod report;
 mod scaling;
 mod startup;
 mod stats;
 mod summary;
+mod supply;
 mod tokens;
 
 use std::fs;
@@ -66,7 +68,7 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct Options {
-    #[arg(long, env = "BENCH_ROUNDS", default_value_t = 25)]
+    #[arg(long, env = "BENCH_ROUNDS", default_value_t = 21)]
     rounds: usize,
     /// Requests per case and round
     #[arg(long, env = "BENCH_REQUESTS", default_value_t = 3000)]
@@ -136,7 +138,7 @@ fn run(options: &Options, output: &Path) -> Result<()> {
         let measured = measure::measure(*algorithm, &modules, &plan, number == 0, cores)?;
         let rows = summary::rows(&measured);
         if *algorithm == Algorithm::Rs256 {
-            targets.extend(summary::request_targets(&rows));
+            targets.extend(summary::request_targets(&rows, &measured));
         }
         runs.push(Run {
             algorithm: algorithm.title(),

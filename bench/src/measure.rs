@@ -12,9 +12,10 @@ use serde::Serialize;
 
 use crate::case::{Case, Kind, Modules, PATH, Pools, cases};
 use crate::cpu::{Cores, Pinned, Times};
-use crate::load::{Client, Load};
+use crate::load::{Asked, Client, Load};
+use crate::people::People;
 use crate::stats;
-use crate::tokens::{Algorithm, Key, Supply, mint};
+use crate::tokens::{Algorithm, Key, mint};
 
 /// Latencies too are measured in turns, so many of them.
 const LATENCY_TURNS: u32 = 5;
@@ -43,7 +44,7 @@ impl Plan {
         (2 * self.requests).max(3 * self.regulars)
     }
 
-    fn slice(&self) -> Duration {
+    pub(crate) fn slice(&self) -> Duration {
         Duration::from_secs_f64(self.slice_seconds)
     }
 
@@ -102,7 +103,7 @@ pub(crate) fn measure(
     with_latency: bool,
     cores: Cores,
 ) -> Result<Vec<Measured>> {
-    let key = Key::generate(algorithm, "bench-1")?;
+    let key = Rc::new(Key::generate(algorithm, "bench-1")?);
     let count = plan.regulars + plan.new_tokens(with_latency);
     eprintln!("{}: minting {count} tokens", algorithm.title());
     let mut tokens = mint(&key, count)?;
@@ -111,15 +112,21 @@ pub(crate) fn measure(
         regulars: Rc::from(tokens),
         new: Rc::from(new),
     };
-    let cases = cases(modules, &[key.jwk()?], &pools);
-
+    let keys = [key.jwk()?];
     let _pinned = Pinned::to(cores.load)?;
     let load = Load::start()?;
+    let people = Rc::new(People::new(key, load.token_responses())?);
+    let cases = cases(modules, &keys, &pools, &people)?;
     let listeners = cases.iter().map(|case| case.listener.clone());
     let envoy = start_envoy(&load, listeners, 1, cores)?;
     let mut running = Vec::with_capacity(cases.len());
     for case in &cases {
-        let client = client(&envoy, &load, plan, &case.name, Rc::clone(&case.tokens))?;
+        let asked = Asked {
+            path: PATH,
+            supply: Rc::clone(&case.supply),
+            expected: case.expected,
+        };
+        let client = client(&envoy, &load, plan, &case.name, asked)?;
         running.push(Running {
             case,
             client,
@@ -129,7 +136,10 @@ pub(crate) fn measure(
     }
     for case in &running {
         check(&envoy, &load, case.case)?;
-        load.busy(&case.client, plan.warm_up(), plan.slice() * 3)?;
+        let count = plan.warm_up() / case.case.one_in;
+        case.case.supply.prepare(count)?;
+        load.busy(&case.client, count, plan.slice() * 3)
+            .with_context(|| case.case.name.clone())?;
     }
     eprintln!(
         "{}: {} rounds of {} cases",
@@ -142,7 +152,9 @@ pub(crate) fn measure(
         // Each begins a round in its turn, so none always runs in the wake of the same other.
         for step in 0..count {
             if let Some(case) = running.get_mut((round + step) % count) {
-                let cost = cost(&envoy, &load, &case.client, plan);
+                let count = plan.requests / case.case.one_in;
+                case.case.supply.prepare(count)?;
+                let cost = cost(&envoy, &load, &case.client, count, plan.slice());
                 case.cpu_us
                     .push(cost.with_context(|| case.case.name.clone())?);
             }
@@ -158,7 +170,11 @@ pub(crate) fn measure(
         let mut latencies = vec![Vec::new(); running.len()];
         for _ in 0..LATENCY_TURNS {
             for (case, latencies) in running.iter().zip(&mut latencies) {
-                let turn = load.at_rate(&case.client, plan.rate, time);
+                let rate = plan.rate / u32::try_from(case.case.one_in)?;
+                // Far below 2^52.
+                let count = (f64::from(rate) * time.as_secs_f64()).ceil() as usize;
+                case.case.supply.prepare(count)?;
+                let turn = load.at_rate(&case.client, rate, time);
                 latencies.extend(turn.with_context(|| case.case.name.clone())?);
             }
         }
@@ -226,19 +242,25 @@ pub(crate) fn client(
     load: &Load,
     plan: &Plan,
     listener: &str,
-    tokens: Rc<Supply>,
+    asked: Asked,
 ) -> Result<Client> {
-    load.client(envoy.address_of(listener), plan.connections, PATH, tokens)
+    load.client(envoy.address_of(listener), plan.connections, asked)
 }
 
 /// Envoy's processor time per request, in microseconds.
 ///
 /// # Errors
 /// When a request fails.
-pub(crate) fn cost(envoy: &Envoy, load: &Load, client: &Client, plan: &Plan) -> Result<f64> {
+pub(crate) fn cost(
+    envoy: &Envoy,
+    load: &Load,
+    client: &Client,
+    requests: usize,
+    slice: Duration,
+) -> Result<f64> {
     let process = envoy.process_id();
     let before = Times::of_process(process)?;
-    let answered = load.busy(client, plan.requests, plan.slice())?;
+    let answered = load.busy(client, requests, slice)?;
     let passed = Times::of_process(process)?.since(&before);
     ensure!(answered > 0, "no request was answered in time");
     // Both are far below 2^52.
@@ -253,7 +275,7 @@ fn check(envoy: &Envoy, load: &Load, case: &Case) -> Result<()> {
         _ => 401,
     };
     let address = envoy.address_of(&case.name);
-    let stranger = load.client(address, 1, PATH, Rc::new(Supply::none()))?;
+    let stranger = load.client(address, 1, Asked::nothing(PATH))?;
     let status = load.status(&stranger)?;
     ensure!(
         status == expected,

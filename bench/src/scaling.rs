@@ -5,17 +5,18 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bearer_gate_testbed::envoy::Listener;
-use hyper::header::HeaderValue;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::case::{Modules, provider, wasm};
+use crate::case::{Modules, PATH, provider, wasm};
 use crate::cpu::{Cores, Pinned};
+use crate::load::Asked;
 use crate::load::{Client, Load};
 use crate::measure::{Plan, client, cost, start_envoy};
 use crate::report::{Machine, table};
 use crate::stats::{differences, median};
-use crate::tokens::{Algorithm, Key, Supply, mint};
+use crate::supply::{Ask, Supply};
+use crate::tokens::{Algorithm, Key, mint};
 
 /// What signs here: a hit does not depend on it, and it is quick to mint.
 const ALGORITHM: Algorithm = Algorithm::Es256;
@@ -89,7 +90,7 @@ pub(crate) fn measure(
     let new_count = 1 + plan.requests * (plan.rounds + 1);
     let count = largest(Dimension::Tokens).max(new_count + plan.regulars);
     eprintln!("scaling: minting {count} tokens");
-    let tokens: Rc<[HeaderValue]> = Rc::from(mint(signer, count)?);
+    let tokens: Rc<[Ask]> = Rc::from(mint(signer, count)?);
 
     let steps = SIZES
         .iter()
@@ -109,11 +110,11 @@ pub(crate) fn measure(
     let _pinned = Pinned::to(cores.load)?;
     let load = Load::start()?;
     let envoy = start_envoy(&load, listeners, 1, cores)?;
-    let slice = |from: usize, count: usize| -> Rc<[HeaderValue]> {
+    let slice = |from: usize, count: usize| -> Rc<[Ask]> {
         tokens.iter().skip(from).take(count).cloned().collect()
     };
     // The same requests: a token in a header costs Envoy something by itself.
-    let regulars = Rc::new(Supply::in_turn(slice(0, plan.regulars)));
+    let regulars = Asked::of(PATH, Supply::in_turn(slice(0, plan.regulars)));
     let none = client(&envoy, &load, plan, "none", regulars)?;
     load.busy(&none, plan.requests, FILL)?;
     let mut running = Vec::with_capacity(steps.len());
@@ -121,11 +122,11 @@ pub(crate) fn measure(
         eprintln!("scaling: {name}");
         let tokens_grow = dimension == Dimension::Tokens;
         let known = if tokens_grow { size } else { plan.regulars };
-        let again = Rc::new(Supply::in_turn(slice(0, known)));
+        let again = Asked::of(PATH, Supply::in_turn(slice(0, known)));
         let again = client(&envoy, &load, plan, &name, again)?;
         // Twice round: once to make the tokens known, once for the cache to see them again.
         load.busy(&again, (2 * known).max(plan.requests), FILL)?;
-        let new = Rc::new(Supply::once(slice(plan.regulars, new_count)));
+        let new = Asked::of(PATH, Supply::once(slice(plan.regulars, new_count)));
         let new = if tokens_grow {
             None
         } else {
@@ -146,11 +147,13 @@ pub(crate) fn measure(
     }
     let mut base = Vec::with_capacity(plan.rounds);
     for _ in 0..plan.rounds {
-        base.push(cost(&envoy, &load, &none, plan)?);
+        base.push(cost(&envoy, &load, &none, plan.requests, plan.slice())?);
         for Running { step, again, new } in &mut running {
-            step.again_us.push(cost(&envoy, &load, again, plan)?);
+            let (requests, slice) = (plan.requests, plan.slice());
+            step.again_us
+                .push(cost(&envoy, &load, again, requests, slice)?);
             if let Some(new) = new {
-                step.new_us.push(cost(&envoy, &load, new, plan)?);
+                step.new_us.push(cost(&envoy, &load, new, requests, slice)?);
             }
         }
     }

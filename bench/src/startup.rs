@@ -1,7 +1,6 @@
 //! What the filter costs before the first request: time until Envoy answers, and memory.
 
 use std::path::Path;
-use std::rc::Rc;
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
@@ -12,10 +11,11 @@ use serde_json::{Value, json};
 
 use crate::case::{Modules, PATH, configuration, wasm};
 use crate::cpu::{Cores, Pinned, resident};
+use crate::load::Asked;
 use crate::load::Load;
 use crate::measure::{start_envoy, start_envoy_here};
 use crate::stats::{differences, median, min};
-use crate::tokens::{Algorithm, Key, Supply};
+use crate::tokens::{Algorithm, Key};
 
 /// What a further worker takes is the difference between these numbers of workers. The first ones
 /// reuse what V8 took to compile the module, so they would seem to need less.
@@ -132,7 +132,7 @@ fn in_turns<const N: usize>(
 fn ready_after(load: &Load, start: impl FnOnce() -> Result<Envoy>) -> Result<f64> {
     let from = Instant::now();
     let envoy = start()?;
-    let client = load.client(envoy.address(), 1, PATH, Rc::new(Supply::none()))?;
+    let client = load.client(envoy.address(), 1, Asked::nothing(PATH))?;
     load.status(&client).context("the first request")?;
     Ok(from.elapsed().as_secs_f64() * 1000.0)
 }
@@ -143,7 +143,7 @@ fn memory(load: &Load, listener: &Listener, cores: Cores) -> Result<Memory> {
         // A connection for each worker: the testbed's listeners spread them evenly.
         let mut clients = Vec::new();
         for _ in 0..workers {
-            let client = load.client(envoy.address(), 1, PATH, Rc::new(Supply::none()))?;
+            let client = load.client(envoy.address(), 1, Asked::nothing(PATH))?;
             load.status(&client)?;
             clients.push(client);
         }

@@ -3,9 +3,6 @@
 //! The testbed's tokens are signed in plain Rust, which takes too long for the tens of thousands
 //! that a benchmark needs; these are signed by AWS-LC, on all cores.
 
-use std::cell::Cell;
-use std::rc::Rc;
-
 use anyhow::{Context, Result, anyhow, bail};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
@@ -15,8 +12,10 @@ use aws_lc_rs::signature::{
 };
 use bearer_gate_testbed::token::{base64url, now};
 use clap::ValueEnum;
-use hyper::header::HeaderValue;
+use hyper::header::AUTHORIZATION;
 use serde_json::{Value, json};
+
+use crate::supply::Ask;
 
 /// What signs the tokens of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -131,7 +130,7 @@ impl Key {
     }
 
     /// A signed token (RFC 7515 s3.1).
-    fn sign(&self, claims: &Value) -> Result<String> {
+    pub(crate) fn sign(&self, claims: &Value) -> Result<String> {
         let header = json!({"alg": self.algorithm.alg(), "typ": "JWT", "kid": self.kid});
         let input = format!(
             "{}.{}",
@@ -163,7 +162,7 @@ pub(crate) const ISSUER: &str = "https://tenant.eu.example.com/";
 pub(crate) const AUDIENCE: &str = "https://api.example.com";
 
 /// Claims as an identity provider writes them; with the header some 600 bytes are signed.
-fn claims(serial: usize, issued: i64) -> Value {
+pub(crate) fn claims(serial: usize, issued: i64) -> Value {
     json!({
         "iss": ISSUER,
         "sub": format!("auth0|5f7c8ec7c33c6c004bbafe{serial:08}"),
@@ -178,23 +177,23 @@ fn claims(serial: usize, issued: i64) -> Value {
     })
 }
 
-/// Mints this many different tokens on all cores, as values of an Authorization header.
+/// Mints this many different tokens on all cores, as requests with them.
 ///
 /// # Errors
 /// When one cannot be signed.
-pub(crate) fn mint(key: &Key, count: usize) -> Result<Vec<HeaderValue>> {
+pub(crate) fn mint(key: &Key, count: usize) -> Result<Vec<Ask>> {
     let issued = now();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let share = count.div_ceil(threads).max(1);
     let serials: Vec<usize> = (0..count).collect();
-    let parts: Vec<Result<Vec<HeaderValue>>> = std::thread::scope(|scope| {
+    let parts: Vec<Result<Vec<Ask>>> = std::thread::scope(|scope| {
         let running: Vec<_> = serials
             .chunks(share)
             .map(|serials| {
                 scope.spawn(move || {
                     let mint = |serial: &usize| {
                         let token = key.sign(&claims(*serial, issued))?;
-                        Ok(HeaderValue::try_from(format!("Bearer {token}"))?)
+                        Ask::with(AUTHORIZATION, &format!("Bearer {token}"))
                     };
                     serials.iter().map(mint).collect()
                 })
@@ -210,64 +209,6 @@ pub(crate) fn mint(key: &Key, count: usize) -> Result<Vec<HeaderValue>> {
         tokens.extend(part?);
     }
     Ok(tokens)
-}
-
-/// The tokens that a case sends, one a request.
-#[derive(Debug)]
-pub(crate) struct Supply {
-    tokens: Rc<[HeaderValue]>,
-    next: Cell<usize>,
-    kind: Kind,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// Round and round.
-    InTurn,
-    /// Each once, then there are no more.
-    Once,
-}
-
-impl Supply {
-    /// These tokens in turn, without end; none at all if there are none.
-    pub(crate) fn in_turn(tokens: Rc<[HeaderValue]>) -> Self {
-        Self {
-            tokens,
-            next: Cell::new(0),
-            kind: Kind::InTurn,
-        }
-    }
-
-    /// Each of these tokens once.
-    pub(crate) fn once(tokens: Rc<[HeaderValue]>) -> Self {
-        Self {
-            tokens,
-            next: Cell::new(0),
-            kind: Kind::Once,
-        }
-    }
-
-    /// No tokens.
-    pub(crate) fn none() -> Self {
-        Self::in_turn(Rc::from([]))
-    }
-
-    /// The next request's.
-    ///
-    /// # Errors
-    /// When the tokens that may be sent once are used up.
-    pub(crate) fn next(&self) -> Result<Option<HeaderValue>> {
-        let index = self.next.get();
-        self.next.set(index.wrapping_add(1));
-        match (self.kind, self.tokens.len()) {
-            (Kind::InTurn, 0) => Ok(None),
-            (Kind::InTurn, length) => Ok(self.tokens.get(index % length).cloned()),
-            (Kind::Once, length) => match self.tokens.get(index) {
-                Some(token) => Ok(Some(token.clone())),
-                None => bail!("{length} new tokens were not enough"),
-            },
-        }
-    }
 }
 
 #[cfg(test)]
@@ -286,7 +227,7 @@ mod tests {
             let key = Key::generate(algorithm, "k").unwrap();
             assert_eq!(key.jwk().unwrap()["alg"], algorithm.alg());
             let tokens = mint(&key, 5).unwrap();
-            let different: BTreeSet<&[u8]> = tokens.iter().map(HeaderValue::as_bytes).collect();
+            let different: BTreeSet<String> = tokens.iter().map(|ask| format!("{ask:?}")).collect();
             assert_eq!(different.len(), 5);
         }
     }
@@ -297,18 +238,5 @@ mod tests {
         let token = key.sign(&claims(1, now())).unwrap();
         let signed = token.rsplit_once('.').unwrap().0.len();
         assert!((550..750).contains(&signed), "{signed}");
-    }
-
-    #[test]
-    fn a_supply_ends_only_where_tokens_may_be_used_once() {
-        let tokens: Rc<[HeaderValue]> = Rc::from(["a", "b"].map(HeaderValue::from_static).to_vec());
-        let turns = Supply::in_turn(Rc::clone(&tokens));
-        let taken: Vec<_> = (0..3).map(|_| turns.next().unwrap().unwrap()).collect();
-        assert_eq!(taken, ["a", "b", "a"]);
-        let once = Supply::once(tokens);
-        assert_eq!(once.next().unwrap().unwrap(), "a");
-        assert_eq!(once.next().unwrap().unwrap(), "b");
-        assert!(once.next().is_err());
-        assert!(Supply::none().next().unwrap().is_none());
     }
 }
