@@ -25,7 +25,7 @@ use crate::http::response::Rejection;
 use crate::jose::jwa::Algorithm;
 use crate::jose::jws::HeaderMemo;
 use crate::jose::verifier::Verifier;
-use crate::jwks::lifecycle::{Keys, UnknownKid};
+use crate::jwks::keys::{Keys, UnknownKid};
 use crate::metrics;
 use crate::sign_in::{People, Sessions, drawn_key};
 use crate::time::Millis;

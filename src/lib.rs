@@ -6,8 +6,8 @@
 //! [`signature`] (verify) and [`policy`] (authorize), and it is admitted with
 //! [`outputs`], rejected, answered or parked; [`door`] carries that out. A fact from outside: a
 //! decision that lacks one says so, and its request waits at the [`desk`]. A tick makes the call, and
-//! the answer settles what was parked. Keys are a fact by themselves: [`jwks`] asks for the calls and
-//! shares the set with all workers, as every [`document`] is shared.
+//! the answer settles what was parked. Keys are a fact by themselves: a [`document`]
+//! that is fetched once and shared with all workers; [`jwks`] says which calls bring it and reads it.
 //!
 //! Architecture invariants:
 //! - Dependencies point one way. A module imports only from rows below its own; no files
@@ -21,16 +21,17 @@
 //! sign_in
 //! desk
 //! cache jwks
-//! document outputs policy shelf
+//! outputs policy shelf
 //! config
 //! config/convert
 //! config/read config/valid
 //! config/sign_in
+//! document
 //! config/id host matcher
 //! session
 //! signature http
 //! jose
-//! bytes metrics named protobuf record text time trace
+//! bytes metrics named protobuf record shown text time trace
 //! ```
 //!
 //! - Only `proxy` names the SDK.
@@ -50,7 +51,7 @@
 //! use bearer_gate::desk::question::{Answered, Question, Unclear};
 //! use bearer_gate::document::finding::Finding;
 //! use bearer_gate::http::request::Request;
-//! use bearer_gate::jwks::lifecycle::{Keys, UnknownKid};
+//! use bearer_gate::jwks::keys::{Keys, UnknownKid};
 //! use bearer_gate::signature::portable::Portable;
 //!
 //! struct Nothing;
@@ -127,6 +128,7 @@ mod proxy;
 pub mod record;
 pub mod session;
 pub mod shelf;
+pub mod shown;
 pub mod sign_in;
 pub mod signature;
 pub mod text;

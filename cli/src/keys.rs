@@ -11,12 +11,13 @@ use std::time::Duration;
 use bearer_gate::config::{Config, KeySource, PerProvider, ProviderId, Remote};
 use bearer_gate::desk::question::{Answered, Question, Unclear};
 use bearer_gate::desk::{Facts, Metadata};
+use bearer_gate::document::fetch::Document;
 use bearer_gate::document::finding::Finding;
+use bearer_gate::document::source::{Next, Source};
 use bearer_gate::host::{Call, Reply};
 use bearer_gate::jose::jwks::KeySet;
-use bearer_gate::jwks::fetch::Document;
-use bearer_gate::jwks::lifecycle::{Keys, UnknownKid};
-use bearer_gate::jwks::sequence::{Next, Sequence, Stage};
+use bearer_gate::jwks::keys::{Keys, UnknownKid};
+use bearer_gate::jwks::remote_keys::{self, Published, RemoteKeys, Stage};
 
 use crate::command_error::CommandError;
 
@@ -120,31 +121,32 @@ fn from_file(path: &Path) -> Result<KeySet, CommandError> {
         max_age: None,
         content_type: None,
     };
-    let keys = document.key_set();
+    let keys = remote_keys::key_set(&document);
     keys.map_err(|error| CommandError::usage(format!("{name}: {error}")))
 }
 
 /// Calls the addresses that the filter would call, in the same order.
 fn fetched(remote: &Rc<Remote>) -> Result<ProviderKeys, String> {
-    let sequence = Sequence::new(Rc::clone(remote));
-    let (mut stage, mut call) = sequence.first().ok_or("the issuer is no URI")?;
+    let source = RemoteKeys::new(Rc::clone(remote));
+    let (mut stage, mut call) = source.first().ok_or("the issuer is no URI")?;
     let mut asked = String::new();
     loop {
         let address = call.address();
         let (status, answer) = get(&call)?;
-        match sequence.next(stage, answer) {
+        match source.next(stage, answer) {
             Next::Call(next, to) => {
                 if let Stage::Metadata(_) = next {
                     asked.push_str(&format!("{address}: status {status}; "));
                 }
                 (stage, call) = (next, to);
             }
-            Next::Jwks(document, found) => {
-                let keys = document.key_set();
-                let keys = keys.map_err(|error| format!("{address}: {error}"))?;
+            Next::Done(fetched) => {
+                let published = source.read(&fetched.content, None);
+                let Published { keys, metadata } =
+                    published.ok_or_else(|| format!("{address}: no keys"))?;
                 return Ok(ProviderKeys::Set {
-                    keys: Rc::new(keys),
-                    metadata: Rc::new(found.metadata),
+                    keys,
+                    metadata,
                     origin: address,
                 });
             }

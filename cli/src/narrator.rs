@@ -13,7 +13,7 @@ use bearer_gate::http::credentials::{Extracted, Place};
 use bearer_gate::http::request::Request;
 use bearer_gate::jose::event::Event as TokenEvent;
 use bearer_gate::jose::jwks::{KeySet, MAX_CANDIDATES, Selection};
-use bearer_gate::jwks::lifecycle::Keys;
+use bearer_gate::jwks::keys::Keys;
 use bearer_gate::matcher::Comparison;
 use bearer_gate::policy::{Event as PolicyEvent, RuleOutcome};
 use bearer_gate::trace::{Listen, Trace};

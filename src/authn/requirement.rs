@@ -25,7 +25,7 @@ use crate::http::credentials::Place;
 use crate::jose::claims::Claims;
 use crate::jose::event::Event as TokenEvent;
 use crate::jose::jwt::{self, JwtError, Parsed, Validated};
-use crate::jwks::lifecycle::Keys;
+use crate::jwks::keys::Keys;
 use crate::outputs::{self, Outputs};
 use crate::sign_in::{Opened, Visit};
 

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::id::{PerProvider, ProviderId};
 use super::sign_in::{SchemeId, SignIn, Unauthenticated};
+use crate::document::times::Times;
 use crate::http::ambiguous::Ambiguous;
 use crate::http::credentials::Place;
 use crate::http::name::are_alike_of_headers;
@@ -219,22 +220,8 @@ impl KeySource {
 pub struct Remote {
     /// Which document leads to the keys.
     pub endpoint: Endpoint,
-    /// How long a key set is fresh.
-    pub cache_duration: Duration,
-    /// How long the last good key set serves while fetches fail.
-    pub max_stale: Duration,
-    /// The least time between two fetches for the sake of an unknown `kid`.
-    pub unknown_kid_cooldown: Duration,
-    /// Whether a response's `Cache-Control` may shorten or lengthen `cache_duration`.
-    pub respect_cache_control: bool,
-    /// The wait after the first failure in a row; it doubles with each further one.
-    pub back_off_base: Duration,
-    /// The longest wait after a failure; not below `back_off_base`.
-    pub back_off_max: Duration,
-    /// How many failures in a row are retried before requests that wait are given up.
-    pub retries: u32,
-    /// The first fetch begins within this time, at once where a request waits.
-    pub first_fetch_within: Duration,
+    /// When it is fetched, and how long the keys are used.
+    pub times: Times,
 }
 
 impl Remote {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::question::{Answered, Question, Unclear};
 use crate::config::ProviderId;
 use crate::document::finding::Finding;
-use crate::jwks::lifecycle::{Keys, UnknownKid};
+use crate::jwks::keys::{Keys, UnknownKid};
 use crate::jwks::metadata::Metadata;
 
 /// A fact that a decision lacks. The decision is made anew, from the top, once it is there.

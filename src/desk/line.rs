@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::book::Number;
 use super::question::Subject;
 use crate::config::ProviderId;
-use crate::jwks::lifecycle::Seen;
+use crate::document::lifecycle::Seen;
 use crate::time::Millis;
 
 /// The most memory that the requests of a line take, in bytes. A VM has 1 GiB for all.

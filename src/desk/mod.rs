@@ -26,8 +26,9 @@ use std::time::Duration;
 
 use crate::config::{PerProvider, Provider, ProviderId};
 use crate::document::finding::Finding;
+use crate::document::lifecycle::FlightId;
 use crate::host::{Call, CallId, Host, Reply};
-use crate::jwks::lifecycle::{FlightId, Keys, UnknownKid};
+use crate::jwks::keys::{Keys, UnknownKid};
 pub use crate::jwks::metadata::Metadata;
 use crate::metrics;
 use crate::time::Millis;
@@ -38,7 +39,7 @@ use question::{Answered, Question, Subject, Unclear};
 use sources::Sources;
 use tally::Tally;
 
-pub use crate::jwks::lifecycle::Seen;
+pub use crate::document::lifecycle::Seen;
 pub use facts::{Facts, Need};
 pub use line::Ticket;
 

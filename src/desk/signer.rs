@@ -12,7 +12,7 @@ use crate::jose::event::Event as TokenEvent;
 use crate::jose::jwks::{KeySet, Selection};
 use crate::jose::jwt::{JwtError, Validated, Verified};
 use crate::jose::verifier::Verifier;
-use crate::jwks::lifecycle::{Keys, UnknownKid};
+use crate::jwks::keys::{Keys, UnknownKid};
 use crate::trace::Trace;
 
 /// A newer set can be found this often while one token is verified.

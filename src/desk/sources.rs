@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use crate::config::{KeySource, PerProvider, Provider, ProviderId};
 use crate::document::Now;
+use crate::document::event::Event;
 use crate::document::finding::Finding;
+use crate::document::lifecycle::{FlightId, Lifecycle, Seen};
 use crate::host::{Call, Host, Reply};
 use crate::jose::jwks::KeySet;
-use crate::jwks::lifecycle::{Event, FlightId, Keys, Lifecycle, Seen, UnknownKid};
+use crate::jwks::keys::{Keys, UnknownKid};
 use crate::jwks::metadata::Metadata;
+use crate::jwks::remote_keys::RemoteKeys;
 use crate::metrics;
 use crate::time::Millis;
 
@@ -24,7 +27,7 @@ struct Source {
 
 enum Origin {
     Local(Rc<KeySet>),
-    Remote(Box<Lifecycle>),
+    Remote(Box<Lifecycle<RemoteKeys>>),
 }
 
 /// What a step is made with.
@@ -43,7 +46,8 @@ impl Sources {
             keys: match &provider.keys {
                 KeySource::Local(keys) => Origin::Local(Rc::clone(keys)),
                 KeySource::Remote(remote) => {
-                    Origin::Remote(Box::new(Lifecycle::new(Rc::clone(remote), host.random())))
+                    let keys = RemoteKeys::new(Rc::clone(remote));
+                    Origin::Remote(Box::new(Lifecycle::new(keys, host.random())))
                 }
             },
         }))
@@ -53,21 +57,21 @@ impl Sources {
         self.0.ids()
     }
 
-    fn remotes(&self) -> impl Iterator<Item = (&str, &Lifecycle)> {
+    fn remotes(&self) -> impl Iterator<Item = (&str, &Lifecycle<RemoteKeys>)> {
         self.0.iter().filter_map(|source| match &source.keys {
             Origin::Local(_) => None,
             Origin::Remote(lifecycle) => Some((source.name.as_str(), &**lifecycle)),
         })
     }
 
-    fn remote(&self, provider: ProviderId) -> Option<&Lifecycle> {
+    fn remote(&self, provider: ProviderId) -> Option<&Lifecycle<RemoteKeys>> {
         match &self.0[provider].keys {
             Origin::Local(_) => None,
             Origin::Remote(lifecycle) => Some(lifecycle),
         }
     }
 
-    fn remote_mut(&mut self, provider: ProviderId) -> Option<&mut Lifecycle> {
+    fn remote_mut(&mut self, provider: ProviderId) -> Option<&mut Lifecycle<RemoteKeys>> {
         match &mut self.0[provider].keys {
             Origin::Local(_) => None,
             Origin::Remote(lifecycle) => Some(lifecycle),
@@ -108,7 +112,7 @@ impl Sources {
         host: &impl Host,
         now: impl FnOnce() -> Millis,
         local: fn(&Rc<KeySet>) -> T,
-        fetched: fn(&Lifecycle, Millis) -> Finding<T>,
+        fetched: fn(&Lifecycle<RemoteKeys>, Millis) -> Finding<T>,
     ) -> Finding<T> {
         let lifecycle = match &mut self.0[provider].keys {
             Origin::Local(keys) => return Finding::Ready(local(keys)),
@@ -232,7 +236,7 @@ fn tell(name: &str, event: Event, host: &impl Host) {
     match event {
         Event::Fetched {
             generation,
-            keys,
+            found,
             skipped,
             news,
         } => {
@@ -242,10 +246,7 @@ fn tell(name: &str, event: Event, host: &impl Host) {
             } else {
                 log::Level::Debug
             };
-            log::log!(
-                level,
-                "provider {name}: fetched {keys} usable keys, set {generation}"
-            );
+            log::log!(level, "provider {name}: fetched {found}, set {generation}");
             for key in skipped.iter().filter(|_| news) {
                 log::warn!("provider {name}: skipped {key}");
             }

@@ -1,4 +1,4 @@
-//! How often unknown kids may cause a fetch.
+//! How often requests may cause a fetch ahead of schedule, for a newer document.
 //!
 //! Invariants: within any time there are [`BURST`] such fetches and one more for each cool-down that
 //! is over, and no more; and a time that no fetch can have led to is not believed.

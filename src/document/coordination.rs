@@ -31,7 +31,7 @@ pub struct Coordination {
     pub back_off: BackOff,
     /// How the last of them failed, so that the log tells it once.
     pub last_failure: String,
-    /// What unknown kids have left of their fetches.
+    /// How many fetches may still begin ahead of schedule.
     pub cool_down: CoolDown,
     /// Who fetches, if anybody does.
     pub lease: Option<Lease>,
@@ -119,8 +119,7 @@ impl Coordination {
             .filter(|lease| is_plausible(lease.until, now, longest))
     }
 
-    /// How long no unknown kid may cause a fetch, when no lease binds; zero if
-    /// one may at `now`.
+    /// How long no fetch may begin ahead of schedule, when no lease binds; zero if one may at `now`.
     ///
     /// A lease that is there all the same is one whose holder died: every fetch
     /// that ends, well or badly, takes its lease away. What it was forced for has
@@ -132,7 +131,7 @@ impl Coordination {
         self.cool_down.remaining(now, cooldown)
     }
 
-    /// Notes a fetch for the sake of an unknown kid.
+    /// Notes a fetch ahead of schedule.
     pub fn force(&mut self, now: Millis, cooldown: Duration) {
         if self.lease.is_none() {
             self.cool_down.pay(now, cooldown);

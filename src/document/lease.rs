@@ -1,7 +1,7 @@
-//! One worker's part in what all workers share of a source: the right to fetch, and the set that
-//! every worker verifies with.
+//! One worker's part in what all workers share of a source: the right to fetch, and the
+//! document that every worker decides with.
 //!
-//! Invariants: only the holder of the lease shares a set and says how a fetch ended; and sources
+//! Invariants: only the holder of the lease shares a document and says how a fetch ended; and sources
 //! that are asked in another way share nothing.
 
 use std::time::Duration;
@@ -49,7 +49,7 @@ impl Share {
         self.seen = self.read(store).0;
     }
 
-    /// The shared set.
+    /// The shared document.
     pub fn snapshot(&self, store: &dyn SharedStore) -> Option<Snapshot> {
         let (bytes, _) = store.read(&self.snapshot_key)?;
         Snapshot::decode(&bytes, &self.source)
@@ -105,7 +105,7 @@ impl Share {
         Some((shared, version))
     }
 
-    /// Replaces the shared set. Only the lease's holder writes it, so whatever version it has is
+    /// Replaces the shared document. Only the lease's holder writes it, so whatever version it has is
     /// the right one. False if shared data takes no write.
     pub fn publish(&self, snapshot: &Snapshot, store: &dyn SharedStore) -> bool {
         let version = store

@@ -6,13 +6,13 @@
 use std::time::Duration;
 
 use super::back_off::BackOff;
+use super::times::Times;
 use super::{Now, jitter};
-use crate::config::Remote;
 use crate::time::Millis;
 
 /// How often a worker looks at shared data when nothing waits for it.
 const POLL: Duration = Duration::from_secs(1);
-/// How many times longer the back-off may grow while the last set still serves, and up to what.
+/// How many times longer the back-off may grow while the last document still serves, and up to what.
 const PATIENCE: u32 = 10;
 const PATIENT: Duration = Duration::from_secs(30);
 
@@ -21,15 +21,15 @@ const PATIENT: Duration = Duration::from_secs(30);
 pub enum Turn {
     /// It is due.
     Schedule,
-    /// A request wants keys before it is.
+    /// A request wants the document before it is.
     Request,
 }
 
 /// What one worker has planned, and what its requests want.
 #[derive(Debug, Default)]
 pub struct Schedule {
-    /// A request with an unknown kid wants a fetch.
-    pub refetch_wanted: bool,
+    /// A request wants a newer document, ahead of schedule.
+    pub early_wanted: bool,
     /// A request came in a back-off and wants a fetch.
     pub asked: bool,
     /// When the first fetch begins, if no request wants one sooner.
@@ -57,7 +57,7 @@ impl Schedule {
 
     /// No request wants anything any more.
     pub fn settle(&mut self) {
-        self.refetch_wanted = false;
+        self.early_wanted = false;
         self.asked = false;
     }
 
@@ -80,9 +80,9 @@ impl Schedule {
     }
 }
 
-/// The longest back-off. Without usable keys every request suffers, so tries are more frequent.
-pub fn longest_back_off(remote: &Remote, is_usable: bool) -> Duration {
-    let longest = remote.back_off_max.max(remote.back_off_base);
+/// The longest back-off. Without a usable document every request suffers, so tries are more frequent.
+pub fn longest_back_off(times: &Times, is_usable: bool) -> Duration {
+    let longest = times.back_off_max.max(times.back_off_base);
     if is_usable {
         let patient = longest.saturating_mul(PATIENCE);
         patient.min(PATIENT).max(longest)

@@ -1,4 +1,4 @@
-//! The last good JWK Set of a source, as all workers of the process share it.
+//! The last good document of a source, as all workers of the process share it.
 //!
 //! Invariant: what is read back was written by this version of the format for
 //! this very source, or it is not used. Shared data outlives configurations and
@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::source::Content;
 use crate::record::{Reader, Writer};
 use crate::time::{Millis, millis};
 
@@ -27,10 +28,8 @@ pub struct Snapshot {
     /// What the response said of its freshness, in milliseconds. What follows from
     /// it is each reader's own configuration's business, not the writer's.
     max_age_ms: Option<u64>,
-    /// The JWK Set (RFC 7517 section 5), as the provider sent it.
-    pub document: String,
-    /// What is kept of the metadata that named its place; empty where none did.
-    pub metadata: String,
+    /// The document, and what is kept beside it.
+    pub content: Content,
 }
 
 impl Snapshot {
@@ -41,8 +40,7 @@ impl Snapshot {
         fetched_at: Millis,
         fetch: u64,
         max_age: Option<Duration>,
-        document: String,
-        metadata: String,
+        content: Content,
     ) -> Self {
         Self {
             format: FORMAT,
@@ -51,8 +49,7 @@ impl Snapshot {
             fetched_at,
             fetch,
             max_age_ms: max_age.map(millis),
-            document,
-            metadata,
+            content,
         }
     }
 
@@ -70,8 +67,8 @@ impl Snapshot {
             .number(self.fetched_at.0)
             .number(self.fetch)
             .optional(self.max_age_ms)
-            .text(&self.document)
-            .text(&self.metadata)
+            .text(&self.content.document)
+            .text(&self.content.notes)
             .finish()
     }
 
@@ -88,8 +85,10 @@ impl Snapshot {
             fetched_at: Millis(record.number()?),
             fetch: record.number()?,
             max_age_ms: record.optional()?,
-            document: record.text()?.to_owned(),
-            metadata: record.text()?.to_owned(),
+            content: Content {
+                document: record.text()?.to_owned(),
+                notes: record.text()?.to_owned(),
+            },
         };
         record.finish()?;
         Some(snapshot)
@@ -108,8 +107,10 @@ mod tests {
             Millis(5),
             9,
             Some(Duration::from_secs(1)),
-            "{}".into(),
-            r#"{"a":1}"#.into(),
+            Content {
+                document: "{}".into(),
+                notes: r#"{"a":1}"#.into(),
+            },
         );
         let bytes = written.encode();
         assert_eq!(Snapshot::decode(&bytes, "a"), Some(written.clone()));

@@ -8,10 +8,10 @@
 use std::fmt;
 
 use super::metadata::Reading;
-use super::shown::Shown;
 use crate::bytes;
 use crate::http::uri::{Scheme, Uri};
 use crate::jose::json::{Document, Element};
+use crate::shown::Shown;
 
 /// Why metadata was not used, with what was found, as a log may have it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,9 +6,9 @@
 
 use std::fmt;
 
-use super::shown::Shown;
 use crate::http::uri::{Scheme, Uri, UriError};
 use crate::jose::json::{Document, Element};
+use crate::shown::Shown;
 
 /// The longest URL of an endpoint, in octets.
 pub const MAX_URL: usize = 2048;

@@ -1,21 +1,15 @@
-//! The life of a provider's keys, from the identity provider to a decision.
-//!
-//! Tick: a fetch is due, one worker takes the lease and calls, the answer
-//! becomes a [`Snapshot`](crate::document::snapshot::Snapshot) in shared data, every worker
-//! installs it and decides the requests that wait for it.
-//!
-//! Architecture invariant: no clock, no socket, no randomness of its own. Time,
-//! random bits and shared data come in as a [`Now`](crate::document::Now), and a call to be made is a
-//! value that the caller sends.
+//! A provider's keys, and what it says of itself beside them: where the filter gets them, and what a
+//! decision learns of them. When they are fetched, and how the workers share them, is the business of
+//! [`document`](crate::document).
 
 pub mod discovery;
-pub mod event;
-pub mod fetch;
-pub mod lifecycle;
+pub mod keys;
 pub mod metadata;
-pub mod sequence;
-pub mod shown;
+pub mod remote_keys;
 
-/// The largest document that is read: a JWK Set or provider metadata, in bytes.
-/// The largest JWK Sets in use have some tens of keys and stay below 64 KiB.
-pub const MAX_DOCUMENT: usize = crate::jose::jwks::MAX_DOCUMENT_LEN;
+use crate::document::MAX_DOCUMENT;
+use crate::jose::jwks::MAX_DOCUMENT_LEN;
+
+// A key set that may be fetched may be parsed. The largest JWK Sets in use have some tens of keys and
+// stay below 64 KiB.
+const _: () = assert!(MAX_DOCUMENT <= MAX_DOCUMENT_LEN);

@@ -155,7 +155,7 @@ fn an_example_of_most_fields() {
     let KeySource::Remote(remote) = &provider.keys else {
         panic!("keys are fetched");
     };
-    assert_eq!(remote.cache_duration, Duration::from_secs(300));
+    assert_eq!(remote.times.cache_duration, Duration::from_secs(300));
     let Endpoint::Jwks(uri) = &remote.endpoint else {
         panic!("from an address");
     };
@@ -313,12 +313,16 @@ fn defaults() {
     );
     assert_eq!(provider.scope_claims, ["scope", "scp", "permissions"]);
     let remote = remote(&with_remote(json!({})));
-    assert_eq!(remote.cache_duration, Duration::from_secs(600));
-    assert_eq!(remote.max_stale, Duration::from_secs(86_400));
-    assert_eq!(remote.unknown_kid_cooldown, Duration::from_secs(30));
-    assert!(!remote.respect_cache_control);
+    assert_eq!(remote.times.cache_duration, Duration::from_secs(600));
+    assert_eq!(remote.times.max_stale, Duration::from_secs(86_400));
+    assert_eq!(remote.times.early_cooldown, Duration::from_secs(30));
+    assert!(!remote.times.respect_cache_control);
     assert_eq!(
-        (remote.back_off_base, remote.back_off_max, remote.retries),
+        (
+            remote.times.back_off_base,
+            remote.times.back_off_max,
+            remote.times.retries
+        ),
         (Duration::from_millis(200), Duration::from_secs(30), 0)
     );
     let config =
@@ -369,10 +373,14 @@ fn lower_camel_case_is_accepted() {
         panic!("keys are fetched");
     };
     assert_eq!(
-        (remote.back_off_base, remote.back_off_max, remote.retries),
+        (
+            remote.times.back_off_base,
+            remote.times.back_off_max,
+            remote.times.retries
+        ),
         (Duration::from_millis(100), Duration::from_millis(500), 2)
     );
-    assert!(remote.respect_cache_control);
+    assert!(remote.times.respect_cache_control);
     assert_eq!(config.facts, [Fact::Subject, Fact::Reason]);
     assert_eq!(
         provider.outputs,
@@ -417,7 +425,7 @@ fn key_sources() {
     let discovered = remote(&with_discovery(
         json!({"jwks_cluster": "keys", "cache_duration": {"seconds": 90.0}}),
     ));
-    assert_eq!(discovered.cache_duration, Duration::from_secs(90));
+    assert_eq!(discovered.times.cache_duration, Duration::from_secs(90));
     assert_eq!(
         discovered.endpoint,
         Endpoint::Discovery {
@@ -461,9 +469,9 @@ fn key_sources() {
         let remote = remote(&with_remote(fields.clone()));
         assert_eq!(
             (
-                remote.back_off_base.as_millis(),
-                remote.back_off_max.as_millis(),
-                remote.retries
+                remote.times.back_off_base.as_millis(),
+                remote.times.back_off_max.as_millis(),
+                remote.times.retries
             ),
             (base, max, retries),
             "{fields}"

@@ -7,7 +7,7 @@ use bearer_gate::authn::{Means, authenticate};
 use bearer_gate::cache::TokenCache;
 use bearer_gate::config::Config;
 use bearer_gate::jose::jws::HeaderMemo;
-use bearer_gate::jwks::lifecycle::Keys;
+use bearer_gate::jwks::keys::Keys;
 use bearer_gate::signature::portable::Portable;
 use serde_json::{Value, json};
 

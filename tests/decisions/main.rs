@@ -31,7 +31,7 @@ use bearer_gate::jose::jwa::Algorithm;
 use bearer_gate::jose::jwk::Key;
 use bearer_gate::jose::jws::HeaderMemo;
 use bearer_gate::jose::verifier::Verifier;
-use bearer_gate::jwks::lifecycle::{Keys, UnknownKid};
+use bearer_gate::jwks::keys::{Keys, UnknownKid};
 use serde_json::{Value, json};
 
 const NOW: f64 = 1_700_000_000.0;

@@ -17,7 +17,7 @@ use bearer_gate::http::request::Request;
 use bearer_gate::jose::jwa::Algorithm;
 use bearer_gate::jose::jwk::Key;
 use bearer_gate::jose::verifier::Verifier;
-use bearer_gate::jwks::lifecycle::{Keys, UnknownKid};
+use bearer_gate::jwks::keys::{Keys, UnknownKid};
 use bearer_gate::trace::{Listen, Trace};
 use proptest::prelude::*;
 use serde_json::{Value, json};

@@ -97,11 +97,9 @@ fn config() -> Config {
     let mut config = Config::parse(CONFIG.as_bytes()).expect("a valid configuration");
     for provider in &mut config.providers {
         if let KeySource::Remote(remote) = &mut provider.keys {
-            let first_fetch_within = Duration::ZERO;
-            *remote = Rc::new(Remote {
-                first_fetch_within,
-                ..(**remote).clone()
-            });
+            let mut at_once: Remote = (**remote).clone();
+            at_once.times.first_fetch_within = Duration::ZERO;
+            *remote = Rc::new(at_once);
         }
     }
     config

@@ -2,9 +2,11 @@
 
 use std::rc::Rc;
 
+use bearer_gate::document::event::Event;
+use bearer_gate::document::fetch::FetchError;
 use bearer_gate::document::finding::Finding;
 use bearer_gate::host::Reply;
-use bearer_gate::jwks::lifecycle::{Event, FetchError, Keys};
+use bearer_gate::jwks::keys::Keys;
 use bearer_gate::jwks::metadata::Metadata;
 
 use crate::SECOND;

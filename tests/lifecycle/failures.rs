@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use bearer_gate::document::event::Event;
+use bearer_gate::document::fetch::FetchError;
 use bearer_gate::host::Reply;
-use bearer_gate::jwks::lifecycle::{Event, FetchError, Keys, UnknownKid};
+use bearer_gate::jwks::keys::{Keys, UnknownKid};
 use bearer_gate::time::Millis;
 
 use crate::SECOND;
@@ -141,8 +143,8 @@ fn requests_alone_do_not_make_calls_more_frequent_for_long() {
 #[test]
 fn b2_down_later_serves_stale_keys_up_to_max_stale_and_not_longer() {
     let mut remote = remote();
-    remote.cache_duration = Duration::from_secs(10);
-    remote.max_stale = Duration::from_secs(30);
+    remote.times.cache_duration = Duration::from_secs(10);
+    remote.times.max_stale = Duration::from_secs(30);
     let mut world = World::new(2, remote);
     world.settle_with(SET_A);
     let fetched = world.now;
@@ -186,23 +188,19 @@ fn b3_no_bad_answer_evicts_a_good_set() {
         (status(301), |e| *e == FetchError::Status(301)),
         (status(204), |e| *e == FetchError::Status(204)),
         (ok("<html></html>"), |e| {
-            matches!(e, FetchError::Jwks(_) | FetchError::NotRead(..))
+            matches!(e, FetchError::Unusable { .. })
         }),
         (ok(&SET_B[..SET_B.len() / 2]), |e| {
-            matches!(e, FetchError::Jwks(_) | FetchError::NotRead(..))
+            matches!(e, FetchError::Unusable { .. })
         }),
-        (ok("{}"), |e| {
-            matches!(e, FetchError::Jwks(_) | FetchError::NotRead(..))
-        }),
+        (ok("{}"), |e| matches!(e, FetchError::Unusable { .. })),
         (ok(r#"{"keys":[]}"#), |e| {
-            matches!(e, FetchError::Jwks(_) | FetchError::NotRead(..))
+            matches!(e, FetchError::Unusable { .. })
         }),
         (ok(r#"{"keys":[{"kty":"oct","k":"AA"}]}"#), |e| {
-            matches!(e, FetchError::Jwks(_) | FetchError::NotRead(..))
+            matches!(e, FetchError::Unusable { .. })
         }),
-        (ok(""), |e| {
-            matches!(e, FetchError::Jwks(_) | FetchError::NotRead(..))
-        }),
+        (ok(""), |e| matches!(e, FetchError::Unusable { .. })),
     ];
     for (answer, expected) in bad {
         let told = format!("{answer:?}");
@@ -230,7 +228,7 @@ fn b3_no_bad_answer_evicts_a_good_set() {
 #[test]
 fn retries_keep_requests_waiting_and_failures_end_the_round() {
     let mut remote = remote();
-    remote.retries = 2;
+    remote.times.retries = 2;
     let mut world = World::new(1, remote);
     world.tick_all();
     for _ in 0..2 {

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use bearer_gate::document::event::Event;
 use bearer_gate::host::Reply;
-use bearer_gate::jwks::lifecycle::{Event, Keys};
+use bearer_gate::jwks::keys::Keys;
 use bearer_gate::time::Millis;
 use proptest::prelude::*;
 
@@ -57,9 +58,9 @@ proptest! {
     #[test]
     fn invariants_hold(actions in proptest::collection::vec(action(), 1..200), seed: u64) {
         let mut remote = remote();
-        remote.cache_duration = Duration::from_secs(20);
-        remote.max_stale = Duration::from_secs(15);
-        let lifetime = remote.cache_duration + remote.max_stale;
+        remote.times.cache_duration = Duration::from_secs(20);
+        remote.times.max_stale = Duration::from_secs(15);
+        let lifetime = remote.times.cache_duration + remote.times.max_stale;
         let mut world = World::seeded(4, remote, seed);
         world.clocks_apart = seed % 20;
         // When the last good answer came that was taken.

@@ -20,7 +20,7 @@ mod workers;
 use std::time::Duration;
 
 use bearer_gate::host::Reply;
-use bearer_gate::jwks::lifecycle::{Keys, UnknownKid};
+use bearer_gate::jwks::keys::{Keys, UnknownKid};
 use bearer_gate::time::Millis;
 use sim::{SET_A, SET_B, World, ok, remote, status};
 
@@ -79,7 +79,7 @@ fn cache_control_counts_where_it_is_asked_for_and_within_bounds() {
         (true, Some(u64::MAX), 24 * 3600),
     ] {
         let mut remote = remote();
-        remote.respect_cache_control = respected;
+        remote.times.respect_cache_control = respected;
         let mut world = World::new(1, remote);
         world.tick_all();
         world.answer(Reply::Response {
@@ -105,7 +105,7 @@ fn cache_control_counts_where_it_is_asked_for_and_within_bounds() {
 #[test]
 fn b13_a_removed_key_is_gone_within_cache_duration_on_every_worker() {
     let mut remote = remote();
-    remote.cache_duration = Duration::from_secs(10);
+    remote.times.cache_duration = Duration::from_secs(10);
     let mut world = World::new(3, remote);
     world.settle_with(SET_A);
     let removed = world.now;
@@ -120,7 +120,7 @@ fn b13_a_removed_key_is_gone_within_cache_duration_on_every_worker() {
 fn a_clock_that_jumps_an_hour_does_no_lasting_harm() {
     for (before, after) in [(10 * 3600, 11 * 3600), (10 * 3600, 9 * 3600)] {
         let mut remote = remote();
-        remote.max_stale = Duration::from_secs(24 * 3600);
+        remote.times.max_stale = Duration::from_secs(24 * 3600);
         let mut world = World::new(2, remote);
         world.now = Millis(before * SECOND);
         world.settle_with(SET_A);
@@ -139,10 +139,11 @@ fn a_clock_that_jumps_an_hour_does_no_lasting_harm() {
 
 #[test]
 fn each_configuration_keeps_its_own_cache_duration() {
-    let remote = |seconds, respect_cache_control| bearer_gate::config::Remote {
-        cache_duration: Duration::from_secs(seconds),
-        respect_cache_control,
-        ..remote()
+    let remote = |seconds, respect_cache_control| {
+        let mut remote = remote();
+        remote.times.cache_duration = Duration::from_secs(seconds);
+        remote.times.respect_cache_control = respect_cache_control;
+        remote
     };
     // A key that left the set verifies no longer than the reader's own
     // cache_duration, whoever fetched the set.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bearer_gate::jwks::lifecycle::UnknownKid;
+use bearer_gate::jwks::keys::UnknownKid;
 
 use crate::SECOND;
 use crate::sim::{SET_A, SET_B, World, ok, remote, status};

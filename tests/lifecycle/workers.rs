@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use bearer_gate::jwks::lifecycle::{Event, Keys, UnknownKid};
+use bearer_gate::document::event::Event;
+use bearer_gate::jwks::keys::{Keys, UnknownKid};
 
 use crate::SECOND;
 use crate::sim::{self, SET_A, SET_B, World, ok, remote};

@@ -12,10 +12,15 @@ use std::time::Duration;
 
 use bearer_gate::config::{Endpoint, HttpUri, Remote};
 use bearer_gate::document::Now;
+use bearer_gate::document::event::Event;
+use bearer_gate::document::finding::Finding;
+use bearer_gate::document::lifecycle::{Early, FlightId, Lifecycle, Seen};
+use bearer_gate::document::source::Source;
+use bearer_gate::document::times::Times;
 use bearer_gate::host::{Call, Reply, SharedStore, Version};
 use bearer_gate::http::uri::Uri;
-use bearer_gate::jwks::lifecycle::Seen;
-use bearer_gate::jwks::lifecycle::{Event, FlightId, Keys, Lifecycle, UnknownKid};
+use bearer_gate::jwks::keys::{Keys, UnknownKid};
+use bearer_gate::jwks::remote_keys::RemoteKeys;
 use bearer_gate::time::Millis;
 use proptest::test_runner::{Config, RngSeed};
 
@@ -60,9 +65,15 @@ pub(crate) fn remote_at(uri: &str) -> Remote {
             cluster: "idp".into(),
             timeout: Duration::from_secs(5),
         }),
+        times: times(),
+    }
+}
+
+pub(crate) fn times() -> Times {
+    Times {
         cache_duration: Duration::from_secs(600),
         max_stale: Duration::from_secs(24 * 3600),
-        unknown_kid_cooldown: Duration::from_secs(30),
+        early_cooldown: Duration::from_secs(30),
         respect_cache_control: false,
         back_off_base: Duration::from_millis(200),
         back_off_max: Duration::from_secs(30),
@@ -167,12 +178,12 @@ pub(crate) struct SentCall {
     sent_at: Millis,
 }
 
-pub(crate) struct World {
+pub(crate) struct World<S: Source = RemoteKeys> {
     pub now: Millis,
     pub store: Store,
     /// How many milliseconds each worker's clock is ahead of the one before.
     pub clocks_apart: u64,
-    pub workers: Vec<Lifecycle>,
+    pub workers: Vec<Lifecycle<S>>,
     /// Calls that nobody has answered yet, of living workers.
     pub calls: Vec<SentCall>,
     pub dispatched: usize,
@@ -181,10 +192,11 @@ pub(crate) struct World {
     pub most_calls_under_one_lease: usize,
     /// When calls were sent that may still be under way, dead workers' too.
     under_way: Vec<Millis>,
-    remote: Rc<Remote>,
+    source: Box<dyn Fn() -> S>,
     random: u64,
 }
 
+/// Workers that share a provider's keys.
 impl World {
     pub(crate) fn new(workers: usize, remote: Remote) -> Self {
         Self::seeded(workers, remote, 1)
@@ -195,6 +207,69 @@ impl World {
     }
 
     pub(crate) fn on(store: Store, workers: usize, remote: Remote, seed: u64) -> Self {
+        let remote = Rc::new(remote);
+        Self::sharing(store, workers, seed, move || {
+            RemoteKeys::new(Rc::clone(&remote))
+        })
+    }
+
+    /// As a request asks that needs keys; whether there are any.
+    pub(crate) fn request(&mut self, worker: usize) -> bool {
+        if let Keys::Ready(_) = self.keys(worker) {
+            return true;
+        }
+        let store = self.store.clone();
+        let now = self.step(worker, &store);
+        self.workers[worker].look(&now);
+        self.take(worker, None);
+        let keys = self.keys(worker);
+        if let Keys::Unavailable { .. } = keys {
+            self.workers[worker].ask();
+        }
+        matches!(keys, Keys::Ready(_))
+    }
+
+    pub(crate) fn unknown_kid(&mut self, worker: usize) -> UnknownKid {
+        self.unknown_kid_that_came(worker, None)
+    }
+
+    /// As a request asks that waited, and saw this when it came.
+    pub(crate) fn unknown_kid_that_came(
+        &mut self,
+        worker: usize,
+        came: Option<Seen>,
+    ) -> UnknownKid {
+        let store = self.store.clone();
+        let now = self.step(worker, &store);
+        let verdict = self.workers[worker].unknown_kid(came, &now);
+        self.take(worker, None);
+        verdict
+    }
+
+    pub(crate) fn keys(&self, worker: usize) -> Keys {
+        self.workers[worker].keys(self.clock(worker))
+    }
+
+    pub(crate) fn kids(&self, worker: usize) -> Vec<String> {
+        match self.keys(worker) {
+            Keys::Ready(keys) => keys
+                .keys()
+                .iter()
+                .map(|key| key.kid().unwrap_or_default().to_owned())
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Workers that share any kind of document.
+impl<S: Source> World<S> {
+    pub(crate) fn sharing(
+        store: Store,
+        workers: usize,
+        seed: u64,
+        source: impl Fn() -> S + 'static,
+    ) -> Self {
         let mut world = Self {
             now: Millis(1_000_000),
             store,
@@ -205,7 +280,7 @@ impl World {
             events: Vec::new(),
             most_calls_under_one_lease: 0,
             under_way: Vec::new(),
-            remote: Rc::new(remote),
+            source: Box::new(source),
             random: seed,
         };
         for _ in 0..workers {
@@ -215,15 +290,36 @@ impl World {
         world
     }
 
+    /// What a worker decides with.
+    pub(crate) fn value(&self, worker: usize) -> Finding<&S::Value> {
+        self.workers[worker].value(self.clock(worker))
+    }
+
+    /// As a request asks that needs a newer document than the one there is.
+    pub(crate) fn ask_early(&mut self, worker: usize) -> Early {
+        let store = self.store.clone();
+        let now = self.step(worker, &store);
+        self.workers[worker].ask_early(&now)
+    }
+
+    /// A worker is told that its calls will never be answered.
+    pub(crate) fn abandon(&mut self, worker: usize) {
+        let store = self.store.clone();
+        let now = self.step(worker, &store);
+        self.workers[worker].abandon(&now);
+        self.calls.retain(|call| call.worker != worker);
+        self.under_way.clear();
+    }
+
     /// A worker's own clock.
     fn clock(&self, worker: usize) -> Millis {
         let ahead = u64::try_from(worker).unwrap() * self.clocks_apart;
         self.now.after(Duration::from_millis(ahead))
     }
 
-    fn fresh_worker(&mut self) -> Lifecycle {
+    fn fresh_worker(&mut self) -> Lifecycle<S> {
         let holder = self.next_random();
-        Lifecycle::new(Rc::clone(&self.remote), holder)
+        Lifecycle::new((self.source)(), holder)
     }
 
     /// SplitMix64: any well-spread sequence will do.
@@ -338,57 +434,9 @@ impl World {
         self.tick_urgently();
     }
 
-    /// As a request asks that needs keys; whether there are any.
-    pub(crate) fn request(&mut self, worker: usize) -> bool {
-        if let Keys::Ready(_) = self.keys(worker) {
-            return true;
-        }
-        let store = self.store.clone();
-        let now = self.step(worker, &store);
-        self.workers[worker].look(&now);
-        self.take(worker, None);
-        let keys = self.keys(worker);
-        if let Keys::Unavailable { .. } = keys {
-            self.workers[worker].ask();
-        }
-        matches!(keys, Keys::Ready(_))
-    }
-
-    pub(crate) fn unknown_kid(&mut self, worker: usize) -> UnknownKid {
-        self.unknown_kid_that_came(worker, None)
-    }
-
-    /// As a request asks that waited, and saw this when it came.
-    pub(crate) fn unknown_kid_that_came(
-        &mut self,
-        worker: usize,
-        came: Option<Seen>,
-    ) -> UnknownKid {
-        let store = self.store.clone();
-        let now = self.step(worker, &store);
-        let verdict = self.workers[worker].unknown_kid(came, &now);
-        self.take(worker, None);
-        verdict
-    }
-
     /// The worker's VM is lost, with what it knew and waited for.
     pub(crate) fn kill(&mut self, worker: usize) {
         self.calls.retain(|call| call.worker != worker);
         self.workers[worker] = self.fresh_worker();
-    }
-
-    pub(crate) fn keys(&self, worker: usize) -> Keys {
-        self.workers[worker].keys(self.clock(worker))
-    }
-
-    pub(crate) fn kids(&self, worker: usize) -> Vec<String> {
-        match self.keys(worker) {
-            Keys::Ready(keys) => keys
-                .keys()
-                .iter()
-                .map(|key| key.kid().unwrap_or_default().to_owned())
-                .collect(),
-            _ => Vec::new(),
-        }
     }
 }

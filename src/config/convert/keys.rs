@@ -18,6 +18,7 @@ use crate::config::read::raw::{
 };
 use crate::config::read::value::{Given, Whole};
 use crate::config::valid::{Endpoint, HttpUri, KeySource, Remote};
+use crate::document::times::Times;
 use crate::http::uri::Uri;
 use crate::jose::jwks::KeySet;
 use crate::time::millis;
@@ -140,8 +141,9 @@ fn remote_jwks(raw: RawRemoteJwks) -> Result<Remote, ConfigError> {
                 "contradicts retry_policy.retry_back_off, which says how long to wait already",
             ));
         }
-        remote.back_off_max = wait.0;
-        remote.back_off_base = remote.back_off_base.min(wait.0);
+        let times = &mut remote.times;
+        times.back_off_max = wait.0;
+        times.back_off_base = times.back_off_base.min(wait.0);
     }
     Ok(remote)
 }
@@ -206,17 +208,17 @@ fn remote(endpoint: Endpoint, schedule: Schedule) -> Result<Remote, ConfigError>
         .map(|policy| retries(policy).at("retry_policy"))
         .transpose()?
         .unwrap_or(DEFAULT_RETRIES);
-    Ok(Remote {
-        endpoint,
+    let times = Times {
         cache_duration,
         max_stale: given(schedule.max_stale, DEFAULT_MAX_STALE),
-        unknown_kid_cooldown: given(schedule.unknown_kid_cooldown, DEFAULT_UNKNOWN_KID_COOLDOWN),
+        early_cooldown: given(schedule.unknown_kid_cooldown, DEFAULT_UNKNOWN_KID_COOLDOWN),
         respect_cache_control: schedule.respect_cache_control.0.unwrap_or(false),
         back_off_base,
         back_off_max,
         retries,
         first_fetch_within: FIRST_FETCH_WITHIN,
-    })
+    };
+    Ok(Remote { endpoint, times })
 }
 
 /// What becomes of a fetch that failed.

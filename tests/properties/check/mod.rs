@@ -12,6 +12,7 @@ use std::fmt::Debug;
 
 use bearer_gate::config::Config;
 use bearer_gate::document::coordination::Coordination;
+use bearer_gate::document::fetch;
 use bearer_gate::document::snapshot::Snapshot;
 use bearer_gate::http::authority::host;
 use bearer_gate::http::cache_control;
@@ -27,7 +28,6 @@ use bearer_gate::jose::jws::{self, JoseHeader, MAX_KID_LEN, MAX_TOKEN_LEN};
 use bearer_gate::jose::jwt::{self, Expectations};
 use bearer_gate::jose::{base64url, claims};
 use bearer_gate::jwks::discovery;
-use bearer_gate::jwks::fetch;
 use bearer_gate::jwks::metadata::{MAX_URL, Reading};
 use bearer_gate::signature::portable::Portable;
 

@@ -11,7 +11,7 @@ use bearer_gate::desk::{Facts, Metadata};
 use bearer_gate::document::finding::Finding;
 use bearer_gate::http::request::{Header, Request};
 use bearer_gate::jose::jwks::KeySet;
-use bearer_gate::jwks::lifecycle::{Keys, UnknownKid};
+use bearer_gate::jwks::keys::{Keys, UnknownKid};
 use bearer_gate::signature::portable::Portable;
 
 use super::JWK;

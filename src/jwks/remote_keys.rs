@@ -1,6 +1,6 @@
-//! Which calls bring a source's keys, and in which order: the provider's metadata from the places
-//! where it may be (OpenID Connect Discovery 1.0 section 4, RFC 8414 section 3), then the JWK Set
-//! (RFC 7517 section 5) that it names.
+//! The keys that a provider publishes, as a document to be fetched: first the provider's metadata,
+//! from the places where they may be (OpenID Connect Discovery 1.0 section 4, RFC 8414 section 3),
+//! then the JWK Set (RFC 7517 section 5) that they name.
 //!
 //! Invariants: the filter and the tool ask in this order; and each place is asked once, so that a
 //! fetch has an end.
@@ -8,13 +8,16 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::MAX_DOCUMENT;
-use super::discovery::{self, DiscoveryError};
-use super::fetch::{Document, FetchError};
+use super::discovery::{self, DiscoveryError, Found};
 use super::metadata::{Metadata, Reading};
 use crate::config::{Endpoint, Remote};
+use crate::document::MAX_DOCUMENT;
+use crate::document::fetch::{Document, FetchError};
+use crate::document::source::{Content, Fetched, Next, Source};
+use crate::document::times::Times;
 use crate::host::{Call, Reply};
 use crate::http::uri::Uri;
+use crate::jose::jwks::{JwksError, KeySet};
 use crate::time::millis;
 
 /// How far a fetch is: what its last call is for.
@@ -26,21 +29,18 @@ pub enum Stage {
     Jwks(Box<Reading>),
 }
 
-/// What an answer leads to.
+/// What a provider publishes.
 #[derive(Debug)]
-pub enum Next {
-    /// The fetch goes on with this call.
-    Call(Stage, Call),
-    /// The fetch is over. The document should be a JWK Set; with it the metadata that named its
-    /// place, empty where none did.
-    Jwks(Document, Box<Reading>),
-    /// The fetch is over and brought nothing.
-    Failed(FetchError),
+pub struct Published {
+    /// Its keys.
+    pub keys: Rc<KeySet>,
+    /// What it says of itself; nothing where no metadata led to the keys.
+    pub metadata: Rc<Metadata>,
 }
 
-/// The calls for one source of keys.
+/// One source of keys.
 #[derive(Debug)]
-pub struct Sequence {
+pub struct RemoteKeys {
     remote: Rc<Remote>,
     /// The issuer, of a source that needs its metadata.
     home: Option<Uri>,
@@ -48,25 +48,34 @@ pub struct Sequence {
     metadata_paths: Vec<String>,
 }
 
-impl Sequence {
-    /// The calls for this source.
-    #[must_use]
-    pub fn new(remote: Rc<Remote>) -> Self {
-        let home = match &remote.endpoint {
-            Endpoint::Jwks(_) => None,
-            Endpoint::Discovery { issuer, .. } => Uri::parse(issuer).ok(),
-        };
-        let metadata_paths = home.as_ref().map(discovery::metadata_paths);
-        Self {
-            metadata_paths: metadata_paths.unwrap_or_default(),
-            home,
-            remote,
+impl Source for RemoteKeys {
+    const KIND: &'static str = "keys";
+    type Stage = Stage;
+    type Value = Published;
+
+    fn name(&self) -> String {
+        name_of(&self.remote.endpoint)
+    }
+
+    fn times(&self) -> &Times {
+        &self.remote.times
+    }
+
+    fn timeout(&self) -> Duration {
+        match &self.remote.endpoint {
+            Endpoint::Jwks(uri) => uri.timeout,
+            Endpoint::Discovery { timeout, .. } => *timeout,
         }
     }
 
-    /// The call that a fetch begins with; `None` where the issuer is no URI.
-    #[must_use]
-    pub fn first(&self) -> Option<(Stage, Call)> {
+    fn longest(&self) -> Duration {
+        let calls = self.metadata_paths.len().saturating_add(1);
+        self.timeout()
+            .saturating_mul(u32::try_from(calls).unwrap_or(u32::MAX))
+    }
+
+    /// `None` where the issuer is no URI.
+    fn first(&self) -> Option<(Stage, Call)> {
         match &self.remote.endpoint {
             Endpoint::Jwks(uri) => {
                 let address = Uri {
@@ -83,11 +92,11 @@ impl Sequence {
         }
     }
 
-    /// What comes after a call of this stage, by its answer.
-    #[must_use]
-    pub fn next(&self, stage: Stage, answer: Reply) -> Next {
+    fn next(&self, stage: Stage, answer: Reply) -> Next<Stage> {
         let next = match (stage, answer.document()) {
-            (Stage::Jwks(metadata), Ok(document)) => return Next::Jwks(document, metadata),
+            (Stage::Jwks(metadata), Ok(document)) => {
+                return fetched(document, *metadata).map_or_else(Next::Failed, Next::Done);
+            }
             (Stage::Metadata(_), Ok(metadata)) => self.named_by(&metadata),
             (Stage::Metadata(at), Err(error)) => match error {
                 FetchError::Status(status) if discovery::is_elsewhere(status) => {
@@ -100,34 +109,46 @@ impl Sequence {
         next.map_or_else(Next::Failed, |(stage, call)| Next::Call(stage, call))
     }
 
-    /// Reads again what was kept of the metadata. A source that needs none has none.
-    #[must_use]
-    pub fn metadata(&self, kept: &str) -> Metadata {
-        let home = self.home.as_ref();
-        home.map_or_else(Metadata::default, |home| Reading::again(kept, home.scheme))
+    /// Keys that did not change stay in place: tokens that they verified stay verified.
+    fn read(&self, content: &Content, before: Option<(&Content, &Published)>) -> Option<Published> {
+        let keys = match before.filter(|(before, _)| before.document == content.document) {
+            Some((_, same)) => Rc::clone(&same.keys),
+            None => Rc::new(KeySet::parse(content.document.as_bytes()).ok()?),
+        };
+        let metadata = match before.filter(|(before, _)| before.notes == content.notes) {
+            Some((_, same)) => Rc::clone(&same.metadata),
+            None => Rc::new(self.metadata(&content.notes)),
+        };
+        Some(Published { keys, metadata })
     }
+}
 
-    /// What tells this source from others, in shared data.
+impl RemoteKeys {
+    /// The source that the configuration describes.
     #[must_use]
-    pub fn source(&self) -> String {
-        source_of(&self.remote.endpoint)
-    }
-
-    /// How long one call may take.
-    #[must_use]
-    pub fn timeout(&self) -> Duration {
-        match &self.remote.endpoint {
-            Endpoint::Jwks(uri) => uri.timeout,
-            Endpoint::Discovery { timeout, .. } => *timeout,
+    pub fn new(remote: Rc<Remote>) -> Self {
+        let home = match &remote.endpoint {
+            Endpoint::Jwks(_) => None,
+            Endpoint::Discovery { issuer, .. } => Uri::parse(issuer).ok(),
+        };
+        let metadata_paths = home.as_ref().map(discovery::metadata_paths);
+        Self {
+            metadata_paths: metadata_paths.unwrap_or_default(),
+            home,
+            remote,
         }
     }
 
-    /// How long all of them may take.
+    /// Whether the provider's metadata lead to the keys.
     #[must_use]
-    pub fn longest(&self) -> Duration {
-        let calls = self.metadata_paths.len().saturating_add(1);
-        self.timeout()
-            .saturating_mul(u32::try_from(calls).unwrap_or(u32::MAX))
+    pub fn is_discovered(&self) -> bool {
+        self.remote.is_discovered()
+    }
+
+    /// Reads again what was kept of the metadata. A source that needs none has none.
+    fn metadata(&self, kept: &str) -> Metadata {
+        let home = self.home.as_ref();
+        home.map_or_else(Metadata::default, |home| Reading::again(kept, home.scheme))
     }
 
     /// The call for the metadata in one of its places.
@@ -152,12 +173,12 @@ impl Sequence {
                 jwks_cluster,
                 ..
             } => {
-                let found = metadata.metadata(issuer, cluster, jwks_cluster.as_deref())?;
+                let found = found_in(metadata, issuer, cluster, jwks_cluster.as_deref())?;
                 let (uri, cluster) = found.jwks_location;
                 let stage = Stage::Jwks(Box::new(found.reading));
                 Ok((stage, self.call(uri, cluster)))
             }
-            Endpoint::Jwks(_) => Err(FetchError::Metadata(DiscoveryError::NotMetadata)),
+            Endpoint::Jwks(_) => Err(metadata.not_read(DiscoveryError::NotMetadata.description())),
         }
     }
 
@@ -166,10 +187,57 @@ impl Sequence {
     }
 }
 
+/// The keys of a JWK Set.
+///
+/// # Errors
+/// Why it is none.
+pub fn key_set(document: &Document) -> Result<KeySet, FetchError> {
+    KeySet::parse(&document.body).map_err(|error| match error {
+        JwksError::Malformed => document.not_read(error.description()),
+        error => FetchError::Unusable {
+            reason: error.description(),
+            told: error.to_string(),
+        },
+    })
+}
+
+/// What is said by provider metadata; see [`discovery::read`].
+fn found_in<'c>(
+    metadata: &Document,
+    issuer: &str,
+    cluster: &'c str,
+    jwks_cluster: Option<&'c str>,
+) -> Result<Found<'c>, FetchError> {
+    let found = discovery::read(&metadata.body, issuer, cluster, jwks_cluster);
+    found.map_err(|error| match error {
+        DiscoveryError::NotMetadata => metadata.not_read(error.description()),
+        error => FetchError::Unusable {
+            reason: error.description(),
+            told: error.to_string(),
+        },
+    })
+}
+
+/// A JWK Set, with the metadata that named its place.
+fn fetched(document: Document, metadata: Reading) -> Result<Fetched, FetchError> {
+    let keys = key_set(&document)?;
+    let mut skipped = metadata.faults;
+    skipped.extend(keys.skipped().iter().map(ToString::to_string));
+    Ok(Fetched {
+        max_age: document.max_age,
+        content: Content {
+            document: document.into_text()?,
+            notes: metadata.kept,
+        },
+        found: format!("{} usable keys", keys.keys().len()),
+        skipped,
+    })
+}
+
 /// What tells one source of keys from another: configurations with the same
 /// source share its keys, and no others'. Each part with its length before it, so
 /// that no two lists of parts make one name.
-fn source_of(endpoint: &Endpoint) -> String {
+fn name_of(endpoint: &Endpoint) -> String {
     let timeout;
     let parts = match endpoint {
         Endpoint::Jwks(uri) => {
@@ -207,22 +275,30 @@ mod tests {
     use crate::config::HttpUri;
     use crate::http::uri::Scheme;
 
-    fn sequence(issuer: &str) -> Sequence {
-        Sequence::new(Rc::new(Remote {
+    const KEYS: &str = concat!(
+        r#"{"keys":["#,
+        include_str!("../../tests/fixtures/set-a.jwk.json"),
+        "]}"
+    );
+
+    fn keys_of(issuer: &str) -> RemoteKeys {
+        RemoteKeys::new(Rc::new(Remote {
             endpoint: Endpoint::Discovery {
                 issuer: issuer.to_owned(),
                 cluster: "home".to_owned(),
                 jwks_cluster: Some("keys".to_owned()),
                 timeout: Duration::from_secs(5),
             },
-            cache_duration: Duration::ZERO,
-            max_stale: Duration::ZERO,
-            unknown_kid_cooldown: Duration::ZERO,
-            respect_cache_control: false,
-            back_off_base: Duration::ZERO,
-            back_off_max: Duration::ZERO,
-            retries: 0,
-            first_fetch_within: Duration::ZERO,
+            times: Times {
+                cache_duration: Duration::ZERO,
+                max_stale: Duration::ZERO,
+                early_cooldown: Duration::ZERO,
+                respect_cache_control: false,
+                back_off_base: Duration::ZERO,
+                back_off_max: Duration::ZERO,
+                retries: 0,
+                first_fetch_within: Duration::ZERO,
+            },
         }))
     }
 
@@ -240,8 +316,8 @@ mod tests {
     #[test]
     fn each_place_is_asked_once_and_then_the_keys() {
         let metadata = r#"{"issuer":"https://t.example/a","jwks_uri":"https://k.example/jwks"}"#;
-        let sequence = sequence("https://t.example/a");
-        assert_eq!(sequence.longest(), Duration::from_secs(25));
+        let source = keys_of("https://t.example/a");
+        assert_eq!(source.longest(), Duration::from_secs(25));
         // How many places have no metadata -> how many calls there are, and how it ends.
         for (without, calls, end) in [
             (0, 2, "keys"),
@@ -249,17 +325,17 @@ mod tests {
             (3, 5, "keys"),
             (4, 4, "status 404"),
         ] {
-            let (mut stage, mut call) = sequence.first().unwrap();
+            let (mut stage, mut call) = source.first().unwrap();
             let mut asked = vec![(call.cluster, call.path)];
             let ended = loop {
                 let answer = match stage {
                     Stage::Metadata(at) if at < without => answer(404, metadata),
                     Stage::Metadata(_) => answer(200, metadata),
-                    Stage::Jwks(_) => answer(200, "{}"),
+                    Stage::Jwks(_) => answer(200, KEYS),
                 };
-                match sequence.next(stage, answer) {
+                match source.next(stage, answer) {
                     Next::Call(next, to) => (stage, call) = (next, to),
-                    Next::Jwks(..) => break "keys".to_owned(),
+                    Next::Done(_) => break "keys".to_owned(),
                     Next::Failed(error) => break error.to_string(),
                 }
                 asked.push((call.cluster, call.path));
@@ -276,7 +352,7 @@ mod tests {
 
     #[test]
     fn what_is_no_answer_about_the_place_ends_the_fetch() {
-        let sequence = sequence("https://t.example/a");
+        let source = keys_of("https://t.example/a");
         for answer in [
             answer(429, ""),
             answer(503, ""),
@@ -286,8 +362,8 @@ mod tests {
             Reply::NotSent,
             Reply::TooLarge(1),
         ] {
-            let (stage, _) = sequence.first().unwrap();
-            let next = sequence.next(stage, answer);
+            let (stage, _) = source.first().unwrap();
+            let next = source.next(stage, answer);
             assert!(matches!(next, Next::Failed(_)), "{next:?}");
         }
     }
@@ -319,7 +395,7 @@ mod tests {
                 }
             }
         }
-        let mut names: Vec<String> = sources.iter().map(source_of).collect();
+        let mut names: Vec<String> = sources.iter().map(name_of).collect();
         let count = names.len();
         names.sort();
         names.dedup();

@@ -1,4 +1,4 @@
-//! What there is to tell of a source's keys.
+//! What there is to tell of a source's document.
 
 use super::fetch::FetchError;
 
@@ -6,13 +6,13 @@ use super::fetch::FetchError;
 /// request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// This worker's fetch brought a good set, which is now shared.
+    /// This worker's fetch brought a good document, which is now shared.
     Fetched {
-        /// Which set it is.
+        /// Which document it is.
         generation: u64,
-        /// How many of its keys can be used.
-        keys: usize,
-        /// The keys, and members of the metadata, that cannot be used, each with the reason.
+        /// What is in it, in a few words.
+        found: String,
+        /// The parts that cannot be used, each with the reason.
         skipped: Vec<String>,
         /// Whether the document differs from the one before, or ends an outage.
         news: bool,
@@ -28,13 +28,13 @@ pub enum Event {
         /// Whether the failure before was another, or none.
         news: bool,
     },
-    /// This worker installed a shared set.
+    /// This worker installed a shared document.
     Installed {
-        /// Which set it is.
+        /// Which document it is.
         generation: u64,
     },
     /// Another worker took the lease over meanwhile; the answer was dropped.
     LeaseLost,
-    /// The keys are past `max_stale` and no longer used.
+    /// The document is past `max_stale` and no longer used.
     Expired,
 }

@@ -10,7 +10,7 @@ const MOST: usize = 256;
 
 /// A text in quotes, its other characters escaped, cut where it is too long.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shown(pub(super) String);
+pub struct Shown(pub(crate) String);
 
 impl Shown {
     /// Of an address, a name, a header.

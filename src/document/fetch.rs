@@ -1,15 +1,13 @@
-//! One call's outcome: what came back, and why it may bring no keys.
+//! One call's outcome: what came back, and why it may bring no document.
 
 use std::fmt;
 use std::time::Duration;
 
 use super::MAX_DOCUMENT;
-use super::discovery::{self, DiscoveryError, Found};
-use super::shown::Shown;
 use crate::host::Reply;
-use crate::jose::jwks::{JwksError, KeySet};
+use crate::shown::Shown;
 
-/// Why a fetch brought no keys.
+/// Why a fetch brought no document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FetchError {
     /// The proxy refused the call.
@@ -22,12 +20,13 @@ pub enum FetchError {
     Status(u16),
     /// A status of 3xx, and where it leads.
     Redirect(u16, Shown),
-    /// Provider metadata that are not used.
-    Metadata(DiscoveryError),
-    /// No JWK Set.
-    Jwks(JwksError),
-    /// One of the two, of a body that was not read as a document.
-    NotRead(&'static str, String),
+    /// A body that is not the document that was asked for, or that cannot be used.
+    Unusable {
+        /// Fixed text, without anything that came from outside.
+        reason: &'static str,
+        /// The reason, with what was found.
+        told: String,
+    },
     /// A document that is not UTF-8.
     NotUtf8,
     /// Shared data took no write.
@@ -42,9 +41,7 @@ impl FetchError {
             Self::NoResponse => ("no response", 0),
             Self::TooLarge(_) => ("too large", 0),
             Self::Status(status) | Self::Redirect(status, _) => ("status", *status),
-            Self::Metadata(error) => (error.description(), 0),
-            Self::Jwks(error) => (error.description(), 0),
-            Self::NotRead(text, _) => (text, 0),
+            Self::Unusable { reason, .. } => (reason, 0),
             Self::NotUtf8 => ("not UTF-8", 0),
             Self::NotShared => ("not shared", 0),
         }
@@ -58,11 +55,9 @@ impl fmt::Display for FetchError {
                 f.write_str("the call was refused: is the cluster defined and has it hosts?")
             }
             Self::NoResponse => f.write_str("no response"),
-            Self::TooLarge(bytes) => write!(
-                f,
-                "a body of {bytes} bytes, over the cap of {}",
-                MAX_DOCUMENT
-            ),
+            Self::TooLarge(bytes) => {
+                write!(f, "a body of {bytes} bytes, over the cap of {MAX_DOCUMENT}")
+            }
             Self::Status(504) => f.write_str("status 504 (also a timeout)"),
             Self::Status(503) => f.write_str("status 503 (also an unreachable host)"),
             Self::Status(status) => write!(f, "status {status}"),
@@ -70,10 +65,8 @@ impl fmt::Display for FetchError {
                 f,
                 "status {status}, a redirect to {location}: redirects are not followed"
             ),
-            Self::Metadata(error) => error.fmt(f),
-            Self::Jwks(error) => error.fmt(f),
-            Self::NotRead(text, seems) => write!(f, "{text}: {seems}"),
-            Self::NotUtf8 => f.write_str("the JWK Set is not UTF-8"),
+            Self::Unusable { told, .. } => f.write_str(told),
+            Self::NotUtf8 => f.write_str("the document is not UTF-8"),
             Self::NotShared => f.write_str("shared data took no write"),
         }
     }
@@ -124,35 +117,23 @@ pub struct Document {
 }
 
 impl Document {
-    /// The keys of a JWK Set.
+    /// The document as text.
     ///
     /// # Errors
-    /// Why it is none.
-    pub fn key_set(&self) -> Result<KeySet, FetchError> {
-        KeySet::parse(&self.body).map_err(|error| match error {
-            JwksError::Malformed => FetchError::NotRead(error.description(), self.seems()),
-            error => FetchError::Jwks(error),
-        })
+    /// [`FetchError::NotUtf8`].
+    pub fn into_text(self) -> Result<String, FetchError> {
+        String::from_utf8(self.body).map_err(|_| FetchError::NotUtf8)
     }
 
-    /// What is said by provider metadata; see [`discovery::read`].
-    ///
-    /// # Errors
-    /// Why they are not used.
-    pub fn metadata<'c>(
-        &self,
-        issuer: &str,
-        cluster: &'c str,
-        jwks_cluster: Option<&'c str>,
-    ) -> Result<Found<'c>, FetchError> {
-        discovery::read(&self.body, issuer, cluster, jwks_cluster).map_err(|error| match error {
-            DiscoveryError::NotMetadata => FetchError::NotRead(error.description(), self.seems()),
-            error => FetchError::Metadata(error),
-        })
-    }
-
-    fn seems(&self) -> String {
-        describe(&self.body, self.content_type.as_deref())
+    /// Why a body is not used that was not read as a document at all: `reason`, and what it seems to
+    /// be.
+    #[must_use]
+    pub fn not_read(&self, reason: &'static str) -> FetchError {
+        let seems = describe(&self.body, self.content_type.as_deref());
+        FetchError::Unusable {
+            reason,
+            told: format!("{reason}: {seems}"),
+        }
     }
 }
 
@@ -192,43 +173,44 @@ impl Reply {
 mod tests {
     use super::*;
 
-    fn told(
-        status: u16,
-        location: Option<&str>,
-        content_type: Option<&str>,
-        body: &[u8],
-    ) -> String {
-        let octets = |text: Option<&str>| text.map(|text| text.as_bytes().to_vec());
+    fn told(status: u16, location: Option<&str>) -> String {
         let answer = Reply::Response {
             status,
             max_age: None,
             retry_after: None,
-            location: octets(location),
-            content_type: octets(content_type),
-            body: body.to_vec(),
+            location: location.map(|text| text.as_bytes().to_vec()),
+            content_type: None,
+            body: Vec::new(),
         };
-        let keys = answer.document().and_then(|document| document.key_set());
-        keys.unwrap_err().to_string()
+        answer.document().unwrap_err().to_string()
     }
 
     #[test]
     fn a_redirect_tells_where_it_leads() {
-        let redirect = |location| told(302, location, None, b"");
+        let redirect = |location| told(302, location);
         assert_eq!(
             redirect(Some("https://login.example/?next=/jwks")),
             "status 302, a redirect to \"https://login.example/?next=/jwks\": redirects are not followed"
         );
         assert_eq!(redirect(None), "status 302");
-        assert_eq!(told(404, Some("/x"), None, b""), "status 404");
+        assert_eq!(told(404, Some("/x")), "status 404");
         let steered = redirect(Some(&format!("a\r\n\u{1b}[2J{}", "x".repeat(100_000))));
         assert!(steered.contains(r"a\x0d\x0a\x1b[2J"), "{steered}");
         assert!(steered.len() < 400);
     }
 
+    fn document(content_type: Option<&str>, body: &[u8]) -> Document {
+        Document {
+            body: body.to_vec(),
+            max_age: None,
+            content_type: content_type.map(|text| text.as_bytes().to_vec()),
+        }
+    }
+
     #[test]
     fn a_body_that_is_no_document_is_described() {
         let html = b"\n<!doctype html><title>Sign in</title>";
-        let secret = b"{\"keys\":[{\"kty\":\"oct\",\"k\":\"c2VjcmV0";
+        let secret = b"{\"items\":[{\"secret\":\"c2VjcmV0";
         let marked = [b"\xef\xbb\xbf", &secret[..]].concat();
         let table: &[(Option<&str>, &[u8], &str)] = &[
             (
@@ -263,10 +245,13 @@ mod tests {
             ),
         ];
         for (content_type, body, expected) in table {
-            let told = told(200, None, *content_type, body);
-            assert_eq!(told, format!("Jwks is an invalid JSON: it {expected}"));
+            let told = document(*content_type, body)
+                .not_read("not a list")
+                .to_string();
+            assert_eq!(told, format!("not a list: it {expected}"));
         }
-        let long = told(200, None, Some(&"x".repeat(100_000)), &[0xf0; 100_000]);
+        let long = document(Some(&"x".repeat(100_000)), &[0xf0; 100_000]);
+        let long = long.not_read("not a list").to_string();
         assert!(long.len() < 600, "{}", long.len());
     }
 
@@ -274,14 +259,7 @@ mod tests {
     fn what_came_from_outside_makes_no_other_kind_of_failure() {
         let location = |text: &str| FetchError::Redirect(302, Shown::new(text)).kind();
         assert_eq!(location("/a"), location("/b"));
-        let html = |text: &[u8]| {
-            let document = Document {
-                body: text.to_vec(),
-                max_age: None,
-                content_type: None,
-            };
-            document.key_set().unwrap_err().kind()
-        };
+        let html = |text: &[u8]| document(None, text).not_read("not a list").kind();
         assert_eq!(html(b"<p>1"), html(b"<p>2"));
         assert_ne!(
             FetchError::Status(404).kind(),

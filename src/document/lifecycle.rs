@@ -1,33 +1,28 @@
-//! One source of keys, as one worker sees it: a state machine without I/O that brings together which
-//! call comes next ([`Sequence`]), who makes it ([`Share`]), when ([`Schedule`]), and how long its set
-//! is used ([`Freshness`]).
+//! One source's document, as one worker sees it: a state machine without I/O that brings together
+//! which call comes next ([`Source`]), who makes it ([`Share`]), when ([`Schedule`]), and how long the
+//! document is used ([`Freshness`]).
 //!
-//! Invariants, each a property test in `tests/lifecycle.rs`:
+//! Invariants, each a property test in `tests/lifecycle`:
 //! - of all workers of a process, at most one has a call in flight for a source
 //!   while its lease runs;
-//! - keys are used only until `cache_duration + max_stale` after their fetch;
-//! - a bad answer changes nothing but the back-off: a good set is replaced only
-//!   by a good set.
+//! - a document is used only until `cache_duration + max_stale` after its fetch;
+//! - a bad answer changes nothing but the back-off: a good document is replaced only
+//!   by a good one.
 
-use std::rc::Rc;
 use std::time::Duration;
 
-pub use super::event::Event;
-use super::fetch::Document;
-pub use super::fetch::FetchError;
-use super::metadata::{Metadata, Reading};
-use super::sequence::{Next, Sequence, Stage};
-use super::shown::Shown;
-use crate::config::Remote;
-use crate::document::Now;
-use crate::document::back_off::{BackOff, Bounds, Refusal};
-use crate::document::finding::Finding;
-use crate::document::freshness::Freshness;
-use crate::document::lease::Share;
-use crate::document::schedule::{Schedule, Turn, longest_back_off};
-use crate::document::snapshot::Snapshot;
+use super::Now;
+use super::back_off::{BackOff, Bounds, Refusal};
+use super::event::Event;
+use super::fetch::FetchError;
+use super::finding::Finding;
+use super::freshness::Freshness;
+use super::lease::Share;
+use super::schedule::{Schedule, Turn, longest_back_off};
+use super::snapshot::Snapshot;
+use super::source::{Content, Fetched, Next, Source};
 use crate::host::{Call, Reply};
-use crate::jose::jwks::KeySet;
+use crate::shown::Shown;
 use crate::time::Millis;
 
 /// How much longer than its calls a lease runs, so that a holder that lives
@@ -41,13 +36,10 @@ const SOON: Duration = Duration::from_millis(200);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FlightId(u64);
 
-/// The keys to decide with. They are on their way until the first fetch has ended.
-pub type Keys = Finding<Rc<KeySet>>;
-
-/// What a request saw of its provider's keys.
+/// What a request saw of a document.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// Which set was installed; 0 before the first.
+    /// Which document was installed; 0 before the first.
     pub generation: u64,
     /// Tries that had ended, each with its retries.
     pub rounds: u64,
@@ -55,16 +47,12 @@ pub struct Seen {
     pub begun: u64,
 }
 
-/// What to do with a token whose kid no key has.
+/// What comes of asking for a newer document, ahead of schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UnknownKid {
-    /// A newer set was there: select again.
-    Reselect,
-    /// A fetch is on its way: wait for it.
-    Wait,
-    /// The set is the answer to a fetch that began after the request came: there is no such key.
-    NoSuchKey,
-    /// The set could not be renewed, or may not be yet: nobody can say.
+pub enum Early {
+    /// A fetch is on its way, or begins with the next tick: wait for it.
+    Pending,
+    /// The document could not be renewed, or may not be yet.
     Unavailable {
         /// How long to wait before the next try.
         retry_after: Duration,
@@ -72,11 +60,9 @@ pub enum UnknownKid {
 }
 
 #[derive(Debug)]
-struct Installed {
-    keys: Rc<KeySet>,
-    document: String,
-    metadata: Rc<Metadata>,
-    kept_metadata: String,
+struct Installed<V> {
+    value: V,
+    content: Content,
     generation: u64,
     /// The number of the fetch that brought it.
     fetch: u64,
@@ -85,39 +71,36 @@ struct Installed {
 
 /// This worker's own call.
 #[derive(Debug)]
-struct Flight {
+struct Flight<G> {
     id: FlightId,
     /// The number of the fetch.
     fetch: u64,
-    stage: Stage,
+    stage: G,
     /// Who is asked, in words.
     asked: String,
     lost_at: Millis,
 }
 
-/// One source of keys, as one worker sees it.
+/// One source's document, as one worker sees it.
 #[derive(Debug)]
-pub struct Lifecycle {
-    remote: Rc<Remote>,
-    sequence: Sequence,
+pub struct Lifecycle<S: Source> {
+    source: S,
     share: Share,
-    installed: Option<Installed>,
+    installed: Option<Installed<S::Value>>,
     expired_told: bool,
-    flight: Option<Flight>,
+    flight: Option<Flight<S::Stage>>,
     flights: u64,
     /// What nobody has taken yet: every step's caller does.
     events: Vec<Event>,
     schedule: Schedule,
 }
 
-impl Lifecycle {
+impl<S: Source> Lifecycle<S> {
     /// `holder`: random bits that no other worker has.
-    pub fn new(remote: Rc<Remote>, holder: u64) -> Self {
-        let sequence = Sequence::new(Rc::clone(&remote));
+    pub fn new(source: S, holder: u64) -> Self {
         Self {
-            share: Share::new(sequence.source(), holder),
-            sequence,
-            remote,
+            share: Share::new(format!("{} {}", S::KIND, source.name()), holder),
+            source,
             installed: None,
             expired_told: false,
             flight: None,
@@ -127,24 +110,17 @@ impl Lifecycle {
         }
     }
 
-    /// The keys to decide with at `now`.
-    pub fn keys(&self, now: Millis) -> Keys {
-        self.usable(now).map(|installed| Rc::clone(&installed.keys))
+    /// Where the document comes from.
+    pub fn source(&self) -> &S {
+        &self.source
     }
 
-    /// What the metadata say that came with the keys; nothing, at once, where no metadata lead to
-    /// them.
-    pub fn metadata(&self, now: Millis) -> Finding<Rc<Metadata>> {
-        if !self.remote.is_discovered() {
-            return Finding::Ready(Rc::default());
-        }
-        self.usable(now)
-            .map(|installed| Rc::clone(&installed.metadata))
-    }
-
-    fn usable(&self, now: Millis) -> Finding<&Installed> {
+    /// What to decide with at `now`. It is on its way until the first fetch has ended.
+    pub fn value(&self, now: Millis) -> Finding<&S::Value> {
         match &self.installed {
-            Some(installed) if installed.freshness.is_usable(now) => Finding::Ready(installed),
+            Some(installed) if installed.freshness.is_usable(now) => {
+                Finding::Ready(&installed.value)
+            }
             _ if self.round_may_succeed() => Finding::Pending,
             _ => Finding::Unavailable {
                 retry_after: self.retry_after(now),
@@ -157,12 +133,12 @@ impl Lifecycle {
         std::mem::take(&mut self.events)
     }
 
-    /// A request wants keys where there are none: a back-off may end sooner.
+    /// A request wants the document where there is none: a back-off may end sooner.
     pub fn ask(&mut self) {
         self.schedule.asked = true;
     }
 
-    /// Whether there are no keys and something may change that soon.
+    /// Whether there is no document and something may change that soon.
     pub fn is_restless(&self, now: Millis) -> bool {
         let seen = self.share.seen();
         !self.is_usable(now)
@@ -172,7 +148,7 @@ impl Lifecycle {
                 || self.turn(&seen.back_off, now.after(SOON)).is_some())
     }
 
-    /// The age of the keys that decide.
+    /// The age of the document that decides.
     pub fn age(&self, now: Millis) -> Option<Duration> {
         Some(self.installed.as_ref()?.freshness.age(now))
     }
@@ -193,54 +169,47 @@ impl Lifecycle {
 
     /// The longest time that one fetch takes.
     pub fn fetch_time(&self) -> Duration {
-        self.sequence.longest().saturating_add(LEASE_MARGIN)
+        self.source.longest().saturating_add(LEASE_MARGIN)
     }
 
-    /// Says what to do with a token whose kid none of the keys has, and asks for
-    /// a fetch where the cool-down allows one. `came`: what its request saw when it
-    /// came, if that was not just now.
-    pub fn unknown_kid(&mut self, came: Option<Seen>, now: &Now<'_>) -> UnknownKid {
-        let before = self.generation();
-        self.look(now);
-        if self.generation() != before {
-            UnknownKid::Reselect
-        } else if self.is_newer_than(came) {
-            UnknownKid::NoSuchKey
-        } else if self.flight.is_some() {
-            UnknownKid::Wait
+    /// Asks for a newer document than the one that is there, and for a fetch ahead of schedule where
+    /// the cool-down allows one.
+    pub fn ask_early(&mut self, now: &Now<'_>) -> Early {
+        if self.flight.is_some() {
+            Early::Pending
         } else if self.share.is_with_another(now.at, self.fetch_time()) {
             // Should its holder die, this worker takes over.
-            self.schedule.refetch_wanted = true;
-            UnknownKid::Wait
+            self.schedule.early_wanted = true;
+            Early::Pending
         } else if !self.round_may_succeed() {
             self.ask();
-            UnknownKid::Unavailable {
+            Early::Unavailable {
                 retry_after: self.retry_after(now.at),
             }
         } else if self.share.seen().back_off.failures > 0 {
             // The round goes on with a retry.
-            UnknownKid::Wait
+            Early::Pending
         } else {
-            let cooldown = self.remote.unknown_kid_cooldown;
+            let cooldown = self.source.times().early_cooldown;
             let cools_down_for = self.share.seen().cools_down_for(now.at, cooldown);
-            if self.schedule.refetch_wanted || cools_down_for.is_zero() {
-                self.schedule.refetch_wanted = true;
-                UnknownKid::Wait
+            if self.schedule.early_wanted || cools_down_for.is_zero() {
+                self.schedule.early_wanted = true;
+                Early::Pending
             } else {
-                UnknownKid::Unavailable {
+                Early::Unavailable {
                     retry_after: cools_down_for,
                 }
             }
         }
     }
 
-    /// Whether the set is of a fetch that began after a request came. Numbers of fetches begin
-    /// anew where shared data was lost, so the set has to be another one too.
-    fn is_newer_than(&self, came: Option<Seen>) -> bool {
-        let (Some(came), Some(installed)) = (came, &self.installed) else {
-            return false;
+    /// Whether the document is of a fetch that began after a request came, which saw `came`. Numbers
+    /// of fetches begin anew where shared data was lost, so the document has to be another one too.
+    pub fn is_newer_than(&self, came: Seen) -> bool {
+        let newer = |installed: &Installed<_>| {
+            installed.generation != came.generation && installed.fetch > came.begun
         };
-        installed.generation != came.generation && installed.fetch > came.begun
+        self.installed.as_ref().is_some_and(newer)
     }
 
     /// How long a client should wait before it tries again.
@@ -252,17 +221,19 @@ impl Lifecycle {
             .map_or(wait, |asked| wait.min(asked))
     }
 
-    /// Reads what the others shared, and installs a new set.
-    pub fn look(&mut self, now: &Now<'_>) {
+    /// Reads what the others shared, and installs a new document. True if it did.
+    pub fn look(&mut self, now: &Now<'_>) -> bool {
         self.share.look(now.store);
-        if self.share.seen().generation == self.generation() {
-            return;
+        let before = self.generation();
+        if self.share.seen().generation == before {
+            return false;
         }
         if let Some(snapshot) = self.share.snapshot(now.store)
-            && snapshot.generation != self.generation()
+            && snapshot.generation != before
         {
-            self.install(&snapshot, now);
+            self.install(snapshot, now);
         }
+        self.generation() != before
     }
 
     /// Looks at shared data, and starts a fetch by a call if one is due. `urgent` while
@@ -274,8 +245,7 @@ impl Lifecycle {
             self.fail(FetchError::NoResponse, lost.asked, Refusal::default(), now);
         }
         let is_usable = self.is_usable(now.at);
-        if urgent || !is_usable || self.schedule.refetch_wanted || self.schedule.is_poll_due(now.at)
-        {
+        if urgent || !is_usable || self.schedule.early_wanted || self.schedule.is_poll_due(now.at) {
             self.schedule.polled(now.at);
             self.look(now);
         }
@@ -292,7 +262,7 @@ impl Lifecycle {
 
     /// Whether the first fetch of the process may begin: at once where a request waits.
     fn is_first_due(&mut self, now: &Now<'_>, urgent: bool) -> bool {
-        let within = self.remote.first_fetch_within;
+        let within = self.source.times().first_fetch_within;
         urgent
             || self.installed.is_some()
             || self.share.seen().begun > 0
@@ -310,9 +280,9 @@ impl Lifecycle {
     ) -> Option<(FlightId, Call)> {
         let flight = self.flight.take_if(|current| current.id == flight)?;
         let refusal = answer.refusal();
-        let outcome = match self.sequence.next(flight.stage, answer) {
+        let outcome = match self.source.next(flight.stage, answer) {
             Next::Call(stage, call) => return Some(self.take_off(stage, flight.fetch, call, now)),
-            Next::Jwks(document, metadata) => self.publish(document, *metadata, flight.fetch, now),
+            Next::Done(fetched) => self.publish(fetched, flight.fetch, now),
             Next::Failed(error) => Err(error),
         };
         if let Err(error) = outcome {
@@ -349,13 +319,13 @@ impl Lifecycle {
     }
 
     fn goes_on(&self, back_off: &BackOff) -> bool {
-        back_off.failures <= self.remote.retries && back_off.told() <= self.fetch_time()
+        back_off.failures <= self.source.times().retries && back_off.told() <= self.fetch_time()
     }
 
     fn is_due(&self, now: Millis) -> bool {
         let back_off = &self.share.seen().back_off;
         let wanted = self.installed.as_ref().is_none_or(|installed| {
-            installed.freshness.is_due(now) || self.schedule.refetch_wanted || back_off.failures > 0
+            installed.freshness.is_due(now) || self.schedule.early_wanted || back_off.failures > 0
         });
         wanted
             && self.turn(back_off, now).is_some()
@@ -369,47 +339,36 @@ impl Lifecycle {
     }
 
     fn longest_back_off(&self, now: Millis) -> Duration {
-        longest_back_off(&self.remote, self.is_usable(now))
+        longest_back_off(self.source.times(), self.is_usable(now))
     }
 
-    /// Verifies with a shared set from now on.
-    fn install(&mut self, snapshot: &Snapshot, now: &Now<'_>) {
-        // What was shared was a good set when it was written; bytes that are not
-        // leave the set that is there.
+    /// Decides with a shared document from now on.
+    fn install(&mut self, snapshot: Snapshot, now: &Now<'_>) {
         let before = self.installed.as_ref();
-        let keys = match before.filter(|before| before.document == snapshot.document) {
-            // Nothing changed, and tokens that these keys verified stay verified.
-            Some(before) => Rc::clone(&before.keys),
-            None => match KeySet::parse(snapshot.document.as_bytes()) {
-                Ok(keys) => Rc::new(keys),
-                Err(_) => return,
-            },
+        let before = before.map(|before| (&before.content, &before.value));
+        // What was shared was a good document when it was written; bytes that are not
+        // leave the document that is there.
+        let Some(value) = self.source.read(&snapshot.content, before) else {
+            return;
         };
-        let metadata = match before.filter(|before| before.kept_metadata == snapshot.metadata) {
-            Some(before) => Rc::clone(&before.metadata),
-            None => Rc::new(self.sequence.metadata(&snapshot.metadata)),
-        };
-        let (fetched_at, max_age) = (snapshot.fetched_at, snapshot.max_age());
+        let (times, fetched_at) = (self.source.times(), snapshot.fetched_at);
+        let generation = snapshot.generation;
         self.installed = Some(Installed {
-            keys,
-            document: snapshot.document.clone(),
-            metadata,
-            kept_metadata: snapshot.metadata.clone(),
-            generation: snapshot.generation,
+            value,
+            generation,
             fetch: snapshot.fetch,
-            freshness: Freshness::new(&self.remote, max_age, fetched_at, now.at, now.random),
+            freshness: Freshness::new(times, snapshot.max_age(), fetched_at, now.at, now.random),
+            content: snapshot.content,
         });
         self.schedule.settle();
         self.expired_told = false;
-        self.events.push(Event::Installed {
-            generation: snapshot.generation,
-        });
+        self.events.push(Event::Installed { generation });
     }
 
     /// Takes the lease and makes the first call; `None` if another worker was
     /// faster.
     fn start(&mut self, now: &Now<'_>) -> Option<(FlightId, Call)> {
-        let (stage, call) = self.sequence.first()?;
+        let (stage, call) = self.source.first()?;
         let (mut shared, version) = self.share.read(now.store);
         let turn = self.turn(&shared.back_off, now.at);
         if shared.lease_at(now.at, self.fetch_time()).is_some()
@@ -426,8 +385,8 @@ impl Lifecycle {
             .as_ref()
             .is_some_and(|installed| !installed.freshness.is_due(now.at));
         if ahead_of_schedule && shared.back_off.failures == 0 {
-            self.schedule.refetch_wanted = false;
-            let cooldown = self.remote.unknown_kid_cooldown;
+            self.schedule.early_wanted = false;
+            let cooldown = self.source.times().early_cooldown;
             if !shared.cools_down_for(now.at, cooldown).is_zero() {
                 self.share.note(shared);
                 return None;
@@ -450,14 +409,14 @@ impl Lifecycle {
 
     fn take_off(
         &mut self,
-        stage: Stage,
+        stage: S::Stage,
         fetch: u64,
         call: Call,
         now: &Now<'_>,
     ) -> (FlightId, Call) {
         self.flights = self.flights.wrapping_add(1);
         let id = FlightId(self.flights);
-        let lasts = self.sequence.timeout().saturating_add(LEASE_MARGIN);
+        let lasts = self.source.timeout().saturating_add(LEASE_MARGIN);
         self.flight = Some(Flight {
             id,
             fetch,
@@ -468,17 +427,8 @@ impl Lifecycle {
         (id, call)
     }
 
-    /// Shares a good set and ends the lease.
-    fn publish(
-        &mut self,
-        document: Document,
-        metadata: Reading,
-        fetch: u64,
-        now: &Now<'_>,
-    ) -> Result<(), FetchError> {
-        let keys = document.key_set()?;
-        let max_age = document.max_age;
-        let document = String::from_utf8(document.body).map_err(|_| FetchError::NotUtf8)?;
+    /// Shares a good document and ends the lease.
+    fn publish(&mut self, fetched: Fetched, fetch: u64, now: &Now<'_>) -> Result<(), FetchError> {
         let Some((mut shared, version)) = self.share.held(now.store) else {
             self.events.push(Event::LeaseLost);
             return Ok(());
@@ -486,19 +436,21 @@ impl Lifecycle {
         // Random rather than counted: shared data can be lost or overwritten, and a
         // count that starts again would meet a worker that has its number.
         let generation = now.random | 1;
-        let source = self.share.source();
-        let (kept, mut skipped) = (metadata.kept, metadata.faults);
-        let snapshot = Snapshot::new(source, generation, now.at, fetch, max_age, document, kept);
-        skipped.extend(keys.skipped().iter().map(ToString::to_string));
-        let is_same = |installed: &Installed| {
-            installed.document == snapshot.document && installed.kept_metadata == snapshot.metadata
-        };
+        let Fetched {
+            content,
+            max_age,
+            found,
+            skipped,
+        } = fetched;
+        let is_same = |installed: &Installed<_>| installed.content == content;
         let fetched = Event::Fetched {
             generation,
-            keys: keys.keys().len(),
+            found,
             skipped,
             news: shared.back_off.failures > 0 || !self.installed.as_ref().is_some_and(is_same),
         };
+        let source = self.share.source();
+        let snapshot = Snapshot::new(source, generation, now.at, fetch, max_age, content);
         shared.generation = generation;
         shared.rounds = shared.rounds.wrapping_add(1);
         shared.back_off = BackOff::default();
@@ -509,7 +461,7 @@ impl Lifecycle {
         }
         if self.share.write(shared, version, now.store) {
             self.events.push(fetched);
-            self.install(&snapshot, now);
+            self.install(snapshot, now);
         } else {
             self.events.push(Event::LeaseLost);
         }
@@ -523,7 +475,7 @@ impl Lifecycle {
             return;
         };
         let bounds = Bounds {
-            base: self.remote.back_off_base,
+            base: self.source.times().back_off_base,
             longest: self.longest_back_off(now.at),
         };
         shared.back_off = shared.back_off.failed(refusal, bounds, now.at, now.random);
