@@ -12,6 +12,7 @@
 mod discovery;
 mod failures;
 mod invariants;
+mod other_document;
 #[path = "../sim/mod.rs"]
 mod sim;
 mod unknown_kid;
