@@ -70,7 +70,7 @@ e2e: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done $(CHROMEDRIVER) ## Run th
 
 .PHONY: differential
 differential: build $(ENVOY) ## Compare with Envoy's own jwt_authn; BEARER_GATE_SEED=N draws other cases
-	cargo test --package bearer-gate-cli --test differential
+	cargo test --package bearer-gate-cli --test differential --test migrated_oauth2
 
 .PHONY: soak
 soak: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done $(CHROMEDRIVER) ## Run the long tests: end-to-end with their figures, and many random properties

@@ -1,12 +1,14 @@
-//! `migrate`: a configuration of Envoy's `jwt_authn` as one of this filter.
+//! `migrate`: a configuration of Envoy's `jwt_authn` or `oauth2` as one of this filter.
 //!
-//! Invariant: no request passes that jwt_authn would stop. What is not read with certainty, or
+//! Invariant: no request passes that the old filter would stop. What is not read with certainty, or
 //! cannot be carried over, is left open; the filter then refuses what is printed.
 
 mod convert;
 mod find;
 mod message;
+mod oauth2;
 mod read;
+mod tree;
 mod unsupported;
 
 use std::path::{Path, PathBuf};
@@ -20,15 +22,21 @@ use crate::document::{Node, Yaml};
 use crate::output::{BAD, WARN, escaped, safe, styled};
 use crate::plugin::File;
 use crate::yaml;
-use find::{Beside, Surrounding};
+use find::{Beside, Filter, Pair, Surrounding};
 
 /// The namespace of the route metadata that is proposed, as in docs/rules.md.
 const ROUTE_METADATA: &str = "bearer_gate";
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A `JwtAuthentication` by itself, or an Envoy configuration with `jwt_authn` filters
+    /// A `JwtAuthentication` or an `OAuth2` by itself, or an Envoy configuration with such filters
     file: PathBuf,
+    /// The issuer of the provider where people sign in, which oauth2 does not have
+    #[arg(long, value_name = "URL")]
+    issuer: Option<String>,
+    /// A host of your pages, where oauth2 takes the host of the request
+    #[arg(long = "host", value_name = "HOST")]
+    hosts: Vec<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -72,6 +80,12 @@ struct Migration {
     line: usize,
     node: Node,
     changes: Vec<Change>,
+    /// What the old filter is called.
+    from: &'static str,
+    /// Differences that every configuration has.
+    always: Vec<&'static str>,
+    /// Fields of the new configuration that are wrong because of what is open already.
+    explained: Vec<&'static str>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, CommandError> {
@@ -85,13 +99,23 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CommandError> {
             find::instead(&file)
         )));
     }
+    let told = oauth2::Told {
+        issuer: args.issuer.clone(),
+        hosts: args.hosts.clone(),
+    };
     let mut migrations: Vec<Migration> = found
         .filters
         .iter()
-        .map(|node| Migration::new(node, directory))
+        .map(|filter| match filter {
+            Filter::JwtAuthn(node) => Migration::of_jwt_authn(node, directory),
+            Filter::OAuth2(pair) => Migration::of_oauth2(pair, directory, &told),
+        })
         .collect();
     let beside = beside(&found.surroundings, &migrations);
-    let names_by_route = beside.iter().any(|change| change.path == PER_ROUTE_CONFIG);
+    let names_by_route = found
+        .surroundings
+        .iter()
+        .any(|surrounding| matches!(surrounding.kind, Beside::PerRoute(_)));
     let open_beside = beside.iter().any(|change| change.kind == ChangeKind::Open);
     if let Some(last) = migrations.last_mut() {
         last.changes.extend(beside);
@@ -142,10 +166,15 @@ fn beside(surroundings: &[Surrounding], migrations: &[Migration]) -> Vec<Change>
                 );
                 (ChangeKind::Open, PER_ROUTE_CONFIG, text)
             }
+            Beside::OAuth2PerRoute => (
+                ChangeKind::Open,
+                PER_ROUTE_CONFIG,
+                "a Wasm filter has none: say in rules, by match, what is so on this route alone".to_owned(),
+            ),
             Beside::Disabled { of_route: true } => (
                 ChangeKind::Differs,
                 "disabled",
-                "turns jwt_authn off here: to turn this filter off, say the same of its name, and know that clients' copies of claim headers pass then".to_owned(),
+                "turns the old filter off here: to turn this one off, say the same of its name, and know that clients' copies of claim headers pass then".to_owned(),
             ),
             Beside::Disabled { of_route: false } => (
                 ChangeKind::Differs,
@@ -175,7 +204,41 @@ fn beside(surroundings: &[Surrounding], migrations: &[Migration]) -> Vec<Change>
 }
 
 impl Migration {
-    fn new(written: &Node, directory: &Path) -> Self {
+    fn of_jwt_authn(written: &Node, directory: &Path) -> Self {
+        let mut migration = Self::converted(written, directory);
+        migration.refuse();
+        migration
+    }
+
+    fn of_oauth2(pair: &Pair<'_>, directory: &Path, told: &oauth2::Told) -> Self {
+        let of_jwt = pair.jwt.map(|jwt| Self::converted(jwt, directory));
+        let jwt = of_jwt.as_ref().map(|migration| &migration.node);
+        let oauth2::Converted {
+            node,
+            changes,
+            explained,
+        } = oauth2::convert(pair, jwt, told);
+        let mut migration = of_jwt.unwrap_or(Self {
+            line: pair.oauth2.line,
+            node: node.clone(),
+            changes: Vec::new(),
+            from: "oauth2",
+            always: ALWAYS.to_vec(),
+            explained: Vec::new(),
+        });
+        migration.node = node;
+        migration.explained = explained;
+        migration.changes.extend(changes);
+        migration.always.splice(0..0, oauth2::ALWAYS);
+        if pair.jwt.is_some() {
+            migration.from = "oauth2 and jwt_authn";
+        }
+        migration.refuse();
+        migration
+    }
+
+    /// The message as the filter takes it, as far as it was understood.
+    fn converted(written: &Node, directory: &Path) -> Self {
         let (node, problems) = read::read(written, &message::AUTHENTICATION);
         let problems = problems.into_iter().map(|problem| Change {
             line: problem.line,
@@ -187,13 +250,21 @@ impl Migration {
             line: written.line,
             node,
             changes: problems.collect(),
+            from: "jwt_authn",
+            always: [&OF_JWT_AUTHN[..], &ALWAYS].concat(),
+            explained: Vec::new(),
         };
         let mut told = convert::providers(&mut migration.node, directory);
         told.extend(convert::rules(&mut migration.node));
         for (kind, path, text) in told {
             migration.say(kind, &path, &text);
         }
-        for refusal in unsupported::find(&migration.node) {
+        migration
+    }
+
+    /// Takes note of what the filter refuses.
+    fn refuse(&mut self) {
+        for refusal in unsupported::find(&self.node) {
             let unsupported::Refusal {
                 path,
                 problem,
@@ -203,17 +274,19 @@ impl Migration {
             let is_known =
                 |change: &Change| change.kind == ChangeKind::Open && change.path.starts_with(&path);
             if is_needless {
-                migration.say(ChangeKind::LeftOut, &path, "has no counterpart");
-                migration.node.remove_at(&path);
-            } else if !migration.changes.iter().any(is_known) {
-                migration.say(
-                    ChangeKind::Open,
-                    &path,
-                    &format!("{problem}: see to it by hand"),
-                );
+                let is_refresh = path.ends_with(".use_refresh_token");
+                let text = match is_refresh {
+                    true => "a session ends with its ID token, and people sign in again then",
+                    false => "has no counterpart",
+                };
+                self.say(ChangeKind::LeftOut, &path, text);
+                self.node.remove_at(&path);
+            } else if !self.changes.iter().any(is_known) && !self.explained.contains(&path.as_str())
+            {
+                let text = format!("{problem}: see to it by hand");
+                self.say(ChangeKind::Open, &path, &text);
             }
         }
-        migration
     }
 
     fn say(&mut self, kind: ChangeKind, path: &str, text: &str) {
@@ -249,10 +322,10 @@ impl Migration {
     /// that makes the filter refuse the configuration.
     fn close(&mut self, is_open: bool) {
         if is_open {
-            let text = "jwt_authn lets pass what no rule matches. Something is open here, so it is denied.";
+            let text = "Something is open here, so what no rule matches is denied, whatever it was before.";
             let deny = Yaml::Text("deny".to_owned());
             self.node.add("unmatched", deny, text);
-            let text = "Something of jwt_authn is not in here, see standard error. The filter refuses this configuration as long as this line is in it: take it out when you have seen to everything.";
+            let text = "Something of the old filter is not in here, see standard error. The filter refuses this configuration as long as this line is in it: take it out when you have seen to everything.";
             self.node.add_first("open", Yaml::Bool(true), text);
         } else if !convert::are_complete(&self.node) {
             let text = "jwt_authn lets pass what no rule matches. Without this line it is denied, which is safer.";
@@ -263,15 +336,19 @@ impl Migration {
     }
 }
 
-/// Differences that every configuration has.
-const ALWAYS: [&str; 7] = [
+/// Differences of every old filter.
+const ALWAYS: [&str; 2] = [
+    "paths are compared in normal form: /%61pi is /api",
+    "paths with two readings (//, %2f, ..) are 400",
+];
+
+/// Differences that every configuration of jwt_authn has.
+const OF_JWT_AUTHN: [&str; 5] = [
     "a wrong audience is 401, not 403; keys that cannot be had are 503, not 401",
     "a token with crit, with iat in the future, or with cnf is refused",
     "a token with padding (= at the end of a part) is refused",
     "more tokens in a request than its rule has a use for are 400",
     "the body of a rejection is JSON; the challenge has a fixed realm, not the request's URL",
-    "paths are compared in normal form: /%61pi is /api",
-    "paths with two readings (//, %2f, ..) are 400",
 ];
 
 fn show(name: &str, migration: &Migration, several: bool) {
@@ -279,12 +356,10 @@ fn show(name: &str, migration: &Migration, several: bool) {
         println!("---");
     }
     let mut head = String::new();
-    yaml::comment(
-        "From jwt_authn. Whatever the configuration, these differ:",
-        0,
-        &mut head,
-    );
-    for line in ALWAYS {
+    let from = migration.from;
+    let title = format!("From {from}. Whatever the configuration, these differ:");
+    yaml::comment(&title, 0, &mut head);
+    for line in &migration.always {
         yaml::comment(&format!("- {line}"), 0, &mut head);
     }
     print!("{head}{}", yaml::write(&migration.node));
@@ -323,6 +398,6 @@ fn as_json(migration: &Migration) -> Value {
         "line": migration.line,
         "config": config,
         "changes": changes,
-        "always": ALWAYS,
+        "always": migration.always,
     })
 }

@@ -167,6 +167,15 @@ impl Scratch {
              - match: {prefix: /}\n  requires: {provider_name: p}\n",
         )
         .unwrap();
+        fs::write(
+            folder.path().join("oauth2.yaml"),
+            "config:\n  authorization_endpoint: https://idp.example.com/auth\n  token_endpoint: {uri: \
+             https://idp.example.com/token, cluster: c, timeout: 5s}\n  redirect_uri: \
+             https://app.example.com/cb\n  redirect_path_matcher: {path: {exact: /cb}}\n  signout_path: \
+             {path: {exact: /out}}\n  credentials: {client_id: web, token_secret: {name: a}, \
+             hmac_secret: {name: b}}\n",
+        )
+        .unwrap();
         Self(folder)
     }
 

@@ -1,6 +1,7 @@
-//! The messages of jwt_authn: their fields and the fields' kinds (Envoy 1.40).
+//! The messages of jwt_authn, and those that other filters share with it: their fields and the
+//! fields' kinds (Envoy 1.40).
 //!
-//! Invariant: a field that is not here is not one of jwt_authn's, and is never carried over.
+//! Invariant: a field that is not here is not one of the filter's, and is never carried over.
 
 /// What a field holds.
 pub(super) enum FieldKind {
@@ -78,7 +79,7 @@ static REMOTE_JWKS: Message = Message(&[
     ("retry_policy", FieldKind::Message(&RETRY_POLICY)),
 ]);
 
-static HTTP_URI: Message = Message(&[
+pub(super) static HTTP_URI: Message = Message(&[
     ("uri", FieldKind::Text),
     ("cluster", FieldKind::Choice),
     ("timeout", FieldKind::Duration),
@@ -187,7 +188,7 @@ static ROUTE_MATCH: Message = Message(&[
     ("filter_state", FieldKind::Unread),
 ]);
 
-static HEADER_MATCHER: Message = Message(&[
+pub(super) static HEADER_MATCHER: Message = Message(&[
     ("name", FieldKind::Text),
     ("exact_match", FieldKind::Choice),
     ("safe_regex_match", FieldKind::Message(&REGEX)),
@@ -209,7 +210,7 @@ static PARAMETER_MATCHER: Message = Message(&[
     ("present_match", FieldKind::Bool),
 ]);
 
-static TEXT_MATCHER: Message = Message(&[
+pub(super) static TEXT_MATCHER: Message = Message(&[
     ("exact", FieldKind::Choice),
     ("prefix", FieldKind::Choice),
     ("suffix", FieldKind::Choice),

@@ -20,7 +20,7 @@ const GIVEN_TWICE: &str =
 
 /// A message as the filter takes it, with names in lower_snake_case, and what was not read.
 ///
-/// What is not read is left as written. Fields that jwt_authn does not have are left out.
+/// What is not read is left as written. Fields that the filter does not have are left out.
 pub(super) fn read(node: &Node, message: &Message) -> (Node, Vec<Problem>) {
     let mut reader = Reader::default();
     let yaml = reader.message(node, message, "");
@@ -44,10 +44,10 @@ impl Reader {
     fn unknown_field(&mut self, entry: &Entry, path: &str) {
         let node = name_of(entry);
         if path.ends_with(".local_jwks") {
-            let text = "has a field that jwt_authn does not have, which is left out";
+            let text = "has a field that Envoy does not have, which is left out";
             self.problem(&node, path, text);
         } else {
-            let text = "is no field of jwt_authn, and is left out";
+            let text = "is no field of the filter, and is left out";
             self.problem(&node, &below(path, &entry.name), text);
         }
     }

@@ -6,21 +6,23 @@
 
 use bearer_gate::config::Config;
 
+use super::tree;
 use crate::document::{Node, Scalars, Yaml, parse};
 
 /// How the filter says that a field is jwt_authn's alone.
 const UNSUPPORTED: &str = "not supported";
 /// The most refusals that are reported of one configuration.
 const MOST: usize = 200;
-/// Fields that change no decision: they are about how often keys are fetched, which route is taken
-/// afterwards, and the names of counters.
-const NEEDLESS: [&str; 6] = [
+/// Fields without which the filter lets no more through: they are about how often keys are fetched,
+/// which route is taken afterwards, the names of counters, and sessions that live longer.
+const NEEDLESS: [&str; 7] = [
     "stat_prefix",
     "retry_on",
     "retry_priority",
     "retry_host_predicate",
     "host_selection_retry_max_attempts",
     "clear_route_cache",
+    "use_refresh_token",
 ];
 
 pub(super) struct Refusal {
@@ -35,7 +37,7 @@ pub(super) fn find(node: &Node) -> Vec<Refusal> {
     let mut scratch = node.clone();
     let mut refusals: Vec<Refusal> = Vec::new();
     for _ in 0..MOST {
-        let Err(error) = Config::parse(scratch.to_json().as_bytes()) else {
+        let Err(error) = Config::parse_in(scratch.to_json().as_bytes(), &some_secret) else {
             break;
         };
         let path = error.path().to_owned();
@@ -59,23 +61,26 @@ pub(super) fn find(node: &Node) -> Vec<Refusal> {
     refusals
 }
 
+/// A secret for each variable: whether they are set where Envoy runs nobody knows here.
+fn some_secret(variable: &str) -> Option<String> {
+    Some(format!("{variable}, which is not set where the tool runs"))
+}
+
 /// Puts something harmless where a problem is, so that the rest can be looked at.
 fn neutralize(scratch: &mut Node, path: &str) -> bool {
-    const PROVIDER: &str = "{any_issuer: true, any_audience: true, remote_jwks: {http_uri: {uri: 'https://x.invalid/', cluster: x, timeout: 5s}}}";
+    const PROVIDER: &str = "{issuer: 'https://x.invalid/', any_audience: true, remote_jwks: {http_uri: {uri: 'https://x.invalid/', cluster: x, timeout: 5s}}}";
     let (member, harmless) = match path.split(['.', '[']).next() {
         Some("providers") => ("providers", PROVIDER),
         Some("requirement_map") => ("requirement_map", "{allow_missing: {}}"),
         Some("rules") => ("rules", "{match: {prefix: /}}"),
+        Some("sign_in") => return neutralize_sign_in(scratch, path),
         Some(other) if scratch.get(other).is_some() => {
             scratch.remove(other);
             return true;
         }
         _ => return false,
     };
-    let Some(Ok(harmless)) = parse(harmless, Some(Scalars::Envoy))
-        .map(|mut d| d.pop())
-        .transpose()
-    else {
+    let Some(harmless) = read(harmless) else {
         return false;
     };
     let Some(parent) = scratch.get_mut(member) else {
@@ -106,4 +111,47 @@ fn neutralize(scratch: &mut Node, path: &str) -> bool {
         None => scratch.remove(member),
     }
     true
+}
+
+fn read(harmless: &str) -> Option<Node> {
+    parse(harmless, Some(Scalars::Envoy)).ok()?.pop()
+}
+
+/// The scheme's provider and name stay, for rules refer to it.
+fn neutralize_sign_in(scratch: &mut Node, path: &str) -> bool {
+    const DOMAINS: &str = "allowed_redirect_domains";
+    const SCHEME: &str = "{credentials: {client_id: x}, auth_type: NONE, authorization_endpoint: 'https://x.invalid/', token_endpoint: {uri: 'https://x.invalid/', cluster: x, timeout: 5s}, callback_path: /x}";
+    let Some(sign_in) = scratch.get_mut("sign_in") else {
+        return false;
+    };
+    if path.starts_with("sign_in.cookie_keys") {
+        sign_in.remove("cookie_keys");
+        return true;
+    }
+    if path.starts_with("sign_in.allowed_redirect_domains") {
+        let Some(domains) = read("[x.invalid]") else {
+            return false;
+        };
+        tree::set(sign_in, DOMAINS, domains);
+        return true;
+    }
+    let Some(Yaml::Map(schemes)) = sign_in.get_mut("schemes").map(|node| &mut node.yaml) else {
+        return false;
+    };
+    let mut is_changed = false;
+    for entry in schemes {
+        let is_it = path.starts_with(&format!("sign_in.schemes.{}", entry.name));
+        let is_harmless = entry.node.get("callback_path").and_then(Node::text) == Some("/x");
+        if is_it
+            && !is_harmless
+            && let Some(mut harmless) = read(SCHEME)
+        {
+            if let Some(provider) = entry.node.get("provider_name") {
+                tree::set(&mut harmless, "provider_name", provider.clone());
+            }
+            entry.node = harmless;
+            is_changed = true;
+        }
+    }
+    is_changed
 }

@@ -10,6 +10,8 @@
 mod check;
 mod explain;
 mod migrate;
+mod migrate_oauth2;
+mod migrate_pair;
 mod mint;
 mod schema;
 

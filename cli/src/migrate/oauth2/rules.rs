@@ -1,0 +1,219 @@
+//! The rules that the `oauth2` filter and a jwt_authn filter after it come to together.
+//!
+//! Invariant: a rule asks for all that both filters asked for, or is for what both let pass.
+
+use super::super::tree;
+use super::matchers::{Common, Taken, both, is_bearer, take};
+use crate::document::{Node, Yaml};
+
+/// What a session is in the rules.
+pub(super) struct People<'n> {
+    /// The name of the scheme.
+    pub scheme: &'n str,
+    /// The provider of jwt_authn that read the token of a session, if one did.
+    pub provider: Option<&'n str>,
+    /// Whether that provider reads the Authorization header and nothing else.
+    pub reads_bearer_only: bool,
+}
+
+/// Lists of matchers, in the order in which the filter looks at them.
+const LISTS: [&str; 3] = [
+    "pass_through_matcher",
+    "allow_failed_matcher",
+    "deny_redirect_matcher",
+];
+
+/// A rule of jwt_authn: what it is for, and what it asks for.
+struct Asked {
+    matcher: Node,
+    requires: Option<Node>,
+}
+
+/// Takes note of a matcher that is no rule, by its list and its number.
+pub(super) type Unsaid<'s> = dyn FnMut(&str, usize, &str) + 's;
+
+/// The rules. `jwt` is jwt_authn's configuration.
+pub(super) fn rules(
+    config: &Node,
+    jwt: Option<&Node>,
+    people: &People<'_>,
+    unsaid: &mut Unsaid<'_>,
+) -> Vec<Node> {
+    let asked = asked(config, jwt);
+    let mut rules = Vec::new();
+    // Of a Bearer token jwt_authn says what it is worth, so it stands beside the session.
+    let mut takes_bearer = false;
+    for list in LISTS {
+        for (index, matcher) in config.items_of(list).iter().enumerate() {
+            let all_beside = || {
+                asked
+                    .iter()
+                    .all(|asked| asked.takes_bearer_beside_a_session(people))
+            };
+            if list == "pass_through_matcher" && is_bearer(matcher) && all_beside() {
+                takes_bearer = true;
+                continue;
+            }
+            let taken = match take(matcher) {
+                Ok(taken) => taken,
+                Err(why) => {
+                    unsaid(list, index, why);
+                    continue;
+                }
+            };
+            for asked in &asked {
+                match asked.narrowed(&taken, list, people) {
+                    Some(Ok(rule)) => rules.push(rule),
+                    Some(Err(())) => unsaid(
+                        list,
+                        index,
+                        "and a rule of jwt_authn are about paths of which nobody can say what they have in common",
+                    ),
+                    None => {}
+                }
+            }
+        }
+    }
+    rules.extend(asked.iter().map(|asked| asked.rule(people, takes_bearer)));
+    rules
+}
+
+/// What jwt_authn asks for; without it, and where no rule of it matches, nothing.
+fn asked(config: &Node, jwt: Option<&Node>) -> Vec<Asked> {
+    let mut asked: Vec<Asked> = Vec::new();
+    for rule in jwt.map_or(&[][..], |jwt| jwt.items_of("rules")) {
+        let named = rule.get("requirement_name").map(|name| {
+            let found = jwt.and_then(|jwt| jwt.at(&["requirement_map", name.text()?]));
+            // One that nobody knows is refused by the filter, by the name.
+            found
+                .cloned()
+                .unwrap_or_else(|| tree::object(name, [("provider_name", name.clone())]))
+        });
+        asked.push(Asked {
+            matcher: rule.get("match").unwrap_or(rule).clone(),
+            requires: rule.get("requires").cloned().or(named),
+        });
+    }
+    let is_complete = jwt.is_some_and(super::super::convert::are_complete);
+    if !is_complete {
+        let everything = tree::object(config, [("prefix", tree::text(config, "/"))]);
+        asked.push(Asked {
+            matcher: everything,
+            requires: None,
+        });
+    }
+    asked
+}
+
+impl Asked {
+    fn rule(&self, people: &People<'_>, takes_bearer: bool) -> Node {
+        let mut requires = self.with_session(people);
+        if takes_bearer && let Some(own) = &self.requires {
+            requires = any(own, vec![own.clone(), requires]);
+        }
+        self.of(self.matcher.clone(), Some(requires))
+    }
+
+    fn of(&self, matcher: Node, requires: Option<Node>) -> Node {
+        let at = self.matcher.clone();
+        let requires = requires.map(|requires| ("requires", requires));
+        tree::object(&at, [("match", matcher)].into_iter().chain(requires))
+    }
+
+    /// A rule for what a matcher of a list takes, too.
+    fn narrowed(&self, taken: &Taken, list: &str, people: &People<'_>) -> Option<Result<Node, ()>> {
+        let matcher = match both(&self.matcher, taken) {
+            Common::Match(matcher) => *matcher,
+            Common::Nothing => return None,
+            Common::Unclear => return Some(Err(())),
+        };
+        let at = matcher.clone();
+        let unauthorized = || tree::text(&at, "unauthorized");
+        Some(Ok(match (list, &self.requires) {
+            ("pass_through_matcher", requires) => self.of(matcher, requires.clone()),
+            ("allow_failed_matcher", None) => {
+                let missing = tree::object(&at, [("allow_missing", tree::object(&at, []))]);
+                let requires = any(&at, vec![session(&at, people), missing]);
+                self.of(matcher, Some(requires))
+            }
+            _ => {
+                let mut rule = self.of(matcher, Some(self.with_session(people)));
+                tree::set(&mut rule, "unauthenticated", unauthorized());
+                rule
+            }
+        }))
+    }
+
+    /// A session, and what a session does not say by itself.
+    fn with_session(&self, people: &People<'_>) -> Node {
+        match &self.requires {
+            Some(requires) if !is_satisfied(requires, people.provider) => {
+                let members = vec![session(requires, people), requires.clone()];
+                let members =
+                    tree::object(requires, [("requirements", tree::list(requires, members))]);
+                tree::object(requires, [("requires_all", members)])
+            }
+            Some(requires) => session(requires, people),
+            None => session(&self.matcher, people),
+        }
+    }
+
+    /// Whether a request with a Bearer token needs that token or a session, and nothing else
+    /// counts for the one or the other.
+    fn takes_bearer_beside_a_session(&self, people: &People<'_>) -> bool {
+        let Some(requires) = &self.requires else {
+            return false;
+        };
+        let named = requires
+            .text_at(&["provider_name"])
+            .or_else(|| requires.text_at(&["provider_and_audiences", "provider_name"]));
+        people.reads_bearer_only && named.is_some() && named == people.provider
+    }
+}
+
+fn any(at: &Node, members: Vec<Node>) -> Node {
+    let members = tree::object(at, [("requirements", tree::list(at, members))]);
+    tree::object(at, [("requires_any", members)])
+}
+
+fn session(at: &Node, people: &People<'_>) -> Node {
+    tree::object(at, [("session", tree::text(at, people.scheme))])
+}
+
+/// Whether the token of a session alone satisfied jwt_authn.
+fn is_satisfied(requires: &Node, provider: Option<&str>) -> bool {
+    let is_named = |name: Option<&str>| name.is_some() && name == provider;
+    let Yaml::Map(entries) = &requires.yaml else {
+        return false;
+    };
+    let [entry] = entries.as_slice() else {
+        return false;
+    };
+    let members = || entry.node.items_of("requirements").iter();
+    match entry.name.as_str() {
+        "provider_name" => is_named(entry.node.text()),
+        "provider_and_audiences" => is_named(entry.node.text_at(&["provider_name"])),
+        "requires_any" => members().any(|member| is_satisfied(member, provider)),
+        "requires_all" => {
+            members().next().is_some() && members().all(|member| is_satisfied(member, provider))
+        }
+        "allow_missing_or_failed" => true,
+        _ => false,
+    }
+}
+
+/// The audiences that rules ask for of a provider.
+pub(super) fn audiences_of_rules<'n>(node: &'n Node, provider: &str, found: &mut Vec<&'n Node>) {
+    if let Some(with) = node.get("provider_and_audiences")
+        && with.text_at(&["provider_name"]) == Some(provider)
+        && let Some(audiences) = with.get("audiences")
+    {
+        found.push(audiences);
+    }
+    for entry in node.entries() {
+        audiences_of_rules(&entry.node, provider, found);
+    }
+    for item in node.items() {
+        audiences_of_rules(item, provider, found);
+    }
+}
