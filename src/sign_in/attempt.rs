@@ -8,6 +8,7 @@ use super::problem::Problem;
 use super::query::parameter;
 use super::visit::Visit;
 use crate::config::{OwnPath, SchemeId};
+use crate::http::request::Request;
 use crate::session::flow::Flow;
 
 /// A sign-in, or what was to become one.
@@ -35,7 +36,7 @@ impl Attempt {
         };
         let told = match problem {
             // It is told to the browser that began the flow alone: that was found out before.
-            Problem::Provider(_) => parameter(visit.request, "error_description").ok().flatten(),
+            Problem::Provider(_) => description(visit.request),
             _ => None,
         };
         Self {
@@ -44,9 +45,19 @@ impl Attempt {
                 // A page that asks for a session begins by itself.
                 None => return_to,
             },
-            told: told.and_then(|told| String::from_utf8(told.into_owned()).ok()),
+            told,
         }
     }
+}
+
+/// What the provider says, in words: a `+` between them is a space (RFC 6749 appendix B).
+fn description(request: &Request) -> Option<String> {
+    const NAME: &str = "error_description";
+    parameter(request, NAME).ok().flatten()?;
+    let query = request.path()?.splitn(2, |byte| *byte == b'?').nth(1)?;
+    let mut all = form_urlencoded::parse(query);
+    let (_, words) = all.find(|(name, _)| name == NAME)?;
+    Some(words.into_owned())
 }
 
 /// The page that the person wants to see.

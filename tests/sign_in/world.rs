@@ -111,7 +111,7 @@ impl Provider {
     pub(crate) fn refuse(url: &str, error: &str) -> String {
         let asked = parameters(url);
         format!(
-            "{}?error={error}&error_description=%3Cscript%3E&state={}",
+            "{}?error={error}&error_description=no+%2B+%3Cscript%3E&state={}",
             asked["redirect_uri"], asked["state"]
         )
     }
