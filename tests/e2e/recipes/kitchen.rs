@@ -13,8 +13,11 @@ use serde_json::{Map, Value, json};
 
 use crate::stage::merge;
 
+/// The secret of a recipe's client.
+pub(crate) const SECRET: &str = "s3cret~of.the-client";
+
 pub(crate) struct Kitchen {
-    envoy: Envoy,
+    pub(crate) envoy: Envoy,
     pub(crate) idp: Idp,
     pub(crate) upstream: Upstream,
     client: Client,
@@ -40,9 +43,14 @@ fn move_url(url: &mut Value, to: &str) {
     *url = json!(format!("{to}{path}"));
 }
 
+/// The module as it was built.
+pub(crate) fn localize_module(plugin: &mut Value) {
+    plugin["vm_config"]["code"]["local"]["filename"] = json!(module_path());
+}
+
 /// The module as it was built, and `idp` in place of the real provider.
 pub(crate) fn localize_plugin(plugin: &mut Value, idp: &Idp) {
-    plugin["vm_config"]["code"]["local"]["filename"] = json!(module_path());
+    localize_module(plugin);
     let providers = plugin["configuration"]["value"]["providers"].as_object_mut();
     for provider in providers.expect("providers").values_mut() {
         move_url(&mut provider["issuer"], &idp.url());
@@ -85,7 +93,10 @@ impl Kitchen {
 
         localize_plugin(plugin(&mut recipe), &idp);
         localize_clusters(&mut recipe, idp.address(), upstream.address());
-        let envoy = Envoy::builder().start_bootstrap(recipe.clone());
+        let envoy = Envoy::builder()
+            .variable("BG_COOKIE_KEY", "a key of thirty-two octets or more")
+            .variable("BG_CLIENT_SECRET", SECRET)
+            .start_bootstrap(recipe.clone());
         Self {
             envoy: envoy.unwrap_or_else(|refused| panic!("{refused}")),
             idp,
@@ -140,7 +151,7 @@ impl Kitchen {
     pub(crate) async fn check_without_token(&self) {
         assert_eq!(self.get("/api/public", None).await.status, 200);
         assert_eq!(self.statuses(None).await, [401; 4]);
-        for path in ["/", "/api", "/api/public/x", "/api/privatex", "/api/admin"] {
+        for path in ["/x", "/api", "/api/public/x", "/api/privatex", "/api/admin"] {
             let reply = self.get(path, None).await;
             assert_eq!(reply.status, 403, "{path}: {}", reply.body);
         }

@@ -41,7 +41,11 @@ with app.app_context(), Backend.instance.session():
     for person in people:
         Backend.instance.save(models.User(**person))
     for client in clients:
-        Backend.instance.save(models.Client(**client))
+        client = models.Client(**client)
+        Backend.instance.save(client)
+        # As where a client registers itself: its ID tokens are for it.
+        client.audience = [client]
+        Backend.instance.save(client)
 server = make_server("127.0.0.1", port, app, threaded=True, fd=listener.fileno())
 print(json.dumps({"port": port}), flush=True)
 threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -99,7 +99,7 @@ impl BrowserBuilder {
             // It ends when its driver does.
             "--remote-debugging-pipe".to_owned(),
             // Nothing leaves this machine.
-            "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE *.localhost"
+            "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost , EXCLUDE *.localhost"
                 .to_owned(),
             "--window-size=900,900".to_owned(),
             format!("--user-data-dir={}", profile.display()),

@@ -9,6 +9,7 @@ use reqwest::Url;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::browser::Browser;
 use crate::idp::openid::{ClientAuth, Person, RelyingParty};
 use crate::{path_from, repository};
 
@@ -76,6 +77,19 @@ impl Canaille {
     pub fn discovery_url(&self) -> String {
         format!("{}/.well-known/openid-configuration", self.issuer())
     }
+}
+
+/// Fills in its pages, the first of which a browser shows.
+///
+/// # Panics
+/// When they are others.
+pub async fn sign_in(browser: &Browser, username: &str, password: &str) {
+    browser.fill("#login", username).await;
+    browser.press("Continue").await;
+    browser.fill("#password", password).await;
+    browser.screenshot("canaille").await;
+    let button = browser.wait_for("button.primary").await;
+    button.click().await.expect("something to press");
 }
 
 impl Drop for Canaille {

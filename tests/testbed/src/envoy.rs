@@ -11,8 +11,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -74,6 +75,8 @@ pub struct EnvoyBuilder {
     log_level: String,
     component_log_level: String,
     drain_seconds: u32,
+    variables: Vec<(String, String)>,
+    port: u16,
 }
 
 impl EnvoyBuilder {
@@ -141,6 +144,20 @@ impl EnvoyBuilder {
         self
     }
 
+    /// An environment variable of Envoy's process.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The port of the first listener of a whole bootstrap; a free one by default.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
     /// Starts Envoy and waits until every listener accepts connections.
     ///
     /// # Errors
@@ -164,16 +181,19 @@ impl EnvoyBuilder {
 
     /// Starts Envoy with a whole bootstrap in place of clusters and listeners of this builder, and
     /// waits until its static listeners accept connections. Their ports, and the admin
-    /// interface's, become free loopback ports; nothing else is changed.
+    /// interface's, become free loopback ports, but for [`EnvoyBuilder::port`]; nothing else is
+    /// changed.
     ///
     /// # Errors
     /// As [`EnvoyBuilder::start`].
     pub fn start_bootstrap(self, mut bootstrap: Value) -> Result<Envoy, Refused> {
-        bootstrap["admin"]["address"] = bootstrap::any_port();
+        bootstrap["admin"]["address"] = bootstrap::loopback(0);
         let listeners = bootstrap["static_resources"]["listeners"].as_array_mut();
         let mut names = Vec::new();
         for listener in listeners.into_iter().flatten() {
-            listener["address"] = bootstrap::any_port();
+            // For the first one alone.
+            let port = if names.is_empty() { self.port } else { 0 };
+            listener["address"] = bootstrap::loopback(port);
             names.extend(listener["name"].as_str().map(str::to_owned));
         }
         self.run(directory()?, &bootstrap, names)
@@ -209,7 +229,9 @@ impl EnvoyBuilder {
             // As Envoy does with a bootstrap; a test's misspelt field should not go unnoticed.
             "--reject-unknown-dynamic-fields",
         ];
-        let process = Process::start(&envoy_path(), &arguments, &log).map_err(|e| refused(&e))?;
+        let mut command = Command::new(envoy_path());
+        command.args(arguments).envs(self.variables);
+        let process = Process::spawn(&mut command, &log).map_err(|e| refused(&e))?;
         let mut envoy = Envoy {
             process: Mutex::new(process),
             admin: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -251,7 +273,18 @@ impl Envoy {
             log_level: "info".to_owned(),
             component_log_level: "wasm:info".to_owned(),
             drain_seconds: 5,
+            variables: Vec::new(),
+            port: 0,
         }
+    }
+
+    /// A loopback port that is free now, for what has to be known before Envoy runs.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn free_port() -> u16 {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free loopback port");
+        listener.local_addr().expect("its address").port()
     }
 
     /// The address of the first listener.

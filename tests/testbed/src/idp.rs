@@ -77,6 +77,7 @@ pub struct IdpBuilder {
     issuer_path: String,
     jwks_path: String,
     browser_host: Option<String>,
+    customs: openid::Customs,
     client: Client,
 }
 
@@ -117,6 +118,13 @@ impl IdpBuilder {
         self
     }
 
+    /// Other ways than this provider's own, where people sign in.
+    #[must_use]
+    pub fn customs(mut self, customs: openid::Customs) -> Self {
+        self.customs = customs;
+        self
+    }
+
     /// The one client; [`Client::demo`] by default.
     #[must_use]
     pub fn client(mut self, client: Client) -> Self {
@@ -135,7 +143,7 @@ impl IdpBuilder {
             issuer_path: self.issuer_path,
             jwks_path: self.jwks_path,
             counters: Counters::default(),
-            openid: Mutex::new(openid::State::default()),
+            openid: Mutex::new(openid::State::with(self.customs)),
             state: Mutex::new(Behaviour {
                 url: String::new(),
                 browser_url: String::new(),
@@ -189,6 +197,7 @@ impl Idp {
             issuer_path: "/".to_owned(),
             jwks_path: JWKS_PATH.to_owned(),
             browser_host: None,
+            customs: openid::Customs::default(),
             client: Client::demo(),
         }
     }
@@ -506,8 +515,9 @@ impl Behaviour {
 fn router(shared: Arc<Shared>) -> Router {
     let issuer = shared.issuer_path.trim_end_matches('/');
     let discovery = format!("{issuer}/.well-known/openid-configuration");
+    let customs = shared.openid().customs().clone();
     Router::new()
-        .route("/oauth/token", post(issue_token))
+        .route(customs.path(openid::Endpoint::Token), post(issue_token))
         .route(&shared.jwks_path, get(serve_jwks))
         .route(&discovery, get(serve_discovery))
         .route(
@@ -515,7 +525,7 @@ fn router(shared: Arc<Shared>) -> Router {
             get(serve_metadata),
         )
         .route(REDIRECT_PATH, get(serve_redirected))
-        .merge(openid::routes())
+        .merge(openid::routes(&customs))
         .fallback(serve_nothing)
         .with_state(shared)
 }

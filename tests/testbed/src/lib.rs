@@ -15,6 +15,7 @@
 pub mod browser;
 pub mod canaille;
 pub mod envoy;
+mod html;
 pub mod http;
 pub mod idp;
 pub mod keys;

@@ -41,6 +41,17 @@ impl Claims {
         self
     }
 
+    /// Changed by a merge patch (RFC 7396).
+    #[must_use]
+    pub(crate) fn patched(self, patch: &Value) -> Self {
+        let mut claims = Value::Object(self.0);
+        crate::idp::openid::patch(&mut claims, patch);
+        match claims {
+            Value::Object(members) => Self(members),
+            _ => Self::default(),
+        }
+    }
+
     /// Removes a claim.
     #[must_use]
     pub fn without(mut self, name: &str) -> Self {

@@ -1,17 +1,34 @@
 //! A browser without a screen: it keeps cookies, and fills in the forms of the test provider.
 //!
 //! For tests that look at each step of a sign-in: no redirect is followed by itself. Cookies belong
-//! to a host, whatever its port, as in a browser.
+//! to a host, whatever its port, as in a browser. A host may be elsewhere than its name says.
+
+use std::net::SocketAddr;
 
 use reqwest::{Method, Url};
 
 use crate::http::{Client, Reply, send};
+
+/// What a browser says of itself when a person opens a page (Fetch Metadata Request Headers).
+const OPENS: [(&str, &str); 3] = [
+    ("accept", "text/html,*/*;q=0.8"),
+    ("sec-fetch-mode", "navigate"),
+    ("sec-fetch-dest", "document"),
+];
+/// When a script of a page calls its own site.
+const CALLS: [(&str, &str); 4] = [
+    ("accept", "application/json"),
+    ("sec-fetch-mode", "cors"),
+    ("sec-fetch-dest", "empty"),
+    ("sec-fetch-site", "same-origin"),
+];
 
 /// A visitor with cookies of its own.
 #[derive(Clone, Debug, Default)]
 pub struct Visitor {
     client: Client,
     cookies: Vec<Cookie>,
+    places: Vec<(String, SocketAddr)>,
 }
 
 #[derive(Clone, Debug)]
@@ -27,15 +44,27 @@ impl Visitor {
         Self::default()
     }
 
-    /// `GET`, as somebody who follows a link.
-    pub async fn get(&mut self, url: &str) -> Reply {
-        self.request(Method::GET, url, None).await
+    /// Finds a host at this address, without TLS even where a URL is https.
+    #[must_use]
+    pub fn finding(mut self, host: &str, address: SocketAddr) -> Self {
+        self.places.push((host.to_owned(), address));
+        self
     }
 
-    /// `POST` of a form.
+    /// `GET`, as somebody who follows a link.
+    pub async fn get(&mut self, url: &str) -> Reply {
+        self.request(Method::GET, url, &OPENS, None).await
+    }
+
+    /// `GET`, as a script of a page of the same site.
+    pub async fn fetch(&mut self, url: &str) -> Reply {
+        self.request(Method::GET, url, &CALLS, None).await
+    }
+
+    /// `POST` of a form, from a page of the same site.
     pub async fn post(&mut self, url: &str, fields: &[(&str, &str)]) -> Reply {
         let form = serde_urlencoded::to_string(fields).expect("pairs of texts");
-        self.request(Method::POST, url, Some(form)).await
+        self.request(Method::POST, url, &OPENS, Some(form)).await
     }
 
     /// Fills in the form of a page of the test provider, which came from `url`, and presses the
@@ -85,7 +114,13 @@ impl Visitor {
             .map(|cookie| cookie.value.as_str())
     }
 
-    async fn request(&mut self, method: Method, url: &str, form: Option<String>) -> Reply {
+    async fn request(
+        &mut self,
+        method: Method,
+        url: &str,
+        headers: &[(&str, &str)],
+        form: Option<String>,
+    ) -> Reply {
         let host = host(url);
         let cookies: Vec<String> = self
             .cookies
@@ -93,18 +128,28 @@ impl Visitor {
             .filter(|cookie| cookie.host == host)
             .map(|cookie| format!("{}={}", cookie.name, cookie.value))
             .collect();
-        let mut request = self
-            .client
-            .request(method, url)
-            .header("accept", "text/html,*/*;q=0.8")
-            .header("sec-fetch-mode", "navigate")
-            .header("sec-fetch-dest", "document");
+        let mut place = Url::parse(url).expect("a URL");
+        let origin = place.origin().ascii_serialization();
+        let authority = place.authority().to_owned();
+        let found = self.places.iter().find(|(known, _)| *known == host);
+        if let Some((_, address)) = found {
+            place =
+                Url::parse(&format!("http://{address}{}", path_and_query(&place))).expect("a URL");
+        }
+        let mut request = self.client.request(method, place.as_str());
+        if found.is_some() {
+            request = request.header("host", authority);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
         if !cookies.is_empty() {
             request = request.header("cookie", cookies.join("; "));
         }
         if let Some(form) = form {
             request = request
                 .header("content-type", "application/x-www-form-urlencoded")
+                .header("origin", origin)
                 .body(form);
         }
         let reply = send(request).await;
@@ -132,6 +177,11 @@ impl Visitor {
 fn host(url: &str) -> String {
     let url = Url::parse(url).expect("a URL");
     url.host_str().unwrap_or_default().to_owned()
+}
+
+fn path_and_query(url: &Url) -> String {
+    let query = url.query().map(|query| format!("?{query}"));
+    format!("{}{}", url.path(), query.unwrap_or_default())
 }
 
 /// An attribute of the tag that a text begins within.

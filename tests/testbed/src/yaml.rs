@@ -24,6 +24,22 @@ pub fn document(path: &str) -> Value {
     documents.remove(0)
 }
 
+/// The one document of a text.
+///
+/// # Panics
+/// When it is not one YAML document.
+pub fn parse(text: &str) -> Value {
+    serde_saphyr::from_str(text).expect("a YAML document")
+}
+
+/// The text of a file below the repository's root.
+///
+/// # Panics
+/// When there is no such file.
+pub fn text(path: &str) -> String {
+    read(&crate::repository().join(path))
+}
+
 fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }

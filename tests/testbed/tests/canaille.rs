@@ -11,7 +11,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bearer_gate_testbed::browser::Browser;
-use bearer_gate_testbed::canaille::Canaille;
+use bearer_gate_testbed::canaille::{self, Canaille};
 use bearer_gate_testbed::http::{Client, send};
 use bearer_gate_testbed::idp::openid::RelyingParty;
 use bearer_gate_testbed::token::{base64url, untrusted_claims, untrusted_header};
@@ -28,10 +28,10 @@ async fn a_browser_signs_in() {
     // It only has to answer at the redirect URI.
     let app = Upstream::start();
     let callback = format!("http://{}/callback", app.address());
-    let canaille = Canaille::start(&[RelyingParty::confidential("web", "secret", &callback)]);
+    let provider = Canaille::start(&[RelyingParty::confidential("web", "secret", &callback)]);
     let client = Client::new();
-    let metadata = client.get(&canaille.discovery_url()).await.json();
-    assert_eq!(metadata["issuer"], canaille.issuer());
+    let metadata = client.get(&provider.discovery_url()).await.json();
+    assert_eq!(metadata["issuer"], provider.issuer());
     let endpoint = |name: &str| metadata[name].as_str().unwrap().to_owned();
     let challenge = base64url(Sha256::digest(VERIFIER));
     let query = serde_urlencoded::to_string([
@@ -49,16 +49,7 @@ async fn a_browser_signs_in() {
     let browser = Browser::start().await;
     let authorize = endpoint("authorization_endpoint");
     browser.open(&format!("{authorize}?{query}")).await;
-    browser.fill("#login", "alice").await;
-    browser.press("Continue").await;
-    browser.fill("#password", "wonderland").await;
-    browser.screenshot("canaille").await;
-    browser
-        .wait_for("button.primary")
-        .await
-        .click()
-        .await
-        .unwrap();
+    canaille::sign_in(&browser, "alice", "wonderland").await;
     let url = browser.wait_for_url(&callback).await;
     let parameter = |name: &str| {
         let all = parameters(&url);
@@ -66,7 +57,7 @@ async fn a_browser_signs_in() {
         found.map(|(_, value)| value).unwrap_or_default()
     };
     assert_eq!(parameter("state"), "the state");
-    assert_eq!(parameter("iss"), canaille.issuer());
+    assert_eq!(parameter("iss"), provider.issuer());
 
     let ask = async |fields: &[(&str, &str)]| -> Value {
         let request = client
@@ -90,7 +81,7 @@ async fn a_browser_signs_in() {
     .await;
     let id_token = tokens["id_token"].as_str().unwrap();
     let claims = untrusted_claims(id_token);
-    assert_eq!(claims["iss"], canaille.issuer());
+    assert_eq!(claims["iss"], provider.issuer());
     assert_eq!(
         (&claims["sub"], &claims["nonce"]),
         (&"alice".into(), &"the nonce".into())

@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 
 use super::listener::Listener;
 
-pub(super) fn any_port() -> Value {
-    json!({"socket_address": {"address": "127.0.0.1", "port_value": 0}})
+/// The port 0 is a free one.
+pub(super) fn loopback(port: u16) -> Value {
+    json!({"socket_address": {"address": "127.0.0.1", "port_value": port}})
 }
 
 /// A cluster without an endpoint is a cluster that exists and cannot be reached.
@@ -48,7 +49,7 @@ pub(super) fn cluster(name: &str, address: Option<SocketAddr>) -> Value {
 pub(super) fn bootstrap(clusters: &[Value], listeners_file: &Path) -> Value {
     json!({
         "node": {"id": "testbed", "cluster": "testbed"},
-        "admin": {"address": any_port()},
+        "admin": {"address": loopback(0)},
         "dynamic_resources": {
             "lds_config": {
                 "resource_api_version": "V3",

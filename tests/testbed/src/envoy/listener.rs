@@ -280,7 +280,7 @@ impl Listener {
         let mut listener = json!({
             "@type": "type.googleapis.com/envoy.config.listener.v3.Listener",
             "name": self.name,
-            "address": super::bootstrap::any_port(),
+            "address": super::bootstrap::loopback(0),
             "filter_chains": [{"filters": network_filters}],
         });
         if let Some(quic) = &self.quic {

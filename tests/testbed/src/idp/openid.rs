@@ -6,6 +6,7 @@
 
 mod authorize;
 mod client_auth;
+mod customs;
 mod inquiry;
 mod logout;
 mod mint;
@@ -27,6 +28,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
 use serde_json::{Value, json};
 
+pub use customs::Customs;
+pub(crate) use customs::patch;
 pub use logout::Delivery;
 pub use misbehaviour::Misbehaviour;
 pub use party::{ClientAuth, Person, RelyingParty};
@@ -114,6 +117,7 @@ struct Session {
 #[derive(Debug)]
 pub(super) struct State {
     settings: Settings,
+    customs: Customs,
     misbehaviour: Option<Misbehaviour>,
     people: Vec<Person>,
     parties: Vec<RelyingParty>,
@@ -134,6 +138,7 @@ impl Default for State {
     fn default() -> Self {
         Self {
             settings: Settings::default(),
+            customs: Customs::default(),
             misbehaviour: None,
             people: Person::demo(),
             parties: Vec::new(),
@@ -153,6 +158,18 @@ impl Default for State {
 }
 
 impl State {
+    pub(super) fn with(customs: Customs) -> Self {
+        Self {
+            customs,
+            ..Self::default()
+        }
+    }
+
+    /// The ways of this provider.
+    pub(super) fn customs(&self) -> &Customs {
+        &self.customs
+    }
+
     fn party(&self, client_id: &str) -> Option<&RelyingParty> {
         let mut all = self.parties.iter();
         all.find(|party| party.client_id == client_id)
@@ -213,9 +230,10 @@ enum Outcome {
 
 /// The members of the metadata that are about people (OpenID Connect Discovery s3).
 pub(super) fn metadata(provider: &Provider, state: &State) -> Value {
-    let at = |endpoint: Endpoint| format!("{}{}", provider.url, endpoint.path());
-    let shown_at = |endpoint: Endpoint| format!("{}{}", provider.browser_url, endpoint.path());
-    json!({
+    let path = |endpoint| state.customs.path(endpoint);
+    let at = |endpoint| format!("{}{}", provider.url, path(endpoint));
+    let shown_at = |endpoint| format!("{}{}", provider.browser_url, path(endpoint));
+    let mut document = json!({
         "authorization_endpoint": shown_at(Endpoint::Authorize),
         "end_session_endpoint": shown_at(Endpoint::EndSession),
         "token_endpoint": at(Endpoint::Token),
@@ -237,11 +255,13 @@ pub(super) fn metadata(provider: &Provider, state: &State) -> Value {
         "authorization_response_iss_parameter_supported": state.settings.iss_parameter,
         "backchannel_logout_supported": true,
         "backchannel_logout_session_supported": true,
-    })
+    });
+    patch(&mut document, &state.customs.metadata);
+    document
 }
 
 /// Every endpoint but the token endpoint, which is for client credentials too.
-pub(super) fn routes() -> Router<Arc<Shared>> {
+pub(super) fn routes(customs: &Customs) -> Router<Arc<Shared>> {
     let others = Endpoint::ALL
         .into_iter()
         .filter(|endpoint| *endpoint != Endpoint::Token);
@@ -260,7 +280,7 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
             let seen = Seen::new(endpoint, method.as_str(), uri.query(), headers, &body);
             serve(&shared, &seen).await
         };
-        router.route(endpoint.path(), on(methods, handler))
+        router.route(customs.path(endpoint), on(methods, handler))
     })
 }
 
@@ -351,12 +371,14 @@ impl OpenId<'_> {
 
     /// The URL of an endpoint, where clients reach it.
     pub fn url(&self, endpoint: Endpoint) -> String {
-        format!("{}{}", self.0.provider().url, endpoint.path())
+        let path = self.0.openid().customs.path(endpoint);
+        format!("{}{path}", self.0.provider().url)
     }
 
     /// The URL of an endpoint, where browsers reach it.
     pub fn browser_url(&self, endpoint: Endpoint) -> String {
-        format!("{}{}", self.0.provider().browser_url, endpoint.path())
+        let path = self.0.openid().customs.path(endpoint);
+        format!("{}{path}", self.0.provider().browser_url)
     }
 
     /// How many requests an endpoint had.

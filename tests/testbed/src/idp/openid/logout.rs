@@ -9,7 +9,7 @@ use reqwest::Url;
 use super::authorize::current_session;
 use super::mint;
 use super::seen::Seen;
-use super::{Misbehaviour, Outcome, Provider, SESSION_COOKIE, Session, State, page};
+use super::{Endpoint, Misbehaviour, Outcome, Provider, SESSION_COOKIE, Session, State, page};
 
 /// How long a client may take to answer a logout token.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -48,7 +48,7 @@ pub(super) fn end_session(provider: &Provider, state: &mut State, seen: &Seen) -
         (Some(client_id), _) | (None, Some(client_id)) => Some(client_id),
         (None, None) => None,
     };
-    let target = seen.parameter("post_logout_redirect_uri");
+    let target = seen.parameter(state.customs.back_parameter);
     if let Some(uri) = target {
         let party = client_id.and_then(|client_id| state.party(client_id));
         let known = party.is_some_and(|party| {
@@ -63,7 +63,7 @@ pub(super) fn end_session(provider: &Provider, state: &mut State, seen: &Seen) -
     let proved = match (&current, text("sid")) {
         (Some(session), Some(sid)) => session.sid == sid,
         (None, _) => true,
-        (Some(_), None) => false,
+        (Some(_), None) => !state.customs.asks_before_sign_out,
     };
     let confirmed = seen.method == "POST" && seen.parameter("confirmed") == Some("yes");
     if !proved && !confirmed {
@@ -72,7 +72,8 @@ pub(super) fn end_session(provider: &Provider, state: &mut State, seen: &Seen) -
         } else {
             &seen.form
         };
-        return Outcome::Ready(page::sign_out(parameters));
+        let path = state.customs.path(Endpoint::EndSession);
+        return Outcome::Ready(page::sign_out(path, parameters));
     }
     // Without a cookie, the hint says which session: another site's form sends none of ours.
     let sid = current

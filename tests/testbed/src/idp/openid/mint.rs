@@ -105,7 +105,7 @@ pub(super) fn id_token(
     if occasion == Occasion::Code {
         claims = claims.with("nonce", grant.nonce.as_str());
     }
-    claims = profile(state, grant, claims);
+    claims = profile(state, grant, claims).patched(&state.customs.id_token);
     let refresh = occasion == Occasion::Refresh;
     let claims = match state.misbehaviour {
         Some(Misbehaviour::NonceMissing) => claims.without("nonce"),

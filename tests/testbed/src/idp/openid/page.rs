@@ -1,5 +1,5 @@
-//! The pages that a person sees. They need no script, follow the system's light or dark, and can be
-//! read out: each field has a label, each problem is an alert.
+//! The pages that a person sees. They need no script; each field has a label, each problem is an
+//! alert.
 
 use std::fmt::Write as _;
 
@@ -7,76 +7,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::party::Person;
-
-const STYLE: &str = "
-:root { color-scheme: light dark; --page: #eef1f5; --card: #fff; --text: #1b2430; --soft: #4a5666;
-  --line: #8a95a3; --accent: #1f5fbf; --on-accent: #fff; --bad: #a3172a; }
-@media (prefers-color-scheme: dark) { :root { --page: #11161d; --card: #1b232e; --text: #e8edf3;
-  --soft: #b0bbc9; --line: #6e7b8c; --accent: #8ab8ff; --on-accent: #0c1a30; --bad: #ff9aa8; } }
-* { box-sizing: border-box; }
-body { margin: 0; min-height: 100vh; display: grid; place-items: center; padding: 1rem;
-  background: var(--page); color: var(--text); font: 1rem/1.5 system-ui, sans-serif; }
-main { width: 100%; max-width: 25rem; padding: 2rem; background: var(--card); border-radius: .75rem;
-  box-shadow: 0 1px 3px rgb(0 0 0 / .2); }
-h1 { margin: 0 0 .25rem; font-size: 1.5rem; line-height: 1.25; }
-p { margin: 0 0 1rem; color: var(--soft); }
-p strong { color: var(--text); }
-[role=alert] { color: var(--bad); font-weight: 600; }
-label { display: block; margin: 1rem 0 .25rem; font-weight: 600; }
-input { width: 100%; padding: .6rem .75rem; font: inherit; color: inherit; background: transparent;
-  border: 1px solid var(--line); border-radius: .4rem; }
-button { padding: .6rem 1.1rem; font: inherit; font-weight: 600; color: var(--accent);
-  background: transparent; border: 1px solid var(--accent); border-radius: .4rem; cursor: pointer; }
-button.main { color: var(--on-accent); background: var(--accent); }
-button.link { padding: 0; border: 0; text-decoration: underline; }
-:is(input, button, a):focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
-.row { display: flex; flex-wrap: wrap; gap: .75rem; margin: 1.5rem 0; } .row:last-child { margin-bottom: 0; }
-footer { padding-top: 1rem; border-top: 1px solid var(--line); font-size: .9rem; }
-footer p { margin: 0 0 .5rem; } dl { margin: 0; display: grid; grid-template-columns: auto 1fr; gap: 0 1rem; }
-dt { font-weight: 600; } dd { margin: 0; font-family: ui-monospace, monospace; } ul { margin: 0; padding-left: 1.25rem; }
-";
-
-/// Text for HTML, also between double quotes.
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            letter => escaped.push(letter),
-        }
-    }
-    escaped
-}
-
-fn page(status: StatusCode, title: &str, body: &str) -> Response {
-    // Only the page of `response_mode=form_post` has a script, and that one sends its form.
-    let scripts = if body.contains("<script>") {
-        "'unsafe-inline'"
-    } else {
-        "'none'"
-    };
-    let policy = format!(
-        "default-src 'none'; style-src 'unsafe-inline'; script-src {scripts}; base-uri 'none'; \
-         frame-ancestors 'none'"
-    );
-    let html = format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>{title}</title><style>{STYLE}</style></head>\n\
-         <body><main><h1>{title}</h1>\n{body}\n</main></body></html>\n"
-    );
-    let headers = [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (header::CACHE_CONTROL, "no-store"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (header::CONTENT_SECURITY_POLICY, policy.as_str()),
-    ];
-    (status, headers, html).into_response()
-}
+use crate::html::{escape, page};
 
 fn form(transaction: &str, fields: &str) -> String {
     let path = super::Endpoint::Form.path();
@@ -137,7 +68,7 @@ pub(super) fn login(transaction: &str, client_id: &str, username: &str, problem:
         escape(client_id),
         form(transaction, &fields)
     );
-    page(StatusCode::OK, "Sign in", &body)
+    page(StatusCode::OK, "Sign in", &body, None)
 }
 
 pub(super) fn sign_up(transaction: &str, client_id: &str, problem: &str) -> Response {
@@ -153,7 +84,7 @@ pub(super) fn sign_up(transaction: &str, client_id: &str, problem: &str) -> Resp
         escape(client_id),
         form(transaction, &fields)
     );
-    page(StatusCode::OK, "Sign up", &body)
+    page(StatusCode::OK, "Sign up", &body, None)
 }
 
 pub(super) fn consent(transaction: &str, client_id: &str, scopes: &[String]) -> Response {
@@ -167,11 +98,11 @@ pub(super) fn consent(transaction: &str, client_id: &str, scopes: &[String]) -> 
         escape(client_id),
         form(transaction, &fields)
     );
-    page(StatusCode::OK, "Allow access?", &body)
+    page(StatusCode::OK, "Allow access?", &body, None)
 }
 
 /// Asks before signing out, as nothing proves that the person wants it.
-pub(super) fn sign_out(parameters: &[(String, String)]) -> Response {
+pub(super) fn sign_out(path: &str, parameters: &[(String, String)]) -> Response {
     let mut fields = String::new();
     for (name, value) in parameters {
         let (name, value) = (escape(name), escape(value));
@@ -180,12 +111,11 @@ pub(super) fn sign_out(parameters: &[(String, String)]) -> Response {
             "<input type=\"hidden\" name=\"{name}\" value=\"{value}\">"
         );
     }
-    let path = super::Endpoint::EndSession.path();
     let body = format!(
         "<form method=\"post\" action=\"{path}\">{fields}<div class=\"row\">\
          <button class=\"main\" name=\"confirmed\" value=\"yes\">Sign out</button></div></form>"
     );
-    page(StatusCode::OK, "Sign out?", &body)
+    page(StatusCode::OK, "Sign out?", &body, None)
 }
 
 pub(super) fn signed_out() -> Response {
@@ -193,12 +123,13 @@ pub(super) fn signed_out() -> Response {
         StatusCode::OK,
         "Signed out",
         "<p>This window can be closed.</p>",
+        None,
     )
 }
 
 pub(super) fn failure(text: &str) -> Response {
     let body = format!("<p role=\"alert\">{}</p>", escape(text));
-    page(StatusCode::BAD_REQUEST, "That did not work", &body)
+    page(StatusCode::BAD_REQUEST, "That did not work", &body, None)
 }
 
 /// OAuth 2.0 Form Post Response Mode, with a button for where scripts are off.
@@ -213,10 +144,11 @@ pub(super) fn form_post(redirect_uri: &str, parameters: &[(&str, String)]) -> Re
     }
     let body = format!(
         "<form method=\"post\" action=\"{}\">{fields}<button class=\"main\">Continue</button>\
-         </form>\n<script>document.forms[0].submit()</script>",
+         </form>",
         escape(redirect_uri)
     );
-    page(StatusCode::OK, "Signed in", &body)
+    let submit = Some("document.forms[0].submit()");
+    page(StatusCode::OK, "Signed in", &body, submit)
 }
 
 /// 303, so that what was posted here is not posted there.

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::mint::{self, Grant, Occasion};
 use super::party::RelyingParty;
 use super::seen::Seen;
-use super::{Misbehaviour, Outcome, Provider, State};
+use super::{Misbehaviour, Outcome, Provider, State, patch};
 use crate::idp::fault::{Fault, HUGE};
 use crate::idp::grant::GrantError;
 use crate::token::{base64url, now};
@@ -194,6 +194,7 @@ fn tokens(
         };
         document["refresh_token"] = json!(state.refresh.add(token));
     }
+    patch(&mut document, &state.customs.token_response);
     document
 }
 
