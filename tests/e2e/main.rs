@@ -12,6 +12,7 @@
 mod algorithms;
 mod chance;
 mod counters;
+mod demo;
 mod discovery;
 mod ecds;
 mod hostile;

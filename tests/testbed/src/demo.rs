@@ -1,5 +1,7 @@
-//! The demo: identity provider, upstream and Envoy on fixed loopback ports, and the requests to
-//! try. The ports are those of envoy/envoy.yaml.
+//! The demo: identity provider, application and Envoy on fixed loopback ports, and what to try. The
+//! ports are those of envoy/envoy.yaml.
+
+mod walk;
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -11,7 +13,7 @@ use std::time::Duration;
 use bearer_gate_testbed::envoy::{Process, tail};
 use bearer_gate_testbed::idp::Idp;
 use bearer_gate_testbed::upstream::Upstream;
-use bearer_gate_testbed::{holds_within, raw};
+use bearer_gate_testbed::{application, holds_within, raw};
 
 const IDP: u16 = 9000;
 const UPSTREAM: u16 = 9001;
@@ -77,9 +79,13 @@ const STEPS: &[Step] = &[
     },
 ];
 
-/// The requests, as they are printed.
+/// What to try, as it is printed.
 pub(crate) fn instructions() -> String {
-    let mut text = String::from("Paste these in order into another terminal:\n");
+    let mut text = format!(
+        "Sign in with a browser, as alice with the password wonderland:\n\n    {}/\n\n\
+         Tokens: paste these in order into another terminal:\n",
+        application::SITE
+    );
     for Step {
         what,
         command,
@@ -119,8 +125,9 @@ impl Demo {
         }
 
         let idp = Idp::builder().listen(loopback(IDP)).start()?;
+        application::register(&idp, &[application::SITE]);
         println!("identity provider at {}", idp.url());
-        let upstream = Upstream::start_on(loopback(UPSTREAM))?;
+        let upstream = Upstream::start_with(loopback(UPSTREAM), application::pages())?;
         println!("upstream          at http://{}", upstream.address());
         let mut envoy = self.start_envoy()?;
         println!("Envoy             at http://127.0.0.1:{LISTENER}");
@@ -128,7 +135,7 @@ impl Demo {
         println!("its log           in {}\n", self.log.display());
 
         if check {
-            return make_requests().map_err(|e| with_log(&e, &envoy));
+            return try_it().map_err(|e| with_log(&e, &envoy));
         }
         println!("{}\nCtrl-C stops everything.", instructions());
         crate::until_stopped(|| match envoy.exited() {
@@ -158,6 +165,16 @@ impl Demo {
             None => Err(with_log("Envoy is not ready", &envoy)),
         }
     }
+}
+
+/// Makes each of the printed requests of a demo that runs or starts, and signs in and out.
+pub(crate) fn try_it() -> Result<(), String> {
+    let ready = || raw::get(loopback(ADMIN), "/ready", &[]).is_ok_and(|page| page.status == 200);
+    if !holds_within(START_LIMIT, ready) {
+        return Err(format!("no Envoy is ready at port {ADMIN}"));
+    }
+    make_requests()?;
+    walk::walk()
 }
 
 /// Runs the printed lines in one shell, as somebody who pastes them would.

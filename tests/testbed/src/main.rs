@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use bearer_gate_testbed::application;
 use bearer_gate_testbed::idp::{Client, Idp};
 use bearer_gate_testbed::upstream::Upstream;
 use clap::{Parser, Subcommand};
@@ -23,7 +24,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// An identity provider that looks like Auth0
+    /// An identity provider that looks like Auth0, and where people sign in to the demo
     Idp {
         #[arg(long, default_value = "127.0.0.1:9000")]
         listen: SocketAddr,
@@ -38,7 +39,7 @@ enum Command {
         #[arg(long, default_value = "https://api.example.com")]
         audience: Vec<String>,
     },
-    /// An upstream that answers with what it received
+    /// The demo's application: an upstream that answers with what it received, and its pages
     Upstream {
         #[arg(long, default_value = "127.0.0.1:9001")]
         listen: SocketAddr,
@@ -55,13 +56,17 @@ enum Command {
         /// Where Envoy's log goes
         #[arg(long, default_value = "target/demo-envoy.log")]
         log: PathBuf,
-        /// Make the printed requests, with sh and curl, and leave: 0 when each was answered as it
-        /// says
+        /// Make the printed requests, with sh and curl, sign in and out, and leave: 0 when each was
+        /// answered as it says
         #[arg(long)]
         check: bool,
     },
-    /// Print the requests to try with the demo
-    Requests,
+    /// Print what to try with the demo
+    Requests {
+        /// Try it, with a demo that runs
+        #[arg(long)]
+        check: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -95,7 +100,8 @@ fn main() -> ExitCode {
             log,
         }
         .run(check),
-        Command::Requests => {
+        Command::Requests { check: true } => demo::try_it().map_err(Into::into),
+        Command::Requests { check: false } => {
             print!("{}", demo::instructions());
             Ok(())
         }
@@ -116,12 +122,13 @@ fn run_idp(listen: SocketAddr, issuer: Option<&str>, client: Client) -> Result<(
         None => builder,
     }
     .start()?;
+    application::register(&idp, &[application::SITE]);
     println!("identity provider {} at {}", idp.issuer(), idp.url());
     until_stopped(|| Ok(()))
 }
 
 fn run_upstream(listen: SocketAddr) -> Result<(), Box<dyn Error>> {
-    let upstream = Upstream::start_on(listen)?;
+    let upstream = Upstream::start_with(listen, application::pages())?;
     println!("upstream at http://{}", upstream.address());
     until_stopped(|| Ok(()))
 }

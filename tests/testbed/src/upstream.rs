@@ -48,8 +48,16 @@ impl Upstream {
     /// # Errors
     /// When it cannot be bound.
     pub fn start_on(address: SocketAddr) -> io::Result<Self> {
+        Self::start_with(address, Router::new())
+    }
+
+    /// On this address, with pages of its own; their requests are not counted.
+    ///
+    /// # Errors
+    /// When it cannot be bound.
+    pub fn start_with(address: SocketAddr, pages: Router) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
-        let server = Server::start(address, |_| router(shared.clone()))?;
+        let server = Server::start(address, |_| pages.merge(router(shared.clone())))?;
         Ok(Self {
             shared,
             address: server.address(),
