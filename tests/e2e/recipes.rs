@@ -1,6 +1,7 @@
 //! The recipes of envoy/recipes, each as it is shipped, against tokens as its provider makes them.
 
 pub(crate) mod kitchen;
+mod people;
 mod providers;
 
 use bearer_gate_testbed::{repository, yaml};
@@ -8,7 +9,7 @@ use serde_json::Value;
 
 use kitchen::{hcm, plugin};
 
-/// Every recipe; each has a test of its name in `providers`.
+/// Every recipe; each has a test of its name in `providers`, and with sign-in one in `people`.
 const RECIPES: &[&str] = &[
     "auth0", "cognito", "entra", "gateway", "google", "keycloak", "mcp", "okta",
 ];

@@ -13,6 +13,13 @@ use serde_json::{Map, Value, json};
 
 use crate::stage::merge;
 
+/// The private, the scoped, the editors' and the administrators' route of a recipe.
+pub(crate) const ROUTES: [&str; 4] = [
+    "/api/private",
+    "/api/private-scoped",
+    "/api/editor/x",
+    "/api/admin/x",
+];
 /// The secret of a recipe's client.
 pub(crate) const SECRET: &str = "s3cret~of.the-client";
 
@@ -133,15 +140,10 @@ impl Kitchen {
         }
     }
 
-    /// The statuses of the private, the scoped, the editors' and the administrators' route.
+    /// The statuses of [`ROUTES`].
     pub(crate) async fn statuses(&self, token: Option<&str>) -> [u16; 4] {
         let mut statuses = [0; 4];
-        for (status, path) in statuses.iter_mut().zip([
-            "/api/private",
-            "/api/private-scoped",
-            "/api/editor/x",
-            "/api/admin/x",
-        ]) {
+        for (status, path) in statuses.iter_mut().zip(ROUTES) {
             *status = self.get(path, token).await.status;
         }
         statuses
