@@ -32,6 +32,7 @@ mod secrets;
 mod sign_in;
 mod sign_in_browser;
 mod stage;
+mod ten_minutes;
 mod trailers;
 mod transport;
 mod vectors;
