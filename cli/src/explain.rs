@@ -16,6 +16,7 @@ use bearer_gate::config::{Config, TokenAccess};
 use bearer_gate::http::credentials::Place;
 use bearer_gate::http::path;
 use bearer_gate::http::request::{Header, Request};
+use bearer_gate::http::uri::Uri;
 use bearer_gate::policy::{self, RuleOutcome};
 use bearer_gate::session::seal::{Keyring, LEAST_SECRET};
 use bearer_gate::sign_in::{People, Sessions};
@@ -24,6 +25,7 @@ use rand::Rng;
 
 use crate::command_error::{CommandError, exit};
 use crate::explanation::{Explanation, Mark, ShownVerdict, Step};
+use crate::hint::cookie;
 use crate::keys::KeysAtHand;
 use crate::narrator::Narrator;
 use crate::plugin::{File, Plugin};
@@ -42,12 +44,15 @@ pub(crate) struct Args {
     /// The request's method
     #[arg(long, default_value = "GET")]
     method: String,
-    /// The request's path and query
+    /// The request's path and query, or its whole address
     #[arg(long, default_value = "/")]
     path: String,
     /// The request's host
     #[arg(long)]
     host: Option<String>,
+    /// A line of a browser's cookies, `name=value; name=value`; `-` reads it from standard input
+    #[arg(long = "cookie", value_name = "LINE")]
+    cookies: Vec<String>,
     /// A header, `name: value`
     #[arg(long = "header", value_name = "HEADER")]
     headers: Vec<String>,
@@ -88,8 +93,16 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CommandError> {
     };
     let keys_at_hand = KeysAtHand::load(&config, &args.jwks, args.fetch)?;
     let token = args.token.as_deref().map(read_token).transpose()?;
-    let (request, removed) = request(args, &config, token.as_deref())?;
-    let explanation = Explanation::new(&config, &request, &removed, &keys_at_hand, now);
+    let cookies = args.cookies.iter().map(|line| read_cookies(line));
+    let cookies = cookies.collect::<Result<Vec<String>, CommandError>>()?;
+    let (request, removed) = request(args, &config, token.as_deref(), &cookies)?;
+    let mut explanation = Explanation::new(&config, &request, &removed, &keys_at_hand, now);
+    if let Some(sign_in) = &config.sign_in {
+        let mut lines = cookies.iter();
+        let hint = lines.find_map(|line| cookie::hint_at_names(line, sign_in));
+        let step = hint.map(|hint| Step::new("cookies", Mark::Note, hint));
+        explanation.steps.extend(step);
+    }
     if args.json {
         anstream::println!(
             "{}",
@@ -106,7 +119,12 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CommandError> {
     match explanation.verdict.admitted {
         Some(admitted) => Ok(exit(admitted)),
         None => Err(CommandError::usage(
-            "the keys decide: give --jwks FILE, or --fetch",
+            match explanation.verdict.asks_provider {
+                true => {
+                    "the provider decides: the filter asks its token endpoint, and explain does not"
+                }
+                false => "the keys decide: give --jwks FILE, or --fetch",
+            },
         )),
     }
 }
@@ -143,14 +161,36 @@ fn read_token(token: &str) -> Result<String, CommandError> {
     if token != "-" {
         return Ok(token.to_owned());
     }
+    let text = standard_input()?;
+    let text = text.trim();
+    // a pasted header has it
+    Ok(text.strip_prefix("Bearer ").unwrap_or(text).to_owned())
+}
+
+/// A line of cookies, which may be pasted with the header's name.
+fn read_cookies(line: &str) -> Result<String, CommandError> {
+    let text = match line {
+        "-" => standard_input()?,
+        line => line.to_owned(),
+    };
+    let text = text.trim();
+    let bare = match text.get(..7) {
+        Some(name) if name.eq_ignore_ascii_case("cookie:") => text.get(7..).unwrap_or_default(),
+        _ => text,
+    };
+    match cookie::hint_at_line(bare) {
+        Some(hint) => Err(CommandError::usage(format!("--cookie: {hint}"))),
+        None => Ok(bare.trim().to_owned()),
+    }
+}
+
+fn standard_input() -> Result<String, CommandError> {
     let mut text = String::new();
     std::io::stdin()
         .take(1 << 20)
         .read_to_string(&mut text)
         .map_err(|error| CommandError::usage(format!("standard input: {error}")))?;
-    let text = text.trim();
-    // a pasted header has it
-    Ok(text.strip_prefix("Bearer ").unwrap_or(text).to_owned())
+    Ok(text)
 }
 
 /// The request as the filter decides it, with the token in a place of its rule. Also the names of the
@@ -159,13 +199,21 @@ fn request(
     args: &Args,
     config: &Config,
     token: Option<&str>,
+    cookies: &[String],
 ) -> Result<(Request, Vec<String>), CommandError> {
+    // A whole address, as a browser shows it.
+    let address = Uri::parse(&args.path).ok();
+    let path = address.as_ref().map_or(&args.path, |uri| &uri.path);
+    let of_address = address.as_ref().map(|uri| &uri.authority);
     let mut headers: Vec<Header> = vec![
         (Cow::Borrowed(":method"), args.method.clone().into_bytes()),
-        (Cow::Borrowed(":path"), args.path.clone().into_bytes()),
+        (Cow::Borrowed(":path"), path.clone().into_bytes()),
     ];
-    if let Some(host) = &args.host {
+    if let Some(host) = args.host.as_ref().or(of_address) {
         headers.push((Cow::Borrowed(":authority"), host.clone().into_bytes()));
+    }
+    for line in cookies {
+        headers.push((Cow::Borrowed("cookie"), line.clone().into_bytes()));
     }
     for header in &args.headers {
         let (name, value) = header
@@ -275,7 +323,8 @@ impl Explanation {
                 },
             }),
         };
-        let narrator = Narrator::new(config, request, keys_at_hand);
+        let keyring = sessions.as_ref().map(Sessions::keyring);
+        let narrator = Narrator::new(config, request, keys_at_hand, keyring, now);
         let decision = authn::authenticate_with(request, config, &means, &narrator);
         let mut steps = Vec::new();
         if !removed.is_empty() {
@@ -291,6 +340,11 @@ impl Explanation {
         {
             let text = "is the address of the resource's metadata, which the filter answers";
             steps.push(Step::new("path", Mark::Good, text));
+        }
+        if let Decision::Answer(answer) = &decision
+            && answer.what != RESOURCE_METADATA
+        {
+            steps.push(Step::new("answer", Mark::Note, answer.what));
         }
         Self {
             verdict: ShownVerdict::new(&decision, config, request, removed),

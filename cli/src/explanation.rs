@@ -3,9 +3,11 @@
 use anstream::println;
 use bearer_gate::authn::{Decision, RESOURCE_METADATA};
 use bearer_gate::config::Config;
+use bearer_gate::desk::Need;
 use bearer_gate::http::credentials::{Change, Place};
 use bearer_gate::http::request::Request;
 use bearer_gate::http::response::{Client, Response};
+use bearer_gate::sign_in::Outcome;
 use serde_json::{Value, json};
 
 use crate::output::{BAD, DIM, GOOD, HEAD, WARN, safe, styled};
@@ -58,6 +60,8 @@ pub(crate) struct ShownVerdict {
     pub admitted: Option<bool>,
     /// Why it is rejected, or would be rejected by a rule that only reports.
     pub reason: Option<&'static str>,
+    /// Whether the provider would have to be asked for tokens.
+    pub asks_provider: bool,
     status: Option<u32>,
     headers: Vec<(String, String)>,
     body: Option<String>,
@@ -77,6 +81,7 @@ impl ShownVerdict {
         let mut verdict = Self {
             admitted: None,
             reason: None,
+            asks_provider: matches!(decision, Decision::Await(Need::Answer(_))),
             status: None,
             headers: Vec::new(),
             body: None,
@@ -88,6 +93,10 @@ impl ShownVerdict {
                 // Who is sent to sign in gets nothing of what was asked for.
                 let is_final = answer.response.status < 300;
                 verdict.admitted = Some(is_final || answer.what == RESOURCE_METADATA);
+                if let Outcome::Failed(problem) = answer.outcome {
+                    verdict.admitted = Some(false);
+                    verdict.reason = Some(problem.name());
+                }
                 verdict.respond(answer.response.clone());
             }
             Decision::Reject(refusal) => {
@@ -143,6 +152,7 @@ impl ShownVerdict {
         match self.admitted {
             Some(true) if self.status.is_some() => "answered",
             Some(true) => "admitted",
+            Some(false) if matches!(self.status, Some(300..400)) => "redirected",
             Some(false) => "rejected",
             None => "undecided",
         }

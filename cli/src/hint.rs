@@ -2,6 +2,8 @@
 //!
 //! Invariant: a hint is a fixed text. It decides nothing, and repeats nothing of the token.
 
+pub(crate) mod cookie;
+
 use bearer_gate::jose::base64url;
 use serde_json::Value;
 
@@ -14,6 +16,12 @@ pub(crate) fn hint_at_token(text: &[u8]) -> Option<&'static str> {
     let lower = text.trim().to_ascii_lowercase();
     if lower.starts_with("authorization:") {
         return Some("it is a whole header line: give what is after `Authorization: Bearer `");
+    }
+    if lower.starts_with("cookie:") {
+        return Some("it is a line of cookies: give that with --cookie");
+    }
+    if lower.starts_with("http://") || lower.starts_with("https://") {
+        return Some("it is an address: give that with --path");
     }
     if lower.starts_with("bearer ") || lower == "bearer" {
         return Some("it begins with the word Bearer a second time: give what is after it");
@@ -86,6 +94,8 @@ mod tests {
         let table = [
             ("Authorization: Bearer a.b.c", "a whole header line"),
             ("authorization:a.b.c", "a whole header line"),
+            ("Cookie: a=b", "--cookie"),
+            ("https://app.example/cb?state=x", "--path"),
             ("Bearer a.b.c", "a second time"),
             ("\"a.b.c\"", "in quotes"),
             ("a.b.c'", "in quotes"),

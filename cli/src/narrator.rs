@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 
 use bearer_gate::authn::{Event, Failure};
+use bearer_gate::config::SchemeId;
 use bearer_gate::config::{Access, Config, Otherwise, ProviderId};
 use bearer_gate::desk::signer::Event as SignerEvent;
 use bearer_gate::http::ambiguous::Ambiguous;
@@ -16,6 +17,9 @@ use bearer_gate::jose::jwks::{KeySet, MAX_CANDIDATES, Selection};
 use bearer_gate::jwks::keys::Keys;
 use bearer_gate::matcher::Comparison;
 use bearer_gate::policy::{Event as PolicyEvent, RuleOutcome};
+use bearer_gate::session::life::NoSession;
+use bearer_gate::session::seal::Keyring;
+use bearer_gate::sign_in::{Event as SignInEvent, NoUse, Visit};
 use bearer_gate::trace::{Listen, Trace};
 use serde_json::Value;
 
@@ -23,6 +27,7 @@ use crate::explanation::{Mark, Step, place_in_words};
 use crate::hint;
 use crate::keys::{KeysAtHand, ProviderKeys};
 
+mod visit;
 mod words;
 
 use words::{
@@ -37,6 +42,9 @@ pub(crate) struct Narrator<'n> {
     config: &'n Config,
     request: &'n Request,
     keys_at_hand: &'n KeysAtHand,
+    /// What opens sessions, and the time in Unix seconds.
+    keyring: Option<&'n Keyring>,
+    now: f64,
     told: RefCell<Telling>,
 }
 
@@ -93,16 +101,26 @@ impl<'e> Trace<SignerEvent<'e>> for Narrator<'_> {
     }
 }
 
+impl<'e> Trace<SignInEvent<'e>> for Narrator<'_> {
+    fn note(&self, event: impl FnOnce() -> SignInEvent<'e>) {
+        self.hear_callback(event());
+    }
+}
+
 impl<'n> Narrator<'n> {
     pub(crate) fn new(
         config: &'n Config,
         request: &'n Request,
         keys_at_hand: &'n KeysAtHand,
+        keyring: Option<&'n Keyring>,
+        now: f64,
     ) -> Self {
         Narrator {
             config,
             request,
             keys_at_hand,
+            keyring,
+            now,
             told: RefCell::default(),
         }
     }
@@ -173,7 +191,8 @@ impl<'n> Narrator<'n> {
             Event::Token(token) => {
                 told.token = LookedAt::Raw(hint::hint_at_token(token), hint::header(token))
             }
-            Event::Session { id, outcome } => {
+            Event::Visited { id, visit } => self.cookies(id, visit, "sign-in", &mut told),
+            Event::Session { id, outcome, visit } => {
                 let sign_in = self.config.sign_in.as_ref();
                 let name = sign_in.map_or("", |sign_in| sign_in.schemes[id].name.as_str());
                 let text = match outcome {
@@ -189,6 +208,9 @@ impl<'n> Narrator<'n> {
                 told.at("token", |step| {
                     step.reasons.extend(outcome.err().and_then(reason));
                 });
+                if let Some(visit) = visit {
+                    self.cookies(id, visit, "token", &mut told);
+                }
             }
             Event::OwnPath { scheme, .. } => {
                 let text = format!("one that the filter answers, of the scheme {}", scheme.name);
@@ -206,6 +228,69 @@ impl<'n> Narrator<'n> {
             Event::Demanded(outcome) => told.demanded(outcome),
             Event::Satisfied(outcome) => told.satisfied(outcome),
             Event::Authorized(allowed) => told.authorized(allowed),
+        }
+    }
+
+    fn hear_callback(&self, event: SignInEvent<'_>) {
+        let (mark, text) = match event {
+            SignInEvent::State(state) => (
+                mark_of(state.is_ok()),
+                visit::state_in_words(state, self.now),
+            ),
+            SignInEvent::Flow(flow) => (mark_of(flow.is_ok()), visit::flow_in_words(flow)),
+        };
+        let mut told = self.told.borrow_mut();
+        told.at("sign-in", |step| step.detail(mark, text));
+    }
+
+    /// What the cookies of a scheme came to.
+    fn cookies(&self, id: SchemeId, visit: &Visit<'_>, step: &'static str, told: &mut Telling) {
+        let Some(sign_in) = &self.config.sign_in else {
+            return;
+        };
+        let name = sign_in.schemes[id].session_cookie.name();
+        match visit.looked_at(id) {
+            None => {}
+            Some(Ok(None)) => {
+                told.at(step, |step| {
+                    step.detail(Mark::Note, format!("no cookie {name}"))
+                });
+            }
+            Some(Ok(Some(opened))) => {
+                let lines = visit::session_in_words(&opened, self.now);
+                told.at(step, |step| {
+                    lines
+                        .into_iter()
+                        .for_each(|line| step.detail(Mark::Note, line));
+                });
+            }
+            Some(Err(why)) => {
+                let text = format!("the cookies {name} {}", visit::no_use_in_words(why));
+                let hint = self.hint_at_cookies(id, why);
+                told.at(step, |step| {
+                    step.detail(Mark::Bad, text);
+                    if let Some(hint) = hint {
+                        step.detail(Mark::Note, hint);
+                    }
+                });
+            }
+        }
+    }
+
+    fn hint_at_cookies(&self, id: SchemeId, why: NoUse) -> Option<String> {
+        let sign_in = self.config.sign_in.as_ref()?;
+        let scheme = &sign_in.schemes[id];
+        if !matches!(why, NoUse::Session(_)) {
+            return None;
+        }
+        let value = scheme.session_cookie.read(self.request).ok()??;
+        let domain = scheme.cookie.domain.as_deref();
+        let host = domain.or_else(|| self.request.host().ok())?;
+        match why {
+            NoUse::Session(NoSession::UnknownKey | NoSession::Broken) => {
+                hint::cookie::hint_at_value(&value, (scheme, host), sign_in, self.keyring?)
+            }
+            _ => None,
         }
     }
 

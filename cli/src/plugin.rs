@@ -88,8 +88,11 @@ impl File {
 /// stands for each: what is sealed with the gateway's keys does not open here then.
 fn environment(name: &str) -> Option<String> {
     let here = std::env::var(name).ok();
-    Some(here.unwrap_or_else(|| format!("{name}, which is not set where the tool runs")))
+    Some(here.unwrap_or_else(|| format!("{name}{NOT_SET}")))
 }
+
+/// What ends a text that stands for a variable.
+pub(crate) const NOT_SET: &str = ", which is not set where the tool runs";
 
 impl Plugin<'_> {
     pub(crate) fn parse(&self) -> Result<Config, ConfigError> {

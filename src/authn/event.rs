@@ -8,11 +8,12 @@ use crate::http::credentials::{Extracted, Place};
 use crate::http::path::UnsafePath;
 use crate::jose::event::Event as TokenEvent;
 use crate::policy::Event as PolicyEvent;
+use crate::sign_in::{Event as SignInEvent, Visit};
 use crate::trace::Trace;
 
 /// What is told of a request, in the order in which it is decided. Of its rule tells
 /// [`crate::policy::Event`], of a token [`crate::jose::event::Event`], of the search for its key
-/// [`crate::desk::signer::Event`].
+/// [`crate::desk::signer::Event`], of a browser that comes back [`crate::sign_in::Event`].
 #[derive(Clone, Copy)]
 pub enum Event<'e> {
     /// The path in the form that rules are compared with, or why it has none.
@@ -55,6 +56,15 @@ pub enum Event<'e> {
         id: SchemeId,
         /// Why there is none, or none that counts.
         outcome: Result<(), Failure>,
+        /// The request's, which tells what its cookies came to. None where nobody can sign in.
+        visit: Option<&'e Visit<'e>>,
+    },
+    /// A path of the filter's own was answered.
+    Visited {
+        /// Whose path it is.
+        id: SchemeId,
+        /// The request's.
+        visit: &'e Visit<'e>,
     },
     /// The path is one of the filter's own.
     OwnPath {
@@ -85,6 +95,7 @@ pub trait Listener:
     + for<'e> Trace<PolicyEvent<'e>>
     + for<'e> Trace<TokenEvent<'e>>
     + for<'e> Trace<SignerEvent<'e>>
+    + for<'e> Trace<SignInEvent<'e>>
 {
 }
 
@@ -93,5 +104,6 @@ impl<T> Listener for T where
         + for<'e> Trace<PolicyEvent<'e>>
         + for<'e> Trace<TokenEvent<'e>>
         + for<'e> Trace<SignerEvent<'e>>
+        + for<'e> Trace<SignInEvent<'e>>
 {
 }

@@ -415,6 +415,7 @@ impl<'r, T: Listener> Presented<'r, T> {
         self.trace.note(|| Event::Session {
             id,
             outcome: outcome(),
+            visit: self.visit,
         });
         way
     }

@@ -40,7 +40,9 @@ pub(super) fn decide<'c>(
     if let Some((id, own)) = path.and_then(|path| sign_in.own_path(path)) {
         let scheme = &sign_in.schemes[id];
         trace.note(|| Event::OwnPath { scheme, path: own });
-        return Err(sign_in::answer(&visit, id, own).into());
+        let step = sign_in::answer(&visit, id, own, trace);
+        trace.note(|| Event::Visited { id, visit: &visit });
+        return Err(step.into());
     }
     let without = visit.without_cookies();
     let as_seen = without.as_ref().map_or(request, |(request, _)| request);

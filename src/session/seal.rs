@@ -35,7 +35,8 @@ pub const OVERHEAD: usize = 1 + KEY_ID_LEN + NONCE_LEN + TAG_LEN;
 
 const KEY_ID_LEN: usize = 4;
 const TAG_LEN: usize = 16;
-const VERSION: u8 = 1;
+/// The first octet of what is sealed.
+pub const VERSION: u8 = 1;
 
 /// The salt of all keys. Another version of the layout gets another one.
 const SALT: &[u8] = b"bearer-gate session 1";
@@ -43,6 +44,22 @@ const SALT: &[u8] = b"bearer-gate session 1";
 /// Tells the keys of a [`Keyring`] apart. It is derived from the secret and no secret itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyId([u8; KEY_ID_LEN]);
+
+impl KeyId {
+    /// The key of a sealed value, of whatever version it is.
+    #[must_use]
+    pub fn of_sealed(sealed: &[u8]) -> Option<Self> {
+        let (_, rest) = sealed.split_first()?;
+        let (id, _) = rest.split_first_chunk()?;
+        Some(Self(*id))
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}", u32::from_be_bytes(self.0))
+    }
+}
 
 /// What is sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -228,6 +245,12 @@ impl Keyring {
     #[must_use]
     pub fn sealing_key(&self) -> KeyId {
         self.first.id
+    }
+
+    /// The keys that open, the one that seals first.
+    #[must_use]
+    pub fn key_ids(&self) -> Vec<KeyId> {
+        self.all().map(|keys| keys.id).collect()
     }
 
     fn all(&self) -> impl Iterator<Item = &Keys> {

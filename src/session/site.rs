@@ -126,6 +126,13 @@ impl Sites {
         Ok(Self(entries?))
     }
 
+    /// The sites that are listed by themselves, in the order written.
+    #[must_use]
+    pub fn single(&self) -> Vec<&Site> {
+        let single = self.0.iter().filter(|entry| !entry.is_below);
+        single.map(|entry| &entry.site).collect()
+    }
+
     fn has(&self, site: &Site) -> bool {
         let is_host = |entry: &Entry| {
             let (listed, host) = (&*entry.site.host, &*site.host);

@@ -7,6 +7,7 @@
 //! - a session is made of an ID token whose signature and claims are verified, and of nothing else.
 
 use super::begin;
+use super::event::Event;
 use super::id_token::{self, IdToken};
 use super::problem::Problem;
 use super::query::parameter;
@@ -22,8 +23,13 @@ use crate::jose::jwt::{self, JwtError, Verified};
 use crate::session::browser;
 use crate::session::flow::{Flow, Redeeming};
 use crate::session::life::Session;
+use crate::trace::Trace;
 
-pub(super) fn callback(visit: &Visit<'_>, id: SchemeId) -> Result<Answer, Obstacle> {
+pub(super) fn callback(
+    visit: &Visit<'_>,
+    id: SchemeId,
+    trace: &impl for<'e> Trace<Event<'e>>,
+) -> Result<Answer, Obstacle> {
     if browser::is_prefetch(visit.request) {
         return Err(Problem::Prefetch.into());
     }
@@ -36,7 +42,9 @@ pub(super) fn callback(visit: &Visit<'_>, id: SchemeId) -> Result<Answer, Obstac
     let (issuer, error) = (one("iss")?, one("error")?);
     let state = state.ok_or(Problem::Malformed)?;
     let keyring = visit.context.people.sessions.keyring();
-    let flow = Flow::open(keyring, &scheme.name, &state).map_err(|_| Problem::State)?;
+    let flow = Flow::open(keyring, &scheme.name, &state);
+    trace.note(|| Event::State(flow.as_ref().map_err(|why| *why)));
+    let flow = flow.map_err(|_| Problem::State)?;
     vet_issuer(visit, scheme, issuer.as_deref())?;
     let session = visit.session(id);
     // The same page was loaded again, or another tab was first.
@@ -49,7 +57,9 @@ pub(super) fn callback(visit: &Visit<'_>, id: SchemeId) -> Result<Answer, Obstac
         return Ok(back(&flow));
     }
     let browser = visit.browser(scheme);
-    let Ok(redeeming) = flow.redeem(keyring, browser.as_ref(), visit.now()) else {
+    let redeeming = flow.redeem(keyring, browser.as_ref(), visit.now());
+    trace.note(|| Event::Flow(redeeming.as_ref().map(|_| ()).map_err(|why| *why)));
+    let Ok(redeeming) = redeeming else {
         return match session {
             Some(_) => Ok(back(&flow)),
             None => begin::again(visit, id, &flow),

@@ -9,6 +9,7 @@ pub mod authorize;
 mod begin;
 mod callback;
 pub mod drawn_key;
+mod event;
 pub mod id_token;
 mod leave;
 pub mod page;
@@ -28,10 +29,12 @@ use crate::config::{OwnPath, Scheme, SchemeId};
 use crate::desk::Need;
 use crate::http::response::{Rejection, Response};
 use crate::http::retry_after::whole_seconds;
+use crate::trace::Trace;
 
+pub use event::Event;
 pub use problem::Problem;
 pub use sessions::{Opened, Sessions};
-pub use visit::{Context, Entropy, People, Visit};
+pub use visit::{Context, Entropy, NoUse, People, Visit};
 
 use attempt::Attempt;
 use authorize::Aim;
@@ -77,11 +80,16 @@ pub enum Outcome {
 
 /// Answers a request for one of the filter's own paths.
 #[must_use]
-pub fn answer(visit: &Visit<'_>, id: SchemeId, path: OwnPath) -> Step {
+pub fn answer(
+    visit: &Visit<'_>,
+    id: SchemeId,
+    path: OwnPath,
+    trace: &impl for<'e> Trace<Event<'e>>,
+) -> Step {
     let answer = match path {
         OwnPath::SignIn => link(visit, id, Aim::SignIn),
         OwnPath::SignUp => link(visit, id, Aim::SignUp),
-        OwnPath::Callback => callback::callback(visit, id),
+        OwnPath::Callback => callback::callback(visit, id, trace),
         OwnPath::SignOut => leave::leave(visit, id),
         OwnPath::Session => session(visit, id),
         // No configuration has it.

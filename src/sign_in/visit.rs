@@ -22,9 +22,9 @@ use crate::http::uri::Uri;
 use crate::jose::jws::HeaderMemo;
 use crate::jose::verifier::Verifier;
 use crate::session::browser::{self, CrossSite};
-use crate::session::cookie::without_ours;
+use crate::session::cookie::{Torn, without_ours};
 use crate::session::flow::Browser;
-use crate::session::life::Session;
+use crate::session::life::{NoSession, Session};
 use crate::session::site::Site;
 
 /// The wait where the provider's metadata lack an endpoint: newer ones may have it.
@@ -101,7 +101,18 @@ enum Found {
     Alive(Rc<Opened>),
     Nothing,
     /// Cookies that are no session.
-    Refuse,
+    Refuse(NoUse),
+}
+
+/// Why the cookies of a scheme are no session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoUse {
+    /// They are not those that were set together.
+    Torn(Torn),
+    /// The request's host has no single meaning, and a session is of one host.
+    Host,
+    /// They do not open, or the session is over.
+    Session(NoSession),
 }
 
 impl<'v> Visit<'v> {
@@ -145,8 +156,21 @@ impl<'v> Visit<'v> {
         };
         match found {
             Found::Alive(opened) => Some(opened),
-            Found::Nothing | Found::Refuse => None,
+            Found::Nothing | Found::Refuse(_) => None,
         }
+    }
+
+    /// What the cookies of a scheme came to, where they were looked at: a session, nothing, or why
+    /// they are none.
+    #[must_use]
+    pub fn looked_at(&self, id: SchemeId) -> Option<Result<Option<Rc<Opened>>, NoUse>> {
+        let looked_at = self.looked_at.borrow();
+        let (_, found) = looked_at.iter().find(|(known, _)| *known == id)?;
+        Some(match found {
+            Found::Alive(opened) => Ok(Some(Rc::clone(opened))),
+            Found::Nothing => Ok(None),
+            Found::Refuse(why) => Err(*why),
+        })
     }
 
     fn look_at(&self, id: SchemeId) -> Found {
@@ -156,7 +180,7 @@ impl<'v> Visit<'v> {
             Ok(None) => return Found::Nothing,
             Err(torn) => {
                 log::debug!("cookies of {} make no session: {torn:?}", scheme.name);
-                return Found::Refuse;
+                return Found::Refuse(NoUse::Torn(torn));
             }
         };
         let host = match scheme.cookie.domain.as_deref() {
@@ -164,7 +188,7 @@ impl<'v> Visit<'v> {
             None => self.request.host(),
         };
         let Ok(host) = host else {
-            return Found::Refuse;
+            return Found::Refuse(NoUse::Host);
         };
         let provider = &self.config.providers[scheme.provider];
         let sessions = self.context.people.sessions;
@@ -172,7 +196,7 @@ impl<'v> Visit<'v> {
             Ok(opened) => Found::Alive(opened),
             Err(why) => {
                 log::debug!("no session of {}: {why:?}", scheme.name);
-                Found::Refuse
+                Found::Refuse(NoUse::Session(why))
             }
         }
     }
@@ -208,7 +232,7 @@ impl<'v> Visit<'v> {
         let looked_at = self.looked_at.borrow();
         let refused = looked_at
             .iter()
-            .filter(|(_, found)| matches!(found, Found::Refuse));
+            .filter(|(_, found)| matches!(found, Found::Refuse(_)));
         let deletions = refused.flat_map(|(id, _)| {
             let cookie = &self.scheme(*id).session_cookie;
             cookie.delete(self.request)

@@ -8,6 +8,7 @@ use bearer_gate::config::Config;
 
 use super::tree;
 use crate::document::{Node, Scalars, Yaml, parse};
+use crate::plugin::NOT_SET;
 
 /// How the filter says that a field is jwt_authn's alone.
 const UNSUPPORTED: &str = "not supported";
@@ -63,7 +64,7 @@ pub(super) fn find(node: &Node) -> Vec<Refusal> {
 
 /// A secret for each variable: whether they are set where Envoy runs nobody knows here.
 fn some_secret(variable: &str) -> Option<String> {
-    Some(format!("{variable}, which is not set where the tool runs"))
+    Some(format!("{variable}{NOT_SET}"))
 }
 
 /// Puts something harmless where a problem is, so that the rest can be looked at.

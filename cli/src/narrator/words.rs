@@ -126,7 +126,7 @@ pub(super) fn key_in_words(key: &Key) -> String {
     format!("{kid} for {}", algorithms.join(", "))
 }
 
-fn distance_in_words(seconds: f64) -> String {
+pub(super) fn distance_in_words(seconds: f64) -> String {
     let whole = seconds.abs().round();
     let (amount, unit) = match whole {
         whole if whole < 120.0 => (whole, "s"),

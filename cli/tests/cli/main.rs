@@ -9,6 +9,7 @@
 
 mod check;
 mod explain;
+mod explain_session;
 mod migrate;
 mod migrate_oauth2;
 mod migrate_pair;
