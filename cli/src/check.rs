@@ -4,12 +4,16 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anstream::println;
+use bearer_gate::config::{Config, ConfigError};
 use serde_json::{Value, json};
 
 use crate::command_error::{CommandError, exit};
 use crate::finding::Finding;
 use crate::output::{BAD, GOOD, WARN, escaped, safe, styled};
-use crate::plugin::{Container, File};
+use crate::plugin::{Container, File, Plugin};
+use crate::surroundings::sign_in::{
+    handed_by_envoy, handed_by_gateway, handed_by_istio, look_at_variables,
+};
 use crate::{risks, surroundings};
 
 #[derive(clap::Args)]
@@ -61,11 +65,13 @@ pub(crate) fn check(file: &File) -> Result<(Vec<Finding>, usize), CommandError> 
         )));
     }
     let mut findings = Vec::new();
-    for plugin in &plugins {
-        let config = plugin.parse();
-        match &config {
+    let configs: Vec<Result<Config, ConfigError>> = plugins.iter().map(Plugin::parse).collect();
+    for (at, (plugin, config)) in plugins.iter().zip(&configs).enumerate() {
+        let earlier = configs.iter().take(at).flatten();
+        match config {
             Ok(config) => {
-                for risk in risks::find(config) {
+                let beside = risks::sign_in::beside(config, earlier);
+                for risk in risks::find(config).into_iter().chain(beside) {
                     let (line, column) = plugin.locate(&risk.path);
                     findings.push(Finding {
                         line,
@@ -86,6 +92,15 @@ pub(crate) fn check(file: &File) -> Result<(Vec<Finding>, usize), CommandError> 
                     text: error.problem().to_owned(),
                 });
             }
+        }
+        let handed = match plugin.container {
+            Container::Alone => None,
+            Container::Envoy { plugin, .. } => Some(handed_by_envoy(plugin)),
+            Container::Istio(resource) => Some(handed_by_istio(resource)),
+            Container::Gateway(wasm) => Some(handed_by_gateway(wasm)),
+        };
+        if let (Some(handed), Some(tree)) = (&handed, plugin.tree()) {
+            look_at_variables(tree, handed, &|path| plugin.locate(path), &mut findings);
         }
         match plugin.container {
             Container::Alone => {}

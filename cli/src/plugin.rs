@@ -99,6 +99,14 @@ impl Plugin<'_> {
         Config::parse_in(self.json.as_bytes(), &environment)
     }
 
+    /// As it is written, where that can be told.
+    pub(crate) fn tree(&self) -> Option<&Node> {
+        match &self.source {
+            Source::Tree(node) => Some(node),
+            Source::Text(node, _) => node.as_ref(),
+        }
+    }
+
     /// Line and column of a field by its path.
     pub(crate) fn locate(&self, path: &str) -> (usize, usize) {
         match &self.source {

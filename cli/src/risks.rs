@@ -3,7 +3,7 @@
 //! Invariant: a warning is about what the filter will do, so it is read from the valid
 //! configuration, not from how that is written.
 
-mod sign_in;
+pub(crate) mod sign_in;
 
 use bearer_gate::config::{
     Access, Config, Endpoint, KeySource, Otherwise, Provider, Requirement, Rule, Unmatched,
@@ -57,6 +57,7 @@ pub(crate) fn find(config: &Config) -> Vec<Risk> {
         sign_in::look_at(signs_in, &mut |field, text| {
             warn(format!("sign_in{field}"), text);
         });
+        sign_in::look_at_paths(config, signs_in, &mut |path, text| warn(path, text));
     }
     let rules = config.rules.all();
     for (index, rule) in rules.iter().enumerate() {

@@ -1,7 +1,9 @@
 //! Warnings about Envoy's own settings around the plugin's configuration, on which the protection by
 //! the filter depends (the checklist in docs/operating.md).
 
-use bearer_gate::config::{Config, Endpoint, KeySource};
+pub(crate) mod sign_in;
+
+use bearer_gate::config::{Config, Endpoint, KeySource, Scheme as SignInScheme};
 use bearer_gate::http::uri::{Scheme, Uri};
 use bearer_gate::matcher::Condition;
 
@@ -33,6 +35,7 @@ pub(crate) fn envoy(
         look_at_manager(manager, &mut findings);
         if let Some(config) = config {
             look_at_hosts(manager, config, &mut findings);
+            sign_in::look_at_manager(manager, plugin, config, &mut findings);
         }
     }
     look_at_plugin(plugin, &mut findings);
@@ -163,8 +166,42 @@ fn look_at_plugin(plugin: &Node, findings: &mut Vec<Finding>) {
     }
 }
 
-/// The clusters of all calls to providers, with their fields' paths, and whether they need TLS.
-fn calls(config: &Config) -> Vec<(&str, String, bool)> {
+/// Calls to a cluster.
+struct Calls<'c> {
+    cluster: &'c str,
+    /// The field that names it.
+    path: String,
+    /// Whether the address is https.
+    needs_tls: bool,
+    /// Whether a client's secret and tokens are in them, or keys only.
+    has_secrets: bool,
+}
+
+impl<'c> Calls<'c> {
+    fn for_keys(cluster: &'c str, path: String, needs_tls: bool) -> Self {
+        Self {
+            cluster,
+            path,
+            needs_tls,
+            has_secrets: false,
+        }
+    }
+
+    fn for_tokens(scheme: &'c SignInScheme, issuer: Option<&str>) -> Self {
+        let token = &scheme.endpoints.token;
+        let by_issuer = || Uri::parse(issuer?).ok().map(|uri| uri.scheme);
+        let kind = token.uri.as_ref().map(|uri| uri.scheme).or_else(by_issuer);
+        Self {
+            cluster: &token.cluster,
+            path: format!("sign_in.schemes.{}.token_endpoint.cluster", scheme.name),
+            needs_tls: kind == Some(Scheme::Https),
+            has_secrets: true,
+        }
+    }
+}
+
+/// All calls to providers.
+fn calls(config: &Config) -> Vec<Calls<'_>> {
     let mut calls = Vec::new();
     for provider in &config.providers {
         let KeySource::Remote(remote) = &provider.keys else {
@@ -172,7 +209,7 @@ fn calls(config: &Config) -> Vec<(&str, String, bool)> {
         };
         let path = |field: &str| format!("providers.{}.{field}", provider.name);
         match &remote.endpoint {
-            Endpoint::Jwks(uri) => calls.push((
+            Endpoint::Jwks(uri) => calls.push(Calls::for_keys(
                 uri.cluster.as_str(),
                 path("remote_jwks.http_uri.cluster"),
                 uri.scheme == Scheme::Https,
@@ -184,12 +221,24 @@ fn calls(config: &Config) -> Vec<(&str, String, bool)> {
                 ..
             } => {
                 let tls = Uri::parse(issuer).is_ok_and(|uri| uri.scheme == Scheme::Https);
-                calls.push((cluster.as_str(), path("openid_discovery.cluster"), tls));
+                calls.push(Calls::for_keys(
+                    cluster,
+                    path("openid_discovery.cluster"),
+                    tls,
+                ));
                 if let Some(cluster) = jwks_cluster {
-                    calls.push((cluster.as_str(), path("openid_discovery.jwks_cluster"), tls));
+                    calls.push(Calls::for_keys(
+                        cluster,
+                        path("openid_discovery.jwks_cluster"),
+                        tls,
+                    ));
                 }
             }
         }
+    }
+    for scheme in config.sign_in.iter().flat_map(|sign_in| &sign_in.schemes) {
+        let issuer = &config.providers[scheme.provider].expectations.issuer;
+        calls.push(Calls::for_tokens(scheme, issuer.as_deref()));
     }
     calls
 }
@@ -204,7 +253,12 @@ fn look_at_clusters(
         .at(&["static_resources", "clusters"])
         .map_or(&[][..], Node::items);
     let from_elsewhere = document.at(&["dynamic_resources", "cds_config"]).is_some();
-    for (name, path, tls) in calls(config) {
+    for call in calls(config) {
+        let (name, path) = (call.cluster, call.path);
+        let (lost, at_risk) = match call.has_secrets {
+            true => ("nobody can sign in", "the client's secret and tokens"),
+            false => ("keys cannot be fetched", "keys"),
+        };
         let Some(cluster) = clusters
             .iter()
             .find(|cluster| cluster.text_at(&["name"]) == Some(name))
@@ -216,7 +270,7 @@ fn look_at_clusters(
                     column,
                     is_error: false,
                     path,
-                    text: format!("there is no cluster {name}: keys cannot be fetched"),
+                    text: format!("there is no cluster {name}: {lost}"),
                 });
             }
             continue;
@@ -225,11 +279,11 @@ fn look_at_clusters(
             .at(&["transport_socket", "typed_config"])
             .and_then(|config| message(config, TLS));
         match context {
-            None if tls && cluster.get("transport_socket").is_none() => findings.push(warning(
+            None if call.needs_tls && cluster.get("transport_socket").is_none() => findings.push(warning(
                 cluster,
                 &path,
                 format!(
-                    "the address is https and cluster {name} has no TLS: keys come in the clear"
+                    "the address is https and cluster {name} has no TLS: {at_risk} come in the clear"
                 ),
             )),
             Some(context) => {
@@ -245,13 +299,42 @@ fn look_at_clusters(
                     findings.push(warning(
                         context,
                         &path,
-                        format!("cluster {name} has no validation_context: Envoy accepts any certificate, and so any keys"),
+                        format!("cluster {name} has no validation_context: Envoy accepts any certificate, and {at_risk} are anybody's"),
+                    ));
+                } else if call.has_secrets && !compares_names(context, cluster) {
+                    findings.push(warning(
+                        context,
+                        &path,
+                        format!("cluster {name} takes a certificate of every host that its CA knows, and {at_risk} go there: add match_typed_subject_alt_names to validation_context"),
                     ));
                 }
             }
             None => {}
         }
     }
+}
+
+/// Whether the certificate must be for a certain name. What comes by SDS is not in the file.
+fn compares_names(context: &Node, cluster: &Node) -> bool {
+    let by_sni = context.get("auto_sni_san_validation");
+    let http = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+    let options = cluster.at(&["typed_extension_protocol_options", http]);
+    let options = options.and_then(|node| node.get("upstream_http_protocol_options"));
+    let by_host = options.and_then(|node| node.get("auto_san_validation"));
+    if [by_sni, by_host].into_iter().flatten().any(Node::is_true) {
+        return true;
+    }
+    let common = context.get("common_tls_context");
+    let of = |names: &[&str]| common.and_then(|common| common.at(names));
+    let combined = "combined_validation_context";
+    let shown = [
+        of(&["validation_context"]),
+        of(&[combined, "default_validation_context"]),
+    ];
+    let names = ["match_typed_subject_alt_names", "match_subject_alt_names"];
+    let mut shown = shown.into_iter().flatten();
+    let is_elsewhere = of(&["validation_context_sds_secret_config"]).is_some();
+    is_elsewhere || shown.any(|shown| names.iter().any(|name| !shown.items_of(name).is_empty()))
 }
 
 pub(crate) fn istio(resource: &Node) -> Vec<Finding> {

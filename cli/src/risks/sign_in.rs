@@ -1,8 +1,12 @@
 //! What is risky about how people sign in.
 
-use bearer_gate::config::{Rule, SameSite, Scheme, SignIn, Unauthenticated, Upstream};
+use bearer_gate::config::{Config, Rule, SameSite, Scheme, SignIn, Unauthenticated, Upstream};
+use bearer_gate::http::request::Request;
 use bearer_gate::http::uri;
 use bearer_gate::matcher::PathMatcher;
+use bearer_gate::policy::{self, RuleOutcome};
+
+use super::Risk;
 
 /// What is told of a secret that stands in the configuration.
 const INLINE: &str =
@@ -62,6 +66,71 @@ fn look_at_scheme(scheme: &Scheme, warn: &mut dyn FnMut(&str, &str)) {
             "NONE: the session comes with requests that other sites make",
         );
     }
+}
+
+/// Warns of what rules say of paths that the filter answers or sends people to.
+pub(super) fn look_at_paths(config: &Config, sign_in: &SignIn, warn: &mut dyn FnMut(String, &str)) {
+    for (index, rule) in config.rules.all().iter().enumerate() {
+        if let PathMatcher::Exact(path) = &rule.matcher.path
+            && sign_in.own_path(path).is_some()
+        {
+            let text = format!("decides nothing: the filter answers {path} by itself");
+            warn(format!("rules[{index}]"), &text);
+        }
+    }
+    for scheme in &sign_in.schemes {
+        let Some(path) = &scheme.error_redirect_path else {
+            continue;
+        };
+        let headers = [(":method", "GET"), (":path", path.as_str())];
+        let headers = headers.map(|(name, value)| (name.into(), value.as_bytes().to_vec()));
+        let request = Request::new(headers.to_vec());
+        let decided = policy::select_rule(config, Some(path), &request);
+        if !matches!(decided, Ok(RuleOutcome::Public)) {
+            warn(
+                format!("sign_in.schemes.{}.error_redirect_path", scheme.name),
+                "is not public: whoever could not sign in cannot see it. Put a rule for it, without requires, before the others",
+            );
+        }
+    }
+}
+
+/// Warns of schemes that other configurations of the same file have with other secrets: a browser
+/// tells the cookies of a host apart by their names, and not by ports or listeners.
+pub(crate) fn beside<'c>(
+    config: &Config,
+    others: impl Iterator<Item = &'c Config> + Clone,
+) -> Vec<Risk> {
+    let mut risks = Vec::new();
+    let Some(sign_in) = &config.sign_in else {
+        return risks;
+    };
+    let keys = |sign_in: &SignIn| -> Vec<String> {
+        let keys = sign_in.cookie_keys.iter();
+        keys.map(|key| key.text().to_owned()).collect()
+    };
+    for scheme in &sign_in.schemes {
+        let is_at_odds = |other: &SignIn| {
+            let twin = other.schemes.iter().find(|other| other.name == scheme.name);
+            let sites = sign_in.sites.single();
+            let shares_host = other
+                .sites
+                .single()
+                .iter()
+                .any(|theirs| sites.iter().any(|ours| ours.host() == theirs.host()));
+            let differs =
+                |twin: &Scheme| twin.client.id != scheme.client.id || keys(other) != keys(sign_in);
+            shares_host && twin.is_some_and(differs)
+        };
+        let mut others = others.clone().filter_map(|other| other.sign_in.as_ref());
+        if others.any(is_at_odds) {
+            risks.push(Risk {
+                path: format!("sign_in.schemes.{}", scheme.name),
+                text: "another configuration of this file has a scheme of this name and a host of this one, with another client or other cookie_keys: each deletes the sessions of the other. Give it another name, or the same client and keys".to_owned(),
+            });
+        }
+    }
+    risks
 }
 
 /// Warns of a rule.

@@ -8,6 +8,7 @@
 )]
 
 mod check;
+mod check_sign_in;
 mod explain;
 mod explain_session;
 mod migrate;
