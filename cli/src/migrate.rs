@@ -1,4 +1,5 @@
-//! `migrate`: a configuration of Envoy's `jwt_authn` or `oauth2` as one of this filter.
+//! `migrate`: a configuration of Envoy's `jwt_authn` or `oauth2`, or of oauth2-proxy, as one of this
+//! filter.
 //!
 //! Invariant: no request passes that the old filter would stop. What is not read with certainty, or
 //! cannot be carried over, is left open; the filter then refuses what is printed.
@@ -7,6 +8,7 @@ mod convert;
 mod find;
 mod message;
 mod oauth2;
+mod oauth2_proxy;
 mod read;
 mod tree;
 mod unsupported;
@@ -29,12 +31,13 @@ const ROUTE_METADATA: &str = "bearer_gate";
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A `JwtAuthentication` or an `OAuth2` by itself, or an Envoy configuration with such filters
+    /// A `JwtAuthentication` or an `OAuth2` by itself, an Envoy configuration with such filters, or
+    /// oauth2-proxy's .cfg
     file: PathBuf,
     /// The issuer of the provider where people sign in, which oauth2 does not have
     #[arg(long, value_name = "URL")]
     issuer: Option<String>,
-    /// A host of your pages, where oauth2 takes the host of the request
+    /// A host of your pages, where the old configuration takes the host of the request
     #[arg(long = "host", value_name = "HOST")]
     hosts: Vec<String>,
     /// Print JSON
@@ -89,6 +92,16 @@ struct Migration {
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, CommandError> {
+    let told = oauth2::Told {
+        issuer: args.issuer.clone(),
+        hosts: args.hosts.clone(),
+    };
+    if let Some(options) = oauth2_proxy::read(&args.file)? {
+        let mut migration = Migration::of_oauth2_proxy(&options, &told);
+        let is_open = migration.is_open();
+        migration.close(is_open);
+        return Ok(finish(args, &args.file.display().to_string(), &[migration]));
+    }
     let file = File::read(&args.file)?;
     let directory = args.file.parent().unwrap_or(Path::new("."));
     let found = find::find(&file);
@@ -99,10 +112,6 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CommandError> {
             find::instead(&file)
         )));
     }
-    let told = oauth2::Told {
-        issuer: args.issuer.clone(),
-        hosts: args.hosts.clone(),
-    };
     let mut migrations: Vec<Migration> = found
         .filters
         .iter()
@@ -120,25 +129,25 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CommandError> {
     if let Some(last) = migrations.last_mut() {
         last.changes.extend(beside);
     }
-    let mut good = true;
     for migration in &mut migrations {
         migration.requirements_of_routes(names_by_route);
-        let is_open = migration
-            .changes
-            .iter()
-            .any(|change| change.kind == ChangeKind::Open);
-        good &= !is_open;
+        let is_open = migration.is_open();
         migration.close(is_open || open_beside);
     }
+    Ok(finish(args, &file.name, &migrations))
+}
+
+/// Prints what came out.
+fn finish(args: &Args, name: &str, migrations: &[Migration]) -> ExitCode {
     if args.json {
         let report: Vec<Value> = migrations.iter().map(as_json).collect();
         println!("{}", escaped(&Value::Array(report)));
     } else {
-        for migration in &migrations {
-            show(&file.name, migration, migrations.len() > 1);
+        for migration in migrations {
+            show(name, migration, migrations.len() > 1);
         }
     }
-    Ok(exit(good))
+    exit(!migrations.iter().any(Migration::is_open))
 }
 
 const PER_ROUTE_CONFIG: &str = "typed_per_filter_config";
@@ -235,6 +244,30 @@ impl Migration {
         }
         migration.refuse();
         migration
+    }
+
+    fn of_oauth2_proxy(options: &Node, told: &oauth2::Told) -> Self {
+        let oauth2_proxy::Converted { node, changes } = oauth2_proxy::convert(options, told);
+        let mut migration = Self {
+            line: options.line,
+            node,
+            changes,
+            from: "oauth2-proxy",
+            always: [&oauth2_proxy::ALWAYS[..], &ALWAYS].concat(),
+            explained: Vec::new(),
+        };
+        let open = migration.changes.iter();
+        let open = open.filter(|change| change.kind == ChangeKind::Open);
+        for option in open.map(|change| change.path.as_str()) {
+            migration.explained.extend(oauth2_proxy::explains(option));
+        }
+        migration.refuse();
+        migration
+    }
+
+    fn is_open(&self) -> bool {
+        let mut changes = self.changes.iter();
+        changes.any(|change| change.kind == ChangeKind::Open)
     }
 
     /// The message as the filter takes it, as far as it was understood.

@@ -177,6 +177,12 @@ impl Scratch {
              hmac_secret: {name: b}}\n",
         )
         .unwrap();
+        fs::write(
+            folder.path().join("oauth2-proxy.cfg"),
+            "provider = \"oidc\"\noidc_issuer_url = \"https://idp.example.com\"\nclient_id = \"web\"\n\
+             redirect_url = \"https://app.example.com/cb\"\nemail_domains = \"*\"\n",
+        )
+        .unwrap();
         Self(folder)
     }
 

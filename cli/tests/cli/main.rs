@@ -13,6 +13,7 @@ mod explain;
 mod explain_session;
 mod migrate;
 mod migrate_oauth2;
+mod migrate_oauth2_proxy;
 mod migrate_pair;
 mod mint;
 mod schema;
