@@ -12,7 +12,7 @@ use crate::finding::Finding;
 use crate::output::{BAD, GOOD, WARN, escaped, safe, styled};
 use crate::plugin::{Container, File, Plugin};
 use crate::surroundings::sign_in::{
-    handed_by_envoy, handed_by_gateway, handed_by_istio, look_at_variables,
+    handed_by_envoy, handed_by_gateway, handed_by_istio, look_at_bodies, look_at_variables,
 };
 use crate::{risks, surroundings};
 
@@ -101,6 +101,15 @@ pub(crate) fn check(file: &File) -> Result<(Vec<Finding>, usize), CommandError> 
         };
         if let (Some(handed), Some(tree)) = (&handed, plugin.tree()) {
             look_at_variables(tree, handed, &|path| plugin.locate(path), &mut findings);
+        }
+        if let (
+            Container::Envoy {
+                plugin: settings, ..
+            },
+            Some(tree),
+        ) = (plugin.container, plugin.tree())
+        {
+            look_at_bodies(tree, settings, &mut findings);
         }
         match plugin.container {
             Container::Alone => {}

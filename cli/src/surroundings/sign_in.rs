@@ -104,6 +104,31 @@ pub(crate) fn look_at_variables(
     }
 }
 
+/// The provider's calls have a body, which Envoy hands to a filter that waits only where it is told
+/// to.
+pub(crate) fn look_at_bodies(tree: &Node, plugin: &Node, findings: &mut Vec<Finding>) {
+    const ALLOW: &str = "allow_on_headers_stop_iteration";
+    let schemes = tree
+        .at(&["sign_in", "schemes"])
+        .map_or(&[][..], Node::entries);
+    let mut paths = schemes
+        .iter()
+        .filter_map(|scheme| scheme.node.text_at(&["backchannel_logout_path"]));
+    let Some(path) = paths.next() else {
+        return;
+    };
+    if !plugin.get(ALLOW).is_some_and(Node::is_true) {
+        findings.push(Finding {
+            is_error: true,
+            ..warning(
+                plugin.get(ALLOW).unwrap_or(plugin),
+                ALLOW,
+                format!("is not true, and {path} needs the body of a request: it would never be answered. Write {ALLOW}: true beside vm_config"),
+            )
+        });
+    }
+}
+
 fn find_variables<'d>(node: &'d Node, path: &str, found: &mut Vec<(&'d str, String)>) {
     if let Some(name) = node.text_at(&["environment_variable"]) {
         found.push((name, format!("{path}.environment_variable")));

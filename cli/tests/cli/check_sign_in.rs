@@ -282,6 +282,33 @@ fn each_finding_and_its_good_twin() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// Whatever else is said of the path.
+#[test]
+fn a_path_that_needs_bodies() {
+    let asks = GOOD.replacen(
+        SCHEME,
+        &format!("{SCHEME}                          backchannel_logout_path: /oauth2/logout\n"),
+        1,
+    );
+    let allow = "                failure_policy: FAIL_RELOAD\n";
+    let allows = asks.replacen(
+        allow,
+        &format!("{allow}                allow_on_headers_stop_iteration: true\n"),
+        1,
+    );
+    let is_said = |text: &str| {
+        let (_, lines, _) = findings(text);
+        lines
+            .iter()
+            .any(|line| line.ends_with(" error allow_on_headers_stop_iteration"))
+    };
+    assert!(is_said(&asks));
+    assert!(is_said(
+        &allows.replace("stop_iteration: true", "stop_iteration: false")
+    ));
+    assert!(!is_said(&allows) && !is_said(GOOD));
+}
+
 /// One of several listeners, with its own cookie keys.
 #[test]
 fn two_configurations_that_delete_each_others_sessions() {
