@@ -11,8 +11,9 @@
 //! [`Opened`]: crate::sign_in::Opened
 
 mod event;
-mod failure;
+
 mod requirement;
+mod unsatisfied;
 mod visitor;
 
 use std::borrow::Cow;
@@ -37,8 +38,8 @@ use crate::trace::Checks;
 pub use crate::sign_in::Answer;
 
 pub use event::{Event, Listener};
-pub use failure::Failure;
 use requirement::{Carried, Identity, Presented};
+pub use unsatisfied::Unsatisfied;
 
 /// What the answer to a request for the metadata of the protected resource is called.
 pub const RESOURCE_METADATA: &str = "metadata of the resource";
@@ -160,9 +161,9 @@ impl<'c> From<Refusal<'c>> for Obstacle<'c> {
     }
 }
 
-impl From<Failure> for Obstacle<'_> {
-    fn from(failure: Failure) -> Self {
-        match failure.rejection() {
+impl From<Unsatisfied> for Obstacle<'_> {
+    fn from(unsatisfied: Unsatisfied) -> Self {
+        match unsatisfied.rejection() {
             Ok(rejection) => rejection.into(),
             Err(provider) => Obstacle::Await(Need::Keys(provider)),
         }

@@ -333,7 +333,7 @@ impl<H: Host> Facts for Consultation<'_, H> {
             UnknownKid::Wait if self.patience == Patience::Over => UnknownKid::Unavailable {
                 retry_after: desk.retry_after(&Need::Keys(provider), self.now()),
             },
-            verdict => verdict,
+            outcome => outcome,
         }
     }
 

@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 
-use bearer_gate::authn::{Event, Failure};
+use bearer_gate::authn::{Event, Unsatisfied};
 use bearer_gate::config::SchemeId;
 use bearer_gate::config::{Access, Config, Otherwise, ProviderId};
 use bearer_gate::desk::signer::Event as SignerEvent;
@@ -197,7 +197,7 @@ impl<'n> Narrator<'n> {
                 let name = sign_in.map_or("", |sign_in| sign_in.schemes[id].name.as_str());
                 let text = match outcome {
                     Ok(()) => format!("a session by {name}"),
-                    Err(Failure::CrossSite) => {
+                    Err(Unsatisfied::CrossSite) => {
                         format!(
                             "a session by {name}, which another site may have made a browser send"
                         )
@@ -491,20 +491,20 @@ impl Telling {
     }
 
     /// The result of a provider's demand.
-    fn demanded(&mut self, outcome: Result<(), Failure>) {
+    fn demanded(&mut self, outcome: Result<(), Unsatisfied>) {
         let (name, places) = &self.provider;
         let text = match (outcome, &self.token) {
             (Ok(()), LookedAt::Before) => "the token is good for this too".to_owned(),
             (Ok(()), _) => "the token is good".to_owned(),
-            (Err(Failure::AwaitKeys(_)), _) => {
+            (Err(Unsatisfied::AwaitKeys(_)), _) => {
                 let text = format!("the claims are good; the keys of {name} are not at hand");
                 return self.note(text);
             }
-            (Err(Failure::Missing | Failure::NoSession | Failure::CrossSite), _) => {
+            (Err(Unsatisfied::Missing | Unsatisfied::NoSession | Unsatisfied::CrossSite), _) => {
                 format!("no token in {places}")
             }
-            (Err(Failure::Several), _) => "different tokens in several places".to_owned(),
-            (Err(Failure::Invalid(error)), token) => {
+            (Err(Unsatisfied::Several), _) => "different tokens in several places".to_owned(),
+            (Err(Unsatisfied::Invalid(error)), token) => {
                 let text = error.description().to_owned();
                 if let LookedAt::Raw(Some(hint), _) = token {
                     let hint = *hint;
@@ -512,7 +512,7 @@ impl Telling {
                 }
                 text
             }
-            (Err(Failure::Unavailable(_)), _) => format!("there are no keys of {name}"),
+            (Err(Unsatisfied::Unavailable(_)), _) => format!("there are no keys of {name}"),
         };
         self.line(mark_of(outcome.is_ok()), text);
         self.at("token", |step| {
@@ -521,12 +521,12 @@ impl Telling {
     }
 
     /// The result of the whole requirement.
-    fn satisfied(&mut self, outcome: Result<usize, Failure>) {
+    fn satisfied(&mut self, outcome: Result<usize, Unsatisfied>) {
         self.at("token", |step| {
             let (mark, text) = match outcome {
                 Ok(0) => (Mark::Good, "is not needed"),
                 Ok(_) => (Mark::Good, "satisfies the rule"),
-                Err(Failure::AwaitKeys(_)) => (Mark::Note, "depends on its signature"),
+                Err(Unsatisfied::AwaitKeys(_)) => (Mark::Note, "depends on its signature"),
                 Err(_) => (Mark::Bad, NOT_SATISFIED),
             };
             step.mark = mark;
@@ -550,9 +550,12 @@ impl Telling {
     }
 }
 
-/// Why a request is rejected for a failure, if it is.
-fn reason(failure: Failure) -> Option<&'static str> {
-    failure.rejection().ok().map(|rejection| rejection.reason())
+/// The reason of the rejection, if the request is rejected for this.
+fn reason(unsatisfied: Unsatisfied) -> Option<&'static str> {
+    unsatisfied
+        .rejection()
+        .ok()
+        .map(|rejection| rejection.reason())
 }
 
 /// The rule that decides: the last one that matches the request, or that cannot be compared with it.

@@ -1,6 +1,6 @@
 //! What is told of a request while it is decided.
 
-use super::failure::Failure;
+use super::unsatisfied::Unsatisfied;
 use crate::config::{Otherwise, OwnPath, Provider, Scheme, SchemeId};
 use crate::desk::signer::Event as SignerEvent;
 use crate::http::ambiguous::Ambiguous;
@@ -55,7 +55,7 @@ pub enum Event<'e> {
         /// The scheme.
         id: SchemeId,
         /// Why there is none, or none that counts.
-        outcome: Result<(), Failure>,
+        outcome: Result<(), Unsatisfied>,
         /// The request's, which tells what its cookies came to. None where nobody can sign in.
         visit: Option<&'e Visit<'e>>,
     },
@@ -82,9 +82,9 @@ pub enum Event<'e> {
     /// The provider's keys did not verify it for another demand.
     FoundBadBefore,
     /// The token does for the demand, or why there is none that does.
-    Demanded(Result<(), Failure>),
+    Demanded(Result<(), Unsatisfied>),
     /// So many tokens are taken, or why the requirement is not satisfied.
-    Satisfied(Result<usize, Failure>),
+    Satisfied(Result<usize, Unsatisfied>),
     /// Whether one of the tokens allows what the rule is about.
     Authorized(bool),
 }

@@ -2,19 +2,18 @@
 //!
 //! Invariants:
 //! - A request passes by a way to satisfy its requirement that accounts for every token which the
-//!   request carries; of several such ways the one that verifies most tokens counts, and then the
+//!   request carries. Of several such ways, the one that verifies most tokens counts, and then the
 //!   first.
-//! - If there is none, the request is refused for the weightiest of the failures without each of
-//!   which it would pass; if there is no such failure, it carries more tokens than the requirement
-//!   has a use for.
-//! - A provider verifies a token once at most, and where newer keys could let a request pass, or
-//!   verify more of its tokens, the request is neither refused nor let through before the keys
-//!   have been asked for.
+//! - If there is no such way, the request is refused for one reason: of the reasons without each of
+//!   which it would pass, the weightiest. If there is no such reason, the request carries more tokens
+//!   than the requirement has a use for.
+//! - A provider verifies a token once at most. Where newer keys could let a request pass, or verify
+//!   more of its tokens, the keys are asked for before the request is refused or let through.
 
 use std::rc::Rc;
 
 use super::event::{Event, Listener};
-use super::failure::Failure;
+use super::unsatisfied::Unsatisfied;
 use super::{Means, Token};
 use crate::cache::Entry;
 use crate::config::{
@@ -129,7 +128,7 @@ impl Identity {
 struct Refused {
     provider: ProviderId,
     token: u32,
-    failure: Failure,
+    unsatisfied: Unsatisfied,
 }
 
 /// A way to satisfy a requirement, or what it fails by. The default is satisfied by nothing.
@@ -141,13 +140,13 @@ struct Way {
     takes: Tokens,
     /// Whether the tokens without a part in it may pass, good or not.
     tolerates: bool,
-    failure: Option<Failure>,
+    unsatisfied: Option<Unsatisfied>,
 }
 
 impl Way {
     /// Whether nothing is lost by leaving the other out.
     fn dominates(&self, other: &Self) -> bool {
-        self.failure.is_none()
+        self.unsatisfied.is_none()
             && other.covers & !self.covers == 0
             && (self.tolerates || !other.tolerates)
     }
@@ -157,7 +156,7 @@ impl Way {
             covers: self.covers | other.covers,
             takes: self.takes | other.takes,
             tolerates: self.tolerates || other.tolerates,
-            failure: match (self.failure, other.failure) {
+            unsatisfied: match (self.unsatisfied, other.unsatisfied) {
                 (Some(one), Some(two)) if two.hope() < one.hope() => Some(two),
                 (one, two) => one.or(two),
             },
@@ -175,16 +174,16 @@ impl Ways {
             return;
         }
         self.0.retain(|known| !way.dominates(known));
-        if let Some(failure) = way.failure {
+        if let Some(unsatisfied) = way.unsatisfied {
             let mut failed = self.0.iter_mut();
             let alike = failed.find(|known| {
-                known.failure.is_some()
+                known.unsatisfied.is_some()
                     && (known.covers, known.tolerates) == (way.covers, way.tolerates)
             });
             if let Some(known) = alike {
                 if known
-                    .failure
-                    .is_none_or(|known| failure.weight() >= known.weight())
+                    .unsatisfied
+                    .is_none_or(|known| unsatisfied.weight() >= known.weight())
                 {
                     *known = way;
                 }
@@ -192,8 +191,8 @@ impl Ways {
             }
         }
         if self.0.len() >= MOST_WAYS {
-            let failed = self.0.iter().rposition(|known| known.failure.is_some());
-            match failed.filter(|_| way.failure.is_none()) {
+            let failed = self.0.iter().rposition(|known| known.unsatisfied.is_some());
+            match failed.filter(|_| way.unsatisfied.is_none()) {
                 Some(failed) => drop(self.0.remove(failed)),
                 None => return,
             }
@@ -225,44 +224,46 @@ impl Ways {
     /// fails them only when the keys are known, and it takes no two tokens in the place of one.
     #[inline]
     fn otherwise(&mut self, otherwise: Otherwise) {
-        if self.0.iter().any(|way| way.failure.is_none()) {
+        if self.0.iter().any(|way| way.unsatisfied.is_none()) {
             return;
         }
-        let failures = self.0.iter().filter_map(|way| way.failure);
-        let weightiest = failures.max_by_key(|failure| failure.weight());
+        let reasons = self.0.iter().filter_map(|way| way.unsatisfied);
+        let weightiest = reasons.max_by_key(|unsatisfied| unsatisfied.weight());
         let tolerant = Way {
             tolerates: true,
             ..Way::default()
         };
-        match (otherwise, weightiest.unwrap_or(Failure::Missing)) {
-            (Otherwise::AllowMissing, Failure::Missing | Failure::NoSession) => {
+        match (otherwise, weightiest.unwrap_or(Unsatisfied::Missing)) {
+            (Otherwise::AllowMissing, Unsatisfied::Missing | Unsatisfied::NoSession) => {
                 self.add(Way::default())
             }
-            (Otherwise::Reject | Otherwise::AllowMissing, _) | (_, Failure::Several) => {}
-            (Otherwise::AllowMissingOrFailed, failure @ Failure::AwaitKeys(_)) => self.add(Way {
-                failure: Some(failure),
-                ..tolerant
-            }),
+            (Otherwise::Reject | Otherwise::AllowMissing, _) | (_, Unsatisfied::Several) => {}
+            (Otherwise::AllowMissingOrFailed, unsatisfied @ Unsatisfied::AwaitKeys(_)) => {
+                self.add(Way {
+                    unsatisfied: Some(unsatisfied),
+                    ..tolerant
+                })
+            }
             (Otherwise::AllowMissingOrFailed, _) => self.add(tolerant),
         }
     }
 }
 
 /// The identities that are taken by the best of these ways to account for all tokens.
-fn decide(ways: &[Way], all: Tokens) -> Result<Tokens, Failure> {
+fn decide(ways: &[Way], all: Tokens) -> Result<Tokens, Unsatisfied> {
     let unverified = |way: &Way| (all & !way.covers).count_ones();
     let accounting = || {
         ways.iter()
             .filter(|way| way.tolerates || unverified(way) == 0)
     };
-    let hopeful = accounting().filter(|way| way.failure.is_none_or(|f| f.hope() == 2));
-    let best = hopeful.min_by_key(|way| (unverified(way), way.failure.is_some()));
-    match best.map(|way| way.failure.map_or(Ok(way.takes), Err)) {
+    let hopeful = accounting().filter(|way| way.unsatisfied.is_none_or(|f| f.hope() == 2));
+    let best = hopeful.min_by_key(|way| (unverified(way), way.unsatisfied.is_some()));
+    match best.map(|way| way.unsatisfied.map_or(Ok(way.takes), Err)) {
         Some(decided) => decided,
         None => {
-            let failures = accounting().filter_map(|way| way.failure);
-            let weightiest = failures.max_by_key(|failure| failure.weight());
-            Err(weightiest.unwrap_or(Failure::Several))
+            let reasons = accounting().filter_map(|way| way.unsatisfied);
+            let weightiest = reasons.max_by_key(|unsatisfied| unsatisfied.weight());
+            Err(weightiest.unwrap_or(Unsatisfied::Several))
         }
     }
 }
@@ -274,7 +275,7 @@ impl<'r, T: Listener> Presented<'r, T> {
         means: &'r Means<'r>,
         visit: Option<&'r Visit<'r>>,
         trace: &'r T,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, Unsatisfied> {
         let mut all: Tokens = 0;
         for at in 0..tokens.len() {
             let (before, rest) = tokens.split_at_mut(at);
@@ -299,7 +300,10 @@ impl<'r, T: Listener> Presented<'r, T> {
 
     /// The tokens that satisfy a requirement: none where it does without. A token that has no part
     /// in that is one that nobody verified, and the upstream could take it for the one that was.
-    pub(super) fn satisfy(&mut self, requirement: &Requirement) -> Result<Vec<Identity>, Failure> {
+    pub(super) fn satisfy(
+        &mut self,
+        requirement: &Requirement,
+    ) -> Result<Vec<Identity>, Unsatisfied> {
         let decided = match requirement {
             Requirement::Provider(demand) => decide(&[self.way(demand)], self.all),
             requirement => {
@@ -356,7 +360,7 @@ impl<'r, T: Listener> Presented<'r, T> {
                 let mut any = Ways::default();
                 for (member, asked) in members.iter().zip(1..) {
                     self.gather(member, &mut any);
-                    let is_best = |way: &Way| way.failure.is_none() && way.covers == self.all;
+                    let is_best = |way: &Way| way.unsatisfied.is_none() && way.covers == self.all;
                     if any.0.iter().any(is_best) {
                         let left = members.len().saturating_sub(asked);
                         self.trace.note(|| Event::NotAsked(left));
@@ -388,7 +392,7 @@ impl<'r, T: Listener> Presented<'r, T> {
         let provider = &self.providers[demand.provider];
         self.trace.note(|| Event::Demand(provider));
         let way = self.way_by_token(demand);
-        let outcome = || way.failure.map_or(Ok(()), Err);
+        let outcome = || way.unsatisfied.map_or(Ok(()), Err);
         self.trace.note(|| Event::Demanded(outcome()));
         way
     }
@@ -406,12 +410,12 @@ impl<'r, T: Listener> Presented<'r, T> {
                     let proof = Proof::Session(id, opened);
                     self.identities.push(Identity { provider, proof });
                 }
-                Err(failure) => way.failure = Some(failure),
+                Err(unsatisfied) => way.unsatisfied = Some(unsatisfied),
             },
-            (Some(_), Some(Err(_))) => way.failure = Some(Failure::CrossSite),
-            _ => way.failure = Some(Failure::NoSession),
+            (Some(_), Some(Err(_))) => way.unsatisfied = Some(Unsatisfied::CrossSite),
+            _ => way.unsatisfied = Some(Unsatisfied::NoSession),
         }
-        let outcome = || way.failure.map_or(Ok(()), Err);
+        let outcome = || way.unsatisfied.map_or(Ok(()), Err);
         self.trace.note(|| Event::Session {
             id,
             outcome: outcome(),
@@ -426,7 +430,7 @@ impl<'r, T: Listener> Presented<'r, T> {
         let mut found = self.tokens.iter().filter(|carried| is_here(carried));
         let Some(Carried { number, token, .. }) = found.next() else {
             return Way {
-                failure: Some(Failure::Missing),
+                unsatisfied: Some(Unsatisfied::Missing),
                 ..Way::default()
             };
         };
@@ -438,7 +442,7 @@ impl<'r, T: Listener> Presented<'r, T> {
             ..Way::default()
         };
         if others != 0 {
-            way.failure = Some(Failure::Several);
+            way.unsatisfied = Some(Unsatisfied::Several);
             return way;
         }
         match self.identify(number, token, demand) {
@@ -448,16 +452,16 @@ impl<'r, T: Listener> Presented<'r, T> {
                     way.takes = bit;
                     self.identities.push(identity);
                 }
-                Err(failure) => way.failure = Some(failure),
+                Err(unsatisfied) => way.unsatisfied = Some(unsatisfied),
             },
-            Err(Unfit::Claims(error)) => way.failure = Some(error.into()),
-            Err(Unfit::Again(failure)) => way.failure = Some(failure),
-            Err(Unfit::Keys(failure)) => {
-                way.failure = Some(failure);
+            Err(Unfit::Claims(error)) => way.unsatisfied = Some(error.into()),
+            Err(Unfit::Again(unsatisfied)) => way.unsatisfied = Some(unsatisfied),
+            Err(Unfit::Keys(unsatisfied)) => {
+                way.unsatisfied = Some(unsatisfied);
                 self.refused.push(Refused {
                     provider: demand.provider,
                     token: number,
-                    failure,
+                    unsatisfied,
                 });
             }
         }
@@ -511,7 +515,7 @@ impl<'r, T: Listener> Presented<'r, T> {
             match refused.find(|known| known.provider == id && known.token == number) {
                 Some(known) => {
                     self.trace.note(|| Event::FoundBadBefore);
-                    return Err(Unfit::Again(known.failure));
+                    return Err(Unfit::Again(known.unsatisfied));
                 }
                 None => self
                     .verified(token, &validated, id, keys)
@@ -535,7 +539,7 @@ impl<'r, T: Listener> Presented<'r, T> {
         validated: &Validated<'_>,
         id: ProviderId,
         keys: Keys,
-    ) -> Result<Rc<Entry>, Failure> {
+    ) -> Result<Rc<Entry>, Unsatisfied> {
         let (provider, means) = (&self.providers[id], self.means);
         let verified = signer::verify(
             validated,
@@ -546,8 +550,8 @@ impl<'r, T: Listener> Presented<'r, T> {
         );
         let (set, verified) = verified.map_err(|why| match why {
             Unverified::Refused(error) => error.into(),
-            Unverified::AwaitKeys => Failure::AwaitKeys(id),
-            Unverified::Unavailable(retry_after) => Failure::Unavailable(retry_after),
+            Unverified::AwaitKeys => Unsatisfied::AwaitKeys(id),
+            Unverified::Unavailable(retry_after) => Unsatisfied::Unavailable(retry_after),
         })?;
         let outputs = Rc::new(outputs::from_token(provider, &verified));
         let verified = verified.into_claims();
@@ -575,9 +579,9 @@ enum Unfit {
     /// For this demand.
     Claims(JwtError),
     /// For every demand of the provider.
-    Keys(Failure),
+    Keys(Unsatisfied),
     /// As for another demand of the provider.
-    Again(Failure),
+    Again(Unsatisfied),
 }
 
 impl From<JwtError> for Unfit {
@@ -586,6 +590,6 @@ impl From<JwtError> for Unfit {
     }
 }
 
-fn bit(number: u32) -> Result<Tokens, Failure> {
-    1_u64.checked_shl(number).ok_or(Failure::Several)
+fn bit(number: u32) -> Result<Tokens, Unsatisfied> {
+    1_u64.checked_shl(number).ok_or(Unsatisfied::Several)
 }

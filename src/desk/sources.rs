@@ -143,9 +143,9 @@ impl Sources {
         let Some(lifecycle) = self.remote_mut(provider) else {
             return UnknownKid::NoSuchKey;
         };
-        let verdict = lifecycle.unknown_kid(came, &step(host, now()));
+        let outcome = lifecycle.unknown_kid(came, &step(host, now()));
         self.tell_events(provider, host);
-        verdict
+        outcome
     }
 
     /// What a request sees of a provider's keys that begins to wait for them, and how long a fetch

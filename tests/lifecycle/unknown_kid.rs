@@ -132,8 +132,8 @@ fn a_set_that_was_asked_for_before_a_request_came_does_not_refuse_it() {
     world.tick_urgently();
     let third = world.workers[0].seen();
     for _ in 0..5 {
-        let verdict = world.unknown_kid_that_came(0, Some(third));
-        assert_ne!(verdict, UnknownKid::NoSuchKey);
+        let outcome = world.unknown_kid_that_came(0, Some(third));
+        assert_ne!(outcome, UnknownKid::NoSuchKey);
     }
 }
 

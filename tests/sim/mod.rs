@@ -241,9 +241,9 @@ impl World {
     ) -> UnknownKid {
         let store = self.store.clone();
         let now = self.step(worker, &store);
-        let verdict = self.workers[worker].unknown_kid(came, &now);
+        let outcome = self.workers[worker].unknown_kid(came, &now);
         self.take(worker, None);
-        verdict
+        outcome
     }
 
     pub(crate) fn keys(&self, worker: usize) -> Keys {

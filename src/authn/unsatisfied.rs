@@ -8,7 +8,7 @@ use crate::jose::jwt::JwtError;
 
 /// Why a requirement is not satisfied.
 #[derive(Clone, Copy, Debug)]
-pub enum Failure {
+pub enum Unsatisfied {
     /// There is no token.
     Missing,
     /// There is no session.
@@ -21,15 +21,15 @@ pub enum Failure {
     Unavailable(Duration),
     /// More tokens than the requirement has a use for.
     Several,
-    /// The keys of this provider have to be fetched first.
+    /// The keys of this provider must be fetched first.
     AwaitKeys(ProviderId),
 }
 
-impl Failure {
-    /// How the request is rejected for it.
+impl Unsatisfied {
+    /// The rejection that it leads to.
     ///
     /// # Errors
-    /// The provider whose keys have to be fetched first.
+    /// The provider whose keys must be fetched first.
     #[inline]
     pub fn rejection(self) -> Result<Rejection<'static>, ProviderId> {
         Ok(match self {
@@ -43,8 +43,9 @@ impl Failure {
         })
     }
 
-    /// Of the failures of several alternatives the one that says most: as jwt_authn has it, a
-    /// token's own fault before an unknown issuer before no token, and that before no session.
+    /// The larger, the more it says: of several alternatives, the weightiest reason counts. As in
+    /// jwt_authn, the most specific is first: a bad token, an unknown issuer, a missing token, a
+    /// missing session.
     pub(super) fn weight(self) -> u8 {
         match self {
             Self::NoSession => 0,
@@ -57,8 +58,8 @@ impl Failure {
         }
     }
 
-    /// How soon it may be over. Of the failures of things that are all required the one that lasts
-    /// longest decides.
+    /// The larger, the sooner it may be over. Where several things are all required, the reason with
+    /// the least hope counts.
     pub(super) fn hope(self) -> u8 {
         match self {
             Self::Missing
@@ -72,7 +73,7 @@ impl Failure {
     }
 }
 
-impl From<JwtError> for Failure {
+impl From<JwtError> for Unsatisfied {
     fn from(error: JwtError) -> Self {
         Self::Invalid(error)
     }
