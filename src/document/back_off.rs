@@ -1,10 +1,12 @@
-//! How long nobody calls after failures in a row: `Retry-After` (RFC 9110 section 10.2.3) and 429
-//! (RFC 6585 section 4) first, then a wait of our own.
+//! How long no call is made after failures in a row: first what `Retry-After` (RFC 9110 section
+//! 10.2.3) and 429 (RFC 6585 section 4) ask for, then a wait of our own.
 //!
-//! Invariants: what the provider asks for holds for requests too, and never longer than
-//! [`LONGEST_RETRY_AFTER`]; the wait grows with the time that the outage has lasted, so that a short
-//! one ends soon and a long one costs few calls; requests shorten only so many waits of an outage;
-//! and a time in the future is not believed.
+//! Invariants:
+//! - what the provider asks for holds for requests too, for [`LONGEST_RETRY_AFTER`] at most;
+//! - the wait grows with the time that the outage has lasted, so that a short outage ends soon and
+//!   a long one costs few calls;
+//! - requests shorten only [`MOST_ASKED`] waits of an outage;
+//! - a failure in the future is ignored.
 
 use std::time::Duration;
 
@@ -15,7 +17,7 @@ use crate::time::{CLOCKS_APART, Millis};
 
 /// The longest `Retry-After` that is honoured.
 pub const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(5 * 60);
-/// The same in milliseconds, as what follows.
+/// The same in milliseconds. So are the times that follow.
 const LONGEST_TOLD: u64 = 5 * 60 * 1000;
 /// How many calls of an outage requests may cause before their time.
 const MOST_ASKED: u64 = 8;
@@ -23,16 +25,16 @@ const MOST_ASKED: u64 = 8;
 const ASKED_AFTER: u64 = 1500;
 /// The first wait after a 429.
 const TOO_MANY_BASE: u64 = 2000;
-/// How many times as long as the outage has lasted the wait is at most.
+/// The longest wait, in times of what the outage has lasted.
 const GROWTH: u64 = 2;
-/// The same after a 429, and how many times longer the wait may be then.
+/// The same after a 429, and how many times longer the longest wait of the configuration is then.
 const TOO_MANY_GROWTH: u64 = 3;
 const TOO_MANY_LONGEST: u64 = 2;
 
 /// What a failed response says of the next try.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Refusal {
-    /// 429: calls are too many.
+    /// 429: the provider gets too many calls.
     pub too_many: bool,
     /// `Retry-After`.
     pub retry_after: Option<Duration>,
@@ -60,7 +62,7 @@ impl Reply {
 pub struct Bounds {
     /// The wait after the first failure.
     pub base: Duration,
-    /// No wait is longer, but for one that a provider asks for.
+    /// The longest wait, except for one that a provider asks for.
     pub longest: Duration,
 }
 
@@ -70,7 +72,7 @@ pub struct Bounds {
 pub struct BackOff {
     /// Calls that failed since the last good one.
     pub failures: u32,
-    /// How many calls requests have caused since.
+    /// How many calls requests have caused since then.
     asked: u64,
     /// When the first call failed.
     since: Millis,
@@ -103,11 +105,11 @@ impl BackOff {
         } else {
             (outage.saturating_mul(GROWTH), longest)
         };
-        // Many are told the same: who waits long for them spreads over much.
+        // Many clients are told the same time: the longer it is, the wider they are spread.
         let most = grown.max(millis(bounds.base)).max(told).min(longest);
         Self {
             failures: self.failures.saturating_add(1),
-            // Who says that calls are too many is not asked before the time.
+            // A provider that gets too many calls is not called before its time.
             asked: if refusal.too_many {
                 MOST_ASKED
             } else {
@@ -121,8 +123,8 @@ impl BackOff {
         }
     }
 
-    /// How long no call is made by itself; zero if one may be made at `now`. Our own wait is not
-    /// believed beyond what `longest` allows.
+    /// How long no call is made on schedule; zero if one may be made at `now`. Our own wait counts
+    /// only up to what `longest` allows.
     pub fn remaining(&self, now: Millis, longest: Duration) -> Duration {
         let longest = millis(longest).saturating_mul(TOO_MANY_LONGEST);
         self.until(
@@ -133,17 +135,17 @@ impl BackOff {
         )
     }
 
-    /// How long no request may cause a call; `None` where none may before one is made anyway.
+    /// How long no request may cause a call; `None` where the next call is the scheduled one.
     pub fn asked_remaining(&self, now: Millis) -> Option<Duration> {
         (self.asked < MOST_ASKED).then(|| self.until(self.asked_after.min(2 * LONGEST_TOLD), now))
     }
 
-    /// What the provider asked for.
+    /// How long a wait the provider asked for.
     pub fn told(&self) -> Duration {
         Duration::from_millis(self.told.min(LONGEST_TOLD))
     }
 
-    /// A request causes a call before its time.
+    /// A request causes a call ahead of schedule.
     pub fn ask(&mut self) {
         self.asked = self.asked.saturating_add(1);
     }
@@ -208,7 +210,7 @@ mod tests {
         }
     }
 
-    /// After a row of failures, each at the moment that the one before allowed.
+    /// The state after failures in a row, each at the first moment that the one before allows.
     fn after(failures: u32, refusal: Refusal, random: u64) -> (BackOff, Millis) {
         let (mut back_off, mut now) = (BackOff::default(), START);
         for _ in 0..failures {

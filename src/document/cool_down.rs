@@ -1,18 +1,19 @@
 //! How often requests may cause a fetch ahead of schedule, for a newer document.
 //!
-//! Invariants: within any time there are [`BURST`] such fetches and one more for each cool-down that
-//! is over, and no more; and a time that no fetch can have led to is not believed.
+//! Invariants: in any span of time there are at most [`BURST`] such fetches, and one more for each
+//! cool-down that passes; and a shared time that no fetch can have caused is ignored.
 
 use std::time::Duration;
 
 use crate::time::{CLOCKS_APART, Millis};
 
-/// Fetches that may follow each other at once. A single stranger does not use them up.
+/// How many such fetches may follow each other without a wait. One stranger alone does not use them
+/// up.
 pub(super) const BURST: u32 = 2;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CoolDown {
-    /// When the cool-downs of all these fetches, one after the other, are over.
+    /// When the cool-downs of all these fetches end, one after the other.
     pub(super) paid_until: Option<Millis>,
 }
 
@@ -29,7 +30,7 @@ impl CoolDown {
         self.paid_until = Some(self.at(now, cooldown).after(cooldown));
     }
 
-    /// Until when is paid, which is not before `now`.
+    /// The end of the cool-downs so far; `now` where they are over.
     fn at(&self, now: Millis, cooldown: Duration) -> Millis {
         let latest = now
             .after(cooldown.saturating_mul(BURST))
@@ -62,7 +63,7 @@ mod tests {
             began,
             [0, 10, 30_000, 60_000, 90_000, 120_000, 150_000, 180_000]
         );
-        // Who comes seldom always finds one.
+        // A request that comes rarely may always cause one.
         let mut cool_down = CoolDown::default();
         for at in 0..20 {
             let now = Millis(1_000_000 + at * 30_000);
@@ -72,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn what_remains_is_told_and_nothing_implausible_is_believed() {
+    fn the_rest_of_a_cool_down_is_told_and_an_implausible_one_is_ignored() {
         let paid = |until: u64| CoolDown {
             paid_until: Some(Millis(until)),
         };

@@ -1,10 +1,9 @@
-//! What the workers tell each other about a source: who fetches, how it went,
-//! when the next try may start.
+//! What the workers tell each other about a source: which worker fetches, how fetches ended, and
+//! when the next one may begin.
 //!
-//! Invariants: a change is a compare-and-swap on what was read, so that of two
-//! workers that want the lease one gets it; and nothing that is read is trusted
-//! further than it is plausible, so that a lease whose holder died, or whose
-//! bytes are not ours, ends.
+//! Invariants: a change is a compare-and-swap on what was read, so that of two workers that want
+//! the lease only one gets it; and implausible values are ignored, so that a lease ends whose
+//! holder died or whose bytes are not ours.
 
 use std::time::Duration;
 
@@ -27,13 +26,13 @@ pub struct Coordination {
     pub rounds: u64,
     /// Fetches that have begun: each has its number.
     pub begun: u64,
-    /// Calls that failed since the last good one, and how long nobody calls for that.
+    /// Calls that failed since the last good one, and how long no call is made for that reason.
     pub back_off: BackOff,
-    /// How the last of them failed, so that the log tells it once.
+    /// How the last of them failed, so that the log reports it once.
     pub last_failure: String,
     /// How many fetches may still begin ahead of schedule.
     pub cool_down: CoolDown,
-    /// Who fetches, if anybody does.
+    /// The worker that fetches, if any.
     pub lease: Option<Lease>,
 }
 
@@ -47,7 +46,7 @@ pub struct Lease {
 }
 
 impl Coordination {
-    /// Nothing was told yet.
+    /// The state before any worker has told anything.
     pub fn new(source: &str) -> Self {
         Self {
             source: source.to_owned(),
@@ -55,8 +54,8 @@ impl Coordination {
         }
     }
 
-    /// What is shared under `key` for `source`, or a fresh start if there is
-    /// nothing or nothing valid, with the version to write against.
+    /// What is shared under `key` for `source`, with the version to write against. Where nothing
+    /// valid is shared, a fresh start.
     pub fn read(store: &dyn SharedStore, key: &str, source: &str) -> (Self, Version) {
         let Some((bytes, version)) = store.read(key) else {
             return (Self::new(source), Version::ABSENT);
@@ -65,7 +64,7 @@ impl Coordination {
         (coordination, version)
     }
 
-    /// Replaces what was read with `version`; false if somebody was faster.
+    /// Replaces what was read with `version`; false if another worker was faster.
     pub fn write(&self, store: &dyn SharedStore, key: &str, version: Version) -> bool {
         store.write(key, &self.encode(), version)
     }
@@ -112,18 +111,18 @@ impl Coordination {
         Some(coordination)
     }
 
-    /// The lease, if it binds at `now`. One that ends later than any lease of
-    /// the length `longest` could is not believed.
+    /// The lease, if it binds at `now`. A lease that ends later than one of the length `longest`
+    /// could is ignored.
     pub fn lease_at(&self, now: Millis, longest: Duration) -> Option<Lease> {
         self.lease
             .filter(|lease| is_plausible(lease.until, now, longest))
     }
 
-    /// How long no fetch may begin ahead of schedule, when no lease binds; zero if one may at `now`.
+    /// How long no fetch may begin ahead of schedule; zero if one may at `now`. To be asked where
+    /// no lease binds.
     ///
-    /// A lease that is there all the same is one whose holder died: every fetch
-    /// that ends, well or badly, takes its lease away. What it was forced for has
-    /// not been fetched, so it does not count for the cool-down.
+    /// If a lease is there all the same, its holder died: every fetch that ends, well or badly,
+    /// removes its lease. That fetch brought nothing, so it does not count for the cool-down.
     pub fn cools_down_for(&self, now: Millis, cooldown: Duration) -> Duration {
         if self.lease.is_some() {
             return Duration::ZERO;
@@ -139,8 +138,7 @@ impl Coordination {
     }
 }
 
-/// Whether `until` is ahead, and not further than something that lasts `longest`
-/// and that another worker began by its own clock.
+/// Whether `until` is in the future, but not further away than `longest` by another worker's clock.
 fn is_plausible(until: Millis, now: Millis, longest: Duration) -> bool {
     until > now && until <= now.after(longest.saturating_add(CLOCKS_APART))
 }

@@ -1,9 +1,8 @@
-//! What there is to tell of a source's document.
+//! What happens to a source's document, for the log and the counters.
 
 use super::fetch::FetchError;
 
-/// What happened, for the log and the counters: once per change, never per
-/// request.
+/// What happened. There is one event for each change, never one for each request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// This worker's fetch brought a good document, which is now shared.
@@ -23,9 +22,9 @@ pub enum Event {
         error: FetchError,
         /// The address that was asked, and the cluster.
         asked: String,
-        /// Fetches that failed in a row, with this one.
+        /// How many fetches have failed in a row, this one included.
         failures: u32,
-        /// Whether the failure before was another, or none.
+        /// Whether this is the first failure in a row, or another kind than the one before.
         news: bool,
     },
     /// This worker installed a shared document.
@@ -33,7 +32,7 @@ pub enum Event {
         /// Which document it is.
         generation: u64,
     },
-    /// Another worker took the lease over meanwhile; the answer was dropped.
+    /// Another worker took the lease over in the meantime, and the answer was dropped.
     LeaseLost,
     /// The document is past `max_stale` and no longer used.
     Expired,

@@ -14,11 +14,11 @@ pub enum FetchError {
     NotSent,
     /// The connection failed or closed half-way.
     NoResponse,
-    /// A body over the cap, of so many octets.
+    /// A body that is too large. It has so many octets.
     TooLarge(usize),
-    /// Anything but 200. A timeout arrives as 504, a dead host as 503.
+    /// A status other than 200. A timeout arrives as 504, a dead host as 503.
     Status(u16),
-    /// A status of 3xx, and where it leads.
+    /// A status of 3xx, and the address that it leads to.
     Redirect(u16, Shown),
     /// A body that is not the document that was asked for, or that cannot be used.
     Unusable {
@@ -29,12 +29,12 @@ pub enum FetchError {
     },
     /// A document that is not UTF-8.
     NotUtf8,
-    /// Shared data took no write.
+    /// Shared data refused the write.
     NotShared,
 }
 
 impl FetchError {
-    /// The same for failures of one kind, whatever came from outside.
+    /// The kind of failure, without anything that came from outside.
     pub(super) fn kind(&self) -> (&'static str, u16) {
         match self {
             Self::NotSent => ("not sent", 0),
@@ -67,13 +67,13 @@ impl fmt::Display for FetchError {
             ),
             Self::Unusable { told, .. } => f.write_str(told),
             Self::NotUtf8 => f.write_str("the document is not UTF-8"),
-            Self::NotShared => f.write_str("shared data took no write"),
+            Self::NotShared => f.write_str("shared data refused the write"),
         }
     }
 }
 
-/// What a body seems to be in place of a document, with its content type and first octets. Of what
-/// begins as a document does no octet is shown: a broken one may hold a secret.
+/// What a body that is not a document seems to be, with its content type and its first octets. No
+/// octet is shown of a body that begins as a document does: a broken one may hold a secret.
 pub fn describe(body: &[u8], content_type: Option<&[u8]>) -> String {
     /// Octets of a body that are shown.
     const MOST: usize = 32;
@@ -83,11 +83,11 @@ pub fn describe(body: &[u8], content_type: Option<&[u8]>) -> String {
         [] => "is empty",
         [0x1f, 0x8b, ..] => "is compressed (gzip), which was not asked for",
         [0xef, 0xbb, 0xbf, ..] => "begins with a byte order mark, which JSON must not have",
-        [0xfe, 0xff, ..] | [0xff, 0xfe, ..] => "is UTF-16, and not UTF-8",
+        [0xfe, 0xff, ..] | [0xff, 0xfe, ..] => "is UTF-16, not UTF-8",
         _ => match text {
             [b'<', ..] => "is HTML or XML",
-            [b'{', ..] => "begins as a document and is none",
-            _ => "is no JSON object",
+            [b'{', ..] => "begins as a document and is not one",
+            _ => "is not a JSON object",
         },
     };
     let start = match text {
@@ -125,8 +125,8 @@ impl Document {
         String::from_utf8(self.body).map_err(|_| FetchError::NotUtf8)
     }
 
-    /// Why a body is not used that was not read as a document at all: `reason`, and what it seems to
-    /// be.
+    /// The error for a body that could not be read as a document at all: `reason`, and what the
+    /// body seems to be.
     #[must_use]
     pub fn not_read(&self, reason: &'static str) -> FetchError {
         let seems = describe(&self.body, self.content_type.as_deref());
@@ -141,7 +141,7 @@ impl Reply {
     /// The document, of a response that is 200.
     ///
     /// # Errors
-    /// Why there is none.
+    /// Why there is no document.
     pub fn document(self) -> Result<Document, FetchError> {
         match self {
             Self::NotSent => Err(FetchError::NotSent),
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_is_no_document_is_described() {
+    fn a_body_that_is_not_a_document_is_described() {
         let html = b"\n<!doctype html><title>Sign in</title>";
         let secret = b"{\"items\":[{\"secret\":\"c2VjcmV0";
         let marked = [b"\xef\xbb\xbf", &secret[..]].concat();
@@ -227,17 +227,17 @@ mod tests {
             (
                 None,
                 b"\xff\xfe{\0",
-                "is UTF-16, and not UTF-8; it begins \"\\xff\\xfe{\\x00\"",
+                "is UTF-16, not UTF-8; it begins \"\\xff\\xfe{\\x00\"",
             ),
             (None, b"", "is empty"),
-            (None, b"null", "is no JSON object; it begins \"null\""),
+            (None, b"null", "is not a JSON object; it begins \"null\""),
             (
                 Some("a\r\nb"),
                 b"[]",
-                "is no JSON object; content-type \"a\\x0d\\x0ab\"",
+                "is not a JSON object; content-type \"a\\x0d\\x0ab\"",
             ),
-            // What may be a broken document with a secret is not shown.
-            (None, secret, "begins as a document and is none"),
+            // A broken document may have a secret, so none of it is shown.
+            (None, secret, "begins as a document and is not one"),
             (
                 None,
                 &marked,
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_from_outside_makes_no_other_kind_of_failure() {
+    fn the_kind_of_a_failure_does_not_depend_on_what_came_from_outside() {
         let location = |text: &str| FetchError::Redirect(302, Shown::new(text)).kind();
         assert_eq!(location("/a"), location("/b"));
         let html = |text: &[u8]| document(None, text).not_read("not a list").kind();

@@ -1,4 +1,4 @@
-//! Something that has to be fetched before it is known.
+//! Something that must be fetched before it is known.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use std::time::Duration;
 pub enum Finding<T> {
     /// It is there.
     Ready(T),
-    /// On its way: worth waiting for.
+    /// It is on its way, and worth waiting for.
     Pending,
-    /// Not to be had, and the next try is this far away.
+    /// It cannot be had now.
     Unavailable {
         /// How long to wait before the next try.
         retry_after: Duration,
@@ -17,7 +17,7 @@ pub enum Finding<T> {
 }
 
 impl<T> Finding<T> {
-    /// The same about a part of what was found.
+    /// The same for a part of what was found.
     #[must_use]
     pub fn map<U>(self, part: impl FnOnce(T) -> U) -> Finding<U> {
         match self {
@@ -27,7 +27,7 @@ impl<T> Finding<T> {
         }
     }
 
-    /// The same for whoever waits no more: what is on its way counts as what is not to be had.
+    /// The same for a request that can wait no longer: what is on its way counts as unavailable.
     #[must_use]
     pub fn or_unavailable(self, retry_after: impl FnOnce() -> Duration) -> Self {
         match self {

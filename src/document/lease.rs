@@ -1,8 +1,8 @@
 //! One worker's part in what all workers share of a source: the right to fetch, and the
 //! document that every worker decides with.
 //!
-//! Invariants: only the holder of the lease shares a document and says how a fetch ended; and sources
-//! that are asked in another way share nothing.
+//! Invariants: only the holder of the lease shares a document and says how a fetch ended; and
+//! sources that are asked in another way share nothing.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub struct Share {
 }
 
 impl Share {
-    /// `source` tells the document from all others; `holder`: random bits that no other worker has.
+    /// `source`: a name that no other document has. `holder`: random bits that no other worker has.
     pub fn new(source: String, holder: u64) -> Self {
         Self {
             holder,
@@ -34,12 +34,12 @@ impl Share {
         }
     }
 
-    /// What is shared under this name is this source's.
+    /// The name of the source.
     pub fn source(&self) -> &str {
         &self.source
     }
 
-    /// What the workers had told each other when this one last looked.
+    /// What the workers had told each other when this worker last looked.
     pub fn seen(&self) -> &Coordination {
         &self.seen
     }
@@ -55,18 +55,18 @@ impl Share {
         Snapshot::decode(&bytes, &self.source)
     }
 
-    /// Whether another worker fetches. A lease is never longer than `longest`.
+    /// Whether another worker fetches. No lease is longer than `longest`.
     pub fn is_with_another(&self, now: Millis, longest: Duration) -> bool {
         let lease = self.seen.lease_at(now, longest);
         lease.is_some_and(|lease| lease.holder != self.holder)
     }
 
-    /// What is shared now, to be changed and given to [`Share::write`] or [`Share::note`].
+    /// What is shared now. The caller gives it back to [`Share::write`] or [`Share::note`].
     pub fn read(&self, store: &dyn SharedStore) -> (Coordination, Version) {
         Coordination::read(store, &self.coordination_key, &self.source)
     }
 
-    /// Shares what was read, with a change. False if another worker was faster.
+    /// Shares a changed version of what was read. False if another worker was faster.
     pub fn write(
         &mut self,
         changed: Coordination,
@@ -80,12 +80,12 @@ impl Share {
         written
     }
 
-    /// Remembers what was read, which stays as it is.
+    /// Remembers what was read, without a change.
     pub fn note(&mut self, read: Coordination) {
         self.seen = read;
     }
 
-    /// This worker's lease.
+    /// A lease for this worker.
     pub fn lease(&self, until: Millis) -> Lease {
         Lease {
             holder: self.holder,
@@ -93,8 +93,8 @@ impl Share {
         }
     }
 
-    /// What is shared, for the holder of the lease, who ends it by the next write. `None` if another
-    /// worker has taken it over.
+    /// What is shared, without this worker's lease: the next write ends it. `None` if another
+    /// worker has taken the lease over.
     pub fn held(&mut self, store: &dyn SharedStore) -> Option<(Coordination, Version)> {
         let (mut shared, version) = self.read(store);
         if !self.holds(&shared) {
@@ -105,8 +105,8 @@ impl Share {
         Some((shared, version))
     }
 
-    /// Replaces the shared document. Only the lease's holder writes it, so whatever version it has is
-    /// the right one. False if shared data takes no write.
+    /// Replaces the shared document. Only the lease's holder writes it, so any version that it has
+    /// is the right one. False if shared data refuses the write.
     pub fn publish(&self, snapshot: &Snapshot, store: &dyn SharedStore) -> bool {
         let version = store
             .read(&self.snapshot_key)
@@ -118,7 +118,7 @@ impl Share {
     pub fn let_go(&mut self, now: Millis, store: &dyn SharedStore) {
         let (mut shared, version) = self.read(store);
         if self.holds(&shared) {
-            // Over, and not taken away: the fetch did not end.
+            // The lease ends but stays, which shows that its fetch did not end.
             shared.lease = Some(self.lease(now));
             self.write(shared, version, store);
         }

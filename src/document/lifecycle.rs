@@ -1,6 +1,6 @@
 //! One source's document, as one worker sees it: a state machine without I/O that brings together
-//! which call comes next ([`Source`]), who makes it ([`Share`]), when ([`Schedule`]), and how long the
-//! document is used ([`Freshness`]).
+//! which call comes next ([`Source`]), who makes it ([`Share`]), when ([`Schedule`]), and how long
+//! the document is used ([`Freshness`]).
 //!
 //! Invariants, each a property test in `tests/lifecycle`:
 //! - of all workers of a process, at most one has a call in flight for a source
@@ -25,14 +25,13 @@ use crate::host::{Call, Reply};
 use crate::shown::Shown;
 use crate::time::Millis;
 
-/// How much longer than its calls a lease runs, so that a holder that lives
-/// always ends its own.
+/// How much longer than its calls a lease runs, so that a living holder always ends its own lease.
 const LEASE_MARGIN: Duration = Duration::from_millis(500);
-/// Ticks are frequent where a call may be made within this time.
+/// Ticks are frequent while a call may be made within this time.
 const SOON: Duration = Duration::from_millis(200);
 
-/// Tells a worker's calls for a source apart: the answer to one that was given up
-/// is not the answer to the next.
+/// Tells the calls of a worker for a source apart: the answer to a call that was given up is not
+/// the answer to the next call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FlightId(u64);
 
@@ -41,7 +40,7 @@ pub struct FlightId(u64);
 pub struct Seen {
     /// Which document was installed; 0 before the first.
     pub generation: u64,
-    /// Tries that had ended, each with its retries.
+    /// How many tries had ended, each with its retries.
     pub rounds: u64,
     /// How many fetches had begun.
     pub begun: u64,
@@ -76,7 +75,7 @@ struct Flight<G> {
     /// The number of the fetch.
     fetch: u64,
     stage: G,
-    /// Who is asked, in words.
+    /// The address and the cluster that are asked, in words.
     asked: String,
     lost_at: Millis,
 }
@@ -90,7 +89,7 @@ pub struct Lifecycle<S: Source> {
     expired_told: bool,
     flight: Option<Flight<S::Stage>>,
     flights: u64,
-    /// What nobody has taken yet: every step's caller does.
+    /// Events that the caller has not taken yet.
     events: Vec<Event>,
     schedule: Schedule,
 }
@@ -115,7 +114,7 @@ impl<S: Source> Lifecycle<S> {
         &self.source
     }
 
-    /// What to decide with at `now`. It is on its way until the first fetch has ended.
+    /// What to decide with at `now`. It is pending until the first fetch has ended.
     pub fn value(&self, now: Millis) -> Finding<&S::Value> {
         match &self.installed {
             Some(installed) if installed.freshness.is_usable(now) => {
@@ -128,12 +127,12 @@ impl<S: Source> Lifecycle<S> {
         }
     }
 
-    /// What happened since this was last asked, in order.
+    /// What happened since the last call of this function, in order.
     pub fn take_events(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.events)
     }
 
-    /// A request wants the document where there is none: a back-off may end sooner.
+    /// Notes that a request wants the document and there is none: a back-off may end sooner.
     pub fn ask(&mut self) {
         self.schedule.asked = true;
     }
@@ -162,23 +161,24 @@ impl<S: Source> Lifecycle<S> {
         }
     }
 
-    /// Whether anything happened since that a waiting request can be decided by.
+    /// Whether a waiting request that saw `seen` can be decided: the document or the rounds have
+    /// changed.
     pub fn settled(&self, seen: Seen) -> bool {
         self.generation() != seen.generation || self.share.seen().rounds != seen.rounds
     }
 
-    /// The longest time that one fetch takes.
+    /// The longest time that one fetch can take.
     pub fn fetch_time(&self) -> Duration {
         self.source.longest().saturating_add(LEASE_MARGIN)
     }
 
-    /// Asks for a newer document than the one that is there, and for a fetch ahead of schedule where
-    /// the cool-down allows one.
+    /// Asks for a newer document than the one that is there, and for a fetch ahead of schedule
+    /// where the cool-down allows one.
     pub fn ask_early(&mut self, now: &Now<'_>) -> Early {
         if self.flight.is_some() {
             Early::Pending
         } else if self.share.is_with_another(now.at, self.fetch_time()) {
-            // Should its holder die, this worker takes over.
+            // If its holder dies, this worker takes over.
             self.schedule.early_wanted = true;
             Early::Pending
         } else if !self.round_may_succeed() {
@@ -203,8 +203,9 @@ impl<S: Source> Lifecycle<S> {
         }
     }
 
-    /// Whether the document is of a fetch that began after a request came, which saw `came`. Numbers
-    /// of fetches begin anew where shared data was lost, so the document has to be another one too.
+    /// Whether the document is of a fetch that began after a request came, which saw `came`.
+    /// Numbers of fetches begin anew where shared data was lost, so the document has to be another
+    /// one too.
     pub fn is_newer_than(&self, came: Seen) -> bool {
         let newer = |installed: &Installed<_>| {
             installed.generation != came.generation && installed.fetch > came.begun
@@ -236,12 +237,12 @@ impl<S: Source> Lifecycle<S> {
         self.generation() != before
     }
 
-    /// Looks at shared data, and starts a fetch by a call if one is due. `urgent` while
-    /// requests wait: then shared data is looked at every time.
+    /// Looks at shared data, and begins a fetch by a call if one is due. `urgent`: requests wait,
+    /// so shared data is looked at every time.
     #[must_use]
     pub fn tick(&mut self, now: &Now<'_>, urgent: bool) -> Option<(FlightId, Call)> {
         if let Some(lost) = self.flight.take_if(|flight| now.at >= flight.lost_at) {
-            // The proxy ends every call by its timeout; this one it forgot.
+            // The proxy ends every call by its timeout, but it forgot this one.
             self.fail(FetchError::NoResponse, lost.asked, Refusal::default(), now);
         }
         let is_usable = self.is_usable(now.at);
@@ -269,8 +270,8 @@ impl<S: Source> Lifecycle<S> {
             || self.schedule.is_first_due(within, now)
     }
 
-    /// Takes the response to the call of [`tick`](Self::tick) or of an earlier
-    /// `answer`; the fetch may go on with another.
+    /// Takes the response to a call of [`tick`](Self::tick) or of an earlier `answer`. The fetch
+    /// may go on with another call.
     #[must_use]
     pub fn answer(
         &mut self,
@@ -291,8 +292,8 @@ impl<S: Source> Lifecycle<S> {
         None
     }
 
-    /// Gives up this worker's call, whose answer will never be seen, so that
-    /// another worker need not wait for the lease to run out.
+    /// Gives up this worker's call, since its answer will never arrive. Another worker then need
+    /// not wait for the lease to run out.
     pub fn abandon(&mut self, now: &Now<'_>) {
         if self.flight.take().is_some() {
             self.share.let_go(now.at, now.store);
@@ -311,8 +312,8 @@ impl<S: Source> Lifecycle<S> {
             .is_some_and(|installed| installed.freshness.is_usable(now))
     }
 
-    /// Whether waiting can help. Not where the provider is known to be down: a
-    /// repetition may take as long as the time-out and end as badly. And not where it
+    /// Whether it helps to wait. It does not help where the provider is known to be down: the next
+    /// call may take as long as its timeout and fail as well. Nor does it help where the provider
     /// asked for more time than a fetch may take.
     fn round_may_succeed(&self) -> bool {
         self.goes_on(&self.share.seen().back_off)
@@ -332,7 +333,7 @@ impl<S: Source> Lifecycle<S> {
             && !self.share.is_with_another(now, self.fetch_time())
     }
 
-    /// Whose turn it is to make a call, if anybody's.
+    /// What causes a call now, if anything does.
     fn turn(&self, back_off: &BackOff, now: Millis) -> Option<Turn> {
         let longest = self.longest_back_off(now);
         self.schedule.turn(back_off, longest, now)
@@ -346,8 +347,8 @@ impl<S: Source> Lifecycle<S> {
     fn install(&mut self, snapshot: Snapshot, now: &Now<'_>) {
         let before = self.installed.as_ref();
         let before = before.map(|before| (&before.content, &before.value));
-        // What was shared was a good document when it was written; bytes that are not
-        // leave the document that is there.
+        // What is shared was a good document when it was written. If the bytes are not good now,
+        // the document that is there stays.
         let Some(value) = self.source.read(&snapshot.content, before) else {
             return;
         };
@@ -365,8 +366,7 @@ impl<S: Source> Lifecycle<S> {
         self.events.push(Event::Installed { generation });
     }
 
-    /// Takes the lease and makes the first call; `None` if another worker was
-    /// faster.
+    /// Takes the lease and makes the first call; `None` if another worker was faster.
     fn start(&mut self, now: &Now<'_>) -> Option<(FlightId, Call)> {
         let (stage, call) = self.source.first()?;
         let (mut shared, version) = self.share.read(now.store);
@@ -375,7 +375,7 @@ impl<S: Source> Lifecycle<S> {
             || shared.generation != self.share.seen().generation
             || turn.is_none()
         {
-            // Somebody fetches or has fetched since this worker looked.
+            // Another worker fetches, or has fetched since this worker looked.
             self.share.note(shared);
             self.schedule.poll_soon();
             return None;
@@ -433,8 +433,8 @@ impl<S: Source> Lifecycle<S> {
             self.events.push(Event::LeaseLost);
             return Ok(());
         };
-        // Random rather than counted: shared data can be lost or overwritten, and a
-        // count that starts again would meet a worker that has its number.
+        // Random, not counted: shared data can be lost or overwritten, and a count that starts
+        // again would come to a number that some worker has already.
         let generation = now.random | 1;
         let Fetched {
             content,
@@ -455,7 +455,7 @@ impl<S: Source> Lifecycle<S> {
         shared.rounds = shared.rounds.wrapping_add(1);
         shared.back_off = BackOff::default();
         shared.last_failure.clear();
-        // The snapshot first: whoever sees the new generation finds it.
+        // The snapshot is written first, so that a worker which sees the new generation finds it.
         if !self.share.publish(&snapshot, now.store) {
             return Err(FetchError::NotShared);
         }

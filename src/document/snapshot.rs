@@ -1,8 +1,7 @@
 //! The last good document of a source, as all workers of the process share it.
 //!
-//! Invariant: what is read back was written by this version of the format for
-//! this very source, or it is not used. Shared data outlives configurations and
-//! is open to every filter with the same `vm_id`.
+//! Invariant: only what this version of the format wrote for this very source is read back. Shared
+//! data outlives configurations, and every filter with the same `vm_id` can write it.
 
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use crate::time::{Millis, millis};
 /// Increased whenever the meaning of a field changes.
 const FORMAT: u64 = 5;
 
-/// A document as it is shared, with what was told of it.
+/// A document as it is shared, with what is known of its fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
     format: u64,
@@ -25,8 +24,8 @@ pub struct Snapshot {
     pub fetched_at: Millis,
     /// The number of the fetch that brought it.
     pub fetch: u64,
-    /// What the response said of its freshness, in milliseconds. What follows from
-    /// it is each reader's own configuration's business, not the writer's.
+    /// What the response said of its freshness, in milliseconds. What follows from that is for each
+    /// reader's own configuration to say, not for the writer's.
     max_age_ms: Option<u64>,
     /// The document, and what is kept beside it.
     pub content: Content,
