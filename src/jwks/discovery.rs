@@ -1,9 +1,9 @@
 //! Provider metadata: OpenID Connect Discovery 1.0 section 4 and RFC 8414
 //! section 3.
 //!
-//! Invariants: the metadata's `issuer` is ours to the letter, or nothing in it
-//! is used; and a document never sends a call to a host that the configuration
-//! does not name: keys on another host than the issuer's need `jwks_cluster`.
+//! Invariants: nothing in the metadata is used unless their `issuer` equals the configured one,
+//! byte for byte; and a document never sends a call to a host that the configuration does not name.
+//! Keys on another host than the issuer's need `jwks_cluster`.
 
 use std::fmt;
 
@@ -16,11 +16,11 @@ use crate::shown::Shown;
 /// Why metadata was not used, with what was found, as a log may have it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DiscoveryError {
-    /// Not a JSON object, with each name once, that has `issuer` and `jwks_uri`.
+    /// Not a JSON object with `issuer` and `jwks_uri`, or a name occurs twice in it.
     NotMetadata,
     /// `issuer` is not the configured one.
     Issuer(String),
-    /// `jwks_uri` is no absolute http or https URI, or leaves https.
+    /// `jwks_uri` is not an absolute http or https URI, or leaves https.
     JwksUri(String),
     /// The keys are on another host and no `jwks_cluster` is configured.
     OtherHost(String),
@@ -53,10 +53,11 @@ impl fmt::Display for DiscoveryError {
     }
 }
 
-/// What Microsoft Entra's addresses with `common` or `organizations` name in place of a tenant.
+/// What Microsoft Entra names in place of a tenant at its addresses with `common` or
+/// `organizations`.
 const ANY_TENANT: &str = "{tenantid}";
 
-/// Two issuers that are not the same.
+/// The error for an issuer that is not the configured one.
 fn mismatch(named: &str, configured: &str) -> DiscoveryError {
     let placeholder = bytes::find(named.as_bytes(), b'{').and_then(|at| named.get(at..));
     let hint = if placeholder.is_some_and(|rest| rest.starts_with(ANY_TENANT)) {
@@ -71,8 +72,8 @@ fn mismatch(named: &str, configured: &str) -> DiscoveryError {
 
 /// Where the metadata of `issuer` may be, in the order in which the places are asked: after the
 /// issuer (OpenID Connect Discovery 1.0 section 4), then before its path (RFC 8414 sections 3 and
-/// 5), then where Okta and others have RFC 8414's. Without a path two of the four are the same as
-/// the others.
+/// 5), then where Okta and others publish those of RFC 8414. Without a path, two of the four places
+/// are the same as the others.
 pub fn metadata_paths(issuer: &Uri) -> Vec<String> {
     const OPENID: &str = "/.well-known/openid-configuration";
     const OAUTH: &str = "/.well-known/oauth-authorization-server";
@@ -85,16 +86,16 @@ pub fn metadata_paths(issuer: &Uri) -> Vec<String> {
     paths
 }
 
-/// Whether this status says that the metadata may be in the next place. 429 is about the time of
-/// asking, not the place.
+/// Whether this status means that the metadata may be in the next place. 429 is about the time of
+/// the call, not the place.
 pub fn is_elsewhere(status: u16) -> bool {
     (400..500).contains(&status) && status != 429
 }
 
-/// What the metadata of an issuer are asked for.
+/// What is used of an issuer's metadata.
 #[derive(Debug)]
 pub struct Found<'c> {
-    /// Where the keys are, and the cluster that leads there.
+    /// The address of the keys, and the cluster for it.
     pub jwks_location: (Uri, &'c str),
     /// What else they say.
     pub reading: Reading,
@@ -178,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn which_answers_lead_to_the_next_place() {
+    fn some_statuses_lead_to_the_next_place() {
         for status in [400, 401, 403, 404, 405, 406, 410, 415, 418, 451, 499] {
             assert!(is_elsewhere(status), "{status}");
         }
@@ -294,7 +295,7 @@ mod tests {
                 r#"["https://t.example/","https://t.example/jwks"]"#,
                 not_metadata,
             ),
-            // Of two it would be the one or the other.
+            // Different readers would take different ones of the two.
             (
                 r#"{"issuer":"https://t.example/","jwks_uri":"https://t.example/a","jwks_uri":"https://t.example/b"}"#,
                 not_metadata,

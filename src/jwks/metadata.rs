@@ -1,5 +1,5 @@
-//! What a provider says of itself beside its keys: OpenID Connect Discovery 1.0 section 3 and
-//! RFC 8414 section 2.
+//! What a provider publishes about itself beside its keys: OpenID Connect Discovery 1.0 section 3
+//! and RFC 8414 section 2.
 //!
 //! Invariant: an endpoint is an absolute URL of at most [`MAX_URL`] octets, and https where the
 //! issuer is. A member that is wrong counts as absent; it harms neither the others nor the keys.
@@ -13,7 +13,7 @@ use crate::shown::Shown;
 /// The longest URL of an endpoint, in octets.
 pub const MAX_URL: usize = 2048;
 
-/// What a provider says of itself. One that publishes no metadata says nothing.
+/// What a provider says about itself. A provider without metadata says nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Metadata {
     /// RFC 6749 section 3.1.
@@ -32,8 +32,8 @@ pub struct Metadata {
     pub pushed_authorization_request_endpoint: Option<Uri>,
     /// Whether authorization responses always have `iss` (RFC 9207 section 3).
     pub has_iss_parameter: bool,
-    /// Whether `S256` is among the code challenge methods (RFC 7636 section 4.2). `None`: it does
-    /// not say.
+    /// Whether `S256` is among the code challenge methods (RFC 7636 section 4.2). `None` where the
+    /// provider does not say.
     pub has_s256: Option<bool>,
 }
 
@@ -69,7 +69,7 @@ const CODE_CHALLENGE_METHODS: &str = "code_challenge_methods_supported";
 pub struct Reading {
     /// What they say.
     pub metadata: Metadata,
-    /// The members that count, and no others, as a JSON object: it says the same.
+    /// The members that are used, and no others, as a JSON object that says the same.
     pub kept: String,
     /// The members that were left out, each with the reason, as a log may have it.
     pub faults: Vec<String>,
@@ -101,14 +101,14 @@ impl Reading {
         reading
     }
 
-    /// Reads [`Reading::kept`] again. What is none says nothing.
+    /// Reads [`Reading::kept`] again. A text that is not JSON says nothing.
     #[must_use]
     pub fn again(kept: &str, home: Scheme) -> Metadata {
         let read = |document: Document| Self::new(document.root(), home).metadata;
         Document::parse(kept.as_bytes()).map_or_else(|_| Metadata::default(), read)
     }
 
-    /// One member, if it is there and right: what it says, and that as JSON.
+    /// One member, if it is there and right. `read` gives its value, and the same as JSON.
     fn member<T>(
         &mut self,
         root: Element<'_>,
@@ -153,7 +153,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// An endpoint, and its URL as JSON: a [`Uri`] has no character that JSON escapes.
+/// An endpoint, and its URL as JSON. A [`Uri`] has no character that JSON escapes.
 fn endpoint(found: Element<'_>, home: Scheme) -> Result<(Uri, String), Fault> {
     let text = found.as_str().ok_or(Fault::NotText)?;
     if text.len() > MAX_URL {
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_said_and_what_is_said_wrongly() {
+    fn a_missing_or_wrong_member_says_nothing() {
         // -> iss in responses, S256, how many faults
         for (metadata, has_iss, has_s256, faults) in [
             ("{}", false, None, 0),

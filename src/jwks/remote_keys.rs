@@ -2,8 +2,8 @@
 //! from the places where they may be (OpenID Connect Discovery 1.0 section 4, RFC 8414 section 3),
 //! then the JWK Set (RFC 7517 section 5) that they name.
 //!
-//! Invariants: the filter and the tool ask in this order; and each place is asked once, so that a
-//! fetch has an end.
+//! Invariants: the filter and the command-line tool ask in the same order; and each place is asked
+//! once, so that a fetch comes to its end.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -23,9 +23,9 @@ use crate::time::millis;
 /// How far a fetch is: what its last call is for.
 #[derive(Debug)]
 pub enum Stage {
-    /// The metadata, from this one of its places.
+    /// The metadata, from this one of their places.
     Metadata(usize),
-    /// The keys, with the metadata that named their place, empty where none did.
+    /// The keys, with the metadata that named their place; empty where no metadata did.
     Jwks(Box<Reading>),
 }
 
@@ -34,7 +34,7 @@ pub enum Stage {
 pub struct Published {
     /// Its keys.
     pub keys: Rc<KeySet>,
-    /// What it says of itself; nothing where no metadata led to the keys.
+    /// What it says about itself; nothing where no metadata led to the keys.
     pub metadata: Rc<Metadata>,
 }
 
@@ -42,9 +42,9 @@ pub struct Published {
 #[derive(Debug)]
 pub struct RemoteKeys {
     remote: Rc<Remote>,
-    /// The issuer, of a source that needs its metadata.
+    /// The issuer, where its metadata lead to the keys.
     home: Option<Uri>,
-    /// Where the issuer's metadata may be; none of a source that needs none.
+    /// Where the issuer's metadata may be; empty where they do not lead to the keys.
     metadata_paths: Vec<String>,
 }
 
@@ -74,7 +74,7 @@ impl Source for RemoteKeys {
             .saturating_mul(u32::try_from(calls).unwrap_or(u32::MAX))
     }
 
-    /// `None` where the issuer is no URI.
+    /// `None` where the issuer is not a URI.
     fn first(&self) -> Option<(Stage, Call)> {
         match &self.remote.endpoint {
             Endpoint::Jwks(uri) => {
@@ -145,7 +145,8 @@ impl RemoteKeys {
         self.remote.is_discovered()
     }
 
-    /// Reads again what was kept of the metadata. A source that needs none has none.
+    /// Reads again what was kept of the metadata. They are empty where they do not lead to the
+    /// keys.
     fn metadata(&self, kept: &str) -> Metadata {
         let home = self.home.as_ref();
         home.map_or_else(Metadata::default, |home| Reading::again(kept, home.scheme))
@@ -164,7 +165,7 @@ impl RemoteKeys {
         ))
     }
 
-    /// The call for the keys that the metadata names.
+    /// The call for the keys that the metadata name.
     fn named_by(&self, metadata: &Document) -> Result<(Stage, Call), FetchError> {
         match &self.remote.endpoint {
             Endpoint::Discovery {
@@ -190,7 +191,7 @@ impl RemoteKeys {
 /// The keys of a JWK Set.
 ///
 /// # Errors
-/// Why it is none.
+/// Why the document is not one.
 pub fn key_set(document: &Document) -> Result<KeySet, FetchError> {
     KeySet::parse(&document.body).map_err(|error| match error {
         JwksError::Malformed => document.not_read(error.description()),
@@ -351,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_answer_about_the_place_ends_the_fetch() {
+    fn an_answer_that_is_not_about_the_place_ends_the_fetch() {
         let source = keys_of("https://t.example/a");
         for answer in [
             answer(429, ""),
@@ -368,8 +369,8 @@ mod tests {
         }
     }
 
-    /// Clusters and issuers have spaces if somebody wants them to, and shared data knows its
-    /// entries by their names alone.
+    /// Clusters and issuers may have spaces, and shared data tells its entries apart by their names
+    /// alone.
     #[test]
     fn no_two_sources_have_one_name() {
         let texts = ["a", "a b", "b", "-", "", "1:a", "a 1:b", "b 1:-", "a - b"];
