@@ -1,9 +1,12 @@
-//! The questions of one worker: which are to be asked, which are, and which answers are kept.
+//! The questions of one worker: those to be asked, those that are out, and the answers that are
+//! kept.
 //!
-//! Invariants: a question is in the book once, and asked once while it is there; the book is
-//! bounded in number and in octets, with room for the longest response before a call is made; an
-//! answer that somebody waits for is not dropped for another; and a question that must not be
-//! repeated is not asked again after an outcome that is unclear.
+//! Invariants:
+//! - a question is in the book once, and is asked once while it is there;
+//! - the book is bounded in number and in octets; before a call is made there is room for its
+//!   longest response;
+//! - an answer that a request waits for is not dropped for another;
+//! - a question that must not be repeated is not asked again after an unclear outcome.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -18,19 +21,20 @@ use crate::time::Millis;
 pub const MOST_QUESTIONS: usize = 4096;
 /// The memory that they take at most, with the responses that are still to come, in octets.
 pub const MOST_OCTETS: usize = 8 << 20;
-/// An answer is kept so long whatever its reader says, so that all who wait for it have it.
+/// The least time that an answer is kept, so that every request that waits for it gets it.
 pub const LEAST_KEPT: Duration = Duration::from_secs(1);
-/// How long a question with an unclear outcome is remembered: no code is good for longer (RFC 6749
-/// section 4.1.2).
+/// How long a question with an unclear outcome is remembered. No authorization code is valid for
+/// longer (RFC 6749 section 4.1.2).
 pub const UNCLEAR_FOR: Duration = Duration::from_secs(10 * 60);
-/// A rest of an endpoint that is waited for; a longer one is told at once.
+/// The longest rest of an endpoint that requests wait for. A longer one makes the answer
+/// unavailable at once.
 pub const WORTH_WAITING: Duration = Duration::from_secs(1);
-/// How much longer than its timeout a call is waited for: the proxy ends every call by that.
+/// How much longer than its timeout a call is awaited. The proxy ends every call by its timeout.
 pub const MARGIN: Duration = Duration::from_millis(500);
-/// How often what is past its time is dropped.
+/// How often entries past their time are dropped.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// Tells a question from one with the same subject that was in the book before.
+/// Tells a question from an earlier one with the same subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Number(u64);
 
@@ -39,7 +43,7 @@ pub struct Number(u64);
 pub struct Book {
     /// By subject.
     entries: Vec<Entry>,
-    /// What they take.
+    /// The memory that they take.
     octets: usize,
     /// How many of them are to be asked.
     wanted: usize,
@@ -76,11 +80,11 @@ enum State {
 /// A call that brought no answer, for the log.
 #[derive(Debug)]
 pub struct Failed {
-    /// The question's.
+    /// The number of the question.
     pub number: Number,
     /// The name of the endpoint that was asked; see [`Question::endpoint`].
     pub endpoint: Rc<str>,
-    /// How many in a row.
+    /// How many calls have failed in a row.
     pub failures: u32,
 }
 
@@ -158,7 +162,7 @@ impl Book {
         self.entries.insert(at, entry);
     }
 
-    /// The entry with the smallest number that is like this.
+    /// The entry with the smallest number that passes this test.
     fn oldest(&self, is_like: impl Fn(&Entry) -> bool) -> Option<usize> {
         let mut oldest: Option<(Number, usize)> = None;
         for (at, entry) in self.entries.iter().enumerate() {
@@ -169,7 +173,7 @@ impl Book {
         Some(oldest?.1)
     }
 
-    /// What there is of the answer to a question. [`Finding::Pending`] where it can be asked, too.
+    /// The answer to a question. It is [`Finding::Pending`] also where the question can be asked.
     #[must_use]
     pub fn find(&self, question: &Question, now: Millis) -> Finding<Result<Rc<Answered>, Unclear>> {
         let entry = self.entry(&question.subject);
@@ -187,14 +191,15 @@ impl Book {
         }
     }
 
-    /// How long whoever cannot wait for the answer should wait before asking again.
+    /// How long a client should wait before it tries again, whose request cannot wait for the
+    /// answer.
     #[must_use]
     pub fn retry_after(&self, question: &Question, now: Millis) -> Duration {
         self.endpoints.rests_for(&question.endpoint, now)
     }
 
-    /// Notes that a question is to be asked, unless it is or has its answer. `None` where there is
-    /// no room, since everything in the book is asked, awaited, or must not be forgotten.
+    /// Notes that a question is to be asked, unless it is in the book already. `None` where there
+    /// is no room, because everything in the book is out, awaited, or must not be forgotten.
     pub fn want(
         &mut self,
         question: Box<Question>,
@@ -221,8 +226,8 @@ impl Book {
         Some(number)
     }
 
-    /// Drops the oldest answers that nobody waits for, until there is room for so many entries and
-    /// octets more. False where there is not.
+    /// Drops the oldest answers that no request waits for, until there is room for so many more
+    /// entries and octets. False where there is no room.
     fn make_room(
         &mut self,
         entries: usize,
@@ -249,7 +254,7 @@ impl Book {
         true
     }
 
-    /// Drops what is past its time and awaited by nobody.
+    /// Drops entries that are past their time and that no request waits for.
     fn sweep(&mut self, now: Millis, is_awaited: impl Fn(Number) -> bool) {
         let stays = |entry: &Entry| !entry.is_over(now) || is_awaited(entry.number);
         while let Some(at) = self.entries.iter().position(|entry| !stays(entry)) {
@@ -257,7 +262,8 @@ impl Book {
         }
     }
 
-    /// Whether whoever waits for this question can be decided anew: it is answered, or will not be.
+    /// Whether the requests that wait for this question can be decided anew: it is answered, or it
+    /// will not be.
     #[must_use]
     pub fn is_settled(&self, subject: &Subject, number: Number) -> bool {
         self.entry(subject).is_none_or(|entry| {
@@ -266,8 +272,8 @@ impl Book {
         })
     }
 
-    /// Lets time pass: gives up a call that the proxy has forgotten, and drops what is past its
-    /// time. Returns a call that was given up; there may be more.
+    /// Lets time pass: drops entries past their time, and gives up a call that the proxy has
+    /// forgotten. Returns that call; there may be more of them.
     pub fn pass(
         &mut self,
         now: Millis,
@@ -285,8 +291,8 @@ impl Book {
         self.reply(&subject, number, Reply::None, now, random)
     }
 
-    /// The next call to make, oldest question first, if one may be made and its response has room. A
-    /// question that nobody waits for any more is not asked.
+    /// The next call to make, for the oldest question, if one may be made and there is room for its
+    /// response. A question that no request waits for any longer is not asked.
     pub fn next_call(
         &mut self,
         now: Millis,
@@ -325,8 +331,8 @@ impl Book {
         None
     }
 
-    /// Takes what came of the call for a question, unless the call was given up. Returns its
-    /// failure, if it was one.
+    /// Takes the outcome of the call for a question, unless the call was given up. Returns the call
+    /// if it failed.
     pub fn reply(
         &mut self,
         subject: &Subject,
@@ -385,7 +391,7 @@ impl Book {
         })
     }
 
-    /// Forgets everything: no call will be answered any more.
+    /// Forgets everything, since no call will be answered any longer.
     pub fn clear(&mut self) {
         *self = Self {
             next: self.next,

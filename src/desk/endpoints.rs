@@ -1,7 +1,8 @@
-//! How much each endpoint is asked at once, and how long nobody asks it after failures.
+//! How many calls an endpoint gets at once, and how long it gets none after failures.
 //!
-//! Invariants: an endpoint has [`MOST_CALLS`] calls in flight at most, and one after a failure,
-//! until an answer shows that it is well; and only what is asked or has failed is remembered.
+//! Invariants: an endpoint has at most [`MOST_CALLS`] calls in flight; after a failure it has at
+//! most one, until an answer shows that it is well. Only endpoints with a call in flight or a
+//! failure are remembered.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -9,9 +10,9 @@ use std::time::Duration;
 use crate::document::back_off::{BackOff, Bounds, Refusal};
 use crate::time::Millis;
 
-/// Calls of one worker to one endpoint that are in flight at once.
+/// The most calls of one worker to one endpoint that are in flight at once.
 pub const MOST_CALLS: usize = 32;
-/// Endpoints that are asked or have failed. Their names come from the configuration.
+/// The most endpoints that are remembered. Their names come from the configuration.
 const MOST_ENDPOINTS: usize = 1024;
 /// The waits after failures.
 const WAITS: Bounds = Bounds {
@@ -35,7 +36,7 @@ impl Endpoints {
         self.0.iter().find(|endpoint| *endpoint.name == *name)
     }
 
-    /// How long nobody asks it; zero if somebody may at `now`.
+    /// How long it gets no call; zero if it may get one at `now`.
     pub fn rests_for(&self, name: &str, now: Millis) -> Duration {
         match self.find(name) {
             Some(endpoint) => endpoint.back_off.remaining(now, WAITS.longest),
@@ -57,7 +58,7 @@ impl Endpoints {
         }
     }
 
-    /// A call is made.
+    /// Notes that a call is made.
     pub fn begin(&mut self, name: &Rc<str>) {
         match self.0.iter_mut().find(|known| known.name == *name) {
             Some(endpoint) => endpoint.in_flight = endpoint.in_flight.saturating_add(1),
@@ -69,7 +70,8 @@ impl Endpoints {
         }
     }
 
-    /// A call is over. How many failed in a row, which is 0 where this one did not.
+    /// Notes that a call is over. Returns how many calls have failed in a row; 0 where this one did
+    /// not fail.
     pub fn end(&mut self, name: &str, failed: Option<Refusal>, now: Millis, random: u64) -> u32 {
         let at = self.0.iter().position(|known| *known.name == *name);
         let Some((at, endpoint)) = at.and_then(|at| Some((at, self.0.get_mut(at)?))) else {
@@ -79,7 +81,7 @@ impl Endpoints {
         let rests = !endpoint.back_off.remaining(now, WAITS.longest).is_zero();
         match failed {
             None => endpoint.back_off = BackOff::default(),
-            // One of several that were in flight together: one outage.
+            // It was in flight together with the one that failed before: one outage.
             Some(_) if rests => {}
             Some(refusal) => {
                 endpoint.back_off = endpoint.back_off.failed(refusal, WAITS, now, random);

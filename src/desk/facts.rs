@@ -1,4 +1,4 @@
-//! What a decision asks, and what it says where the answer is not there.
+//! What a decision asks, and what it returns where the answer is not there.
 
 use std::rc::Rc;
 
@@ -11,25 +11,25 @@ use crate::jwks::metadata::Metadata;
 /// A fact that a decision lacks. The decision is made anew, from the top, once it is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// The keys of this provider, and its metadata, have to be fetched.
+    /// The keys of this provider, and its metadata, must be fetched.
     Keys(ProviderId),
-    /// This question has to be asked.
+    /// This question must be asked.
     Answer(Box<Question>),
 }
 
 /// The facts from outside, as they are now.
 pub trait Facts {
-    /// What there is of a provider's keys.
+    /// A provider's keys.
     fn keys(&self, provider: ProviderId) -> Keys;
 
-    /// Asks for newer keys of a provider, since the right one may be missing.
+    /// Asks for newer keys of a provider, since the right key may be missing.
     fn unknown_kid(&self, provider: ProviderId) -> UnknownKid;
 
-    /// What a provider says of itself, which comes with its keys. It says nothing, and never will,
-    /// where its keys are not found by its metadata.
+    /// What a provider says about itself. It comes with the keys. Where no metadata lead to the
+    /// keys, it says nothing, and never will.
     fn metadata(&self, provider: ProviderId) -> Finding<Rc<Metadata>>;
 
-    /// The answer to a question. Where it is [`Finding::Pending`], the decision is
-    /// [`Need::Answer`] with the same question, whether it was asked before or not.
+    /// The answer to a question. Where it is [`Finding::Pending`], the decision must be
+    /// [`Need::Answer`] with the same question, whether that was asked before or not.
     fn answer(&self, question: &Question) -> Finding<Result<Rc<Answered>, Unclear>>;
 }

@@ -1,7 +1,7 @@
-//! Requests that wait for a fact: bounded in number, in memory and in time, in order.
+//! The requests that wait for a fact, in order; bounded in number, in memory and in time.
 //!
-//! Invariant: every request that was let in leaves exactly once: taken because
-//! its fact is settled or its time is up, or removed because its client left.
+//! Invariant: every request that enters leaves exactly once. It is taken because its fact is
+//! settled or its time is up, or it is removed because its client left.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -12,17 +12,17 @@ use crate::config::ProviderId;
 use crate::document::lifecycle::Seen;
 use crate::time::Millis;
 
-/// The most memory that the requests of a line take, in bytes. A VM has 1 GiB for all.
+/// The most memory that the requests of a line take, in bytes. A VM has 1 GiB in all.
 pub const MOST_BYTES: usize = 16 << 20;
 
-/// So many requests leave the line in one call of the host at most.
+/// The most requests that leave the line in one call of the host.
 ///
-/// The host carries out what a call asks for when the call is over, each by another call: the
-/// calls for the responses of 300 requests that were answered at once were nested in each other,
-/// and took more stack than a VM has.
+/// The host acts on a call's wishes when the call is over, with another call for each. When 300
+/// requests were answered at once, the calls for their responses were nested in each other and took
+/// more stack than a VM has.
 pub const MOST_AT_ONCE: usize = 32;
 
-/// A request waits so long at most, whatever it waits for.
+/// The longest time that a request waits, whatever it waits for.
 pub const MOST_WAIT: Duration = Duration::from_secs(60);
 
 /// Names a waiting request. Tickets are given out in the order of arrival.
@@ -43,11 +43,11 @@ pub enum Awaited {
 pub struct Waiter<R> {
     /// What it waits for.
     pub awaited: Awaited,
-    /// What it saw of the keys of the provider that it waited for last, when it began to.
+    /// What it saw of the keys that it waited for last, when it began to wait for them.
     pub came: Option<(ProviderId, Seen)>,
     /// When it began to wait.
     pub entered: Millis,
-    /// When it is decided with what there is.
+    /// When it is decided with the facts that are there.
     pub deadline: Millis,
     /// How much memory the request takes.
     pub bytes: usize,
@@ -62,7 +62,7 @@ pub struct Line<R> {
     line: Vec<(Ticket, Waiter<R>)>,
     next: u64,
     most: usize,
-    /// Of all that are in the line.
+    /// The memory of all that are in the line.
     bytes: usize,
 }
 
@@ -87,13 +87,13 @@ impl<R> Line<R> {
         self.line.is_empty()
     }
 
-    /// Whether somebody waits for the answer to this question.
+    /// Whether a request waits for the answer to this question.
     pub fn awaits(&self, number: Number) -> bool {
         let mut waiters = self.line.iter().map(|(_, waiter)| &waiter.awaited);
         waiters.any(|awaited| matches!(awaited, Awaited::Answer(_, awaited) if *awaited == number))
     }
 
-    /// Whether one more request of so many bytes is too much.
+    /// Whether there is no room for one more request of so many bytes.
     pub fn is_full(&self, bytes: usize) -> bool {
         self.line.len() >= self.most || self.bytes.saturating_add(bytes) > MOST_BYTES
     }
@@ -110,7 +110,7 @@ impl<R> Line<R> {
         Some(ticket)
     }
 
-    /// Removes a request whose client left. False if it has left already.
+    /// Removes a request whose client left. False if it had left the line already.
     pub fn leave(&mut self, ticket: Ticket) -> bool {
         let place = self
             .line
@@ -121,15 +121,15 @@ impl<R> Line<R> {
         true
     }
 
-    /// Lets a request back in to its old place.
+    /// Puts a request back into its old place.
     pub fn put_back(&mut self, ticket: Ticket, waiter: Waiter<R>) {
         self.bytes = self.bytes.saturating_add(waiter.bytes);
         let at = self.line.partition_point(|(other, _)| *other < ticket);
         self.line.insert(at, (ticket, waiter));
     }
 
-    /// Takes those out, in order, that are `settled` or whose deadline is past: [`MOST_AT_ONCE`] at
-    /// most, and the others the next time.
+    /// Takes requests out, in order, that are `settled` or whose deadline has passed. It takes
+    /// [`MOST_AT_ONCE`] at most, and leaves the others for the next time.
     pub fn take_settled(
         &mut self,
         now: Millis,
@@ -146,8 +146,8 @@ impl<R> Line<R> {
     }
 }
 
-/// How long a request waits at most: the time in which a fetch of `calls` calls
-/// can fail at one worker and succeed at the next, within a minute.
+/// The longest time that a request waits: enough for a fetch to fail at one worker and to succeed
+/// at the next, but at most [`MOST_WAIT`]. `fetch`: how long one fetch takes at most.
 pub fn longest_wait(fetch: Duration) -> Duration {
     fetch
         .saturating_mul(2)
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn those_that_leave_at_once_are_bounded() {
+    fn how_many_leave_at_once_is_bounded() {
         let count = u32::try_from(MOST_AT_ONCE).unwrap() + 1;
         let mut line = Line::new(MOST_AT_ONCE * 2);
         for n in 0..count {

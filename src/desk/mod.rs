@@ -1,16 +1,16 @@
 //! Ask, wait, decide anew: one worker's desk, where a decision finds the facts from outside.
 //!
-//! A decision that lacks a fact says which ([`Need`]). Its request waits in line; a tick makes the
-//! call; the answer settles all requests that wait for it, and each is decided anew from the top.
+//! A decision that lacks a fact names it ([`Need`]). Its request waits in line. A tick makes the
+//! call. The answer settles all requests that wait for it, and each is decided anew from the top.
 //!
 //! Invariants:
-//! - calls are made by [`Desk::tick`] and [`Desk::reply`] alone, so from the root context: a
-//!   request's own calls would be lost with its client;
-//! - a question is asked once while it is asked or its answer is kept, whoever waits for it, and
-//!   goes on when they have left; one that must not be repeated is asked once and no more;
-//! - what is waited for ends: with its answer, with its failure, or by time;
-//! - everything is bounded: requests in line ([`line`](mod@line)), questions, answers and their octets
-//!   ([`book`]), calls to an endpoint ([`endpoints`]).
+//! - only [`Desk::tick`] and [`Desk::reply`] make calls, so calls come from the root context: the
+//!   calls of a request's own context would be lost with its client;
+//! - a question is not asked again while its call is out or its answer is kept, and it stays when
+//!   its requests have left; one that must not be repeated is asked only once;
+//! - every wait ends: by an answer, by a failure, or by time;
+//! - everything is bounded: requests in line ([`line`](mod@line)), questions, answers and their
+//!   octets ([`book`]), calls to an endpoint ([`endpoints`]).
 
 pub mod book;
 pub mod endpoints;
@@ -51,16 +51,16 @@ pub struct Desk<R> {
     sources: Sources,
     book: Book,
     line: Line<R>,
-    /// What the gauge has of this worker.
+    /// This worker's part of the gauge.
     tally: Tally,
-    /// Whether the gauge may have anything of this worker.
+    /// Whether this worker may have a part in the gauge.
     has_line: bool,
-    /// Those that nobody has answered yet; there are few.
+    /// The calls that are not answered yet. There are few.
     calls: Vec<Sent>,
     gauges_at: Millis,
 }
 
-/// A call that nobody has answered yet.
+/// A call that is not answered yet.
 struct Sent {
     id: CallId,
     purpose: Purpose,
@@ -78,7 +78,7 @@ pub struct Settled<R> {
     /// Its place in the line.
     pub ticket: Ticket,
     waiter: Waiter<R>,
-    /// Whether it can wait on.
+    /// Whether it may wait longer.
     pub has_time: bool,
 }
 
@@ -95,8 +95,8 @@ impl<R> Settled<R> {
 }
 
 impl<R> Desk<R> {
-    /// A desk that has no remote keys yet: the first tick starts to fetch them. At most
-    /// `most_waiting` requests wait at it.
+    /// A desk without remote keys: the first tick begins to fetch them. At most `most_waiting`
+    /// requests wait at it.
     pub fn new(providers: &PerProvider<Provider>, most_waiting: usize, host: &impl Host) -> Self {
         let sources = Sources::new(providers, host);
         Self {
@@ -110,7 +110,7 @@ impl<R> Desk<R> {
         }
     }
 
-    /// Whether no keys are fetched.
+    /// Whether all keys are in the configuration, so that none are fetched.
     pub fn keys_are_local(&self) -> bool {
         self.sources.are_local()
     }
@@ -162,7 +162,7 @@ impl<R> Desk<R> {
         self.book.find(question, now)
     }
 
-    /// How long whoever cannot wait should wait before the next try.
+    /// How long a client should wait before it tries again, whose request cannot wait for `need`.
     pub fn retry_after(&self, need: &Need, now: Millis) -> Duration {
         match need {
             Need::Keys(provider) => self.sources.retry_after(*provider, now),
@@ -170,8 +170,8 @@ impl<R> Desk<R> {
         }
     }
 
-    /// Lets a request wait for what its decision lacks. `octets`: the memory that it takes. `None`
-    /// where the line or the book is full.
+    /// Lets a request wait for what its decision lacks. `octets`: the memory that the request
+    /// takes. `None` where the line or the book is full.
     pub fn enter(&mut self, need: Need, octets: usize, request: R, now: Millis) -> Option<Ticket> {
         if self.line.is_full(octets) {
             return None;
@@ -192,8 +192,8 @@ impl<R> Desk<R> {
         })
     }
 
-    /// Lets a request wait on, in its old place. Another need than before may take its own time,
-    /// within what a request waits at most. `Err` with the request where the book is full.
+    /// Lets a request wait longer, in its old place. A new need has its own time, but no request
+    /// waits longer than [`MOST_WAIT`]. `Err` with the request where the book is full.
     pub fn wait_on(
         &mut self,
         settled: Settled<R>,
@@ -250,13 +250,13 @@ impl<R> Desk<R> {
         }
     }
 
-    /// Forgets a waiting request whose client left. What it asked goes on.
+    /// Forgets a waiting request whose client left. Its question stays.
     pub fn leave(&mut self, ticket: Ticket) {
         self.line.leave(ticket);
     }
 
     /// Moves everything on by the time that passed, and makes the calls that are due. True if
-    /// anything came of it.
+    /// anything changed.
     pub fn tick(&mut self, host: &impl Host, now: Millis) -> bool {
         let mut any = false;
         let urgent = !self.line.is_empty();
@@ -271,7 +271,7 @@ impl<R> Desk<R> {
         {
             any = true;
             tell(&failed);
-            // A late answer is nobody's.
+            // Nobody waits for a late answer.
             let is_of = |purpose: &Purpose| matches!(purpose, Purpose::Answer(_, number) if *number == failed.number);
             self.calls.retain(|sent| !is_of(&sent.purpose));
         }
@@ -283,13 +283,14 @@ impl<R> Desk<R> {
         any
     }
 
-    /// The most octets that are read of the response to a call; `None` where nobody waits for it.
+    /// How many octets of the response to a call are read at most; `None` where nobody waits for
+    /// it.
     pub fn most(&self, call: CallId) -> Option<usize> {
         let sent = self.calls.iter().find(|sent| sent.id == call);
         Some(sent?.most)
     }
 
-    /// Takes what came of a call. False if it is none of this desk's, or was given up.
+    /// Takes the outcome of a call. False if the call is not this desk's, or was given up.
     pub fn reply(&mut self, call: CallId, reply: Reply, host: &impl Host, now: Millis) -> bool {
         let Some(at) = self.calls.iter().position(|sent| sent.id == call) else {
             return false;
@@ -309,8 +310,8 @@ impl<R> Desk<R> {
         true
     }
 
-    /// Tells what a step of a provider's keys brought, and makes its call. True if there was
-    /// anything to tell.
+    /// Logs and counts what a step of a provider's keys brought, and makes its call. True if
+    /// anything happened.
     fn fetch(
         &mut self,
         provider: ProviderId,
@@ -322,7 +323,7 @@ impl<R> Desk<R> {
         while let Some((flight, sent)) = call.take() {
             match host.dispatch(&sent) {
                 Some(id) => {
-                    // A call that was given up is not waited for any more.
+                    // A call that was given up is not awaited any longer.
                     let is_of = |purpose: &Purpose| matches!(purpose, Purpose::Keys(other, _) if *other == provider);
                     self.calls.retain(|other| !is_of(&other.purpose));
                     self.calls.push(Sent {
@@ -342,7 +343,7 @@ impl<R> Desk<R> {
         any
     }
 
-    /// Asks what may be asked. True if any of it failed at once.
+    /// Asks the questions that may be asked. True if any call failed at once.
     fn ask(&mut self, host: &impl Host, now: Millis) -> bool {
         let mut any = false;
         let Self { book, line, .. } = self;
@@ -365,8 +366,8 @@ impl<R> Desk<R> {
         any
     }
 
-    /// Takes those out of the line whose fact is settled or whose time is up, in order; some of
-    /// them, if there are many.
+    /// Takes requests out of the line whose fact is settled or whose time is up, in order. If there
+    /// are many, it takes some of them.
     pub fn take_settled(&mut self, now: Millis) -> Vec<Settled<R>> {
         let Self {
             sources,
@@ -386,8 +387,8 @@ impl<R> Desk<R> {
         settled.collect()
     }
 
-    /// Brings the gauge to what waits here. A VM that traps tells nothing any more, and what it told
-    /// is taken out by another.
+    /// Brings the gauge to the number of requests that wait here. A VM that traps cannot do that;
+    /// then another worker takes its part out.
     pub fn tell_waiting(&mut self, host: &impl Host, now: Millis) {
         if self.has_line {
             self.tell_tally(self.line.len(), host, now);
@@ -406,8 +407,8 @@ impl<R> Desk<R> {
         !self.line.is_empty() || self.book.is_restless() || self.sources.are_restless(now)
     }
 
-    /// Gives up all calls, where the root context goes away: the proxy drops them with it. Nobody
-    /// ticks for those that still wait.
+    /// Gives up all calls when the root context goes away, since the proxy drops them with it.
+    /// There are no more ticks for requests that still wait.
     pub fn abandon(&mut self, host: &impl Host, now: Millis) {
         self.calls.clear();
         self.book.clear();

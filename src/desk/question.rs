@@ -1,7 +1,7 @@
 //! A question to a provider: one call, and how its answer is read.
 //!
-//! Invariant: nothing of a question is logged but the name of its endpoint: subject, headers and
-//! body may hold a secret.
+//! Invariant: only the name of its endpoint is logged of a question. Subject, headers and body may
+//! hold a secret.
 
 use std::fmt;
 use std::rc::Rc;
@@ -9,27 +9,27 @@ use std::time::Duration;
 
 use crate::host::{Call, Reply};
 
-/// What tells a question from all others. Its call may not: that may have a nonce or a signed
-/// assertion, which is another one each time.
+/// What tells a question from all others. The call cannot do that: it may have a nonce or a signed
+/// assertion, which differs each time.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Subject {
     /// What kind of question it is.
     pub kind: &'static str,
-    /// What the question is about, of its kind: a token's hash, a code.
+    /// What the question is about, among those of its kind: a token's hash, a code.
     pub about: String,
 }
 
-/// A question that one call answers. Two with the same subject are the same question.
+/// A question that one call answers. Two questions with the same subject are the same question.
 #[derive(Clone)]
 pub struct Question {
     /// What tells it from other questions.
     pub subject: Rc<Subject>,
-    /// Whose load and back-off it counts for, by a name that a log may have. The names come from
-    /// the configuration and from providers' metadata, never from a request.
+    /// The endpoint whose load and back-off it counts for, by a name that may be logged. Names come
+    /// from the configuration and from providers' metadata, never from a request.
     pub endpoint: Rc<str>,
     /// How it is asked.
     pub call: Call,
-    /// Reads a response that is no failure of the endpoint by its status.
+    /// Reads a response whose status does not say that the endpoint failed.
     pub read: fn(&Answered) -> Reading,
     /// Whether it may be asked again.
     pub repeat: Repeat,
@@ -48,9 +48,10 @@ pub enum Repeat {
 /// What a response is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
-    /// The answer, which is kept for so long. An error such as `invalid_grant` is one too.
+    /// It is the answer, which is kept for this time. An error such as `invalid_grant` is an answer
+    /// too.
     Keep(Duration),
-    /// None: a failure of the endpoint.
+    /// It is not an answer: the endpoint failed.
     Failed,
 }
 
@@ -65,7 +66,7 @@ pub struct Answered {
     pub body: Vec<u8>,
 }
 
-/// A question that must not be asked again was asked, and nobody knows with what outcome.
+/// A question that must not be asked again was asked, and its outcome is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unclear;
 
@@ -117,14 +118,14 @@ impl Question {
 }
 
 impl Reply {
-    /// Whether the endpoint has not done what it was asked for, as far as anybody can say: the call
-    /// was not sent, or calls were too many.
+    /// Whether the endpoint has certainly not done what it was asked for: the call was not sent, or
+    /// the endpoint refused it because it gets too many calls.
     pub(super) fn is_certainly_nothing(&self) -> bool {
         matches!(self, Self::NotSent | Self::Response { status: 429, .. })
     }
 
-    /// The response, if it is none that says that the endpoint failed: a timeout is 504, a dead
-    /// host 503, and 408 and 429 ask for the call to be made later.
+    /// The response, unless its status says that the endpoint failed: a timeout is 504, a dead host
+    /// 503, and 408 and 429 ask the caller to come later.
     pub(super) fn answered(self) -> Option<Answered> {
         match self {
             Self::Response { status, .. } if status >= 500 || matches!(status, 0 | 408 | 429) => {

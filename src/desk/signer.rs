@@ -1,7 +1,7 @@
-//! Whether one of a provider's keys signed a token: by the keys that are there, or by newer ones if
-//! they come at once.
+//! Whether one of a provider's keys signed a token: one of the keys that are there, or of newer
+//! keys that come at once.
 //!
-//! Invariant: there is one way to find the key of a token, whoever asks for it.
+//! Invariant: there is only one way to find the key of a token, for every kind of token.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -15,16 +15,16 @@ use crate::jose::verifier::Verifier;
 use crate::jwks::keys::{Keys, UnknownKid};
 use crate::trace::Trace;
 
-/// A newer set can be found this often while one token is verified.
+/// How often a newer set can be found while one token is verified.
 const MOST_RESELECTIONS: u32 = 3;
 
-/// What is told of the search for a token's key. Of each key that is tried tells
+/// A step of the search for a token's key. Keys that are tried are steps of
 /// [`crate::jose::event::Event`].
 #[derive(Clone, Copy)]
 pub enum Event<'e> {
-    /// The provider's keys as they are, by the provider's number.
+    /// The provider's keys as they are.
     Keys {
-        /// Whose they are.
+        /// The provider.
         provider: ProviderId,
         /// Ready, pending or unavailable.
         keys: &'e Keys,
@@ -43,14 +43,14 @@ pub enum Event<'e> {
 pub enum Unverified {
     /// No key of the provider signed it.
     Refused(JwtError),
-    /// The provider's keys have to be fetched first.
+    /// The provider's keys must be fetched first.
     AwaitKeys,
-    /// They are not to be had, and the next try is this far away.
+    /// The keys cannot be had now, and the next try is this far away.
     Unavailable(Duration),
 }
 
-/// Verifies a token of a provider, whose keys are these as the decision begins. The set that has
-/// its key comes with it.
+/// Verifies a token of a provider. `keys` are those that the decision began with. The set that has
+/// the token's key is returned with it.
 ///
 /// # Errors
 /// [`Unverified`].

@@ -1,4 +1,4 @@
-//! Where the keys of each provider come from, and what is told of them.
+//! Where the keys of each provider come from, and what is logged and counted of them.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::time::Millis;
 pub(super) struct Sources(PerProvider<Source>);
 
 struct Source {
-    /// The provider's.
+    /// The name of the provider.
     name: String,
     keys: Origin,
 }
@@ -78,7 +78,7 @@ impl Sources {
         }
     }
 
-    /// Whether no keys are fetched.
+    /// Whether all keys are in the configuration, so that none are fetched.
     pub(super) fn are_local(&self) -> bool {
         self.remotes().next().is_none()
     }
@@ -93,8 +93,8 @@ impl Sources {
         self.find(provider, host, now, Rc::clone, Lifecycle::keys)
     }
 
-    /// A provider's metadata, as keys are had. They are empty where its keys are in the
-    /// configuration.
+    /// A provider's metadata, in the way that its keys are found. They are empty where the keys are
+    /// in the configuration.
     pub(super) fn metadata(
         &mut self,
         provider: ProviderId,
@@ -104,8 +104,9 @@ impl Sources {
         self.find(provider, host, now, |_| Rc::default(), Lifecycle::metadata)
     }
 
-    /// What comes with the keys of the configuration, or with fetched ones. Where this worker has
-    /// none, it looks whether another has shared some before a request waits or is turned away.
+    /// A value from the keys of the configuration, or from fetched ones. Where this worker has no
+    /// keys, it looks for keys that another worker has shared, before a request waits or is
+    /// rejected.
     fn find<T>(
         &mut self,
         provider: ProviderId,
@@ -131,8 +132,8 @@ impl Sources {
         found
     }
 
-    /// What to do with a token whose kid none of the keys has. `came`: what its request saw of them
-    /// when it came, if that was not just now.
+    /// What to do with a token whose `kid` none of the keys has. `came`: what its request saw of
+    /// the keys when it came, if that was not just now.
     pub(super) fn unknown_kid(
         &mut self,
         provider: ProviderId,
@@ -148,8 +149,8 @@ impl Sources {
         outcome
     }
 
-    /// What a request sees of a provider's keys that begins to wait for them, and how long a fetch
-    /// takes at most.
+    /// What a request sees of a provider's keys when it begins to wait for them, and the longest
+    /// time that a fetch can take.
     pub(super) fn prospects(&self, provider: ProviderId) -> (Seen, Duration) {
         self.remote(provider)
             .map_or_else(Default::default, |lifecycle| {
@@ -162,7 +163,7 @@ impl Sources {
         remote.map_or(Duration::ZERO, |lifecycle| lifecycle.retry_after(now))
     }
 
-    /// Whether anything happened since that a waiting request can be decided by.
+    /// Whether a waiting request that saw `seen` can be decided.
     pub(super) fn settled(&self, provider: ProviderId, seen: Seen) -> bool {
         let remote = self.remote(provider);
         remote.is_none_or(|lifecycle| lifecycle.settled(seen))
@@ -174,7 +175,7 @@ impl Sources {
             .any(|(_, lifecycle)| lifecycle.is_restless(now))
     }
 
-    /// Moves a provider's keys on by the time that passed. The call is to be made.
+    /// Moves a provider's keys on by the time that passed. The caller must make the call.
     pub(super) fn tick(
         &mut self,
         provider: ProviderId,
@@ -186,7 +187,7 @@ impl Sources {
         lifecycle.tick(&step(host, now), urgent)
     }
 
-    /// Takes what came of a call. The next one is to be made.
+    /// Takes the outcome of a call. The caller must make the next one.
     pub(super) fn reply(
         &mut self,
         provider: ProviderId,
@@ -217,7 +218,8 @@ impl Sources {
         }
     }
 
-    /// Tells what happened to a provider's keys since this was last done. True if anything did.
+    /// Logs and counts what happened to a provider's keys since the last time. True if anything
+    /// happened.
     pub(super) fn tell_events(&mut self, provider: ProviderId, host: &impl Host) -> bool {
         let Some(lifecycle) = self.remote_mut(provider) else {
             return false;

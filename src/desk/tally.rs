@@ -1,8 +1,10 @@
 //! How many requests wait, over all workers: each worker's part of the gauge, in shared data.
 //!
-//! Invariants: a part is in shared data for as long as it is in the gauge, and both change by the
-//! same number, so that whoever finds a part of a worker that is gone can take it out; a worker that
-//! lives beats, by its own clock and nobody else's; and what is not ours is written over.
+//! Invariants:
+//! - a part is in shared data for as long as it is in the gauge, and both change by the same
+//!   number, so that any worker can take out the part of a worker that is gone;
+//! - a living worker beats, by its own clock and no other;
+//! - bytes in shared data that are not ours are overwritten.
 
 use std::time::Duration;
 
@@ -15,11 +17,12 @@ const KEY: &str = "bearer-gate waiting";
 const FORMAT: u64 = 1;
 /// How often a worker looks at the others' parts, and shows that it lives.
 const BEAT: Duration = Duration::from_secs(1);
-/// A worker that does not beat for so long is gone.
+/// A worker is gone if it has not beaten for this time.
 const GONE: Duration = Duration::from_secs(5);
-/// The most parts: workers on which requests wait, those that are gone for a while included.
+/// The most parts: one for each worker on which requests wait, and for a while of workers that are
+/// gone.
 const MOST_PARTS: usize = 1024;
-/// How often a change is tried anew when another worker was faster.
+/// How often a change is tried again when another worker was faster.
 const TRIES: u32 = 4;
 
 /// What one worker has added to the gauge.
@@ -69,7 +72,7 @@ impl Tally {
                 Some((bytes, version)) => (decode(&bytes), version),
                 None => (Some(Vec::new()), Version::ABSENT),
             };
-            // Where others wrote over it, the gauge still has what this worker told.
+            // If another filter overwrote it, this worker's part is still in the gauge.
             let lost = parts.is_none();
             let mut parts = parts.unwrap_or_default();
             let own = parts.iter().position(|part| part.worker == self.worker);
@@ -83,7 +86,7 @@ impl Tally {
                     beat: self.beat.wrapping_add(1),
                 });
             } else if own.is_none() && gone == 0 && !lost {
-                // Nothing of this worker is there, nor should be.
+                // This worker has no part there, and should have none.
                 self.told = waiting;
                 self.looked_at = Some(now);
                 return 0;
@@ -117,7 +120,7 @@ impl Tally {
             if is_gone {
                 gone = gone.saturating_add(part.waiting);
             }
-            // Watched on if it is gone, for the write may fail.
+            // A part that is gone is still watched, since the write may fail.
             self.watched.push((*part, since));
             !is_gone
         });
