@@ -1,10 +1,12 @@
 //! The request's flow: extract, parse, validate, select a key, verify,
 //! authorize. A token that was verified before skips from extract to authorize.
 //!
-//! Architecture invariants: a request that needs a token is admitted only with
-//! a [`Verified`] one, which nothing but [`Validated::verify`] makes, one that needs a session only
-//! with an [`Opened`] one; every other end is a rejection, an answer or a wait; and nothing here
-//! knows where the keys come from or what time it is.
+//! Architecture invariants:
+//! - a request that needs a token is admitted only with a [`Verified`] one, which only
+//!   [`Validated::verify`] makes;
+//! - a request that needs a session is admitted only with an [`Opened`] one;
+//! - every other request is rejected, answered or parked;
+//! - nothing here knows where the keys come from or what time it is.
 //!
 //! [`Verified`]: crate::jose::jwt::Verified
 //! [`Validated::verify`]: crate::jose::jwt::Validated::verify
@@ -41,44 +43,44 @@ pub use event::{Event, Listener};
 use requirement::{Carried, Identity, Presented};
 pub use unsatisfied::Unsatisfied;
 
-/// What the answer to a request for the metadata of the protected resource is called.
+/// The name of the answer to a request for the metadata of the protected resource.
 pub const RESOURCE_METADATA: &str = "metadata of the resource";
 
-/// How a request's way ends, for now.
+/// The outcome of one attempt to decide a request.
 #[derive(Debug)]
 pub enum Decision<'c> {
-    /// It is passed on to the upstream.
+    /// The request is passed on to the upstream.
     Admit(Admission),
-    /// It is answered with an error.
+    /// The request is answered with an error.
     Reject(Refusal<'c>),
-    /// Answered by the filter itself.
+    /// The filter itself answers the request.
     Answer(Answer),
     /// A fact is missing. The request is decided anew, from the top, once it is there.
     Await(Need),
 }
 
-/// What an admitted request is given.
+/// What the filter changes of an admitted request and its response.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Admission {
     /// What the upstream and later filters are told of each token.
     pub outputs: Vec<Rc<Outputs>>,
     /// How the tokens are taken out of the request.
     pub strip: Vec<Change>,
-    /// Added to the response, whoever sends it: names in lower case, values safe to send as they
-    /// are; a name may come several times.
+    /// Headers to add to the response, whoever sends it. Names are in lower case, values are safe
+    /// to send as they are. A name may occur several times.
     pub response_headers: Vec<(&'static str, String)>,
     /// Why the request would have been rejected, where the rule only reports.
     pub reported: Option<&'static str>,
 }
 
-/// What a rejected request is given.
+/// What a rejected request is answered with, and what is logged of it.
 #[derive(Debug)]
 pub struct Refusal<'c> {
     /// The reason, with its status and words.
     pub rejection: Rejection<'c>,
-    /// What access logs are told of a token that is good and does not allow this.
+    /// What access logs are told of a good token that does not allow this request.
     pub outputs: Option<Rc<Outputs>>,
-    /// The values of `Set-Cookie` that delete what is no session.
+    /// The values of `Set-Cookie` that delete cookies without a session.
     pub set_cookies: Vec<String>,
 }
 
@@ -96,9 +98,9 @@ impl<'c> From<Rejection<'c>> for Refusal<'c> {
 pub struct Means<'m> {
     /// What is known from outside: keys and answers.
     pub facts: &'m dyn Facts,
-    /// Who verifies signatures.
+    /// The verifier of signatures.
     pub verifier: &'m dyn Verifier,
-    /// Tokens that were verified for earlier requests; those of this one are added.
+    /// Tokens that were verified for earlier requests; the decision adds those of this request.
     pub cache: &'m RefCell<TokenCache>,
     /// JOSE headers that were read for earlier requests.
     pub headers: &'m RefCell<HeaderMemo>,
@@ -176,7 +178,7 @@ fn decide<'c>(
     means: &Means<'_>,
     trace: &impl Listener,
 ) -> Result<Admission, Obstacle<'c>> {
-    // What has several readings, or none, is refused before any rule could be wrong about it.
+    // A path with several readings, or none, is refused before a rule can be wrong about it.
     let path = request.path().map(path::normalize);
     if let Some(path) = &path {
         trace.note(|| Event::Path(path.as_deref().map_err(|reason| *reason)));
@@ -210,7 +212,7 @@ fn by_rules<'c>(
         let named = config.of_routes.as_ref().and_then(|of| of.named(name));
         let is_known = named.is_some();
         trace.note(|| Event::Named { name, is_known });
-        // As in jwt_authn: a name that nobody knows lets nobody in.
+        // As in jwt_authn, an unknown name admits no request.
         let access = named.ok_or(Rejection::NoRule)?;
         if path.is_none() {
             trace.note(|| Event::NoPath);
@@ -230,10 +232,11 @@ fn by_rules<'c>(
     }
 }
 
-/// What of a request Envoy has chosen the route by and did not read as rules do, where routes
-/// have a say: another spelling would have led to another route's requirement.
+/// Where routes name requirements: the part of the request that Envoy chose the route by, if Envoy
+/// read it in another way than rules do. Another spelling would have led to another route's
+/// requirement.
 ///
-/// Envoy compares the path as it came, and the host without case but with its final dot.
+/// Envoy compares the path as it was sent, and the host without case but with its final dot.
 fn ambiguous_to_routes(
     request: &Request,
     config: &Config,
@@ -250,8 +253,8 @@ fn ambiguous_to_routes(
     }
 }
 
-/// What a rule rejects passes where it only reports. It still waits for keys: that is what it
-/// would do.
+/// Where a rule only reports, a request that it rejects passes. The request still waits for keys,
+/// as it would otherwise.
 fn report<'c>(
     rule: &Rule,
     outcome: Result<Admission, Obstacle<'c>>,
@@ -326,7 +329,7 @@ fn extract<'r>(
     Ok(tokens)
 }
 
-/// A header has one token, after the longest of its prefixes that fits.
+/// Keeps one token of a header: the one after the longest prefix that fits.
 #[inline]
 fn take_longest_prefixes(places: &[Place], tokens: &mut Vec<Carried<'_>>) {
     let found: Vec<&Place> = tokens

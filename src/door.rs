@@ -1,8 +1,8 @@
-//! The door: the one place where a verdict is carried out, and so the one where a request is
-//! counted, logged and answered.
+//! The door: the only place where a verdict is carried out, and so where a request is counted,
+//! logged and answered.
 //!
-//! Invariants: a request is counted once, when its outcome is certain. It counts as let through only
-//! when the proxy has taken all of the admission; where the proxy refuses a part of it, the request
+//! Invariants: a request is counted once, when its outcome is certain. It counts as allowed only
+//! when the proxy has accepted all of the admission. If the proxy refuses a part of it, the request
 //! is rejected like any other.
 
 use crate::authn::{Admission, Answer, Decision, Refusal};
@@ -14,24 +14,24 @@ use crate::metrics;
 use crate::outputs::{self, FilterState};
 use crate::sign_in::Outcome;
 
-/// What is to be done with a request.
+/// What must be done with a request.
 #[derive(Debug)]
 pub enum Verdict<'g> {
-    /// It is passed on to the upstream.
+    /// Pass it on to the upstream.
     Admit(Admission),
-    /// It is answered with an error.
+    /// Answer it with an error.
     Reject(Refusal<'g>),
-    /// Answered by the filter itself.
+    /// Send the filter's own answer.
     Answer(Answer),
 }
 
 impl<'g> Verdict<'g> {
-    /// A rejection that tells access logs nothing of a token.
+    /// A rejection that tells access logs nothing about a token.
     pub fn reject(rejection: Rejection<'g>) -> Self {
         Verdict::Reject(rejection.into())
     }
 
-    /// What a decision asks for, or the fact that it waits for.
+    /// The verdict of a decision, or the fact that the decision waits for.
     pub fn from_decision(decision: Decision<'g>) -> Result<Self, Need> {
         match decision {
             Decision::Admit(admission) => Ok(Verdict::Admit(admission)),
@@ -42,18 +42,18 @@ impl<'g> Verdict<'g> {
     }
 }
 
-/// What remains to be done with a request whose verdict was carried out.
+/// How a verdict was carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Carried {
-    /// It goes on its way.
+    /// The request goes on to the upstream.
     Admitted,
-    /// Its answer is sent.
+    /// The request is answered.
     Answered,
 }
 
 /// The request that a verdict is about, as the proxy holds it.
 pub trait Exchange {
-    /// Gives the request what an admission has for it. `None` where the proxy refused a part.
+    /// Changes the request as an admission says. `None` where the proxy refused a part.
     fn admit(&self, admission: &Admission) -> Option<()>;
 
     /// Sets filter states. `None` where the proxy refused one.
@@ -66,7 +66,7 @@ pub trait Exchange {
     fn respond(&self, response: &Response);
 }
 
-/// Carries a verdict out. Without a configuration there is nothing but the fixed answer.
+/// Carries a verdict out. Without a configuration, rejections have their fixed form.
 pub fn carry_out(
     verdict: &Verdict<'_>,
     config: Option<&Config>,
@@ -82,7 +82,7 @@ pub fn carry_out(
             }
             return Carried::Admitted;
         }
-        // Never an admission with headers that are not as they should be.
+        // No request passes whose headers the proxy did not change as it must.
         Verdict::Admit(_) => reject(&Rejection::HostRefused.into(), config, host, exchange),
         Verdict::Reject(refusal) => reject(refusal, config, host, exchange),
         Verdict::Answer(Answer {
@@ -101,7 +101,7 @@ pub fn carry_out(
     Carried::Answered
 }
 
-/// What an answer counts as, beside being one.
+/// The counter of an answer's outcome, if it has one.
 fn counter(outcome: Outcome) -> Option<String> {
     match outcome {
         Outcome::Begun => Some(metrics::SIGN_IN_BEGUN.to_owned()),
@@ -152,7 +152,7 @@ mod tests {
     use crate::outputs::Outputs;
     use crate::time::Millis;
 
-    /// A proxy that counts, and a request of which it refuses what has one of these names.
+    /// A proxy that counts. It refuses headers and states that have one of the names in `refuses`.
     #[derive(Default)]
     struct Proxy {
         refuses: &'static [&'static str],
@@ -309,7 +309,7 @@ mod tests {
                 &[],
                 &[],
             ),
-            // A refused admission is a rejection, and counts as nothing else.
+            // A refused admission counts as a rejection only.
             (
                 &["x-user"],
                 &admit,
@@ -324,7 +324,7 @@ mod tests {
                 &["jwt", reason],
                 &[403],
             ),
-            // One state that is refused does not keep the others back, nor the answer.
+            // A refused state stops neither the other states nor the answer.
             (
                 &["jwt"],
                 &reject,

@@ -1,12 +1,11 @@
 //! One worker's gate: the two flows put together.
 //!
 //! A request is decided at once, or parked at the [desk](crate::desk) until the fact that it lacks
-//! is there; a tick or a response moves the desk on and decides what was parked.
+//! is there. A tick or a response moves the desk on and decides the parked requests.
 //!
-//! Architecture invariants: `&self` everywhere, and no borrow of the state is
-//! held when a verdict is handed out, so that whatever the proxy calls back
-//! while a verdict is carried out finds the gate free; and a parked request
-//! leaves the line exactly once.
+//! Architecture invariants: every method takes `&self`, and no borrow of the state is held when a
+//! verdict is returned, so that the proxy may call the gate while a verdict is carried out; and a
+//! parked request leaves the line exactly once.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -30,26 +29,26 @@ use crate::metrics;
 use crate::sign_in::{People, Sessions, drawn_key};
 use crate::time::Millis;
 
-/// Ticks while requests wait or no keys are there: bounds how long after a
+/// The time between ticks while requests wait or keys are missing. It bounds how long after a
 /// snapshot a request on another worker is decided.
 const BUSY_TICK: Duration = Duration::from_millis(10);
-/// Ticks otherwise.
+/// The time between other ticks.
 const IDLE_TICK: Duration = Duration::from_millis(200);
-/// Ticks where no keys are fetched: for the log level to be followed.
+/// The time between ticks where no keys are fetched: such a tick only follows the log level.
 const LOCAL_TICK: Duration = Duration::from_secs(5);
 
 pub use crate::door::Verdict;
 
-/// What becomes of a request that has just arrived.
+/// What happens to a request that has just arrived.
 #[derive(Debug)]
 pub enum Arrival<'g> {
-    /// Nothing was missing.
+    /// No fact was missing.
     Decided(Verdict<'g>),
     /// It waits; the verdict comes from [`Gate::tick`] or [`Gate::reply`].
     Parked(Ticket),
 }
 
-/// Verdicts on requests that waited, in the order in which they arrived.
+/// Verdicts on requests that waited, in the order in which the requests arrived.
 pub type Verdicts<'g> = Vec<(ContextId, Verdict<'g>)>;
 
 /// One worker's configuration, and all that it knows from outside: keys, answers, verified tokens.
@@ -59,7 +58,7 @@ pub struct Gate<H> {
     verifier: Box<dyn Verifier>,
     cache: RefCell<TokenCache>,
     headers: RefCell<HeaderMemo>,
-    /// Where people sign in, and the host has the randomness that it takes.
+    /// `None` where nobody signs in, or the host has no randomness for it.
     sessions: Option<Sessions>,
     desk: RefCell<Desk<Parked>>,
     tick_period: Cell<Duration>,
@@ -72,7 +71,7 @@ struct Parked {
 }
 
 impl<H: Host> Gate<H> {
-    /// A gate that has no remote keys yet; the first tick starts to fetch them.
+    /// A gate without remote keys; the first tick begins to fetch them.
     pub fn new(host: H, config: Config, verifier: Box<dyn Verifier>) -> Self {
         for provider in &config.providers {
             if let KeySource::Local(keys) = &provider.keys {
@@ -125,7 +124,7 @@ impl<H: Host> Gate<H> {
         }
     }
 
-    /// What its requests are decided by.
+    /// The configuration that decides its requests.
     pub fn config(&self) -> &Config {
         &self.config
     }
@@ -171,12 +170,13 @@ impl<H: Host> Gate<H> {
         verdicts
     }
 
-    /// The most octets that are read of the response to a call; `None` where nobody waits for it.
+    /// How many octets of the response to a call are read at most; `None` where nobody waits for
+    /// it.
     pub fn most(&self, call: CallId) -> Option<usize> {
         self.desk.borrow().most(call)
     }
 
-    /// Takes what came of a call of this gate.
+    /// Takes the outcome of a call of this gate.
     pub fn reply(&self, call: CallId, reply: Reply) -> Verdicts<'_> {
         let now = self.host.monotonic();
         if self.desk.borrow_mut().reply(call, reply, &self.host, now) {
@@ -186,7 +186,7 @@ impl<H: Host> Gate<H> {
         }
     }
 
-    /// Gives up the calls of a gate whose root context goes away.
+    /// Gives up all calls when the root context goes away.
     pub fn abandon_calls(&self) {
         let now = self.host.monotonic();
         self.desk.borrow_mut().abandon(&self.host, now);
@@ -227,9 +227,9 @@ impl<H: Host> Gate<H> {
         verdicts
     }
 
-    /// Decides with the facts there are. Without `now` the clock is asked if need be: keys of the
-    /// configuration have no age. `came`: what a request that waited saw of a provider's keys when
-    /// it came.
+    /// Decides with the facts that are there. Without `now`, the clock is read if it is needed:
+    /// keys of the configuration have no age. `came`: what a request that waited saw of a
+    /// provider's keys when it came.
     fn decide(
         &self,
         request: &Request,
@@ -264,7 +264,7 @@ impl<H: Host> Gate<H> {
         }
     }
 
-    /// Counts the cache's look-ups by the tick, not by the request.
+    /// Counts the cache's look-ups once for each tick, not for each request.
     fn count_lookups(&self) {
         let (hits, misses) = self.cache.borrow_mut().take_lookups();
         for (counter, lookups) in [(metrics::CACHE_HIT, hits), (metrics::CACHE_MISS, misses)] {
@@ -285,14 +285,14 @@ fn too_many() -> Verdict<'static> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Patience {
     Waits,
-    /// What is on its way counts as what is not to be had.
+    /// A fact that is on its way counts as unavailable.
     Over,
 }
 
 /// The desk, as one decision sees it.
 struct Consultation<'g, H> {
     gate: &'g Gate<H>,
-    /// Once it was asked for.
+    /// The time, once it was needed.
     now: Cell<Option<Millis>>,
     came: Option<(ProviderId, Seen)>,
     patience: Patience,
@@ -305,7 +305,7 @@ impl<H: Host> Consultation<'_, H> {
         now
     }
 
-    /// What can be waited for, if the request still can.
+    /// The fact; if the request can wait no longer, a pending fact counts as unavailable.
     fn in_time<T>(&self, fact: Finding<T>, need: impl FnOnce() -> Need) -> Finding<T> {
         match self.patience {
             Patience::Waits => fact,

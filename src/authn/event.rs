@@ -1,4 +1,4 @@
-//! What is told of a request while it is decided.
+//! The steps of a decision, for whoever listens.
 
 use super::unsatisfied::Unsatisfied;
 use crate::config::{Otherwise, OwnPath, Provider, Scheme, SchemeId};
@@ -11,69 +11,69 @@ use crate::policy::Event as PolicyEvent;
 use crate::sign_in::{Event as SignInEvent, Visit};
 use crate::trace::Trace;
 
-/// What is told of a request, in the order in which it is decided. Of its rule tells
-/// [`crate::policy::Event`], of a token [`crate::jose::event::Event`], of the search for its key
-/// [`crate::desk::signer::Event`], of a browser that comes back [`crate::sign_in::Event`].
+/// A step of a decision, in the order in which they happen. Steps about rules are
+/// [`crate::policy::Event`], about a token [`crate::jose::event::Event`], about the search for its
+/// key [`crate::desk::signer::Event`], about a browser that comes back [`crate::sign_in::Event`].
 #[derive(Clone, Copy)]
 pub enum Event<'e> {
     /// The path in the form that rules are compared with, or why it has none.
     Path(Result<&'e str, UnsafePath>),
-    /// There is none, and the route asks for something.
+    /// There is no path, and the route names a requirement.
     NoPath,
-    /// What Envoy has chosen the route by and did not read as rules do.
+    /// The part of the request that Envoy chose the route by and read in another way than rules do.
     OtherRoute(Ambiguous),
     /// A CORS preflight passes.
     Preflight,
-    /// The route asks for what has this name, which may be unknown.
+    /// The route names a requirement, which may be unknown.
     Named {
         /// The name as the route has it, not always UTF-8.
         name: &'e [u8],
         /// Whether the configuration has a requirement of this name.
         is_known: bool,
     },
-    /// A place where a token may be was looked at.
+    /// A place for tokens was looked at.
     Place {
         /// Where it was.
         place: &'e Place,
         /// The tokens there, or why there are none.
         found: &'e Extracted<'e>,
     },
-    /// So many different tokens have to have a part in the requirement.
+    /// So many different tokens must have a part in the requirement.
     Tokens(u32),
-    /// One of so many requirements is to be satisfied: those that come next, up to `EndOfAny`.
+    /// One of so many requirements must be satisfied: those that come next, up to `EndOfAny`.
     Any(usize),
-    /// So many of them were not asked, for one before them leaves nothing to ask for.
+    /// So many of them were not looked at, since an earlier one satisfies everything.
     NotAsked(usize),
-    /// The requirements of `Any` end, and this happens where none of them was satisfied.
+    /// The requirements of `Any` end. The value says what happens if none of them was satisfied.
     EndOfAny(Otherwise),
-    /// Each of so many requirements is to be satisfied: those that come next.
+    /// Each of so many requirements must be satisfied: those that come next.
     All(usize),
     /// A token of this provider is asked for.
     Demand(&'e Provider),
-    /// A session by this scheme is asked for: whether there is one that counts.
+    /// A session of this scheme is asked for, and there is one that counts, or not.
     Session {
         /// The scheme.
         id: SchemeId,
-        /// Why there is none, or none that counts.
+        /// Why no session counts.
         outcome: Result<(), Unsatisfied>,
-        /// The request's, which tells what its cookies came to. None where nobody can sign in.
+        /// The visit, which has the outcome of its cookies. `None` where nobody can sign in.
         visit: Option<&'e Visit<'e>>,
     },
     /// A path of the filter's own was answered.
     Visited {
-        /// Whose path it is.
+        /// The scheme of the path.
         id: SchemeId,
-        /// The request's.
+        /// The visit.
         visit: &'e Visit<'e>,
     },
-    /// The path is one of the filter's own.
+    /// The path is one of the filter's own paths.
     OwnPath {
-        /// Whose path it is.
+        /// The scheme of the path.
         scheme: &'e Scheme,
-        /// Which one.
+        /// Which of its paths it is.
         path: OwnPath,
     },
-    /// Its token.
+    /// The token that is there for the demand.
     Token(&'e [u8]),
     /// The provider found it good for another demand.
     FoundGoodBefore,
@@ -81,7 +81,7 @@ pub enum Event<'e> {
     Cached,
     /// The provider's keys did not verify it for another demand.
     FoundBadBefore,
-    /// The token does for the demand, or why there is none that does.
+    /// The demand is satisfied, or why it is not.
     Demanded(Result<(), Unsatisfied>),
     /// So many tokens are taken, or why the requirement is not satisfied.
     Satisfied(Result<usize, Unsatisfied>),
@@ -89,7 +89,7 @@ pub enum Event<'e> {
     Authorized(bool),
 }
 
-/// Somebody who listens to all that a decision tells.
+/// Hears every step of a decision.
 pub trait Listener:
     for<'e> Trace<Event<'e>>
     + for<'e> Trace<PolicyEvent<'e>>

@@ -1,5 +1,5 @@
-//! A request where people sign in: the filter's own paths, and what somebody gets who has no
-//! session.
+//! A request where people sign in: the filter's own paths, and what a person without a session
+//! gets.
 //!
 //! Invariant: rules and the upstream see the request without the filter's own cookies.
 
@@ -63,7 +63,7 @@ pub(super) fn decide<'c>(
     }
 }
 
-/// Sends those to a provider who have no session and wait for a page, where people sign in.
+/// Sends people without a session to a provider, if they wait for a page.
 pub(super) fn greet<'c>(
     rule: Option<&Rule>,
     demand: &Demand,
@@ -97,7 +97,8 @@ pub(super) fn greet<'c>(
     }
 }
 
-/// The tokens of a session that the upstream gets, and how a client's own are taken out before.
+/// The tokens of a session that the upstream gets. `strip` learns how the client's own tokens are
+/// taken out first.
 pub(super) fn forwarded(
     sign_in: &SignIn,
     id: SchemeId,
