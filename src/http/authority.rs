@@ -6,10 +6,11 @@
 //! matches.
 //!
 //! - Names are in lower case and end without a dot: `a.example.` is the same name (RFC 3986
-//!   section 3.2.2). The port is left out: it is the listener's, whatever the client says.
-//! - A name has letters, digits, `-`, `_` and dots between them. Anything else a URI may have in
-//!   its host (escapes, a user's name, `,` and the like) is refused: upstreams cut, join or decode
-//!   it each in their own way. So is what is not ASCII: a client sends such a name as `xn--...`.
+//!   section 3.2.2). The port is left out: the listener has one port, whatever the client says.
+//! - A name has letters, digits, `-`, `_` and dots between them. Everything else that a URI may
+//!   have in its host (escapes, a user's name, `,` and others) is refused, since each upstream
+//!   cuts, joins or decodes it in its own way. Bytes beyond ASCII are refused too: a client sends
+//!   such a name as `xn--...`.
 //! - A name whose last label is a number is an IPv4 address, in four decimal numbers without
 //!   leading zeros: `127.1`, `0x7f.0.0.1` and `2130706433` are spellings of one that the URL
 //!   Standard knows, and are refused.
@@ -27,12 +28,12 @@ use crate::bytes;
 const LONGEST_LABEL: usize = 63;
 const LONGEST_NAME: usize = 253;
 
-/// Why an authority names no host, or one that can be read in several ways.
+/// Why an authority names no host, or can be read in several ways.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnsafeHost {
-    /// There is none, or nothing before the port.
+    /// There is no host: no authority, or nothing before the port.
     Missing,
-    /// A character that no name of a host has: `,`, `@`, `%`, a space, a byte beyond ASCII, ...
+    /// A character that no host name has: `,`, `@`, `%`, a space, a byte beyond ASCII, ...
     Character,
     /// An empty label (two dots, or a dot at the start), or one that is too long.
     Label,
@@ -61,10 +62,10 @@ impl fmt::Display for UnsafeHost {
 
 /// The host of an authority, in the form that rules are compared with.
 ///
-/// Borrows where the host has that form already, as nearly all do.
+/// Borrows where the host has that form already, as nearly all hosts do.
 ///
 /// # Errors
-/// Where it is no host, or can be read as more than one; see [`UnsafeHost`].
+/// Where it is not a host, or can be read as more than one; see [`UnsafeHost`].
 pub fn host(authority: &[u8]) -> Result<Cow<'_, str>, UnsafeHost> {
     if authority.is_empty() {
         return Err(UnsafeHost::Missing);

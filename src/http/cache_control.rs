@@ -1,24 +1,24 @@
 //! How long a response is fresh, RFC 9111 section 4.2: `Cache-Control: max-age` less `Age`.
 //!
-//! The filter made the request and shares the document with no other client, so `s-maxage`, which is
-//! for the caches on the way, is not for it; those tell by `Age` how old their copy is. `Expires`
-//! is not read.
+//! The filter made the request and shares the document with no other client. `s-maxage` is for
+//! caches on the way, so the filter ignores it; `Age` says how old the copy of such a cache is.
+//! `Expires` is not read.
 
 use std::time::Duration;
 
 use crate::bytes;
 
-/// How long a response with these values of `Cache-Control` and `Age` is fresh yet; `None` where
-/// it does not say, or where it must not be stored or reused unasked.
+/// How much longer a response with these values of `Cache-Control` and `Age` is fresh. `None` where
+/// it does not say, or must not be stored or reused without asking.
 pub fn fresh_for(cache_control: &[u8], age: &[u8]) -> Option<Duration> {
     let max_age = max_age(cache_control)?;
-    // Section 5.1: the first member counts, and what is no number is as no `Age`.
+    // Section 5.1: the first member counts, and a value that is not a number counts as no `Age`.
     let (age, _) = member(age);
     let age = seconds(age).unwrap_or(0);
     Some(Duration::from_secs(max_age.saturating_sub(age)))
 }
 
-/// Seconds. Of several the first counts, section 4.2.1.
+/// In seconds. The first of several counts, section 4.2.1.
 fn max_age(value: &[u8]) -> Option<u64> {
     let mut rest = Some(value);
     let mut max_age = None;
@@ -31,7 +31,7 @@ fn max_age(value: &[u8]) -> Option<u64> {
         };
         match name.trim_ascii_end().to_ascii_lowercase().as_slice() {
             b"no-store" => return None,
-            // An argument limits it to these headers, section 5.2.2.4.
+            // An argument limits the directive to these headers, section 5.2.2.4.
             b"no-cache" if argument.is_empty() => return None,
             b"max-age" if max_age.is_none() => {
                 let argument = argument.strip_prefix(b"=").unwrap_or_default().trim_ascii();
@@ -45,7 +45,7 @@ fn max_age(value: &[u8]) -> Option<u64> {
     max_age.flatten()
 }
 
-/// The first member of a list, and the others: commas within quotes are none of the list's own.
+/// The first member of a list, and the others. Commas within quotes do not separate members.
 fn member(list: &[u8]) -> (&[u8], Option<&[u8]>) {
     let (mut quoted, mut escaped) = (false, false);
     let comma = list.iter().position(|byte| {
@@ -61,7 +61,7 @@ fn member(list: &[u8]) -> (&[u8], Option<&[u8]>) {
     }
 }
 
-/// `delta-seconds`, section 1.2.2: more than can be counted is as much as can be.
+/// `delta-seconds`, section 1.2.2: a number that is too large counts as the largest.
 #[inline(never)] // smaller
 fn seconds(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
@@ -128,7 +128,7 @@ mod tests {
             (b"601", 0),
             (b"99999999999999999999999", 0),
             (b"597, 1", 3),
-            // What is no number is ignored.
+            // A value that is not a number is ignored.
             (b"", 600),
             (b"-1", 600),
             (b"+597", 600),

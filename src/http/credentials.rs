@@ -1,14 +1,14 @@
 //! Where a request carries tokens, and the token in each such place (RFC 6750 section 2, RFC 9110
 //! section 11.6.2).
 //!
-//! Invariants: one place gives one token at most. Envoy joins a header that was sent twice with a
-//! comma, which no token may contain, so a comma means that there were two and that the upstream
-//! could pick the other one: the request is malformed.
+//! Invariants: one place gives at most one token. Envoy joins a header that was sent twice with a
+//! comma, which no token may contain. So a comma means that there were two, and the upstream could
+//! pick the other one: the request is malformed.
 //!
-//! What some upstream could take for a token in a place is never "no token": it is a token, which
-//! no parser accepts, or the request is refused. Upstreams split a credential at more than SP, and
-//! take more than SP and HTAB off its ends; they find headers, parameters and cookies by names
-//! that are alike, and parameters and cookies between other separators.
+//! A text that some upstream could take for a token in a place never counts as "no token": it is a
+//! token that no parser accepts, or the request is refused. Upstreams split a credential at other
+//! octets than SP, and remove others than SP and HTAB from its ends. They find headers, parameters
+//! and cookies by similar names, and parameters and cookies between other separators.
 
 use std::borrow::Cow;
 
@@ -39,11 +39,11 @@ pub enum Place {
 pub enum Extracted<'r> {
     /// Nothing, another scheme, or a scheme without a value.
     Missing,
-    /// The token's bytes: not looked at, and not necessarily UTF-8.
+    /// The token's bytes. They are not checked, and may not be UTF-8.
     Token(Cow<'r, [u8]>),
     /// More than one credential, at least one of them meant for this place.
     Several,
-    /// What only some upstreams would take for a token in this place, or a list of whatever.
+    /// Only some upstreams would take it for a token in this place, or it is a list.
     Ambiguous(Ambiguous),
 }
 
@@ -59,7 +59,7 @@ pub enum Change {
 }
 
 impl Place {
-    /// RFC 6750 section 2.1: the only place where nothing else is configured.
+    /// The place of RFC 6750 section 2.1: the only one, unless others are configured.
     #[must_use]
     pub fn bearer() -> Self {
         Self::Header {
@@ -68,8 +68,8 @@ impl Place {
         }
     }
 
-    /// Whether a token here is none in `other`: both are the same header, and this one's prefix
-    /// is the longer one.
+    /// Whether a token in this place is not one in `other`: both are the same header, and this
+    /// place has the longer prefix.
     #[must_use]
     pub fn shadows(&self, other: &Self) -> bool {
         match (self, other) {
@@ -84,7 +84,7 @@ impl Place {
         }
     }
 
-    /// Whether both are the same header, parameter or cookie, whatever comes before the token.
+    /// Whether both are the same header, parameter or cookie, whatever their prefixes.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
         match (self, other) {
@@ -127,7 +127,7 @@ impl Place {
     }
 }
 
-/// How a request changes so that the upstream does not see the tokens of some places.
+/// The changes that take the tokens of some places out of a request.
 #[must_use]
 pub fn strip(request: &Request, places: &[&Place]) -> Vec<Change> {
     let mut changes = Vec::with_capacity(places.len());
@@ -162,7 +162,7 @@ fn one<'r>(mut values: impl Iterator<Item = Cow<'r, [u8]>>) -> Extracted<'r> {
 
 fn in_header<'r>(values: impl Iterator<Item = &'r [u8]> + Clone, prefix: &[u8]) -> Extracted<'r> {
     let is_list = !prefix.ends_with(b" ") && values.clone().nth(1).is_none();
-    // Several members of a list are not surely credentials.
+    // Several members of a list are not certainly credentials.
     let several = if is_list {
         Extracted::Ambiguous(Ambiguous::TokenList)
     } else {
@@ -173,7 +173,7 @@ fn in_header<'r>(values: impl Iterator<Item = &'r [u8]> + Clone, prefix: &[u8]) 
         return Extracted::Missing;
     };
     let Some(credential) = Credential::after(first, prefix) else {
-        // `Basic ...` alone is somebody else's credential. Joined to one of ours it is two.
+        // `Basic ...` alone is another filter's credential. Joined to one of ours, there are two.
         return if members.any(|member| Credential::after(value::trim(member), prefix).is_some()) {
             several
         } else {
@@ -192,17 +192,17 @@ fn in_header<'r>(values: impl Iterator<Item = &'r [u8]> + Clone, prefix: &[u8]) 
 /// What a value has after a prefix.
 enum Credential<'r> {
     None,
-    /// Not necessarily one that any parser accepts.
+    /// A token, which no parser may accept.
     Token(&'r [u8]),
 }
 
 impl<'r> Credential<'r> {
-    /// The credential in a value that begins with the prefix, to whichever upstream.
+    /// The credential in a value that begins with the prefix for any upstream.
     ///
-    /// A prefix that ends in a space is a scheme. After it come 1*SP and the token, or nothing, or
-    /// what no scheme goes on with (a tab, NBSP, `=`): some upstream splits there, so that is a
-    /// token, and a bad one. So is a whole value with a scheme behind octets at its start that
-    /// print nothing, for some upstream takes these off.
+    /// A prefix that ends in a space is a scheme. 1*SP and the token follow it, or nothing. If
+    /// another octet follows that cannot continue a scheme (a tab, NBSP, `=`), some upstream splits
+    /// there, so the value has a token, and a bad one. The same holds where octets that print
+    /// nothing stand before a scheme, since some upstream removes them.
     fn after(value: &'r [u8], prefix: &[u8]) -> Option<Self> {
         let scheme = prefix.strip_suffix(b" ");
         let text = scheme.unwrap_or(prefix);
@@ -259,13 +259,13 @@ mod tests {
             (b"\tBearer a.b.c", token(b"a.b.c")),
             (b" \t Bearer a.b.c \t", token(b"a.b.c")),
             (b"Bearer a.b.c ", token(b"a.b.c")),
-            // what follows is the parser's business, UTF-8 or not
+            // the parser decides about the rest, whether it is UTF-8 or not
             (b"Bearer \xff\xfe", token(b"\xff\xfe")),
             (b"Bearer a b", token(b"a b")),
             (b"Bearer \ta", token(b"\ta")),
             (b"Bearer \xa0a", token(b"\xa0a")),
             (b"Bearer Bearer a", token(b"Bearer a")),
-            // where some upstream splits there is a token, and a bad one
+            // some upstream splits there, so it is a token, and a bad one
             (b"Bearer\ta.b.c", token(b"\ta.b.c")),
             (b"Bearer\t a.b.c", token(b"\t a.b.c")),
             (b"Bearer\x0ba.b.c", token(b"\x0ba.b.c")),
@@ -276,7 +276,7 @@ mod tests {
             (b"Bearer=a.b.c", token(b"=a.b.c")),
             (b"Bearer:a.b.c", token(b":a.b.c")),
             (b"Bearer\"a.b.c\"", token(b"\"a.b.c\"")),
-            // where some upstream takes off what prints nothing too
+            // some upstream removes octets that print nothing too
             (b"\xa0Bearer a.b.c", token(b"\xa0Bearer a.b.c")),
             (b"\x85 Bearer a.b.c", token(b"\x85 Bearer a.b.c")),
             (b"\x0bBearer a.b.c", token(b"\x0bBearer a.b.c")),
@@ -403,7 +403,7 @@ mod tests {
             (&b"/"[..], Missing),
             (b"/?access_token=a.b.c", token(b"a.b.c")),
             (b"/?x=1&access%5ftoken=a%2eb", token(b"a.b")),
-            // a token of nothing is not no token
+            // an empty token is a token
             (b"/?access_token=", token(b"")),
             (b"/?access_token", token(b"")),
             // some upstream reads them as that

@@ -1,8 +1,8 @@
 //! The method of a request, in the one form that rules are compared with (RFC 9110 section 9.1).
 //!
-//! Invariant: a method is a token without lower-case letters, as all registered ones are, or it is
-//! refused. Methods have a case, but some upstreams (WSGI and ASGI frameworks among them) run
-//! `post` as POST, so that it has two readings.
+//! Invariant: a method is a token without lower-case letters, as all registered methods are, or it
+//! is refused. Methods are case-sensitive, but some upstreams (WSGI and ASGI frameworks among them)
+//! run `post` as POST, so `post` has two readings.
 
 /// The method, unless it has several readings.
 #[must_use]

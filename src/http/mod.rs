@@ -1,11 +1,11 @@
 //! What the filter reads from a request and what it answers (RFC 6750, RFC 9110).
 //!
-//! Architecture Invariant: pure functions over bytes. Nothing here knows Envoy, and no text that
-//! a client sent leaves through here: [`response`] speaks in fixed words and the configuration's.
+//! Architecture Invariant: pure functions over bytes. Nothing here knows Envoy, and no text that a
+//! client sent is sent back: [`response`] uses fixed words and those of the configuration.
 //!
-//! Architecture Invariant: whatever a rule or a place compares is compared in the form in which
-//! upstreams read it, and each kind is brought into that form in one place: [`path`], [`method`],
-//! [`authority`], [`value`], [`name`]. What has several readings is [`ambiguous`].
+//! Architecture Invariant: rules and places compare each part in the form in which upstreams read
+//! it. Each kind of part gets that form in one module: [`path`], [`method`], [`authority`],
+//! [`value`], [`name`]. A part with several readings is [`ambiguous`].
 
 pub mod ambiguous;
 pub mod authority;

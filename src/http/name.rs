@@ -1,23 +1,23 @@
-//! Names of headers, parameters and cookies that some upstream takes for one.
+//! Names of headers, parameters and cookies that some upstream takes for the same name.
 //!
-//! Invariant: names that differ in their case only, in `-`, `_`, `.` and the like only, or in
-//! octets around them that print nothing are alike. CGI and WSGI make `_` of `-` in headers'
-//! names (RFC 3875 section 4.1.18), lighttpd and PHP of other characters too; PHP makes `_` of dots
-//! and spaces in names of parameters and cookies; ASP.NET compares these without case; `strip`
-//! takes off more than SP.
+//! Invariant: names are alike if they differ only in case, only in `-`, `_`, `.` and similar
+//! characters, or only in octets around them that print nothing. CGI and WSGI turn `-` in header
+//! names into `_` (RFC 3875 section 4.1.18); lighttpd and PHP do so with other characters too. PHP
+//! turns dots and spaces in names of parameters and cookies into `_`. ASP.NET compares these names
+//! without case. `strip` removes more than SP.
 //!
-//! To some upstream a name ends before a NUL (PHP) or before a `[` (PHP, Rack and qs, to which
-//! `mode[]` is a list by the name `mode`), and a `?` at the start of the first parameter belongs to
-//! the `?` before it (PHP's own server).
+//! For some upstreams a name ends before a NUL (PHP) or before a `[` (PHP, Rack and qs, for which
+//! `mode[]` is a list with the name `mode`). For PHP's own server, a `?` at the start of the first
+//! parameter belongs to the `?` before it.
 
-/// The same as [`are_alike`] of names of headers. They are tokens: every octet of them prints
-/// something, so names of different lengths are not alike.
+/// The same as [`are_alike`], for names of headers. Such names are tokens: every octet of them
+/// prints something, so names of different lengths are not alike.
 #[must_use]
 pub fn are_alike_of_headers(a: &str, b: &str) -> bool {
     a.len() == b.len() && (a == b || are_alike(a.as_bytes(), b.as_bytes()))
 }
 
-/// Whether some upstream takes two names for one.
+/// Whether some upstream takes two names for the same name.
 #[must_use]
 #[inline(never)]
 pub fn are_alike(a: &[u8], b: &[u8]) -> bool {
@@ -29,13 +29,13 @@ pub fn are_alike(a: &[u8], b: &[u8]) -> bool {
     are_alike(a, b) || are_alike(stem(a), b) || are_alike(a, stem(b))
 }
 
-/// What comes before a NUL or a `[`.
+/// The part before a NUL or a `[`.
 fn stem(name: &[u8]) -> &[u8] {
     let ends = |byte: &u8| matches!(byte, b'\0' | b'[');
     name.split(ends).next().unwrap_or_default()
 }
 
-/// Without what prints nothing around it, and without `?` at its start.
+/// The name without octets around it that print nothing, and without `?` at its start.
 fn printed(mut name: &[u8]) -> &[u8] {
     while let [first, rest @ ..] = name
         && (!first.is_ascii_graphic() || *first == b'?')

@@ -4,13 +4,13 @@
 //! text here or are refused. So a protected path cannot be spelt in a way that only a public
 //! rule matches.
 //!
-//! - Dot segments are refused, not resolved. An upstream that resolves them and one that does
-//!   not see two different resources, and a filter can be right about one of them only. Honest
-//!   clients resolve them before they send (section 5.2.4), and so does Envoy where
+//! - Dot segments are refused, not resolved. Some upstreams resolve them and others do not, so they
+//!   see two different resources, and a filter can be right about only one of them. Honest clients
+//!   resolve dot segments before they send (section 5.2.4), and so does Envoy where
 //!   `normalize_path` is on.
-//! - What would be a separator, the end of the path, a control character or a further escape once
-//!   it is decoded is refused: upstreams differ in how often they decode, and when. So is what
-//!   decodes to bytes that are not UTF-8, as overlong forms of `.` and `/` are.
+//! - An escape is refused if it decodes to a separator, the end of the path, a control character or
+//!   another escape: upstreams differ in how often they decode, and when. Escapes that decode to
+//!   bytes that are not UTF-8 are refused too, such as overlong forms of `.` and `/`.
 //! - White space at the ends of a segment is refused: some upstreams and file systems leave it out.
 //! - Every other escaped printable character is decoded, unreserved or not: upstreams decode
 //!   `%21` as readily as `%61`.
@@ -27,7 +27,7 @@ use std::fmt;
 pub enum UnsafePath {
     /// No `/` at the start: an absolute URI, `*`, or nothing at all.
     NotAbsolute,
-    /// `//` at the start: some take what follows for a host (RFC 3986 section 4.2).
+    /// `//` at the start: some upstreams take the next part for a host (RFC 3986 section 4.2).
     DoubleSlash,
     /// A space, a control character, a byte beyond ASCII, `\` or `#`.
     Character,
@@ -41,8 +41,8 @@ pub enum UnsafePath {
     DotSegment,
     /// A segment that begins or ends with white space.
     Space,
-    /// A segment of nothing but path parameters that is not the last one: an empty segment to
-    /// some, to others not.
+    /// A segment with only path parameters that is not the last one. Some upstreams take it for an
+    /// empty segment, others do not.
     ParameterSegment,
 }
 
@@ -64,7 +64,7 @@ impl fmt::Display for UnsafePath {
 
 /// Brings the value of `:path` into the form that rules are compared with, without its query.
 ///
-/// Borrows where the path has that form already, as nearly all do.
+/// Borrows where the path has that form already, as nearly all paths do.
 ///
 /// # Errors
 /// Where the path can be read in more than one way; see [`UnsafePath`].

@@ -1,18 +1,18 @@
-//! OAuth 2.0 Protected Resource Metadata (RFC 9728): the document by which a client that got a
+//! OAuth 2.0 Protected Resource Metadata (RFC 9728): with this document, a client that got a
 //! challenge finds the authorization server.
 //!
-//! Invariant: document and address are made when the configuration is read. A request only picks
-//! one of three answers, none of which depends on who asks.
+//! Invariant: the document and its address are made when the configuration is read. A request only
+//! chooses one of three answers, and none of them depends on the client.
 
 use super::response::Response;
 use super::uri::Uri;
 
 /// Inserted between host and path of the resource (section 3).
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
-/// How the document may be asked for; OPTIONS is for browsers, which ask before they send.
+/// The methods for the document; browsers send OPTIONS before the request itself.
 const METHODS: &str = "GET, HEAD, OPTIONS";
 
-/// What the filter tells of the resource that it protects.
+/// What the filter publishes about the resource that it protects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProtectedResource {
     /// Where the document is: the `resource_metadata` of challenges (section 5.1).
@@ -43,9 +43,9 @@ impl ProtectedResource {
         &self.path
     }
 
-    /// The answer to a request for the document, `None` where it is for something else.
+    /// The answer to a request for the document; `None` where the request is for something else.
     ///
-    /// Any web page may read it: clients run in browsers, and all that is in it is public.
+    /// Any web page may read it: clients run in browsers, and everything in it is public.
     pub fn answer(&self, path: Option<&[u8]>, method: Option<&[u8]>) -> Option<Response> {
         let path = path?.split(|byte| *byte == b'?').next()?;
         if path != self.path.as_bytes() {

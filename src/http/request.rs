@@ -2,9 +2,9 @@
 //! section 4.2.1).
 //!
 //! Invariant: values are bytes without the white space around them, as every upstream reads them
-//! ([`super::value`]). Nothing is decoded before a part is asked for. A part is asked for in its
-//! normal form, or with all readings that upstreams have of it; which of them counts is never
-//! decided here.
+//! ([`super::value`]). Nothing is decoded before a part is asked for. A caller gets a part in its
+//! normal form, or with all the readings that upstreams have of it. This module never decides which
+//! reading counts.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -31,8 +31,8 @@ pub type Reading<'r> = Option<Cow<'r, [u8]>>;
 impl Request {
     /// From headers with lower-case names, in the order in which they came.
     ///
-    /// White space around `:path`, `:method` and `:authority` stays: they are no fields, and each
-    /// is refused with it where it is looked at.
+    /// White space around `:path`, `:method` and `:authority` stays: they are not fields, and are
+    /// refused for it when they are read.
     #[must_use]
     pub fn new(mut headers: Vec<Header>) -> Self {
         for (name, value) in &mut headers {
@@ -69,8 +69,8 @@ impl Request {
         }
     }
 
-    /// The name of the requirement that the route has. It comes from the configuration, not from the
-    /// client.
+    /// The name of the requirement that the route has. It comes from the configuration, not from
+    /// the client.
     #[must_use]
     pub fn requirement_of_route(&self) -> Option<&[u8]> {
         self.requirement.as_deref()
@@ -99,7 +99,7 @@ impl Request {
             .map(|(_, value)| value.as_slice())
     }
 
-    /// The values of headers that some upstream takes for the one of this name.
+    /// The values of headers that some upstream takes for the header of this name.
     pub fn other_values(&self, name: &str) -> Vec<Cow<'_, [u8]>> {
         let is_other = |known: &str| known != name && are_alike_of_headers(known, name);
         let mut others = Vec::new();
@@ -195,11 +195,11 @@ impl Request {
             .flat_map(|query| query.split(|byte| *byte == b'&'))
     }
 
-    /// The values that some upstream takes for those of the parameter of this name, and that are
-    /// none in [`Request::parameters`]: with a name that is alike, after a `;` that separates
-    /// parameters too (as it did in HTML 4.01, appendix B.2.2), with `+` for a space, or without
-    /// raw octets at its end that are white space in ISO 8859-1, at which Python splits a request's
-    /// first line.
+    /// The values that some upstream takes for those of the parameter of this name, although
+    /// [`Request::parameters`] does not have them: with a similar name, after a `;` that separates
+    /// parameters too (as in HTML 4.01, appendix B.2.2), with `+` for a space, or without raw
+    /// octets at its end that are white space in ISO 8859-1, where Python splits a request's first
+    /// line.
     pub fn other_parameters(&self, name: &str) -> Vec<Cow<'_, [u8]>> {
         let mut others = Vec::new();
         for parameter in self.raw_parameters() {
@@ -236,9 +236,9 @@ impl Request {
         self.values("cookie").flat_map(cookie_pairs)
     }
 
-    /// Whether some upstream finds a cookie of this name that is none in [`Request::cookies`]: with
-    /// a name that is alike, or after a comma, white space or an octet beyond ASCII, which some
-    /// take for separators (RFC 2965 section 3.3.4, Python's `http.cookies`).
+    /// Whether some upstream finds a cookie of this name that [`Request::cookies`] does not have:
+    /// with a similar name, or after a comma, white space or an octet beyond ASCII, which some
+    /// upstreams take for separators (RFC 2965 section 3.3.4, Python's `http.cookies`).
     #[must_use]
     pub fn has_other_cookie(&self, name: &str) -> bool {
         let separates = |byte: &u8| *byte == b',' || !byte.is_ascii_graphic();
@@ -260,8 +260,8 @@ impl Request {
             })
     }
 
-    /// Whether a browser asks if it may send the request that it means (the Fetch standard,
-    /// CORS-preflight request).
+    /// Whether it is a CORS-preflight request (the Fetch standard): a browser asks if it may send
+    /// another request.
     #[must_use]
     pub fn is_cors_preflight(&self) -> bool {
         let given = |name| self.value(name).is_some_and(|value| !value.is_empty());
@@ -313,7 +313,7 @@ impl Request {
     }
 }
 
-/// The parts of a list that are not taken out, or `None` if nothing is.
+/// The parts of a list that stay, or `None` if all of them do.
 fn without<'l, I: Iterator<Item = &'l [u8]>>(
     list: &'l [u8],
     separator: &[u8],
@@ -326,8 +326,8 @@ fn without<'l, I: Iterator<Item = &'l [u8]>>(
     })
 }
 
-/// All that upstreams may make of the values that a name has, and of others that some of them take
-/// for its own: each of them, and several joined, as they are along many ways (RFC 9110 section
+/// All readings of the values that a name has, with the values that only some upstreams take for
+/// its own: each value alone, and several joined, as many recipients join them (RFC 9110 section
 /// 5.2).
 #[inline(never)]
 fn readings<'r>(
@@ -373,7 +373,7 @@ fn split_query(target: &[u8]) -> Option<(&[u8], &[u8])> {
     split_at(target, b'?')
 }
 
-/// Name and value of a parameter; without a `=` it is a name.
+/// Name and value of a parameter. Without a `=`, all of it is the name.
 fn pair(parameter: &[u8]) -> (&[u8], &[u8]) {
     split_at(parameter, b'=').unwrap_or((parameter, b""))
 }
@@ -384,7 +384,7 @@ fn split_at(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
     Some((before, after.get(1..)?))
 }
 
-/// Percent-decoded once (RFC 3986 section 2.1); what is no escape stays as it is.
+/// Percent-decodes once (RFC 3986 section 2.1). A `%` that does not begin an escape stays.
 fn percent_decoded(text: &[u8]) -> Cow<'_, [u8]> {
     if !text.contains(&b'%') {
         return Cow::Borrowed(text);
@@ -442,7 +442,7 @@ mod tests {
         let good = request("GET", "Api.Example.:8443");
         assert_eq!(good.method(), Ok(&b"GET"[..]));
         assert_eq!(good.host(), Ok("api.example"));
-        // white space around them is no part of another reading
+        // white space around them makes no other reading
         for bad in [
             request("get", "a,b"),
             request(" GET", " a"),

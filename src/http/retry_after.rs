@@ -9,8 +9,8 @@ const MONTHS: [&[u8]; 12] = [
     b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec",
 ];
 
-/// How long to wait from `now`, in seconds since the Unix epoch; `None` where the value is neither
-/// seconds nor a date.
+/// How long to wait, counted from `now`, which is in seconds since the Unix epoch. `None` where the
+/// value is neither seconds nor a date.
 pub fn retry_after(value: &[u8], now: i64) -> Option<Duration> {
     let value = value.trim_ascii();
     let seconds = match number(value) {
@@ -70,7 +70,7 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
     year * 365 + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 719_469
 }
 
-/// A number in digits alone. One that is too large is the largest.
+/// A number with digits only. One that is too large counts as the largest.
 #[inline(never)]
 fn number(digits: &[u8]) -> Option<i64> {
     let mut number: i64 = 0;
@@ -85,8 +85,8 @@ fn number(digits: &[u8]) -> Option<i64> {
     (!digits.is_empty()).then_some(number)
 }
 
-/// What `Retry-After` says for a wait: seconds, rounded up, and one at least, so that nobody comes
-/// back too soon.
+/// The value of `Retry-After` for a wait: seconds, rounded up, and at least one, so that no client
+/// comes back too soon.
 #[must_use]
 pub fn whole_seconds(wait: Duration) -> u32 {
     let seconds = millis(wait).div_ceil(1000).max(1);

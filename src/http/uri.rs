@@ -1,8 +1,8 @@
-//! Absolute http and https URIs, as key documents are addressed by (RFC 3986 section 4.3).
+//! Absolute http and https URIs, such as the addresses of key documents (RFC 3986 section 4.3).
 //!
-//! Invariant: a [`Uri`]'s parts are printable ASCII without spaces, so that they can become the
-//! `:authority` and `:path` of a request as they are; there is never a userinfo or a fragment.
-//! An authority has one form: two that are the same by RFC 3986 section 6.2.3 are equal.
+//! Invariant: the parts of a [`Uri`] are printable ASCII without spaces, so they can become the
+//! `:authority` and `:path` of a request as they are. There is never a userinfo or a fragment. An
+//! authority has one form: two that are the same by RFC 3986 section 6.2.3 are equal.
 
 use std::fmt;
 
@@ -47,11 +47,11 @@ pub struct Uri {
 /// Why a text is not a [`Uri`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UriError {
-    /// A space, a control character, a byte beyond ASCII, or one of `"<>\^` and the like.
+    /// A space, a control character, a byte beyond ASCII, or a character such as `"<>\^`.
     Character,
-    /// Anything but `http://` or `https://` at the start.
+    /// It does not begin with `http://` or `https://`.
     Scheme,
-    /// `user:password@`: a secret does not belong into an address.
+    /// `user:password@`: an address must not hold a secret.
     Userinfo,
     /// `#...`: never part of a request.
     Fragment,
@@ -117,7 +117,7 @@ impl Uri {
 }
 
 impl Uri {
-    /// Whether the host is this machine by its address, or is called so (RFC 6761 section 6.3).
+    /// Whether the host is this machine, by its address or its name (RFC 6761 section 6.3).
     pub fn is_loopback(&self) -> bool {
         let host = match self.authority.strip_prefix('[') {
             Some(literal) => literal.split(']').next(),

@@ -1,12 +1,12 @@
 //! Values of header fields, in the one form that rules and places look at (RFC 9110 section 5.5).
 //!
-//! Invariant: white space around a value is no part of it. Envoy takes it off what comes over
-//! HTTP/1.1 and leaves it where it comes over HTTP/2 or HTTP/3; every upstream takes it off.
+//! Invariant: white space around a value does not belong to it. Envoy removes it from values of
+//! HTTP/1.1 and leaves it in values of HTTP/2 and HTTP/3; every upstream removes it.
 //!
-//! White space is SP and HTAB. Other octets that some upstream's `strip` or `trim` takes for white
-//! space are part of a value, and [`stripped`] is how such an upstream reads it.
+//! White space is SP and HTAB. Other octets that the `strip` or `trim` of some upstream takes for
+//! white space belong to a value; [`stripped`] is how such an upstream reads it.
 
-/// Takes the white space off that is around a value.
+/// Removes the white space around a value.
 #[must_use]
 pub fn trim(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
@@ -15,8 +15,8 @@ pub fn trim(mut value: &[u8]) -> &[u8] {
     value
 }
 
-/// The text without what is white space around it in UTF-8, as Go and ASP.NET read octets, or else
-/// in ISO 8859-1 too, as Python's WSGI and Node do.
+/// The text without the white space around it: white space in UTF-8, as Go and ASP.NET read octets,
+/// or also in ISO 8859-1, as Python's WSGI and Node do.
 #[must_use]
 pub fn stripped(mut text: &[u8], latin: bool) -> &[u8] {
     let is_space = |byte: u8| byte <= b' ' || byte == 0x7f || latin && matches!(byte, 0x85 | 0xa0);
@@ -44,7 +44,7 @@ fn is_wide_space(first: u8, second: u8, third: u8) -> bool {
     )
 }
 
-/// The same as [`trim`] for a value that is owned: without a copy where there is nothing to take off.
+/// The same as [`trim`] for an owned value. It makes no copy where there is nothing to remove.
 #[must_use]
 pub fn trimmed(value: Vec<u8>) -> Vec<u8> {
     let length = trim(&value).len();
@@ -71,7 +71,7 @@ mod tests {
             (b" \t a\t b \t ", b"a\t b"),
             (b" ", b""),
             (b"\t \t", b""),
-            // what else an upstream could take for white space stays
+            // other octets that an upstream could take for white space stay
             (b"\x0ba\x0c", b"\x0ba\x0c"),
             (b"\xa0a\x85", b"\xa0a\x85"),
             (b"\xc2\xa0a", b"\xc2\xa0a"),

@@ -1,7 +1,7 @@
-//! The body of a rejection that the configuration does not write itself: JSON as OAuth has it
-//! (RFC 6749 section 5.2), plain text, or problem details (RFC 9457).
+//! The body of a rejection, unless the configuration has one for it: JSON as in OAuth (RFC 6749
+//! section 5.2), plain text, or problem details (RFC 9457).
 //!
-//! Invariant: a body is made of fixed texts and of the status.
+//! Invariant: a body consists of fixed texts and of the status.
 
 use super::Rejection;
 
@@ -36,8 +36,8 @@ impl Format {
                 format!("{{\"error\":\"{error}\",\"error_description\":\"{description}\"}}")
             }
             Self::Text => description.to_owned(),
-            // The type is the status and no more (section 4.2.1), so its phrase is the title. The
-            // detail is for people; for programs there is `error`, an extension (section 3.2).
+            // The type is only the status (section 4.2.1), so the title is its phrase. The detail
+            // is for people; the extension `error` (section 3.2) is for programs.
             Self::Problem => {
                 let title = phrase(status)
                     .map(|phrase| format!("\"title\":\"{phrase}\","))

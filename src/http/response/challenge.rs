@@ -1,18 +1,18 @@
 //! The challenge of a rejection (RFC 9110 section 11.6.1, RFC 6750 section 3).
 //!
-//! Invariant: what stands between the quotes of a challenge cannot end them, and is printable
-//! ASCII: no header is split, whatever the texts are.
+//! Invariant: a text between the quotes of a challenge is printable ASCII and cannot end the
+//! quotes, so no text can split the header.
 
 use super::Rejection;
 
 /// The value of `WWW-Authenticate`, where a rejection that is sent with `status` has one.
 ///
-/// A request without credentials gets no error code (RFC 6750 section 3.1), one that no rule
-/// allows no challenge: no token would help. Where the configuration chose another status, a 401
-/// always has a challenge (RFC 9110 section 15.5.2), and what is not one of section 3.1's statuses
-/// has none: a 404 that invites to authenticate would hide nothing.
+/// A request without credentials gets no error code (RFC 6750 section 3.1). A request that no rule
+/// allows gets no challenge, since no token would help. Where the configuration chose another
+/// status, a 401 always has a challenge (RFC 9110 section 15.5.2), and a status that is not in
+/// section 3.1 has none: a 404 with a challenge would hide nothing.
 ///
-/// `resource_metadata` is told where authorization would help (RFC 9728 section 5.1).
+/// `resource_metadata` is there where authorization would help (RFC 9728 section 5.1).
 pub(super) fn challenge(
     rejection: &Rejection,
     status: u32,

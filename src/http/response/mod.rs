@@ -1,5 +1,5 @@
-//! What a rejected client is answered (RFC 6750 section 3, RFC 9110 sections 11.6.1 and 10.2.3):
-//! the one place where a [`Rejection`] becomes a [`Response`].
+//! The answer to a rejected client (RFC 6750 section 3, RFC 9110 sections 11.6.1 and 10.2.3). Only
+//! here does a [`Rejection`] become a [`Response`].
 //!
 //! Invariant: every byte of a response is a fixed text of this filter or comes from its
 //! configuration.
@@ -25,12 +25,12 @@ pub struct Response {
     pub body: String,
 }
 
-/// Who reads a response, for gRPC clients read no bodies.
+/// Who reads a response: gRPC clients read no bodies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Client {
     /// Any other client, which reads the HTTP status and the body.
     Http,
-    /// The host makes a gRPC status of the HTTP status, and the status's message of the body.
+    /// The host turns the HTTP status into a gRPC status, and the body into its message.
     Grpc,
 }
 
@@ -81,8 +81,8 @@ pub struct Body {
 impl Responses {
     /// The answer to a request that is rejected.
     ///
-    /// A gRPC client gets the fixed text whatever the configuration has for bodies: the message
-    /// of a status is a header, for which a page would be too long.
+    /// A gRPC client gets the fixed text, whatever body the configuration has: the message of a
+    /// status is a header, and a page would be too long for it.
     pub fn reject(&self, rejection: &Rejection<'_>, client: Client) -> Response {
         let custom = self.custom(rejection);
         let status = custom
@@ -121,7 +121,7 @@ impl Responses {
         }
     }
 
-    /// The one for the very reason, or else the one for all with its `error`.
+    /// The response for this reason, or else the one for all reasons with the same `error`.
     fn custom(&self, rejection: &Rejection<'_>) -> Option<&Custom> {
         self.custom
             .get(rejection.reason())

@@ -1,7 +1,7 @@
 //! Why a request is rejected (RFC 6750 section 3.1), and the words for it.
 //!
-//! Invariant: nothing that a client sent can be passed to a [`Rejection`] (its texts are
-//! `&'static`, its scope is a rule's), so nothing of it can be echoed, not even a line break.
+//! Invariant: nothing that a client sent can become part of a [`Rejection`]: its texts are
+//! `&'static`, and its scope is a rule's. So no response can echo anything, not even a line break.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::http::ambiguous::Ambiguous;
 use crate::http::retry_after::whole_seconds;
 use crate::jose::jwt::JwtError;
 
-/// What one kind of rejection says, in one row.
+/// The fixed parts of one kind of rejection, in one row.
 struct Row {
     status: u32,
     error: &'static str,
@@ -67,14 +67,14 @@ macro_rules! rejections {
 }
 
 rejections! {
-/// Why a request is not let through, and all that its response depends on.
+/// Why a request is rejected, with everything that its response depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rejection<'c> {
-    /// A token is asked for and there is none.
+    /// A token is required and there is none.
     TokenMissing: 401 "unauthorized", "token_missing" = "Jwt is missing",
-    /// A session is asked for and there is none.
+    /// A session is required and there is none.
     SessionMissing: 401 "unauthorized", "session_missing" = "Session is missing",
-    /// Another site may have made a browser send what counts on its session.
+    /// The request relies on a session, and another site may have made the browser send it.
     CrossSite: 403 "access_denied", "cross_site" = "The request comes from another site",
     /// More than one credential in one request.
     SeveralTokens: 400 "invalid_request",
@@ -87,7 +87,7 @@ pub enum Rejection<'c> {
         "insufficient_scope" = "Jwt lacks a scope that is required here",
     /// A valid token with claims that the rule does not accept.
     ClaimRule: 403 "insufficient_scope", "claim_rule" = "Claims in Jwt are not allowed",
-    /// No rule matches, and what no rule matches is denied.
+    /// No rule matches, and such requests are denied.
     NoRule: 403 "access_denied", "no_rule" = "No rule allows this request",
     /// The filter has no valid configuration.
     NotConfigured: 503 "server_error",
@@ -101,13 +101,13 @@ pub enum Rejection<'c> {
         retry_after_seconds: u32
     }: 503 "temporarily_unavailable",
         "keys_unavailable" = "Jwks remote fetch is failed",
-    /// The identity provider was asked, or would have to be, and does not answer.
+    /// The identity provider must be asked, and does not answer.
     ProviderUnavailable {
         /// When the client may try again: from now, 1 at least.
         retry_after_seconds: u32
     }: 503 "temporarily_unavailable",
         "provider_unavailable" = "The identity provider does not answer",
-    /// Keys are on their way, and as many requests as may wait for them do so already.
+    /// The request would have to wait for a fact, and as many requests wait already as may.
     TooManyWaiting {
         /// When the client may try again: from now, 1 at least.
         retry_after_seconds: u32
@@ -163,7 +163,7 @@ impl Rejection<'_> {
         }
     }
 
-    /// The same where something else than keys is lacking.
+    /// The same where something other than keys is missing.
     pub fn provider_unavailable(wait: Duration) -> Self {
         Rejection::ProviderUnavailable {
             retry_after_seconds: whole_seconds(wait),
