@@ -2,19 +2,19 @@
 //!
 //! Invariant: one octet string of a token has exactly one accepted spelling. Padding, `+`, `/`,
 //! white space and non-zero trailing bits are refused, so a token cannot be altered and still
-//! verify. A key document is trusted because of where it came from: its spellings are its own
-//! affair, and [`decode_of_key`] reads them all.
+//! verify. A key document is trusted for the place that it comes from, so it may use any spelling,
+//! and [`decode_of_key`] reads them all.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-/// The octets that `text` spells, or `None` where it is not their one spelling.
+/// The octets that `text` spells, or `None` where it is not their only accepted spelling.
 #[must_use]
 pub fn decode(text: &[u8]) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }
 
-/// The one spelling of `bytes`.
+/// The only accepted spelling of `bytes`.
 #[must_use]
 pub fn encode(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)

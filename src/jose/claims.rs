@@ -1,18 +1,18 @@
 //! The claims of a JWT, RFC 7519 section 4.
 //!
-//! Invariant: a registered claim is absent or well-typed; there are no sentinels. A wrong type
-//! is an error, never "absent", so an `exp` that cannot be read does not pass for none.
+//! Invariant: a registered claim is absent or well-typed; there are no sentinels. A wrong type is
+//! an error, so an `exp` that cannot be read never counts as a missing one.
 
 use super::error::JwtError;
 use super::json::{Document, Element};
 
-/// Seconds since 1970-01-01T00:00:00Z, fractions allowed (RFC 7519 section 2): finite, not
-/// negative and below 2^53, up to where every second can be told from the next.
+/// Seconds since 1970-01-01T00:00:00Z, with fractions (RFC 7519 section 2): finite, not negative,
+/// and below 2^53, up to which every second differs from the next.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct NumericDate(f64);
 
 impl NumericDate {
-    /// First number of seconds that is no NumericDate here.
+    /// The first number of seconds that is not a NumericDate here.
     const LIMIT: f64 = 9_007_199_254_740_992.0;
 
     fn parse(value: Element<'_>) -> Option<Self> {
@@ -127,8 +127,8 @@ impl Claims {
         self.all.root().get(name)
     }
 
-    /// The claim at a path of literal member names: the first from the top of the claims, each
-    /// further one in the object that the one before named.
+    /// The claim at a path of literal member names: the first name is a top-level claim, and each
+    /// further name is a member of the object that the name before it leads to.
     #[must_use]
     pub fn at(&self, path: &[String]) -> Option<Element<'_>> {
         let (first, rest) = path.split_first()?;
@@ -142,7 +142,7 @@ impl Claims {
         self.all.root()
     }
 
-    /// How many bytes they have.
+    /// The memory that they take, in bytes.
     #[must_use]
     pub fn size(&self) -> usize {
         self.all.size()

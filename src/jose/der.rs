@@ -1,12 +1,12 @@
-//! The little of DER (ITU-T X.690) that keys and signatures need: reading the public key out of
-//! an X.509 certificate (RFC 5280 section 4.1), writing one as a SubjectPublicKeyInfo (RFC 8017
+//! The part of DER (ITU-T X.690) that keys and signatures need: reading the public key out of an
+//! X.509 certificate (RFC 5280 section 4.1), writing one as a SubjectPublicKeyInfo (RFC 8017
 //! appendix A.1.1, RFC 5480 section 2, RFC 8410 section 4), and writing an ECDSA signature
 //! (RFC 3279 section 2.2.3).
 //!
 //! Invariant: every read is bounded by the element around it, and only the minimal definite
-//! encoding is read, so a certificate has one meaning. Nothing is verified here: a certificate
-//! in `x5c` is a container for a key whose trust comes from the document it was fetched in.
-//! There is no reader for signatures: JWS has none in DER.
+//! encoding is read, so a certificate has one meaning. Nothing is verified here: a certificate in
+//! `x5c` only holds a key, which is trusted for the document that it came in. There is no reader
+//! for signatures, since JWS has none in DER.
 
 use super::jwa::Curve;
 
@@ -20,23 +20,23 @@ const VERSION: u8 = 0xa0;
 const RSA_ENCRYPTION: &[u8] = &[
     0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00,
 ];
-/// `AlgorithmIdentifier { id-ecPublicKey, secp256r1 }`, likewise.
+/// `AlgorithmIdentifier { id-ecPublicKey, secp256r1 }`, without its own header.
 const EC_P256: &[u8] = &[
     0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d,
     0x03, 0x01, 0x07,
 ];
-/// `AlgorithmIdentifier { id-ecPublicKey, secp384r1 }`, likewise.
+/// `AlgorithmIdentifier { id-ecPublicKey, secp384r1 }`, without its own header.
 const EC_P384: &[u8] = &[
     0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22,
 ];
-/// `AlgorithmIdentifier { id-ecPublicKey, secp521r1 }`, likewise; 1.3.132.0.35.
+/// `AlgorithmIdentifier { id-ecPublicKey, secp521r1 }` (1.3.132.0.35), without its own header.
 const EC_P521: &[u8] = &[
     0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x23,
 ];
-/// `AlgorithmIdentifier { id-Ed25519 }`, likewise.
+/// `AlgorithmIdentifier { id-Ed25519 }`, without its own header.
 const ED25519: &[u8] = &[0x06, 0x03, 0x2b, 0x65, 0x70];
 
-/// The key that a certificate holds, not vetted yet.
+/// The key that a certificate holds. It is not vetted yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CertifiedKey<'a> {
     /// Big-endian numbers without leading zeros.
@@ -46,7 +46,7 @@ pub(super) enum CertifiedKey<'a> {
     },
     /// The point as the certificate has it (SEC 1 section 2.3.3).
     Ec { curve: Curve, point: &'a [u8] },
-    /// As it is encoded.
+    /// The key as it is encoded.
     Ed25519(&'a [u8]),
 }
 
@@ -198,12 +198,12 @@ impl<'a> Reader<'a> {
                 let length = u16::from_be_bytes([self.byte()?, self.byte()?]);
                 Some(usize::from(length)).filter(|length| *length >= 0x100)
             }
-            // Longer than any certificate that fits a key document worth reading.
+            // Longer than any certificate in a key document.
             _ => None,
         }
     }
 
-    /// Like [`Reader::element`], where nothing may follow.
+    /// Like [`Reader::element`], but nothing may follow the element.
     fn only(mut self, tag: u8) -> Option<Self> {
         let content = self.element(tag)?;
         self.end()?;

@@ -1,7 +1,7 @@
-//! EC public keys, RFC 7518 section 6.2, and what makes one unfit.
+//! EC public keys, RFC 7518 section 6.2, and why one is refused.
 //!
-//! Invariant: an [`EcPublicKey`] is a point of its curve, and not the one at infinity, by its
-//! type. A point off the curve would be a key on another, weaker curve.
+//! Invariant: the type of an [`EcPublicKey`] proves that it is a point of its curve, and not the
+//! one at infinity. A point off the curve would be a key on another, weaker curve.
 
 use p256::elliptic_curve::point::AffineCoordinates;
 
@@ -56,7 +56,7 @@ impl EcPublicKey {
             .get(1..)
             .and_then(|point| point.split_at_checked(curve.field_len()))
             .ok_or(KeyError::CoordinateLength)?;
-        // By coordinates: what reads every form of a point would bring square roots with it.
+        // By coordinates: a reader of every form of a point would need square roots.
         match curve {
             Curve::P256 => affine::<p256::AffinePoint>(x, y)
                 .and_then(|point| p256::ecdsa::VerifyingKey::from_affine(point).ok())
@@ -92,7 +92,7 @@ impl EcPublicKey {
     }
 }
 
-/// The point with these coordinates, if each is below the prime and they are on the curve.
+/// The point with these coordinates, if both are below the prime and the point is on the curve.
 fn affine<P>(x: &[u8], y: &[u8]) -> Option<P>
 where
     P: AffineCoordinates<FieldRepr: for<'a> TryFrom<&'a [u8]>>,
@@ -161,8 +161,8 @@ mod tests {
         }
     }
 
-    /// RFC 7518 section 6.2.1.2 requires the field's length; here the number counts. These have zeros
-    /// in front, which are few: x = 5 on P-256, and G of P-521.
+    /// RFC 7518 section 6.2.1.2 requires the field's length; here the number counts. These have
+    /// zeros in front, which are few: x = 5 on P-256, and G of P-521.
     #[test]
     fn leading_zeros_of_a_coordinate_do_not_count() {
         let y = hex("459243b9aa581806fe913bce99817ade11ca503c64d9a3c533415c083248fbcc");

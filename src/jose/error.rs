@@ -1,10 +1,10 @@
 //! Why a token is refused: one flat, stable list.
 //!
-//! Invariant: texts and labels are fixed. Nothing of the token is carried, so nothing of it can
-//! reach a log, a metric or a response by way of an error.
+//! Invariant: texts and labels are fixed. An error holds nothing of the token, so nothing of it can
+//! reach a log, a metric or a response through an error.
 
 /// An enum of reasons, each with its words in one row: `Variant: "label" = "text"`. Every list and
-/// every accessor is made of the rows, so that none can be short of one.
+/// every accessor is made from the rows, so none can lack a reason.
 macro_rules! reasons {
     ($(#[$of:meta])* pub enum $name:ident {
         $($(#[$doc:meta])* $variant:ident: $reason:literal = $text:literal,)*
@@ -33,8 +33,7 @@ macro_rules! reasons {
 pub(crate) use reasons;
 
 reasons! {
-/// The reason, in the order in which the checks are made. The texts are jwt_authn's, where it has
-/// one.
+/// The reasons, in the order of the checks. The texts are jwt_authn's, where it has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum JwtError {
     /// Longer than [`super::jws::MAX_TOKEN_LEN`].
@@ -81,23 +80,24 @@ pub enum JwtError {
     IssuedAtType: "issued_at_type" = "Jwt payload [iat] field is not a NumericDate",
     /// The algorithm is not one that the provider may use.
     AlgorithmNotAllowed: "algorithm_not_allowed" = "Jwt header [alg] is not allowed",
-    /// `iss` is missing or another.
+    /// `iss` is missing, or is not the provider's issuer.
     Issuer: "issuer" = "Jwt issuer is not configured",
-    /// `nbf` is ahead.
+    /// `nbf` is in the future.
     NotYetValid: "not_yet_valid" = "Jwt not yet valid",
-    /// `exp` is past.
+    /// `exp` has passed.
     Expired: "expired" = "Jwt is expired",
     /// `exp` is missing and required.
     NoExpiration: "no_expiration" = "Jwt payload [exp] field is required",
-    /// `exp` is further away than tokens of the provider may live.
+    /// `exp` is further away than the provider's tokens may live.
     Lifetime: "lifetime" = "Jwt lifetime is too long",
-    /// `iat` is ahead.
+    /// `iat` is in the future.
     IssuedInFuture: "issued_in_future" = "Jwt is issued in the future",
     /// `aud` is missing or names none of the provider's audiences.
     Audience: "audience" = "Audiences in Jwt are not allowed",
     /// `sub` is missing or not one that the provider's tokens may have.
     Subject: "subject" = "Subject in Jwt is not allowed",
-    /// `cnf` is there (RFC 7800): the token needs a proof of possession of a key, and there is none.
+    /// `cnf` is there (RFC 7800): the token needs a proof that the client has a key, and there is
+    /// none.
     SenderConstrained: "sender_constrained" = "Jwt is sender-constrained",
     /// `typ` is not the one that the provider's tokens must have.
     TokenType: "token_type" = "Jwt header [typ] is not allowed",

@@ -1,4 +1,4 @@
-//! What is told of a token while it is decided.
+//! The steps of a decision about a token, for whoever listens.
 
 use std::time::Duration;
 
@@ -12,25 +12,25 @@ use super::token_type::TokenType;
 /// A step of the parsing, validation or verification of a token.
 #[derive(Clone, Copy)]
 pub enum Event<'e> {
-    /// It is well-formed, and this is what it says; nothing of it is verified.
+    /// The token is well-formed, and says this. Nothing of it is verified yet.
     Parsed {
         /// The JOSE header.
         header: &'e JoseHeader,
         /// The claims set.
         claims: &'e Claims,
     },
-    /// It was compared with what is expected.
+    /// The token was compared with what is expected.
     Checked {
         /// What was compared.
         check: Check<'e>,
         /// Whether it is as expected.
         holds: bool,
     },
-    /// A key was tried on its signature.
+    /// A key was tried on the token's signature.
     Tried {
-        /// One of the candidates.
+        /// The key, one of the candidates.
         key: &'e Key,
-        /// Whether the signature is by it.
+        /// Whether the signature is by this key.
         verifies: bool,
     },
 }
@@ -52,15 +52,15 @@ pub enum Check<'e> {
         /// The provider's issuer.
         expected: &'e str,
     },
-    /// `nbf` must not be ahead.
+    /// `nbf` must not be in the future.
     NotBefore(Time),
-    /// `exp` must not be past.
+    /// `exp` must not have passed.
     Expiration(Time),
     /// There is no `exp`.
     NoExpiration,
     /// `exp` must be less than this far away.
     Lifetime(Duration),
-    /// `iat` must not be ahead.
+    /// `iat` must not be in the future.
     IssuedAt(Time),
     /// `aud` must name one of these.
     Audience {
@@ -69,9 +69,9 @@ pub enum Check<'e> {
         /// The audiences of the provider or of the rule.
         expected: &'e [String],
     },
-    /// `sub`, here if it is a text, must pass the provider's test.
+    /// `sub` must pass the provider's test. The value is there if it is a text.
     Subject(Option<&'e str>),
-    /// There is `cnf`.
+    /// The token has `cnf`.
     Confirmation,
     /// `typ` must be the one of the expected type, and its claims must be there.
     Type {
@@ -82,12 +82,12 @@ pub enum Check<'e> {
     },
 }
 
-/// A time that a token says.
+/// A time in a token.
 #[derive(Clone, Copy)]
 pub struct Time {
     /// The claim's value.
     pub date: NumericDate,
-    /// When it is compared, in seconds since the Unix epoch.
+    /// The time that it is compared with, in seconds since the Unix epoch.
     pub now: f64,
     /// How far the issuer's clock may differ.
     pub leeway_seconds: u64,

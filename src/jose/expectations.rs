@@ -1,7 +1,7 @@
 //! What a provider expects of its tokens, RFC 7519 section 4.1 and RFC 8725 section 3.
 //!
-//! Invariant: values are compared exactly, and a clock that is not a number fails every comparison
-//! of times.
+//! Invariant: values are compared exactly. If the clock is not a number, every comparison of times
+//! fails.
 
 use std::time::Duration;
 
@@ -17,17 +17,18 @@ use crate::trace::{Checks, Trace};
 /// What a provider expects of its tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expectations {
-    /// The one `iss`; `None` takes any, and none.
+    /// The only `iss` that passes; with `None`, any `iss` passes, and a missing one too.
     pub issuer: Option<String>,
-    /// `aud` must name one of these; an empty list takes any, and none.
+    /// `aud` must name one of these; with an empty list, any `aud` passes, and a missing one too.
     pub audiences: Vec<String>,
-    /// The algorithms that may be used; an empty list allows none.
+    /// The algorithms that a token may have; an empty list allows none.
     pub algorithms: Vec<Algorithm>,
     /// How far the issuer's clock may be from ours, in seconds.
     pub clock_skew_seconds: u64,
     /// Whether a token without `exp` is refused.
     pub require_expiration: bool,
-    /// Whether a token with `cnf` passes although possession is not checked.
+    /// Whether a token with `cnf` passes, although the filter does not check that the client has
+    /// the key.
     pub allow_sender_constrained: bool,
     /// The test that `sub` must pass; a missing `sub` is tested as an empty text.
     pub subjects: Option<TextMatcher>,
@@ -86,7 +87,7 @@ impl Expectations {
         checks.outcome()
     }
 
-    /// Compares again what time can change, and what differs from rule to rule.
+    /// Compares again the values that time can change, and those that differ between rules.
     pub(super) fn check_again<T: for<'e> Trace<Event<'e>>>(
         &self,
         claims: &Claims,
@@ -107,7 +108,7 @@ impl Expectations {
         checks: &mut Checks<'_, T, JwtError>,
     ) -> Result<(), JwtError> {
         let leeway_seconds = self.clock_skew_seconds;
-        // Exact: a skew of 2^53 seconds or more is as good as any.
+        // The conversion is exact up to 2^53 seconds. Any longer skew admits every time.
         let skew = leeway_seconds as f64;
         let time = |date| Time {
             date,
@@ -148,7 +149,7 @@ impl Expectations {
         Ok(())
     }
 
-    /// An empty list takes any audience, and none.
+    /// With an empty list, any audience passes, and a missing one too.
     fn check_audience<T: for<'e> Trace<Event<'e>>>(
         &self,
         claims: &Claims,

@@ -1,8 +1,8 @@
-//! Strict JSON, RFC 8259, as RFC 7515 section 4 and RFC 7519 section 4 ask for it.
+//! Strict JSON, RFC 8259, as RFC 7515 section 4 and RFC 7519 section 4 require it.
 //!
-//! A document is held in two pieces of memory, however many members it has: all of its text in one,
-//! all of its values in the other. Claims are read and dropped with every new token, and in Wasm
-//! allocating costs more than reading.
+//! A document takes two pieces of memory, however many members it has: one for all of its text, one
+//! for all of its values. Claims are read and dropped with every new token, and in Wasm an
+//! allocation costs more than reading.
 //!
 //! Invariant: a document has one meaning. Duplicate member names at any level, a byte order
 //! mark, trailing bytes, bad UTF-8 and lone surrogates are refused; nesting is bounded by

@@ -50,7 +50,7 @@ pub enum KeyType {
     Octets,
 }
 
-/// An algorithm that this filter verifies.
+/// An algorithm that this filter can verify.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Algorithm {
     /// RSASSA-PKCS1-v1_5 with SHA-256, RFC 7518 section 3.3.
@@ -99,7 +99,7 @@ impl Algorithm {
         Self::Hs512,
     ];
 
-    /// Those whose keys can be published.
+    /// The algorithms whose keys can be published.
     pub const ASYMMETRIC: &'static [Self] = &[
         Self::Rs256,
         Self::Rs384,
@@ -170,9 +170,9 @@ impl Algorithm {
 
     /// Whether a key without `alg` may be used with this algorithm.
     ///
-    /// A curve has one algorithm. An RSA key would fit two schemes, and should be used with one
-    /// (RFC 8017 section 8, RFC 8725 section 3.1). Without `alg` it is for PKCS#1 v1.5, as
-    /// providers that publish none mean it. A PSS key must have `alg`.
+    /// A curve has one algorithm. An RSA key fits two schemes, and should be used with only one
+    /// (RFC 8017 section 8, RFC 8725 section 3.1). Without `alg` it is for PKCS#1 v1.5: that is
+    /// what providers mean that publish no `alg`. A PSS key must have `alg`.
     #[must_use]
     pub fn is_default_of_its_keys(self) -> bool {
         match self {

@@ -1,11 +1,11 @@
 //! JSON Web Key, RFC 7517 section 4.
 //!
-//! Invariant: a [`Key`] may verify signatures, is within the bounds of its type, and is bound to its
-//! algorithms when it is parsed: a token's header can only pick among them. Only
+//! Invariant: a [`Key`] may verify signatures, is within the bounds of its type, and is bound to
+//! its algorithms when it is parsed: a token's header can only pick among them. Only
 //! [`Key::parse_with_secrets`] makes a key of a secret. A public key is never a secret of HMAC,
 //! because its type decides what it is.
 //!
-//! The spelling of members is read liberally, as [`super::member`] does. What the key is and may
+//! Members are read in many spellings, as [`super::member`] does. What the key is and what it may
 //! do is read strictly.
 
 pub use super::ec::EcPublicKey;
@@ -54,7 +54,7 @@ impl Key {
             return Err(KeyError::Malformed);
         }
         let key_type = key_type(jwk)?;
-        // SPIFFE's bundles say what a key is for by the kind of its documents.
+        // SPIFFE's bundles say by the kind of a document what a key is for.
         if !matches!(string(jwk, "use")?, None | Some("sig" | "jwt-svid")) {
             return Err(KeyError::Use);
         }
@@ -79,7 +79,7 @@ impl Key {
         })
     }
 
-    /// Whether both are the same key, which their document then has twice. The encodings of points
+    /// Whether both are the same key, so that their document has it twice. The encodings of points
     /// are compared, which needs no arithmetic.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.kid == other.kid
@@ -99,16 +99,16 @@ impl Key {
     }
 
     /// Whether a token's header names this key by the thumbprint of its certificate, RFC 7515
-    /// sections 4.1.7 and 4.1.8. Thumbprints are compared as they are written: they are not
-    /// computed, and they only choose among keys that are trusted already.
+    /// sections 4.1.7 and 4.1.8. Thumbprints are compared as they are written. They are not
+    /// computed, since they only choose among keys that are trusted already.
     #[must_use]
     pub fn has_thumbprint_of(&self, header: &JoseHeader) -> bool {
         let mut pairs = self.thumbprints.iter().zip(&header.thumbprints);
         pairs.any(|(own, named)| own.is_some() && own == named)
     }
 
-    /// Whether signatures by this algorithm may be verified with this key: the key's own `alg`,
-    /// or where it has none, what [`Algorithm::is_default_of_its_keys`] says of its type.
+    /// Whether signatures by this algorithm may be verified with this key. The key's own `alg`
+    /// decides, or without one [`Algorithm::is_default_of_its_keys`].
     #[must_use]
     pub fn allows(&self, algorithm: Algorithm) -> bool {
         match self.bound_to {
@@ -144,7 +144,7 @@ impl Key {
     }
 }
 
-/// `kty` and `crv` decide what a key is; neither is guessed from its other members.
+/// `kty` and `crv` decide what a key is. Neither is guessed from the other members.
 fn key_type(jwk: Element<'_>) -> Result<KeyType, KeyError> {
     let curve = || Ok(string(jwk, "crv")?.unwrap_or_default());
     match string(jwk, "kty")? {
@@ -159,7 +159,8 @@ fn key_type(jwk: Element<'_>) -> Result<KeyType, KeyError> {
     }
 }
 
-/// A thumbprint that a token could have. Anything else counts as no thumbprint.
+/// A thumbprint, if it has a form that a token's thumbprint could have. Any other text counts as
+/// none.
 fn thumbprint(jwk: Element<'_>, name: &str) -> Option<String> {
     let text = jwk.get(name)?.as_str()?;
     let padding = bytes::find(text.as_bytes(), b'=').unwrap_or(text.len());

@@ -1,8 +1,8 @@
 //! JWK Set, RFC 7517 section 5, and the choice of keys for a token.
 //!
-//! Invariant: an unusable key never fails its set, and a set without a usable key is an error,
-//! so a bad document can never take the place of a good one. The keys that one token can make
-//! the filter try are at most [`MAX_CANDIDATES`], however it names them.
+//! Invariants: an unusable key never makes its set fail. A set without a usable key is an error, so
+//! a bad document can never replace a good one. One token makes the filter try at most
+//! [`MAX_CANDIDATES`] keys, however it names them.
 
 use std::fmt;
 
@@ -11,14 +11,14 @@ use super::jwk::Key;
 use super::jws::JoseHeader;
 use super::key_error::KeyError;
 
-/// Longest document that is read, in octets: some hundred keys with their certificates.
+/// The longest document that is read, in octets: about a hundred keys with their certificates.
 pub const MAX_DOCUMENT_LEN: usize = 256 * 1024;
-/// Most keys of a set that are looked at; the largest published sets hold a few dozen.
+/// The most keys of a set that are read; the largest published sets have a few dozen.
 pub const MAX_KEYS: usize = 256;
-/// Most keys that are tried for one token: the bound on what a token may cost that names no key,
-/// or one of several.
+/// The most keys that are tried for one token. It bounds the cost of a token that names no key, or
+/// several.
 pub const MAX_CANDIDATES: usize = 16;
-/// Most keys that the text of [`JwksError::NoUsableKey`] tells of.
+/// The most keys in the text of [`JwksError::NoUsableKey`].
 const MOST_TOLD: usize = 16;
 
 /// Why a document is not a key set.
@@ -26,7 +26,7 @@ const MOST_TOLD: usize = 16;
 pub enum JwksError {
     /// Longer than [`MAX_DOCUMENT_LEN`].
     TooLarge,
-    /// Not a JSON object, or its `keys` is there twice or is not an array.
+    /// It is not a JSON object, or its `keys` occurs twice or is not an array.
     Malformed,
     /// No member `keys`.
     MissingKeys,
@@ -47,7 +47,7 @@ impl JwksError {
     }
 }
 
-/// The fixed text, and why the keys are unusable: when there is none, that is what is asked.
+/// The fixed text, and why each key is unusable.
 impl fmt::Display for JwksError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.description())?;
@@ -69,7 +69,7 @@ impl fmt::Display for JwksError {
     }
 }
 
-/// A key that its set holds and that is not used.
+/// A key of a set that is not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SkippedKey {
     /// Its place in the document, from 0.
@@ -91,14 +91,14 @@ pub struct KeySet {
     skipped: Vec<SkippedKey>,
 }
 
-/// What a key set has for a token.
+/// The keys of a set that are for a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selection<'a> {
     /// The keys to try, in this order: at least one and at most [`MAX_CANDIDATES`].
     Keys(Vec<&'a Key>),
     /// The token's `kid` is not in the set: a newer set may have it.
     UnknownKid,
-    /// No key of this `kid` is for the algorithm, or no key is.
+    /// No key with this `kid` is for the algorithm; or, without a `kid`, no key at all is.
     NoMatch,
 }
 
@@ -136,7 +136,7 @@ impl KeySet {
                 skipped.push(SkippedKey { index, error });
                 break;
             }
-            // A name that is twice in it is this key's fault alone.
+            // A name that occurs twice in a key makes only that key unusable.
             let parsed = if member.is_object() && !member.has_duplicate_within() {
                 parse_key(member)
             } else {
@@ -184,8 +184,8 @@ impl KeySet {
     /// the first [`MAX_CANDIDATES`] of them.
     ///
     /// - Those that its `x5t` or `x5t#S256` names.
-    /// - With a `kid`: those that have it (RFC 7517 section 4.5 knows several). Where no key of
-    ///   the set has it: those that have no `kid` at all, as in jwt_authn.
+    /// - With a `kid`: those that have it (by RFC 7517 section 4.5 there may be several). Where no
+    ///   key of the set has it: those that have no `kid` at all, as in jwt_authn.
     /// - Without a `kid`: all others.
     #[must_use]
     pub fn candidates(&self, header: &JoseHeader) -> Selection<'_> {

@@ -1,8 +1,8 @@
 //! JSON Web Signature in compact form, RFC 7515 sections 4 and 7.1.
 //!
-//! Invariant: a [`Jws`] has one spelling and one meaning, and none of it is to be believed yet.
-//! A header keeps only `alg`, `typ` and the names of a key: `kid`, `x5t` and `x5t#S256`. A token
-//! could bring its own key by `jwk`, `jku`, `x5u` and `x5c`: they are never read.
+//! Invariant: a [`Jws`] has one spelling and one meaning, and nothing of it is trusted yet. Only
+//! `alg`, `typ` and the names of a key (`kid`, `x5t` and `x5t#S256`) are kept of its header. `jwk`,
+//! `jku`, `x5u` and `x5c` are never read, since a token could bring its own key with them.
 
 use std::sync::Arc;
 
@@ -12,12 +12,13 @@ use super::json::{Document, Element};
 use super::jwa::Algorithm;
 use crate::bytes;
 
-/// Longest token that is read, in octets; Envoy's own limit on all headers together is 60 KiB.
+/// The longest token that is read, in octets. Envoy's own limit on all headers together is 60 KiB.
 pub const MAX_TOKEN_LEN: usize = 16 * 1024;
-/// Longest `kid`, in octets; the longest seen in use are thumbprint URIs of about 100.
+/// The longest `kid`, in octets. The longest that are in use are thumbprint URIs of about 100.
 pub const MAX_KID_LEN: usize = 1024;
 
-/// What is kept of a JOSE header. It is the client's claim until the signature is verified.
+/// The part of a JOSE header that is kept. It is only the client's claim until the signature is
+/// verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JoseHeader {
     /// `alg`.
@@ -41,19 +42,19 @@ pub struct Jws<'t> {
     signature: Vec<u8>,
 }
 
-/// Headers that were read lately, by their segments: the tokens of one issuer and key mostly have
-/// the same.
+/// Headers that were read lately, by their segments. Tokens of one issuer and key mostly have the
+/// same header.
 #[derive(Debug, Default)]
 pub struct HeaderMemo {
     entries: Vec<(Box<[u8]>, Arc<JoseHeader>)>,
-    /// Where the next one goes.
+    /// The place of the next one.
     next: usize,
 }
 
 impl HeaderMemo {
-    /// Bounds what it holds, and what a look costs.
+    /// The most headers, which bounds the memory and the cost of a look.
     const MOST: usize = 4;
-    /// Longer segments are not remembered, in octets.
+    /// The longest segment that is remembered, in octets.
     const LONGEST: usize = 512;
 
     fn read(&mut self, segment: &[u8]) -> Result<Arc<JoseHeader>, JwtError> {
@@ -257,7 +258,7 @@ mod tests {
         assert!(parse_with(long.as_bytes(), &mut memo).is_ok());
         let mut segments = memo.entries.iter().map(|(segment, _)| segment.len());
         assert!(segments.all(|length| length <= HeaderMemo::LONGEST));
-        // what is refused is refused again
+        // a refused header is refused again
         for _ in 0..2 {
             assert!(parse_with(b"e30.e30.AA", &mut memo).is_err());
         }

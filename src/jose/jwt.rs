@@ -1,8 +1,8 @@
 //! JSON Web Token: the chain of proofs, RFC 7519 section 7.2.
 //!
-//! Invariant: `Parsed -> Validated -> Verified`, each made only by the function that proved it.
-//! What admits a request takes a [`Verified`], so an unverified admission does not compile.
-//! Claims are validated before the signature is verified: comparing is cheap, RSA is not.
+//! Invariant: `Parsed -> Validated -> Verified`, each made only by the function that proves it. A
+//! request is admitted with a [`Verified`] token, so an unverified admission does not compile.
+//! Claims are validated before the signature is verified: a comparison is cheap, RSA is not.
 
 use std::sync::Arc;
 
@@ -17,14 +17,14 @@ use super::jws::{self, HeaderMemo, JoseHeader, Jws};
 use super::verifier::Verifier;
 use crate::trace::Trace;
 
-/// A well-formed token. Nothing in it is to be believed.
+/// A well-formed token. Nothing in it is trusted yet.
 #[derive(Clone, Debug)]
 pub struct Parsed<'t> {
     jws: Jws<'t>,
     claims: Arc<Claims>,
 }
 
-/// A token whose claims are what a provider expects, if its signature is good.
+/// A token with the claims that a provider expects. Its signature is not verified yet.
 #[derive(Clone, Debug)]
 pub struct Validated<'t> {
     jws: Jws<'t>,
@@ -190,7 +190,7 @@ impl<'t> Verified<'t> {
         self.payload_b64
     }
 
-    /// The claims alone, to be kept beyond the request.
+    /// Only the claims, to keep them beyond the request.
     #[must_use]
     pub fn into_claims(self) -> VerifiedClaims {
         VerifiedClaims {
@@ -200,8 +200,8 @@ impl<'t> Verified<'t> {
 }
 
 impl VerifiedClaims {
-    /// Checks again what time can change (`exp`, `nbf` and `iat`), and what differs from rule to
-    /// rule (`aud`).
+    /// Checks again the claims that time can change (`exp`, `nbf` and `iat`), and the one that
+    /// differs between rules (`aud`).
     ///
     /// # Errors
     /// [`JwtError::Expired`], [`JwtError::Audience`], and what a clock that went back can make of
@@ -239,7 +239,7 @@ mod tests {
         fixtures::token(PEM_A, Algorithm::Rs256, HEADER, &claims(json!({})))
     }
 
-    /// The whole way, as a request goes it.
+    /// All the steps, as for a request.
     fn decide<'t>(
         token: &'t str,
         keys: &str,

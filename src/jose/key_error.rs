@@ -16,7 +16,7 @@ pub enum KeyError {
     SecretTooShort,
     /// `crv` is missing or of a kind that is not supported for this `kty`.
     Curve,
-    /// `use` is there and is neither `sig` nor SPIFFE's `jwt-svid`.
+    /// `use` is neither `sig` nor SPIFFE's `jwt-svid`.
     Use,
     /// `key_ops` is there without `verify`.
     KeyOps,
@@ -39,11 +39,11 @@ pub enum KeyError {
     /// A coordinate is missing or longer than its curve's numbers are, the key of OKP has
     /// another length, or the point of a certificate is not in its uncompressed form.
     CoordinateLength,
-    /// The point is not on its curve, or is spelt as no canonical encoding spells one.
+    /// The point is not on its curve, or its encoding is not canonical.
     NotOnCurve,
-    /// The point has a small order: its signatures say nothing.
+    /// The point has a small order: a signature by it proves nothing.
     SmallOrder,
-    /// An earlier key of the set is the same in everything.
+    /// An earlier key of the set is exactly the same.
     Duplicate,
     /// The set has more than [`super::jwks::MAX_KEYS`] keys: this one and all after it.
     TooManyKeys,

@@ -1,8 +1,8 @@
-//! The numbers of a key, RFC 7518 section 6 and RFC 8037 section 2: by the JWK's own members, or
-//! where it has none of them, by its first certificate, RFC 7517 section 4.7.
+//! The numbers of a key, RFC 7518 section 6 and RFC 8037 section 2. They come from the JWK's own
+//! members or, where it has none of them, from its first certificate, RFC 7517 section 4.7.
 //!
-//! Invariant: the numbers are within the bounds of the type that the JWK names, and a certificate's
-//! key is of that type too. Private members (`d`, `p`, ...) are not looked at.
+//! Invariant: the numbers are within the bounds of the type that the JWK names, and the key of a
+//! certificate has that type too. Private members (`d`, `p`, ...) are not read.
 
 use super::base64url;
 use super::der::{self, CertifiedKey};

@@ -7,7 +7,7 @@ use super::base64url;
 use super::json::Element;
 use super::key_error::KeyError;
 
-/// A member, if it is there. Some serializers write null for one that is not.
+/// A member, if it is there. Some serializers write null for a missing one.
 pub(super) fn member<'a>(jwk: Element<'a>, name: &str) -> Option<Element<'a>> {
     jwk.get(name).filter(|value| !value.is_null())
 }
@@ -35,7 +35,7 @@ mod tests {
     use crate::jose::json::Document;
     use crate::jose::jwk::Key;
 
-    /// A member that is null is as one that is left out, whichever it is.
+    /// A member that is null counts as missing, for every member.
     #[test]
     fn null_is_left_out() {
         let names = [

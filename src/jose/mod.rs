@@ -1,13 +1,13 @@
 //! JSON Object Signing and Encryption: what a token and a key document say.
 //!
-//! Pure RFC code. Architecture invariant: nothing here knows HTTP, Envoy or clocks, or verifies
-//! a signature; time is an argument, and signatures are checked through
-//! [`verifier::Verifier`]. Of arithmetic there is what a key is: [`montgomery`], for vetting one
-//! and for an RSA key's power.
+//! Pure RFC code. Architecture invariant: nothing here knows HTTP, Envoy or clocks, and nothing
+//! here verifies a signature. Time is an argument, and signatures are checked through
+//! [`verifier::Verifier`]. The only arithmetic is [`montgomery`]: it vets keys, and computes an RSA
+//! key's power.
 //!
-//! Two ways in: [`jwt::parse`] for a token, [`jwks::KeySet::parse`] for a key document.
+//! There are two ways in: [`jwt::parse`] for a token, [`jwks::KeySet::parse`] for a key document.
 
-// What a client sent is computed with here: no operation may overflow, wrap or divide by zero.
+// Code here computes with what a client sent: no operation may overflow, wrap or divide by zero.
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 pub mod base64url;

@@ -1,11 +1,11 @@
 //! Arithmetic modulo an odd number by Montgomery's method ("Modular Multiplication Without Trial
 //! Division", 1985).
 //!
-//! Its numbers are public, so its steps and its time may depend on them.
+//! The numbers are public, so the steps and their time may depend on them.
 //!
-//! A digit has 27 bits, so that the products of a whole column add up in 64 bits: a column is
-//! carried once, at its end, and no product waits for the carry of the one before. In Wasm, whose
-//! 64-bit product has no upper half, that is quicker than full digits.
+//! A digit has 27 bits, so that 64 bits can hold the sum of a column's products. A column is
+//! carried once, at its end, and no product waits for the carry of the one before it. The 64-bit
+//! product of Wasm has no upper half, so this is faster there than full digits.
 //!
 //! Invariants: every [`Residue`] is below the modulus, so it has one form. No sum overflows: the
 //! bounds are beside [`MAX_DIGITS`].
@@ -21,8 +21,8 @@ use std::mem;
 const BITS: usize = 27;
 const MASK: u64 = (1 << BITS) - 1;
 
-/// What a column may be made of: two products below 2^54 for each digit, a carry and what was
-/// there, all below 2^64. It is also a bound on the time: 8640 bits.
+/// The most digits. A column is the sum of two products below 2^54 for each digit, a carry and what
+/// was there before, which must stay below 2^64. This also bounds the time: 8640 bits.
 const MAX_DIGITS: usize = 320;
 
 /// The integers modulo an odd number `n`.
@@ -38,7 +38,7 @@ pub(super) struct Ring {
     r_squared: Residue,
 }
 
-/// A member of one ring: of the one that made it.
+/// A number modulo `n`. It must be used only with the ring that made it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Residue(Vec<u64>);
 

@@ -1,7 +1,7 @@
 //! Symmetric keys, RFC 7518 section 6.4: a secret that verifies and signs.
 //!
 //! Invariant: a [`Secret`] comes from the operator's own configuration, never from a provider's
-//! document, and has at least the length that its shortest algorithm requires. It is not shown.
+//! document. It has at least the length that its shortest algorithm requires. It is never shown.
 
 use std::fmt;
 
@@ -22,7 +22,7 @@ impl Secret {
         Ok(Self(octets))
     }
 
-    /// RFC 7518 section 3.2: as long as the hash at least.
+    /// RFC 7518 section 3.2: at least as long as the hash.
     pub(super) fn is_long_enough_for(&self, algorithm: Algorithm) -> bool {
         self.0.len() >= signature_len(algorithm)
     }

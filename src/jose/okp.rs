@@ -1,7 +1,7 @@
-//! Octet key pairs, RFC 8037 section 2: the one on Ed25519.
+//! Octet key pairs on Ed25519, RFC 8037 section 2.
 //!
 //! Invariant: an [`Ed25519PublicKey`] is the canonical encoding of a point whose order is not
-//! small. With a point of small order, one signature would be good for many texts.
+//! small. With a point of small order, one signature would fit many texts.
 
 use super::der;
 use super::key_error::KeyError;

@@ -1,11 +1,11 @@
 //! Points of P-521, FIPS 186-5 and SEC 2 section 2.6.1 (secp521r1).
 //!
-//! Here is what vetting a key takes, and no more: a signature on this curve is the host's to
-//! verify, so there is no arithmetic of points.
+//! This module only vets keys. The host verifies signatures on this curve, so there is no
+//! arithmetic of points.
 //!
-//! Invariant: a [`Point`] has coordinates below the prime and is on the curve; the one at
-//! infinity has no coordinates, so it is none. The group's cofactor is 1: every other point of
-//! the curve is in the group.
+//! Invariant: a [`Point`] has coordinates below the prime and is on the curve. The point at
+//! infinity has no coordinates, so it is not a [`Point`]. The group's cofactor is 1, so every other
+//! point of the curve is in the group.
 
 use super::montgomery::Ring;
 
@@ -38,7 +38,7 @@ pub struct Point {
 impl Point {
     /// From coordinates in full length, if each is below the prime and they are on the curve.
     pub(super) fn from_coordinates(x: &[u8], y: &[u8]) -> Option<Self> {
-        // Below the prime they are where they are elements of its field.
+        // They are below the prime if they are elements of its field.
         let is_point = x.len() == LEN && y.len() == LEN && is_on_curve(x, y)?;
         is_point.then(|| Self {
             x: x.into(),

@@ -1,6 +1,6 @@
-//! RSA public keys, RFC 7518 section 6.3, and what makes one unfit.
+//! RSA public keys, RFC 7518 section 6.3, and why one is refused.
 //!
-//! Invariant: an [`RsaPublicKey`] is within the bounds below; both verifiers rely on it, since
+//! Invariant: an [`RsaPublicKey`] is within the bounds below. Both verifiers rely on that, since
 //! the host's accepts keys of 1024 bits.
 
 use std::cell::OnceCell;
@@ -11,7 +11,7 @@ use super::montgomery::Ring;
 
 /// RFC 7518 section 3.3: 2048 bits or more must be used.
 pub const MIN_MODULUS_BITS: usize = 2048;
-/// What a verification may cost.
+/// The bound on the cost of a verification.
 pub const MAX_MODULUS_BITS: usize = 4096;
 /// The bound that BoringSSL sets (`kMaxExponentBits`), against costly exponents.
 pub const MAX_EXPONENT_BITS: usize = 33;
@@ -21,8 +21,8 @@ pub const MAX_EXPONENT_BITS: usize = 33;
 pub struct RsaPublicKey {
     modulus: Vec<u8>,
     exponent: Vec<u8>,
-    /// The integers modulo the modulus, made when they are first needed: where the host verifies,
-    /// they never are.
+    /// The integers modulo the modulus, made when they are first needed. Where the host verifies,
+    /// they are never needed.
     ring: OnceCell<Option<Ring>>,
 }
 
@@ -125,8 +125,8 @@ const ROCA_PRIMES: &[u32] = &[
     101, 103, 107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167,
 ];
 
-/// True for keys whose private half can be computed; a sound key passes for one with a
-/// probability below 2^-27 (Nemec et al., "The Return of Coppersmith's Attack", 2017).
+/// True for keys whose private half can be computed. For a sound key it is true with a probability
+/// below 2^-27 (Nemec et al., "The Return of Coppersmith's Attack", 2017).
 fn has_roca_fingerprint(modulus: &[u8]) -> bool {
     ROCA_PRIMES.iter().all(|prime| {
         // No prime is 0, and below 2^8 nothing here leaves 32 bits.

@@ -1,7 +1,7 @@
 //! Explicit typing of tokens: `typ`, RFC 8725 section 3.11, and the profile for access tokens,
 //! RFC 9068 section 4.
 //!
-//! Invariant: the configuration chooses the type; a token never chooses how it is judged.
+//! Invariant: the configuration chooses the type. A token never chooses how it is checked.
 
 use super::claims::Claims;
 use super::error::JwtError;
@@ -9,8 +9,8 @@ use super::error::JwtError;
 /// The type that a provider's tokens must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenType {
-    /// A JWT and nothing more special: `typ` is `JWT`, or left out. Access tokens of RFC 9068,
-    /// logout tokens and other tokens that say what they are for do not pass.
+    /// A JWT without a special type: `typ` is `JWT`, or missing. Access tokens of RFC 9068, logout
+    /// tokens and other tokens that name their purpose do not pass.
     Jwt,
     /// An access token of RFC 9068: `typ` is `at+jwt`, and the claims of its section 2.2 are
     /// there.

@@ -1,7 +1,8 @@
-//! What verifies signatures, as tokens see it.
+//! The verifier of signatures, as tokens see it.
 //!
-//! Invariant: a verifier answers `true` only for a signature over exactly these bytes, by this
-//! key, by an algorithm that the key allows. Everything else, errors included, is `false`.
+//! Invariant: a verifier returns `true` only for a signature over exactly these bytes, by this key
+//! and by an algorithm that the key allows. In every other case, errors included, it returns
+//! `false`.
 
 use super::jwa::Algorithm;
 use super::jwk::Key;
