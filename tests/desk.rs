@@ -1,4 +1,4 @@
-//! The desk under a simulated clock, with questions of the test's own on a recording host.
+//! The desk under a simulated clock, with the test's own questions and a recording host.
 
 #![allow(
     clippy::unwrap_used,
@@ -29,7 +29,7 @@ use sim::{ok, status};
 const SECOND: u64 = 1000;
 const MINUTE: u64 = 60 * SECOND;
 
-/// An answer is good for a minute, and `invalid_grant` is one too.
+/// An answer is kept for a minute. `invalid_grant` is an answer too.
 fn read(answer: &Answered) -> Reading {
     match answer.status {
         200 | 400 => Reading::Keep(Duration::from_secs(60)),
@@ -58,7 +58,7 @@ fn question(about: &str) -> Question {
     question_at("token endpoint", about)
 }
 
-/// One that must not be repeated.
+/// A question that must not be repeated.
 fn once(about: &str) -> Question {
     Question {
         repeat: Repeat::MustNot,
@@ -66,11 +66,11 @@ fn once(about: &str) -> Question {
     }
 }
 
-/// What a request came to.
+/// The outcome of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Outcome {
     Answered(u16, Vec<u8>),
-    /// Asked once, and nobody knows with what outcome.
+    /// Its question was asked once, and the outcome is unknown.
     Unclear,
     /// 503, with the seconds to wait.
     Unavailable(u64),
@@ -102,7 +102,7 @@ impl Worker {
         }
     }
 
-    /// As a decision asks: an outcome, or nothing yet.
+    /// Asks as a decision does: an outcome, or nothing yet.
     fn decide(&self, question: &Question) -> Option<Outcome> {
         match self.desk.answer(question, self.host.monotonic()) {
             Finding::Ready(Ok(answer)) => {
@@ -183,7 +183,7 @@ fn a_question_is_asked_once_and_answered_for_all_that_wait() {
     assert_eq!(worker.reply(calls[0].0, ok("yes")), all);
     let other = worker.reply(calls[1].0, ok("no"));
     assert_eq!(other, [(4, answered("no"))]);
-    // Another worker asks by itself.
+    // Another worker asks on its own.
     let mut other = Worker::new(&process);
     other.request(1, &question("a")).unwrap();
     other.tick();
@@ -196,14 +196,14 @@ fn a_question_is_asked_once_and_answered_for_all_that_wait() {
     worker.tick();
     let again = sent(&process);
     assert_eq!(again.len(), 1);
-    // What the endpoint has against it is an answer.
+    // An error of the endpoint is an answer.
     let refused = sim::response(400, "invalid_grant");
     let refusal = Outcome::Answered(400, b"invalid_grant".to_vec());
     assert_eq!(worker.reply(again[0].0, refused), [(7, refusal.clone())]);
     assert_eq!(worker.request(8, &question("a")), Err(refusal));
 }
 
-/// Metadata come with fetched keys; where there will never be any, they are empty at once.
+/// Metadata come with fetched keys. Where no metadata will ever come, they are empty at once.
 #[test]
 fn metadata_are_a_fact_as_keys_are() {
     let config = serde_json::json!({
@@ -241,7 +241,7 @@ fn metadata_are_a_fact_as_keys_are() {
     for body in [metadata, sim::SET_A] {
         workers[0].reply(process.the_call(), ok(body), &host, now);
     }
-    // The second worker has not ticked yet: it looks when it is asked.
+    // The second worker has not ticked yet, so it looks when it is asked.
     for mut worker in workers {
         let Finding::Ready(metadata) = worker.metadata(id("found"), &host, || now) else {
             panic!("another worker shared them");
@@ -251,7 +251,7 @@ fn metadata_are_a_fact_as_keys_are() {
 }
 
 #[test]
-fn a_client_that_leaves_takes_no_answer_with_it() {
+fn the_answer_stays_when_the_client_leaves() {
     let process = process();
     let mut worker = Worker::new(&process);
     let ticket = worker.request(1, &once("rotated")).unwrap();
@@ -263,7 +263,7 @@ fn a_client_that_leaves_takes_no_answer_with_it() {
         worker.request(2, &once("rotated")),
         Err(answered("new tokens"))
     );
-    // What was not asked yet is not asked for nobody.
+    // A question that is not out yet is not asked when no request waits for it.
     let ticket = worker.request(3, &question("b")).unwrap();
     worker.desk.leave(ticket);
     worker.tick();
@@ -271,9 +271,9 @@ fn a_client_that_leaves_takes_no_answer_with_it() {
     assert_eq!(worker.desk.book().len(), 1);
 }
 
-/// What came of a call, and what the request comes to if its question may be repeated, and if not.
+/// The outcome of a call, then that of the request: if its question may be repeated, and if not.
 #[test]
-fn what_must_not_be_repeated_is_not_asked_again_after_an_unclear_outcome() {
+fn a_question_that_must_not_be_repeated_is_not_asked_again_after_an_unclear_outcome() {
     let too_large = || Reply::TooLarge(1001);
     let none = || Reply::None;
     let garbage = || status(204);
@@ -313,7 +313,7 @@ fn what_must_not_be_repeated_is_not_asked_again_after_an_unclear_outcome() {
                 worker.tick();
                 assert_eq!(worker.request(2, &asked), Err(Outcome::Unclear), "{name}");
             } else if name == "429" {
-                // The endpoint wants to be left alone for longer than is worth waiting.
+                // The endpoint asks for a longer rest than requests wait for.
                 assert!(
                     matches!(outcomes[..], [(1, Outcome::Unavailable(1..))]),
                     "{outcomes:?}"
@@ -327,7 +327,7 @@ fn what_must_not_be_repeated_is_not_asked_again_after_an_unclear_outcome() {
 }
 
 #[test]
-fn an_endpoint_that_fails_is_left_alone_and_no_other() {
+fn only_the_endpoint_that_fails_gets_a_rest() {
     let process = process();
     let mut worker = Worker::new(&process);
     let mut calls = 0;
@@ -351,7 +351,7 @@ fn an_endpoint_that_fails_is_left_alone_and_no_other() {
     worker.tick();
     let call = sent(&process)[0].0;
     assert_eq!(worker.reply(call, ok("")), [(1001, answered(""))]);
-    // One call shows that it is well again.
+    // One good answer shows that the endpoint is well again.
     process.pass(2 * MINUTE);
     for context in 2000..2003 {
         worker
@@ -381,7 +381,7 @@ fn a_late_answer_is_dropped() {
 }
 
 #[test]
-fn nobody_waits_longer_than_two_calls_can_take() {
+fn no_request_waits_longer_than_two_calls_can_take() {
     let process = process();
     let mut worker = Worker::new(&process);
     worker.request(1, &question("a")).unwrap();
@@ -426,7 +426,7 @@ fn the_line_the_book_and_the_calls_are_bounded() {
     worker.tick();
     let mut calls = sent(&process);
     assert_eq!(calls.len(), MOST_CALLS);
-    // Each answer makes room for the next call, and in the end all have theirs.
+    // Each answer makes room for the next call, and in the end every request has its answer.
     let mut done = 0;
     while let Some((call, _)) = calls.pop() {
         done += worker.reply(call, ok("answer")).len();
@@ -450,7 +450,7 @@ fn the_line_the_book_and_the_calls_are_bounded() {
 }
 
 #[test]
-fn answers_are_bounded_in_octets_and_none_is_dropped_that_somebody_waits_for() {
+fn answers_are_bounded_in_octets_and_no_awaited_one_is_dropped() {
     let process = process();
     let mut worker = Worker::new(&process);
     let large = |about: &str| {
@@ -459,7 +459,7 @@ fn answers_are_bounded_in_octets_and_none_is_dropped_that_somebody_waits_for() {
         question
     };
     let body = "x".repeat(MOST_OCTETS / 4);
-    // Three have room with what belongs to them.
+    // There is room for three answers with their questions.
     for context in 0..5 {
         worker
             .request(context, &large(&format!("q{context}")))
@@ -477,7 +477,7 @@ fn answers_are_bounded_in_octets_and_none_is_dropped_that_somebody_waits_for() {
         }
         assert!(worker.desk.book().octets() <= MOST_OCTETS);
     }
-    // What is not awaited any more made room.
+    // An answer that no request waits for made room.
     worker.tick();
     for (call, _) in sent(&process) {
         done.extend(
@@ -511,7 +511,8 @@ fn action() -> impl Strategy<Value = Action> {
     ]
 }
 
-/// What came of a call, and whether the endpoint may have done what it was asked for, unanswered.
+/// The outcome of a call, and whether the endpoint may have done what it was asked for without an
+/// answer.
 fn outcome(number: usize) -> (Reply, bool) {
     match number {
         0 | 1 => (ok("answer"), false),
@@ -548,7 +549,7 @@ proptest! {
             }
         };
         let mut then = vec![];
-        // In the end nobody answers any more, and time alone ends what is left.
+        // In the end there are no more answers, and time ends the other waits.
         for _ in 0..60 {
             then.extend([Action::Pass(1000), Action::Tick]);
         }
@@ -580,7 +581,7 @@ proptest! {
                 Action::Reply(..) => {}
             }
             let now = process.now.get();
-            // What the worker does not wait for any more was given up.
+            // A call that the worker does not wait for was given up.
             calls.retain(|(id, call, _)| {
                 let is_known = worker.desk.most(*id).is_some();
                 if !is_known {

@@ -1,5 +1,5 @@
 //! Key documents as providers publish them, each with a token that one of its keys signed
-//! (`tests/fixtures/sets`): liberal with what a document spells oddly, strict with the token.
+//! (`tests/fixtures/sets`). Odd spellings of a document are accepted, those of a token are not.
 
 use std::cell::RefCell;
 
@@ -24,7 +24,7 @@ macro_rules! found {
 }
 
 const FOUND: &[(&str, &str, &str)] = found![
-    // RFC 7517 section 4.5: one kid for keys of other types, and what rotations leave behind.
+    // RFC 7517 section 4.5: keys of other types with the same kid, and old keys of rotations.
     "same-kid-other-alg",
     "same-kid-other-key",
     "same-kid-other-kty",
@@ -38,7 +38,7 @@ const FOUND: &[(&str, &str, &str)] = found![
     "six-keys-without-kid",
 ];
 
-/// With real signatures.
+/// Decides with real signatures.
 fn decide(set: &str, token: &str) -> String {
     let config = json!({
         "providers": {"p": {
@@ -71,9 +71,9 @@ fn every_document_verifies_its_token() {
     }
 }
 
-/// What is liberal with a document is not so with a token.
+/// A token is read strictly, whatever its key's document is like.
 #[test]
-fn and_refuses_one_that_was_changed() {
+fn every_document_refuses_a_changed_token() {
     for (name, set, token) in FOUND {
         let (input, signature) = token.rsplit_once('.').unwrap();
         let (start, rest) = signature.split_at(signature.len() / 2);
@@ -85,7 +85,7 @@ fn and_refuses_one_that_was_changed() {
     }
 }
 
-/// 16 keys are tried, in the order of the document, and no more.
+/// At most 16 keys are tried, in the order of the document.
 #[test]
 fn a_token_without_a_kid_is_tried_with_sixteen_keys() {
     let (_, set, token) = FOUND.last().unwrap();

@@ -1,5 +1,5 @@
 //! Decisions on requests, as tables: which tokens satisfy which requirement, from which places,
-//! and what becomes of the request. Signatures are not what is tested here.
+//! and what happens to the request. These tests are not about signatures.
 
 #![allow(
     clippy::unwrap_used,
@@ -54,7 +54,7 @@ impl Verifier for FirstOctet {
     }
 }
 
-/// The keys of the configuration, or for one provider what `instead` says.
+/// The keys of the configuration, except that one provider may have others `instead`.
 struct Ring<'c> {
     config: &'c Config,
     instead: Option<(usize, Keys)>,
@@ -82,7 +82,7 @@ impl Facts for Ring<'_> {
     }
 }
 
-/// A token with these claims beside `exp`, and of which key.
+/// A token with these claims and `exp`, by the key with this kid.
 fn token_by(kid: &str, claims: Value, good: bool) -> String {
     let mut all = json!({"exp": NOW + 600.0});
     for (name, value) in claims.as_object().unwrap() {
@@ -177,12 +177,12 @@ fn request(headers: &[(&'static str, &str)]) -> Request {
     Request::new(all)
 }
 
-/// What becomes of a request: the reason of its rejection, or `ok` with what the upstream is told.
+/// The outcome of a request: the reason of its rejection, or `ok` with what the upstream is told.
 fn outcome(config: &Config, request: &Request) -> String {
     outcome_with(config, request, None)
 }
 
-/// One worker, as far as decisions go: it remembers tokens and headers.
+/// The part of a worker that decisions use: it remembers tokens and headers.
 struct Judge<'c> {
     ring: Ring<'c>,
     cache: RefCell<TokenCache>,
@@ -213,7 +213,7 @@ impl<'c> Judge<'c> {
 
 fn outcome_with(config: &Config, request: &Request, instead: Option<(usize, Keys)>) -> String {
     let judge = Judge::new(config, instead);
-    // Twice: the second time verified tokens are remembered, and nothing else is different.
+    // Twice: the second time verified tokens are remembered, and everything else is the same.
     let [first, second] = [(); 2].map(|()| judge.decide(request));
     assert_eq!(first, second);
     first
@@ -307,7 +307,7 @@ fn a03_a_token_in_one_place_only() {
         (vec![("x-token", "")], "not_three_parts"),
         (vec![(":path", "/x?t=")], "not_three_parts"),
         (vec![("authorization", &bearer(&b))], "token_missing"),
-        // the same token in several places is one, and all of them are emptied
+        // the same token in several places is one token, and all the places are emptied
         (
             vec![("x-token", raw), ("cookie", &cookie)],
             "ok x-b=s -x-token cookie:k=1",
@@ -332,14 +332,14 @@ fn a03_a_token_in_one_place_only() {
         // but not in one place
         (vec![("x-token", raw), ("x-token", raw)], "several_tokens"),
         (vec![("cookie", &format!("s={b}; s={b}"))], "several_tokens"),
-        // another one that is as good is another one
+        // another good token is another token all the same
         (
             vec![("x-token", raw), ("cookie", &another)],
             "several_tokens",
         ),
         (vec![("x-token", raw), ("x-token", "x")], "several_tokens"),
         (vec![("x-token", raw), (":path", "/x?t=")], "several_tokens"),
-        // another's place is none of its business
+        // a place of another provider does not matter
         (
             vec![("x-token", raw), ("authorization", "Bearer x")],
             "ok x-b=s -x-token",
@@ -390,7 +390,7 @@ fn audiences_of_the_rule_in_place_of_the_providers() {
             assert_eq!(outcome(config, &request), expected, "{audience}");
         }
     }
-    // A token that is remembered is not remembered as good for another audience.
+    // A remembered token is not good for another audience.
     let two = config_with(
         json!({"match": {"prefix": "/own"},
                "requires": {"provider_and_audiences": {"provider_name": "a", "audiences": ["own"]}}}),
@@ -412,7 +412,7 @@ fn audiences_of_the_rule_in_place_of_the_providers() {
 }
 
 #[test]
-fn keys_that_are_missing_are_no_reason_to_admit() {
+fn missing_keys_admit_no_request() {
     let down = || {
         Some((
             0,
@@ -454,7 +454,7 @@ fn keys_that_are_missing_are_no_reason_to_admit() {
             "keys_unavailable",
         ),
         (any(json!([b_or_anything, a()])), "a", "await 0", "ok"),
-        // what no key can mend is not waited for
+        // no request waits where no key can make the token good
         (all(json!([a(), c])), "a", "issuer", "issuer"),
         (
             all(json!([a(), {"provider_name": "b"}])),

@@ -1,4 +1,4 @@
-//! Whatever a rule or a place compares is compared as upstreams read it, or the request is refused
+//! Rules and places compare a part as upstreams read it, or the request is refused
 //! (SECURITY A33).
 
 use serde_json::json;
@@ -26,7 +26,7 @@ fn a33_white_space_around_a_value_hides_no_token() {
             );
         }
     }
-    // nor does anything else at which some upstream splits
+    // nor does any other octet at which some upstream splits
     for separator in ["\t", " \t", "\u{a0}", "\u{85}", "\u{2003}", "=", ":"] {
         for before in ["", "\u{a0}", "\u{feff}"] {
             let authorization = format!("{before}Bearer{separator}{}", forged("a"));
@@ -40,7 +40,7 @@ fn a33_white_space_around_a_value_hides_no_token() {
     );
 }
 
-/// The upstream gets to see the token that was verified and no other.
+/// The upstream sees only the token that was verified.
 #[test]
 fn a33_a_good_token_beside_a_hidden_one() {
     let config = config(json!({"provider_name": "b"}), json!({}));
@@ -71,7 +71,7 @@ fn a33_a_good_token_beside_a_hidden_one() {
         ([("x-a", ""), ("cookie", &indexed)], "unsafe_header"),
         ([("x-a", ""), ("cookie", &upper)], "unsafe_header"),
         ([("x-a", ""), ("cookie", &comma)], "unsafe_header"),
-        // a list, in a header that is to have one token
+        // a list, in a header that should have one token
         ([("x-a", ""), ("x-token", "chat, a.b.c")], "token_list"),
     ] {
         assert_eq!(outcome(&config, &request(&other)), expected, "{other:?}");
@@ -163,7 +163,7 @@ fn a33_a_matcher_sees_what_the_upstream_sees() {
     }
 }
 
-/// Whatever `unmatched` says: no path is not a path that no rule is for.
+/// Whatever `unmatched` says, a missing path is not a path that no rule matches.
 #[test]
 fn a33_a_request_without_a_path_is_for_no_rule_but_connects() {
     let rule = json!({"match": {"prefix": "/"}, "requires": {"provider_name": "a"}});
@@ -174,7 +174,7 @@ fn a33_a_request_without_a_path_is_for_no_rule_but_connects() {
     }
 }
 
-/// Envoy chooses the route by the path as it came, and by the host with its dot.
+/// Envoy chooses the route by the path as it was sent, and by the host with its dot.
 #[test]
 fn a33_a_route_is_not_evaded_by_another_spelling() {
     let config = config_with(

@@ -130,12 +130,12 @@ fn a27_optional_tokens() {
                 (Some(forged("a")), None, "signature"),
                 (Some("x".into()), None, "not_three_parts"),
                 (Some(token_from("b")), None, "issuer"),
-                // a place of none of them
+                // a place of no provider
                 (None, Some("x".into()), "ok"),
             ],
         );
     }
-    // by itself it is about every provider
+    // without other members it is about every provider
     check_requirement(
         json!({"allow_missing": {}}),
         &[
@@ -175,7 +175,7 @@ fn a27_optional_tokens() {
             (Some(forged("a")), None, "ok"),
         ],
     );
-    // what one of them refused is not let in by the way of the other
+    // a token that one of them refused is not admitted through the other
     check_requirement(
         missing(json!([
             {"provider_and_audiences": {"provider_name": "a", "audiences": ["admin"]}},
@@ -193,7 +193,7 @@ fn a27_optional_tokens() {
         ])),
         &[(Some(token_from("a")), None, "ok"), (None, None, "ok")],
     );
-    // nor past a nested one that does without
+    // nor through a nested one that needs no token
     check_requirement(
         missing(json!([
             {"provider_name": "a"},
@@ -222,7 +222,7 @@ fn a27_optional_tokens() {
             ),
         ],
     );
-    // the second of them is optional
+    // the second requirement is optional
     check_requirement(
         json!({"requires_all": {"requirements": [
             {"provider_name": "a"},
@@ -267,7 +267,7 @@ fn alternatives_that_account_for_the_tokens_come_first() {
             (Some(token_from("a")), Some(forged("b")), "several_tokens"),
         ],
     );
-    // a good token is used rather than let pass
+    // a good token is used, not just tolerated
     check_requirement(
         any(json!([any(json!([name("a"), failed])), name("b")])),
         &[
@@ -276,7 +276,7 @@ fn alternatives_that_account_for_the_tokens_come_first() {
             (Some(forged("a")), None, "ok"),
         ],
     );
-    // the longer list is the one that has a use for both
+    // only the longer list has a use for both
     let all = json!({"requires_all": {"requirements": [name("a"), name("b")]}});
     check_requirement(
         any(json!([name("a"), all, missing])),

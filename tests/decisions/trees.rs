@@ -1,5 +1,5 @@
-//! Requirements at random, against a slow reference: every way to satisfy one is written out, and
-//! the best of them counts.
+//! Random requirements, compared with a slow reference: it lists every way to satisfy a
+//! requirement, and the best one counts.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,11 +24,11 @@ use serde_json::{Value, json};
 
 use super::{JWKS, NOW, forged_of, token};
 
-/// Where tokens are put: some places are of several providers, some of one.
+/// Where tokens are put. Some places belong to several providers, some to one.
 const PLACES: [&str; 6] = ["authorization", "x-1", "x-2", "x-3", "cookie", ":path"];
 /// The places of each provider.
 const OF: [&[usize]; 4] = [&[0], &[1, 4], &[0, 2], &[1, 3, 5]];
-/// Whether the upstream gets its tokens.
+/// Whether the upstream gets the provider's tokens.
 const FORWARDS: [bool; 4] = [false, false, true, true];
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,7 +38,7 @@ enum State {
     Down,
 }
 
-/// A token: whose it is, for which audience, and whether its signature is good.
+/// A token: its provider, its audience, and whether its signature is good.
 #[derive(Clone, Debug)]
 struct Made {
     issuer: usize,
@@ -55,7 +55,7 @@ enum Otherwise {
 
 #[derive(Clone, Debug)]
 enum Tree {
-    /// A provider, and whether another audience than its own is asked for.
+    /// A provider, and whether the requirement names another audience than the provider's.
     Provider(usize, bool),
     Any(Vec<Self>, Otherwise),
     All(Vec<Self>),
@@ -307,8 +307,8 @@ impl Case {
         }
     }
 
-    /// Every way, whether or not it accounts for the tokens. Of alternatives about the same tokens
-    /// one that fails has no say beside one that is good, and otherwise the weightiest failure has.
+    /// Every way, whether or not it accounts for the tokens. Of alternatives about the same tokens,
+    /// a good one counts before one that fails, and otherwise the weightiest failure counts.
     fn ways(&self, tree: &Tree) -> Vec<Way> {
         let ways = self.every_way(tree, &|member| self.ways(member));
         let is_as_good = |one: &Way, other: &Way| {
@@ -389,7 +389,7 @@ impl Case {
         }
     }
 
-    /// What may come of it: identities of an admission, or reasons of a refusal.
+    /// The possible outcomes: identities of an admission, or reasons of a refusal.
     fn expected(&self) -> Result<Vec<Identities>, BTreeSet<&'static str>> {
         let places = Self::places_of(&self.tree);
         let carried: BTreeSet<usize> = places
@@ -508,14 +508,14 @@ fn identities(admission: &Admission) -> Vec<(usize, usize)> {
     .collect()
 }
 
-/// What becomes of a case: identities and emptied places, or a reason.
+/// The outcome of a case: identities and emptied places, or a reason.
 type Outcome = Result<(Identities, BTreeSet<String>), &'static str>;
 
 fn decide(case: &Case) -> Outcome {
     decide_with(case, &())
 }
 
-/// Somebody who wants to hear of everything.
+/// A listener that asks for every step.
 struct Somebody;
 
 impl Listen for Somebody {
@@ -602,7 +602,7 @@ proptest! {
     #[test]
     fn a_requirement_is_decided_as_by_writing_out_every_way(case in case()) {
         let outcome = decide(&case);
-        // Who listens hears more checks, and changes nothing.
+        // A listener hears of more checks, and changes nothing.
         prop_assert_eq!(&outcome, &decide_with(&case, &Somebody));
         match (&outcome, case.expected()) {
             (Ok((identities, emptied)), Ok(ways)) => {

@@ -1,4 +1,4 @@
-//! What holds whatever requests, answers and strangers come, in any order.
+//! What always holds: requests, answers and strangers in any order.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -83,13 +83,13 @@ proptest! {
                 }
             }
         }
-        // The gauge follows by the next tick.
+        // The next tick brings the gauge up to date.
         process.store.lose_writes(0);
         for gate in &gates {
             finish(gate.tick(), &mut waiting, &mut done);
         }
         prop_assert_eq!(process.count_of("bearer_gate.waiting"), i64::try_from(waiting.len()).unwrap());
-        // The provider never answers again: time alone ends the rest.
+        // The provider never answers again, so time ends the other waits.
         for _ in 0..1400 {
             process.pass(10);
             for gate in &gates {
@@ -104,13 +104,14 @@ proptest! {
 proptest! {
     #![proptest_config(sim::properties(24))]
 
-    /// Whatever strangers send, a rotation is served within a cool-down and a fetch, and until
-    /// then no good token is called wrong.
+    /// Whatever strangers send, good tokens by a new key are admitted after a cool-down and a fetch
+    /// at most, and none of them is rejected as bad before.
     #[test]
     fn no_stranger_stops_a_rotation(
         seed: u64,
         rotates_at in 0..40_000_u64,
-        // How many of a thousand steps of 10 ms bring a stranger, and a good token, to each worker.
+        // In how many of a thousand steps of 10 ms a stranger, and a good token, comes to each
+        // worker.
         strangers in prop_oneof![Just(0), Just(1), 1..30_u64, Just(500)],
         good in 1..100_u64,
     ) {
@@ -165,7 +166,7 @@ proptest! {
             answers.retain(|(at, ..)| *at > now);
             for (call, _) in process.calls.take() {
                 calls += 1;
-                // What is published when the call comes is in the answer.
+                // The answer has the keys that are published when the call comes.
                 let set = if rotated { SET_B } else { SET_A };
                 answers.push((now + 30 + (dice.random() >> 20) % 40, call, set));
             }

@@ -50,7 +50,7 @@ fn a_new_kid_waits_for_one_fetch_and_a_wrong_one_is_refused_after_it() {
     parked(gate.request(6, token("nobody's")));
 }
 
-/// Takes every signature by the key with this kid for good, and no other.
+/// Accepts every signature by the key with this kid, and no other.
 struct OnlyKid(&'static str);
 
 impl Verifier for OnlyKid {
@@ -63,7 +63,7 @@ impl Verifier for OnlyKid {
     }
 }
 
-/// Takes every signature by the key with this SubjectPublicKeyInfo for good.
+/// Accepts every signature by the key with this SubjectPublicKeyInfo.
 struct OnlyKey(Vec<u8>);
 
 impl Verifier for OnlyKey {
@@ -88,13 +88,13 @@ fn a_key_without_kid_in_the_set_does_not_hide_a_rotation() {
     let nameless = SET_A.replace("\"kid\"", "\"was-kid\"");
     gate.tick();
     gate.reply(process.the_call(), ok(&nameless));
-    // Neither the key without kid nor any other verifies it: the key is new.
+    // No key of the set verifies it, with or without a kid: the key is new.
     parked(gate.request(1, token("b")));
     process.pass(10);
     gate.tick();
     let verdicts = gate.reply(process.the_call(), ok(SET_B));
     assert_eq!(codes(verdicts), [(1, 200)]);
-    // A wrong one is refused after a fetch of its own, and then there is no other for a while.
+    // A bad token is refused after a fetch of its own. After that there is no fetch for a while.
     parked(gate.request(2, token("c")));
     gate.tick();
     assert_eq!(codes(gate.reply(process.the_call(), ok(SET_B))), [(2, 401)]);
@@ -120,8 +120,8 @@ fn keys_without_kids_are_fetched_anew_for_a_token_that_they_do_not_verify() {
         codes(gate.reply(process.the_call(), nameless(SET_B))),
         [(1, 200)]
     );
-    // Back to a set that does not verify it: as many fetches as the cool-down allows, and
-    // the reason is the signature.
+    // The old set does not verify it. There are as many fetches as the cool-down allows, and the
+    // reason is the signature.
     process.pass(590_000);
     gate.tick();
     gate.reply(process.the_call(), nameless(SET_A));

@@ -33,8 +33,7 @@ use bearer_gate::outputs::FilterState;
 use sim::host::{FakeHost, Process, process};
 use sim::{SET_A, SET_B, ok, status};
 
-/// Takes every signature for good, and counts: signatures are not what is
-/// tested here.
+/// Accepts and counts every signature: these tests are not about signatures.
 #[derive(Default)]
 struct AnySignature(Rc<Cell<u32>>);
 
@@ -114,7 +113,7 @@ fn gate(process: &Rc<Process>) -> Gate<FakeHost> {
     )
 }
 
-/// A request that takes whatever it is given.
+/// A request that the proxy changes in every way it is asked to.
 struct Takes;
 
 impl Exchange for Takes {
@@ -133,7 +132,7 @@ impl Exchange for Takes {
     fn respond(&self, _: &Response) {}
 }
 
-/// The status that a verdict ends in; 200 for an admission.
+/// The status of a verdict; 200 for an admission.
 fn code(verdict: &Verdict<'_>) -> u32 {
     match verdict {
         Verdict::Admit(_) => 200,
@@ -232,7 +231,7 @@ fn a_cluster_that_does_not_exist_is_503_and_not_a_loop() {
 }
 
 #[test]
-fn no_more_wait_than_may() {
+fn only_so_many_requests_wait() {
     let process = process();
     let gate = gate(&process);
     let tickets: Vec<_> = (0..8)
@@ -242,7 +241,7 @@ fn no_more_wait_than_may() {
         panic!("parked");
     };
     assert_eq!(code(&verdict), 503);
-    // It counts when it is carried out.
+    // A verdict is counted when it is carried out.
     let name = "bearer_gate.denied.too_many_waiting";
     assert_eq!(process.count_of(name), 0);
     assert_eq!(gate.conclude(&verdict, &Takes), Carried::Answered);
@@ -258,7 +257,7 @@ fn no_more_wait_than_may() {
 }
 
 #[test]
-fn nobody_waits_longer_than_two_fetches_can_take() {
+fn no_request_waits_longer_than_two_fetches_can_take() {
     let process = process();
     let gate = gate(&process);
     parked(gate.request(1, token("a")));
@@ -300,11 +299,11 @@ fn the_line_is_bounded_in_bytes_too() {
         }
     }
     assert!((270..=279).contains(&waiting), "16 MiB of them: {waiting}");
-    // Those of the usual size find room where the large ones have gone.
+    // Requests of the usual size find room when the large ones have gone.
     gate.tick();
     let mut answered = gate.reply(process.the_call(), status(500)).len();
     while answered < usize::try_from(waiting).unwrap() {
-        // So many at once that their answers do not take all of the stack.
+        // Only so many at once that their answers do not exhaust the stack.
         let some = gate.tick().len();
         assert!((1..=32).contains(&some), "{some}");
         answered += some;
@@ -323,7 +322,7 @@ fn the_gauge_forgets_a_worker_that_trapped() {
     one.tick();
     two.tick();
     assert_eq!(process.count_of("bearer_gate.waiting"), 6);
-    // Its VM is lost with all that it knew, and another takes its place.
+    // Its VM is lost with everything that it knew, and another VM takes its place.
     drop(one);
     let next = gate(&process);
     for _ in 0..60 {
@@ -332,7 +331,7 @@ fn the_gauge_forgets_a_worker_that_trapped() {
         next.tick();
     }
     assert_eq!(process.count_of("bearer_gate.waiting"), 1);
-    // A plugin that is replaced takes its part with it.
+    // A plugin that is replaced takes its part out.
     two.abandon_calls();
     assert_eq!(process.count_of("bearer_gate.waiting"), 0);
 }
@@ -366,7 +365,7 @@ fn a_token_is_verified_once_for_a_key_set_and_its_times_every_time() {
     gate.tick();
     assert_eq!(codes(gate.reply(process.the_call(), ok(SET_B))), [(2, 401)]);
 
-    // And so does its time.
+    // When its time has passed, that ends it too.
     assert_eq!(decided(gate.request(3, token("b"))), 200);
     process.unix_seconds.set(1_700_000_660.0);
     assert_eq!(decided(gate.request(3, token("b"))), 200, "within the skew");
@@ -388,7 +387,7 @@ fn ticks_are_rare_while_nothing_happens() {
 }
 
 #[test]
-fn keys_from_the_configuration_need_hardly_any_ticks() {
+fn keys_of_the_configuration_need_few_ticks() {
     let process = process();
     let local = serde_json::json!({
         "providers": {"p": {

@@ -19,7 +19,8 @@ const PLACES: [&str; 4] = [
     "/t/.well-known/oauth-authorization-server",
 ];
 
-/// Metadata in the `at`th place of an issuer, and `status` in those before it.
+/// Puts metadata into the place number `at` of an issuer. The places before it answer with
+/// `refusal`.
 fn find_metadata(world: &mut World, at: usize, refusal: u16, metadata: &str) {
     world.tick_all();
     for place in &PLACES[..at] {
@@ -44,7 +45,7 @@ fn metadata_are_looked_for_in_each_place() {
             assert_eq!(world.dispatched, at + 2, "{refusal}");
         }
     }
-    // Each of them once, where the issuer has no path.
+    // An issuer without a path has two places.
     let mut world = World::new(1, sim::discovered("https://idp.test/"));
     world.tick_all();
     for place in [
@@ -65,7 +66,7 @@ fn metadata_are_looked_for_in_each_place() {
     );
 }
 
-/// Metadata of `https://idp.test/t` that say this too.
+/// Metadata of `https://idp.test/t` with more members.
 fn metadata_with(members: &str) -> String {
     format!(r#"{{"issuer":"https://idp.test/t","jwks_uri":"https://idp.test/t/keys",{members}}}"#)
 }
@@ -97,7 +98,7 @@ fn metadata_come_with_the_keys_to_every_worker() {
         assert_eq!(found.as_deref(), Some("https://idp.test/a"));
         assert_eq!(world.kids(worker), ["a"]);
     }
-    // What is the same stays in place: the metadata, then the keys.
+    // A value whose text did not change stays in place: first the metadata, then the keys.
     let before = [metadata(&world, 0), metadata(&world, 1)];
     world.answer_when_asked(ok(&metadata_of_a));
     world.answer(ok(SET_B));
@@ -125,7 +126,7 @@ fn metadata_come_with_the_keys_to_every_worker() {
         panic!("there are keys");
     };
     assert!(Rc::ptr_eq(&before, &after));
-    // And end with the keys.
+    // The metadata end with the keys.
     world.pass(25 * 3600 * SECOND);
     assert!(matches!(world.keys(1), Keys::Pending));
     assert_eq!(world.workers[1].metadata(world.now), Finding::Pending);
@@ -176,15 +177,15 @@ fn a_source_without_metadata_says_nothing() {
             assert_eq!(*metadata(world, worker), Metadata::default());
         }
     };
-    // Nobody waits for what will never come, not even for the keys.
+    // No request waits for metadata that will never come, not even before there are keys.
     say_nothing(&world);
     world.settle_with(SET_A);
     say_nothing(&world);
 }
 
-/// A server that is down or asks for patience is down everywhere.
+/// A server that is down, or asks for patience, is so at every place.
 #[test]
-fn no_other_place_is_asked_for_where_the_place_is_not_at_fault() {
+fn no_other_place_is_asked_where_the_server_is_at_fault() {
     for answer in [
         status(429),
         status(500),
@@ -208,7 +209,7 @@ fn no_other_place_is_asked_for_where_the_place_is_not_at_fault() {
     }
 }
 
-/// The search may take all of its calls, and nobody takes over meanwhile.
+/// The search may take all of its calls, and no other worker takes over in the meantime.
 #[test]
 fn a_lease_is_long_enough_for_every_place() {
     let mut world = World::new(2, sim::discovered("https://idp.test/t"));
@@ -246,7 +247,7 @@ fn the_default_port_of_the_issuer_may_be_written() {
 }
 
 #[test]
-fn sources_whose_parts_run_together_are_apart() {
+fn sources_whose_names_read_alike_share_nothing() {
     let metadata = r#"{"issuer":"https://idp.test/t","jwks_uri":"https://idp.test/t/keys"}"#;
     let at = |of: &str, of_keys: Option<&str>| {
         let mut remote = sim::discovered("https://idp.test/t");

@@ -1,4 +1,5 @@
-//! The provider is down, or answers what is no key set: who waits, how long, and what is said of it.
+//! The provider is down, or its answer is not a key set: which requests wait, for how long, and
+//! what the log says.
 
 use std::time::Duration;
 
@@ -30,13 +31,14 @@ fn b1_down_for_long_then_up_again_within_thirty_seconds_and_few_calls() {
         let (world, back) = down_for(3600, asked, seed);
         let took = world.now.since(back);
         assert!(took <= Duration::from_secs(30), "{took:?}");
-        // One in 22 s on average, and those of the first minute.
+        // One call in 22 s on average, and the calls of the first minute.
         assert!(world.dispatched < 3600 / 22 + 30, "{}", world.dispatched);
     }
 }
 
-/// A process whose provider was down at its start for so many seconds, when it has keys; and when
-/// the provider came back. While it is down, requests ask ten times a second, or never.
+/// A process whose provider is down for so many seconds from the start. Returns the process when it
+/// has keys, and when the provider came back. While the provider is down, requests ask ten times a
+/// second, or never.
 fn down_for(seconds: u64, asked: bool, seed: u64) -> (World, Millis) {
     let mut world = World::seeded(4, remote(), seed);
     let back = world.now.after(Duration::from_secs(seconds));
@@ -81,10 +83,10 @@ fn retry_after_holds_for_every_worker_and_for_requests() {
         (503, 20, 20, 40),
         (429, 20, 20, 80),
         (503, 300, 300, 330),
-        // A silly or hostile value stops nobody for ever.
+        // A wrong or hostile value does not stop calls for ever.
         (429, 86_400, 300, 360),
         (503, u64::MAX, 300, 330),
-        // It counts with these two alone.
+        // `Retry-After` counts only with these two statuses.
         (500, 20, 0, 1),
         (301, 20, 0, 1),
     ] {
@@ -99,7 +101,7 @@ fn retry_after_holds_for_every_worker_and_for_requests() {
             world.answer(told(code, seconds));
             let (told_at, before) = (world.now, world.dispatched);
             while world.dispatched == before {
-                // Requests ask all the time, and a worker's VM is lost and comes back.
+                // Requests ask all the time, and one worker's VM is lost again and again.
                 for worker in 0..4 {
                     world.request(worker);
                     world.unknown_kid(worker);
@@ -253,7 +255,7 @@ fn retries_keep_requests_waiting_and_failures_end_the_round() {
     ));
 }
 
-/// Who was asked, through which cluster, and what came instead: nobody should have to guess.
+/// The log names the address, the cluster and what came, so that operators need not guess.
 #[test]
 fn a_failure_names_whom_it_asked_and_what_came() {
     let redirect = Reply::Response {
@@ -299,9 +301,9 @@ fn a_failure_names_whom_it_asked_and_what_came() {
     }
 }
 
-/// A page with another time in it each time is no news.
+/// A page that differs each time, in a time of day for example, is not news.
 #[test]
-fn what_came_from_outside_makes_no_news() {
+fn a_failure_with_another_text_from_outside_is_not_news() {
     let mut world = World::new(1, remote());
     let mut news = Vec::new();
     for body in ["<p>1", "<p>2", "<p>3", "{}", "{}"] {

@@ -1,4 +1,4 @@
-//! What holds whatever happens: workers, answers, deaths and lost writes in any order.
+//! What always holds: ticks, answers, deaths and lost writes in any order.
 
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ proptest! {
         let lifetime = remote.times.cache_duration + remote.times.max_stale;
         let mut world = World::seeded(4, remote, seed);
         world.clocks_apart = seed % 20;
-        // When the last good answer came that was taken.
+        // When the last good answer was taken.
         let mut fetched: Option<Millis> = None;
         let mut garbage = false;
         for action in actions {
@@ -76,7 +76,7 @@ proptest! {
                 Action::Kill(worker) => world.kill(worker),
                 Action::LoseWrites(writes) => world.store.lose_writes(writes),
                 Action::Garbage => {
-                    // Whoever shares the vm_id may write: leases are lost then.
+                    // Every filter with the same vm_id may write. Leases are lost then.
                     world.store.overwrite_all(b"garbage");
                     garbage = true;
                 }
@@ -109,7 +109,7 @@ proptest! {
                 }
             }
         }
-        // And it always finds its way back.
+        // And the process always recovers.
         world.store.lose_writes(0);
         world.pass(1);
         world.answer_when_asked(ok(SET_B));

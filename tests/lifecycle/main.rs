@@ -1,5 +1,5 @@
-//! The key lifecycle under a simulated clock: several workers, one shared
-//! store, an identity provider that the tests play themselves.
+//! The life of fetched documents under a simulated clock: several workers, one shared store, and a
+//! provider that is played by the test.
 
 #![allow(
     clippy::unwrap_used,
@@ -128,7 +128,7 @@ fn a_clock_that_jumps_an_hour_does_no_lasting_harm() {
         assert_eq!(world.unknown_kid(0), UnknownKid::Wait);
         world.tick_all();
         world.answer(status(500));
-        // In the middle of a back-off.
+        // The clock jumps in the middle of a back-off.
         world.now = Millis(after * SECOND);
         assert_eq!(world.kids(0), ["a"], "the keys still serve");
         world.answer_when_asked(ok(SET_B));
@@ -146,8 +146,8 @@ fn each_configuration_keeps_its_own_cache_duration() {
         remote.times.respect_cache_control = respect_cache_control;
         remote
     };
-    // A key that left the set verifies no longer than the reader's own
-    // cache_duration, whoever fetched the set.
+    // A key that left the set verifies for the reader's own cache_duration at most, whichever
+    // worker fetched the set.
     for (respects, max_age) in [(false, None), (true, Some(3600)), (false, Some(3600))] {
         let store = sim::Store::default();
         let mut patient = World::on(store.clone(), 1, remote(3600, respects), 1);

@@ -1,5 +1,5 @@
-//! Another kind of document has the same life: a list of sessions that have ended, in two parts, which
-//! has nothing to do with keys.
+//! Another kind of document has the same life: a list of ended sessions, in two parts. It has
+//! nothing to do with keys.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -18,11 +18,12 @@ use bearer_gate::http::uri::Uri;
 use crate::SECOND;
 use crate::sim::{self, SET_A, Store, World, ok, remote, status};
 
-/// Where the list begins. Its first line names the list's issue, the second the place of the rest.
+/// The address of the first part. Its first line is the issue of the list, its second line the
+/// address of the rest.
 const HEAD: &str = "https://sessions.test/head";
 
-/// A list of sessions that have ended. With `true` it is another kind of document, whose sources have
-/// the same names.
+/// A list of sessions that have ended. With `true` it is another kind of document, whose sources
+/// have the same names.
 #[derive(Debug)]
 struct EndedSessions<const OTHER: bool = false>(Times);
 
@@ -324,7 +325,7 @@ fn two_kinds_of_documents_share_nothing() {
     assert_eq!(keys.kids(0), ["a"]);
     assert!(has_ended(&lists, 0, "a"));
 
-    // Nor do two kinds whose sources have the same names.
+    // Two kinds share nothing even if their sources have the same name.
     let mut namesake = World::sharing(store, 1, 3, move || EndedSessions::<true>(times));
     namesake.now = lists.now;
     namesake.tick_all();

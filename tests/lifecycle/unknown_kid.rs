@@ -1,4 +1,5 @@
-//! Tokens by a key that is not in the set: rotations, and strangers who name keys that do not exist.
+//! Tokens by a key that is not in the set: a rotation, or strangers who name keys that do not
+//! exist.
 
 use std::time::Duration;
 
@@ -60,8 +61,8 @@ fn b7_strangers_with_random_kids_cause_one_fetch_per_cool_down() {
             world.answer(ok(SET_A));
             world.tick_urgently();
             for (worker, came) in waits.drain(..) {
-                // Who came in the middle of a fetch waits for the next, or learns that nobody
-                // can say.
+                // A request that came in the middle of a fetch waits for the next one, or learns
+                // that its key is still unknown.
                 refused += u32::from(
                     world.unknown_kid_that_came(worker, Some(came)) == UnknownKid::NoSuchKey,
                 );
@@ -79,7 +80,7 @@ fn one_strangers_kid_does_not_stop_a_rotation() {
     let mut world = World::new(4, remote());
     world.settle_with(SET_A);
     world.advance(5 * SECOND);
-    // An unsigned token of a kid that nobody has.
+    // An unsigned token with a kid that no key has.
     assert_eq!(world.unknown_kid(2), UnknownKid::Wait);
     world.tick(2);
     world.answer(ok(SET_A));
@@ -92,7 +93,7 @@ fn one_strangers_kid_does_not_stop_a_rotation() {
     for worker in 0..4 {
         assert_eq!(world.kids(worker), ["b"]);
     }
-    // The burst is used up: nobody can say, and when somebody can is told.
+    // The burst is used up: whether there is such a key is unknown, and the wait is told.
     let UnknownKid::Unavailable { retry_after } = world.unknown_kid(3) else {
         panic!("neither wrong nor worth waiting for");
     };
@@ -109,7 +110,7 @@ fn a_set_that_was_asked_for_before_a_request_came_does_not_refuse_it() {
     let first = world.workers[0].seen();
     assert_eq!(world.unknown_kid(0), UnknownKid::Wait);
     world.tick(0);
-    // In the middle of that fetch.
+    // This request comes in the middle of that fetch.
     assert_eq!(world.unknown_kid(1), UnknownKid::Wait);
     let second = world.workers[1].seen();
     world.answer(ok(SET_A));
@@ -127,7 +128,7 @@ fn a_set_that_was_asked_for_before_a_request_came_does_not_refuse_it() {
     world.answer(ok(SET_B));
     world.tick_urgently();
     assert_eq!(world.kids(1), ["b"]);
-    // What others wrote over shared data is no knowledge either: numbers begin anew.
+    // Garbage in shared data refuses no token either: the numbers of fetches begin anew.
     world.store.overwrite_all(b"garbage");
     world.tick_urgently();
     let third = world.workers[0].seen();
@@ -138,7 +139,7 @@ fn a_set_that_was_asked_for_before_a_request_came_does_not_refuse_it() {
 }
 
 #[test]
-fn an_unknown_kid_while_the_provider_is_down_is_not_called_wrong() {
+fn an_unknown_kid_is_not_refused_while_the_provider_is_down() {
     let mut world = World::new(2, remote());
     world.settle_with(SET_A);
     world.advance(SECOND);
@@ -152,7 +153,7 @@ fn an_unknown_kid_while_the_provider_is_down_is_not_called_wrong() {
         ));
         assert_eq!(world.kids(worker), ["a"]);
     }
-    // The failed fetch is repeated without being asked for.
+    // The failed fetch is repeated although no request asks for it.
     world.answer_when_asked(ok(SET_B));
     world.tick_urgently();
     assert_eq!(world.kids(1), ["b"]);
@@ -178,7 +179,7 @@ fn a_fetch_for_an_unknown_kid_is_taken_over_when_its_holder_dies() {
         world.unknown_kid_that_came(1, Some(came)),
         UnknownKid::NoSuchKey
     );
-    // The two fetches were for one token, and count as one.
+    // The two fetches were for the same token, and count as one.
     assert_eq!(world.unknown_kid(1), UnknownKid::Wait);
     world.tick(1);
     world.answer(ok(SET_B));
@@ -189,7 +190,7 @@ fn a_fetch_for_an_unknown_kid_is_taken_over_when_its_holder_dies() {
 }
 
 #[test]
-fn who_wanted_a_fetch_that_another_worker_failed_at_is_told_so() {
+fn a_request_learns_that_another_worker_failed_to_fetch() {
     let mut world = World::new(2, remote());
     world.settle_with(SET_A);
     world.advance(31 * SECOND);
@@ -211,7 +212,7 @@ fn a_fetch_whose_holder_died_does_not_count_for_the_cool_down() {
     assert_eq!(world.unknown_kid(0), UnknownKid::Wait);
     world.tick(0);
     world.kill(0);
-    // Nobody else waited meanwhile.
+    // No other request waited in the meantime.
     world.advance(6 * SECOND);
     assert_eq!(
         world.unknown_kid(1),

@@ -1,4 +1,5 @@
-//! Workers that share a store: who fetches, who takes over, and what a lost write or garbage does.
+//! Workers that share a store: which one fetches, which one takes over, and what a lost write or
+//! garbage does.
 
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ fn a_late_answer_does_not_replace_what_the_next_holder_brought() {
     world.tick_all();
     let first = world.calls[0].worker;
     let late = world.calls.remove(0);
-    // The holder's thread hangs, with its call; the other worker goes on.
+    // The thread of the holder hangs with its call, and the other worker goes on.
     for _ in 0..700 {
         world.pass(10);
         world.tick(1 - first);
@@ -81,7 +82,7 @@ fn a_lost_race_at_the_end_of_a_fetch_leaves_the_lease_to_run_out() {
 fn workers_whose_clocks_are_milliseconds_apart_do_not_both_fetch() {
     let mut world = World::new(4, remote());
     world.clocks_apart = 3;
-    // The one whose clock is ahead is first.
+    // The worker whose clock is ahead is first.
     (0..4).rev().for_each(|worker| world.tick(worker));
     assert_eq!(world.dispatched, 1);
     world.answer(ok(SET_A));
@@ -137,7 +138,7 @@ fn sources_do_not_touch_each_other() {
     one.advance(2 * SECOND);
     assert_eq!(one.kids(0), ["a"]);
     assert_eq!(two.kids(0), ["b"]);
-    // The same source is the same data: a reload starts with its keys.
+    // The same source has the same shared data, so a reload starts with its keys.
     let mut reloaded = World::on(store, 1, remote(), 3);
     reloaded.now = one.now;
     reloaded.tick_all();

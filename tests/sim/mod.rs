@@ -1,5 +1,4 @@
-//! A process in miniature: workers that share a store, and a clock that only
-//! the test moves.
+//! A small process: workers that share a store, and a clock that only the test moves.
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
@@ -35,8 +34,8 @@ pub(crate) const SET_B: &str = concat!(
     "]}"
 );
 
-/// How properties are tested: `cases` of them, the same each time; with
-/// `BEARER_GATE_SOAK` 100 times as many, and others each time.
+/// How properties are tested: with `cases` cases, the same each time. With `BEARER_GATE_SOAK`,
+/// there are 100 times as many, and they differ each time.
 pub(crate) fn properties(cases: u32) -> Config {
     let soak = std::env::var_os("BEARER_GATE_SOAK").is_some();
     Config {
@@ -82,7 +81,7 @@ pub(crate) fn times() -> Times {
     }
 }
 
-/// The keys of an issuer, wherever its metadata says that they are.
+/// The keys of an issuer, at the address that its metadata name.
 pub(crate) fn discovered(issuer: &str) -> Remote {
     Remote {
         endpoint: Endpoint::Discovery {
@@ -95,7 +94,7 @@ pub(crate) fn discovered(issuer: &str) -> Remote {
     }
 }
 
-/// A response with nothing beside its status and its body.
+/// A response with only a status and a body.
 pub(crate) fn response(status: u16, body: impl Into<Vec<u8>>) -> Reply {
     Reply::Response {
         status,
@@ -127,7 +126,7 @@ struct StoreState {
 }
 
 impl Store {
-    /// The next `writes` find that somebody else was faster.
+    /// The next `writes` fail, as if another worker were faster.
     pub(crate) fn lose_writes(&self, writes: u32) {
         self.0.to_lose.set(writes);
     }
@@ -138,7 +137,7 @@ impl Store {
         entries.values().map(|(stored, _)| stored.len()).sum()
     }
 
-    /// Somebody with the same vm_id writes over everything.
+    /// Another filter with the same vm_id overwrites everything.
     pub(crate) fn overwrite_all(&self, value: &[u8]) {
         for (stored, _) in self.0.entries.borrow_mut().values_mut() {
             *stored = value.to_vec();
@@ -184,13 +183,13 @@ pub(crate) struct World<S: Source = RemoteKeys> {
     /// How many milliseconds each worker's clock is ahead of the one before.
     pub clocks_apart: u64,
     pub workers: Vec<Lifecycle<S>>,
-    /// Calls that nobody has answered yet, of living workers.
+    /// Calls of living workers that are not answered yet.
     pub calls: Vec<SentCall>,
     pub dispatched: usize,
     pub events: Vec<Event>,
     /// The most calls that were ever under way within one lease's time.
     pub most_calls_under_one_lease: usize,
-    /// When calls were sent that may still be under way, dead workers' too.
+    /// When the calls were sent that may still be under way, those of dead workers included.
     under_way: Vec<Millis>,
     source: Box<dyn Fn() -> S>,
     random: u64,
@@ -213,7 +212,7 @@ impl World {
         })
     }
 
-    /// As a request asks that needs keys; whether there are any.
+    /// Asks for keys, as a request does that needs them. True if there are any.
     pub(crate) fn request(&mut self, worker: usize) -> bool {
         if let Keys::Ready(_) = self.keys(worker) {
             return true;
@@ -233,7 +232,7 @@ impl World {
         self.unknown_kid_that_came(worker, None)
     }
 
-    /// As a request asks that waited, and saw this when it came.
+    /// Asks as a request does that waited, and saw `came` when it came.
     pub(crate) fn unknown_kid_that_came(
         &mut self,
         worker: usize,
@@ -295,7 +294,7 @@ impl<S: Source> World<S> {
         self.workers[worker].value(self.clock(worker))
     }
 
-    /// As a request asks that needs a newer document than the one there is.
+    /// Asks for a newer document, as a request does that needs one.
     pub(crate) fn ask_early(&mut self, worker: usize) -> Early {
         let store = self.store.clone();
         let now = self.step(worker, &store);
@@ -331,7 +330,7 @@ impl<S: Source> World<S> {
         bits ^ (bits >> 31)
     }
 
-    /// What a worker's next step is made with.
+    /// The time, randomness and store for a worker's next step.
     fn step<'s>(&mut self, worker: usize, store: &'s Store) -> Now<'s> {
         Now {
             at: self.clock(worker),
@@ -343,8 +342,8 @@ impl<S: Source> World<S> {
     fn take(&mut self, worker: usize, call: Option<(FlightId, Call)>) {
         self.events.extend(self.workers[worker].take_events());
         if let Some((flight, call)) = call {
-            // A worker whose clock is ahead sees a lease end so much sooner. The call
-            // has ended by then: a lease runs half a second longer.
+            // A worker whose clock is ahead sees a lease end sooner by that. The call has ended by
+            // then, since a lease runs half a second longer.
             let ahead = Duration::from_millis(3 * self.clocks_apart);
             let lease = self.workers[worker].fetch_time() - ahead;
             let now = self.now;
@@ -377,7 +376,7 @@ impl<S: Source> World<S> {
         (0..self.workers.len()).for_each(|worker| self.tick_as(worker, false));
     }
 
-    /// As workers tick on which requests wait.
+    /// Ticks as workers do on which requests wait.
     pub(crate) fn tick_urgently(&mut self) {
         (0..self.workers.len()).for_each(|worker| self.tick_as(worker, true));
     }
@@ -387,8 +386,7 @@ impl<S: Source> World<S> {
         self.now = self.now.after(Duration::from_millis(millis));
     }
 
-    /// Lets time pass with a tick of every worker each 10 ms, or 50 of them at
-    /// the least.
+    /// Lets time pass. Every worker ticks each 10 ms, or 50 times if that is less often.
     pub(crate) fn advance(&mut self, millis: u64) {
         let step = (millis / 50).max(10);
         for _ in 0..millis.div_ceil(step) {
@@ -412,7 +410,7 @@ impl<S: Source> World<S> {
     /// Lets time pass until a call is made, and answers it.
     pub(crate) fn answer_when_asked(&mut self, answer: Reply) {
         for _ in 0..200_000 {
-            // Calls from before are answered by nobody, and end by their time-out.
+            // Earlier calls get no answer, and end by their timeout.
             if self
                 .calls
                 .last()
