@@ -2,8 +2,9 @@
 //!
 //! The judge is a model of lenient upstreams: every combination of how often they decode, of
 //! whether they take a backslash for a slash, drop path parameters, cut at NUL, look for the query
-//! after decoding, ignore spaces around names, merge slashes and resolve dot segments. Whatever one of them would serve from below `/admin`, the filter, with a
-//! public rule for everything else, must not let through as public.
+//! after decoding, ignore spaces around names, merge slashes and resolve dot segments. Whatever one
+//! of them would serve from below `/admin`, the filter, with a public rule for everything else,
+//! must not let through as public.
 
 #![allow(
     clippy::unwrap_used,
@@ -32,7 +33,7 @@ fn configs() -> Vec<Config> {
         .into()
 }
 
-/// All say that everything below `/admin` is protected, each in its own way.
+/// Each configuration protects everything below `/admin`, in its own way.
 const MATCHERS: [&str; 4] = [
     r#"{"prefix": "/admin"}"#,
     r#"{"prefix": "/ADMIN", "case_sensitive": false}"#,
@@ -148,7 +149,7 @@ fn strip_parameters(path: &[u8]) -> Vec<u8> {
     names.join(&b'/')
 }
 
-/// As carelessly as it gets: what is no escape stays as it is.
+/// Decodes as carelessly as possible: a `%` that does not begin an escape stays.
 fn decode(path: &[u8], overlong: bool) -> Vec<u8> {
     let mut decoded = Vec::new();
     let mut rest = path;

@@ -1,4 +1,4 @@
-//! Fields that are refused for what they are called, or for being `null`.
+//! Fields that are refused for their names, or because they are `null`.
 
 use bearer_gate::config::Config;
 use serde_json::json;
@@ -197,7 +197,7 @@ fn null_opens_nothing() {
     }
 }
 
-/// Whatever stands in `local_jwks`, no refusal shows it but for the names of fields.
+/// Whatever `local_jwks` holds, a refusal shows only the names of fields.
 #[test]
 fn a14_no_refusal_shows_what_stands_in_local_keys() {
     const SECRET: &str = "c2VjcmV0LXNlY3JldA";
@@ -246,7 +246,7 @@ fn a14_no_refusal_shows_what_stands_in_local_keys() {
             assert!(!refusal.contains(SECRET), "{refusal}");
         }
     }
-    // A name that is there twice, which serde_json's values cannot have.
+    // A name that occurs twice, which serde_json's values cannot have.
     let twice =
         format!(r#"{{"providers":{{"p":{{"local_jwks":{{"{SECRET}":1,"{SECRET}":2}}}}}}}}"#);
     let error = Config::parse(twice.as_bytes()).unwrap_err();

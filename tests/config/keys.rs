@@ -54,7 +54,7 @@ fn an_algorithm_needs_a_verifier() {
         .collect();
     assert_eq!(parse_for(json!({}), &Portable).unwrap(), all_but_es512);
 
-    /// Supports everything, as a host does that has all of its algorithms.
+    /// Supports every algorithm, as a complete host does.
     struct Everything;
     impl Verifier for Everything {
         fn verify(&self, _: Algorithm, _: &Key, _: &[u8], _: &[u8]) -> bool {

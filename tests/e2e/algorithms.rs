@@ -1,5 +1,5 @@
-//! Every algorithm through a real Envoy: RS* and ES* by the host's verifier (ES512 only by it), PS*
-//! and EdDSA by the portable verifier inside the module.
+//! Every algorithm through a real Envoy: the host verifies RS* and ES* (and only the host verifies
+//! ES512), the portable verifier inside the module verifies PS* and EdDSA.
 
 use bearer_gate_testbed::token;
 use serde_json::{Value, json};

@@ -1,5 +1,5 @@
-//! Each counter that the documents name moves on a real Envoy for what it is documented to count, and
-//! for nothing else.
+//! Each counter that the documents name moves on a real Envoy when its documented case occurs, and
+//! in no other case.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -220,7 +220,7 @@ fn bad_tokens(stage: &Stage) -> Vec<(&'static str, &'static str, String)> {
     ]
 }
 
-/// The filter's metrics, but for the number of a tick.
+/// The filter's metrics, without those that change with each tick.
 fn counted(stage: &Stage) -> BTreeMap<String, u64> {
     let stats = stage.envoy().stats().into_iter();
     stats
@@ -232,7 +232,7 @@ fn counted(stage: &Stage) -> BTreeMap<String, u64> {
         .collect()
 }
 
-/// Sends one request, and asserts by which counters it counted, each once.
+/// Sends one request, and asserts which counters it moved, each by one.
 fn moves(stage: &Stage, counters: &[&str], send: impl FnOnce() -> RawResponse) -> RawResponse {
     let before = counted(stage);
     let reply = send();
@@ -293,7 +293,7 @@ fn every_documented_counter_moves_by_what_it_counts() {
     };
     eventually(LIMIT, "keys", || get("/x", &good).status == 200);
 
-    // What is let through.
+    // Requests that are allowed.
     moves(&stage, &["allowed"], || get("/x", &good));
     moves(&stage, &["allowed"], || {
         raw::get(address, "/public", &[]).unwrap()
@@ -308,7 +308,7 @@ fn every_documented_counter_moves_by_what_it_counts() {
     moves(&stage, &["allowed"], || {
         raw::request(address, &raw::head("OPTIONS", "/x", &preflight)).unwrap()
     });
-    // What the filter answers itself, whatever the status.
+    // Requests that the filter answers itself, whatever the status.
     let metadata = "/.well-known/oauth-protected-resource";
     for (method, status) in [("GET", 200), ("OPTIONS", 204), ("POST", 405)] {
         let reply = moves(&stage, &["answered"], || {
@@ -317,7 +317,7 @@ fn every_documented_counter_moves_by_what_it_counts() {
         assert_eq!(reply.status, status);
     }
 
-    // What is rejected.
+    // Requests that are rejected.
     let texts = texts();
     let mut seen: BTreeSet<String> = BTreeSet::new();
     let mut rejected = |reason: &str, send: &dyn Fn() -> RawResponse| {
@@ -328,7 +328,7 @@ fn every_documented_counter_moves_by_what_it_counts() {
         assert_eq!(&reply.json()["error_description"], text, "{reason}");
         seen.insert(reason.to_owned());
     };
-    // A kid that is nowhere is known to be nowhere after one more fetch.
+    // One more fetch shows that no key has this kid.
     for (reason, target, token) in bad_tokens(&stage) {
         rejected(reason, &|| get(target, &token));
     }
@@ -342,7 +342,8 @@ fn every_documented_counter_moves_by_what_it_counts() {
     rejected("unsafe_path", &|| {
         raw::get(address, "/x%2f..", &[]).unwrap()
     });
-    // Each is plain but for one part; over HTTP/1.1 Envoy refuses such a method itself.
+    // One part of each request has several readings. Over HTTP/1.1 Envoy refuses such a method
+    // itself.
     let get = |path| Message::get("testbed", path);
     let odd = [
         (
@@ -403,7 +404,7 @@ fn every_documented_counter_moves_by_what_it_counts() {
         raw::get(planted, "/x", &[twice[0]]).unwrap()
     });
 
-    // One waits and fills the line. Who leaves it is in no counter but the gauge.
+    // One request waits and fills the line. A request that leaves the line moves only the gauge.
     stage.idp.set_jwks(Fault::Delay(slow));
     let cold = stage.envoy().address_of("cold");
     let unknown = {
@@ -426,7 +427,7 @@ fn every_documented_counter_moves_by_what_it_counts() {
     after.remove("denied.too_many_waiting");
     assert_eq!(after, before);
 
-    // What moves by the tick.
+    // Metrics that a tick moves.
     for name in [
         "token_cache.hit",
         "token_cache.miss",
@@ -438,7 +439,7 @@ fn every_documented_counter_moves_by_what_it_counts() {
         eventually(LIMIT, &name, || stage.counter(&name) > 0);
     }
 
-    // The documents name these, and no others.
+    // The documents name exactly these.
     let never: BTreeSet<String> = NEVER_SEEN
         .iter()
         .map(|(name, _)| (*name).to_owned())

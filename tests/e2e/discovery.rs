@@ -26,7 +26,7 @@ async fn discovery_finds_the_keys_and_trusts_only_its_issuer() {
         (1, 1)
     );
 
-    // RFC 8414's place, where OpenID's has nothing for us.
+    // The place of RFC 8414, where the place of OpenID has no metadata.
     for status in [404, 403] {
         let stage = Stage::start_with(
             |idp| idp.set_discovery(Fault::Status(status)),
@@ -45,7 +45,7 @@ async fn discovery_finds_the_keys_and_trusts_only_its_issuer() {
         );
     }
 
-    // Somebody else's metadata.
+    // The metadata of another issuer.
     let stage = Stage::start_with(
         |idp| idp.set_discovery_issuer(Some("https://evil.example/")),
         |stage| discovery(stage, json!({})),

@@ -21,8 +21,8 @@ use crate::recipes::kitchen::{hcm, localize_clusters, localize_plugin};
 
 const UPDATES: usize = 6;
 
-/// A volume of a ConfigMap: the file is a link to `..data/FILE`, `..data` a link to a directory, and
-/// a new version is a new directory to which `..data` is moved.
+/// A volume of a ConfigMap. The file is a link to `..data/FILE`, and `..data` is a link to a
+/// directory. A new version is a new directory, which `..data` then points to.
 pub(crate) fn publish(volume: &Path, version: usize, resource: &Value) {
     let data = volume.join(format!("..version-{version}"));
     fs::create_dir(&data).unwrap();
@@ -41,7 +41,8 @@ pub(crate) fn configuration(resource: &mut Value) -> &mut Value {
     &mut filter["configuration"]["value"]
 }
 
-/// The resource of a version: what `/flip` asks for changes with each, and the realm says which it is.
+/// The resource of a version. The requirement of `/flip` differs in each version, and the realm
+/// names the version.
 fn version(shipped: &Value, number: usize) -> Value {
     let mut resource = shipped.clone();
     let plugin = configuration(&mut resource);
@@ -105,7 +106,7 @@ async fn updates_from_a_file_lose_nothing() {
     for lane in 0..8 {
         let (envoy, stop, answered) = (envoy.clone(), stop.clone(), answered.clone());
         let (good, expired) = (good.clone(), expired.clone());
-        // Half on connections that live through the updates, half on new ones.
+        // Half of the requests use connections that outlive the updates, half use new ones.
         let client = if lane % 2 == 0 {
             Client::new()
         } else {
@@ -133,7 +134,7 @@ async fn updates_from_a_file_lose_nothing() {
             let reply = raw::get(address, "/api/private", &[]).unwrap();
             reply.header("www-authenticate") == Some(&challenge)
         });
-        // Every worker has it: none answers by the version before.
+        // Every worker has the version: none answers by the one before it.
         eventually(Duration::from_secs(10), "all workers", || {
             let wanted = if number.is_multiple_of(2) { 200 } else { 401 };
             (0..16).all(|_| raw::get(address, "/flip", &[]).unwrap().status == wanted)
@@ -149,7 +150,7 @@ async fn updates_from_a_file_lose_nothing() {
         tokio::task::block_in_place(|| serves(number));
     }
 
-    // A bad one is refused by the field's name, and the last good one serves on.
+    // A bad version is refused with the name of the field, and the last good one goes on serving.
     let mut bad = version(&shipped, UPDATES + 1);
     configuration(&mut bad)["unmatchd"] = json!("allow");
     publish(volume.path(), UPDATES + 1, &bad);

@@ -258,7 +258,7 @@ fn bombard(stage: &Stage, good: &str, count: usize, seed: u64) -> usize {
                         request.extend_from_slice(b"\r\n");
                         request.extend(hostile_headers(&mut chance));
                         request.extend_from_slice(b"\r\n");
-                        // One in fifty is no HTTP at all.
+                        // One in fifty is not HTTP at all.
                         if chance.below(50) == 0 {
                             request = [chance.bytes(500), b"\r\n\r\n".to_vec()].concat();
                         }
@@ -266,16 +266,16 @@ fn bombard(stage: &Stage, good: &str, count: usize, seed: u64) -> usize {
                             .take()
                             .unwrap_or_else(|| RawConnection::open(stage.address()).unwrap());
                         open.send(&request).ok();
-                        // One in some hundred hangs up without waiting.
+                        // One in a few hundred closes the connection without waiting.
                         if n % 211 == 0 {
                             continue;
                         }
-                        // Envoy may close where a byte is no HTTP at all.
+                        // Envoy may close the connection where the bytes are not HTTP.
                         let Ok(response) = open.response() else {
                             continue;
                         };
-                        // A kid that nobody has is 503 while none may be asked about; a VM that
-                        // trapped is 503 without a body.
+                        // An unknown kid gets 503 while no fetch is allowed. A VM that trapped
+                        // gives 503 without a body.
                         let of_keys = response.status == 503
                             && response.text().contains("temporarily_unavailable");
                         assert!(
@@ -303,7 +303,7 @@ fn hostile_requests(count: usize) {
     let stage = four_workers();
     let good = stage.idp.good_token();
     wait_for_keys(&stage, &good);
-    // Until every worker has its buffers.
+    // The first requests let every worker allocate its buffers.
     bombard(&stage, &good, 4000, 1);
     let (memory_before, upstream_before) = (
         memory(stage.envoy().process_id()),
@@ -443,8 +443,8 @@ fn a_plugin_is_reconfigured_during_a_fetch() {
     }
     let took = start.elapsed();
     println!("figure: after the reload decided in {took:?}");
-    // Those of the old configuration were cut with its listener after the drain
-    // time, or decided; none is left behind.
+    // Requests of the old configuration were cut with its listener after the drain time, or were
+    // decided. None is left.
     for connection in &mut waiting {
         if let Ok(response) = connection.response() {
             assert_eq!(response.status, 200);
@@ -453,8 +453,8 @@ fn a_plugin_is_reconfigured_during_a_fetch() {
     eventually(Duration::from_secs(2), "nobody waits", || {
         stage.counter("bearer_gate.waiting") == 0
     });
-    // The one that was under way may have gone with its plugin; then another worker
-    // makes the next at once, without waiting for the lease to run out.
+    // The call that was under way may have ended with its plugin. Then another worker makes the
+    // next call at once, and does not wait for the lease to run out.
     assert!((1..=2).contains(&stage.idp.jwks_requests()));
     assert!(took < Duration::from_millis(6500), "{took:?}");
     let reply = raw::get(stage.address(), "/x", &[]).unwrap();
@@ -465,7 +465,7 @@ fn a_plugin_is_reconfigured_during_a_fetch() {
     assert_eq!(stage.traps(), 0);
 }
 
-/// Only one of the plugins of a VM has requests; both go on ticking.
+/// Only one of the plugins of a VM has requests, but both go on ticking.
 #[test]
 fn every_plugin_of_a_vm_has_its_own_ticks() {
     let stage = Stage::build(

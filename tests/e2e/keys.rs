@@ -10,7 +10,7 @@ use crate::stage::{Stage, provider};
 
 pub(crate) const WORKERS: u32 = 4;
 
-/// Everything needs a token, but for /public.
+/// Every path needs a token, except /public.
 pub(crate) fn rules() -> Value {
     json!([
         {"match": {"prefix": "/public"}},
@@ -70,7 +70,7 @@ pub(crate) async fn time_until_admitted(stage: &Stage, token: &str, limit: Durat
     }
 }
 
-/// A figure for those who read the test's output.
+/// Prints a figure for the readers of the test's output.
 pub(crate) fn figure(name: &str, value: impl std::fmt::Debug) {
     println!("figure: {name}: {value:?}");
 }

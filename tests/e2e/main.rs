@@ -1,5 +1,5 @@
-//! End-to-end tests: a real Envoy with the release module, an identity provider
-//! on command, an upstream that tells what it saw.
+//! End-to-end tests: a real Envoy with the release module, an identity provider that obeys the
+//! tests, and an upstream that tells what it saw.
 
 #![allow(
     clippy::unwrap_used,

@@ -104,7 +104,7 @@ async fn b2_keys_down_later() {
     stage.idp.stop();
     let down = Instant::now();
     let mut served = 0;
-    // Fetched up to 2 s ago; stale 2 s after that, and then 4 s more.
+    // The keys were fetched up to 2 s ago. They are fresh for 2 s, and stale for 4 s more.
     while down.elapsed() < Duration::from_millis(3800) {
         assert_eq!(
             stage.get_with("/x", &token).await.status,
@@ -249,7 +249,8 @@ async fn b5_clusters_that_lead_nowhere() {
     }
 }
 
-/// Answers of every form: without a body, with trailers, with bytes that are no text, and no answer.
+/// Answers of every form: without a body, with trailers, with bytes that are not text; and no
+/// answer.
 #[tokio::test]
 async fn answers_of_any_form_trap_nothing() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

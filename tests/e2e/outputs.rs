@@ -142,7 +142,7 @@ async fn lists_in_headers_and_never_the_clients() {
         );
         assert!(seen(&upstream, "x-admin").is_empty());
     }
-    // One role, that must not become two.
+    // One role, which must not become two.
     let upstream = forged(&claims(json!(["x,admin,é"])));
     assert!(seen(&upstream, "x-csv").is_empty() && seen(&upstream, "x-repeat").is_empty());
     assert_eq!(seen(&upstream, "x-json"), [r#"["x,admin,\u00e9"]"#]);
@@ -150,7 +150,7 @@ async fn lists_in_headers_and_never_the_clients() {
         seen(&upstream, "x-safe"),
         [BASE64_STANDARD.encode("x,admin,é")]
     );
-    // Nothing on public routes.
+    // Public routes get none.
     let reply = stage.get_raw("/public", &[("x_repeat".into(), "forged".into())]);
     assert_eq!(reply.status, 200);
     assert!(!reply.text().contains("forged"));
@@ -159,7 +159,7 @@ async fn lists_in_headers_and_never_the_clients() {
 
 #[tokio::test]
 async fn without_a_format_the_headers_are_those_of_jwt_authn() {
-    // The claim, and what this filter sends where it is not the same.
+    // The claim, and what this filter sends where it differs from jwt_authn.
     let table: &[(&str, Value, Option<&str>)] = &[
         ("text", json!("Zoë, \"a\""), None),
         ("empty", json!(""), None),
@@ -179,7 +179,7 @@ async fn without_a_format_the_headers_are_those_of_jwt_authn() {
         ("object", json!({"k": "v"}), None),
         ("noobject", json!({}), None),
         ("nested", json!({"x": {"y": [1, null]}}), None),
-        // on purpose: exact, or not at all
+        // on purpose: exact, or not sent
         (
             "large",
             json!(9_007_199_254_740_993_u64),
@@ -258,7 +258,7 @@ async fn without_a_format_the_headers_are_those_of_jwt_authn() {
         assert_eq!(seen(&ours, "x-dots"), ["WzEsbnVsbF0="]);
         assert_eq!(seen(&ours, "x-payload").len(), 1);
     }
-    // jwt_authn lets these break the request to the upstream.
+    // With jwt_authn these break the request to the upstream.
     for text in ["a\r\nb", "a\0b", "a\u{7f}b"] {
         let token = stage.idp.token(&claims.clone().with("text", text));
         let ours = stage.get_with("/", &token).await;
@@ -392,7 +392,7 @@ async fn the_access_log_of_the_documents() {
         "failed_status_in_metadata": "jwt_failed",
         "normalize_payload_in_metadata": {"space_delimited_claims": ["scope"]},
     });
-    // Requests wait: what waited is told the same.
+    // These requests wait, and the log has the same of them.
     let stage = Stage::build(
         |idp| idp.set_jwks(Fault::Delay(Duration::from_millis(500))),
         |stage, builder| {

@@ -1,5 +1,5 @@
-//! Filter state that another filter holds: an admission that needs its name is refused with a reason,
-//! and no worker is lost.
+//! Filter state whose name another filter holds: an admission that needs the name is refused with a
+//! reason, and no worker is lost.
 
 use bearer_gate_testbed::envoy::{Filter, Listener, Wasm};
 use bearer_gate_testbed::http::Reply;
@@ -129,7 +129,7 @@ async fn a_name_that_another_filter_holds_is_a_refused_admission() {
         "request",
         "request-mutable",
     ] {
-        // On both workers, and twice on each: none is lost.
+        // Twice on each of both workers, and no worker is lost.
         for _ in 0..4 {
             let before = stage.upstream.requests();
             let reply = get(&stage, listener, "/x", &token).await;
@@ -145,7 +145,7 @@ async fn a_name_that_another_filter_holds_is_a_refused_admission() {
             assert_eq!(stage.upstream.requests(), before, "{listener}");
             refused += 1;
         }
-        // What sets no state of that name is as ever.
+        // Requests that set no state of that name pass as before.
         assert_eq!(get(&stage, listener, "/public", &token).await.status, 200);
         assert_eq!(get(&stage, listener, "/x", "bad").await.status, 401);
     }

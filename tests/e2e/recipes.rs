@@ -1,4 +1,4 @@
-//! The recipes of envoy/recipes, each as it is shipped, against tokens as its provider makes them.
+//! The recipes of envoy/recipes, each as it is shipped, with tokens as its provider makes them.
 
 pub(crate) mod kitchen;
 mod people;
@@ -25,7 +25,7 @@ fn every_recipe_is_tested() {
     assert_eq!(files, expected);
 }
 
-/// What the operator's checklist in docs/operating.md asks for.
+/// The operator's checklist in docs/operating.md.
 #[test]
 fn every_recipe_keeps_to_the_checklist() {
     for name in RECIPES {

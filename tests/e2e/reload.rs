@@ -31,7 +31,7 @@ async fn b9_another_worker_takes_over_when_the_lease_holder_is_gone() {
     });
     let leased = Instant::now();
     stage.idp.set_jwks(Fault::Ok);
-    // Another configuration: the plugin that holds the lease goes, with its call.
+    // Another configuration: the plugin that holds the lease ends, with its call.
     let mut next = config(&stage, json!({"http_uri": {"timeout": "4s"}}));
     next["realm"] = json!("next");
     stage.envoy().reload_wasm(&next).unwrap();
@@ -168,7 +168,7 @@ async fn providers_and_instances_in_one_vm_keep_apart() {
         let reply = stage.client.get_with(&url, token).await;
         assert_eq!(reply.status, status, "{listener}{target}: {}", reply.body);
     }
-    // The crossed token's kid is one more fetch of the first's keys.
+    // The kid of that token causes one more fetch of the first provider's keys.
     assert_eq!((stage.idp.jwks_requests(), other.jwks_requests()), (2, 1));
     assert_eq!(stage.traps(), 0);
 }

@@ -159,7 +159,7 @@ async fn tokens_that_are_not_good() {
         hs256(&key.public_der()),
         hs256(jwk.as_bytes()),
         hs256(format!(" {}", key.public_pem()).as_bytes()),
-        // Right for another algorithm than the key is for.
+        // A good signature, by an algorithm that the key is not for.
         token::sign_with(
             &key,
             RsaHash::Sha512,
@@ -186,7 +186,7 @@ async fn tokens_that_are_not_good() {
 }
 
 #[tokio::test]
-async fn a_kid_that_is_nowhere_is_refused_after_a_fetch_of_its_own() {
+async fn an_unknown_kid_is_refused_after_a_fetch_of_its_own() {
     let stage = Stage::start(routes);
     assert_eq!(
         stage
@@ -204,7 +204,7 @@ async fn a_kid_that_is_nowhere_is_refused_after_a_fetch_of_its_own() {
         assert_invalid(&reply, "Jwks doesn't have key to match kid or alg from Jwt");
     }
     assert_eq!(stage.idp.jwks_requests(), before + 2);
-    // Until the next fetch is allowed nobody can say whether that key exists.
+    // Until the next fetch is allowed, it is unknown whether that key exists.
     let reply = stage.get_with("/api/private", &token).await;
     assert_rejected(&reply, 503, None, "Jwks remote fetch is failed");
     let wait: u64 = reply.header("retry-after").unwrap().parse().unwrap();
@@ -352,7 +352,7 @@ async fn a28_the_upstream_sees_claims_and_never_the_clients_forgeries() {
         assert!(seen(spelling).is_empty(), "{spelling}");
     }
 
-    // A claim that is missing, and a route that is public: the copies go too.
+    // The client's copies are removed also where a claim is missing and on public routes.
     let token = idp.token(&idp.claims().without("sub"));
     let bearer = format!("Bearer {token}");
     for reply in [
@@ -508,7 +508,7 @@ async fn keys_in_the_configuration_verify_what_pyjwt_signed() {
         assert_eq!(reply.status, 200, "{}", reply.body);
         assert_eq!(reply.seen("x-user"), ["user-1"]);
     }
-    // A `jku` is never looked at: the token is good for its own key.
+    // A `jku` is never read: the token is good by its own key.
     assert_eq!(
         stage.get_with("/x", &hostile[jku_is_ignored]).await.status,
         200

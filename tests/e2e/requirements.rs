@@ -47,7 +47,7 @@ async fn a03_tokens_in_other_places() {
     let (bearer, cookie) = (format!("Bearer {token}"), format!("session={token}"));
     let (alone, among) = (format!("/a?t={token}"), format!("/a?x=1&t={token}&y=2"));
 
-    // In each place, and the upstream sees nothing of it.
+    // The token passes in each place, and the upstream does not see it.
     let admitted: &[Admitted] = &[
         ("/a", &[("X-Token", &token)], Value::Null, ""),
         ("/a", &[("Authorization", &bearer)], Value::Null, ""),
@@ -60,7 +60,7 @@ async fn a03_tokens_in_other_places() {
             Value::Null,
             "a=1; b=2",
         ),
-        // The same token in several of them is one, and the upstream sees it nowhere.
+        // The same token in several places is one token, and the upstream does not see it.
         (
             "/a",
             &[("X-Token", &token), ("Cookie", &cookie)],
@@ -84,7 +84,7 @@ async fn a03_tokens_in_other_places() {
     }
     let passed = stage.upstream.requests();
 
-    // More than one, however they are sent.
+    // More than one token, however they are sent.
     let (twice, two_cookies) = (format!("/a?t={token}&t=x"), format!("session=x; {cookie}"));
     let several: &[(&str, &[(&str, &str)])] = &[
         ("/a", &[("X-Token", &token), ("X-Token", "x")]),
@@ -118,7 +118,7 @@ async fn a03_tokens_in_other_places() {
             "{target} {headers:?}"
         );
     }
-    // A name that is no name never reaches the filter.
+    // An invalid header name never reaches the filter.
     let odd = raw::request(
         stage.address(),
         b"GET /a HTTP/1.1\r\nhost: a\r\nx-\xff: 1\r\nconnection: close\r\n\r\n",
@@ -197,7 +197,7 @@ async fn a_route_names_its_requirement() {
         ("/public/list", 403, 403, 403),
         ("/public/other", 200, 200, 200),
         ("/public/nothing", 200, 200, 200),
-        // Envoy chooses the route by the path as it came
+        // Envoy chooses the route by the path as it was sent
         ("/public/api/admin", 401, 200, 401),
         ("/public/api;x/admin", 400, 400, 400),
         ("/public/api/%61dmin", 400, 400, 400),
@@ -213,7 +213,7 @@ async fn a_route_names_its_requirement() {
 }
 
 #[tokio::test]
-async fn what_only_reports_passes_marked_and_counted() {
+async fn a_reported_request_passes_marked_and_counted() {
     let stage = Stage::start(|stage| {
         json!({
             "providers": {"idp": provider(stage, json!({}))},

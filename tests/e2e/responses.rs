@@ -1,4 +1,4 @@
-//! What rejected clients are answered, as the configuration says.
+//! The answers to rejected clients, as they are configured.
 
 use std::time::Duration;
 
@@ -186,7 +186,7 @@ async fn statuses_and_bodies_are_configured_by_reason() {
     assert_eq!(stage.traps(), 0);
 }
 
-/// As the real jwt_authn beside it.
+/// The answers are those of the real jwt_authn beside it.
 #[tokio::test]
 async fn stripped_rejections_have_a_status_only() {
     let stage = stage(|stage| {
@@ -402,7 +402,7 @@ async fn a_client_finds_the_authorization_server_by_the_challenge() {
     }
     assert_eq!(stage.upstream.requests(), 1, "the filter answers");
 
-    // Whatever is not the document is for the rules, and so for the upstream where they allow it.
+    // Requests for other paths are for the rules, and reach the upstream where the rules allow it.
     for target in [
         WELL_KNOWN.to_owned(),
         format!("{path}/"),
@@ -461,7 +461,7 @@ async fn the_document_is_for_get_and_head_and_for_pages_of_any_origin() {
     assert_eq!(stage.traps(), 0);
 }
 
-/// The verdict on it is carried out by a tick, or by the answer to a call.
+/// A tick or the answer to a call carries out the verdict on such a request.
 #[test]
 fn a_grpc_request_that_waited_is_told_the_same() {
     let stage = Stage::build(

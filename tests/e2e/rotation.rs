@@ -49,11 +49,11 @@ async fn b6_no_stranger_stops_a_rotation() {
         token::sign(&next, &stage.idp.header(), &stage.idp.claims().value())
     };
 
-    // One token that nobody has signed, and then the provider rotates.
+    // One token with a false signature, and then the provider rotates.
     assert_eq!(stage.get_with("/x", &strange(0)).await.status, 401);
     assert_eq!(stage.get_with("/x", &rotated()).await.status, 200);
 
-    // More of them: nobody can say any more which key exists.
+    // More of them: the filter can no longer tell which keys exist.
     let mut statuses = Vec::new();
     for n in 1..20 {
         let reply = stage.get_with("/x", &strange(n)).await;
@@ -110,7 +110,7 @@ async fn random_kids(count: usize) {
             for n in 0..each {
                 let header = token::header(&format!("kid-{lane}-{n}"));
                 let token = token::with_header(&signed, &header);
-                // Its kid is not in a set that was asked for since, or nobody can say.
+                // No key has its kid in a newer set, or that is unknown.
                 let status = client.get_with(&url, &token).await.status;
                 refused += usize::from([401, 503].contains(&status));
             }
@@ -156,7 +156,7 @@ async fn b13_a_removed_key_stops_verifying() {
     let rotated = token::sign(&next, &stage.idp.header(), &claims);
     loop {
         let statuses = burst(&stage, &token, 16, 16).await;
-        // 503 where the last fetches for unknown kids were only just.
+        // 503 where fetches for unknown kids were just made.
         if statuses.iter().all(|status| [401, 503].contains(status)) {
             break;
         }
@@ -173,12 +173,13 @@ async fn b13_a_removed_key_stops_verifying() {
     assert!(all_are(&burst(&stage, &rotated, 16, 16).await, 200));
 }
 
-/// A cache on the way held the set for most of its lifetime: the rest counts, ten seconds at least.
+/// A cache on the way held the set for most of its lifetime. The rest counts, and at least ten
+/// seconds.
 #[tokio::test(flavor = "multi_thread")]
 async fn age_is_taken_off_a_lifetime() {
     let stage = four_workers(
         |idp| {
-            // In two lines, of which Envoy hands a filter the first alone when asked by name.
+            // In two lines: asked by name, Envoy gives a filter only the first.
             idp.set_cache_control(Some("public\nmax-age=600"));
             idp.set_age(Some(597));
         },

@@ -1,5 +1,5 @@
-//! At the most verbose log level, the filter writes nothing of tokens, signatures and keys to Envoy's
-//! log.
+//! At the most verbose log level, the filter writes nothing of tokens, signatures and keys to
+//! Envoy's log.
 
 use bearer_gate_testbed::envoy::Listener;
 use bearer_gate_testbed::keys::{KeyForm, SigningKey};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::requests::routes;
 use crate::stage::Stage;
 
-/// A run of so many characters of a secret counts as a leak.
+/// So many characters of a secret in a row count as a leak.
 const LEAK: usize = 16;
 
 fn leaks<'l>(lines: &[&'l str], secret: &str) -> Option<&'l str> {
@@ -23,8 +23,7 @@ fn leaks<'l>(lines: &[&'l str], secret: &str) -> Option<&'l str> {
 
 #[tokio::test]
 async fn no_token_and_no_key_is_logged() {
-    // At `http:debug` Envoy itself logs every header, the tokens among them: what is looked for
-    // can be found.
+    // At `http:debug` Envoy itself logs every header with its token, so a leak would be found.
     let stage = Stage::build(
         |_| {},
         |stage, builder| {
@@ -79,7 +78,7 @@ async fn no_token_and_no_key_is_logged() {
             assert_eq!(leaks(&own, &secret), None);
         }
     }
-    // The claims' values neither: they are about a person.
+    // Nor are the values of claims logged: they are about a person.
     let claims: Value = idp.claims().value();
     let subject = claims["sub"].as_str().unwrap();
     assert!(own.iter().all(|line| !line.contains(subject)), "{subject}");

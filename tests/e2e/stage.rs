@@ -1,5 +1,5 @@
-//! A stage for end-to-end tests: identity provider, upstream and Envoy with the
-//! release module between them.
+//! A stage for end-to-end tests: an identity provider, an upstream, and Envoy with the release
+//! module between them.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -28,7 +28,7 @@ impl Stage {
         Self::start_with(|_| {}, configure)
     }
 
-    /// The same, with an identity provider that was prepared.
+    /// The same, with a prepared identity provider.
     pub(crate) fn start_with(
         prepare: impl FnOnce(&Idp),
         configure: impl FnOnce(&Self) -> Value,

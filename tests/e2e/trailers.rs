@@ -1,4 +1,4 @@
-//! Trailers, and names that are no text.
+//! Trailers, and header names that are not text.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -47,7 +47,7 @@ fn ends(got: &[u8]) -> bool {
     last.is_some() && got.ends_with(b"\r\n\r\n")
 }
 
-/// One request over HTTP/2, by hand: a client that checks nothing.
+/// One request over HTTP/2, by a client that checks nothing.
 mod h2 {
     use super::*;
 
@@ -179,7 +179,8 @@ mod h2 {
     }
 }
 
-/// `bodies`: whether Envoy hands the filter what follows the headers of a request that it holds back.
+/// `bodies`: whether Envoy hands the filter what follows the headers of a request that it holds
+/// back.
 fn stage(upstream: SocketAddr, bodies: bool) -> Stage {
     let trailers = json!({"enable_trailers": true});
     let options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
@@ -288,7 +289,7 @@ fn forge_in_trailers(bodies: bool) {
         assert_eq!(reply.status, 200, "{path}");
         assert_clean(path);
     }
-    // Who is rejected reaches nobody, whatever the trailers are.
+    // A rejected request does not reach the upstream, whatever its trailers are.
     let status = h2::post(stage.address(), "/x", &[], &trailers);
     assert_eq!(status, Some(401));
     assert!(received.recv_timeout(Duration::from_millis(300)).is_err());
@@ -296,7 +297,7 @@ fn forge_in_trailers(bodies: bool) {
     assert_eq!(stage.traps(), 0);
 }
 
-/// The SDK would panic if one reached the filter.
+/// The SDK would panic if such a name reached the filter.
 #[test]
 fn names_that_are_no_text_are_refused_before_the_filter() {
     let (address, _received) = upstream();

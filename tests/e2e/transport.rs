@@ -17,7 +17,7 @@ fn challenge(error: &str, description: &str) -> String {
     format!(r#"{PLAIN}, error="{error}", error_description="{description}""#)
 }
 
-/// A stage on which nothing passes but what [`Bearers::admits`] sends.
+/// A stage on which only the requests of [`Bearers::admits`] pass.
 struct Bearers {
     stage: Stage,
     good: String,
@@ -87,7 +87,7 @@ fn a02_two_authorization_headers() {
     ] {
         bearers.rejects(&several, 400, &challenge("invalid_request", description));
     }
-    // Joined by the client itself.
+    // The client itself joins the two headers.
     let joined = [bearer, b",", bearer].concat();
     bearers.rejects(&[&joined], 400, &challenge("invalid_request", description));
     bearers.admits();
@@ -108,7 +108,7 @@ fn a04_other_schemes_and_no_value() {
     ] {
         bearers.rejects(&[missing.as_bytes()], 401, PLAIN);
     }
-    // Some upstreams split at a tab: that is a token, and no good one.
+    // Some upstreams split at a tab, so it is a token, and a bad one.
     let tab = format!("Bearer\t{good}");
     let bad = challenge(
         "invalid_token",
@@ -140,7 +140,7 @@ fn a05_bytes_that_are_no_text() {
             "Jwt header is an invalid Base64url encoded",
         ),
     ] {
-        // Often enough for each worker.
+        // Often enough to reach each worker.
         for _ in 0..4 {
             bearers.rejects(&[&value], 401, &challenge("invalid_token", description));
         }
@@ -160,7 +160,7 @@ fn a06_a_token_over_the_cap() {
     let too_long = challenge("invalid_token", "Jwt is too long");
     let long = format!("{}{}", bearers.bearer(), "A".repeat(16 * 1024));
     bearers.rejects(&[long.as_bytes()], 401, &too_long);
-    // Exactly the cap is read, and refused for another reason.
+    // A token of exactly the longest length is read, and refused for another reason.
     let most = format!("Bearer {}", "A".repeat(16 * 1024));
     bearers.rejects(
         &[most.as_bytes()],
@@ -383,7 +383,7 @@ fn a31_nothing_of_a_token_reaches_a_response() {
         let whole = format!("{:?} {}", reply.headers, reply.text());
         assert!(!whole.contains("evil"), "{whole}");
     }
-    // Not enough scope: the scopes that are told are the rule's.
+    // Not enough scope: the response names the scopes of the rule.
     let scoped = idp.token(
         &idp.claims()
             .scope("evil\\\"\r\nset-cookie: evil=1")

@@ -90,7 +90,7 @@ fn signatures(verifier: &str, algorithms: &[&str], by_host: bool) {
             continue;
         }
         outcome.check(file);
-        // Each valid signature went to the host, or none did.
+        // Either every valid signature went to the host, or none did.
         assert!((called >= file.accepted as u64) == by_host, "{}", file.name);
         run += outcome.run;
         calls += called;
@@ -115,7 +115,7 @@ fn vectors_through_the_hosts_verifier() {
     signatures("/host", &["RS", "ES"], true);
 }
 
-/// PS* and EdDSA, which the host is not trusted with.
+/// PS* and EdDSA, which the host does not verify.
 #[test]
 fn vectors_that_the_host_is_never_asked_about() {
     signatures("/host", &["PS", "Ed"], false);

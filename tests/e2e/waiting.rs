@@ -147,8 +147,8 @@ fn large_requests_that_wait_are_bounded_in_bytes_whole() {
     large_requests(4000);
 }
 
-/// So many requests of 55 KB wait on one worker: all of them where nothing large is looked at, and
-/// 16 MiB of them where a rule looks at it.
+/// Sends so many requests of 55 KB to one worker. All of them wait where no rule reads anything
+/// large, and 16 MiB of them where a rule does.
 fn large_requests(count: usize) {
     for looked_at in [true, false] {
         let stage = Stage::build(
@@ -156,7 +156,7 @@ fn large_requests(count: usize) {
             |stage, builder| {
                 let mut config = config(stage, json!({"http_uri": {"timeout": "20s"}}));
                 config["max_waiting"] = json!(65536);
-                // With four headers to look at, all are read.
+                // With four headers to read, all of them are read.
                 let name = if looked_at { "x-large" } else { "x-small" };
                 config["rules"][1]["match"]["headers"] = json!([
                     {"name": name, "present_match": true},
@@ -233,7 +233,7 @@ async fn b14_no_byte_of_a_body_passes_before_the_decision() {
     assert_eq!(stage.upstream.body_bytes(), 3_000_000);
 }
 
-/// Where Envoy hands the filter the body of a request that it holds back.
+/// The same where Envoy gives the filter the body of a request that it holds back.
 #[tokio::test(flavor = "multi_thread")]
 async fn b14_no_byte_of_a_body_passes_where_the_filter_gets_bodies() {
     let stage = Stage::build(

@@ -1,4 +1,4 @@
-//! Chance that is the same each time.
+//! Random numbers that are the same each time.
 
 #[derive(Debug)]
 pub(crate) struct Dice(pub u64);

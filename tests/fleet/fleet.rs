@@ -35,7 +35,7 @@ pub(crate) enum Start {
     AllAtOnce,
     /// One after the other, all within so many milliseconds.
     Rolling(u64),
-    /// All at once, and each ends and starts anew after so many milliseconds, so many times.
+    /// All at once. Each process ends and starts again after so many milliseconds, so many times.
     CrashLoop {
         after: u64,
         times: u64,
@@ -52,7 +52,7 @@ pub(crate) struct Plan {
     pub seconds: u64,
     /// Requests with a good token, at each process, in ten seconds.
     pub good_per_ten_seconds: u64,
-    /// Requests with a kid that nobody has, at each process, in ten seconds.
+    /// Requests with a kid that no key has, at each process, in ten seconds.
     pub strangers_per_ten_seconds: u64,
     /// When the provider's key is replaced by another, in milliseconds; good tokens are by the
     /// new one from then on.
@@ -60,7 +60,7 @@ pub(crate) struct Plan {
     pub seed: u64,
 }
 
-/// What came of it.
+/// The outcome of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub calls: u64,
@@ -104,7 +104,7 @@ impl Outcome {
         self.keys_after.get(at).copied().unwrap_or(0)
     }
 
-    /// Good tokens that were called wrong, and strangers that got in.
+    /// Good tokens that were refused as bad, and strangers that were admitted.
     pub(crate) fn wrong(&self) -> (u64, u64) {
         let denied = self
             .good
@@ -192,7 +192,7 @@ pub(crate) fn run(plan: &Plan) -> Outcome {
     for process in 0..plan.processes {
         let at = match plan.start {
             Start::Rolling(within) => within * process as u64 / plan.processes as u64,
-            // Nobody starts a thousand processes in the same millisecond.
+            // A thousand processes do not start in the same millisecond.
             _ => fleet.dice.between(0, 20),
         };
         fleet.at(at, Event::Start { process, again: 0 });

@@ -1,8 +1,8 @@
 //! A fleet of Envoys that share one identity provider, in virtual time: real gates, and a provider
 //! that struggles in one of several ways.
 //!
-//! `make test` holds 200 Envoys of two workers to bounds; `make fleet` prints the figures of 1,000
-//! of four.
+//! `make test` checks the bounds for 200 Envoys of two workers. `make fleet` prints the figures of
+//! 1,000 Envoys of four.
 
 #![allow(
     clippy::unwrap_used,
@@ -122,7 +122,7 @@ fn plans() -> Vec<Plan> {
     ]
 }
 
-/// What a fleet is held to.
+/// The bounds for a fleet.
 struct Bound {
     plan: Plan,
     /// Calls a second from the 20th second on, on average.

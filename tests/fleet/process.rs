@@ -24,7 +24,7 @@ pub(crate) struct Common {
     store: Store,
     dice: RefCell<Dice>,
     next_call: Cell<CallId>,
-    /// Calls that were sent and that nobody has taken up yet, with their workers.
+    /// Calls that were sent and that the fleet has not taken up yet, with their workers.
     pub sent: RefCell<Vec<(usize, CallId)>>,
     /// When it got keys for the first time.
     pub keys_at: Cell<Option<u64>>,
@@ -127,7 +127,7 @@ impl Host for WorkerHost {
     fn gauge_add(&self, _: &str, _: i64) {}
 }
 
-/// A signature is good by the key whose kid it repeats: signatures are not what is tested.
+/// A signature is good by the key whose kid it repeats: these tests are not about signatures.
 struct BySignature;
 
 impl Verifier for BySignature {

@@ -1,10 +1,10 @@
-//! Identity providers, as a fleet meets them.
+//! Identity providers for a fleet.
 
 use std::collections::VecDeque;
 
 use crate::dice::Dice;
 
-/// How an overloaded provider tells to come later.
+/// How an overloaded provider asks clients to come later.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Told {
     Nothing,
@@ -12,7 +12,7 @@ pub(crate) enum Told {
     Seconds(u64),
 }
 
-/// What a provider can bear.
+/// How many calls a provider can answer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Model {
     /// Everything.
@@ -21,13 +21,13 @@ pub(crate) enum Model {
     Bucket { per_second: u64, told: Told },
     /// So many calls in ten seconds, those that it refuses included.
     Window { per_ten_seconds: usize, told: Told },
-    /// So many calls in a second. Above that nobody gets an answer.
+    /// So many calls in a second. With more calls, no call gets an answer.
     Collapse { per_second: usize },
-    /// Nothing, until then (in milliseconds from the start).
+    /// None until this time (in milliseconds from the start).
     Down { until: u64 },
 }
 
-/// What becomes of a call.
+/// What happens to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Served {
     Keys,

