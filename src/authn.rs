@@ -24,14 +24,12 @@ use std::rc::Rc;
 
 use crate::cache::TokenCache;
 use crate::config::{Config, Rule, TokenAccess};
-use crate::desk::{Facts, Need};
+use crate::desk::{Basis, Need};
 use crate::http::ambiguous::Ambiguous;
 use crate::http::credentials::{self, Change, Extracted, Place};
 use crate::http::path;
 use crate::http::request::Request;
 use crate::http::response::Rejection;
-use crate::jose::jws::HeaderMemo;
-use crate::jose::verifier::Verifier;
 use crate::outputs::Outputs;
 use crate::policy::{self, RuleOutcome};
 use crate::sign_in::{Outcome, People, Visit};
@@ -55,7 +53,7 @@ pub enum Decision<'c> {
     Reject(Refusal<'c>),
     /// The filter itself answers the request.
     Answer(Answer),
-    /// A fact is missing. The request is decided anew, from the top, once it is there.
+    /// A fact is missing. The request is decided anew, from the top, once the fact is there.
     Await(Need),
 }
 
@@ -95,31 +93,29 @@ impl<'c> From<Rejection<'c>> for Refusal<'c> {
 }
 
 /// What a decision is made with.
-pub struct Means<'m> {
-    /// What is known from outside: keys and answers.
-    pub facts: &'m dyn Facts,
-    /// The verifier of signatures.
-    pub verifier: &'m dyn Verifier,
+pub struct Context<'m> {
+    /// What it shares with decisions about people who sign in.
+    pub basis: Basis<'m>,
     /// Tokens that were verified for earlier requests; the decision adds those of this request.
     pub cache: &'m RefCell<TokenCache>,
-    /// JOSE headers that were read for earlier requests.
-    pub headers: &'m RefCell<HeaderMemo>,
-    /// Seconds since the Unix epoch.
-    pub now: f64,
-    /// What people who sign in need, where the configuration lets them.
+    /// The sessions of people who sign in. `None` where nobody can.
     pub people: Option<People<'m>>,
 }
 
 /// Decides a request.
-pub fn authenticate<'c>(request: &Request, config: &'c Config, means: &Means<'_>) -> Decision<'c> {
-    authenticate_with(request, config, means, &())
+pub fn authenticate<'c>(
+    request: &Request,
+    config: &'c Config,
+    context: &Context<'_>,
+) -> Decision<'c> {
+    authenticate_with(request, config, context, &())
 }
 
 /// The same, and tells of each step.
 pub fn authenticate_with<'c>(
     request: &Request,
     config: &'c Config,
-    means: &Means<'_>,
+    context: &Context<'_>,
     trace: &impl Listener,
 ) -> Decision<'c> {
     if let Some(resource) = &config.protected_resource
@@ -131,7 +127,7 @@ pub fn authenticate_with<'c>(
             response,
         });
     }
-    match decide(request, config, means, trace) {
+    match decide(request, config, context, trace) {
         Ok(admission) => Decision::Admit(admission),
         Err(Obstacle::Reject(refusal)) => Decision::Reject(refusal),
         Err(Obstacle::Answer(answer)) => Decision::Answer(answer),
@@ -175,7 +171,7 @@ impl From<Unsatisfied> for Obstacle<'_> {
 fn decide<'c>(
     request: &Request,
     config: &'c Config,
-    means: &Means<'_>,
+    context: &Context<'_>,
     trace: &impl Listener,
 ) -> Result<Admission, Obstacle<'c>> {
     // A path with several readings, or none, is refused before a rule can be wrong about it.
@@ -190,8 +186,8 @@ fn decide<'c>(
     }
     let path = path.as_deref();
     match &config.sign_in {
-        None => by_rules(request, config, path, means, None, trace),
-        Some(sign_in) => visitor::decide(request, (config, sign_in), path, means, trace),
+        None => by_rules(request, config, path, context, None, trace),
+        Some(sign_in) => visitor::decide(request, (config, sign_in), path, context, trace),
     }
 }
 
@@ -200,7 +196,7 @@ fn by_rules<'c>(
     request: &Request,
     config: &'c Config,
     path: Option<&str>,
-    means: &Means<'_>,
+    context: &Context<'_>,
     visit: Option<&Visit<'_>>,
     trace: &impl Listener,
 ) -> Result<Admission, Obstacle<'c>> {
@@ -218,14 +214,14 @@ fn by_rules<'c>(
             trace.note(|| Event::NoPath);
             return Err(Ambiguous::Path.into());
         }
-        let outcome = admit(request, config, access, means, visit, trace);
+        let outcome = admit(request, config, access, context, visit, trace);
         return visitor::greet(None, &access.demand, path, visit, outcome);
     }
     match policy::select_rule_with(config, path, request, trace)? {
         RuleOutcome::Public => Ok(Admission::default()),
         RuleOutcome::NoRule => Err(Rejection::NoRule.into()),
         RuleOutcome::Token(rule, access) => {
-            let outcome = admit(request, config, access, means, visit, trace);
+            let outcome = admit(request, config, access, context, visit, trace);
             let outcome = report(rule, outcome);
             visitor::greet(Some(rule), &access.demand, path, visit, outcome)
         }
@@ -272,13 +268,13 @@ fn admit<'c>(
     request: &Request,
     config: &'c Config,
     access: &'c TokenAccess,
-    means: &Means<'_>,
+    context: &Context<'_>,
     visit: Option<&Visit<'_>>,
     trace: &impl Listener,
 ) -> Result<Admission, Obstacle<'c>> {
     let demand = &*access.demand;
     let carried = extract(request, &demand.places, trace)?;
-    let mut presented = Presented::new(carried, config, means, visit, trace)?;
+    let mut presented = Presented::new(carried, config, context, visit, trace)?;
     let identities = presented.satisfy(&demand.requirement)?;
     authorize(access, config, &identities, trace)?;
     let withheld = presented.withheld(&identities, &demand.places);

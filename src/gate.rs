@@ -11,11 +11,11 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::authn::{self, Decision, Means};
+use crate::authn::{self, Context, Decision};
 use crate::cache::TokenCache;
 use crate::config::{Config, KeySource, ProviderId};
 use crate::desk::question::{Answered, Question, Unclear};
-use crate::desk::{Desk, Facts, Metadata, Need, Seen, Ticket};
+use crate::desk::{Basis, Desk, Facts, Metadata, Need, Seen, Ticket};
 use crate::document::finding::Finding;
 use crate::door::{self, Carried, Exchange};
 use crate::host::{CallId, ContextId, Host, Reply};
@@ -244,18 +244,20 @@ impl<H: Host> Gate<H> {
             patience,
         };
         let entropy = |into: &mut [u8]| self.host.entropy(into);
-        let means = Means {
-            facts: &facts,
-            verifier: &*self.verifier,
+        let context = Context {
+            basis: Basis {
+                facts: &facts,
+                verifier: &*self.verifier,
+                headers: &self.headers,
+                now: self.host.unix_seconds(),
+            },
             cache: &self.cache,
-            headers: &self.headers,
-            now: self.host.unix_seconds(),
             people: self.sessions.as_ref().map(|sessions| People {
                 sessions,
                 entropy: &entropy,
             }),
         };
-        authn::authenticate(request, &self.config, &means)
+        authn::authenticate(request, &self.config, &context)
     }
 
     fn set_tick(&self, period: Duration) {

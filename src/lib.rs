@@ -44,10 +44,10 @@
 //! use std::cell::RefCell;
 //! use std::rc::Rc;
 //!
-//! use bearer_gate::authn::{Decision, Means, authenticate};
+//! use bearer_gate::authn::{Context, Decision, authenticate};
 //! use bearer_gate::cache::TokenCache;
 //! use bearer_gate::config::{Config, ProviderId};
-//! use bearer_gate::desk::{Facts, Metadata};
+//! use bearer_gate::desk::{Basis, Facts, Metadata};
 //! use bearer_gate::desk::question::{Answered, Question, Unclear};
 //! use bearer_gate::document::finding::Finding;
 //! use bearer_gate::http::request::Request;
@@ -81,12 +81,14 @@
 //!         {"match": {"prefix": "/"}, "requires": {"provider_name": "idp"}}
 //!     ]
 //! }"#)?;
-//! let means = Means {
-//!     facts: &Nothing,
-//!     verifier: &Portable,
+//! let context = Context {
+//!     basis: Basis {
+//!         facts: &Nothing,
+//!         verifier: &Portable,
+//!         headers: &RefCell::default(),
+//!         now: 1_800_000_000.0,
+//!     },
 //!     cache: &RefCell::new(TokenCache::new(&config.providers)),
-//!     headers: &RefCell::default(),
-//!     now: 1_800_000_000.0,
 //!     people: None,
 //! };
 //! let request = |path: &str| {
@@ -94,10 +96,10 @@
 //!     Request::new(headers.map(|(name, value)| (name.into(), value.into())).to_vec())
 //! };
 //!
-//! let health = authenticate(&request("/health"), &config, &means);
+//! let health = authenticate(&request("/health"), &config, &context);
 //! assert!(matches!(health, Decision::Admit(_)));
 //!
-//! let Decision::Reject(refusal) = authenticate(&request("/orders"), &config, &means) else {
+//! let Decision::Reject(refusal) = authenticate(&request("/orders"), &config, &context) else {
 //!     panic!("there is no token");
 //! };
 //! assert_eq!(refusal.rejection.reason(), "token_missing");

@@ -10,9 +10,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bearer_gate::authn::{self, Decision, Means, RESOURCE_METADATA};
+use bearer_gate::authn::{self, Context, Decision, RESOURCE_METADATA};
 use bearer_gate::cache::TokenCache;
 use bearer_gate::config::{Config, TokenAccess};
+use bearer_gate::desk::Basis;
 use bearer_gate::http::credentials::Place;
 use bearer_gate::http::path;
 use bearer_gate::http::request::{Header, Request};
@@ -309,12 +310,14 @@ impl Explanation {
             None => Keyring::new(&[rand::random::<[u8; LEAST_SECRET]>()]).ok(),
         });
         let sessions = keyring.map(Sessions::new);
-        let means = Means {
-            facts: keys_at_hand,
-            verifier: &Portable,
+        let context = Context {
+            basis: Basis {
+                facts: keys_at_hand,
+                verifier: &Portable,
+                headers: &RefCell::default(),
+                now,
+            },
             cache: &cache,
-            headers: &RefCell::default(),
-            now,
             people: sessions.as_ref().map(|sessions| People {
                 sessions,
                 entropy: &|into| {
@@ -325,7 +328,7 @@ impl Explanation {
         };
         let keyring = sessions.as_ref().map(Sessions::keyring);
         let narrator = Narrator::new(config, request, keys_at_hand, keyring, now);
-        let decision = authn::authenticate_with(request, config, &means, &narrator);
+        let decision = authn::authenticate_with(request, config, &context, &narrator);
         let mut steps = Vec::new();
         if !removed.is_empty() {
             let text = format!(

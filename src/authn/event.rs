@@ -1,4 +1,4 @@
-//! The steps of a decision, for whoever listens.
+//! The steps of a decision, for a listener.
 
 use super::unsatisfied::Unsatisfied;
 use crate::config::{Otherwise, OwnPath, Provider, Scheme, SchemeId};

@@ -5,8 +5,8 @@
 //!   request carries. Of several such ways, the one that verifies most tokens counts, and then the
 //!   first.
 //! - If there is no such way, the request is refused for one reason: of the reasons without each of
-//!   which it would pass, the weightiest. If there is no such reason, the request carries more tokens
-//!   than the requirement has a use for.
+//!   which it would pass, the weightiest. If there is no such reason, the request carries more
+//!   tokens than the requirement has a use for.
 //! - A provider verifies a token once at most. Where newer keys could let a request pass, or verify
 //!   more of its tokens, the keys are asked for before the request is refused or let through.
 
@@ -14,7 +14,7 @@ use std::rc::Rc;
 
 use super::event::{Event, Listener};
 use super::unsatisfied::Unsatisfied;
-use super::{Means, Token};
+use super::{Context, Token};
 use crate::cache::Entry;
 use crate::config::{
     Config, Otherwise, PerProvider, Provider, ProviderDemand, ProviderId, Requirement, SchemeId,
@@ -28,13 +28,13 @@ use crate::jwks::keys::Keys;
 use crate::outputs::{self, Outputs};
 use crate::sign_in::{Opened, Visit};
 
-/// Of so many ways to satisfy a requirement the rest is left out, so that no requirement is too
-/// costly to decide.
+/// The most ways to satisfy a requirement that are compared, so that no requirement is too costly
+/// to decide. Further ways are left out.
 const MOST_WAYS: usize = 64;
 
 /// A token, and where it is.
 pub(super) struct Carried<'r> {
-    /// As the requirement's demands count the places.
+    /// The number of the place, as the requirement's demands count them.
     place: usize,
     token: Token<'r>,
     /// Tokens that are the same, byte for byte, are one and have one number.
@@ -55,16 +55,16 @@ impl<'r> Carried<'r> {
     }
 }
 
-/// What a request carries, and what it is judged by.
+/// What a request carries, and what decides about it.
 pub(super) struct Presented<'r, T> {
     tokens: Vec<Carried<'r>>,
     /// All of them.
     all: Tokens,
     providers: &'r PerProvider<Provider>,
-    means: &'r Means<'r>,
+    context: &'r Context<'r>,
     visit: Option<&'r Visit<'r>>,
     trace: &'r T,
-    /// The tokens that were found good, of each provider that was asked about one.
+    /// The tokens that were found good, for each provider that was asked about one.
     identities: Vec<Identity>,
     /// The tokens that a provider's keys did not verify, whatever is expected of their claims.
     refused: Vec<Refused>,
@@ -79,7 +79,7 @@ pub(super) struct Identity {
     proof: Proof,
 }
 
-/// What shows who somebody is: either can only be made of what was verified or opened.
+/// The proof of an identity: a token that was verified, or a session that was opened.
 enum Proof {
     Token {
         number: u32,
@@ -131,7 +131,7 @@ struct Refused {
     unsatisfied: Unsatisfied,
 }
 
-/// A way to satisfy a requirement, or what it fails by. The default is satisfied by nothing.
+/// A way to satisfy a requirement, or why the way fails. The default takes no token.
 #[derive(Clone, Copy, Default)]
 struct Way {
     /// The tokens that have a part in it.
@@ -144,7 +144,7 @@ struct Way {
 }
 
 impl Way {
-    /// Whether nothing is lost by leaving the other out.
+    /// Whether the other way can be left out without a loss.
     fn dominates(&self, other: &Self) -> bool {
         self.unsatisfied.is_none()
             && other.covers & !self.covers == 0
@@ -208,7 +208,7 @@ impl Ways {
         }
     }
 
-    /// Both these and those.
+    /// The ways that satisfy both.
     #[inline]
     fn and(&self, those: &Self) -> Self {
         let mut all = Self::default();
@@ -220,8 +220,8 @@ impl Ways {
         all
     }
 
-    /// Adds what is left where none of these is good. A requirement that takes failed tokens
-    /// fails them only when the keys are known, and it takes no two tokens in the place of one.
+    /// Adds the way that is left where none of these is good. A requirement that tolerates failed
+    /// tokens does so only when the keys are known, and it never takes two tokens for one.
     #[inline]
     fn otherwise(&mut self, otherwise: Otherwise) {
         if self.0.iter().any(|way| way.unsatisfied.is_none()) {
@@ -249,7 +249,7 @@ impl Ways {
     }
 }
 
-/// The identities that are taken by the best of these ways to account for all tokens.
+/// The identities of the best way that accounts for all tokens.
 fn decide(ways: &[Way], all: Tokens) -> Result<Tokens, Unsatisfied> {
     let unverified = |way: &Way| (all & !way.covers).count_ones();
     let accounting = || {
@@ -272,7 +272,7 @@ impl<'r, T: Listener> Presented<'r, T> {
     pub(super) fn new(
         mut tokens: Vec<Carried<'r>>,
         config: &'r Config,
-        means: &'r Means<'r>,
+        context: &'r Context<'r>,
         visit: Option<&'r Visit<'r>>,
         trace: &'r T,
     ) -> Result<Self, Unsatisfied> {
@@ -291,15 +291,15 @@ impl<'r, T: Listener> Presented<'r, T> {
             tokens,
             all,
             providers: &config.providers,
-            means,
+            context,
             visit,
             trace,
             refused: Vec::new(),
         })
     }
 
-    /// The tokens that satisfy a requirement: none where it does without. A token that has no part
-    /// in that is one that nobody verified, and the upstream could take it for the one that was.
+    /// The tokens that satisfy a requirement; none where it needs none. A token without a part in
+    /// that is not verified, and the upstream could take it for the verified one.
     pub(super) fn satisfy(
         &mut self,
         requirement: &Requirement,
@@ -323,8 +323,8 @@ impl<'r, T: Listener> Presented<'r, T> {
         Ok(identities)
     }
 
-    /// The places, of these, that the upstream must not see: all that hold a token which is not
-    /// forwarded, and those of other providers if it is. Each is named once.
+    /// The places that the upstream must not see: those that hold a token which is not forwarded,
+    /// and those of other providers that hold a forwarded one. Each place is listed once.
     pub(super) fn withheld<'p>(
         &self,
         identities: &[Identity],
@@ -384,7 +384,7 @@ impl<'r, T: Listener> Presented<'r, T> {
         }
     }
 
-    /// What a provider's demand comes to.
+    /// The way to satisfy a provider's demand.
     fn way(&mut self, demand: &ProviderDemand) -> Way {
         if let Some(id) = demand.session {
             return self.way_by_session(demand.provider, id);
@@ -397,8 +397,8 @@ impl<'r, T: Listener> Presented<'r, T> {
         way
     }
 
-    /// The session by a scheme, if it is alive and no other site counts on it. It covers no token:
-    /// the upstream gets to see none of it.
+    /// The session of a scheme, if it is alive and no other site relies on it. It covers no token:
+    /// the upstream does not see it.
     fn way_by_session(&mut self, provider: ProviderId, id: SchemeId) -> Way {
         let opened = self.visit.and_then(|visit| visit.session(id));
         let mut way = Way::default();
@@ -475,7 +475,7 @@ impl<'r, T: Listener> Presented<'r, T> {
         token: &[u8],
         demand: &ProviderDemand,
     ) -> Result<Judged, Unfit> {
-        let (id, means) = (demand.provider, self.means);
+        let (id, context) = (demand.provider, self.context);
         let provider = &self.providers[id];
         self.trace.note(|| Event::Token(token));
         let expectations = demand
@@ -489,28 +489,28 @@ impl<'r, T: Listener> Presented<'r, T> {
             if let Some((_, entry)) = known.and_then(|identity| identity.token(number)) {
                 self.trace.note(|| Event::FoundGoodBefore);
                 let verified = &entry.verified;
-                verified.validate_again(expectations, means.now, self.trace)?;
+                verified.validate_again(expectations, context.basis.now, self.trace)?;
             }
             return Ok(Judged::Known(at));
         }
-        let keys = means.facts.keys(id);
+        let keys = context.basis.facts.keys(id);
         let cached = match &keys {
-            Keys::Ready(keys) => means.cache.borrow_mut().get(id, token, keys),
+            Keys::Ready(keys) => context.cache.borrow_mut().get(id, token, keys),
             Keys::Pending | Keys::Unavailable { .. } => None,
         };
         let entry = if let Some(entry) = cached {
             self.trace.note(|| Event::Cached);
             let verified = &entry.verified;
-            verified.validate_again(expectations, means.now, self.trace)?;
+            verified.validate_again(expectations, context.basis.now, self.trace)?;
             entry
         } else {
-            // What no key can make good is refused at once.
+            // A token that no key can make good is refused at once.
             let parsed = self.parse(token)?;
             self.trace.note(|| TokenEvent::Parsed {
                 header: parsed.untrusted_header(),
                 claims: parsed.untrusted_claims(),
             });
-            let validated = parsed.validate_with(expectations, means.now, self.trace)?;
+            let validated = parsed.validate_with(expectations, context.basis.now, self.trace)?;
             let mut refused = self.refused.iter();
             match refused.find(|known| known.provider == id && known.token == number) {
                 Some(known) => {
@@ -532,7 +532,7 @@ impl<'r, T: Listener> Presented<'r, T> {
         }))
     }
 
-    /// By these keys, or by newer ones if they come at once.
+    /// Verifies a token with these keys, or with newer ones that come at once.
     fn verified(
         &self,
         token: &[u8],
@@ -540,14 +540,8 @@ impl<'r, T: Listener> Presented<'r, T> {
         id: ProviderId,
         keys: Keys,
     ) -> Result<Rc<Entry>, Unsatisfied> {
-        let (provider, means) = (&self.providers[id], self.means);
-        let verified = signer::verify(
-            validated,
-            (id, keys),
-            means.facts,
-            means.verifier,
-            self.trace,
-        );
+        let (provider, context) = (&self.providers[id], self.context);
+        let verified = signer::verify(validated, (id, keys), &context.basis, self.trace);
         let (set, verified) = verified.map_err(|why| match why {
             Unverified::Refused(error) => error.into(),
             Unverified::AwaitKeys => Unsatisfied::AwaitKeys(id),
@@ -556,19 +550,19 @@ impl<'r, T: Listener> Presented<'r, T> {
         let outputs = Rc::new(outputs::from_token(provider, &verified));
         let verified = verified.into_claims();
         let entry = Rc::new(Entry { verified, outputs });
-        let mut cache = means.cache.borrow_mut();
+        let mut cache = context.cache.borrow_mut();
         cache.insert(id, token, &set, Rc::clone(&entry));
         Ok(entry)
     }
 
     fn parse<'t>(&self, token: &'t [u8]) -> Result<Parsed<'t>, JwtError> {
-        jwt::parse_with(token, &mut self.means.headers.borrow_mut())
+        jwt::parse_with(token, &mut self.context.basis.headers.borrow_mut())
     }
 }
 
 /// A token that is good for a demand.
 enum Judged {
-    /// It was found so for another demand of the provider, at this place of
+    /// It was found good for another demand of the provider, and is at this place of
     /// [`Presented::identities`].
     Known(usize),
     New(Identity),

@@ -3,14 +3,14 @@
 //!
 //! Invariant: rules and the upstream see the request without the filter's own cookies.
 
-use super::{Admission, Means, Obstacle, by_rules};
+use super::{Admission, Context, Obstacle, by_rules};
 use crate::authn::event::{Event, Listener};
 use crate::config::{Config, Demand, Rule, SchemeId, SignIn, Unauthenticated};
 use crate::http::credentials::Change;
 use crate::http::request::Request;
 use crate::http::response::Rejection;
 use crate::outputs::Outputs;
-use crate::sign_in::{self, Context, Opened, Step, Visit};
+use crate::sign_in::{self, Opened, Step, Visit};
 
 impl From<Step> for Obstacle<'_> {
     fn from(step: Step) -> Self {
@@ -26,17 +26,11 @@ pub(super) fn decide<'c>(
     request: &Request,
     (config, sign_in): (&'c Config, &'c SignIn),
     path: Option<&str>,
-    means: &Means<'_>,
+    context: &Context<'_>,
     trace: &impl Listener,
 ) -> Result<Admission, Obstacle<'c>> {
-    let context = Context {
-        facts: means.facts,
-        verifier: means.verifier,
-        headers: means.headers,
-        now: means.now,
-        people: means.people.ok_or(Rejection::HostRefused)?,
-    };
-    let visit = Visit::new(request, config, sign_in, context);
+    let people = context.people.ok_or(Rejection::HostRefused)?;
+    let visit = Visit::new(request, (config, sign_in), context.basis, people);
     if let Some((id, own)) = path.and_then(|path| sign_in.own_path(path)) {
         let scheme = &sign_in.schemes[id];
         trace.note(|| Event::OwnPath { scheme, path: own });
@@ -46,7 +40,7 @@ pub(super) fn decide<'c>(
     }
     let without = visit.without_cookies();
     let as_seen = without.as_ref().map_or(request, |(request, _)| request);
-    match by_rules(as_seen, config, path, means, Some(&visit), trace) {
+    match by_rules(as_seen, config, path, context, Some(&visit), trace) {
         Ok(mut admission) => {
             let change = without.map(|(_, change)| change);
             admission.strip.splice(0..0, change);

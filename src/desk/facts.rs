@@ -1,10 +1,13 @@
 //! What a decision asks, and what it returns where the answer is not there.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::question::{Answered, Question, Unclear};
 use crate::config::ProviderId;
 use crate::document::finding::Finding;
+use crate::jose::jws::HeaderMemo;
+use crate::jose::verifier::Verifier;
 use crate::jwks::keys::{Keys, UnknownKid};
 use crate::jwks::metadata::Metadata;
 
@@ -32,4 +35,17 @@ pub trait Facts {
     /// The answer to a question. Where it is [`Finding::Pending`], the decision must be
     /// [`Need::Answer`] with the same question, whether that was asked before or not.
     fn answer(&self, question: &Question) -> Finding<Result<Rc<Answered>, Unclear>>;
+}
+
+/// What every decision rests on besides its request and the configuration.
+#[derive(Clone, Copy)]
+pub struct Basis<'b> {
+    /// The facts from outside: keys and answers.
+    pub facts: &'b dyn Facts,
+    /// The verifier of signatures.
+    pub verifier: &'b dyn Verifier,
+    /// JOSE headers that were read for earlier requests.
+    pub headers: &'b RefCell<HeaderMemo>,
+    /// Seconds since the Unix epoch.
+    pub now: f64,
 }

@@ -252,7 +252,7 @@ mod tests {
         }
         assert!(line.enter(large(3)).is_none());
         assert!(line.enter(waiter(0, 100, 4)).is_some(), "a small one fits");
-        // Whoever goes, in whichever way, makes room, and once.
+        // A request makes room when it leaves, in every way and only once.
         assert!(line.leave(first));
         assert!(!line.leave(first));
         let (ticket, back) = line.take_settled(Millis(0), |_| true).remove(0);

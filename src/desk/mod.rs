@@ -40,7 +40,7 @@ use sources::Sources;
 use tally::Tally;
 
 pub use crate::document::lifecycle::Seen;
-pub use facts::{Facts, Need};
+pub use facts::{Basis, Facts, Need};
 pub use line::Ticket;
 
 /// How often the gauges are set.

@@ -6,7 +6,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::facts::Facts;
+use super::facts::Basis;
 use crate::config::ProviderId;
 use crate::jose::event::Event as TokenEvent;
 use crate::jose::jwks::{KeySet, Selection};
@@ -57,8 +57,7 @@ pub enum Unverified {
 pub fn verify<'t, T>(
     validated: &Validated<'t>,
     (provider, mut keys): (ProviderId, Keys),
-    facts: &dyn Facts,
-    verifier: &dyn Verifier,
+    basis: &Basis<'_>,
     trace: &T,
 ) -> Result<(Rc<KeySet>, Verified<'t>), Unverified>
 where
@@ -75,12 +74,12 @@ where
             Keys::Pending => return Err(Unverified::AwaitKeys),
             Keys::Unavailable { retry_after } => return Err(Unverified::Unavailable(retry_after)),
         };
-        let error = match by_set(validated, &set, verifier, trace) {
+        let error = match by_set(validated, &set, basis.verifier, trace) {
             Ok(verified) => return Ok((set, verified)),
             Err(Unsigned::Certainly(error)) => return Err(Unverified::Refused(error)),
             Err(Unsigned::ByThisSet(error)) => error,
         };
-        match facts.unknown_kid(provider) {
+        match basis.facts.unknown_kid(provider) {
             UnknownKid::Reselect => newest = error,
             UnknownKid::Wait => return Err(Unverified::AwaitKeys),
             UnknownKid::NoSuchKey => return Err(Unverified::Refused(error)),
@@ -88,7 +87,7 @@ where
                 return Err(Unverified::Unavailable(retry_after));
             }
         }
-        keys = facts.keys(provider);
+        keys = basis.facts.keys(provider);
     }
     Err(Unverified::Refused(newest))
 }

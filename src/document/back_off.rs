@@ -300,7 +300,7 @@ mod tests {
         let earlier = Millis(START.0 - 3_600_000);
         assert_eq!(back_off.remaining(earlier, BOUNDS.longest), Duration::ZERO);
         assert_eq!(back_off.asked_remaining(earlier), Some(Duration::ZERO));
-        // Somebody else's numbers.
+        // Numbers that another filter wrote.
         let strange = BackOff {
             failures: u32::MAX,
             asked: 0,

@@ -83,7 +83,7 @@ mod tests {
             (1_060_000, 1_030_000, 0),
             // By another worker's clock, which is a little ahead.
             (1_060_500, 1_000_000, 30_500),
-            // The clock went back, or the bytes are somebody else's.
+            // The clock went back, or another filter wrote the bytes.
             (1_061_001, 1_000_000, 0),
             (u64::MAX, 1_000_000, 0),
             (0, 1_000_000, 0),

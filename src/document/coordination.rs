@@ -121,7 +121,7 @@ impl Coordination {
     /// How long no fetch may begin ahead of schedule; zero if one may at `now`. To be asked where
     /// no lease binds.
     ///
-    /// If a lease is there all the same, its holder died: every fetch that ends, well or badly,
+    /// If there is a lease that does not bind, its holder died: every fetch that ends, well or badly,
     /// removes its lease. That fetch brought nothing, so it does not count for the cool-down.
     pub fn cools_down_for(&self, now: Millis, cooldown: Duration) -> Duration {
         if self.lease.is_some() {
@@ -216,7 +216,7 @@ mod tests {
             // Another worker's clock is a little ahead.
             (5000, 4899, true),
             (5000, 3900, true),
-            // The clock went back, or the bytes are somebody else's.
+            // The clock went back, or another filter wrote the bytes.
             (5000, 3899, false),
             (u64::MAX, 950, false),
         ] {

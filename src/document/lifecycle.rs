@@ -204,8 +204,8 @@ impl<S: Source> Lifecycle<S> {
     }
 
     /// Whether the document is of a fetch that began after a request came, which saw `came`.
-    /// Numbers of fetches begin anew where shared data was lost, so the document has to be another
-    /// one too.
+    /// The numbers of fetches begin again when shared data is lost, so the document must also be
+    /// another one.
     pub fn is_newer_than(&self, came: Seen) -> bool {
         let newer = |installed: &Installed<_>| {
             installed.generation != came.generation && installed.fetch > came.begun

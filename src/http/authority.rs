@@ -200,7 +200,7 @@ mod tests {
             ("api.example.:443", "api.example"),
             ("API.example.", "api.example"),
             ("localhost.", "localhost"),
-            // names that are no names of the DNS
+            // names that are not DNS names
             ("my_service.default", "my_service.default"),
             ("-a-.example", "-a-.example"),
             ("xn--bcher-kva.example", "xn--bcher-kva.example"),

@@ -254,7 +254,7 @@ mod tests {
             (b"bEaReR a.b.c", token(b"a.b.c")),
             // 1*SP
             (b"Bearer    a.b.c", token(b"a.b.c")),
-            // white space around a value is no part of it
+            // white space around a value does not belong to it
             (b" Bearer a.b.c", token(b"a.b.c")),
             (b"\tBearer a.b.c", token(b"a.b.c")),
             (b" \t Bearer a.b.c \t", token(b"a.b.c")),
@@ -328,7 +328,7 @@ mod tests {
                 String::from_utf8_lossy(value)
             );
         }
-        // not joined, but twice all the same
+        // not joined, but sent twice
         let twice = request(&[
             ("authorization", b"Bearer a"),
             ("authorization", b"Basic b"),

@@ -199,7 +199,7 @@ mod tests {
                 "/a!$&'()*+,=:@~-_|{}[]\"<>^`",
                 "/a!$&'()*+,=:@~-_|{}[]\"<>^`",
             ),
-            // dots that are no dot segments
+            // dots that are not dot segments
             ("/.well-known/x", "/.well-known/x"),
             ("/a..b/..c/d../...", "/a..b/..c/d../..."),
             ("/a.;b/c", "/a./c"),

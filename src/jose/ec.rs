@@ -141,7 +141,7 @@ mod tests {
                 (curve, x.clone(), x.clone(), &off_curve),
                 (curve, vec![], vec![], &length_error),
                 (curve, x.clone(), vec![], &length_error),
-                // An octet is missing that is none of the leading zeros.
+                // An octet is missing that is not a leading zero.
                 (curve, x[..length - 1].to_vec(), y.clone(), &off_curve),
                 (curve, x.clone(), [&[1], &y[..]].concat(), &length_error),
                 // The same octets, cut at another place.

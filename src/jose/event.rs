@@ -1,4 +1,4 @@
-//! The steps of a decision about a token, for whoever listens.
+//! The steps of a decision about a token, for a listener.
 
 use std::time::Duration;
 

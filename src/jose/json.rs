@@ -123,7 +123,7 @@ impl<'d> Element<'d> {
         self.document.nodes.get(self.at)
     }
 
-    /// Where the node is that is no part of it.
+    /// The place of the first node after it.
     fn end(self) -> usize {
         match self.node() {
             Some(Node::Array { end } | Node::Object { end }) => *end,

@@ -30,7 +30,7 @@ pub enum JwksError {
     Malformed,
     /// No member `keys`.
     MissingKeys,
-    /// Every key is unusable, each for its reason, or there is none.
+    /// There is no usable key. Each key is listed with its reason.
     NoUsableKey(Vec<SkippedKey>),
 }
 
@@ -106,7 +106,7 @@ impl KeySet {
     /// Reads a key document. Secrets in it are not loaded.
     ///
     /// # Errors
-    /// [`JwksError`]; unusable keys are no error but are listed by [`KeySet::skipped`].
+    /// [`JwksError`]. An unusable key is not an error: [`KeySet::skipped`] lists it.
     pub fn parse(document: &[u8]) -> Result<Self, JwksError> {
         Self::parse_by(document, Key::parse)
     }
@@ -343,7 +343,7 @@ mod tests {
         }
     }
 
-    /// Each key's reason, when that is what somebody needs to know, and not without end.
+    /// The text tells each key's reason, up to a bound.
     #[test]
     fn a_set_without_a_usable_key_tells_every_reason() {
         let text = |keys: &[&str]| {

@@ -233,7 +233,7 @@ mod tests {
                 thumbprints: [None, None],
             }
         );
-        // A thumbprint that is no text names no key.
+        // A thumbprint that is not a text names no key.
         let header = with_header(br#"{"alg":"RS256","x5t":1,"x5t#S256":"t"}"#).unwrap();
         assert_eq!(header.thumbprints, [None, Some("t".into())]);
     }

@@ -69,7 +69,7 @@ fn return_to(visit: &Visit<'_>, id: SchemeId, path: Option<OwnPath>) -> String {
             one("return_to").map(std::borrow::Cow::into_owned)
         }
         Some(OwnPath::Callback) => one("state").and_then(|state| {
-            let keyring = visit.context.people.sessions.keyring();
+            let keyring = visit.people.sessions.keyring();
             let flow = Flow::open(keyring, &visit.scheme(id).name, &state).ok()?;
             Some(flow.return_to().as_bytes().to_vec())
         }),

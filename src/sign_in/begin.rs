@@ -28,7 +28,7 @@ pub(super) fn begin(
         return_to.to_owned()
     };
     let (browser, cookies) = browser(visit, scheme)?;
-    let keyring = visit.context.people.sessions.keyring();
+    let keyring = visit.people.sessions.keyring();
     let flow_id = visit.random()?;
     let flow = Flow::begin(
         keyring,
@@ -46,7 +46,7 @@ pub(super) fn again(visit: &Visit<'_>, id: SchemeId, flow: &Flow) -> Result<Answ
     let scheme = visit.scheme(id);
     origins(visit, scheme)?;
     let (browser, cookies) = browser(visit, scheme)?;
-    let keyring = visit.context.people.sessions.keyring();
+    let keyring = visit.people.sessions.keyring();
     let flow = flow.again(keyring, &browser, visit.random()?, visit.now());
     let flow = flow.ok_or(Problem::TooManyRestarts)?;
     send(visit, id, Aim::SignIn, &flow, (&browser, cookies))
@@ -102,7 +102,7 @@ fn send(
     let endpoint = visit.needed_endpoint(scheme, configured, |metadata| {
         metadata.authorization_endpoint.as_ref()
     })?;
-    let keyring = visit.context.people.sessions.keyring();
+    let keyring = visit.people.sessions.keyring();
     let sent = flow.send(keyring, browser, visit.random()?);
     let sent = sent.ok_or(Problem::State)?;
     let url = authorize::url(&endpoint, scheme, aim, &visit.redirect_uri(scheme)?, &sent);

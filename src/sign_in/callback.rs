@@ -41,7 +41,7 @@ pub(super) fn callback(
     let (code, state) = (one("code")?, one("state")?);
     let (issuer, error) = (one("iss")?, one("error")?);
     let state = state.ok_or(Problem::Malformed)?;
-    let keyring = visit.context.people.sessions.keyring();
+    let keyring = visit.people.sessions.keyring();
     let flow = Flow::open(keyring, &scheme.name, &state);
     trace.note(|| Event::State(flow.as_ref().map_err(|why| *why)));
     let flow = flow.map_err(|_| Problem::State)?;
@@ -168,7 +168,7 @@ fn exchange(
         &redirect_uri,
         &redeeming.code_verifier,
     );
-    match visit.context.facts.answer(&question) {
+    match visit.basis.facts.answer(&question) {
         Finding::Pending => Err(Obstacle::Await(Need::Answer(Box::new(question)))),
         Finding::Unavailable { retry_after } => Err(Problem::Unavailable(retry_after).into()),
         // Nobody knows whether the provider took the code.
@@ -197,12 +197,12 @@ fn verified<'t>(
         );
         Obstacle::Problem(Problem::IdToken)
     };
-    let parsed = jwt::parse_with(token, &mut visit.context.headers.borrow_mut());
-    let validated = parsed.and_then(|parsed| parsed.validate(&scheme.id_token, visit.context.now));
+    let parsed = jwt::parse_with(token, &mut visit.basis.headers.borrow_mut());
+    let validated = parsed.and_then(|parsed| parsed.validate(&scheme.id_token, visit.basis.now));
     let validated = validated.map_err(refuse)?;
-    let (facts, provider) = (visit.context.facts, scheme.provider);
-    let keys = (provider, facts.keys(provider));
-    let verified = signer::verify(&validated, keys, facts, visit.context.verifier, &());
+    let provider = scheme.provider;
+    let keys = (provider, visit.basis.facts.keys(provider));
+    let verified = signer::verify(&validated, keys, &visit.basis, &());
     match verified {
         Ok((_, verified)) => Ok(verified),
         Err(Unverified::Refused(error)) => Err(refuse(error)),

@@ -34,7 +34,7 @@ use crate::trace::Trace;
 pub use event::Event;
 pub use problem::Problem;
 pub use sessions::{Opened, Sessions};
-pub use visit::{Context, Entropy, NoUse, People, Visit};
+pub use visit::{Entropy, NoUse, People, Visit};
 
 use attempt::Attempt;
 use authorize::Aim;
@@ -184,7 +184,7 @@ fn failed(scheme: &Scheme, problem: Problem, attempt: &Attempt) -> Response {
         Some(path) if problem.retry_after().is_none() && problem != Problem::UnknownHost => {
             see_other(format!("{path}?error={}", problem.name()), Vec::new())
         }
-        _ => page::failure(&page::Failure {
+        _ => page::failure(&page::FailedSignIn {
             trouble: problem.trouble(),
             told: attempt.told.as_deref(),
             again: Some(&attempt.again),

@@ -29,7 +29,7 @@ pub enum Trouble {
 
 /// A sign-in that failed.
 #[derive(Clone, Copy, Debug)]
-pub struct Failure<'f> {
+pub struct FailedSignIn<'f> {
     /// What the person is told.
     pub trouble: Trouble,
     /// What the provider says of it (`error_description`). Only of a callback whose `state` is
@@ -80,7 +80,7 @@ impl Trouble {
 
 /// A page that says why somebody could not sign in.
 #[must_use]
-pub fn failure(failure: &Failure<'_>) -> Response {
+pub fn failure(failure: &FailedSignIn<'_>) -> Response {
     let mut body = Body::default();
     body.paragraph(failure.trouble.words());
     if let Some(told) = failure.told.map(legible).filter(|told| !told.is_empty()) {
@@ -263,7 +263,7 @@ mod tests {
     ];
 
     fn told(told: &str) -> Response {
-        failure(&Failure {
+        failure(&FailedSignIn {
             trouble: Trouble::Denied,
             told: Some(told),
             again: Some("/sign-in?return_to=%2Fa&x=\"><b>"),
@@ -272,7 +272,7 @@ mod tests {
 
     fn pages() -> Vec<Response> {
         let failures = TROUBLES.map(|trouble| {
-            failure(&Failure {
+            failure(&FailedSignIn {
                 trouble,
                 told: None,
                 again: None,

@@ -12,15 +12,13 @@ use std::time::Duration;
 use super::problem::Problem;
 use super::sessions::{Opened, Sessions};
 use crate::config::{Config, OwnPath, Scheme, SchemeId, SignIn, Unauthenticated};
-use crate::desk::{Facts, Metadata, Need};
+use crate::desk::{Basis, Metadata, Need};
 use crate::document::finding::Finding;
 use crate::host::NoEntropy;
 use crate::http::credentials::Change;
 use crate::http::request::Request;
 use crate::http::response::Rejection;
 use crate::http::uri::Uri;
-use crate::jose::jws::HeaderMemo;
-use crate::jose::verifier::Verifier;
 use crate::session::browser::{self, CrossSite};
 use crate::session::cookie::{Torn, without_ours};
 use crate::session::flow::Browser;
@@ -40,21 +38,6 @@ pub struct People<'m> {
     pub sessions: &'m Sessions,
     /// Asked for where something is sealed or begun.
     pub entropy: Entropy<'m>,
-}
-
-/// What a decision about a visit is made with.
-#[derive(Clone, Copy)]
-pub struct Context<'m> {
-    /// The facts from outside.
-    pub facts: &'m dyn Facts,
-    /// Verifies ID tokens.
-    pub verifier: &'m dyn Verifier,
-    /// Headers of tokens that were read before.
-    pub headers: &'m RefCell<HeaderMemo>,
-    /// Seconds since the Unix epoch.
-    pub now: f64,
-    /// The worker's.
-    pub people: People<'m>,
 }
 
 /// Why a request for one of the filter's own paths is not answered as it asks.
@@ -91,7 +74,8 @@ pub struct Visit<'v> {
     pub(super) request: &'v Request,
     pub(super) config: &'v Config,
     pub(super) sign_in: &'v SignIn,
-    pub(super) context: Context<'v>,
+    pub(super) basis: Basis<'v>,
+    pub(super) people: People<'v>,
     /// The schemes that were asked for, and what there was.
     looked_at: RefCell<Vec<(SchemeId, Found)>>,
 }
@@ -120,15 +104,16 @@ impl<'v> Visit<'v> {
     #[must_use]
     pub fn new(
         request: &'v Request,
-        config: &'v Config,
-        sign_in: &'v SignIn,
-        context: Context<'v>,
+        (config, sign_in): (&'v Config, &'v SignIn),
+        basis: Basis<'v>,
+        people: People<'v>,
     ) -> Self {
         Visit {
             request,
             config,
             sign_in,
-            context,
+            basis,
+            people,
             looked_at: RefCell::default(),
         }
     }
@@ -139,7 +124,7 @@ impl<'v> Visit<'v> {
 
     /// In Unix seconds. A clock that is no number is at 1970, where every session is of the future.
     pub(super) fn now(&self) -> u64 {
-        self.context.now as u64
+        self.basis.now as u64
     }
 
     /// The session by this scheme, if it is alive.
@@ -191,7 +176,7 @@ impl<'v> Visit<'v> {
             return Found::Refuse(NoUse::Host);
         };
         let provider = &self.config.providers[scheme.provider];
-        let sessions = self.context.people.sessions;
+        let sessions = self.people.sessions;
         match sessions.open((id, scheme), provider, host, &value, self.now()) {
             Ok(opened) => Found::Alive(opened),
             Err(why) => {
@@ -267,7 +252,7 @@ impl<'v> Visit<'v> {
             Some(domain) => domain,
             None => self.request.host().map_err(|_| Problem::UnknownHost)?,
         };
-        let keyring = self.context.people.sessions.keyring();
+        let keyring = self.people.sessions.keyring();
         let sealed = session.seal(keyring, host, self.random()?);
         let left = session.ends().saturating_sub(self.now());
         let max_age = scheme.session.persistent.then_some(left);
@@ -289,7 +274,7 @@ impl<'v> Visit<'v> {
 
     pub(super) fn random<const N: usize>(&self) -> Result<[u8; N], NoEntropy> {
         let mut octets = [0; N];
-        (self.context.people.entropy)(&mut octets)?;
+        (self.people.entropy)(&mut octets)?;
         Ok(octets)
     }
 
@@ -346,7 +331,7 @@ impl<'v> Visit<'v> {
 
     /// The metadata of a scheme's provider.
     pub(super) fn metadata(&self, scheme: &Scheme) -> Result<Rc<Metadata>, Obstacle> {
-        match self.context.facts.metadata(scheme.provider) {
+        match self.basis.facts.metadata(scheme.provider) {
             Finding::Ready(metadata) => Ok(metadata),
             Finding::Pending => Err(Obstacle::Await(Need::Keys(scheme.provider))),
             Finding::Unavailable { retry_after } => Err(Problem::Unavailable(retry_after).into()),

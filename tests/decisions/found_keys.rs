@@ -3,9 +3,10 @@
 
 use std::cell::RefCell;
 
-use bearer_gate::authn::{Means, authenticate};
+use bearer_gate::authn::{Context, authenticate};
 use bearer_gate::cache::TokenCache;
 use bearer_gate::config::Config;
+use bearer_gate::desk::Basis;
 use bearer_gate::jose::jws::HeaderMemo;
 use bearer_gate::jwks::keys::Keys;
 use bearer_gate::signature::portable::Portable;
@@ -52,16 +53,18 @@ fn decide(set: &str, token: &str) -> String {
         config: &config,
         instead: None::<(usize, Keys)>,
     };
-    let means = Means {
-        facts: &ring,
-        verifier: &Portable,
+    let context = Context {
+        basis: Basis {
+            facts: &ring,
+            verifier: &Portable,
+            headers: &RefCell::<HeaderMemo>::default(),
+            now: NOW,
+        },
         cache: &RefCell::new(TokenCache::new(&config.providers)),
-        headers: &RefCell::<HeaderMemo>::default(),
-        now: NOW,
         people: None,
     };
     let request = request(&[("authorization", &bearer(token))]);
-    tell(authenticate(&request, &config, &means))
+    tell(authenticate(&request, &config, &context))
 }
 
 #[test]

@@ -19,11 +19,11 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use bearer_gate::authn::{Decision, Means, authenticate};
+use bearer_gate::authn::{Context, Decision, authenticate};
 use bearer_gate::cache::TokenCache;
 use bearer_gate::config::{Config, KeySource, ProviderId};
 use bearer_gate::desk::question::{Answered, Question, Unclear};
-use bearer_gate::desk::{Facts, Metadata, Need};
+use bearer_gate::desk::{Basis, Facts, Metadata, Need};
 use bearer_gate::document::finding::Finding;
 use bearer_gate::http::credentials::Change;
 use bearer_gate::http::request::Request;
@@ -199,15 +199,17 @@ impl<'c> Judge<'c> {
     }
 
     fn decide(&self, request: &Request) -> String {
-        let means = Means {
-            facts: &self.ring,
-            verifier: &FirstOctet,
+        let context = Context {
+            basis: Basis {
+                facts: &self.ring,
+                verifier: &FirstOctet,
+                headers: &self.headers,
+                now: NOW,
+            },
             cache: &self.cache,
-            headers: &self.headers,
-            now: NOW,
             people: None,
         };
-        tell(authenticate(request, self.ring.config, &means))
+        tell(authenticate(request, self.ring.config, &context))
     }
 }
 

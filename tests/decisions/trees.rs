@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
-use bearer_gate::authn::{Admission, Decision, Listener, Means, authenticate_with};
+use bearer_gate::authn::{Admission, Context, Decision, Listener, authenticate_with};
 use bearer_gate::cache::TokenCache;
 use bearer_gate::config::{Config, KeySource, ProviderId};
 use bearer_gate::desk::question::{Answered, Question, Unclear};
-use bearer_gate::desk::{Facts, Metadata, Need};
+use bearer_gate::desk::{Basis, Facts, Metadata, Need};
 use bearer_gate::document::finding::Finding;
 use bearer_gate::http::credentials::Change;
 use bearer_gate::http::request::Request;
@@ -531,18 +531,20 @@ impl<E> Trace<E> for Somebody {
 fn decide_with(case: &Case, trace: &impl Listener) -> Outcome {
     let config = case.config();
     let verifier = Counting::default();
-    let means = Means {
-        facts: &Ring {
-            config: &config,
-            states: &case.states,
+    let context = Context {
+        basis: Basis {
+            facts: &Ring {
+                config: &config,
+                states: &case.states,
+            },
+            verifier: &verifier,
+            headers: &RefCell::default(),
+            now: NOW,
         },
-        verifier: &verifier,
         cache: &RefCell::new(TokenCache::new(&config.providers)),
-        headers: &RefCell::default(),
-        now: NOW,
         people: None,
     };
-    let outcome = match authenticate_with(&case.request(), &config, &means, trace) {
+    let outcome = match authenticate_with(&case.request(), &config, &context, trace) {
         Decision::Await(Need::Keys(at)) => {
             assert_eq!(case.states[at.index()], State::Pending);
             Err("await")

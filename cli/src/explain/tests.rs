@@ -198,8 +198,9 @@ proptest! {
         let keys_at_hand = KeysAtHand(config.providers.map(|_| known.next().unwrap()));
 
         let cache = RefCell::new(TokenCache::new(&config.providers));
-        let means = Means { facts: &keys_at_hand, verifier: &Portable, cache: &cache, headers: &RefCell::default(), now: NOW, people: None };
-        let decision = authn::authenticate(&request, &config, &means);
+        let basis = Basis { facts: &keys_at_hand, verifier: &Portable, headers: &RefCell::default(), now: NOW };
+        let context = Context { basis, cache: &cache, people: None };
+        let decision = authn::authenticate(&request, &config, &context);
         let explanation = Explanation::new(&config, &request, &[], &keys_at_hand, NOW);
 
         let bad: Vec<&Step> =

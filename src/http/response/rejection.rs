@@ -107,7 +107,7 @@ pub enum Rejection<'c> {
         retry_after_seconds: u32
     }: 503 "temporarily_unavailable",
         "provider_unavailable" = "The identity provider does not answer",
-    /// The request would have to wait for a fact, and as many requests wait already as may.
+    /// The request must wait for a fact, but the most requests that may wait do so already.
     TooManyWaiting {
         /// When the client may try again: from now, 1 at least.
         retry_after_seconds: u32

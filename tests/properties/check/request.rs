@@ -3,11 +3,11 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use bearer_gate::authn::{Decision, Means, authenticate};
+use bearer_gate::authn::{Context, Decision, authenticate};
 use bearer_gate::cache::TokenCache;
 use bearer_gate::config::{Config, ProviderId};
 use bearer_gate::desk::question::{Answered, Question, Unclear};
-use bearer_gate::desk::{Facts, Metadata};
+use bearer_gate::desk::{Basis, Facts, Metadata};
 use bearer_gate::document::finding::Finding;
 use bearer_gate::http::request::{Header, Request};
 use bearer_gate::jose::jwks::KeySet;
@@ -115,16 +115,18 @@ impl Facts for Ring {
 pub(crate) fn is_let_through(headers: &[Header]) -> bool {
     GUARDED.with(|(config, keys)| {
         let cache = RefCell::new(TokenCache::new(&config.providers));
-        let means = Means {
-            facts: &Ring(Rc::clone(keys)),
-            verifier: &Portable,
+        let context = Context {
+            basis: Basis {
+                facts: &Ring(Rc::clone(keys)),
+                verifier: &Portable,
+                headers: &RefCell::default(),
+                now: 1_800_000_000.0,
+            },
             cache: &cache,
-            headers: &RefCell::default(),
-            now: 1_800_000_000.0,
             people: None,
         };
         let request = Request::new(headers.to_vec());
-        match authenticate(&request, config, &means) {
+        match authenticate(&request, config, &context) {
             Decision::Admit(admission) => {
                 assert!(admission.strip.is_empty() && admission.outputs.is_empty());
                 true

@@ -2,7 +2,7 @@
 
 use bearer_gate::desk::question::{Answered, Reading};
 use bearer_gate::jose::json::Document;
-use bearer_gate::sign_in::page::{self, Failure, Trouble};
+use bearer_gate::sign_in::page::{self, FailedSignIn, Trouble};
 use bearer_gate::sign_in::token_reply::{self, Grant, TokenError};
 
 /// The first octet chooses the status, the others are the body. What is read can stand in a header,
@@ -65,7 +65,7 @@ pub(crate) fn token_reply(bytes: &[u8]) {
         }
     }
     let told = String::from_utf8_lossy(body);
-    let page = page::failure(&Failure {
+    let page = page::failure(&FailedSignIn {
         trouble: Trouble::Denied,
         told: Some(&told),
         again: Some(&told),
@@ -74,7 +74,7 @@ pub(crate) fn token_reply(bytes: &[u8]) {
     let count = |mark: &str| page.body.matches(mark).count();
     let quotes = count("<blockquote>");
     assert!(quotes <= 1 && count("</blockquote>") == quotes);
-    let plain = page::failure(&Failure {
+    let plain = page::failure(&FailedSignIn {
         trouble: Trouble::Denied,
         told: Some("x").filter(|_| quotes == 1),
         again: Some("/"),
