@@ -37,6 +37,9 @@ pub(crate) struct Args {
     /// The issuer of the provider where people sign in, which oauth2 does not have
     #[arg(long, value_name = "URL")]
     issuer: Option<String>,
+    /// The alpha configuration of oauth2-proxy, beside its .cfg
+    #[arg(long, value_name = "FILE")]
+    alpha_config: Option<PathBuf>,
     /// A host of your pages, where the old configuration takes the host of the request
     #[arg(long = "host", value_name = "HOST")]
     hosts: Vec<String>,
@@ -96,7 +99,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CommandError> {
         issuer: args.issuer.clone(),
         hosts: args.hosts.clone(),
     };
-    if let Some(options) = oauth2_proxy::read(&args.file)? {
+    if let Some(options) = oauth2_proxy::read(&args.file, args.alpha_config.as_deref())? {
         let mut migration = Migration::of_oauth2_proxy(&options, &told);
         let is_open = migration.is_open();
         migration.close(is_open);
@@ -246,10 +249,10 @@ impl Migration {
         migration
     }
 
-    fn of_oauth2_proxy(options: &Node, told: &oauth2::Told) -> Self {
+    fn of_oauth2_proxy(options: &oauth2_proxy::Options, told: &oauth2::Told) -> Self {
         let oauth2_proxy::Converted { node, changes } = oauth2_proxy::convert(options, told);
         let mut migration = Self {
-            line: options.line,
+            line: options.node.line,
             node,
             changes,
             from: "oauth2-proxy",

@@ -3,6 +3,7 @@
 //! Invariants: a secret is named and never looked at; an option that is not known here is open; and
 //! what oauth2-proxy let pass without a session is all that is public.
 
+mod alpha;
 mod options;
 mod regex;
 
@@ -13,6 +14,7 @@ use bearer_gate::http::uri::Uri;
 use super::{Change, ChangeKind, tree};
 use crate::command_error::CommandError;
 use crate::document::{Node, Yaml};
+use crate::plugin::File;
 use options::{Fate, KNOWN};
 
 const SCHEME: &str = "web";
@@ -41,12 +43,19 @@ pub(super) struct Converted {
     pub changes: Vec<Change>,
 }
 
-/// The options of a file, if it is one of oauth2-proxy: by its ending, or by an option that it must
-/// have.
+/// The options of oauth2-proxy, of one file or two.
+pub(super) struct Options {
+    pub node: Node,
+    /// Those that stand in the alpha configuration, on whose lines they are.
+    of_alpha: Vec<String>,
+}
+
+/// The options of a file, if it is one of oauth2-proxy by its ending, and those of an alpha
+/// configuration beside it.
 ///
 /// # Errors
 /// It is one, and cannot be read.
-pub(super) fn read(path: &Path) -> Result<Option<Node>, CommandError> {
+pub(super) fn read(path: &Path, alpha: Option<&Path>) -> Result<Option<Options>, CommandError> {
     let ending = path.extension().and_then(|ending| ending.to_str());
     if !matches!(ending, Some("cfg" | "toml")) {
         return Ok(None);
@@ -54,9 +63,17 @@ pub(super) fn read(path: &Path) -> Result<Option<Node>, CommandError> {
     let name = path.display();
     let text = std::fs::read_to_string(path)
         .map_err(|error| CommandError::usage(format!("{name}: {error}")))?;
-    options::parse(&text)
-        .map(Some)
-        .map_err(|(line, problem)| CommandError::usage(format!("{name}:{line}: {problem}")))
+    let parsed = options::parse(&text);
+    let mut node = parsed
+        .map_err(|(line, problem)| CommandError::usage(format!("{name}:{line}: {problem}")))?;
+    let mut of_alpha = Vec::new();
+    if let Some(alpha) = alpha {
+        let file = File::read(alpha)?;
+        for document in &file.documents {
+            of_alpha.extend(alpha::add(document, &mut node));
+        }
+    }
+    Ok(Some(Options { node, of_alpha }))
 }
 
 /// Fields of the new configuration that are wrong because an option is open.
@@ -70,13 +87,15 @@ pub(super) fn explains(option: &str) -> &'static [&'static str] {
 
 struct Conversion<'n> {
     options: &'n Node,
+    of_alpha: &'n [String],
     told: &'n super::oauth2::Told,
     changes: Vec<Change>,
 }
 
-pub(super) fn convert(options: &Node, told: &super::oauth2::Told) -> Converted {
+pub(super) fn convert(options: &Options, told: &super::oauth2::Told) -> Converted {
     let mut conversion = Conversion {
-        options,
+        options: &options.node,
+        of_alpha: &options.of_alpha,
         told,
         changes: Vec::new(),
     };
@@ -90,10 +109,15 @@ pub(super) fn convert(options: &Node, told: &super::oauth2::Told) -> Converted {
 impl Conversion<'_> {
     fn say(&mut self, kind: ChangeKind, option: &str, text: impl Into<String>) {
         let (line, _) = self.options.locate(option);
+        let is_in_alpha = self.of_alpha.iter().any(|of_alpha| of_alpha == option);
+        let text = match is_in_alpha {
+            true => format!("{} (on this line of the alpha configuration)", text.into()),
+            false => text.into(),
+        };
         self.changes.push(Change {
             line,
             path: option.to_owned(),
-            text: text.into(),
+            text,
             kind,
         });
     }

@@ -419,6 +419,68 @@ fn what_is_missing_is_open_and_the_command_line_adds_it() {
 }
 
 #[test]
+fn what_stands_in_an_alpha_configuration() {
+    let files = Files::in_a_directory();
+    let lines = OPTIONS.lines().filter(|line| {
+        let moved = ["provider ", "oidc_", "client_"];
+        !moved.iter().any(|start| line.starts_with(start))
+    });
+    let rest: Vec<&str> = lines.collect();
+    let cfg = files.with("rest.cfg", &rest.join("\n"));
+    let provider = "providers:
+- id: main
+  provider: oidc
+  clientID: web
+  clientSecret: hidden-one
+  allowedGroups: [a]
+  oidcConfig: {issuerURL: 'https://idp.example.com/realms/main', audienceClaims: [aud]}
+upstreamConfig: {upstreams: []}
+";
+    let migrate = |alpha: &str| {
+        let alpha = files.with("alpha.yaml", alpha);
+        let ran = run(&["migrate", "--json", "--alpha-config", &alpha, &cfg]);
+        assert!(
+            !format!("{}{}", ran.out, ran.err).contains("hidden"),
+            "{}",
+            ran.out
+        );
+        let report = ran.json();
+        let changes = report[0]["changes"].as_array().unwrap().clone();
+        let open = changes.iter().filter(|change| change["kind"] == "open");
+        let open: Vec<String> = open
+            .map(|change| format!("{} {}", change["line"], change["path"].as_str().unwrap()))
+            .collect();
+        (ran.code, open, report[0]["config"].clone())
+    };
+    let (code, open, config) = migrate(provider);
+    assert_eq!((code, open), (0, vec![]));
+    assert!(is_taken(&config), "{config:#}");
+    assert_eq!(
+        config["providers"]["idp"]["issuer"],
+        "https://idp.example.com/realms/main"
+    );
+    assert_eq!(
+        config["rules"][0]["authorize"]["claims"][0],
+        json!({"path": ["groups"], "any": ["a"]})
+    );
+    for (added, expected) in [
+        ("injectRequestHeaders: []\n", "9 injectRequestHeaders"),
+        ("- {id: other, provider: oidc}\n", "2 providers"),
+    ] {
+        let text = match added.starts_with('-') {
+            true => provider.replace("upstreamConfig", &format!("{added}upstreamConfig")),
+            false => format!("{provider}{added}"),
+        };
+        let (code, open, config) = migrate(&text);
+        assert_eq!(code, 1, "{added}");
+        assert!(open.contains(&expected.to_owned()), "{added}: {open:?}");
+        assert!(!is_taken(&config));
+    }
+    let keycloak = provider.replace("allowedGroups: [a]", "keycloakConfig: {roles: [a]}");
+    assert_eq!(migrate(&keycloak).1, ["6 keycloakConfig"]);
+}
+
+#[test]
 fn a_file_that_is_no_toml_is_refused_by_its_line() {
     let files = Files::in_a_directory();
     let ran = run(&[
