@@ -218,7 +218,7 @@ mod tests {
             ("/api/x", Some("GET"), "one"),
             ("/api/x", Some("POST"), "two"),
             ("/api/x", Some("PUT"), "two"),
-            // what some upstream runs as POST is no other method
+            // a method that some upstream runs as POST is not another method
             ("/api/x", Some("post"), "unsafe_method"),
             ("/api/x", Some("Put"), "unsafe_method"),
             ("/api/x", Some("get"), "unsafe_method"),

@@ -29,7 +29,7 @@ pub fn push_double(message: &mut Vec<u8>, number: u8, value: f64) {
     message.extend_from_slice(&value.to_le_bytes());
 }
 
-/// What is left of a message: its fields with their numbers, and `None` from where it is none.
+/// The rest of a message: its fields with their numbers, and `None` once it is not a message.
 pub struct Message<'b>(pub &'b [u8]);
 
 /// A field's value, as its wire type has it.

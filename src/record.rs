@@ -1,7 +1,8 @@
 //! The form of what is in shared data: numbers and texts one after the other.
 //!
-//! Invariant: a record is read by whoever knows what is in it, in order and to its end, so each
-//! has one form. A text's length is compared with what there is before anything is taken.
+//! Invariant: the reader of a record knows its fields, and reads them in order and to the end, so
+//! each record has one form. A text's length is compared with the rest of the record before it is
+//! taken.
 
 /// A record that is being written.
 #[derive(Debug, Default)]
@@ -32,7 +33,7 @@ impl Writer {
         sized
     }
 
-    /// Octets of a length that whoever reads them knows.
+    /// Octets of a length that the reader knows.
     pub fn octets<const N: usize>(mut self, octets: &[u8; N]) -> Self {
         self.0.extend_from_slice(octets);
         self

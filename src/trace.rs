@@ -7,7 +7,7 @@
 //! `#[inline]`, so that the compiler sees that there is one call, as it does where nothing is
 //! generic: without it the module is 700 bytes larger.
 
-/// A listener to a decision. `()` is none.
+/// A listener to a decision. `()` hears nothing.
 pub trait Listen {
     /// Whether events are wanted.
     const LISTENS: bool;
@@ -28,8 +28,8 @@ impl<E> Trace<E> for () {
     fn note(&self, _: impl FnOnce() -> E) {}
 }
 
-/// Checks that must all hold. The first that fails is the outcome; the checks after it are made only
-/// for a listener.
+/// Checks that must all hold. The first that fails is the outcome; the checks after it are made
+/// only for a listener.
 pub struct Checks<'t, T, X> {
     trace: &'t T,
     failed: Option<X>,

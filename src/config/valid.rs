@@ -47,7 +47,7 @@ pub struct Config {
     /// Every header that the filter sets, in lower case, sorted: a client's own must not reach the
     /// upstream, on whatever route and in whatever spelling ([`Config::is_reserved`]).
     pub reserved_headers: Vec<String>,
-    /// What has to be read of a request.
+    /// What must be read of a request.
     pub reads: Reads,
     /// Whether a CORS preflight passes without a token.
     pub bypass_cors_preflight: bool,
@@ -67,7 +67,7 @@ pub struct OfRoutes {
     pub(in crate::config) by_name: Named<TokenAccess>,
 }
 
-/// What has to be read of a request for its decision.
+/// What must be read of a request for its decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reads {
     /// These headers, each of which Envoy holds as one value.
@@ -93,12 +93,12 @@ pub enum Unmatched {
     Allow,
 }
 
-/// An issuer of tokens, what its tokens have to be like, and what becomes of them.
+/// An issuer of tokens: what its tokens must be like, and what is done with them.
 #[derive(Clone, Debug)]
 pub struct Provider {
     /// The name that rules refer to; without control characters.
     pub name: String,
-    /// What its tokens have to be like.
+    /// What its tokens must be like.
     pub expectations: Expectations,
     /// Where its tokens are in a request; never empty.
     pub places: Vec<Place>,
@@ -358,9 +358,9 @@ pub struct ProviderDemand {
 /// What a valid token must allow; the default asks for nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Permissions {
-    /// Each has to be satisfied.
+    /// Each must be satisfied.
     pub scopes: Vec<Scopes>,
-    /// Each has to hold.
+    /// Each must hold.
     pub claims: Vec<ClaimRule>,
     /// All names of all scopes, separated by spaces: the `scope` of a challenge.
     pub challenge: String,
@@ -480,8 +480,8 @@ impl Config {
 }
 
 impl Reads {
-    /// What these rules and features look at, and nothing else. What Envoy holds as several values is never read
-    /// alone: of those the host hands out the first only.
+    /// What these rules and features look at, and nothing else. What Envoy holds as several values
+    /// is never read alone: of those the host hands out the first only.
     pub(in crate::config) fn new(
         rules: &[Rule],
         of_routes: Option<&OfRoutes>,

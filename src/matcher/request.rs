@@ -478,7 +478,7 @@ mod tests {
                 &[("x_a", "1")],
                 unclear(Ambiguous::Header),
             ),
-            // white space around a value is no part of it
+            // white space around a value does not belong to it
             (
                 header(exact("1"), false, false),
                 &[("x-a", " 1\t")],

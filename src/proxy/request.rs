@@ -96,7 +96,7 @@ impl HttpContext for Request {
         }
     }
 
-    /// Whoever answers: the upstream, or a later filter.
+    /// The response may be the upstream's, or a later filter's.
     fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
         for (name, value) in self.promised.take(self.context_id) {
             if refusable::add(Map::ResponseHeaders, name, value.as_bytes()).is_err() {
@@ -154,8 +154,8 @@ fn take(config: &Config, from: Map, read_as: MapType) -> Option<Vec<(String, Vec
     removed.map(|()| fields)
 }
 
-/// What the configuration needs to know of the request, or `None` where the host does not say. First
-/// of all, on public routes too, what nobody but this filter sets is removed.
+/// The parts of the request that the configuration needs, or `None` where the host refuses them.
+/// First, on public routes too, the headers that only this filter may set are removed.
 fn read(config: &Config) -> Option<http::request::Request> {
     let headers = match &config.reads {
         Reads::Each(names) if config.reserved_headers.is_empty() => names
@@ -165,7 +165,7 @@ fn read(config: &Config) -> Option<http::request::Request> {
                 Some((Cow::Borrowed(*name), value))
             })
             .collect(),
-        // What nobody looks at is not held while the request waits.
+        // Headers that no rule reads are not kept while the request waits.
         reads => take(config, Map::RequestHeaders, HEADERS)?
             .into_iter()
             .filter(|(name, _)| reads.keeps(name))
@@ -180,8 +180,8 @@ fn read(config: &Config) -> Option<http::request::Request> {
 }
 
 /// `requirement_name` in the metadata of the route that Envoy has chosen so far; `None` where there
-/// is none. One that is empty, or no text at all, is a name that nobody knows: the SDK does not
-/// tell an empty property from none, and the host has no bytes for null.
+/// is none. An empty one, or one that is not a text, is an unknown name: the SDK does not tell an
+/// empty property from a missing one, and the host has no bytes for null.
 fn requirement_of_route(of: &OfRoutes) -> Option<Vec<u8>> {
     let mut path = vec!["xds", "route_metadata", "filter_metadata", &of.namespace];
     let namespace = path.clone();

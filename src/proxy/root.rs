@@ -57,7 +57,7 @@ impl Context for Root {
 
     fn on_http_call_response(&mut self, call_id: u32, headers: usize, body: usize, _: usize) {
         if let Some(gate) = &self.gate {
-            // Nobody waits for it: not even read.
+            // No request waits for it, so it is not read.
             let Some(most) = gate.most(call_id) else {
                 return;
             };
@@ -189,8 +189,8 @@ fn read_reply(headers: usize, body_size: usize, most: usize) -> Reply {
     }
 }
 
-/// Keeps the module's log level at the host's, so that what nobody reads is not
-/// formatted. The level can be changed while the proxy runs.
+/// Keeps the module's log level at the host's, so that only lines that are written are formatted.
+/// The level can be changed while the proxy runs.
 fn follow_log_level() {
     if let Ok(level) = hostcalls::get_log_level() {
         proxy_wasm::set_log_level(level);

@@ -97,7 +97,7 @@ fn scope_names(names: Given<Vec<String>>) -> Result<Vec<String>, ConfigError> {
     Ok(names)
 }
 
-/// Refuses what is no scope-token (RFC 6749 section 3.3).
+/// Refuses a text that is not a scope-token (RFC 6749 section 3.3).
 pub(super) fn scope(name: &str) -> Result<(), ConfigError> {
     let is_in_token = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
     if !name.is_empty() && name.bytes().all(is_in_token) {

@@ -2,7 +2,7 @@
 //!
 //! Invariants:
 //! - A requirement names providers and schemes that exist, at least one.
-//! - A session counts only where it is named: an optional token that stands by itself is none.
+//! - A session counts only where it is named. An optional token on its own does not name one.
 
 use std::rc::Rc;
 

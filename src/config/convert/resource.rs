@@ -83,7 +83,7 @@ fn resource(text: Given<String>) -> Result<(String, Uri), ConfigError> {
             "must have its scheme and host in lower case",
         ));
     }
-    // Envoy changes other paths, or nobody would ask for them as they are written.
+    // Envoy changes other paths, or clients would not send them as they are written.
     match path::normalize(resource.path.as_bytes()) {
         Ok(normal) if normal == resource.path => Ok((text, resource)),
         Ok(normal) => Err(ConfigError::here(&format!(
@@ -97,7 +97,7 @@ fn server(text: &str) -> Result<(), ConfigError> {
     secure(text).map(|_| ())
 }
 
-/// A URI without a query that nobody on the way can answer for (section 7.3).
+/// A URI without a query, whose responses no third party on the way can forge (section 7.3).
 fn secure(text: &str) -> Result<Uri, ConfigError> {
     let uri = uri(text)?;
     if uri.scheme != Scheme::Https && !uri.is_loopback() {

@@ -8,7 +8,7 @@ use crate::config::read::error::{At, ConfigError};
 use crate::config::read::raw_sign_in::RawSecret;
 use crate::config::sign_in::{Environment, Secret};
 
-/// The longest secret, in bytes: nobody has to remember one.
+/// The longest secret, in bytes. A person need not remember it.
 const LONGEST: usize = 1024;
 
 /// A secret that passes a test of its own.

@@ -4,9 +4,9 @@
 //! `google.protobuf.Struct` in protobuf's binary form (the API's documentation
 //! promises JSON; Envoy 1.40 hands over the message).
 //!
-//! Invariant: the two are not taken for each other. What is JSON is read as JSON:
-//! a Struct is none, for where an object's first `"` would have to be it has the
-//! tag or the length of a field's name, or the name's first letter.
+//! Invariant: the two are never confused. JSON is read as JSON. A Struct is never JSON: where an
+//! object must have its first `"`, a Struct has the tag or the length of a field's name, or the
+//! name's first letter.
 
 use super::error::ConfigError;
 use super::tree::Tree;

@@ -96,7 +96,7 @@ impl Tree {
     }
 }
 
-/// Its kind alone: what stands where something else has to be may be a secret.
+/// Only its kind: a wrong value may be a secret.
 impl fmt::Display for Tree {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

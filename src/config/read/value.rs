@@ -30,7 +30,7 @@ pub(in crate::config) trait Object: Default {
     /// What it is, in an error.
     const EXPECTED: &'static str;
 
-    /// Whether a name that is none of its fields may be a secret, which no error shows.
+    /// Whether an unknown name may be a secret, so that no error shows it.
     const HIDES_NAMES: bool = false;
 
     /// Every field, by its name in lower_snake_case.
@@ -40,8 +40,8 @@ pub(in crate::config) trait Object: Default {
 /// Declares objects; the text of each is what an error says was expected in its place.
 ///
 /// What is written above an object and its fields is the reference of the configuration (see
-/// `super::reference`). So is a field's default: the value that stands for the field when it is left
-/// out, where there is one. A field that `jwt_authn` does not have begins with "Addition: ".
+/// `super::reference`). So is a field's default: the value that stands for the field when it is
+/// left out, where there is one. A field that `jwt_authn` does not have begins with "Addition: ".
 macro_rules! objects {
     ($(
         $(#[$attribute:meta])*
