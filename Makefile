@@ -229,9 +229,17 @@ reference: ## Write the tables of docs/configuration.md
 target:
 	@if command -v rustup > /dev/null; then rustup target add $(TARGET); fi
 
+# The plugin of Docker's client, or the program of its own.
+COMPOSE ?= $(shell docker compose version > /dev/null 2>&1 && echo docker compose || echo docker-compose)
 .PHONY: compose
 compose: ## The demo with Docker and the official Envoy image
-	docker compose --file envoy/docker-compose.yaml up --build
+	$(COMPOSE) --file envoy/docker-compose.yaml up --build
+
+.PHONY: compose-check
+compose-check: ## Start the demo with Docker, make each of its requests, sign in and out, and stop
+	$(COMPOSE) --file envoy/docker-compose.yaml up --build --detach
+	cargo run --quiet --package bearer-gate-testbed -- requests --check; \
+	status=$$?; $(COMPOSE) --file envoy/docker-compose.yaml down; exit $$status
 
 # The name under which the image is built.
 IMAGE ?= bearer-gate
