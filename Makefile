@@ -29,7 +29,7 @@ TESTS ?=
 TARGET := wasm32-wasip1
 WASM := target/$(TARGET)/release/bearer_gate.wasm
 # Bytes that the module may have, built by Rust 1.95; by 1.89 it has 7 % more.
-SIZE_BUDGET := 925000
+SIZE_BUDGET := 975000
 
 export ENVOY
 export PROMETHEUS
@@ -61,7 +61,7 @@ test: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done $(CHROMEDRIVER) $(CANAIL
 .PHONY: unit
 unit: ## Run the tests that need no Envoy
 	cargo test --package bearer-gate-cli --bins --test cli --test commands
-	cargo test --features jwt-simple --lib --test config --test coverage --test decisions --test deploy --test desk --test fleet --test gate --test layers --test lifecycle --test links --test paths --test properties --test reference --test sign_in --test vectors
+	cargo test --features jwt-simple --lib --test config --test coverage --test decisions --test deploy --test desk --test ended --test fleet --test gate --test layers --test lifecycle --test links --test paths --test properties --test reference --test sign_in --test vectors
 	cargo test --doc
 
 .PHONY: e2e

@@ -1,5 +1,7 @@
-//! Searches and comparisons of bytes. The standard library does these byte by byte in Wasm, and
-//! more slowly.
+//! Searches, comparisons and hashes of bytes. The standard library does the first two byte by byte in
+//! Wasm, and more slowly.
+
+use sha2::{Digest, Sha256};
 
 /// Whether two texts are the same: for long ones faster than `==`, which in Wasm is a loop over
 /// bytes.
@@ -43,9 +45,34 @@ pub fn split(text: &[u8], byte: u8) -> impl Iterator<Item = &[u8]> {
     })
 }
 
+/// SHA-256 (FIPS 180-4) of several parts: with its length before it, no part runs into the next.
+#[must_use]
+pub fn digest(parts: &[&[u8]]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hash.finalize().into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_part_runs_into_the_next() {
+        let digests = [
+            digest(&[b"ab", b"c"]),
+            digest(&[b"a", b"bc"]),
+            digest(&[b"abc"]),
+            digest(&[b"abc", b""]),
+            digest(&[]),
+        ];
+        for (at, one) in digests.iter().enumerate() {
+            assert!(!digests[..at].contains(one), "{at}");
+        }
+    }
 
     #[test]
     fn a_byte_is_found_where_it_is_first() {

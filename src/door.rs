@@ -91,7 +91,7 @@ pub fn carry_out(
             response,
         }) => {
             host.count(metrics::ANSWERED, 1);
-            if let Some(counter) = counter(*outcome) {
+            if let Some(counter) = counter(outcome) {
                 host.count(&counter, 1);
             }
             log::debug!("answered with {what}: {}", response.status);
@@ -102,12 +102,12 @@ pub fn carry_out(
 }
 
 /// The counter of an answer's outcome, if it has one.
-fn counter(outcome: Outcome) -> Option<String> {
+fn counter(outcome: &Outcome) -> Option<String> {
     match outcome {
         Outcome::Begun => Some(metrics::SIGN_IN_BEGUN.to_owned()),
         Outcome::Completed => Some(metrics::SIGN_IN_COMPLETED.to_owned()),
         Outcome::Failed(problem) => Some(metrics::sign_in_failed(problem.name())),
-        Outcome::SignedOut => Some(metrics::SIGNED_OUT.to_owned()),
+        Outcome::SignedOut(_) => Some(metrics::SIGNED_OUT.to_owned()),
         Outcome::Other => None,
     }
 }

@@ -11,13 +11,14 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::authn::{self, Context, Decision};
+use crate::authn::{self, Answer, Context, Decision};
 use crate::cache::TokenCache;
 use crate::config::{Config, KeySource, ProviderId};
 use crate::desk::question::{Answered, Question, Unclear};
 use crate::desk::{Basis, Desk, Facts, Metadata, Need, Seen, Ticket};
 use crate::document::finding::Finding;
 use crate::door::{self, Carried, Exchange};
+use crate::ended::{self, Known, Mark};
 use crate::host::{CallId, ContextId, Host, Reply};
 use crate::http::request::Request;
 use crate::http::response::Rejection;
@@ -26,7 +27,7 @@ use crate::jose::jws::HeaderMemo;
 use crate::jose::verifier::Verifier;
 use crate::jwks::keys::{Keys, UnknownKid};
 use crate::metrics;
-use crate::sign_in::{People, Sessions, drawn_key};
+use crate::sign_in::{Outcome, People, Sessions, SignOut, drawn_key};
 use crate::time::Millis;
 
 /// The time between ticks while requests wait or keys are missing. It bounds how long after a
@@ -60,6 +61,8 @@ pub struct Gate<H> {
     headers: RefCell<HeaderMemo>,
     /// `None` where nobody signs in, or the host has no randomness for it.
     sessions: Option<Sessions>,
+    /// The sessions that ended before their time.
+    ended: RefCell<ended::List>,
     desk: RefCell<Desk<Parked>>,
     tick_period: Cell<Duration>,
     idle_tick: Duration,
@@ -113,6 +116,7 @@ impl<H: Host> Gate<H> {
         });
         Self {
             sessions: keyring.map(Sessions::new),
+            ended: RefCell::default(),
             desk: RefCell::new(desk),
             tick_period: Cell::new(tick_period),
             idle_tick: if all_local { LOCAL_TICK } else { IDLE_TICK },
@@ -129,9 +133,49 @@ impl<H: Host> Gate<H> {
         &self.config
     }
 
-    /// Carries out a verdict of this gate, and counts it.
+    /// Carries out a verdict of this gate, and counts it. Nobody is told that a session is over
+    /// before every worker knows it.
     pub fn conclude(&self, verdict: &Verdict<'_>, exchange: &impl Exchange) -> Carried {
+        let refused;
+        let verdict = match verdict {
+            Verdict::Answer(Answer {
+                outcome: Outcome::SignedOut(sign_out),
+                ..
+            }) if !self.sign_out(sign_out) => {
+                refused = Verdict::reject(Rejection::NotEnded {
+                    retry_after_seconds: 1,
+                });
+                &refused
+            }
+            verdict => verdict,
+        };
         door::carry_out(verdict, Some(&self.config), &self.host, exchange)
+    }
+
+    /// Ends sessions, and tells the provider. False where they could not be ended.
+    fn sign_out(&self, sign_out: &SignOut) -> bool {
+        if let Some(ending) = &sign_out.ending {
+            let now = self.now_of_ended();
+            if let Err(why) = self.ended.borrow_mut().end(ending, now) {
+                log::warn!("a session cannot be ended: {why:?}");
+                return false;
+            }
+        }
+        if let Some(errand) = &sign_out.errand {
+            let now = self.host.monotonic();
+            self.desk.borrow_mut().send(errand.clone(), now);
+            self.set_tick(BUSY_TICK);
+        }
+        true
+    }
+
+    fn now_of_ended(&self) -> ended::Now<'_> {
+        ended::Now {
+            // A clock that is no number is at 1970, where every session is of the future.
+            at: self.host.unix_seconds() as u64,
+            random: self.host.random(),
+            store: &self.host,
+        }
     }
 
     /// Decides a request, or parks it.
@@ -242,6 +286,7 @@ impl<H: Host> Gate<H> {
             now: Cell::new(now),
             came,
             patience,
+            has_looked: Cell::new(false),
         };
         let entropy = |into: &mut [u8]| self.host.entropy(into);
         let context = Context {
@@ -298,6 +343,8 @@ struct Consultation<'g, H> {
     now: Cell<Option<Millis>>,
     came: Option<(ProviderId, Seen)>,
     patience: Patience,
+    /// Whether this decision knows what the list of ended sessions is.
+    has_looked: Cell<bool>,
 }
 
 impl<H: Host> Consultation<'_, H> {
@@ -350,5 +397,18 @@ impl<H: Host> Facts for Consultation<'_, H> {
     fn answer(&self, question: &Question) -> Finding<Result<Rc<Answered>, Unclear>> {
         let answer = self.gate.desk.borrow().answer(question, self.now());
         self.in_time(answer, || Need::Answer(Box::new(question.clone())))
+    }
+
+    fn is_over(&self, session: &Known) -> bool {
+        let now = self.gate.now_of_ended();
+        let mut ended = self.gate.ended.borrow_mut();
+        if !self.has_looked.replace(true) {
+            ended.look(now);
+        }
+        ended.is_over(session, now)
+    }
+
+    fn knows_token(&self, token: &Mark) -> bool {
+        ended::knows_token(token, &self.gate.host)
     }
 }

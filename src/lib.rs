@@ -21,7 +21,7 @@
 //! sign_in
 //! desk
 //! cache jwks
-//! outputs policy shelf
+//! ended outputs policy shelf
 //! config
 //! config/convert
 //! config/read config/valid
@@ -50,6 +50,7 @@
 //! use bearer_gate::desk::{Basis, Facts, Metadata};
 //! use bearer_gate::desk::question::{Answered, Question, Unclear};
 //! use bearer_gate::document::finding::Finding;
+//! use bearer_gate::ended::{Known, Mark};
 //! use bearer_gate::http::request::Request;
 //! use bearer_gate::jwks::keys::{Keys, UnknownKid};
 //! use bearer_gate::signature::portable::Portable;
@@ -64,6 +65,12 @@
 //!     }
 //!     fn metadata(&self, _: ProviderId) -> Finding<Rc<Metadata>> {
 //!         Finding::Pending
+//!     }
+//!     fn is_over(&self, _: &Known) -> bool {
+//!         false
+//!     }
+//!     fn knows_token(&self, _: &Mark) -> bool {
+//!         false
 //!     }
 //!     fn answer(&self, _: &Question) -> Finding<Result<Rc<Answered>, Unclear>> {
 //!         Finding::Pending
@@ -114,6 +121,7 @@ pub mod config;
 pub mod desk;
 pub mod document;
 pub mod door;
+pub mod ended;
 pub mod gate;
 pub mod host;
 pub mod http;

@@ -14,6 +14,7 @@ use bearer_gate::desk::{Facts, Metadata};
 use bearer_gate::document::fetch::Document;
 use bearer_gate::document::finding::Finding;
 use bearer_gate::document::source::{Next, Source};
+use bearer_gate::ended::{Known, Mark};
 use bearer_gate::host::{Call, Reply};
 use bearer_gate::jose::jwks::KeySet;
 use bearer_gate::jwks::keys::{Keys, UnknownKid};
@@ -109,6 +110,14 @@ impl Facts for KeysAtHand {
     fn unknown_kid(&self, _: ProviderId) -> UnknownKid {
         // the set is as new as can be
         UnknownKid::NoSuchKey
+    }
+
+    fn is_over(&self, _: &Known) -> bool {
+        false
+    }
+
+    fn knows_token(&self, _: &Mark) -> bool {
+        false
     }
 }
 

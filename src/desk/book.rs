@@ -57,6 +57,8 @@ struct Entry {
     subject: Rc<Subject>,
     number: Number,
     state: State,
+    /// Whether it is asked though nobody waits for the answer.
+    is_errand: bool,
 }
 
 #[derive(Debug)]
@@ -217,6 +219,7 @@ impl Book {
             subject: Rc::clone(&question.subject),
             number,
             state: State::Wanted(question),
+            is_errand: false,
         };
         if !self.make_room(1, entry.octets(), now, is_awaited) {
             return None;
@@ -224,6 +227,33 @@ impl Book {
         self.next = self.next.wrapping_add(1);
         self.put(entry);
         Some(number)
+    }
+
+    /// Notes a question that is asked whether anybody waits for its answer or not. False where there
+    /// is no room.
+    pub fn send(
+        &mut self,
+        question: Box<Question>,
+        now: Millis,
+        is_awaited: impl Fn(Number) -> bool,
+    ) -> bool {
+        let subject = Rc::clone(&question.subject);
+        let number = self.want(question, now, is_awaited);
+        let at = self.place(&subject).ok();
+        if let Some(entry) = at.and_then(|at| self.entries.get_mut(at)) {
+            entry.is_errand = true;
+        }
+        number.is_some()
+    }
+
+    /// The status of the answer to a question that nobody had to wait for, where it is an error.
+    #[must_use]
+    pub fn refused_errand(&self, subject: &Subject) -> Option<u16> {
+        let entry = self.entry(subject).filter(|entry| entry.is_errand)?;
+        match &entry.state {
+            State::Kept { answer, .. } if answer.status >= 400 => Some(answer.status),
+            _ => None,
+        }
     }
 
     /// Drops the oldest answers that no request waits for, until there is room for so many more
@@ -292,7 +322,8 @@ impl Book {
     }
 
     /// The next call to make, for the oldest question, if one may be made and there is room for its
-    /// response. A question that no request waits for any longer is not asked.
+    /// response. A question that no request waits for any longer is not asked, unless it is
+    /// an errand.
     pub fn next_call(
         &mut self,
         now: Millis,
@@ -307,7 +338,7 @@ impl Book {
             let State::Wanted(question) = entry.state else {
                 return None;
             };
-            if !is_awaited(entry.number) {
+            if !entry.is_errand && !is_awaited(entry.number) {
                 continue;
             }
             let call = question.call.clone();

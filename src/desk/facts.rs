@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::question::{Answered, Question, Unclear};
 use crate::config::ProviderId;
 use crate::document::finding::Finding;
+use crate::ended::{Known, Mark};
 use crate::jose::jws::HeaderMemo;
 use crate::jose::verifier::Verifier;
 use crate::jwks::keys::{Keys, UnknownKid};
@@ -35,6 +36,12 @@ pub trait Facts {
     /// The answer to a question. Where it is [`Finding::Pending`], the decision must be
     /// [`Need::Answer`] with the same question, whether that was asked before or not.
     fn answer(&self, question: &Question) -> Finding<Result<Rc<Answered>, Unclear>>;
+
+    /// Whether a session was ended before its time.
+    fn is_over(&self, session: &Known) -> bool;
+
+    /// Whether a logout token was used before.
+    fn knows_token(&self, token: &Mark) -> bool;
 }
 
 /// What every decision rests on besides its request and the configuration.

@@ -250,6 +250,16 @@ impl<R> Desk<R> {
         }
     }
 
+    /// Asks a question that nobody waits for. What goes wrong is logged, and nothing else.
+    pub fn send(&mut self, question: Question, now: Millis) {
+        let line = &self.line;
+        let endpoint = Rc::clone(&question.endpoint);
+        let book = &mut self.book;
+        if !book.send(Box::new(question), now, |number| line.awaits(number)) {
+            log::warn!("{endpoint}: not asked, for too much is asked at once");
+        }
+    }
+
     /// Forgets a waiting request whose client left. Its question stays.
     pub fn leave(&mut self, ticket: Ticket) {
         self.line.leave(ticket);
@@ -304,6 +314,9 @@ impl<R> Desk<R> {
                 let random = host.random();
                 let failed = self.book.reply(&subject, number, reply, now, random);
                 failed.iter().for_each(tell);
+                if let Some(status) = self.book.refused_errand(&subject) {
+                    log::warn!("{subject:?} was refused: status {status}");
+                }
                 self.ask(host, now);
             }
         }

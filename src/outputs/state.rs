@@ -95,7 +95,8 @@ fn is_about_the_token(rejection: &Rejection<'_>) -> bool {
         | Rejection::CrossSite
         | Rejection::NoRule
         | Rejection::NotConfigured
-        | Rejection::HostRefused => false,
+        | Rejection::HostRefused
+        | Rejection::NotEnded { .. } => false,
     }
 }
 

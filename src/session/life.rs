@@ -12,7 +12,7 @@ use crate::record::{Reader, Writer};
 const RENEWALS: u64 = 10;
 
 /// The format of the record. A session of another one is signed out.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 
 /// A person who has signed in. All times are Unix seconds.
 #[derive(Clone, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub struct Session {
     pub acr: Option<String>,
     /// The sign-in, in Unix seconds.
     pub started: u64,
+    /// When the provider issued the ID token that it began with, by the provider's clock.
+    pub issued: u64,
     /// The last request that was taken note of.
     pub seen: u64,
     /// For how long nothing may be heard of it, in seconds.
@@ -191,6 +193,7 @@ impl Session {
             .optional(self.auth_time)
             .optional_text(self.acr.as_deref())
             .number(self.started)
+            .number(self.issued)
             .number(self.seen)
             .optional(self.idle)
             .number(self.expires)
@@ -220,6 +223,7 @@ impl Session {
             auth_time: record.optional()?,
             acr: owned(record.optional_text()?),
             started: record.number()?,
+            issued: record.number()?,
             seen: record.number()?,
             idle: record.optional()?,
             expires: record.number()?,
@@ -273,6 +277,7 @@ mod tests {
             auth_time: Some(NOW - 5),
             acr: None,
             started: NOW,
+            issued: NOW - 1,
             seen: NOW,
             idle: Some(1800),
             expires: NOW + 8 * 3600,
@@ -396,7 +401,7 @@ mod tests {
             base64url::encode(&sealed).into_bytes()
         };
         let mut newer = session().write();
-        newer[0] = 2;
+        newer[0] += 1;
         let table: &[(Vec<u8>, NoSession)] = &[
             (b"".to_vec(), NoSession::Broken),
             (b"~".to_vec(), NoSession::Malformed),

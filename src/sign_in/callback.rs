@@ -11,6 +11,7 @@ use super::event::Event;
 use super::id_token::{self, IdToken};
 use super::problem::Problem;
 use super::query::parameter;
+use super::sessions::known;
 use super::token_call::{self, Place};
 use super::token_reply::{self, Exchanged, Refusal, TokenError};
 use super::visit::{Obstacle, Visit};
@@ -101,6 +102,11 @@ pub(super) fn callback(
         log::warn!("scheme {}: {why}", scheme.name);
         Problem::IdToken
     })?;
+    let provider = &visit.config.providers[scheme.provider];
+    // Whoever signed out at the provider meanwhile is to be asked there.
+    if visit.basis.facts.is_over(&known(&session, provider)) {
+        return begin::again(visit, id, &flow);
+    }
     let set = cookies(visit, id, session)?;
     Ok(Answer {
         what: "a new session",

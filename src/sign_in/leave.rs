@@ -1,14 +1,19 @@
 //! Somebody signs out (OpenID Connect RP-Initiated Logout 1.0 section 2).
 //!
-//! Invariants: nobody signs out by a page of another site without being asked; and the cookies are
-//! deleted whatever the provider's metadata say, and where they are not to be had.
+//! Invariants: nobody signs out by a page of another site without being asked; the cookies are
+//! deleted whatever the provider's metadata say, and where they are not to be had; and a copy of them
+//! is over before anybody is told so.
 
 use super::sign_out;
+use super::token_call::{self, Place, TokenKind};
 use super::visit::{Obstacle, Visit};
-use super::{Answer, Outcome, add_cookies, page, see_other};
-use crate::config::{OwnPath, SchemeId};
+use super::{Answer, Outcome, SignOut, add_cookies, page, see_other};
+use crate::config::{OwnPath, Scheme, SchemeId};
+use crate::desk::question::Question;
+use crate::ended::Ending;
 use crate::http::response::Response;
 use crate::session::browser;
+use crate::session::life::Session;
 
 pub(super) fn leave(visit: &Visit<'_>, id: SchemeId) -> Result<Answer, Obstacle> {
     let scheme = visit.scheme(id);
@@ -43,6 +48,10 @@ pub(super) fn leave(visit: &Visit<'_>, id: SchemeId) -> Result<Answer, Obstacle>
         Err(_) => None,
         Ok(endpoint) => endpoint,
     };
+    let errand = match &session {
+        Some(opened) => revocation(visit, scheme, opened.session())?,
+        None => None,
+    };
     let landing = &scheme.post_logout_redirect_path;
     let url = match (&endpoint, visit.site()) {
         (Some(endpoint), Ok(site)) => {
@@ -56,9 +65,56 @@ pub(super) fn leave(visit: &Visit<'_>, id: SchemeId) -> Result<Answer, Obstacle>
         _ => landing.clone(),
     };
     let set = scheme.session_cookie.delete(visit.request);
+    let sign_out = SignOut {
+        ending: session.as_ref().map(|open| Ending::of(open.known())),
+        errand,
+    };
     Ok(Answer {
         what: "a sign-out",
-        outcome: Outcome::SignedOut,
+        outcome: Outcome::SignedOut(Box::new(sign_out)),
         response: see_other(url, set),
     })
+}
+
+/// How the tokens of a session are revoked, where it keeps one and the provider can be asked (RFC
+/// 7009): the refresh token with all that came of it, or else the access token.
+fn revocation(
+    visit: &Visit<'_>,
+    scheme: &Scheme,
+    session: &Session,
+) -> Result<Option<Question>, Obstacle> {
+    let Some(tokens) = &session.tokens else {
+        return Ok(None);
+    };
+    let is_alive = tokens.access_expires.is_none_or(|end| visit.now() < end);
+    let access = tokens.access.as_deref().filter(|_| is_alive);
+    let refresh = tokens.refresh.as_deref();
+    let refresh = refresh.map(|token| (token, TokenKind::Refresh));
+    let Some((token, kind)) = refresh.or(access.map(|token| (token, TokenKind::Access))) else {
+        return Ok(None);
+    };
+    let configured = scheme.endpoints.revocation.as_ref();
+    let uri = configured.and_then(|upstream| upstream.uri.as_ref());
+    let uri = visit.endpoint(scheme, uri, |metadata| {
+        metadata.revocation_endpoint.as_ref()
+    });
+    let uri = match uri {
+        Err(wait @ Obstacle::Await(_)) => return Err(wait),
+        Err(_) => {
+            log::warn!(
+                "scheme {}: a token is not revoked, for the provider's metadata are not to be had",
+                scheme.name
+            );
+            None
+        }
+        Ok(uri) => uri,
+    };
+    let upstream = configured.unwrap_or(&scheme.endpoints.token);
+    Ok(uri.map(|uri| {
+        let place = Place {
+            uri: &uri,
+            upstream,
+        };
+        token_call::revoke(scheme, place, token, kind)
+    }))
 }

@@ -27,6 +27,8 @@ mod fixtures;
 
 use crate::config::{OwnPath, Scheme, SchemeId};
 use crate::desk::Need;
+use crate::desk::question::Question;
+use crate::ended::Ending;
 use crate::http::response::{Rejection, Response};
 use crate::http::retry_after::whole_seconds;
 use crate::trace::Trace;
@@ -64,7 +66,7 @@ pub struct Answer {
 }
 
 /// What an answer means for a sign-in, for the metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// A browser is sent to a provider.
     Begun,
@@ -72,10 +74,19 @@ pub enum Outcome {
     Completed,
     /// There is none.
     Failed(Problem),
-    /// There is none any more.
-    SignedOut,
+    /// There is none any more, once this is done.
+    SignedOut(Box<SignOut>),
     /// Neither of these.
     Other,
+}
+
+/// What is done before anybody is told that a session is over, and after.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignOut {
+    /// Whose sessions end; `None` where there was none.
+    pub ending: Option<Ending>,
+    /// What the provider is asked then, without anybody who waits for the answer.
+    pub errand: Option<Question>,
 }
 
 /// Answers a request for one of the filter's own paths.

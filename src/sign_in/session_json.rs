@@ -71,6 +71,7 @@ mod tests {
             auth_time: None,
             acr: None,
             started: 1_800_000_000,
+            issued: 1_800_000_000,
             seen: 1_800_000_100,
             idle: Some(1800),
             expires: 1_800_028_800,

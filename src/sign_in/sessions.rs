@@ -15,6 +15,7 @@ use quick_cache::unsync::{Cache, DefaultLifecycle};
 
 use crate::bytes;
 use crate::config::{Provider, Scheme, SchemeId};
+use crate::ended::Known;
 use crate::jose::claims::Claims;
 use crate::outputs::{self, Outputs};
 use crate::session::life::{Alive, NoSession, Session};
@@ -35,6 +36,7 @@ pub struct Opened {
     alive: Alive,
     claims: Claims,
     outputs: Rc<Outputs>,
+    known: Known,
 }
 
 impl Opened {
@@ -54,6 +56,12 @@ impl Opened {
     #[must_use]
     pub fn outputs(&self) -> &Rc<Outputs> {
         &self.outputs
+    }
+
+    /// What it is known by where it ends before its time.
+    #[must_use]
+    pub fn known(&self) -> &Known {
+        &self.known
     }
 
     /// Whether it is to be sealed anew at `now`, in Unix seconds.
@@ -178,6 +186,7 @@ impl Sessions {
         let claims = claims.map_err(|_| NoSession::Format)?;
         let outputs = Rc::new(outputs::from_session(provider, &alive, &claims));
         let opened = Rc::new(Opened {
+            known: known(alive.session(), provider),
             alive,
             claims,
             outputs,
@@ -191,4 +200,11 @@ impl Sessions {
         self.opened.borrow_mut().insert(file, stored);
         Ok(opened)
     }
+}
+
+/// What a session of a provider's is known by where it ends before its time.
+pub(super) fn known(session: &Session, provider: &Provider) -> Known {
+    // Every provider of a scheme has an issuer.
+    let issuer = provider.expectations.issuer.as_deref();
+    Known::new(session, issuer.unwrap_or_default())
 }

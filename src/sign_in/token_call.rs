@@ -10,9 +10,9 @@ use std::rc::Rc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use form_urlencoded::Serializer;
-use sha2::{Digest, Sha256};
 
 use super::token_reply;
+use crate::bytes::digest;
 use crate::config::{ClientAuthentication, Scheme, Upstream};
 use crate::desk::question::{Question, Repeat, Subject};
 use crate::host::{Call, Method};
@@ -118,13 +118,9 @@ fn append_resources(body: &mut Form, scheme: &Scheme) {
 }
 
 fn subject(scheme: &Scheme, kind: &'static str, secrets: &[&str]) -> Rc<Subject> {
-    let mut hash = Sha256::new();
-    for part in [&*scheme.name].iter().chain(secrets) {
-        // With its length before it, no part runs into the next.
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part);
-    }
-    let about = base64url::encode(&hash.finalize());
+    let parts = [&*scheme.name];
+    let parts = parts.iter().chain(secrets).map(|part| part.as_bytes());
+    let about = base64url::encode(&digest(&parts.collect::<Vec<_>>()));
     Rc::new(Subject { kind, about })
 }
 

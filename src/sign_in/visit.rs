@@ -97,6 +97,8 @@ pub enum NoUse {
     Host,
     /// They do not open, or the session is over.
     Session(NoSession),
+    /// The session was ended before its time.
+    Ended,
 }
 
 impl<'v> Visit<'v> {
@@ -178,6 +180,10 @@ impl<'v> Visit<'v> {
         let provider = &self.config.providers[scheme.provider];
         let sessions = self.people.sessions;
         match sessions.open((id, scheme), provider, host, &value, self.now()) {
+            Ok(opened) if self.basis.facts.is_over(opened.known()) => {
+                log::debug!("no session of {}: it has ended", scheme.name);
+                Found::Refuse(NoUse::Ended)
+            }
             Ok(opened) => Found::Alive(opened),
             Err(why) => {
                 log::debug!("no session of {}: {why:?}", scheme.name);

@@ -25,6 +25,7 @@ use bearer_gate::config::{Config, KeySource, ProviderId};
 use bearer_gate::desk::question::{Answered, Question, Unclear};
 use bearer_gate::desk::{Basis, Facts, Metadata, Need};
 use bearer_gate::document::finding::Finding;
+use bearer_gate::ended::{Known, Mark};
 use bearer_gate::http::credentials::Change;
 use bearer_gate::http::request::Request;
 use bearer_gate::jose::jwa::Algorithm;
@@ -79,6 +80,14 @@ impl Facts for Ring<'_> {
 
     fn unknown_kid(&self, _: ProviderId) -> UnknownKid {
         UnknownKid::NoSuchKey
+    }
+
+    fn is_over(&self, _: &Known) -> bool {
+        false
+    }
+
+    fn knows_token(&self, _: &Mark) -> bool {
+        false
     }
 }
 

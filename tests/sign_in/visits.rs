@@ -1,5 +1,6 @@
 //! What people do, and what they get.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -351,4 +352,67 @@ fn a_rule_says_who_is_redirected() {
         .process
         .count_of("bearer_gate.reported.session_missing");
     assert_eq!(reported, 1);
+}
+
+#[test]
+fn s24_a_copy_of_a_session_is_over_on_every_worker_when_somebody_signs_out() {
+    let world = World::new();
+    let mut browser = world.signed_in("alice");
+    let mut copy = browser.clone();
+    let mut other = world.signed_in("alice");
+    let second = World::on(Rc::clone(&world.process), config(&[KEY_1], |_| ()));
+    for worker in [&world, &second] {
+        assert_eq!(worker.open(&mut copy, "/").status, 200);
+    }
+    let out = world.open(&mut browser, "/staff/sign-out");
+    assert!(out.location().starts_with("https://idp.example/end?"));
+    for worker in [&world, &second] {
+        let mut copy = copy.clone();
+        let page = worker.send(&mut copy, "GET", &format!("{APP}/api"), &SCRIPT);
+        assert_eq!((page.status, page.reason), (401, Some("token_missing")));
+        assert!(!copy.has("bg_session"), "it is deleted");
+        assert_eq!(worker.open(&mut other, "/").status, 200, "another session");
+    }
+    // Once more is no harm, and who signs in again has a session.
+    assert_eq!(world.open(&mut copy, "/staff/sign-out").status, 200);
+    let (page, asked) = world.visit(&mut browser, "/", "alice");
+    assert_eq!((page.user(), asked), (Some("alice"), 1));
+}
+
+#[test]
+fn a_sign_out_that_is_not_kept_is_not_said_to_be_done() {
+    let world = World::new();
+    let mut browser = world.signed_in("alice");
+    world.process.store.lose_writes(1_000_000);
+    let out = world.open(&mut browser, "/staff/sign-out");
+    assert_eq!((out.status, out.header("retry-after")), (503, Some("1")));
+    assert!(browser.has("bg_session"));
+    assert_eq!(world.process.count_of("bearer_gate.denied.not_ended"), 1);
+    assert_eq!(world.process.count_of("bearer_gate.signed_out"), 0);
+    world.process.store.lose_writes(0);
+    assert_eq!(world.open(&mut browser, "/staff/sign-out").status, 303);
+    assert_eq!(world.process.count_of("bearer_gate.signed_out"), 1);
+}
+
+#[test]
+fn the_access_token_is_revoked_at_a_sign_out() {
+    for (forwards, expected) in [(true, 1), (false, 0)] {
+        let world = World::with(config(&[KEY_1], |config| {
+            let scheme = &mut config["sign_in"]["schemes"]["staff"];
+            scheme["forward_bearer_token"] = json!(forwards);
+            scheme["revocation_endpoint"] =
+                json!({"uri": "https://idp.example/revoke", "cluster": "idp", "timeout": "5s"});
+        }));
+        let mut browser = world.signed_in("alice");
+        let out = world.open(&mut browser, "/staff/sign-out");
+        assert_eq!(out.status, 303);
+        assert!(world.provider.revoked.borrow().is_empty(), "nobody waits");
+        world.settle();
+        let revoked = world.provider.revoked.borrow();
+        assert_eq!(revoked.len(), expected);
+        for asked in &*revoked {
+            assert_eq!(asked["token"], "access-of-alice");
+            assert_eq!(asked["token_type_hint"], "access_token");
+        }
+    }
 }

@@ -72,6 +72,8 @@ pub(crate) struct Provider {
     pub(crate) header: RefCell<Option<Value>>,
     pub(crate) lie: RefCell<Option<Lie>>,
     pub(crate) is_down: Cell<bool>,
+    /// What the revocation endpoint was asked.
+    pub(crate) revoked: RefCell<Vec<BTreeMap<String, String>>>,
 }
 
 pub(crate) fn parameters(url: &str) -> BTreeMap<String, String> {
@@ -117,10 +119,13 @@ impl Provider {
     }
 
     fn answer(&self, call: &Call, now: u64) -> Reply {
-        assert_eq!(
-            (call.authority.as_str(), call.path.as_str()),
-            ("idp.example", "/token")
-        );
+        assert_eq!(call.authority, "idp.example");
+        if call.path == "/revoke" {
+            let asked = form_urlencoded::parse(&call.body).into_owned().collect();
+            self.revoked.borrow_mut().push(asked);
+            return response(200, "");
+        }
+        assert_eq!(call.path, "/token");
         self.calls.set(self.calls.get() + 1);
         if self.is_down.get() {
             return Reply::None;
@@ -466,6 +471,19 @@ impl World {
             }
         }
         panic!("never decided: {sent:?}");
+    }
+
+    /// Lets what nobody waits for happen.
+    pub(crate) fn settle(&self) {
+        for _ in 0..10 {
+            self.pass(Duration::from_millis(10));
+            assert!(self.gate.tick().is_empty());
+            let calls = std::mem::take(&mut *self.process.calls.borrow_mut());
+            for (id, call) in calls {
+                let verdicts = self.gate.reply(id, self.provider.answer(&call, self.now()));
+                assert!(verdicts.is_empty());
+            }
+        }
     }
 
     fn conclude(&self, sent: Vec<(String, String)>, verdict: &Verdict<'_>) -> Page {

@@ -131,6 +131,23 @@ impl Store {
         self.0.to_lose.set(writes);
     }
 
+    /// What is shared, by its names.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.0.entries.borrow().keys().cloned().collect()
+    }
+
+    /// Somebody with the same vm_id writes over one value, or takes it away.
+    pub(crate) fn plant(&self, name: &str, value: Option<&[u8]>) {
+        let mut entries = self.0.entries.borrow_mut();
+        match value {
+            Some(value) => {
+                let stored = entries.entry(name.to_owned()).or_default();
+                *stored = (value.to_vec(), stored.1 + 1);
+            }
+            None => drop(entries.remove(name)),
+        }
+    }
+
     /// How many octets are shared.
     pub(crate) fn octets(&self) -> usize {
         let entries = self.0.entries.borrow();

@@ -24,6 +24,7 @@ pub(super) fn no_use_in_words(why: NoUse) -> &'static str {
             Torn::Malformed => "do not begin with the number of their chunks",
         },
         NoUse::Host => "are of one host, and the request has none with a single meaning (--host)",
+        NoUse::Ended => "are of a session that was ended",
         NoUse::Session(why) => match why {
             NoSession::Malformed => {
                 "are not base64url: they were altered on their way, or put in quotes"

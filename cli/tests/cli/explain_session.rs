@@ -69,6 +69,7 @@ fn session() -> Session {
         auth_time: Some(NOW - 600),
         acr: None,
         started: NOW - 600,
+        issued: NOW - 600,
         seen: NOW - 60,
         idle: Some(1800),
         expires: NOW + 28_200,

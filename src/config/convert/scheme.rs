@@ -199,7 +199,6 @@ fn refuse_what_comes_later(raw: &RawScheme) -> Result<(), ConfigError> {
             "backchannel_logout_path",
             raw.backchannel_logout_path.0.is_some(),
         ),
-        ("revocation_endpoint", raw.revocation_endpoint.0.is_some()),
         ("use_refresh_token", raw.use_refresh_token.0 == Some(true)),
     ] {
         if is_given {

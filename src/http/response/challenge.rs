@@ -39,6 +39,7 @@ pub(super) fn challenge(
         }
         Rejection::NotConfigured
         | Rejection::HostRefused
+        | Rejection::NotEnded { .. }
         | Rejection::NoRule
         | Rejection::CrossSite
         | Rejection::KeysUnavailable { .. }

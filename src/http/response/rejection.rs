@@ -95,6 +95,12 @@ pub enum Rejection<'c> {
     /// The host refuses what a decision needs, or a part of what an admitted request is given.
     HostRefused: 503 "server_error",
         "host_refused" = "The gateway cannot pass this request on",
+    /// Shared data does not take that a session is over, or what anybody can claim has no room.
+    NotEnded {
+        /// When the client may try again: from now, 1 at least.
+        retry_after_seconds: u32
+    }: 503 "temporarily_unavailable",
+        "not_ended" = "The session cannot be ended now",
     /// There are no usable keys to verify with.
     KeysUnavailable {
         /// When the client may try again: from now, 1 at least.
@@ -182,6 +188,9 @@ impl Rejection<'_> {
                 retry_after_seconds,
             }
             | Rejection::ProviderUnavailable {
+                retry_after_seconds,
+            }
+            | Rejection::NotEnded {
                 retry_after_seconds,
             }
             | Rejection::TooManyWaiting {

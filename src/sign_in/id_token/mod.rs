@@ -48,6 +48,7 @@ pub fn begin(
         auth_time: said.auth_time,
         acr: said.acr,
         started: now,
+        issued: said.issued,
         seen: now,
         idle: rules.idle_timeout.map(|idle| idle.as_secs()),
         expires: kept::end(scheme, now, Some(said.expires)),

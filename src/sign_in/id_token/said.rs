@@ -79,6 +79,8 @@ pub(super) struct Said {
     pub sid: Option<String>,
     pub auth_time: Option<u64>,
     pub acr: Option<String>,
+    /// `iat`, in Unix seconds.
+    pub issued: u64,
     /// `exp`, in Unix seconds.
     pub expires: u64,
 }
@@ -127,9 +129,7 @@ impl Said {
         if subject.is_empty() || subject.len() > LONGEST_SUBJECT {
             return Err(IdTokenError::Subject);
         }
-        if claims.issued_at.is_none() {
-            return Err(IdTokenError::IssuedAt);
-        }
+        let issued = claims.issued_at.ok_or(IdTokenError::IssuedAt)?;
         let expires = claims.expires_at.ok_or(IdTokenError::Expired)?;
         if let Some(hash) = claims.get("at_hash") {
             let expected = access_token_hash(token.algorithm(), &grant.access_token);
@@ -146,6 +146,7 @@ impl Said {
             auth_time: auth_time(claims)?,
             acr: text(claims, "acr").map(str::to_owned),
             // Below 2^53.
+            issued: issued.seconds() as u64,
             expires: expires.seconds() as u64,
         })
     }

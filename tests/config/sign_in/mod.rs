@@ -140,10 +140,6 @@ fn what_comes_later_is_refused_by_name() {
             "use_refresh_token: not supported yet",
         ),
         (
-            json!({"revocation_endpoint": {"cluster": "idp", "timeout": "5s"}}),
-            "revocation_endpoint: not supported yet",
-        ),
-        (
             json!({"cookie": {"same_site": "STRICT"}}),
             "cookie.same_site: STRICT is not supported yet: a browser comes back from the provider's site without the cookie",
         ),

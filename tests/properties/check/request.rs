@@ -9,6 +9,7 @@ use bearer_gate::config::{Config, ProviderId};
 use bearer_gate::desk::question::{Answered, Question, Unclear};
 use bearer_gate::desk::{Basis, Facts, Metadata};
 use bearer_gate::document::finding::Finding;
+use bearer_gate::ended::{Known, Mark};
 use bearer_gate::http::request::{Header, Request};
 use bearer_gate::jose::jwks::KeySet;
 use bearer_gate::jwks::keys::{Keys, UnknownKid};
@@ -108,6 +109,14 @@ impl Facts for Ring {
 
     fn unknown_kid(&self, _: ProviderId) -> UnknownKid {
         UnknownKid::NoSuchKey
+    }
+
+    fn is_over(&self, _: &Known) -> bool {
+        false
+    }
+
+    fn knows_token(&self, _: &Mark) -> bool {
+        false
     }
 }
 

@@ -30,6 +30,7 @@ pub(crate) fn a_session(octets: usize) -> Session {
         auth_time: Some(NOW),
         acr: None,
         started: NOW,
+        issued: NOW,
         seen: NOW,
         idle: Some(1800),
         expires: NOW + 28_800,

@@ -1,0 +1,130 @@
+//! What an ended session is known by, as shared data has it.
+//!
+//! Invariant: a [`Mark`] is a hash. No name of a person and no identifier of a session is in shared
+//! data.
+
+use crate::bytes::digest;
+use crate::session::life::Session;
+
+/// Octets of a mark: two of different things are never alike.
+const LEN: usize = 16;
+
+/// A session, some sessions, or a logout token, by a hash of what identifies it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark([u8; LEN]);
+
+impl Mark {
+    fn new(kind: &str, parts: [&[u8]; 2]) -> Self {
+        let [first, second] = parts;
+        let digest = digest(&[kind.as_bytes(), first, second]);
+        let mut octets = [0; LEN];
+        octets
+            .iter_mut()
+            .zip(digest)
+            .for_each(|(octet, of_digest)| *octet = of_digest);
+        Self(octets)
+    }
+
+    /// One session of ours, by its random id.
+    #[must_use]
+    pub fn of_session(id: &[u8]) -> Self {
+        Self::new("session", [id, b""])
+    }
+
+    /// All sessions that follow from one session at an issuer (`sid`).
+    #[must_use]
+    pub fn of_sid(issuer: &str, sid: &str) -> Self {
+        Self::new("sid", [issuer.as_bytes(), sid.as_bytes()])
+    }
+
+    /// All sessions of a person.
+    #[must_use]
+    pub fn of_subject(issuer: &str, subject: &str) -> Self {
+        Self::new("sub", [issuer.as_bytes(), subject.as_bytes()])
+    }
+
+    /// Those sessions of a person whose ID token had no `sid`.
+    #[must_use]
+    pub fn of_subject_without_sid(issuer: &str, subject: &str) -> Self {
+        Self::new("sub without sid", [issuer.as_bytes(), subject.as_bytes()])
+    }
+
+    /// A logout token (`jti`).
+    #[must_use]
+    pub fn of_logout_token(issuer: &str, id: &str) -> Self {
+        Self::new("jti", [issuer.as_bytes(), id.as_bytes()])
+    }
+
+    /// As it was written.
+    #[must_use]
+    pub(super) fn from_octets(octets: [u8; LEN]) -> Self {
+        Self(octets)
+    }
+
+    pub(super) fn octets(&self) -> &[u8; LEN] {
+        &self.0
+    }
+
+    /// The same for the same mark, below `count`.
+    pub(super) fn place(&self, count: usize) -> usize {
+        let [first, ..] = self.0;
+        usize::from(first).checked_rem(count).unwrap_or(0)
+    }
+}
+
+/// All that a session is known by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// When it began here, in Unix seconds.
+    pub(super) started: u64,
+    /// When the provider issued the ID token that it began with, in Unix seconds of the provider's
+    /// clock.
+    pub(super) issued: u64,
+    /// Itself, its person, and its provider's session.
+    pub(super) marks: [Mark; 3],
+}
+
+impl Known {
+    /// By what a session of this issuer is known.
+    #[must_use]
+    pub fn new(session: &Session, issuer: &str) -> Self {
+        let subject = session.subject.as_str();
+        let at_provider = match &session.sid {
+            Some(sid) => Mark::of_sid(issuer, sid),
+            None => Mark::of_subject_without_sid(issuer, subject),
+        };
+        Self {
+            started: session.started,
+            issued: session.issued,
+            marks: [
+                Mark::of_session(&session.id),
+                Mark::of_subject(issuer, subject),
+                at_provider,
+            ],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_of_different_things_differ() {
+        let marks = [
+            Mark::of_session(b"a"),
+            Mark::of_session(b"b"),
+            Mark::of_sid("a", "b"),
+            Mark::of_sid("ab", ""),
+            Mark::of_sid("", "ab"),
+            Mark::of_sid("b", "a"),
+            Mark::of_subject("a", "b"),
+            Mark::of_subject_without_sid("a", "b"),
+            Mark::of_logout_token("a", "b"),
+        ];
+        for (at, mark) in marks.iter().enumerate() {
+            assert!(!marks[..at].contains(mark), "{at}");
+        }
+        assert_eq!(Mark::of_sid("a", "b"), Mark::of_sid("a", "b"));
+    }
+}

@@ -1,0 +1,318 @@
+//! Sessions that ended before their time, as all workers of the process know them at once: in shared
+//! data, in shards.
+//!
+//! Invariants:
+//! - a session that was said to be ended is never found alive, on no worker. A shard that is full ends
+//!   more sessions in place of forgetting one, and where shared data was lost or is not ours, every
+//!   session until then is over;
+//! - what anybody can claim takes no room from what was proven, and ends nothing but what it names;
+//! - everything is bounded: [`SHARDS`] and [`TOKENS`] shards of [`shard::MOST`] entries;
+//! - a request costs one read, unless a shard that concerns it has changed.
+
+mod heads;
+mod mark;
+pub mod shard;
+
+use crate::host::{SharedStore, Version};
+use heads::{Heads, State};
+use shard::{Full, Shard, WhenFull};
+
+pub use mark::{Known, Mark};
+
+/// Shards of what was proven: 768 KiB at most.
+const PROVEN: usize = 64;
+/// Shards of what was only claimed: 192 KiB at most.
+const CLAIMED: usize = 16;
+/// All shards whose state every request looks at.
+pub const SHARDS: usize = PROVEN + CLAIMED;
+/// Shards of logout tokens: 192 KiB at most.
+pub const TOKENS: usize = 16;
+/// How often a change is tried anew where another worker was faster.
+const TRIES: u32 = 64;
+
+const HEADS_KEY: &str = "bearer-gate ended";
+
+/// What a step is made with.
+#[derive(Clone, Copy)]
+pub struct Now<'s> {
+    /// Seconds since the Unix epoch.
+    pub at: u64,
+    /// Uniformly distributed bits, new for each step.
+    pub random: u64,
+    /// The data that all workers share.
+    pub store: &'s dyn SharedStore,
+}
+
+/// Sessions that are to be ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// What they are known by, and until when an ID token was issued whose session is over.
+    marks: Vec<(Mark, u64)>,
+    when_full: WhenFull,
+    /// The logout token that says so, and when it was issued.
+    token: Option<(Mark, u64)>,
+}
+
+/// It cannot be said that the sessions are over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotEnded {
+    /// There is no room for what is only claimed.
+    Full,
+    /// Shared data does not take it.
+    Refused,
+}
+
+/// Why a shard is not changed.
+enum Unchanged {
+    Full,
+    /// Others are faster, again and again.
+    Refused,
+    /// It should be there, and is not.
+    Lost,
+}
+
+impl From<Full> for Unchanged {
+    fn from(_: Full) -> Self {
+        Self::Full
+    }
+}
+
+impl From<Unchanged> for NotEnded {
+    fn from(unchanged: Unchanged) -> Self {
+        match unchanged {
+            Unchanged::Full => Self::Full,
+            Unchanged::Refused | Unchanged::Lost => Self::Refused,
+        }
+    }
+}
+
+impl Ending {
+    /// Ends this session, which its own cookie has shown.
+    #[must_use]
+    pub fn of(session: &Known) -> Self {
+        let [own, ..] = session.marks;
+        Self::proven(vec![(own, session.issued)])
+    }
+
+    /// Ends what has one of these marks, and began with an ID token that was issued until then.
+    #[must_use]
+    pub fn proven(marks: Vec<(Mark, u64)>) -> Self {
+        Self {
+            marks,
+            when_full: WhenFull::Floor,
+            token: None,
+        }
+    }
+
+    /// The same because of a logout token, which is remembered.
+    #[must_use]
+    pub fn because_of(self, token: Mark, issued: u64) -> Self {
+        Self {
+            token: Some((token, issued)),
+            ..self
+        }
+    }
+
+    /// The same where nobody has proven it. Claims until `earliest` may be forgotten: every session
+    /// that they ended is over by itself.
+    #[must_use]
+    pub fn claimed(mark: Mark, until: u64, earliest: u64) -> Self {
+        Self {
+            marks: vec![(mark, until)],
+            when_full: WhenFull::Refuse { before: earliest },
+            token: None,
+        }
+    }
+
+    fn place(&self, mark: &Mark) -> usize {
+        match self.when_full {
+            WhenFull::Refuse { .. } => claimed(mark),
+            WhenFull::Floor | WhenFull::Forget => proven(mark),
+        }
+    }
+}
+
+fn proven(mark: &Mark) -> usize {
+    mark.place(PROVEN)
+}
+
+fn claimed(mark: &Mark) -> usize {
+    PROVEN + mark.place(CLAIMED)
+}
+
+fn key(shard: usize) -> String {
+    format!("{HEADS_KEY} {shard}")
+}
+
+fn token_key(token: &Mark) -> String {
+    format!("bearer-gate logout tokens {}", token.place(TOKENS))
+}
+
+/// Whether a logout token was used before. One that was forgotten may be used again: it ends what it
+/// ended, and nothing else.
+#[must_use]
+pub fn knows_token(token: &Mark, store: &dyn SharedStore) -> bool {
+    let shared = store.read(&token_key(token));
+    let shard = shared.and_then(|(octets, _)| Shard::decode(&octets));
+    shard.is_some_and(|shard| shard.has(token))
+}
+
+/// The list, as one worker sees it.
+#[derive(Default)]
+pub struct List {
+    /// As they were last read.
+    octets: Vec<u8>,
+    /// What is in them; `None` where there never was anything.
+    heads: Option<Heads>,
+    /// Those that were looked at, by their numbers.
+    shards: Vec<Option<(State, Shard)>>,
+}
+
+impl List {
+    /// Looks whether anything has changed.
+    pub fn look(&mut self, now: Now<'_>) {
+        match now.store.read(HEADS_KEY) {
+            Some((octets, _)) if octets == self.octets => {}
+            Some((octets, _)) => match Heads::decode(&octets) {
+                Some(heads) => {
+                    self.heads = Some(heads);
+                    self.octets = octets;
+                }
+                None => self.begin_anew(now),
+            },
+            None if self.heads.is_some() => self.begin_anew(now),
+            None => {}
+        }
+    }
+
+    /// Whether a session has ended, as far as [`List::look`] has seen.
+    pub fn is_over(&mut self, session: &Known, now: Now<'_>) -> bool {
+        let lost = self.heads.as_ref().map_or(0, |heads| heads.lost);
+        if session.started <= lost {
+            return true;
+        }
+        let places = |mark| [(mark, proven(mark)), (mark, claimed(mark))];
+        let mut places = session.marks.iter().flat_map(places);
+        places.any(|(mark, place)| {
+            let shard = self.shard(place, now);
+            shard.is_none_or(|shard| shard.ends(mark, session.issued))
+        })
+    }
+
+    /// A shard as it is; `None` where it was lost.
+    fn shard(&mut self, place: usize, now: Now<'_>) -> Option<&Shard> {
+        const EMPTY: &Shard = &Shard::EMPTY;
+        let Some(state) = self.heads.as_ref().and_then(|heads| heads.state(place)) else {
+            return Some(EMPTY);
+        };
+        if self.shards.len() < SHARDS {
+            self.shards.resize(SHARDS, None);
+        }
+        let known = self.shards.get(place).and_then(Option::as_ref);
+        if known.is_none_or(|(known, _)| *known != state) {
+            let shared = now.store.read(&key(place));
+            let Some(shard) = shared.and_then(|(octets, _)| Shard::decode(&octets)) else {
+                self.begin_anew(now);
+                return None;
+            };
+            *self.shards.get_mut(place)? = Some((state, shard));
+        }
+        let (_, shard) = self.shards.get(place)?.as_ref()?;
+        Some(shard)
+    }
+
+    /// Begins the list anew where it is lost, or not ours: every session until now is over. Where
+    /// another worker is faster, what it wrote says the same.
+    fn begin_anew(&mut self, now: Now<'_>) {
+        log::warn!(
+            "the list of ended sessions is lost: every session that began until now is over"
+        );
+        let heads = Heads::new(now.random, now.at);
+        let octets = heads.encode();
+        let shared = now.store.read(HEADS_KEY);
+        let version = shared.map_or(Version::ABSENT, |(_, version)| version);
+        self.octets.clear();
+        if now.store.write(HEADS_KEY, &octets, version) {
+            self.octets = octets;
+        }
+        self.heads = Some(heads);
+    }
+
+    /// Ends sessions: every worker finds them over from the next request on.
+    ///
+    /// # Errors
+    /// Where that cannot be said. Some of them may be over all the same.
+    pub fn end(&mut self, ending: &Ending, now: Now<'_>) -> Result<(), NotEnded> {
+        self.look(now);
+        let mut changed = Vec::with_capacity(ending.marks.len());
+        for (mark, until) in &ending.marks {
+            let place = ending.place(mark);
+            let put = |shard: &mut Shard| shard.put(*mark, *until, ending.when_full);
+            let heads = self.heads.as_ref();
+            let is_there = heads.is_some_and(|heads| heads.state(place).is_some());
+            match change(&key(place), is_there, now.store, put) {
+                Err(Unchanged::Lost) => {
+                    self.begin_anew(now);
+                    change(&key(place), false, now.store, put)?;
+                }
+                outcome => outcome?,
+            }
+            changed.push(place);
+        }
+        self.announce(&changed, now)?;
+        match ending.token {
+            None => Ok(()),
+            Some((token, issued)) => {
+                let put = |shard: &mut Shard| shard.put(token, issued, WhenFull::Forget);
+                Ok(change(&token_key(&token), false, now.store, put)?)
+            }
+        }
+    }
+
+    fn announce(&mut self, changed: &[usize], now: Now<'_>) -> Result<(), NotEnded> {
+        for _ in 0..TRIES {
+            self.look(now);
+            let version = match now.store.read(HEADS_KEY) {
+                // Another worker was there since this one looked.
+                Some((octets, _)) if octets != self.octets => continue,
+                Some((_, version)) => version,
+                None => Version::ABSENT,
+            };
+            let heads = self.heads.clone();
+            let mut heads = heads.unwrap_or_else(|| Heads::new(now.random, 0));
+            changed.iter().for_each(|place| heads.note(*place));
+            let octets = heads.encode();
+            if now.store.write(HEADS_KEY, &octets, version) {
+                self.octets = octets;
+                self.heads = Some(heads);
+                return Ok(());
+            }
+        }
+        Err(NotEnded::Refused)
+    }
+}
+
+/// Changes a shard, whatever other workers do meanwhile. What is no shard is written over, unless one
+/// has to be there.
+fn change(
+    key: &str,
+    is_there: bool,
+    store: &dyn SharedStore,
+    put: impl Fn(&mut Shard) -> Result<(), Full>,
+) -> Result<(), Unchanged> {
+    for _ in 0..TRIES {
+        let (shard, version) = match store.read(key) {
+            Some((octets, version)) => (Shard::decode(&octets), version),
+            None => (None, Version::ABSENT),
+        };
+        if is_there && shard.is_none() {
+            return Err(Unchanged::Lost);
+        }
+        let mut shard = shard.unwrap_or_default();
+        put(&mut shard)?;
+        if store.write(key, &shard.encode(), version) {
+            return Ok(());
+        }
+    }
+    Err(Unchanged::Refused)
+}

@@ -1,0 +1,267 @@
+//! A part of a list in shared data: marks, and until when what has them was begun that is over.
+//!
+//! Invariants: a shard has [`MOST`] entries at most; and one that is full forgets nothing that it
+//! was told to keep: what it drops is over by the floor.
+
+use super::mark::Mark;
+use crate::record::{Reader, Writer};
+
+/// The most entries of a shard: 24 octets each.
+pub const MOST: usize = 512;
+/// Increased whenever the meaning of a field changes.
+const FORMAT: u64 = 1;
+
+/// What happens where a full shard is to take one more entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenFull {
+    /// The entry with the earliest time goes, and everything until then is over.
+    Floor,
+    /// Entries with an earlier time than this go, and nothing else does.
+    Refuse {
+        /// In Unix seconds.
+        before: u64,
+    },
+    /// The entry with the earliest time goes.
+    Forget,
+}
+
+/// A shard that is full, and nothing may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Entry {
+    mark: Mark,
+    /// What has the mark and was issued until then is over, in Unix seconds.
+    until: u64,
+}
+
+/// Entries by their marks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shard {
+    /// Everything in the shard that was issued until then is over; 0 for nothing.
+    floor: u64,
+    entries: Vec<Entry>,
+}
+
+impl Shard {
+    /// Without entries and floor.
+    pub const EMPTY: Self = Self {
+        floor: 0,
+        entries: Vec::new(),
+    };
+
+    fn place(&self, mark: &Mark) -> Result<usize, usize> {
+        let by = |entry: &Entry| entry.mark.cmp(mark);
+        self.entries.binary_search_by(by)
+    }
+
+    fn entry(&self, mark: &Mark) -> Option<&Entry> {
+        let at = self.place(mark).ok()?;
+        self.entries.get(at)
+    }
+
+    /// Whether what has the mark and was issued at `issued` is over.
+    #[must_use]
+    pub fn ends(&self, mark: &Mark, issued: u64) -> bool {
+        let until = self.entry(mark).map_or(0, |entry| entry.until);
+        issued <= until.max(self.floor)
+    }
+
+    /// Whether the mark has an entry of its own.
+    #[must_use]
+    pub fn has(&self, mark: &Mark) -> bool {
+        self.entry(mark).is_some()
+    }
+
+    /// Ends what has the mark and was issued until then.
+    ///
+    /// # Errors
+    /// Where there is no room and nothing may go.
+    pub fn put(&mut self, mark: Mark, until: u64, when_full: WhenFull) -> Result<(), Full> {
+        // 0 is nobody's: a clock that shows it is none.
+        let until = until.max(1);
+        if until <= self.floor {
+            return Ok(());
+        }
+        if let Ok(at) = self.place(&mark) {
+            if let Some(entry) = self.entries.get_mut(at) {
+                entry.until = entry.until.max(until);
+            }
+            return Ok(());
+        }
+        if self.entries.len() >= MOST {
+            self.make_room(when_full)?;
+            // The floor may have risen to it.
+            if until <= self.floor {
+                return Ok(());
+            }
+        }
+        let (Ok(at) | Err(at)) = self.place(&mark);
+        self.entries.insert(at, Entry { mark, until });
+        Ok(())
+    }
+
+    fn make_room(&mut self, when_full: WhenFull) -> Result<(), Full> {
+        if let WhenFull::Refuse { before } = when_full {
+            self.entries.retain(|entry| entry.until >= before);
+            return if self.entries.len() < MOST {
+                Ok(())
+            } else {
+                Err(Full)
+            };
+        }
+        let times = self.entries.iter().map(|entry| entry.until);
+        let earliest = times.min().unwrap_or(0);
+        if when_full == WhenFull::Floor {
+            self.floor = self.floor.max(earliest);
+        }
+        self.entries.retain(|entry| entry.until > earliest);
+        Ok(())
+    }
+
+    /// The octets to share.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let record = Writer::default()
+            .number(FORMAT)
+            .number(self.floor)
+            .number(self.entries.len() as u64);
+        let record = self.entries.iter().fold(record, |record, entry| {
+            record.octets(entry.mark.octets()).number(entry.until)
+        });
+        record.finish()
+    }
+
+    /// What was shared. `None` for what is no shard.
+    #[must_use]
+    pub fn decode(octets: &[u8]) -> Option<Self> {
+        let mut record = Reader(octets);
+        if record.number()? != FORMAT {
+            return None;
+        }
+        let mut shard = Self {
+            floor: record.number()?,
+            entries: Vec::new(),
+        };
+        let count = usize::try_from(record.number()?).ok()?;
+        if count > MOST {
+            return None;
+        }
+        for _ in 0..count {
+            let mark = Mark::from_octets(record.octets()?);
+            let until = record.number()?;
+            if shard.entries.last().is_some_and(|last| last.mark >= mark) {
+                return None;
+            }
+            shard.entries.push(Entry { mark, until });
+        }
+        record.finish()?;
+        Some(shard)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mark(number: usize) -> Mark {
+        Mark::of_session(&number.to_le_bytes())
+    }
+
+    fn full() -> Shard {
+        let mut shard = Shard::default();
+        for number in 0..MOST {
+            let until = 1000 + number as u64;
+            shard.put(mark(number), until, WhenFull::Floor).unwrap();
+        }
+        shard
+    }
+
+    #[test]
+    fn what_was_issued_until_then_is_over_and_nothing_else() {
+        let mut shard = Shard::default();
+        assert!(!shard.ends(&mark(1), 1));
+        shard.put(mark(1), 500, WhenFull::Floor).unwrap();
+        for (issued, over) in [(0, true), (499, true), (500, true), (501, false)] {
+            assert_eq!(shard.ends(&mark(1), issued), over, "{issued}");
+            assert_eq!(shard.ends(&mark(2), issued), issued == 0);
+        }
+        // An earlier time takes nothing back.
+        shard.put(mark(1), 400, WhenFull::Floor).unwrap();
+        assert!(shard.ends(&mark(1), 500));
+        shard.put(mark(1), 600, WhenFull::Floor).unwrap();
+        assert!(shard.ends(&mark(1), 600));
+    }
+
+    #[test]
+    fn a_full_shard_ends_more_and_never_less() {
+        let mut shard = full();
+        shard.put(mark(MOST), 2000, WhenFull::Floor).unwrap();
+        assert_eq!(shard.entries.len(), MOST);
+        assert_eq!(shard.floor, 1000);
+        // The one that went is still over, and so is whoever was issued no later.
+        assert!(!shard.has(&mark(0)) && shard.ends(&mark(0), 1000));
+        assert!(shard.ends(&mark(MOST + 1), 1000) && !shard.ends(&mark(MOST + 1), 1001));
+        // What is below the floor needs no entry.
+        shard.put(mark(MOST + 2), 1000, WhenFull::Floor).unwrap();
+        assert!(!shard.has(&mark(MOST + 2)) && shard.ends(&mark(MOST + 2), 1000));
+        // All of the same time go together.
+        let mut same = Shard::default();
+        for number in 0..=MOST {
+            same.put(mark(number), 7, WhenFull::Floor).unwrap();
+        }
+        assert_eq!((same.floor, same.entries.len()), (7, 0));
+        assert!(same.ends(&mark(MOST), 7) && !same.ends(&mark(MOST), 8));
+    }
+
+    #[test]
+    fn a_full_shard_refuses_or_forgets() {
+        let mut shard = full();
+        let refuse = |before| WhenFull::Refuse { before };
+        assert_eq!(shard.put(mark(MOST), 2000, refuse(1000)), Err(Full));
+        assert_eq!(shard, full());
+        assert_eq!(shard.put(mark(MOST), 2000, refuse(1001)), Ok(()));
+        assert!(!shard.has(&mark(0)) && shard.has(&mark(1)) && shard.has(&mark(MOST)));
+        assert_eq!(shard.floor, 0);
+        shard
+            .put(mark(MOST + 1), 2000, WhenFull::Forget)
+            .expect("it always has room");
+        assert!(!shard.has(&mark(1)) && shard.has(&mark(2)));
+        assert_eq!(shard.floor, 0);
+    }
+
+    #[test]
+    fn a_shard_is_read_whole_or_not_at_all() {
+        let mut shard = Shard::default();
+        for number in 0..3 {
+            shard.put(mark(number), 5, WhenFull::Floor).unwrap();
+        }
+        for shard in [Shard::default(), shard, full()] {
+            let octets = shard.encode();
+            assert_eq!(Shard::decode(&octets), Some(shard));
+            for length in 0..octets.len() {
+                assert_eq!(Shard::decode(&octets[..length]), None, "{length} octets");
+            }
+            let mut newer = octets.clone();
+            newer[0] = 2;
+            assert_eq!(Shard::decode(&newer), None);
+            assert_eq!(Shard::decode(&[&octets[..], b"x"].concat()), None);
+        }
+        let of = |count: u64, marks: &[u8]| {
+            let head = Writer::default().number(FORMAT).number(0).number(count);
+            let entry = |record: Writer, mark: &u8| record.octets(&[*mark; 16]).number(1);
+            Shard::decode(&marks.iter().fold(head, entry).finish()).is_some()
+        };
+        for (count, marks, good) in [
+            (2, &[1, 2][..], true),
+            (2, &[2, 1], false),
+            (2, &[1, 1], false),
+            (1, &[1, 2], false),
+            (3, &[1, 2], false),
+            (u64::MAX, &[1, 2], false),
+        ] {
+            assert_eq!(of(count, marks), good, "{count} {marks:?}");
+        }
+    }
+}

@@ -1,0 +1,474 @@
+//! Sessions that ended before their time, on several workers that share a store.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod sim;
+
+use std::cell::Cell;
+
+use bearer_gate::ended::shard::MOST;
+use bearer_gate::ended::{Ending, Known, List, Mark, NotEnded, Now, SHARDS, TOKENS, knows_token};
+use bearer_gate::host::{SharedStore, Version};
+use bearer_gate::session::life::Session;
+use proptest::prelude::*;
+use sim::{Store, properties};
+
+const ISSUER: &str = "https://idp.example/";
+const START: u64 = 1_800_000_000;
+const WORKERS: usize = 3;
+
+fn session(number: u64, begun: u64, sub: &str, sid: Option<&str>) -> Known {
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&number.to_le_bytes());
+    let session = Session {
+        id,
+        scheme: "staff".to_owned(),
+        subject: sub.to_owned(),
+        sid: sid.map(str::to_owned),
+        auth_time: None,
+        acr: None,
+        started: begun,
+        issued: begun,
+        seen: begun,
+        idle: None,
+        expires: begun + 28_800,
+        claims: "{}".to_owned(),
+        tokens: None,
+    };
+    Known::new(&session, ISSUER)
+}
+
+/// Workers of one process.
+struct World {
+    store: Store,
+    workers: Vec<List>,
+    now: u64,
+    random: Cell<u64>,
+}
+
+impl World {
+    fn new() -> Self {
+        Self::with(Store::default())
+    }
+
+    fn with(store: Store) -> Self {
+        Self {
+            store,
+            workers: (0..WORKERS).map(|_| List::default()).collect(),
+            now: START,
+            random: Cell::new(0),
+        }
+    }
+
+    fn split(&mut self, worker: usize) -> (&mut List, Now<'_>) {
+        self.random.set(self.random.get() + 1);
+        let now = Now {
+            at: self.now,
+            random: self.random.get(),
+            store: &self.store,
+        };
+        (&mut self.workers[worker % WORKERS], now)
+    }
+
+    fn end(&mut self, worker: usize, ending: &Ending) -> Result<(), NotEnded> {
+        let (list, now) = self.split(worker);
+        list.end(ending, now)
+    }
+
+    fn is_over_at(&mut self, worker: usize, session: &Known) -> bool {
+        let (list, now) = self.split(worker);
+        list.look(now);
+        list.is_over(session, now)
+    }
+
+    /// What every worker says, and one that has just started.
+    fn is_over(&mut self, session: &Known) -> bool {
+        let (_, now) = self.split(0);
+        let mut fresh = List::default();
+        fresh.look(now);
+        let over = fresh.is_over(session, now);
+        for worker in 0..WORKERS {
+            assert_eq!(self.is_over_at(worker, session), over, "worker {worker}");
+        }
+        over
+    }
+}
+
+#[test]
+fn s24_a_session_that_was_ended_is_over_on_every_worker_at_once() {
+    let mut world = World::new();
+    let sid = Some("s-1");
+    let own = session(1, START, "kim", sid);
+    let same_sid = session(2, START + 5, "kim", sid);
+    let other_sid = session(3, START, "kim", Some("s-2"));
+    let without = session(4, START, "kim", None);
+    let other = session(5, START, "lee", None);
+    let all = [own, same_sid, other_sid, without, other];
+    let overs = |world: &mut World| all.map(|session| world.is_over(&session));
+    assert_eq!(overs(&mut world), [false; 5]);
+    world.end(1, &Ending::of(&own)).unwrap();
+    assert_eq!(overs(&mut world), [true, false, false, false, false]);
+    let marks = vec![(Mark::of_sid(ISSUER, "s-1"), START + 60)];
+    world.end(0, &Ending::proven(marks)).unwrap();
+    assert_eq!(overs(&mut world), [true, true, false, false, false]);
+    let marks = vec![(Mark::of_subject_without_sid(ISSUER, "kim"), START)];
+    world.end(2, &Ending::proven(marks)).unwrap();
+    assert_eq!(overs(&mut world), [true, true, false, true, false]);
+    let marks = vec![(Mark::of_subject(ISSUER, "kim"), START)];
+    world.end(2, &Ending::proven(marks)).unwrap();
+    assert_eq!(overs(&mut world), [true, true, true, true, false]);
+    // Who signs in again has a session.
+    assert!(!world.is_over(&session(6, START + 1, "kim", Some("s-3"))));
+    // The names are those of one issuer.
+    let marks = vec![(Mark::of_subject("https://other.example/", "lee"), START)];
+    world.end(2, &Ending::proven(marks)).unwrap();
+    assert!(!world.is_over(&other));
+    assert_eq!(
+        world.end(0, &Ending::claimed(Mark::of_sid(ISSUER, "s-9"), START, 0)),
+        Ok(())
+    );
+    assert!(world.is_over(&session(7, START, "lee", Some("s-9"))));
+}
+
+/// Counts what is read.
+struct Counting<'s> {
+    store: &'s Store,
+    reads: Cell<u32>,
+}
+
+impl SharedStore for Counting<'_> {
+    fn read(&self, key: &str) -> Option<(Vec<u8>, Version)> {
+        self.reads.set(self.reads.get() + 1);
+        self.store.read(key)
+    }
+
+    fn write(&self, key: &str, value: &[u8], expected: Version) -> bool {
+        self.store.write(key, value, expected)
+    }
+}
+
+#[test]
+fn a_request_costs_one_read_while_nothing_changes() {
+    let mut world = World::new();
+    let known = session(1, START, "kim", Some("s-1"));
+    let other = session(2, START, "lee", Some("s-2"));
+    let reads = |world: &World, list: &mut List| {
+        let counting = Counting {
+            store: &world.store,
+            reads: Cell::new(0),
+        };
+        let now = Now {
+            at: START,
+            random: 7,
+            store: &counting,
+        };
+        list.look(now);
+        list.is_over(&known, now);
+        counting.reads.get()
+    };
+    let mut list = List::default();
+    assert_eq!(reads(&world, &mut list), 1);
+    world.end(0, &Ending::of(&known)).unwrap();
+    assert_eq!(reads(&world, &mut list), 2);
+    assert_eq!(reads(&world, &mut list), 1);
+    // Somebody else's sign-out costs nothing, unless it is in a shard of this session's.
+    world.end(0, &Ending::of(&other)).unwrap();
+    assert!(reads(&world, &mut list) <= 2);
+    assert_eq!(reads(&world, &mut list), 1);
+}
+
+/// Sessions whose own marks are in one shard of the list.
+fn in_one_shard() -> impl Iterator<Item = (u64, Known)> {
+    let shard_of = |known: &Known| {
+        let mut world = World::new();
+        world.end(0, &Ending::of(known)).unwrap();
+        world.store.names()
+    };
+    let wanted = shard_of(&session(0, START, "nobody", None));
+    (0_u64..)
+        .map(|number| (number, session(number, START + number, "nobody", None)))
+        .filter(move |(_, known)| shard_of(known) == wanted)
+}
+
+#[test]
+fn a_full_shard_ends_older_sessions_and_forgets_none() {
+    let mut world = World::new();
+    let ended: Vec<(u64, Known)> = in_one_shard().take(MOST + 20).collect();
+    for (at, (_, known)) in ended.iter().enumerate() {
+        world.end(at, &Ending::of(known)).unwrap();
+    }
+    for (_, known) in &ended {
+        assert!(world.is_over(known));
+    }
+    // 20 entries went: whoever began no later than the last of them is over too.
+    let floor = START + ended[19].0;
+    let (number, _) = in_one_shard().nth(MOST + 30).unwrap();
+    let later = |begun| session(number, begun, "nobody else", None);
+    assert!(world.is_over(&later(floor)));
+    assert!(!world.is_over(&later(floor + 1)));
+    assert!(world.store.octets() < (SHARDS + TOKENS) * 24 * (MOST + 2));
+}
+
+#[test]
+fn claims_take_no_room_from_what_was_proven_and_none_is_forgotten() {
+    let mut world = World::new();
+    let proven = session(1, START, "kim", Some("s-1"));
+    world.end(0, &Ending::of(&proven)).unwrap();
+    let claim = |number: u64, now: u64, earliest| {
+        Ending::claimed(Mark::of_sid(ISSUER, &format!("x-{number}")), now, earliest)
+    };
+    let mut taken = Vec::new();
+    let refused = (0..).find(|number| {
+        let outcome = world.end(0, &claim(*number, START, START));
+        taken.push(*number);
+        outcome == Err(NotEnded::Full)
+    });
+    let refused = refused.unwrap();
+    taken.pop();
+    assert!(
+        taken.len() >= MOST && taken.len() <= 16 * MOST,
+        "{}",
+        taken.len()
+    );
+    for number in &taken {
+        let sid = format!("x-{number}");
+        assert!(world.is_over_at(1, &session(7, START, "lee", Some(&sid))));
+    }
+    let sid = format!("x-{refused}");
+    let innocent = session(8, START, "lee", Some(&sid));
+    assert!(!world.is_over(&innocent), "and nobody was told so");
+    // What has ended by itself makes room.
+    assert_eq!(world.end(0, &claim(refused, START + 9, START + 1)), Ok(()));
+    assert!(world.is_over(&innocent) && world.is_over(&proven));
+    let marks = vec![(Mark::of_sid(ISSUER, "s-2"), START)];
+    assert_eq!(world.end(0, &Ending::proven(marks)), Ok(()));
+}
+
+#[test]
+fn a_sign_out_that_cannot_be_written_is_not_said_to_be_done() {
+    let mut world = World::new();
+    let known = session(1, START, "kim", None);
+    world.store.lose_writes(10_000);
+    assert_eq!(world.end(0, &Ending::of(&known)), Err(NotEnded::Refused));
+    world.store.lose_writes(0);
+    assert!(!world.is_over(&known));
+    // A few that are faster are no reason.
+    world.store.lose_writes(5);
+    assert_eq!(world.end(0, &Ending::of(&known)), Ok(()));
+    assert!(world.is_over(&known));
+}
+
+#[test]
+fn a_list_that_is_lost_ends_every_session_until_then_and_no_later_one() {
+    let garbage: [Option<&[u8]>; 5] = [
+        None,
+        Some(b"x"),
+        Some(&[0xff; 700]),
+        Some(b"{\"a\":1}"),
+        Some(&[1, 0, 0, 0, 0, 0, 0, 0]),
+    ];
+    for value in garbage {
+        for which in 0..2 {
+            let mut world = World::new();
+            let ended = session(1, START, "kim", None);
+            let other = session(2, START, "lee", None);
+            world.end(0, &Ending::of(&ended)).unwrap();
+            // Nobody has looked at the shard yet but the one who wrote it.
+            let name = world.store.names().swap_remove(which);
+            world.now = START + 100;
+            world.store.plant(&name, value);
+            let later = session(3, START + 101, "kim", None);
+            if which == 0 {
+                // A worker that was there when it was, or that finds what is not ours.
+                assert!(world.is_over_at(0, &other), "{value:?}");
+            }
+            assert!(world.is_over_at(1, &ended) || value.is_none(), "{value:?}");
+            assert!(world.is_over(&ended), "{which} {value:?}");
+            assert!(!world.is_over(&later), "{which} {value:?}");
+            world.end(2, &Ending::of(&later)).unwrap();
+            assert!(world.is_over(&later), "{which} {value:?}");
+        }
+    }
+}
+
+#[test]
+fn a_shard_that_is_lost_before_it_is_written_again_is_noticed() {
+    for value in [None, Some(&b"garbage"[..])] {
+        let mut world = World::new();
+        let mut sessions = in_one_shard().map(|(_, known)| known);
+        let (first, second) = (sessions.next().unwrap(), sessions.next().unwrap());
+        world.end(0, &Ending::of(&first)).unwrap();
+        // The writer knows the shard, and does not look at it again.
+        assert!(world.is_over_at(0, &first));
+        let name = world.store.names().swap_remove(1);
+        world.store.plant(&name, value);
+        world.now += 10_000;
+        world.end(0, &Ending::of(&second)).unwrap();
+        assert!(world.is_over(&first) && world.is_over(&second));
+    }
+}
+
+#[test]
+fn a_logout_token_is_used_once_while_it_is_remembered() {
+    let mut world = World::new();
+    let token = |number: u64| Mark::of_logout_token(ISSUER, &number.to_string());
+    let ending = |number: u64| {
+        let marks = vec![(Mark::of_sid(ISSUER, "s-1"), START)];
+        Ending::proven(marks).because_of(token(number), START + number)
+    };
+    assert!(!knows_token(&token(1), &world.store));
+    world.end(0, &ending(1)).unwrap();
+    assert!(knows_token(&token(1), &world.store) && !knows_token(&token(2), &world.store));
+    let all = 20_000;
+    for number in 2..all {
+        world.end(0, &ending(number)).unwrap();
+    }
+    assert!(
+        !knows_token(&token(1), &world.store),
+        "there is no end to them"
+    );
+    assert!(knows_token(&token(all - 1), &world.store));
+    assert!(world.store.octets() < (SHARDS + TOKENS) * 24 * (MOST + 2));
+    for name in world.store.names() {
+        world.store.plant(&name, Some(b"garbage"));
+    }
+    assert!(!knows_token(&token(all - 1), &world.store));
+    assert_eq!(world.end(0, &ending(1)), Ok(()));
+    assert!(knows_token(&token(1), &world.store));
+}
+
+/// What happens next, to one of some sessions, at one of the workers.
+#[derive(Clone, Debug)]
+enum Event {
+    Begin { sub: usize, sid: Option<usize> },
+    SignOut { session: usize, worker: usize },
+    EndSid { sid: usize, worker: usize },
+    EndSubject { sub: usize, worker: usize },
+    Claim { sid: usize, worker: usize },
+    Look { session: usize, worker: usize },
+    Pass(u64),
+    LoseWrites(u32),
+    Plant { name: usize, value: Option<Vec<u8>> },
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let worker = 0..WORKERS;
+    let garbage = prop::option::of(prop::collection::vec(any::<u8>(), 1..40));
+    prop_oneof![
+        4 => (0..3_usize, prop::option::of(0..4_usize))
+            .prop_map(|(sub, sid)| Event::Begin { sub, sid }),
+        3 => (0..20_usize, worker.clone())
+            .prop_map(|(session, worker)| Event::SignOut { session, worker }),
+        1 => (0..4_usize, worker.clone()).prop_map(|(sid, worker)| Event::EndSid { sid, worker }),
+        1 => (0..3_usize, worker.clone())
+            .prop_map(|(sub, worker)| Event::EndSubject { sub, worker }),
+        1 => (0..4_usize, worker.clone()).prop_map(|(sid, worker)| Event::Claim { sid, worker }),
+        3 => (0..20_usize, worker).prop_map(|(session, worker)| Event::Look { session, worker }),
+        3 => (0..600_u64).prop_map(Event::Pass),
+        1 => (0..200_u32).prop_map(Event::LoseWrites),
+        1 => (0..8_usize, garbage).prop_map(|(name, value)| Event::Plant { name, value }),
+    ]
+}
+
+/// What a test knows of a session.
+struct Truth {
+    known: Known,
+    begun: u64,
+    sub: usize,
+    sid: Option<usize>,
+    ended: bool,
+}
+
+proptest! {
+    #![proptest_config(properties(400))]
+
+    #[test]
+    fn no_session_that_was_ended_is_found_alive(events in prop::collection::vec(event(), 1..60)) {
+        let mut world = World::new();
+        let mut sessions: Vec<Truth> = Vec::new();
+        // Until when anything may be over: something was lost.
+        let mut is_lost = false;
+        // Whether a part of something may have been done that failed.
+        let mut in_part = false;
+        let mark = |sid: usize| Mark::of_sid(ISSUER, &format!("s-{sid}"));
+        for event in events {
+            match event {
+                Event::Begin { sub, sid } => {
+                    let number = sessions.len() as u64;
+                    let text = sid.map(|sid| format!("s-{sid}"));
+                    let known = session(number, world.now, &format!("u-{sub}"), text.as_deref());
+                    // What is over as it begins is not begun.
+                    if !(0..WORKERS).any(|worker| world.is_over_at(worker, &known)) {
+                        let begun = world.now;
+                        sessions.push(Truth { known, begun, sub, sid, ended: false });
+                    }
+                }
+                Event::SignOut { session, worker } => {
+                    if let Some(truth) = sessions.get_mut(session) {
+                        let outcome = world.end(worker, &Ending::of(&truth.known));
+                        truth.ended |= outcome.is_ok();
+                        in_part |= outcome.is_err();
+                    }
+                }
+                Event::EndSid { sid, worker } | Event::Claim { sid, worker } => {
+                    let ending = match event {
+                        Event::Claim { .. } => Ending::claimed(mark(sid), world.now, 0),
+                        _ => Ending::proven(vec![(mark(sid), world.now)]),
+                    };
+                    let outcome = world.end(worker, &ending);
+                    in_part |= outcome.is_err();
+                    if outcome.is_ok() {
+                        for truth in &mut sessions {
+                            truth.ended |= truth.sid == Some(sid);
+                        }
+                    }
+                }
+                Event::EndSubject { sub, worker } => {
+                    let marks = vec![(Mark::of_subject(ISSUER, &format!("u-{sub}")), world.now)];
+                    let outcome = world.end(worker, &Ending::proven(marks));
+                    in_part |= outcome.is_err();
+                    if outcome.is_ok() {
+                        for truth in &mut sessions {
+                            truth.ended |= truth.sub == sub;
+                        }
+                    }
+                }
+                Event::Look { session, worker } => {
+                    if let Some(truth) = sessions.get(session) {
+                        let (known, ended) = (truth.known, truth.ended);
+                        let over = world.is_over_at(worker, &known);
+                        prop_assert!(over || !ended);
+                    }
+                }
+                Event::Pass(seconds) => world.now += seconds,
+                Event::LoseWrites(writes) => world.store.lose_writes(writes),
+                Event::Plant { name, value } => {
+                    // Somebody who takes all away before anybody has looked leaves no trace.
+                    let names = world.store.names();
+                    if let Some(name) = names.get(name) {
+                        for worker in 0..WORKERS {
+                            let nobody = session(u64::MAX, world.now + 9, "nobody", None);
+                            world.is_over_at(worker, &nobody);
+                        }
+                        world.store.plant(name, value.as_deref());
+                        is_lost = true;
+                    }
+                }
+            }
+            for truth in &sessions {
+                for worker in 0..WORKERS {
+                    let over = world.is_over_at(worker, &truth.known);
+                    prop_assert!(over || !truth.ended, "of {}", truth.begun);
+                    prop_assert!(truth.ended || !over || is_lost || in_part, "of {}", truth.begun);
+                }
+            }
+        }
+        prop_assert!(world.store.octets() < (SHARDS + TOKENS) * 24 * (MOST + 2));
+    }
+}
