@@ -9,13 +9,13 @@
 //! Invariant: the secrets of a flow are had for the browser that began it, within [`LIFE`], or not
 //! at all.
 
-use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::CLOCK_SKEW;
 use super::seal::{Context, KeyId, Keyring, NONCE_LEN, Purpose, Unsealed};
 use crate::jose::base64url;
 use crate::record::{Reader, Writer};
+use crate::signature::hash::SHA256;
 
 /// How long a person has to sign in at the provider, in seconds.
 pub const LIFE: u64 = 600;
@@ -55,7 +55,7 @@ impl Browser {
 
     /// SHA-256, the first 16 octets: a `state` that is seen does not give the cookie away.
     fn hash(&self) -> [u8; 16] {
-        let digest: [u8; 32] = Sha256::digest(self.0).into();
+        let digest = SHA256.digest(&[&self.0]);
         let (first, _) = digest.split_first_chunk().unwrap_or((&[0; 16], &[]));
         *first
     }
@@ -198,7 +198,7 @@ impl Flow {
             .number(self.restarts)
             .finish();
         let sealed = keyring.seal(of_state(&self.scheme), &record, nonce);
-        let challenge = Sha256::digest(&secrets.code_verifier);
+        let challenge = SHA256.digest(&[secrets.code_verifier.as_bytes()]);
         Some(Sent {
             state: base64url::encode(&sealed),
             nonce: secrets.nonce,
@@ -344,7 +344,7 @@ mod tests {
         assert_eq!(back.return_to(), "/page?x=1");
         let with = back.redeem(&ring, Some(&ours()), NOW + 5).unwrap();
         assert_eq!(with.nonce, sent.nonce);
-        let challenge = Sha256::digest(with.code_verifier.as_bytes());
+        let challenge = SHA256.digest(&[with.code_verifier.as_bytes()]);
         assert_eq!(base64url::encode(&challenge), sent.code_challenge);
         // RFC 7636 section 4.1
         assert_eq!(with.code_verifier.len(), 43);

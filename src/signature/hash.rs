@@ -5,9 +5,11 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Digest;
 use subtle::ConstantTimeEq;
 
+use crate::jose::jwa::Algorithm;
+
 /// A hash function as a value, so that what is built on one exists once and not three times.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Hash {
+pub struct Hash {
     digest: fn(&[&[u8]]) -> Vec<u8>,
     hmac: fn(&[u8], &[u8]) -> Option<Vec<u8>>,
     len: usize,
@@ -15,8 +17,23 @@ pub(super) struct Hash {
 }
 
 impl Hash {
+    /// That of an algorithm of JWS (RFC 7518 section 3.1). Ed25519's is SHA-512 (RFC 8032 section 5.1).
+    #[must_use]
+    pub fn of(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::Rs256 | Algorithm::Ps256 | Algorithm::Es256 | Algorithm::Hs256 => SHA256,
+            Algorithm::Rs384 | Algorithm::Ps384 | Algorithm::Es384 | Algorithm::Hs384 => SHA384,
+            Algorithm::Rs512
+            | Algorithm::Ps512
+            | Algorithm::Es512
+            | Algorithm::Hs512
+            | Algorithm::EdDsa => SHA512,
+        }
+    }
+
     /// The digest of the parts one after the other.
-    pub(super) fn digest(&self, parts: &[&[u8]]) -> Vec<u8> {
+    #[must_use]
+    pub fn digest(&self, parts: &[&[u8]]) -> Vec<u8> {
         (self.digest)(parts)
     }
 
@@ -50,7 +67,8 @@ fn hmac<M: Mac + KeyInit>(secret: &[u8], text: &[u8]) -> Option<Vec<u8>> {
     Some(hmac.finalize().into_bytes().to_vec())
 }
 
-pub(super) const SHA256: Hash = Hash {
+/// SHA-256.
+pub const SHA256: Hash = Hash {
     digest: digest::<sha2::Sha256>,
     hmac: hmac::<Hmac<sha2::Sha256>>,
     len: 32,
@@ -60,7 +78,7 @@ pub(super) const SHA256: Hash = Hash {
     ],
 };
 
-pub(super) const SHA384: Hash = Hash {
+const SHA384: Hash = Hash {
     digest: digest::<sha2::Sha384>,
     hmac: hmac::<Hmac<sha2::Sha384>>,
     len: 48,
@@ -70,7 +88,7 @@ pub(super) const SHA384: Hash = Hash {
     ],
 };
 
-pub(super) const SHA512: Hash = Hash {
+const SHA512: Hash = Hash {
     digest: digest::<sha2::Sha512>,
     hmac: hmac::<Hmac<sha2::Sha512>>,
     len: 64,

@@ -6,7 +6,7 @@
 //! decided once, at start, by [`known_answer`]. The feature `jwt-simple` adds a third, for comparison.
 
 mod ecdsa;
-mod hash;
+pub mod hash;
 pub mod host;
 pub mod hybrid;
 pub mod known_answer;

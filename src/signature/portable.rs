@@ -4,10 +4,10 @@
 //! Ed25519 is `ed25519-dalek`'s. All of these compute with public values, so they need not take the
 //! same time for every input; the MACs of HMAC are compared in constant time.
 
-use p256::ecdsa::signature::Verifier as _;
+use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
 
 use super::fits;
-use super::hash::{Hash, SHA256, SHA384, SHA512};
+use super::hash::Hash;
 use super::rsassa::{verify_pkcs1_v1_5, verify_pss};
 use crate::jose::jwa::Algorithm;
 use crate::jose::jwk::{EcPublicKey, Ed25519PublicKey, Key, Material, RsaPublicKey, Secret};
@@ -28,27 +28,27 @@ impl Verifier for Portable {
         if !fits(algorithm, key, signature) {
             return false;
         }
-        let rsa = |scheme: Rsassa, hash, key| scheme(hash, key, signing_input, signature);
-        let hmac = |hash: Hash, key: &Secret| {
-            Some(hash.verify_hmac(key.octets(), signing_input, signature))
-        };
+        let hash = Hash::of(algorithm);
+        let digest = || hash.digest(&[signing_input]);
+        let rsa = |scheme: Rsassa, key| scheme(hash, key, signing_input, signature);
+        let hmac = |key: &Secret| Some(hash.verify_hmac(key.octets(), signing_input, signature));
         let valid = match (algorithm, key.material()) {
-            (Algorithm::Rs256, Material::Rsa(key)) => rsa(verify_pkcs1_v1_5, SHA256, key),
-            (Algorithm::Rs384, Material::Rsa(key)) => rsa(verify_pkcs1_v1_5, SHA384, key),
-            (Algorithm::Rs512, Material::Rsa(key)) => rsa(verify_pkcs1_v1_5, SHA512, key),
-            (Algorithm::Ps256, Material::Rsa(key)) => rsa(verify_pss, SHA256, key),
-            (Algorithm::Ps384, Material::Rsa(key)) => rsa(verify_pss, SHA384, key),
-            (Algorithm::Ps512, Material::Rsa(key)) => rsa(verify_pss, SHA512, key),
+            (Algorithm::Rs256 | Algorithm::Rs384 | Algorithm::Rs512, Material::Rsa(key)) => {
+                rsa(verify_pkcs1_v1_5, key)
+            }
+            (Algorithm::Ps256 | Algorithm::Ps384 | Algorithm::Ps512, Material::Rsa(key)) => {
+                rsa(verify_pss, key)
+            }
             (Algorithm::Es256, Material::Ec(EcPublicKey::P256(key))) => {
-                es256(key, signing_input, signature)
+                es256(key, &digest(), signature)
             }
             (Algorithm::Es384, Material::Ec(EcPublicKey::P384(key))) => {
-                es384(key, signing_input, signature)
+                es384(key, &digest(), signature)
             }
             (Algorithm::EdDsa, Material::Ed25519(key)) => eddsa(key, signing_input, signature),
-            (Algorithm::Hs256, Material::Secret(key)) => hmac(SHA256, key),
-            (Algorithm::Hs384, Material::Secret(key)) => hmac(SHA384, key),
-            (Algorithm::Hs512, Material::Secret(key)) => hmac(SHA512, key),
+            (Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512, Material::Secret(key)) => {
+                hmac(key)
+            }
             (
                 _,
                 Material::Rsa(_) | Material::Ec(_) | Material::Ed25519(_) | Material::Secret(_),
@@ -70,14 +70,14 @@ impl Verifier for Portable {
 /// A signature scheme of RSA: hash, key, signing input, signature.
 type Rsassa = fn(Hash, &RsaPublicKey, &[u8], &[u8]) -> Option<bool>;
 
-fn es256(key: &p256::ecdsa::VerifyingKey, signing_input: &[u8], signature: &[u8]) -> Option<bool> {
+fn es256(key: &p256::ecdsa::VerifyingKey, digest: &[u8], signature: &[u8]) -> Option<bool> {
     let signature = p256::ecdsa::Signature::from_slice(signature).ok()?;
-    Some(key.verify(signing_input, &signature).is_ok())
+    Some(key.verify_prehash(digest, &signature).is_ok())
 }
 
-fn es384(key: &p384::ecdsa::VerifyingKey, signing_input: &[u8], signature: &[u8]) -> Option<bool> {
+fn es384(key: &p384::ecdsa::VerifyingKey, digest: &[u8], signature: &[u8]) -> Option<bool> {
     let signature = p384::ecdsa::Signature::from_slice(signature).ok()?;
-    Some(key.verify(signing_input, &signature).is_ok())
+    Some(key.verify_prehash(digest, &signature).is_ok())
 }
 
 /// RFC 8032 section 5.1.7, without the cofactor, and stricter than it: R is canonical and not of

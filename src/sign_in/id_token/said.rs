@@ -6,14 +6,13 @@
 
 use std::fmt;
 
-use sha2::{Digest, Sha256, Sha384, Sha512};
-
 use crate::config::Scheme;
 use crate::jose::base64url;
 use crate::jose::claims::Claims;
 use crate::jose::jwa::Algorithm;
 use crate::jose::jwt::Verified;
 use crate::sign_in::token_reply::Grant;
+use crate::signature::hash::Hash;
 
 /// The longest `sub`, in octets (OpenID Connect Core 1.0 section 2).
 const LONGEST_SUBJECT: usize = 255;
@@ -187,22 +186,9 @@ fn vet_age(scheme: &Scheme, auth_time: Option<u64>, now: u64) -> Result<(), IdTo
 }
 
 /// The left half of the hash of the access token's characters (OpenID Connect Core 1.0 section
-/// 3.1.3.6), by the hash of the ID token's algorithm. That of Ed25519 is SHA-512 (RFC 8032 section
-/// 5.1).
+/// 3.1.3.6), by the hash of the ID token's algorithm.
 fn access_token_hash(algorithm: Algorithm, access_token: &str) -> String {
-    let digest = match algorithm {
-        Algorithm::Rs256 | Algorithm::Ps256 | Algorithm::Es256 | Algorithm::Hs256 => {
-            Sha256::digest(access_token).to_vec()
-        }
-        Algorithm::Rs384 | Algorithm::Ps384 | Algorithm::Es384 | Algorithm::Hs384 => {
-            Sha384::digest(access_token).to_vec()
-        }
-        Algorithm::Rs512
-        | Algorithm::Ps512
-        | Algorithm::Es512
-        | Algorithm::Hs512
-        | Algorithm::EdDsa => Sha512::digest(access_token).to_vec(),
-    };
+    let digest = Hash::of(algorithm).digest(&[access_token.as_bytes()]);
     let (half, _) = digest.split_at(digest.len() / 2);
     base64url::encode(half)
 }
