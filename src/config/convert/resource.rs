@@ -60,7 +60,7 @@ pub(super) fn convert(raw: RawProtectedResource) -> Result<ProtectedResource, Co
     }
 
     // Not by Display, which would be two more kinds of writer in the module.
-    let document = serde_json::to_string(&members)
+    let document = serde_json::to_string(&Value::Object(members))
         .map_err(|error| ConfigError::here(&format!("makes no document: {error}")))?;
     if document.len() > LARGEST_DOCUMENT {
         return Err(ConfigError::here(&format!(

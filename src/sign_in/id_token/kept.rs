@@ -6,7 +6,7 @@ use crate::config::{OwnPath, Scheme};
 use crate::jose::claims::Claims;
 use crate::jose::json::Element;
 use crate::session::life::Tokens;
-use crate::sign_in::session_json::quoted;
+use crate::sign_in::session_json::{quoted, written};
 use crate::sign_in::token_reply::Grant;
 
 /// Claims about the token alone, which no session keeps unasked.
@@ -21,7 +21,7 @@ pub(super) fn claims(scheme: &Scheme, said: &Claims) -> String {
         }
         kept.push_str(&quoted(name));
         kept.push(':');
-        kept.push_str(&value.to_value().to_string());
+        kept.push_str(&written(&value.to_value()));
     };
     match &scheme.session.claims {
         Some(chosen) => {
