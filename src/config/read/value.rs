@@ -247,8 +247,24 @@ impl FromTree for Value {
 
 impl<T: FromTree> FromTree for Vec<T> {
     fn from_tree(tree: Tree) -> Result<Self, ConfigError> {
-        each(tree.items()?, &mut T::from_tree)
+        let mut items = Self::new();
+        read_items(tree, &mut |item| {
+            items.push(T::from_tree(item)?);
+            Ok(())
+        })?;
+        Ok(items)
     }
+}
+
+/// Reads a list, item by item, in one place for all that lists are of.
+fn read_items(
+    tree: Tree,
+    read: &mut dyn FnMut(Tree) -> Result<(), ConfigError>,
+) -> Result<(), ConfigError> {
+    for (index, item) in tree.items()?.into_iter().enumerate() {
+        read(item).at_item(index)?;
+    }
+    Ok(())
 }
 
 /// Reads each of these from its word.
@@ -313,14 +329,24 @@ impl<T> Given<Entries<T>> {
 
 impl<T: FromTree> FromTree for Entries<T> {
     fn from_tree(tree: Tree) -> Result<Self, ConfigError> {
-        let members = tree.members("an object of named entries")?;
-        let mut entries = Vec::with_capacity(members.len());
-        for (name, member) in members {
-            let entry = T::from_tree(member).at(&name)?;
-            entries.push((name, entry));
-        }
+        let mut entries = Vec::new();
+        read_entries(tree, &mut |name, member| {
+            entries.push((name.to_owned(), T::from_tree(member)?));
+            Ok(())
+        })?;
         Ok(Self(entries))
     }
+}
+
+/// Reads an object of named entries, one by one, in one place for all that entries are.
+fn read_entries(
+    tree: Tree,
+    read: &mut dyn FnMut(&str, Tree) -> Result<(), ConfigError>,
+) -> Result<(), ConfigError> {
+    for (name, member) in tree.members("an object of named entries")? {
+        read(&name, member).at(&name)?;
+    }
+    Ok(())
 }
 
 /// A field that only has to be present.
