@@ -12,7 +12,7 @@ use crate::host::Host;
 use crate::http::response::{Client, Rejection, Response, Responses};
 use crate::metrics;
 use crate::outputs::{self, FilterState};
-use crate::sign_in::Outcome;
+use crate::sign_in::{By, Outcome};
 
 /// What must be done with a request.
 #[derive(Debug)]
@@ -107,7 +107,15 @@ fn counter(outcome: &Outcome) -> Option<String> {
         Outcome::Begun => Some(metrics::SIGN_IN_BEGUN.to_owned()),
         Outcome::Completed => Some(metrics::SIGN_IN_COMPLETED.to_owned()),
         Outcome::Failed(problem) => Some(metrics::sign_in_failed(problem.name())),
-        Outcome::SignedOut(_) => Some(metrics::SIGNED_OUT.to_owned()),
+        Outcome::SignedOut(sign_out) => Some(
+            match sign_out.by {
+                By::Person => metrics::SIGNED_OUT,
+                By::BackChannel => metrics::BACKCHANNEL_LOGOUT,
+                By::FrontChannel => metrics::FRONTCHANNEL_LOGOUT,
+            }
+            .to_owned(),
+        ),
+        Outcome::LogoutRefused => Some(metrics::LOGOUT_REFUSED.to_owned()),
         Outcome::Other => None,
     }
 }

@@ -20,7 +20,7 @@ use crate::document::finding::Finding;
 use crate::door::{self, Carried, Exchange};
 use crate::ended::{self, Known, Mark};
 use crate::host::{CallId, ContextId, Host, Reply};
-use crate::http::request::Request;
+use crate::http::request::{Body, Request};
 use crate::http::response::Rejection;
 use crate::jose::jwa::Algorithm;
 use crate::jose::jws::HeaderMemo;
@@ -47,6 +47,8 @@ pub enum Arrival<'g> {
     Decided(Verdict<'g>),
     /// It waits; the verdict comes from [`Gate::tick`] or [`Gate::reply`].
     Parked(Ticket),
+    /// It waits for its own body, which [`Gate::body`] takes, of so many octets at most.
+    Reading(Ticket, usize),
 }
 
 /// Verdicts on requests that waited, in the order in which the requests arrived.
@@ -186,16 +188,29 @@ impl<H: Host> Gate<H> {
             Err(need) => need,
         };
         let now = self.host.monotonic();
-        let octets = request.memory();
+        let most = match &need {
+            Need::Body(most) => Some(*most),
+            Need::Keys(_) | Need::Answer(_) => None,
+        };
+        let octets = request.memory().saturating_add(most.unwrap_or(0));
         let parked = Parked { context, request };
         match self.desk.borrow_mut().enter(need, octets, parked, now) {
             Some(ticket) => {
                 log::debug!("request {context} waits");
                 self.set_tick(BUSY_TICK);
-                Arrival::Parked(ticket)
+                match most {
+                    Some(most) => Arrival::Reading(ticket, most),
+                    None => Arrival::Parked(ticket),
+                }
             }
             None => Arrival::Decided(too_many()),
         }
+    }
+
+    /// Decides a request anew whose body was read; `None` where it was decided without it.
+    pub fn body(&self, ticket: Ticket, body: Body) -> Option<Arrival<'_>> {
+        let Parked { context, request } = self.desk.borrow_mut().take(ticket)?;
+        Some(self.request(context, request.with_body(body)))
     }
 
     /// Forgets a parked request whose client left.
@@ -262,6 +277,12 @@ impl<H: Host> Gate<H> {
                     Verdict::reject(match need {
                         Need::Keys(_) => Rejection::keys_unavailable(retry_after),
                         Need::Answer(_) => Rejection::provider_unavailable(retry_after),
+                        Need::Body(_) => {
+                            log::warn!(
+                                "a body did not come: the plugin needs allow_on_headers_stop_iteration"
+                            );
+                            Rejection::BodyMissing
+                        }
                     })
                 }
             };

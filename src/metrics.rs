@@ -11,6 +11,12 @@ pub const SIGN_IN_BEGUN: &str = "bearer_gate.sign_in.begun";
 pub const SIGN_IN_COMPLETED: &str = "bearer_gate.sign_in.completed";
 /// Counter: sign-outs.
 pub const SIGNED_OUT: &str = "bearer_gate.signed_out";
+/// Counter: logout tokens that were believed.
+pub const BACKCHANNEL_LOGOUT: &str = "bearer_gate.logout.backchannel";
+/// Counter: front-channel logouts that were taken.
+pub const FRONTCHANNEL_LOGOUT: &str = "bearer_gate.logout.frontchannel";
+/// Counter: back-channel and front-channel logouts that were refused.
+pub const LOGOUT_REFUSED: &str = "bearer_gate.logout.refused";
 /// Counter: tokens that were found in the cache of verified ones.
 pub const CACHE_HIT: &str = "bearer_gate.token_cache.hit";
 /// Counter: tokens that were not in the cache, so that their signatures were verified.

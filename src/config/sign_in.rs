@@ -49,6 +49,8 @@ pub struct Scheme {
     pub provider: ProviderId,
     /// What an ID token has to be like: the client is its audience.
     pub id_token: Expectations,
+    /// What a logout token has to be like.
+    pub logout_token: Expectations,
     /// Who the filter is for the provider.
     pub client: Client,
     /// Where browsers are sent, and where calls go.
@@ -146,6 +148,9 @@ pub enum OwnPath {
     SignOut,
     /// The provider tells of sessions that ended (OpenID Connect Back-Channel Logout).
     BackchannelLogout,
+    /// A page of the provider's has browsers tell of sessions that ended (OpenID Connect
+    /// Front-Channel Logout).
+    FrontchannelLogout,
     /// What a session says, as JSON.
     Session,
 }

@@ -567,11 +567,12 @@ impl Reads {
 
 /// What tells where a sign-in comes from and who asks for it: a browser that navigates, a script or
 /// another site.
-const OF_SIGN_IN: [&str; 14] = [
+const OF_SIGN_IN: [&str; 15] = [
     ":method",
     ":authority",
     "cookie",
     "accept",
+    "content-type",
     "origin",
     "sec-fetch-dest",
     "sec-fetch-mode",

@@ -19,6 +19,8 @@ pub enum Need {
     Keys(ProviderId),
     /// This question must be asked.
     Answer(Box<Question>),
+    /// The request's body has to be read, of so many octets at most.
+    Body(usize),
 }
 
 /// The facts from outside, as they are now.

@@ -25,6 +25,9 @@ pub const MOST_AT_ONCE: usize = 32;
 /// The longest time that a request waits, whatever it waits for.
 pub const MOST_WAIT: Duration = Duration::from_secs(60);
 
+/// A body is waited for so long at most: who sends one has it at hand.
+pub const BODY_WAIT: Duration = Duration::from_secs(5);
+
 /// Names a waiting request. Tickets are given out in the order of arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(u64);
@@ -36,6 +39,8 @@ pub enum Awaited {
     Keys(ProviderId, Seen),
     /// The answer to a question.
     Answer(Rc<Subject>, Number),
+    /// The request's own body.
+    Body,
 }
 
 /// A request that waits.
@@ -112,13 +117,17 @@ impl<R> Line<R> {
 
     /// Removes a request whose client left. False if it had left the line already.
     pub fn leave(&mut self, ticket: Ticket) -> bool {
+        self.take(ticket).is_some()
+    }
+
+    /// Takes a request out before its time.
+    pub fn take(&mut self, ticket: Ticket) -> Option<Waiter<R>> {
         let place = self
             .line
             .binary_search_by_key(&ticket, |(ticket, _)| *ticket);
-        let Ok(at) = place else { return false };
-        let (_, waiter) = self.line.remove(at);
+        let (_, waiter) = self.line.remove(place.ok()?);
         self.bytes = self.bytes.saturating_sub(waiter.bytes);
-        true
+        Some(waiter)
     }
 
     /// Puts a request back into its old place.

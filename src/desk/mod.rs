@@ -34,7 +34,7 @@ use crate::metrics;
 use crate::time::Millis;
 
 use book::{Book, Failed, Number};
-use line::{Awaited, Line, MOST_WAIT, Waiter, longest_wait};
+use line::{Awaited, BODY_WAIT, Line, MOST_WAIT, Waiter, longest_wait};
 use question::{Answered, Question, Subject, Unclear};
 use sources::Sources;
 use tally::Tally;
@@ -167,6 +167,7 @@ impl<R> Desk<R> {
         match need {
             Need::Keys(provider) => self.sources.retry_after(*provider, now),
             Need::Answer(question) => self.book.retry_after(question, now),
+            Need::Body(_) => Duration::ZERO,
         }
     }
 
@@ -180,7 +181,7 @@ impl<R> Desk<R> {
         self.has_line = true;
         let came = match awaited {
             Awaited::Keys(provider, seen) => Some((provider, seen)),
-            Awaited::Answer(..) => None,
+            Awaited::Answer(..) | Awaited::Body => None,
         };
         self.line.enter(Waiter {
             awaited,
@@ -213,7 +214,8 @@ impl<R> Desk<R> {
             (Awaited::Answer(subject, _), Awaited::Answer(before, _)) => {
                 (subject == before, waiter.came)
             }
-            (Awaited::Answer(..), Awaited::Keys(..)) => (false, waiter.came),
+            (Awaited::Body, Awaited::Body) => (true, waiter.came),
+            (Awaited::Answer(..) | Awaited::Body, _) => (false, waiter.came),
         };
         let deadline = if is_same {
             waiter.deadline
@@ -247,6 +249,7 @@ impl<R> Desk<R> {
                     .want(question, now, |number| line.awaits(number))?;
                 Some((Awaited::Answer(subject, number), longest))
             }
+            Need::Body(_) => Some((Awaited::Body, BODY_WAIT)),
         }
     }
 
@@ -258,6 +261,11 @@ impl<R> Desk<R> {
         if !book.send(Box::new(question), now, |number| line.awaits(number)) {
             log::warn!("{endpoint}: not asked, for too much is asked at once");
         }
+    }
+
+    /// Takes a request out whose body has come.
+    pub fn take(&mut self, ticket: Ticket) -> Option<R> {
+        Some(self.line.take(ticket)?.request)
     }
 
     /// Forgets a waiting request whose client left. Its question stays.
@@ -391,6 +399,7 @@ impl<R> Desk<R> {
         let taken = line.take_settled(now, |awaited| match awaited {
             Awaited::Keys(provider, seen) => sources.settled(*provider, *seen),
             Awaited::Answer(subject, number) => book.is_settled(subject, *number),
+            Awaited::Body => false,
         });
         let settled = taken.into_iter().map(|(ticket, waiter)| Settled {
             ticket,

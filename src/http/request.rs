@@ -21,8 +21,18 @@ pub type Header = (Cow<'static, str>, Vec<u8>);
 pub struct Request {
     headers: Vec<Header>,
     requirement: Option<Vec<u8>>,
+    body: Option<Body>,
     /// The host, once a rule has asked for it.
     host: OnceCell<Result<Box<str>, Ambiguous>>,
+}
+
+/// What follows the headers, where a decision has asked for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// All of it.
+    Whole(Vec<u8>),
+    /// It is longer than was asked for.
+    TooLarge,
 }
 
 /// One way to read a header or a parameter; `None` where it is not there.
@@ -43,6 +53,7 @@ impl Request {
         Self {
             headers,
             requirement: None,
+            body: None,
             host: OnceCell::new(),
         }
     }
@@ -56,6 +67,21 @@ impl Request {
         }
     }
 
+    /// The same, after its body was read.
+    #[must_use]
+    pub fn with_body(self, body: Body) -> Self {
+        Self {
+            body: Some(body),
+            ..self
+        }
+    }
+
+    /// Its body; `None` where that was not read.
+    #[must_use]
+    pub fn body(&self) -> Option<&Body> {
+        self.body.as_ref()
+    }
+
     /// The same with these lines for its cookies.
     #[must_use]
     pub fn with_cookies(&self, lines: &[Vec<u8>]) -> Self {
@@ -65,6 +91,7 @@ impl Request {
         Self {
             headers,
             requirement: self.requirement.clone(),
+            body: self.body.clone(),
             host: self.host.clone(),
         }
     }
@@ -88,7 +115,11 @@ impl Request {
             size_of::<Header>() + name + value.capacity()
         });
         let of_route = self.requirement.as_ref().map_or(0, Vec::capacity);
-        size_of::<Self>() + of_headers.sum::<usize>() + of_route
+        let of_body = match &self.body {
+            Some(Body::Whole(body)) => body.capacity(),
+            Some(Body::TooLarge) | None => 0,
+        };
+        size_of::<Self>() + of_headers.sum::<usize>() + of_route + of_body
     }
 
     /// The values of a header, one for each time it was sent; `name` is lower-case.

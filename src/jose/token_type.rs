@@ -15,6 +15,9 @@ pub enum TokenType {
     /// An access token of RFC 9068: `typ` is `at+jwt`, and the claims of its section 2.2 are
     /// there.
     AccessToken,
+    /// A logout token: `typ` is `logout+jwt`, or as with [`TokenType::Jwt`] (OpenID Connect
+    /// Back-Channel Logout 1.0 section 2.4). What it says of itself has to be looked at too.
+    LogoutToken,
 }
 
 impl TokenType {
@@ -25,10 +28,11 @@ impl TokenType {
     #[inline]
     pub(super) fn check(self, typ: Option<&str>, claims: &Claims) -> Result<(), JwtError> {
         match (self, typ) {
-            (Self::Jwt, None) => Ok(()),
-            (Self::Jwt, Some(typ)) if is(typ, "jwt") => Ok(()),
+            (Self::Jwt | Self::LogoutToken, None) => Ok(()),
+            (Self::Jwt | Self::LogoutToken, Some(typ)) if is(typ, "jwt") => Ok(()),
+            (Self::LogoutToken, Some(typ)) if is(typ, "logout+jwt") => Ok(()),
             (Self::AccessToken, Some(typ)) if is(typ, "at+jwt") => access_token(claims),
-            (Self::Jwt | Self::AccessToken, _) => Err(JwtError::TokenType),
+            (Self::Jwt | Self::AccessToken | Self::LogoutToken, _) => Err(JwtError::TokenType),
         }
     }
 }

@@ -96,7 +96,8 @@ fn is_about_the_token(rejection: &Rejection<'_>) -> bool {
         | Rejection::NoRule
         | Rejection::NotConfigured
         | Rejection::HostRefused
-        | Rejection::NotEnded { .. } => false,
+        | Rejection::NotEnded { .. }
+        | Rejection::BodyMissing => false,
     }
 }
 

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use bearer_gate_hostcalls::{self as refusable, Map};
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext};
-use proxy_wasm::types::{Action, MapType};
+use proxy_wasm::types::{Action, BufferType, MapType};
 
 use super::envoy::Envoy;
 use super::{Edge, HEADERS, Promised, Released};
@@ -15,6 +15,7 @@ use crate::desk::Ticket;
 use crate::door::{self, Carried, Verdict};
 use crate::gate::{Arrival, Gate};
 use crate::http;
+use crate::http::request::Body;
 use crate::http::response::Rejection;
 
 pub(super) struct Request {
@@ -27,6 +28,10 @@ pub(super) struct Request {
     released: Released,
     /// Whether it was let through, and knows it.
     is_open: bool,
+    /// The most octets of its body that are read, where a decision has asked for it.
+    reading: Option<usize>,
+    /// How much of the body the host held when it last said so, in octets.
+    so_far: usize,
 }
 
 impl Request {
@@ -43,6 +48,42 @@ impl Request {
             promised,
             released,
             is_open: false,
+            reading: None,
+            so_far: 0,
+        }
+    }
+
+    fn arrive(&mut self, arrival: Arrival<'_>) -> Action {
+        self.reading = None;
+        match arrival {
+            Arrival::Decided(verdict) => return self.carry_out(&verdict),
+            Arrival::Parked(ticket) => self.ticket = Some(ticket),
+            Arrival::Reading(ticket, most) => {
+                self.ticket = Some(ticket);
+                self.reading = Some(most);
+            }
+        }
+        Action::Pause
+    }
+
+    /// Reads the body, if that was asked for and it is there to its end, or is too long. `so_far`:
+    /// what the host holds of it, in octets.
+    fn read(&mut self, so_far: usize, is_whole: bool) -> Action {
+        let (Some(most), Some(ticket), Ok(gate)) = (self.reading, self.ticket, &self.gate) else {
+            return self.go_on();
+        };
+        let gate = Rc::clone(gate);
+        let body = if so_far > most {
+            Body::TooLarge
+        } else if is_whole {
+            let body = hostcalls::get_buffer(BufferType::HttpRequestBody, 0, so_far);
+            Body::Whole(body.ok().flatten().unwrap_or_default())
+        } else {
+            return Action::Pause;
+        };
+        match gate.body(ticket, body) {
+            Some(arrival) => self.arrive(arrival),
+            None => self.go_on(),
         }
     }
 
@@ -78,7 +119,7 @@ impl Request {
 impl Context for Request {}
 
 impl HttpContext for Request {
-    fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
+    fn on_http_request_headers(&mut self, _: usize, is_whole: bool) -> Action {
         let Ok(gate) = self.gate.clone() else {
             return self.carry_out(&Verdict::reject(Rejection::NotConfigured));
         };
@@ -87,13 +128,12 @@ impl HttpContext for Request {
         let Some(request) = request else {
             return self.carry_out(&Verdict::reject(Rejection::HostRefused));
         };
-        match gate.request(self.context_id, request) {
-            Arrival::Decided(verdict) => self.carry_out(&verdict),
-            Arrival::Parked(ticket) => {
-                self.ticket = Some(ticket);
-                Action::Pause
-            }
-        }
+        let request = if is_whole {
+            request.with_body(Body::Whole(Vec::new()))
+        } else {
+            request
+        };
+        self.arrive(gate.request(self.context_id, request))
     }
 
     /// The response may be the upstream's, or a later filter's.
@@ -107,8 +147,9 @@ impl HttpContext for Request {
     }
 
     /// With `allow_on_headers_stop_iteration` Envoy calls this while the request waits, too.
-    fn on_http_request_body(&mut self, _: usize, _: bool) -> Action {
-        self.go_on()
+    fn on_http_request_body(&mut self, size: usize, is_whole: bool) -> Action {
+        self.so_far = size;
+        self.read(size, is_whole)
     }
 
     /// As with the body. Many upstreams read trailers as headers.
@@ -118,7 +159,7 @@ impl HttpContext for Request {
             take(gate.config(), from, read_as)
         };
         match &self.gate {
-            Ok(gate) if take_trailers(gate).is_some() => self.go_on(),
+            Ok(gate) if take_trailers(gate).is_some() => self.read(self.so_far, true),
             _ => self.carry_out(&Verdict::reject(Rejection::HostRefused)),
         }
     }

@@ -18,9 +18,9 @@ use super::visit::{Obstacle, Visit};
 use super::{Answer, Outcome, see_other};
 use crate::config::{Scheme, SchemeId};
 use crate::desk::Need;
-use crate::desk::signer::{self, Unverified};
+use crate::desk::signer::Unverified;
 use crate::document::finding::Finding;
-use crate::jose::jwt::{self, JwtError, Verified};
+use crate::jose::jwt::Verified;
 use crate::session::browser;
 use crate::session::flow::{Flow, Redeeming};
 use crate::session::life::Session;
@@ -195,24 +195,14 @@ fn verified<'t>(
     scheme: &Scheme,
     token: &'t [u8],
 ) -> Result<Verified<'t>, Obstacle> {
-    let refuse = |error: JwtError| {
-        log::warn!(
-            "scheme {}: ID token refused: {}",
-            scheme.name,
-            error.reason()
-        );
-        Obstacle::Problem(Problem::IdToken)
-    };
-    let parsed = jwt::parse_with(token, &mut visit.basis.headers.borrow_mut());
-    let validated = parsed.and_then(|parsed| parsed.validate(&scheme.id_token, visit.basis.now));
-    let validated = validated.map_err(refuse)?;
-    let provider = scheme.provider;
-    let keys = (provider, visit.basis.facts.keys(provider));
-    let verified = signer::verify(&validated, keys, &visit.basis, &());
-    match verified {
-        Ok((_, verified)) => Ok(verified),
-        Err(Unverified::Refused(error)) => Err(refuse(error)),
-        Err(Unverified::AwaitKeys) => Err(Obstacle::Await(Need::Keys(provider))),
-        Err(Unverified::Unavailable(wait)) => Err(Problem::Unavailable(wait).into()),
-    }
+    let verified = visit.verify(scheme.provider, &scheme.id_token, token);
+    verified.map_err(|why| match why {
+        Unverified::Refused(error) => {
+            let (name, reason) = (&scheme.name, error.reason());
+            log::warn!("scheme {name}: ID token refused: {reason}");
+            Problem::IdToken.into()
+        }
+        Unverified::AwaitKeys => Obstacle::Await(Need::Keys(scheme.provider)),
+        Unverified::Unavailable(wait) => Problem::Unavailable(wait).into(),
+    })
 }

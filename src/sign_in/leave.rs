@@ -7,7 +7,7 @@
 use super::sign_out;
 use super::token_call::{self, Place, TokenKind};
 use super::visit::{Obstacle, Visit};
-use super::{Answer, Outcome, SignOut, add_cookies, page, see_other};
+use super::{Answer, By, Outcome, SignOut, add_cookies, page, see_other};
 use crate::config::{OwnPath, Scheme, SchemeId};
 use crate::desk::question::Question;
 use crate::ended::Ending;
@@ -66,6 +66,7 @@ pub(super) fn leave(visit: &Visit<'_>, id: SchemeId) -> Result<Answer, Obstacle>
     };
     let set = scheme.session_cookie.delete(visit.request);
     let sign_out = SignOut {
+        by: By::Person,
         ending: session.as_ref().map(|open| Ending::of(open.known())),
         errand,
     };

@@ -6,12 +6,15 @@
 
 mod attempt;
 pub mod authorize;
+mod backchannel;
 mod begin;
 mod callback;
 pub mod drawn_key;
 mod event;
+mod frontchannel;
 pub mod id_token;
 mod leave;
+mod logout_token;
 pub mod page;
 mod problem;
 mod query;
@@ -74,15 +77,30 @@ pub enum Outcome {
     Completed,
     /// There is none.
     Failed(Problem),
+    /// Somebody who says that a session has ended is not believed.
+    LogoutRefused,
     /// There is none any more, once this is done.
     SignedOut(Box<SignOut>),
     /// Neither of these.
     Other,
 }
 
+/// Who says that a session has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// The person, here.
+    Person,
+    /// The provider, with a token.
+    BackChannel,
+    /// A page of the provider's, by a browser.
+    FrontChannel,
+}
+
 /// What is done before anybody is told that a session is over, and after.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignOut {
+    /// Who says so.
+    pub by: By,
     /// Whose sessions end; `None` where there was none.
     pub ending: Option<Ending>,
     /// What the provider is asked then, without anybody who waits for the answer.
@@ -103,8 +121,8 @@ pub fn answer(
         OwnPath::Callback => callback::callback(visit, id, trace),
         OwnPath::SignOut => leave::leave(visit, id),
         OwnPath::Session => session(visit, id),
-        // No configuration has it.
-        OwnPath::BackchannelLogout => Err(Problem::Malformed.into()),
+        OwnPath::BackchannelLogout => backchannel::logout(visit, id),
+        OwnPath::FrontchannelLogout => frontchannel::logout(visit, id),
     };
     conclude(visit, id, Some(path), answer)
 }

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use super::problem::Problem;
 use super::sessions::{Opened, Sessions};
-use crate::config::{Config, OwnPath, Scheme, SchemeId, SignIn, Unauthenticated};
+use crate::config::{Config, OwnPath, ProviderId, Scheme, SchemeId, SignIn, Unauthenticated};
+use crate::desk::signer::{self, Unverified};
 use crate::desk::{Basis, Metadata, Need};
 use crate::document::finding::Finding;
 use crate::host::NoEntropy;
@@ -19,6 +20,7 @@ use crate::http::credentials::Change;
 use crate::http::request::Request;
 use crate::http::response::Rejection;
 use crate::http::uri::Uri;
+use crate::jose::jwt::{self, Expectations, Verified};
 use crate::session::browser::{self, CrossSite};
 use crate::session::cookie::{Torn, without_ours};
 use crate::session::flow::Browser;
@@ -127,6 +129,35 @@ impl<'v> Visit<'v> {
     /// In Unix seconds. A clock that is no number is at 1970, where every session is of the future.
     pub(super) fn now(&self) -> u64 {
         self.basis.now as u64
+    }
+
+    /// The issuer of a scheme's provider, which has one.
+    pub(super) fn issuer(&self, scheme: &Scheme) -> &'v str {
+        let expected = &self.config.providers[scheme.provider].expectations;
+        expected.issuer.as_deref().unwrap_or_default()
+    }
+
+    /// How long a session lives at most, of any scheme, in seconds.
+    pub(super) fn longest_session(&self) -> u64 {
+        let spans = self.sign_in.schemes.iter();
+        let spans = spans.map(|scheme| scheme.session.max_duration.as_secs());
+        spans.max().unwrap_or(u64::MAX)
+    }
+
+    /// A token of a provider's, by its keys.
+    pub(super) fn verify<'t>(
+        &self,
+        provider: ProviderId,
+        expected: &Expectations,
+        token: &'t [u8],
+    ) -> Result<Verified<'t>, Unverified> {
+        let basis = &self.basis;
+        let parsed = jwt::parse_with(token, &mut basis.headers.borrow_mut());
+        let validated = parsed.and_then(|parsed| parsed.validate(expected, basis.now));
+        let validated = validated.map_err(Unverified::Refused)?;
+        let keys = (provider, basis.facts.keys(provider));
+        let verified = signer::verify(&validated, keys, basis, &());
+        verified.map(|(_, verified)| verified)
     }
 
     /// The session by this scheme, if it is alive.

@@ -235,6 +235,7 @@ fn tell(decision: Decision<'_>) -> String {
     match decision {
         Decision::Await(Need::Keys(provider)) => format!("await {}", provider.index()),
         Decision::Await(Need::Answer(question)) => format!("ask {question:?}"),
+        Decision::Await(Need::Body(most)) => format!("read {most}"),
         Decision::Reject(refusal) => refusal.rejection.reason().to_owned(),
         Decision::Answer(answer) => format!("answer {}", answer.response.status),
         Decision::Admit(admission) => {

@@ -559,7 +559,7 @@ fn decide_with(case: &Case, trace: &impl Listener) -> Outcome {
             Err("await")
         }
         Decision::Answer(_) => panic!("no document is asked for"),
-        Decision::Await(Need::Answer(question)) => panic!("{question:?}"),
+        Decision::Await(need) => panic!("{need:?}"),
         Decision::Reject(refusal) => Err(refusal.rejection.reason()),
         Decision::Admit(admission) => {
             let list = identities(&admission);

@@ -17,10 +17,14 @@ use crate::stage::{Stage, merge, provider};
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// Documented reasons that cannot occur with Envoy, and why.
-const NEVER_SEEN: [(&str, &str); 3] = [
+const NEVER_SEEN: [(&str, &str); 4] = [
     (
         "not_configured",
         "Envoy gives no request to a filter that has refused its configuration",
+    ),
+    (
+        "body_missing",
+        "takes five seconds; a_body_that_envoy_keeps_back_is_told_of has it",
     ),
     (
         "not_ended",

@@ -17,6 +17,7 @@ mod discovery;
 mod ecds;
 mod hostile;
 mod keys;
+mod logout;
 mod monitoring;
 mod odd_forms;
 mod outage;

@@ -327,7 +327,7 @@ impl Fleet<'_> {
             .request(context, token(&kid, if stranger { "?" } else { &kid }));
         let verdict = match arrival {
             Arrival::Decided(verdict) => Some(code(&verdict)),
-            Arrival::Parked(_) => None,
+            Arrival::Parked(_) | Arrival::Reading(..) => None,
         };
         match verdict {
             Some(code) => self.count(stranger, code),

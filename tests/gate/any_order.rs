@@ -149,7 +149,7 @@ proptest! {
                         Arrival::Parked(_) if kid == "b" => {
                             waiting.insert(context, now);
                         }
-                        Arrival::Parked(_) => {}
+                        Arrival::Parked(_) | Arrival::Reading(..) => {}
                     }
                 }
                 let mut verdicts = codes(gate.tick());

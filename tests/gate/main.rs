@@ -159,13 +159,13 @@ fn codes(verdicts: Verdicts<'_>) -> Vec<(u32, u32)> {
 fn decided(arrival: Arrival<'_>) -> u32 {
     match arrival {
         Arrival::Decided(verdict) => code(&verdict),
-        Arrival::Parked(_) => panic!("parked"),
+        Arrival::Parked(_) | Arrival::Reading(..) => panic!("parked"),
     }
 }
 
 fn parked(arrival: Arrival<'_>) -> Ticket {
     match arrival {
-        Arrival::Parked(ticket) => ticket,
+        Arrival::Parked(ticket) | Arrival::Reading(ticket, _) => ticket,
         Arrival::Decided(verdict) => panic!("decided: {verdict:?}"),
     }
 }
@@ -292,7 +292,7 @@ fn the_line_is_bounded_in_bytes_too() {
     let mut waiting = 0;
     for context in 0..1000 {
         match gate.request(context, large()) {
-            Arrival::Parked(_) => waiting += 1,
+            Arrival::Parked(_) | Arrival::Reading(..) => waiting += 1,
             Arrival::Decided(verdict) => {
                 assert_eq!(reason(&verdict), "too_many_waiting");
             }

@@ -188,6 +188,7 @@ pub(super) fn check_in_words(check: Check<'_>) -> String {
         Check::Type { found, expected } => {
             let expected = match expected {
                 TokenType::Jwt => "JWT, or none",
+                TokenType::LogoutToken => "logout+jwt, JWT, or none",
                 TokenType::AccessToken => "at+jwt, and the claims of an access token (RFC 9068)",
             };
             format!("typ is {}; expected: {expected}", text(found))

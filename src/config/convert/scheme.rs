@@ -120,6 +120,7 @@ pub(super) fn convert(
         (OwnPath::SignUp, raw.signup_path),
         (OwnPath::SignOut, raw.signout_path),
         (OwnPath::BackchannelLogout, raw.backchannel_logout_path),
+        (OwnPath::FrontchannelLogout, raw.frontchannel_logout_path),
         (OwnPath::Session, raw.session_path),
     ] {
         if let Some(path) = path.0 {
@@ -170,6 +171,13 @@ pub(super) fn convert(
         display_name: display_name(raw.display_name, &name).at("display_name")?,
         name,
         provider,
+        logout_token: Expectations {
+            // Some have a sid and no sub.
+            subjects: None,
+            max_lifetime: None,
+            token_type: Some(TokenType::LogoutToken),
+            ..id_token.clone()
+        },
         id_token,
         client,
         endpoints,
@@ -194,13 +202,7 @@ pub(super) fn convert(
 }
 
 fn refuse_what_comes_later(raw: &RawScheme) -> Result<(), ConfigError> {
-    for (field, is_given) in [
-        (
-            "backchannel_logout_path",
-            raw.backchannel_logout_path.0.is_some(),
-        ),
-        ("use_refresh_token", raw.use_refresh_token.0 == Some(true)),
-    ] {
+    for (field, is_given) in [("use_refresh_token", raw.use_refresh_token.0 == Some(true))] {
         if is_given {
             return Err(ConfigError::new(field, "not supported yet"));
         }
@@ -231,6 +233,7 @@ pub(super) fn field(kind: OwnPath, by_uri: bool) -> &'static str {
         OwnPath::SignUp => "signup_path",
         OwnPath::SignOut => "signout_path",
         OwnPath::BackchannelLogout => "backchannel_logout_path",
+        OwnPath::FrontchannelLogout => "frontchannel_logout_path",
         OwnPath::Session => "session_path",
     }
 }

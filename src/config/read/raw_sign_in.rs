@@ -88,7 +88,11 @@ objects! {
         pub signout_path: Given<String>,
         /// A path where the provider tells of sessions that ended (OpenID Connect Back-Channel
         /// Logout).
+        /// Envoy's plugin configuration must have `allow_on_headers_stop_iteration: true` then.
         pub backchannel_logout_path: Given<String>,
+        /// A path that the provider's page of sign-out shows in a frame, with `iss` and `sid` (OpenID
+        /// Connect Front-Channel Logout).
+        pub frontchannel_logout_path: Given<String>,
         /// A path where scripts find the session's claims and its end, as JSON.
         pub session_path: Given<String>,
         /// Where a browser goes after it has signed out.

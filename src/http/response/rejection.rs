@@ -101,6 +101,8 @@ pub enum Rejection<'c> {
         retry_after_seconds: u32
     }: 503 "temporarily_unavailable",
         "not_ended" = "The session cannot be ended now",
+    /// The body that a decision needs has not come in time.
+    BodyMissing: 408 "invalid_request", "body_missing" = "The request body did not come",
     /// There are no usable keys to verify with.
     KeysUnavailable {
         /// When the client may try again: from now, 1 at least.

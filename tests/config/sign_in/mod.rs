@@ -132,10 +132,6 @@ fn refuses_in_scheme(table: &[(Value, &str)]) {
 fn what_comes_later_is_refused_by_name() {
     for (fields, field) in [
         (
-            json!({"backchannel_logout_path": "/out"}),
-            "backchannel_logout_path: not supported yet",
-        ),
-        (
             json!({"use_refresh_token": true}),
             "use_refresh_token: not supported yet",
         ),

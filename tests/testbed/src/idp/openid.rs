@@ -414,6 +414,14 @@ impl OpenId<'_> {
         self.0.openid().sessions.len()
     }
 
+    /// What a person's session is called here, if there is one.
+    pub fn sid_of(&self, sub: &str) -> Option<String> {
+        let mut state = self.0.openid();
+        let mut sessions = state.sessions.iter_mut();
+        let (_, session) = sessions.find(|(_, session)| session.sub == sub)?;
+        Some(session.sid.clone())
+    }
+
     /// Ends every session of a person, as an administrator does, and tells the clients. Returns the
     /// deliveries of now.
     pub fn sign_out(&self, sub: &str) -> Vec<Delivery> {

@@ -1,0 +1,80 @@
+//! A page of the provider's has a browser tell that a session has ended (OpenID Connect
+//! Front-Channel Logout 1.0 section 2).
+//!
+//! Invariants: nobody signs what is told here. Without the session's own cookie it is a claim, which
+//! ends what has its `sid`, and takes no room from what was proven.
+
+use super::problem::Problem;
+use super::query::parameter;
+use super::visit::{Obstacle, Visit};
+use super::{Answer, By, Outcome, SignOut, add_cookies};
+use crate::config::SchemeId;
+use crate::ended::{Ending, Mark};
+use crate::http::response::Response;
+use crate::session::CLOCK_SKEW;
+use crate::session::browser;
+
+pub(super) fn logout(visit: &Visit<'_>, id: SchemeId) -> Result<Answer, Obstacle> {
+    let scheme = visit.scheme(id);
+    if browser::is_prefetch(visit.request) {
+        return Err(Problem::Prefetch.into());
+    }
+    let (told_issuer, sid) = (
+        parameter(visit.request, "iss")?,
+        parameter(visit.request, "sid")?,
+    );
+    let issuer = visit.issuer(scheme);
+    let sid = sid.as_deref().and_then(|sid| std::str::from_utf8(sid).ok());
+    let sid = sid.filter(|sid| !sid.is_empty());
+    let is_from_provider = told_issuer.as_deref() == Some(issuer.as_bytes());
+    let (Ok(b"GET"), true, Some(sid)) = (visit.request.method(), is_from_provider, sid) else {
+        return Ok(Answer {
+            what: "a front-channel logout that is refused",
+            outcome: Outcome::LogoutRefused,
+            response: page(400),
+        });
+    };
+    let own = visit.session(id);
+    let own = own.filter(|open| open.session().sid.as_deref() == Some(sid));
+    let mark = Mark::of_sid(issuer, sid);
+    // The browser's clock is not asked, nor the provider's.
+    let until = visit.now().saturating_add(CLOCK_SKEW);
+    let mut response = page(200);
+    let ending = if own.is_some() {
+        add_cookies(&mut response, scheme.session_cookie.delete(visit.request));
+        Ending::proven(vec![(mark, until)])
+    } else {
+        Ending::claimed(
+            mark,
+            until,
+            visit.now().saturating_sub(visit.longest_session()),
+        )
+    };
+    Ok(Answer {
+        what: "a front-channel logout",
+        outcome: Outcome::SignedOut(Box::new(SignOut {
+            by: By::FrontChannel,
+            ending: Some(ending),
+            errand: None,
+        })),
+        response,
+    })
+}
+
+/// An empty page, which may be in a frame, as no other page of the filter's may.
+fn page(status: u32) -> Response {
+    let headers = [
+        ("content-type", "text/html; charset=utf-8"),
+        ("cache-control", "no-store"),
+        ("content-security-policy", "default-src 'none'"),
+        ("x-content-type-options", "nosniff"),
+        ("referrer-policy", "no-referrer"),
+    ];
+    Response {
+        status,
+        headers: headers
+            .map(|(name, value)| (name, value.to_owned()))
+            .to_vec(),
+        body: String::new(),
+    }
+}

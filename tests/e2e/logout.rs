@@ -1,0 +1,253 @@
+//! A provider tells a real Envoy that somebody has signed out, and every worker knows it at once.
+
+use std::time::{Duration, Instant};
+
+use bearer_gate_testbed::envoy::{Filter, Listener, Wasm};
+use bearer_gate_testbed::eventually;
+use bearer_gate_testbed::idp::openid::{Endpoint, Misbehaviour, RelyingParty};
+use bearer_gate_testbed::raw::{self, RawResponse};
+use bearer_gate_testbed::visitor::Visitor;
+use serde_json::{Value, json};
+
+use crate::stage::{Stage, provider};
+
+const WORKERS: u32 = 4;
+const LIMIT: Duration = Duration::from_secs(5);
+
+fn configuration(stage: &Stage, site: &str) -> Value {
+    let mut demo = provider(
+        stage,
+        json!({
+            "openid_discovery": {"cluster": "idp", "timeout": "2s"},
+            "claim_to_headers": [{"header_name": "x-user", "claim_name": "sub"}],
+        }),
+    );
+    demo.as_object_mut().unwrap().remove("remote_jwks");
+    json!({
+        "providers": {"demo": demo},
+        "sign_in": {
+            "cookie_keys": [{"inline_string": "a key of thirty-two octets or more"}],
+            "allowed_redirect_domains": [site],
+            "schemes": {"staff": {
+                "provider_name": "demo",
+                "credentials": {"client_id": "web", "token_secret": {"inline_string": "s3cret"}},
+                "token_endpoint": {"cluster": "idp", "timeout": "2s"},
+                "callback_path": "/callback",
+                "signout_path": "/sign-out",
+                "backchannel_logout_path": "/told",
+                "frontchannel_logout_path": "/framed",
+                "forward_bearer_token": true,
+                "session": {"idle_timeout": "1800s"},
+            }},
+        },
+        "rules": [{"match": {"prefix": "/"}, "requires": {"session": "staff"}}],
+    })
+}
+
+/// `bodies`: whether Envoy hands the filter the bodies of requests that it holds back.
+fn stage(bodies: bool) -> Stage {
+    let stage = Stage::build(
+        |_| {},
+        |_, builder| {
+            let mut wasm = Wasm::new(json!({"unmatched": "allow"}));
+            wasm.bodies = bodies;
+            let listener = Listener::new("main").filter(Filter::Wasm(wasm));
+            builder.concurrency(WORKERS).listener(listener)
+        },
+    );
+    let configuration = configuration(&stage, &stage.address().to_string());
+    stage.envoy().reload_wasm(&configuration).unwrap();
+    stage.idp.openid().register(
+        RelyingParty::confidential("web", "s3cret", &stage.url("/callback"))
+            .backchannel_logout_uri(&stage.url("/told")),
+    );
+    stage
+}
+
+/// The cookie of somebody who has signed in.
+async fn signed_in(stage: &Stage, username: &str, password: &str) -> String {
+    let mut visitor = Visitor::new();
+    let begun = visitor.get(&stage.url("/")).await;
+    let location = begun.header("location").expect("a redirect");
+    let back = visitor.sign_in(location, username, password).await;
+    visitor.get(back.header("location").unwrap()).await;
+    let name = "__Host-Http-bg_session_staff";
+    let value = visitor.cookie(&stage.url("/"), name).expect("a session");
+    let cookie = format!("{name}={value}");
+    assert_eq!(statuses(stage, &cookie), [200; 16]);
+    cookie
+}
+
+/// Of requests on connections of their own, so that each worker has some.
+fn statuses(stage: &Stage, cookie: &str) -> [u16; 16] {
+    [(); 16].map(|()| get(stage, "/x", cookie).status)
+}
+
+/// What a page of ours asks for.
+fn get(stage: &Stage, path: &str, cookie: &str) -> RawResponse {
+    let address = stage.address();
+    let head = format!(
+        "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\
+         sec-fetch-site: same-origin\r\ncookie: {cookie}\r\n\r\n"
+    );
+    raw::request(address, head.as_bytes()).unwrap()
+}
+
+fn post(stage: &Stage, content_type: &str, body: &str) -> RawResponse {
+    let address = stage.address();
+    let head = format!(
+        "POST /told HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\
+         content-type: {content_type}\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    raw::request(address, head.as_bytes()).unwrap()
+}
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s24_whoever_signs_out_at_the_provider_is_signed_out_on_every_worker_at_once() {
+    let stage = stage(true);
+    let openid = stage.idp.openid();
+    let alice = signed_in(&stage, "alice", "wonderland").await;
+    let bob = signed_in(&stage, "bob", "tokyo").await;
+    let told = openid.sign_out("user|alice");
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].answer, Some((200, String::new())));
+    assert_eq!(statuses(&stage, &alice), [401; 16]);
+    assert_eq!(statuses(&stage, &bob), [200; 16]);
+    // S20: once and no more.
+    let form = format!("logout_token={}", told[0].token);
+    let again = post(&stage, FORM, &form);
+    assert_eq!(again.status, 400);
+    assert_eq!(again.json()["error"], "invalid_request");
+    assert_eq!(again.header("cache-control"), Some("no-store"));
+
+    // A key that is new since.
+    stage.idp.rotate();
+    let told = openid.sign_out("user|bob");
+    assert_eq!(told[0].answer, Some((200, String::new())));
+    assert_eq!(statuses(&stage, &bob), [401; 16]);
+    assert_eq!(stage.counter("bearer_gate.logout.backchannel"), 2);
+    assert_eq!(stage.counter("bearer_gate.logout.refused"), 1);
+
+    // Who signs in again has a session.
+    signed_in(&stage, "alice", "wonderland").await;
+    assert_eq!(stage.traps(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s20_logout_tokens_that_are_not_good_end_nothing() {
+    use Misbehaviour::*;
+    let stage = stage(true);
+    let openid = stage.idp.openid();
+    let alice = signed_in(&stage, "alice", "wonderland").await;
+    for misbehaviour in [
+        LogoutTokenOld,
+        LogoutTokenWithoutEvents,
+        LogoutTokenWithNonce,
+        LogoutTokenOfNobody,
+        LogoutTokenForOther,
+        IdTokenAsLogoutToken,
+    ] {
+        openid.misbehave(Some(misbehaviour));
+        let token = openid.logout_token("web", "user|alice", "any");
+        let refused = post(&stage, FORM, &format!("logout_token={token}"));
+        assert_eq!(refused.status, 400, "{misbehaviour:?}");
+    }
+    openid.misbehave(None);
+    let good = openid.logout_token("web", "user|alice", "any");
+    let form = format!("logout_token={good}");
+    let large = format!("{form}&x={}", "x".repeat(64 * 1024));
+    for (content_type, body, status) in [
+        ("application/json", form.as_str(), 400),
+        ("text/plain", &form, 400),
+        (FORM, "", 400),
+        (FORM, "logout_token=", 400),
+        (FORM, "logout_token=a.b.c", 400),
+        (FORM, &format!("{form}&{form}"), 400),
+        (FORM, &large, 413),
+    ] {
+        assert_eq!(
+            post(&stage, content_type, body).status,
+            status,
+            "{content_type}"
+        );
+    }
+    assert_eq!(raw::get(stage.address(), "/told", &[]).unwrap().status, 400);
+    assert_eq!(statuses(&stage, &alice), [200; 16]);
+    assert_eq!(stage.traps(), 0);
+}
+
+/// Without the flag Envoy keeps the body from the filter: the request ends all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_envoy_keeps_back_is_told_of() {
+    let stage = stage(false);
+    let alice = signed_in(&stage, "alice", "wonderland").await;
+    let begun = Instant::now();
+    let token = stage.idp.openid().logout_token("web", "user|alice", "any");
+    let refused = post(&stage, FORM, &format!("logout_token={token}"));
+    assert_eq!(refused.status, 408);
+    assert!(begun.elapsed() < Duration::from_secs(8));
+    assert_eq!(stage.counter("bearer_gate.denied.body_missing"), 1);
+    let log = stage.envoy().log();
+    assert!(log.contains("allow_on_headers_stop_iteration"), "{log}");
+    assert_eq!(statuses(&stage, &alice), [200; 16]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s24_a_page_of_the_provider_ends_the_session_that_it_names() {
+    let stage = stage(false);
+    let mut visitor = Visitor::new();
+    let begun = visitor.get(&stage.url("/")).await;
+    let location = begun.header("location").expect("a redirect");
+    let back = visitor.sign_in(location, "alice", "wonderland").await;
+    visitor.get(back.header("location").unwrap()).await;
+    let name = "__Host-Http-bg_session_staff";
+    let value = visitor.cookie(&stage.url("/"), name).expect("a session");
+    let alice = format!("{name}={value}");
+    // What the provider calls her session.
+    let told = visitor.get(&stage.url("/x")).await;
+    let token = told.seen("authorization").concat();
+    assert!(token.starts_with("Bearer "));
+    let sid = stage.idp.openid().sid_of("user|alice").expect("a session");
+    let issuer = form(&stage.idp.issuer());
+    let framed = |query: &str| raw::get(stage.address(), &format!("/framed{query}"), &[]).unwrap();
+    for query in [
+        String::new(),
+        format!("?sid={sid}"),
+        format!("?iss={issuer}"),
+        format!("?iss=https://evil.example&sid={sid}"),
+        format!("?iss={issuer}&sid="),
+    ] {
+        assert_eq!(framed(&query).status, 400, "{query}");
+    }
+    assert_eq!(statuses(&stage, &alice), [200; 16]);
+    assert_eq!(framed(&format!("?iss={issuer}&sid=another")).status, 200);
+    assert_eq!(statuses(&stage, &alice), [200; 16]);
+    let page = framed(&format!("?iss={issuer}&sid={sid}"));
+    assert_eq!(page.status, 200);
+    assert_eq!(page.header("x-frame-options"), None);
+    assert_eq!(page.header("cache-control"), Some("no-store"));
+    assert_eq!(statuses(&stage, &alice), [401; 16]);
+    assert_eq!(stage.counter("bearer_gate.logout.frontchannel"), 2);
+}
+
+fn form(text: &str) -> String {
+    text.replace(':', "%3A").replace('/', "%2F")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_revoked_at_a_sign_out_and_nobody_waits_for_it() {
+    let stage = stage(false);
+    let alice = signed_in(&stage, "alice", "wonderland").await;
+    let left = get(&stage, "/sign-out", &alice);
+    assert_eq!(left.status, 303);
+    assert_eq!(statuses(&stage, &alice), [401; 16], "a copy of the cookie");
+    let openid = stage.idp.openid();
+    eventually(LIMIT, "a token is revoked", || {
+        openid.calls(Endpoint::Revocation) == 1
+    });
+    let asked = openid.last(Endpoint::Revocation);
+    assert_eq!(asked.parameter("token_type_hint"), Some("access_token"));
+}
