@@ -39,7 +39,7 @@ pub use crate::sign_in::Answer;
 
 pub use event::{Event, Listener};
 use requirement::{Carried, Identity, Presented};
-pub use unsatisfied::Unsatisfied;
+pub use unsatisfied::{Lacking, Unsatisfied};
 
 /// The name of the answer to a request for the metadata of the protected resource.
 pub const RESOURCE_METADATA: &str = "metadata of the resource";
@@ -159,12 +159,16 @@ impl<'c> From<Refusal<'c>> for Obstacle<'c> {
     }
 }
 
-impl From<Unsatisfied> for Obstacle<'_> {
-    fn from(unsatisfied: Unsatisfied) -> Self {
-        match unsatisfied.rejection() {
-            Ok(rejection) => rejection.into(),
-            Err(provider) => Obstacle::Await(Need::Keys(provider)),
-        }
+/// What a failure comes to. What a refresh lacks, the visit knows.
+fn obstacle<'c>(unsatisfied: Unsatisfied, visit: Option<&Visit<'_>>) -> Obstacle<'c> {
+    let need = match unsatisfied.rejection() {
+        Ok(rejection) => return rejection.into(),
+        Err(Lacking::Keys(provider)) => Some(Need::Keys(provider)),
+        Err(Lacking::Refresh(scheme)) => visit.and_then(|visit| visit.need(scheme)),
+    };
+    match need {
+        Some(need) => Obstacle::Await(need),
+        None => Rejection::SessionMissing.into(),
     }
 }
 
@@ -274,8 +278,9 @@ fn admit<'c>(
 ) -> Result<Admission, Obstacle<'c>> {
     let demand = &*access.demand;
     let carried = extract(request, &demand.places, trace)?;
-    let mut presented = Presented::new(carried, config, context, visit, trace)?;
-    let identities = presented.satisfy(&demand.requirement)?;
+    let of = |unsatisfied| obstacle(unsatisfied, visit);
+    let mut presented = Presented::new(carried, config, context, visit, trace).map_err(of)?;
+    let identities = presented.satisfy(&demand.requirement).map_err(of)?;
     authorize(access, config, &identities, trace)?;
     let withheld = presented.withheld(&identities, &demand.places);
     let mut strip = credentials::strip(request, &withheld);

@@ -416,7 +416,8 @@ impl<H: Host> Facts for Consultation<'_, H> {
     }
 
     fn answer(&self, question: &Question) -> Finding<Result<Rc<Answered>, Unclear>> {
-        let answer = self.gate.desk.borrow().answer(question, self.now());
+        let (host, now) = (&self.gate.host, self.now());
+        let answer = self.gate.desk.borrow_mut().answer(question, host, now);
         self.in_time(answer, || Need::Answer(Box::new(question.clone())))
     }
 

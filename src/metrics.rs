@@ -9,6 +9,8 @@ pub const ANSWERED: &str = "bearer_gate.answered";
 pub const SIGN_IN_BEGUN: &str = "bearer_gate.sign_in.begun";
 /// Counter: sign-ins that made a session.
 pub const SIGN_IN_COMPLETED: &str = "bearer_gate.sign_in.completed";
+/// Counter: sessions that were refreshed.
+pub const REFRESH_COMPLETED: &str = "bearer_gate.refresh.completed";
 /// Counter: sign-outs.
 pub const SIGNED_OUT: &str = "bearer_gate.signed_out";
 /// Counter: logout tokens that were believed.
@@ -32,6 +34,11 @@ pub fn denied(reason: &str) -> String {
 /// Counter: sign-ins that ended without a session, by reason.
 pub fn sign_in_failed(reason: &str) -> String {
     format!("bearer_gate.sign_in.failed.{reason}")
+}
+
+/// Counter: calls to refresh a session that brought no tokens, by reason.
+pub fn refresh_failed(reason: &str) -> String {
+    format!("bearer_gate.refresh.failed.{reason}")
 }
 
 /// Counter: requests that a rule which only reports would have rejected, by reason. They count as

@@ -17,7 +17,7 @@ use std::time::Duration;
 use bearer_gate::config::Config;
 use bearer_gate::desk::book::{MOST_OCTETS, MOST_QUESTIONS};
 use bearer_gate::desk::endpoints::MOST_CALLS;
-use bearer_gate::desk::question::{Answered, Question, Reading, Repeat, Subject};
+use bearer_gate::desk::question::{Answered, Question, Reading, Repeat, Subject, uncounted};
 use bearer_gate::desk::{Desk, Need, Ticket};
 use bearer_gate::document::finding::Finding;
 use bearer_gate::host::{Call, CallId, Host, Method, Reply};
@@ -51,6 +51,8 @@ fn question_at(endpoint: &str, about: &str) -> Question {
         },
         read,
         repeat: Repeat::May,
+        shared: None,
+        counter: uncounted,
     }
 }
 
@@ -102,9 +104,10 @@ impl Worker {
         }
     }
 
-    /// Asks as a decision does: an outcome, or nothing yet.
-    fn decide(&self, question: &Question) -> Option<Outcome> {
-        match self.desk.answer(question, self.host.monotonic()) {
+    /// As a decision asks: an outcome, or nothing yet.
+    fn decide(&mut self, question: &Question) -> Option<Outcome> {
+        let now = self.host.monotonic();
+        match self.desk.answer(question, &self.host, now) {
             Finding::Ready(Ok(answer)) => {
                 Some(Outcome::Answered(answer.status, answer.body.clone()))
             }

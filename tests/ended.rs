@@ -40,6 +40,7 @@ fn session(number: u64, begun: u64, sub: &str, sid: Option<&str>) -> Known {
         expires: begun + 28_800,
         claims: "{}".to_owned(),
         tokens: None,
+        refreshing: None,
     };
     Known::new(&session, ISSUER)
 }

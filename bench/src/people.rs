@@ -165,11 +165,13 @@ impl People {
                 auth_time: Some(started),
                 acr: None,
                 started,
+                issued: started,
                 seen: started,
                 idle: Some(3600),
                 expires: started + 24 * 3600,
                 claims: claims.to_string(),
                 tokens: None,
+                refreshing: None,
             };
             let sealed = session.seal(&self.keyring, AUTHORITY, self.random()?);
             Ask::with(COOKIE, &sent(&self.session_cookie, &sealed)?)

@@ -327,7 +327,13 @@ impl Explanation {
             }),
         };
         let keyring = sessions.as_ref().map(Sessions::keyring);
-        let narrator = Narrator::new(config, request, keys_at_hand, keyring, now);
+        let narrator = Narrator::new(
+            config,
+            request,
+            keys_at_hand,
+            keyring.map(|ring| &**ring),
+            now,
+        );
         let decision = authn::authenticate_with(request, config, &context, &narrator);
         let mut steps = Vec::new();
         if !removed.is_empty() {

@@ -202,6 +202,9 @@ impl<'n> Narrator<'n> {
                             "a session by {name}, which another site may have made a browser send"
                         )
                     }
+                    Err(Unsatisfied::AwaitRefresh(_)) => {
+                        format!("a session by {name}, which would be refreshed first")
+                    }
                     Err(_) => format!("no session by {name} that is good here and now"),
                 };
                 told.line(mark_of(outcome.is_ok()), text);
@@ -496,7 +499,7 @@ impl Telling {
         let text = match (outcome, &self.token) {
             (Ok(()), LookedAt::Before) => "the token is good for this too".to_owned(),
             (Ok(()), _) => "the token is good".to_owned(),
-            (Err(Unsatisfied::AwaitKeys(_)), _) => {
+            (Err(Unsatisfied::AwaitKeys(_) | Unsatisfied::AwaitRefresh(_)), _) => {
                 let text = format!("the claims are good; the keys of {name} are not at hand");
                 return self.note(text);
             }
@@ -512,7 +515,9 @@ impl Telling {
                 }
                 text
             }
-            (Err(Unsatisfied::Unavailable(_)), _) => format!("there are no keys of {name}"),
+            (Err(Unsatisfied::Unavailable(_) | Unsatisfied::NoRefresh(_)), _) => {
+                format!("there are no keys of {name}")
+            }
         };
         self.line(mark_of(outcome.is_ok()), text);
         self.at("token", |step| {
@@ -527,6 +532,7 @@ impl Telling {
                 Ok(0) => (Mark::Good, "is not needed"),
                 Ok(_) => (Mark::Good, "satisfies the rule"),
                 Err(Unsatisfied::AwaitKeys(_)) => (Mark::Note, "depends on its signature"),
+                Err(Unsatisfied::AwaitRefresh(_)) => (Mark::Note, "depends on a refresh"),
                 Err(_) => (Mark::Bad, NOT_SATISFIED),
             };
             step.mark = mark;

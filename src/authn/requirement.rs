@@ -26,7 +26,7 @@ use crate::jose::event::Event as TokenEvent;
 use crate::jose::jwt::{self, JwtError, Parsed, Validated};
 use crate::jwks::keys::Keys;
 use crate::outputs::{self, Outputs};
-use crate::sign_in::{Opened, Visit};
+use crate::sign_in::{NotYet, Opened, Visit};
 
 /// The most ways to satisfy a requirement that are compared, so that no requirement is too costly
 /// to decide. Further ways are left out.
@@ -238,7 +238,7 @@ impl Ways {
                 self.add(Way::default())
             }
             (Otherwise::Reject | Otherwise::AllowMissing, _) | (_, Unsatisfied::Several) => {}
-            (Otherwise::AllowMissingOrFailed, unsatisfied @ Unsatisfied::AwaitKeys(_)) => {
+            (Otherwise::AllowMissingOrFailed, unsatisfied) if unsatisfied.hope() == 2 => {
                 self.add(Way {
                     unsatisfied: Some(unsatisfied),
                     ..tolerant
@@ -400,11 +400,9 @@ impl<'r, T: Listener> Presented<'r, T> {
     /// The session of a scheme, if it is alive and no other site relies on it. It covers no token:
     /// the upstream does not see it.
     fn way_by_session(&mut self, provider: ProviderId, id: SchemeId) -> Way {
-        let opened = self.visit.and_then(|visit| visit.session(id));
         let mut way = Way::default();
-        let vetted = self.visit.map(Visit::vet_origin);
-        match (opened, vetted) {
-            (Some(opened), Some(Ok(()))) => match bit(self.identities.len() as u32) {
+        match self.counting(id) {
+            Ok(opened) => match bit(self.identities.len() as u32) {
                 Ok(bit) => {
                     way.takes = bit;
                     let proof = Proof::Session(id, opened);
@@ -412,8 +410,7 @@ impl<'r, T: Listener> Presented<'r, T> {
                 }
                 Err(unsatisfied) => way.unsatisfied = Some(unsatisfied),
             },
-            (Some(_), Some(Err(_))) => way.unsatisfied = Some(Unsatisfied::CrossSite),
-            _ => way.unsatisfied = Some(Unsatisfied::NoSession),
+            Err(unsatisfied) => way.unsatisfied = Some(unsatisfied),
         }
         let outcome = || way.unsatisfied.map_or(Ok(()), Err);
         self.trace.note(|| Event::Session {
@@ -422,6 +419,19 @@ impl<'r, T: Listener> Presented<'r, T> {
             visit: self.visit,
         });
         way
+    }
+
+    /// The session that counts. No other site has it refreshed.
+    fn counting(&self, id: SchemeId) -> Result<Rc<Opened>, Unsatisfied> {
+        let visit = self.visit.ok_or(Unsatisfied::NoSession)?;
+        if visit.present(id).is_some() && visit.vet_origin().is_err() {
+            return Err(Unsatisfied::CrossSite);
+        }
+        let session = visit.session(id).map_err(|not_yet| match not_yet {
+            NotYet::Await(_) => Unsatisfied::AwaitRefresh(id),
+            NotYet::Unavailable(wait) => Unsatisfied::NoRefresh(wait),
+        });
+        session?.ok_or(Unsatisfied::NoSession)
     }
 
     /// The one token in the places of a provider, if it is good now.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::ProviderId;
+use crate::config::{ProviderId, SchemeId};
 use crate::http::response::Rejection;
 use crate::jose::jwt::JwtError;
 
@@ -21,17 +21,31 @@ pub enum Unsatisfied {
     Unavailable(Duration),
     /// More tokens than the requirement has a use for.
     Several,
-    /// The keys of this provider must be fetched first.
+    /// The session has to be refreshed, and its provider does not answer. The next try is this far
+    /// away.
+    NoRefresh(Duration),
+    /// The keys of this provider have to be fetched first.
     AwaitKeys(ProviderId),
+    /// The session by this scheme has to be refreshed first.
+    AwaitRefresh(SchemeId),
+}
+
+/// What has to be known first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lacking {
+    /// The keys of this provider.
+    Keys(ProviderId),
+    /// What a refresh of the session by this scheme comes to.
+    Refresh(SchemeId),
 }
 
 impl Unsatisfied {
     /// The rejection that it leads to.
     ///
     /// # Errors
-    /// The provider whose keys must be fetched first.
+    /// What has to be known first.
     #[inline]
-    pub fn rejection(self) -> Result<Rejection<'static>, ProviderId> {
+    pub fn rejection(self) -> Result<Rejection<'static>, Lacking> {
         Ok(match self {
             Self::Missing => Rejection::TokenMissing,
             Self::NoSession => Rejection::SessionMissing,
@@ -39,7 +53,9 @@ impl Unsatisfied {
             Self::Invalid(error) => error.into(),
             Self::Unavailable(retry_after) => Rejection::keys_unavailable(retry_after),
             Self::Several => Rejection::SeveralTokens,
-            Self::AwaitKeys(provider) => return Err(provider),
+            Self::NoRefresh(retry_after) => Rejection::provider_unavailable(retry_after),
+            Self::AwaitKeys(provider) => return Err(Lacking::Keys(provider)),
+            Self::AwaitRefresh(scheme) => return Err(Lacking::Refresh(scheme)),
         })
     }
 
@@ -52,9 +68,9 @@ impl Unsatisfied {
             Self::Missing => 1,
             Self::Invalid(JwtError::Issuer) => 2,
             Self::Invalid(_) | Self::CrossSite => 3,
-            Self::Unavailable(_) => 4,
+            Self::Unavailable(_) | Self::NoRefresh(_) => 4,
             Self::Several => 5,
-            Self::AwaitKeys(_) => 6,
+            Self::AwaitKeys(_) | Self::AwaitRefresh(_) => 6,
         }
     }
 
@@ -67,8 +83,8 @@ impl Unsatisfied {
             | Self::CrossSite
             | Self::Invalid(_)
             | Self::Several => 0,
-            Self::Unavailable(_) => 1,
-            Self::AwaitKeys(_) => 2,
+            Self::Unavailable(_) | Self::NoRefresh(_) => 1,
+            Self::AwaitKeys(_) | Self::AwaitRefresh(_) => 2,
         }
     }
 }

@@ -51,7 +51,14 @@ pub(super) fn decide<'c>(
         }
         Err(Obstacle::Reject(mut refusal)) => {
             refusal.set_cookies = visit.deletions();
+            refusal.set_cookies.extend(visit.refreshed());
             Err(Obstacle::Reject(refusal))
+        }
+        Err(Obstacle::Answer(mut answer)) => {
+            let lines = visit.refreshed().into_iter();
+            let lines = lines.map(|line| ("set-cookie", line));
+            answer.response.headers.extend(lines);
+            Err(Obstacle::Answer(answer))
         }
         outcome => outcome,
     }
@@ -81,7 +88,7 @@ pub(super) fn greet<'c>(
     }
     let mut missing: Vec<SchemeId> = Vec::new();
     for id in demand.requirement.schemes() {
-        if !missing.contains(&id) && visit.session(id).is_none() {
+        if !missing.contains(&id) && matches!(visit.session(id), Ok(None)) {
             missing.push(id);
         }
     }

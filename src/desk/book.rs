@@ -12,7 +12,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::endpoints::Endpoints;
-use super::question::{Answered, Question, Reading, Repeat, Subject, Unclear};
+use super::question::{Answered, Question, Reading, Repeat, Share, Subject, Unclear};
+use super::shared::Outcome;
 use crate::document::finding::Finding;
 use crate::host::{Call, Reply};
 use crate::time::Millis;
@@ -26,12 +27,15 @@ pub const LEAST_KEPT: Duration = Duration::from_secs(1);
 /// How long a question with an unclear outcome is remembered. No authorization code is valid for
 /// longer (RFC 6749 section 4.1.2).
 pub const UNCLEAR_FOR: Duration = Duration::from_secs(10 * 60);
-/// The longest rest of an endpoint that requests wait for. A longer one makes the answer
-/// unavailable at once.
+/// The same where it is asked again then.
+pub const AGAIN_AFTER: Duration = Duration::from_secs(10);
+/// A rest of an endpoint that is waited for; a longer one is told at once.
 pub const WORTH_WAITING: Duration = Duration::from_secs(1);
 /// How much longer than its timeout a call is awaited. The proxy ends every call by its timeout.
 pub const MARGIN: Duration = Duration::from_millis(500);
-/// How often entries past their time are dropped.
+/// How long a question is left alone that another worker asks: until the next tick.
+const A_MOMENT: Duration = Duration::from_millis(1);
+/// How often what is past its time is dropped.
 const SWEEP: Duration = Duration::from_secs(1);
 
 /// Tells a question from an earlier one with the same subject.
@@ -63,8 +67,8 @@ struct Entry {
 
 #[derive(Debug)]
 enum State {
-    /// To be asked.
-    Wanted(Box<Question>),
+    /// To be asked, and not before then.
+    Wanted(Box<Question>, Millis),
     Asked {
         question: Box<Question>,
         /// When the proxy must have forgotten the call.
@@ -79,11 +83,35 @@ enum State {
     },
 }
 
-/// A call that brought no answer, for the log.
-#[derive(Debug)]
-pub struct Failed {
-    /// The number of the question.
+/// When a call ends, and by what chance a rest is chosen.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// By the clock that all workers share.
+    pub now: Millis,
+    /// In Unix seconds.
+    pub unix: u64,
+    /// Uniformly distributed bits.
+    pub random: u64,
+}
+
+/// What came of a call.
+#[derive(Clone)]
+pub struct Ended {
+    /// The question's.
     pub number: Number,
+    /// Where other workers are told of it.
+    pub share: Option<Share>,
+    /// What is remembered of it.
+    pub outcome: Outcome,
+    /// The counter that it moves.
+    pub counter: Option<String>,
+    /// Where it was no answer.
+    pub failed: Option<Failed>,
+}
+
+/// A call that brought no answer, for the log.
+#[derive(Clone, Debug)]
+pub struct Failed {
     /// The name of the endpoint that was asked; see [`Question::endpoint`].
     pub endpoint: Rc<str>,
     /// How many calls have failed in a row.
@@ -93,7 +121,7 @@ pub struct Failed {
 impl Entry {
     fn octets(&self) -> usize {
         let state = match &self.state {
-            State::Wanted(question) => question.octets(),
+            State::Wanted(question, _) => question.octets(),
             State::Asked { question, .. } => question.octets().saturating_add(question.call.most),
             State::Kept { answer, .. } => answer.octets(),
             State::Unclear { .. } => 0,
@@ -103,12 +131,12 @@ impl Entry {
     }
 
     fn is_wanted(&self) -> bool {
-        matches!(self.state, State::Wanted(_))
+        matches!(self.state, State::Wanted(..))
     }
 
     fn is_over(&self, now: Millis) -> bool {
         match self.state {
-            State::Wanted(_) | State::Asked { .. } => false,
+            State::Wanted(..) | State::Asked { .. } => false,
             State::Kept { until, .. } | State::Unclear { until } => now >= until,
         }
     }
@@ -185,7 +213,7 @@ impl Book {
         {
             Some(State::Kept { answer, .. }) => Finding::Ready(Ok(Rc::clone(answer))),
             Some(State::Unclear { .. }) => Finding::Ready(Err(Unclear)),
-            Some(State::Wanted(_) | State::Asked { .. }) => Finding::Pending,
+            Some(State::Wanted(..) | State::Asked { .. }) => Finding::Pending,
             None => match self.endpoints.rests_for(&question.endpoint, now) {
                 retry_after if retry_after > WORTH_WAITING => Finding::Unavailable { retry_after },
                 _ => Finding::Pending,
@@ -214,17 +242,16 @@ impl Book {
                 _ => drop(self.take(at)),
             }
         }
-        let number = Number(self.next);
+        let number = self.next_number();
         let entry = Entry {
             subject: Rc::clone(&question.subject),
             number,
-            state: State::Wanted(question),
+            state: State::Wanted(question, now),
             is_errand: false,
         };
         if !self.make_room(1, entry.octets(), now, is_awaited) {
             return None;
         }
-        self.next = self.next.wrapping_add(1);
         self.put(entry);
         Some(number)
     }
@@ -297,19 +324,15 @@ impl Book {
     #[must_use]
     pub fn is_settled(&self, subject: &Subject, number: Number) -> bool {
         self.entry(subject).is_none_or(|entry| {
-            let is_open = matches!(entry.state, State::Wanted(_) | State::Asked { .. });
+            let is_open = matches!(entry.state, State::Wanted(..) | State::Asked { .. });
             entry.number != number || !is_open
         })
     }
 
-    /// Lets time pass: drops entries past their time, and gives up a call that the proxy has
-    /// forgotten. Returns that call; there may be more of them.
-    pub fn pass(
-        &mut self,
-        now: Millis,
-        random: u64,
-        is_awaited: impl Fn(Number) -> bool,
-    ) -> Option<Failed> {
+    /// Lets time pass: gives up a call that the proxy has forgotten, and drops what is past its
+    /// time. Returns a call that was given up; there may be more.
+    pub fn pass(&mut self, moment: Moment, is_awaited: impl Fn(Number) -> bool) -> Option<Ended> {
+        let now = moment.now;
         if now < self.swept_at || now.since(self.swept_at) >= SWEEP {
             self.swept_at = now;
             self.sweep(now, is_awaited);
@@ -318,24 +341,87 @@ impl Book {
             |entry: &Entry| matches!(entry.state, State::Asked { lost_at, .. } if now >= lost_at);
         let lost = self.entries.iter().find(|entry| is_lost(entry))?;
         let (subject, number) = (Rc::clone(&lost.subject), lost.number);
-        self.reply(&subject, number, Reply::None, now, random)
+        self.reply(&subject, number, Reply::None, moment)
+    }
+
+    /// The questions that wait to be asked, by one worker for all.
+    #[must_use]
+    pub fn shared_and_wanted(&self) -> Vec<Share> {
+        let wanted = self.entries.iter().filter_map(|entry| match &entry.state {
+            State::Wanted(question, _) => question.share(),
+            _ => None,
+        });
+        wanted.collect()
+    }
+
+    /// The questions that this worker asks for all.
+    #[must_use]
+    pub fn shared_and_asked(&self) -> Vec<Share> {
+        let asked = self.entries.iter().filter_map(|entry| match &entry.state {
+            State::Asked { question, .. } => question.share(),
+            _ => None,
+        });
+        asked.collect()
+    }
+
+    /// Notes what came of a question that another worker asked. True where that is news, and there
+    /// is room for it.
+    pub fn learn(
+        &mut self,
+        subject: &Rc<Subject>,
+        outcome: Outcome,
+        now: Millis,
+        is_awaited: impl Fn(Number) -> bool,
+    ) -> bool {
+        let state = match outcome {
+            Outcome::Answered(answer, until) => State::Kept { answer, until },
+            Outcome::Unclear(until) => State::Unclear { until },
+            Outcome::Nothing => return false,
+        };
+        let known = self.place(subject).ok();
+        match known.and_then(|at| self.entries.get(at)) {
+            Some(entry) if !entry.is_wanted() && !entry.is_over(now) => return false,
+            _ => {}
+        }
+        let number = known.and_then(|at| self.take(at)).map(|entry| entry.number);
+        let number = number.unwrap_or_else(|| self.next_number());
+        let entry = Entry {
+            subject: Rc::clone(subject),
+            number,
+            state,
+            is_errand: false,
+        };
+        let has_room = self.make_room(1, entry.octets(), now, is_awaited);
+        if has_room {
+            self.put(entry);
+        }
+        has_room
+    }
+
+    fn next_number(&mut self) -> Number {
+        let number = Number(self.next);
+        self.next = self.next.wrapping_add(1);
+        number
     }
 
     /// The next call to make, for the oldest question, if one may be made and there is room for its
-    /// response. A question that no request waits for any longer is not asked, unless it is
-    /// an errand.
+    /// response. A question that no request waits for any longer is not asked, unless it is an
+    /// errand; one that is asked for all workers, only with a `claim` to it until then.
     pub fn next_call(
         &mut self,
         now: Millis,
         is_awaited: impl Fn(Number) -> bool,
+        claim: impl Fn(&Share, Millis, usize) -> bool,
     ) -> Option<(Rc<Subject>, Number, Call)> {
         while self.wanted > 0 {
             let at = self.oldest(|entry| match &entry.state {
-                State::Wanted(question) => self.endpoints.is_free(&question.endpoint, now),
+                State::Wanted(question, from) => {
+                    now >= *from && self.endpoints.is_free(&question.endpoint, now)
+                }
                 _ => false,
             })?;
             let mut entry = self.take(at)?;
-            let State::Wanted(question) = entry.state else {
+            let State::Wanted(question, from) = entry.state else {
                 return None;
             };
             if !entry.is_errand && !is_awaited(entry.number) {
@@ -344,34 +430,41 @@ impl Book {
             let call = question.call.clone();
             let endpoint = Rc::clone(&question.endpoint);
             let taken = (Rc::clone(&entry.subject), entry.number);
-            entry.state = State::Wanted(question);
+            let share = question.share();
+            entry.state = State::Wanted(question, from);
             self.put(entry);
             if !self.make_room(0, call.most, now, &is_awaited) {
                 return None;
             }
+            let lost_at = now.after(call.timeout.saturating_add(MARGIN));
+            let may_ask = share.is_none_or(|share| claim(&share, lost_at, call.most));
             let at = self.place(&taken.0).ok()?;
             let mut entry = self.take(at)?;
-            if let State::Wanted(question) = entry.state {
-                let lost_at = now.after(call.timeout.saturating_add(MARGIN));
-                entry.state = State::Asked { question, lost_at };
+            if let State::Wanted(question, _) = entry.state {
+                entry.state = if may_ask {
+                    State::Asked { question, lost_at }
+                } else {
+                    State::Wanted(question, now.after(A_MOMENT))
+                };
             }
             self.put(entry);
+            if !may_ask {
+                continue;
+            }
             self.endpoints.begin(&endpoint);
             return Some((taken.0, taken.1, call));
         }
         None
     }
 
-    /// Takes the outcome of the call for a question, unless the call was given up. Returns the call
-    /// if it failed.
+    /// Takes what came of the call for a question, unless the call was given up.
     pub fn reply(
         &mut self,
         subject: &Subject,
         number: Number,
         reply: Reply,
-        now: Millis,
-        random: u64,
-    ) -> Option<Failed> {
+        Moment { now, unix, random }: Moment,
+    ) -> Option<Ended> {
         let at = self.place(subject).ok()?;
         let asked = self.entries.get(at)?;
         if asked.number != number || !matches!(asked.state, State::Asked { .. }) {
@@ -382,44 +475,60 @@ impl Book {
             return None;
         };
         let (refusal, is_clear) = (reply.refusal(), reply.is_certainly_nothing());
-        let kept = reply
-            .answered()
-            .and_then(|answer| match (question.read)(&answer) {
-                Reading::Keep(time) => Some((answer, time)),
-                Reading::Failed => None,
-            });
-        let endpoint = Rc::clone(&question.endpoint);
+        let answer = reply.answered(unix).map(Rc::new);
+        let counter = (question.counter)(answer.as_deref());
+        let kept = answer.and_then(|answer| match (question.read)(&answer) {
+            Reading::Keep(time) => Some((answer, now.after(time.max(LEAST_KEPT)))),
+            Reading::Failed => None,
+        });
+        let (endpoint, share) = (Rc::clone(&question.endpoint), question.share());
         let failed = kept.is_none().then_some(refusal);
         let failures = self.endpoints.end(&endpoint, failed, now, random);
         let rests_long = self.endpoints.rests_for(&endpoint, now) > WORTH_WAITING;
-        let state = match kept {
-            Some((answer, time)) => Some(State::Kept {
-                answer: Rc::new(answer),
-                until: now.after(time.max(LEAST_KEPT)),
+        let outcome = match (kept, question.repeat) {
+            (Some((answer, until)), _) => Outcome::Answered(answer, until),
+            (None, Repeat::MustNot) if !is_clear => Outcome::Unclear(now.after(UNCLEAR_FOR)),
+            (None, Repeat::Later) if !is_clear => Outcome::Unclear(now.after(AGAIN_AFTER)),
+            (None, _) => Outcome::Nothing,
+        };
+        let state = match &outcome {
+            Outcome::Answered(answer, until) => Some(State::Kept {
+                answer: Rc::clone(answer),
+                until: *until,
             }),
-            None if question.repeat == Repeat::MustNot && !is_clear => Some(State::Unclear {
-                until: now.after(UNCLEAR_FOR),
-            }),
-            None if rests_long => None,
-            None => Some(State::Wanted(question)),
+            Outcome::Unclear(until) => Some(State::Unclear { until: *until }),
+            Outcome::Nothing if rests_long => None,
+            Outcome::Nothing => Some(State::Wanted(question, now)),
         };
         if let Some(state) = state {
             entry.state = state;
             self.put(entry);
         }
-        failed?;
+        let failed = failed.map(|_| Failed {
+            endpoint: Rc::clone(&endpoint),
+            failures,
+        });
+        if failed.is_some() && rests_long {
+            self.give_up(&endpoint);
+        }
+        Some(Ended {
+            number,
+            share,
+            outcome,
+            counter,
+            failed,
+        })
+    }
+
+    /// Drops the questions to an endpoint that rests for long: who waits for them is told.
+    fn give_up(&mut self, endpoint: &str) {
         let waits_in_vain = |entry: &Entry| match &entry.state {
-            State::Wanted(question) => rests_long && question.endpoint == endpoint,
+            State::Wanted(question, _) => *question.endpoint == *endpoint,
             _ => false,
         };
         while let Some(at) = self.entries.iter().position(waits_in_vain) {
             self.take(at);
         }
-        Some(Failed {
-            number,
-            endpoint,
-            failures,
-        })
     }
 
     /// Forgets everything, since no call will be answered any longer.

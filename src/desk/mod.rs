@@ -4,19 +4,21 @@
 //! call. The answer settles all requests that wait for it, and each is decided anew from the top.
 //!
 //! Invariants:
-//! - only [`Desk::tick`] and [`Desk::reply`] make calls, so calls come from the root context: the
-//!   calls of a request's own context would be lost with its client;
-//! - a question is not asked again while its call is out or its answer is kept, and it stays when
-//!   its requests have left; one that must not be repeated is asked only once;
-//! - every wait ends: by an answer, by a failure, or by time;
-//! - everything is bounded: requests in line ([`line`](mod@line)), questions, answers and their
-//!   octets ([`book`]), calls to an endpoint ([`endpoints`]).
+//! - calls are made by [`Desk::tick`] and [`Desk::reply`] alone, so from the root context: a
+//!   request's own calls would be lost with its client;
+//! - a question is asked once while it is asked or its answer is kept, whoever waits for it, and
+//!   goes on when they have left; one that must not be repeated is asked once and no more; one whose
+//!   answer is [`shared`] is asked by one worker of the process;
+//! - what is waited for ends: with its answer, with its failure, or by time;
+//! - everything is bounded: requests in line ([`line`](mod@line)), questions, answers and their octets
+//!   ([`book`]), calls to an endpoint ([`endpoints`]).
 
 pub mod book;
 pub mod endpoints;
 mod facts;
 pub mod line;
 pub mod question;
+pub mod shared;
 pub mod signer;
 mod sources;
 mod tally;
@@ -33,9 +35,10 @@ pub use crate::jwks::metadata::Metadata;
 use crate::metrics;
 use crate::time::Millis;
 
-use book::{Book, Failed, Number};
+use book::{Book, Ended, Failed, Moment, Number};
 use line::{Awaited, BODY_WAIT, Line, MOST_WAIT, Waiter, longest_wait};
-use question::{Answered, Question, Subject, Unclear};
+use question::{Answered, Question, Share, Subject, Unclear};
+use shared::{Outcome, Shared};
 use sources::Sources;
 use tally::Tally;
 
@@ -50,6 +53,7 @@ const GAUGES: Duration = Duration::from_secs(1);
 pub struct Desk<R> {
     sources: Sources,
     book: Book,
+    shared: Shared,
     line: Line<R>,
     /// This worker's part of the gauge.
     tally: Tally,
@@ -103,6 +107,7 @@ impl<R> Desk<R> {
             has_line: !sources.are_local(),
             sources,
             book: Book::default(),
+            shared: Shared::new(host.random()),
             line: Line::new(most_waiting),
             tally: Tally::new(host.random()),
             calls: Vec::new(),
@@ -153,16 +158,30 @@ impl<R> Desk<R> {
         self.sources.unknown_kid(provider, came, host, now)
     }
 
-    /// See [`Facts::answer`].
+    /// See [`Facts::answer`]. Where this worker has none, another may have shared one.
     pub fn answer(
-        &self,
+        &mut self,
         question: &Question,
+        host: &impl Host,
         now: Millis,
     ) -> Finding<Result<Rc<Answered>, Unclear>> {
+        if let Some(share) = question.share()
+            && !matches!(self.book.find(question, now), Finding::Ready(_))
+        {
+            let outcome = self.shared.find(&share, host, now);
+            self.learn(&share, outcome, now);
+        }
         self.book.find(question, now)
     }
 
-    /// How long a client should wait before it tries again, whose request cannot wait for `need`.
+    /// Notes what another worker shared. True if it is news.
+    fn learn(&mut self, share: &Share, outcome: Outcome, now: Millis) -> bool {
+        let line = &self.line;
+        let awaits = |number| line.awaits(number);
+        self.book.learn(&share.subject, outcome, now, awaits)
+    }
+
+    /// How long whoever cannot wait should wait before the next try.
     pub fn retry_after(&self, need: &Need, now: Millis) -> Duration {
         match need {
             Need::Keys(provider) => self.sources.retry_after(*provider, now),
@@ -282,17 +301,20 @@ impl<R> Desk<R> {
             let call = self.sources.tick(provider, urgent, host, now);
             any |= self.fetch(provider, call, host, now);
         }
+        let moment = moment(host, now);
         let line = &self.line;
-        while let Some(failed) = self
-            .book
-            .pass(now, host.random(), |number| line.awaits(number))
-        {
+        while let Some(ended) = self.book.pass(moment, |number| line.awaits(number)) {
             any = true;
-            tell(&failed);
-            // Nobody waits for a late answer.
-            let is_of = |purpose: &Purpose| matches!(purpose, Purpose::Answer(_, number) if *number == failed.number);
+            // A late answer is nobody's.
+            let is_of = |purpose: &Purpose| matches!(purpose, Purpose::Answer(_, number) if *number == ended.number);
             self.calls.retain(|sent| !is_of(&sent.purpose));
+            conclude(&ended, &mut self.shared, host, now);
         }
+        for share in self.book.shared_and_wanted() {
+            let outcome = self.shared.find(&share, host, now);
+            any |= self.learn(&share, outcome, now);
+        }
+        self.shared.tidy(host, now);
         any |= self.ask(host, now);
         if now >= self.gauges_at {
             self.gauges_at = now.after(GAUGES);
@@ -319,9 +341,10 @@ impl<R> Desk<R> {
                 self.fetch(provider, call, host, now);
             }
             Purpose::Answer(subject, number) => {
-                let random = host.random();
-                let failed = self.book.reply(&subject, number, reply, now, random);
-                failed.iter().for_each(tell);
+                let ended = self.book.reply(&subject, number, reply, moment(host, now));
+                if let Some(ended) = ended {
+                    conclude(&ended, &mut self.shared, host, now);
+                }
                 if let Some(status) = self.book.refused_errand(&subject) {
                     log::warn!("{subject:?} was refused: status {status}");
                 }
@@ -367,9 +390,15 @@ impl<R> Desk<R> {
     /// Asks the questions that may be asked. True if any call failed at once.
     fn ask(&mut self, host: &impl Host, now: Millis) -> bool {
         let mut any = false;
-        let Self { book, line, .. } = self;
-        while let Some((subject, number, call)) = book.next_call(now, |number| line.awaits(number))
-        {
+        let Self {
+            book, line, shared, ..
+        } = self;
+        loop {
+            let claim = |share: &Share, until, room| shared.claim(share, (until, room), host, now);
+            let next = book.next_call(now, |number| line.awaits(number), claim);
+            let Some((subject, number, call)) = next else {
+                break;
+            };
             match host.dispatch(&call) {
                 Some(id) => self.calls.push(Sent {
                     id,
@@ -377,10 +406,11 @@ impl<R> Desk<R> {
                     most: call.most,
                 }),
                 None => {
-                    let random = host.random();
-                    let failed = book.reply(&subject, number, Reply::NotSent, now, random);
-                    failed.iter().for_each(tell);
                     any = true;
+                    let moment = moment(host, now);
+                    if let Some(ended) = book.reply(&subject, number, Reply::NotSent, moment) {
+                        conclude(&ended, shared, host, now);
+                    }
                 }
             }
         }
@@ -433,17 +463,39 @@ impl<R> Desk<R> {
     /// There are no more ticks for requests that still wait.
     pub fn abandon(&mut self, host: &impl Host, now: Millis) {
         self.calls.clear();
+        for share in self.book.shared_and_asked() {
+            let until = now.after(book::AGAIN_AFTER);
+            self.shared.end(&share, &Outcome::Unclear(until), host, now);
+        }
         self.book.clear();
         self.tell_tally(0, host, now);
         self.sources.abandon(host, now);
     }
 }
 
+fn moment(host: &impl Host, now: Millis) -> Moment {
+    Moment {
+        now,
+        // A clock that is no number is at 1970.
+        unix: host.unix_seconds() as u64,
+        random: host.random(),
+    }
+}
+
+/// Tells what came of a call: the log, the metrics, and the other workers.
+fn conclude(ended: &Ended, shared: &mut Shared, host: &impl Host, now: Millis) {
+    ended.failed.iter().for_each(tell);
+    if let Some(counter) = &ended.counter {
+        host.count(counter, 1);
+    }
+    if let Some(share) = &ended.share {
+        shared.end(share, &ended.outcome, host, now);
+    }
+}
+
 /// One line in the log for each failure of an endpoint, the first in a row as a warning.
 fn tell(failed: &Failed) {
-    let Failed {
-        endpoint, failures, ..
-    } = failed;
+    let Failed { endpoint, failures } = failed;
     let level = if *failures == 1 {
         log::Level::Warn
     } else {

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::host::{Call, Reply};
+use crate::session::seal::Keyring;
 
 /// What tells a question from all others. The call cannot do that: it may have a nonce or a signed
 /// assertion, which differs each time.
@@ -33,6 +34,25 @@ pub struct Question {
     pub read: fn(&Answered) -> Reading,
     /// Whether it may be asked again.
     pub repeat: Repeat,
+    /// Where one worker of the process asks for all of them: what the answer is sealed with that
+    /// they share.
+    pub shared: Option<Rc<Keyring>>,
+    /// The counter for what came of a call, if there is one: an answer, or none.
+    pub counter: fn(Option<&Answered>) -> Option<String>,
+}
+
+/// A question that one worker asks for all.
+#[derive(Clone)]
+pub struct Share {
+    pub(super) subject: Rc<Subject>,
+    /// What its answer is sealed with.
+    pub(super) keyring: Rc<Keyring>,
+}
+
+/// The counter of a question that has none.
+#[must_use]
+pub fn uncounted(_: Option<&Answered>) -> Option<String> {
+    None
 }
 
 /// Whether a question may be asked again after a call whose outcome is unclear.
@@ -43,6 +63,9 @@ pub enum Repeat {
     /// The endpoint may have done what it was asked for: a code is redeemed once (RFC 6749 section
     /// 4.1.2).
     MustNot,
+    /// The same, and whoever asks has nothing better: after a while it is asked again. Where the
+    /// endpoint did not take a refresh token, it still does; where it did, the token is lost anyway.
+    Later,
 }
 
 /// What a response is.
@@ -58,6 +81,8 @@ pub enum Reading {
 /// A response that answers a question.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Answered {
+    /// When it came, in Unix seconds.
+    pub at: u64,
     /// The HTTP status code.
     pub status: u16,
     /// `Content-Type`, as it was sent.
@@ -66,7 +91,7 @@ pub struct Answered {
     pub body: Vec<u8>,
 }
 
-/// A question that must not be asked again was asked, and its outcome is unknown.
+/// A question was asked that must not be asked again, or not now, and nobody knows with what outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unclear;
 
@@ -104,6 +129,15 @@ impl Subject {
 }
 
 impl Question {
+    /// How its answer is shared, where it is.
+    pub(super) fn share(&self) -> Option<Share> {
+        let keyring = self.shared.as_ref()?;
+        Some(Share {
+            subject: Rc::clone(&self.subject),
+            keyring: Rc::clone(keyring),
+        })
+    }
+
     /// The memory that it takes before it is answered, in octets, without the response.
     pub(super) fn octets(&self) -> usize {
         let call = &self.call;
@@ -124,9 +158,9 @@ impl Reply {
         matches!(self, Self::NotSent | Self::Response { status: 429, .. })
     }
 
-    /// The response, unless its status says that the endpoint failed: a timeout is 504, a dead host
-    /// 503, and 408 and 429 ask the caller to come later.
-    pub(super) fn answered(self) -> Option<Answered> {
+    /// The response, if it is none that says that the endpoint failed: a timeout is 504, a dead
+    /// host 503, and 408 and 429 ask for the call to be made later. It comes at `at`, in Unix seconds.
+    pub(super) fn answered(self, at: u64) -> Option<Answered> {
         match self {
             Self::Response { status, .. } if status >= 500 || matches!(status, 0 | 408 | 429) => {
                 None
@@ -137,6 +171,7 @@ impl Reply {
                 body,
                 ..
             } => Some(Answered {
+                at,
                 status,
                 content_type,
                 body,

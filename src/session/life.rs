@@ -11,8 +11,10 @@ use crate::record::{Reader, Writer};
 /// `seen` is rewritten once for each of so many parts of the idle timeout.
 const RENEWALS: u64 = 10;
 
-/// The format of the record. A session of another one is signed out.
-const FORMAT: u64 = 2;
+/// The format of the record. A session of another one is signed out, but for those without
+/// [`Refreshing`]: they have the format before, so that Envoys of both versions know them.
+const FORMAT: u64 = 3;
+const WITHOUT_REFRESHING: u64 = 2;
 
 /// A person who has signed in. All times are Unix seconds.
 #[derive(Clone, PartialEq, Eq)]
@@ -44,6 +46,30 @@ pub struct Session {
     pub claims: String,
     /// Where the configuration keeps them.
     pub tokens: Option<Tokens>,
+    /// Where it has a refresh token, and uses it.
+    pub refreshing: Option<Refreshing>,
+}
+
+/// When a session is refreshed. All times are Unix seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refreshing {
+    /// How often it was refreshed before.
+    pub number: u64,
+    /// From when on it is to be refreshed.
+    pub due: u64,
+    /// When the tokens end that it stands on. From then on it counts when it has been refreshed.
+    pub good_until: u64,
+}
+
+/// Whether a session counts that is alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It does.
+    Good,
+    /// It does, and is to be refreshed.
+    Due,
+    /// When it has been refreshed.
+    Over,
 }
 
 /// The tokens that the provider gave.
@@ -175,6 +201,16 @@ impl Session {
         idle.map_or(self.expires, |idle| idle.min(self.expires))
     }
 
+    /// Whether it counts at `now`, in Unix seconds, if it is alive.
+    #[must_use]
+    pub fn standing(&self, now: u64) -> Standing {
+        match self.refreshing {
+            Some(refreshing) if now >= refreshing.good_until => Standing::Over,
+            Some(refreshing) if now >= refreshing.due => Standing::Due,
+            _ => Standing::Good,
+        }
+    }
+
     /// The same session, heard of at `now`. Its end stays.
     #[must_use]
     pub fn seen_at(self, now: u64) -> Self {
@@ -185,8 +221,12 @@ impl Session {
     }
 
     fn write(&self) -> Vec<u8> {
+        let format = match self.refreshing {
+            Some(_) => FORMAT,
+            None => WITHOUT_REFRESHING,
+        };
         let record = Writer::default()
-            .number(FORMAT)
+            .number(format)
             .octets(&self.id)
             .text(&self.subject)
             .optional_text(self.sid.as_deref())
@@ -199,22 +239,31 @@ impl Session {
             .number(self.expires)
             .text(&self.claims)
             .number(self.tokens.is_some().into());
-        match &self.tokens {
+        let record = match &self.tokens {
             None => record,
             Some(tokens) => record
                 .optional_text(tokens.access.as_deref())
                 .optional(tokens.access_expires)
                 .optional_text(tokens.refresh.as_deref())
                 .optional_text(tokens.id.as_deref()),
+        };
+        match self.refreshing {
+            None => record,
+            Some(refreshing) => record
+                .number(refreshing.number)
+                .number(refreshing.due)
+                .number(refreshing.good_until),
         }
         .finish()
     }
 
     fn read(record: &[u8], scheme: &str) -> Option<Self> {
         let mut record = Reader(record);
-        if record.number()? != FORMAT {
-            return None;
-        }
+        let has_refreshing = match record.number()? {
+            FORMAT => true,
+            WITHOUT_REFRESHING => false,
+            _ => return None,
+        };
         let session = Self {
             id: record.octets()?,
             scheme: scheme.to_owned(),
@@ -237,6 +286,15 @@ impl Session {
                     id: owned(record.optional_text()?),
                 }),
                 _ => return None,
+            },
+            refreshing: if has_refreshing {
+                Some(Refreshing {
+                    number: record.number()?,
+                    due: record.number()?,
+                    good_until: record.number()?,
+                })
+            } else {
+                None
             },
         };
         record.finish()?;
@@ -283,8 +341,15 @@ mod tests {
             expires: NOW + 8 * 3600,
             claims: r#"{"email":"kim@a.example"}"#.to_owned(),
             tokens: None,
+            refreshing: None,
         }
     }
+
+    const REFRESHING: Refreshing = Refreshing {
+        number: 3,
+        due: NOW + 240,
+        good_until: NOW + 300,
+    };
 
     fn cookies(session: &Session) -> Vec<u8> {
         let sealed = session.seal(&ring(&["a"]), HOST, [5; NONCE_LEN]);
@@ -303,14 +368,21 @@ mod tests {
             refresh: None,
             id: Some(String::new()),
         };
-        for tokens in [None, Some(Tokens::default()), Some(tokens)] {
+        for (tokens, refreshing, format) in [
+            (None, None, 2),
+            (Some(Tokens::default()), None, 2),
+            (Some(tokens.clone()), None, 2),
+            (Some(tokens), Some(REFRESHING), 3),
+        ] {
             let session = Session {
                 tokens,
+                refreshing,
                 ..session()
             };
             let alive = open(&cookies(&session), NOW + 1).unwrap();
             assert!(alive.session == session && !alive.is_due(NOW));
             let written = session.write();
+            assert_eq!(written[0], format);
             for length in 0..written.len() {
                 assert!(Session::read(&written[..length], "staff").is_none());
             }
@@ -373,6 +445,24 @@ mod tests {
     }
 
     #[test]
+    fn a_session_stands_on_its_tokens() {
+        use Standing::{Due, Good, Over};
+        let session = Session {
+            refreshing: Some(REFRESHING),
+            ..session()
+        };
+        for (after, expected) in [(0, Good), (239, Good), (240, Due), (299, Due), (300, Over)] {
+            assert_eq!(session.standing(NOW + after), expected, "{after}");
+            assert_eq!(session.vet(NOW + after), Ok(()), "{after}");
+        }
+        let without = Session {
+            refreshing: None,
+            ..session
+        };
+        assert_eq!(without.standing(u64::MAX), Good);
+    }
+
+    #[test]
     fn s16_times_in_the_future() {
         let refused = Err(NoSession::Times);
         for (started, seen, expected) in [
@@ -401,12 +491,16 @@ mod tests {
             base64url::encode(&sealed).into_bytes()
         };
         let mut newer = session().write();
-        newer[0] += 1;
+        newer[0] += 2;
+        // No format is read as another.
+        let mut other = session().write();
+        other[0] += 1;
         let table: &[(Vec<u8>, NoSession)] = &[
             (b"".to_vec(), NoSession::Broken),
             (b"~".to_vec(), NoSession::Malformed),
             (sealed(b""), NoSession::Format),
             (sealed(&newer), NoSession::Format),
+            (sealed(&other), NoSession::Format),
         ];
         for (cookies, expected) in table {
             assert_eq!(open(cookies, NOW), Err(*expected));

@@ -70,17 +70,20 @@ pub enum Purpose {
     State,
     /// The `state` of a sign-out at the provider.
     SignOut,
+    /// An answer of a provider that the workers of a process share.
+    Answer,
 }
 
 impl Purpose {
     /// Every purpose.
-    pub const ALL: [Self; 3] = [Self::Session, Self::State, Self::SignOut];
+    pub const ALL: [Self; 4] = [Self::Session, Self::State, Self::SignOut, Self::Answer];
 
     fn name(self) -> &'static str {
         match self {
             Self::Session => "session",
             Self::State => "state",
             Self::SignOut => "sign-out",
+            Self::Answer => "answer",
         }
     }
 }
@@ -90,9 +93,10 @@ impl Purpose {
 pub struct Context<'c> {
     /// What it is for: a value of one purpose does not open as another.
     pub purpose: Purpose,
-    /// The name of the scheme in the configuration.
+    /// The name of the scheme in the configuration; of an answer, the kind of its question.
     pub scheme: &'c str,
     /// The host, or the domain of the cookies; empty where the value may come back to another host.
+    /// Of an answer, what its question is about.
     pub host: &'c str,
 }
 
@@ -155,7 +159,7 @@ struct Keys {
     /// From which every other key is derived.
     derive: Hkdf<Sha256>,
     /// In the order of [`Purpose::ALL`].
-    seal: [XChaCha20Poly1305; 3],
+    seal: [XChaCha20Poly1305; 4],
 }
 
 impl Keys {
@@ -174,11 +178,12 @@ impl Keys {
 
     /// What seals and opens values of this purpose.
     fn cipher(&self, purpose: Purpose) -> &XChaCha20Poly1305 {
-        let [session, state, sign_out] = &self.seal;
+        let [session, state, sign_out, answer] = &self.seal;
         match purpose {
             Purpose::Session => session,
             Purpose::State => state,
             Purpose::SignOut => sign_out,
+            Purpose::Answer => answer,
         }
     }
 }

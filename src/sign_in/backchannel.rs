@@ -7,8 +7,9 @@
 use std::borrow::Cow;
 
 use super::logout_token::LogoutToken;
+use super::obstacle::Obstacle;
 use super::session_json::quoted;
-use super::visit::{Obstacle, Visit};
+use super::visit::Visit;
 use super::{Answer, By, Outcome, SignOut};
 use crate::config::SchemeId;
 use crate::desk::Need;

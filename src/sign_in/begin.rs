@@ -4,8 +4,9 @@
 //! Invariant: a browser comes back to a URL of a listed site that is no path of the filter's own.
 
 use super::authorize::{self, Aim};
+use super::obstacle::Obstacle;
 use super::problem::Problem;
-use super::visit::{Obstacle, Visit};
+use super::visit::Visit;
 use super::{Answer, Outcome, see_other};
 use crate::config::{Scheme, SchemeId};
 use crate::http::uri::Uri;
@@ -99,9 +100,11 @@ fn send(
 ) -> Result<Answer, Obstacle> {
     let scheme = visit.scheme(id);
     let configured = scheme.endpoints.authorization.as_ref();
-    let endpoint = visit.needed_endpoint(scheme, configured, |metadata| {
-        metadata.authorization_endpoint.as_ref()
-    })?;
+    let endpoint = visit
+        .context()
+        .needed_endpoint(scheme, configured, |metadata| {
+            metadata.authorization_endpoint.as_ref()
+        })?;
     let keyring = visit.people.sessions.keyring();
     let sent = flow.send(keyring, browser, visit.random()?);
     let sent = sent.ok_or(Problem::State)?;

@@ -9,21 +9,20 @@
 use super::begin;
 use super::event::Event;
 use super::id_token::{self, IdToken};
+use super::obstacle::Obstacle;
 use super::problem::Problem;
 use super::query::parameter;
 use super::sessions::known;
 use super::token_call::{self, Place};
 use super::token_reply::{self, Exchanged, Refusal, TokenError};
-use super::visit::{Obstacle, Visit};
+use super::verified::verified;
+use super::visit::Visit;
 use super::{Answer, Outcome, see_other};
 use crate::config::{Scheme, SchemeId};
 use crate::desk::Need;
-use crate::desk::signer::Unverified;
 use crate::document::finding::Finding;
-use crate::jose::jwt::Verified;
 use crate::session::browser;
 use crate::session::flow::{Flow, Redeeming};
-use crate::session::life::Session;
 use crate::trace::Trace;
 
 pub(super) fn callback(
@@ -47,7 +46,7 @@ pub(super) fn callback(
     trace.note(|| Event::State(flow.as_ref().map_err(|why| *why)));
     let flow = flow.map_err(|_| Problem::State)?;
     vet_issuer(visit, scheme, issuer.as_deref())?;
-    let session = visit.session(id);
+    let session = visit.present(id);
     // The same page was loaded again, or another tab was first.
     let is_done = |begun| {
         session
@@ -84,7 +83,7 @@ pub(super) fn callback(
         Err(error) => return Err(Problem::Tokens(error).into()),
     };
     let token = exchanged.id_token.as_bytes();
-    let verified = verified(visit, scheme, token)?;
+    let verified = verified(&visit.context(), scheme, token, visit.basis.now)?;
     let token = IdToken {
         text: &exchanged.id_token,
         verified: &verified,
@@ -107,7 +106,10 @@ pub(super) fn callback(
     if visit.basis.facts.is_over(&known(&session, provider)) {
         return begin::again(visit, id, &flow);
     }
-    let set = cookies(visit, id, session)?;
+    if scheme.use_refresh_token && session.refreshing.is_none() {
+        log::info!("scheme {}: the provider gave no refresh token", scheme.name);
+    }
+    let set = visit.put(id, session)?.lines;
     Ok(Answer {
         what: "a new session",
         outcome: Outcome::Completed,
@@ -123,30 +125,13 @@ fn back(flow: &Flow) -> Answer {
     }
 }
 
-/// The session without its raw ID token, where it is too large with it: that is only told to the
-/// provider at the end, and there is another way to say it.
-fn cookies(visit: &Visit<'_>, id: SchemeId, session: Session) -> Result<Vec<String>, Obstacle> {
-    match visit.cookies(id, &session) {
-        Err(Obstacle::Problem(Problem::TooLarge))
-            if visit.scheme(id).forward_id_token_header.is_none() =>
-        {
-            let mut smaller = session;
-            if let Some(tokens) = &mut smaller.tokens {
-                tokens.id = None;
-            }
-            visit.cookies(id, &smaller)
-        }
-        set => set,
-    }
-}
-
 /// The answer is of the issuer that was asked (RFC 9207 section 2.4).
 fn vet_issuer(visit: &Visit<'_>, scheme: &Scheme, found: Option<&[u8]>) -> Result<(), Obstacle> {
     let provider = &visit.config.providers[scheme.provider];
     let expected = provider.expectations.issuer.as_deref().map(str::as_bytes);
     let is_right = match found {
         Some(_) => found == expected,
-        None => !visit.metadata(scheme)?.has_iss_parameter,
+        None => !visit.context().metadata(scheme)?.has_iss_parameter,
     };
     if is_right {
         Ok(())
@@ -163,9 +148,11 @@ fn exchange(
     redeeming: &Redeeming,
 ) -> Result<Result<Exchanged, TokenError>, Obstacle> {
     let upstream = &scheme.endpoints.token;
-    let uri = &visit.needed_endpoint(scheme, upstream.uri.as_ref(), |metadata| {
-        metadata.token_endpoint.as_ref()
-    })?;
+    let uri = &visit
+        .context()
+        .needed_endpoint(scheme, upstream.uri.as_ref(), |metadata| {
+            metadata.token_endpoint.as_ref()
+        })?;
     let redirect_uri = visit.redirect_uri(scheme)?;
     let question = token_call::exchange(
         scheme,
@@ -187,22 +174,4 @@ fn exchange(
             Ok(exchanged)
         }
     }
-}
-
-/// An ID token by its provider's keys.
-fn verified<'t>(
-    visit: &Visit<'_>,
-    scheme: &Scheme,
-    token: &'t [u8],
-) -> Result<Verified<'t>, Obstacle> {
-    let verified = visit.verify(scheme.provider, &scheme.id_token, token);
-    verified.map_err(|why| match why {
-        Unverified::Refused(error) => {
-            let (name, reason) = (&scheme.name, error.reason());
-            log::warn!("scheme {name}: ID token refused: {reason}");
-            Problem::IdToken.into()
-        }
-        Unverified::AwaitKeys => Obstacle::Await(Need::Keys(scheme.provider)),
-        Unverified::Unavailable(wait) => Problem::Unavailable(wait).into(),
-    })
 }

@@ -28,9 +28,7 @@ pub(super) fn scheme(fields: Value) -> Scheme {
         "token_endpoint": {"cluster": "idp", "timeout": "5s"},
         "redirect_uri": "https://app.example/oauth2/callback",
     });
-    let mut fields: Map<String, Value> = serde_json::from_value(fields).unwrap();
-    // No configuration can ask for it yet.
-    let use_refresh_token = fields.remove("use_refresh_token") == Some(true.into());
+    let fields: Map<String, Value> = serde_json::from_value(fields).unwrap();
     for (name, value) in fields {
         if value.is_null() {
             scheme.as_object_mut().unwrap().remove(&name);
@@ -60,10 +58,7 @@ pub(super) fn scheme(fields: Value) -> Scheme {
     };
     let config = Config::parse_in(config.to_string().as_bytes(), &environment);
     let sign_in = config.unwrap().sign_in.unwrap();
-    Scheme {
-        use_refresh_token,
-        ..sign_in.schemes.iter().next().unwrap().clone()
-    }
+    sign_in.schemes.iter().next().unwrap().clone()
 }
 
 pub(super) const NOW: u64 = 1_800_000_000;

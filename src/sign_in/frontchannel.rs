@@ -4,9 +4,10 @@
 //! Invariants: nobody signs what is told here. Without the session's own cookie it is a claim, which
 //! ends what has its `sid`, and takes no room from what was proven.
 
+use super::obstacle::Obstacle;
 use super::problem::Problem;
 use super::query::parameter;
-use super::visit::{Obstacle, Visit};
+use super::visit::Visit;
 use super::{Answer, By, Outcome, SignOut, add_cookies};
 use crate::config::SchemeId;
 use crate::ended::{Ending, Mark};
@@ -34,7 +35,7 @@ pub(super) fn logout(visit: &Visit<'_>, id: SchemeId) -> Result<Answer, Obstacle
             response: page(400),
         });
     };
-    let own = visit.session(id);
+    let own = visit.present(id);
     let own = own.filter(|open| open.session().sid.as_deref() == Some(sid));
     let mark = Mark::of_sid(issuer, sid);
     // The browser's clock is not asked, nor the provider's.

@@ -4,9 +4,10 @@
 //! deleted whatever the provider's metadata say, and where they are not to be had; and a copy of them
 //! is over before anybody is told so.
 
+use super::obstacle::Obstacle;
 use super::sign_out;
 use super::token_call::{self, Place, TokenKind};
-use super::visit::{Obstacle, Visit};
+use super::visit::Visit;
 use super::{Answer, By, Outcome, SignOut, add_cookies, page, see_other};
 use crate::config::{OwnPath, Scheme, SchemeId};
 use crate::desk::question::Question;
@@ -17,7 +18,7 @@ use crate::session::life::Session;
 
 pub(super) fn leave(visit: &Visit<'_>, id: SchemeId) -> Result<Answer, Obstacle> {
     let scheme = visit.scheme(id);
-    let session = visit.session(id);
+    let session = visit.present(id);
     let page = |response: Response| {
         let mut response = response;
         add_cookies(&mut response, visit.deletions());
@@ -39,7 +40,7 @@ pub(super) fn leave(visit: &Visit<'_>, id: SchemeId) -> Result<Answer, Obstacle>
         };
     }
     let configured = scheme.endpoints.end_session.as_ref();
-    let endpoint = visit.endpoint(scheme, configured, |metadata| {
+    let endpoint = visit.context().endpoint(scheme, configured, |metadata| {
         metadata.end_session_endpoint.as_ref()
     });
     let endpoint = match endpoint {
@@ -96,7 +97,7 @@ fn revocation(
     };
     let configured = scheme.endpoints.revocation.as_ref();
     let uri = configured.and_then(|upstream| upstream.uri.as_ref());
-    let uri = visit.endpoint(scheme, uri, |metadata| {
+    let uri = visit.context().endpoint(scheme, uri, |metadata| {
         metadata.revocation_endpoint.as_ref()
     });
     let uri = match uri {

@@ -9,20 +9,24 @@ pub mod authorize;
 mod backchannel;
 mod begin;
 mod callback;
+mod context;
 pub mod drawn_key;
 mod event;
 mod frontchannel;
 pub mod id_token;
 mod leave;
 mod logout_token;
+mod obstacle;
 pub mod page;
 mod problem;
 mod query;
+mod refresh;
 pub mod session_json;
 mod sessions;
 pub mod sign_out;
 pub mod token_call;
 pub mod token_reply;
+mod verified;
 mod visit;
 
 #[cfg(test)]
@@ -36,15 +40,16 @@ use crate::http::response::{Rejection, Response};
 use crate::http::retry_after::whole_seconds;
 use crate::trace::Trace;
 
+pub use context::{Entropy, People};
 pub use event::Event;
 pub use problem::Problem;
 pub use sessions::{Opened, Sessions};
-pub use visit::{Entropy, NoUse, People, Visit};
+pub use visit::{NoUse, NotYet, Visit};
 
 use attempt::Attempt;
 use authorize::Aim;
+use obstacle::Obstacle;
 use query::parameter;
-use visit::Obstacle;
 
 /// What becomes of a request that the filter answers itself.
 #[derive(Debug)]
@@ -166,7 +171,7 @@ fn link(visit: &Visit<'_>, id: SchemeId, aim: Aim) -> Result<Answer, Obstacle> {
 
 /// What a session says, for scripts.
 fn session(visit: &Visit<'_>, id: SchemeId) -> Result<Answer, Obstacle> {
-    let session = visit.session(id);
+    let session = visit.session(id)?;
     let mut response = match &session {
         Some(opened) => session_json::signed_in(opened.session()),
         None => {

@@ -90,6 +90,7 @@ mod tests {
                 refresh: Some("secret".to_owned()),
                 id: Some("secret".to_owned()),
             }),
+            refreshing: None,
         }
     }
 

@@ -124,7 +124,7 @@ impl Weighter<u64, Stored> for BySize {
 
 /// The sessions of one worker and configuration.
 pub struct Sessions {
-    keyring: Keyring,
+    keyring: Rc<Keyring>,
     opened: RefCell<Cache<u64, Stored, BySize, RandomState>>,
     hash: RandomState,
 }
@@ -137,7 +137,7 @@ impl Sessions {
         let hash = RandomState::new();
         let lifecycle = DefaultLifecycle::default();
         Self {
-            keyring,
+            keyring: Rc::new(keyring),
             opened: RefCell::new(Cache::with(
                 items,
                 MOST_BYTES,
@@ -151,7 +151,7 @@ impl Sessions {
 
     /// What seals and opens.
     #[must_use]
-    pub fn keyring(&self) -> &Keyring {
+    pub fn keyring(&self) -> &Rc<Keyring> {
         &self.keyring
     }
 

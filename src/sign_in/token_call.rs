@@ -14,10 +14,11 @@ use form_urlencoded::Serializer;
 use super::token_reply;
 use crate::bytes::digest;
 use crate::config::{ClientAuthentication, Scheme, Upstream};
-use crate::desk::question::{Question, Repeat, Subject};
+use crate::desk::question::{Question, Repeat, Subject, uncounted};
 use crate::host::{Call, Method};
 use crate::http::uri::Uri;
 use crate::jose::base64url;
+use crate::session::seal::Keyring;
 
 /// The longest answer that is read, in octets: three tokens of the longest kind that is verified,
 /// with room.
@@ -63,23 +64,51 @@ pub fn exchange(
         call: call(scheme, place, body),
         read: token_reply::read,
         repeat: Repeat::MustNot,
+        shared: None,
+        counter: uncounted,
     }
 }
 
+/// A refresh token, and what tells its use from all others: the session that has it, and how often
+/// that was refreshed before. A provider may give the same token again.
+#[derive(Clone, Copy)]
+pub struct Spending<'t> {
+    /// Of the session.
+    pub session: [u8; 16],
+    /// Of the session's refreshes, from 0.
+    pub number: u64,
+    /// The token.
+    pub refresh_token: &'t str,
+}
+
 /// Asks for new tokens for a refresh token, which a provider may take once only (RFC 9700 section
-/// 4.14.2). See [`token_reply::refreshed`] for the answer.
+/// 4.14.2): one worker of the process asks, and the others get its answer, sealed with `keyring`. See
+/// [`token_reply::refreshed`] for the answer.
 #[must_use]
-pub fn refresh(scheme: &Scheme, place: Place<'_>, refresh_token: &str) -> Question {
+pub fn refresh(
+    scheme: &Scheme,
+    place: Place<'_>,
+    spending: Spending<'_>,
+    keyring: &Rc<Keyring>,
+) -> Question {
+    let Spending {
+        session,
+        number,
+        refresh_token,
+    } = spending;
+    let which = format!("{}/{number}", base64url::encode(&session));
     let mut body = form();
     body.append_pair("grant_type", "refresh_token")
         .append_pair("refresh_token", refresh_token);
     append_resources(&mut body, scheme);
     Question {
-        subject: subject(scheme, "refresh", &[refresh_token]),
+        subject: subject(scheme, "refresh", &[&which, refresh_token]),
         endpoint: endpoint(scheme, "token"),
         call: call(scheme, place, body),
         read: token_reply::read,
-        repeat: Repeat::MustNot,
+        repeat: Repeat::Later,
+        shared: Some(Rc::clone(keyring)),
+        counter: token_reply::refresh_counter,
     }
 }
 
@@ -100,6 +129,8 @@ pub fn revoke(scheme: &Scheme, place: Place<'_>, token: &str, kind: TokenKind) -
         call: call(scheme, place, body),
         read: token_reply::read_revoked,
         repeat: Repeat::May,
+        shared: None,
+        counter: uncounted,
     }
 }
 
@@ -207,7 +238,19 @@ mod tests {
             uri: &uri,
             upstream: &scheme.endpoints.token,
         };
-        refresh(scheme, place, token)
+        refresh(scheme, place, spending(token, 0), &keyring())
+    }
+
+    fn keyring() -> Rc<Keyring> {
+        Rc::new(Keyring::new(&["a-key-of-thirty-two-octets-at-least"]).unwrap())
+    }
+
+    fn spending(refresh_token: &str, number: u64) -> Spending<'_> {
+        Spending {
+            session: [7; 16],
+            number,
+            refresh_token,
+        }
     }
 
     fn revoke_of(scheme: &Scheme, token: &str, kind: TokenKind) -> Question {
@@ -262,7 +305,7 @@ mod tests {
                     &resources,
                 ]
                 .concat(),
-                Repeat::MustNot,
+                Repeat::Later,
             ),
             (
                 revoke_of(&scheme, "r+1", TokenKind::Refresh),

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::desk::question::{Answered, Reading};
 use crate::jose::json::{Document, Element};
+use crate::metrics;
 
 /// An answer is kept so long for requests that ask the same again: a page that is loaded twice, and
 /// those that still bring the cookie from before a refresh.
@@ -257,6 +258,20 @@ pub fn read(answer: &Answered) -> Reading {
     }
 }
 
+/// The counter for what came of a call that refreshes a session.
+#[must_use]
+pub fn refresh_counter(answer: Option<&Answered>) -> Option<String> {
+    let outcome = answer.map(refreshed);
+    Some(match outcome {
+        Some(Ok(_)) => metrics::REFRESH_COMPLETED.to_owned(),
+        Some(Err(TokenError::Refused(_))) => metrics::refresh_failed("refresh_refused"),
+        Some(Err(TokenError::Status(500..))) | None => {
+            metrics::refresh_failed("provider_unavailable")
+        }
+        Some(Err(_)) => metrics::refresh_failed("tokens_unusable"),
+    })
+}
+
 /// What the answer of a revocation endpoint is: its status says it all (RFC 7009 section 2.2).
 #[must_use]
 pub fn read_revoked(answer: &Answered) -> Reading {
@@ -274,6 +289,7 @@ mod tests {
 
     fn answer(status: u16, body: &[u8]) -> Answered {
         Answered {
+            at: 0,
             status,
             content_type: None,
             body: body.to_vec(),

@@ -9,66 +9,51 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::context::{Context, People};
+use super::obstacle::Obstacle;
 use super::problem::Problem;
-use super::sessions::{Opened, Sessions};
+use super::refresh::{self, Outcome};
+use super::sessions::Opened;
+use super::verified;
 use crate::config::{Config, OwnPath, ProviderId, Scheme, SchemeId, SignIn, Unauthenticated};
-use crate::desk::signer::{self, Unverified};
-use crate::desk::{Basis, Metadata, Need};
-use crate::document::finding::Finding;
+use crate::desk::signer::Unverified;
+use crate::desk::{Basis, Need};
 use crate::host::NoEntropy;
 use crate::http::credentials::Change;
 use crate::http::request::Request;
 use crate::http::response::Rejection;
-use crate::http::uri::Uri;
-use crate::jose::jwt::{self, Expectations, Verified};
+use crate::jose::base64url;
+use crate::jose::jwt::{Expectations, Verified};
 use crate::session::browser::{self, CrossSite};
 use crate::session::cookie::{Torn, without_ours};
 use crate::session::flow::Browser;
 use crate::session::life::{NoSession, Session};
 use crate::session::site::Site;
 
-/// The wait where the provider's metadata lack an endpoint: newer ones may have it.
-const WITHOUT_ENDPOINT: Duration = Duration::from_secs(60);
-
-/// Fills octets with randomness that nobody can guess; see [`crate::host::Host::entropy`].
-pub type Entropy<'e> = &'e dyn Fn(&mut [u8]) -> Result<(), NoEntropy>;
-
-/// What a worker has for people who sign in.
-#[derive(Clone, Copy)]
-pub struct People<'m> {
-    /// The sessions, and the keys that seal them.
-    pub sessions: &'m Sessions,
-    /// Asked for where something is sealed or begun.
-    pub entropy: Entropy<'m>,
-}
-
-/// Why a request for one of the filter's own paths is not answered as it asks.
-#[derive(Debug)]
-pub(super) enum Obstacle {
-    /// A fact is missing.
+/// Why nobody can say yet whether there is a session.
+#[derive(Clone, Debug)]
+pub enum NotYet {
+    /// It is being refreshed.
     Await(Need),
-    /// Rejected like any other request.
-    Reject(Rejection<'static>),
-    /// The sign-in ends.
-    Problem(Problem),
+    /// It would have to be, and cannot be now.
+    Unavailable(Duration),
 }
 
-impl From<Problem> for Obstacle {
-    fn from(problem: Problem) -> Self {
-        Self::Problem(problem)
+impl From<NotYet> for Obstacle {
+    fn from(not_yet: NotYet) -> Self {
+        match not_yet {
+            NotYet::Await(need) => Self::Await(need),
+            NotYet::Unavailable(wait) => Self::Reject(Rejection::provider_unavailable(wait)),
+        }
     }
 }
 
-impl From<NoEntropy> for Obstacle {
-    fn from(_: NoEntropy) -> Self {
-        Self::Reject(Rejection::HostRefused)
-    }
-}
-
-impl From<CrossSite> for Obstacle {
-    fn from(_: CrossSite) -> Self {
-        Self::Reject(Rejection::CrossSite)
-    }
+/// A session as it stands in cookies.
+pub(super) struct Put {
+    /// What the browser sends.
+    pub value: Vec<u8>,
+    /// The values of `Set-Cookie`.
+    pub lines: Vec<String>,
 }
 
 /// One request, and the sessions that it has.
@@ -80,10 +65,13 @@ pub struct Visit<'v> {
     pub(super) people: People<'v>,
     /// The schemes that were asked for, and what there was.
     looked_at: RefCell<Vec<(SchemeId, Found)>>,
+    /// Those that were counted on, if they were refreshed or could not be.
+    refreshed: RefCell<Vec<(SchemeId, Result<Renewed, NotYet>)>>,
 }
 
 #[derive(Clone)]
 enum Found {
+    /// By its cookies. Whether it counts, its refresh says.
     Alive(Rc<Opened>),
     Nothing,
     /// Cookies that are no session.
@@ -103,6 +91,14 @@ pub enum NoUse {
     Ended,
 }
 
+/// A session that was counted on.
+#[derive(Clone)]
+struct Renewed {
+    opened: Rc<Opened>,
+    /// The values of `Set-Cookie` that put it into the browser, where it is a new one.
+    lines: Vec<String>,
+}
+
 impl<'v> Visit<'v> {
     /// Nothing is looked at yet.
     #[must_use]
@@ -119,6 +115,7 @@ impl<'v> Visit<'v> {
             basis,
             people,
             looked_at: RefCell::default(),
+            refreshed: RefCell::default(),
         }
     }
 
@@ -126,9 +123,11 @@ impl<'v> Visit<'v> {
         &self.sign_in.schemes[id]
     }
 
-    /// In Unix seconds. A clock that is no number is at 1970, where every session is of the future.
-    pub(super) fn now(&self) -> u64 {
-        self.basis.now as u64
+    pub(super) fn context(&self) -> Context<'v> {
+        Context {
+            basis: self.basis,
+            people: self.people,
+        }
     }
 
     /// The issuer of a scheme's provider, which has one.
@@ -151,17 +150,18 @@ impl<'v> Visit<'v> {
         expected: &Expectations,
         token: &'t [u8],
     ) -> Result<Verified<'t>, Unverified> {
-        let basis = &self.basis;
-        let parsed = jwt::parse_with(token, &mut basis.headers.borrow_mut());
-        let validated = parsed.and_then(|parsed| parsed.validate(expected, basis.now));
-        let validated = validated.map_err(Unverified::Refused)?;
-        let keys = (provider, basis.facts.keys(provider));
-        let verified = signer::verify(&validated, keys, basis, &());
-        verified.map(|(_, verified)| verified)
+        let now = self.basis.now;
+        verified::by_keys(&self.basis, (provider, expected), token, now)
     }
 
-    /// The session by this scheme, if it is alive.
-    pub fn session(&self, id: SchemeId) -> Option<Rc<Opened>> {
+    /// In Unix seconds.
+    pub(super) fn now(&self) -> u64 {
+        self.context().unix_seconds()
+    }
+
+    /// The session by this scheme that the request has, if it is alive. Whether it counts is another
+    /// question: see [`Visit::session`].
+    pub fn present(&self, id: SchemeId) -> Option<Rc<Opened>> {
         let mut looked_at = self.looked_at.borrow_mut();
         let known = looked_at.iter().find(|(known, _)| *known == id);
         let found = match known {
@@ -191,6 +191,76 @@ impl<'v> Visit<'v> {
         })
     }
 
+    /// The session by this scheme, if it counts: refreshed, where it is due.
+    ///
+    /// # Errors
+    /// [`NotYet`].
+    pub fn session(&self, id: SchemeId) -> Result<Option<Rc<Opened>>, NotYet> {
+        let Some(opened) = self.present(id) else {
+            return Ok(None);
+        };
+        let known = self
+            .refreshed
+            .borrow()
+            .iter()
+            .find(|(of, _)| *of == id)
+            .cloned();
+        let outcome = match known {
+            Some((_, outcome)) => Some(outcome),
+            None => self.refresh(id, opened),
+        };
+        match outcome {
+            Some(outcome) => {
+                let opened = outcome.as_ref().map(|renewed| Rc::clone(&renewed.opened));
+                let opened = opened.map_err(NotYet::clone);
+                let mut refreshed = self.refreshed.borrow_mut();
+                if !refreshed.iter().any(|(of, _)| *of == id) {
+                    refreshed.push((id, outcome));
+                }
+                opened.map(Some)
+            }
+            None => {
+                let mut looked_at = self.looked_at.borrow_mut();
+                looked_at.retain(|(of, _)| *of != id);
+                looked_at.push((id, Found::Refuse(NoUse::Session(NoSession::Expired))));
+                Ok(None)
+            }
+        }
+    }
+
+    /// The fact that the refresh of a session lacks.
+    #[must_use]
+    pub fn need(&self, id: SchemeId) -> Option<Need> {
+        match self.session(id) {
+            Err(NotYet::Await(need)) => Some(need),
+            _ => None,
+        }
+    }
+
+    /// The session as it counts; `None` where it is over.
+    fn refresh(&self, id: SchemeId, opened: Rc<Opened>) -> Option<Result<Renewed, NotYet>> {
+        let lines = Vec::new();
+        match refresh::refresh(&self.context(), self.scheme(id), opened.session()) {
+            Outcome::Stays => Some(Ok(Renewed { opened, lines })),
+            Outcome::Await(need) => Some(Err(NotYet::Await(need))),
+            Outcome::Unavailable(wait) => Some(Err(NotYet::Unavailable(wait))),
+            Outcome::Over => {
+                log::debug!("a session of {} is over", self.scheme(id).name);
+                None
+            }
+            Outcome::Renewed(session) => {
+                let put = self.put(id, *session).ok()?;
+                let opened = self.open(id, &put.value).ok()?;
+                // The provider may have told of another session of its own by now.
+                if self.basis.facts.is_over(opened.known()) {
+                    return None;
+                }
+                let lines = put.lines;
+                Some(Ok(Renewed { opened, lines }))
+            }
+        }
+    }
+
     fn look_at(&self, id: SchemeId) -> Found {
         let scheme = self.scheme(id);
         let value = match scheme.session_cookie.read(self.request) {
@@ -201,16 +271,7 @@ impl<'v> Visit<'v> {
                 return Found::Refuse(NoUse::Torn(torn));
             }
         };
-        let host = match scheme.cookie.domain.as_deref() {
-            Some(domain) => Ok(domain),
-            None => self.request.host(),
-        };
-        let Ok(host) = host else {
-            return Found::Refuse(NoUse::Host);
-        };
-        let provider = &self.config.providers[scheme.provider];
-        let sessions = self.people.sessions;
-        match sessions.open((id, scheme), provider, host, &value, self.now()) {
+        match self.open(id, &value) {
             Ok(opened) if self.basis.facts.is_over(opened.known()) => {
                 log::debug!("no session of {}: it has ended", scheme.name);
                 Found::Refuse(NoUse::Ended)
@@ -218,8 +279,25 @@ impl<'v> Visit<'v> {
             Ok(opened) => Found::Alive(opened),
             Err(why) => {
                 log::debug!("no session of {}: {why:?}", scheme.name);
-                Found::Refuse(NoUse::Session(why))
+                Found::Refuse(why)
             }
+        }
+    }
+
+    fn open(&self, id: SchemeId, value: &[u8]) -> Result<Rc<Opened>, NoUse> {
+        let scheme = self.scheme(id);
+        let host = self.host(scheme).map_err(|_| NoUse::Host)?;
+        let provider = &self.config.providers[scheme.provider];
+        let sessions = self.people.sessions;
+        let opened = sessions.open((id, scheme), provider, host, value, self.now());
+        opened.map_err(NoUse::Session)
+    }
+
+    /// The host that a scheme's cookies are bound to: the request's, or their domain.
+    fn host(&self, scheme: &'v Scheme) -> Result<&'v str, Problem> {
+        match scheme.cookie.domain.as_deref() {
+            Some(domain) => Ok(domain),
+            None => self.request.host().map_err(|_| Problem::UnknownHost),
         }
     }
 
@@ -262,42 +340,78 @@ impl<'v> Visit<'v> {
         deletions.collect()
     }
 
-    /// The values of `Set-Cookie` that keep sessions alive which were counted on: those that are
-    /// due are sealed anew. One that cannot be now is later.
+    /// The values of `Set-Cookie` that put the sessions into the browser that were refreshed: with
+    /// each answer, whatever it is, for their refresh tokens are the only good ones.
+    #[must_use]
+    pub fn refreshed(&self) -> Vec<String> {
+        let refreshed = self.refreshed.borrow();
+        let renewed = refreshed
+            .iter()
+            .filter_map(|(_, outcome)| outcome.as_ref().ok());
+        renewed
+            .flat_map(|renewed| renewed.lines.iter().cloned())
+            .collect()
+    }
+
+    /// The same, and those that keep sessions alive which were counted on: those that are due are
+    /// sealed anew. One that cannot be now is later.
     #[must_use]
     pub fn renewals(&self) -> Vec<String> {
+        let mut lines = self.refreshed();
         let now = self.now();
-        let looked_at = self.looked_at.borrow();
-        let mut lines = Vec::new();
-        for (id, found) in looked_at.iter() {
+        let refreshed = self.refreshed.borrow();
+        let is_new = |id| {
+            let mut renewed = refreshed.iter().filter_map(|(of, outcome)| {
+                let is_new = !outcome.as_ref().ok()?.lines.is_empty();
+                is_new.then_some(*of)
+            });
+            renewed.any(|of| of == id)
+        };
+        for (id, found) in self.looked_at.borrow().iter() {
             if let Found::Alive(opened) = found
                 && opened.is_due(now)
+                && !is_new(*id)
             {
                 let session = opened.session().clone().seen_at(now);
-                if let Ok(set) = self.cookies(*id, &session) {
-                    lines.extend(set);
+                if let Ok(put) = self.put(*id, session) {
+                    lines.extend(put.lines);
                 }
             }
         }
         lines
     }
 
-    /// The values of `Set-Cookie` that put a session into the browser.
-    pub(super) fn cookies(&self, id: SchemeId, session: &Session) -> Result<Vec<String>, Obstacle> {
+    /// Seals a session for the browser: without its raw ID token, where it is too large with it. That
+    /// is only told to the provider at the end, and there is another way to say it.
+    pub(super) fn put(&self, id: SchemeId, session: Session) -> Result<Put, Obstacle> {
+        match self.put_whole(id, &session) {
+            Err(Obstacle::Problem(Problem::TooLarge))
+                if self.scheme(id).forward_id_token_header.is_none() =>
+            {
+                let mut smaller = session;
+                if let Some(tokens) = &mut smaller.tokens {
+                    tokens.id = None;
+                }
+                self.put_whole(id, &smaller)
+            }
+            put => put,
+        }
+    }
+
+    fn put_whole(&self, id: SchemeId, session: &Session) -> Result<Put, Obstacle> {
         let scheme = self.scheme(id);
-        let host = match scheme.cookie.domain.as_deref() {
-            Some(domain) => domain,
-            None => self.request.host().map_err(|_| Problem::UnknownHost)?,
-        };
+        let host = self.host(scheme)?;
         let keyring = self.people.sessions.keyring();
         let sealed = session.seal(keyring, host, self.random()?);
         let left = session.ends().saturating_sub(self.now());
         let max_age = scheme.session.persistent.then_some(left);
         let set = scheme.session_cookie.set(&sealed, max_age, self.request);
-        set.map_err(|too_large| {
+        let lines = set.map_err(|too_large| {
             log::warn!("scheme {}: {too_large}", scheme.name);
-            Problem::TooLarge.into()
-        })
+            Problem::TooLarge
+        })?;
+        let value = base64url::encode(&sealed).into_bytes();
+        Ok(Put { value, lines })
     }
 
     /// The request as rules and the upstream see it, and how the upstream's comes to be so: without
@@ -336,42 +450,5 @@ impl<'v> Visit<'v> {
     pub(super) fn browser(&self, scheme: &Scheme) -> Option<Browser> {
         let value = scheme.browser_cookie.read(self.request).ok()??;
         Browser::parse(&value)
-    }
-
-    /// An endpoint of a scheme's provider: the configured one, or else what the provider's metadata
-    /// say. `None` where neither does.
-    pub(super) fn endpoint(
-        &self,
-        scheme: &Scheme,
-        configured: Option<&Uri>,
-        in_metadata: fn(&Metadata) -> Option<&Uri>,
-    ) -> Result<Option<Uri>, Obstacle> {
-        match configured {
-            Some(uri) => Ok(Some(uri.clone())),
-            None => {
-                let metadata = self.metadata(scheme)?;
-                Ok(in_metadata(&metadata).cloned())
-            }
-        }
-    }
-
-    /// The same, of an endpoint that a sign-in cannot do without: newer metadata may have it.
-    pub(super) fn needed_endpoint(
-        &self,
-        scheme: &Scheme,
-        configured: Option<&Uri>,
-        in_metadata: fn(&Metadata) -> Option<&Uri>,
-    ) -> Result<Uri, Obstacle> {
-        let endpoint = self.endpoint(scheme, configured, in_metadata)?;
-        endpoint.ok_or(Problem::Unavailable(WITHOUT_ENDPOINT).into())
-    }
-
-    /// The metadata of a scheme's provider.
-    pub(super) fn metadata(&self, scheme: &Scheme) -> Result<Rc<Metadata>, Obstacle> {
-        match self.basis.facts.metadata(scheme.provider) {
-            Finding::Ready(metadata) => Ok(metadata),
-            Finding::Pending => Err(Obstacle::Await(Need::Keys(scheme.provider))),
-            Finding::Unavailable { retry_after } => Err(Problem::Unavailable(retry_after).into()),
-        }
     }
 }

@@ -24,6 +24,7 @@ mod outage;
 mod outputs;
 mod planted;
 mod recipes;
+mod refresh;
 mod reload;
 mod requests;
 mod requirements;

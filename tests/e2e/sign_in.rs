@@ -9,7 +9,7 @@ use crate::stage::{Stage, provider};
 
 const KEY: &str = "a key of thirty-two octets or more";
 
-fn config(stage: &Stage) -> Value {
+pub(crate) fn config(stage: &Stage) -> Value {
     let mut demo = provider(
         stage,
         json!({

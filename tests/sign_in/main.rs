@@ -14,5 +14,6 @@ mod sim;
 
 mod attacks;
 mod property;
+mod refresh;
 mod visits;
 mod world;

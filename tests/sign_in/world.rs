@@ -11,7 +11,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bearer_gate::authn::Admission;
 use bearer_gate::config::Config;
 use bearer_gate::door::Exchange;
-use bearer_gate::gate::{Arrival, Gate, Verdict};
+use bearer_gate::gate::{Arrival, Gate, Verdict, Verdicts};
 use bearer_gate::host::{Call, ContextId, Reply};
 use bearer_gate::http::credentials::Change;
 use bearer_gate::http::request::Request;
@@ -54,6 +54,15 @@ struct Code {
     redirect_uri: String,
 }
 
+/// A refresh token.
+#[derive(Clone)]
+struct Refresh {
+    sub: String,
+    /// The sign-in that it goes back to.
+    family: u32,
+    spent: bool,
+}
+
 /// Changes claims.
 type Alteration = Box<dyn Fn(&mut Value)>;
 /// Changes an answer of the token endpoint: its status, and its members.
@@ -64,6 +73,13 @@ type Lie = Box<dyn Fn(&mut u16, &mut Value)>;
 pub(crate) struct Provider {
     codes: RefCell<BTreeMap<String, Code>>,
     issued: Cell<u32>,
+    tokens: RefCell<BTreeMap<String, Refresh>>,
+    /// Families of refresh tokens of which one was used twice.
+    pub(crate) reused: RefCell<Vec<u32>>,
+    /// Refreshes that brought tokens.
+    pub(crate) refreshes: Cell<u32>,
+    /// Whether a refresh brings an ID token.
+    pub(crate) gives_id_token: Cell<bool>,
     /// Calls of the token endpoint.
     pub(crate) calls: Cell<u32>,
     /// Changes the claims of the next ID tokens.
@@ -118,7 +134,7 @@ impl Provider {
         )
     }
 
-    fn answer(&self, call: &Call, now: u64) -> Reply {
+    pub(crate) fn answer(&self, call: &Call, now: u64) -> Reply {
         assert_eq!(call.authority, "idp.example");
         if call.path == "/revoke" {
             let asked = form_urlencoded::parse(&call.body).into_owned().collect();
@@ -132,15 +148,10 @@ impl Provider {
         }
         let asked: BTreeMap<String, String> =
             form_urlencoded::parse(&call.body).into_owned().collect();
-        let code = self.codes.borrow_mut().remove(&asked["code"]);
-        let good = code.filter(|code| {
-            let challenge = Sha256::digest(&asked["code_verifier"]);
-            code.challenge == BASE64_URL_SAFE_NO_PAD.encode(challenge)
-                && code.redirect_uri == asked["redirect_uri"]
-        });
-        let (mut status, mut body) = match good {
-            Some(code) => (200, self.tokens(&code, now)),
-            None => (400, json!({"error": "invalid_grant"})),
+        let (mut status, mut body) = if asked["grant_type"] == "refresh_token" {
+            self.refresh(&asked["refresh_token"], now)
+        } else {
+            self.redeem(&asked, now)
         };
         if let Some(lie) = &*self.lie.borrow() {
             lie(&mut status, &mut body);
@@ -152,7 +163,62 @@ impl Provider {
         response(status, text)
     }
 
-    fn tokens(&self, code: &Code, now: u64) -> Value {
+    /// A refresh token is good once. The second time all of its sign-in are revoked.
+    fn refresh(&self, token: &str, now: u64) -> (u16, Value) {
+        let refused = || (400, json!({"error": "invalid_grant"}));
+        let mut tokens = self.tokens.borrow_mut();
+        let Some(known) = tokens.get_mut(token) else {
+            return refused();
+        };
+        let spent = std::mem::replace(&mut known.spent, true);
+        let Refresh { sub, family, .. } = known.clone();
+        drop(tokens);
+        let mut reused = self.reused.borrow_mut();
+        if spent {
+            reused.push(family);
+        }
+        if reused.contains(&family) {
+            return refused();
+        }
+        self.refreshes.set(self.refreshes.get() + 1);
+        let code = Code {
+            sub,
+            nonce: String::new(),
+            challenge: String::new(),
+            redirect_uri: String::new(),
+        };
+        let mut body = self.tokens(&code, family, now);
+        let members = body.as_object_mut().unwrap();
+        if !self.gives_id_token.get() {
+            members.remove("id_token");
+        }
+        let access = format!("access-{}-of-{}", self.refreshes.get(), code.sub);
+        members.insert("access_token".to_owned(), json!(access));
+        (200, body)
+    }
+
+    fn redeem(&self, asked: &BTreeMap<String, String>, now: u64) -> (u16, Value) {
+        let code = self.codes.borrow_mut().remove(&asked["code"]);
+        let good = code.filter(|code| {
+            let challenge = Sha256::digest(&asked["code_verifier"]);
+            code.challenge == BASE64_URL_SAFE_NO_PAD.encode(challenge)
+                && code.redirect_uri == asked["redirect_uri"]
+        });
+        match good {
+            Some(code) => (200, self.tokens(&code, self.issued.get(), now)),
+            None => (400, json!({"error": "invalid_grant"})),
+        }
+    }
+
+    fn tokens(&self, code: &Code, family: u32, now: u64) -> Value {
+        let mut known = self.tokens.borrow_mut();
+        let refresh_token = format!("refresh-{}-of-{family}", known.len());
+        let refresh = Refresh {
+            sub: code.sub.clone(),
+            family,
+            spent: false,
+        };
+        known.insert(refresh_token.clone(), refresh);
         let mut claims = json!({
             "iss": "https://idp.example/",
             "aud": "web",
@@ -172,6 +238,7 @@ impl Provider {
             "access_token": format!("access-of-{}", code.sub),
             "token_type": "Bearer",
             "expires_in": 300,
+            "refresh_token": refresh_token,
         })
     }
 }
@@ -339,7 +406,7 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    fn keep(&mut self, host: &str, page: &Page) {
+    pub(crate) fn keep(&mut self, host: &str, page: &Page) {
         for (_, line) in page.headers.iter().filter(|(name, _)| name == "set-cookie") {
             assert!(line.contains("; Secure; HttpOnly; SameSite=Lax"), "{line}");
             let (pair, attributes) = line.split_once(';').unwrap();
@@ -385,11 +452,39 @@ pub(crate) const FROM_ELSEWHERE: [(&str, &str); 3] = [
     ("sec-fetch-site", "cross-site"),
 ];
 
+/// A request that has not been answered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waiting(ContextId);
+
+impl Waiting {
+    /// Whether it is this request.
+    pub(crate) fn is(self, context: ContextId) -> bool {
+        self.0 == context
+    }
+
+    /// The request's page among these.
+    pub(crate) fn page(self, pages: Vec<(ContextId, Page)>) -> Option<Page> {
+        let mut pages = pages.into_iter();
+        let (_, page) = pages.find(|(of, _)| *of == self.0)?;
+        Some(page)
+    }
+}
+
+fn host_of(url: &str) -> String {
+    let rest = url.strip_prefix("https://").unwrap_or_default();
+    rest.split('/').next().unwrap_or_default().to_owned()
+}
+
 pub(crate) struct World {
     pub(crate) process: Rc<Process>,
     pub(crate) provider: Provider,
-    gate: Gate<FakeHost>,
+    config: Config,
+    gates: RefCell<Vec<Rc<Gate<FakeHost>>>>,
+    /// The worker that takes the requests.
+    pub(crate) worker: Cell<usize>,
     context: Cell<ContextId>,
+    /// What the requests sent that wait.
+    waiting: RefCell<BTreeMap<ContextId, Vec<(String, String)>>>,
 }
 
 impl World {
@@ -402,13 +497,36 @@ impl World {
     }
 
     pub(crate) fn on(process: Rc<Process>, config: Config) -> Self {
-        let host = FakeHost(Rc::clone(&process));
-        Self {
+        let world = Self {
             process,
             provider: Provider::default(),
-            gate: Gate::new(host, config, Box::new(OneSignature)),
+            config,
+            gates: RefCell::default(),
+            worker: Cell::new(0),
             context: Cell::new(0),
-        }
+            waiting: RefCell::default(),
+        };
+        world.add_worker();
+        world
+    }
+
+    /// Starts one more worker of the process; its number.
+    pub(crate) fn add_worker(&self) -> usize {
+        let host = FakeHost(Rc::clone(&self.process));
+        let gate = Gate::new(host, self.config.clone(), Box::new(OneSignature));
+        self.gates.borrow_mut().push(Rc::new(gate));
+        self.gates.borrow().len() - 1
+    }
+
+    /// Loses a worker with all that it knew; a new one is in its place.
+    pub(crate) fn lose(&self, worker: usize) {
+        let number = self.add_worker();
+        self.gates.borrow_mut().swap_remove(worker);
+        assert_eq!(number, self.gates.borrow().len());
+    }
+
+    fn gate(&self) -> Rc<Gate<FakeHost>> {
+        Rc::clone(&self.gates.borrow()[self.worker.get()])
     }
 
     pub(crate) fn now(&self) -> u64 {
@@ -429,6 +547,22 @@ impl World {
         url: &str,
         headers: &[(&str, &str)],
     ) -> Page {
+        let page = match self.arrive(browser, method, url, headers) {
+            Ok(page) => page,
+            Err(waiting) => self.answer_all(waiting),
+        };
+        browser.keep(&host_of(url), &page);
+        page
+    }
+
+    /// The same, as far as the request's arrival at a worker: its answer, or the request that waits.
+    pub(crate) fn arrive(
+        &self,
+        browser: &Browser,
+        method: &str,
+        url: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<Page, Waiting> {
         let rest = url
             .strip_prefix("https://")
             .unwrap_or_else(|| panic!("{url}"));
@@ -445,53 +579,83 @@ impl World {
                 .cookies(host)
                 .map(|cookies| ("cookie".to_owned(), cookies)),
         );
-        let page = self.decide(sent);
-        browser.keep(host, &page);
-        page
-    }
-
-    fn decide(&self, sent: Vec<(String, String)>) -> Page {
         let context = self.context.get() + 1;
         self.context.set(context);
         let owned =
             |(name, value): &(String, String)| (name.clone().into(), value.clone().into_bytes());
         let request = Request::new(sent.iter().map(owned).collect());
-        if let Arrival::Decided(verdict) = self.gate.request(context, request) {
-            return self.conclude(sent, &verdict);
-        }
-        for _ in 0..1000 {
-            self.pass(Duration::from_millis(10));
-            let mut verdicts = self.gate.tick();
-            let calls = std::mem::take(&mut *self.process.calls.borrow_mut());
-            for (id, call) in calls {
-                verdicts.extend(self.gate.reply(id, self.provider.answer(&call, self.now())));
-            }
-            if let Some((_, verdict)) = verdicts.iter().find(|(of, _)| *of == context) {
-                return self.conclude(sent, verdict);
+        let gate = self.gate();
+        match gate.request(context, request) {
+            Arrival::Decided(verdict) => Ok(Self::conclude(&gate, sent, &verdict)),
+            Arrival::Parked(_) | Arrival::Reading(..) => {
+                self.waiting.borrow_mut().insert(context, sent);
+                Err(Waiting(context))
             }
         }
-        panic!("never decided: {sent:?}");
     }
 
     /// Lets what nobody waits for happen.
     pub(crate) fn settle(&self) {
         for _ in 0..10 {
-            self.pass(Duration::from_millis(10));
-            assert!(self.gate.tick().is_empty());
-            let calls = std::mem::take(&mut *self.process.calls.borrow_mut());
-            for (id, call) in calls {
-                let verdicts = self.gate.reply(id, self.provider.answer(&call, self.now()));
-                assert!(verdicts.is_empty());
-            }
+            assert!(self.tick().is_empty());
+            assert!(self.answer_calls().is_empty());
         }
     }
 
-    fn conclude(&self, sent: Vec<(String, String)>, verdict: &Verdict<'_>) -> Page {
+    /// Lets all workers tick, and the calls be made that are due.
+    pub(crate) fn tick(&self) -> Vec<(ContextId, Page)> {
+        self.pass(Duration::from_millis(10));
+        self.each_gate(|gate| gate.tick())
+    }
+
+    /// The provider answers the calls that were made.
+    pub(crate) fn answer_calls(&self) -> Vec<(ContextId, Page)> {
+        let calls = std::mem::take(&mut *self.process.calls.borrow_mut());
+        let mut pages = Vec::new();
+        for (id, call) in calls {
+            let mut reply = Some(self.provider.answer(&call, self.now()));
+            pages.extend(self.each_gate(|gate| match gate.most(id) {
+                Some(_) => gate.reply(id, reply.take().unwrap()),
+                None => Vec::new(),
+            }));
+        }
+        pages
+    }
+
+    fn each_gate(
+        &self,
+        step: impl for<'g> FnMut(&'g Gate<FakeHost>) -> Verdicts<'g>,
+    ) -> Vec<(ContextId, Page)> {
+        let mut step = step;
+        let gates = self.gates.borrow().clone();
+        let mut pages = Vec::new();
+        for gate in &gates {
+            for (context, verdict) in step(gate) {
+                let sent = self.waiting.borrow_mut().remove(&context).unwrap();
+                pages.push((context, Self::conclude(gate, sent, &verdict)));
+            }
+        }
+        pages
+    }
+
+    /// Lets time pass, and the provider answer, until a request is decided.
+    pub(crate) fn answer_all(&self, waiting: Waiting) -> Page {
+        for _ in 0..1000 {
+            let mut pages = self.tick();
+            pages.extend(self.answer_calls());
+            if let Some(page) = waiting.page(pages) {
+                return page;
+            }
+        }
+        panic!("never decided: {waiting:?}");
+    }
+
+    fn conclude(gate: &Gate<FakeHost>, sent: Vec<(String, String)>, verdict: &Verdict<'_>) -> Page {
         let edge = Edge {
             sent,
             page: RefCell::default(),
         };
-        self.gate.conclude(verdict, &edge);
+        gate.conclude(verdict, &edge);
         let mut page = edge.page.into_inner();
         if let Verdict::Reject(refusal) = verdict {
             page.reason = Some(refusal.rejection.reason());

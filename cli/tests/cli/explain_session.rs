@@ -80,6 +80,7 @@ fn session() -> Session {
             refresh: None,
             id: Some("secret-id".to_owned()),
         }),
+        refreshing: None,
     }
 }
 

@@ -75,7 +75,6 @@ pub(super) fn convert(
         )));
     }
 
-    refuse_what_comes_later(&raw)?;
     let found = provider(raw.provider_name, around.providers).at("provider_name")?;
     let (provider, mut id_token) = found;
     let declared = &around.providers[provider];
@@ -199,15 +198,6 @@ pub(super) fn convert(
         forward_bearer_token: raw.forward_bearer_token.0.unwrap_or(false),
         forward_id_token_header: forward_id_token_header.transpose()?,
     })
-}
-
-fn refuse_what_comes_later(raw: &RawScheme) -> Result<(), ConfigError> {
-    for (field, is_given) in [("use_refresh_token", raw.use_refresh_token.0 == Some(true))] {
-        if is_given {
-            return Err(ConfigError::new(field, "not supported yet"));
-        }
-    }
-    Ok(())
 }
 
 /// What people read of a scheme.

@@ -111,7 +111,8 @@ objects! {
         pub authorization_params: Given<Entries<String>>,
         /// Parameters of the authorization request of a sign-up, by default `prompt: create`.
         pub signup_params: Given<Entries<String>>,
-        /// Whether a session keeps the refresh token, and uses it before the tokens expire.
+        /// Whether a session keeps the refresh token, and is refreshed before its tokens expire. Many
+        /// providers give one only for a scope such as `offline_access`.
         pub use_refresh_token: Given<bool> = false,
         /// How long a session lives, and what it keeps.
         pub session: Given<RawSession>,

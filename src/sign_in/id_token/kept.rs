@@ -5,9 +5,16 @@
 use crate::config::{OwnPath, Scheme};
 use crate::jose::claims::Claims;
 use crate::jose::json::Element;
-use crate::session::life::Tokens;
+use crate::session::life::{Refreshing, Tokens};
 use crate::sign_in::session_json::{quoted, written};
 use crate::sign_in::token_reply::Grant;
+
+/// A session is refreshed when this part of its tokens' life is left,
+const PART: u64 = 5;
+/// or so many seconds, whichever is less.
+const EARLY: u64 = 60;
+/// How long tokens are good whose answer does not say it, in seconds.
+const UNSAID: u64 = 300;
 
 /// Claims about the token alone, which no session keeps unasked.
 const OF_TOKEN: [&str; 4] = ["at_hash", "c_hash", "nonce", "s_hash"];
@@ -43,8 +50,8 @@ pub(super) fn claims(scheme: &Scheme, said: &Claims) -> String {
     kept
 }
 
-/// When a session ends, whatever is heard of it, in Unix seconds. `by` is when its tokens end,
-/// which counts where the configuration has no idle timeout.
+/// When a session ends, whatever is heard of it, in Unix seconds. `by` is when its ID token ends,
+/// which counts where the configuration has no idle timeout and nothing refreshes the session.
 pub(super) fn end(scheme: &Scheme, started: u64, by: Option<u64>) -> u64 {
     let rules = &scheme.session;
     let latest = started.saturating_add(rules.max_duration.as_secs());
@@ -52,6 +59,30 @@ pub(super) fn end(scheme: &Scheme, started: u64, by: Option<u64>) -> u64 {
         (None, Some(by)) => latest.min(by),
         _ => latest,
     }
+}
+
+/// When a session is to be refreshed for the `number`th time, from 0, where it has a refresh token.
+/// It stands on the tokens that came at `at`, in Unix seconds: on the access token, and without idle
+/// timeout on the ID token that ends at `id_expires`, if one came.
+pub(super) fn refreshing(
+    scheme: &Scheme,
+    tokens: Option<&Tokens>,
+    number: u64,
+    id_expires: Option<u64>,
+    at: u64,
+) -> Option<Refreshing> {
+    let tokens = tokens.filter(|tokens| tokens.refresh.is_some())?;
+    let of_access = tokens.access_expires;
+    let counts = scheme.session.idle_timeout.is_none() || of_access.is_none();
+    let ends = [of_access, id_expires.filter(|_| counts)];
+    let good_until = ends.into_iter().flatten().min();
+    let good_until = good_until.unwrap_or(at.saturating_add(UNSAID));
+    let ahead = (good_until.saturating_sub(at) / PART).min(EARLY);
+    Some(Refreshing {
+        number,
+        due: good_until.saturating_sub(ahead),
+        good_until,
+    })
 }
 
 /// The tokens that the configuration has a use for; those from before stay where there is no newer
@@ -92,7 +123,9 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::sign_in::fixtures::{ACCESS, AT_HASH, CLIENT_ID, ISSUER, NONCE, NOW, begun, signed};
+    use crate::sign_in::fixtures::{
+        ACCESS, AT_HASH, CLIENT_ID, ISSUER, NONCE, NOW, begun, scheme, signed,
+    };
 
     #[test]
     fn claims_that_a_session_keeps() {
@@ -166,6 +199,46 @@ mod tests {
         ] {
             let session = begun(fields.clone(), json!({})).unwrap();
             assert!(session.tokens == expected, "{fields}");
+            let uses_it = fields["use_refresh_token"] == true;
+            assert_eq!(session.refreshing.is_some(), uses_it, "{fields}");
+        }
+    }
+
+    #[test]
+    fn when_a_session_is_refreshed() {
+        let (idle, without) = (json!({"idle_timeout": "600s"}), json!({}));
+        let in_hours = NOW + 7200;
+        for (rules, access, id, due, good_until) in [
+            // The first of the tokens that ends.
+            (&without, Some(NOW + 300), Some(in_hours), 240, 300),
+            (&without, Some(in_hours), Some(NOW + 300), 240, 300),
+            (&without, None, Some(in_hours), 7140, 7200),
+            (&without, Some(in_hours), None, 7140, 7200),
+            // The person's own pace takes the place of the ID token's.
+            (&idle, Some(in_hours), Some(NOW + 300), 7140, 7200),
+            (&idle, None, Some(NOW + 300), 240, 300),
+            (&idle, None, None, 240, 300),
+            // Short ones.
+            (&without, Some(NOW + 10), None, 8, 10),
+            (&without, Some(NOW), None, 0, 0),
+        ] {
+            let scheme = scheme(json!({"use_refresh_token": true, "session": rules}));
+            let tokens = Tokens {
+                refresh: Some("r".to_owned()),
+                access_expires: access,
+                ..Tokens::default()
+            };
+            let expected = Refreshing {
+                number: 3,
+                due: NOW + due,
+                good_until: NOW + good_until,
+            };
+            let found = refreshing(&scheme, Some(&tokens), 3, id, NOW);
+            assert_eq!(found, Some(expected), "{rules} {access:?} {id:?}");
+            assert_eq!(
+                refreshing(&scheme, Some(&Tokens::default()), 3, id, NOW),
+                None
+            );
         }
     }
 }

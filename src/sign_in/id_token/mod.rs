@@ -40,6 +40,9 @@ pub fn begin(
 ) -> Result<Session, IdTokenError> {
     let said = Said::of_code(scheme, token.verified, grant, nonce, now)?;
     let rules = &scheme.session;
+    let tokens = kept::tokens(scheme, None, grant, Some(token.text), now);
+    let refreshing = kept::refreshing(scheme, tokens.as_ref(), 0, Some(said.expires), now);
+    let by = refreshing.is_none().then_some(said.expires);
     let session = Session {
         id,
         scheme: scheme.name.clone(),
@@ -51,17 +54,28 @@ pub fn begin(
         issued: said.issued,
         seen: now,
         idle: rules.idle_timeout.map(|idle| idle.as_secs()),
-        expires: kept::end(scheme, now, Some(said.expires)),
+        expires: kept::end(scheme, now, by),
         claims: kept::claims(scheme, token.verified.claims()),
-        tokens: kept::tokens(scheme, None, grant, Some(token.text), now),
+        tokens,
+        refreshing,
     };
-    // An ID token passes for a while after its end, for clocks differ; a session does not.
+    vet(scheme, said.expires, now)?;
     session.vet(now).map_err(|_| IdTokenError::Expired)?;
     Ok(session)
 }
 
-/// The session with the tokens for its refresh token, at `now` in Unix seconds. Where there is no
-/// new ID token, what the old one said stays.
+/// An ID token passes for a while after its end, for clocks differ; a session that lives by it does
+/// not.
+fn vet(scheme: &Scheme, expires: u64, now: u64) -> Result<(), IdTokenError> {
+    if scheme.session.idle_timeout.is_none() && expires <= now {
+        return Err(IdTokenError::Expired);
+    }
+    Ok(())
+}
+
+/// The session with the tokens for its refresh token, which came at `at` and are looked at `now`, in
+/// Unix seconds. Where there is no new ID token, what the old one said stays. The session's absolute
+/// end stays in any case.
 ///
 /// # Errors
 /// [`IdTokenError`]: the session is to be ended.
@@ -70,35 +84,38 @@ pub fn refresh(
     scheme: &Scheme,
     token: Option<IdToken<'_>>,
     grant: &Grant,
-    now: u64,
+    (at, now): (u64, u64),
 ) -> Result<Session, IdTokenError> {
-    let of_grant = grant.expires_in.map(|span| now.saturating_add(span));
+    let said = token.map(|token| Said::read(scheme, token.verified, grant));
+    let said = said.transpose()?;
+    let id_expires = said.as_ref().map(|said| said.expires);
     let text = token.map(|token| token.text);
-    let tokens = kept::tokens(scheme, session.tokens.as_ref(), grant, text, now);
-    let ends = |by| kept::end(scheme, session.started, by);
-    let renewed = match token {
-        None => Session {
-            expires: ends(of_grant.or(Some(session.expires))).max(session.expires),
-            tokens,
-            ..session
-        },
-        Some(token) => {
-            let said = Said::read(scheme, token.verified, grant)?;
-            if said.subject != session.subject {
+    let tokens = kept::tokens(scheme, session.tokens.as_ref(), grant, text, at);
+    let before = session.refreshing.map_or(0, |before| before.number);
+    let number = before.saturating_add(1);
+    let renewed = Session {
+        refreshing: kept::refreshing(scheme, tokens.as_ref(), number, id_expires, at),
+        expires: kept::end(scheme, session.started, None),
+        tokens,
+        ..session
+    };
+    let renewed = match token.zip(said) {
+        None => renewed,
+        Some((token, said)) => {
+            if said.subject != renewed.subject {
                 return Err(IdTokenError::OtherSubject);
             }
-            let auth_times = session.auth_time.zip(said.auth_time);
+            let auth_times = renewed.auth_time.zip(said.auth_time);
             if auth_times.is_some_and(|(old, new)| old != new) {
                 return Err(IdTokenError::OtherAuthTime);
             }
+            vet(scheme, said.expires, at)?;
             Session {
-                sid: said.sid.or(session.sid),
-                auth_time: session.auth_time.or(said.auth_time),
-                acr: said.acr.or(session.acr),
-                expires: ends(Some(said.expires)),
+                sid: said.sid.or(renewed.sid),
+                auth_time: renewed.auth_time.or(said.auth_time),
+                acr: said.acr.or(renewed.acr),
                 claims: kept::claims(scheme, token.verified.claims()),
-                tokens,
-                ..session
+                ..renewed
             }
         }
     };
@@ -169,7 +186,7 @@ mod tests {
         Session {
             started: NOW - 600,
             seen: NOW - 60,
-            expires: NOW + 10,
+            expires: NOW + 3000,
             ..session
         }
     }
@@ -179,7 +196,7 @@ mod tests {
         let verified = token.map(|token| verified(&scheme, token)).transpose()?;
         let token = token.zip(verified.as_ref());
         let token = token.map(|(text, verified)| IdToken { text, verified });
-        refresh(before(), &scheme, token, grant, NOW).map_err(By)
+        refresh(before(), &scheme, token, grant, (NOW - 20, NOW)).map_err(By)
     }
 
     fn refreshed(token: Option<&str>) -> Result<Session, Refused> {
@@ -214,7 +231,7 @@ mod tests {
                 json!({"at_hash": "AAAAAAAAAAAAAAAAAAAAAA"}),
                 Some(By(AccessTokenHash)),
             ),
-            (json!({"exp": NOW}), Some(By(Expired))),
+            (json!({"exp": NOW - 20}), Some(By(Expired))),
         ] {
             let refused = refreshed(Some(&signed(&members))).err();
             assert_eq!(refused, expected, "{members}");
@@ -227,24 +244,27 @@ mod tests {
         let renewed = refreshed(Some(&with)).unwrap();
         assert_eq!((renewed.id, renewed.subject.as_str()), ([7; 16], "kim"));
         assert_eq!((renewed.started, renewed.seen), (NOW - 600, NOW));
-        assert_eq!(renewed.expires, NOW + 900);
+        assert_eq!(renewed.expires, NOW + 3000);
+        // It came 20 seconds ago.
+        let refreshing = renewed.refreshing.unwrap();
+        assert_eq!((refreshing.number, refreshing.good_until), (1, NOW + 220));
         assert_eq!(renewed.auth_time, Some(NOW - 700));
         assert_eq!(renewed.sid.as_deref(), Some("s-2"));
         assert!(renewed.claims.contains("new@a.example"));
         let tokens = renewed.tokens.unwrap();
         assert_eq!(tokens.access.as_deref(), Some(ACCESS));
-        assert_eq!(tokens.access_expires, Some(NOW + 240));
+        assert_eq!(tokens.access_expires, Some(NOW + 220));
         assert_eq!(tokens.refresh.as_deref(), Some("r-1"), "it stays");
 
         let without = refreshed(None).unwrap();
         assert_eq!(without.claims, before().claims);
         assert_eq!(without.sid.as_deref(), Some("s-1"));
-        // The access token's end, but never after max_duration.
+        // The access token's end; the session's stays.
         for (expires_in, refresh_token, expected) in [
-            (Some(240), Some("r-2"), NOW + 240),
-            (Some(5), None, NOW + 10),
-            (Some(7200), None, NOW + 3000),
-            (None, None, NOW + 10),
+            (Some(240), Some("r-2"), NOW + 220),
+            (Some(5), None, NOW - 15),
+            (Some(7200), None, NOW + 7180),
+            (None, None, NOW + 280),
         ] {
             let grant = Grant {
                 access_token: "new".to_owned(),
@@ -252,7 +272,9 @@ mod tests {
                 refresh_token: refresh_token.map(str::to_owned),
             };
             let renewed = refreshed_with(&grant, None).unwrap();
-            assert_eq!(renewed.expires, expected, "{expires_in:?}");
+            assert_eq!(renewed.expires, NOW + 3000, "{expires_in:?}");
+            let good_until = renewed.refreshing.unwrap().good_until;
+            assert_eq!(good_until, expected, "{expires_in:?}");
             let tokens = renewed.tokens.unwrap();
             assert_eq!(tokens.access.as_deref(), Some("new"));
             let expected = refresh_token.unwrap_or("r-1");

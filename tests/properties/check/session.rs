@@ -36,6 +36,7 @@ pub(crate) fn a_session(octets: usize) -> Session {
         expires: NOW + 28_800,
         claims: "x".repeat(octets),
         tokens: None,
+        refreshing: None,
     }
 }
 

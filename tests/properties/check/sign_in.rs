@@ -16,6 +16,7 @@ pub(crate) fn token_reply(bytes: &[u8]) {
         _ => 200,
     };
     let answer = Answered {
+        at: 0,
         status,
         content_type: None,
         body: body.to_vec(),

@@ -1,0 +1,205 @@
+//! The answers that all workers of the process have in common: one of them asks, the others wait.
+//!
+//! Invariants:
+//! - a worker asks such a question only with a claim to it, which is one worker's until it ends: with
+//!   the answer, or by time, where that worker is gone;
+//! - an answer is sealed for the question that it answers. Whatever another filter writes into shared
+//!   data, a question gets its own answer or none.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use super::question::{Answered, Share};
+use crate::host::{Host, SharedStore};
+use crate::record::{Reader, Writer};
+use crate::session::seal::{Context, NONCE_LEN, OVERHEAD, Purpose};
+use crate::shelf::{Entry, Name, Shelf};
+use crate::time::Millis;
+
+/// 32 MiB of answers at most. One of the usual size has some 4 KiB, so a minute has room for some
+/// 4,000 of them.
+const SHELF: Shelf = Shelf {
+    name: "answers",
+    drawers: 128,
+    most_octets: 256 * 1024,
+    longest: Duration::from_secs(10 * 60),
+};
+/// What an answer has beside its content type and its body, in octets.
+const OF_ANSWER: usize = 256;
+/// The most drawers that are looked after at once: each worker empties what it has filled.
+const MOST_KEPT: usize = 8192;
+
+const ASKED: u64 = 0;
+const ANSWERED: u64 = 1;
+const UNCLEAR: u64 = 2;
+
+/// What came of asking, and until when it is remembered.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// An answer.
+    Answered(Rc<Answered>, Millis),
+    /// Nobody knows what it came to.
+    Unclear(Millis),
+    /// The question was not asked, or may be asked again at once.
+    Nothing,
+}
+
+/// One worker's part in the shared answers.
+pub(super) struct Shared {
+    /// Tells this worker's claims from others'.
+    worker: u64,
+    /// What this worker shared, and until when.
+    kept: Vec<(Name, Millis)>,
+}
+
+impl Share {
+    fn name(&self) -> Name {
+        let mut hash = Sha256::new();
+        hash.update(self.subject.kind);
+        hash.update([0]);
+        hash.update(&self.subject.about);
+        hash.finalize().into()
+    }
+
+    fn context(&self) -> Context<'_> {
+        Context {
+            purpose: Purpose::Answer,
+            scheme: self.subject.kind,
+            host: &self.subject.about,
+        }
+    }
+
+    fn seal(&self, answer: &Answered, nonce: [u8; NONCE_LEN]) -> Vec<u8> {
+        let content_type = answer.content_type.as_deref();
+        let record = Writer::default()
+            .number(answer.at)
+            .number(answer.status.into())
+            .number(content_type.is_some().into())
+            .bytes(content_type.unwrap_or_default())
+            .bytes(&answer.body)
+            .finish();
+        self.keyring.seal(self.context(), &record, nonce)
+    }
+
+    fn open(&self, sealed: &[u8]) -> Option<Answered> {
+        let opened = self.keyring.open(self.context(), sealed).ok()?;
+        let mut record = Reader(&opened.plaintext);
+        let (at, status) = (record.number()?, record.number()?);
+        let has_content_type = record.number()? == 1;
+        let content_type = record.bytes()?;
+        let answer = Answered {
+            at,
+            status: status.try_into().ok()?,
+            content_type: has_content_type.then(|| content_type.to_vec()),
+            body: record.bytes()?.to_vec(),
+        };
+        record.finish()?;
+        Some(answer)
+    }
+
+    /// What an entry says of the question; `None` where it is none of ours.
+    fn read(&self, entry: &Entry) -> Option<Outcome> {
+        let mut record = Reader(&entry.content);
+        match record.number()? {
+            ASKED => Some(Outcome::Nothing),
+            UNCLEAR => Some(Outcome::Unclear(entry.until)),
+            ANSWERED => {
+                let answer = self.open(record.0)?;
+                Some(Outcome::Answered(Rc::new(answer), entry.until))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Shared {
+    /// `worker`: random bits that no other worker has.
+    pub(super) fn new(worker: u64) -> Self {
+        Self {
+            worker,
+            kept: Vec::new(),
+        }
+    }
+
+    /// What came of asking, whoever asked. [`Outcome::Nothing`] where nobody did, or somebody does
+    /// just now.
+    pub(super) fn find(&self, share: &Share, store: &dyn SharedStore, now: Millis) -> Outcome {
+        let entry = SHELF.find(&share.name(), store, now);
+        let outcome = entry.and_then(|entry| share.read(&entry));
+        outcome.unwrap_or(Outcome::Nothing)
+    }
+
+    /// Whether this worker may ask, until then. `room`: the octets of the longest answer.
+    pub(super) fn claim(
+        &self,
+        share: &Share,
+        (until, room): (Millis, usize),
+        store: &dyn SharedStore,
+        now: Millis,
+    ) -> bool {
+        let entry = Entry {
+            until,
+            room: room.saturating_add(OVERHEAD).saturating_add(OF_ANSWER),
+            content: self.asked(),
+        };
+        let is_free = |known: Option<&Entry>| known.is_none_or(|known| share.read(known).is_none());
+        let put = SHELF.put(&share.name(), &entry, is_free, store, now);
+        put.is_ok()
+    }
+
+    /// Shares what came of asking, in place of the claim. Where shared data does not take it, the
+    /// claim ends by time, and this worker alone knows.
+    pub(super) fn end(&mut self, share: &Share, outcome: &Outcome, host: &impl Host, now: Millis) {
+        let (name, claim) = (share.name(), self.asked());
+        let makes_way = |known: Option<&Entry>| {
+            known.is_none_or(|known| known.content == claim || share.read(known).is_none())
+        };
+        let mut nonce = [0; NONCE_LEN];
+        let content = match outcome {
+            Outcome::Answered(answer, until) if host.entropy(&mut nonce).is_ok() => {
+                let kind = Writer::default().number(ANSWERED).finish();
+                Some((*until, [kind, share.seal(answer, nonce)].concat()))
+            }
+            // Without randomness it stays with this worker.
+            Outcome::Answered(_, until) | Outcome::Unclear(until) => {
+                Some((*until, Writer::default().number(UNCLEAR).finish()))
+            }
+            Outcome::Nothing => None,
+        };
+        let done = match content {
+            None => SHELF.remove(&name, makes_way, host, now),
+            Some((until, content)) => {
+                if self.kept.len() < MOST_KEPT {
+                    self.kept.push((name, until));
+                }
+                let entry = Entry {
+                    until,
+                    room: 0,
+                    content,
+                };
+                SHELF.put(&name, &entry, makes_way, host, now)
+            }
+        };
+        if let Err(why) = done {
+            log::debug!("what came of {:?} is not shared: {why:?}", share.subject);
+        }
+    }
+
+    /// Empties what this worker has filled, when its time is over: secrets do not stay.
+    pub(super) fn tidy(&mut self, store: &dyn SharedStore, now: Millis) {
+        let is_over = |(_, until): &mut (Name, Millis)| now >= *until;
+        for (name, _) in self.kept.extract_if(.., is_over) {
+            // Whatever has ended goes with it. What is there under this name is newer.
+            let is_gone = |known: Option<&Entry>| known.is_none();
+            if SHELF.remove(&name, is_gone, store, now).is_err() {
+                log::debug!("a shared answer was not taken away");
+            }
+        }
+    }
+
+    fn asked(&self) -> Vec<u8> {
+        Writer::default().number(ASKED).number(self.worker).finish()
+    }
+}

@@ -1,0 +1,82 @@
+//! What a decision about a visit is made with, and what it learns of a provider.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::obstacle::Obstacle;
+use super::problem::Problem;
+use super::sessions::Sessions;
+use crate::config::Scheme;
+use crate::desk::{Basis, Metadata, Need};
+use crate::document::finding::Finding;
+use crate::host::NoEntropy;
+use crate::http::uri::Uri;
+
+/// The wait where the provider's metadata lack an endpoint: newer ones may have it.
+const WITHOUT_ENDPOINT: Duration = Duration::from_secs(60);
+
+/// Fills octets with randomness that nobody can guess; see [`crate::host::Host::entropy`].
+pub type Entropy<'e> = &'e dyn Fn(&mut [u8]) -> Result<(), NoEntropy>;
+
+/// What a worker has for people who sign in.
+#[derive(Clone, Copy)]
+pub struct People<'m> {
+    /// The sessions, and the keys that seal them.
+    pub sessions: &'m Sessions,
+    /// Asked for where something is sealed or begun.
+    pub entropy: Entropy<'m>,
+}
+
+/// What a decision about a visit is made with.
+#[derive(Clone, Copy)]
+pub(super) struct Context<'m> {
+    /// What every decision rests on.
+    pub basis: Basis<'m>,
+    /// The worker's.
+    pub people: People<'m>,
+}
+
+impl Context<'_> {
+    /// In whole Unix seconds. A clock that is no number is at 1970, where every session is of the
+    /// future.
+    pub(super) fn unix_seconds(&self) -> u64 {
+        self.basis.now as u64
+    }
+
+    /// An endpoint of a scheme's provider: the configured one, or else what the provider's metadata
+    /// say. `None` where neither does.
+    pub(super) fn endpoint(
+        &self,
+        scheme: &Scheme,
+        configured: Option<&Uri>,
+        in_metadata: fn(&Metadata) -> Option<&Uri>,
+    ) -> Result<Option<Uri>, Obstacle> {
+        match configured {
+            Some(uri) => Ok(Some(uri.clone())),
+            None => {
+                let metadata = self.metadata(scheme)?;
+                Ok(in_metadata(&metadata).cloned())
+            }
+        }
+    }
+
+    /// The same, of an endpoint that a sign-in cannot do without: newer metadata may have it.
+    pub(super) fn needed_endpoint(
+        &self,
+        scheme: &Scheme,
+        configured: Option<&Uri>,
+        in_metadata: fn(&Metadata) -> Option<&Uri>,
+    ) -> Result<Uri, Obstacle> {
+        let endpoint = self.endpoint(scheme, configured, in_metadata)?;
+        endpoint.ok_or(Problem::Unavailable(WITHOUT_ENDPOINT).into())
+    }
+
+    /// The metadata of a scheme's provider.
+    pub(super) fn metadata(&self, scheme: &Scheme) -> Result<Rc<Metadata>, Obstacle> {
+        match self.basis.facts.metadata(scheme.provider) {
+            Finding::Ready(metadata) => Ok(metadata),
+            Finding::Pending => Err(Obstacle::Await(Need::Keys(scheme.provider))),
+            Finding::Unavailable { retry_after } => Err(Problem::Unavailable(retry_after).into()),
+        }
+    }
+}

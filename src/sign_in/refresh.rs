@@ -1,0 +1,125 @@
+//! A session is refreshed before the tokens end that it stands on (RFC 6749 section 6, OpenID Connect
+//! Core 1.0 section 12, RFC 9700 section 4.14).
+//!
+//! Invariants:
+//! - what a refresh makes of a session follows from the session and the provider's answer, so that
+//!   every request that brings the session from before comes to the same one;
+//! - a session whose tokens have ended counts when the provider has confirmed it, and not before; one
+//!   that the provider refuses, or makes another person's, is over.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::context::Context;
+use super::id_token::{self, IdToken};
+use super::obstacle::Obstacle;
+use super::problem::Problem;
+use super::token_call::{self, Place, Spending};
+use super::token_reply::{self, Refreshed, Refusal, TokenError};
+use super::verified::verified;
+use crate::config::Scheme;
+use crate::desk::Need;
+use crate::document::finding::Finding;
+use crate::session::life::{Refreshing, Session, Standing};
+
+/// The wait before the next try where the last one brought nothing that can be used.
+const AGAIN_AFTER: Duration = Duration::from_secs(10);
+
+/// What becomes of a session that a request counts on.
+pub(super) enum Outcome {
+    /// It counts as it is.
+    Stays,
+    /// This one takes its place.
+    Renewed(Box<Session>),
+    /// It is none any more.
+    Over,
+    /// A fact is missing.
+    Await(Need),
+    /// It may be good, and nobody can say so now.
+    Unavailable(Duration),
+}
+
+/// Refreshes a session that is alive, if it is due.
+pub(super) fn refresh(context: &Context<'_>, scheme: &Scheme, session: &Session) -> Outcome {
+    let is_good = match session.standing(context.unix_seconds()) {
+        Standing::Good => return Outcome::Stays,
+        Standing::Due => true,
+        Standing::Over => false,
+    };
+    let without = |otherwise| if is_good { Outcome::Stays } else { otherwise };
+    match renewed(context, scheme, session) {
+        Ok(renewed) => Outcome::Renewed(Box::new(renewed)),
+        Err(Obstacle::Await(need)) => Outcome::Await(need),
+        Err(Obstacle::Problem(Problem::IdToken)) => Outcome::Over,
+        // Another Envoy may have spent the token, so that the browser has a newer session by now.
+        Err(Obstacle::Problem(Problem::Tokens(TokenError::Refused(refusal))))
+            if refusal != Refusal::InvalidClient =>
+        {
+            without(Outcome::Over)
+        }
+        Err(Obstacle::Problem(Problem::Unavailable(wait))) => without(Outcome::Unavailable(wait)),
+        Err(_) => without(Outcome::Unavailable(AGAIN_AFTER)),
+    }
+}
+
+fn renewed(context: &Context<'_>, scheme: &Scheme, session: &Session) -> Result<Session, Obstacle> {
+    let (answered_at, tokens) = ask(context, scheme, session)?;
+    let verified = match &tokens.id_token {
+        Some(text) => Some(verified(
+            context,
+            scheme,
+            text.as_bytes(),
+            answered_at as f64,
+        )?),
+        None => None,
+    };
+    let token = tokens.id_token.as_deref().zip(verified.as_ref());
+    let token = token.map(|(text, verified)| IdToken { text, verified });
+    let times = (answered_at, context.unix_seconds());
+    let renewed = id_token::refresh(session.clone(), scheme, token, &tokens.grant, times);
+    renewed.map_err(|why| {
+        log::warn!("scheme {}: {why}", scheme.name);
+        Problem::IdToken.into()
+    })
+}
+
+/// The tokens for a session's refresh token, and when they came, in Unix seconds.
+fn ask(
+    context: &Context<'_>,
+    scheme: &Scheme,
+    session: &Session,
+) -> Result<(u64, Refreshed), Obstacle> {
+    let refused = Problem::Tokens(TokenError::Refused(Refusal::InvalidGrant));
+    let tokens = session.tokens.as_ref();
+    let token = tokens.and_then(|tokens| tokens.refresh.as_deref());
+    let token = token.filter(|_| scheme.use_refresh_token);
+    let Some((refresh_token, Refreshing { number, .. })) = token.zip(session.refreshing) else {
+        // The configuration uses it no more.
+        return Err(refused.into());
+    };
+    let upstream = &scheme.endpoints.token;
+    let uri = &context.needed_endpoint(scheme, upstream.uri.as_ref(), |metadata| {
+        metadata.token_endpoint.as_ref()
+    })?;
+    let spending = Spending {
+        session: session.id,
+        number,
+        refresh_token,
+    };
+    let keyring = context.people.sessions.keyring();
+    let question = token_call::refresh(scheme, Place { uri, upstream }, spending, keyring);
+    let answer = match context.basis.facts.answer(&question) {
+        Finding::Pending => return Err(Obstacle::Await(Need::Answer(Box::new(question)))),
+        Finding::Unavailable { retry_after } => {
+            return Err(Problem::Unavailable(retry_after).into());
+        }
+        // Nobody knows whether the provider took the token.
+        Finding::Ready(Err(_)) => return Err(Problem::Unavailable(AGAIN_AFTER).into()),
+        Finding::Ready(Ok(answer)) => Rc::clone(&answer),
+    };
+    let tokens = token_reply::refreshed(&answer).map_err(|error| {
+        log::warn!("scheme {}: no refresh: {error}", scheme.name);
+        Problem::Tokens(error)
+    })?;
+    Ok((answer.at, tokens))
+}
