@@ -310,12 +310,7 @@ impl Migration {
             let is_known =
                 |change: &Change| change.kind == ChangeKind::Open && change.path.starts_with(&path);
             if is_needless {
-                let is_refresh = path.ends_with(".use_refresh_token");
-                let text = match is_refresh {
-                    true => "a session ends with its ID token, and people sign in again then",
-                    false => "has no counterpart",
-                };
-                self.say(ChangeKind::LeftOut, &path, text);
+                self.say(ChangeKind::LeftOut, &path, "has no counterpart");
                 self.node.remove_at(&path);
             } else if !self.changes.iter().any(is_known) && !self.explained.contains(&path.as_str())
             {

@@ -223,7 +223,7 @@ impl Conversion<'_> {
         tree::set(&mut scheme, "auth_scopes", scopes);
         self.tokens(&mut scheme, token);
         self.cookie(&mut scheme);
-        // By default it is so in Envoy. Left out again where the filter cannot do it.
+        // By default it is so in Envoy.
         let refreshes = self.same("use_refresh_token");
         let refreshes = refreshes.unwrap_or_else(|| tree::value(&at, Yaml::Bool(true)));
         if refreshes.is_true() {

@@ -15,15 +15,14 @@ const UNSUPPORTED: &str = "not supported";
 /// The most refusals that are reported of one configuration.
 const MOST: usize = 200;
 /// Fields without which the filter lets no more through: they are about how often keys are fetched,
-/// which route is taken afterwards, the names of counters, and sessions that live longer.
-const NEEDLESS: [&str; 7] = [
+/// which route is taken afterwards, and the names of counters.
+const NEEDLESS: [&str; 6] = [
     "stat_prefix",
     "retry_on",
     "retry_priority",
     "retry_host_predicate",
     "host_selection_retry_max_attempts",
     "clear_route_cache",
-    "use_refresh_token",
 ];
 
 pub(super) struct Refusal {

@@ -435,8 +435,8 @@ fn each_field_of_oauth2() {
             "use_refresh_token: false",
             "use_refresh_token: true",
             0,
-            &["11 left_out sign_in.schemes.web.use_refresh_token"],
-            ("/sign_in/schemes/web/use_refresh_token", Value::Null),
+            &[],
+            ("/sign_in/schemes/web/use_refresh_token", Value::Bool(true)),
         ),
         (
             "preserve_authorization_header: true",

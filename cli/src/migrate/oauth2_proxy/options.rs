@@ -67,7 +67,7 @@ pub(super) const KNOWN: &[(&str, Fate)] = &[
     ("insecure_oidc_allow_unverified_email", Used),
     (
         "cookie_refresh",
-        Differs("a session is not refreshed: it ends with its ID token"),
+        Differs("a session is refreshed with use_refresh_token only, and before its tokens end"),
     ),
     (
         "pass_access_token",
