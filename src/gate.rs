@@ -194,8 +194,9 @@ impl<H: Host> Gate<H> {
         };
         let octets = request.memory().saturating_add(most.unwrap_or(0));
         let parked = Parked { context, request };
-        match self.desk.borrow_mut().enter(need, octets, parked, now) {
-            Some(ticket) => {
+        let entered = self.desk.borrow_mut().enter(need, octets, parked, now);
+        match entered {
+            Ok(ticket) => {
                 log::debug!("request {context} waits");
                 self.set_tick(BUSY_TICK);
                 match most {
@@ -203,7 +204,24 @@ impl<H: Host> Gate<H> {
                     None => Arrival::Parked(ticket),
                 }
             }
-            None => Arrival::Decided(too_many()),
+            Err(parked) => Arrival::Decided(self.without_waiting(&parked.request, now, None)),
+        }
+    }
+
+    /// Decides a request that would wait, where no more requests may: what it waits for may only be
+    /// better to have, as a session that is refreshed before it must be.
+    fn without_waiting(
+        &self,
+        request: &Request,
+        now: Millis,
+        came: Option<(ProviderId, Seen)>,
+    ) -> Verdict<'_> {
+        let decision = self.decide(request, Some(now), came, Patience::Over);
+        match Verdict::from_decision(decision) {
+            Ok(admitted @ Verdict::Admit(_)) => admitted,
+            _ => Verdict::reject(Rejection::TooManyWaiting {
+                retry_after_seconds: 1,
+            }),
         }
     }
 
@@ -267,9 +285,10 @@ impl<H: Host> Gate<H> {
             let verdict = match Verdict::from_decision(decision) {
                 Ok(verdict) => verdict,
                 Err(need) if patience == Patience::Waits => {
-                    match self.desk.borrow_mut().wait_on(settled, need, now) {
+                    let waits = self.desk.borrow_mut().wait_on(settled, need, now);
+                    match waits {
                         Ok(()) => continue,
-                        Err(_) => too_many(),
+                        Err(full) => self.without_waiting(&full.request().request, now, came),
                     }
                 }
                 Err(need) => {
@@ -341,12 +360,6 @@ impl<H: Host> Gate<H> {
             }
         }
     }
-}
-
-fn too_many() -> Verdict<'static> {
-    Verdict::reject(Rejection::TooManyWaiting {
-        retry_after_seconds: 1,
-    })
 }
 
 /// Whether a request can still wait.

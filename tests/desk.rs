@@ -126,7 +126,7 @@ impl Worker {
         let need = Need::Answer(Box::new(question.clone()));
         let request = (context, question.clone());
         let entered = self.desk.enter(need, 100, request, self.host.monotonic());
-        entered.ok_or(NOTHING)
+        entered.map_err(|_| NOTHING)
     }
 
     fn tick(&mut self) -> Vec<(u32, Outcome)> {

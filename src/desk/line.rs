@@ -103,16 +103,16 @@ impl<R> Line<R> {
         self.line.len() >= self.most || self.bytes.saturating_add(bytes) > MOST_BYTES
     }
 
-    /// Lets a request in; `None` if the line is full.
-    pub fn enter(&mut self, waiter: Waiter<R>) -> Option<Ticket> {
+    /// Lets a request in; `Err` with it if the line is full.
+    pub fn enter(&mut self, waiter: Waiter<R>) -> Result<Ticket, Waiter<R>> {
         if self.is_full(waiter.bytes) {
-            return None;
+            return Err(waiter);
         }
         let ticket = Ticket(self.next);
         self.next = self.next.wrapping_add(1);
         self.bytes = self.bytes.saturating_add(waiter.bytes);
         self.line.push((ticket, waiter));
-        Some(ticket)
+        Ok(ticket)
     }
 
     /// Removes a request whose client left. False if it had left the line already.
@@ -259,8 +259,8 @@ mod tests {
         for n in 1..3 {
             line.enter(large(n)).unwrap();
         }
-        assert!(line.enter(large(3)).is_none());
-        assert!(line.enter(waiter(0, 100, 4)).is_some(), "a small one fits");
+        assert!(line.enter(large(3)).is_err());
+        assert!(line.enter(waiter(0, 100, 4)).is_ok(), "a small one fits");
         // A request makes room when it leaves, in every way and only once.
         assert!(line.leave(first));
         assert!(!line.leave(first));
@@ -268,14 +268,14 @@ mod tests {
         line.put_back(ticket, back);
         line.enter(large(5)).unwrap();
         line.enter(large(6)).unwrap();
-        assert!(line.enter(large(7)).is_none());
+        assert!(line.enter(large(7)).is_err());
         line.take_settled(Millis(100), |_| false);
         assert_eq!(line.bytes, 0);
         let whole = Waiter {
             bytes: MOST_BYTES + 1,
             ..waiter(0, 100, 8)
         };
-        assert!(line.enter(whole).is_none());
+        assert!(line.enter(whole).is_err());
     }
 
     #[test]

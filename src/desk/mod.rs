@@ -191,25 +191,34 @@ impl<R> Desk<R> {
     }
 
     /// Lets a request wait for what its decision lacks. `octets`: the memory that the request
-    /// takes. `None` where the line or the book is full.
-    pub fn enter(&mut self, need: Need, octets: usize, request: R, now: Millis) -> Option<Ticket> {
+    /// takes. `Err` with the request where the line or the book is full.
+    pub fn enter(
+        &mut self,
+        need: Need,
+        octets: usize,
+        request: R,
+        now: Millis,
+    ) -> Result<Ticket, R> {
         if self.line.is_full(octets) {
-            return None;
+            return Err(request);
         }
-        let (awaited, longest) = self.notice(need, now)?;
+        let Some((awaited, longest)) = self.notice(need, now) else {
+            return Err(request);
+        };
         self.has_line = true;
         let came = match awaited {
             Awaited::Keys(provider, seen) => Some((provider, seen)),
             Awaited::Answer(..) | Awaited::Body => None,
         };
-        self.line.enter(Waiter {
+        let waiter = Waiter {
             awaited,
             came,
             entered: now,
             deadline: now.after(longest),
             bytes: octets,
             request,
-        })
+        };
+        self.line.enter(waiter).map_err(|waiter| waiter.request)
     }
 
     /// Lets a request wait longer, in its old place. A new need has its own time, but no request

@@ -105,6 +105,28 @@ fn a_session_is_refreshed_after_its_tokens_ended() {
     }
 }
 
+/// A session that is due to be refreshed counts until its tokens end, so its request needs no place
+/// in a line that is full.
+#[test]
+fn where_no_more_requests_may_wait_a_session_that_is_good_goes_on() {
+    let world = World::with({
+        let mut config = refreshing(|_| ());
+        config.max_waiting = 1;
+        config
+    });
+    let (first, second) = (world.signed_in("alice"), world.signed_in("bob"));
+    world.pass(seconds(250));
+    arrive(&world, 0, &first).unwrap_err();
+    let page = arrive(&world, 0, &second).unwrap();
+    assert_eq!((page.status, page.user()), (200, Some("bob")));
+    assert_eq!(bearer(&page), Some("Bearer access-of-bob"));
+    // Not when they have ended.
+    world.pass(seconds(50));
+    let page = arrive(&world, 0, &second).unwrap();
+    assert_eq!(page.status, 503, "{page:?}");
+    assert_eq!(world.provider.refreshes.get(), 0);
+}
+
 #[test]
 fn one_worker_refreshes_for_all() {
     let world = world();
