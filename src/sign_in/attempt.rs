@@ -1,6 +1,6 @@
-//! What somebody tried who could not sign in: the page that says so leads back to it.
+//! A sign-in that failed. The page that says so has a link to try again.
 //!
-//! Invariant: a link leads to a URL that was vetted, and the words of a provider are those to the
+//! Invariant: a link leads only to a URL that was vetted. A provider's words are shown only to the
 //! browser that began the flow.
 
 use super::begin;
@@ -11,7 +11,7 @@ use crate::config::{OwnPath, SchemeId};
 use crate::http::request::Request;
 use crate::session::flow::Flow;
 
-/// A sign-in, or what was to become one.
+/// A sign-in, or a request that would have begun one.
 pub(super) struct Attempt {
     /// Where it can be tried again.
     pub again: String,
@@ -20,8 +20,8 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    /// Reads of a request what was tried with it. `path` is the filter's own that was asked for,
-    /// `None` where a rule asks for a session.
+    /// Reads from a request what was tried. `path` is the filter's own path that was asked for. It
+    /// is `None` where a rule asks for a session.
     pub(super) fn that_failed(
         visit: &Visit<'_>,
         id: SchemeId,
@@ -35,14 +35,14 @@ impl Attempt {
             _ => OwnPath::SignIn,
         };
         let told = match problem {
-            // It is told to the browser that began the flow alone: that was found out before.
+            // Only the browser that began the flow gets it. That was checked before.
             Problem::Provider(_) => description(visit.request),
             _ => None,
         };
         Self {
             again: match scheme.path(begins) {
                 Some(begins) => begin::link(begins, &return_to),
-                // A page that asks for a session begins by itself.
+                // A page that asks for a session begins the sign-in itself.
                 None => return_to,
             },
             told,

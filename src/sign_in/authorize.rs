@@ -1,9 +1,8 @@
 //! The authorization request: the URL that a browser is sent to (RFC 6749 section 4.1.1, RFC 7636
 //! section 4.3, RFC 8707 section 2.1, OpenID Connect Core 1.0 section 3.1.2.1).
 //!
-//! Invariant: what ties the answer to this flow, which is `state`, `nonce`, `code_challenge` and
-//! `redirect_uri`, is set here and nowhere else. The configuration is refused where it has a
-//! parameter of such a name.
+//! Invariant: only this module sets what ties the answer to this flow: `state`, `nonce`,
+//! `code_challenge` and `redirect_uri`. A configuration with a parameter of such a name is refused.
 
 use form_urlencoded::Serializer;
 
@@ -11,7 +10,7 @@ use crate::config::Scheme;
 use crate::http::uri::Uri;
 use crate::session::flow::Sent;
 
-/// What the person is sent to the provider for.
+/// Why the person is sent to the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Aim {
     /// To sign in.
@@ -20,8 +19,8 @@ pub enum Aim {
     SignUp,
 }
 
-/// The URL of the authorization request. `redirect_uri` is where the browser comes back to;
-/// exactly the same one redeems the code.
+/// The URL of the authorization request. The browser comes back to `redirect_uri`. Exactly the same
+/// one must be sent to redeem the code.
 #[must_use]
 pub fn url(endpoint: &Uri, scheme: &Scheme, aim: Aim, redirect_uri: &str, sent: &Sent) -> String {
     let request = &scheme.authorization;
@@ -48,7 +47,7 @@ pub fn url(endpoint: &Uri, scheme: &Scheme, aim: Aim, redirect_uri: &str, sent: 
     url.finish()
 }
 
-/// Begins a URL with parameters. The query that an endpoint has stays (RFC 6749 section 3.1).
+/// Begins a URL with parameters. The endpoint's own query stays (RFC 6749 section 3.1).
 pub(super) fn with_query(endpoint: &Uri) -> Serializer<'static, String> {
     let mut url = endpoint.to_string();
     let start = match url.find('?') {

@@ -1,8 +1,8 @@
 //! A provider tells that sessions have ended (OpenID Connect Back-Channel Logout 1.0 sections 2.5 to
 //! 2.8).
 //!
-//! Invariants: a session ends by a token that one of the provider's keys signed, and that says so; and
-//! the provider is told that it has ended only after every worker knows it.
+//! Invariants: a session ends only by a token that one of the provider's keys signed and that says
+//! so. The provider is told that the session has ended only after every worker knows it.
 
 use std::borrow::Cow;
 
@@ -17,7 +17,7 @@ use crate::desk::signer::Unverified;
 use crate::http::request::{Body, Request};
 use crate::http::response::{Rejection, Response};
 
-/// The longest body that is read, in octets: a token of the longest kind, with room.
+/// The longest body that is read, in octets: a token of the longest kind, and some room.
 const LONGEST_BODY: usize = 32 * 1024;
 
 const WHAT: &str = "a provider that tells of a sign-out";
@@ -77,7 +77,7 @@ pub(super) fn logout(visit: &Visit<'_>, id: SchemeId) -> Result<Answer, Obstacle
     })
 }
 
-/// Whether the body is said to be a form, and nothing else.
+/// Whether the request says that its body is a form, and nothing else.
 fn is_form(request: &Request) -> bool {
     let mut types = request.values("content-type");
     let (first, second) = (types.next(), types.next());
@@ -94,7 +94,7 @@ fn the_token(body: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// Section 2.8.
+/// The response to a refused logout token (section 2.8).
 fn refused(status: u32, why: &str) -> Response {
     let why = quoted(why);
     Response {

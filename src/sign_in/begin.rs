@@ -1,7 +1,8 @@
 //! A browser is sent to a provider (RFC 6749 section 4.1.1, OpenID Connect Core 1.0 section
 //! 3.1.2.1).
 //!
-//! Invariant: a browser comes back to a URL of a listed site that is no path of the filter's own.
+//! Invariant: a browser comes back to a URL of a listed site, and never to one of the filter's own
+//! paths.
 
 use super::authorize::{self, Aim};
 use super::obstacle::Obstacle;
@@ -12,7 +13,7 @@ use crate::config::{Scheme, SchemeId};
 use crate::http::uri::Uri;
 use crate::session::flow::{Browser, Flow};
 
-/// Begins a sign-in of somebody who wants to see `return_to`.
+/// Begins a sign-in for somebody who wants to see `return_to`.
 pub(super) fn begin(
     visit: &Visit<'_>,
     id: SchemeId,
@@ -22,7 +23,7 @@ pub(super) fn begin(
     let scheme = visit.scheme(id);
     let (origin, home) = origins(visit, scheme)?;
     let return_to = vetted(visit, return_to);
-    // A page at another host of the cookies' domain than the callback's.
+    // The page is at another host of the cookies' domain than the callback.
     let return_to = if return_to.starts_with('/') && origin != home {
         format!("{origin}{return_to}")
     } else {
@@ -42,7 +43,7 @@ pub(super) fn begin(
     send(visit, id, aim, &flow, (&browser, cookies))
 }
 
-/// Begins a flow again that did not come back as it was sent.
+/// Begins a flow again that did not come back in the way it was sent.
 pub(super) fn again(visit: &Visit<'_>, id: SchemeId, flow: &Flow) -> Result<Answer, Obstacle> {
     let scheme = visit.scheme(id);
     origins(visit, scheme)?;
@@ -61,14 +62,14 @@ pub(super) fn link(path: &str, return_to: &str) -> String {
         .finish()
 }
 
-/// A URL that a browser may be sent back to: this one, or the root.
+/// The URL that a browser may be sent back to: this one if it is allowed, or else the root.
 pub(super) fn vetted<'u>(visit: &Visit<'_>, url: &'u [u8]) -> &'u str {
     let own = visit.sign_in.own_paths();
     visit.sign_in.sites.return_to(url, &own).unwrap_or("/")
 }
 
-/// The origins of the request and of the callback. The cookies of a sign-in are set at the one and
-/// needed at the other.
+/// The origins of the request and of the callback. The cookies of a sign-in are set at the first
+/// and needed at the second.
 fn origins(visit: &Visit<'_>, scheme: &Scheme) -> Result<(String, String), Problem> {
     let origin = visit.site()?.origin();
     let home = visit.redirect_uri(scheme)?;
@@ -80,7 +81,7 @@ fn origins(visit: &Visit<'_>, scheme: &Scheme) -> Result<(String, String), Probl
     Ok((origin, home))
 }
 
-/// What tells the browser from others, and how it is set where that is missing.
+/// The value that tells this browser from others, and the cookies that set it where it is missing.
 fn browser(visit: &Visit<'_>, scheme: &Scheme) -> Result<(Browser, Vec<String>), Obstacle> {
     if let Some(browser) = visit.browser(scheme) {
         return Ok((browser, Vec::new()));

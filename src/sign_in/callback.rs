@@ -2,9 +2,9 @@
 //! section 3.1.3).
 //!
 //! Invariants:
-//! - a code is redeemed by the browser that began the flow, for the issuer that it asked, or not at
-//!   all;
-//! - a session is made of an ID token whose signature and claims are verified, and of nothing else.
+//! - only the browser that began the flow can redeem a code, and only for the issuer that the flow
+//!   asked;
+//! - a session is made only from an ID token whose signature and claims are verified.
 
 use super::begin;
 use super::event::Event;
@@ -47,7 +47,7 @@ pub(super) fn callback(
     let flow = flow.map_err(|_| Problem::State)?;
     vet_issuer(visit, scheme, issuer.as_deref())?;
     let session = visit.present(id);
-    // The same page was loaded again, or another tab was first.
+    // The same page was loaded again, or another tab was faster.
     let is_done = |begun| {
         session
             .as_ref()
@@ -76,7 +76,7 @@ pub(super) fn callback(
         .ok_or(Problem::Malformed)?;
     let exchanged = match exchange(visit, scheme, code, &redeeming)? {
         Ok(exchanged) => exchanged,
-        // Used before, or its answer was lost: the provider may give another one.
+        // The code was used before, or its answer was lost. The provider may give another code.
         Err(TokenError::Refused(Refusal::InvalidGrant)) if session.is_none() => {
             return begin::again(visit, id, &flow);
         }
@@ -102,7 +102,7 @@ pub(super) fn callback(
         Problem::IdToken
     })?;
     let provider = &visit.config.providers[scheme.provider];
-    // Whoever signed out at the provider meanwhile is to be asked there.
+    // A person who has signed out at the provider meanwhile must be asked there.
     if visit.basis.facts.is_over(&known(&session, provider)) {
         return begin::again(visit, id, &flow);
     }
@@ -125,7 +125,7 @@ fn back(flow: &Flow) -> Answer {
     }
 }
 
-/// The answer is of the issuer that was asked (RFC 9207 section 2.4).
+/// Checks that the answer comes from the issuer that was asked (RFC 9207 section 2.4).
 fn vet_issuer(visit: &Visit<'_>, scheme: &Scheme, found: Option<&[u8]>) -> Result<(), Obstacle> {
     let provider = &visit.config.providers[scheme.provider];
     let expected = provider.expectations.issuer.as_deref().map(str::as_bytes);
@@ -140,7 +140,7 @@ fn vet_issuer(visit: &Visit<'_>, scheme: &Scheme, found: Option<&[u8]>) -> Resul
     }
 }
 
-/// Redeems a code; a second time the answer is the one of the first.
+/// Redeems a code. A second request for the same code gets the answer of the first.
 fn exchange(
     visit: &Visit<'_>,
     scheme: &Scheme,

@@ -1,4 +1,4 @@
-//! What a decision about a visit is made with, and what it learns of a provider.
+//! What a decision about a visit needs, and what it learns about a provider.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::document::finding::Finding;
 use crate::host::NoEntropy;
 use crate::http::uri::Uri;
 
-/// The wait where the provider's metadata lack an endpoint: newer ones may have it.
+/// The wait where the provider's metadata lack an endpoint. Newer metadata may have it.
 const WITHOUT_ENDPOINT: Duration = Duration::from_secs(60);
 
 /// Fills octets with randomness that nobody can guess; see [`crate::host::Host::entropy`].
@@ -23,28 +23,28 @@ pub type Entropy<'e> = &'e dyn Fn(&mut [u8]) -> Result<(), NoEntropy>;
 pub struct People<'m> {
     /// The sessions, and the keys that seal them.
     pub sessions: &'m Sessions,
-    /// Asked for where something is sealed or begun.
+    /// The source of randomness for what is sealed or begun.
     pub entropy: Entropy<'m>,
 }
 
-/// What a decision about a visit is made with.
+/// What a decision about a visit needs.
 #[derive(Clone, Copy)]
 pub(super) struct Context<'m> {
     /// What every decision rests on.
     pub basis: Basis<'m>,
-    /// The worker's.
+    /// The sessions and the randomness of the worker.
     pub people: People<'m>,
 }
 
 impl Context<'_> {
-    /// In whole Unix seconds. A clock that is no number is at 1970, where every session is of the
-    /// future.
+    /// In whole Unix seconds. A clock whose time is not a number counts as 1970. Every session is
+    /// in the future then.
     pub(super) fn unix_seconds(&self) -> u64 {
         self.basis.now as u64
     }
 
-    /// An endpoint of a scheme's provider: the configured one, or else what the provider's metadata
-    /// say. `None` where neither does.
+    /// An endpoint of a scheme's provider: the configured one, or else the one in the provider's
+    /// metadata. `None` where neither has it.
     pub(super) fn endpoint(
         &self,
         scheme: &Scheme,
@@ -60,7 +60,7 @@ impl Context<'_> {
         }
     }
 
-    /// The same, of an endpoint that a sign-in cannot do without: newer metadata may have it.
+    /// The same for an endpoint that a sign-in needs. Newer metadata may have it.
     pub(super) fn needed_endpoint(
         &self,
         scheme: &Scheme,

@@ -1,12 +1,12 @@
-//! What is told of a browser that comes back from a provider.
+//! What is reported when a browser comes back from a provider.
 
 use crate::session::flow::{Flow, Mismatch, StateError};
 
-/// What is told of a callback, in the order in which it is looked at.
+/// What is reported of a callback, in the order of the checks.
 #[derive(Clone, Copy)]
 pub enum Event<'e> {
-    /// The `state`: the flow that it is of, or why it is none of ours.
+    /// The `state`: its flow, or why the filter did not make it.
     State(Result<&'e Flow, StateError>),
-    /// Whether this browser began the flow, and lately.
+    /// Whether this browser began the flow, and recently enough.
     Flow(Result<(), Mismatch>),
 }

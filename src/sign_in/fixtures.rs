@@ -17,7 +17,7 @@ pub(super) const CLIENT_ID: &str = "web";
 pub(super) const CLIENT_SECRET: &str = "client:secret e1b7&=%";
 pub(super) const ISSUER: &str = "https://issuer.example/";
 
-/// The scheme `staff`, with these fields beside the required ones, or in place of them.
+/// The scheme `staff`. These fields add to the required ones, or replace them.
 pub(super) fn scheme(fields: Value) -> Scheme {
     let mut scheme = json!({
         "provider_name": "idp",
@@ -64,7 +64,7 @@ pub(super) fn scheme(fields: Value) -> Scheme {
 pub(super) const NOW: u64 = 1_800_000_000;
 pub(super) const NONCE: &str = "nonce-of-the-flow";
 pub(super) const ACCESS: &str = "access-token";
-/// By `printf access-token | sha256sum`, the first half in base64url.
+/// The first half of `printf access-token | sha256sum`, in base64url.
 pub(super) const AT_HASH: &str = "Pxa-1wifRlPl7yG_0oJNfw";
 
 /// Why there is no session.
@@ -74,7 +74,7 @@ pub(super) enum Refused {
     Claims(IdTokenError),
 }
 
-/// Good claims of an ID token with members set, or taken away where the value is "absent".
+/// Good claims of an ID token. The members are set, or removed where the value is "absent".
 pub(super) fn claims(members: &Value) -> String {
     let mut claims = json!({
         "iss": ISSUER, "aud": CLIENT_ID, "sub": "kim", "exp": NOW + 300, "iat": NOW,
@@ -123,7 +123,7 @@ pub(super) fn begin_with(scheme: &Scheme, token: &str) -> Result<Session, Refuse
     begin(scheme, token, &grant(), NONCE, [7; 16], NOW).map_err(Refused::Claims)
 }
 
-/// What comes of an ID token with these claims, by a scheme with these fields.
+/// The result of an ID token with these claims, under a scheme with these fields.
 pub(super) fn begun(fields: Value, members: Value) -> Result<Session, Refused> {
     begin_with(&scheme(fields), &signed(&members))
 }

@@ -1,8 +1,8 @@
-//! A page of the provider's has a browser tell that a session has ended (OpenID Connect
+//! A page of the provider makes a browser tell that a session has ended (OpenID Connect
 //! Front-Channel Logout 1.0 section 2).
 //!
-//! Invariants: nobody signs what is told here. Without the session's own cookie it is a claim, which
-//! ends what has its `sid`, and takes no room from what was proven.
+//! Invariants: nobody signs what is told here. Without the session's own cookie it is only a claim.
+//! A claim ends only what has its `sid`, and takes no room from what was proven.
 
 use super::obstacle::Obstacle;
 use super::problem::Problem;
@@ -38,7 +38,7 @@ pub(super) fn logout(visit: &Visit<'_>, id: SchemeId) -> Result<Answer, Obstacle
     let own = visit.present(id);
     let own = own.filter(|open| open.session().sid.as_deref() == Some(sid));
     let mark = Mark::of_sid(issuer, sid);
-    // The browser's clock is not asked, nor the provider's.
+    // Neither the browser's clock nor the provider's is used.
     let until = visit.now().saturating_add(CLOCK_SKEW);
     let mut response = page(200);
     let ending = if own.is_some() {
@@ -62,7 +62,7 @@ pub(super) fn logout(visit: &Visit<'_>, id: SchemeId) -> Result<Answer, Obstacle
     })
 }
 
-/// An empty page, which may be in a frame, as no other page of the filter's may.
+/// An empty page. It may be in a frame; no other page of the filter may.
 fn page(status: u32) -> Response {
     let headers = [
         ("content-type", "text/html; charset=utf-8"),

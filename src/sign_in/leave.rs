@@ -1,8 +1,8 @@
 //! Somebody signs out (OpenID Connect RP-Initiated Logout 1.0 section 2).
 //!
-//! Invariants: nobody signs out by a page of another site without being asked; the cookies are
-//! deleted whatever the provider's metadata say, and where they are not to be had; and a copy of them
-//! is over before anybody is told so.
+//! Invariants: a page of another site cannot sign anybody out without a question to the person. The
+//! cookies are deleted whatever the provider's metadata say, and also where there are no metadata.
+//! A copy of the cookies is over before anybody is told so.
 
 use super::obstacle::Obstacle;
 use super::sign_out;
@@ -45,7 +45,7 @@ pub(super) fn leave(visit: &Visit<'_>, id: SchemeId) -> Result<Answer, Obstacle>
     });
     let endpoint = match endpoint {
         Err(wait @ Obstacle::Await(_)) => return Err(wait),
-        // It is not to be had now, and the cookies are deleted all the same.
+        // The metadata cannot be had now. The cookies are deleted all the same.
         Err(_) => None,
         Ok(endpoint) => endpoint,
     };
@@ -78,8 +78,8 @@ pub(super) fn leave(visit: &Visit<'_>, id: SchemeId) -> Result<Answer, Obstacle>
     })
 }
 
-/// How the tokens of a session are revoked, where it keeps one and the provider can be asked (RFC
-/// 7009): the refresh token with all that came of it, or else the access token.
+/// How the tokens of a session are revoked (RFC 7009), where it keeps one and the provider can be
+/// asked. The refresh token is revoked with everything that came from it, or else the access token.
 fn revocation(
     visit: &Visit<'_>,
     scheme: &Scheme,

@@ -1,8 +1,8 @@
-//! What a logout token must say beyond what every token of its provider must (OpenID Connect
-//! Back-Channel Logout 1.0 sections 2.4 and 2.6).
+//! What a logout token must say, in addition to what every token of its provider must say (OpenID
+//! Connect Back-Channel Logout 1.0 sections 2.4 and 2.6).
 //!
-//! Invariant: an ID token or an access token is no logout token, and a logout token is neither of
-//! them: `events` and `nonce` tell them apart.
+//! Invariant: an ID token or an access token never counts as a logout token, and a logout token
+//! never counts as one of them. `events` and `nonce` tell them apart.
 
 use std::fmt;
 
@@ -14,18 +14,18 @@ use crate::session::CLOCK_SKEW;
 /// The member of `events` that makes a token a logout token.
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
-/// Why a token ends no session, though it is verified.
+/// Why a verified token ends no session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LogoutTokenError {
     /// `iat` is missing.
     IssuedAt,
     /// `jti` is missing.
     Id,
-    /// `events` is no object, or lacks the event.
+    /// `events` is not an object, or lacks the event.
     Event,
     /// `nonce` is there.
     Nonce,
-    /// `sid` or `sub` is no text, or is empty.
+    /// `sid` or `sub` is not a text, or is empty.
     Name,
     /// Neither `sid` nor `sub` is there.
     Nobody,
@@ -48,9 +48,9 @@ impl fmt::Display for LogoutTokenError {
 /// What a logout token ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LogoutToken {
-    /// Tells it from all others.
+    /// Tells this token from all others.
     pub(super) token: Mark,
-    /// The sessions.
+    /// The sessions that end.
     pub(super) ending: Ending,
 }
 
@@ -77,11 +77,12 @@ impl LogoutToken {
         let (sid, subject) = (name(claims, "sid")?, name(claims, "sub")?);
         let mut marks = Vec::with_capacity(2);
         match (sid, subject) {
-            // One session at the provider; clocks of several machines may have written the tokens.
+            // This is one session at the provider. Clocks of several machines may have set the
+            // times.
             (Some(sid), subject) => {
                 let latest = issued.saturating_add(CLOCK_SKEW);
                 marks.push((Mark::of_sid(issuer, sid), latest));
-                // Its sessions here may not know of it.
+                // Its sessions here may not have a `sid`.
                 let without = subject.map(|name| Mark::of_subject_without_sid(issuer, name));
                 marks.extend(without.map(|mark| (mark, issued)));
             }
@@ -96,7 +97,7 @@ impl LogoutToken {
     }
 }
 
-/// A claim that is a text with something in it, if it is there.
+/// A claim that is a text and is not empty, if it is there.
 fn name<'c>(claims: &'c Claims, name: &str) -> Result<Option<&'c str>, LogoutTokenError> {
     let Some(value) = claims.get(name) else {
         return Ok(None);
@@ -125,7 +126,7 @@ mod tests {
     }
     use Refused::{Claims as By, Jwt};
 
-    /// Good claims with members set, or taken away where the value is "absent".
+    /// Good claims. The members are set, or removed where the value is "absent".
     fn claims(members: &Value) -> String {
         let mut claims = json!({
             "iss": ISSUER, "aud": CLIENT_ID, "sub": "kim", "sid": "s-1", "jti": "t-1",
@@ -226,7 +227,7 @@ mod tests {
             let header = HEADER.replace("JWT", typ);
             assert_eq!(read(PEM_A, &header, &json!({})).err(), expected, "{typ}");
         }
-        // What an ID token is.
+        // What an ID token looks like.
         let id_token = json!({"events": "absent", "nonce": "n"});
         assert_eq!(
             read(PEM_A, HEADER, &id_token).err(),

@@ -1,8 +1,8 @@
-//! Signing in with an OpenID provider (OpenID Connect Core 1.0 section 3.1): the filter's own paths,
-//! what is sent to the provider, what its answers must say, and what people are shown.
+//! Signing in with an OpenID provider (OpenID Connect Core 1.0 section 3.1): the filter's own
+//! paths, what is sent to the provider, what its answers must say, and what people see.
 //!
-//! Invariants: an answer here is of a fixed text, the configuration, or a URL that was vetted; and
-//! none of them is stored on the way.
+//! Invariants: every answer here comes from a fixed text, the configuration, or a URL that was
+//! vetted. No answer may be stored on the way.
 
 mod attempt;
 pub mod authorize;
@@ -51,7 +51,7 @@ use authorize::Aim;
 use obstacle::Obstacle;
 use query::parameter;
 
-/// What becomes of a request that the filter answers itself.
+/// What happens to a request that the filter answers itself.
 #[derive(Debug)]
 pub enum Step {
     /// Answered like this.
@@ -80,13 +80,13 @@ pub enum Outcome {
     Begun,
     /// There is a new session.
     Completed,
-    /// There is none.
+    /// There is no session.
     Failed(Problem),
-    /// Somebody who says that a session has ended is not believed.
+    /// Somebody says that a session has ended, and is not believed.
     LogoutRefused,
-    /// There is none any more, once this is done.
+    /// There is no session any more, once this is done.
     SignedOut(Box<SignOut>),
-    /// Neither of these.
+    /// None of these.
     Other,
 }
 
@@ -101,14 +101,14 @@ pub enum By {
     FrontChannel,
 }
 
-/// What is done before anybody is told that a session is over, and after.
+/// What is done before anybody is told that a session is over, and what is done after.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignOut {
     /// Who says so.
     pub by: By,
-    /// Whose sessions end; `None` where there was none.
+    /// Whose sessions end; `None` where there was no session.
     pub ending: Option<Ending>,
-    /// What the provider is asked then, without anybody who waits for the answer.
+    /// What the provider is asked afterwards. Nobody waits for the answer.
     pub errand: Option<Question>,
 }
 
@@ -132,8 +132,8 @@ pub fn answer(
     conclude(visit, id, Some(path), answer)
 }
 
-/// Sends somebody without a session to a provider: who asked for a page comes back to it. Of
-/// several schemes the person chooses.
+/// Sends somebody without a session to a provider. A person who asked for a page comes back to it.
+/// Where there are several schemes, the person chooses one.
 #[must_use]
 pub fn begin(visit: &Visit<'_>, ids: &[SchemeId]) -> Option<Step> {
     let (first, others) = ids.split_first()?;
@@ -145,7 +145,7 @@ pub fn begin(visit: &Visit<'_>, ids: &[SchemeId]) -> Option<Step> {
     let return_to = begin::vetted(visit, return_to);
     let schemes = ids.iter().map(|id| visit.scheme(*id));
     let links = schemes.filter_map(|scheme| {
-        // Every scheme that people choose has one.
+        // Every scheme that people choose has a path to sign in at.
         let path = scheme.path(OwnPath::SignIn)?;
         Some((scheme.display_name.as_str(), begin::link(path, return_to)))
     });
@@ -211,10 +211,10 @@ fn conclude(
     }
 }
 
-/// A page of the filter's own, or of the application.
+/// The response to a failed sign-in: a page of the filter's own, or one of the application.
 fn failed(scheme: &Scheme, problem: Problem, attempt: &Attempt) -> Response {
     let mut response = match &scheme.error_redirect_path {
-        // Where the host is not ours no path of it is.
+        // Where the host is not ours, none of its paths is ours.
         Some(path) if problem.retry_after().is_none() && problem != Problem::UnknownHost => {
             see_other(format!("{path}?error={}", problem.name()), Vec::new())
         }
@@ -231,8 +231,8 @@ fn failed(scheme: &Scheme, problem: Problem, attempt: &Attempt) -> Response {
     response
 }
 
-/// A redirect after which a browser asks by GET (RFC 9110 section 15.4.4): a form is not sent again,
-/// nor a password with it.
+/// A redirect after which a browser asks by GET (RFC 9110 section 15.4.4). So the browser does not
+/// send a form again, nor a password in it.
 fn see_other(url: String, set_cookies: Vec<String>) -> Response {
     let mut response = Response {
         status: 303,

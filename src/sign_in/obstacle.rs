@@ -1,4 +1,4 @@
-//! Why a request is not answered as it asks.
+//! Why a request does not get what it asks for.
 
 use super::problem::Problem;
 use crate::desk::Need;
@@ -6,7 +6,7 @@ use crate::host::NoEntropy;
 use crate::http::response::Rejection;
 use crate::session::browser::CrossSite;
 
-/// Why a request for one of the filter's own paths is not answered as it asks.
+/// Why a request for one of the filter's own paths does not get what it asks for.
 #[derive(Debug)]
 pub(super) enum Obstacle {
     /// A fact is missing.

@@ -1,8 +1,8 @@
-//! The pages of the filter's own: few words, no script, and readable in light and dark.
+//! The filter's own pages: few words, no script, and readable in light and dark.
 //!
-//! Invariant: markup is written here alone, and every text from outside by way of [`Escaped`]. A
-//! page loads nothing, runs nothing, sends nothing, and is in no frame (Content Security Policy
-//! Level 3).
+//! Invariant: only this module writes markup, and every text from outside passes through
+//! [`Escaped`]. A page loads nothing, runs nothing, sends nothing, and is in no frame (Content
+//! Security Policy Level 3).
 
 use std::fmt;
 
@@ -11,17 +11,17 @@ use crate::http::response::Response;
 /// The longest text of a provider that is shown, in characters.
 const LONGEST_TOLD: usize = 300;
 
-/// Why somebody could not sign in, as the person is told.
+/// Why somebody could not sign in, as the page says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
     /// The person or the provider said no.
     Denied,
     /// The provider said that it cannot sign anybody in now, or did not answer.
     Unavailable,
-    /// What the provider answered is not to be believed, or of no use.
+    /// The provider's answer cannot be believed, or cannot be used.
     Unusable,
-    /// The browser came back too late, without its cookie, or with what was not sent to it; and
-    /// beginning anew did not help.
+    /// The browser came back too late, without its cookie, or with a value that was not sent to it.
+    /// Beginning again did not help.
     Lost,
     /// The session does not fit into cookies.
     TooLarge,
@@ -32,8 +32,8 @@ pub enum Trouble {
 pub struct FailedSignIn<'f> {
     /// What the person is told.
     pub trouble: Trouble,
-    /// What the provider says of it (`error_description`). Only of a callback whose `state` is
-    /// this browser's own: everybody can make a link that has some.
+    /// What the provider says about it (`error_description`). It is shown only for a callback whose
+    /// `state` is this browser's own, because anybody can make a link with such a text.
     pub told: Option<&'f str>,
     /// A path at which the person can try again.
     pub again: Option<&'f str>,
@@ -95,7 +95,8 @@ pub fn failure(failure: &FailedSignIn<'_>) -> Response {
     page(failure.trouble.status(), "Sign-in failed", &body)
 }
 
-/// A page on which a person chooses how to sign in. It has the status 401: there is no session yet.
+/// A page on which a person chooses how to sign in. Its status is 401, because there is no session
+/// yet.
 #[must_use]
 pub fn chooser(choices: &[Choice<'_>]) -> Response {
     let mut body = Body::default();
@@ -118,8 +119,8 @@ pub fn signed_out(again: Option<&str>) -> Response {
     page(200, "You are signed out", &body)
 }
 
-/// A page that asks whether to sign out, where another site sent the browser to `path`. Its link is
-/// a request of our own site's.
+/// A page that asks whether to sign out. It is shown where another site sent the browser to `path`.
+/// Its link makes a request of our own site.
 #[must_use]
 pub fn confirm_sign_out(path: &str) -> Response {
     let mut body = Body::default();
@@ -131,7 +132,7 @@ pub fn confirm_sign_out(path: &str) -> Response {
     page(200, "Sign out", &body)
 }
 
-/// A text from outside, for content and for values of attributes between double quotes.
+/// A text from outside, escaped for content and for attribute values between double quotes.
 struct Escaped<'t>(&'t str);
 
 impl fmt::Display for Escaped<'_> {
@@ -150,7 +151,7 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// A text of the provider's, without what steers how it is shown, and not too long.
+/// A provider's text, cut to length, and without the characters that change how it is shown.
 fn legible(text: &str) -> String {
     let shown = |character: char| {
         if character.is_control() || is_steering(character) {
@@ -163,13 +164,13 @@ fn legible(text: &str) -> String {
     text.trim().to_owned()
 }
 
-/// Characters that turn the order of others around, or cannot be seen (Unicode Standard Annex 9).
+/// Characters that change the order of others, or that cannot be seen (Unicode Standard Annex 9).
 fn is_steering(character: char) -> bool {
     matches!(character,
         '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
-/// What stands below the heading.
+/// What follows the heading.
 #[derive(Default)]
 struct Body(String);
 
@@ -196,12 +197,12 @@ impl Body {
 
     fn push(&mut self, text: fmt::Arguments<'_>) {
         use fmt::Write as _;
-        // Into a String: it does not fail.
+        // Writing to a String does not fail.
         let _ = self.0.write_fmt(text);
     }
 }
 
-/// How every page looks. Text and links have a contrast of 7 at least (WCAG 2.2, 1.4.6).
+/// How every page looks. Text and links have a contrast of at least 7 (WCAG 2.2, 1.4.6).
 const STYLE: &str = "\
 :root{color-scheme:light dark;--back:#f4f5f7;--card:#fff;--text:#1f2328;--line:#d0d7de;--link:#0a4a9e;--on:#fff}\
 @media(prefers-color-scheme:dark){:root{--back:#0f1216;--card:#1a1f26;--text:#e6eaef;--line:#3b434d;--link:#9cc8ff;--on:#0b1a2e}}\
@@ -374,7 +375,7 @@ mod tests {
         for nothing in ["", " \n", "\u{202e}"] {
             assert!(!told(nothing).body.contains("<blockquote>"));
         }
-        // In links, too.
+        // Links are escaped, too.
         let link = "<a href=\"/sign-in?return_to=%2Fa&amp;x=&quot;&gt;&lt;b&gt;\">Try again</a>";
         assert!(told("x").body.contains(link));
         let choice = Choice {

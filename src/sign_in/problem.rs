@@ -1,6 +1,6 @@
 //! Why somebody could not sign in.
 //!
-//! Invariant: every name is fixed. Nothing that a browser or a provider sent is part of it.
+//! Invariant: every name is fixed. It contains nothing that a browser or a provider sent.
 
 use std::time::Duration;
 
@@ -12,17 +12,17 @@ use super::token_reply::{Refusal, TokenError};
 pub enum Problem {
     /// The request is for a host that is not listed.
     UnknownHost,
-    /// A parameter is missing, comes twice or is too long, or the method is another one.
+    /// A parameter is missing, comes twice or is too long, or the method is wrong.
     Malformed,
-    /// The `state` is none of ours, or of keys that are gone.
+    /// The filter did not make the `state`, or its keys are gone.
     State,
-    /// The flow was begun again and again, and never came back as it was sent.
+    /// The flow was begun again too often, and never came back in the way it was sent.
     TooManyRestarts,
-    /// The answer is of another issuer, or does not say of which (RFC 9207).
+    /// The answer comes from another issuer, or does not name its issuer (RFC 9207).
     Issuer,
-    /// The provider answers with an error, by its name in [`PROVIDER_ERRORS`].
+    /// The provider answers with an error. This is its name in [`PROVIDER_ERRORS`].
     Provider(&'static str),
-    /// The provider's answer to the code is none.
+    /// The provider's answer to the code has no tokens that can be used.
     Tokens(TokenError),
     /// The ID token is not what was asked for.
     IdToken,
@@ -30,12 +30,12 @@ pub enum Problem {
     TooLarge,
     /// The provider cannot be asked now.
     Unavailable(Duration),
-    /// A browser fetches ahead.
+    /// A browser fetched the path in advance.
     Prefetch,
 }
 
-/// What an authorization endpoint may answer (RFC 6749 section 4.1.2.1, OpenID Connect Core 1.0
-/// section 3.1.2.6, RFC 8707 section 2).
+/// The errors that an authorization endpoint may answer (RFC 6749 section 4.1.2.1, OpenID Connect
+/// Core 1.0 section 3.1.2.6, RFC 8707 section 2).
 const PROVIDER_ERRORS: [&str; 13] = [
     "access_denied",
     "account_selection_required",
@@ -97,7 +97,7 @@ impl Problem {
         }
     }
 
-    /// When another try makes sense, where waiting helps.
+    /// How long to wait before another try, where waiting helps.
     #[must_use]
     pub fn retry_after(self) -> Option<Duration> {
         match self {

@@ -1,7 +1,7 @@
 //! The parameters of a request to one of the filter's own paths (RFC 6749 section 4.1.2).
 //!
-//! Invariant: a parameter that is looked at comes once, and no upstream or provider could read
-//! another one in its place, or the request is refused.
+//! Invariant: a parameter that is used comes only once, and no upstream or provider can read
+//! another one in its place. Otherwise the request is refused.
 
 use std::borrow::Cow;
 

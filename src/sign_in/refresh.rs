@@ -1,10 +1,10 @@
-//! A session is refreshed before the tokens end that it stands on (RFC 6749 section 6, OpenID Connect
-//! Core 1.0 section 12, RFC 9700 section 4.14).
+//! A session is refreshed before its tokens end (RFC 6749 section 6, OpenID Connect Core 1.0
+//! section 12, RFC 9700 section 4.14).
 //!
 //! Invariants:
-//! - what a refresh makes of a session follows from the session and the provider's answer, so that
-//!   every request that brings the session from before comes to the same one;
-//! - a session whose tokens have ended counts when the provider has confirmed it, and not before; one
+//! - the result of a refresh depends only on the session and the provider's answer, so every
+//!   request with the earlier session gets the same new session;
+//! - a session whose tokens have ended counts only after the provider has confirmed it. A session
 //!   that the provider refuses, or makes another person's, is over.
 
 use std::rc::Rc;
@@ -25,21 +25,21 @@ use crate::session::life::{Refreshing, Session, Standing};
 /// The wait before the next try where the last one brought nothing that can be used.
 const AGAIN_AFTER: Duration = Duration::from_secs(10);
 
-/// What becomes of a session that a request counts on.
+/// What happens to a session that a request relies on.
 pub(super) enum Outcome {
-    /// It counts as it is.
+    /// The session counts as it is.
     Stays,
-    /// This one takes its place.
+    /// This session replaces it.
     Renewed(Box<Session>),
-    /// It is none any more.
+    /// The session is over.
     Over,
     /// A fact is missing.
     Await(Need),
-    /// It may be good, and nobody can say so now.
+    /// The session may be good, but nobody can say so now.
     Unavailable(Duration),
 }
 
-/// Refreshes a session that is alive, if it is due.
+/// Refreshes a session that is alive, if a refresh is due.
 pub(super) fn refresh(context: &Context<'_>, scheme: &Scheme, session: &Session) -> Outcome {
     let is_good = match session.standing(context.unix_seconds()) {
         Standing::Good => return Outcome::Stays,
@@ -51,7 +51,7 @@ pub(super) fn refresh(context: &Context<'_>, scheme: &Scheme, session: &Session)
         Ok(renewed) => Outcome::Renewed(Box::new(renewed)),
         Err(Obstacle::Await(need)) => Outcome::Await(need),
         Err(Obstacle::Problem(Problem::IdToken)) => Outcome::Over,
-        // Another Envoy may have spent the token, so that the browser has a newer session by now.
+        // Another Envoy may have used the token, so the browser may have a newer session by now.
         Err(Obstacle::Problem(Problem::Tokens(TokenError::Refused(refusal))))
             if refusal != Refusal::InvalidClient =>
         {
@@ -83,7 +83,7 @@ fn renewed(context: &Context<'_>, scheme: &Scheme, session: &Session) -> Result<
     })
 }
 
-/// The tokens for a session's refresh token, and when they came, in Unix seconds.
+/// The tokens for a session's refresh token, and the time when they came, in Unix seconds.
 fn ask(
     context: &Context<'_>,
     scheme: &Scheme,
@@ -94,7 +94,7 @@ fn ask(
     let token = tokens.and_then(|tokens| tokens.refresh.as_deref());
     let token = token.filter(|_| scheme.use_refresh_token);
     let Some((refresh_token, Refreshing { number, .. })) = token.zip(session.refreshing) else {
-        // The configuration uses it no more.
+        // The configuration no longer uses it.
         return Err(refused.into());
     };
     let upstream = &scheme.endpoints.token;

@@ -1,19 +1,19 @@
 //! What a session says, as JSON, for the scripts of our own pages.
 //!
-//! Invariant: no token and no identifier of a session is in it: a script that was smuggled into a
-//! page could read it.
+//! Invariant: the JSON contains no token and no identifier of a session, because a script that was
+//! smuggled into a page could read it.
 
 use serde_json::Value;
 
 use crate::http::response::Response;
 use crate::session::life::Session;
 
-/// What the session says: who it is, its claims, and when it ends. Times are Unix seconds:
-/// `expires_at` if there is no further request, `latest_expires_at` whatever there is.
+/// What the session says: who it is, its claims, and when it ends. Times are Unix seconds.
+/// `expires_at` is the end without a further request, `latest_expires_at` the end in any case.
 #[must_use]
 pub fn signed_in(session: &Session) -> Response {
     let [scheme, subject] = [&session.scheme, &session.subject].map(|text| quoted(text));
-    // The filter wrote them as JSON, and sealed them.
+    // The filter wrote the claims as JSON, and sealed them.
     let claims = &session.claims;
     let (ends, latest) = (session.ends(), session.expires);
     let body = format!(
@@ -22,8 +22,8 @@ pub fn signed_in(session: &Session) -> Response {
     response(200, body)
 }
 
-/// That there is no session. `sign_in` is the path to sign in at, where there is one; `challenge`
-/// the value of `WWW-Authenticate` (RFC 9110 section 15.5.2).
+/// Says that there is no session. `sign_in` is the path to sign in at, if there is one. `challenge`
+/// is the value of `WWW-Authenticate` (RFC 9110 section 15.5.2).
 #[must_use]
 pub fn signed_out(sign_in: Option<&str>, challenge: &str) -> Response {
     let body = match sign_in.map(quoted) {
@@ -36,12 +36,12 @@ pub fn signed_out(sign_in: Option<&str>, challenge: &str) -> Response {
     response
 }
 
-/// A string of JSON.
+/// A text as a string of JSON.
 pub(super) fn quoted(text: &str) -> String {
     written(&Value::from(text))
 }
 
-/// A value as JSON. `Display` would be a second writer in the module, of 4 KB.
+/// A value as JSON. `Display` would add a second writer to the module, of 4 KB.
 pub(super) fn written(value: &Value) -> String {
     // Writing to a string does not fail.
     serde_json::to_string(value).unwrap_or_default()
@@ -52,7 +52,7 @@ fn response(status: u32, body: String) -> Response {
         ("content-type", "application/json"),
         ("cache-control", "no-store"),
         ("x-content-type-options", "nosniff"),
-        // No page of another site gets it into its own process.
+        // No page of another site can load it into its own process.
         ("cross-origin-resource-policy", "same-origin"),
     ];
     let owned = |(name, value): (&'static str, &str)| (name, value.to_owned());

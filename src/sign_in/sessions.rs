@@ -1,9 +1,9 @@
-//! The sessions of one worker: the keys that seal them, and those that it opened before.
+//! The sessions of one worker: the keys that seal them, and the sessions that it opened before.
 //!
 //! Invariants:
 //! - only [`Sessions::open`] makes an [`Opened`], from octets that a key of the ring opens for the
 //!   scheme and the host of the request;
-//! - what is remembered is found by all of its octets, its scheme and its host, and its times are
+//! - a remembered session is found only by all its octets, its scheme and its host. Its times are
 //!   checked again each time.
 
 use std::cell::RefCell;
@@ -21,16 +21,16 @@ use crate::outputs::{self, Outputs};
 use crate::session::life::{Alive, NoSession, Session};
 use crate::session::seal::Keyring;
 
-/// What a worker remembers, in bytes as [`Stored::size`] estimates.
+/// The most that a worker remembers, in bytes as [`Stored::size`] estimates them.
 const MOST_BYTES: u64 = 8 * 1024 * 1024;
-/// What a session of the usual size takes, in bytes.
+/// The size of a usual session, in bytes.
 const USUAL_SESSION: u64 = 4096;
-/// What an entry takes besides its texts and values, in bytes.
+/// The size of an entry without its texts and values, in bytes.
 const OVERHEAD: usize = 512;
-/// What is hashed of a cookie, in bytes from its end, where its authentication tag is.
+/// How much of a cookie is hashed, in bytes from its end. Its authentication tag is there.
 const HASHED: usize = 64;
 
-/// A session that was opened, with what follows from it.
+/// An opened session, with what follows from it.
 #[derive(Debug)]
 pub struct Opened {
     alive: Alive,
@@ -40,31 +40,31 @@ pub struct Opened {
 }
 
 impl Opened {
-    /// Whose it is, and how long it lives.
+    /// Whose session it is, and how long it lives.
     #[must_use]
     pub fn session(&self) -> &Session {
         self.alive.session()
     }
 
-    /// The claims that it keeps.
+    /// The claims that the session keeps.
     #[must_use]
     pub fn claims(&self) -> &Claims {
         &self.claims
     }
 
-    /// What is passed on of it.
+    /// What of the session is passed on.
     #[must_use]
     pub fn outputs(&self) -> &Rc<Outputs> {
         &self.outputs
     }
 
-    /// What it is known by where it ends before its time.
+    /// What identifies the session if it ends before its time.
     #[must_use]
     pub fn known(&self) -> &Known {
         &self.known
     }
 
-    /// Whether it is to be sealed anew at `now`, in Unix seconds.
+    /// Whether it must be sealed anew at `now`, in Unix seconds.
     #[must_use]
     pub fn is_due(&self, now: u64) -> bool {
         self.alive.is_due(now)
@@ -130,7 +130,7 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// With the keys that seal them.
+    /// Sessions that these keys seal.
     #[must_use]
     pub fn new(keyring: Keyring) -> Self {
         let items = usize::try_from(MOST_BYTES / USUAL_SESSION).unwrap_or(usize::MAX);
@@ -149,14 +149,14 @@ impl Sessions {
         }
     }
 
-    /// What seals and opens.
+    /// The keys that seal and open.
     #[must_use]
     pub fn keyring(&self) -> &Rc<Keyring> {
         &self.keyring
     }
 
-    /// Opens what the cookies of a scheme have, at `now` in Unix seconds. `host` is the request's,
-    /// or the cookies' domain.
+    /// Opens what the cookies of a scheme have, at `now` in Unix seconds. `host` is the request's
+    /// host, or the domain of the cookies.
     ///
     /// # Errors
     /// [`NoSession`].
@@ -202,7 +202,7 @@ impl Sessions {
     }
 }
 
-/// What a session of a provider's is known by where it ends before its time.
+/// What identifies a session of a provider if it ends before its time.
 pub(super) fn known(session: &Session, provider: &Provider) -> Known {
     // Every provider of a scheme has an issuer.
     let issuer = provider.expectations.issuer.as_deref();

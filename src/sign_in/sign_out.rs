@@ -5,14 +5,15 @@ use super::authorize::with_query;
 use crate::config::Scheme;
 use crate::http::uri::Uri;
 
-/// The longest ID token that goes into the URL, in octets: servers take 8 KiB of a request's first
-/// line at least (RFC 9112 section 3 recommends 8000), and the rest of the URL needs some of it.
+/// The longest ID token that goes into the URL, in octets. Servers accept at least 8 KiB in the
+/// first line of a request (RFC 9112 section 3 recommends 8000), and the rest of the URL needs some
+/// of it.
 pub const LONGEST_HINT: usize = 6 * 1024;
 
-/// The URL of the logout request. The ID token of the session is the hint whose session ends, where
-/// it is there and not too long; without it the provider may ask the person. `return_to` is where
-/// the browser comes back to, as the provider knows it; `state` comes back with it. A provider whose
-/// parameters are others gets those of the configuration.
+/// The URL of the logout request. The session's ID token is the hint that says which session ends,
+/// if it is there and is not too long. Without it the provider may ask the person. The browser
+/// comes back to `return_to`, which is written as the provider knows it. `state` comes back with
+/// it. A provider with other parameters gets those of the configuration.
 #[must_use]
 pub fn url(
     endpoint: &Uri,
@@ -29,7 +30,7 @@ pub fn url(
     if let Some(hint) = id_token.filter(|hint| hint.len() <= LONGEST_HINT) {
         url.append_pair("id_token_hint", hint);
     }
-    // Beside the hint, too: the token may have been encrypted or expired long ago.
+    // It is sent with the hint, too: the token may be encrypted, or may have expired long ago.
     url.append_pair("client_id", &scheme.client.id)
         .append_pair("post_logout_redirect_uri", return_to);
     if let Some(state) = state {

@@ -1,8 +1,8 @@
-//! Calls to a provider with a secret: a code is redeemed (RFC 6749 section 4.1.3, RFC 7636 section
-//! 4.5), a session refreshed (RFC 6749 section 6), a token revoked (RFC 7009 section 2.1).
+//! Calls to a provider with a secret. They redeem a code (RFC 6749 section 4.1.3, RFC 7636 section
+//! 4.5), refresh a session (RFC 6749 section 6), or revoke a token (RFC 7009 section 2.1).
 //!
-//! Invariant: the subject of a question has a hash of its secrets, never one of them; and a code is
-//! the same question again only for the flow that it was given to, so that no other flow gets its
+//! Invariant: the subject of a question has a hash of its secrets, and never a secret. A code makes
+//! the same question again only for the flow that it was given to, so no other flow gets its
 //! answer.
 
 use std::rc::Rc;
@@ -21,7 +21,7 @@ use crate::jose::base64url;
 use crate::session::seal::Keyring;
 
 /// The longest answer that is read, in octets: three tokens of the longest kind that is verified,
-/// with room.
+/// and some room.
 pub const LONGEST_REPLY: usize = 64 * 1024;
 
 /// Where a provider is asked.
@@ -29,21 +29,21 @@ pub const LONGEST_REPLY: usize = 64 * 1024;
 pub struct Place<'p> {
     /// The endpoint's address.
     pub uri: &'p Uri,
-    /// Its cluster and timeout; its own address is not looked at.
+    /// Its cluster and timeout. Its own address is not used.
     pub upstream: &'p Upstream,
 }
 
-/// What a token is, for the provider that is to revoke it (RFC 7009 section 2.1).
+/// What a token is, for the provider that must revoke it (RFC 7009 section 2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenKind {
     /// `access_token`.
     Access,
-    /// `refresh_token`: the provider should revoke what it was used for, too.
+    /// `refresh_token`: the provider should also revoke the tokens that it was used for.
     Refresh,
 }
 
 /// Asks for the tokens of a code. `redirect_uri` is that of the authorization request, and
-/// `code_verifier` the secret of its flow. See [`token_reply::exchanged`] for the answer.
+/// `code_verifier` is the secret of its flow. [`token_reply::exchanged`] reads the answer.
 #[must_use]
 pub fn exchange(
     scheme: &Scheme,
@@ -70,20 +70,20 @@ pub fn exchange(
 }
 
 /// A refresh token, and what tells its use from all others: the session that has it, and how often
-/// that was refreshed before. A provider may give the same token again.
+/// that session was refreshed before. A provider may give the same token again.
 #[derive(Clone, Copy)]
 pub struct Spending<'t> {
-    /// Of the session.
+    /// The id of the session.
     pub session: [u8; 16],
-    /// Of the session's refreshes, from 0.
+    /// The number of the session's refresh, counted from 0.
     pub number: u64,
     /// The token.
     pub refresh_token: &'t str,
 }
 
-/// Asks for new tokens for a refresh token, which a provider may take once only (RFC 9700 section
-/// 4.14.2): one worker of the process asks, and the others get its answer, sealed with `keyring`. See
-/// [`token_reply::refreshed`] for the answer.
+/// Asks for new tokens for a refresh token. A provider may accept the token only once (RFC 9700
+/// section 4.14.2), so one worker of the process asks. The others get its answer, sealed with
+/// `keyring`. [`token_reply::refreshed`] reads the answer.
 #[must_use]
 pub fn refresh(
     scheme: &Scheme,
@@ -112,8 +112,8 @@ pub fn refresh(
     }
 }
 
-/// Asks for a token to be revoked. The answer says nothing that anybody could act on: it is 200 for
-/// a token that is none, too (RFC 7009 section 2.2).
+/// Asks the provider to revoke a token. Nobody can act on the answer: it is 200 also for a token
+/// that is not valid (RFC 7009 section 2.2).
 #[must_use]
 pub fn revoke(scheme: &Scheme, place: Place<'_>, token: &str, kind: TokenKind) -> Question {
     let hint = match kind {
@@ -141,7 +141,7 @@ fn form() -> Form {
     Serializer::new(String::new())
 }
 
-/// For which services the access token is to be (RFC 8707 section 2.2).
+/// The services that the access token should be for (RFC 8707 section 2.2).
 fn append_resources(body: &mut Form, scheme: &Scheme) {
     for resource in &scheme.authorization.resources {
         body.append_pair("resource", resource);
@@ -159,8 +159,8 @@ fn endpoint(scheme: &Scheme, of: &str) -> Rc<str> {
     format!("{of} endpoint of {}", scheme.name).into()
 }
 
-/// The call with its form, in which the client proves who it is (RFC 6749 section 2.3.1, RFC 8705
-/// section 2).
+/// The call with its form, and with the proof of who the client is (RFC 6749 section 2.3.1, RFC
+/// 8705 section 2).
 fn call(scheme: &Scheme, place: Place<'_>, mut body: Form) -> Call {
     let id = &scheme.client.id;
     let mut headers = vec![
@@ -197,8 +197,8 @@ fn call(scheme: &Scheme, place: Place<'_>, mut body: Form) -> Call {
     }
 }
 
-/// RFC 6749 section 2.3.1: id and secret are form-encoded each, so that the colon between them is
-/// the only one.
+/// Id and secret are each form-encoded, so the colon between them is the only one (RFC 6749 section
+/// 2.3.1).
 fn basic(id: &str, secret: &str) -> String {
     let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     let pair = format!("{}:{}", encode(id), encode(secret));

@@ -1,9 +1,9 @@
 //! The answer of a token endpoint (RFC 6749 sections 5.1 and 5.2, OpenID Connect Core 1.0 sections
 //! 3.1.3.3 and 12.2).
 //!
-//! Invariant: an answer is read whole or not at all. What is missing, twice, of another type or of
-//! a kind that the filter cannot use is an error with a name, and none of an answer's text is in
-//! that name.
+//! Invariant: an answer is read completely or not at all. A member that is missing, repeated, of
+//! another type, or of a kind that the filter cannot use is an error with a name. The name contains
+//! no text of the answer.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,11 +12,11 @@ use crate::desk::question::{Answered, Reading};
 use crate::jose::json::{Document, Element};
 use crate::metrics;
 
-/// An answer is kept so long for requests that ask the same again: a page that is loaded twice, and
-/// those that still bring the cookie from before a refresh.
+/// How long an answer is kept for requests that ask the same again. A page can be loaded twice, and
+/// some requests still bring the cookie from before a refresh.
 pub const KEPT: Duration = Duration::from_secs(60);
 
-/// The longest life of an access token that is believed, in seconds: a year.
+/// The longest life of an access token that is accepted, in seconds: a year.
 const LONGEST_LIFE: u64 = 366 * 24 * 60 * 60;
 
 /// What a provider gave for a code.
@@ -24,7 +24,7 @@ const LONGEST_LIFE: u64 = 366 * 24 * 60 * 60;
 pub struct Exchanged {
     /// Not verified.
     pub id_token: String,
-    /// The others.
+    /// The other tokens.
     pub grant: Grant,
 }
 
@@ -33,7 +33,7 @@ pub struct Exchanged {
 pub struct Refreshed {
     /// Not verified. Many providers send none here.
     pub id_token: Option<String>,
-    /// The others.
+    /// The other tokens.
     pub grant: Grant,
 }
 
@@ -42,31 +42,31 @@ pub struct Refreshed {
 pub struct Grant {
     /// Visible ASCII, so that it can stand in a header.
     pub access_token: String,
-    /// For how long the access token is good, in seconds from the answer on.
+    /// How long the access token is good, in seconds from the answer on.
     pub expires_in: Option<u64>,
-    /// Takes the place of the one before, where there is one.
+    /// It replaces the one before, where there is one.
     pub refresh_token: Option<String>,
 }
 
 /// Why an answer has no tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenError {
-    /// The provider says so, whatever status it says it with.
+    /// The provider says so, with whatever status.
     Refused(Refusal),
-    /// Neither 200 nor an error of RFC 6749.
+    /// The answer is neither 200 nor an error of RFC 6749.
     Status(u16),
-    /// Not one JSON object with each name once.
+    /// The body is not one JSON object with each name once.
     NotJson,
-    /// `access_token` is missing, or no text that a header can have.
+    /// `access_token` is missing, or is not a text that a header can have.
     AccessToken,
-    /// `token_type` is missing, or not `Bearer`: the token needs a proof that the filter cannot
-    /// give.
+    /// `token_type` is missing, or is not `Bearer`. Such a token needs a proof that the filter
+    /// cannot give.
     TokenType,
-    /// `expires_in` is no number of seconds.
+    /// `expires_in` is not a number of seconds.
     ExpiresIn,
-    /// `refresh_token` is no text.
+    /// `refresh_token` is not a text.
     RefreshToken,
-    /// `id_token` is no text, or missing after a code.
+    /// `id_token` is not a text, or is missing after a code.
     IdToken,
 }
 
@@ -75,9 +75,9 @@ pub enum TokenError {
 pub enum Refusal {
     /// `invalid_request`.
     InvalidRequest,
-    /// `invalid_client`: the configuration has another secret than the provider.
+    /// `invalid_client`: the configuration and the provider have different secrets.
     InvalidClient,
-    /// `invalid_grant`: the code or the refresh token is not good, or no more.
+    /// `invalid_grant`: the code or the refresh token is not good, or no longer good.
     InvalidGrant,
     /// `unauthorized_client`.
     UnauthorizedClient,
@@ -85,9 +85,9 @@ pub enum Refusal {
     UnsupportedGrantType,
     /// `invalid_scope`.
     InvalidScope,
-    /// `invalid_target`: a resource of the configuration.
+    /// `invalid_target`: the provider refuses a resource of the configuration.
     InvalidTarget,
-    /// `unsupported_token_type`, of a revocation.
+    /// `unsupported_token_type`, from a revocation.
     UnsupportedTokenType,
     /// Any other.
     Other,
@@ -197,7 +197,7 @@ pub fn refreshed(answer: &Answered) -> Result<Refreshed, TokenError> {
     })
 }
 
-/// The object of an answer that is no error. Some providers send an error with status 200.
+/// The object of an answer that is not an error. Some providers send an error with status 200.
 fn document(answer: &Answered) -> Result<Document, TokenError> {
     let is_success = answer.status == 200;
     let document = Document::parse(&answer.body).map_err(|_| match answer.status {
@@ -218,35 +218,35 @@ fn document(answer: &Answered) -> Result<Document, TokenError> {
     }
 }
 
-/// A token: visible ASCII (RFC 6749 appendix A.12 has the space too, which no header could carry at
-/// an end).
+/// A token of visible ASCII. RFC 6749 appendix A.12 also allows the space, which no header could
+/// carry at an end.
 fn token(value: Element<'_>) -> Option<String> {
     let text = value.as_str()?;
     let is_token = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
     is_token.then(|| text.to_owned())
 }
 
-/// A number of seconds. It is a text where older providers write it.
+/// A number of seconds. Older providers write it as a text.
 fn seconds(value: Element<'_>) -> Option<u64> {
     let number = match value.as_str() {
         Some(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
-            // What is beyond a year is refused below.
+            // More than a year is refused below.
             let seconds: u64 = text.parse().ok()?;
             seconds as f64
         }
         Some(_) => return None,
         None => value.as_number()?.as_f64()?,
     };
-    // The fraction is cut off, and the rest is below 2^53.
+    // The fraction is cut off, and the value is below 2^53.
     (0.0..=LONGEST_LIFE as f64)
         .contains(&number)
         .then_some(number as u64)
 }
 
-/// What the answer of a token endpoint is, for the desk.
+/// How the desk must treat the answer of a token endpoint.
 ///
-/// A refusal is an answer, and so is each status 4xx: it is about what was asked, so that nobody
-/// makes the endpoint look broken by asking nonsense. Any other answer without a JSON object says
+/// A refusal is an answer, and so is every 4xx status. They are about the question, so nobody can
+/// make the endpoint look broken with a bad question. Any other answer without a JSON object means
 /// that the endpoint failed.
 #[must_use]
 pub fn read(answer: &Answered) -> Reading {
@@ -258,7 +258,7 @@ pub fn read(answer: &Answered) -> Reading {
     }
 }
 
-/// The counter for what came of a call that refreshes a session.
+/// The counter for the outcome of a call that refreshes a session.
 #[must_use]
 pub fn refresh_counter(answer: Option<&Answered>) -> Option<String> {
     let outcome = answer.map(refreshed);
@@ -272,7 +272,8 @@ pub fn refresh_counter(answer: Option<&Answered>) -> Option<String> {
     })
 }
 
-/// What the answer of a revocation endpoint is: its status says it all (RFC 7009 section 2.2).
+/// How the desk must treat the answer of a revocation endpoint. Only its status counts (RFC 7009
+/// section 2.2).
 #[must_use]
 pub fn read_revoked(answer: &Answered) -> Reading {
     match answer.status {
@@ -296,7 +297,7 @@ mod tests {
         }
     }
 
-    /// A good answer with members set, or taken away where the value is null.
+    /// A good answer. The members are set, or removed where the value is null.
     fn altered(members: Value) -> Vec<u8> {
         let mut body = json!({
             "access_token": "a.b.c",

@@ -1,4 +1,4 @@
-//! Tokens of a provider by its keys.
+//! Verifies a provider's tokens with its keys.
 
 use super::context::Context;
 use super::obstacle::Obstacle;
@@ -27,7 +27,7 @@ pub(super) fn verified<'t>(
     })
 }
 
-/// Verifies a token that has to be like this at `at`, in Unix seconds.
+/// Verifies a token against what is expected of it at `at`, in Unix seconds.
 pub(super) fn by_keys<'t>(
     basis: &Basis<'_>,
     (provider, expected): (ProviderId, &Expectations),

@@ -1,9 +1,9 @@
-//! A request of somebody who may have signed in, as one decision sees it.
+//! A request of a person who may have signed in, as one decision sees it.
 //!
 //! Invariants:
-//! - nothing is consumed: a decision that is made twice comes to the same;
-//! - a cookie that is torn, expired, foreign or of a key that is not there is no session, and is
-//!   deleted in the answer.
+//! - a decision consumes nothing, so a decision that is made twice has the same result;
+//! - a cookie is not a session when it is torn, expired, foreign, or sealed with a key that is
+//!   gone. The answer deletes it.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -30,12 +30,12 @@ use crate::session::flow::Browser;
 use crate::session::life::{NoSession, Session};
 use crate::session::site::Site;
 
-/// Why nobody can say yet whether there is a session.
+/// Why it is not known yet whether there is a session.
 #[derive(Clone, Debug)]
 pub enum NotYet {
-    /// It is being refreshed.
+    /// The session is being refreshed.
     Await(Need),
-    /// It would have to be, and cannot be now.
+    /// The session must be refreshed, and cannot be refreshed now.
     Unavailable(Duration),
 }
 
@@ -48,9 +48,9 @@ impl From<NotYet> for Obstacle {
     }
 }
 
-/// A session as it stands in cookies.
+/// A session in the form that cookies have.
 pub(super) struct Put {
-    /// What the browser sends.
+    /// The value that the browser sends.
     pub value: Vec<u8>,
     /// The values of `Set-Cookie`.
     pub lines: Vec<String>,
@@ -63,39 +63,39 @@ pub struct Visit<'v> {
     pub(super) sign_in: &'v SignIn,
     pub(super) basis: Basis<'v>,
     pub(super) people: People<'v>,
-    /// The schemes that were asked for, and what there was.
+    /// The schemes that were looked at, and what was found.
     looked_at: RefCell<Vec<(SchemeId, Found)>>,
-    /// Those that were counted on, if they were refreshed or could not be.
+    /// The sessions that were relied on, if they were refreshed or could not be refreshed.
     refreshed: RefCell<Vec<(SchemeId, Result<Renewed, NotYet>)>>,
 }
 
 #[derive(Clone)]
 enum Found {
-    /// By its cookies. Whether it counts, its refresh says.
+    /// The cookies have a session that is alive. Its refresh decides whether it counts.
     Alive(Rc<Opened>),
     Nothing,
-    /// Cookies that are no session.
+    /// The cookies are not a session.
     Refuse(NoUse),
 }
 
-/// Why the cookies of a scheme are no session.
+/// Why the cookies of a scheme are not a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoUse {
-    /// They are not those that were set together.
+    /// The cookies were not set together.
     Torn(Torn),
-    /// The request's host has no single meaning, and a session is of one host.
+    /// The request's host has no single meaning, and a session belongs to one host.
     Host,
-    /// They do not open, or the session is over.
+    /// The cookies do not open, or the session is over.
     Session(NoSession),
     /// The session was ended before its time.
     Ended,
 }
 
-/// A session that was counted on.
+/// A session that the request relied on.
 #[derive(Clone)]
 struct Renewed {
     opened: Rc<Opened>,
-    /// The values of `Set-Cookie` that put it into the browser, where it is a new one.
+    /// The values of `Set-Cookie` that put the session into the browser, if it is a new one.
     lines: Vec<String>,
 }
 
@@ -130,20 +130,20 @@ impl<'v> Visit<'v> {
         }
     }
 
-    /// The issuer of a scheme's provider, which has one.
+    /// The issuer of a scheme's provider. Such a provider always has one.
     pub(super) fn issuer(&self, scheme: &Scheme) -> &'v str {
         let expected = &self.config.providers[scheme.provider].expectations;
         expected.issuer.as_deref().unwrap_or_default()
     }
 
-    /// How long a session lives at most, of any scheme, in seconds.
+    /// The longest life that a session of any scheme can have, in seconds.
     pub(super) fn longest_session(&self) -> u64 {
         let spans = self.sign_in.schemes.iter();
         let spans = spans.map(|scheme| scheme.session.max_duration.as_secs());
         spans.max().unwrap_or(u64::MAX)
     }
 
-    /// A token of a provider's, by its keys.
+    /// Verifies a provider's token with the provider's keys.
     pub(super) fn verify<'t>(
         &self,
         provider: ProviderId,
@@ -159,8 +159,8 @@ impl<'v> Visit<'v> {
         self.context().unix_seconds()
     }
 
-    /// The session by this scheme that the request has, if it is alive. Whether it counts is another
-    /// question: see [`Visit::session`].
+    /// The session of this scheme that the request has, if it is alive. [`Visit::session`] says
+    /// whether it counts.
     pub fn present(&self, id: SchemeId) -> Option<Rc<Opened>> {
         let mut looked_at = self.looked_at.borrow_mut();
         let known = looked_at.iter().find(|(known, _)| *known == id);
@@ -178,8 +178,8 @@ impl<'v> Visit<'v> {
         }
     }
 
-    /// What the cookies of a scheme came to, where they were looked at: a session, nothing, or why
-    /// they are none.
+    /// What was found in the cookies of a scheme, if they were looked at: a session, nothing, or
+    /// why they are not a session.
     #[must_use]
     pub fn looked_at(&self, id: SchemeId) -> Option<Result<Option<Rc<Opened>>, NoUse>> {
         let looked_at = self.looked_at.borrow();
@@ -191,7 +191,7 @@ impl<'v> Visit<'v> {
         })
     }
 
-    /// The session by this scheme, if it counts: refreshed, where it is due.
+    /// The session of this scheme, if it counts. It is refreshed first, if that is due.
     ///
     /// # Errors
     /// [`NotYet`].
@@ -228,7 +228,7 @@ impl<'v> Visit<'v> {
         }
     }
 
-    /// The fact that the refresh of a session lacks.
+    /// The fact that a session's refresh needs.
     #[must_use]
     pub fn need(&self, id: SchemeId) -> Option<Need> {
         match self.session(id) {
@@ -237,7 +237,7 @@ impl<'v> Visit<'v> {
         }
     }
 
-    /// The session as it counts; `None` where it is over.
+    /// The session after a refresh that was due; `None` where it is over.
     fn refresh(&self, id: SchemeId, opened: Rc<Opened>) -> Option<Result<Renewed, NotYet>> {
         let lines = Vec::new();
         match refresh::refresh(&self.context(), self.scheme(id), opened.session()) {
@@ -251,7 +251,8 @@ impl<'v> Visit<'v> {
             Outcome::Renewed(session) => {
                 let put = self.put(id, *session).ok()?;
                 let opened = self.open(id, &put.value).ok()?;
-                // The provider may have told of another session of its own by now.
+                // The new session may be known by another session of the provider, which may have
+                // ended.
                 if self.basis.facts.is_over(opened.known()) {
                     return None;
                 }
@@ -293,7 +294,8 @@ impl<'v> Visit<'v> {
         opened.map_err(NoUse::Session)
     }
 
-    /// The host that a scheme's cookies are bound to: the request's, or their domain.
+    /// The host that a scheme's cookies are bound to: the request's host, or the domain of the
+    /// cookies.
     fn host(&self, scheme: &'v Scheme) -> Result<&'v str, Problem> {
         match scheme.cookie.domain.as_deref() {
             Some(domain) => Ok(domain),
@@ -301,7 +303,7 @@ impl<'v> Visit<'v> {
         }
     }
 
-    /// Whether what counts on a session was sent by one of our own pages, or cannot change
+    /// Whether a request that relies on a session came from one of our own pages, or cannot change
     /// anything.
     ///
     /// # Errors
@@ -310,8 +312,8 @@ impl<'v> Visit<'v> {
         browser::vet_origin(self.request, &self.sign_in.sites)
     }
 
-    /// Whether whoever has no session is sent to sign in, as a rule says it. A page that is shown
-    /// after a failure never begins again by itself.
+    /// Whether a person without a session is sent to sign in, as a rule says. A page that is shown
+    /// after a failure never begins a sign-in by itself.
     #[must_use]
     pub fn is_redirected(&self, unauthenticated: Unauthenticated, path: Option<&str>) -> bool {
         let mut schemes = self.sign_in.schemes.iter();
@@ -326,7 +328,7 @@ impl<'v> Visit<'v> {
             }
     }
 
-    /// The values of `Set-Cookie` that delete what was looked at and is no session.
+    /// The values of `Set-Cookie` that delete cookies that were looked at and are not a session.
     #[must_use]
     pub fn deletions(&self) -> Vec<String> {
         let looked_at = self.looked_at.borrow();
@@ -340,8 +342,8 @@ impl<'v> Visit<'v> {
         deletions.collect()
     }
 
-    /// The values of `Set-Cookie` that put the sessions into the browser that were refreshed: with
-    /// each answer, whatever it is, for their refresh tokens are the only good ones.
+    /// The values of `Set-Cookie` that put refreshed sessions into the browser. Every answer must
+    /// have them, because only their refresh tokens are still good.
     #[must_use]
     pub fn refreshed(&self) -> Vec<String> {
         let refreshed = self.refreshed.borrow();
@@ -353,8 +355,8 @@ impl<'v> Visit<'v> {
             .collect()
     }
 
-    /// The same, and those that keep sessions alive which were counted on: those that are due are
-    /// sealed anew. One that cannot be now is later.
+    /// The same values, and those that keep alive the sessions that the request relied on. Sessions
+    /// that are due are sealed anew. One that cannot be sealed now is sealed later.
     #[must_use]
     pub fn renewals(&self) -> Vec<String> {
         let mut lines = self.refreshed();
@@ -381,8 +383,8 @@ impl<'v> Visit<'v> {
         lines
     }
 
-    /// Seals a session for the browser: without its raw ID token, where it is too large with it. That
-    /// is only told to the provider at the end, and there is another way to say it.
+    /// Seals a session for the browser. If it is too large, its raw ID token is left out. The
+    /// provider gets that token only at sign-out, and it can learn of the session in another way.
     pub(super) fn put(&self, id: SchemeId, session: Session) -> Result<Put, Obstacle> {
         match self.put_whole(id, &session) {
             Err(Obstacle::Problem(Problem::TooLarge))
@@ -414,8 +416,9 @@ impl<'v> Visit<'v> {
         Ok(Put { value, lines })
     }
 
-    /// The request as rules and the upstream see it, and how the upstream's comes to be so: without
-    /// the filter's own cookies. `None` where it has none of them.
+    /// The request as rules and the upstream see it, without the filter's own cookies, and the
+    /// change that makes the upstream's request so. `None` where the request has none of these
+    /// cookies.
     #[must_use]
     pub fn without_cookies(&self) -> Option<(Request, Change)> {
         let lines = without_ours(self.request, &self.sign_in.cookies())?;
@@ -435,7 +438,7 @@ impl<'v> Visit<'v> {
         site.ok_or(Problem::UnknownHost)
     }
 
-    /// Where the provider sends browsers back.
+    /// The URL that the provider sends browsers back to.
     pub(super) fn redirect_uri(&self, scheme: &Scheme) -> Result<String, Problem> {
         match &scheme.redirect_uri {
             Some(uri) => Ok(uri.clone()),
@@ -446,7 +449,7 @@ impl<'v> Visit<'v> {
         }
     }
 
-    /// What tells the browser from others, if it has that.
+    /// The value that tells this browser from others, if the browser has one.
     pub(super) fn browser(&self, scheme: &Scheme) -> Option<Browser> {
         let value = scheme.browser_cookie.read(self.request).ok()??;
         Browser::parse(&value)

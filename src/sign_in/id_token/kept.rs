@@ -1,6 +1,6 @@
-//! What a session keeps of the tokens that it is made of, and for how long.
+//! What a session keeps of its tokens, and for how long.
 //!
-//! Invariant: a token is kept where the configuration has a use for it, and nowhere else.
+//! Invariant: a token is kept only where the configuration has a use for it.
 
 use crate::config::{OwnPath, Scheme};
 use crate::jose::claims::Claims;
@@ -9,17 +9,17 @@ use crate::session::life::{Refreshing, Tokens};
 use crate::sign_in::session_json::{quoted, written};
 use crate::sign_in::token_reply::Grant;
 
-/// A session is refreshed when this part of its tokens' life is left,
+/// A refresh is due when one part of so many of the tokens' life is left.
 const PART: u64 = 5;
-/// or so many seconds, whichever is less.
+/// A refresh is due at most this long before the tokens end, in seconds.
 const EARLY: u64 = 60;
-/// How long tokens are good whose answer does not say it, in seconds.
+/// How long tokens are good where the answer does not say so, in seconds.
 const UNSAID: u64 = 300;
 
-/// Claims about the token alone, which no session keeps unasked.
+/// Claims about the token only. A session keeps them only where the configuration asks for them.
 const OF_TOKEN: [&str; 4] = ["at_hash", "c_hash", "nonce", "s_hash"];
 
-/// The claims that the configuration chose, or all that are about the person: a JSON object.
+/// The claims that the configuration chose, or else all that are about the person: a JSON object.
 pub(super) fn claims(scheme: &Scheme, said: &Claims) -> String {
     let mut kept = String::from("{");
     let mut keep = |name: &str, value: Element<'_>| {
@@ -50,8 +50,8 @@ pub(super) fn claims(scheme: &Scheme, said: &Claims) -> String {
     kept
 }
 
-/// When a session ends, whatever is heard of it, in Unix seconds. `by` is when its ID token ends,
-/// which counts where the configuration has no idle timeout and nothing refreshes the session.
+/// When a session ends in any case, in Unix seconds. `by` is the end of its ID token. It counts
+/// where the configuration has no idle timeout and nothing refreshes the session.
 pub(super) fn end(scheme: &Scheme, started: u64, by: Option<u64>) -> u64 {
     let rules = &scheme.session;
     let latest = started.saturating_add(rules.max_duration.as_secs());
@@ -61,9 +61,10 @@ pub(super) fn end(scheme: &Scheme, started: u64, by: Option<u64>) -> u64 {
     }
 }
 
-/// When a session is to be refreshed for the `number`th time, from 0, where it has a refresh token.
-/// It stands on the tokens that came at `at`, in Unix seconds: on the access token, and without idle
-/// timeout on the ID token that ends at `id_expires`, if one came.
+/// When a session must be refreshed for the `number`th time, counted from 0, if it has a refresh
+/// token. Its tokens came at `at`, in Unix seconds. The session depends on the access token.
+/// Without an idle timeout, or where the end of the access token is unknown, it also depends on the
+/// ID token that ends at `id_expires`, if one came.
 pub(super) fn refreshing(
     scheme: &Scheme,
     tokens: Option<&Tokens>,
@@ -85,8 +86,7 @@ pub(super) fn refreshing(
     })
 }
 
-/// The tokens that the configuration has a use for; those from before stay where there is no newer
-/// one.
+/// The tokens that the configuration has a use for. An earlier token stays where no newer one came.
 pub(super) fn tokens(
     scheme: &Scheme,
     before: Option<&Tokens>,
@@ -94,7 +94,7 @@ pub(super) fn tokens(
     id_token: Option<&str>,
     now: u64,
 ) -> Option<Tokens> {
-    // At sign-out it tells the provider whose session ends.
+    // At sign-out it tells the provider which session ends.
     let keeps_id =
         scheme.forward_id_token_header.is_some() || scheme.path(OwnPath::SignOut).is_some();
     let keeps_access = scheme.forward_bearer_token;
@@ -209,16 +209,16 @@ mod tests {
         let (idle, without) = (json!({"idle_timeout": "600s"}), json!({}));
         let in_hours = NOW + 7200;
         for (rules, access, id, due, good_until) in [
-            // The first of the tokens that ends.
+            // The token that ends first counts.
             (&without, Some(NOW + 300), Some(in_hours), 240, 300),
             (&without, Some(in_hours), Some(NOW + 300), 240, 300),
             (&without, None, Some(in_hours), 7140, 7200),
             (&without, Some(in_hours), None, 7140, 7200),
-            // The person's own pace takes the place of the ID token's.
+            // The idle timeout replaces the end of the ID token.
             (&idle, Some(in_hours), Some(NOW + 300), 7140, 7200),
             (&idle, None, Some(NOW + 300), 240, 300),
             (&idle, None, None, 240, 300),
-            // Short ones.
+            // Tokens with a short life.
             (&without, Some(NOW + 10), None, 8, 10),
             (&without, Some(NOW), None, 0, 0),
         ] {

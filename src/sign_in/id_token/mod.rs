@@ -1,8 +1,8 @@
-//! The session that an ID token makes, and what a refresh makes of it (OpenID Connect Core 1.0
+//! The session that an ID token makes, and how a refresh changes it (OpenID Connect Core 1.0
 //! sections 3.1.3.7 and 12.2).
 //!
-//! Invariant: a [`Session`] begins with an ID token that is verified, has the nonce of the
-//! browser's own flow and is for this client; and it never becomes another person's.
+//! Invariant: a [`Session`] begins only with an ID token that is verified, is for this client, and
+//! has the nonce of the browser's own flow. A session never becomes another person's.
 
 mod kept;
 mod said;
@@ -25,8 +25,8 @@ pub struct IdToken<'t> {
     pub verified: &'t Verified<'t>,
 }
 
-/// Begins a session with the tokens for a code. `nonce` is that of the flow, `id` is random, `now`
-/// in Unix seconds.
+/// Begins a session with the tokens for a code. `nonce` is the nonce of the flow, `id` is random,
+/// and `now` is in Unix seconds.
 ///
 /// # Errors
 /// [`IdTokenError`].
@@ -64,8 +64,8 @@ pub fn begin(
     Ok(session)
 }
 
-/// An ID token passes for a while after its end, for clocks differ; a session that lives by it does
-/// not.
+/// Refuses an ID token that has ended, where the session ends with it. Elsewhere an ID token passes
+/// for a while after its end, because clocks differ.
 fn vet(scheme: &Scheme, expires: u64, now: u64) -> Result<(), IdTokenError> {
     if scheme.session.idle_timeout.is_none() && expires <= now {
         return Err(IdTokenError::Expired);
@@ -73,12 +73,12 @@ fn vet(scheme: &Scheme, expires: u64, now: u64) -> Result<(), IdTokenError> {
     Ok(())
 }
 
-/// The session with the tokens for its refresh token, which came at `at` and are looked at `now`, in
-/// Unix seconds. Where there is no new ID token, what the old one said stays. The session's absolute
-/// end stays in any case.
+/// The session with the tokens for its refresh token. They came at `at`, and the decision is made
+/// at `now`, both in Unix seconds. Where there is no new ID token, what the old one said stays. The
+/// session's absolute end stays in any case.
 ///
 /// # Errors
-/// [`IdTokenError`]: the session is to be ended.
+/// [`IdTokenError`]: the session must be ended.
 pub fn refresh(
     session: Session,
     scheme: &Scheme,
@@ -179,7 +179,7 @@ mod tests {
         }))
     }
 
-    /// A session of ten minutes ago that is refreshed now.
+    /// A session that began ten minutes ago and is refreshed now.
     fn before() -> Session {
         let token = signed(&json!({"sid": "s-1", "auth_time": NOW - 700, "azp": CLIENT_ID}));
         let session = begin_with(&of_refresh(), &token).unwrap();
@@ -259,7 +259,7 @@ mod tests {
         let without = refreshed(None).unwrap();
         assert_eq!(without.claims, before().claims);
         assert_eq!(without.sid.as_deref(), Some("s-1"));
-        // The access token's end; the session's stays.
+        // The access token's end changes; the session's end stays.
         for (expires_in, refresh_token, expected) in [
             (Some(240), Some("r-2"), NOW + 220),
             (Some(5), None, NOW - 15),

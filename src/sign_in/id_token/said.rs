@@ -1,8 +1,8 @@
-//! What an ID token must say beyond what every token of its provider must (OpenID Connect Core 1.0
-//! sections 3.1.3.7 and 3.1.3.8).
+//! What an ID token must say, in addition to what every token of its provider must say (OpenID
+//! Connect Core 1.0 sections 3.1.3.7 and 3.1.3.8).
 //!
-//! Invariant: what is [`Said`] was said of this client, with the nonce of the browser's own flow
-//! where a code was redeemed.
+//! Invariant: a [`Said`] is about a token for this client. Where a code was redeemed, the token has
+//! the nonce of the browser's own flow.
 
 use std::fmt;
 
@@ -17,19 +17,20 @@ use crate::signature::hash::Hash;
 /// The longest `sub`, in octets (OpenID Connect Core 1.0 section 2).
 const LONGEST_SUBJECT: usize = 255;
 
-/// First number of seconds that is no date here: up to it every second can be told from the next.
+/// The first number of seconds that is not accepted as a date. Up to it, every second can be told
+/// from the next.
 const LATEST: f64 = 9_007_199_254_740_992.0;
 
-/// Why an ID token makes no session, though it is verified.
+/// Why a verified ID token makes no session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IdTokenError {
-    /// `nonce` is missing, or of another flow.
+    /// `nonce` is missing, or belongs to another flow.
     Nonce,
     /// `aud` does not name the client.
     Audience,
-    /// `azp` is another client, or missing where there are several audiences.
+    /// `azp` names another client, or is missing where there are several audiences.
     AuthorizedParty,
-    /// `events` is there: a logout token or another security event.
+    /// `events` is there: the token is a logout token or another security event.
     Event,
     /// `sub` is missing, empty or too long.
     Subject,
@@ -37,13 +38,13 @@ pub enum IdTokenError {
     IssuedAt,
     /// `exp` is missing or past: the session would end before it begins.
     Expired,
-    /// `at_hash` is not that of the access token.
+    /// `at_hash` is not the hash of the access token.
     AccessTokenHash,
-    /// `auth_time` is no date, or missing where the configuration asks for `max_age`.
+    /// `auth_time` is not a date, or is missing where the configuration asks for `max_age`.
     AuthTime,
     /// The person signed in longer ago than the `max_age` of the configuration.
     TooLongAgo,
-    /// `sid` is no text.
+    /// `sid` is not a text.
     Sid,
     /// After a refresh: another person.
     OtherSubject,
@@ -166,15 +167,15 @@ fn auth_time(claims: &Claims) -> Result<Option<u64>, IdTokenError> {
     Ok(Some(seconds as u64))
 }
 
-/// What was asked for with `max_age` is checked (OpenID Connect Core 1.0 section 3.1.2.1): a person
-/// can take it out of the URL.
+/// Checks what was asked for with `max_age` (OpenID Connect Core 1.0 section 3.1.2.1). The check is
+/// needed because a person can remove the parameter from the URL.
 fn vet_age(scheme: &Scheme, auth_time: Option<u64>, now: u64) -> Result<(), IdTokenError> {
     let mut parameters = scheme.authorization.parameters.iter();
     let Some((_, max_age)) = parameters.find(|(name, _)| name == "max_age") else {
         return Ok(());
     };
     let auth_time = auth_time.ok_or(IdTokenError::AuthTime)?;
-    // One that is no number lets nobody pass who did not sign in just now.
+    // With a `max_age` that is not a number, only a person who signed in just now passes.
     let max_age: u64 = max_age.parse().unwrap_or(0);
     let latest = auth_time
         .saturating_add(max_age)
@@ -272,7 +273,7 @@ mod tests {
             let refused = begin_with(&scheme(json!({})), &token).err();
             assert_eq!(refused, Some(Jwt(expected)), "{expected:?}");
         }
-        // Expectations of anybody else do not let it pass either.
+        // A scheme that expects no audience does not let it pass either.
         let lenient = scheme(json!({}));
         let lenient = Scheme {
             id_token: jwt::Expectations {
@@ -325,7 +326,7 @@ mod tests {
             (json!({"sub": "x".repeat(256)}), By(Subject)),
             (json!({"iat": "absent"}), By(IssuedAt)),
             (json!({"exp": "absent"}), Jwt(JwtError::NoExpiration)),
-            // Within the leeway, but a session would have ended.
+            // It is within the leeway, but a session would already have ended.
             (json!({"exp": NOW}), By(Expired)),
             (
                 json!({"at_hash": "AAAAAAAAAAAAAAAAAAAAAA"}),
