@@ -1,6 +1,6 @@
 //! What every request with a session reads of the list: which shards have changed.
 //!
-//! Invariant: two states of a shard have two versions, also where what was in shared data is lost in
+//! Invariant: two states of a shard have different versions, even if shared data was lost in
 //! between.
 
 use super::SHARDS;
@@ -9,7 +9,7 @@ use crate::record::{Reader, Writer};
 /// Increased whenever the meaning of a field changes.
 const FORMAT: u64 = 1;
 
-/// Which state of a shard there is.
+/// Tells a state of a shard from all others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct State {
     era: u64,
@@ -19,16 +19,16 @@ pub(super) struct State {
 /// The states of all shards.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Heads {
-    /// Random, and another one whenever the list begins anew.
+    /// Random. It is another one whenever the list begins anew.
     era: u64,
-    /// Every session that began here until then is over, in Unix seconds; 0 for none.
+    /// Every session that began here until then is over. In Unix seconds; 0 for none.
     pub(super) lost: u64,
     /// How often each shard was changed in this era.
     changes: [u64; SHARDS],
 }
 
 impl Heads {
-    /// A list that begins. `lost`: see [`Heads::lost`]; `random` has not been used before.
+    /// A new list. `lost`: see [`Heads::lost`]. `random` must not have been used before.
     #[must_use]
     pub(super) fn new(random: u64, lost: u64) -> Self {
         Self {
@@ -69,7 +69,7 @@ impl Heads {
             .finish()
     }
 
-    /// What was shared. `None` for what is none.
+    /// Reads what was shared. `None` where it has another form.
     #[must_use]
     pub(super) fn decode(octets: &[u8]) -> Option<Self> {
         let mut record = Reader(octets);

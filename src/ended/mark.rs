@@ -1,12 +1,12 @@
-//! What an ended session is known by, as shared data has it.
+//! What identifies an ended session, in the form that shared data has.
 //!
-//! Invariant: a [`Mark`] is a hash. No name of a person and no identifier of a session is in shared
-//! data.
+//! Invariant: a [`Mark`] is a hash. Shared data has no name of a person and no identifier of a
+//! session.
 
 use crate::bytes::digest;
 use crate::session::life::Session;
 
-/// Octets of a mark: two of different things are never alike.
+/// Octets of a mark. Two different things never have the same mark.
 const LEN: usize = 16;
 
 /// A session, some sessions, or a logout token, by a hash of what identifies it.
@@ -65,27 +65,27 @@ impl Mark {
         &self.0
     }
 
-    /// The same for the same mark, below `count`.
+    /// A number below `count`, always the same for the same mark.
     pub(super) fn place(&self, count: usize) -> usize {
         let [first, ..] = self.0;
         usize::from(first).checked_rem(count).unwrap_or(0)
     }
 }
 
-/// All that a session is known by.
+/// Everything that identifies a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Known {
-    /// When it began here, in Unix seconds.
+    /// When the session began here, in Unix seconds.
     pub(super) started: u64,
     /// When the provider issued the ID token that it began with, in Unix seconds of the provider's
     /// clock.
     pub(super) issued: u64,
-    /// Itself, its person, and its provider's session.
+    /// The marks of the session, of its person, and of the provider's session.
     pub(super) marks: [Mark; 3],
 }
 
 impl Known {
-    /// By what a session of this issuer is known.
+    /// What identifies a session of this issuer.
     #[must_use]
     pub fn new(session: &Session, issuer: &str) -> Self {
         let subject = session.subject.as_str();

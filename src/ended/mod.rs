@@ -1,11 +1,10 @@
-//! Sessions that ended before their time, as all workers of the process know them at once: in shared
-//! data, in shards.
+//! Sessions that ended before their time. All workers of the process know them at once, from shards
+//! in shared data.
 //!
 //! Invariants:
-//! - a session that was said to be ended is never found alive, on no worker. A shard that is full ends
-//!   more sessions in place of forgetting one, and where shared data was lost or is not ours, every
-//!   session until then is over;
-//! - what anybody can claim takes no room from what was proven, and ends nothing but what it names;
+//! - a session that was ended is never found alive, on any worker. A full shard ends more sessions,
+//!   and forgets none. Where shared data was lost or is not ours, every session until then is over;
+//! - what anybody can claim takes no room from what was proven, and ends only what it names;
 //! - everything is bounded: [`SHARDS`] and [`TOKENS`] shards of [`shard::MOST`] entries;
 //! - a request costs one read, unless a shard that concerns it has changed.
 
@@ -27,12 +26,12 @@ const CLAIMED: usize = 16;
 pub const SHARDS: usize = PROVEN + CLAIMED;
 /// Shards of logout tokens: 192 KiB at most.
 pub const TOKENS: usize = 16;
-/// How often a change is tried anew where another worker was faster.
+/// How often a change is tried again where another worker was faster.
 const TRIES: u32 = 64;
 
 const HEADS_KEY: &str = "bearer-gate ended";
 
-/// What a step is made with.
+/// What a step needs.
 #[derive(Clone, Copy)]
 pub struct Now<'s> {
     /// Seconds since the Unix epoch.
@@ -46,28 +45,28 @@ pub struct Now<'s> {
 /// Sessions that are to be ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ending {
-    /// What they are known by, and until when an ID token was issued whose session is over.
+    /// What identifies them. A session is over if its ID token was issued no later than this time.
     marks: Vec<(Mark, u64)>,
     when_full: WhenFull,
-    /// The logout token that says so, and when it was issued.
+    /// The logout token that ends them, and when it was issued.
     token: Option<(Mark, u64)>,
 }
 
-/// It cannot be said that the sessions are over.
+/// It is not certain that the sessions are over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotEnded {
     /// There is no room for what is only claimed.
     Full,
-    /// Shared data does not take it.
+    /// Shared data refuses the write.
     Refused,
 }
 
 /// Why a shard is not changed.
 enum Unchanged {
     Full,
-    /// Others are faster, again and again.
+    /// Other workers were faster each time.
     Refused,
-    /// It should be there, and is not.
+    /// The shard should be there, and is not.
     Lost,
 }
 
@@ -87,14 +86,15 @@ impl From<Unchanged> for NotEnded {
 }
 
 impl Ending {
-    /// Ends this session, which its own cookie has shown.
+    /// Ends this session. Its own cookie has shown it.
     #[must_use]
     pub fn of(session: &Known) -> Self {
         let [own, ..] = session.marks;
         Self::proven(vec![(own, session.issued)])
     }
 
-    /// Ends what has one of these marks, and began with an ID token that was issued until then.
+    /// Ends what has one of these marks and began with an ID token that was issued no later than
+    /// the time of the mark.
     #[must_use]
     pub fn proven(marks: Vec<(Mark, u64)>) -> Self {
         Self {
@@ -104,7 +104,7 @@ impl Ending {
         }
     }
 
-    /// The same because of a logout token, which is remembered.
+    /// The same because of a logout token. The token is remembered.
     #[must_use]
     pub fn because_of(self, token: Mark, issued: u64) -> Self {
         Self {
@@ -113,8 +113,8 @@ impl Ending {
         }
     }
 
-    /// The same where nobody has proven it. Claims until `earliest` may be forgotten: every session
-    /// that they ended is over by itself.
+    /// The same where nobody has proven it. Claims until `earliest` may be forgotten, because every
+    /// session that they ended is over by itself.
     #[must_use]
     pub fn claimed(mark: Mark, until: u64, earliest: u64) -> Self {
         Self {
@@ -148,8 +148,8 @@ fn token_key(token: &Mark) -> String {
     format!("bearer-gate logout tokens {}", token.place(TOKENS))
 }
 
-/// Whether a logout token was used before. One that was forgotten may be used again: it ends what it
-/// ended, and nothing else.
+/// Whether a logout token was used before. A token that was forgotten may be used again: it ends
+/// the same sessions, and no others.
 #[must_use]
 pub fn knows_token(token: &Mark, store: &dyn SharedStore) -> bool {
     let shared = store.read(&token_key(token));
@@ -160,11 +160,11 @@ pub fn knows_token(token: &Mark, store: &dyn SharedStore) -> bool {
 /// The list, as one worker sees it.
 #[derive(Default)]
 pub struct List {
-    /// As they were last read.
+    /// The octets as they were last read.
     octets: Vec<u8>,
     /// What is in them; `None` where there never was anything.
     heads: Option<Heads>,
-    /// Those that were looked at, by their numbers.
+    /// The shards that were looked at, by their numbers.
     shards: Vec<Option<(State, Shard)>>,
 }
 
@@ -221,8 +221,8 @@ impl List {
         Some(shard)
     }
 
-    /// Begins the list anew where it is lost, or not ours: every session until now is over. Where
-    /// another worker is faster, what it wrote says the same.
+    /// Begins the list anew where it is lost or is not ours: every session until now is over. Where
+    /// another worker is faster, its list says the same.
     fn begin_anew(&mut self, now: Now<'_>) {
         log::warn!(
             "the list of ended sessions is lost: every session that began until now is over"
@@ -238,10 +238,10 @@ impl List {
         self.heads = Some(heads);
     }
 
-    /// Ends sessions: every worker finds them over from the next request on.
+    /// Ends sessions. Every worker finds them over from the next request on.
     ///
     /// # Errors
-    /// Where that cannot be said. Some of them may be over all the same.
+    /// Where it is not certain that they are over. Some of them may be over all the same.
     pub fn end(&mut self, ending: &Ending, now: Now<'_>) -> Result<(), NotEnded> {
         self.look(now);
         let mut changed = Vec::with_capacity(ending.marks.len());
@@ -273,7 +273,7 @@ impl List {
         for _ in 0..TRIES {
             self.look(now);
             let version = match now.store.read(HEADS_KEY) {
-                // Another worker was there since this one looked.
+                // Another worker has changed it since this one looked.
                 Some((octets, _)) if octets != self.octets => continue,
                 Some((_, version)) => version,
                 None => Version::ABSENT,
@@ -292,8 +292,8 @@ impl List {
     }
 }
 
-/// Changes a shard, whatever other workers do meanwhile. What is no shard is written over, unless one
-/// has to be there.
+/// Changes a shard, whatever other workers do meanwhile. Octets that are not a shard are replaced,
+/// unless a shard must be there.
 fn change(
     key: &str,
     is_there: bool,

@@ -1,7 +1,8 @@
-//! A part of a list in shared data: marks, and until when what has them was begun that is over.
+//! A part of a list in shared data: marks, each with a time. What has the mark and was issued until
+//! then is over.
 //!
-//! Invariants: a shard has [`MOST`] entries at most; and one that is full forgets nothing that it
-//! was told to keep: what it drops is over by the floor.
+//! Invariants: a shard has at most [`MOST`] entries. A full shard forgets nothing that it must
+//! keep: the floor ends what it drops.
 
 use super::mark::Mark;
 use crate::record::{Reader, Writer};
@@ -11,12 +12,12 @@ pub const MOST: usize = 512;
 /// Increased whenever the meaning of a field changes.
 const FORMAT: u64 = 1;
 
-/// What happens where a full shard is to take one more entry.
+/// What happens when a full shard must take one more entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenFull {
-    /// The entry with the earliest time goes, and everything until then is over.
+    /// The entry with the earliest time goes, and everything that was issued until then is over.
     Floor,
-    /// Entries with an earlier time than this go, and nothing else does.
+    /// Only entries with an earlier time than this go.
     Refuse {
         /// In Unix seconds.
         before: u64,
@@ -25,7 +26,7 @@ pub enum WhenFull {
     Forget,
 }
 
-/// A shard that is full, and nothing may go.
+/// The shard is full, and no entry may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
 
@@ -74,12 +75,12 @@ impl Shard {
         self.entry(mark).is_some()
     }
 
-    /// Ends what has the mark and was issued until then.
+    /// Ends what has the mark and was issued no later than `until`.
     ///
     /// # Errors
-    /// Where there is no room and nothing may go.
+    /// Where there is no room and no entry may go.
     pub fn put(&mut self, mark: Mark, until: u64, when_full: WhenFull) -> Result<(), Full> {
-        // 0 is nobody's: a clock that shows it is none.
+        // 0 is no real time: a clock that shows it does not work.
         let until = until.max(1);
         if until <= self.floor {
             return Ok(());
@@ -92,7 +93,7 @@ impl Shard {
         }
         if self.entries.len() >= MOST {
             self.make_room(when_full)?;
-            // The floor may have risen to it.
+            // The floor may have risen to this time.
             if until <= self.floor {
                 return Ok(());
             }
@@ -133,7 +134,7 @@ impl Shard {
         record.finish()
     }
 
-    /// What was shared. `None` for what is no shard.
+    /// Reads what was shared. `None` where it is not a shard.
     #[must_use]
     pub fn decode(octets: &[u8]) -> Option<Self> {
         let mut record = Reader(octets);
@@ -200,13 +201,13 @@ mod tests {
         shard.put(mark(MOST), 2000, WhenFull::Floor).unwrap();
         assert_eq!(shard.entries.len(), MOST);
         assert_eq!(shard.floor, 1000);
-        // The one that went is still over, and so is whoever was issued no later.
+        // The entry that went is still over, and so is everything that was issued no later.
         assert!(!shard.has(&mark(0)) && shard.ends(&mark(0), 1000));
         assert!(shard.ends(&mark(MOST + 1), 1000) && !shard.ends(&mark(MOST + 1), 1001));
         // What is below the floor needs no entry.
         shard.put(mark(MOST + 2), 1000, WhenFull::Floor).unwrap();
         assert!(!shard.has(&mark(MOST + 2)) && shard.ends(&mark(MOST + 2), 1000));
-        // All of the same time go together.
+        // Entries of the same time go together.
         let mut same = Shard::default();
         for number in 0..=MOST {
             same.put(mark(number), 7, WhenFull::Floor).unwrap();

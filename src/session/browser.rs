@@ -1,8 +1,8 @@
-//! What a browser says of a request: who may be redirected to sign in, and whether another site
+//! What a browser says about a request: who may be redirected to sign in, and whether another site
 //! made the browser send it (Fetch Metadata Request Headers, RFC 6454).
 //!
-//! Invariant: a header that was sent twice, or has a value that is not known, is taken for the
-//! answer that allows less.
+//! Invariant: a header that was sent twice, or has an unknown value, counts as the answer that
+//! allows less.
 
 use super::site::Sites;
 use crate::http::request::Request;
@@ -28,8 +28,8 @@ fn said<'r>(request: &'r Request, name: &str) -> Said<'r> {
     }
 }
 
-/// Whether a person waits for a page, so that a redirect leads somewhere. Scripts, forms that are
-/// posted, frames and what is fetched ahead get 401.
+/// Whether a person waits for a page, so that a redirect is of use. Scripts, posted forms, frames
+/// and pages that are fetched in advance get 401.
 #[must_use]
 pub fn is_navigation(request: &Request) -> bool {
     let is_read = matches!(request.method(), Ok(b"GET" | b"HEAD"));
@@ -49,7 +49,7 @@ pub fn is_navigation(request: &Request) -> bool {
     }
 }
 
-/// Whether a value of Accept has `text/html`, and not with the weight 0 (RFC 9110 section 12.5.1).
+/// Whether a value of Accept has `text/html`, with a weight other than 0 (RFC 9110 section 12.5.1).
 fn takes_html(accept: &[u8]) -> bool {
     accept.split(|byte| *byte == b',').any(|range| {
         let mut parts = range.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
@@ -66,7 +66,7 @@ fn takes_html(accept: &[u8]) -> bool {
     })
 }
 
-/// Whether a browser fetches ahead, without anybody having asked for it: such a request must
+/// Whether a browser fetches in advance, before anybody has asked for it. Such a request must
 /// redeem no code and end no session. Firefox and older browsers have names of their own.
 #[must_use]
 pub fn is_prefetch(request: &Request) -> bool {
@@ -82,8 +82,8 @@ pub fn is_prefetch(request: &Request) -> bool {
         })
 }
 
-/// Whether the connection is to become another one, such as a WebSocket: the answer to its first
-/// request is not all that it gets.
+/// Whether the connection is to become another one, such as a WebSocket. The client then gets more
+/// than the answer to its first request.
 fn is_upgrade(request: &Request) -> bool {
     said(request, "upgrade") != Said::Nothing
 }
@@ -106,11 +106,11 @@ pub fn vet_origin(request: &Request, ours: &Sites) -> Result<(), CrossSite> {
     }
 }
 
-/// Whether a request may sign out: a POST by one of our pages, or a GET that a link of ours, or the
-/// person, made.
+/// Whether a request may sign out: a POST from one of our pages, or a GET that comes from a link of
+/// ours or from the person.
 ///
 /// # Errors
-/// Where it is another method or a prefetch, or comes from elsewhere.
+/// Where the method is another one, or the request is a prefetch or comes from elsewhere.
 pub fn vet_sign_out(request: &Request, ours: &Sites) -> Result<(), CrossSite> {
     let is_meant = match request.method() {
         Ok(b"POST") => true,

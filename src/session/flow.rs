@@ -1,13 +1,12 @@
 //! The authorization code flow without a cookie of its own (RFC 6749 section 4.1, RFC 7636, OpenID
 //! Connect Core 1.0 section 3.1).
 //!
-//! One small cookie tells a browser from others, and all its flows share it. What is to be known of
-//! one flow is sealed in its `state`, which the provider hands back. `nonce` and `code_verifier`
-//! follow from the key, the browser's cookie and the flow's id: they are in no cookie, and the
-//! verifier is in no URL.
+//! One small cookie tells a browser from others, and all its flows share it. What must be known
+//! about one flow is sealed in its `state`, which the provider hands back. `nonce` and
+//! `code_verifier` are derived from the key, the browser's cookie and the flow's id. They are in no
+//! cookie, and the verifier is in no URL.
 //!
-//! Invariant: the secrets of a flow are had for the browser that began it, within [`LIFE`], or not
-//! at all.
+//! Invariant: only the browser that began a flow can get its secrets, and only within [`LIFE`].
 
 use subtle::ConstantTimeEq;
 
@@ -20,10 +19,10 @@ use crate::signature::hash::SHA256;
 /// How long a person has to sign in at the provider, in seconds.
 pub const LIFE: u64 = 600;
 
-/// How often a flow is begun again by itself.
+/// How often a flow is begun again without the person.
 pub const MAX_RESTARTS: u64 = 2;
 
-/// The longest URL to go to after signing in, in octets; of a longer one the path stays.
+/// The longest URL to go to after signing in, in octets. Only the path of a longer one stays.
 pub const LONGEST_RETURN: usize = 2048;
 
 /// The longest `state` that is read, in characters.
@@ -34,13 +33,13 @@ pub const LONGEST_STATE: usize = 4096;
 pub struct Browser([u8; 16]);
 
 impl Browser {
-    /// A browser that is new here, by octets that are random.
+    /// A browser that is new here, from random octets.
     #[must_use]
     pub fn new(random: [u8; 16]) -> Self {
         Self(random)
     }
 
-    /// Reads the cookie's value; `None` where it is none of ours.
+    /// Reads the cookie's value; `None` where it is not ours.
     #[must_use]
     pub fn parse(value: &[u8]) -> Option<Self> {
         let octets = base64url::decode(value)?;
@@ -53,7 +52,7 @@ impl Browser {
         base64url::encode(&self.0)
     }
 
-    /// SHA-256, the first 16 octets: a `state` that is seen does not give the cookie away.
+    /// The first 16 octets of SHA-256. A `state` that somebody sees does not show the cookie.
     fn hash(&self) -> [u8; 16] {
         let digest = SHA256.digest(&[&self.0]);
         let (first, _) = digest.split_first_chunk().unwrap_or((&[0; 16], &[]));
@@ -67,7 +66,7 @@ impl std::fmt::Debug for Browser {
     }
 }
 
-/// One try of a browser to sign in.
+/// One attempt of a browser to sign in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Flow {
     id: [u8; 16],
@@ -93,10 +92,10 @@ pub struct Sent {
     pub code_challenge: String,
 }
 
-/// What a code is redeemed with.
+/// What is needed to redeem a code.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Redeeming {
-    /// What the ID token must have.
+    /// The `nonce` that the ID token must have.
     pub nonce: String,
     /// RFC 7636 section 4.1.
     pub code_verifier: String,
@@ -108,14 +107,14 @@ impl std::fmt::Debug for Redeeming {
     }
 }
 
-/// Why a `state` is not one that we gave.
+/// Why a `state` is not one of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StateError {
     /// Too long, or not base64url.
     Malformed,
-    /// Sealed with a key that is not there, or no more.
+    /// Sealed with a key that is not there, or no longer there.
     UnknownKey,
-    /// Altered, of another scheme, or never sealed.
+    /// Altered, for another scheme, or never sealed.
     Broken,
 }
 
@@ -128,12 +127,12 @@ impl From<Unsealed> for StateError {
     }
 }
 
-/// Why a flow is not this browser's, or not this moment's.
+/// Why a flow does not belong to this browser, or to this time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mismatch {
     /// It began longer ago than [`LIFE`].
     Expired,
-    /// It will begin later, by more than [`CLOCK_SKEW`].
+    /// It begins in the future, by more than [`CLOCK_SKEW`].
     Future,
     /// The request has no browser's cookie.
     NoBrowser,
@@ -144,7 +143,7 @@ pub enum Mismatch {
 }
 
 impl Flow {
-    /// Begins a flow for a scheme. `id` is random, `now` in Unix seconds.
+    /// Begins a flow for a scheme. `id` is random, and `now` is in Unix seconds.
     #[must_use]
     pub fn begin(
         keyring: &Keyring,
@@ -165,8 +164,8 @@ impl Flow {
         }
     }
 
-    /// The same flow begun again, after a [`Mismatch`]; `None` where that was done
-    /// [`MAX_RESTARTS`] times already.
+    /// The same flow begun again, after a [`Mismatch`]; `None` where that was already done
+    /// [`MAX_RESTARTS`] times.
     #[must_use]
     pub fn again(
         &self,
@@ -180,8 +179,8 @@ impl Flow {
         (restarts <= MAX_RESTARTS).then_some(Self { restarts, ..flow })
     }
 
-    /// The parameters of the authorization request. `nonce` is the seal's, random. `None` for
-    /// another browser than the one that the flow began with, or without its key.
+    /// The parameters of the authorization request. `nonce` is for the seal, and is random. `None`
+    /// where another browser began the flow, or its key is not there.
     #[must_use]
     pub fn send(
         &self,
@@ -206,8 +205,8 @@ impl Flow {
         })
     }
 
-    /// Reads the `state` of a callback for this scheme. What is read is ours, but maybe of another
-    /// browser, or too old: [`Flow::redeem`] finds out.
+    /// Reads the `state` of a callback for this scheme. The result is ours, but it may be of
+    /// another browser or too old. [`Flow::redeem`] checks that.
     ///
     /// # Errors
     /// [`StateError`].
@@ -236,7 +235,7 @@ impl Flow {
         Some(flow)
     }
 
-    /// What this browser redeems the flow's code with at `now`, in Unix seconds.
+    /// What this browser needs to redeem the flow's code at `now`, in Unix seconds.
     ///
     /// # Errors
     /// [`Mismatch`]: the flow may be begun again, see [`Flow::again`].
@@ -294,7 +293,7 @@ fn of_state(scheme: &str) -> Context<'_> {
     }
 }
 
-/// A URL that is too long without its query, or else the root.
+/// A URL that is too long, without its query, or else the root.
 fn shortened(return_to: &str) -> &str {
     if return_to.len() <= LONGEST_RETURN {
         return return_to;

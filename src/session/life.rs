@@ -1,18 +1,19 @@
 //! A session and how long it lives.
 //!
-//! Invariant: a [`Session`] that was opened is alive at the time that was given. The idle timeout
-//! and the absolute end both stand in its record, so that each Envoy decides alike.
+//! Invariant: a [`Session`] that was opened is alive at the given time. The idle timeout and the
+//! absolute end are both in its record, so that every Envoy decides alike.
 
 use super::CLOCK_SKEW;
 use super::seal::{Context, Keyring, NONCE_LEN, Purpose, Unsealed};
 use crate::jose::base64url;
 use crate::record::{Reader, Writer};
 
-/// `seen` is rewritten once for each of so many parts of the idle timeout.
+/// `seen` is rewritten once in each of this many parts of the idle timeout.
 const RENEWALS: u64 = 10;
 
-/// The format of the record. A session of another one is signed out, but for those without
-/// [`Refreshing`]: they have the format before, so that Envoys of both versions know them.
+/// The format of the record. A session of another format is signed out. Sessions without
+/// [`Refreshing`] are an exception: they have the format before, so that Envoys of both versions
+/// know them.
 const FORMAT: u64 = 3;
 const WITHOUT_REFRESHING: u64 = 2;
 
@@ -21,8 +22,8 @@ const WITHOUT_REFRESHING: u64 = 2;
 pub struct Session {
     /// Random: tells sessions apart, in logs and in the list of those that were revoked.
     pub id: [u8; 16],
-    /// The name of the scheme in the configuration. It is no part of the record: the seal is bound
-    /// to it.
+    /// The name of the scheme in the configuration. It is not in the record, because the seal is
+    /// bound to it.
     pub scheme: String,
     /// The ID token's `sub`.
     pub subject: String,
@@ -36,17 +37,17 @@ pub struct Session {
     pub started: u64,
     /// When the provider issued the ID token that it began with, by the provider's clock.
     pub issued: u64,
-    /// The last request that was taken note of.
+    /// The last request that was noted.
     pub seen: u64,
-    /// For how long nothing may be heard of it, in seconds.
+    /// The longest time without a request, in seconds.
     pub idle: Option<u64>,
-    /// When it ends, whatever is heard of it.
+    /// When it ends in any case.
     pub expires: u64,
     /// The claims that the configuration chose: a JSON object.
     pub claims: String,
-    /// Where the configuration keeps them.
+    /// The tokens, where the configuration keeps them.
     pub tokens: Option<Tokens>,
-    /// Where it has a refresh token, and uses it.
+    /// When it is refreshed, where it has a refresh token and uses it.
     pub refreshing: Option<Refreshing>,
 }
 
@@ -55,20 +56,20 @@ pub struct Session {
 pub struct Refreshing {
     /// How often it was refreshed before.
     pub number: u64,
-    /// From when on it is to be refreshed.
+    /// From when on it must be refreshed.
     pub due: u64,
-    /// When the tokens end that it stands on. From then on it counts when it has been refreshed.
+    /// When the tokens end that it depends on. From then on it counts only after a refresh.
     pub good_until: u64,
 }
 
-/// Whether a session counts that is alive.
+/// Whether a session that is alive counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// It does.
+    /// It counts.
     Good,
-    /// It does, and is to be refreshed.
+    /// It counts, and must be refreshed.
     Due,
-    /// When it has been refreshed.
+    /// It counts only after a refresh.
     Over,
 }
 
@@ -97,23 +98,23 @@ impl std::fmt::Debug for Tokens {
     }
 }
 
-/// Why there is no session. The cookies are to be deleted.
+/// Why there is no session. The cookies must be deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoSession {
     /// Not base64url.
     Malformed,
-    /// Sealed with a key that is not there, or no more.
+    /// Sealed with a key that is not there, or no longer there.
     UnknownKey,
-    /// Altered, of another scheme, host or purpose, or never sealed.
+    /// Altered, for another scheme, host or purpose, or never sealed.
     Broken,
-    /// Ours, of another version of the filter.
+    /// Ours, but from another version of the filter.
     Format,
-    /// Nothing was heard of it for the idle timeout.
+    /// There was no request for the idle timeout.
     Idle,
     /// It has reached its end.
     Expired,
-    /// It was begun or seen later than now, by more than [`CLOCK_SKEW`], or has times that
-    /// contradict each other.
+    /// It was begun or seen in the future, by more than [`CLOCK_SKEW`], or its times contradict
+    /// each other.
     Times,
 }
 
@@ -121,7 +122,7 @@ pub enum NoSession {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alive {
     session: Session,
-    /// Whether another key sealed it than the one that seals now.
+    /// Whether it was sealed with another key than the one that seals now.
     has_old_key: bool,
 }
 
@@ -132,7 +133,7 @@ impl Alive {
         &self.session
     }
 
-    /// Whether it is to be sealed anew at `now`, in Unix seconds: a tenth of the idle timeout has
+    /// Whether it must be sealed anew at `now`, in Unix seconds: a tenth of the idle timeout has
     /// passed, or a newer key seals.
     #[must_use]
     pub fn is_due(&self, now: u64) -> bool {
@@ -143,8 +144,8 @@ impl Alive {
 }
 
 impl Session {
-    /// The octets for its cookies. `host` is the request's, or the cookies' domain; `nonce` is
-    /// random.
+    /// The octets for its cookies. `host` is the request's host, or the domain of the cookies.
+    /// `nonce` is random.
     #[must_use]
     pub fn seal(&self, keyring: &Keyring, host: &str, nonce: [u8; NONCE_LEN]) -> Vec<u8> {
         keyring.seal(of_session(&self.scheme, host), &self.write(), nonce)
@@ -176,10 +177,10 @@ impl Session {
         })
     }
 
-    /// Whether it lives at `now`, in Unix seconds.
+    /// Whether it is alive at `now`, in Unix seconds.
     ///
     /// # Errors
-    /// Why it does not.
+    /// Why it is not alive.
     pub fn vet(&self, now: u64) -> Result<(), NoSession> {
         let latest = now.saturating_add(CLOCK_SKEW);
         if self.started > latest || self.seen > latest || self.seen < self.started {
@@ -194,14 +195,14 @@ impl Session {
         Ok(())
     }
 
-    /// When it ends if nothing more is heard of it, in Unix seconds.
+    /// When it ends if there is no further request, in Unix seconds.
     #[must_use]
     pub fn ends(&self) -> u64 {
         let idle = self.idle.map(|idle| self.seen.saturating_add(idle));
         idle.map_or(self.expires, |idle| idle.min(self.expires))
     }
 
-    /// Whether it counts at `now`, in Unix seconds, if it is alive.
+    /// Whether it counts at `now`, in Unix seconds, provided that it is alive.
     #[must_use]
     pub fn standing(&self, now: u64) -> Standing {
         match self.refreshing {
@@ -211,7 +212,7 @@ impl Session {
         }
     }
 
-    /// The same session, heard of at `now`. Its end stays.
+    /// The same session after a request at `now`. Its end stays.
     #[must_use]
     pub fn seen_at(self, now: u64) -> Self {
         Self {
@@ -492,7 +493,7 @@ mod tests {
         };
         let mut newer = session().write();
         newer[0] += 2;
-        // No format is read as another.
+        // A record of one format is never read as another.
         let mut other = session().write();
         other[0] += 1;
         let table: &[(Vec<u8>, NoSession)] = &[

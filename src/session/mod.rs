@@ -4,8 +4,8 @@
 //! Architecture Invariant: pure functions. Time, randomness and keys are arguments; nothing here
 //! knows the host or the configuration.
 //!
-//! Architecture Invariant: nothing that a browser brings is read before [`seal`] has opened it, and
-//! a sealed value opens for one purpose, scheme and host only.
+//! Architecture Invariant: nothing that comes from a browser is read before [`seal`] has opened it,
+//! and a sealed value opens for one purpose, scheme and host only.
 
 pub mod browser;
 pub mod cookie;
@@ -14,5 +14,5 @@ pub mod life;
 pub mod seal;
 pub mod site;
 
-/// How far in the future a time may be that another Envoy wrote, in seconds.
+/// How far in the future a time from another Envoy may be, in seconds.
 pub const CLOCK_SKEW: u64 = 60;

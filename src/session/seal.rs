@@ -1,12 +1,12 @@
-//! What the filter gives to browsers and wants back unread and unchanged: sealed with
+//! What the filter gives to browsers and must get back unread and unchanged. It is sealed with
 //! XChaCha20-Poly1305 (RFC 8439, draft-irtf-cfrg-xchacha-03).
 //!
 //! Layout: version (1 octet), key id (4), nonce (24), ciphertext and its tag (16 octets more than
 //! the plaintext).
 //!
-//! Invariant: a sealed value opens under the key that sealed it, for the same [`Purpose`], scheme
-//! and host, or not at all. The keys are derived by HKDF-SHA-256 (RFC 5869), one for each purpose,
-//! so a secret is never itself a key. Nothing of a secret or a key is ever shown.
+//! Invariant: a sealed value opens only under the key that sealed it, and only for the same
+//! [`Purpose`], scheme and host. HKDF-SHA-256 (RFC 5869) derives the keys, one for each purpose, so
+//! a secret is never itself a key. Nothing of a secret or a key is ever shown.
 
 use std::fmt;
 
@@ -27,10 +27,10 @@ pub const MAX_SECRETS: usize = 8;
 /// may have together.
 pub const MAX_SEALED: usize = 64 * 1024;
 
-/// The octets of a nonce. They are random: 192 bits do not repeat.
+/// The octets of a nonce. Nonces are random, and 192 random bits do not repeat.
 pub const NONCE_LEN: usize = 24;
 
-/// What a sealed value has more than its plaintext, in octets.
+/// How many octets a sealed value has more than its plaintext.
 pub const OVERHEAD: usize = 1 + KEY_ID_LEN + NONCE_LEN + TAG_LEN;
 
 const KEY_ID_LEN: usize = 4;
@@ -38,10 +38,10 @@ const TAG_LEN: usize = 16;
 /// The first octet of what is sealed.
 pub const VERSION: u8 = 1;
 
-/// The salt of all keys. Another version of the layout gets another one.
+/// The salt of all keys. Another version of the layout gets another salt.
 const SALT: &[u8] = b"bearer-gate session 1";
 
-/// Tells the keys of a [`Keyring`] apart. It is derived from the secret and no secret itself.
+/// Tells the keys of a [`Keyring`] apart. It is derived from the secret, and is not secret itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyId([u8; KEY_ID_LEN]);
 
@@ -88,7 +88,7 @@ impl Purpose {
     }
 }
 
-/// What a sealed value is bound to beside its key.
+/// What a sealed value is bound to in addition to its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Context<'c> {
     /// What it is for: a value of one purpose does not open as another.
@@ -112,23 +112,23 @@ pub struct Opened {
 /// Why a value does not open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unsealed {
-    /// Its key is none of the ring: it was removed, or another gateway has it.
+    /// The ring does not have its key: the key was removed, or another gateway has it.
     UnknownKey,
-    /// It was altered, cut, is of another purpose, scheme or host, or was never sealed.
+    /// It was altered or cut, has another purpose, scheme or host, or was never sealed.
     Broken,
 }
 
-/// Why secrets make no [`Keyring`].
+/// Why secrets do not make a [`Keyring`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyringError {
-    /// There is none.
+    /// There is no secret.
     Empty,
     /// There are more than [`MAX_SECRETS`].
     TooMany,
     /// The secret at this place has fewer than [`LEAST_SECRET`] octets.
     TooShort(usize),
-    /// The secret at the second place has the key id of that at the first: most likely it is the
-    /// same one.
+    /// The secret at the second place has the same key id as the one at the first. Most likely it
+    /// is the same secret.
     Alike(usize, usize),
 }
 
@@ -156,7 +156,7 @@ impl fmt::Display for KeyringError {
 #[derive(Clone)]
 struct Keys {
     id: KeyId,
-    /// From which every other key is derived.
+    /// Every other key is derived from it.
     derive: Hkdf<Sha256>,
     /// In the order of [`Purpose::ALL`].
     seal: [XChaCha20Poly1305; 4],
@@ -188,13 +188,13 @@ impl Keys {
     }
 }
 
-/// RFC 5869 section 2.3. It fails above 8,160 octets only, and all of ours are shorter.
+/// RFC 5869 section 2.3. It fails only above 8,160 octets, and all of ours are shorter.
 fn expand(derive: &Hkdf<Sha256>, info: &[&[u8]], key: &mut [u8]) {
     let is_expanded = derive.expand_multi_info(info, key).is_ok();
     debug_assert!(is_expanded);
 }
 
-/// The keys for sealing: the first seals, every one opens.
+/// The keys for sealing. The first one seals, and every one opens.
 #[derive(Clone)]
 pub struct Keyring {
     first: Keys,
@@ -207,7 +207,7 @@ impl fmt::Debug for Keyring {
     }
 }
 
-/// Rings with the same key ids in the same order.
+/// Two rings are equal if they have the same key ids in the same order.
 impl PartialEq for Keyring {
     fn eq(&self, other: &Self) -> bool {
         self.all()
@@ -219,8 +219,8 @@ impl PartialEq for Keyring {
 impl Eq for Keyring {}
 
 impl Keyring {
-    /// From secrets, the one that seals first. A secret is any text that nobody can guess; as many
-    /// octets as [`LEAST_SECRET`] do not make it so, but with fewer it cannot be.
+    /// Makes a ring from secrets. The first one seals. A secret is any text that nobody can guess.
+    /// [`LEAST_SECRET`] octets do not make a text such a secret, but a shorter text cannot be one.
     ///
     /// # Errors
     /// [`KeyringError`] says which secret is wrong, by its place and never by its text.
@@ -252,7 +252,7 @@ impl Keyring {
         self.first.id
     }
 
-    /// The keys that open, the one that seals first.
+    /// The keys that open. The one that seals is first.
     #[must_use]
     pub fn key_ids(&self) -> Vec<KeyId> {
         self.all().map(|keys| keys.id).collect()
@@ -266,8 +266,8 @@ impl Keyring {
         self.all().find(|keys| keys.id == id)
     }
 
-    /// Seals a plaintext. `nonce` is random and is used once. The result is empty, and opens
-    /// nowhere, for a plaintext beyond the cipher's bound of 256 GiB.
+    /// Seals a plaintext. `nonce` is random and must be used only once. For a plaintext beyond the
+    /// cipher's bound of 256 GiB, the result is empty and opens nowhere.
     #[must_use]
     pub fn seal(&self, context: Context<'_>, plaintext: &[u8], nonce: [u8; NONCE_LEN]) -> Vec<u8> {
         let keys = &self.first;
@@ -285,7 +285,7 @@ impl Keyring {
     /// Opens what [`Keyring::seal`] sealed in the same context, under any key of the ring.
     ///
     /// # Errors
-    /// [`Unsealed`]; what is longer than [`MAX_SEALED`] is broken.
+    /// [`Unsealed`]. A value longer than [`MAX_SEALED`] counts as broken.
     pub fn open(&self, context: Context<'_>, sealed: &[u8]) -> Result<Opened, Unsealed> {
         let (id, nonce, ciphertext) = parts(sealed).ok_or(Unsealed::Broken)?;
         let keys = self.with_id(id).ok_or(Unsealed::UnknownKey)?;
@@ -299,7 +299,7 @@ impl Keyring {
         Ok(Opened { plaintext, key: id })
     }
 
-    /// A secret of 32 octets that follows from one key and these parts, or `None` where the ring
+    /// A secret of 32 octets that is derived from one key and these parts, or `None` where the ring
     /// lacks the key. Parts are told apart by their lengths.
     #[must_use]
     pub fn derive(&self, key: KeyId, label: &str, parts: [&[u8; 16]; 2]) -> Option<[u8; 32]> {

@@ -1,7 +1,7 @@
 //! The hosts that are ours: where a redirect may lead to, and where a request may come from.
 //!
 //! Invariant: no URL that leaves the filter has a host that the configuration did not list,
-//! whatever a request says of its host.
+//! whatever a request says about its host.
 
 use std::net::IpAddr;
 
@@ -13,7 +13,7 @@ use crate::http::uri::{Scheme, Uri};
 /// The longest list of [`Sites`].
 pub const MAX_SITES: usize = 256;
 
-/// A host with its port, in the one form in which two are compared.
+/// A host with its port, in the form in which two of them are compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Site {
     /// See [`authority::host`].
@@ -41,7 +41,7 @@ impl Site {
 
     /// The site of a URL that is as secure as our own pages: https, or http on this machine.
     fn from_secure(uri: &Uri) -> Option<Self> {
-        // Its authority has no port where that is its scheme's.
+        // Its authority has no port where the port is the default of its scheme.
         let site = Self::parse(uri.authority.as_bytes())?;
         (uri.scheme == Scheme::Https || site.is_loopback()).then_some(site)
     }
@@ -82,7 +82,7 @@ pub fn is_secure(uri: &Uri) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Entry {
     site: Site,
-    /// Written `*.app.example`: hosts below that one, and not that one itself.
+    /// Written `*.app.example`: the hosts below that one, without that one itself.
     is_below: bool,
 }
 
@@ -93,7 +93,7 @@ pub enum BadReturn {
     NotOurs,
     /// A path that can be read in several ways; see [`path`].
     Ambiguous,
-    /// A path of the filter's own: it would sign in again, or out.
+    /// One of the filter's own paths: it would sign in again, or out.
     OwnPath,
     /// A URL to a host that is not listed, or to one by http.
     Unlisted,
@@ -104,11 +104,11 @@ pub enum BadReturn {
 pub struct Sites(Vec<Entry>);
 
 impl Sites {
-    /// Reads entries: `app.example`, `app.example:8443`, `*.app.example`. Without a port it is
-    /// the port of https, or of http on this machine.
+    /// Reads entries: `app.example`, `app.example:8443`, `*.app.example`. Without a port, an entry
+    /// has the port of https, or of http on this machine.
     ///
     /// # Errors
-    /// The place of the first one that is neither, or of the one after [`MAX_SITES`].
+    /// The place of the first entry of another form, or of the one after [`MAX_SITES`].
     pub fn parse<S: AsRef<str>>(entries: &[S]) -> Result<Self, usize> {
         let entry = |(at, text): (usize, &S)| {
             let text = text.as_ref();
@@ -147,9 +147,9 @@ impl Sites {
         self.0.iter().any(is_listed)
     }
 
-    /// The site that a request is for: by its `:authority`, or where the proxy in front is trusted
-    /// to set it, by `X-Forwarded-Host`. `X-Forwarded-Proto` is never looked at: our pages have
-    /// one scheme. `None` where that is no listed site, or there are several.
+    /// The site that a request is for. `:authority` says it, or `X-Forwarded-Host` where the proxy
+    /// in front is trusted to set that. `X-Forwarded-Proto` is never looked at, because our pages
+    /// have one scheme. `None` where the site is not listed, or there are several.
     #[must_use]
     pub fn of_request(&self, request: &Request, trusts_proxy: bool) -> Option<Site> {
         let mut forwarded = request.values("x-forwarded-host").filter(|_| trusts_proxy);
@@ -173,8 +173,8 @@ impl Sites {
         site.is_some_and(|site| self.has(&site))
     }
 
-    /// Vets where a browser asks to be sent after signing in: a path of our own, or a URL of a
-    /// listed site. `own_paths` are those of the filter, in their normal form.
+    /// Checks where a browser asks to be sent after signing in: a path of our own, or a URL of a
+    /// listed site. `own_paths` are the paths of the filter, in their normal form.
     ///
     /// # Errors
     /// [`BadReturn`]: go to `/` instead.
@@ -199,7 +199,7 @@ impl Sites {
 
 fn vet_path(path: &str, own_paths: &[&str]) -> Result<(), BadReturn> {
     let normal = path::normalize(path.as_bytes()).map_err(|_| BadReturn::Ambiguous)?;
-    // Upstreams and browsers differ on a slash at the end; a path of ours is none with it.
+    // Upstreams and browsers differ on a slash at the end, so our own path is refused with it, too.
     let is_own = |own: &&str| normal.trim_end_matches('/') == own.trim_end_matches('/');
     let is_root = normal == "/";
     if !is_root && own_paths.iter().any(is_own) {
@@ -305,7 +305,7 @@ mod tests {
         for (url, expected) in table {
             let vetted = sites().return_to(url, &own);
             assert_eq!(vetted.map(|_| ()), *expected, "{}", url.escape_ascii());
-            // it stays as it was asked for
+            // The URL stays as it was asked for.
             assert!(vetted.is_err() || vetted.map(str::as_bytes) == Ok(url));
         }
         // A site whose root is our page to sign out to.

@@ -1,14 +1,14 @@
 //! The cookies that carry what is sealed (RFC 6265bis, draft-ietf-httpbis-rfc6265bis).
 //!
-//! Browsers keep cookies of up to 4096 octets, name and value together; Chromium drops a longer one
-//! without a word. So a long value is cut in chunks: `name.0`, `name.1` and so on. The first chunk
-//! begins with their number. A value that fits stands in one cookie, `name`.
+//! Browsers keep cookies of up to 4096 octets, name and value together. Chromium drops a longer one
+//! without a message. So a long value is cut into chunks: `name.0`, `name.1` and so on. The first
+//! chunk begins with the number of chunks. A value that fits is in one cookie, `name`.
 //!
-//! Invariant: a value is joined of all its chunks, each of which was sent once, or refused. Nothing
-//! is chosen among several. Whether the chunks belong together, the seal says.
+//! Invariant: a value is joined from all its chunks, each of which was sent once, or it is refused.
+//! Nothing is chosen among several. The seal shows whether the chunks belong together.
 //!
-//! Invariant: the cookies of applications pass byte for byte. No cookie whose name some upstream
-//! takes for one of ours passes.
+//! Invariant: the cookies of applications pass byte for byte. No cookie passes if some upstream
+//! takes its name for one of ours.
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ use crate::jose::base64url;
 /// The longest name and value of one cookie together, in octets (RFC 6265bis section 5.6).
 pub const LONGEST_COOKIE: usize = 4096;
 
-/// What a session may have in cookies unless the configuration says otherwise, in octets.
+/// The most octets of a session in cookies, unless the configuration says otherwise.
 pub const DEFAULT_MAX_BYTES: usize = 12_288;
 
 /// The most that a configuration may allow, in octets. Envoy refuses requests whose headers have
@@ -36,7 +36,7 @@ pub const LONGEST_SCHEME: usize = 64;
 /// When a browser sends a cookie with requests from other sites (RFC 6265bis section 4.1.2.7).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SameSite {
-    /// With navigations only.
+    /// Only with navigations.
     #[default]
     Lax,
     /// Never.
@@ -55,7 +55,7 @@ impl SameSite {
     }
 }
 
-/// One value of ours in a browser, and the names of the cookies that it stands in.
+/// One value of ours in a browser, and the names of the cookies that it is in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cookie {
     name: String,
@@ -64,12 +64,12 @@ pub struct Cookie {
     max_bytes: usize,
 }
 
-/// Why a cookie cannot be as the configuration asks.
+/// Why a cookie cannot be made as the configuration asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CookieError {
-    /// The scheme has a character besides letters, digits, `-` and `_`, none at all, or too many.
+    /// The scheme is empty or too long, or has a character other than letters, digits, `-` and `_`.
     Scheme,
-    /// The domain is not a name of a host in lower case.
+    /// The domain is not the name of a host in lower case.
     Domain,
     /// Fewer octets than one cookie has, or more than [`LARGEST_MAX_BYTES`].
     MaxBytes,
@@ -90,7 +90,7 @@ impl fmt::Display for CookieError {
     }
 }
 
-/// A value has more octets than the configuration allows its cookies.
+/// A value has more octets than the configuration allows for its cookies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLarge {
     /// Names and values together, in octets.
@@ -106,16 +106,16 @@ impl fmt::Display for TooLarge {
     }
 }
 
-/// Why the cookies of a request make no value.
+/// Why the cookies of a request do not make a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Torn {
-    /// Two cookies have one name. A browser sends one of ours once.
+    /// Two cookies have one name. A browser sends each of ours once.
     Duplicate,
-    /// A chunk is not there.
+    /// A chunk is missing.
     Missing,
-    /// More chunks than the first one says, or chunks beside a whole value.
+    /// There are more chunks than the first one says, or chunks in addition to a whole value.
     Surplus,
-    /// More octets than the configuration allows.
+    /// There are more octets than the configuration allows.
     TooLarge,
     /// The first chunk does not say how many there are.
     Malformed,
@@ -130,8 +130,8 @@ impl Cookie {
         Self::new("bg_browser", domain, SameSite::Lax, LONGEST_COOKIE)
     }
 
-    /// The cookie of a scheme's sessions. With a domain it is sent to all hosts in it, so that the
-    /// name cannot begin with `__Host-` (RFC 6265bis section 4.1.3).
+    /// The cookie of a scheme's sessions. With a domain it is sent to all hosts in that domain, so
+    /// its name cannot begin with `__Host-` (RFC 6265bis section 4.1.3).
     ///
     /// # Errors
     /// [`CookieError`].
@@ -202,7 +202,7 @@ impl Cookie {
         are_alike(name, own) || are_alike(numbered, own)
     }
 
-    /// Which of our cookies has this name, if one has.
+    /// Which of our cookies has this name, if one has it.
     fn part(&self, name: &[u8]) -> Option<Part> {
         match name.strip_prefix(self.name.as_bytes())? {
             [] => Some(Part::Whole),
@@ -218,10 +218,10 @@ impl Cookie {
         }
     }
 
-    /// The value that a request's cookies make, or `None` where it has none of ours.
+    /// The value that a request's cookies make, or `None` where the request has none of ours.
     ///
     /// # Errors
-    /// [`Torn`]: the cookies are to be deleted.
+    /// [`Torn`]: the cookies must be deleted.
     pub fn read(&self, request: &Request) -> Result<Option<Vec<u8>>, Torn> {
         let mut whole = None;
         let mut chunks = [None; MAX_CHUNKS];
@@ -263,11 +263,12 @@ impl Cookie {
         }
     }
 
-    /// The values of `Set-Cookie` that put a value in a browser, and take out what the request has
-    /// of an older one. Without `max_age`, in seconds, the browser keeps it until it is closed.
+    /// The values of `Set-Cookie` that put a value into a browser, and remove what the request has
+    /// of an older one. `max_age` is in seconds. Without it the browser keeps the value until it is
+    /// closed.
     ///
     /// # Errors
-    /// [`TooLarge`]: nothing is to be set.
+    /// [`TooLarge`]: nothing may be set.
     pub fn set(
         &self,
         sealed: &[u8],
@@ -300,7 +301,7 @@ impl Cookie {
         Ok(lines)
     }
 
-    /// The values of `Set-Cookie` that delete what the request has of ours.
+    /// The values of `Set-Cookie` that delete those of our cookies that the request has.
     #[must_use]
     pub fn delete(&self, request: &Request) -> Vec<String> {
         let parts = self.parts(request).into_iter();
@@ -311,7 +312,7 @@ impl Cookie {
         format!("{}={}; Max-Age=0", self.name_of(part), self.attributes)
     }
 
-    /// Which of our cookies a request has, each once.
+    /// Which of our cookies a request has. Each is named once.
     fn parts(&self, request: &Request) -> Vec<Part> {
         let mut parts = Vec::new();
         for (name, _) in request.values("cookie").flat_map(pairs) {
@@ -322,7 +323,7 @@ impl Cookie {
         parts
     }
 
-    /// A value cut into what fits in cookies.
+    /// A value cut into parts that fit in cookies.
     fn chunks<'v>(&self, value: &'v str) -> Vec<(Part, String)> {
         let fits = |name: &str, more: usize| {
             LONGEST_COOKIE.saturating_sub(name.len().saturating_add(more))
@@ -354,7 +355,7 @@ enum Part {
     Chunk(usize),
 }
 
-/// A number below [`MAX_CHUNKS`] in its one spelling.
+/// A number below [`MAX_CHUNKS`] in its only valid spelling.
 fn chunk_number(digits: &[u8]) -> Option<usize> {
     let number = small_number(digits)?;
     (number < MAX_CHUNKS).then_some(number)
@@ -375,7 +376,7 @@ fn small_number(digits: &[u8]) -> Option<usize> {
     }
 }
 
-/// How many chunks there are, two at least, and the first one's part of the value.
+/// How many chunks there are, at least two, and the part of the value in the first one.
 fn counted(first: &[u8]) -> Option<(usize, &[u8])> {
     let dot = first.iter().take(3).position(|byte| *byte == b'.')?;
     let (count, value) = first.split_at_checked(dot)?;
@@ -384,8 +385,8 @@ fn counted(first: &[u8]) -> Option<(usize, &[u8])> {
     Some((count, value.get(1..)?)).filter(|_| is_count)
 }
 
-/// Names and values of a line, as RFC 6265bis section 5.6 reads them: nothing is unquoted, and what
-/// has no `=` is a value without a name.
+/// Names and values of a line, as RFC 6265bis section 5.6 reads them: nothing is unquoted, and a
+/// part without `=` is a value without a name.
 fn pairs(line: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     line.split(|byte| *byte == b';').map(pair)
 }
@@ -399,9 +400,9 @@ fn pair(cookie: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// The lines of the Cookie header without our cookies, or `None` where there is none of ours. What
-/// some upstream would take for one of ours goes too: with another case, or with a chunk's number
-/// that we never give. All others stay byte for byte, in their lines.
+/// The lines of the Cookie header without our cookies, or `None` where there is none of ours. A
+/// cookie that some upstream would take for one of ours is removed, too: its name has another case,
+/// or a chunk number that we never give. All others stay byte for byte, in their lines.
 #[must_use]
 pub fn without_ours(request: &Request, ours: &[&Cookie]) -> Option<Vec<Vec<u8>>> {
     let is_ours = |cookie: &&[u8]| {

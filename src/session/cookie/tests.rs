@@ -11,7 +11,7 @@ fn request(lines: &[&str]) -> Request {
     Request::new(lines.iter().map(header).collect())
 }
 
-/// What a browser sends after it took these values of Set-Cookie.
+/// What a browser sends after it has received these values of Set-Cookie.
 fn sent(set: &[String]) -> Request {
     let kept = set.iter().filter(|line| !line.contains("Max-Age=0"));
     let pairs: Vec<&str> = kept.map(|line| line.split(';').next().unwrap()).collect();
@@ -140,7 +140,7 @@ fn s13_chunks_that_are_swapped_missing_or_surplus() {
     for (cookies, expected) in table {
         assert_eq!(read(cookies), Err(*expected), "{cookies:.60?}");
     }
-    // The seal finds what was swapped.
+    // The seal finds chunks that were swapped.
     let swapped_b = b.replacen(".1=", ".2=", 1);
     let swapped_c = c.replacen(".2=", ".1=", 1);
     assert_ne!(read(&[a, &swapped_b, &swapped_c]), Ok(Some(good)));
@@ -225,7 +225,7 @@ fn what_is_deleted_is_what_the_request_has_of_ours() {
         let deleted = cookie().delete(&request(&[&line.replace('*', NAME)]));
         assert_eq!(names(deleted), expected, "{line}");
     }
-    // A smaller value takes the chunks of the larger one out, and the other way round.
+    // A smaller value removes the chunks of the larger one, and the other way round.
     let [a, b, c] = &chunks();
     let before = request(&[&format!("{a}; {b}; {c}; other=x")]);
     let mut set = cookie().set(b"abc", None, &before).unwrap();
