@@ -1,14 +1,14 @@
-//! Entries that all workers of the process share, each for a time.
+//! Entries that all workers of the process share. Each entry ends after a time.
 //!
-//! Shared data cannot be deleted, so the entries stand in a fixed number of shared values, the
-//! drawers: the name of an entry says in which.
+//! Shared data cannot be deleted, so the entries are in a fixed number of shared values, the
+//! drawers. The name of an entry says which drawer it is in.
 //!
 //! Invariants:
-//! - an entry is found by all of its name, so that no two are mixed up; names that fall into one
-//!   drawer share its room and nothing else;
+//! - an entry is found by its whole name, so no two are mixed up. Names in the same drawer share
+//!   its room and nothing else;
 //! - a drawer is bounded in octets, with the room that its entries have kept free;
-//! - an entry ends, and one that ends later than any can is not believed: shared data is open to
-//!   every filter with the same `vm_id`. What is secret in an entry has to be sealed.
+//! - an entry ends. One that ends later than any can is not believed, because shared data is open
+//!   to every filter with the same `vm_id`. A secret in an entry must be sealed.
 
 use std::time::Duration;
 
@@ -18,9 +18,9 @@ use crate::time::{CLOCKS_APART, Millis};
 
 /// Increased whenever the meaning of a field changes.
 const FORMAT: u64 = 1;
-/// How often a change is tried anew when another worker was faster.
+/// How often a change is tried again when another worker was faster.
 const TRIES: u32 = 16;
-/// What an entry takes besides its content, in octets: its name, its time and two lengths.
+/// What an entry takes in addition to its content, in octets: its name, its time and two lengths.
 const OVERHEAD: usize = 32 + 3 * 8;
 
 /// What tells an entry from all others: a hash, such as SHA-256, of what it is about.
@@ -31,9 +31,9 @@ pub type Name = [u8; 32];
 pub struct Shelf {
     /// Tells its shared values from others.
     pub name: &'static str,
-    /// How many shared values there are at most.
+    /// The most shared values that there can be.
     pub drawers: u16,
-    /// What a drawer takes at most, in octets.
+    /// The most that a drawer takes, in octets.
     pub most_octets: usize,
     /// No entry is kept for longer.
     pub longest: Duration,
@@ -44,20 +44,20 @@ pub struct Shelf {
 pub struct Entry {
     /// When it ends, by the clock that all workers share.
     pub until: Millis,
-    /// The octets that its drawer keeps free for it: as many as it may have later.
+    /// The octets that its drawer keeps free for it: as many as its content may have later.
     pub room: usize,
-    /// At most as many as `room`, or `room` does not count.
+    /// If it has more octets than `room`, `room` does not count.
     pub content: Vec<u8>,
 }
 
 /// Why an entry was not put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotPut {
-    /// What is there is to stay.
+    /// The entry that is there must stay.
     Stays,
     /// Its drawer has no room for it now.
     Full,
-    /// Shared data takes no write, or other workers were always faster.
+    /// Shared data refuses the write, or other workers were always faster.
     Refused,
 }
 
@@ -79,8 +79,8 @@ impl Shelf {
         Some(entry)
     }
 
-    /// Puts an entry, in place of the one of this name that is there. `may` says of that one, or of
-    /// none, whether it makes way.
+    /// Puts an entry. It replaces the one of the same name, if there is one. `may` gets that one,
+    /// or `None`, and says whether the new one may be put.
     ///
     /// # Errors
     /// [`NotPut`].
@@ -95,7 +95,7 @@ impl Shelf {
         self.change(name, Some(entry), may, store, now)
     }
 
-    /// Takes an entry out, with all in its drawer that have ended. `may` says whether it goes.
+    /// Removes an entry, and everything in its drawer that has ended. `may` says whether it may go.
     ///
     /// # Errors
     /// [`NotPut`].
@@ -143,7 +143,7 @@ impl Shelf {
         format!("bearer-gate {} {drawer}", self.name)
     }
 
-    /// The drawer of a name without what has ended, and the version to write it against.
+    /// The drawer of a name without entries that have ended, and the version to write it against.
     fn open(&self, name: &Name, store: &dyn SharedStore, now: Millis) -> (Drawer, Version) {
         let Some((octets, version)) = store.read(&self.key(name)) else {
             return (Vec::new(), Version::ABSENT);
@@ -295,13 +295,13 @@ mod tests {
         put(&store, 2, &entry(5, &[0; 900])).unwrap();
         put(&store, 1, &entry(5, &[0; 800])).unwrap();
         assert_eq!(put(&store, 1, &entry(5, &[0; 900])), Err(NotPut::Full));
-        // What has ended takes none.
+        // An entry that has ended takes no room.
         let later = NOW.after(Duration::from_secs(5));
         let large = entry(10, &[0; 900]);
         SHELF
             .put(&name(1), &large, |_| true, &store, later)
             .unwrap();
-        // A drawer of strangers' can always be made smaller.
+        // A drawer that strangers have filled can always be made smaller.
         let full = encode(&vec![(name(1), entry(5, &[0; 2000]))]);
         store.0.borrow_mut().insert(SHELF.key(&name(1)), (full, 99));
         SHELF.remove(&name(5), |_| true, &store, NOW).unwrap();

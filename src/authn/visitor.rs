@@ -1,4 +1,4 @@
-//! A request where people sign in: the filter's own paths, and what a person without a session
+//! A request where people can sign in: the filter's own paths, and what a person without a session
 //! gets.
 //!
 //! Invariant: rules and the upstream see the request without the filter's own cookies.
@@ -98,8 +98,8 @@ pub(super) fn greet<'c>(
     }
 }
 
-/// The tokens of a session that the upstream gets. `strip` learns how the client's own tokens are
-/// taken out first.
+/// The tokens of a session that the upstream gets. `strip` gets the changes that first take out the
+/// client's own tokens.
 pub(super) fn forwarded(
     sign_in: &SignIn,
     id: SchemeId,

@@ -1,7 +1,6 @@
-//! How people sign in with OpenID providers, once that is valid: every default filled in and
-//! every choice valid.
+//! How people sign in with OpenID providers: every default filled in and every choice valid.
 //!
-//! Invariant: a secret is not shown, and the paths of the filter's own are distinct.
+//! Invariant: a secret is never shown, and the filter's own paths are distinct.
 
 use std::fmt;
 use std::time::Duration;
@@ -27,14 +26,14 @@ pub enum Schemes {}
 /// Sign-in in browsers.
 #[derive(Clone, Debug)]
 pub struct SignIn {
-    /// What sessions are sealed with, of 32 octets at least each: the first seals, each opens.
-    /// Where there is none, one has to be drawn at the start.
+    /// The secrets that seal sessions, of at least 32 octets each. The first one seals, and each
+    /// one opens. Where there is none, a key must be drawn at the start.
     pub cookie_keys: Vec<Secret>,
-    /// The keys that are derived from them, where there is one.
+    /// The keys that are derived from these secrets, where there is one.
     pub keyring: Option<Keyring>,
     /// The sites that a browser may be sent back to (`allowed_redirect_domains`).
     pub sites: Sites,
-    /// In the order written; each has its own name, and there is one at least.
+    /// In the order written. Each scheme has its own name, and there is at least one.
     pub schemes: PerScheme<Scheme>,
 }
 
@@ -43,28 +42,28 @@ pub struct SignIn {
 pub struct Scheme {
     /// The name that requirements refer to: letters, digits, `-` and `_`.
     pub name: String,
-    /// What people read of it.
+    /// The name that people read.
     pub display_name: String,
-    /// Whose people they are: one with an issuer and an asymmetric algorithm.
+    /// The provider of these people. It has an issuer and an asymmetric algorithm.
     pub provider: ProviderId,
-    /// What an ID token has to be like: the client is its audience.
+    /// What an ID token must be like. The client is its audience.
     pub id_token: Expectations,
-    /// What a logout token has to be like.
+    /// What a logout token must be like.
     pub logout_token: Expectations,
-    /// Who the filter is for the provider.
+    /// How the provider knows the filter.
     pub client: Client,
     /// Where browsers are sent, and where calls go.
     pub endpoints: Endpoints,
-    /// The callback's URL where it is given whole; if not, its host is the request's.
+    /// The callback's whole URL, where it is given. If it is not, the request gives the host.
     pub redirect_uri: Option<String>,
-    /// Paths in normal form that the filter answers by itself, the callback's first.
+    /// The paths that the filter answers itself, in normal form. The callback's path is the first.
     pub paths: Vec<(OwnPath, String)>,
     /// Where a browser goes after it has signed out: a path in normal form.
     pub post_logout_redirect_path: String,
     /// Where a browser goes when a sign-in fails, if that is not a page of the filter's own: a
     /// path in normal form.
     pub error_redirect_path: Option<String>,
-    /// What the authorization request has beside the parameters of the protocol.
+    /// What the authorization request has in addition to the parameters of the protocol.
     pub authorization: Authorization,
     /// Whether a session keeps the refresh token, and uses it.
     pub use_refresh_token: bool,
@@ -78,8 +77,8 @@ pub struct Scheme {
     pub browser_cookie: Cookie,
     /// Whether a session keeps the access token, and the upstream gets it in `Authorization`.
     pub forward_bearer_token: bool,
-    /// The header, in lower case, in which the upstream gets the ID token, which a session keeps
-    /// for it.
+    /// The header, in lower case, in which the upstream gets the ID token. A session keeps the ID
+    /// token for it.
     pub forward_id_token_header: Option<String>,
 }
 
@@ -101,13 +100,13 @@ pub enum ClientAuthentication {
     UrlEncodedBody(Secret),
     /// Its id in the body; the cluster's certificate proves it (RFC 8705).
     TlsClientAuth,
-    /// Envoy adds what proves it to the cluster's calls.
+    /// Envoy adds the proof to the cluster's calls.
     Injected,
     /// Its id in the body, and nothing that proves it: a public client.
     None,
 }
 
-/// Where the provider is asked. What is `None` the provider's metadata say.
+/// Where the provider is asked. Where a field is `None`, the provider's metadata say it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoints {
     /// For browsers: https, or on this machine.
@@ -126,15 +125,15 @@ pub struct Endpoints {
 /// An endpoint that the filter calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upstream {
-    /// `None`: where the provider's metadata say.
+    /// `None` where the provider's metadata say it.
     pub uri: Option<Uri>,
     /// The Envoy cluster that the call goes to.
     pub cluster: String,
-    /// For the whole response; from the time the call is made.
+    /// For the whole response, from the time the call is made.
     pub timeout: Duration,
 }
 
-/// A path that the filter answers by itself.
+/// A path that the filter answers itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OwnPath {
     /// The provider sends browsers here.
@@ -144,11 +143,12 @@ pub enum OwnPath {
     /// A browser that comes here is sent to the provider to register, with the parameters of a
     /// sign-up.
     SignUp,
-    /// A browser that comes here loses its session, and signs out at the provider where it can.
+    /// A browser that comes here loses its session, and signs out at the provider where that is
+    /// possible.
     SignOut,
     /// The provider tells of sessions that ended (OpenID Connect Back-Channel Logout).
     BackchannelLogout,
-    /// A page of the provider's has browsers tell of sessions that ended (OpenID Connect
+    /// A page of the provider makes browsers tell of sessions that ended (OpenID Connect
     /// Front-Channel Logout).
     FrontchannelLogout,
     /// What a session says, as JSON.
@@ -162,18 +162,19 @@ pub struct Authorization {
     pub scopes: Vec<String>,
     /// RFC 8707.
     pub resources: Vec<String>,
-    /// Further parameters, none of them one that the filter sets by itself.
+    /// Further parameters. None of them is one that the filter sets itself.
     pub parameters: Vec<(String, String)>,
-    /// Parameters of a sign-up, in place of those of the same name and beside the others.
+    /// Parameters of a sign-up. They replace those of the same name, and add to the others.
     pub sign_up_parameters: Vec<(String, String)>,
 }
 
 /// How long a session lives, and what it keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionRules {
-    /// Without a request; not above `max_duration`. `None`: it ends with the ID token.
+    /// The longest time without a request; not above `max_duration`. `None`: it ends with the ID
+    /// token.
     pub idle_timeout: Option<Duration>,
-    /// After the sign-in.
+    /// The longest time after the sign-in.
     pub max_duration: Duration,
     /// Whether the cookie outlives the browser.
     pub persistent: bool,
@@ -190,24 +191,24 @@ pub struct KeptClaim {
     pub name: String,
 }
 
-/// The cookie that a session is in.
+/// The cookie of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CookieRules {
     /// Its attribute `SameSite`.
     pub same_site: SameSite,
-    /// In lower case. `None`: the cookie is for one host alone.
+    /// In lower case. `None`: the cookie is for one host only.
     pub domain: Option<String>,
     /// The most bytes of cookies for one session.
     pub max_bytes: usize,
 }
 
-/// What somebody gets who has not signed in, where a rule takes a session.
+/// What somebody who has not signed in gets, where a rule accepts a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Unauthenticated {
-    /// A browser that navigates is redirected, everybody else gets 401.
+    /// A browser that navigates is redirected; everybody else gets 401.
     #[default]
     Auto,
-    /// Every GET and HEAD is redirected, everything else gets 401.
+    /// Every GET and HEAD is redirected; everything else gets 401.
     Redirect,
     /// Everybody gets 401.
     Unauthorized,
@@ -216,7 +217,7 @@ pub enum Unauthenticated {
 /// The value of an environment variable by its name; `None` where it is not set.
 pub type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
 
-/// A secret of the operator's.
+/// A secret of the operator.
 #[derive(Clone)]
 pub struct Secret {
     text: String,
@@ -234,7 +235,7 @@ impl Secret {
         &self.text
     }
 
-    /// Whether it stands in the configuration itself, where more people can read it.
+    /// Whether it is written in the configuration itself, where more people can read it.
     #[must_use]
     pub fn is_inline(&self) -> bool {
         self.is_inline
@@ -269,7 +270,7 @@ impl Scheme {
 }
 
 impl SignIn {
-    /// Whose own path a path in normal form is, and which.
+    /// The scheme whose own path this path in normal form is, and the kind of that path.
     #[must_use]
     pub fn own_path(&self, path: &str) -> Option<(SchemeId, OwnPath)> {
         self.schemes.entries().find_map(|(id, scheme)| {
@@ -279,14 +280,14 @@ impl SignIn {
         })
     }
 
-    /// Every path of the filter's own, in normal form.
+    /// All the filter's own paths, in normal form.
     #[must_use]
     pub fn own_paths(&self) -> Vec<&str> {
         let paths = self.schemes.iter().flat_map(|scheme| &scheme.paths);
         paths.map(|(_, path)| path.as_str()).collect()
     }
 
-    /// Every cookie of the filter's own.
+    /// All the filter's own cookies.
     #[must_use]
     pub fn cookies(&self) -> Vec<&Cookie> {
         let mut cookies: Vec<&Cookie> = Vec::new();

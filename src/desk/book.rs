@@ -5,7 +5,7 @@
 //! - a question is in the book once, and is asked once while it is there;
 //! - the book is bounded in number and in octets; before a call is made there is room for its
 //!   longest response;
-//! - an answer that a request waits for is not dropped for another;
+//! - an answer that a request waits for is not dropped to make room for another;
 //! - a question that must not be repeated is not asked again after an unclear outcome.
 
 use std::rc::Rc;
@@ -27,15 +27,15 @@ pub const LEAST_KEPT: Duration = Duration::from_secs(1);
 /// How long a question with an unclear outcome is remembered. No authorization code is valid for
 /// longer (RFC 6749 section 4.1.2).
 pub const UNCLEAR_FOR: Duration = Duration::from_secs(10 * 60);
-/// The same where it is asked again then.
+/// The same for a question that may be asked again after that.
 pub const AGAIN_AFTER: Duration = Duration::from_secs(10);
-/// A rest of an endpoint that is waited for; a longer one is told at once.
+/// The longest rest of an endpoint that is waited for. A longer one is told at once.
 pub const WORTH_WAITING: Duration = Duration::from_secs(1);
 /// How much longer than its timeout a call is awaited. The proxy ends every call by its timeout.
 pub const MARGIN: Duration = Duration::from_millis(500);
-/// How long a question is left alone that another worker asks: until the next tick.
+/// How long a question that another worker asks is left alone: until the next tick.
 const A_MOMENT: Duration = Duration::from_millis(1);
-/// How often what is past its time is dropped.
+/// How often entries past their time are dropped.
 const SWEEP: Duration = Duration::from_secs(1);
 
 /// Tells a question from an earlier one with the same subject.
@@ -47,9 +47,9 @@ pub struct Number(u64);
 pub struct Book {
     /// By subject.
     entries: Vec<Entry>,
-    /// The memory that they take.
+    /// The memory that the entries take, in octets.
     octets: usize,
-    /// How many of them are to be asked.
+    /// How many of the entries must still be asked.
     wanted: usize,
     next: u64,
     endpoints: Endpoints,
@@ -61,13 +61,13 @@ struct Entry {
     subject: Rc<Subject>,
     number: Number,
     state: State,
-    /// Whether it is asked though nobody waits for the answer.
+    /// Whether it is asked even if nobody waits for the answer.
     is_errand: bool,
 }
 
 #[derive(Debug)]
 enum State {
-    /// To be asked, and not before then.
+    /// It must be asked, but not before then.
     Wanted(Box<Question>, Millis),
     Asked {
         question: Box<Question>,
@@ -83,7 +83,7 @@ enum State {
     },
 }
 
-/// When a call ends, and by what chance a rest is chosen.
+/// The time when a call ends, and the random bits that choose how long an endpoint rests.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
     /// By the clock that all workers share.
@@ -94,18 +94,18 @@ pub struct Moment {
     pub random: u64,
 }
 
-/// What came of a call.
+/// The outcome of a call.
 #[derive(Clone)]
 pub struct Ended {
-    /// The question's.
+    /// The number of the question.
     pub number: Number,
-    /// Where other workers are told of it.
+    /// Where other workers are told of the outcome.
     pub share: Option<Share>,
-    /// What is remembered of it.
+    /// The outcome that is remembered.
     pub outcome: Outcome,
-    /// The counter that it moves.
+    /// The counter that the call moves.
     pub counter: Option<String>,
-    /// Where it was no answer.
+    /// The failure, where there was no answer.
     pub failed: Option<Failed>,
 }
 
@@ -155,13 +155,13 @@ impl Book {
         self.entries.is_empty()
     }
 
-    /// The memory that they take, in octets, with the responses that are still to come.
+    /// The memory that questions and answers take, in octets, with the responses still to come.
     #[must_use]
     pub fn octets(&self) -> usize {
         self.octets
     }
 
-    /// Whether a question is to be asked.
+    /// Whether a question must still be asked.
     #[must_use]
     pub fn is_restless(&self) -> bool {
         self.wanted > 0
@@ -221,15 +221,15 @@ impl Book {
         }
     }
 
-    /// How long a client should wait before it tries again, whose request cannot wait for the
-    /// answer.
+    /// How long a client whose request cannot wait for the answer should wait before it tries
+    /// again.
     #[must_use]
     pub fn retry_after(&self, question: &Question, now: Millis) -> Duration {
         self.endpoints.rests_for(&question.endpoint, now)
     }
 
-    /// Notes that a question is to be asked, unless it is in the book already. `None` where there
-    /// is no room, because everything in the book is out, awaited, or must not be forgotten.
+    /// Notes that a question must be asked, unless it is in the book already. `None` where there is
+    /// no room, because everything in the book is out, awaited, or must not be forgotten.
     pub fn want(
         &mut self,
         question: Box<Question>,
@@ -256,8 +256,8 @@ impl Book {
         Some(number)
     }
 
-    /// Notes a question that is asked whether anybody waits for its answer or not. False where there
-    /// is no room.
+    /// Notes a question that is asked even if nobody waits for its answer. False where there is no
+    /// room.
     pub fn send(
         &mut self,
         question: Box<Question>,
@@ -344,7 +344,7 @@ impl Book {
         self.reply(&subject, number, Reply::None, moment)
     }
 
-    /// The questions that wait to be asked, by one worker for all.
+    /// The questions that one worker must ask for all workers, and that still wait to be asked.
     #[must_use]
     pub fn shared_and_wanted(&self) -> Vec<Share> {
         let wanted = self.entries.iter().filter_map(|entry| match &entry.state {
@@ -354,7 +354,7 @@ impl Book {
         wanted.collect()
     }
 
-    /// The questions that this worker asks for all.
+    /// The questions that this worker is asking for all workers.
     #[must_use]
     pub fn shared_and_asked(&self) -> Vec<Share> {
         let asked = self.entries.iter().filter_map(|entry| match &entry.state {
@@ -364,8 +364,8 @@ impl Book {
         asked.collect()
     }
 
-    /// Notes what came of a question that another worker asked. True where that is news, and there
-    /// is room for it.
+    /// Notes the outcome of a question that another worker asked. True where it is new and there is
+    /// room for it.
     pub fn learn(
         &mut self,
         subject: &Rc<Subject>,
@@ -406,7 +406,8 @@ impl Book {
 
     /// The next call to make, for the oldest question, if one may be made and there is room for its
     /// response. A question that no request waits for any longer is not asked, unless it is an
-    /// errand; one that is asked for all workers, only with a `claim` to it until then.
+    /// errand. A question for all workers is asked only if `claim` grants it to this worker until
+    /// the given time.
     pub fn next_call(
         &mut self,
         now: Millis,
@@ -457,7 +458,7 @@ impl Book {
         None
     }
 
-    /// Takes what came of the call for a question, unless the call was given up.
+    /// Takes the outcome of the call for a question, unless the call was given up.
     pub fn reply(
         &mut self,
         subject: &Subject,
@@ -520,7 +521,8 @@ impl Book {
         })
     }
 
-    /// Drops the questions to an endpoint that rests for long: who waits for them is told.
+    /// Drops the questions to an endpoint that rests for long. The requests that wait for them are
+    /// told.
     fn give_up(&mut self, endpoint: &str) {
         let waits_in_vain = |entry: &Entry| match &entry.state {
             State::Wanted(question, _) => *question.endpoint == *endpoint,

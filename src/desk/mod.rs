@@ -4,14 +4,14 @@
 //! call. The answer settles all requests that wait for it, and each is decided anew from the top.
 //!
 //! Invariants:
-//! - calls are made by [`Desk::tick`] and [`Desk::reply`] alone, so from the root context: a
-//!   request's own calls would be lost with its client;
-//! - a question is asked once while it is asked or its answer is kept, whoever waits for it, and
-//!   goes on when they have left; one that must not be repeated is asked once and no more; one whose
-//!   answer is [`shared`] is asked by one worker of the process;
-//! - what is waited for ends: with its answer, with its failure, or by time;
-//! - everything is bounded: requests in line ([`line`](mod@line)), questions, answers and their octets
-//!   ([`book`]), calls to an endpoint ([`endpoints`]).
+//! - only [`Desk::tick`] and [`Desk::reply`] make calls, so calls come from the root context: the
+//!   calls of a request's own context would be lost with its client;
+//! - a question is not asked again while its call is out or its answer is kept, and it stays when
+//!   its requests have left. One that must not be repeated is asked only once. One whose answer all
+//!   workers share ([`shared`]) is asked by only one worker of the process;
+//! - every wait ends: by an answer, by a failure, or by time;
+//! - everything is bounded: requests in line ([`line`](mod@line)), questions, answers and their
+//!   octets ([`book`]), calls to an endpoint ([`endpoints`]).
 
 pub mod book;
 pub mod endpoints;
@@ -92,7 +92,7 @@ impl<R> Settled<R> {
         &self.waiter.request
     }
 
-    /// What it saw of the keys that it waits for, when it came.
+    /// What the request saw of the keys that it waits for, when it came.
     pub fn came(&self) -> Option<(ProviderId, Seen)> {
         self.waiter.came
     }
@@ -158,7 +158,7 @@ impl<R> Desk<R> {
         self.sources.unknown_kid(provider, came, host, now)
     }
 
-    /// See [`Facts::answer`]. Where this worker has none, another may have shared one.
+    /// See [`Facts::answer`]. Where this worker has no answer, another one may have shared it.
     pub fn answer(
         &mut self,
         question: &Question,
@@ -174,14 +174,14 @@ impl<R> Desk<R> {
         self.book.find(question, now)
     }
 
-    /// Notes what another worker shared. True if it is news.
+    /// Notes what another worker shared. True if it is new.
     fn learn(&mut self, share: &Share, outcome: Outcome, now: Millis) -> bool {
         let line = &self.line;
         let awaits = |number| line.awaits(number);
         self.book.learn(&share.subject, outcome, now, awaits)
     }
 
-    /// How long whoever cannot wait should wait before the next try.
+    /// How long a client whose request cannot wait for `need` should wait before it tries again.
     pub fn retry_after(&self, need: &Need, now: Millis) -> Duration {
         match need {
             Need::Keys(provider) => self.sources.retry_after(*provider, now),
@@ -261,7 +261,7 @@ impl<R> Desk<R> {
         Ok(())
     }
 
-    /// Notes what is needed, and how long it may take.
+    /// Notes what is needed, and how long that may take.
     fn notice(&mut self, need: Need, now: Millis) -> Option<(Awaited, Duration)> {
         match need {
             Need::Keys(provider) => {
@@ -281,7 +281,7 @@ impl<R> Desk<R> {
         }
     }
 
-    /// Asks a question that nobody waits for. What goes wrong is logged, and nothing else.
+    /// Asks a question that nobody waits for. A failure is only logged.
     pub fn send(&mut self, question: Question, now: Millis) {
         let line = &self.line;
         let endpoint = Rc::clone(&question.endpoint);
@@ -291,7 +291,7 @@ impl<R> Desk<R> {
         }
     }
 
-    /// Takes a request out whose body has come.
+    /// Takes out a request whose body has come.
     pub fn take(&mut self, ticket: Ticket) -> Option<R> {
         Some(self.line.take(ticket)?.request)
     }
@@ -314,7 +314,7 @@ impl<R> Desk<R> {
         let line = &self.line;
         while let Some(ended) = self.book.pass(moment, |number| line.awaits(number)) {
             any = true;
-            // A late answer is nobody's.
+            // Nobody waits for a late answer.
             let is_of = |purpose: &Purpose| matches!(purpose, Purpose::Answer(_, number) if *number == ended.number);
             self.calls.retain(|sent| !is_of(&sent.purpose));
             conclude(&ended, &mut self.shared, host, now);
@@ -426,8 +426,8 @@ impl<R> Desk<R> {
         any
     }
 
-    /// Takes requests out of the line whose fact is settled or whose time is up, in order. If there
-    /// are many, it takes some of them.
+    /// Takes requests out of the line, in order: those whose fact is settled or whose time is up.
+    /// If there are many, it takes some of them.
     pub fn take_settled(&mut self, now: Millis) -> Vec<Settled<R>> {
         let Self {
             sources,
@@ -448,8 +448,8 @@ impl<R> Desk<R> {
         settled.collect()
     }
 
-    /// Brings the gauge to the number of requests that wait here. A VM that traps cannot do that;
-    /// then another worker takes its part out.
+    /// Brings the gauge to the number of requests that wait here. A VM that traps cannot do that.
+    /// Another worker takes its part out then.
     pub fn tell_waiting(&mut self, host: &impl Host, now: Millis) {
         if self.has_line {
             self.tell_tally(self.line.len(), host, now);
@@ -485,13 +485,13 @@ impl<R> Desk<R> {
 fn moment(host: &impl Host, now: Millis) -> Moment {
     Moment {
         now,
-        // A clock that is no number is at 1970.
+        // A clock whose time is not a number counts as 1970.
         unix: host.unix_seconds() as u64,
         random: host.random(),
     }
 }
 
-/// Tells what came of a call: the log, the metrics, and the other workers.
+/// Tells the outcome of a call to the log, the metrics and the other workers.
 fn conclude(ended: &Ended, shared: &mut Shared, host: &impl Host, now: Millis) {
     ended.failed.iter().for_each(tell);
     if let Some(counter) = &ended.counter {
@@ -502,7 +502,7 @@ fn conclude(ended: &Ended, shared: &mut Shared, host: &impl Host, now: Millis) {
     }
 }
 
-/// One line in the log for each failure of an endpoint, the first in a row as a warning.
+/// Logs one line for each failure of an endpoint, the first in a row as a warning.
 fn tell(failed: &Failed) {
     let Failed { endpoint, failures } = failed;
     let level = if *failures == 1 {

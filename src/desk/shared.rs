@@ -1,10 +1,10 @@
-//! The answers that all workers of the process have in common: one of them asks, the others wait.
+//! The answers that all workers of the process share: one of them asks, the others wait.
 //!
 //! Invariants:
-//! - a worker asks such a question only with a claim to it, which is one worker's until it ends: with
-//!   the answer, or by time, where that worker is gone;
-//! - an answer is sealed for the question that it answers. Whatever another filter writes into shared
-//!   data, a question gets its own answer or none.
+//! - a worker asks such a question only with a claim to it. A claim belongs to one worker until it
+//!   ends: with the answer, or by time if that worker is gone;
+//! - an answer is sealed for the question that it answers. Whatever another filter writes into
+//!   shared data, a question gets its own answer or none.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -18,29 +18,29 @@ use crate::session::seal::{Context, NONCE_LEN, OVERHEAD, Purpose};
 use crate::shelf::{Entry, Name, Shelf};
 use crate::time::Millis;
 
-/// 32 MiB of answers at most. One of the usual size has some 4 KiB, so a minute has room for some
-/// 4,000 of them.
+/// 32 MiB of answers at most. A usual answer has some 4 KiB, so a minute has room for some 4,000 of
+/// them.
 const SHELF: Shelf = Shelf {
     name: "answers",
     drawers: 128,
     most_octets: 256 * 1024,
     longest: Duration::from_secs(10 * 60),
 };
-/// What an answer has beside its content type and its body, in octets.
+/// What an answer has in addition to its content type and its body, in octets.
 const OF_ANSWER: usize = 256;
-/// The most drawers that are looked after at once: each worker empties what it has filled.
+/// The most drawers that a worker looks after at once. It empties the drawers that it has filled.
 const MOST_KEPT: usize = 8192;
 
 const ASKED: u64 = 0;
 const ANSWERED: u64 = 1;
 const UNCLEAR: u64 = 2;
 
-/// What came of asking, and until when it is remembered.
+/// The outcome of a question, and until when it is remembered.
 #[derive(Clone, Debug)]
 pub enum Outcome {
     /// An answer.
     Answered(Rc<Answered>, Millis),
-    /// Nobody knows what it came to.
+    /// Nobody knows the outcome.
     Unclear(Millis),
     /// The question was not asked, or may be asked again at once.
     Nothing,
@@ -99,7 +99,7 @@ impl Share {
         Some(answer)
     }
 
-    /// What an entry says of the question; `None` where it is none of ours.
+    /// What an entry says about the question; `None` where the entry is not ours.
     fn read(&self, entry: &Entry) -> Option<Outcome> {
         let mut record = Reader(&entry.content);
         match record.number()? {
@@ -123,15 +123,16 @@ impl Shared {
         }
     }
 
-    /// What came of asking, whoever asked. [`Outcome::Nothing`] where nobody did, or somebody does
-    /// just now.
+    /// The outcome of a question, whichever worker asked. [`Outcome::Nothing`] where no worker
+    /// asked, or one is asking now.
     pub(super) fn find(&self, share: &Share, store: &dyn SharedStore, now: Millis) -> Outcome {
         let entry = SHELF.find(&share.name(), store, now);
         let outcome = entry.and_then(|entry| share.read(&entry));
         outcome.unwrap_or(Outcome::Nothing)
     }
 
-    /// Whether this worker may ask, until then. `room`: the octets of the longest answer.
+    /// Whether this worker may ask, until then. `room` is the length of the longest answer, in
+    /// octets.
     pub(super) fn claim(
         &self,
         share: &Share,
@@ -149,8 +150,8 @@ impl Shared {
         put.is_ok()
     }
 
-    /// Shares what came of asking, in place of the claim. Where shared data does not take it, the
-    /// claim ends by time, and this worker alone knows.
+    /// Shares the outcome in place of the claim. Where shared data refuses it, the claim ends by
+    /// time, and only this worker knows the outcome.
     pub(super) fn end(&mut self, share: &Share, outcome: &Outcome, host: &impl Host, now: Millis) {
         let (name, claim) = (share.name(), self.asked());
         let makes_way = |known: Option<&Entry>| {
@@ -162,7 +163,7 @@ impl Shared {
                 let kind = Writer::default().number(ANSWERED).finish();
                 Some((*until, [kind, share.seal(answer, nonce)].concat()))
             }
-            // Without randomness it stays with this worker.
+            // Without randomness the outcome stays with this worker.
             Outcome::Answered(_, until) | Outcome::Unclear(until) => {
                 Some((*until, Writer::default().number(UNCLEAR).finish()))
             }
@@ -187,11 +188,11 @@ impl Shared {
         }
     }
 
-    /// Empties what this worker has filled, when its time is over: secrets do not stay.
+    /// Empties what this worker has filled when its time is over, because secrets must not stay.
     pub(super) fn tidy(&mut self, store: &dyn SharedStore, now: Millis) {
         let is_over = |(_, until): &mut (Name, Millis)| now >= *until;
         for (name, _) in self.kept.extract_if(.., is_over) {
-            // Whatever has ended goes with it. What is there under this name is newer.
+            // Everything that has ended goes, too. What is there under this name is newer.
             let is_gone = |known: Option<&Entry>| known.is_none();
             if SHELF.remove(&name, is_gone, store, now).is_err() {
                 log::debug!("a shared answer was not taken away");

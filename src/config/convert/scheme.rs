@@ -1,7 +1,7 @@
 //! One way to sign in: raw to valid.
 //!
-//! Invariant: a scheme has all that a sign-in needs: a provider whose ID tokens can be verified,
-//! every address or metadata that have it, and a client that can prove who it is.
+//! Invariant: a scheme has everything that a sign-in needs: a provider whose ID tokens can be
+//! verified, every address or the metadata that have it, and a client that can prove who it is.
 
 use super::authorize::scope;
 use super::header;
@@ -25,10 +25,10 @@ use crate::matcher::HostMatcher;
 use crate::session::cookie::{Cookie, CookieError};
 use crate::session::site::{self, Sites};
 
-/// OpenID Connect Core section 5.4.
+/// The scopes of a scheme that names none (OpenID Connect Core section 5.4).
 const DEFAULT_SCOPES: [&str; 3] = ["openid", "profile", "email"];
-/// Parameters that the filter sets by itself, or that would say all of them in another way (RFC
-/// 6749 section 4.1.1, RFC 7636, RFC 8707, RFC 9101, RFC 9449, OpenID Connect Core section 3.1.2.1).
+/// Parameters that the filter sets itself, or that would state all of them in another way (RFC 6749
+/// section 4.1.1, RFC 7636, RFC 8707, RFC 9101, RFC 9449, OpenID Connect Core section 3.1.2.1).
 const OWN_PARAMETERS: [&str; 15] = [
     "client_id",
     "client_secret",
@@ -52,10 +52,10 @@ const MOST_PARAMETERS: usize = 32;
 const LONGEST: usize = 1024;
 /// The longest name of a scheme, in bytes: it is part of the names of cookies.
 const LONGEST_NAME: usize = 32;
-/// The longest text that people read of a scheme, in bytes.
+/// The longest name of a scheme that people read, in bytes.
 const LONGEST_DISPLAY_NAME: usize = 128;
 
-/// What a scheme is converted with.
+/// What is needed to convert a scheme.
 pub(super) struct Around<'a> {
     pub providers: &'a PerProvider<Provider>,
     pub domains: &'a [HostMatcher],
@@ -171,7 +171,7 @@ pub(super) fn convert(
         name,
         provider,
         logout_token: Expectations {
-            // Some have a sid and no sub.
+            // Some tokens have a `sid` and no `sub`.
             subjects: None,
             max_lifetime: None,
             token_type: Some(TokenType::LogoutToken),
@@ -200,7 +200,7 @@ pub(super) fn convert(
     })
 }
 
-/// What people read of a scheme.
+/// The name of a scheme that people read.
 fn display_name(given: Given<String>, name: &str) -> Result<String, ConfigError> {
     let Some(text) = given.0 else {
         return Ok(name.to_owned());
@@ -214,7 +214,7 @@ fn display_name(given: Given<String>, name: &str) -> Result<String, ConfigError>
     Ok(text)
 }
 
-/// The field that a path of the filter's own is written in.
+/// The field that has this path of the filter's own.
 pub(super) fn field(kind: OwnPath, by_uri: bool) -> &'static str {
     match kind {
         OwnPath::Callback if by_uri => "redirect_uri",
@@ -228,7 +228,7 @@ pub(super) fn field(kind: OwnPath, by_uri: bool) -> &'static str {
     }
 }
 
-/// The provider, and what it expects of an ID token, but for the audience.
+/// The provider, and what it expects of an ID token, except for the audience.
 fn provider(
     name: Given<String>,
     providers: &PerProvider<Provider>,
@@ -257,7 +257,7 @@ fn provider(
     Ok((id, id_token))
 }
 
-/// Endpoints that nobody else says anything of.
+/// Checks that each endpoint has an address, for a provider without metadata.
 fn complete(endpoints: &Endpoints) -> Result<(), ConfigError> {
     const NEEDED: &str = "required: the provider has no openid_discovery that would tell it";
     let lacks = |upstream: &Upstream| upstream.uri.is_none();
@@ -310,7 +310,7 @@ fn client(
     Ok(Client { id, authentication })
 }
 
-/// Refuses what no client's id or secret has (RFC 6749 appendix A.1 and A.2).
+/// Refuses characters that no client id or secret has (RFC 6749 appendix A.1 and A.2).
 fn is_printable(text: &str) -> Result<(), ConfigError> {
     if text.len() <= LONGEST && text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
         Ok(())
@@ -381,7 +381,8 @@ fn normal_host_of(uri: &Uri) -> Result<String, ConfigError> {
     normal_host(host)
 }
 
-/// A path that the filter answers: one that requests can have, and not the site's own first page.
+/// A path that the filter answers. It must be one that requests can have, and not the site's first
+/// page.
 fn own_path(path: String) -> Result<String, ConfigError> {
     let path = normal(path, false)?;
     if path == "/" {
@@ -424,7 +425,7 @@ fn resource(text: &str) -> Result<String, ConfigError> {
     }
 }
 
-/// Parameters of a request to the provider, none of them one of those `set` by the filter.
+/// Parameters of a request to the provider. None of them may be one that the filter sets (`set`).
 fn parameters(
     entries: Given<Entries<String>>,
     set: &[&str],
@@ -462,7 +463,7 @@ fn parameter(name: &str, value: &str, set: &[&str]) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// A header that nothing else of the provider's is sent in.
+/// A header in which nothing else of the provider is sent.
 fn id_token_header(name: &str, provider: &Provider) -> Result<String, ConfigError> {
     let name = header::parse(name)?;
     let comparable = header::same_to_cgi(&name);

@@ -1,6 +1,6 @@
-//! Secrets of the operator's: raw to valid.
+//! Secrets of the operator: raw to valid.
 //!
-//! Invariant: no refusal tells a secret, or a part of one.
+//! Invariant: no refusal contains a secret, or a part of one.
 
 use super::text::only;
 use super::vet::not_empty;
@@ -8,10 +8,10 @@ use crate::config::read::error::{At, ConfigError};
 use crate::config::read::raw_sign_in::RawSecret;
 use crate::config::sign_in::{Environment, Secret};
 
-/// The longest secret, in bytes. A person need not remember it.
+/// The longest secret, in bytes. No person needs to remember it.
 const LONGEST: usize = 1024;
 
-/// A secret that passes a test of its own.
+/// A secret that also passes the test `vet`.
 pub(super) fn convert(
     raw: RawSecret,
     environment: Environment<'_>,
@@ -43,7 +43,7 @@ pub(super) fn convert(
 fn variable(name: String, environment: Environment<'_>) -> Result<String, ConfigError> {
     let name = not_empty(name)?;
     environment(&name).ok_or_else(|| {
-        // What is called otherwise may be the secret itself, in the wrong field.
+        // A name with other characters may be the secret itself, in the wrong field.
         let is_usual = |byte: u8| matches!(byte, b'A'..=b'Z' | b'0'..=b'9' | b'_');
         let name = match name.bytes().all(is_usual) {
             true => name.as_str(),
@@ -67,7 +67,7 @@ fn vetted(
         let problem = format!("has a secret of more than {LONGEST} bytes");
         return Err(ConfigError::here(&problem));
     }
-    // What a file ended with before it became a variable.
+    // Such white space often remains from a file whose text became the variable.
     if text.trim() != text {
         return Err(ConfigError::here(
             "has a secret with white space at an end, as a line feed",

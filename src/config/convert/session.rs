@@ -1,7 +1,7 @@
 //! Sessions and their cookie: raw to valid.
 //!
-//! Invariant: a session ends. A claim that says whose session it is keeps its name, and no other
-//! claim gets that name.
+//! Invariant: every session ends. A claim that says whose session it is keeps its name, and no
+//! other claim gets that name.
 
 use std::time::Duration;
 
@@ -18,10 +18,10 @@ use crate::session::cookie::{CookieError, DEFAULT_MAX_BYTES, LARGEST_MAX_BYTES, 
 const DEFAULT_MAX_DURATION: Duration = Duration::from_secs(8 * 60 * 60);
 /// The times in a session are in seconds.
 const SHORTEST: Duration = Duration::from_secs(1);
-/// More claims than that nobody names one by one.
+/// The most claims of a list. Nobody names more of them one by one.
 const MOST_CLAIMS: usize = 128;
-/// Claims that say of whom, by whom, for whom and for how long (RFC 7519 section 4.1, OpenID
-/// Connect Core section 2, Front-Channel Logout section 3).
+/// Claims that say who the token is about, who issued it, for whom and for how long (RFC 7519
+/// section 4.1, OpenID Connect Core section 2, Front-Channel Logout section 3).
 const IDENTITY: [&str; 12] = [
     "acr",
     "amr",
@@ -141,8 +141,8 @@ fn max_bytes(given: Given<Whole>) -> Result<usize, ConfigError> {
         .ok_or_else(|| ConfigError::here(&CookieError::MaxBytes.to_string()))
 }
 
-/// The value of `Domain`. A browser drops a cookie whose domain does not have the host in it (RFC
-/// 6265 section 5.3), or in which everybody has hosts.
+/// The value of `Domain`. A browser drops a cookie whose domain does not contain the host (RFC 6265
+/// section 5.3), and a cookie whose domain has hosts of everybody.
 fn domain(name: &str, back: &Back<'_>) -> Result<String, ConfigError> {
     let domain = normal_host(name)?;
     let is_address = domain.starts_with('[') || domain.parse::<std::net::Ipv4Addr>().is_ok();

@@ -1,6 +1,6 @@
 //! Sign-in: raw to valid.
 //!
-//! Invariant: no two paths of the filter's own are the same, and no page that a browser is sent to
+//! Invariant: no two of the filter's own paths are the same, and no page that a browser is sent to
 //! begins what has just ended.
 
 use super::scheme::{self, Around};
@@ -15,7 +15,7 @@ use crate::matcher::HostMatcher;
 use crate::session::seal::{Keyring, LEAST_SECRET, MAX_SECRETS};
 use crate::session::site::{MAX_SITES, Sites};
 
-/// Ways to sign in: each costs a little with every request.
+/// The most ways to sign in. Each one costs a little with every request.
 const MOST_SCHEMES: usize = 32;
 
 pub(super) fn convert(
@@ -54,7 +54,7 @@ pub(super) fn convert(
     })
 }
 
-/// Entries of one list: the hosts, and the sites, of which a port is a part.
+/// The entries of one list, as hosts and as sites. A port is a part of a site only.
 fn domains_and_sites(names: Vec<String>) -> Result<(Vec<HostMatcher>, Sites), ConfigError> {
     let domains = each(names.clone(), &mut |name| {
         let port = name
@@ -115,7 +115,7 @@ struct Own<'s> {
     field: &'static str,
 }
 
-/// What only all schemes together can say.
+/// Checks what depends on all schemes together.
 fn vet_paths(schemes: &[Scheme]) -> Result<(), ConfigError> {
     let mut own: Vec<Own<'_>> = Vec::new();
     for scheme in schemes {
