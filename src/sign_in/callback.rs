@@ -18,6 +18,7 @@ use super::token_reply::{self, Exchanged, Refusal, TokenError};
 use super::verified::verified;
 use super::visit::Visit;
 use super::{Answer, Outcome, see_other};
+use crate::bytes;
 use crate::config::{Scheme, SchemeId};
 use crate::desk::Need;
 use crate::document::finding::Finding;
@@ -88,7 +89,7 @@ pub(super) fn callback(
         text: &exchanged.id_token,
         verified: &verified,
     };
-    let (nonce, session_id) = (&redeeming.nonce, visit.random()?);
+    let (nonce, session_id) = (&redeeming.nonce, session_id(&redeeming, code));
     let session = id_token::begin(
         scheme,
         token,
@@ -102,7 +103,7 @@ pub(super) fn callback(
         Problem::IdToken
     })?;
     let provider = &visit.config.providers[scheme.provider];
-    // A person who has signed out at the provider meanwhile must be asked there.
+    // A person who has signed out meanwhile, here or at the provider, must be asked there.
     if visit.basis.facts.is_over(&known(&session, provider)) {
         return begin::again(visit, id, &flow);
     }
@@ -115,6 +116,16 @@ pub(super) fn callback(
         outcome: Outcome::Completed,
         response: see_other(flow.return_to().to_owned(), set),
     })
+}
+
+/// What tells the session from others: the same for each request that brings the code, since the
+/// provider's answer is kept for a while. Whoever signs out and loads the callback again has signed
+/// out. Nobody can guess it: the verifier is in no URL.
+fn session_id(redeeming: &Redeeming, code: &str) -> [u8; 16] {
+    let verifier = redeeming.code_verifier.as_bytes();
+    let digest = bytes::digest(&[b"session id", verifier, code.as_bytes()]);
+    let (id, _) = digest.split_first_chunk().unwrap_or((&[0; 16], &[]));
+    *id
 }
 
 fn back(flow: &Flow) -> Answer {

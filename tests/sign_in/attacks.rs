@@ -140,6 +140,32 @@ fn s03_a_code_that_was_used_gives_no_second_session() {
     assert!(!browser.has("bg_session"));
 }
 
+/// The provider's answer is kept for a page that is loaded twice, and stands for one session.
+#[test]
+fn s24_a_session_that_was_ended_does_not_come_back_with_its_code() {
+    let world = World::new();
+    let (mut browser, back) = on_the_way(&world);
+    assert_eq!(world.come_back(&mut browser, &back).location(), "/page");
+    let mut copy = browser.clone();
+    copy.jar.retain(|(_, name), _| !name.contains("bg_session"));
+    assert_eq!(world.come_back(&mut copy, &back).location(), "/page");
+    assert_eq!(world.open(&mut copy, "/page").status, 200);
+    world.pass(Duration::from_secs(20));
+    assert_eq!(world.open(&mut browser, "/staff/sign-out").status, 303);
+    assert!(!browser.has("bg_session"));
+    assert_eq!(
+        world.open(&mut copy, "/page").status,
+        303,
+        "it is the same one"
+    );
+    let page = world.come_back(&mut browser, &back);
+    assert!(
+        page.location()
+            .starts_with("https://idp.example/authorize?")
+    );
+    assert!(!browser.has("bg_session"));
+}
+
 #[test]
 fn s04_the_answer_of_another_issuer_is_refused() {
     let world = World::new();
