@@ -107,14 +107,15 @@ pub fn vet_origin(request: &Request, ours: &Sites) -> Result<(), CrossSite> {
 }
 
 /// Whether a request may sign out: a POST from one of our pages, or a GET that comes from a link of
-/// ours or from the person.
+/// ours or from the person. A picture of a page is no link: somebody else may have put it there.
 ///
 /// # Errors
-/// Where the method is another one, or the request is a prefetch or comes from elsewhere.
+/// Where the method is another one, a GET is a prefetch or a part of a page, or the request comes from
+/// elsewhere.
 pub fn vet_sign_out(request: &Request, ours: &Sites) -> Result<(), CrossSite> {
     let is_meant = match request.method() {
         Ok(b"POST") => true,
-        Ok(b"GET") => !is_prefetch(request),
+        Ok(b"GET") => !is_prefetch(request) && !is_part_of_page(request),
         _ => false,
     };
     if is_meant && is_from_us(request, ours) {
@@ -122,6 +123,15 @@ pub fn vet_sign_out(request: &Request, ours: &Sites) -> Result<(), CrossSite> {
     } else {
         Err(CrossSite)
     }
+}
+
+/// Whether a page has the request in it: a picture, a frame. A page is a document, and what a script
+/// fetches has no destination (Fetch Metadata Request Headers section 2.1).
+fn is_part_of_page(request: &Request) -> bool {
+    !matches!(
+        said(request, "sec-fetch-dest"),
+        Said::Nothing | Said::One(b"document" | b"empty")
+    )
 }
 
 fn is_from_us(request: &Request, ours: &Sites) -> bool {
@@ -326,6 +336,10 @@ mod tests {
             ("GET", &[("sec-fetch-site", "same-site")], false),
             ("GET", &[], false),
             ("GET", &[same, ("sec-purpose", "prefetch")], false),
+            ("GET", &[same, ("sec-fetch-dest", "document")], true),
+            ("GET", &[same, ("sec-fetch-dest", "empty")], true),
+            ("GET", &[same, ("sec-fetch-dest", "image")], false),
+            ("GET", &[same, ("sec-fetch-dest", "iframe")], false),
             ("HEAD", &[same], false),
             ("PUT", &[same], false),
         ];
