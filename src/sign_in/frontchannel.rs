@@ -38,8 +38,9 @@ pub(super) fn logout(visit: &Visit<'_>, id: SchemeId) -> Result<Answer, Obstacle
     let own = visit.present(id);
     let own = own.filter(|open| open.session().sid.as_deref() == Some(sid));
     let mark = Mark::of_sid(issuer, sid);
-    // Neither the browser's clock nor the provider's is used.
-    let until = visit.now().saturating_add(CLOCK_SKEW);
+    // The provider's clock, by which a session has its time, may be ahead by as much as its tokens'.
+    let ahead = CLOCK_SKEW.max(scheme.id_token.clock_skew_seconds);
+    let until = visit.now().saturating_add(ahead);
     let mut response = page(200);
     let ending = if own.is_some() {
         add_cookies(&mut response, scheme.session_cookie.delete(visit.request));
