@@ -53,7 +53,7 @@ pub(super) fn refresh(context: &Context<'_>, scheme: &Scheme, session: &Session)
         Err(Obstacle::Problem(Problem::IdToken)) => Outcome::Over,
         // Another Envoy may have used the token, so the browser may have a newer session by now.
         Err(Obstacle::Problem(Problem::Tokens(TokenError::Refused(refusal))))
-            if refusal != Refusal::InvalidClient =>
+            if !matches!(refusal, Refusal::InvalidClient | Refusal::Other) =>
         {
             without(Outcome::Over)
         }

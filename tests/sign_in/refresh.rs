@@ -348,6 +348,12 @@ fn answers_that_bring_no_tokens() {
             "refresh_refused",
             503,
         ),
+        // It says nothing of the token.
+        (
+            |_, body| *body = json!({"error": "temporarily_unavailable"}),
+            "refresh_refused",
+            503,
+        ),
         (
             |_, body| *body = json!({"error": "invalid_grant"}),
             "refresh_refused",
