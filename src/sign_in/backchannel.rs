@@ -69,11 +69,7 @@ pub(super) fn logout(visit: &Visit<'_>, id: SchemeId) -> Result<Answer, Obstacle
             ending: Some(told.ending),
             errand: None,
         })),
-        response: Response {
-            status: 200,
-            headers: vec![("cache-control", "no-store".to_owned())],
-            body: String::new(),
-        },
+        response: Response::new(200, &[("cache-control", "no-store")], String::new()),
     })
 }
 
@@ -97,12 +93,10 @@ fn the_token(body: &[u8]) -> Option<Vec<u8>> {
 /// The response to a refused logout token (section 2.8).
 fn refused(status: u32, why: &str) -> Response {
     let why = quoted(why);
-    Response {
-        status,
-        headers: vec![
-            ("content-type", "application/json".to_owned()),
-            ("cache-control", "no-store".to_owned()),
-        ],
-        body: format!("{{\"error\":\"invalid_request\",\"error_description\":{why}}}"),
-    }
+    let headers = [
+        ("content-type", "application/json"),
+        ("cache-control", "no-store"),
+    ];
+    let body = format!("{{\"error\":\"invalid_request\",\"error_description\":{why}}}");
+    Response::new(status, &headers, body)
 }

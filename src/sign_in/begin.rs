@@ -115,6 +115,6 @@ fn send(
     Ok(Answer {
         what: "the way to a provider",
         outcome: Outcome::Begun,
-        response: see_other(url, set),
+        response: see_other(&url, set),
     })
 }

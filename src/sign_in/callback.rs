@@ -114,7 +114,7 @@ pub(super) fn callback(
     Ok(Answer {
         what: "a new session",
         outcome: Outcome::Completed,
-        response: see_other(flow.return_to().to_owned(), set),
+        response: see_other(flow.return_to(), set),
     })
 }
 
@@ -132,7 +132,7 @@ fn back(flow: &Flow) -> Answer {
     Answer {
         what: "the page of a session",
         outcome: Outcome::Other,
-        response: see_other(flow.return_to().to_owned(), Vec::new()),
+        response: see_other(flow.return_to(), Vec::new()),
     }
 }
 

@@ -8,10 +8,9 @@ use super::obstacle::Obstacle;
 use super::problem::Problem;
 use super::query::parameter;
 use super::visit::Visit;
-use super::{Answer, By, Outcome, SignOut, add_cookies};
+use super::{Answer, By, Outcome, SignOut, add_cookies, page};
 use crate::config::SchemeId;
 use crate::ended::{Ending, Mark};
-use crate::http::response::Response;
 use crate::session::CLOCK_SKEW;
 use crate::session::browser;
 
@@ -32,7 +31,7 @@ pub(super) fn logout(visit: &Visit<'_>, id: SchemeId) -> Result<Answer, Obstacle
         return Ok(Answer {
             what: "a front-channel logout that is refused",
             outcome: Outcome::LogoutRefused,
-            response: page(400),
+            response: page::empty(400),
         });
     };
     let own = visit.present(id);
@@ -41,7 +40,7 @@ pub(super) fn logout(visit: &Visit<'_>, id: SchemeId) -> Result<Answer, Obstacle
     // The provider's clock, by which a session has its time, may be ahead by as much as its tokens'.
     let ahead = CLOCK_SKEW.max(scheme.id_token.clock_skew_seconds);
     let until = visit.now().saturating_add(ahead);
-    let mut response = page(200);
+    let mut response = page::empty(200);
     let ending = if own.is_some() {
         add_cookies(&mut response, scheme.session_cookie.delete(visit.request));
         Ending::proven(vec![(mark, until)])
@@ -61,22 +60,4 @@ pub(super) fn logout(visit: &Visit<'_>, id: SchemeId) -> Result<Answer, Obstacle
         })),
         response,
     })
-}
-
-/// An empty page. It may be in a frame; no other page of the filter may.
-fn page(status: u32) -> Response {
-    let headers = [
-        ("content-type", "text/html; charset=utf-8"),
-        ("cache-control", "no-store"),
-        ("content-security-policy", "default-src 'none'"),
-        ("x-content-type-options", "nosniff"),
-        ("referrer-policy", "no-referrer"),
-    ];
-    Response {
-        status,
-        headers: headers
-            .map(|(name, value)| (name, value.to_owned()))
-            .to_vec(),
-        body: String::new(),
-    }
 }

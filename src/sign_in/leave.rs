@@ -74,7 +74,7 @@ pub(super) fn leave(visit: &Visit<'_>, id: SchemeId) -> Result<Answer, Obstacle>
     Ok(Answer {
         what: "a sign-out",
         outcome: Outcome::SignedOut(Box::new(sign_out)),
-        response: see_other(url, set),
+        response: see_other(&url, set),
     })
 }
 

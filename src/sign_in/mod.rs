@@ -216,7 +216,7 @@ fn failed(scheme: &Scheme, problem: Problem, attempt: &Attempt) -> Response {
     let mut response = match &scheme.error_redirect_path {
         // Where the host is not ours, none of its paths is ours.
         Some(path) if problem.retry_after().is_none() && problem != Problem::UnknownHost => {
-            see_other(format!("{path}?error={}", problem.name()), Vec::new())
+            see_other(&format!("{path}?error={}", problem.name()), Vec::new())
         }
         _ => page::failure(&page::FailedSignIn {
             trouble: problem.trouble(),
@@ -233,16 +233,13 @@ fn failed(scheme: &Scheme, problem: Problem, attempt: &Attempt) -> Response {
 
 /// A redirect after which a browser asks by GET (RFC 9110 section 15.4.4). So the browser does not
 /// send a form again, nor a password in it.
-fn see_other(url: String, set_cookies: Vec<String>) -> Response {
-    let mut response = Response {
-        status: 303,
-        headers: vec![
-            ("location", url),
-            ("cache-control", "no-store".to_owned()),
-            ("referrer-policy", "no-referrer".to_owned()),
-        ],
-        body: String::new(),
-    };
+fn see_other(url: &str, set_cookies: Vec<String>) -> Response {
+    let headers = [
+        ("location", url),
+        ("cache-control", "no-store"),
+        ("referrer-policy", "no-referrer"),
+    ];
+    let mut response = Response::new(303, &headers, String::new());
     add_cookies(&mut response, set_cookies);
     response
 }

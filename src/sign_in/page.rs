@@ -226,25 +226,31 @@ fn page(status: u32, title: &str, body: &Body) -> Response {
     let policy = format!(
         "default-src 'none'; style-src 'sha256-{STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     );
+    let document = format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n\
+         <title>{title}</title>\n<style>{STYLE}</style>\n</head>\n\
+         <body>\n<main>\n<h1>{title}</h1>\n{body}</main>\n</body>\n</html>\n"
+    );
+    html(status, &policy, document)
+}
+
+/// A page without anything, for a frame of the provider. No other page of the filter may be in a
+/// frame.
+pub fn empty(status: u32) -> Response {
+    html(status, "default-src 'none'", String::new())
+}
+
+fn html(status: u32, policy: &str, document: String) -> Response {
     let headers = [
         ("content-type", "text/html; charset=utf-8"),
         ("cache-control", "no-store"),
-        ("content-security-policy", &policy),
+        ("content-security-policy", policy),
         ("referrer-policy", "no-referrer"),
         ("x-content-type-options", "nosniff"),
     ];
-    let owned = |(name, value): (&'static str, &str)| (name, value.to_owned());
-    Response {
-        status,
-        headers: headers.into_iter().map(owned).collect(),
-        body: format!(
-            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-             <meta name=\"color-scheme\" content=\"light dark\">\n\
-             <title>{title}</title>\n<style>{STYLE}</style>\n</head>\n\
-             <body>\n<main>\n<h1>{title}</h1>\n{body}</main>\n</body>\n</html>\n"
-        ),
-    }
+    Response::new(status, &headers, document)
 }
 
 #[cfg(test)]

@@ -55,12 +55,7 @@ fn response(status: u32, body: String) -> Response {
         // No page of another site can load it into its own process.
         ("cross-origin-resource-policy", "same-origin"),
     ];
-    let owned = |(name, value): (&'static str, &str)| (name, value.to_owned());
-    Response {
-        status,
-        headers: headers.into_iter().map(owned).collect(),
-        body,
-    }
+    Response::new(status, &headers, body)
 }
 
 #[cfg(test)]

@@ -25,6 +25,18 @@ pub struct Response {
     pub body: String,
 }
 
+impl Response {
+    /// A response with these headers.
+    pub fn new(status: u32, headers: &[(&'static str, &str)], body: String) -> Self {
+        let owned = |(name, value): &(&'static str, &str)| (*name, (*value).to_owned());
+        Self {
+            status,
+            headers: headers.iter().map(owned).collect(),
+            body,
+        }
+    }
+}
+
 /// Who reads a response: gRPC clients read no bodies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Client {
