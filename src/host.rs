@@ -133,6 +133,33 @@ pub trait SharedStore {
     fn write(&self, key: &str, value: &[u8], expected: Version) -> bool;
 }
 
+/// Replaces a shared value by what `change` makes of it. Where another worker is faster, `change` is
+/// called again with what that worker wrote, `tries` times at most. It gets `None` where there is no
+/// value, and returns the new value with whatever the caller wants to know of it. `None` where other
+/// workers were always faster, or shared data refuses the write.
+///
+/// # Errors
+/// Those of `change`; then nothing is replaced.
+pub fn replace<T, E>(
+    store: &dyn SharedStore,
+    key: &str,
+    tries: u32,
+    mut change: impl FnMut(Option<Vec<u8>>) -> Result<(Vec<u8>, T), E>,
+) -> Result<Option<T>, E> {
+    for _ in 0..tries {
+        let (value, version) = store
+            .read(key)
+            .map_or((None, Version::ABSENT), |(value, version)| {
+                (Some(value), version)
+            });
+        let (value, told) = change(value)?;
+        if store.write(key, &value, version) {
+            return Ok(Some(told));
+        }
+    }
+    Ok(None)
+}
+
 /// The compare-and-swap version of a shared value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Version(pub u32);

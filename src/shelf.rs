@@ -12,7 +12,7 @@
 
 use std::time::Duration;
 
-use crate::host::{SharedStore, Version};
+use crate::host::{self, SharedStore};
 use crate::record::{Reader, Writer};
 use crate::time::{CLOCKS_APART, Millis};
 
@@ -73,8 +73,8 @@ impl Entry {
 impl Shelf {
     /// What is shared under this name at `now`.
     pub fn find(&self, name: &Name, store: &dyn SharedStore, now: Millis) -> Option<Entry> {
-        let (drawer, _) = self.open(name, store, now);
-        let mut entries = drawer.into_iter();
+        let shared = store.read(&self.key(name));
+        let mut entries = self.open(shared.map(|(octets, _)| octets), now).into_iter();
         let (_, entry) = entries.find(|(known, _)| known == name)?;
         Some(entry)
     }
@@ -117,8 +117,8 @@ impl Shelf {
         store: &dyn SharedStore,
         now: Millis,
     ) -> Result<(), NotPut> {
-        for _ in 0..TRIES {
-            let (mut drawer, version) = self.open(name, store, now);
+        let changed = host::replace(store, &self.key(name), TRIES, |octets| {
+            let mut drawer = self.open(octets, now);
             let at = drawer.iter().position(|(known, _)| known == name);
             let known = at.map(|at| drawer.swap_remove(at).1);
             if !may(known.as_ref()) {
@@ -129,11 +129,9 @@ impl Shelf {
             if entry.is_some() && octets.fold(0, usize::saturating_add) > self.most_octets {
                 return Err(NotPut::Full);
             }
-            if store.write(&self.key(name), &encode(&drawer), version) {
-                return Ok(());
-            }
-        }
-        Err(NotPut::Refused)
+            Ok((encode(&drawer), ()))
+        });
+        changed?.ok_or(NotPut::Refused)
     }
 
     fn key(&self, name: &Name) -> String {
@@ -143,15 +141,13 @@ impl Shelf {
         format!("bearer-gate {} {drawer}", self.name)
     }
 
-    /// The drawer of a name without entries that have ended, and the version to write it against.
-    fn open(&self, name: &Name, store: &dyn SharedStore, now: Millis) -> (Drawer, Version) {
-        let Some((octets, version)) = store.read(&self.key(name)) else {
-            return (Vec::new(), Version::ABSENT);
-        };
-        let mut drawer = decode(&octets).unwrap_or_default();
+    /// What is in a drawer, without entries that have ended.
+    fn open(&self, octets: Option<Vec<u8>>, now: Millis) -> Drawer {
+        let drawer = octets.and_then(|octets| decode(&octets));
+        let mut drawer = drawer.unwrap_or_default();
         let latest = now.after(self.longest.saturating_add(CLOCKS_APART));
         drawer.retain(|(_, entry)| entry.until > now && entry.until <= latest);
-        (drawer, version)
+        drawer
     }
 }
 
@@ -191,6 +187,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::host::Version;
 
     const SHELF: Shelf = Shelf {
         name: "test",

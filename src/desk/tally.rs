@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use crate::host::{SharedStore, Version};
+use crate::host::{self, SharedStore};
 use crate::record::{Reader, Writer};
 use crate::time::Millis;
 
@@ -33,6 +33,9 @@ struct Part {
     /// Another number at each beat.
     beat: u64,
 }
+
+/// The worker has no part in shared data, and should have none.
+struct NothingToShare;
 
 /// The parts, as one worker sees them.
 #[derive(Debug)]
@@ -67,11 +70,8 @@ impl Tally {
         if waiting == self.told && !is_due {
             return 0;
         }
-        for _ in 0..TRIES {
-            let (parts, version) = match store.read(KEY) {
-                Some((bytes, version)) => (decode(&bytes), version),
-                None => (Some(Vec::new()), Version::ABSENT),
-            };
+        let changed = host::replace(store, KEY, TRIES, |bytes| {
+            let parts = bytes.map_or(Some(Vec::new()), |bytes| decode(&bytes));
             // If another filter overwrote it, this worker's part is still in the gauge.
             let lost = parts.is_none();
             let mut parts = parts.unwrap_or_default();
@@ -86,25 +86,28 @@ impl Tally {
                     beat: self.beat.wrapping_add(1),
                 });
             } else if own.is_none() && gone == 0 && !lost {
-                // This worker has no part there, and should have none.
-                self.told = waiting;
-                self.looked_at = Some(now);
-                return 0;
+                return Err(NothingToShare);
             }
             let after = if parts.last().is_some_and(|part| part.worker == self.worker) {
                 waiting
             } else {
                 0
             };
-            if store.write(KEY, &encode(&parts), version) {
+            let change = signed(after) - signed(before) - signed(gone);
+            Ok((encode(&parts), change))
+        });
+        let change = match changed {
+            // The next tick tries again.
+            Ok(None) => return 0,
+            Ok(Some(change)) => {
                 self.beat = self.beat.wrapping_add(1);
-                self.told = waiting;
-                self.looked_at = Some(now);
-                return signed(after) - signed(before) - signed(gone);
+                change
             }
-        }
-        // The next tick tries again.
-        0
+            Err(NothingToShare) => 0,
+        };
+        self.told = waiting;
+        self.looked_at = Some(now);
+        change
     }
 
     /// Removes the parts of workers that are gone. Returns how many requests were in them.
@@ -167,6 +170,7 @@ mod tests {
     use std::cell::RefCell;
 
     use super::*;
+    use crate::host::Version;
 
     /// One value, as the host keeps it.
     #[derive(Default)]

@@ -12,7 +12,7 @@ mod heads;
 mod mark;
 pub mod shard;
 
-use crate::host::{SharedStore, Version};
+use crate::host::{self, SharedStore, Version};
 use heads::{Heads, State};
 use shard::{Full, Shard, WhenFull};
 
@@ -169,20 +169,27 @@ pub struct List {
 }
 
 impl List {
-    /// Looks whether anything has changed.
-    pub fn look(&mut self, now: Now<'_>) {
-        match now.store.read(HEADS_KEY) {
-            Some((octets, _)) if octets == self.octets => {}
-            Some((octets, _)) => match Heads::decode(&octets) {
+    /// Looks whether anything has changed. Returns the version that was seen; `None` where the list
+    /// had to begin anew.
+    pub fn look(&mut self, now: Now<'_>) -> Option<Version> {
+        let shared = now.store.read(HEADS_KEY);
+        let is_lost = match &shared {
+            Some((octets, _)) if *octets == self.octets => false,
+            Some((octets, _)) => match Heads::decode(octets) {
                 Some(heads) => {
                     self.heads = Some(heads);
-                    self.octets = octets;
+                    self.octets.clone_from(octets);
+                    false
                 }
-                None => self.begin_anew(now),
+                None => true,
             },
-            None if self.heads.is_some() => self.begin_anew(now),
-            None => {}
+            None => self.heads.is_some(),
+        };
+        if is_lost {
+            self.begin_anew(now);
+            return None;
         }
+        Some(shared.map_or(Version::ABSENT, |(_, version)| version))
     }
 
     /// Whether a session has ended, as far as [`List::look`] has seen.
@@ -271,12 +278,8 @@ impl List {
 
     fn announce(&mut self, changed: &[usize], now: Now<'_>) -> Result<(), NotEnded> {
         for _ in 0..TRIES {
-            self.look(now);
-            let version = match now.store.read(HEADS_KEY) {
-                // Another worker has changed it since this one looked.
-                Some((octets, _)) if octets != self.octets => continue,
-                Some((_, version)) => version,
-                None => Version::ABSENT,
+            let Some(version) = self.look(now) else {
+                continue;
             };
             let heads = self.heads.clone();
             let mut heads = heads.unwrap_or_else(|| Heads::new(now.random, 0));
@@ -300,19 +303,14 @@ fn change(
     store: &dyn SharedStore,
     put: impl Fn(&mut Shard) -> Result<(), Full>,
 ) -> Result<(), Unchanged> {
-    for _ in 0..TRIES {
-        let (shard, version) = match store.read(key) {
-            Some((octets, version)) => (Shard::decode(&octets), version),
-            None => (None, Version::ABSENT),
-        };
+    let changed = host::replace(store, key, TRIES, |octets| {
+        let shard = octets.and_then(|octets| Shard::decode(&octets));
         if is_there && shard.is_none() {
             return Err(Unchanged::Lost);
         }
         let mut shard = shard.unwrap_or_default();
         put(&mut shard)?;
-        if store.write(key, &shard.encode(), version) {
-            return Ok(());
-        }
-    }
-    Err(Unchanged::Refused)
+        Ok((shard.encode(), ()))
+    });
+    changed?.ok_or(Unchanged::Refused)
 }
