@@ -9,9 +9,8 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
-
-use super::question::{Answered, Share};
+use super::question::{Answered, Share, Subject};
+use crate::bytes::digest;
 use crate::host::{Host, SharedStore};
 use crate::record::{Reader, Writer};
 use crate::session::seal::{Context, NONCE_LEN, OVERHEAD, Purpose};
@@ -56,11 +55,8 @@ pub(super) struct Shared {
 
 impl Share {
     fn name(&self) -> Name {
-        let mut hash = Sha256::new();
-        hash.update(self.subject.kind);
-        hash.update([0]);
-        hash.update(&self.subject.about);
-        hash.finalize().into()
+        let Subject { kind, about } = &*self.subject;
+        digest(&[kind.as_bytes(), about.as_bytes()])
     }
 
     fn context(&self) -> Context<'_> {
