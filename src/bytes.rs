@@ -56,6 +56,12 @@ pub fn digest(parts: &[&[u8]]) -> [u8; 32] {
     hash.finalize().into()
 }
 
+/// The first half of [`digest`].
+#[must_use]
+pub fn half_digest(parts: &[&[u8]]) -> [u8; 16] {
+    digest(parts).first_chunk().copied().unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,7 +3,7 @@
 //! Invariant: a [`Mark`] is a hash. Shared data has no name of a person and no identifier of a
 //! session.
 
-use crate::bytes::digest;
+use crate::bytes::half_digest;
 use crate::session::life::Session;
 
 /// Octets of a mark. Two different things never have the same mark.
@@ -16,16 +16,10 @@ pub struct Mark([u8; LEN]);
 impl Mark {
     fn new(kind: &str, parts: [&[u8]; 2]) -> Self {
         let [first, second] = parts;
-        let digest = digest(&[kind.as_bytes(), first, second]);
-        let mut octets = [0; LEN];
-        octets
-            .iter_mut()
-            .zip(digest)
-            .for_each(|(octet, of_digest)| *octet = of_digest);
-        Self(octets)
+        Self(half_digest(&[kind.as_bytes(), first, second]))
     }
 
-    /// One session of ours, by its random id.
+    /// One session of ours, by its id.
     #[must_use]
     pub fn of_session(id: &[u8]) -> Self {
         Self::new("session", [id, b""])

@@ -20,7 +20,7 @@ const WITHOUT_REFRESHING: u64 = 2;
 /// A person who has signed in. All times are Unix seconds.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Session {
-    /// Random: tells sessions apart, in logs and in the list of those that were revoked.
+    /// Tells sessions apart in the list of those that have ended. Nobody can guess it.
     pub id: [u8; 16],
     /// The name of the scheme in the configuration. It is not in the record, because the seal is
     /// bound to it.
