@@ -28,7 +28,7 @@ use crate::jose::verifier::Verifier;
 use crate::jwks::keys::{Keys, UnknownKid};
 use crate::metrics;
 use crate::sign_in::{Outcome, People, Sessions, SignOut, drawn_key};
-use crate::time::Millis;
+use crate::time::{Millis, whole_seconds};
 
 /// The time between ticks while requests wait or keys are missing. It bounds how long after a
 /// snapshot a request on another worker is decided.
@@ -157,7 +157,7 @@ impl<H: Host> Gate<H> {
     /// Ends sessions, and tells the provider. False where they could not be ended.
     fn sign_out(&self, sign_out: &SignOut) -> bool {
         if let Some(ending) = &sign_out.ending {
-            let now = self.now_of_ended();
+            let now = self.now_of_ended(self.host.unix_seconds());
             if let Err(why) = self.ended.borrow_mut().end(ending, now) {
                 log::warn!("a session cannot be ended: {why:?}");
                 return false;
@@ -171,10 +171,10 @@ impl<H: Host> Gate<H> {
         true
     }
 
-    fn now_of_ended(&self) -> ended::Now<'_> {
+    /// `unix_seconds`: as [`Host::unix_seconds`].
+    fn now_of_ended(&self, unix_seconds: f64) -> ended::Now<'_> {
         ended::Now {
-            // A clock that is no number is at 1970, where every session is of the future.
-            at: self.host.unix_seconds() as u64,
+            at: whole_seconds(unix_seconds),
             random: self.host.random(),
             store: &self.host,
         }
@@ -321,8 +321,10 @@ impl<H: Host> Gate<H> {
         came: Option<(ProviderId, Seen)>,
         patience: Patience,
     ) -> Decision<'_> {
+        let unix_seconds = self.host.unix_seconds();
         let facts = Consultation {
             gate: self,
+            unix_seconds,
             now: Cell::new(now),
             came,
             patience,
@@ -334,7 +336,7 @@ impl<H: Host> Gate<H> {
                 facts: &facts,
                 verifier: &*self.verifier,
                 headers: &self.headers,
-                now: self.host.unix_seconds(),
+                now: unix_seconds,
             },
             cache: &self.cache,
             people: self.sessions.as_ref().map(|sessions| People {
@@ -373,6 +375,8 @@ enum Patience {
 /// The desk, as one decision sees it.
 struct Consultation<'g, H> {
     gate: &'g Gate<H>,
+    /// The time of the decision; see [`Host::unix_seconds`].
+    unix_seconds: f64,
     /// The time, once it was needed.
     now: Cell<Option<Millis>>,
     came: Option<(ProviderId, Seen)>,
@@ -435,7 +439,7 @@ impl<H: Host> Facts for Consultation<'_, H> {
     }
 
     fn is_over(&self, session: &Known) -> bool {
-        let now = self.gate.now_of_ended();
+        let now = self.gate.now_of_ended(self.unix_seconds);
         let mut ended = self.gate.ended.borrow_mut();
         if !self.has_looked.replace(true) {
             ended.look(now);

@@ -173,8 +173,7 @@ impl Version {
 
 /// The proxy, as the filter's core sees it.
 pub trait Host: SharedStore {
-    /// Seconds since the Unix epoch, with their fraction. Used for the claims'
-    /// NumericDates and for nothing else.
+    /// Seconds since the Unix epoch, with their fraction: the time of tokens and sessions.
     fn unix_seconds(&self) -> f64;
 
     /// A clock that no adjustment moves, common to all workers of the process.

@@ -33,7 +33,7 @@ use crate::host::{Call, CallId, Host, Reply};
 use crate::jwks::keys::{Keys, UnknownKid};
 pub use crate::jwks::metadata::Metadata;
 use crate::metrics;
-use crate::time::Millis;
+use crate::time::{Millis, whole_seconds};
 
 use book::{Book, Ended, Failed, Moment, Number};
 use line::{Awaited, BODY_WAIT, Line, MOST_WAIT, Waiter, longest_wait};
@@ -485,8 +485,7 @@ impl<R> Desk<R> {
 fn moment(host: &impl Host, now: Millis) -> Moment {
     Moment {
         now,
-        // A clock whose time is not a number counts as 1970.
-        unix: host.unix_seconds() as u64,
+        unix: whole_seconds(host.unix_seconds()),
         random: host.random(),
     }
 }

@@ -89,7 +89,7 @@ impl Request {
 
     /// What becomes of a part that follows the headers.
     fn go_on(&mut self) -> Action {
-        self.is_open |= self.released.take(self.context_id);
+        self.is_open = self.is_open || self.released.take(self.context_id);
         if self.is_open {
             Action::Continue
         } else {

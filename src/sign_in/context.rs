@@ -11,6 +11,7 @@ use crate::desk::{Basis, Metadata, Need};
 use crate::document::finding::Finding;
 use crate::host::NoEntropy;
 use crate::http::uri::Uri;
+use crate::time::whole_seconds;
 
 /// The wait where the provider's metadata lack an endpoint. Newer metadata may have it.
 const WITHOUT_ENDPOINT: Duration = Duration::from_secs(60);
@@ -37,10 +38,9 @@ pub(super) struct Context<'m> {
 }
 
 impl Context<'_> {
-    /// In whole Unix seconds. A clock whose time is not a number counts as 1970. Every session is
-    /// in the future then.
+    /// In whole Unix seconds.
     pub(super) fn unix_seconds(&self) -> u64 {
-        self.basis.now as u64
+        whole_seconds(self.basis.now)
     }
 
     /// An endpoint of a scheme's provider: the configured one, or else the one in the provider's
