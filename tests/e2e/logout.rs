@@ -9,39 +9,21 @@ use bearer_gate_testbed::raw::{self, RawResponse};
 use bearer_gate_testbed::visitor::Visitor;
 use serde_json::{Value, json};
 
-use crate::stage::{Stage, provider};
+use crate::sign_in;
+use crate::stage::{Stage, merge};
 
 const WORKERS: u32 = 4;
 const LIMIT: Duration = Duration::from_secs(5);
 
-fn configuration(stage: &Stage, site: &str) -> Value {
-    let mut demo = provider(
-        stage,
-        json!({
-            "openid_discovery": {"cluster": "idp", "timeout": "2s"},
-            "claim_to_headers": [{"header_name": "x-user", "claim_name": "sub"}],
-        }),
-    );
-    demo.as_object_mut().unwrap().remove("remote_jwks");
-    json!({
-        "providers": {"demo": demo},
-        "sign_in": {
-            "cookie_keys": [{"inline_string": "a key of thirty-two octets or more"}],
-            "allowed_redirect_domains": [site],
-            "schemes": {"staff": {
-                "provider_name": "demo",
-                "credentials": {"client_id": "web", "token_secret": {"inline_string": "s3cret"}},
-                "token_endpoint": {"cluster": "idp", "timeout": "2s"},
-                "callback_path": "/callback",
-                "signout_path": "/sign-out",
-                "backchannel_logout_path": "/told",
-                "frontchannel_logout_path": "/framed",
-                "forward_bearer_token": true,
-                "session": {"idle_timeout": "1800s"},
-            }},
-        },
-        "rules": [{"match": {"prefix": "/"}, "requires": {"session": "staff"}}],
-    })
+fn config(stage: &Stage) -> Value {
+    let mut config = sign_in::config(stage);
+    let more = json!({"sign_in": {"schemes": {"staff": {
+        "backchannel_logout_path": "/told",
+        "frontchannel_logout_path": "/framed",
+        "forward_bearer_token": true,
+    }}}});
+    merge(&mut config, more);
+    config
 }
 
 /// `bodies`: whether Envoy hands the filter the bodies of requests that it holds back.
@@ -55,10 +37,9 @@ fn stage(bodies: bool) -> Stage {
             builder.concurrency(WORKERS).listener(listener)
         },
     );
-    let configuration = configuration(&stage, &stage.address().to_string());
-    stage.envoy().reload_wasm(&configuration).unwrap();
+    stage.envoy().reload_wasm(&config(&stage)).unwrap();
     stage.idp.openid().register(
-        RelyingParty::confidential("web", "s3cret", &stage.url("/callback"))
+        RelyingParty::confidential("web", "s3cret", &stage.url("/oauth2/callback"))
             .backchannel_logout_uri(&stage.url("/told")),
     );
     stage

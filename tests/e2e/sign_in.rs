@@ -5,21 +5,13 @@ use bearer_gate_testbed::raw;
 use bearer_gate_testbed::visitor::{Visitor, parameters};
 use serde_json::{Value, json};
 
-use crate::stage::{Stage, provider};
+use crate::stage::{Stage, found_provider};
 
 const KEY: &str = "a key of thirty-two octets or more";
 
 pub(crate) fn config(stage: &Stage) -> Value {
-    let mut demo = provider(
-        stage,
-        json!({
-            "openid_discovery": {"cluster": "idp", "timeout": "2s"},
-            "claim_to_headers": [{"header_name": "x-user", "claim_name": "sub"}],
-        }),
-    );
-    demo.as_object_mut().unwrap().remove("remote_jwks");
     json!({
-        "providers": {"demo": demo},
+        "providers": {"demo": found_provider(stage)},
         "sign_in": {
             "cookie_keys": [{"inline_string": KEY}],
             "allowed_redirect_domains": [stage.address().to_string()],

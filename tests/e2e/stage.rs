@@ -125,6 +125,19 @@ pub(crate) fn provider(stage: &Stage, more: Value) -> Value {
     provider
 }
 
+/// The same, found by its metadata, with the person in a header.
+pub(crate) fn found_provider(stage: &Stage) -> Value {
+    let mut provider = provider(
+        stage,
+        json!({
+            "openid_discovery": {"cluster": "idp", "timeout": "2s"},
+            "claim_to_headers": [{"header_name": "x-user", "claim_name": "sub"}],
+        }),
+    );
+    provider.as_object_mut().unwrap().remove("remote_jwks");
+    provider
+}
+
 /// Puts the members of `more` into `into`, objects into objects.
 pub(crate) fn merge(into: &mut Value, more: Value) {
     match (into, more) {

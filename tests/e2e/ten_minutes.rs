@@ -14,7 +14,7 @@ use crate::recipes::kitchen::{localize_clusters, localize_module, plugin};
 
 const SECRET: &str = "the-secret-of-the-client";
 
-/// The text with a value in it changed, which has to be there so often, and in the document.
+/// Changes a value in a text. The text must have it so many times, and the document must name it.
 fn change(text: &str, document: &str, value: &str, times: usize, to: &str) -> String {
     assert!(document.contains(&format!("`{value}`")), "{value}");
     assert_eq!(text.matches(value).count(), times, "{value}");

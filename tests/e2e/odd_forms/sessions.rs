@@ -9,22 +9,14 @@ use serde_json::{Value, json};
 
 use super::reading::readings;
 use super::{HYPER, Matrix};
-use crate::stage::{Stage, provider};
+use crate::stage::{Stage, found_provider};
 
 const HOST: &str = "app.example";
 const SESSION: &str = "__Host-Http-bg_session_staff";
 
 fn config(stage: &Stage) -> Value {
-    let mut demo = provider(
-        stage,
-        json!({
-            "openid_discovery": {"cluster": "idp", "timeout": "2s"},
-            "claim_to_headers": [{"header_name": "x-user", "claim_name": "sub"}],
-        }),
-    );
-    demo.as_object_mut().unwrap().remove("remote_jwks");
     json!({
-        "providers": {"authorization": demo},
+        "providers": {"authorization": found_provider(stage)},
         "sign_in": {
             "cookie_keys": [{"inline_string": "a key of thirty-two octets or more"}],
             "allowed_redirect_domains": [HOST],
