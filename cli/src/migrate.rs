@@ -56,6 +56,17 @@ struct Change {
     kind: ChangeKind,
 }
 
+impl From<read::Problem> for Change {
+    fn from(problem: read::Problem) -> Self {
+        Self {
+            line: problem.line,
+            path: problem.path,
+            text: problem.text,
+            kind: ChangeKind::Open,
+        }
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ChangeKind {
     /// Was added so that nothing changes, and is a choice to think about.
@@ -276,16 +287,10 @@ impl Migration {
     /// The message as the filter takes it, as far as it was understood.
     fn converted(written: &Node, directory: &Path) -> Self {
         let (node, problems) = read::read(written, &message::AUTHENTICATION);
-        let problems = problems.into_iter().map(|problem| Change {
-            line: problem.line,
-            path: problem.path,
-            text: problem.text,
-            kind: ChangeKind::Open,
-        });
         let mut migration = Self {
             line: written.line,
             node,
-            changes: problems.collect(),
+            changes: problems.into_iter().map(Change::from).collect(),
             from: "jwt_authn",
             always: [&OF_JWT_AUTHN[..], &ALWAYS].concat(),
             explained: Vec::new(),

@@ -108,18 +108,12 @@ pub(super) fn convert(pair: &Pair<'_>, jwt: Option<&Node>, told: &Told) -> Conve
     } else {
         read
     };
-    let problems = problems.into_iter().map(|problem| Change {
-        line: problem.line,
-        path: problem.path,
-        text: problem.text,
-        kind: ChangeKind::Open,
-    });
     let mut conversion = Conversion {
         config,
         prefix: if is_whole { "config." } else { "" },
         pair,
         told,
-        changes: problems.collect(),
+        changes: problems.into_iter().map(Change::from).collect(),
         explained: Vec::new(),
     };
     let node = conversion.whole(jwt);
