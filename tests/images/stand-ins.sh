@@ -20,21 +20,21 @@ missing() {
     ! docker image inspect "$1" > /dev/null 2>&1 && ! docker pull --quiet "$1" 2> /dev/null
 }
 
-# import NAME CHANGE...: an image of what is in $work/root.
+# import NAME CHANGE...: an image of what is in $work/image.
 import() {
     name=$1
     shift
-    tar --create --directory "$work/root" . | docker import "$@" - "$name"
-    rm -rf "$work/root"
+    tar --create --directory "$work/image" . | docker import "$@" - "$name"
+    rm -rf "$work/image"
     echo "stands in: $name"
 }
 
 system() {
-    debootstrap --variant=minbase --include="$1" bookworm "$work/root" > "$work/log" || {
+    debootstrap --variant=minbase --include="$1" bookworm "$work/image" > "$work/log" || {
         cat "$work/log"
         exit 1
     }
-    rm -rf "$work/root/var/cache/apt/archives" "$work/root/var/lib/apt/lists"
+    rm -rf "$work/image/var/cache/apt/archives" "$work/image/var/lib/apt/lists"
 }
 
 if missing $debian; then
@@ -44,21 +44,21 @@ fi
 
 if missing $rust; then
     system ca-certificates,gcc,libc6-dev
-    cp --archive "$(rustc +1.95.0 --print sysroot)/." "$work/root/usr/local/"
-    mkdir --parents "$work/root/usr/local/cargo"
-    cp --archive "${CARGO_HOME:-$HOME/.cargo}/registry" "$work/root/usr/local/cargo/registry"
+    cp --archive "$(rustc +1.95.0 --print sysroot)/." "$work/image/usr/local/"
+    mkdir --parents "$work/image/usr/local/cargo"
+    cp --archive "${CARGO_HOME:-$HOME/.cargo}/registry" "$work/image/usr/local/cargo/registry"
     # The target is there.
-    printf '#!/bin/sh\n' > "$work/root/usr/local/bin/rustup"
-    chmod +x "$work/root/usr/local/bin/rustup"
+    printf '#!/bin/sh\n' > "$work/image/usr/local/bin/rustup"
+    chmod +x "$work/image/usr/local/bin/rustup"
     import $rust --change 'ENV CARGO_HOME=/usr/local/cargo CARGO_NET_OFFLINE=true' \
         --change 'ENV PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin'
 fi
 
 if missing $official; then
     system ca-certificates
-    install --mode 755 "$envoy" "$work/root/usr/local/bin/envoy"
+    install --mode 755 "$envoy" "$work/image/usr/local/bin/envoy"
     # As the official image does: Envoy runs as a user of its own.
-    cat > "$work/root/docker-entrypoint.sh" << 'SCRIPT'
+    cat > "$work/image/docker-entrypoint.sh" << 'SCRIPT'
 #!/bin/sh
 set -e
 if [ "${1#-}" != "$1" ]; then
@@ -66,7 +66,7 @@ if [ "${1#-}" != "$1" ]; then
 fi
 exec setpriv --reuid=101 --regid=101 --clear-groups "$@"
 SCRIPT
-    chmod 755 "$work/root/docker-entrypoint.sh"
+    chmod 755 "$work/image/docker-entrypoint.sh"
     import $official --change 'ENTRYPOINT ["/docker-entrypoint.sh"]' \
         --change 'CMD ["envoy", "-c", "/etc/envoy/envoy.yaml"]'
 fi
