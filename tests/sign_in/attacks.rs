@@ -4,10 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::world::{
-    APP, Browser, FROM_ELSEWHERE, KEY_1, KEY_2, PAGE, Page, Provider, SCRIPT, World, config,
-    parameters, token,
-};
+use crate::provider::{Provider, parameters, token};
+use crate::world::{APP, Browser, KEY_1, PAGE, Page, World, config};
 
 /// That nobody is signed in, for this reason, and nothing was redeemed.
 fn assert_failed(world: &World, browser: &Browser, page: &Page, reason: &str) {
@@ -305,136 +303,6 @@ fn s11_a_host_that_is_not_listed_is_sent_to_no_provider() {
     assert_eq!(world.provider.calls.get(), 0);
 }
 
-/// The browser's cookies under another host, or another name.
-fn moved(browser: &Browser, host: &str, from: &str, to: &str) -> Browser {
-    let jar = browser.jar.iter();
-    let jar = jar.map(|((_, name), value)| ((host.into(), name.replace(from, to)), value.clone()));
-    Browser { jar: jar.collect() }
-}
-
-#[test]
-fn s12_a_session_of_another_host_or_scheme_is_none() {
-    let world = World::new();
-    let browser = world.signed_in("alice");
-    let mut other = moved(&browser, "other.example", "", "");
-    let page = world.send(&mut other, "GET", "https://other.example/", &SCRIPT);
-    assert_eq!((page.status, page.reason), (401, Some("session_missing")));
-    assert!(!other.has("bg_session"), "deleted");
-    let mut guest = moved(&browser, "app.example", "staff", "guests");
-    let page = world.send(&mut guest, "GET", &format!("{APP}/guests-only"), &SCRIPT);
-    assert_eq!((page.status, page.reason), (401, Some("session_missing")));
-}
-
-#[test]
-fn s13_a_session_that_was_changed_is_none() {
-    let world = World::new();
-    let good = world.signed_in("alice");
-    let key = good
-        .jar
-        .keys()
-        .find(|(_, name)| name.contains("session"))
-        .unwrap()
-        .clone();
-    let value = good.jar[&key].clone();
-    for at in (0..value.len()).step_by(7) {
-        let mut changed = value.clone().into_bytes();
-        changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
-        let mut browser = good.clone();
-        browser
-            .jar
-            .insert(key.clone(), String::from_utf8(changed).unwrap());
-        let page = world.send(&mut browser, "GET", &format!("{APP}/"), &SCRIPT);
-        assert_eq!(
-            (page.status, page.reason),
-            (401, Some("session_missing")),
-            "{at}"
-        );
-        assert!(!browser.has("bg_session"), "deleted");
-    }
-}
-
-#[test]
-fn s15_a_session_of_a_key_that_was_removed_is_none() {
-    let old = World::with(config(&[KEY_1], |_| ()));
-    let mut browser = old.signed_in("alice");
-    let process = || std::rc::Rc::clone(&old.process);
-    // While the old key still opens, the session is sealed anew with the new one.
-    let both = World::on(process(), config(&[KEY_2, KEY_1], |_| ()));
-    let mut kept = browser.clone();
-    assert_eq!(both.open(&mut kept, "/").user(), Some("alice"));
-    let new = World::on(process(), config(&[KEY_2], |_| ()));
-    assert_eq!(new.open(&mut kept, "/").user(), Some("alice"));
-    let page = new.send(&mut browser, "GET", &format!("{APP}/"), &SCRIPT);
-    assert_eq!((page.status, page.reason), (401, Some("session_missing")));
-    assert!(!browser.has("bg_session"), "deleted");
-}
-
-#[test]
-fn s18_another_site_cannot_use_a_session() {
-    let world = World::new();
-    let mut browser = world.signed_in("alice");
-    let page = |browser: &mut Browser, method: &str, headers: &[(&str, &str)]| {
-        world.send(browser, method, &format!("{APP}/transfer"), headers)
-    };
-    let elsewhere = ("sec-fetch-site", "cross-site");
-    for headers in [
-        &[elsewhere][..],
-        &[],
-        &[("origin", "https://evil.example")],
-        &[("origin", "null")],
-    ] {
-        let refused = page(&mut browser, "POST", headers);
-        assert_eq!((refused.status, refused.reason), (403, Some("cross_site")));
-        assert_eq!(refused.upstream, None);
-    }
-    let socket = page(&mut browser, "GET", &[elsewhere, ("upgrade", "websocket")]);
-    assert_eq!((socket.status, socket.reason), (403, Some("cross_site")));
-    for headers in [&[("sec-fetch-site", "same-origin")][..], &[("origin", APP)]] {
-        assert_eq!(page(&mut browser, "POST", headers).status, 200);
-    }
-    // A link of another site is a visit like any other.
-    assert_eq!(page(&mut browser, "GET", &FROM_ELSEWHERE).status, 200);
-}
-
-#[test]
-fn s19_another_site_signs_nobody_out() {
-    let world = World::new();
-    let mut browser = world.signed_in("alice");
-    let url = format!("{APP}/staff/sign-out");
-    let elsewhere = [("sec-fetch-site", "cross-site")];
-    for (method, headers) in [
-        ("POST", &elsewhere[..]),
-        ("POST", &[]),
-        ("GET", &elsewhere),
-        ("HEAD", &[("sec-fetch-site", "same-origin")]),
-        (
-            "GET",
-            &[
-                ("sec-fetch-site", "same-origin"),
-                ("sec-purpose", "prefetch"),
-            ],
-        ),
-    ] {
-        let page = world.send(&mut browser, method, &url, headers);
-        assert_eq!((page.status, page.reason), (403, Some("cross_site")));
-    }
-    assert_eq!(world.open(&mut browser, "/").user(), Some("alice"));
-}
-
-#[test]
-fn s21_a_clients_own_tokens_do_not_pass_for_those_of_a_session() {
-    let world = World::with(config(&[KEY_1], |config| {
-        config["sign_in"]["schemes"]["staff"]["forward_bearer_token"] = json!(true);
-    }));
-    let mut browser = world.signed_in("alice");
-    let forged = [PAGE[0], PAGE[1], ("authorization", "Bearer forged")];
-    let page = world.send(&mut browser, "GET", &format!("{APP}/"), &forged);
-    let sent: Vec<_> = page.upstream.unwrap();
-    let sent = sent.iter().filter(|(name, _)| name == "authorization");
-    let values: Vec<&str> = sent.map(|(_, value)| value.as_str()).collect();
-    assert_eq!(values, ["Bearer access-of-alice"]);
-}
-
 #[test]
 fn s22_answers_that_are_no_tokens() {
     type Lie = fn(&mut u16, &mut Value);
@@ -599,31 +467,6 @@ fn s10_who_tries_again_comes_to_the_page_that_was_wanted() {
     let url = world.begin(&mut browser, "/page?a=b");
     let page = world.come_back(&mut browser, &Provider::refuse(&url, "access_denied"));
     assert_eq!(again(&page), "/page?a=b");
-}
-
-#[test]
-fn s31_only_who_waits_for_a_page_is_redirected() {
-    let world = World::new();
-    let url = format!("{APP}/page");
-    for (method, headers) in [
-        ("POST", &PAGE[..]),
-        ("GET", &SCRIPT),
-        ("GET", &[]),
-        ("GET", &[PAGE[0], PAGE[1], ("upgrade", "websocket")]),
-    ] {
-        let page = world.send(&mut Browser::default(), method, &url, headers);
-        assert_eq!((page.status, page.reason), (401, Some("session_missing")));
-        assert_eq!(page.header("location"), None);
-    }
-}
-
-#[test]
-fn s32_a_session_is_no_token() {
-    let world = World::new();
-    let mut browser = world.signed_in("alice");
-    let page = world.open(&mut browser, "/tokens");
-    assert_eq!((page.status, page.reason), (401, Some("token_missing")));
-    assert_eq!(page.upstream, None);
 }
 
 #[test]

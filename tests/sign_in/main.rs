@@ -14,6 +14,8 @@ mod sim;
 
 mod attacks;
 mod property;
+mod provider;
 mod refresh;
+mod sessions;
 mod visits;
 mod world;

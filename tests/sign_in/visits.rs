@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::world::{
-    APP, Browser, FROM_ELSEWHERE, KEY_1, PAGE, Provider, SCRIPT, World, config, parameters, token,
-};
+use crate::provider::{Provider, parameters, token};
+use crate::world::{APP, Browser, FROM_ELSEWHERE, KEY_1, PAGE, SCRIPT, World, config};
 
 #[test]
 fn a_person_signs_in_and_comes_back_to_the_page() {
