@@ -27,10 +27,13 @@ const LEFT_OUT: [(&str, &str); 10] = [
         "retry_policy",
         "a call that fails is answered with 503 and Retry-After",
     ),
-    ("default_expires_in", "a session ends with its ID token"),
+    (
+        "default_expires_in",
+        "a session is refreshed after 5 minutes where nobody says how long its tokens live",
+    ),
     (
         "default_refresh_token_expires_in",
-        "a session ends with its ID token, or when session.max_duration is over",
+        "a session is over after session.max_duration at the latest",
     ),
     (
         "disable_id_token_set_cookie",
@@ -47,7 +50,7 @@ const LEFT_OUT: [(&str, &str); 10] = [
     ("disable_token_encryption", "a session is always encrypted"),
     (
         "use_access_token_expiry_for_id_token_cookie",
-        "a session ends with its ID token",
+        "a session that is not refreshed ends with its ID token",
     ),
     (
         "token_cookie_chunking",
@@ -98,19 +101,16 @@ pub(super) struct Converted {
 /// The configuration of both filters, and what changes. `jwt` is jwt_authn's as it was converted.
 pub(super) fn convert(pair: &Pair<'_>, jwt: Option<&Node>, told: &Told) -> Converted {
     let is_whole = pair.oauth2.get("config").is_some();
-    let (read, problems) = if is_whole {
-        read::read(pair.oauth2, &message::OAUTH2)
+    let (message, prefix) = if is_whole {
+        (&message::OAUTH2, "config.")
     } else {
-        read::read(pair.oauth2, &message::CONFIG)
+        (&message::CONFIG, "")
     };
-    let config = if is_whole {
-        read.get("config").cloned().unwrap_or(read)
-    } else {
-        read
-    };
+    let (read, problems) = read::read(pair.oauth2, message);
+    let config = read.get("config").cloned().unwrap_or(read);
     let mut conversion = Conversion {
         config,
-        prefix: if is_whole { "config." } else { "" },
+        prefix,
         pair,
         told,
         changes: problems.into_iter().map(Change::from).collect(),
@@ -219,7 +219,7 @@ impl Conversion<'_> {
         self.cookie(&mut scheme);
         // By default it is so in Envoy.
         let refreshes = self.same("use_refresh_token");
-        let refreshes = refreshes.unwrap_or_else(|| tree::value(&at, Yaml::Bool(true)));
+        let refreshes = refreshes.unwrap_or_else(|| tree::yes(&at));
         if refreshes.is_true() {
             tree::set(&mut scheme, "use_refresh_token", refreshes);
         }
@@ -475,7 +475,7 @@ impl Conversion<'_> {
             let text = "jwt_authn takes the token out again, so no upstream gets it";
             self.say(ChangeKind::LeftOut, "forward_bearer_token", text);
         } else if self.is_true("forward_bearer_token") {
-            let yes = tree::value(&at, Yaml::Bool(true));
+            let yes = tree::yes(&at);
             tree::set(scheme, "forward_bearer_token", yes);
         }
         let forwards = scheme.get("forward_bearer_token").is_some();

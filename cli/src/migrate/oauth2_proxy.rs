@@ -106,6 +106,16 @@ pub(super) fn convert(options: &Options, told: &super::oauth2::Told) -> Converte
     }
 }
 
+/// How Envoy calls the provider; without a URI the metadata have it.
+fn call(at: &Node, uri: Option<&str>, cluster: &str) -> Node {
+    let uri = uri.map(|uri| ("uri", tree::text(at, uri)));
+    let rest = [
+        ("cluster", tree::text(at, cluster)),
+        ("timeout", tree::text(at, "5s")),
+    ];
+    tree::object(at, uri.into_iter().chain(rest))
+}
+
 impl Conversion<'_> {
     fn say(&mut self, kind: ChangeKind, option: &str, text: impl Into<String>) {
         let (line, _) = self.options.locate(option);
@@ -171,7 +181,7 @@ impl Conversion<'_> {
             ],
         );
         if self.is_true("skip_auth_preflight") {
-            let yes = tree::value(&at, Yaml::Bool(true));
+            let yes = tree::yes(&at);
             tree::set(&mut whole, "bypass_cors_preflight", yes);
             let text = "only a real preflight of CORS passes, not every OPTIONS";
             self.say(ChangeKind::Differs, "skip_auth_preflight", text);
@@ -242,19 +252,12 @@ impl Conversion<'_> {
         audiences.insert(0, self.text("client_id").unwrap_or_default().to_owned());
         let audiences = audiences.iter().map(|one| tree::text(&at, one)).collect();
         tree::set(&mut provider, "audiences", tree::list(&at, audiences));
-        let call = |uri: Option<&str>| {
-            let uri = uri.map(|uri| ("uri", tree::text(&at, uri)));
-            let rest = [
-                ("cluster", tree::text(&at, CLUSTER)),
-                ("timeout", tree::text(&at, "5s")),
-            ];
-            tree::object(&at, uri.into_iter().chain(rest))
-        };
         if self.is_true("skip_oidc_discovery") {
-            let jwks = tree::object(&at, [("http_uri", call(self.text("oidc_jwks_url")))]);
+            let uri = call(&at, self.text("oidc_jwks_url"), CLUSTER);
+            let jwks = tree::object(&at, [("http_uri", uri)]);
             tree::set(&mut provider, "remote_jwks", jwks);
         } else {
-            let mut discovery = call(None);
+            let mut discovery = call(&at, None, CLUSTER);
             if self.is_google() {
                 let keys = tree::text(&at, CLUSTER_OF_KEYS);
                 tree::set(&mut discovery, "jwks_cluster", keys);
@@ -345,24 +348,17 @@ impl Conversion<'_> {
         if let Some(login) = login {
             tree::set(&mut scheme, "authorization_endpoint", login);
         }
-        let redeem = self
-            .text("redeem_url")
-            .map(|url| ("uri", tree::text(&at, url)));
         let cluster = match self.is_google() {
             true => CLUSTER_OF_TOKENS,
             false => CLUSTER,
         };
-        let rest = [
-            ("cluster", tree::text(&at, cluster)),
-            ("timeout", tree::text(&at, "5s")),
-        ];
-        let token = tree::object(&at, redeem.into_iter().chain(rest));
+        let token = call(&at, self.text("redeem_url"), cluster);
         tree::set(&mut scheme, "token_endpoint", token);
         let domains = self.paths(&mut scheme);
         self.request(&mut scheme);
         self.session(&mut scheme);
         if self.is_true("pass_access_token") {
-            let yes = tree::value(&at, Yaml::Bool(true));
+            let yes = tree::yes(&at);
             tree::set(&mut scheme, "forward_bearer_token", yes);
         }
         let domains = domains
@@ -452,7 +448,7 @@ impl Conversion<'_> {
         let session = match options::seconds(&written) {
             Some(0) => None,
             Some(seconds) => {
-                let yes = tree::value(&at, Yaml::Bool(true));
+                let yes = tree::yes(&at);
                 let duration = tree::text(&at, &format!("{seconds}s"));
                 Some(tree::object(
                     &at,

@@ -15,6 +15,10 @@ pub(super) fn text(at: &Node, text: &str) -> Node {
     value(at, Yaml::Text(text.to_owned()))
 }
 
+pub(super) fn yes(at: &Node) -> Node {
+    value(at, Yaml::Bool(true))
+}
+
 pub(super) fn list(at: &Node, items: Vec<Node>) -> Node {
     value(at, Yaml::List(items))
 }
