@@ -13,7 +13,7 @@
 use std::rc::Rc;
 
 use super::event::{Event, Listener};
-use super::unsatisfied::Unsatisfied;
+use super::unsatisfied::{Hope, Unsatisfied};
 use super::{Context, Token};
 use crate::cache::Entry;
 use crate::config::{
@@ -238,7 +238,7 @@ impl Ways {
                 self.add(Way::default())
             }
             (Otherwise::Reject | Otherwise::AllowMissing, _) | (_, Unsatisfied::Several) => {}
-            (Otherwise::AllowMissingOrFailed, unsatisfied) if unsatisfied.hope() == 2 => {
+            (Otherwise::AllowMissingOrFailed, unsatisfied) if unsatisfied.hope() == Hope::Soon => {
                 self.add(Way {
                     unsatisfied: Some(unsatisfied),
                     ..tolerant
@@ -256,7 +256,7 @@ fn decide(ways: &[Way], all: Tokens) -> Result<Tokens, Unsatisfied> {
         ways.iter()
             .filter(|way| way.tolerates || unverified(way) == 0)
     };
-    let hopeful = accounting().filter(|way| way.unsatisfied.is_none_or(|f| f.hope() == 2));
+    let hopeful = accounting().filter(|way| way.unsatisfied.is_none_or(|f| f.hope() == Hope::Soon));
     let best = hopeful.min_by_key(|way| (unverified(way), way.unsatisfied.is_some()));
     match best.map(|way| way.unsatisfied.map_or(Ok(way.takes), Err)) {
         Some(decided) => decided,

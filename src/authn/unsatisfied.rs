@@ -39,6 +39,17 @@ pub enum Lacking {
     Refresh(SchemeId),
 }
 
+/// How soon a requirement may be satisfied after all, the least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Hope {
+    /// Not by waiting.
+    None,
+    /// By another request, later.
+    Later,
+    /// By this request, if it waits.
+    Soon,
+}
+
 impl Unsatisfied {
     /// The rejection that it leads to.
     ///
@@ -74,17 +85,16 @@ impl Unsatisfied {
         }
     }
 
-    /// The larger, the sooner it may be over. Where several things are all required, the reason with
-    /// the least hope counts.
-    pub(super) fn hope(self) -> u8 {
+    /// Where several things are all required, the reason with the least hope counts.
+    pub(super) fn hope(self) -> Hope {
         match self {
             Self::Missing
             | Self::NoSession
             | Self::CrossSite
             | Self::Invalid(_)
-            | Self::Several => 0,
-            Self::Unavailable(_) | Self::NoRefresh(_) => 1,
-            Self::AwaitKeys(_) | Self::AwaitRefresh(_) => 2,
+            | Self::Several => Hope::None,
+            Self::Unavailable(_) | Self::NoRefresh(_) => Hope::Later,
+            Self::AwaitKeys(_) | Self::AwaitRefresh(_) => Hope::Soon,
         }
     }
 }
