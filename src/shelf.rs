@@ -7,6 +7,8 @@
 //! - an entry is found by its whole name, so no two are mixed up. Names in the same drawer share
 //!   its room and nothing else;
 //! - a drawer is bounded in octets, with the room that its entries have kept free;
+//! - an entry has its room for as long as it says. After that it makes way for others where its
+//!   drawer is full;
 //! - an entry ends. One that ends later than any can is not believed, because shared data is open
 //!   to every filter with the same `vm_id`. A secret in an entry must be sealed.
 
@@ -17,11 +19,11 @@ use crate::record::{Reader, Writer};
 use crate::time::{CLOCKS_APART, Millis};
 
 /// Increased whenever the meaning of a field changes.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 /// How often a change is tried again when another worker was faster.
 const TRIES: u32 = 16;
-/// What an entry takes in addition to its content, in octets: its name, its time and two lengths.
-const OVERHEAD: usize = 32 + 3 * 8;
+/// What an entry takes in addition to its content, in octets: its name, two times and two lengths.
+const OVERHEAD: usize = 32 + 4 * 8;
 
 /// What tells an entry from all others: a hash, such as SHA-256, of what it is about.
 pub type Name = [u8; 32];
@@ -44,6 +46,8 @@ pub struct Shelf {
 pub struct Entry {
     /// When it ends, by the clock that all workers share.
     pub until: Millis,
+    /// Until then it stays, however full its drawer is.
+    pub stays_until: Millis,
     /// The octets that its drawer keeps free for it: as many as its content may have later.
     pub room: usize,
     /// If it has more octets than `room`, `room` does not count.
@@ -125,13 +129,29 @@ impl Shelf {
                 return Err(NotPut::Stays);
             }
             drawer.extend(entry.map(|entry| (*name, entry.clone())));
-            let octets = drawer.iter().map(|(_, entry)| entry.octets());
-            if entry.is_some() && octets.fold(0, usize::saturating_add) > self.most_octets {
+            if entry.is_some() && !self.make_room(&mut drawer, now) {
                 return Err(NotPut::Full);
             }
             Ok((encode(&drawer), ()))
         });
         changed?.ok_or(NotPut::Refused)
+    }
+
+    /// Takes entries out that need not stay, those that end first before others, until the drawer is
+    /// within its bound. False where that is not enough.
+    fn make_room(&self, drawer: &mut Drawer, now: Millis) -> bool {
+        loop {
+            let octets = drawer.iter().map(|(_, entry)| entry.octets());
+            if octets.fold(0, usize::saturating_add) <= self.most_octets {
+                return true;
+            }
+            let entries = drawer.iter().enumerate();
+            let free = entries.filter(|(_, (_, entry))| entry.stays_until <= now);
+            let Some((at, _)) = free.min_by_key(|(_, (_, entry))| entry.until) else {
+                return false;
+            };
+            drawer.swap_remove(at);
+        }
     }
 
     fn key(&self, name: &Name) -> String {
@@ -157,6 +177,7 @@ fn encode(drawer: &Drawer) -> Vec<u8> {
         record
             .octets(name)
             .number(entry.until.0)
+            .number(entry.stays_until.0)
             .number(entry.room as u64)
             .bytes(&entry.content)
     };
@@ -173,6 +194,7 @@ fn decode(octets: &[u8]) -> Option<Drawer> {
         let name = record.octets()?;
         let entry = Entry {
             until: Millis(record.number()?),
+            stays_until: Millis(record.number()?),
             room: usize::try_from(record.number()?).ok()?,
             content: record.bytes()?.to_vec(),
         };
@@ -223,8 +245,10 @@ mod tests {
     }
 
     fn entry(seconds: u64, content: &[u8]) -> Entry {
+        let until = NOW.after(Duration::from_secs(seconds));
         Entry {
-            until: NOW.after(Duration::from_secs(seconds)),
+            until,
+            stays_until: until,
             room: 0,
             content: content.to_vec(),
         }
@@ -287,7 +311,7 @@ mod tests {
         };
         put(&store, 1, &with_room).unwrap();
         assert_eq!(put(&store, 5, &entry(5, &[0; 100])), Err(NotPut::Full));
-        put(&store, 5, &entry(5, &[0; 80])).unwrap();
+        put(&store, 5, &entry(5, &[0; 60])).unwrap();
         // Another drawer, and the room itself.
         put(&store, 2, &entry(5, &[0; 900])).unwrap();
         put(&store, 1, &entry(5, &[0; 800])).unwrap();
@@ -302,6 +326,35 @@ mod tests {
         let full = encode(&vec![(name(1), entry(5, &[0; 2000]))]);
         store.0.borrow_mut().insert(SHELF.key(&name(1)), (full, 99));
         SHELF.remove(&name(5), |_| true, &store, NOW).unwrap();
+    }
+
+    #[test]
+    fn what_need_not_stay_makes_way_and_what_ends_first_before_others() {
+        let store = Store::default();
+        let second = Duration::from_secs(1);
+        // All of them share a drawer.
+        for (at, ends) in [(1, 9), (5, 7), (9, 8)] {
+            let kept = Entry {
+                stays_until: NOW.after(second),
+                ..entry(ends, &[at; 200])
+            };
+            put(&store, at, &kept).unwrap();
+        }
+        let large = entry(9, &[0; 400]);
+        assert_eq!(put(&store, 13, &large), Err(NotPut::Full), "they stay");
+        let later = NOW.after(second);
+        SHELF
+            .put(&name(13), &large, |_| true, &store, later)
+            .unwrap();
+        for (at, expected) in [(1, true), (5, false), (9, true), (13, true)] {
+            let found = SHELF.find(&name(at), &store, later);
+            assert_eq!(found.is_some(), expected, "{at}");
+        }
+        // What finds no room removes nothing.
+        let larger = entry(9, &[0; 800]);
+        let full = SHELF.put(&name(17), &larger, |_| true, &store, later);
+        assert_eq!(full, Err(NotPut::Full));
+        assert!(SHELF.find(&name(1), &store, later).is_some());
     }
 
     #[test]

@@ -22,8 +22,9 @@ use bearer_gate::desk::{Desk, Need, Ticket};
 use bearer_gate::document::finding::Finding;
 use bearer_gate::host::{Call, CallId, Host, Method, Reply};
 use bearer_gate::http::uri::Uri;
+use bearer_gate::session::seal::Keyring;
 use proptest::prelude::*;
-use sim::host::{FakeHost, Process, process};
+use sim::host::{FakeHost, Process, fill_answers, process};
 use sim::{ok, status};
 
 const SECOND: u64 = 1000;
@@ -327,6 +328,35 @@ fn a_question_that_must_not_be_repeated_is_not_asked_again_after_an_unclear_outc
             }
         }
     }
+}
+
+/// A question that one worker asks for all is not asked where its answer finds no room, and nobody
+/// waits for that.
+#[test]
+fn a_question_whose_answer_finds_no_room_is_put_off() {
+    let keyring = Rc::new(Keyring::new(&["a-key-of-thirty-two-octets-at-least"]).unwrap());
+    let shared = |about: &str| Question {
+        shared: Some(Rc::clone(&keyring)),
+        ..question(about)
+    };
+    let process = process();
+    let mut workers = [(); 2].map(|()| Worker::new(&process));
+    fill_answers(&process, Duration::from_secs(2));
+    workers[0].request(1, &shared("a")).unwrap();
+    assert_eq!(workers[0].tick(), [(1, Outcome::Unavailable(1))]);
+    let again = workers[0].request(2, &shared("a"));
+    assert_eq!(again, Err(Outcome::Unavailable(1)));
+    assert!(sent(&process).is_empty());
+    process.pass(1000);
+    workers[0].request(3, &shared("a")).unwrap();
+    assert_eq!(workers[0].tick(), [(3, Outcome::Unavailable(1))]);
+    // What is there has stayed long enough. The first worker hears of the answer of the other.
+    process.pass(1000);
+    workers[1].request(4, &shared("a")).unwrap();
+    workers[1].tick();
+    let call = sent(&process)[0].0;
+    assert_eq!(workers[1].reply(call, ok("yes")), [(4, answered("yes"))]);
+    assert_eq!(workers[0].request(5, &shared("a")), Err(answered("yes")));
 }
 
 #[test]

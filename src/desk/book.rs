@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::endpoints::Endpoints;
 use super::question::{Answered, Question, Reading, Repeat, Share, Subject, Unclear};
-use super::shared::Outcome;
+use super::shared::{Claim, Outcome};
 use crate::document::finding::Finding;
 use crate::host::{Call, Reply};
 use crate::time::Millis;
@@ -31,6 +31,8 @@ pub const UNCLEAR_FOR: Duration = Duration::from_secs(10 * 60);
 pub const AGAIN_AFTER: Duration = Duration::from_secs(10);
 /// The longest rest of an endpoint that is waited for. A longer one is told at once.
 pub const WORTH_WAITING: Duration = Duration::from_secs(1);
+/// How long a question is put off where shared data has no room for its answer.
+pub const NO_ROOM_FOR: Duration = Duration::from_secs(1);
 /// How much longer than its timeout a call is awaited. The proxy ends every call by its timeout.
 pub const MARGIN: Duration = Duration::from_millis(500);
 /// How long a question that another worker asks is left alone: until the next tick.
@@ -81,6 +83,10 @@ enum State {
     Unclear {
         until: Millis,
     },
+    /// Shared data has no room for the answer.
+    PutOff {
+        until: Millis,
+    },
 }
 
 /// The time when a call ends, and the random bits that choose how long an endpoint rests.
@@ -124,7 +130,7 @@ impl Entry {
             State::Wanted(question, _) => question.octets(),
             State::Asked { question, .. } => question.octets().saturating_add(question.call.most),
             State::Kept { answer, .. } => answer.octets(),
-            State::Unclear { .. } => 0,
+            State::Unclear { .. } | State::PutOff { .. } => 0,
         };
         let own = size_of::<Self>().saturating_add(self.subject.octets());
         own.saturating_add(state)
@@ -137,7 +143,9 @@ impl Entry {
     fn is_over(&self, now: Millis) -> bool {
         match self.state {
             State::Wanted(..) | State::Asked { .. } => false,
-            State::Kept { until, .. } | State::Unclear { until } => now >= until,
+            State::Kept { until, .. } | State::Unclear { until } | State::PutOff { until } => {
+                now >= until
+            }
         }
     }
 }
@@ -213,6 +221,9 @@ impl Book {
         {
             Some(State::Kept { answer, .. }) => Finding::Ready(Ok(Rc::clone(answer))),
             Some(State::Unclear { .. }) => Finding::Ready(Err(Unclear)),
+            Some(State::PutOff { until }) => Finding::Unavailable {
+                retry_after: until.since(now),
+            },
             Some(State::Wanted(..) | State::Asked { .. }) => Finding::Pending,
             None => match self.endpoints.rests_for(&question.endpoint, now) {
                 retry_after if retry_after > WORTH_WAITING => Finding::Unavailable { retry_after },
@@ -380,8 +391,13 @@ impl Book {
         };
         let known = self.place(subject).ok();
         match known.and_then(|at| self.entries.get(at)) {
-            Some(entry) if !entry.is_wanted() && !entry.is_over(now) => return false,
-            _ => {}
+            Some(Entry {
+                state: State::Wanted(..) | State::PutOff { .. },
+                ..
+            })
+            | None => {}
+            Some(entry) if entry.is_over(now) => {}
+            Some(_) => return false,
         }
         let number = known.and_then(|at| self.take(at)).map(|entry| entry.number);
         let number = number.unwrap_or_else(|| self.next_number());
@@ -407,12 +423,12 @@ impl Book {
     /// The next call to make, for the oldest question, if one may be made and there is room for its
     /// response. A question that no request waits for any longer is not asked, unless it is an
     /// errand. A question for all workers is asked only if `claim` grants it to this worker until
-    /// the given time.
+    /// the given time, and is put off where there is no room for the answer.
     pub fn next_call(
         &mut self,
         now: Millis,
         is_awaited: impl Fn(Number) -> bool,
-        claim: impl Fn(&Share, Millis, usize) -> bool,
+        claim: impl Fn(&Share, Millis, usize) -> Claim,
     ) -> Option<(Rc<Subject>, Number, Call)> {
         while self.wanted > 0 {
             let at = self.oldest(|entry| match &entry.state {
@@ -438,18 +454,20 @@ impl Book {
                 return None;
             }
             let lost_at = now.after(call.timeout.saturating_add(MARGIN));
-            let may_ask = share.is_none_or(|share| claim(&share, lost_at, call.most));
+            let claim = share.map_or(Claim::Granted, |share| claim(&share, lost_at, call.most));
             let at = self.place(&taken.0).ok()?;
             let mut entry = self.take(at)?;
             if let State::Wanted(question, _) = entry.state {
-                entry.state = if may_ask {
-                    State::Asked { question, lost_at }
-                } else {
-                    State::Wanted(question, now.after(A_MOMENT))
+                entry.state = match claim {
+                    Claim::Granted => State::Asked { question, lost_at },
+                    Claim::Taken => State::Wanted(question, now.after(A_MOMENT)),
+                    Claim::NoRoom => State::PutOff {
+                        until: now.after(NO_ROOM_FOR),
+                    },
                 };
             }
             self.put(entry);
-            if !may_ask {
+            if claim != Claim::Granted {
                 continue;
             }
             self.endpoints.begin(&endpoint);

@@ -14,17 +14,19 @@ use crate::bytes::digest;
 use crate::host::{Host, SharedStore};
 use crate::record::{Reader, Writer};
 use crate::session::seal::{Context, NONCE_LEN, OVERHEAD, Purpose};
-use crate::shelf::{Entry, Name, Shelf};
+use crate::shelf::{Entry, Name, NotPut, Shelf};
 use crate::time::Millis;
 
-/// 32 MiB of answers at most. A usual answer has some 4 KiB, so a minute has room for some 4,000 of
-/// them.
+/// 32 MiB of answers at most. A usual answer has some 4 KiB, so there is room for some 8,000 of them.
 const SHELF: Shelf = Shelf {
     name: "answers",
     drawers: 128,
     most_octets: 256 * 1024,
     longest: Duration::from_secs(10 * 60),
 };
+/// How long an answer stays, however many others there are. Requests that were on their way when the
+/// question was asked find it. After that it makes way where there is no room.
+const STAYS: Duration = Duration::from_secs(60);
 /// What an answer has in addition to its content type and its body, in octets.
 const OF_ANSWER: usize = 256;
 /// The most drawers that a worker looks after at once. It empties the drawers that it has filled.
@@ -43,6 +45,17 @@ pub enum Outcome {
     Unclear(Millis),
     /// The question was not asked, or may be asked again at once.
     Nothing,
+}
+
+/// Whether a worker may ask a question for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// It may.
+    Granted,
+    /// Another worker asks it, or has asked it.
+    Taken,
+    /// There is no room for the answer now.
+    NoRoom,
 }
 
 /// One worker's part in the shared answers.
@@ -135,15 +148,26 @@ impl Shared {
         (until, room): (Millis, usize),
         store: &dyn SharedStore,
         now: Millis,
-    ) -> bool {
+    ) -> Claim {
         let entry = Entry {
             until,
+            stays_until: until,
             room: room.saturating_add(OVERHEAD).saturating_add(OF_ANSWER),
             content: self.asked(),
         };
         let is_free = |known: Option<&Entry>| known.is_none_or(|known| share.read(known).is_none());
         let put = SHELF.put(&share.name(), &entry, is_free, store, now);
-        put.is_ok()
+        match put {
+            Ok(()) => Claim::Granted,
+            Err(NotPut::Stays | NotPut::Refused) => Claim::Taken,
+            Err(NotPut::Full) => {
+                log::warn!(
+                    "no room for more shared answers: {:?} is put off",
+                    share.subject
+                );
+                Claim::NoRoom
+            }
+        }
     }
 
     /// Shares the outcome in place of the claim. Where shared data refuses it, the claim ends by
@@ -173,6 +197,7 @@ impl Shared {
                 }
                 let entry = Entry {
                     until,
+                    stays_until: until.min(now.after(STAYS)),
                     room: 0,
                     content,
                 };

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bearer_gate::host::{Call, CallId, Host, NoEntropy, SharedStore, Version};
+use bearer_gate::shelf::{Entry, Shelf};
 use bearer_gate::time::Millis;
 
 use super::Store;
@@ -93,6 +94,29 @@ pub(crate) fn process() -> Rc<Process> {
     process.now.set(1_000_000);
     process.unix_seconds.set(1_700_000_000.0);
     Rc::new(process)
+}
+
+/// Takes the room of the answers that all workers share. What takes it stays for this time.
+pub(crate) fn fill_answers(process: &Rc<Process>, stays: Duration) {
+    let shelf = Shelf {
+        name: "answers",
+        drawers: 128,
+        most_octets: 256 * 1024,
+        longest: Duration::from_secs(600),
+    };
+    let host = FakeHost(Rc::clone(process));
+    let now = host.monotonic();
+    for drawer in 0..128 {
+        let mut name = [0; 32];
+        name[0] = drawer;
+        let entry = Entry {
+            until: now.after(Duration::from_secs(500)),
+            stays_until: now.after(stays),
+            room: 0,
+            content: vec![0; 255 * 1024],
+        };
+        shelf.put(&name, &entry, |_| true, &host, now).unwrap();
+    }
 }
 
 impl Process {
