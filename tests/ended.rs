@@ -24,13 +24,20 @@ const START: u64 = 1_800_000_000;
 const WORKERS: usize = 3;
 
 fn session(number: u64, begun: u64, sub: &str, sid: Option<&str>) -> Known {
+    refreshed(number, begun, sub, [sid, None])
+}
+
+/// `sids`: what the provider says of its session now, and what it said at the sign-in, if that was
+/// another one.
+fn refreshed(number: u64, begun: u64, sub: &str, sids: [Option<&str>; 2]) -> Known {
+    let [sid, first_sid] = sids.map(|sid| sid.map(str::to_owned));
     let mut id = [0; 16];
     id[..8].copy_from_slice(&number.to_le_bytes());
     let session = Session {
         id,
         scheme: "staff".to_owned(),
         subject: sub.to_owned(),
-        sid: sid.map(str::to_owned),
+        sid,
         auth_time: None,
         acr: None,
         started: begun,
@@ -41,6 +48,7 @@ fn session(number: u64, begun: u64, sub: &str, sid: Option<&str>) -> Known {
         claims: "{}".to_owned(),
         tokens: None,
         refreshing: None,
+        first_sid,
     };
     Known::new(&session, ISSUER)
 }
@@ -98,6 +106,24 @@ impl World {
             assert_eq!(self.is_over_at(worker, session), over, "worker {worker}");
         }
         over
+    }
+}
+
+#[test]
+fn s24_a_session_ends_by_each_sid_that_it_had() {
+    for (ended, expected) in [("first", true), ("last", true), ("other", false)] {
+        for is_proven in [true, false] {
+            let mut world = World::new();
+            let session = refreshed(1, START, "kim", [Some("last"), Some("first")]);
+            let mark = Mark::of_sid(ISSUER, ended);
+            let ending = if is_proven {
+                Ending::proven(vec![(mark, START)])
+            } else {
+                Ending::claimed(mark, START, START - 1)
+            };
+            world.end(0, &ending).unwrap();
+            assert_eq!(world.is_over(&session), expected, "{ended} {is_proven}");
+        }
     }
 }
 

@@ -172,6 +172,7 @@ impl People {
                 claims: claims.to_string(),
                 tokens: None,
                 refreshing: None,
+                first_sid: None,
             };
             let sealed = session.seal(&self.keyring, AUTHORITY, self.random()?);
             Ask::with(COOKIE, &sent(&self.session_cookie, &sealed)?)

@@ -76,6 +76,8 @@ pub struct Known {
     pub(super) issued: u64,
     /// The marks of the session, of its person, and of the provider's session.
     pub(super) marks: [Mark; 3],
+    /// The mark of the provider's session that it began with, if that was another one.
+    pub(super) at_first: Option<Mark>,
 }
 
 impl Known {
@@ -95,6 +97,10 @@ impl Known {
                 Mark::of_subject(issuer, subject),
                 at_provider,
             ],
+            at_first: session
+                .first_sid
+                .as_ref()
+                .map(|sid| Mark::of_sid(issuer, sid)),
         }
     }
 }

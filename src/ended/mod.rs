@@ -199,7 +199,8 @@ impl List {
             return true;
         }
         let places = |mark| [(mark, proven(mark)), (mark, claimed(mark))];
-        let mut places = session.marks.iter().flat_map(places);
+        let marks = session.marks.iter().chain(&session.at_first);
+        let mut places = marks.flat_map(places);
         places.any(|(mark, place)| {
             let shard = self.shard(place, now);
             shard.is_none_or(|shard| shard.ends(mark, session.issued))

@@ -29,6 +29,8 @@ pub struct Session {
     pub subject: String,
     /// The provider's own session (OpenID Connect Front-Channel Logout 1.0 section 3).
     pub sid: Option<String>,
+    /// The `sid` that it began with, where a refresh brought another one. Both of them end it.
+    pub first_sid: Option<String>,
     /// When the person proved who they are, and how (OpenID Connect Core 1.0 section 2).
     pub auth_time: Option<u64>,
     /// The class of that authentication (`acr`).
@@ -60,6 +62,8 @@ pub struct Refreshing {
     pub due: u64,
     /// When the tokens end that it depends on. From then on it counts only after a refresh.
     pub good_until: u64,
+    /// A hash of the `nonce` of the ID token that it began with.
+    pub nonce: [u8; 16],
 }
 
 /// Whether a session that is alive counts.
@@ -202,6 +206,13 @@ impl Session {
         idle.map_or(self.expires, |idle| idle.min(self.expires))
     }
 
+    /// Whether it is of the provider's session with this `sid`.
+    #[must_use]
+    pub fn is_of_sid(&self, sid: &str) -> bool {
+        let own = [&self.sid, &self.first_sid];
+        own.into_iter().flatten().any(|own| own == sid)
+    }
+
     /// Whether it counts at `now`, in Unix seconds, provided that it is alive.
     #[must_use]
     pub fn standing(&self, now: u64) -> Standing {
@@ -253,7 +264,9 @@ impl Session {
             Some(refreshing) => record
                 .number(refreshing.number)
                 .number(refreshing.due)
-                .number(refreshing.good_until),
+                .number(refreshing.good_until)
+                .octets(&refreshing.nonce)
+                .optional_text(self.first_sid.as_deref()),
         }
         .finish()
     }
@@ -265,11 +278,12 @@ impl Session {
             WITHOUT_REFRESHING => false,
             _ => return None,
         };
-        let session = Self {
+        let mut session = Self {
             id: record.octets()?,
             scheme: scheme.to_owned(),
             subject: record.text()?.to_owned(),
             sid: owned(record.optional_text()?),
+            first_sid: None,
             auth_time: record.optional()?,
             acr: owned(record.optional_text()?),
             started: record.number()?,
@@ -288,16 +302,17 @@ impl Session {
                 }),
                 _ => return None,
             },
-            refreshing: if has_refreshing {
-                Some(Refreshing {
-                    number: record.number()?,
-                    due: record.number()?,
-                    good_until: record.number()?,
-                })
-            } else {
-                None
-            },
+            refreshing: None,
         };
+        if has_refreshing {
+            session.refreshing = Some(Refreshing {
+                number: record.number()?,
+                due: record.number()?,
+                good_until: record.number()?,
+                nonce: record.octets()?,
+            });
+            session.first_sid = owned(record.optional_text()?);
+        }
         record.finish()?;
         Some(session)
     }
@@ -333,6 +348,7 @@ mod tests {
             scheme: "staff".to_owned(),
             subject: "kim".to_owned(),
             sid: Some("s-1".to_owned()),
+            first_sid: None,
             auth_time: Some(NOW - 5),
             acr: None,
             started: NOW,
@@ -350,6 +366,7 @@ mod tests {
         number: 3,
         due: NOW + 240,
         good_until: NOW + 300,
+        nonce: [9; 16],
     };
 
     fn cookies(session: &Session) -> Vec<u8> {
@@ -369,15 +386,18 @@ mod tests {
             refresh: None,
             id: Some(String::new()),
         };
-        for (tokens, refreshing, format) in [
-            (None, None, 2),
-            (Some(Tokens::default()), None, 2),
-            (Some(tokens.clone()), None, 2),
-            (Some(tokens), Some(REFRESHING), 3),
+        let first_sid = Some("s-0".to_owned());
+        for (tokens, refreshing, first_sid, format) in [
+            (None, None, None, 2),
+            (Some(Tokens::default()), None, None, 2),
+            (Some(tokens.clone()), None, None, 2),
+            (Some(tokens.clone()), Some(REFRESHING), None, 3),
+            (Some(tokens), Some(REFRESHING), first_sid, 3),
         ] {
             let session = Session {
                 tokens,
                 refreshing,
+                first_sid,
                 ..session()
             };
             let alive = open(&cookies(&session), NOW + 1).unwrap();

@@ -35,7 +35,7 @@ pub(super) fn logout(visit: &Visit<'_>, id: SchemeId) -> Result<Answer, Obstacle
         });
     };
     let own = visit.present(id);
-    let own = own.filter(|open| open.session().sid.as_deref() == Some(sid));
+    let own = own.filter(|open| open.session().is_of_sid(sid));
     let mark = Mark::of_sid(issuer, sid);
     // The provider's clock, by which a session has its time, may be ahead by as much as its tokens'.
     let ahead = CLOCK_SKEW.max(scheme.id_token.clock_skew_seconds);

@@ -86,6 +86,7 @@ mod tests {
                 id: Some("secret".to_owned()),
             }),
             refreshing: None,
+            first_sid: None,
         }
     }
 

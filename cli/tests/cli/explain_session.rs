@@ -81,6 +81,7 @@ fn session() -> Session {
             id: Some("secret-id".to_owned()),
         }),
         refreshing: None,
+        first_sid: None,
     }
 }
 

@@ -62,13 +62,13 @@ pub(super) fn end(scheme: &Scheme, started: u64, by: Option<u64>) -> u64 {
 }
 
 /// When a session must be refreshed for the `number`th time, counted from 0, if it has a refresh
-/// token. Its tokens came at `at`, in Unix seconds. The session depends on the access token.
+/// token. It began with this nonce, which is hashed. Its tokens came at `at`, in Unix seconds. The session depends on the access token.
 /// Without an idle timeout, or where the end of the access token is unknown, it also depends on the
 /// ID token that ends at `id_expires`, if one came.
 pub(super) fn refreshing(
     scheme: &Scheme,
     tokens: Option<&Tokens>,
-    number: u64,
+    (number, nonce): (u64, [u8; 16]),
     id_expires: Option<u64>,
     at: u64,
 ) -> Option<Refreshing> {
@@ -83,6 +83,7 @@ pub(super) fn refreshing(
         number,
         due: good_until.saturating_sub(ahead),
         good_until,
+        nonce,
     })
 }
 
@@ -232,11 +233,13 @@ mod tests {
                 number: 3,
                 due: NOW + due,
                 good_until: NOW + good_until,
+                nonce: [9; 16],
             };
-            let found = refreshing(&scheme, Some(&tokens), 3, id, NOW);
+            let nth = (3, [9; 16]);
+            let found = refreshing(&scheme, Some(&tokens), nth, id, NOW);
             assert_eq!(found, Some(expected), "{rules} {access:?} {id:?}");
             assert_eq!(
-                refreshing(&scheme, Some(&Tokens::default()), 3, id, NOW),
+                refreshing(&scheme, Some(&Tokens::default()), nth, id, NOW),
                 None
             );
         }

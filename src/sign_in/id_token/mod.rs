@@ -12,7 +12,7 @@ use crate::config::Scheme;
 use crate::jose::jwt::Verified;
 use crate::session::life::Session;
 
-use said::Said;
+use said::{Said, hash_of_nonce};
 
 pub use said::IdTokenError;
 
@@ -41,13 +41,15 @@ pub fn begin(
     let said = Said::of_code(scheme, token.verified, grant, nonce, now)?;
     let rules = &scheme.session;
     let tokens = kept::tokens(scheme, None, grant, Some(token.text), now);
-    let refreshing = kept::refreshing(scheme, tokens.as_ref(), 0, Some(said.expires), now);
+    let nth = (0, hash_of_nonce(nonce));
+    let refreshing = kept::refreshing(scheme, tokens.as_ref(), nth, Some(said.expires), now);
     let by = refreshing.is_none().then_some(said.expires);
     let session = Session {
         id,
         scheme: scheme.name.clone(),
         subject: said.subject,
         sid: said.sid,
+        first_sid: None,
         auth_time: said.auth_time,
         acr: said.acr,
         started: now,
@@ -86,15 +88,17 @@ pub fn refresh(
     grant: &Grant,
     (at, now): (u64, u64),
 ) -> Result<Session, IdTokenError> {
-    let said = token.map(|token| Said::read(scheme, token.verified, grant));
+    let before = session.refreshing;
+    let nonce = before.map(|before| before.nonce);
+    let said = token.map(|token| Said::of_refresh(scheme, token.verified, grant, nonce));
     let said = said.transpose()?;
     let id_expires = said.as_ref().map(|said| said.expires);
     let text = token.map(|token| token.text);
     let tokens = kept::tokens(scheme, session.tokens.as_ref(), grant, text, at);
-    let before = session.refreshing.map_or(0, |before| before.number);
-    let number = before.saturating_add(1);
+    let number = before.map_or(0, |before| before.number).saturating_add(1);
+    let nth = (number, nonce.unwrap_or_default());
     let renewed = Session {
-        refreshing: kept::refreshing(scheme, tokens.as_ref(), number, id_expires, at),
+        refreshing: kept::refreshing(scheme, tokens.as_ref(), nth, id_expires, at),
         expires: kept::end(scheme, session.started, None),
         tokens,
         ..session
@@ -110,7 +114,11 @@ pub fn refresh(
                 return Err(IdTokenError::OtherAuthTime);
             }
             vet(scheme, said.expires, at)?;
+            // The provider may end the session that it began with, or the one that it names now.
+            let is_other = said.sid.is_some() && said.sid != renewed.sid;
+            let replaced = renewed.sid.clone().filter(|_| is_other);
             Session {
+                first_sid: renewed.first_sid.or(replaced),
                 sid: said.sid.or(renewed.sid),
                 auth_time: renewed.auth_time.or(said.auth_time),
                 acr: said.acr.or(renewed.acr),
@@ -126,14 +134,14 @@ pub fn refresh(
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::jose::JwtError;
     use crate::session::life::NoSession;
     use crate::sign_in::fixtures::Refused::{self, Claims as By, Jwt};
     use crate::sign_in::fixtures::{
-        ACCESS, AT_HASH, CLIENT_ID, NOW, begin_with, begun, scheme, signed, verified,
+        ACCESS, AT_HASH, CLIENT_ID, NONCE, NOW, begin_with, begun, grant, scheme, signed, verified,
     };
 
     #[test]
@@ -181,8 +189,11 @@ mod tests {
 
     /// A session that began ten minutes ago and is refreshed now.
     fn before() -> Session {
-        let token = signed(&json!({"sid": "s-1", "auth_time": NOW - 700, "azp": CLIENT_ID}));
-        let session = begin_with(&of_refresh(), &token).unwrap();
+        before_with(&json!({"sid": "s-1", "auth_time": NOW - 700, "azp": CLIENT_ID}))
+    }
+
+    fn before_with(members: &Value) -> Session {
+        let session = begin_with(&of_refresh(), &signed(members)).unwrap();
         Session {
             started: NOW - 600,
             seen: NOW - 60,
@@ -192,11 +203,19 @@ mod tests {
     }
 
     fn refreshed_with(grant: &Grant, token: Option<&str>) -> Result<Session, Refused> {
+        refreshed_from(before(), grant, token)
+    }
+
+    fn refreshed_from(
+        before: Session,
+        grant: &Grant,
+        token: Option<&str>,
+    ) -> Result<Session, Refused> {
         let scheme = of_refresh();
         let verified = token.map(|token| verified(&scheme, token)).transpose()?;
         let token = token.zip(verified.as_ref());
         let token = token.map(|(text, verified)| IdToken { text, verified });
-        refresh(before(), &scheme, token, grant, (NOW - 20, NOW)).map_err(By)
+        refresh(before, &scheme, token, grant, (NOW - 20, NOW)).map_err(By)
     }
 
     fn refreshed(token: Option<&str>) -> Result<Session, Refused> {
@@ -214,6 +233,10 @@ mod tests {
         for (members, expected) in [
             (json!({}), None),
             (json!({"nonce": "absent"}), None),
+            (json!({"nonce": "nonce-of-another-flow"}), Some(By(Nonce))),
+            (json!({"nonce": ""}), Some(By(Nonce))),
+            (json!({"nonce": null}), Some(By(Nonce))),
+            (json!({"nonce": [NONCE]}), Some(By(Nonce))),
             (json!({"auth_time": NOW - 700}), None),
             (json!({"auth_time": (NOW - 700) as f64 + 0.5}), None),
             (json!({"sub": "kit"}), Some(By(OtherSubject))),
@@ -235,6 +258,50 @@ mod tests {
         ] {
             let refused = refreshed(Some(&signed(&members))).err();
             assert_eq!(refused, expected, "{members}");
+        }
+    }
+
+    /// What the provider says of its session, at the sign-in and then at each refresh; and which `sid`
+    /// ends the session.
+    #[test]
+    fn s24_a_sid_that_changes_at_a_refresh() {
+        let absent = json!("absent");
+        for (said, ends, does_not) in [
+            (vec![json!("a"), absent.clone()], vec!["a"], vec![]),
+            (vec![json!("a"), json!("a")], vec!["a"], vec![]),
+            (vec![absent.clone(), json!("b")], vec!["b"], vec![]),
+            (vec![json!("a"), json!("b")], vec!["a", "b"], vec!["c"]),
+            (
+                vec![json!("a"), json!("b"), absent.clone()],
+                vec!["a", "b"],
+                vec![],
+            ),
+            // The one that it began with, and the last.
+            (
+                vec![json!("a"), json!("b"), json!("c")],
+                vec!["a", "c"],
+                vec!["b"],
+            ),
+            (
+                vec![json!("a"), json!("b"), json!("a")],
+                vec!["a"],
+                vec!["b"],
+            ),
+        ] {
+            let (first, then) = said.split_first().unwrap();
+            let mut session = before_with(&json!({"sid": first}));
+            for sid in then {
+                let token = signed(&json!({"sid": sid}));
+                session = refreshed_from(session, &grant(), Some(&token)).unwrap();
+            }
+            for sid in &ends {
+                assert!(session.is_of_sid(sid), "{said:?} {sid}");
+            }
+            for sid in does_not {
+                assert!(!session.is_of_sid(sid), "{said:?} {sid}");
+            }
+            let both = [&session.sid, &session.first_sid].into_iter().flatten();
+            assert!(both.count() <= 2);
         }
     }
 

@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use crate::bytes::half_digest;
 use crate::config::Scheme;
 use crate::jose::base64url;
 use crate::jose::claims::Claims;
@@ -24,7 +25,7 @@ const LATEST: f64 = 9_007_199_254_740_992.0;
 /// Why a verified ID token makes no session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IdTokenError {
-    /// `nonce` is missing, or belongs to another flow.
+    /// `nonce` is missing, or belongs to another flow. After a refresh it may be missing.
     Nonce,
     /// `aud` does not name the client.
     Audience,
@@ -102,12 +103,25 @@ impl Said {
         Ok(said)
     }
 
-    /// Reads an ID token that came for a code or a refresh token.
-    pub(super) fn read(
+    /// Reads the ID token that came for a refresh token of a session that began with this nonce.
+    /// There should be no nonce, but where there is one, it is the same (OpenID Connect Core 1.0
+    /// section 12.2).
+    pub(super) fn of_refresh(
         scheme: &Scheme,
         token: &Verified<'_>,
         grant: &Grant,
+        nonce: Option<[u8; 16]>,
     ) -> Result<Self, IdTokenError> {
+        if let Some(found) = token.claims().get("nonce")
+            && found.as_str().map(hash_of_nonce) != nonce
+        {
+            return Err(IdTokenError::Nonce);
+        }
+        Self::read(scheme, token, grant)
+    }
+
+    /// Reads an ID token that came for a code or a refresh token.
+    fn read(scheme: &Scheme, token: &Verified<'_>, grant: &Grant) -> Result<Self, IdTokenError> {
         let claims = token.claims();
         let client = scheme.client.id.as_str();
         if !claims.audiences().any(|audience| audience == client) {
@@ -150,6 +164,11 @@ impl Said {
             expires: expires.seconds() as u64,
         })
     }
+}
+
+/// What a session keeps of the nonce of its flow.
+pub(super) fn hash_of_nonce(nonce: &str) -> [u8; 16] {
+    half_digest(&[b"nonce", nonce.as_bytes()])
 }
 
 fn text<'c>(claims: &'c Claims, name: &str) -> Option<&'c str> {
@@ -313,7 +332,8 @@ mod tests {
         // A refreshed ID token may lack the nonce.
         let token = signed(&json!({"nonce": "absent", "events": event}));
         let scheme = scheme(json!({}));
-        let said = Said::read(&scheme, &verified(&scheme, &token).unwrap(), &grant());
+        let verified = verified(&scheme, &token).unwrap();
+        let said = Said::of_refresh(&scheme, &verified, &grant(), None);
         assert_eq!(said.err(), Some(IdTokenError::Event));
     }
 

@@ -37,6 +37,7 @@ pub(crate) fn a_session(octets: usize) -> Session {
         claims: "x".repeat(octets),
         tokens: None,
         refreshing: None,
+        first_sid: None,
     }
 }
 
