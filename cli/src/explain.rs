@@ -16,7 +16,7 @@ use bearer_gate::config::{Config, TokenAccess};
 use bearer_gate::desk::Basis;
 use bearer_gate::http::credentials::Place;
 use bearer_gate::http::path;
-use bearer_gate::http::request::{Header, Request};
+use bearer_gate::http::request::{Body, Header, Request};
 use bearer_gate::http::uri::Uri;
 use bearer_gate::policy::{self, RuleOutcome};
 use bearer_gate::session::seal::{Keyring, LEAST_SECRET};
@@ -226,7 +226,15 @@ fn request(
     }
     let removed = remove_reserved(&mut headers, config);
     let route = args.route_requirement.clone().map(String::into_bytes);
-    let bare = Request::new(headers.clone()).on_route_with(route.clone());
+    let request = |headers| {
+        let request = Request::new(headers).on_route_with(route.clone());
+        if matches!(request.method(), Ok(b"GET" | b"HEAD")) {
+            request.with_body(Body::Whole(Vec::new()))
+        } else {
+            request
+        }
+    };
+    let bare = request(headers.clone());
     let Some(token) = token else {
         return Ok((bare, removed));
     };
@@ -242,7 +250,7 @@ fn request(
         places.first().unwrap_or(&bearer)
     };
     put(&mut headers, place, token);
-    Ok((Request::new(headers).on_route_with(route), removed))
+    Ok((request(headers), removed))
 }
 
 /// Removes the headers that only the filter sets, as the filter does before it decides. Returns their

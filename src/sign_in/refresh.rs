@@ -5,7 +5,10 @@
 //! - the result of a refresh depends only on the session and the provider's answer, so every
 //!   request with the earlier session gets the same new session;
 //! - a session whose tokens have ended counts only after the provider has confirmed it. A session
-//!   that the provider refuses, or makes another person's, is over.
+//!   that the provider refuses, or makes another person's, is over;
+//! - a refresh is asked for by a request that waits for it, because the response must bring the new
+//!   session to the browser: the old one has a refresh token that is used up. A request that does
+//!   not wait asks for none.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -25,6 +28,23 @@ use crate::session::life::{Refreshing, Session, Standing};
 /// The wait before the next try where the last one brought nothing that can be used.
 const AGAIN_AFTER: Duration = Duration::from_secs(10);
 
+/// How long ago an answer may have come whose tokens have ended since, or ended at once, in seconds.
+/// The requests that waited for it are decided in this time.
+const JUST_NOW: u64 = 2;
+
+/// How many refreshes are followed from an old session to its newest one. Answers are kept for ten
+/// minutes, so there are more only where tokens live for less than a minute.
+const MOST_STEPS: usize = 16;
+
+/// Whether a request waits for a refresh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// It waits.
+    Waits,
+    /// It waits only where the session does not count without a refresh.
+    OnlyIfItMust,
+}
+
 /// What happens to a session that a request relies on.
 pub(super) enum Outcome {
     /// The session counts as it is.
@@ -39,16 +59,23 @@ pub(super) enum Outcome {
     Unavailable(Duration),
 }
 
-/// Refreshes a session that is alive, if a refresh is due.
-pub(super) fn refresh(context: &Context<'_>, scheme: &Scheme, session: &Session) -> Outcome {
+/// Refreshes a session that is alive, if a refresh is due. It is refreshed again if the tokens have
+/// ended since.
+pub(super) fn refresh(
+    context: &Context<'_>,
+    scheme: &Scheme,
+    session: &Session,
+    patience: Patience,
+) -> Outcome {
     let is_good = match session.standing(context.unix_seconds()) {
         Standing::Good => return Outcome::Stays,
         Standing::Due => true,
         Standing::Over => false,
     };
     let without = |otherwise| if is_good { Outcome::Stays } else { otherwise };
-    match renewed(context, scheme, session) {
+    match newest(context, scheme, session) {
         Ok(renewed) => Outcome::Renewed(Box::new(renewed)),
+        Err(Obstacle::Await(_)) if is_good && patience == Patience::OnlyIfItMust => Outcome::Stays,
         Err(Obstacle::Await(need)) => Outcome::Await(need),
         Err(Obstacle::Problem(Problem::IdToken)) => Outcome::Over,
         // Another Envoy may have used the token, so the browser may have a newer session by now.
@@ -62,7 +89,26 @@ pub(super) fn refresh(context: &Context<'_>, scheme: &Scheme, session: &Session)
     }
 }
 
-fn renewed(context: &Context<'_>, scheme: &Scheme, session: &Session) -> Result<Session, Obstacle> {
+/// The session that counts in place of this one. Whoever comes with a session of several refreshes
+/// ago is led from each to the next.
+fn newest(context: &Context<'_>, scheme: &Scheme, session: &Session) -> Result<Session, Obstacle> {
+    let now = context.unix_seconds();
+    let (mut at, mut newest) = renewed(context, scheme, session)?;
+    for _ in 1..MOST_STEPS {
+        if newest.standing(now) != Standing::Over || now <= at.saturating_add(JUST_NOW) {
+            return Ok(newest);
+        }
+        (at, newest) = renewed(context, scheme, &newest)?;
+    }
+    Err(Problem::Tokens(TokenError::Refused(Refusal::InvalidGrant)).into())
+}
+
+/// The session with the tokens for its refresh token, and the time when they came, in Unix seconds.
+fn renewed(
+    context: &Context<'_>,
+    scheme: &Scheme,
+    session: &Session,
+) -> Result<(u64, Session), Obstacle> {
     let (answered_at, tokens) = ask(context, scheme, session)?;
     let verified = match &tokens.id_token {
         Some(text) => Some(verified(
@@ -77,10 +123,11 @@ fn renewed(context: &Context<'_>, scheme: &Scheme, session: &Session) -> Result<
     let token = token.map(|(text, verified)| IdToken { text, verified });
     let times = (answered_at, context.unix_seconds());
     let renewed = id_token::refresh(session.clone(), scheme, token, &tokens.grant, times);
-    renewed.map_err(|why| {
+    let renewed = renewed.map_err(|why| {
         log::warn!("scheme {}: {why}", scheme.name);
-        Problem::IdToken.into()
-    })
+        Problem::IdToken
+    })?;
+    Ok((answered_at, renewed))
 }
 
 /// The tokens for a session's refresh token, and the time when they came, in Unix seconds.

@@ -105,7 +105,7 @@ pub fn refresh(
         subject: subject(scheme, "refresh", &[&which, refresh_token]),
         endpoint: endpoint(scheme, "token"),
         call: call(scheme, place, body),
-        read: token_reply::read,
+        read: token_reply::read_refreshed,
         repeat: Repeat::Later,
         shared: Some(Rc::clone(keyring)),
         counter: token_reply::refresh_counter,

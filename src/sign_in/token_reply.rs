@@ -16,6 +16,10 @@ use crate::metrics;
 /// some requests still bring the cookie from before a refresh.
 pub const KEPT: Duration = Duration::from_secs(60);
 
+/// The same for an answer with new tokens in place of a refresh token. Whoever left before it came
+/// finds it, and the token that it replaces is used up.
+pub const NEW_TOKENS_KEPT: Duration = Duration::from_secs(10 * 60);
+
 /// The longest life of an access token that is accepted, in seconds: a year.
 const LONGEST_LIFE: u64 = 366 * 24 * 60 * 60;
 
@@ -258,6 +262,15 @@ pub fn read(answer: &Answered) -> Reading {
     }
 }
 
+/// How the desk must treat the answer to a refresh token.
+#[must_use]
+pub fn read_refreshed(answer: &Answered) -> Reading {
+    match refreshed(answer) {
+        Ok(_) => Reading::Keep(NEW_TOKENS_KEPT),
+        Err(_) => read(answer),
+    }
+}
+
 /// The counter for the outcome of a call that refreshes a session.
 #[must_use]
 pub fn refresh_counter(answer: Option<&Answered>) -> Option<String> {
@@ -363,6 +376,8 @@ mod tests {
             let expected = expected.map(|id_token| Exchanged { id_token, grant });
             assert!(exchanged(&answer) == expected, "{members}");
             assert_eq!(read(&answer), Reading::Keep(KEPT), "{members}");
+            let longer = Reading::Keep(NEW_TOKENS_KEPT);
+            assert_eq!(read_refreshed(&answer), longer, "{members}");
         }
     }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::context::{Context, People};
 use super::obstacle::Obstacle;
 use super::problem::Problem;
-use super::refresh::{self, Outcome};
+use super::refresh::{self, Outcome, Patience};
 use super::sessions::Opened;
 use super::verified;
 use crate::config::{Config, OwnPath, ProviderId, Scheme, SchemeId, SignIn, Unauthenticated};
@@ -240,7 +240,14 @@ impl<'v> Visit<'v> {
     /// The session after a refresh that was due; `None` where it is over.
     fn refresh(&self, id: SchemeId, opened: Rc<Opened>) -> Option<Result<Renewed, NotYet>> {
         let lines = Vec::new();
-        match refresh::refresh(&self.context(), self.scheme(id), opened.session()) {
+        // Where a body follows, the host would have to keep it while the request waits.
+        let patience = if self.request.is_whole() {
+            Patience::Waits
+        } else {
+            Patience::OnlyIfItMust
+        };
+        let (context, scheme) = (self.context(), self.scheme(id));
+        match refresh::refresh(&context, scheme, opened.session(), patience) {
             Outcome::Stays => Some(Ok(Renewed { opened, lines })),
             Outcome::Await(need) => Some(Err(NotYet::Await(need))),
             Outcome::Unavailable(wait) => Some(Err(NotYet::Unavailable(wait))),

@@ -212,6 +212,9 @@ impl Provider {
             "nonce": code.nonce,
             "groups": ["staff"],
         });
+        if code.nonce.is_empty() {
+            claims.as_object_mut().unwrap().remove("nonce");
+        }
         if let Some(change) = &*self.claims.borrow() {
             change(&mut claims);
         }

@@ -12,7 +12,7 @@ use crate::world::{APP, Browser, KEY_1, PAGE, Page, SCRIPT, Waiting, World, conf
 const SESSION: &str = "__Host-Http-bg_session_staff";
 
 /// The scheme `staff` refreshes its sessions, and the upstream gets the access token.
-fn refreshing(change: impl FnOnce(&mut Value)) -> bearer_gate::config::Config {
+pub(crate) fn refreshing(change: impl FnOnce(&mut Value)) -> bearer_gate::config::Config {
     config(&[KEY_1], |config| {
         let staff = &mut config["sign_in"]["schemes"]["staff"];
         staff["use_refresh_token"] = json!(true);
@@ -21,11 +21,11 @@ fn refreshing(change: impl FnOnce(&mut Value)) -> bearer_gate::config::Config {
     })
 }
 
-fn world() -> World {
+pub(crate) fn world() -> World {
     World::with(refreshing(|_| ()))
 }
 
-fn seconds(seconds: u64) -> Duration {
+pub(crate) fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
@@ -38,7 +38,7 @@ fn failed(world: &World, reason: &str) -> i64 {
     world.process.count_of(&name)
 }
 
-fn bearer(page: &Page) -> Option<&str> {
+pub(crate) fn bearer(page: &Page) -> Option<&str> {
     page.at_upstream("authorization")
 }
 
@@ -46,7 +46,7 @@ fn session_of(browser: &Browser) -> String {
     browser.jar[&("app.example".to_owned(), SESSION.to_owned())].clone()
 }
 
-fn arrive(world: &World, worker: usize, browser: &Browser) -> Result<Page, Waiting> {
+pub(crate) fn arrive(world: &World, worker: usize, browser: &Browser) -> Result<Page, Waiting> {
     world.worker.set(worker);
     world.arrive(browser, "GET", &format!("{APP}/page"), &PAGE)
 }
@@ -201,7 +201,7 @@ fn sessions_of_several_people_are_refreshed_side_by_side() {
     assert_eq!(world.provider.refreshes.get(), 200);
     // What is shared is bounded in values, and does not stay.
     let values = world.process.store.octets();
-    world.pass(seconds(61));
+    world.pass(seconds(601));
     world.tick();
     world.tick();
     assert!(world.process.store.octets() < values / 20);
@@ -392,6 +392,7 @@ fn s23_an_id_token_of_somebody_else_ends_the_session() {
         ),
         (|claims| claims["aud"] = json!("other"), false),
         (|claims| claims["auth_time"] = json!(1_699_999_000), false),
+        (|claims| claims["nonce"] = json!("of another flow"), false),
         (|claims| claims["exp"] = json!(1_700_000_000), false),
     ];
     for (change, is_good) in table {

@@ -12,7 +12,7 @@ use bearer_gate::door::Exchange;
 use bearer_gate::gate::{Arrival, Gate, Verdict, Verdicts};
 use bearer_gate::host::ContextId;
 use bearer_gate::http::credentials::Change;
-use bearer_gate::http::request::Request;
+use bearer_gate::http::request::{Body, Request};
 use bearer_gate::http::response::{Client, Response};
 use bearer_gate::outputs::FilterState;
 use serde_json::{Value, json};
@@ -330,13 +330,36 @@ impl World {
         page
     }
 
-    /// The same, as far as the request's arrival at a worker: its answer, or the request that waits.
+    /// The same, as far as the request's arrival at a worker: its answer, or the request that waits. A
+    /// GET has no body, and that of any other has not come yet.
     pub(crate) fn arrive(
         &self,
         browser: &Browser,
         method: &str,
         url: &str,
         headers: &[(&str, &str)],
+    ) -> Result<Page, Waiting> {
+        self.arrive_as(browser, method, url, headers, method == "GET")
+    }
+
+    /// The same for a request that has more than its headers, which has not come yet.
+    pub(crate) fn arrive_with_more(
+        &self,
+        browser: &Browser,
+        method: &str,
+        url: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<Page, Waiting> {
+        self.arrive_as(browser, method, url, headers, false)
+    }
+
+    fn arrive_as(
+        &self,
+        browser: &Browser,
+        method: &str,
+        url: &str,
+        headers: &[(&str, &str)],
+        is_whole: bool,
     ) -> Result<Page, Waiting> {
         let rest = url
             .strip_prefix("https://")
@@ -358,7 +381,10 @@ impl World {
         self.context.set(context);
         let owned =
             |(name, value): &(String, String)| (name.clone().into(), value.clone().into_bytes());
-        let request = Request::new(sent.iter().map(owned).collect());
+        let mut request = Request::new(sent.iter().map(owned).collect());
+        if is_whole {
+            request = request.with_body(Body::Whole(Vec::new()));
+        }
         let gate = self.gate();
         match gate.request(context, request) {
             Arrival::Decided(verdict) => Ok(Self::conclude(&gate, sent, &verdict)),

@@ -82,6 +82,12 @@ impl Request {
         self.body.as_ref()
     }
 
+    /// Whether nothing of it is still to come: it has no body, or its body was read.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        matches!(self.body, Some(Body::Whole(_)))
+    }
+
     /// The same with these lines for its cookies.
     #[must_use]
     pub fn with_cookies(&self, lines: &[Vec<u8>]) -> Self {
