@@ -101,7 +101,7 @@ compat: build vectors-module $(PYTHON_DIR)/.done $(CHROMEDRIVER) ## Run the end-
 	done; \
 	test -z "$$failed"
 
-FUZZ_TARGETS := token key_set discovery config path credentials request session token_reply
+FUZZ_TARGETS := token key_set discovery config path credentials request session sealed token_reply
 # How long each target of `make fuzz` runs.
 SECONDS ?= 60
 

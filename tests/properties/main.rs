@@ -394,7 +394,7 @@ fn the_parts_are_good_ones() {
 #[test]
 fn the_corpus_of_the_fuzzer() {
     type Property = fn(&[u8]);
-    let targets: [(&str, Property); 9] = [
+    let targets: [(&str, Property); 10] = [
         ("token", check::token),
         ("key_set", check::key_set),
         ("discovery", check::discovery),
@@ -406,6 +406,7 @@ fn the_corpus_of_the_fuzzer() {
             check::authority(bytes);
         }),
         ("session", check::session),
+        ("sealed", check::sealed),
         ("token_reply", check::token_reply),
     ];
     for (target, check) in targets {

@@ -7,7 +7,7 @@ use bearer_gate::session::seal::{Context, Keyring, Purpose, Unsealed};
 use proptest::prelude::*;
 
 use crate::check::session::{
-    HOST, NOW, a_session, cookie, keyring, request_with, the_session, the_state,
+    HOST, NOW, a_session, cookie, keyring, plaintexts, request_with, the_session, the_state,
 };
 use crate::{cases, check, names};
 
@@ -123,6 +123,27 @@ proptest! {
         prop_assert!(read(&lines(&changed)).is_none(), "{way}");
     }
 
+    /// Octets of good plaintexts changed, cut and put in.
+    #[test]
+    fn what_was_sealed_and_is_no_record(
+        (which, cut) in (0_usize..3, any::<prop::sample::Index>()),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0_u8..4), 0..4),
+    ) {
+        let mut octets = plaintexts()[which].clone();
+        for (at, byte, how) in changes {
+            let at = at.index(octets.len());
+            match how {
+                0 => octets[at] = byte,
+                1 => octets[at] ^= 1 << (byte % 8),
+                2 => octets.insert(at, byte),
+                _ => drop(octets.remove(at)),
+            }
+        }
+        check::sealed(&octets);
+        octets.truncate(cut.index(octets.len() + 1));
+        check::sealed(&octets);
+    }
+
     /// Octets of the good cookies and of the good state changed.
     #[test]
     fn cookies_and_states_that_were_changed(
@@ -171,4 +192,9 @@ fn the_good_ones_open() {
         seeds.contains(&the_state().into_bytes()),
         "seed-state is stale"
     );
+    let seeds = crate::seeds("sealed");
+    for plaintext in plaintexts() {
+        check::sealed(&plaintext);
+        assert!(seeds.contains(&plaintext), "a seed of `sealed` is stale");
+    }
 }

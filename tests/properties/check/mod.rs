@@ -32,7 +32,7 @@ use bearer_gate::jwks::metadata::{MAX_URL, Reading};
 use bearer_gate::signature::portable::Portable;
 
 pub(crate) use request::{is_let_through, request};
-pub(crate) use session::session;
+pub(crate) use session::{sealed, session};
 pub(crate) use sign_in::token_reply;
 
 /// The only token that [`JWK`] ever signed. Ed25519 signatures cannot be changed into others.
@@ -220,7 +220,7 @@ pub(crate) fn discovery(bytes: &[u8]) {
     for issuer in ["https://issuer.example/", "http://issuer.example/realms/a"] {
         let home = Uri::parse(issuer).expect("a URI");
         for other in [None, Some("keys")] {
-            let found = match discovery::read(bytes, issuer, "home", other) {
+            let found = match discovery::read(bytes, issuer, &home, "home", other) {
                 Ok(found) => found,
                 Err(error) => {
                     let text = error.to_string();
@@ -351,7 +351,11 @@ pub(crate) fn credentials(bytes: &[u8]) {
             Place::Parameter("u".to_owned()),
             Place::Cookie("u".to_owned()),
         ] {
-            assert_eq!(kept.extract(&left), kept.extract(&request));
+            let before = kept.extract(&request);
+            // As above: the request does not go on.
+            if !matches!(before, Extracted::Ambiguous(_)) {
+                assert_eq!(kept.extract(&left), before);
+            }
         }
     }
 }

@@ -3,9 +3,9 @@
 use bearer_gate::http::request::{Header, Request};
 use bearer_gate::jose::base64url;
 use bearer_gate::session::cookie::{Cookie, SameSite, without_ours};
-use bearer_gate::session::flow::{Browser, Flow};
-use bearer_gate::session::life::Session;
-use bearer_gate::session::seal::Keyring;
+use bearer_gate::session::flow::{Browser, Flow, MAX_RESTARTS};
+use bearer_gate::session::life::{Refreshing, Session, Standing, Tokens};
+use bearer_gate::session::seal::{Context, Keyring, Purpose};
 use bearer_gate::session::site::Sites;
 
 pub(crate) const NOW: u64 = 1_800_000_000;
@@ -48,10 +48,111 @@ pub(crate) fn the_session() -> Vec<u8> {
 
 /// The only state.
 pub(crate) fn the_state() -> String {
-    let browser = Browser::new([2; 16]);
+    let browser = browser();
     let flow = Flow::begin(&keyring(), "staff", "/page", &browser, [3; 16], NOW);
     let sent = flow.send(&keyring(), &browser, [8; 24]);
     sent.expect("its own browser").state
+}
+
+fn browser() -> Browser {
+    Browser::new([2; 16])
+}
+
+fn context(purpose: Purpose) -> Context<'static> {
+    let host = match purpose {
+        Purpose::Session => HOST,
+        _ => "",
+    };
+    Context {
+        purpose,
+        scheme: "staff",
+        host,
+    }
+}
+
+/// What is sealed of a session with every field, of one with none that may be left out, and of a
+/// flow.
+pub(crate) fn plaintexts() -> [Vec<u8>; 3] {
+    let full = Session {
+        sid: Some("s-1".to_owned()),
+        acr: Some("1".to_owned()),
+        tokens: Some(Tokens {
+            access: Some("a".to_owned()),
+            access_expires: Some(NOW + 300),
+            refresh: Some("r".to_owned()),
+            id: Some("i".to_owned()),
+        }),
+        refreshing: Some(Refreshing {
+            number: 1,
+            due: NOW + 200,
+            good_until: NOW + 300,
+        }),
+        ..a_session(2)
+    };
+    let least = Session {
+        auth_time: None,
+        idle: None,
+        ..a_session(0)
+    };
+    let [full, least] = [full, least].map(|session| session.seal(&keyring(), HOST, [7; 24]));
+    let state = base64url::decode(the_state().as_bytes()).expect("its own spelling");
+    [
+        (Purpose::Session, full),
+        (Purpose::Session, least),
+        (Purpose::State, state),
+    ]
+    .map(|(purpose, sealed)| {
+        let opened = keyring().open(context(purpose), &sealed);
+        opened.expect("its own key").plaintext
+    })
+}
+
+/// Whatever was sealed with a good key, by another version or by mistake: a session or a flow that is
+/// read from it has one form, and its times hold.
+pub(crate) fn sealed(bytes: &[u8]) {
+    let ring = keyring();
+    let seal = |purpose| {
+        let sealed = ring.seal(context(purpose), bytes, [7; 24]);
+        base64url::encode(&sealed)
+    };
+    let value = seal(Purpose::Session);
+    if let Ok(alive) = Session::open(&ring, "staff", HOST, value.as_bytes(), NOW) {
+        let session = alive.session();
+        let again = session.seal(&ring, HOST, [7; 24]);
+        assert_eq!(base64url::encode(&again), value);
+        assert!(NOW < session.ends() && session.ends() <= session.expires);
+        let due = session
+            .refreshing
+            .is_some_and(|times| times.due <= NOW || times.good_until <= NOW);
+        assert_eq!(session.standing(NOW) != Standing::Good, due);
+        let later = session.clone().seen_at(NOW + 1);
+        assert!(later.ends() >= session.ends() && later.expires == session.expires);
+        assert!(!alive.is_due(session.seen) || session.idle == Some(0));
+    }
+    let state = seal(Purpose::State);
+    let Ok(flow) = Flow::open(&ring, "staff", state.as_bytes()) else {
+        return;
+    };
+    match flow.send(&ring, &browser(), [7; 24]) {
+        Some(sent) => {
+            assert_eq!(sent.state, state);
+            let redeeming = flow.redeem(&ring, Some(&browser()), NOW);
+            let is_of_now = NOW.abs_diff(flow.begun()) <= 600;
+            assert!(redeeming.is_err() || is_of_now);
+            assert!(
+                redeeming.is_ok_and(|redeeming| redeeming.nonce == sent.nonce)
+                    || NOW != flow.begun()
+            );
+        }
+        None => assert!(flow.redeem(&ring, Some(&browser()), NOW).is_err()),
+    }
+    assert!(flow.redeem(&ring, None, NOW).is_err());
+    let (mut next, mut restarts) = (Some(flow), 0);
+    while let Some(flow) = next {
+        next = flow.again(&ring, &browser(), [4; 16], NOW);
+        restarts += 1;
+    }
+    assert!(restarts <= MAX_RESTARTS + 1, "{restarts}");
 }
 
 pub(crate) fn request_with(lines: &[Vec<u8>]) -> Request {
