@@ -241,6 +241,8 @@ pub enum Endpoint {
     Discovery {
         /// The provider's issuer: an absolute http or https URI without a query.
         issuer: String,
+        /// Where the metadata are, if the issuer does not say it: an absolute http or https URI.
+        uri: Option<String>,
         /// The cluster for the metadata, and for the keys where they are on the same host.
         cluster: String,
         /// The cluster for keys that are on another host.

@@ -3,7 +3,7 @@
 //!
 //! Invariants: nothing in the metadata is used unless their `issuer` equals the configured one,
 //! byte for byte; and a document never sends a call to a host that the configuration does not name.
-//! Keys on another host than the issuer's need `jwks_cluster`.
+//! Keys on another host than the metadata's need `jwks_cluster`.
 
 use std::fmt;
 
@@ -34,7 +34,7 @@ impl DiscoveryError {
             Self::Issuer(_) => "the metadata's issuer is not the configured issuer",
             Self::JwksUri(_) => "jwks_uri is not a URI of the issuer's scheme",
             Self::OtherHost(_) => {
-                "jwks_uri is on another host than the issuer: configure openid_discovery.jwks_cluster"
+                "jwks_uri is on another host than the metadata: configure openid_discovery.jwks_cluster"
             }
         }
     }
@@ -101,13 +101,14 @@ pub struct Found<'c> {
     pub reading: Reading,
 }
 
-/// Reads the metadata of `issuer`.
+/// Reads the metadata of `issuer`, which were found at the host of `home`.
 ///
 /// # Errors
 /// See [`DiscoveryError`].
 pub fn read<'c>(
     metadata: &[u8],
     issuer: &str,
+    home: &Uri,
     cluster: &'c str,
     jwks_cluster: Option<&'c str>,
 ) -> Result<Found<'c>, DiscoveryError> {
@@ -117,8 +118,9 @@ pub fn read<'c>(
         member.ok_or(DiscoveryError::NotMetadata)
     };
     let (named, jwks_uri) = (text("issuer")?, text("jwks_uri")?);
-    let home = Uri::parse(issuer).ok().filter(|_| named == issuer);
-    let home = home.ok_or_else(|| mismatch(named, issuer))?;
+    if named != issuer {
+        return Err(mismatch(named, issuer));
+    }
     let leaves_https = |keys: &Uri| home.scheme == Scheme::Https && keys.scheme != Scheme::Https;
     let keys = Uri::parse(jwks_uri).ok().filter(|keys| !leaves_https(keys));
     let keys = keys.ok_or_else(|| DiscoveryError::JwksUri(Shown::new(jwks_uri).0))?;
@@ -191,7 +193,8 @@ mod tests {
     #[test]
     fn a_mismatch_names_both_sides() {
         let text = |metadata: &str, issuer: &str| {
-            let error = read(metadata.as_bytes(), issuer, "c", None);
+            let home = Uri::parse(issuer).unwrap();
+            let error = read(metadata.as_bytes(), issuer, &home, "c", None);
             error.unwrap_err().to_string()
         };
         let entra = "https://login.microsoftonline.com/{tenantid}/v2.0";
@@ -245,7 +248,8 @@ mod tests {
             ("https://t.example:8443/", "https://t.example:8443/", true),
         ] {
             let metadata = format!(r#"{{"issuer":"{issuer}","jwks_uri":"{jwks_uri}"}}"#);
-            let found = read(metadata.as_bytes(), issuer, "c", None);
+            let home = Uri::parse(issuer).unwrap();
+            let found = read(metadata.as_bytes(), issuer, &home, "c", None);
             assert_eq!(found.is_ok(), same, "{issuer} {jwks_uri}");
         }
     }
@@ -253,14 +257,15 @@ mod tests {
     #[test]
     fn only_the_configured_issuer_and_hosts_are_followed() {
         let other_host = Err(
-            "jwks_uri is on another host than the issuer: configure openid_discovery.jwks_cluster",
+            "jwks_uri is on another host than the metadata: configure openid_discovery.jwks_cluster",
         );
         let bad_uri = Err("jwks_uri is not a URI of the issuer's scheme");
         let not_metadata = "not provider metadata with issuer and jwks_uri";
         let other_issuer = "the metadata's issuer is not the configured issuer";
         let issuer = "https://t.example/";
         let check = |metadata: &str, jwks_cluster| {
-            read(metadata.as_bytes(), issuer, "home", jwks_cluster)
+            let home = Uri::parse(issuer).unwrap();
+            read(metadata.as_bytes(), issuer, &home, "home", jwks_cluster)
                 .map(|found| found.jwks_location)
                 .map(|(uri, cluster)| (uri.authority, uri.path, cluster))
                 .map_err(|error| error.description())

@@ -8,7 +8,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::discovery::{self, DiscoveryError, Found};
+use super::discovery::{self, DiscoveryError};
 use super::metadata::{Metadata, Reading};
 use crate::config::{Endpoint, Remote};
 use crate::document::MAX_DOCUMENT;
@@ -42,7 +42,7 @@ pub struct Published {
 #[derive(Debug)]
 pub struct RemoteKeys {
     remote: Rc<Remote>,
-    /// The issuer, where its metadata lead to the keys.
+    /// The host of the metadata, where they lead to the keys.
     home: Option<Uri>,
     /// Where the issuer's metadata may be; empty where they do not lead to the keys.
     metadata_paths: Vec<String>,
@@ -127,15 +127,21 @@ impl RemoteKeys {
     /// The source that the configuration describes.
     #[must_use]
     pub fn new(remote: Rc<Remote>) -> Self {
-        let home = match &remote.endpoint {
-            Endpoint::Jwks(_) => None,
-            Endpoint::Discovery { issuer, .. } => Uri::parse(issuer).ok(),
+        let (home, metadata_paths) = match &remote.endpoint {
+            Endpoint::Jwks(_) => (None, Vec::new()),
+            Endpoint::Discovery { issuer, uri, .. } => {
+                let home = Uri::parse(uri.as_ref().unwrap_or(issuer)).ok();
+                let paths = home.as_ref().map(|home| match uri {
+                    Some(_) => vec![home.path.clone()],
+                    None => discovery::metadata_paths(home),
+                });
+                (home, paths.unwrap_or_default())
+            }
         };
-        let metadata_paths = home.as_ref().map(discovery::metadata_paths);
         Self {
-            metadata_paths: metadata_paths.unwrap_or_default(),
-            home,
             remote,
+            home,
+            metadata_paths,
         }
     }
 
@@ -167,19 +173,29 @@ impl RemoteKeys {
 
     /// The call for the keys that the metadata name.
     fn named_by(&self, metadata: &Document) -> Result<(Stage, Call), FetchError> {
-        match &self.remote.endpoint {
-            Endpoint::Discovery {
-                issuer,
-                cluster,
-                jwks_cluster,
-                ..
-            } => {
-                let found = found_in(metadata, issuer, cluster, jwks_cluster.as_deref())?;
+        match (&self.remote.endpoint, &self.home) {
+            (
+                Endpoint::Discovery {
+                    issuer,
+                    cluster,
+                    jwks_cluster,
+                    ..
+                },
+                Some(home),
+            ) => {
+                let found = discovery::read(
+                    &metadata.body,
+                    issuer,
+                    home,
+                    cluster,
+                    jwks_cluster.as_deref(),
+                );
+                let found = found.map_err(|error| not_found(metadata, &error))?;
                 let (uri, cluster) = found.jwks_location;
                 let stage = Stage::Jwks(Box::new(found.reading));
                 Ok((stage, self.call(uri, cluster)))
             }
-            Endpoint::Jwks(_) => Err(metadata.not_read(DiscoveryError::NotMetadata.description())),
+            _ => Err(metadata.not_read(DiscoveryError::NotMetadata.description())),
         }
     }
 
@@ -202,21 +218,15 @@ pub fn key_set(document: &Document) -> Result<KeySet, FetchError> {
     })
 }
 
-/// What is said by provider metadata; see [`discovery::read`].
-fn found_in<'c>(
-    metadata: &Document,
-    issuer: &str,
-    cluster: &'c str,
-    jwks_cluster: Option<&'c str>,
-) -> Result<Found<'c>, FetchError> {
-    let found = discovery::read(&metadata.body, issuer, cluster, jwks_cluster);
-    found.map_err(|error| match error {
+/// Why provider metadata lead to no keys.
+fn not_found(metadata: &Document, error: &DiscoveryError) -> FetchError {
+    match error {
         DiscoveryError::NotMetadata => metadata.not_read(error.description()),
         error => FetchError::Unusable {
             reason: error.description(),
             told: error.to_string(),
         },
-    })
+    }
 }
 
 /// A JWK Set, with the metadata that named its place.
@@ -253,12 +263,16 @@ fn name_of(endpoint: &Endpoint) -> String {
         }
         Endpoint::Discovery {
             issuer,
+            uri,
             cluster,
             jwks_cluster,
             timeout: of_call,
         } => {
             timeout = *of_call;
-            let mut parts = vec!["discovery", cluster, issuer];
+            let mut parts = match uri {
+                None => vec!["discovery", cluster, issuer],
+                Some(uri) => vec!["metadata", cluster, issuer, uri],
+            };
             parts.extend(jwks_cluster.as_deref());
             parts
         }
@@ -286,6 +300,7 @@ mod tests {
         RemoteKeys::new(Rc::new(Remote {
             endpoint: Endpoint::Discovery {
                 issuer: issuer.to_owned(),
+                uri: None,
                 cluster: "home".to_owned(),
                 jwks_cluster: Some("keys".to_owned()),
                 timeout: Duration::from_secs(5),
@@ -351,6 +366,75 @@ mod tests {
         }
     }
 
+    /// As Azure AD B2C has it: the metadata's address does not follow from the issuer.
+    #[test]
+    fn metadata_at_an_address_of_their_own() {
+        let of = |jwks_cluster: Option<&str>| {
+            let mut source = keys_of("https://t.example/tenant/v2.0/");
+            let mut remote = Remote::clone(&source.remote);
+            if let Endpoint::Discovery {
+                uri,
+                jwks_cluster: of_keys,
+                ..
+            } = &mut remote.endpoint
+            {
+                *uri = Some("https://login.example:443/policy/metadata?p=x".to_owned());
+                *of_keys = jwks_cluster.map(str::to_owned);
+            }
+            source = RemoteKeys::new(Rc::new(remote));
+            source
+        };
+        let source = of(None);
+        let (stage, call) = source.first().unwrap();
+        let asked = (call.authority.as_str(), call.path.as_str());
+        assert_eq!(asked, ("login.example", "/policy/metadata?p=x"));
+        // It is the only place.
+        let next = source.next(stage, answer(404, ""));
+        assert!(matches!(next, Next::Failed(_)), "{next:?}");
+        for (issuer, keys, jwks_cluster, cluster) in [
+            (
+                "https://t.example/tenant/v2.0/",
+                "https://login.example/k",
+                None,
+                Some("home"),
+            ),
+            (
+                "https://t.example/tenant/v2.0/",
+                "https://t.example/k",
+                None,
+                None,
+            ),
+            (
+                "https://t.example/tenant/v2.0/",
+                "https://t.example/k",
+                Some("keys"),
+                Some("keys"),
+            ),
+            (
+                "https://login.example/",
+                "https://login.example/k",
+                None,
+                None,
+            ),
+            (
+                "https://t.example/tenant/v2.0/",
+                "http://login.example/k",
+                None,
+                None,
+            ),
+        ] {
+            let source = of(jwks_cluster);
+            let (stage, _) = source.first().unwrap();
+            let metadata = format!(r#"{{"issuer":"{issuer}","jwks_uri":"{keys}"}}"#);
+            let next = source.next(stage, answer(200, &metadata));
+            let called = match &next {
+                Next::Call(_, call) => Some(call.cluster.as_str()),
+                _ => None,
+            };
+            assert_eq!(called, cluster, "{issuer} {keys}: {next:?}");
+        }
+    }
+
     #[test]
     fn an_answer_that_is_not_about_the_place_ends_the_fetch() {
         let source = keys_of("https://t.example/a");
@@ -387,12 +471,16 @@ mod tests {
                         timeout,
                     }));
                     let jwks_clusters = texts.map(Some).into_iter().chain([None]);
-                    sources.extend(jwks_clusters.map(|jwks_cluster| Endpoint::Discovery {
-                        issuer: other.to_owned(),
-                        cluster: cluster.to_owned(),
-                        jwks_cluster: jwks_cluster.map(str::to_owned),
-                        timeout,
-                    }));
+                    for jwks_cluster in jwks_clusters {
+                        let uris = texts.map(Some).into_iter().chain([None]);
+                        sources.extend(uris.map(|uri| Endpoint::Discovery {
+                            issuer: other.to_owned(),
+                            uri: uri.map(str::to_owned),
+                            cluster: cluster.to_owned(),
+                            jwks_cluster: jwks_cluster.map(str::to_owned),
+                            timeout,
+                        }));
+                    }
                 }
             }
         }

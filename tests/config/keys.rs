@@ -246,6 +246,14 @@ fn refuses_discovery() {
             ".cache_duration: must be 1 s at least",
         ),
         (json!({"http_uri": {}}), ".http_uri: unknown field"),
+        (
+            json!({"uri": "/metadata"}),
+            ".uri: must start with http:// or https://",
+        ),
+        (
+            json!({"uri": "http://i.example/metadata"}),
+            ".uri: must have the issuer's scheme",
+        ),
     ];
     for (fields, expected) in table {
         assert_eq!(

@@ -430,11 +430,17 @@ fn key_sources() {
         discovered.endpoint,
         Endpoint::Discovery {
             issuer: "https://i.example/".to_owned(),
+            uri: None,
             cluster: "idp".to_owned(),
             jwks_cluster: Some("keys".to_owned()),
             timeout: Duration::from_secs(5),
         }
     );
+    let elsewhere = remote(&with_discovery(json!({"uri": "https://m.example/x?y"})));
+    let Endpoint::Discovery { uri, .. } = elsewhere.endpoint else {
+        panic!("{:?}", elsewhere.endpoint);
+    };
+    assert_eq!(uri.as_deref(), Some("https://m.example/x?y"));
     // (fields, base, max, retries)
     let back_off = [
         (json!({"async_fetch": {}}), 200, 30_000, 0),

@@ -86,6 +86,7 @@ pub(crate) fn discovered(issuer: &str) -> Remote {
     Remote {
         endpoint: Endpoint::Discovery {
             issuer: issuer.to_owned(),
+            uri: None,
             cluster: "idp".into(),
             jwks_cluster: None,
             timeout: Duration::from_secs(5),

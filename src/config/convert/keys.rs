@@ -152,11 +152,17 @@ fn openid_discovery(issuer: Option<&str>, raw: RawDiscovery) -> Result<Remote, C
     let issuer = issuer.ok_or_else(|| {
         ConfigError::here("needs issuer: the metadata are found by it, and must name it")
     })?;
-    let uri = Uri::parse(issuer).map_err(|error| {
+    let home = Uri::parse(issuer).map_err(|error| {
         ConfigError::here(&format!("needs an issuer that is a URI: it {error}"))
     })?;
-    if uri.path.contains('?') {
+    if home.path.contains('?') {
         return Err(ConfigError::here("needs an issuer without a query"));
+    }
+    if let Some(text) = &raw.uri.0 {
+        let at = uri(text).at("uri")?;
+        if home.scheme != at.scheme {
+            return Err(ConfigError::new("uri", "must have the issuer's scheme"));
+        }
     }
     let jwks_cluster = raw
         .jwks_cluster
@@ -165,6 +171,7 @@ fn openid_discovery(issuer: Option<&str>, raw: RawDiscovery) -> Result<Remote, C
         .transpose()?;
     let endpoint = Endpoint::Discovery {
         issuer: issuer.to_owned(),
+        uri: raw.uri.0,
         cluster: required_text(raw.cluster).at("cluster")?,
         jwks_cluster,
         timeout: call_timeout(raw.timeout).at("timeout")?,

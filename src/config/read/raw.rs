@@ -209,11 +209,14 @@ objects! {
     /// Addition: the issuer's metadata name the address of its keys.
     #[cfg_attr(feature = "schema", schemars(extend("required" = ["cluster", "timeout"])))]
     pub struct RawDiscovery: "an object with cluster and timeout" {
-        /// The cluster of the issuer's host.
+        /// The address of the metadata. By default it follows from the issuer (OpenID Connect
+        /// Discovery, RFC 8414).
+        pub uri: Given<String>,
+        /// The cluster of the metadata's host, which is the issuer's by default.
         pub cluster: Given<String>,
         /// The time for each call; 49 days at most.
         pub timeout: Given<Span>,
-        /// The cluster for the keys, needed where `jwks_uri` is on another host than the issuer.
+        /// The cluster for the keys, needed where `jwks_uri` is on another host than the metadata.
         pub jwks_cluster: Given<String>,
         /// As in `remote_jwks`.
         pub cache_duration: Given<Span> = "600s",
