@@ -91,3 +91,25 @@ fn the_list_of_tests_is_true() {
 fn in_ticks(cell: &str) -> impl Iterator<Item = &str> {
     cell.split('`').skip(1).step_by(2)
 }
+
+/// Every name in the list that has the form of a test's is a test, in whatever table or text.
+#[test]
+fn every_test_that_is_named_exists() {
+    let list = include_str!("README.md");
+    let tests = tests();
+    let is_like_a_test = |word: &&str| {
+        let letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        word.chars().all(letter) && word.matches('_').count() >= 3
+    };
+    let named: Vec<&str> = list
+        .lines()
+        .flat_map(in_ticks)
+        .filter(is_like_a_test)
+        .collect();
+    assert!(named.len() > 100, "{}", named.len());
+    let unknown: Vec<_> = named
+        .into_iter()
+        .filter(|name| !tests.contains(*name))
+        .collect();
+    assert_eq!(unknown, ["post_logout_redirect_path"], "no tests");
+}

@@ -10,6 +10,7 @@
 )]
 
 mod algorithms;
+mod blacksheep;
 mod chance;
 mod counters;
 mod demo;

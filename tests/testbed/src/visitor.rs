@@ -44,6 +44,13 @@ impl Visitor {
         Self::default()
     }
 
+    /// With a connection for each request: after a reload none leads to what was before.
+    #[must_use]
+    pub fn hanging_up(mut self) -> Self {
+        self.client = Client::without_keep_alive();
+        self
+    }
+
     /// Finds a host at this address, without TLS even where a URL is https.
     #[must_use]
     pub fn finding(mut self, host: &str, address: SocketAddr) -> Self {

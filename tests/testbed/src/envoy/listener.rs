@@ -37,6 +37,8 @@ pub struct Wasm {
     /// `allow_on_headers_stop_iteration`: whether the filter gets the body of a request that it
     /// holds back; not by default, as in Envoy.
     pub bodies: bool,
+    /// The variables of Envoy's environment that the filter gets; none by default.
+    pub variables: &'static [&'static str],
 }
 
 impl Wasm {
@@ -52,6 +54,7 @@ impl Wasm {
             failure_policy: "FAIL_RELOAD",
             reload_interval: "0.05s",
             bodies: false,
+            variables: &[],
         }
     }
 
@@ -78,6 +81,10 @@ impl Wasm {
             "configuration": configuration,
             "failure_policy": self.failure_policy,
         });
+        if !self.variables.is_empty() {
+            let variables = json!({"host_env_keys": self.variables});
+            config["vm_config"]["environment_variables"] = variables;
+        }
         if self.bodies {
             config["allow_on_headers_stop_iteration"] = json!(true);
         }
