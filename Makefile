@@ -175,6 +175,7 @@ lint: target ## Run clippy, natively and for Wasm
 	cargo clippy --workspace --all-targets -- --deny warnings
 	cargo clippy --package bearer-gate --all-targets --features jwt-simple -- --deny warnings
 	cargo clippy --package bearer-gate --lib --target $(TARGET) -- --deny warnings
+	cargo clippy --package bearer-gate-module --target $(TARGET) -- --deny warnings
 	cargo clippy --package bearer-gate-vectors-module --target $(TARGET) -- --deny warnings
 
 # For contributors: the private parts too.

@@ -145,10 +145,10 @@ pub mod text;
 pub mod time;
 pub mod trace;
 
-// The function that the macro makes has no documentation, and nothing in Rust calls it.
+/// What Envoy's calls go to: one for each worker and plugin. The crate in `module/` has the entry
+/// points.
 #[cfg(feature = "filter")]
-mod start {
-    proxy_wasm::main! {{
-        proxy_wasm::set_root_context(|_| Box::new(crate::proxy::Root::default()));
-    }}
+#[must_use]
+pub fn root() -> Box<dyn proxy_wasm::traits::RootContext> {
+    Box::new(proxy::Root::default())
 }
