@@ -47,6 +47,12 @@ pub(super) fn decide<'c>(
             let lines = visit.deletions().into_iter().chain(visit.renewals());
             let lines = lines.map(|line| ("set-cookie", line));
             admission.response_headers.extend(lines);
+            if !admission.response_headers.is_empty() {
+                // A cache that many people share would give a session to the others, whatever the
+                // upstream says of its page (RFC 9111 section 7.3).
+                let private = ("cache-control", "private".to_owned());
+                admission.response_headers.push(private);
+            }
             Ok(admission)
         }
         Err(Obstacle::Reject(mut refusal)) => {

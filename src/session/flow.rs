@@ -28,33 +28,115 @@ pub const LONGEST_RETURN: usize = 2048;
 /// The longest `state` that is read, in characters.
 pub const LONGEST_STATE: usize = 4096;
 
-/// What tells a browser from others: random octets, in a cookie.
+/// How many sign-ins of one scheme a browser may complete in [`SHORT`], before it is told that it
+/// does not keep the session.
+const MOST_COMPLETED: u8 = 3;
+
+/// A loop without the person takes less, in seconds.
+const SHORT: u64 = 30;
+
+/// What tells a browser from others: random octets, in a cookie. The cookie also counts the
+/// sign-ins of a short time, which is the only trace of a browser that drops its session.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Browser([u8; 16]);
+pub struct Browser {
+    octets: [u8; 16],
+    lately: Option<Lately>,
+}
+
+/// The sign-ins of one scheme since a time, in Unix seconds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Lately {
+    scheme: u8,
+    completed: u8,
+    since: u64,
+}
 
 impl Browser {
     /// A browser that is new here, from random octets.
     #[must_use]
     pub fn new(random: [u8; 16]) -> Self {
-        Self(random)
+        Self {
+            octets: random,
+            lately: None,
+        }
     }
 
     /// Reads the cookie's value; `None` where it is not ours.
     #[must_use]
     pub fn parse(value: &[u8]) -> Option<Self> {
-        let octets = base64url::decode(value)?;
-        Some(Self(octets.try_into().ok()?))
+        let value = base64url::decode(value)?;
+        let (octets, rest) = value.split_first_chunk()?;
+        let lately = match rest {
+            [] => None,
+            [scheme, completed, since @ ..] => Some(Lately {
+                scheme: *scheme,
+                completed: *completed,
+                since: u64::from_be_bytes(since.try_into().ok()?),
+            }),
+            [_] => return None,
+        };
+        Some(Self {
+            octets: *octets,
+            lately,
+        })
     }
 
     /// The cookie's value.
     #[must_use]
     pub fn value(&self) -> String {
-        base64url::encode(&self.0)
+        base64url::encode(&self.octets())
+    }
+
+    /// The octets of the cookie's value.
+    #[must_use]
+    pub fn octets(&self) -> Vec<u8> {
+        let mut octets = self.octets.to_vec();
+        if let Some(lately) = &self.lately {
+            octets.extend([lately.scheme, lately.completed]);
+            octets.extend(lately.since.to_be_bytes());
+        }
+        octets
+    }
+
+    /// The same browser after a sign-in by this scheme was completed at `now`, in Unix seconds.
+    #[must_use]
+    pub fn signed_in(&self, scheme: &str, now: u64) -> Self {
+        let before = self.lately(scheme, now);
+        let completed = before.map_or(0, |lately| lately.completed);
+        Self {
+            lately: Some(Lately {
+                scheme: tag(scheme),
+                completed: completed.saturating_add(1),
+                since: before.map_or(now, |lately| lately.since),
+            }),
+            ..self.clone()
+        }
+    }
+
+    /// The same browser after somebody has signed out.
+    #[must_use]
+    pub fn signed_out(&self) -> Self {
+        Self::new(self.octets)
+    }
+
+    /// Whether sign-ins by this scheme are completed again and again, so that there is no hope in
+    /// one more at `now`, in Unix seconds.
+    #[must_use]
+    pub fn goes_round(&self, scheme: &str, now: u64) -> bool {
+        let lately = self.lately(scheme, now);
+        lately.is_some_and(|lately| lately.completed >= MOST_COMPLETED)
+    }
+
+    fn lately(&self, scheme: &str, now: u64) -> Option<Lately> {
+        let is_of = |lately: &Lately| lately.scheme == tag(scheme);
+        let is_late = |lately: &Lately| now.abs_diff(lately.since) < SHORT;
+        self.lately
+            .filter(|lately| is_of(lately) && is_late(lately))
     }
 
     /// The first 16 octets of SHA-256. A `state` that somebody sees does not show the cookie.
     fn hash(&self) -> [u8; 16] {
-        let digest = SHA256.digest(&[&self.0]);
+        let digest = SHA256.digest(&[&self.octets]);
         let (first, _) = digest.split_first_chunk().unwrap_or((&[0; 16], &[]));
         *first
     }
@@ -272,7 +354,7 @@ impl Flow {
             return Err(Mismatch::OtherBrowser);
         }
         let secret = |label| {
-            let octets = keyring.derive(self.key, label, [&browser.0, &self.id]);
+            let octets = keyring.derive(self.key, label, [&browser.octets, &self.id]);
             octets.map(|octets| base64url::encode(&octets))
         };
         let secrets = secret("nonce").zip(secret("code_verifier"));
@@ -291,6 +373,12 @@ fn of_state(scheme: &str) -> Context<'_> {
         // The callback may be at another host than the page.
         host: "",
     }
+}
+
+/// Tells most schemes of one configuration apart.
+fn tag(scheme: &str) -> u8 {
+    let sum = |sum: u8, byte: u8| sum.rotate_left(3) ^ byte;
+    scheme.bytes().fold(0, sum)
 }
 
 /// A URL that is too long, without its query, or else the root.
@@ -512,5 +600,43 @@ mod tests {
         ] {
             assert_eq!(Browser::parse(bad.as_bytes()), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_browser_that_signs_in_again_and_again() {
+        let read = |browser: &Browser| {
+            let value = browser.value();
+            let short = &value[..value.len() - 1];
+            assert_eq!(Browser::parse(short.as_bytes()), None);
+            Browser::parse(value.as_bytes()).unwrap()
+        };
+        let mut browser = ours();
+        for number in 0..3 {
+            assert!(!browser.goes_round("staff", NOW + 9), "{number}");
+            browser = read(&browser.signed_in("staff", NOW + 3 * number));
+        }
+        for now in [NOW, NOW + 9, NOW + 29] {
+            assert!(browser.goes_round("staff", now));
+        }
+        // By another scheme, later, with another clock, or after a sign-out it does not.
+        for (scheme, now) in [
+            ("guests", NOW + 9),
+            ("staff", NOW + 30),
+            ("staff", NOW - 30),
+            ("staff", 0),
+            ("staff", u64::MAX),
+        ] {
+            assert!(!browser.goes_round(scheme, now), "{scheme} {now}");
+            assert!(!browser.signed_in(scheme, now).goes_round(scheme, now));
+        }
+        assert!(browser.signed_out() == ours());
+        // It is the same browser all the time.
+        let sent = flow().send(&ring(&["a"]), &browser, NONCE);
+        assert_eq!(sent.unwrap().state, state());
+        // The count does not begin anew from the top.
+        for _ in 0..300 {
+            browser = browser.signed_in("staff", NOW);
+        }
+        assert!(browser.goes_round("staff", NOW));
     }
 }

@@ -86,10 +86,9 @@ fn browser(visit: &Visit<'_>, scheme: &Scheme) -> Result<(Browser, Vec<String>),
     if let Some(browser) = visit.browser(scheme) {
         return Ok((browser, Vec::new()));
     }
-    let octets: [u8; 16] = visit.random()?;
-    let set = scheme.browser_cookie.set(&octets, None, visit.request);
-    let set = set.map_err(|_| Problem::TooLarge)?;
-    Ok((Browser::new(octets), set))
+    let browser = Browser::new(visit.random()?);
+    let set = visit.note(scheme, &browser)?;
+    Ok((browser, set))
 }
 
 fn send(

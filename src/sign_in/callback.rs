@@ -110,7 +110,11 @@ pub(super) fn callback(
     if scheme.use_refresh_token && session.refreshing.is_none() {
         log::info!("scheme {}: the provider gave no refresh token", scheme.name);
     }
-    let set = visit.put(id, session)?.lines;
+    let mut set = visit.put(id, session)?.lines;
+    if let Some(browser) = browser {
+        let browser = browser.signed_in(&scheme.name, visit.now());
+        set.extend(visit.note(scheme, &browser)?);
+    }
     Ok(Answer {
         what: "a new session",
         outcome: Outcome::Completed,

@@ -65,7 +65,10 @@ pub(super) fn leave(visit: &Visit<'_>, id: SchemeId) -> Result<Answer, Obstacle>
         }
         _ => landing.clone(),
     };
-    let set = scheme.session_cookie.delete(visit.request);
+    let mut set = scheme.session_cookie.delete(visit.request);
+    if let Some(browser) = visit.browser(scheme) {
+        set.extend(visit.note(scheme, &browser.signed_out())?);
+    }
     let sign_out = SignOut {
         by: By::Person,
         ending: session.as_ref().map(|open| Ending::of(open.known())),

@@ -139,7 +139,10 @@ pub fn begin(visit: &Visit<'_>, ids: &[SchemeId]) -> Option<Step> {
     let (first, others) = ids.split_first()?;
     let return_to = visit.request.path().unwrap_or_default();
     if others.is_empty() {
-        let begun = begin::begin(visit, *first, Aim::SignIn, return_to);
+        let begun = match goes_round(visit, *first) {
+            true => Err(Problem::TooManyRestarts.into()),
+            false => begin::begin(visit, *first, Aim::SignIn, return_to),
+        };
         return Some(conclude(visit, *first, None, begun));
     }
     let return_to = begin::vetted(visit, return_to);
@@ -158,6 +161,15 @@ pub fn begin(visit: &Visit<'_>, ids: &[SchemeId]) -> Option<Step> {
         outcome: Outcome::Other,
         response,
     }))
+}
+
+/// Whether the browser has just signed in a few times, and has no session all the same: it does not
+/// keep the session, or sends it twice. Without a page the provider and we would send it to each
+/// other for ever.
+fn goes_round(visit: &Visit<'_>, id: SchemeId) -> bool {
+    let scheme = visit.scheme(id);
+    let browser = visit.browser(scheme);
+    browser.is_some_and(|browser| browser.goes_round(&scheme.name, visit.now()))
 }
 
 /// A link that begins a sign-in or a sign-up.

@@ -461,4 +461,11 @@ impl<'v> Visit<'v> {
         let value = scheme.browser_cookie.read(self.request).ok()??;
         Browser::parse(&value)
     }
+
+    /// The values of `Set-Cookie` that put what is known of this browser into its cookie.
+    pub(super) fn note(&self, scheme: &Scheme, browser: &Browser) -> Result<Vec<String>, Problem> {
+        let octets = browser.octets();
+        let set = scheme.browser_cookie.set(&octets, None, self.request);
+        set.map_err(|_| Problem::TooLarge)
+    }
 }

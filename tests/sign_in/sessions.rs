@@ -1,5 +1,7 @@
 //! What must be rejected where somebody has a session, or has none: S-numbers of `tests/README.md`.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::world::{APP, Browser, FROM_ELSEWHERE, KEY_1, KEY_2, PAGE, SCRIPT, World, config};
@@ -157,4 +159,51 @@ fn s32_a_session_is_no_token() {
     let page = world.open(&mut browser, "/tokens");
     assert_eq!((page.status, page.reason), (401, Some("token_missing")));
     assert_eq!(page.upstream, None);
+}
+
+/// A cache in front of Envoy may take the upstream's word for it that a page is for everybody.
+#[test]
+fn a_response_that_renews_a_session_is_for_one_browser() {
+    let world = World::new();
+    let mut browser = world.signed_in("alice");
+    let page = world.open(&mut browser, "/page");
+    assert!(page.headers.is_empty(), "{page:?}");
+    world.pass(Duration::from_secs(300));
+    let page = world.open(&mut browser, "/page");
+    assert!(page.header("set-cookie").is_some(), "{page:?}");
+    assert_eq!(page.header("cache-control"), Some("private"));
+}
+
+/// Neither it nor the provider asks the person anything, so nothing else would end it.
+#[test]
+fn a_browser_that_drops_its_session_is_told_so() {
+    let world = World::new();
+    let mut browser = Browser::default();
+    let drop_session = |browser: &mut Browser| {
+        let jar = &mut browser.jar;
+        jar.retain(|(_, name), _| !name.contains("bg_session"));
+    };
+    for _ in 0..3 {
+        let url = world.begin(&mut browser, "/page");
+        let back = world.provider.sign_in(&url, "alice");
+        assert_eq!(world.come_back(&mut browser, &back).location(), "/page");
+        drop_session(&mut browser);
+        world.pass(Duration::from_secs(2));
+    }
+    let page = world.open(&mut browser, "/page");
+    assert_eq!(page.status, 400, "{page:?}");
+    let again = "/staff/sign-in?return_to=%2Fpage\">Try again";
+    assert!(page.body.contains(again), "{}", page.body);
+    // By the link, by another scheme, and after a while it is tried again.
+    world.begin(&mut browser.clone(), "/staff/sign-in?return_to=%2Fpage");
+    world.begin(&mut browser.clone(), "/guests-only");
+    let mut later = browser.clone();
+    world.pass(Duration::from_secs(30));
+    world.begin(&mut later, "/page");
+    // Who signs out and in again keeps the session.
+    for _ in 0..4 {
+        let (page, _) = world.visit(&mut later, "/page", "alice");
+        assert_eq!(page.user(), Some("alice"));
+        assert_eq!(world.open(&mut later, "/staff/sign-out").status, 303);
+    }
 }
