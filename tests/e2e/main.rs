@@ -33,6 +33,7 @@ mod responses;
 mod rotation;
 mod secrets;
 mod sign_in;
+mod sign_in_attacks;
 mod sign_in_browser;
 mod stage;
 mod ten_minutes;
