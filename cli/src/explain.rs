@@ -274,7 +274,7 @@ fn put(headers: &mut Vec<Header>, place: &Place, token: &str) {
             Cow::Owned(name.clone()),
             format!("{prefix}{token}").into_bytes(),
         )),
-        Place::Cookie(name) => headers.push((
+        Place::Cookie(name) | Place::Chunks(name) => headers.push((
             Cow::Borrowed("cookie"),
             format!("{name}={token}").into_bytes(),
         )),

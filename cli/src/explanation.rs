@@ -263,5 +263,6 @@ pub(crate) fn place_in_words(place: &Place) -> String {
         Place::Header { name, prefix } => format!("header {name} after \"{prefix}\""),
         Place::Parameter(name) => format!("query parameter {name}"),
         Place::Cookie(name) => format!("cookie {name}"),
+        Place::Chunks(name) => format!("cookie {name} or its chunks, {name}.0 and so on"),
     }
 }

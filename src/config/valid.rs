@@ -541,7 +541,7 @@ impl Reads {
             match place {
                 Place::Header { name, .. } => read(name),
                 Place::Parameter(_) => {}
-                Place::Cookie(_) => read("cookie"),
+                Place::Cookie(_) | Place::Chunks(_) => read("cookie"),
             }
         }
         let single: Option<Vec<&'static str>> = names

@@ -13,9 +13,12 @@
 use std::borrow::Cow;
 
 use super::ambiguous::Ambiguous;
+use super::name::are_alike;
 use super::request::Request;
-use super::{is_token, value};
+use super::{chunks, is_token, value};
 use crate::bytes;
+
+pub use super::extracted::Extracted;
 
 /// A place in a request where a token may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,19 +35,8 @@ pub enum Place {
     Parameter(String),
     /// A cookie of this name.
     Cookie(String),
-}
-
-/// What a place holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Extracted<'r> {
-    /// Nothing, another scheme, or a scheme without a value.
-    Missing,
-    /// The token's bytes. They are not checked, and may not be UTF-8.
-    Token(Cow<'r, [u8]>),
-    /// More than one credential, at least one of them meant for this place.
-    Several,
-    /// Only some upstreams would take it for a token in this place, or it is a list.
-    Ambiguous(Ambiguous),
+    /// A cookie of this name, or the chunks of one; see [`super::chunks`].
+    Chunks(String),
 }
 
 /// A change to a request's headers.
@@ -90,7 +82,8 @@ impl Place {
         match (self, other) {
             (Self::Header { name, .. }, Self::Header { name: other, .. })
             | (Self::Parameter(name), Self::Parameter(other))
-            | (Self::Cookie(name), Self::Cookie(other)) => name == other,
+            | (Self::Cookie(name), Self::Cookie(other))
+            | (Self::Chunks(name), Self::Chunks(other)) => name == other,
             _ => false,
         }
     }
@@ -109,20 +102,20 @@ impl Place {
                 if !request.other_parameters(name).is_empty() {
                     return Extracted::Ambiguous(Ambiguous::Query);
                 }
-                one(request
-                    .parameters()
-                    .filter(|(known, _)| **known == *name.as_bytes())
-                    .map(|(_, value)| value))
+                let parameters = request.parameters();
+                let own = parameters.filter(|(known, _)| **known == *name.as_bytes());
+                Extracted::one(own.map(|(_, value)| value))
             }
             Self::Cookie(name) => {
-                if request.has_other_cookie(name) {
+                let is_own = |known: &[u8]| known == name.as_bytes();
+                let is_alike = |known: &[u8]| are_alike(known, name.as_bytes());
+                if request.has_other_cookie(&is_own, &is_alike) {
                     return Extracted::Ambiguous(Ambiguous::Header);
                 }
-                one(request
-                    .cookies()
-                    .filter(|(known, _)| *known == name.as_bytes())
-                    .map(|(_, value)| Cow::Borrowed(value)))
+                let own = request.cookies().filter(|(known, _)| is_own(known));
+                Extracted::one(own.map(|(_, value)| Cow::Borrowed(value)))
             }
+            Self::Chunks(name) => chunks::extract(request, name),
         }
     }
 }
@@ -131,18 +124,25 @@ impl Place {
 #[must_use]
 pub fn strip(request: &Request, places: &[&Place]) -> Vec<Change> {
     let mut changes = Vec::with_capacity(places.len());
-    let (mut parameters, mut cookies) = (Vec::new(), Vec::new());
+    let mut parameters = Vec::new();
     for place in places {
         match place {
             Place::Header { name, .. } => changes.push(Change::Remove(name.clone())),
             Place::Parameter(name) => parameters.push(name.as_str()),
-            Place::Cookie(name) => cookies.push(name.as_str()),
+            Place::Cookie(_) | Place::Chunks(_) => {}
         }
     }
     if let Some(path) = request.path_without(&parameters) {
         changes.push(Change::Set(":path", path));
     }
-    if let Some(rest) = request.cookie_without(&cookies) {
+    let is_theirs = |cookie: &[u8]| {
+        places.iter().any(|place| match place {
+            Place::Cookie(name) => cookie == name.as_bytes(),
+            Place::Chunks(name) => chunks::is_part(cookie, name),
+            _ => false,
+        })
+    };
+    if let Some(rest) = request.cookie_without(&is_theirs) {
         changes.push(if rest.is_empty() {
             Change::Remove("cookie".to_owned())
         } else {
@@ -150,14 +150,6 @@ pub fn strip(request: &Request, places: &[&Place]) -> Vec<Change> {
         });
     }
     changes
-}
-
-fn one<'r>(mut values: impl Iterator<Item = Cow<'r, [u8]>>) -> Extracted<'r> {
-    match (values.next(), values.next()) {
-        (None, _) => Extracted::Missing,
-        (Some(value), None) => Extracted::Token(value),
-        (Some(_), Some(_)) => Extracted::Several,
-    }
 }
 
 fn in_header<'r>(values: impl Iterator<Item = &'r [u8]> + Clone, prefix: &[u8]) -> Extracted<'r> {
@@ -472,9 +464,17 @@ mod tests {
                 vec![Change::Remove("cookie".to_owned())],
             ),
             (vec![cookie("none"), parameter("none")], vec![]),
+            (
+                vec![Place::Chunks("s".to_owned())],
+                vec![set("cookie", b"k=2")],
+            ),
         ] {
             let places: Vec<&Place> = places.iter().collect();
             assert_eq!(strip(&request, &places), changes, "{places:?}");
         }
+        let chunks = self::request(&[("cookie", b"s.1=b; k=2; s.0=a;s.x=3; s_1=c; s=d; ss.0=4")]);
+        let place = Place::Chunks("s".to_owned());
+        let rest = set("cookie", b"k=2; s.x=3; ss.0=4");
+        assert_eq!(strip(&chunks, &[&place]), [rest]);
     }
 }

@@ -10,7 +10,9 @@
 pub mod ambiguous;
 pub mod authority;
 pub mod cache_control;
+pub mod chunks;
 pub mod credentials;
+mod extracted;
 pub mod method;
 pub mod name;
 pub mod path;

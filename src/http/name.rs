@@ -29,6 +29,23 @@ pub fn are_alike(a: &[u8], b: &[u8]) -> bool {
     are_alike(a, b) || are_alike(stem(a), b) || are_alike(a, stem(b))
 }
 
+/// Whether some upstream takes a name for `own`, or for `own` with a separator and a number at its
+/// end.
+#[must_use]
+pub fn is_like_numbered(name: &[u8], own: &[u8]) -> bool {
+    let digits = name
+        .iter()
+        .rev()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
+    let before = name.len().checked_sub(digits).and_then(|at| name.get(..at));
+    let numbered = match before {
+        Some([name @ .., separator]) if !separator.is_ascii_alphanumeric() => name,
+        _ => name,
+    };
+    are_alike(name, own) || are_alike(numbered, own)
+}
+
 /// The part before a NUL or a `[`.
 fn stem(name: &[u8]) -> &[u8] {
     let ends = |byte: &u8| matches!(byte, b'\0' | b'[');

@@ -4,8 +4,9 @@
 use super::header::{has_a_meaning, is_token};
 use super::vet::{refuse_empty_items, required_text};
 use crate::config::read::error::{At, ConfigError, GIVEN_TWICE};
-use crate::config::read::raw::RawFromHeader;
+use crate::config::read::raw::{NameOrCookie, RawFromCookie, RawFromHeader};
 use crate::config::read::value::Given;
+use crate::http::chunks::is_part;
 use crate::http::credentials::Place;
 
 /// The most places of one provider: each is looked at with every request.
@@ -20,7 +21,7 @@ const LONGEST: usize = 256;
 pub(super) fn places(
     headers: Given<Vec<RawFromHeader>>,
     parameters: Given<Vec<String>>,
-    cookies: Given<Vec<String>>,
+    cookies: Given<Vec<NameOrCookie>>,
 ) -> Result<Vec<Place>, ConfigError> {
     let mut places = Vec::new();
     for (index, raw) in headers.0.unwrap_or_default().into_iter().enumerate() {
@@ -29,19 +30,18 @@ pub(super) fn places(
             .at_item(index)
             .at("from_headers")?;
     }
-    for (field, names, place) in [
-        (
-            "from_params",
-            parameters,
-            Place::Parameter as fn(String) -> Place,
-        ),
-        ("from_cookies", cookies, Place::Cookie),
-    ] {
-        let names = names.0.unwrap_or_default();
-        refuse_empty_items(&names).at(field)?;
-        for (index, name) in names.into_iter().enumerate() {
-            add(place(name), &mut places).at_item(index).at(field)?;
-        }
+    let names = parameters.0.unwrap_or_default();
+    refuse_empty_items(&names).at("from_params")?;
+    for (index, name) in names.into_iter().enumerate() {
+        add(Place::Parameter(name), &mut places)
+            .at_item(index)
+            .at("from_params")?;
+    }
+    for (index, NameOrCookie(raw)) in cookies.0.unwrap_or_default().into_iter().enumerate() {
+        cookie(raw)
+            .and_then(|place| add(place, &mut places))
+            .at_item(index)
+            .at("from_cookies")?;
     }
     if places.len() > MOST_PLACES {
         return Err(ConfigError::here(&format!(
@@ -55,11 +55,27 @@ pub(super) fn places(
 }
 
 fn add(place: Place, places: &mut Vec<Place>) -> Result<(), ConfigError> {
-    if places.contains(&place) {
+    let is_twice = |known: &Place| match (known, &place) {
+        (Place::Chunks(name), Place::Cookie(cookie))
+        | (Place::Cookie(cookie), Place::Chunks(name)) => is_part(cookie.as_bytes(), name),
+        (known, place) => known == place,
+    };
+    if places.iter().any(is_twice) {
         return Err(ConfigError::here(GIVEN_TWICE));
     }
     places.push(place);
     Ok(())
+}
+
+fn cookie(raw: RawFromCookie) -> Result<Place, ConfigError> {
+    let is_plain = raw.name.0.is_some() && raw.chunked.0.is_none();
+    // A name alone is the item itself.
+    let name = required_text(raw.name);
+    let name = if is_plain { name } else { name.at("name") }?;
+    Ok(match raw.chunked.0 {
+        Some(true) => Place::Chunks(name),
+        Some(false) | None => Place::Cookie(name),
+    })
 }
 
 fn header(raw: RawFromHeader) -> Result<Place, ConfigError> {

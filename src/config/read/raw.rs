@@ -7,9 +7,13 @@
 //! name rather than ignored.
 
 use super::duration::Span;
+use super::error::ConfigError;
 use super::raw_rule::{RawAuthorize, RawRequires, RawRule, RawTextMatcher};
 use super::raw_sign_in::RawSignIn;
-use super::value::{Anything, Entries, Given, OnlyBool, Unsupported, Whole, objects, words};
+use super::tree::Tree;
+use super::value::{
+    Anything, Entries, FromTree, Given, OnlyBool, Unsupported, Whole, objects, words,
+};
 
 objects! {
     /// The plugin's configuration.
@@ -116,8 +120,8 @@ objects! {
         pub from_headers: Given<Vec<RawFromHeader>>,
         /// Names of query parameters with a token.
         pub from_params: Given<Vec<String>>,
-        /// Names of cookies with a token.
-        pub from_cookies: Given<Vec<String>>,
+        /// Cookies with a token: names, or objects.
+        pub from_cookies: Given<Vec<NameOrCookie>>,
         /// A test of `sub`. A token without `sub` is tested as if `sub` were empty.
         pub subjects: Given<RawTextMatcher>,
         /// With it `exp` must be there, and less than this far away.
@@ -263,6 +267,16 @@ objects! {
         pub value_prefix: Given<String>,
     }
 
+    /// Addition: a cookie with a token, in place of its name.
+    #[cfg_attr(feature = "schema", schemars(extend("required" = ["name"])))]
+    pub struct RawFromCookie: "a name, or an object with name and chunked" {
+        /// The cookie's name.
+        pub name: Given<String>,
+        /// Whether the token may be in chunks: `name.0`, `name.1` and so on, or `name_0`, `name_1`;
+        /// 12 at most.
+        pub chunked: Given<bool> = false,
+    }
+
     /// `JwtCacheConfig` in jwt_authn.
     pub struct RawCacheConfig: "an object with jwt_cache_size and jwt_max_token_size" {
         /// Room in the token cache for this many tokens at least; 200000 at most.
@@ -311,6 +325,21 @@ objects! {
         pub resource_documentation: Given<String>,
         /// Further members of the document, any JSON but `null`.
         pub additional: Given<Entries<serde_json::Value>>,
+    }
+}
+
+/// A cookie by its name alone, or with more to say of it.
+pub(crate) struct NameOrCookie(pub RawFromCookie);
+
+impl FromTree for NameOrCookie {
+    fn from_tree(tree: Tree) -> Result<Self, ConfigError> {
+        if let Tree::Text(name) = tree {
+            return Ok(Self(RawFromCookie {
+                name: Given(Some(name)),
+                ..RawFromCookie::default()
+            }));
+        }
+        RawFromCookie::from_tree(tree).map(Self)
     }
 }
 

@@ -65,8 +65,16 @@ fn object_in<'a>(schema: &'a Value, field: &'a Value) -> Option<(&'a str, &'a Va
         }
         None => ["items", "additionalProperties"]
             .iter()
-            .find_map(|part| object_in(schema, field.get(part)?)),
+            .filter_map(|part| field.get(part))
+            .chain(choices(field))
+            .find_map(|part| object_in(schema, part)),
     }
+}
+
+/// The schemas of which a value has one.
+fn choices(value: &Value) -> impl Iterator<Item = &Value> {
+    let choices = value.get("anyOf").and_then(Value::as_array);
+    choices.into_iter().flatten()
 }
 
 fn section(text: &mut String, schema: &Value, name: &str, object: &Value) {
@@ -159,6 +167,10 @@ fn kind(schema: &Value, value: &Value) -> String {
             format!("{} by name", kind(schema, entries))
         }
         Some(_) => "value".to_owned(),
+        None if object_in(schema, value).is_some() => {
+            let kinds: Vec<String> = choices(value).map(|choice| kind(schema, choice)).collect();
+            kinds.join(" or ")
+        }
         None if value.get("anyOf").is_some() => "number".to_owned(),
         None => "any".to_owned(),
     }

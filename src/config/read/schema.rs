@@ -12,7 +12,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
 use super::duration::Span;
-use super::raw::RawConfig;
+use super::raw::{NameOrCookie, RawConfig, RawFromCookie};
 use super::raw_rule::Signed;
 use super::raw_sign_in::RawKeptClaim;
 use super::reference;
@@ -230,6 +230,21 @@ impl JsonSchema for RawKeptClaim {
                 }
             ]
         })
+    }
+}
+
+impl JsonSchema for NameOrCookie {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "NameOrCookie".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let cookie = generator.subschema_for::<RawFromCookie>();
+        json_schema!({"anyOf": [{"type": "string"}, cookie]})
     }
 }
 

@@ -273,20 +273,22 @@ impl Request {
         self.values("cookie").flat_map(cookie_pairs)
     }
 
-    /// Whether some upstream finds a cookie of this name that [`Request::cookies`] does not have:
-    /// with a similar name, or after a comma, white space or an octet beyond ASCII, which some
-    /// upstreams take for separators (RFC 2965 section 3.3.4, Python's `http.cookies`).
+    /// Whether some upstream finds a cookie with a name like ours that [`Request::cookies`] does
+    /// not have by our own name: with a similar name, or after a comma, white space or an octet
+    /// beyond ASCII, which some upstreams take for separators (RFC 2965 section 3.3.4, Python's
+    /// `http.cookies`).
     #[must_use]
-    pub fn has_other_cookie(&self, name: &str) -> bool {
+    pub fn has_other_cookie(
+        &self,
+        is_own: &dyn Fn(&[u8]) -> bool,
+        is_alike: &dyn Fn(&[u8]) -> bool,
+    ) -> bool {
         let separates = |byte: &u8| *byte == b',' || !byte.is_ascii_graphic();
-        let is_alike = |own: &[u8]| are_alike(own, name.as_bytes());
         self.values("cookie")
             .flat_map(|header| header.split(|byte| *byte == b';'))
             .any(|cookie| {
                 let cookie = value::trim(cookie);
-                if split_at(cookie, b'=')
-                    .is_some_and(|(own, _)| own != name.as_bytes() && is_alike(own))
-                {
+                if split_at(cookie, b'=').is_some_and(|(own, _)| !is_own(own) && is_alike(own)) {
                     return true;
                 }
                 cookie
@@ -333,17 +335,14 @@ impl Request {
         })
     }
 
-    /// The Cookie header without the cookies of these names; empty if no other is left, `None`
-    /// if it has none of them.
+    /// The Cookie header without the cookies whose names are of a kind; empty if no other is left,
+    /// `None` if it has none of them.
     #[must_use]
-    pub fn cookie_without(&self, names: &[&str]) -> Option<Vec<u8>> {
-        if names.is_empty() {
-            return None;
-        }
+    pub fn cookie_without(&self, is_of_kind: &dyn Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
         let all = self.values("cookie").collect::<Vec<_>>().join(&b"; "[..]);
         let named = |pair: &&[u8]| {
             let name = split_at(pair, b'=').map_or(*pair, |(name, _)| name.trim_ascii());
-            names.iter().any(|known| known.as_bytes() == name)
+            is_of_kind(name)
         };
         let pairs = |all| <[u8]>::split(all, |byte| *byte == b';').map(<[u8]>::trim_ascii);
         without(&all, b"; ", pairs, named)

@@ -12,10 +12,13 @@
 
 use std::fmt;
 
-use crate::http::name::are_alike;
+use crate::http::chunks::{chunk_number, small_number};
+use crate::http::name::is_like_numbered;
 use crate::http::request::Request;
 use crate::http::value::trim;
 use crate::jose::base64url;
+
+pub use crate::http::chunks::MAX_CHUNKS;
 
 /// The longest name and value of one cookie together, in octets (RFC 6265bis section 5.6).
 pub const LONGEST_COOKIE: usize = 4096;
@@ -26,9 +29,6 @@ pub const DEFAULT_MAX_BYTES: usize = 12_288;
 /// The most that a configuration may allow, in octets. Envoy refuses requests whose headers have
 /// more than 60 KiB together.
 pub const LARGEST_MAX_BYTES: usize = 40_960;
-
-/// The most chunks of one value.
-pub const MAX_CHUNKS: usize = 12;
 
 /// The longest name of a scheme in the name of a cookie, in octets.
 pub const LONGEST_SCHEME: usize = 64;
@@ -186,22 +186,6 @@ impl Cookie {
         &self.name
     }
 
-    /// Whether some upstream takes a name for one of ours.
-    fn is_like(&self, name: &[u8]) -> bool {
-        let own = self.name.as_bytes();
-        let digits = name
-            .iter()
-            .rev()
-            .take_while(|byte| byte.is_ascii_digit())
-            .count();
-        let before = name.len().checked_sub(digits).and_then(|at| name.get(..at));
-        let numbered = match before {
-            Some([name @ .., separator]) if !separator.is_ascii_alphanumeric() => name,
-            _ => name,
-        };
-        are_alike(name, own) || are_alike(numbered, own)
-    }
-
     /// Which of our cookies has this name, if one has it.
     fn part(&self, name: &[u8]) -> Option<Part> {
         match name.strip_prefix(self.name.as_bytes())? {
@@ -355,27 +339,6 @@ enum Part {
     Chunk(usize),
 }
 
-/// A number below [`MAX_CHUNKS`] in its only valid spelling.
-fn chunk_number(digits: &[u8]) -> Option<usize> {
-    let number = small_number(digits)?;
-    (number < MAX_CHUNKS).then_some(number)
-}
-
-/// A number of one or two digits without leading zeros.
-fn small_number(digits: &[u8]) -> Option<usize> {
-    let value = |digit: &u8| digit.is_ascii_digit().then(|| usize::from(digit - b'0'));
-    match digits {
-        [one] => value(one),
-        [b'1'..=b'9', _] => {
-            let text = std::str::from_utf8(digits).ok()?;
-            text.bytes()
-                .all(|byte| byte.is_ascii_digit())
-                .then(|| text.parse().ok())?
-        }
-        _ => None,
-    }
-}
-
 /// How many chunks there are, at least two, and the part of the value in the first one.
 fn counted(first: &[u8]) -> Option<(usize, &[u8])> {
     let dot = first.iter().take(3).position(|byte| *byte == b'.')?;
@@ -408,7 +371,8 @@ pub fn without_ours(request: &Request, ours: &[&Cookie]) -> Option<Vec<Vec<u8>>>
     let is_ours = |cookie: &&[u8]| {
         let (name, value) = pair(cookie);
         let name = if name.is_empty() { value } else { name };
-        ours.iter().any(|own| own.is_like(name))
+        ours.iter()
+            .any(|own| is_like_numbered(name, own.name.as_bytes()))
     };
     let cookies = |line| <[u8]>::split(line, |byte| *byte == b';');
     let has_ours = |line| cookies(line).any(|cookie| is_ours(&cookie));

@@ -1,0 +1,147 @@
+//! A token in several cookies. Browsers keep cookies of up to 4096 octets, so programs cut what is
+//! longer: into `name.0`, `name.1` and so on (Auth0, Auth.js), or `name_0`, `name_1` (oauth2-proxy).
+//! What fits is in one cookie, `name`.
+//!
+//! Invariant: a token is joined from all its chunks, each of which was sent once, or there is none.
+//! Nothing is chosen among several, and no other cookie is left whose name some upstream takes for
+//! that of a chunk.
+
+use std::borrow::Cow;
+
+use super::ambiguous::Ambiguous;
+use super::extracted::Extracted;
+use super::name::is_like_numbered;
+use super::request::Request;
+
+/// The most chunks of one value.
+pub const MAX_CHUNKS: usize = 12;
+
+/// A chunk's number, below [`MAX_CHUNKS`], in its only valid spelling.
+#[must_use]
+pub fn chunk_number(digits: &[u8]) -> Option<usize> {
+    small_number(digits).filter(|number| *number < MAX_CHUNKS)
+}
+
+/// A number of one or two digits without leading zeros.
+#[must_use]
+pub fn small_number(digits: &[u8]) -> Option<usize> {
+    let value = |digit: &u8| digit.is_ascii_digit().then(|| usize::from(digit - b'0'));
+    match digits {
+        [one] => value(one),
+        [b'1'..=b'9', _] => {
+            let text = std::str::from_utf8(digits).ok()?;
+            text.bytes()
+                .all(|byte| byte.is_ascii_digit())
+                .then(|| text.parse().ok())?
+        }
+        _ => None,
+    }
+}
+
+/// Whether a cookie of one name is the value `own` or a chunk of it.
+#[must_use]
+pub fn is_part(name: &[u8], own: &str) -> bool {
+    slot(name, own).is_some()
+}
+
+/// The token that the cookies `own` make.
+#[must_use]
+pub(super) fn extract<'r>(request: &'r Request, own: &str) -> Extracted<'r> {
+    const AMBIGUOUS: Extracted<'static> = Extracted::Ambiguous(Ambiguous::Header);
+    let is_alike = |name: &[u8]| is_like_numbered(name, own.as_bytes());
+    if request.has_other_cookie(&|name| is_part(name, own), &is_alike) {
+        return AMBIGUOUS;
+    }
+    let mut slots = [None; 1 + 2 * MAX_CHUNKS];
+    for (name, value) in request.cookies() {
+        let slot = slot(name, own).and_then(|at| slots.get_mut(at));
+        if slot.is_some_and(|slot| slot.replace(value).is_some()) {
+            return Extracted::Several;
+        }
+    }
+    let there = slots.iter().flatten().count();
+    let [whole, chunks @ ..] = slots;
+    match whole {
+        None if there == 0 => return Extracted::Missing,
+        Some(value) if there == 1 => return Extracted::Token(Cow::Borrowed(value)),
+        _ => {}
+    }
+    // Of one separator, from the first on: a gap ends them.
+    for chunks in chunks.chunks(MAX_CHUNKS) {
+        let chunks: Vec<&[u8]> = chunks.iter().map_while(|chunk| *chunk).collect();
+        if chunks.len() == there {
+            return Extracted::Token(Cow::Owned(chunks.concat()));
+        }
+    }
+    AMBIGUOUS
+}
+
+/// The whole value is first, then come the chunks after `.`, and then those after `_`.
+fn slot(name: &[u8], own: &str) -> Option<usize> {
+    let (first, number) = match name.strip_prefix(own.as_bytes())? {
+        [] => return Some(0),
+        [b'.', number @ ..] => (1, number),
+        [b'_', number @ ..] => (1 + MAX_CHUNKS, number),
+        _ => return None,
+    };
+    Some(chunk_number(number)? + first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a03_a_token_in_chunks_is_whole_or_none() {
+        use Extracted::{Missing, Several};
+        const ODD: Extracted<'static> = Extracted::Ambiguous(Ambiguous::Header);
+        let token = |text: &'static str| Extracted::Token(Cow::Borrowed(text.as_bytes()));
+        let table = [
+            ("", Missing),
+            ("a=1; t2=x; sett=y", Missing),
+            ("t=abc", token("abc")),
+            ("t=", token("")),
+            ("t.0=abc", token("abc")),
+            ("t.0=a; t.1=b; t.2=c", token("abc")),
+            ("t.2=c; x=1; t.0=a; t.1=\"b\"", token("abc")),
+            ("t_0=a; t_1=b", token("ab")),
+            ("t.0=a; t.1=", token("a")),
+            // twice
+            ("t=a; t=b", Several),
+            ("t.0=a; t.1=b; t.0=a", Several),
+            // missing
+            ("t.1=b", ODD),
+            ("t.0=a; t.2=c", ODD),
+            ("t_1=b; t_2=c", ODD),
+            // surplus
+            ("t=abc; t.0=a", ODD),
+            ("t=; t_0=a", ODD),
+            ("t.0=a; t_1=b", ODD),
+            ("t.0=a; t_0=a", ODD),
+            ("t.0=a; t.12=b", ODD),
+            ("t.0=a; t.100=b", ODD),
+            // only some upstream reads them as chunks
+            ("t.00=a", ODD),
+            ("t.0=a; t.01=b", ODD),
+            ("t-0=a", ODD),
+            ("T.0=a", ODD),
+            ("t.0=a; T.1=b", ODD),
+            ("t.0 =a; x,t.1=b", ODD),
+            ("x t.0=a", ODD),
+            ("t.=a", ODD),
+            ("t[0]=a", ODD),
+        ];
+        for (line, expected) in table {
+            let request = Request::new(vec![("cookie".into(), line.as_bytes().to_vec())]);
+            assert_eq!(extract(&request, "t"), expected, "{line}");
+        }
+        let all = |many: usize| {
+            let cookies = (0..many).map(|at| format!("t.{at}={at}"));
+            let line = cookies.collect::<Vec<_>>().join("; ");
+            let request = Request::new(vec![("cookie".into(), line.into_bytes())]);
+            matches!(extract(&request, "t"), Extracted::Token(_))
+        };
+        assert!(all(MAX_CHUNKS));
+        assert!(!all(MAX_CHUNKS + 1));
+    }
+}
