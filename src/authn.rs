@@ -27,7 +27,7 @@ use crate::config::{Config, Rule, TokenAccess};
 use crate::desk::{Basis, Need};
 use crate::http::ambiguous::Ambiguous;
 use crate::http::credentials::{self, Change, Extracted, Place};
-use crate::http::path;
+use crate::http::path::{self, UnsafePath};
 use crate::http::request::Request;
 use crate::http::response::Rejection;
 use crate::outputs::Outputs;
@@ -179,7 +179,9 @@ fn decide<'c>(
     trace: &impl Listener,
 ) -> Result<Admission, Obstacle<'c>> {
     // A path with several readings, or none, is refused before a rule can be wrong about it.
-    let path = request.path().map(path::normalize);
+    let path = request
+        .path()
+        .map(|raw| readable(raw, request, config, trace));
     if let Some(path) = &path {
         trace.note(|| Event::Path(path.as_deref().map_err(|reason| *reason)));
     }
@@ -193,6 +195,31 @@ fn decide<'c>(
         None => by_rules(request, config, path, context, None, trace),
         Some(sign_in) => visitor::decide(request, (config, sign_in), path, context, trace),
     }
+}
+
+/// The path in the form that rules are compared with. One with escaped slashes has that form only
+/// for a rule that takes them.
+fn readable<'r>(
+    raw: &'r [u8],
+    request: &Request,
+    config: &Config,
+    trace: &impl Listener,
+) -> Result<Cow<'r, str>, UnsafePath> {
+    let refused = match path::normalize(raw) {
+        Err(UnsafePath::EscapedCharacter) => UnsafePath::EscapedCharacter,
+        path => return path,
+    };
+    if !config.rules.all().iter().any(|rule| rule.escaped_slashes) {
+        return Err(refused);
+    }
+    let readings = path::with_escaped_slashes(raw)?;
+    let vetted = policy::vet_escaped_slashes(config, &readings, request);
+    trace.note(|| Event::EscapedSlashes {
+        readings: &readings,
+        decided: vetted.is_ok(),
+    });
+    let [kept, _] = readings;
+    vetted.map(|()| kept.into()).map_err(|_| refused)
 }
 
 /// By the rule for the request, or by what its route asks for.

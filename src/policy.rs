@@ -78,6 +78,29 @@ fn select<'c, T: for<'e> Trace<Event<'e>>>(
     })
 }
 
+/// Whether a path with escaped slashes can be decided: by a rule that says so, which is the first
+/// for both readings of the path ([`crate::http::path::with_escaped_slashes`]).
+///
+/// # Errors
+/// [`Ambiguous::Path`] where it cannot; else as [`select_rule`].
+pub fn vet_escaped_slashes(
+    config: &Config,
+    readings: &[String; 2],
+    request: &Request,
+) -> Result<(), Ambiguous> {
+    let [kept, decoded] = readings
+        .each_ref()
+        .map(|path| select_rule(config, Some(path), request));
+    match (kept?, decoded?) {
+        (RuleOutcome::Token(rule, _), RuleOutcome::Token(other, _))
+            if std::ptr::eq(rule, other) && rule.escaped_slashes =>
+        {
+            Ok(())
+        }
+        _ => Err(Ambiguous::Path),
+    }
+}
+
 /// Why a valid token is not enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denied<'c> {

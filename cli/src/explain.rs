@@ -239,7 +239,14 @@ fn request(
         return Ok((bare, removed));
     };
     let bearer = Place::bearer();
-    let normal = bare.path().and_then(|path| path::normalize(path).ok());
+    let kept = |raw| {
+        path::with_escaped_slashes(raw)
+            .ok()
+            .map(|[kept, _]| Cow::from(kept))
+    };
+    let normal = bare
+        .path()
+        .and_then(|raw| path::normalize(raw).ok().or_else(|| kept(raw)));
     let places = match access(config, normal.as_deref(), &bare) {
         Some(access) => access.demand.places.as_slice(),
         None => &[],

@@ -31,8 +31,8 @@ mod visit;
 mod words;
 
 use words::{
-    check_in_words, in_place_of_token, key_in_words, mark_of, place_in_doubt, rule_in_words,
-    scopes_asked, scopes_held, test_in_words, why_unclear,
+    check_in_words, escaped_slashes_in_words, in_place_of_token, key_in_words, mark_of,
+    place_in_doubt, rule_in_words, scopes_asked, scopes_held, test_in_words, why_unclear,
 };
 
 const NOT_SATISFIED: &str = "does not satisfy the rule";
@@ -137,6 +137,10 @@ impl<'n> Narrator<'n> {
             Event::Path(Err(reason)) => {
                 let text = format!("has no single meaning: it {reason}");
                 told.bad("path", text, Ambiguous::Path.reason());
+            }
+            Event::EscapedSlashes { readings, decided } => {
+                let text = escaped_slashes_in_words(readings, decided);
+                told.steps.push(Step::new("path", Mark::Note, text));
             }
             Event::NoPath => {
                 let text = "there is none, and what a route asks for is for a path".to_owned();

@@ -188,6 +188,12 @@ fn look_at_rule(rule: &Rule, warn: &mut dyn FnMut(&str, &str)) {
             "protects nothing: what it would reject reaches the upstream",
         );
     }
+    if rule.escaped_slashes {
+        warn(
+            ".escaped_slashes",
+            "the upstream gets paths with %2F, and must read them in the same way wherever it decides by them",
+        );
+    }
     match &rule.access {
         Access::Public if is_catch_all(&rule.matcher) => {
             warn("", "is public and matches every request");

@@ -32,7 +32,7 @@ pub(crate) fn envoy(
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Some(manager) = manager {
-        look_at_manager(manager, &mut findings);
+        look_at_manager(manager, config, &mut findings);
         if let Some(config) = config {
             look_at_hosts(manager, config, &mut findings);
             sign_in::look_at_manager(manager, plugin, config, &mut findings);
@@ -45,7 +45,7 @@ pub(crate) fn envoy(
     findings
 }
 
-fn look_at_manager(manager: &Node, findings: &mut Vec<Finding>) {
+fn look_at_manager(manager: &Node, config: Option<&Config>, findings: &mut Vec<Finding>) {
     let mut warn = |name: &str, text: &str| {
         let node = manager.get(name).unwrap_or(manager);
         findings.push(warning(node, name, text));
@@ -59,10 +59,19 @@ fn look_at_manager(manager: &Node, findings: &mut Vec<Finding>) {
         }
     }
     let action = manager.text_at(&["path_with_escaped_slashes_action"]);
-    if !matches!(
+    let keeps = !matches!(
         action,
         Some("REJECT_REQUEST" | "UNESCAPE_AND_REDIRECT" | "UNESCAPE_AND_FORWARD")
-    ) {
+    );
+    let mut rules = config.into_iter().flat_map(|config| config.rules.all());
+    if rules.any(|rule| rule.escaped_slashes) {
+        if !keeps {
+            warn(
+                "path_with_escaped_slashes_action",
+                "is not KEEP_UNCHANGED: a rule has escaped_slashes, and no escaped slash reaches it",
+            );
+        }
+    } else if keeps {
         warn(
             "path_with_escaped_slashes_action",
             "is not REJECT_REQUEST: escaped slashes reach the filter, which answers 400",

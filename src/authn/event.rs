@@ -18,6 +18,13 @@ use crate::trace::Trace;
 pub enum Event<'e> {
     /// The path in the form that rules are compared with, or why it has none.
     Path(Result<&'e str, UnsafePath>),
+    /// The path has escaped slashes.
+    EscapedSlashes {
+        /// With them as they stand, and with slashes in their place.
+        readings: &'e [String; 2],
+        /// Whether one rule is for both, and takes such paths.
+        decided: bool,
+    },
     /// There is no path, and the route names a requirement.
     NoPath,
     /// The part of the request that Envoy chose the route by and read in another way than rules do.

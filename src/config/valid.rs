@@ -285,6 +285,8 @@ pub struct Rule {
     pub access: Access,
     /// Whether what it would reject is let through and reported.
     pub report_only: bool,
+    /// Whether it decides paths with escaped slashes too. Such a rule needs a token.
+    pub escaped_slashes: bool,
     /// What somebody gets who has not signed in, where it takes a session.
     pub unauthenticated: Unauthenticated,
 }

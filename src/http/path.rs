@@ -11,6 +11,8 @@
 //! - An escape is refused if it decodes to a separator, the end of the path, a control character or
 //!   another escape: upstreams differ in how often they decode, and when. Escapes that decode to
 //!   bytes that are not UTF-8 are refused too, such as overlong forms of `.` and `/`.
+//!   An escaped slash is the exception: who asks for it ([`with_escaped_slashes`]) gets both
+//!   readings, and has to come to one decision by both.
 //! - White space at the ends of a segment is refused: some upstreams and file systems leave it out.
 //! - Every other escaped printable character is decoded, unreserved or not: upstreams decode
 //!   `%21` as readily as `%61`.
@@ -69,6 +71,36 @@ impl fmt::Display for UnsafePath {
 /// # Errors
 /// Where the path can be read in more than one way; see [`UnsafePath`].
 pub fn normalize(raw: &[u8]) -> Result<Cow<'_, str>, UnsafePath> {
+    read(raw, EscapedSlash::Refuse)
+}
+
+/// The two readings of a path with escaped slashes: with `%2F` as a character of a segment, and
+/// with a slash in its place, where every other invariant holds too.
+///
+/// # Errors
+/// Where one of them can be read in more than one way.
+pub fn with_escaped_slashes(raw: &[u8]) -> Result<[String; 2], UnsafePath> {
+    let kept = read(raw, EscapedSlash::Keep)?.into_owned();
+    let mut decoded = Vec::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some((&byte, after)) = rest.split_first() {
+        let slash = escaped(after).filter(|(escaped, _)| byte == b'%' && *escaped == b'/');
+        let (byte, after) = slash.unwrap_or((byte, after));
+        decoded.push(byte);
+        rest = after;
+    }
+    Ok([kept, normalize(&decoded)?.into_owned()])
+}
+
+/// What becomes of an escaped slash.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum EscapedSlash {
+    Refuse,
+    Keep,
+}
+
+#[inline(never)] // there are two callers
+fn read(raw: &[u8], slashes: EscapedSlash) -> Result<Cow<'_, str>, UnsafePath> {
     let path = raw.split(|byte| *byte == b'?').next().unwrap_or_default();
     let Some((b'/', after_slash)) = path.split_first() else {
         return Err(UnsafePath::NotAbsolute);
@@ -101,7 +133,7 @@ pub fn normalize(raw: &[u8]) -> Result<Cow<'_, str>, UnsafePath> {
         if segment.is_empty() && !is_last {
             continue;
         }
-        let decoded = decode(segment)?;
+        let decoded = decode(segment, slashes)?;
         let name = decoded
             .split(|byte| *byte == b';')
             .next()
@@ -122,8 +154,8 @@ pub fn normalize(raw: &[u8]) -> Result<Cow<'_, str>, UnsafePath> {
     Ok(Cow::Owned(normal))
 }
 
-/// Decodes every percent escape of a segment.
-fn decode(segment: &[u8]) -> Result<Vec<u8>, UnsafePath> {
+/// Decodes every percent escape of a segment. A slash in what comes out was escaped.
+fn decode(segment: &[u8], slashes: EscapedSlash) -> Result<Vec<u8>, UnsafePath> {
     let mut decoded = Vec::with_capacity(segment.len());
     let mut rest = segment;
     while let Some((&byte, after)) = rest.split_first() {
@@ -133,7 +165,8 @@ fn decode(segment: &[u8]) -> Result<Vec<u8>, UnsafePath> {
             continue;
         }
         let (byte, after) = escaped(after).ok_or(UnsafePath::Escape)?;
-        if byte.is_ascii_control() || matches!(byte, b'/' | b'\\' | b'?' | b'#') {
+        let is_kept = byte == b'/' && slashes == EscapedSlash::Keep;
+        if byte.is_ascii_control() || matches!(byte, b'/' | b'\\' | b'?' | b'#') && !is_kept {
             return Err(UnsafePath::EscapedCharacter);
         }
         decoded.push(byte);
@@ -168,7 +201,7 @@ fn push_encoded(normal: &mut String, decoded: &[u8]) {
         '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F',
     ];
     for &byte in decoded {
-        if byte.is_ascii_graphic() && byte != b'%' {
+        if byte.is_ascii_graphic() && !matches!(byte, b'%' | b'/') {
             normal.push(char::from(byte));
         } else {
             normal.push('%');
@@ -231,6 +264,47 @@ mod tests {
                 Ok(*expected),
                 "{raw}"
             );
+        }
+    }
+
+    #[test]
+    fn a29_an_escaped_slash_has_two_readings_and_no_third() {
+        use UnsafePath::*;
+        let table: &[(&str, Result<[&str; 2], UnsafePath>)] = &[
+            ("/npm/@a%2fb", Ok(["/npm/@a%2Fb", "/npm/@a/b"])),
+            ("/npm/@a%2Fb?x=%2F", Ok(["/npm/@a%2Fb", "/npm/@a/b"])),
+            (
+                "/npm/%40a%2Fb%2fc;v=1/",
+                Ok(["/npm/@a%2Fb%2Fc/", "/npm/@a/b/c/"]),
+            ),
+            ("/a;x%2Fy/b", Ok(["/a/b", "/a/y/b"])),
+            ("/a%2F/b", Ok(["/a%2F/b", "/a/b"])),
+            ("/a%2F%2Fb", Ok(["/a%2F%2Fb", "/a/b"])),
+            ("/a/b", Ok(["/a/b", "/a/b"])),
+            ("/%2Fadmin", Err(DoubleSlash)),
+            ("/a%2F..%2Fb", Err(DotSegment)),
+            ("/a%2f%2e%2E%2fb", Err(DotSegment)),
+            ("/a/..%2Fb", Err(DotSegment)),
+            ("/a%2F.", Err(DotSegment)),
+            ("/a/..;%2Fb", Err(DotSegment)),
+            ("/a;%2F../b", Err(DotSegment)),
+            ("/a%2F;x/b", Err(ParameterSegment)),
+            ("/a%2F%20b", Err(Space)),
+            ("/a%252Fb", Err(DoubleEscape)),
+            ("/a%25%32Fb", Err(DoubleEscape)),
+            ("/a%2%2F5Cb", Err(Escape)),
+            ("/a%%2F2Fb", Err(Escape)),
+            ("/a%2Fb%5Cc", Err(EscapedCharacter)),
+            ("/a%5cb", Err(EscapedCharacter)),
+            ("/a%2Fb%3fc", Err(EscapedCharacter)),
+            ("/a%2Fb%00", Err(EscapedCharacter)),
+            ("/a%c0%afb", Err(EscapedCharacter)),
+            ("%2Fa", Err(NotAbsolute)),
+        ];
+        for (raw, expected) in table {
+            let found = with_escaped_slashes(raw.as_bytes());
+            let expected = expected.map(|both| both.map(str::to_owned));
+            assert_eq!(found, expected, "{raw}");
         }
     }
 

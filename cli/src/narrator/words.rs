@@ -35,6 +35,15 @@ pub(super) fn why_unclear(part: Ambiguous, request: &Request) -> String {
     }
 }
 
+/// What a path with escaped slashes came to.
+pub(super) fn escaped_slashes_in_words([kept, decoded]: &[String; 2], decided: bool) -> String {
+    let of_rules = match decided {
+        true => "one rule is the first for both, and takes escaped slashes",
+        false => "no rule with escaped_slashes is the first for both",
+    };
+    format!("can be read as {kept} and as {decoded}; {of_rules}")
+}
+
 pub(super) fn rule_in_words(rule: &Rule) -> String {
     use bearer_gate::matcher::PathMatcher::{Connect, Exact, Prefix, Regex, Segments};
     let path = match &rule.matcher.path {

@@ -134,6 +134,7 @@ impl Config {
             issuers,
             requirements: &requirements,
             policies: &policies,
+            of_routes: of_routes.is_some(),
         };
         let rules = each(raw.rules.0.unwrap_or_default(), &mut |raw| {
             rule::convert(raw, &known)

@@ -20,6 +20,8 @@ pub(super) struct Known<'n> {
     pub issuers: Issuers<'n>,
     pub requirements: &'n Named<Rc<Demand>>,
     pub policies: &'n Named<Permissions>,
+    /// Whether routes can ask for tokens in place of the rules.
+    pub of_routes: bool,
 }
 
 /// People choose among several schemes by their links.
@@ -87,6 +89,17 @@ pub(super) fn convert(raw: RawRule, known: &Known<'_>) -> Result<Rule, ConfigErr
             "changes nothing: the rule is public",
         ));
     }
+    let escaped_slashes = raw.escaped_slashes.0.unwrap_or(false);
+    let passes_without_token = match &access {
+        Access::Token(access) => report_only || access.demand.requirement.admits_anonymous(),
+        Access::Public => true,
+    };
+    if escaped_slashes && (passes_without_token || known.of_routes) {
+        return Err(ConfigError::new(
+            "escaped_slashes",
+            "is for rules that let nobody through without a token, and not beside route_metadata",
+        ));
+    }
     let unauthenticated = raw.unauthenticated.0;
     let takes_session = match &access {
         Access::Token(access) => !access.demand.requirement.schemes().is_empty(),
@@ -102,6 +115,7 @@ pub(super) fn convert(raw: RawRule, known: &Known<'_>) -> Result<Rule, ConfigErr
         matcher,
         access,
         report_only,
+        escaped_slashes,
         unauthenticated: match unauthenticated {
             Some(RawUnauthenticated::Auto) | None => Unauthenticated::Auto,
             Some(RawUnauthenticated::Redirect) => Unauthenticated::Redirect,

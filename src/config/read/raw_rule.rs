@@ -22,6 +22,9 @@ objects! {
         /// Addition: `true`: what the rule would reject is let through, see [Report
         /// only](rules.md#report-only).
         pub report_only: Given<bool> = false,
+        /// Addition: whether the rule takes paths with `%2F`, see [Escaped
+        /// slashes](requests.md#escaped-slashes). Such a rule needs a token.
+        pub escaped_slashes: Given<bool> = false,
         /// Addition: what somebody gets who has not signed in, where `requires` has a `session`.
         /// `auto`: a browser that opens a page is sent to sign in, everybody else gets 401.
         /// `redirect`: every GET and HEAD is sent to sign in. `unauthorized`: always 401.
