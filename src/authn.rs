@@ -29,7 +29,7 @@ use crate::http::ambiguous::Ambiguous;
 use crate::http::credentials::{self, Change, Extracted, Place};
 use crate::http::path::{self, UnsafePath};
 use crate::http::request::Request;
-use crate::http::response::Rejection;
+use crate::http::response::{Rejection, Schemes};
 use crate::outputs::Outputs;
 use crate::policy::{self, RuleOutcome};
 use crate::sign_in::{Outcome, People, Visit};
@@ -80,6 +80,8 @@ pub struct Refusal<'c> {
     pub outputs: Option<Rc<Outputs>>,
     /// The values of `Set-Cookie` that delete cookies without a session.
     pub set_cookies: Vec<String>,
+    /// How a token can be sent.
+    pub schemes: Schemes,
 }
 
 impl<'c> From<Rejection<'c>> for Refusal<'c> {
@@ -88,6 +90,7 @@ impl<'c> From<Rejection<'c>> for Refusal<'c> {
             rejection,
             outputs: None,
             set_cookies: Vec::new(),
+            schemes: Schemes::Bearer,
         }
     }
 }
@@ -303,6 +306,34 @@ fn admit<'c>(
     visit: Option<&Visit<'_>>,
     trace: &impl Listener,
 ) -> Result<Admission, Obstacle<'c>> {
+    let outcome = satisfy(request, config, access, context, visit, trace);
+    outcome.map_err(|obstacle| match obstacle {
+        Obstacle::Reject(refusal) => Obstacle::Reject(Refusal {
+            schemes: schemes(&access.demand.places),
+            ..refusal
+        }),
+        obstacle => obstacle,
+    })
+}
+
+/// How a token can be sent to these places.
+fn schemes(places: &[Place]) -> Schemes {
+    let is_basic = |place: &Place| matches!(place, Place::Basic { .. });
+    match (places.iter().any(is_basic), places.iter().all(is_basic)) {
+        (false, _) => Schemes::Bearer,
+        (true, true) => Schemes::Basic,
+        (true, false) => Schemes::Both,
+    }
+}
+
+fn satisfy<'c>(
+    request: &Request,
+    config: &'c Config,
+    access: &'c TokenAccess,
+    context: &Context<'_>,
+    visit: Option<&Visit<'_>>,
+    trace: &impl Listener,
+) -> Result<Admission, Obstacle<'c>> {
     let demand = &*access.demand;
     let carried = extract(request, &demand.places, trace)?;
     let of = |unsatisfied| obstacle(unsatisfied, visit);
@@ -390,11 +421,8 @@ fn authorize<'c>(
                 return Ok(());
             }
             Err(why) => {
-                denied = Refusal {
-                    rejection: why.into(),
-                    outputs: Some(Rc::clone(identity.outputs())),
-                    set_cookies: Vec::new(),
-                }
+                denied = Rejection::from(why).into();
+                denied.outputs = Some(Rc::clone(identity.outputs()));
             }
         }
     }

@@ -140,7 +140,7 @@ fn reject(
     }
     let fixed = Responses::default();
     let responses = config.map_or(&fixed, |config| &config.responses);
-    let mut response = responses.reject(rejection, exchange.client());
+    let mut response = responses.reject_by(rejection, exchange.client(), refusal.schemes);
     let lines = refusal.set_cookies.iter().cloned();
     response
         .headers
@@ -157,6 +157,7 @@ mod tests {
 
     use super::*;
     use crate::host::{Call, CallId, NoEntropy, SharedStore, Version};
+    use crate::http::response::Schemes;
     use crate::outputs::Outputs;
     use crate::time::Millis;
 
@@ -292,6 +293,7 @@ mod tests {
         };
         let reason = "bearer_gate.reason";
         let refusal = Refusal {
+            schemes: Schemes::Bearer,
             rejection: Rejection::ClaimRule,
             outputs: Some(Rc::new(Outputs {
                 states: vec![("jwt".to_owned(), Vec::new())],

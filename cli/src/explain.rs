@@ -10,6 +10,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bearer_gate::authn::{self, Context, Decision, RESOURCE_METADATA};
 use bearer_gate::cache::TokenCache;
 use bearer_gate::config::{Config, TokenAccess};
@@ -17,7 +19,9 @@ use bearer_gate::desk::Basis;
 use bearer_gate::http::credentials::Place;
 use bearer_gate::http::path;
 use bearer_gate::http::request::{Body, Header, Request};
+use bearer_gate::http::subprotocol;
 use bearer_gate::http::uri::Uri;
+use bearer_gate::jose::base64url;
 use bearer_gate::policy::{self, RuleOutcome};
 use bearer_gate::session::seal::{Keyring, LEAST_SECRET};
 use bearer_gate::sign_in::{People, Sessions};
@@ -281,6 +285,24 @@ fn put(headers: &mut Vec<Header>, place: &Place, token: &str) {
             Cow::Owned(name.clone()),
             format!("{prefix}{token}").into_bytes(),
         )),
+        Place::Basic { username } => {
+            let name = username.as_deref().unwrap_or("token");
+            let credentials = STANDARD.encode(format!("{name}:{token}"));
+            headers.push((
+                Cow::Borrowed("authorization"),
+                format!("Basic {credentials}").into_bytes(),
+            ));
+        }
+        Place::Subprotocol { prefix, base64url } => {
+            let token = match base64url {
+                true => base64url::encode(token.as_bytes()),
+                false => token.to_owned(),
+            };
+            headers.push((
+                Cow::Borrowed(subprotocol::HEADER),
+                format!("{prefix}{token}").into_bytes(),
+            ));
+        }
         Place::Cookie(name) | Place::Chunks(name) => headers.push((
             Cow::Borrowed("cookie"),
             format!("{name}={token}").into_bytes(),

@@ -104,7 +104,11 @@ impl ShownVerdict {
                 let client = Client::from_content_type(request.value("content-type"));
                 verdict.admitted = Some(false);
                 verdict.reason = Some(rejection.reason());
-                verdict.respond(config.responses.reject(rejection, client));
+                verdict.respond(
+                    config
+                        .responses
+                        .reject_by(rejection, client, refusal.schemes),
+                );
             }
             Decision::Admit(admission) => {
                 verdict.admitted = Some(true);
@@ -262,6 +266,14 @@ pub(crate) fn place_in_words(place: &Place) -> String {
         Place::Header { name, prefix } if prefix.is_empty() => format!("header {name}"),
         Place::Header { name, prefix } => format!("header {name} after \"{prefix}\""),
         Place::Parameter(name) => format!("query parameter {name}"),
+        Place::Basic { username: None } => "password of Basic".to_owned(),
+        Place::Basic {
+            username: Some(name),
+        } => format!("password of Basic, of the name {name}"),
+        Place::Subprotocol { prefix, base64url } => {
+            let form = if *base64url { ", in base64url" } else { "" };
+            format!("WebSocket subprotocol after \"{prefix}\"{form}")
+        }
         Place::Cookie(name) => format!("cookie {name}"),
         Place::Chunks(name) => format!("cookie {name} or its chunks, {name}.0 and so on"),
     }

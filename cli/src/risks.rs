@@ -117,6 +117,13 @@ fn look_at_provider(provider: &Provider, warn: &mut dyn FnMut(&str, &str)) {
             "tokens in addresses end up in logs and histories (RFC 6750 section 2.3)",
         );
     }
+    let is_password = |place: &Place| matches!(place, Place::Basic { .. });
+    if provider.places.iter().any(is_password) {
+        warn(
+            "from_basic",
+            "clients keep passwords in files and send them unasked, and browsers ask people for one: tokens should end soon",
+        );
+    }
     let is_http = |text: &str| Uri::parse(text).is_ok_and(|uri| uri.scheme == Scheme::Http);
     if expectations.issuer.as_deref().is_some_and(is_http) {
         warn("issuer", "is http: the issuer of a real token has https");

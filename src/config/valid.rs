@@ -16,6 +16,7 @@ use crate::http::name::are_alike_of_headers;
 use crate::http::protected_resource::ProtectedResource;
 use crate::http::request::Request;
 use crate::http::response::Responses;
+use crate::http::subprotocol;
 use crate::http::uri::Scheme;
 use crate::jose::jwks::KeySet;
 use crate::jose::jwt::Expectations;
@@ -542,6 +543,8 @@ impl Reads {
         {
             match place {
                 Place::Header { name, .. } => read(name),
+                Place::Basic { .. } => read("authorization"),
+                Place::Subprotocol { .. } => read(subprotocol::HEADER),
                 Place::Parameter(_) => {}
                 Place::Cookie(_) | Place::Chunks(_) => read("cookie"),
             }

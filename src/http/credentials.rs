@@ -15,7 +15,7 @@ use std::borrow::Cow;
 use super::ambiguous::Ambiguous;
 use super::name::are_alike;
 use super::request::Request;
-use super::{chunks, is_token, value};
+use super::{basic, chunks, is_token, subprotocol, value};
 use crate::bytes;
 
 pub use super::extracted::Extracted;
@@ -30,6 +30,18 @@ pub enum Place {
         name: String,
         /// What stands before the token, such as `Bearer `.
         prefix: String,
+    },
+    /// The password of Basic in Authorization; see [`super::basic`].
+    Basic {
+        /// The only name that may stand before it.
+        username: Option<String>,
+    },
+    /// An item of `Sec-WebSocket-Protocol`; see [`super::subprotocol`].
+    Subprotocol {
+        /// What stands before the token.
+        prefix: String,
+        /// Whether the token is in base64url.
+        base64url: bool,
     },
     /// A parameter of the query.
     Parameter(String),
@@ -55,36 +67,47 @@ impl Place {
     #[must_use]
     pub fn bearer() -> Self {
         Self::Header {
-            name: "authorization".to_owned(),
+            name: AUTHORIZATION.to_owned(),
             prefix: "Bearer ".to_owned(),
         }
     }
 
     /// Whether a token in this place is not one in `other`: both are the same header, and this
-    /// place has the longer prefix.
+    /// place has the longer prefix. Of subprotocols, which are several in one header, the longer
+    /// prefix begins with the other.
     #[must_use]
     pub fn shadows(&self, other: &Self) -> bool {
-        match (self, other) {
-            (
-                Self::Header { name, prefix },
-                Self::Header {
-                    name: other_name,
-                    prefix: shorter,
-                },
-            ) => name == other_name && prefix.len() > shorter.len(),
+        let begins = |text: &str, start: &str| subprotocol::is_token(text.as_bytes(), start);
+        match (self.header(), other.header()) {
+            (Some((name, prefix)), Some((of, shorter))) => {
+                name == of
+                    && prefix.len() > shorter.len()
+                    && (name != subprotocol::HEADER || begins(prefix, shorter))
+            }
             _ => false,
         }
     }
 
-    /// Whether both are the same header, parameter or cookie, whatever their prefixes.
+    /// The header that it is in, and what stands there before the token.
+    fn header(&self) -> Option<(&str, &str)> {
+        match self {
+            Self::Header { name, prefix } => Some((name, prefix)),
+            Self::Basic { .. } => Some((AUTHORIZATION, basic::PREFIX)),
+            Self::Subprotocol { prefix, .. } => Some((subprotocol::HEADER, prefix)),
+            Self::Parameter(_) | Self::Cookie(_) | Self::Chunks(_) => None,
+        }
+    }
+
+    /// Whether what empties one of them empties the other: both are the same header, whatever
+    /// their prefixes, or the same parameter, cookie or item.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Header { name, .. }, Self::Header { name: other, .. })
-            | (Self::Parameter(name), Self::Parameter(other))
-            | (Self::Cookie(name), Self::Cookie(other))
-            | (Self::Chunks(name), Self::Chunks(other)) => name == other,
-            _ => false,
+            (Self::Subprotocol { .. }, _) | (_, Self::Subprotocol { .. }) => self == other,
+            _ => match (self.header(), other.header()) {
+                (Some((name, _)), Some((other, _))) => name == other,
+                _ => self == other,
+            },
         }
     }
 
@@ -92,11 +115,19 @@ impl Place {
     #[must_use]
     pub fn extract<'r>(&self, request: &'r Request) -> Extracted<'r> {
         match self {
-            Self::Header { name, prefix } => {
-                if !request.other_values(name).is_empty() {
-                    return Extracted::Ambiguous(Ambiguous::Header);
+            Self::Header { name, prefix } => in_header(request, name, prefix.as_bytes()),
+            Self::Basic { username } => {
+                match in_header(request, AUTHORIZATION, basic::PREFIX.as_bytes()) {
+                    // What has no such password is a token that no parser accepts.
+                    Extracted::Token(credentials) => {
+                        let password = basic::password(&credentials, username.as_deref());
+                        Extracted::Token(Cow::Owned(password.unwrap_or_default()))
+                    }
+                    other => other,
                 }
-                in_header(request.values(name), prefix.as_bytes())
+            }
+            Self::Subprotocol { prefix, base64url } => {
+                subprotocol::extract(request, prefix, *base64url)
             }
             Self::Parameter(name) => {
                 if !request.other_parameters(name).is_empty() {
@@ -128,8 +159,9 @@ pub fn strip(request: &Request, places: &[&Place]) -> Vec<Change> {
     for place in places {
         match place {
             Place::Header { name, .. } => changes.push(Change::Remove(name.clone())),
+            Place::Basic { .. } => changes.push(Change::Remove(AUTHORIZATION.to_owned())),
             Place::Parameter(name) => parameters.push(name.as_str()),
-            Place::Cookie(_) | Place::Chunks(_) => {}
+            Place::Cookie(_) | Place::Chunks(_) | Place::Subprotocol { .. } => {}
         }
     }
     if let Some(path) = request.path_without(&parameters) {
@@ -142,17 +174,37 @@ pub fn strip(request: &Request, places: &[&Place]) -> Vec<Change> {
             _ => false,
         })
     };
-    if let Some(rest) = request.cookie_without(&is_theirs) {
-        changes.push(if rest.is_empty() {
-            Change::Remove("cookie".to_owned())
-        } else {
-            Change::Set("cookie", rest)
-        });
+    let is_token = |item: &[u8]| {
+        places.iter().any(|place| match place {
+            Place::Subprotocol { prefix, .. } => subprotocol::is_token(item, prefix),
+            _ => false,
+        })
+    };
+    for (name, rest) in [
+        ("cookie", request.cookie_without(&is_theirs)),
+        (
+            subprotocol::HEADER,
+            subprotocol::without(request, &is_token),
+        ),
+    ] {
+        changes.extend(rest.map(|rest| {
+            if rest.is_empty() {
+                Change::Remove(name.to_owned())
+            } else {
+                Change::Set(name, rest)
+            }
+        }));
     }
     changes
 }
 
-fn in_header<'r>(values: impl Iterator<Item = &'r [u8]> + Clone, prefix: &[u8]) -> Extracted<'r> {
+const AUTHORIZATION: &str = "authorization";
+
+fn in_header<'r>(request: &'r Request, name: &str, prefix: &[u8]) -> Extracted<'r> {
+    if !request.other_values(name).is_empty() {
+        return Extracted::Ambiguous(Ambiguous::Header);
+    }
+    let values = request.values(name);
     let is_list = !prefix.ends_with(b" ") && values.clone().nth(1).is_none();
     // Several members of a list are not certainly credentials.
     let several = if is_list {
@@ -440,6 +492,31 @@ mod tests {
     }
 
     #[test]
+    fn a_longer_prefix_takes_the_token() {
+        let item = |prefix: &str| Place::Subprotocol {
+            prefix: prefix.to_owned(),
+            base64url: false,
+        };
+        let header = |name: &str, prefix: &str| Place::Header {
+            name: name.to_owned(),
+            prefix: prefix.to_owned(),
+        };
+        let basic = || Place::Basic { username: None };
+        for (longer, shorter, expected) in [
+            (Place::bearer(), header("authorization", ""), true),
+            (basic(), header("authorization", ""), true),
+            (basic(), header("x-token", ""), false),
+            (item("t.b."), item("T."), true),
+            // two items, each with a token of its own
+            (item("token."), item("t|"), false),
+            (item("t."), item("t."), false),
+        ] {
+            assert_eq!(longer.shadows(&shorter), expected, "{longer:?} {shorter:?}");
+            assert!(!shorter.shadows(&longer));
+        }
+    }
+
+    #[test]
     fn a_tokens_place_is_emptied() {
         let request = request(&[
             (":path", b"/a?t=1&u=2&v=3"),
@@ -467,6 +544,10 @@ mod tests {
             (
                 vec![Place::Chunks("s".to_owned())],
                 vec![set("cookie", b"k=2")],
+            ),
+            (
+                vec![Place::Basic { username: None }],
+                vec![Change::Remove("authorization".to_owned())],
             ),
         ] {
             let places: Vec<&Place> = places.iter().collect();

@@ -9,6 +9,7 @@
 
 pub mod ambiguous;
 pub mod authority;
+pub mod basic;
 pub mod cache_control;
 pub mod chunks;
 pub mod credentials;
@@ -20,6 +21,7 @@ pub mod protected_resource;
 pub mod request;
 pub mod response;
 pub mod retry_after;
+pub mod subprotocol;
 pub mod uri;
 pub mod value;
 

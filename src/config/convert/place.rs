@@ -1,11 +1,12 @@
 //! Where a provider's tokens are in a request: raw to valid (`from_headers`, `from_params`,
-//! `from_cookies`).
+//! `from_cookies`, `from_subprotocols`, `from_basic`).
 
 use super::header::{has_a_meaning, is_token};
 use super::vet::{refuse_empty_items, required_text};
 use crate::config::read::error::{At, ConfigError, GIVEN_TWICE};
-use crate::config::read::raw::{NameOrCookie, RawFromCookie, RawFromHeader};
-use crate::config::read::value::Given;
+use crate::config::read::raw::{
+    NameOrCookie, RawFromBasic, RawFromCookie, RawFromHeader, RawFromSubprotocol, RawProvider,
+};
 use crate::http::chunks::is_part;
 use crate::http::credentials::Place;
 
@@ -18,11 +19,11 @@ const LONGEST: usize = 256;
 
 /// The places that are named, or the Authorization header alone (RFC 6750 section 2.3 tells
 /// against the query).
-pub(super) fn places(
-    headers: Given<Vec<RawFromHeader>>,
-    parameters: Given<Vec<String>>,
-    cookies: Given<Vec<NameOrCookie>>,
-) -> Result<Vec<Place>, ConfigError> {
+pub(super) fn places(raw: &mut RawProvider) -> Result<Vec<Place>, ConfigError> {
+    let headers = std::mem::take(&mut raw.from_headers);
+    let parameters = std::mem::take(&mut raw.from_params);
+    let cookies = std::mem::take(&mut raw.from_cookies);
+    let subprotocols = std::mem::take(&mut raw.from_subprotocols);
     let mut places = Vec::new();
     for (index, raw) in headers.0.unwrap_or_default().into_iter().enumerate() {
         header(raw)
@@ -43,6 +44,15 @@ pub(super) fn places(
             .at_item(index)
             .at("from_cookies")?;
     }
+    for (index, raw) in subprotocols.0.unwrap_or_default().into_iter().enumerate() {
+        subprotocol(raw)
+            .and_then(|place| add(place, &mut places))
+            .at_item(index)
+            .at("from_subprotocols")?;
+    }
+    if let Some(raw) = std::mem::take(&mut raw.from_basic).0 {
+        places.push(basic(raw).at("username").at("from_basic")?);
+    }
     if places.len() > MOST_PLACES {
         return Err(ConfigError::here(&format!(
             "has more than {MOST_PLACES} places for tokens"
@@ -58,6 +68,9 @@ fn add(place: Place, places: &mut Vec<Place>) -> Result<(), ConfigError> {
     let is_twice = |known: &Place| match (known, &place) {
         (Place::Chunks(name), Place::Cookie(cookie))
         | (Place::Cookie(cookie), Place::Chunks(name)) => is_part(cookie.as_bytes(), name),
+        (Place::Subprotocol { prefix, .. }, Place::Subprotocol { prefix: other, .. }) => {
+            prefix.eq_ignore_ascii_case(other)
+        }
         (known, place) => known == place,
     };
     if places.iter().any(is_twice) {
@@ -76,6 +89,33 @@ fn cookie(raw: RawFromCookie) -> Result<Place, ConfigError> {
         Some(true) => Place::Chunks(name),
         Some(false) | None => Place::Cookie(name),
     })
+}
+
+fn subprotocol(raw: RawFromSubprotocol) -> Result<Place, ConfigError> {
+    let prefix = required_text(raw.prefix).at("prefix")?;
+    if prefix.len() > LONGEST || !prefix.bytes().all(is_token) {
+        return Err(ConfigError::new(
+            "prefix",
+            &format!("must be {LONGEST} bytes at most, of those that a subprotocol can have"),
+        ));
+    }
+    Ok(Place::Subprotocol {
+        prefix,
+        base64url: raw.base64url.0.unwrap_or(false),
+    })
+}
+
+fn basic(raw: RawFromBasic) -> Result<Place, ConfigError> {
+    let username = raw.username.0;
+    let is_name = |name: &String| {
+        name.len() <= LONGEST && !name.contains(|c: char| c == ':' || c.is_control())
+    };
+    if !username.as_ref().is_none_or(is_name) {
+        return Err(ConfigError::here(&format!(
+            "must be {LONGEST} bytes at most, without colons and control characters"
+        )));
+    }
+    Ok(Place::Basic { username })
 }
 
 fn header(raw: RawFromHeader) -> Result<Place, ConfigError> {

@@ -43,6 +43,7 @@ pub(super) fn convert(
     }
 
     let outputs = outputs::convert(&mut raw, facts)?;
+    let places = place::places(&mut raw)?;
     let issuer = issuer(raw.issuer, raw.any_issuer)?;
     let audiences = audiences(raw.audiences, raw.any_audience)?;
 
@@ -79,7 +80,6 @@ pub(super) fn convert(
         raw.local_jwks,
         raw.openid_discovery,
     )?;
-    let places = place::places(raw.from_headers, raw.from_params, raw.from_cookies)?;
     let subjects = raw
         .subjects
         .0

@@ -115,13 +115,16 @@ objects! {
         /// so that no token of another kind passes.
         pub token_type: Given<RawTokenType>,
 
-        /// Headers with a token; without any of `from_headers`, `from_params` and `from_cookies` it
-        /// is Authorization with `Bearer `. See [Places](rules.md#where-tokens-are-looked-for).
+        /// Headers with a token; without any field that begins with `from_` it is Authorization with `Bearer `. See [Places](rules.md#where-tokens-are-looked-for).
         pub from_headers: Given<Vec<RawFromHeader>>,
         /// Names of query parameters with a token.
         pub from_params: Given<Vec<String>>,
         /// Cookies with a token: names, or objects.
         pub from_cookies: Given<Vec<NameOrCookie>>,
+        /// Addition: WebSocket subprotocols with a token, see [WebSockets](rules.md#websockets).
+        pub from_subprotocols: Given<Vec<RawFromSubprotocol>>,
+        /// Addition: a token as the password of Basic, see [Basic](rules.md#basic).
+        pub from_basic: Given<RawFromBasic>,
         /// A test of `sub`. A token without `sub` is tested as if `sub` were empty.
         pub subjects: Given<RawTextMatcher>,
         /// With it `exp` must be there, and less than this far away.
@@ -275,6 +278,21 @@ objects! {
         /// Whether the token may be in chunks: `name.0`, `name.1` and so on, or `name_0`, `name_1`;
         /// 12 at most.
         pub chunked: Given<bool> = false,
+    }
+
+    /// Addition: an item of `Sec-WebSocket-Protocol` with a token.
+    #[cfg_attr(feature = "schema", schemars(extend("required" = ["prefix"])))]
+    pub struct RawFromSubprotocol: "an object with prefix" {
+        /// What stands before the token, without spaces and commas.
+        pub prefix: Given<String>,
+        /// Whether the token is in base64url, without padding.
+        pub base64url: Given<bool> = false,
+    }
+
+    /// Addition: a token as the password of Basic: `{}`, or with a name.
+    pub struct RawFromBasic: "an object" {
+        /// The only name that may stand before it. Without it any name may.
+        pub username: Given<String>,
     }
 
     /// `JwtCacheConfig` in jwt_authn.

@@ -57,6 +57,20 @@ impl Client {
     }
 }
 
+/// The schemes by which a token can be sent (RFC 9110 section 11.6.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Schemes {
+    /// RFC 6750, and every place that has no scheme.
+    #[default]
+    Bearer,
+    /// As a password alone (RFC 7617).
+    Basic,
+    /// Both.
+    Both,
+}
+
+const CHALLENGE: &str = "www-authenticate";
+
 /// How rejections are answered, as the configuration says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Responses {
@@ -121,7 +135,7 @@ impl Responses {
                 self.resource_metadata.as_deref(),
             )
         {
-            headers.push(("www-authenticate", challenge));
+            headers.push((CHALLENGE, challenge));
         }
         if let Some(seconds) = rejection.retry_after() {
             headers.push(("retry-after", seconds.to_string()));
@@ -131,6 +145,25 @@ impl Responses {
             headers,
             body,
         }
+    }
+
+    /// The same, where tokens can be sent by other schemes than Bearer. A challenge that asks for a
+    /// credential names each of them, in a line of its own: some clients of Basic read no other.
+    pub fn reject_by(
+        &self,
+        rejection: &Rejection<'_>,
+        client: Client,
+        schemes: Schemes,
+    ) -> Response {
+        let mut response = self.reject(rejection, client);
+        if schemes != Schemes::Bearer && response.status == 401 && !self.strip {
+            if schemes == Schemes::Basic {
+                response.headers.retain(|(name, _)| *name != CHALLENGE);
+            }
+            let basic = format!("Basic realm=\"{}\"", self.realm);
+            response.headers.push((CHALLENGE, basic));
+        }
+        response
     }
 
     /// The response for this reason, or else the one for all reasons with the same `error`.
