@@ -16,7 +16,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 /// Beginnings of commands that no test runs as they stand.
-const NOT_RUN: [(&str, &str); 4] = [
+const NOT_RUN: [(&str, &str); 5] = [
+    ("git clone ", "needs a server; a test with Envoy has one"),
     ("kubectl ", "needs a cluster"),
     ("docker ", "needs Docker and a registry"),
     ("export ", "sets what `Scratch` has set"),
@@ -55,7 +56,14 @@ rules:
 ";
 
 /// The fields of a provider, and of a rule, that stand alone in the documents.
-const OF_A_PROVIDER: [&str; 3] = ["claim_to_headers", "from_headers", "local_jwks"];
+const OF_A_PROVIDER: [&str; 6] = [
+    "claim_to_headers",
+    "from_basic",
+    "from_cookies",
+    "from_headers",
+    "from_subprotocols",
+    "local_jwks",
+];
 const OF_A_RULE: [&str; 1] = ["authorize"];
 
 fn root() -> &'static Path {

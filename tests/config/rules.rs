@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 
 use super::{merge, parse, refused, with_provider, with_rule};
 
+const OF_ESCAPED_SLASHES: &str = "rules[0].escaped_slashes: is for rules that let nobody through without a token, and not beside route_metadata";
+
 #[test]
 fn refuses_rules() {
     let requires = json!({"provider_name": "auth0"});
@@ -394,6 +396,37 @@ fn refuses_requirements() {
                 json!({}),
             ),
             "rules[0].report_only: changes nothing: the rule is public",
+        ),
+        (
+            with_rule(json!({"match": {"prefix": "/"}, "escaped_slashes": true})),
+            OF_ESCAPED_SLASHES,
+        ),
+        (
+            with_rule(json!({
+                "match": {"prefix": "/"}, "escaped_slashes": true,
+                "requires": {"allow_missing": {}},
+            })),
+            OF_ESCAPED_SLASHES,
+        ),
+        (
+            with_rule(json!({
+                "match": {"prefix": "/"}, "escaped_slashes": true, "report_only": true,
+                "requires": auth0,
+            })),
+            OF_ESCAPED_SLASHES,
+        ),
+        (
+            with(
+                json!({
+                    "match": {"prefix": "/"}, "escaped_slashes": true,
+                    "requires": auth0,
+                }),
+                json!({
+                    "route_metadata": "bearer_gate",
+                    "requirement_map": {"x": auth0},
+                }),
+            ),
+            OF_ESCAPED_SLASHES,
         ),
         (
             with_rule(authorize(json!({"policies": []}))),

@@ -343,6 +343,54 @@ fn refuses_places_and_bounds() {
             ".from_cookies[0]: must not be empty",
         ),
         (
+            json!({"from_cookies": [{}]}),
+            ".from_cookies[0].name: required",
+        ),
+        (
+            json!({"from_cookies": [{"name": "", "chunked": true}]}),
+            ".from_cookies[0].name: must not be empty",
+        ),
+        (
+            json!({"from_cookies": [{"name": "a", "chunk": true}]}),
+            ".from_cookies[0].chunk: unknown field",
+        ),
+        (
+            json!({"from_cookies": [5]}),
+            ".from_cookies[0]: invalid type: integer, expected a name, or an object with name and chunked",
+        ),
+        (
+            json!({"from_cookies": ["a", {"name": "a"}]}),
+            ".from_cookies[1]: given twice",
+        ),
+        (
+            json!({"from_cookies": [{"name": "a", "chunked": true}, "a"]}),
+            ".from_cookies[1]: given twice",
+        ),
+        (
+            json!({"from_cookies": ["a_1", {"name": "a", "chunked": true}]}),
+            ".from_cookies[1]: given twice",
+        ),
+        (
+            json!({"from_subprotocols": [{}]}),
+            ".from_subprotocols[0].prefix: required",
+        ),
+        (
+            json!({"from_subprotocols": [{"prefix": "Bearer "}]}),
+            ".from_subprotocols[0].prefix: must be 256 bytes at most, of those that a subprotocol can have",
+        ),
+        (
+            json!({"from_subprotocols": [{"prefix": "t."}, {"prefix": "T.", "base64url": true}]}),
+            ".from_subprotocols[1]: given twice",
+        ),
+        (
+            json!({"from_basic": {"username": "a:b"}}),
+            ".from_basic.username: must be 256 bytes at most, without colons and control characters",
+        ),
+        (
+            json!({"from_basic": true}),
+            ".from_basic: invalid type: boolean, expected an object",
+        ),
+        (
             json!({"from_params": (0..17).map(|n| n.to_string()).collect::<Vec<_>>()}),
             ": has more than 16 places for tokens",
         ),
@@ -373,6 +421,9 @@ fn refuses_places_and_bounds() {
     }
     for accepted in [
         json!({"jwt_cache_config": {}}),
+        json!({"from_cookies": ["a", {"name": "b"}, {"name": "c", "chunked": true}, "c.12"]}),
+        json!({"from_subprotocols": [{"prefix": "t."}, {"prefix": "t.b.", "base64url": true}]}),
+        json!({"from_basic": {"username": ""}}),
         json!({"jwtCacheConfig": {"jwtCacheSize": 0, "jwtMaxTokenSize": 4096}}),
         json!({"fromHeaders": [{"name": "authorization", "valuePrefix": "Bearer "}, {"name": "authorization"}]}),
     ] {

@@ -23,6 +23,7 @@ mod monitoring;
 mod odd_forms;
 mod outage;
 mod outputs;
+mod places;
 mod planted;
 mod recipes;
 mod refresh;

@@ -47,6 +47,23 @@ def wsgi(server):
     return application
 
 
+async def websocket(scope, receive, send):
+    """Takes the first subprotocol that is offered, tells the headers that came, and echoes."""
+    offered = scope["subprotocols"]
+    await receive()
+    await send({"type": "websocket.accept", "subprotocol": offered[0] if offered else None})
+    headers = [[name.decode("latin-1"), value.decode("latin-1")] for name, value in scope["headers"]]
+    await send({"type": "websocket.send", "text": json.dumps(headers)})
+    if scope["path"].endswith("/short"):
+        await send({"type": "websocket.close"})
+        return
+    while True:
+        message = await receive()
+        if message["type"] != "websocket.receive":
+            return
+        await send({"type": "websocket.send", "text": message["text"]})
+
+
 def asgi(server):
     async def application(scope, receive, send):
         if scope["type"] == "lifespan":
@@ -55,6 +72,8 @@ def asgi(server):
                 await send({"type": message["type"] + ".complete"})
                 if message["type"] == "lifespan.shutdown":
                     return
+        if scope["type"] == "websocket":
+            await websocket(scope, receive, send)
         if scope["type"] != "http":
             return
         body = json.dumps(readings.of_asgi(server, scope)).encode()

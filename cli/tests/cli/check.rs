@@ -84,6 +84,7 @@ fn each_risky_choice_is_a_warning() {
             "providers.p.allow_sender_constrained",
         ),
         ("    from_params: [t]\n", "", "providers.p.from_params"),
+        ("    from_basic: {}\n", "", "providers.p.from_basic"),
         (
             "    anyIssuer: true\n",
             "issuer: https://i.example/\n",
@@ -110,6 +111,11 @@ fn each_risky_choice_is_a_warning() {
             "rules:\n- match: {prefix: /}\n  requires: {provider_name: p}\n  report_only: true\n",
             "",
             "rules[0].report_only",
+        ),
+        (
+            "rules:\n- match: {prefix: /}\n  requires: {provider_name: p}\n  escaped_slashes: true\n",
+            "",
+            "rules[0].escaped_slashes",
         ),
     ];
     for (added, removed, path) in table {
@@ -276,6 +282,20 @@ fn what_surrounds_the_filter_in_envoy_is_looked_at() {
             "46 error rules[0].requires.provider_name",
         ),
     ];
+    // where a rule takes escaped slashes
+    let taken = ENVOY.replace(
+        r#"{"provider_name": "p"}}"#,
+        r#"{"provider_name": "p"}, "escaped_slashes": true}"#,
+    );
+    let of_rule = "46 warning rules[0].escaped_slashes";
+    let refused = "15 warning path_with_escaped_slashes_action";
+    assert_eq!(findings(&taken).1, [refused, of_rule]);
+    let kept = taken.replace("action: REJECT_REQUEST", "action: KEEP_UNCHANGED");
+    let kept = kept.replace(
+        "underscores_action: KEEP_UNCHANGED",
+        "underscores_action: REJECT_REQUEST",
+    );
+    assert_eq!(findings(&kept).1, [of_rule]);
     // where hosts decide
     let hosts = [
         (

@@ -555,3 +555,68 @@ rules:
         }
     }
 }
+
+/// Each place of a token by its name, with the token in it, and what the upstream gets.
+#[test]
+fn places_are_named() {
+    let setup = Setup::new();
+    let token = setup.token(&["--claim", "aud=api"]);
+    let rules = "rules:
+- match: {prefix: /admin}
+  requires: {provider_name: p}
+- match: {prefix: /}
+  requires: {provider_name: p}
+  escaped_slashes: true
+";
+    for (field, words, removed) in [
+        (
+            "from_cookies: [{name: app, chunked: true}]",
+            "cookie app or its chunks, app.0 and so on",
+            "cookie is removed: it has the token",
+        ),
+        (
+            "from_subprotocols: [{prefix: t., base64url: true}]",
+            "WebSocket subprotocol after \"t.\", in base64url",
+            "sec-websocket-protocol is removed: it has the token",
+        ),
+        (
+            "from_basic: {username: git}",
+            "password of Basic, of the name git",
+            "authorization is removed: it has the token",
+        ),
+    ] {
+        let provider = format!(
+            "providers:
+  p:
+    issuer: https://i.example/
+    audiences: [api]
+    remote_jwks:
+      http_uri: {{uri: http://127.0.0.1:1/jwks, cluster: c, timeout: 1s}}
+    {field}
+"
+        );
+        let config = setup.files.with("places.yaml", &(provider + rules));
+        let explain = |path: &str, more: &[&str]| {
+            let arguments = ["explain", "--config", &config, "--jwks", &setup.keys];
+            run(&[&arguments[..], &["--path", path], more].concat())
+        };
+        let ran = explain("/a%2fb", &["--token", &token]);
+        assert_eq!(ran.code, 0, "{}", ran.out);
+        let read = "can be read as /a%2Fb and as /a/b; one rule is the first for both";
+        for told in [words, removed, read] {
+            assert!(ran.out.contains(told), "{told}: {}", ran.out);
+        }
+        let ran = explain("/%2Fadmin", &["--token", &token]);
+        assert_eq!(ran.code, 1, "{}", ran.out);
+        let ran = explain("/x%2F../y", &[]);
+        assert_eq!(ran.code, 1, "{}", ran.out);
+        let ran = explain("/admin%2Fx", &["--token", &token]);
+        assert_eq!(ran.code, 1, "{}", ran.out);
+        let told = "no rule with escaped_slashes is the first for both";
+        assert!(ran.out.contains(told), "{}", ran.out);
+        assert!(ran.out.contains("unsafe_path"), "{}", ran.out);
+        let ran = explain("/a", &[]);
+        let basic = ran.out.contains(r#"www-authenticate: Basic realm="api""#);
+        assert_eq!(basic, field.starts_with("from_basic"), "{}", ran.out);
+    }
+}

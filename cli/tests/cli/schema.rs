@@ -245,6 +245,8 @@ fn whole() -> Value {
     });
     let mut remote = provider();
     remote["subjects"] = json!({"prefix": "a"});
+    remote["from_cookies"] = json!([{"name": "a"}]);
+    remote["from_subprotocols"] = json!([{"prefix": "a"}]);
     remote["forward_payload_header"] = json!("x-payload");
     remote["remote_jwks"]["retry_policy"] = json!({});
     let either = json!({
@@ -283,6 +285,8 @@ fn places(name: &str) -> &'static [&'static str] {
         "RemoteJwks" => &["/providers/p/remote_jwks"],
         "RetryPolicy" => &["/providers/p/remote_jwks/retry_policy"],
         "Discovery" => &["/providers/discovery/openid_discovery"],
+        "FromCookie" => &["/providers/p/from_cookies/0"],
+        "FromSubprotocol" => &["/providers/p/from_subprotocols/0"],
         "TextMatcher" => &["/providers/p/subjects"],
         "Errors" => &["/errors"],
         "Rule" => &["/rules/0"],

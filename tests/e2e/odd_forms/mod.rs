@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 
 use self::form::Form;
 use self::reading::readings;
-use self::subject::{FORGED, Subject};
+use self::subject::Subject;
 use crate::chance::Chance;
 use crate::stage::{Stage, merge};
 
@@ -164,7 +164,7 @@ fn virtual_host(routes: &[Value]) -> Value {
     json!({"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]})
 }
 
-fn cluster(name: &str, address: SocketAddr, options: &Value) -> Value {
+pub(crate) fn cluster(name: &str, address: SocketAddr, options: &Value) -> Value {
     let extension = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
     let socket = json!({"address": "127.0.0.1", "port_value": address.port()});
     let endpoint = json!({"endpoint": {"address": {"socket_address": socket}}});
@@ -227,7 +227,11 @@ struct Probe<'s> {
 /// Each form as it is, and beside a good token where it is about a place of several.
 fn probes<'s>(subject: &'s Subject, forms: Vec<Form>, good: &str) -> Vec<Probe<'s>> {
     let mut probes = Vec::new();
-    for Form { name, message } in forms {
+    for Form { name, mut message } in forms {
+        if subject.escaped_slashes {
+            // It is good for the weaker rule alone.
+            message = message.header("authorization", format!("Bearer {good}"));
+        }
         if subject.name.starts_with("all-") {
             let (header, value) = match subject.name {
                 "all-x-assertion" => ("x-token", format!("Token {good}")),
@@ -359,14 +363,7 @@ fn assert_none(outcome: &Outcome, took: Instant) {
 fn plain_forms_are_read_alike(matrix: &Matrix, subjects: &[Subject]) {
     let (mut orders, mut of) = (Vec::new(), Vec::new());
     for subject in subjects {
-        let message = if subject.is_place() {
-            subject.message(subject.plain.replace(FORGED, &matrix.good).as_bytes())
-        } else {
-            let bearer = format!("Bearer {}", matrix.good);
-            subject
-                .message(subject.plain.as_bytes())
-                .header("authorization", bearer)
-        };
+        let message = subject.good(&matrix.good);
         for protocol in Protocol::ALL {
             for upstream in &matrix.upstreams {
                 orders.push(matrix.order(protocol, message.clone(), upstream));

@@ -3,6 +3,10 @@
 //! A subject has a path of its own, a rule that guards it and a weaker rule after that. Its
 //! `danger` says, of what an upstream read, whether the weaker rule must not have let it through.
 
+use std::borrow::Cow;
+
+use base64::Engine;
+use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD};
 use bearer_gate_testbed::transports::Message;
 use serde_json::{Value, json};
 
@@ -37,10 +41,12 @@ pub(crate) struct Subject {
     guard: Value,
     /// Whether the rule with `guard` is the weaker one, and stands before the guarded one.
     weaker_first: bool,
+    /// Whether the weaker rule is for a token too, of another provider, and takes escaped slashes.
+    pub(crate) escaped_slashes: bool,
     /// `None` where it is a place: then `FORGED` is in the plain form.
     guarded: Option<fn(&Reading) -> bool>,
     /// The tokens that a reading finds in the subject's places.
-    tokens: fn(&Reading) -> Vec<&str>,
+    tokens: fn(&Reading) -> Vec<Cow<'_, str>>,
 }
 
 impl Subject {
@@ -56,6 +62,22 @@ impl Subject {
             Part::Header(name) => message.headers.push((name.into(), value.to_vec())),
         }
         message
+    }
+
+    /// The part in its plain form, for the guarded rule with this token.
+    pub(crate) fn good(&self, token: &str) -> Message {
+        let message = |plain: &str| self.message(plain.as_bytes());
+        match self.guarded {
+            None if self.name == "basic" => {
+                let password = BASE64_STANDARD.encode(format!("u:{token}"));
+                message(&format!("Basic {password}"))
+            }
+            None => message(&self.plain.replace(FORGED, token)),
+            Some(_) if self.escaped_slashes => {
+                message(self.plain).header("x-token", format!("Token {token}"))
+            }
+            Some(_) => message(self.plain).header("authorization", format!("Bearer {token}")),
+        }
     }
 
     pub(crate) fn is_place(&self) -> bool {
@@ -78,7 +100,7 @@ impl Subject {
     pub(crate) fn understood(&self, reading: &Reading, token: &str) -> bool {
         match self.guarded {
             Some(guarded) => guarded(reading),
-            None => (self.tokens)(reading).contains(&token),
+            None => (self.tokens)(reading).iter().any(|known| known == token),
         }
     }
 
@@ -97,6 +119,12 @@ impl Subject {
             guard["prefix"] = json!(prefix);
         }
         let token = json!({"provider_name": "authorization"});
+        if self.escaped_slashes {
+            return vec![
+                json!({"match": guard, "requires": {"provider_name": "x-token"}}),
+                json!({"match": {"prefix": prefix}, "requires": token, "escaped_slashes": true}),
+            ];
+        }
         if self.weaker_first {
             return vec![
                 json!({"match": guard}),
@@ -118,6 +146,9 @@ impl Subject {
             "x-assertion" => json!({"from_headers": [header("x-assertion", "")]}),
             "access-token" => json!({"from_params": ["access_token"]}),
             "session" => json!({"from_cookies": ["session"]}),
+            "chunks" => json!({"from_cookies": [{"name": "chunks", "chunked": true}]}),
+            "websocket" => json!({"from_subprotocols": [{"prefix": "access_token|"}]}),
+            "basic" => json!({"from_basic": {}}),
             _ => json!({
                 "from_headers": [
                     header("authorization", "Bearer "),
@@ -145,6 +176,7 @@ fn matcher(
         harmless,
         guard,
         weaker_first: false,
+        escaped_slashes: false,
         guarded: Some(guarded),
         tokens: |_| Vec::new(),
     }
@@ -168,7 +200,7 @@ fn place(
     name: &'static str,
     part: Part,
     [plain, harmless]: [&'static str; 2],
-    tokens: fn(&Reading) -> Vec<&str>,
+    tokens: fn(&Reading) -> Vec<Cow<'_, str>>,
 ) -> Subject {
     Subject {
         name,
@@ -177,6 +209,7 @@ fn place(
         harmless,
         guard: Value::Null,
         weaker_first: false,
+        escaped_slashes: false,
         guarded: None,
         tokens,
     }
@@ -396,6 +429,16 @@ pub(crate) fn matchers() -> Vec<Subject> {
             json!({"safe_regex": {"regex": "/path-regex/admin(/.*)?"}}),
             |r| r.path == "/path-regex/admin" || r.path.starts_with("/path-regex/admin/"),
         ),
+        Subject {
+            escaped_slashes: true,
+            ..matcher(
+                "path-slashes",
+                Part::Path,
+                ["/path-slashes/admin/x", "/path-slashes/user"],
+                json!({"prefix": "/path-slashes/admin"}),
+                |r| r.path.starts_with("/path-slashes/admin"),
+            )
+        },
         matcher(
             "path-no-case",
             Part::Path,
@@ -428,16 +471,67 @@ const COOKIE: [&str; 2] = [
     "a=1",
 ];
 
-fn bearer(r: &Reading) -> Vec<&str> {
-    r.credential("authorization", "bearer").collect()
+const CHUNK: [&str; 2] = [
+    "chunks.0=eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZG1pbiJ9.Zm9yZ2Vk",
+    "a=1",
+];
+const ITEM: [&str; 2] = [
+    "access_token|eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZG1pbiJ9.Zm9yZ2Vk",
+    "chat",
+];
+/// `u` and the forged token.
+const PASSWORD: [&str; 2] = [
+    "Basic dTpleUpoYkdjaU9pSnViMjVsSW4wLmV5SnpkV0lpT2lKaFpHMXBiaUo5LlptOXlaMlZr",
+    "Digest x",
+];
+
+fn bearer(r: &Reading) -> Vec<Cow<'_, str>> {
+    let credentials = r.credential("authorization", "bearer");
+    credentials.map(Cow::from).collect()
 }
 
-fn everywhere(r: &Reading) -> Vec<&str> {
+/// Every chunk of a cookie, whatever the others are.
+fn chunks(r: &Reading) -> Vec<Cow<'_, str>> {
+    let is_chunk = |name: &str| {
+        let rest = name.strip_prefix("chunks");
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '_']))
+    };
+    let cookies = r.cookies.iter().filter(|(name, _)| is_chunk(name));
+    cookies.map(|(_, value)| value.into()).collect()
+}
+
+fn subprotocols(r: &Reading) -> Vec<Cow<'_, str>> {
+    let values = r.header("sec-websocket-protocol");
+    values
+        .flat_map(|value| value.split(|c: char| c == ',' || c.is_whitespace()))
+        .filter_map(|item| item.strip_prefix("access_token|"))
+        .map(Cow::from)
+        .collect()
+}
+
+/// The passwords of Basic, read as Python reads them: it skips what is not base64.
+fn passwords(r: &Reading) -> Vec<Cow<'_, str>> {
+    let decoded = r.credential("authorization", "basic").filter_map(|text| {
+        let is_ours = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/');
+        let text: String = text.chars().filter(is_ours).collect();
+        BASE64_STANDARD_NO_PAD.decode(text).ok()
+    });
+    decoded
+        .filter_map(|text| {
+            let text = String::from_utf8_lossy(&text).into_owned();
+            text.split_once(':')
+                .map(|(_, password)| password.to_owned().into())
+        })
+        .collect()
+}
+
+fn everywhere(r: &Reading) -> Vec<Cow<'_, str>> {
     r.credential("authorization", "bearer")
         .chain(r.credential("x-token", "token"))
         .chain(r.header("x-assertion"))
         .chain(r.parameter("access_token"))
         .chain(r.cookie("session"))
+        .map(Cow::from)
         .collect()
 }
 
@@ -451,17 +545,25 @@ pub(crate) fn places() -> Vec<Subject> {
             bearer,
         ),
         place("x-token", Part::Header("x-token"), TOKEN, |r| {
-            r.credential("x-token", "token").collect()
+            r.credential("x-token", "token").map(Cow::from).collect()
         }),
         place("x-assertion", Part::Header("x-assertion"), WHOLE, |r| {
-            r.header("x-assertion").collect()
+            r.header("x-assertion").map(Cow::from).collect()
         }),
         place("access-token", Part::Query, PARAMETER, |r| {
-            r.parameter("access_token").collect()
+            r.parameter("access_token").map(Cow::from).collect()
         }),
         place("session", Part::Cookie, COOKIE, |r| {
-            r.cookie("session").collect()
+            r.cookie("session").map(Cow::from).collect()
         }),
+        place("chunks", Part::Cookie, CHUNK, chunks),
+        place(
+            "websocket",
+            Part::Header("sec-websocket-protocol"),
+            ITEM,
+            subprotocols,
+        ),
+        place("basic", Part::Header("authorization"), PASSWORD, passwords),
         place(
             "all-authorization",
             Part::Header("authorization"),

@@ -17,7 +17,7 @@ use bearer_gate::document::snapshot::Snapshot;
 use bearer_gate::http::authority::host;
 use bearer_gate::http::cache_control;
 use bearer_gate::http::credentials::{Change, Extracted, Place, strip};
-use bearer_gate::http::path::normalize;
+use bearer_gate::http::path::{normalize, with_escaped_slashes};
 use bearer_gate::http::request::{Header, Request};
 use bearer_gate::http::uri::{Scheme, Uri};
 use bearer_gate::jose::json::Element;
@@ -290,6 +290,16 @@ pub(crate) fn config(bytes: &[u8]) {
 
 /// A normal form is its own normal form, has one reading, and does not depend on the query.
 pub(crate) fn path(bytes: &[u8]) {
+    if let Ok([kept, decoded]) = with_escaped_slashes(bytes) {
+        // Of both readings only the first has escaped slashes.
+        assert_same(normalize(decoded.as_bytes()).as_deref(), Ok(&*decoded));
+        assert_same(
+            with_escaped_slashes(kept.as_bytes())
+                .as_ref()
+                .map(|[kept, _]| &**kept),
+            Ok(&*kept),
+        );
+    }
     let Ok(normal) = normalize(bytes) else { return };
     assert_same(normalize(normal.as_bytes()).as_deref(), Ok(&*normal));
     let with_query = [bytes, b"?/../x%zz"].concat();
@@ -307,7 +317,13 @@ pub(crate) fn path(bytes: &[u8]) {
 /// taken out of it whole, and nothing else is.
 pub(crate) fn credentials(bytes: &[u8]) {
     let mut parts = bytes.split(|byte| *byte == b'\n');
-    let names = [":path", "authorization", "cookie", "cookie"];
+    let names = [
+        ":path",
+        "authorization",
+        "cookie",
+        "cookie",
+        "sec-websocket-protocol",
+    ];
     let headers: Vec<Header> = names
         .into_iter()
         .zip(&mut parts)
@@ -322,6 +338,12 @@ pub(crate) fn credentials(bytes: &[u8]) {
         },
         Place::Parameter("t".to_owned()),
         Place::Cookie("t".to_owned()),
+        Place::Chunks("t".to_owned()),
+        Place::Basic { username: None },
+        Place::Subprotocol {
+            prefix: "t.".to_owned(),
+            base64url: false,
+        },
     ];
     for place in &places {
         let extracted = place.extract(&request);

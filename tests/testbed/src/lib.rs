@@ -16,6 +16,7 @@ pub mod application;
 pub mod browser;
 pub mod canaille;
 pub mod envoy;
+pub mod git;
 mod html;
 pub mod http;
 pub mod idp;
