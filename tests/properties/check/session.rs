@@ -86,6 +86,7 @@ pub(crate) fn plaintexts() -> [Vec<u8>; 3] {
             number: 1,
             due: NOW + 200,
             good_until: NOW + 300,
+            nonce: [7; 16],
         }),
         ..a_session(2)
     };
