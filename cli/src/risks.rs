@@ -163,11 +163,6 @@ fn no_key_set(authority: &str, path: &str) -> Option<&'static str> {
         .to_ascii_lowercase();
     let path = path.split('?').next().unwrap_or_default();
     let is_google = host == "www.googleapis.com" || host == "www.gstatic.com";
-    if is_google && (path == "/oauth2/v1/certs" || path.starts_with("/robot/v1/metadata/x509/")) {
-        return Some(
-            "Google answers here with certificates (x509), not with a JWK Set: it is at https://www.googleapis.com/oauth2/v3/certs, and that of a service account or of Firebase at https://www.googleapis.com/service_accounts/v1/jwk/ACCOUNT",
-        );
-    }
     if is_google && path == "/iap/verify/public_key" {
         return Some(
             "Google answers here with keys in PEM, not with a JWK Set: it is at https://www.gstatic.com/iap/verify/public_key-jwk",

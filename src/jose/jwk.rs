@@ -17,6 +17,7 @@ pub use super::material::Material;
 use super::member::{member, string};
 pub use super::oct::Secret;
 pub use super::okp::Ed25519PublicKey;
+use super::pem;
 pub use super::rsa::{MAX_EXPONENT_BITS, MAX_MODULUS_BITS, MIN_MODULUS_BITS, RsaPublicKey};
 use crate::bytes;
 
@@ -70,13 +71,34 @@ impl Key {
             .transpose()?;
         let material = Material::parse(jwk, key_type, bound_to)?;
         Ok(Self {
-            kid: kid.map(str::to_owned),
             thumbprints: [thumbprint(jwk, "x5t"), thumbprint(jwk, "x5t#S256")],
-            key_type,
             bound_to,
+            ..Self::new(kid, material)
+        })
+    }
+
+    /// The key that a certificate in PEM holds. Nothing else of the certificate is looked at.
+    ///
+    /// # Errors
+    /// [`KeyError`] says why the key is not used.
+    pub(super) fn of_certificate(kid: &str, text: &str) -> Result<Self, KeyError> {
+        if kid.len() > MAX_KID_LEN {
+            return Err(KeyError::Malformed);
+        }
+        let der = pem::decode(text, pem::CERTIFICATE).ok_or(KeyError::Certificate)?;
+        Ok(Self::new(Some(kid), Material::of_certificate(&der)?))
+    }
+
+    /// A key that says nothing of itself but its `kid`.
+    fn new(kid: Option<&str>, material: Material) -> Self {
+        Self {
+            kid: kid.map(str::to_owned),
+            thumbprints: [None, None],
+            key_type: material.key_type(),
+            bound_to: None,
             spki_der: material.spki_der(),
             material,
-        })
+        }
     }
 
     /// Whether both are the same key, so that their document has it twice. The encodings of points

@@ -1,4 +1,5 @@
-//! JWK Set, RFC 7517 section 5, and the choice of keys for a token.
+//! JWK Set, RFC 7517 section 5, or a map of kids to certificates in its place; and the choice of
+//! keys for a token.
 //!
 //! Invariants: an unusable key never makes its set fail. A set without a usable key is an error, so
 //! a bad document can never replace a good one. One token makes the filter try at most
@@ -10,6 +11,7 @@ use super::json::{Children, Document, Element};
 use super::jwk::Key;
 use super::jws::JoseHeader;
 use super::key_error::KeyError;
+use super::pem;
 
 /// The longest document that is read, in octets: about a hundred keys with their certificates.
 pub const MAX_DOCUMENT_LEN: usize = 256 * 1024;
@@ -103,7 +105,8 @@ pub enum Selection<'a> {
 }
 
 impl KeySet {
-    /// Reads a key document. Secrets in it are not loaded.
+    /// Reads a key document: a JWK Set or, where the object has no `keys`, a map of kids to
+    /// certificates. Secrets in it are not loaded.
     ///
     /// # Errors
     /// [`JwksError`]. An unusable key is not an error: [`KeySet::skipped`] lists it.
@@ -127,21 +130,34 @@ impl KeySet {
             return Err(JwksError::TooLarge);
         }
         let document = Document::parse_lenient(document).map_err(|_| JwksError::Malformed)?;
-        let members = keys_member(document.root())?;
+        let root = document.root();
+        match keys_member(root) {
+            Ok(members) => Self::collect(&mut members.map(|member| {
+                // A name that occurs twice in a key makes only that key unusable.
+                if member.is_object() && !member.has_duplicate_within() {
+                    parse_key(member)
+                } else {
+                    Err(KeyError::NotAnObject)
+                }
+            })),
+            Err(JwksError::MissingKeys) if has_certificates(root) => {
+                Self::collect(&mut root.members().map(|(kid, certificate)| {
+                    Key::of_certificate(kid, certificate.as_str().unwrap_or_default())
+                }))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn collect(parsed: &mut dyn Iterator<Item = Result<Key, KeyError>>) -> Result<Self, JwksError> {
         let mut keys: Vec<Key> = Vec::new();
         let mut skipped = Vec::new();
-        for (index, member) in members.enumerate() {
+        for (index, parsed) in parsed.enumerate() {
             if index >= MAX_KEYS {
                 let error = KeyError::TooManyKeys;
                 skipped.push(SkippedKey { index, error });
                 break;
             }
-            // A name that occurs twice in a key makes only that key unusable.
-            let parsed = if member.is_object() && !member.has_duplicate_within() {
-                parse_key(member)
-            } else {
-                Err(KeyError::NotAnObject)
-            };
             match parsed {
                 // It would be tried twice.
                 Ok(key) if keys.iter().any(|other| other.is_same(&key)) => {
@@ -225,6 +241,17 @@ fn keys_member(set: Element<'_>) -> Result<Children<'_>, JwksError> {
         Some(items) if members.next().is_none() => Ok(items),
         _ => Err(JwksError::Malformed),
     }
+}
+
+/// Whether an object is a map of kids to certificates in PEM, as Google and Firebase publish their
+/// keys. Each value of such a map looks like a certificate.
+fn has_certificates(root: Element<'_>) -> bool {
+    let looks_so = |value: Element<'_>| {
+        let text = value.as_str();
+        text.is_some_and(|text| pem::begun(text, pem::CERTIFICATE).is_some())
+    };
+    let mut members = root.members().peekable();
+    members.peek().is_some() && members.all(|(_, value)| looks_so(value))
 }
 
 #[cfg(test)]

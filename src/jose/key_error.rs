@@ -24,7 +24,8 @@ pub enum KeyError {
     Algorithm,
     /// Neither the key's numbers nor a certificate with a key of this `kty`.
     MissingMaterial,
-    /// `x5c` is not a certificate with a key of this `kty` and `crv`.
+    /// There is no certificate in `x5c` or in a map of certificates, or its key is of another kind
+    /// than `kty` and `crv` say, or of one that is not supported.
     Certificate,
     /// The RSA modulus is below [`super::jwk::MIN_MODULUS_BITS`].
     ModulusTooSmall,
@@ -64,7 +65,7 @@ impl KeyError {
             Self::KeyOps => "key_ops has no verify",
             Self::Algorithm => "alg is not supported or does not fit kty and crv",
             Self::MissingMaterial => "no key material",
-            Self::Certificate => "x5c holds no usable certificate",
+            Self::Certificate => "no certificate with a usable key",
             Self::ModulusTooSmall => "RSA modulus below 2048 bits",
             Self::ModulusTooLarge => "RSA modulus above 4096 bits",
             Self::ModulusEven => "RSA modulus is even",

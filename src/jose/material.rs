@@ -8,7 +8,7 @@ use super::base64url;
 use super::der::{self, CertifiedKey};
 use super::ec::EcPublicKey;
 use super::json::Element;
-use super::jwa::{Algorithm, Curve, KeyType};
+use super::jwa::{Algorithm, KeyType};
 use super::key_error::KeyError;
 use super::member::{member, octets};
 use super::oct::{self, Secret};
@@ -35,15 +35,53 @@ impl Material {
         key_type: KeyType,
         bound_to: Option<Algorithm>,
     ) -> Result<Self, KeyError> {
-        Ok(match key_type {
-            KeyType::Rsa => Self::Rsa(rsa(jwk)?),
-            KeyType::Ec(curve) => Self::Ec(ec(jwk, curve)?),
-            KeyType::Ed25519 => Self::Ed25519(ed25519(jwk)?),
+        let own = match key_type {
+            KeyType::Rsa => pair(jwk, "n", "e")?
+                .map(|[n, e]| RsaPublicKey::new(&n, &e).map(Self::Rsa))
+                .transpose(),
+            KeyType::Ec(curve) => pair(jwk, "x", "y")?
+                .map(|[x, y]| EcPublicKey::new(curve, &x, &y).map(Self::Ec))
+                .transpose(),
+            KeyType::Ed25519 => octets(jwk, "x")?
+                .map(|x| Ed25519PublicKey::new(&x).map(Self::Ed25519))
+                .transpose(),
             KeyType::Octets => {
                 let octets = octets(jwk, "k")?.ok_or(KeyError::MissingMaterial)?;
-                Self::Secret(Secret::new(octets, bound_to)?)
+                return Secret::new(octets, bound_to).map(Self::Secret);
             }
-        })
+        };
+        if let Some(own) = own? {
+            return Ok(own);
+        }
+        let material = Self::of_certificate(&certificate(jwk)?)?;
+        if material.key_type() == key_type {
+            Ok(material)
+        } else {
+            Err(KeyError::Certificate)
+        }
+    }
+
+    /// The numbers of the key that a certificate in DER holds.
+    pub(super) fn of_certificate(certificate: &[u8]) -> Result<Self, KeyError> {
+        match der::key_of_certificate(certificate).ok_or(KeyError::Certificate)? {
+            CertifiedKey::Rsa { modulus, exponent } => {
+                RsaPublicKey::new(modulus, exponent).map(Self::Rsa)
+            }
+            CertifiedKey::Ec { curve, point } => {
+                EcPublicKey::from_point(curve, point).map(Self::Ec)
+            }
+            CertifiedKey::Ed25519(key) => Ed25519PublicKey::new(key).map(Self::Ed25519),
+        }
+    }
+
+    /// Which type of key it is.
+    pub(super) fn key_type(&self) -> KeyType {
+        match self {
+            Self::Rsa(_) => KeyType::Rsa,
+            Self::Ec(key) => KeyType::Ec(key.curve()),
+            Self::Ed25519(_) => KeyType::Ed25519,
+            Self::Secret(_) => KeyType::Octets,
+        }
     }
 
     /// The key as a DER SubjectPublicKeyInfo; empty for a secret.
@@ -67,37 +105,12 @@ impl Material {
     }
 }
 
-fn rsa(jwk: Element<'_>) -> Result<RsaPublicKey, KeyError> {
-    match (octets(jwk, "n")?, octets(jwk, "e")?) {
-        (Some(n), Some(e)) => RsaPublicKey::new(&n, &e),
-        (None, None) => match der::key_of_certificate(&certificate(jwk)?) {
-            Some(CertifiedKey::Rsa { modulus, exponent }) => RsaPublicKey::new(modulus, exponent),
-            _ => Err(KeyError::Certificate),
-        },
+/// Two numbers of a key. The one is no key without the other.
+fn pair(jwk: Element<'_>, one: &str, other: &str) -> Result<Option<[Vec<u8>; 2]>, KeyError> {
+    match (octets(jwk, one)?, octets(jwk, other)?) {
+        (Some(one), Some(other)) => Ok(Some([one, other])),
+        (None, None) => Ok(None),
         _ => Err(KeyError::MissingMaterial),
-    }
-}
-
-fn ec(jwk: Element<'_>, curve: Curve) -> Result<EcPublicKey, KeyError> {
-    match (octets(jwk, "x")?, octets(jwk, "y")?) {
-        (Some(x), Some(y)) => EcPublicKey::new(curve, &x, &y),
-        (None, None) => match der::key_of_certificate(&certificate(jwk)?) {
-            Some(CertifiedKey::Ec { curve: its, point }) if its == curve => {
-                EcPublicKey::from_point(curve, point)
-            }
-            _ => Err(KeyError::Certificate),
-        },
-        _ => Err(KeyError::MissingMaterial),
-    }
-}
-
-fn ed25519(jwk: Element<'_>) -> Result<Ed25519PublicKey, KeyError> {
-    match octets(jwk, "x")? {
-        Some(x) => Ed25519PublicKey::new(&x),
-        None => match der::key_of_certificate(&certificate(jwk)?) {
-            Some(CertifiedKey::Ed25519(key)) => Ed25519PublicKey::new(key),
-            _ => Err(KeyError::Certificate),
-        },
     }
 }
 

@@ -30,6 +30,7 @@ mod montgomery;
 mod oct;
 mod okp;
 mod p521;
+mod pem;
 mod rsa;
 pub mod token_type;
 pub mod verifier;

@@ -7,10 +7,11 @@ use bearer_gate::authn::{Context, authenticate};
 use bearer_gate::cache::TokenCache;
 use bearer_gate::config::Config;
 use bearer_gate::desk::Basis;
+use bearer_gate::jose::jwks::KeySet;
 use bearer_gate::jose::jws::HeaderMemo;
 use bearer_gate::jwks::keys::Keys;
 use bearer_gate::signature::portable::Portable;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{NOW, Ring, bearer, request, tell};
 
@@ -36,6 +37,8 @@ const FOUND: &[(&str, &str, &str)] = found![
     "coordinate-of-33-octets",
     "padded-modulus",
     "null-members",
+    // As Google and Firebase publish them; the certificates ended long ago.
+    "certificates-by-kid",
     "six-keys-without-kid",
 ];
 
@@ -110,4 +113,146 @@ fn a_token_without_a_kid_is_tried_with_sixteen_keys() {
     assert_eq!(after(0), "ok -authorization");
     assert_eq!(after(15), "ok -authorization");
     assert_eq!(after(16), "signature");
+}
+
+/// A map of certificates is one by its form alone: nothing but certificates, and no `keys`. A
+/// certificate that is broken takes only its own kid away.
+#[test]
+fn a20_certificates_by_kid() {
+    let named = |name| FOUND.iter().find(|(known, ..)| *known == name).unwrap();
+    let (_, set, token) = named("certificates-by-kid");
+    let map: Map<String, Value> = serde_json::from_str(set).unwrap();
+    let kids: Vec<&String> = map.keys().collect();
+    let (signer, other) = (kids[0], kids[1]);
+    let decide_by = |change: &dyn Fn(&mut Map<String, Value>)| {
+        let mut map = map.clone();
+        change(&mut map);
+        read(&Value::Object(map).to_string()).map(|set| decide(&set, token))
+    };
+    let good = Ok("ok -authorization".to_owned());
+    let no_key = Ok("no_key".to_owned());
+    let missing = Err("Jwks does not have [keys] field".to_owned());
+    let unusable = |told: &str| {
+        let none = "Jwks doesn't have any valid public key";
+        Err(format!("{none}: key 0: {told}"))
+    };
+    let certificate = |map: &Map<String, Value>, kid: &str| map[kid].as_str().unwrap().to_owned();
+    let broken = |pem: String| {
+        let line = pem.lines().nth(5).unwrap().to_owned();
+        pem.replace(&line, "")
+    };
+    let (a, b) = (certificate(&map, signer), certificate(&map, other));
+    type Change<'c> = &'c dyn Fn(&mut Map<String, Value>);
+    let table: &[(&str, Change<'_>, Result<String, String>)] = &[
+        ("as it is", &|_| {}, good.clone()),
+        (
+            "the signer alone",
+            &|map| map.retain(|kid, _| kid == signer),
+            good.clone(),
+        ),
+        (
+            "without the signer",
+            &|map| map.retain(|kid, _| kid == other),
+            no_key.clone(),
+        ),
+        (
+            "under the other's kid",
+            &|map| map[signer] = json!(b),
+            Ok("signature".to_owned()),
+        ),
+        (
+            "the other is broken",
+            &|map| map[other] = json!(broken(b.clone())),
+            good.clone(),
+        ),
+        (
+            "the signer is broken",
+            &|map| map[signer] = json!(broken(a.clone())),
+            no_key.clone(),
+        ),
+        (
+            "the signer is cut short",
+            &|map| map[signer] = json!(a[..a.len() / 2]),
+            no_key.clone(),
+        ),
+        (
+            "a chain",
+            &|map| map[signer] = json!(format!("{a}{b}")),
+            good.clone(),
+        ),
+        (
+            "the chain begins with another",
+            &|map| map[signer] = json!(format!("{b}{a}")),
+            Ok("signature".to_owned()),
+        ),
+        (
+            "nothing but a broken one",
+            &|map| {
+                map.retain(|kid, _| kid == signer);
+                map[signer] = json!(broken(a.clone()));
+            },
+            unusable("no certificate with a usable key"),
+        ),
+        (
+            "a kid that no token can have",
+            &|map| {
+                map.clear();
+                map.insert("k".repeat(1025), json!(a));
+            },
+            unusable("a member is malformed"),
+        ),
+        // Another kind of document that has a certificate in it is none.
+        (
+            "a text beside them",
+            &|map| drop(map.insert("issuer".into(), json!("https://issuer.test/"))),
+            missing.clone(),
+        ),
+        (
+            "a number beside them",
+            &|map| drop(map.insert("n".into(), json!(1))),
+            missing.clone(),
+        ),
+        (
+            "a key in PEM",
+            &|map| map[other] = json!("-----BEGIN PUBLIC KEY-----\nAA==\n-----END PUBLIC KEY-----"),
+            missing.clone(),
+        ),
+        ("no members", &|map| map.clear(), missing),
+        // It is a JWK Set by its form.
+        (
+            "a kid that is keys",
+            &|map| drop(map.insert("keys".into(), json!(a))),
+            Err("Jwks is an invalid JSON".to_owned()),
+        ),
+        (
+            "a set beside certificates",
+            &|map| drop(map.insert("keys".into(), json!([]))),
+            Err("Jwks doesn't have any valid public key: [keys] is empty".to_owned()),
+        ),
+    ];
+    for (what, change, expected) in table {
+        assert_eq!(decide_by(*change), *expected, "{what}");
+    }
+    // A bound on keys as in a set: the first 256 are read.
+    for (before, expected) in [(255, &good), (256, &no_key)] {
+        let mut many: Vec<String> = (0..before)
+            .map(|at| format!("\"{at}\":{}", json!(b)))
+            .collect();
+        many.push(format!("\"{signer}\":{}", json!(a)));
+        let document = format!("{{{}}}", many.join(","));
+        let outcome = read(&document).map(|set| decide(&set, token));
+        let too_large = Err("Jwks is too large".to_owned());
+        let expected = if document.len() > 256 * 1024 {
+            &too_large
+        } else {
+            expected
+        };
+        assert_eq!(outcome, *expected, "{before}");
+    }
+}
+
+/// The document, if it is a key set.
+fn read(document: &str) -> Result<String, String> {
+    let keys = KeySet::parse(document.as_bytes()).map_err(|error| error.to_string());
+    keys.map(|_| document.to_owned())
 }

@@ -411,6 +411,31 @@ async fn keys_that_are_only_certificates() {
     );
 }
 
+/// Google's and Firebase's map of kids to certificates, through a rotation.
+#[tokio::test]
+async fn a20_keys_as_certificates_by_kid() {
+    let stage = Stage::start_with(|idp| idp.set_key_form(KeyForm::CertificatesByKid), routes);
+    assert!(stage.idp.jwks().get("keys").is_none());
+    let status = |token: String| {
+        let stage = &stage;
+        async move { stage.get_with("/api/private", &token).await.status }
+    };
+    assert_eq!(status(stage.idp.good_token()).await, 200);
+    let stranger = token::sign(
+        &SigningKey::generate().renamed(stage.idp.key().kid()),
+        &stage.idp.header(),
+        &stage.idp.claims().value(),
+    );
+    assert_invalid(
+        &stage.get_with("/api/private", &stranger).await,
+        "Jwt verification fails",
+    );
+    let next = stage.idp.rotate_and_drop();
+    let after = token::sign(&next, &stage.idp.header(), &stage.idp.claims().value());
+    assert_eq!(status(after).await, 200);
+    assert_eq!(stage.traps(), 0);
+}
+
 #[tokio::test]
 async fn keys_in_the_configuration_verify_what_pyjwt_signed() {
     const PEM: &str = include_str!("../fixtures/rsa2048-a.pem");

@@ -449,10 +449,10 @@ fn no_colour_where_it_is_no_terminal() {
 #[test]
 fn addresses_that_have_no_key_set_are_warned_about() {
     let table = [
-        ("https://www.googleapis.com/oauth2/v1/certs", true),
+        ("https://www.googleapis.com/oauth2/v1/certs", false),
         (
             "https://www.googleapis.com/robot/v1/metadata/x509/securetoken@system.gserviceaccount.com",
-            true,
+            false,
         ),
         ("https://www.gstatic.com/iap/verify/public_key", true),
         ("https://i.example/.well-known/openid-configuration", true),

@@ -58,6 +58,7 @@
 )]
 
 mod bench;
+mod certificates;
 mod combined;
 mod configuration;
 mod dice;

@@ -79,7 +79,8 @@ fn start() -> Bench {
         listeners.push((name.to_owned(), Side::JwtAuthn, native));
         listeners.push((name.to_owned(), Side::BearerGate, gate));
     }
-    for (name, native) in crate::combined::pairs() {
+    let more = crate::combined::pairs().into_iter();
+    for (name, native) in more.chain(crate::certificates::pairs()) {
         listeners.push((name.to_owned(), Side::JwtAuthn, native.clone()));
         listeners.push((name.to_owned(), Side::BearerGate, native));
     }

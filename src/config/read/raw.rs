@@ -70,7 +70,7 @@ objects! {
         pub audiences: Given<Vec<String>>,
         /// Addition: `true` in place of `audiences`: `aud` is not looked at.
         pub any_audience: Given<bool> = false,
-        /// Keys from an address. Exactly one of `remote_jwks`, `local_jwks` and `openid_discovery`
+        /// Keys from an address: a JWK Set, or a map of kids to certificates. Exactly one of `remote_jwks`, `local_jwks` and `openid_discovery`
         /// is required.
         pub remote_jwks: Given<RawRemoteJwks>,
         /// Keys in the configuration itself.
@@ -202,9 +202,9 @@ objects! {
     /// Keys in the configuration: `core.v3.DataSource` in Envoy. A Wasm filter cannot read files, so
     /// `filename` is refused. Exactly one field is required.
     pub struct RawLocalJwks: "an object with inline_string", HIDES_NAMES = true {
-        /// The JWK Set, as JSON in a string.
+        /// The JWK Set, or a map of kids to certificates, as JSON in a string.
         pub inline_string: Given<String>,
-        /// The JWK Set, as JSON in base64.
+        /// The same, as JSON in base64.
         pub inline_bytes: Given<String>,
         #[cfg_attr(feature = "schema", schemars(with = "Unsupported"))]
         pub filename: Given<Anything>,

@@ -300,7 +300,7 @@ impl Idp {
         self.shared.state().extra = extra;
     }
 
-    /// The JWK Set as it is published when all is well.
+    /// The keys as they are published when all is well.
     pub fn jwks(&self) -> Value {
         self.shared.state().jwks()
     }
@@ -488,6 +488,10 @@ struct Behaviour {
 
 impl Behaviour {
     fn jwks(&self) -> Value {
+        if self.form == KeyForm::CertificatesByKid {
+            let by_kid = |key: &SigningKey| (key.kid().to_owned(), json!(key.certificate_pem()));
+            return self.published.iter().map(by_kid).collect();
+        }
         let own = self.published.iter().map(|key| key.jwk(self.form));
         let keys: Vec<Value> = self.extra.iter().cloned().chain(own).collect();
         json!({ "keys": keys })

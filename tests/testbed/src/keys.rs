@@ -35,6 +35,8 @@ pub enum KeyForm {
     ModulusAndCertificate,
     /// `x5c` without `n` and `e`.
     CertificateOnly,
+    /// No JWK Set at all, but a map of kids to certificates in PEM, as Google publishes them.
+    CertificatesByKid,
 }
 
 /// The hash of an RSASSA-PKCS1-v1_5 signature (RFC 7518 s3.3).
@@ -164,12 +166,15 @@ impl SigningKey {
     pub fn tls_pem(&self) -> (String, String) {
         let key = self.0.private.to_pkcs8_pem(LineEnding::LF);
         let key = key.expect("an RSA key encodes").to_string();
+        (key, self.certificate_pem())
+    }
+
+    /// A self-signed certificate for the key, PEM.
+    pub fn certificate_pem(&self) -> String {
         let base64 = STANDARD.encode(self.certificate_der());
         let lines = base64.as_bytes().chunks(64).map(String::from_utf8_lossy);
         let lines = lines.collect::<Vec<_>>().join("\n");
-        let certificate =
-            format!("-----BEGIN CERTIFICATE-----\n{lines}\n-----END CERTIFICATE-----\n");
-        (key, certificate)
+        format!("-----BEGIN CERTIFICATE-----\n{lines}\n-----END CERTIFICATE-----\n")
     }
 
     /// The public JWK.
