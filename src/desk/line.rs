@@ -22,6 +22,10 @@ pub const MOST_BYTES: usize = 16 << 20;
 /// more stack than a VM has.
 pub const MOST_AT_ONCE: usize = 32;
 
+/// The most requests of a line that wait for their own bodies. Strangers who never send theirs take
+/// no more places than that from requests that wait for a provider.
+pub const MOST_BODIES: usize = 64;
+
 /// The longest time that a request waits, whatever it waits for.
 pub const MOST_WAIT: Duration = Duration::from_secs(60);
 
@@ -103,9 +107,17 @@ impl<R> Line<R> {
         self.line.len() >= self.most || self.bytes.saturating_add(bytes) > MOST_BYTES
     }
 
+    /// Whether there is no room for one more request that waits for its own body.
+    fn is_full_of_bodies(&self) -> bool {
+        let waiters = self.line.iter().map(|(_, waiter)| &waiter.awaited);
+        let bodies = waiters.filter(|awaited| matches!(awaited, Awaited::Body));
+        bodies.count() >= MOST_BODIES
+    }
+
     /// Lets a request in; `Err` with it if the line is full.
     pub fn enter(&mut self, waiter: Waiter<R>) -> Result<Ticket, Waiter<R>> {
-        if self.is_full(waiter.bytes) {
+        let is_body = matches!(waiter.awaited, Awaited::Body);
+        if self.is_full(waiter.bytes) || is_body && self.is_full_of_bodies() {
             return Err(waiter);
         }
         let ticket = Ticket(self.next);
@@ -276,6 +288,26 @@ mod tests {
             ..waiter(0, 100, 8)
         };
         assert!(line.enter(whole).is_err());
+    }
+
+    #[test]
+    fn bodies_leave_room_for_those_who_wait_for_a_provider() {
+        let mut line = Line::new(MOST_BODIES + 2);
+        let body = |n| Waiter {
+            awaited: Awaited::Body,
+            ..waiter(0, 100, n)
+        };
+        let tickets: Vec<_> = (0..MOST_BODIES)
+            .map(|_| line.enter(body(0)).unwrap())
+            .collect();
+        assert!(line.enter(body(1)).is_err());
+        line.enter(waiter(0, 100, 2)).unwrap();
+        assert!(line.leave(tickets[3]));
+        line.enter(body(3)).unwrap();
+        assert!(line.enter(body(4)).is_err());
+        line.enter(waiter(1, 100, 5)).unwrap();
+        line.take_settled(Millis(100), |_| false);
+        line.enter(body(6)).unwrap();
     }
 
     #[test]
