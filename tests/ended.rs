@@ -293,8 +293,9 @@ fn a_sign_out_that_cannot_be_written_is_not_said_to_be_done() {
 
 #[test]
 fn a_list_that_is_lost_ends_every_session_until_then_and_no_later_one() {
-    let garbage: [Option<&[u8]>; 5] = [
+    let garbage: [Option<&[u8]>; 6] = [
         None,
+        Some(b""),
         Some(b"x"),
         Some(&[0xff; 700]),
         Some(b"{\"a\":1}"),
@@ -312,7 +313,8 @@ fn a_list_that_is_lost_ends_every_session_until_then_and_no_later_one() {
             world.store.plant(&name, value);
             let later = session(3, START + 101, "kim", None);
             if which == 0 {
-                // A worker that was there when it was, or that finds what is not ours.
+                // A worker that finds what is not ours, or that was there when it was.
+                assert!(value.is_none() || world.is_over_at(1, &other), "{value:?}");
                 assert!(world.is_over_at(0, &other), "{value:?}");
             }
             assert!(world.is_over_at(1, &ended) || value.is_none(), "{value:?}");
@@ -338,6 +340,31 @@ fn a_shard_that_is_lost_before_it_is_written_again_is_noticed() {
         world.now += 10_000;
         world.end(0, &Ending::of(&second)).unwrap();
         assert!(world.is_over(&first) && world.is_over(&second));
+    }
+}
+
+#[test]
+fn whoever_cannot_begin_the_list_anew_ends_nothing_in_the_lost_one() {
+    for value in [None, Some(&b"garbage"[..])] {
+        for lost in 0..200 {
+            let mut world = World::new();
+            let mut sessions = in_one_shard().map(|(_, known)| known);
+            let (first, second) = (sessions.next().unwrap(), sessions.next().unwrap());
+            world.end(0, &Ending::of(&first)).unwrap();
+            let name = world.store.names().swap_remove(1);
+            world.store.plant(&name, value);
+            world.now += 10_000;
+            // Other workers are faster that often.
+            world.store.lose_writes(lost);
+            let outcome = world.end(1, &Ending::of(&second));
+            world.store.lose_writes(0);
+            assert!(world.is_over(&first), "{lost} {value:?}");
+            assert!(
+                world.is_over(&second) || outcome.is_err(),
+                "{lost} {value:?}"
+            );
+            assert!(outcome.is_ok() || lost > 60, "{lost} {value:?}");
+        }
     }
 }
 

@@ -160,7 +160,7 @@ pub fn knows_token(token: &Mark, store: &dyn SharedStore) -> bool {
 /// The list, as one worker sees it.
 #[derive(Default)]
 pub struct List {
-    /// The octets as they were last read.
+    /// The octets as they were last read; empty before that.
     octets: Vec<u8>,
     /// What is in them; `None` where there never was anything.
     heads: Option<Heads>,
@@ -174,7 +174,7 @@ impl List {
     pub fn look(&mut self, now: Now<'_>) -> Option<Version> {
         let shared = now.store.read(HEADS_KEY);
         let is_lost = match &shared {
-            Some((octets, _)) if *octets == self.octets => false,
+            Some((octets, _)) if !octets.is_empty() && *octets == self.octets => false,
             Some((octets, _)) => match Heads::decode(octets) {
                 Some(heads) => {
                     self.heads = Some(heads);
@@ -230,7 +230,7 @@ impl List {
     }
 
     /// Begins the list anew where it is lost or is not ours: every session until now is over. Where
-    /// another worker is faster, its list says the same.
+    /// another worker is faster, only this one says so, until it looks again.
     fn begin_anew(&mut self, now: Now<'_>) {
         log::warn!(
             "the list of ended sessions is lost: every session that began until now is over"
@@ -251,20 +251,11 @@ impl List {
     /// # Errors
     /// Where it is not certain that they are over. Some of them may be over all the same.
     pub fn end(&mut self, ending: &Ending, now: Now<'_>) -> Result<(), NotEnded> {
-        self.look(now);
         let mut changed = Vec::with_capacity(ending.marks.len());
         for (mark, until) in &ending.marks {
             let place = ending.place(mark);
             let put = |shard: &mut Shard| shard.put(*mark, *until, ending.when_full);
-            let heads = self.heads.as_ref();
-            let is_there = heads.is_some_and(|heads| heads.state(place).is_some());
-            match change(&key(place), is_there, now.store, put) {
-                Err(Unchanged::Lost) => {
-                    self.begin_anew(now);
-                    change(&key(place), false, now.store, put)?;
-                }
-                outcome => outcome?,
-            }
+            self.change(place, now, put)?;
             changed.push(place);
         }
         self.announce(&changed, now)?;
@@ -275,6 +266,29 @@ impl List {
                 Ok(change(&token_key(&token), false, now.store, put)?)
             }
         }
+    }
+
+    /// Changes a shard. One that was lost is written only to a list that has begun anew: in the
+    /// old one nobody would notice what is missing.
+    fn change(
+        &mut self,
+        place: usize,
+        now: Now<'_>,
+        put: impl Fn(&mut Shard) -> Result<(), Full>,
+    ) -> Result<(), NotEnded> {
+        for _ in 0..TRIES {
+            // The list as all workers have it: what this one began anew may not have been written.
+            if self.look(now).is_none() {
+                continue;
+            }
+            let heads = self.heads.as_ref();
+            let is_there = heads.is_some_and(|heads| heads.state(place).is_some());
+            match change(&key(place), is_there, now.store, &put) {
+                Err(Unchanged::Lost) => self.begin_anew(now),
+                outcome => return Ok(outcome?),
+            }
+        }
+        Err(NotEnded::Refused)
     }
 
     fn announce(&mut self, changed: &[usize], now: Now<'_>) -> Result<(), NotEnded> {
