@@ -210,16 +210,19 @@ fn a_request_costs_one_read_while_nothing_changes() {
     assert_eq!(reads(&world, &mut list), 1);
 }
 
-/// Sessions whose own marks are in one shard of the list.
+/// The names of what is shared when this session has ended.
+fn shard_of(known: &Known) -> Vec<String> {
+    let mut world = World::new();
+    world.end(0, &Ending::of(known)).unwrap();
+    world.store.names()
+}
+
+/// Sessions of several people whose marks are in one shard of the list.
 fn in_one_shard() -> impl Iterator<Item = (u64, Known)> {
-    let shard_of = |known: &Known| {
-        let mut world = World::new();
-        world.end(0, &Ending::of(known)).unwrap();
-        world.store.names()
-    };
-    let wanted = shard_of(&session(0, START, "nobody", None));
+    let of = |number, begun| session(number, begun, &format!("u-{number}"), None);
+    let wanted = shard_of(&of(0, START));
     (0_u64..)
-        .map(|number| (number, session(number, START + number, "nobody", None)))
+        .map(move |number| (number, of(number, START + number)))
         .filter(move |(_, known)| shard_of(known) == wanted)
 }
 
@@ -236,10 +239,44 @@ fn a_full_shard_ends_older_sessions_and_forgets_none() {
     // 20 entries went: whoever began no later than the last of them is over too.
     let floor = START + ended[19].0;
     let (number, _) = in_one_shard().nth(MOST + 30).unwrap();
-    let later = |begun| session(number, begun, "nobody else", None);
+    let later = |begun| session(number, begun, &format!("u-{number}"), None);
     assert!(world.is_over(&later(floor)));
     assert!(!world.is_over(&later(floor + 1)));
     assert!(world.store.octets() < (SHARDS + TOKENS) * 24 * (MOST + 2));
+}
+
+/// One account that signs in and out all day.
+#[test]
+fn s24_one_person_who_signs_out_ever_so_often_ends_no_session_of_others() {
+    let mut world = World::new();
+    let robot = |number| session(number, START + 1 + number, "robot", Some("r"));
+    let wanted = shard_of(&robot(0));
+    // People in the same shard who began before, one half of whom signs out.
+    let near = (0..).map(|number| session(number, START, &format!("n-{number}"), None));
+    let near: Vec<Known> = near
+        .filter(|known| shard_of(known) == wanted)
+        .take(80)
+        .collect();
+    let (leave, stay) = near.split_at(40);
+    for known in leave {
+        world.end(1, &Ending::of(known)).unwrap();
+    }
+    let all = 8 * MOST as u64;
+    // A session that is open all day, and one that begins last.
+    let (old, latest) = (robot(0), robot(all));
+    for number in 1..all {
+        assert!(!world.is_over_at(2, &latest));
+        world.end(0, &Ending::of(&robot(number))).unwrap();
+        assert!(world.is_over_at(1, &robot(number)), "{number}");
+    }
+    for number in 1..all {
+        assert!(world.is_over_at(2, &robot(number)), "{number}");
+    }
+    assert!(leave.iter().all(|known| world.is_over(known)));
+    assert!(stay.iter().all(|known| !world.is_over(known)));
+    assert!(world.is_over(&old), "it is the robot who pays");
+    assert!(!world.is_over(&latest));
+    assert_eq!(world.store.names().len(), 2);
 }
 
 #[test]

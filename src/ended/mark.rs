@@ -1,52 +1,107 @@
 //! What identifies an ended session, in the form that shared data has.
 //!
-//! Invariant: a [`Mark`] is a hash. Shared data has no name of a person and no identifier of a
-//! session.
+//! Invariants:
+//! - a [`Mark`] is a hash. Shared data has no name of a person and no identifier of a session;
+//! - the marks of a person and of this person's sessions have the same first half, and so the same
+//!   place.
 
 use crate::bytes::half_digest;
 use crate::session::life::Session;
 
 /// Octets of a mark. Two different things never have the same mark.
 const LEN: usize = 16;
+/// Octets of its first half. The kind is in the one after it.
+const HALF: usize = 8;
+
+/// What has a mark.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// All sessions of a person.
+    All,
+    /// Those whose ID token had no `sid`.
+    WithoutSid,
+    /// One session of a person.
+    One,
+    /// A session at an issuer.
+    Sid,
+    /// A logout token.
+    Token,
+}
 
 /// A session, some sessions, or a logout token, by a hash of what identifies it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mark([u8; LEN]);
 
 impl Mark {
-    fn new(kind: &str, parts: [&[u8]; 2]) -> Self {
-        let [first, second] = parts;
-        Self(half_digest(&[kind.as_bytes(), first, second]))
+    /// The mark of what has its own name at an issuer.
+    fn of_name(kind: Kind, what: &str, issuer: &str, name: &str) -> Self {
+        let digest = half_digest(&[what.as_bytes(), issuer.as_bytes(), name.as_bytes()]);
+        Self(digest).with(kind)
     }
 
-    /// One session of ours, by its id.
+    /// A mark of a person. `rest` has what is in its second half.
+    fn of_person(kind: Kind, issuer: &str, subject: &str, rest: &[u8; LEN]) -> Self {
+        Self::of_name(kind, "sub", issuer, subject).and(rest, kind)
+    }
+
+    fn with(mut self, kind: Kind) -> Self {
+        let [_, _, _, _, _, _, _, _, octet, ..] = &mut self.0;
+        *octet = kind as u8;
+        self
+    }
+
+    /// The first half of this one, and the second one of `rest`.
+    fn and(mut self, rest: &[u8; LEN], kind: Kind) -> Self {
+        let second = self.0.iter_mut().zip(rest).skip(HALF);
+        second.for_each(|(octet, of_rest)| *octet = *of_rest);
+        self.with(kind)
+    }
+
+    fn is(&self, kind: Kind) -> bool {
+        let [_, _, _, _, _, _, _, _, octet, ..] = self.0;
+        octet == kind as u8
+    }
+
+    /// One session of ours, by its person and its id.
     #[must_use]
-    pub fn of_session(id: &[u8]) -> Self {
-        Self::new("session", [id, b""])
+    pub fn of_session(issuer: &str, subject: &str, id: &[u8]) -> Self {
+        let rest = half_digest(&[b"session", id]);
+        Self::of_person(Kind::One, issuer, subject, &rest)
     }
 
     /// All sessions that follow from one session at an issuer (`sid`).
     #[must_use]
     pub fn of_sid(issuer: &str, sid: &str) -> Self {
-        Self::new("sid", [issuer.as_bytes(), sid.as_bytes()])
+        Self::of_name(Kind::Sid, "sid", issuer, sid)
     }
 
     /// All sessions of a person.
     #[must_use]
     pub fn of_subject(issuer: &str, subject: &str) -> Self {
-        Self::new("sub", [issuer.as_bytes(), subject.as_bytes()])
+        Self::of_person(Kind::All, issuer, subject, &[0; LEN])
     }
 
     /// Those sessions of a person whose ID token had no `sid`.
     #[must_use]
     pub fn of_subject_without_sid(issuer: &str, subject: &str) -> Self {
-        Self::new("sub without sid", [issuer.as_bytes(), subject.as_bytes()])
+        Self::of_person(Kind::WithoutSid, issuer, subject, &[0; LEN])
     }
 
     /// A logout token (`jti`).
     #[must_use]
     pub fn of_logout_token(issuer: &str, id: &str) -> Self {
-        Self::new("jti", [issuer.as_bytes(), id.as_bytes()])
+        Self::of_name(Kind::Token, "jti", issuer, id)
+    }
+
+    /// Whether both are of one session, and of sessions of the same person.
+    pub(super) fn is_beside(&self, other: &Self) -> bool {
+        let [of_one, of_other] = [self, other].map(|mark| mark.0.first_chunk::<HALF>());
+        self.is(Kind::One) && other.is(Kind::One) && of_one == of_other
+    }
+
+    /// All sessions of the person of this one.
+    pub(super) fn all_of_the_person(self) -> Self {
+        self.and(&[0; LEN], Kind::All)
     }
 
     /// As it was written.
@@ -93,7 +148,7 @@ impl Known {
             started: session.started,
             issued: session.issued,
             marks: [
-                Mark::of_session(&session.id),
+                Mark::of_session(issuer, subject, &session.id),
                 Mark::of_subject(issuer, subject),
                 at_provider,
             ],
@@ -112,13 +167,16 @@ mod tests {
     #[test]
     fn marks_of_different_things_differ() {
         let marks = [
-            Mark::of_session(b"a"),
-            Mark::of_session(b"b"),
+            Mark::of_session("a", "b", b"a"),
+            Mark::of_session("a", "b", b"b"),
+            Mark::of_session("a", "c", b"a"),
             Mark::of_sid("a", "b"),
             Mark::of_sid("ab", ""),
             Mark::of_sid("", "ab"),
             Mark::of_sid("b", "a"),
             Mark::of_subject("a", "b"),
+            Mark::of_subject("a", "c"),
+            Mark::of_subject("ab", ""),
             Mark::of_subject_without_sid("a", "b"),
             Mark::of_logout_token("a", "b"),
         ];
@@ -126,5 +184,27 @@ mod tests {
             assert!(!marks[..at].contains(mark), "{at}");
         }
         assert_eq!(Mark::of_sid("a", "b"), Mark::of_sid("a", "b"));
+    }
+
+    #[test]
+    fn all_marks_of_a_person_are_at_one_place() {
+        let all = Mark::of_subject("a", "kim");
+        let without = Mark::of_subject_without_sid("a", "kim");
+        let own = [1, 2].map(|id| Mark::of_session("a", "kim", &[id]));
+        for mark in own.into_iter().chain([without]) {
+            assert_eq!(mark.place(256), all.place(256));
+            assert_eq!(mark.all_of_the_person(), all);
+        }
+        let [one, other] = own;
+        assert!(one.is_beside(&other) && one.is_beside(&one));
+        let lees = Mark::of_session("a", "lee", &[1]);
+        for stranger in [all, without, lees, Mark::of_sid("a", "kim")] {
+            assert!(!one.is_beside(&stranger) && !stranger.is_beside(&one));
+        }
+        assert!(!all.is_beside(&all));
+        // People are at many places.
+        let place = |number: u32| Mark::of_subject("a", &number.to_string()).place(64);
+        let places: std::collections::BTreeSet<_> = (0..200).map(place).collect();
+        assert!(places.len() > 48, "{places:?}");
     }
 }

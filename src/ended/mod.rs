@@ -4,6 +4,7 @@
 //! Invariants:
 //! - a session that was ended is never found alive, on any worker. A full shard ends more sessions,
 //!   and forgets none. Where shared data was lost or is not ours, every session until then is over;
+//! - whoever signs out often makes room with older sessions of their own, before others lose any;
 //! - what anybody can claim takes no room from what was proven, and ends only what it names;
 //! - everything is bounded: [`SHARDS`] and [`TOKENS`] shards of [`shard::MOST`] entries;
 //! - a request costs one read, unless a shard that concerns it has changed.
@@ -18,7 +19,8 @@ use shard::{Full, Shard, WhenFull};
 
 pub use mark::{Known, Mark};
 
-/// Shards of what was proven: 768 KiB at most.
+/// Shards of what was proven: 768 KiB at most. All that names a person or one of this person's
+/// sessions is in one of them.
 const PROVEN: usize = 64;
 /// Shards of what was only claimed: 192 KiB at most.
 const CLAIMED: usize = 16;

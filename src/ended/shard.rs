@@ -2,20 +2,24 @@
 //! then is over.
 //!
 //! Invariants: a shard has at most [`MOST`] entries. A full shard forgets nothing that it must
-//! keep: the floor ends what it drops.
+//! keep: what it drops ends more sessions of the same person, or the floor ends it.
 
 use super::mark::Mark;
 use crate::record::{Reader, Writer};
 
 /// The most entries of a shard: 24 octets each.
 pub const MOST: usize = 512;
+/// Whoever has so many entries in a full shard makes room for others.
+pub const MANY: usize = 8;
 /// Increased whenever the meaning of a field changes.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 
 /// What happens when a full shard must take one more entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenFull {
-    /// The entry with the earliest time goes, and everything that was issued until then is over.
+    /// Of the person with the most sessions that ended, the earlier half goes, and all of this
+    /// person's sessions that were issued until then are over. Where nobody has [`MANY`], the entry
+    /// with the earliest time goes, and everything that was issued until then is over.
     Floor,
     /// Only entries with an earlier time than this go.
     Refuse {
@@ -112,6 +116,9 @@ impl Shard {
                 Err(Full)
             };
         }
+        if when_full == WhenFull::Floor && self.merge().is_some() {
+            return Ok(());
+        }
         let times = self.entries.iter().map(|entry| entry.until);
         let earliest = times.min().unwrap_or(0);
         if when_full == WhenFull::Floor {
@@ -119,6 +126,26 @@ impl Shard {
         }
         self.entries.retain(|entry| entry.until > earliest);
         Ok(())
+    }
+
+    /// Puts one entry in place of the earlier sessions of whoever has the most: all of this
+    /// person's that were issued until then are over. `None` where nobody has many.
+    fn merge(&mut self) -> Option<()> {
+        // Marks are in order, so those of a person are one after the other.
+        let people = self.entries.chunk_by(|a, b| a.mark.is_beside(&b.mark));
+        let most = people.max_by_key(|sessions| sessions.len())?;
+        if most.len() < MANY {
+            return None;
+        }
+        let one = most.first()?.mark;
+        let mut times: Vec<u64> = most.iter().map(|entry| entry.until).collect();
+        times.sort_unstable();
+        let until = *times.get(times.len() / 2)?;
+        self.entries
+            .retain(|entry| entry.until > until || !entry.mark.is_beside(&one));
+        // More than one went, so there is room.
+        let all = one.all_of_the_person();
+        self.put(all, until, WhenFull::Floor).ok()
     }
 
     /// The octets to share.
@@ -167,7 +194,16 @@ mod tests {
     use super::*;
 
     fn mark(number: usize) -> Mark {
-        Mark::of_session(&number.to_le_bytes())
+        Mark::of_sid("https://idp.example/", &number.to_string())
+    }
+
+    /// A session of a person.
+    fn own(name: &str, number: usize) -> Mark {
+        Mark::of_session("https://idp.example/", name, &number.to_le_bytes())
+    }
+
+    fn all(name: &str) -> Mark {
+        Mark::of_subject("https://idp.example/", name)
     }
 
     fn full() -> Shard {
@@ -217,6 +253,73 @@ mod tests {
     }
 
     #[test]
+    fn whoever_has_many_entries_makes_room_for_the_others() {
+        let floor = WhenFull::Floor;
+        let mut shard = Shard::default();
+        let others = MOST - MANY;
+        for number in 0..others {
+            shard
+                .put(own(&format!("u-{number}"), 0), 10, floor)
+                .unwrap();
+        }
+        for number in 0..MANY {
+            let until = 1000 + number as u64;
+            shard.put(own("kim", number), until, floor).unwrap();
+        }
+        assert!(!shard.ends(&all("kim"), 1));
+        // Five become one.
+        shard.put(own("lee", 0), 5000, floor).unwrap();
+        assert_eq!((shard.entries.len(), shard.floor), (MOST - 3, 0));
+        assert!(shard.ends(&all("kim"), 1004) && !shard.ends(&all("kim"), 1005));
+        for number in 0..MANY {
+            assert_eq!(shard.has(&own("kim", number)), number > 4, "{number}");
+        }
+        for number in 0..others {
+            let name = format!("u-{number}");
+            assert!(shard.has(&own(&name, 0)) && !shard.ends(&all(&name), 1));
+        }
+        // Nobody has many any more: everybody pays.
+        for number in 0..MANY - 1 {
+            assert_eq!(shard.floor, if number < 4 { 0 } else { 10 });
+            shard.put(own("sam", number), 5000, floor).unwrap();
+        }
+        assert_eq!(shard.floor, 10);
+    }
+
+    /// An entry ends its session for good, and what is of a provider ends nothing of a person.
+    #[test]
+    fn no_entry_is_forgotten_whoever_has_how_many() {
+        let floor = WhenFull::Floor;
+        for (people, is_over_for_others) in [(1, false), (5, false), (40, false), (2000, true)] {
+            let mut shard = Shard::default();
+            let entry = |number: usize| {
+                // Some sign out more often, and times are in no order.
+                let name = format!("u-{}", number * number % 7919 % people);
+                let until = 1000 + (number * 7919 % 3001) as u64;
+                (own(&name, number), all(&name), until)
+            };
+            for number in 0..3000 {
+                let (own, all, until) = entry(number);
+                if number % 3 == 0 {
+                    shard.put(mark(number % 300), until, floor).unwrap();
+                }
+                shard.put(own, until, floor).unwrap();
+                assert!(shard.ends(&own, until) || shard.ends(&all, until));
+                assert!(shard.entries.len() <= MOST);
+            }
+            for number in 0..3000 {
+                let (own, all, until) = entry(number);
+                assert!(shard.ends(&own, until) || shard.ends(&all, until));
+            }
+            for number in 0..100 {
+                assert!(shard.ends(&mark(number * 3), 1));
+            }
+            assert_eq!(shard.floor > 0, is_over_for_others, "{people}");
+            assert_eq!(shard.ends(&own("nobody", 1), 1), is_over_for_others);
+        }
+    }
+
+    #[test]
     fn a_full_shard_refuses_or_forgets() {
         let mut shard = full();
         let refuse = |before| WhenFull::Refuse { before };
@@ -245,7 +348,7 @@ mod tests {
                 assert_eq!(Shard::decode(&octets[..length]), None, "{length} octets");
             }
             let mut newer = octets.clone();
-            newer[0] = 2;
+            newer[0] = 3;
             assert_eq!(Shard::decode(&newer), None);
             assert_eq!(Shard::decode(&[&octets[..], b"x"].concat()), None);
         }
