@@ -105,7 +105,7 @@ pub fn carry_out(
 fn counter(outcome: &Outcome) -> Option<String> {
     match outcome {
         Outcome::Begun => Some(metrics::SIGN_IN_BEGUN.to_owned()),
-        Outcome::Completed => Some(metrics::SIGN_IN_COMPLETED.to_owned()),
+        Outcome::Completed(_) => Some(metrics::SIGN_IN_COMPLETED.to_owned()),
         Outcome::Failed(problem) => Some(metrics::sign_in_failed(problem.name())),
         Outcome::SignedOut(sign_out) => Some(
             match sign_out.by {

@@ -27,7 +27,7 @@ use crate::jose::jws::HeaderMemo;
 use crate::jose::verifier::Verifier;
 use crate::jwks::keys::{Keys, UnknownKid};
 use crate::metrics;
-use crate::sign_in::{Outcome, People, Sessions, SignOut, drawn_key};
+use crate::sign_in::{Outcome, People, Sessions, drawn_key};
 use crate::time::{Millis, whole_seconds};
 
 /// The time between ticks while requests wait or keys are missing. It bounds how long after a
@@ -140,10 +140,7 @@ impl<H: Host> Gate<H> {
     pub fn conclude(&self, verdict: &Verdict<'_>, exchange: &impl Exchange) -> Carried {
         let refused;
         let verdict = match verdict {
-            Verdict::Answer(Answer {
-                outcome: Outcome::SignedOut(sign_out),
-                ..
-            }) if !self.sign_out(sign_out) => {
+            Verdict::Answer(Answer { outcome, .. }) if !self.carry_out(outcome) => {
                 refused = Verdict::reject(Rejection::NotEnded {
                     retry_after_seconds: 1,
                 });
@@ -155,15 +152,16 @@ impl<H: Host> Gate<H> {
     }
 
     /// Ends sessions, and tells the provider. False where they could not be ended.
-    fn sign_out(&self, sign_out: &SignOut) -> bool {
-        if let Some(ending) = &sign_out.ending {
+    fn carry_out(&self, outcome: &Outcome) -> bool {
+        let (ending, errand) = outcome.deeds();
+        if let Some(ending) = ending {
             let now = self.now_of_ended(self.host.unix_seconds());
             if let Err(why) = self.ended.borrow_mut().end(ending, now) {
                 log::warn!("a session cannot be ended: {why:?}");
                 return false;
             }
         }
-        if let Some(errand) = &sign_out.errand {
+        if let Some(errand) = errand {
             let now = self.host.monotonic();
             self.desk.borrow_mut().send(errand.clone(), now);
             self.set_tick(BUSY_TICK);

@@ -136,6 +136,12 @@ pub struct Known {
 }
 
 impl Known {
+    /// Whether both are one session.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.marks.first() == other.marks.first()
+    }
+
     /// What identifies a session of this issuer.
     #[must_use]
     pub fn new(session: &Session, issuer: &str) -> Self {

@@ -4,7 +4,10 @@
 //! Invariants:
 //! - only the browser that began the flow can redeem a code, and only for the issuer that the flow
 //!   asked;
-//! - a session is made only from an ID token whose signature and claims are verified.
+//! - a session is made only from an ID token whose signature and claims are verified;
+//! - the session whose place it takes is over before the browser has the new one. A browser that
+//!   loses the answer and asks again has no session by then, and gets the same new one, or begins
+//!   again. Other tabs that sign in at the same time get sessions of their own.
 
 use super::begin;
 use super::event::Event;
@@ -22,6 +25,7 @@ use crate::bytes;
 use crate::config::{Scheme, SchemeId};
 use crate::desk::Need;
 use crate::document::finding::Finding;
+use crate::ended::Ending;
 use crate::session::browser;
 use crate::session::flow::{Flow, Redeeming};
 use crate::trace::Trace;
@@ -75,10 +79,11 @@ pub(super) fn callback(
     let code = code
         .filter(|code| !code.is_empty())
         .ok_or(Problem::Malformed)?;
+    let replaced = session;
     let exchanged = match exchange(visit, scheme, code, &redeeming)? {
         Ok(exchanged) => exchanged,
         // The code was used before, or its answer was lost. The provider may give another code.
-        Err(TokenError::Refused(Refusal::InvalidGrant)) if session.is_none() => {
+        Err(TokenError::Refused(Refusal::InvalidGrant)) if replaced.is_none() => {
             return begin::again(visit, id, &flow);
         }
         Err(error) => return Err(Problem::Tokens(error).into()),
@@ -103,13 +108,16 @@ pub(super) fn callback(
         Problem::IdToken
     })?;
     let provider = &visit.config.providers[scheme.provider];
+    let known = known(&session, provider);
     // A person who has signed out meanwhile, here or at the provider, must be asked there.
-    if visit.basis.facts.is_over(&known(&session, provider)) {
+    if visit.basis.facts.is_over(&known) {
         return begin::again(visit, id, &flow);
     }
     if scheme.use_refresh_token && session.refreshing.is_none() {
         log::info!("scheme {}: the provider gave no refresh token", scheme.name);
     }
+    let replaced = replaced.filter(|open| !open.known().is_same(&known));
+    let ending = replaced.map(|open| Ending::of(open.known()));
     let mut set = visit.put(id, session)?.lines;
     if let Some(browser) = browser {
         let browser = browser.signed_in(&scheme.name, visit.now());
@@ -117,7 +125,7 @@ pub(super) fn callback(
     }
     Ok(Answer {
         what: "a new session",
-        outcome: Outcome::Completed,
+        outcome: Outcome::Completed(ending.map(Box::new)),
         response: see_other(flow.return_to(), set),
     })
 }

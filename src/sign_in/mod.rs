@@ -78,8 +78,8 @@ pub struct Answer {
 pub enum Outcome {
     /// A browser is sent to a provider.
     Begun,
-    /// There is a new session.
-    Completed,
+    /// There is a new session. The one whose place it takes is over, once this is done.
+    Completed(Option<Box<Ending>>),
     /// There is no session.
     Failed(Problem),
     /// Somebody says that a session has ended, and is not believed.
@@ -110,6 +110,18 @@ pub struct SignOut {
     pub ending: Option<Ending>,
     /// What the provider is asked afterwards. Nobody waits for the answer.
     pub errand: Option<Question>,
+}
+
+impl Outcome {
+    /// What is done before anybody is told of it, and what is asked afterwards.
+    #[must_use]
+    pub fn deeds(&self) -> (Option<&Ending>, Option<&Question>) {
+        match self {
+            Self::Completed(replaced) => (replaced.as_deref(), None),
+            Self::SignedOut(sign_out) => (sign_out.ending.as_ref(), sign_out.errand.as_ref()),
+            Self::Begun | Self::Failed(_) | Self::LogoutRefused | Self::Other => (None, None),
+        }
+    }
 }
 
 /// Answers a request for one of the filter's own paths.

@@ -16,6 +16,7 @@ mod attacks;
 mod property;
 mod provider;
 mod refresh;
+mod replaced;
 mod rotation;
 mod sessions;
 mod visits;
