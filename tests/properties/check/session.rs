@@ -84,6 +84,7 @@ pub(crate) fn plaintexts() -> [Vec<u8>; 3] {
         }),
         refreshing: Some(Refreshing {
             number: 1,
+            due: NOW + 200,
             good_until: NOW + 300,
             nonce: [7; 16],
         }),
