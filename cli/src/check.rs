@@ -12,7 +12,8 @@ use crate::finding::Finding;
 use crate::output::{BAD, GOOD, WARN, escaped, safe, styled};
 use crate::plugin::{Container, File, Plugin};
 use crate::surroundings::sign_in::{
-    handed_by_envoy, handed_by_gateway, handed_by_istio, look_at_bodies, look_at_variables,
+    handed_by_envoy, handed_by_gateway, handed_by_istio, look_at_bodies, look_at_values,
+    look_at_variables,
 };
 use crate::{risks, surroundings};
 
@@ -28,6 +29,9 @@ pub(crate) struct Args {
     /// Treat warnings as errors
     #[arg(long)]
     strict: bool,
+    /// Refuse variables that are not set here, where Envoy will be started
+    #[arg(long)]
+    environment: bool,
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, CommandError> {
@@ -35,7 +39,15 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CommandError> {
     let mut report = Vec::new();
     for path in &args.files {
         let file = File::read(path)?;
-        let (findings, configurations) = check(&file)?;
+        let (mut findings, configurations) = check(&file)?;
+        if args.environment {
+            for plugin in &file.plugins() {
+                if let Some(tree) = plugin.tree() {
+                    look_at_values(tree, &|path| plugin.locate(path), &mut findings);
+                }
+            }
+            findings.sort_by_key(|finding| (finding.line, finding.column));
+        }
         let refused = |finding: &Finding| finding.is_error || args.strict;
         let is_good = !findings.iter().any(refused);
         good &= is_good;

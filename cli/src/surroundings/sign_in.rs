@@ -75,11 +75,7 @@ pub(crate) fn look_at_variables(
     locate: &dyn Fn(&str) -> (usize, usize),
     findings: &mut Vec<Finding>,
 ) {
-    let mut variables = Vec::new();
-    if let Some(sign_in) = tree.get("sign_in") {
-        find_variables(sign_in, "sign_in", &mut variables);
-    }
-    for (name, path) in variables {
+    for (name, path) in variables(tree) {
         let how = handed.how;
         let is_written = handed.written.contains(&name);
         let text = if is_written {
@@ -102,6 +98,36 @@ pub(crate) fn look_at_variables(
             text,
         });
     }
+}
+
+/// Variables of the configuration that are not set where the tool runs.
+pub(crate) fn look_at_values(
+    tree: &Node,
+    locate: &dyn Fn(&str) -> (usize, usize),
+    findings: &mut Vec<Finding>,
+) {
+    for (name, path) in variables(tree) {
+        if std::env::var_os(name).is_some() {
+            continue;
+        }
+        let (line, column) = locate(&path);
+        findings.push(Finding {
+            line,
+            column,
+            is_error: true,
+            path,
+            text: format!("{name} is not set here: Envoy started here refuses the configuration"),
+        });
+    }
+}
+
+/// The variables that a configuration names, each with its path.
+fn variables(tree: &Node) -> Vec<(&str, String)> {
+    let mut found = Vec::new();
+    if let Some(sign_in) = tree.get("sign_in") {
+        find_variables(sign_in, "sign_in", &mut found);
+    }
+    found
 }
 
 /// The provider's calls have a body, which Envoy hands to a filter that waits only where it is told

@@ -282,6 +282,24 @@ fn each_finding_and_its_good_twin() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// Variables mostly are not set where a file is checked: that is told where it is asked for.
+#[test]
+fn a_variable_that_is_not_set_where_envoy_will_run() {
+    let files = Files::in_a_directory();
+    let text = GOOD.replacen("BG_SECRET", "PATH", 2);
+    let file = files.with("envoy.yaml", &text);
+    assert_eq!(run(&["check", &file]).code, 0);
+    let ran = run(&["check", "--environment", "--json", &file]);
+    let report = ran.json();
+    let found = report[0]["findings"].as_array().unwrap();
+    assert_eq!((ran.code, found.len()), (1, 1), "{}", ran.out);
+    assert_eq!(found[0]["severity"], "error");
+    let path = "sign_in.cookie_keys[0].environment_variable";
+    assert_eq!(found[0]["path"], path);
+    let told = found[0]["text"].as_str().unwrap();
+    assert!(told.starts_with("BG_KEY is not set here"), "{told}");
+}
+
 /// Whatever else is said of the path.
 #[test]
 fn a_path_that_needs_bodies() {
