@@ -30,7 +30,7 @@
 //! config/id host matcher
 //! session
 //! signature http
-//! jose
+//! jose seldom
 //! bytes metrics named protobuf record shown text time trace
 //! ```
 //!
@@ -136,6 +136,7 @@ pub mod protobuf;
 #[cfg(feature = "filter")]
 mod proxy;
 pub mod record;
+pub mod seldom;
 pub mod session;
 pub mod shelf;
 pub mod shown;

@@ -25,6 +25,7 @@
 
 mod envoy;
 mod filter_state;
+mod log;
 mod request;
 mod root;
 
@@ -147,7 +148,7 @@ impl Exchange for Edge<'_> {
             .collect();
         let body = Some(response.body.as_bytes());
         if hostcalls::send_http_response(response.status, headers, body).is_err() {
-            log::debug!("the response could not be sent: the client has left");
+            ::log::debug!("the response could not be sent: the client has left");
         }
     }
 }

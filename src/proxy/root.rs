@@ -8,6 +8,7 @@ use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, ContextType, MapType};
 
 use super::envoy::{Envoy, unix_time};
+use super::log::{begin_anew, follow_level};
 use super::request::Request;
 use super::{Edge, Promised, Released, filter_state};
 use crate::config::Config;
@@ -69,7 +70,8 @@ impl Context for Root {
 
 impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
-        follow_log_level();
+        follow_level();
+        begin_anew();
         let configuration = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size)
             .ok()
             .flatten()
@@ -95,7 +97,7 @@ impl RootContext for Root {
     }
 
     fn on_tick(&mut self) {
-        follow_log_level();
+        follow_level();
         if let Some(gate) = &self.gate {
             self.settle(gate, gate.tick());
         }
@@ -186,13 +188,5 @@ fn read_reply(headers: usize, body_size: usize, most: usize) -> Reply {
         location: header("location").map(|(_, value)| value.clone()),
         content_type: header("content-type").map(|(_, value)| value.clone()),
         body,
-    }
-}
-
-/// Keeps the module's log level at the host's, so that only lines that are written are formatted.
-/// The level can be changed while the proxy runs.
-fn follow_log_level() {
-    if let Ok(level) = hostcalls::get_log_level() {
-        proxy_wasm::set_log_level(level);
     }
 }

@@ -157,6 +157,24 @@ async fn s23_another_person_after_a_refresh_through_envoy() {
     }
 }
 
+/// One person's requests write no line each.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_requests_repeat_is_logged_once_in_a_while() {
+    let stage = stage();
+    let (visitor, _) = signed_in(&stage).await;
+    tokens_end().await;
+    let openid = stage.idp.openid();
+    openid.misbehave(Some(Misbehaviour::RefreshWithOtherSubject));
+    for _ in 0..30 {
+        let page = visitor.clone().get(&stage.url("/page")).await;
+        assert_eq!(page.status, 303, "{}", page.body);
+    }
+    let log = stage.envoy().log();
+    let lines = log.matches("the refreshed ID token is of another person");
+    let lines = lines.count();
+    assert!((1..=2).contains(&lines), "{lines} lines of two workers");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_fails_while_a_session_is_refreshed() {
     let stage = stage();
