@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
-use bearer_gate_testbed::envoy::Envoy;
+use bearer_gate_testbed::envoy::{Envoy, Filter, Listener, Wasm};
+use bearer_gate_testbed::http;
 use bearer_gate_testbed::idp::openid::{Endpoint, Misbehaviour, RelyingParty};
 use bearer_gate_testbed::raw::RawConnection;
 use bearer_gate_testbed::visitor::Visitor;
+use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -28,7 +30,10 @@ fn config(stage: &Stage, sites: &[String]) -> Value {
 }
 
 fn stage() -> Stage {
-    let stage = Stage::start(|_| json!({"unmatched": "allow"}));
+    prepared(Stage::start(|_| json!({"unmatched": "allow"})))
+}
+
+fn prepared(stage: Stage) -> Stage {
     let sites = [stage.address().to_string()];
     let reloaded = stage.envoy().reload_wasm(&config(&stage, &sites));
     reloaded.unwrap_or_else(|refused| panic!("{refused}"));
@@ -155,6 +160,50 @@ async fn s23_another_person_after_a_refresh_through_envoy() {
         assert_eq!(stage.upstream.requests(), seen, "{misbehaviour:?}");
         openid.misbehave(None);
     }
+}
+
+/// Envoy hands the filter the bodies of requests that wait, and holds 1 MiB of one at most.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_body_goes_through_while_a_refresh_is_due() {
+    let stage = prepared(Stage::build(
+        |_| {},
+        |_, builder| {
+            let mut wasm = Wasm::new(json!({"unmatched": "allow"}));
+            wasm.bodies = true;
+            builder.listener(Listener::new("main").filter(Filter::Wasm(wasm)))
+        },
+    ));
+    let openid = stage.idp.openid();
+    // A refresh is due from the 16th second to the 20th.
+    openid.configure(|settings| settings.access_token_lifetime = 20);
+    let (mut visitor, last) = signed_in(&stage).await;
+    sleep(Duration::from_millis(16_100)).await;
+    let cookie = visitor.cookie(&stage.url("/"), SESSION).expect("a session");
+    let cookie = format!("{SESSION}={cookie}");
+    let send = async |length: usize| {
+        let request = stage.client.request(Method::POST, &stage.url("/upload"));
+        let request = request
+            .header("sec-fetch-site", "same-origin")
+            .header("cookie", &cookie)
+            .body(vec![b'x'; length]);
+        http::send(request).await
+    };
+    let (length, before) = (3 << 20, stage.upstream.body_bytes());
+    let answer = send(length).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert_eq!(answer.json()["body_length"], length);
+    assert_eq!(stage.upstream.body_bytes() - before, length as u64);
+    assert_eq!(answer.seen("authorization"), [&*last]);
+    assert_eq!(refreshes(&stage), 0, "it waits for none");
+    // It was due.
+    assert_ne!(opened(&stage.url("/page"), &mut visitor).await, last);
+    assert_eq!(refreshes(&stage), 1);
+    // The result is there, so nothing waits.
+    let answer = send(length).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert_eq!(answer.json()["body_length"], length);
+    assert_eq!(refreshes(&stage), 1);
+    assert_eq!(stage.traps(), 0);
 }
 
 /// One person's requests write no line each.
