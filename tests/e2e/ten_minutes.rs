@@ -2,15 +2,19 @@
 //! had a part in. Its four values are changed, as the document has them; and what ties the file to
 //! TLS and to fixed ports.
 
+use std::time::{Duration, Instant};
+
 use bearer_gate_testbed::browser::Browser;
 use bearer_gate_testbed::canaille::{self, Canaille};
 use bearer_gate_testbed::envoy::Envoy;
 use bearer_gate_testbed::idp::openid::RelyingParty;
 use bearer_gate_testbed::upstream::Upstream;
 use bearer_gate_testbed::yaml;
-use serde_json::Value;
+use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use crate::recipes::kitchen::{localize_clusters, localize_module, plugin};
+use crate::stage::merge;
 
 const SECRET: &str = "the-secret-of-the-client";
 
@@ -21,8 +25,17 @@ fn change(text: &str, document: &str, value: &str, times: usize, to: &str) -> St
     text.replace(value, to)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn ten_minutes_with_a_provider_that_is_not_ours() {
+struct World {
+    // Dropped first: it prints its log when a test fails.
+    envoy: Envoy,
+    provider: Canaille,
+    site: String,
+    _application: Upstream,
+}
+
+/// The shipped file with the values changed, and a scheme that has `more` than the file's. The
+/// provider's tokens are good for `life`.
+fn start(more: Value, life: Duration) -> World {
     let port = Envoy::free_port();
     let site = format!("http://localhost:{port}");
     let document = yaml::text("docs/sign-in.md");
@@ -32,7 +45,8 @@ async fn ten_minutes_with_a_provider_that_is_not_ours() {
     }
     let callback = format!("{site}/oauth2/callback");
     let party = RelyingParty::confidential("ten-minutes", SECRET, &callback);
-    let provider = Canaille::start(&[party.post_logout_redirect_uri(&format!("{site}/"))]);
+    let party = party.post_logout_redirect_uri(&format!("{site}/"));
+    let provider = Canaille::start_with(&[party], life);
     let application = Upstream::start();
 
     // The head of the file has the values too.
@@ -63,6 +77,8 @@ async fn ten_minutes_with_a_provider_that_is_not_ours() {
     );
     let mut bootstrap: Value = yaml::parse(&file);
     localize_module(plugin(&mut bootstrap));
+    let sign_in = &mut plugin(&mut bootstrap)["configuration"]["value"]["sign_in"];
+    merge(&mut sign_in["schemes"]["web"], more);
     localize_clusters(&mut bootstrap, host.parse().unwrap(), application.address());
 
     let envoy = Envoy::builder()
@@ -70,14 +86,31 @@ async fn ten_minutes_with_a_provider_that_is_not_ours() {
         .variable("BG_CLIENT_SECRET", SECRET)
         .variable("BG_COOKIE_KEY", "a key of thirty-two octets or more")
         .start_bootstrap(bootstrap);
-    let _envoy = envoy.unwrap_or_else(|refused| panic!("{refused}"));
+    World {
+        envoy: envoy.unwrap_or_else(|refused| panic!("{refused}")),
+        provider,
+        site,
+        _application: application,
+    }
+}
 
+/// A browser in which Alice has signed in, at the page that she asked for.
+async fn signed_in(world: &World) -> Browser {
+    let page = format!("{}/", world.site);
     let browser = Browser::start().await;
-    browser.open(&format!("{site}/")).await;
-    browser.wait_for_url(&issuer).await;
+    browser.open(&page).await;
+    browser.wait_for_url(&world.provider.issuer()).await;
     canaille::sign_in(&browser, "alice", "wonderland").await;
-    browser.wait_for_url(&format!("{site}/")).await;
+    browser.wait_for_url(&page).await;
     browser.wait_for_text("x-user").await;
+    browser
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_minutes_with_a_provider_that_is_not_ours() {
+    let world = start(json!({}), Duration::from_secs(3600));
+    let (site, issuer) = (&world.site, world.provider.issuer());
+    let browser = signed_in(&world).await;
     let text = browser.text().await;
     for header in [
         r#"["x-user","alice"]"#,
@@ -94,4 +127,34 @@ async fn ten_minutes_with_a_provider_that_is_not_ours() {
     browser.screenshot("canaille-after-sign-out").await;
     browser.open(&format!("{site}/oauth2/session")).await;
     browser.wait_for_text(r#""sign_in":"/sign-in""#).await;
+}
+
+/// It replaces a refresh token with each use, ends it with the access token, and sends no ID token.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_is_not_ours_refreshes_a_session() {
+    let more = json!({"use_refresh_token": true, "forward_bearer_token": true});
+    let world = start(more, Duration::from_secs(15));
+    let browser = signed_in(&world).await;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let mut tokens = Vec::new();
+    // The code, and a refresh with a token that came with a refresh.
+    while world.provider.token_answers().len() < 3 {
+        assert!(Instant::now() < deadline, "no refresh");
+        browser.open(&format!("{}/", world.site)).await;
+        let text = browser.text().await;
+        for header in [
+            r#"["x-user","alice"]"#,
+            r#"["x-email","alice@example.com"]"#,
+        ] {
+            assert!(text.contains(header), "{header} in {text}");
+        }
+        let (_, token) = text.split_once("Bearer ").expect("an access token");
+        tokens.push(token.split('"').next().expect("a token").to_owned());
+        sleep(Duration::from_millis(300)).await;
+    }
+    tokens.dedup();
+    assert_eq!(tokens.len(), 3, "one for each answer");
+    assert_eq!(world.provider.token_answers(), ["200"; 3]);
+    let refreshed = "wasmcustom.bearer_gate.refresh.completed";
+    assert_eq!(world.envoy.stat(refreshed), 2);
 }

@@ -1,6 +1,7 @@
 """canaille, an OpenID provider, on a free port of 127.0.0.1, until standard input ends.
 
-Arguments: a folder for its database; its people and its clients, as JSON. It prints its port as JSON.
+Arguments: a folder for its database; its people and its clients, as JSON; how long its tokens are good, in
+seconds. It prints its port as JSON, and logs each request to standard error.
 """
 
 import json
@@ -14,6 +15,7 @@ from canaille.backends import Backend
 from werkzeug.serving import make_server
 
 folder, people, clients = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])
+life = int(sys.argv[4])
 
 listener = socket.create_server(("127.0.0.1", 0))
 port = listener.getsockname()[1]
@@ -22,6 +24,7 @@ app = create_app(
         "SECRET_KEY": "a secret of tests alone",
         "SERVER_NAME": f"127.0.0.1:{port}",
         "PREFERRED_URL_SCHEME": "http",
+        "OAUTH2_TOKEN_EXPIRES_IN": {"authorization_code": life, "refresh_token": life},
         "CANAILLE": {
             "CAPTCHA_ENABLED": False,
             "JAVASCRIPT": False,

@@ -3,7 +3,9 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::Duration;
 
 use reqwest::Url;
 use serde_json::{Value, json};
@@ -13,13 +15,16 @@ use crate::browser::Browser;
 use crate::idp::openid::{ClientAuth, Person, RelyingParty};
 use crate::{path_from, repository};
 
+/// How long its tokens are good, if nothing else is asked for.
+const LIFE: Duration = Duration::from_secs(3600);
+
 /// A running canaille; dropping it stops it.
 #[derive(Debug)]
 pub struct Canaille {
     process: Child,
     stdin: Option<ChildStdin>,
     port: u16,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Canaille {
@@ -29,18 +34,28 @@ impl Canaille {
     /// # Panics
     /// When it does not start, because it is missing for one, or a client has a key.
     pub fn start(parties: &[RelyingParty]) -> Self {
+        Self::start_with(parties, LIFE)
+    }
+
+    /// The same, with tokens that are good for so many seconds. Its refresh tokens end with its
+    /// access tokens, and are good for one use.
+    ///
+    /// # Panics
+    /// As [`Canaille::start`].
+    pub fn start_with(parties: &[RelyingParty], life: Duration) -> Self {
         let folder = TempDir::with_prefix("canaille").expect("a temporary folder");
         let people: Vec<Value> = Person::demo().iter().map(person).collect();
         let clients: Vec<Value> = parties.iter().map(client).collect();
         // Where the Makefile puts it, if it is not told otherwise.
         let modules = path_from("BEARER_GATE_CANAILLE", ".cache/canaille");
         let environment = std::env::vars().filter(|(name, _)| ["PATH", "HOME"].contains(&&**name));
-        let log_file = folder.path().join("canaille.log");
+        let log_file = log_file(&folder);
         let log = File::create(&log_file).expect("a file for the log");
         let mut process = Command::new("python3")
             .arg(repository().join("tests/testbed/canaille/serve.py"))
             .arg(folder.path())
             .args([json!(people).to_string(), json!(clients).to_string()])
+            .arg(life.as_secs().to_string())
             // Every variable that it knows would be a setting.
             .env_clear()
             .envs(environment)
@@ -64,7 +79,7 @@ impl Canaille {
             process,
             stdin,
             port: port.expect("a port"),
-            _folder: folder,
+            folder,
         }
     }
 
@@ -77,6 +92,21 @@ impl Canaille {
     pub fn discovery_url(&self) -> String {
         format!("{}/.well-known/openid-configuration", self.issuer())
     }
+
+    /// The statuses of its token endpoint's answers until now. One that is no 200 would be of a code
+    /// or a refresh token that was used before.
+    ///
+    /// # Panics
+    /// When its log cannot be read.
+    pub fn token_answers(&self) -> Vec<String> {
+        let log = fs::read_to_string(log_file(&self.folder)).expect("its log");
+        let asked = log.split("\"POST /oauth/token HTTP/1.1\" ").skip(1);
+        asked.map(|rest| rest.chars().take(3).collect()).collect()
+    }
+}
+
+fn log_file(folder: &TempDir) -> PathBuf {
+    folder.path().join("canaille.log")
 }
 
 /// Fills in its pages, the first of which a browser shows.
