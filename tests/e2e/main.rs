@@ -27,6 +27,7 @@ mod places;
 mod planted;
 mod recipes;
 mod refresh;
+mod refresh_browser;
 mod reload;
 mod requests;
 mod requirements;

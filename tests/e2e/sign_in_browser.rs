@@ -11,20 +11,20 @@ use bearer_gate_testbed::idp::openid::{Endpoint, RelyingParty};
 use bearer_gate_testbed::upstream::Upstream;
 use serde_json::{Value, json};
 
-const SESSION: &str = "__Host-Http-bg_session_staff";
-const BROWSER: &str = "__Host-Http-bg_browser";
+pub(crate) const SESSION: &str = "__Host-Http-bg_session_staff";
+pub(crate) const BROWSER: &str = "__Host-Http-bg_browser";
 /// What the upstream is told of Alice.
-const ALICE: &str = "user|alice";
+pub(crate) const ALICE: &str = "user|alice";
 
-struct World {
+pub(crate) struct World {
     // Dropped first: it prints its log when a test fails.
-    envoy: Envoy,
-    idp: Idp,
+    pub(crate) envoy: Envoy,
+    pub(crate) idp: Idp,
     _upstream: Upstream,
 }
 
 impl World {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let idp = Idp::builder().browser_host("idp.localhost").start();
         let idp = idp.expect("a free loopback port");
         let upstream = Upstream::start();
@@ -57,21 +57,21 @@ impl World {
         world
     }
 
-    fn site(&self) -> String {
+    pub(crate) fn site(&self) -> String {
         format!("app.localhost:{}", self.envoy.address().port())
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.site())
     }
 
     /// Where the provider asks who somebody is.
-    fn login(&self) -> String {
+    pub(crate) fn login(&self) -> String {
         self.idp.openid().browser_url(Endpoint::Authorize)
     }
 
     /// How often a browser came to the provider to sign in.
-    fn visits(&self) -> u64 {
+    pub(crate) fn visits(&self) -> u64 {
         self.idp.openid().calls(Endpoint::Authorize)
     }
 }
@@ -101,7 +101,7 @@ fn routes() -> Value {
     }]})
 }
 
-fn configuration(idp: &Idp, site: &str) -> Value {
+pub(crate) fn configuration(idp: &Idp, site: &str) -> Value {
     let scheme = |client: &str, more: Value| {
         let mut scheme = json!({
             "provider_name": "idp",
@@ -147,27 +147,27 @@ fn configuration(idp: &Idp, site: &str) -> Value {
 }
 
 /// Waits for the upstream's answer at this URL: what it was asked.
-async fn page(browser: &Browser, url: &str) -> Value {
+pub(crate) async fn page(browser: &Browser, url: &str) -> Value {
     browser.wait_for_url(url).await;
     let shown = browser.wait_for("pre").await.text().await.expect("a text");
     assert_eq!(browser.url().await, url);
     serde_json::from_str(&shown).unwrap_or_else(|_| panic!("no answer of the upstream: {shown}"))
 }
 
-fn header<'v>(asked: &'v Value, name: &str) -> Option<&'v str> {
+pub(crate) fn header<'v>(asked: &'v Value, name: &str) -> Option<&'v str> {
     let mut headers = asked["headers"].as_array().expect("headers").iter();
     let found = headers.find(|pair| pair[0] == name)?;
     found[1].as_str()
 }
 
-async fn type_in(browser: &Browser, username: &str, password: &str) {
+pub(crate) async fn type_in(browser: &Browser, username: &str, password: &str) {
     browser.fill("#username", username).await;
     browser.fill("#password", password).await;
     browser.press("Sign in").await;
 }
 
 /// What a script of the page gets: the status, whether it was redirected, the challenge, the body.
-async fn fetch(browser: &Browser, path: &str) -> Value {
+pub(crate) async fn fetch(browser: &Browser, path: &str) -> Value {
     let script = "const [path, done] = arguments;
         fetch(path).then(async answer => done([answer.status, answer.redirected,
             answer.headers.get('www-authenticate'), await answer.text()]), done);";
@@ -175,7 +175,7 @@ async fn fetch(browser: &Browser, path: &str) -> Value {
     fetched.await.expect("a script's answer")
 }
 
-async fn names_of_cookies(browser: &Browser) -> Vec<String> {
+pub(crate) async fn names_of_cookies(browser: &Browser) -> Vec<String> {
     let cookies = browser.cookies().await;
     let mut names: Vec<String> = cookies.iter().map(|c| c.name().to_owned()).collect();
     names.sort_unstable();
@@ -183,7 +183,7 @@ async fn names_of_cookies(browser: &Browser) -> Vec<String> {
 }
 
 /// What the session's cookie has, if there is one.
-async fn session(browser: &Browser) -> Option<String> {
+pub(crate) async fn session(browser: &Browser) -> Option<String> {
     let cookies = browser.cookies().await;
     let mut cookies = cookies.iter();
     let cookie = cookies.find(|cookie| cookie.name() == SESSION)?;
