@@ -156,12 +156,14 @@ impl Place {
 pub fn strip(request: &Request, places: &[&Place]) -> Vec<Change> {
     let mut changes = Vec::with_capacity(places.len());
     let mut parameters = Vec::new();
+    let (mut is_in_cookies, mut is_in_items) = (false, false);
     for place in places {
         match place {
             Place::Header { name, .. } => changes.push(Change::Remove(name.clone())),
             Place::Basic { .. } => changes.push(Change::Remove(AUTHORIZATION.to_owned())),
             Place::Parameter(name) => parameters.push(name.as_str()),
-            Place::Cookie(_) | Place::Chunks(_) | Place::Subprotocol { .. } => {}
+            Place::Cookie(_) | Place::Chunks(_) => is_in_cookies = true,
+            Place::Subprotocol { .. } => is_in_items = true,
         }
     }
     if let Some(path) = request.path_without(&parameters) {
@@ -180,14 +182,10 @@ pub fn strip(request: &Request, places: &[&Place]) -> Vec<Change> {
             _ => false,
         })
     };
-    for (name, rest) in [
-        ("cookie", request.cookie_without(&is_theirs)),
-        (
-            subprotocol::HEADER,
-            subprotocol::without(request, &is_token),
-        ),
-    ] {
-        changes.extend(rest.map(|rest| {
+    let cookies = is_in_cookies.then(|| request.cookie_without(&is_theirs));
+    let items = is_in_items.then(|| subprotocol::without(request, &is_token));
+    for (name, rest) in [("cookie", cookies), (subprotocol::HEADER, items)] {
+        changes.extend(rest.flatten().map(|rest| {
             if rest.is_empty() {
                 Change::Remove(name.to_owned())
             } else {
