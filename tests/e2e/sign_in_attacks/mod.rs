@@ -8,6 +8,7 @@ mod callback;
 mod cookies;
 mod mutations;
 mod pages;
+mod provider;
 mod redirects;
 mod secrets;
 mod times;
