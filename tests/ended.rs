@@ -24,12 +24,13 @@ const START: u64 = 1_800_000_000;
 const WORKERS: usize = 3;
 
 fn session(number: u64, begun: u64, sub: &str, sid: Option<&str>) -> Known {
-    refreshed(number, begun, sub, [sid, None])
+    refreshed(number, [begun; 2], sub, [sid, None])
 }
 
-/// `sids`: what the provider says of its session now, and what it said at the sign-in, if that was
-/// another one.
-fn refreshed(number: u64, begun: u64, sub: &str, sids: [Option<&str>; 2]) -> Known {
+/// `times`: when it began here, and when the ID token was issued. `sids`: what the provider says of
+/// its session now, and what it said at the sign-in, if that was another one.
+fn refreshed(number: u64, times: [u64; 2], sub: &str, sids: [Option<&str>; 2]) -> Known {
+    let [begun, issued] = times;
     let [sid, first_sid] = sids.map(|sid| sid.map(str::to_owned));
     let mut id = [0; 16];
     id[..8].copy_from_slice(&number.to_le_bytes());
@@ -41,7 +42,7 @@ fn refreshed(number: u64, begun: u64, sub: &str, sids: [Option<&str>; 2]) -> Kno
         auth_time: None,
         acr: None,
         started: begun,
-        issued: begun,
+        issued,
         seen: begun,
         idle: None,
         expires: begun + 28_800,
@@ -51,6 +52,12 @@ fn refreshed(number: u64, begun: u64, sub: &str, sids: [Option<&str>; 2]) -> Kno
         first_sid,
     };
     Known::new(&session, ISSUER)
+}
+
+/// All sessions of a person, by the time of the ID token and by that of the session.
+fn of_person(issuer: &str, sub: &str, until: [u64; 2]) -> Ending {
+    let marks = Mark::of_subject(issuer, sub).into_iter().zip(until);
+    Ending::proven(marks.collect())
 }
 
 /// Workers of one process.
@@ -114,7 +121,7 @@ fn s24_a_session_ends_by_each_sid_that_it_had() {
     for (ended, expected) in [("first", true), ("last", true), ("other", false)] {
         for is_proven in [true, false] {
             let mut world = World::new();
-            let session = refreshed(1, START, "kim", [Some("last"), Some("first")]);
+            let session = refreshed(1, [START; 2], "kim", [Some("last"), Some("first")]);
             let mark = Mark::of_sid(ISSUER, ended);
             let ending = if is_proven {
                 Ending::proven(vec![(mark, START)])
@@ -144,17 +151,16 @@ fn s24_a_session_that_was_ended_is_over_on_every_worker_at_once() {
     let marks = vec![(Mark::of_sid(ISSUER, "s-1"), START + 60)];
     world.end(0, &Ending::proven(marks)).unwrap();
     assert_eq!(overs(&mut world), [true, true, false, false, false]);
-    let marks = vec![(Mark::of_subject_without_sid(ISSUER, "kim"), START)];
-    world.end(2, &Ending::proven(marks)).unwrap();
+    let marks = Mark::of_subject_without_sid(ISSUER, "kim").map(|mark| (mark, START));
+    world.end(2, &Ending::proven(marks.to_vec())).unwrap();
     assert_eq!(overs(&mut world), [true, true, false, true, false]);
-    let marks = vec![(Mark::of_subject(ISSUER, "kim"), START)];
-    world.end(2, &Ending::proven(marks)).unwrap();
+    world.end(2, &of_person(ISSUER, "kim", [START; 2])).unwrap();
     assert_eq!(overs(&mut world), [true, true, true, true, false]);
     // Who signs in again has a session.
     assert!(!world.is_over(&session(6, START + 1, "kim", Some("s-3"))));
     // The names are those of one issuer.
-    let marks = vec![(Mark::of_subject("https://other.example/", "lee"), START)];
-    world.end(2, &Ending::proven(marks)).unwrap();
+    let elsewhere = of_person("https://other.example/", "lee", [START; 2]);
+    world.end(2, &elsewhere).unwrap();
     assert!(!world.is_over(&other));
     assert_eq!(
         world.end(0, &Ending::claimed(Mark::of_sid(ISSUER, "s-9"), START, 0)),
@@ -277,6 +283,37 @@ fn s24_one_person_who_signs_out_ever_so_often_ends_no_session_of_others() {
     assert!(world.is_over(&old), "it is the robot who pays");
     assert!(!world.is_over(&latest));
     assert_eq!(world.store.names().len(), 2);
+}
+
+/// The provider's machines do not agree on the time.
+#[test]
+fn s24_whoever_is_signed_out_everywhere_is_so_by_any_clock() {
+    for (issued, began, over) in [
+        (START - 1, START - 1, true),
+        (START, START, true),
+        // An ID token of a machine whose clock is ahead.
+        (START + 40, START - 10, true),
+        (START + 40, START + 2, true),
+        // Who signs in again.
+        (START + 1, START + 3, false),
+        (START + 4, START + 4, false),
+        // A code that was redeemed after the sign-out, for an ID token from before.
+        (START - 1, START + 5, true),
+    ] {
+        let known = |sid| refreshed(1, [began, issued], "kim", [sid, None]);
+        let until = [START, START + 2];
+        let mut world = World::new();
+        world.end(0, &of_person(ISSUER, "kim", until)).unwrap();
+        for sid in [None, Some("s-1")] {
+            assert_eq!(world.is_over(&known(sid)), over, "{issued} {began} {sid:?}");
+        }
+        let mut world = World::new();
+        let without = Mark::of_subject_without_sid(ISSUER, "kim");
+        let marks = without.into_iter().zip(until).collect();
+        world.end(0, &Ending::proven(marks)).unwrap();
+        assert_eq!(world.is_over(&known(None)), over, "{issued} {began}");
+        assert!(!world.is_over(&known(Some("s-1"))));
+    }
 }
 
 #[test]
@@ -521,8 +558,8 @@ proptest! {
                     }
                 }
                 Event::EndSubject { sub, worker } => {
-                    let marks = vec![(Mark::of_subject(ISSUER, &format!("u-{sub}")), world.now)];
-                    let outcome = world.end(worker, &Ending::proven(marks));
+                    let ending = of_person(ISSUER, &format!("u-{sub}"), [world.now; 2]);
+                    let outcome = world.end(worker, &ending);
                     in_part |= outcome.is_err();
                     if outcome.is_ok() {
                         for truth in &mut sessions {

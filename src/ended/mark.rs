@@ -26,6 +26,10 @@ enum Kind {
     Sid,
     /// A logout token.
     Token,
+    /// All sessions of a person, by when they began here.
+    AllBegun,
+    /// Those whose ID token had no `sid`, by when they began here.
+    WithoutSidBegun,
 }
 
 /// A session, some sessions, or a logout token, by a hash of what identifies it.
@@ -75,16 +79,18 @@ impl Mark {
         Self::of_name(Kind::Sid, "sid", issuer, sid)
     }
 
-    /// All sessions of a person.
+    /// All sessions of a person: by when the ID token was issued, and by when they began here.
     #[must_use]
-    pub fn of_subject(issuer: &str, subject: &str) -> Self {
-        Self::of_person(Kind::All, issuer, subject, &[0; LEN])
+    pub fn of_subject(issuer: &str, subject: &str) -> [Self; 2] {
+        let all = Self::of_person(Kind::All, issuer, subject, &[0; LEN]);
+        [all, all.with(Kind::AllBegun)]
     }
 
-    /// Those sessions of a person whose ID token had no `sid`.
+    /// The same of those sessions of a person whose ID token had no `sid`.
     #[must_use]
-    pub fn of_subject_without_sid(issuer: &str, subject: &str) -> Self {
-        Self::of_person(Kind::WithoutSid, issuer, subject, &[0; LEN])
+    pub fn of_subject_without_sid(issuer: &str, subject: &str) -> [Self; 2] {
+        let [all, _] = Self::of_subject(issuer, subject);
+        [Kind::WithoutSid, Kind::WithoutSidBegun].map(|kind| all.with(kind))
     }
 
     /// A logout token (`jti`).
@@ -129,39 +135,41 @@ pub struct Known {
     /// When the provider issued the ID token that it began with, in Unix seconds of the provider's
     /// clock.
     pub(super) issued: u64,
-    /// The marks of the session, of its person, and of the provider's session.
-    pub(super) marks: [Mark; 3],
-    /// The mark of the provider's session that it began with, if that was another one.
-    pub(super) at_first: Option<Mark>,
+    /// The mark of the session alone.
+    pub(super) own: Mark,
+    /// All marks that end it: of the session, of its person, of the provider's session, and of the
+    /// one that it began with, if that was another one. Each has the time that counts for it.
+    pub(super) marks: [Option<(Mark, u64)>; 6],
 }
 
 impl Known {
     /// Whether both are one session.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
-        self.marks.first() == other.marks.first()
+        self.own == other.own
     }
 
     /// What identifies a session of this issuer.
     #[must_use]
     pub fn new(session: &Session, issuer: &str) -> Self {
         let subject = session.subject.as_str();
-        let at_provider = match &session.sid {
-            Some(sid) => Mark::of_sid(issuer, sid),
-            None => Mark::of_subject_without_sid(issuer, subject),
+        let (started, issued) = (session.started, session.issued);
+        let own = Mark::of_session(issuer, subject, &session.id);
+        let of_sid = |sid: &String| Some((Mark::of_sid(issuer, sid), issued));
+        let of_many =
+            |[by_token, begun]: [Mark; 2]| [(by_token, issued), (begun, started)].map(Some);
+        let [all, all_begun] = of_many(Mark::of_subject(issuer, subject));
+        let [at_provider, begun] = match &session.sid {
+            Some(sid) => [of_sid(sid), None],
+            None => of_many(Mark::of_subject_without_sid(issuer, subject)),
         };
+        let at_first = session.first_sid.as_ref().and_then(of_sid);
+        let own_too = Some((own, issued));
         Self {
-            started: session.started,
-            issued: session.issued,
-            marks: [
-                Mark::of_session(issuer, subject, &session.id),
-                Mark::of_subject(issuer, subject),
-                at_provider,
-            ],
-            at_first: session
-                .first_sid
-                .as_ref()
-                .map(|sid| Mark::of_sid(issuer, sid)),
+            started,
+            issued,
+            own,
+            marks: [own_too, all, all_begun, at_provider, begun, at_first],
         }
     }
 }
@@ -180,12 +188,15 @@ mod tests {
             Mark::of_sid("ab", ""),
             Mark::of_sid("", "ab"),
             Mark::of_sid("b", "a"),
+            Mark::of_logout_token("a", "b"),
+        ];
+        let of_many = [
             Mark::of_subject("a", "b"),
             Mark::of_subject("a", "c"),
             Mark::of_subject("ab", ""),
             Mark::of_subject_without_sid("a", "b"),
-            Mark::of_logout_token("a", "b"),
         ];
+        let marks = [marks.as_slice(), of_many.as_flattened()].concat();
         for (at, mark) in marks.iter().enumerate() {
             assert!(!marks[..at].contains(mark), "{at}");
         }
@@ -194,10 +205,10 @@ mod tests {
 
     #[test]
     fn all_marks_of_a_person_are_at_one_place() {
-        let all = Mark::of_subject("a", "kim");
-        let without = Mark::of_subject_without_sid("a", "kim");
+        let [all, begun] = Mark::of_subject("a", "kim");
+        let [without, without_begun] = Mark::of_subject_without_sid("a", "kim");
         let own = [1, 2].map(|id| Mark::of_session("a", "kim", &[id]));
-        for mark in own.into_iter().chain([without]) {
+        for mark in own.into_iter().chain([begun, without, without_begun]) {
             assert_eq!(mark.place(256), all.place(256));
             assert_eq!(mark.all_of_the_person(), all);
         }
@@ -209,7 +220,7 @@ mod tests {
         }
         assert!(!all.is_beside(&all));
         // People are at many places.
-        let place = |number: u32| Mark::of_subject("a", &number.to_string()).place(64);
+        let place = |number: u32| Mark::of_session("a", &number.to_string(), b"").place(64);
         let places: std::collections::BTreeSet<_> = (0..200).map(place).collect();
         assert!(places.len() > 48, "{places:?}");
     }

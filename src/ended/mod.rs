@@ -47,7 +47,8 @@ pub struct Now<'s> {
 /// Sessions that are to be ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ending {
-    /// What identifies them. A session is over if its ID token was issued no later than this time.
+    /// What identifies them. A session is over if the time that counts for a mark is no later than
+    /// this.
     marks: Vec<(Mark, u64)>,
     when_full: WhenFull,
     /// The logout token that ends them, and when it was issued.
@@ -91,12 +92,11 @@ impl Ending {
     /// Ends this session. Its own cookie has shown it.
     #[must_use]
     pub fn of(session: &Known) -> Self {
-        let [own, ..] = session.marks;
-        Self::proven(vec![(own, session.issued)])
+        Self::proven(vec![(session.own, session.issued)])
     }
 
-    /// Ends what has one of these marks and began with an ID token that was issued no later than
-    /// the time of the mark.
+    /// Ends what has one of these marks and began no later than the time of the mark: that of the
+    /// ID token, or that of the session here.
     #[must_use]
     pub fn proven(marks: Vec<(Mark, u64)>) -> Self {
         Self {
@@ -200,12 +200,11 @@ impl List {
         if session.started <= lost {
             return true;
         }
-        let places = |mark| [(mark, proven(mark)), (mark, claimed(mark))];
-        let marks = session.marks.iter().chain(&session.at_first);
-        let mut places = marks.flat_map(places);
-        places.any(|(mark, place)| {
-            let shard = self.shard(place, now);
-            shard.is_none_or(|shard| shard.ends(mark, session.issued))
+        session.marks.iter().flatten().any(|(mark, at)| {
+            [proven(mark), claimed(mark)].into_iter().any(|place| {
+                let shard = self.shard(place, now);
+                shard.is_none_or(|shard| shard.ends(mark, *at))
+            })
         })
     }
 

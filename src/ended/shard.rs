@@ -203,7 +203,8 @@ mod tests {
     }
 
     fn all(name: &str) -> Mark {
-        Mark::of_subject("https://idp.example/", name)
+        let [all, _] = Mark::of_subject("https://idp.example/", name);
+        all
     }
 
     fn full() -> Shard {

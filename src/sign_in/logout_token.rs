@@ -56,11 +56,15 @@ pub(super) struct LogoutToken {
 
 impl LogoutToken {
     /// Reads a token of this issuer that was verified with
-    /// [`Scheme::logout_token`](crate::config::Scheme::logout_token).
+    /// [`Scheme::logout_token`](crate::config::Scheme::logout_token). `now`: in Unix seconds.
     ///
     /// # Errors
     /// [`LogoutTokenError`].
-    pub(super) fn read(token: &Verified<'_>, issuer: &str) -> Result<Self, LogoutTokenError> {
+    pub(super) fn read(
+        token: &Verified<'_>,
+        issuer: &str,
+        now: u64,
+    ) -> Result<Self, LogoutTokenError> {
         let claims = token.claims();
         let issued = claims.issued_at.ok_or(LogoutTokenError::IssuedAt)?;
         // Below 2^53.
@@ -75,20 +79,24 @@ impl LogoutToken {
             return Err(LogoutTokenError::Nonce);
         }
         let (sid, subject) = (name(claims, "sid")?, name(claims, "sub")?);
-        let mut marks = Vec::with_capacity(2);
-        match (sid, subject) {
-            // This is one session at the provider. Clocks of several machines may have set the
-            // times.
+        // Clocks of several machines may have set the times.
+        let latest = issued.saturating_add(CLOCK_SKEW);
+        // A person who signs in again has a session that begins later. An old token ends none of
+        // these, even if it was forgotten and comes again.
+        let of_person =
+            |[by_token, begun]: [Mark; 2]| [(by_token, issued), (begun, now.min(latest))];
+        let marks = match (sid, subject) {
+            // This is one session at the provider. Nobody signs in to it again.
             (Some(sid), subject) => {
-                let latest = issued.saturating_add(CLOCK_SKEW);
-                marks.push((Mark::of_sid(issuer, sid), latest));
+                let mut marks = vec![(Mark::of_sid(issuer, sid), latest)];
                 // Its sessions here may not have a `sid`.
                 let without = subject.map(|name| Mark::of_subject_without_sid(issuer, name));
-                marks.extend(without.map(|mark| (mark, issued)));
+                marks.extend(without.map(of_person).into_iter().flatten());
+                marks
             }
-            (None, Some(subject)) => marks.push((Mark::of_subject(issuer, subject), issued)),
+            (None, Some(subject)) => of_person(Mark::of_subject(issuer, subject)).to_vec(),
             (None, None) => return Err(LogoutTokenError::Nobody),
-        }
+        };
         let token = Mark::of_logout_token(issuer, id);
         Ok(Self {
             token,
@@ -151,7 +159,7 @@ mod tests {
             Selection::Keys(keys) => validated.verify(&keys, &Portable).map_err(Jwt)?,
             Selection::UnknownKid | Selection::NoMatch => return Err(Jwt(JwtError::NoKey)),
         };
-        LogoutToken::read(&verified, ISSUER).map_err(By)
+        LogoutToken::read(&verified, ISSUER, NOW + 5).map_err(By)
     }
 
     /// Each rule of section 2.6 in the order there.
@@ -242,10 +250,17 @@ mod tests {
         assert_eq!(told.token, Mark::of_logout_token(ISSUER, "t-1"));
         let proven = |marks| Ending::proven(marks).because_of(told.token, NOW);
         let sid = (Mark::of_sid(ISSUER, "s-1"), NOW + CLOCK_SKEW);
-        let without = (Mark::of_subject_without_sid(ISSUER, "kim"), NOW);
-        assert_eq!(told.ending, proven(vec![sid, without]));
+        let [without, begun] = Mark::of_subject_without_sid(ISSUER, "kim");
+        let marks = vec![sid, (without, NOW), (begun, NOW + 5)];
+        assert_eq!(told.ending, proven(marks));
         assert_eq!(of(json!({"sub": "absent"})).ending, proven(vec![sid]));
-        let person = (Mark::of_subject(ISSUER, "kim"), NOW);
-        assert_eq!(of(json!({"sid": "absent"})).ending, proven(vec![person]));
+        let [all, begun] = Mark::of_subject(ISSUER, "kim");
+        let marks = vec![(all, NOW), (begun, NOW + 5)];
+        assert_eq!(of(json!({"sid": "absent"})).ending, proven(marks));
+        // An old one ends nothing that is later than the clocks allow for.
+        let old = NOW - 100;
+        let marks = vec![(all, old), (begun, old + CLOCK_SKEW)];
+        let ending = Ending::proven(marks).because_of(told.token, old);
+        assert_eq!(of(json!({"sid": "absent", "iat": old})).ending, ending);
     }
 }
