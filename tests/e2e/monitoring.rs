@@ -1,6 +1,9 @@
 //! Dashboards: a real Prometheus scrapes deploy/envoy as it is shipped, and every query of the
 //! dashboard and every metric of the alerts has data. `make dashboards` fetches Prometheus.
 
+mod people;
+mod shortened;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::SocketAddr;
@@ -12,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use bearer_gate_testbed::envoy::{Envoy, Process};
 use bearer_gate_testbed::http::{self, Client};
+use bearer_gate_testbed::idp::openid::Misbehaviour;
 use bearer_gate_testbed::idp::{Fault, Idp};
 use bearer_gate_testbed::token::with_signature_bit_flipped;
 use bearer_gate_testbed::upstream::Upstream;
@@ -21,6 +25,8 @@ use tempfile::TempDir;
 
 use crate::ecds;
 use crate::recipes::kitchen::move_cluster;
+use people::People;
+use shortened::alerts as shortened_alerts;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -189,6 +195,15 @@ fn the_rules_are_valid_and_fire_when_they_should() {
     let rules = alerts["groups"][0]["rules"].as_array().unwrap();
     let named: BTreeSet<&str> = rules.iter().map(|r| r["alert"].as_str().unwrap()).collect();
     assert_eq!(fired, named);
+    // And the runbook says what to do.
+    let runbook = fs::read_to_string(repository().join("docs/operating.md")).unwrap();
+    for name in named {
+        let is_there = |form: String| runbook.contains(&form);
+        assert!(
+            is_there(format!("`{name}`")) || is_there(format!("### {name}\n")),
+            "{name}"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -204,7 +219,10 @@ async fn every_query_has_data() {
     let envoy = ecds::serve(&volume, &idp, &upstream);
     let stats = stats_listener(envoy.admin_address());
     let rules = repository().join("monitoring/alerts.yaml");
-    let prometheus = Prometheus::start(files.path(), &[stats.address()], "1s", &rules);
+    let people = People::open(true);
+    let targets = [stats.address(), people.0.stats.address()];
+    let prometheus = Prometheus::start(files.path(), &targets, "1s", &rules);
+    people.live().await;
     let client = Client::new();
     let private = envoy.url("/api/private");
     let good = idp.good_token();
@@ -279,11 +297,19 @@ async fn every_query_has_data() {
         (r#"bearer_gate_jwks_age_seconds{provider="auth0"}"#, 0.0),
         (r#"bearer_gate_token_cache{outcome="hit"}"#, 1.0),
         (r#"bearer_gate_token_cache{outcome="miss"}"#, 1.0),
+        (
+            r#"bearer_gate_sign_in_failed{reason="id_token_invalid"}"#,
+            1.0,
+        ),
+        (
+            r#"bearer_gate_refresh_failed{reason="refresh_refused"}"#,
+            1.0,
+        ),
         (r#"up{job="bearer-gate"}"#, 1.0),
     ] {
         let values = prometheus.values(query).await;
         assert!(
-            values.len() == 1 && values[0] >= least,
+            values.iter().any(|value| *value >= least),
             "{query}: {values:?}"
         );
     }
@@ -291,72 +317,7 @@ async fn every_query_has_data() {
     let names = prometheus
         .values(r#"count by (__name__) ({__name__=~"bearer_gate_.*"})"#)
         .await;
-    assert_eq!(names.len(), 6);
-}
-
-/// How much faster time passes for the test's Prometheus than for the one that is shipped.
-const FASTER: u64 = 60;
-
-/// A text with every duration in it (`10m`, `30s`) divided by 60. Nothing else is changed.
-fn shortened(text: &str) -> String {
-    let mut short = String::new();
-    let mut digits = String::new();
-    let mut before = ' ';
-    for c in text.chars().chain([' ']) {
-        if c.is_ascii_digit()
-            && (!digits.is_empty() || !(before.is_alphanumeric() || before == '_'))
-        {
-            digits.push(c);
-        } else {
-            let number: Option<u64> = digits.parse().ok();
-            let seconds = number.and_then(|number| match c {
-                's' => Some(number),
-                'm' => Some(number * 60),
-                _ => None,
-            });
-            match seconds {
-                Some(seconds) => short.push_str(&format!("{}ms", seconds * 1000 / FASTER)),
-                None => short.extend(digits.drain(..).chain([c])),
-            }
-            digits.clear();
-        }
-        before = c;
-    }
-    short.trim_end().to_owned()
-}
-
-/// monitoring/alerts.yaml for a day that lasts 24 minutes: its windows, what it waits before it fires,
-/// and the one threshold that is a time.
-fn shortened_alerts() -> Value {
-    let mut alerts = yaml::document("monitoring/alerts.yaml");
-    let rules = alerts["groups"][0]["rules"].as_array_mut().unwrap();
-    for rule in rules {
-        let age = "bearer_gate_jwks_age_seconds) > 3600";
-        let short = format!("bearer_gate_jwks_age_seconds) > {}", 3600 / FASTER);
-        for field in ["expr", "for"] {
-            if let Some(text) = rule[field].as_str() {
-                rule[field] = json!(shortened(text).replace(age, &short));
-            }
-        }
-    }
-    alerts
-}
-
-#[test]
-fn durations_are_shortened_and_nothing_else() {
-    for (long, short) in [
-        ("10m", "10000ms"),
-        (
-            "increase(a_5m{b=\"10m\"}[5m]) > 0.5",
-            "increase(a_5m{b=\"10000ms\"}[5000ms]) > 0.5",
-        ),
-        (
-            "x offset 30s > 3600 and y1 > 500",
-            "x offset 500ms > 3600 and y1 > 500",
-        ),
-    ] {
-        assert_eq!(shortened(long), short);
-    }
+    assert_eq!(names.len(), 6 + 10);
 }
 
 /// A module that traps at every request.
@@ -439,8 +400,9 @@ async fn every_alert_fires_on_an_envoy_in_its_state() {
     // An Envoy that is well: nothing fires, though a client is turned away now and then, and one
     // configuration was replaced.
     let mut well = Scene::open(|_| {}, |_| {});
+    let people = People::open(true);
     let good = well.idp.good_token();
-    let watch = start("well", &[well.stats.address()]);
+    let watch = start("well", &[well.stats.address(), people.0.stats.address()]);
     let mut changed = ecds::shipped(&well.idp);
     ecds::configuration(&mut changed)["realm"] = json!("changed");
     let started = Instant::now();
@@ -455,10 +417,14 @@ async fn every_alert_fires_on_an_envoy_in_its_state() {
         if served == 30 {
             well.publish(&changed);
         }
+        if served % 60 == 30 {
+            people.live().await;
+        }
         assert_eq!(watch.firing().await, BTreeSet::new());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert!(served > 50, "{served}");
+    drop(people);
 
     // One whose provider does not work. What the filter waits between two fetches is shortened too.
     let down = Scene::open(
@@ -514,7 +480,28 @@ async fn every_alert_fires_on_an_envoy_in_its_state() {
             config["vm_config"]["code"]["local"]["filename"] = json!(module);
         },
     );
-    let targets = [&well, &down, &slow, &planted, &unconfigured, &trapping];
+    // One whose provider signs people in no more, and refreshes no session.
+    let failing = People::open(true);
+    let mut visitors = Vec::new();
+    for _ in 0..12 {
+        visitors.push(failing.signs_in(["alice", "wonderland"]).await);
+    }
+    failing
+        .openid()
+        .misbehave(Some(Misbehaviour::TokenResponse500));
+    // One that hears of no sign-out.
+    let deaf = People::open(false);
+    let (of_failing, of_deaf) = (&failing.0, &deaf.0);
+    let targets = [
+        &well,
+        &down,
+        &slow,
+        &planted,
+        &unconfigured,
+        &trapping,
+        of_failing,
+        of_deaf,
+    ];
     let targets = targets.map(|scene| scene.stats.address());
     let watch = start("unwell", &targets);
 
@@ -567,7 +554,19 @@ async fn every_alert_fires_on_an_envoy_in_its_state() {
         .map(|rule| rule["alert"].as_str().unwrap().to_owned())
         .collect();
     let started = Instant::now();
+    let mut claims = 0;
     while fired != named && started.elapsed() < Duration::from_secs(180) {
+        for visitor in &mut visitors {
+            failing.page(visitor).await;
+        }
+        failing.comes_back(["bob", "tokyo"]).await;
+        // It waits for the body.
+        let told = deaf.0.envoy.address();
+        std::thread::spawn(move || people::tell(told));
+        assert_eq!(deaf.get("/framed").status, 400);
+        while claims < 16_000 && deaf.claim(&claims.to_string()) == 200 {
+            claims += 1;
+        }
         for _ in 0..3 {
             well.ask(&forged).await;
         }
