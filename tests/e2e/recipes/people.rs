@@ -1,8 +1,11 @@
 //! People sign in by each recipe, at a provider with the endpoints, claims and parameters that the
 //! real one documents.
 
+use std::time::Duration;
+
 use bearer_gate_testbed::idp::openid::{Customs, Endpoint, RelyingParty};
 use bearer_gate_testbed::idp::{Idp, IdpBuilder};
+use bearer_gate_testbed::raw::{self, RawResponse};
 use bearer_gate_testbed::visitor::{Visitor, parameters};
 use serde_json::{Value, json};
 
@@ -12,6 +15,9 @@ use super::kitchen::{Kitchen, ROUTES, SECRET};
 const SITE: &str = "https://app.example.com";
 /// Where people sign in with a recipe whose provider has another host for that.
 const LOGIN_HOST: &str = "login.example.com";
+
+/// How long an access token lives, in seconds. It is refreshed when it has ended.
+const LIFE: i64 = 3;
 
 /// What comes of a recipe.
 struct Recipe {
@@ -34,6 +40,10 @@ struct Recipe {
     gets: Option<&'static str>,
     /// Whether a sign-out ends the session at the provider.
     ends_session: bool,
+    /// What the provider does at a refresh: whether the token is replaced, and an ID token comes.
+    refreshes: (bool, bool),
+    /// Where the provider tells of sign-outs.
+    is_told: Option<&'static str>,
 }
 
 impl Recipe {
@@ -42,7 +52,14 @@ impl Recipe {
         let says_iss = self.says_iss;
         let kitchen = Kitchen::open(self.name, self.idp, |idp| {
             let openid = idp.openid();
-            openid.configure(|settings| settings.iss_parameter = says_iss);
+            openid.configure(|settings| {
+                settings.iss_parameter = says_iss;
+                settings.access_token_lifetime = LIFE;
+                (
+                    settings.rotates_refresh_tokens,
+                    settings.id_token_at_refresh,
+                ) = self.refreshes;
+            });
             let callback = format!("{SITE}/oauth2/callback");
             let party = RelyingParty::confidential(self.client_id, SECRET, &callback);
             openid.register(party.post_logout_redirect_uri(&format!("{SITE}/")));
@@ -60,7 +77,10 @@ impl Recipe {
             let expected = ((*name).to_owned(), (*value).to_owned());
             assert!(asked.contains(&expected), "{name}: {asked:?}");
         }
-        let back = visitor.sign_in(location, "alice", "wonderland").await;
+        let mut back = visitor.sign_in(location, "alice", "wonderland").await;
+        if asked.contains(&("prompt".to_owned(), "consent select_account".to_owned())) {
+            back = visitor.fill(location, &back, "allow", &[]).await;
+        }
         let done = visitor
             .get(back.header("location").expect(&back.body))
             .await;
@@ -88,6 +108,20 @@ impl Recipe {
             let got = visitor.get(&format!("{SITE}{path}")).await;
             assert_eq!(got.status, 200, "{}", got.body);
         }
+        self::refresh(&kitchen, &mut visitor, &page, self.user).await;
+        if let Some(path) = self.is_told {
+            // The provider tells that a session in another browser has ended.
+            let mut elsewhere = Visitor::new().finding("app.example.com", kitchen.envoy.address());
+            let begun = elsewhere.get(&page).await;
+            let location = begun.header("location").unwrap();
+            let back = elsewhere.sign_in(location, "bob", "tokyo").await;
+            elsewhere.get(back.header("location").unwrap()).await;
+            assert_eq!(elsewhere.get(&page).await.status, 200);
+            let told = self::told(&kitchen, self.client_id, path);
+            assert_eq!(told.status, 200, "{}", told.text());
+            assert_eq!(elsewhere.get(&page).await.status, 303);
+            assert_eq!(visitor.get(&page).await.status, 200);
+        }
         let (mut copy, other) = (visitor.clone(), visitor.fetch(&format!("{SITE}/x")).await);
         assert_eq!(other.status, 403);
 
@@ -97,6 +131,42 @@ impl Recipe {
         }
         (kitchen, visitor)
     }
+}
+
+/// The access token ends, and the page is shown all the same.
+async fn refresh(kitchen: &Kitchen, visitor: &mut Visitor, page: &str, user: &str) {
+    let openid = kitchen.idp.openid();
+    let before = openid.last(Endpoint::Token);
+    tokio::time::sleep(Duration::from_secs(LIFE.unsigned_abs() + 1)).await;
+    let shown = visitor.get(page).await;
+    assert_eq!(shown.status, 200, "{}", shown.body);
+    assert_eq!(shown.seen("x-user"), [user]);
+    let asked = openid.last(Endpoint::Token);
+    assert_eq!(asked.parameter("grant_type"), Some("refresh_token"));
+    // The client proves itself as before.
+    assert_eq!(
+        asked.parameter("client_secret"),
+        before.parameter("client_secret")
+    );
+    assert_eq!(
+        asked.header("authorization"),
+        before.header("authorization")
+    );
+}
+
+/// A back-channel logout of Bob.
+fn told(kitchen: &Kitchen, client_id: &str, path: &str) -> RawResponse {
+    let openid = kitchen.idp.openid();
+    let sid = openid.sid_of("user|bob").expect("a session");
+    let token = openid.logout_token(client_id, "user|bob", &sid);
+    openid.sign_out("user|bob");
+    let body = format!("logout_token={token}");
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: app.example.com\r\nconnection: close\r\n\
+         content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    raw::request(kitchen.envoy.address(), head.as_bytes()).unwrap()
 }
 
 /// Who signs out comes to the start page, by way of the provider where that knows how.
@@ -147,13 +217,15 @@ async fn people_of_auth0() {
         secret_in_body: true,
         asked: &[
             ("audience", "https://api.example.com"),
-            ("scope", "openid profile email"),
+            ("scope", "openid profile email offline_access"),
         ],
         user: "user|alice",
         statuses: [200, 401, 200, 200],
         forwards: true,
         gets: None,
         ends_session: true,
+        refreshes: (true, true),
+        is_told: None,
     };
     let (_kitchen, mut visitor) = recipe.serve().await;
     let begun = visitor.get(&format!("{SITE}/sign-up?return_to=/app")).await;
@@ -165,8 +237,7 @@ async fn people_of_auth0() {
 #[tokio::test]
 async fn people_of_entra() {
     const TENANT: &str = "/11111111-1111-1111-1111-111111111111";
-    const SCOPE: &str =
-        "openid profile email api://22222222-2222-2222-2222-222222222222/Messages.Read";
+    const SCOPE: &str = "openid profile email offline_access api://22222222-2222-2222-2222-222222222222/Messages.Read";
     let paths = [
         "/11111111-1111-1111-1111-111111111111/oauth2/v2.0/authorize",
         "/11111111-1111-1111-1111-111111111111/oauth2/v2.0/token",
@@ -192,6 +263,8 @@ async fn people_of_entra() {
         forwards: true,
         gets: None,
         ends_session: true,
+        refreshes: (true, true),
+        is_told: None,
     };
     recipe.serve().await;
 }
@@ -217,12 +290,14 @@ async fn people_of_okta() {
         ),
         says_iss: false,
         secret_in_body: false,
-        asked: &[("scope", "openid profile email")],
+        asked: &[("scope", "openid profile email offline_access")],
         user: "00uid4BxXw6I6TV4m0g3",
         statuses: [200, 401, 200, 403],
         forwards: false,
         gets: None,
         ends_session: true,
+        refreshes: (true, true),
+        is_told: None,
     };
     recipe.serve().await;
 }
@@ -251,6 +326,8 @@ async fn people_of_keycloak() {
         forwards: false,
         gets: None,
         ends_session: true,
+        refreshes: (true, true),
+        is_told: Some("/oauth2/backchannel"),
     };
     let (_kitchen, mut visitor) = recipe.serve().await;
     let begun = visitor.get(&format!("{SITE}/sign-up")).await;
@@ -272,19 +349,25 @@ async fn people_of_google() {
     });
     let scope = "openid https://www.googleapis.com/auth/userinfo.email \
                  https://www.googleapis.com/auth/userinfo.profile";
-    customs.token_response = json!({"refresh_token": null, "scope": scope});
+    customs.token_response = json!({"scope": scope});
     let recipe = Recipe {
         name: "google",
         client_id: "web-client.apps.googleusercontent.com",
         idp: idp("", "/oauth2/v3/certs", customs),
         says_iss: false,
         secret_in_body: true,
-        asked: &[("hd", "example.com"), ("prompt", "select_account")],
+        asked: &[
+            ("hd", "example.com"),
+            ("access_type", "offline"),
+            ("prompt", "consent select_account"),
+        ],
         user: "110169484474386276334",
         statuses: [200; 4],
         forwards: false,
         gets: None,
         ends_session: false,
+        refreshes: (false, true),
+        is_told: None,
     };
     let (kitchen, _) = recipe.serve().await;
     let redeemed = kitchen.idp.openid().last(Endpoint::Token);
@@ -323,6 +406,8 @@ async fn people_of_cognito() {
         forwards: false,
         gets: Some("/app/admin/x"),
         ends_session: true,
+        refreshes: (false, true),
+        is_told: None,
     };
     let (kitchen, _) = recipe.serve().await;
     let left = kitchen.idp.openid().last(Endpoint::EndSession);
