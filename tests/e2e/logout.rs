@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use bearer_gate_testbed::envoy::{Filter, Listener, Wasm};
 use bearer_gate_testbed::eventually;
+use bearer_gate_testbed::idp::Fault;
 use bearer_gate_testbed::idp::openid::{Endpoint, Misbehaviour, RelyingParty};
-use bearer_gate_testbed::raw::{self, RawResponse};
+use bearer_gate_testbed::raw::{self, RawConnection, RawResponse};
 use bearer_gate_testbed::visitor::Visitor;
 use serde_json::{Value, json};
 
@@ -13,6 +14,8 @@ use crate::sign_in;
 use crate::stage::{Stage, merge};
 
 const WORKERS: u32 = 4;
+/// The most requests that wait for their bodies, of one worker.
+const MOST_BODIES: usize = 64;
 const LIMIT: Duration = Duration::from_secs(5);
 
 fn config(stage: &Stage) -> Value {
@@ -28,21 +31,27 @@ fn config(stage: &Stage) -> Value {
 
 /// `bodies`: whether Envoy hands the filter the bodies of requests that it holds back.
 fn stage(bodies: bool) -> Stage {
+    stage_of(WORKERS, bodies, config)
+}
+
+fn stage_of(workers: u32, bodies: bool, config: fn(&Stage) -> Value) -> Stage {
     let stage = Stage::build(
         |_| {},
         |_, builder| {
             let mut wasm = Wasm::new(json!({"unmatched": "allow"}));
             wasm.bodies = bodies;
             let listener = Listener::new("main").filter(Filter::Wasm(wasm));
-            builder.concurrency(WORKERS).listener(listener)
+            builder.concurrency(workers).listener(listener)
         },
     );
     stage.envoy().reload_wasm(&config(&stage)).unwrap();
-    stage.idp.openid().register(
-        RelyingParty::confidential("web", "s3cret", &stage.url("/oauth2/callback"))
-            .backchannel_logout_uri(&stage.url("/told")),
-    );
+    stage.idp.openid().register(party(&stage, "s3cret"));
     stage
+}
+
+fn party(stage: &Stage, secret: &str) -> RelyingParty {
+    RelyingParty::confidential("web", secret, &stage.url("/oauth2/callback"))
+        .backchannel_logout_uri(&stage.url("/told"))
 }
 
 /// The cookie of somebody who has signed in.
@@ -231,4 +240,200 @@ async fn a_token_is_revoked_at_a_sign_out_and_nobody_waits_for_it() {
     });
     let asked = openid.last(Endpoint::Revocation);
     assert_eq!(asked.parameter("token_type_hint"), Some("access_token"));
+}
+
+/// A provider that refuses a revocation, or is away, changes nothing about the sign-out.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revocation_that_fails_changes_nothing_and_is_told_once() {
+    let stage = stage(false);
+    let openid = stage.idp.openid();
+    for (is_away, told) in [
+        (false, "was refused: status 401"),
+        (true, "no answer (1 in a row)"),
+    ] {
+        openid.register(party(&stage, "s3cret"));
+        let alice = signed_in(&stage, "alice", "wonderland").await;
+        let before = stage.envoy().log().matches(told).count();
+        if is_away {
+            stage.idp.stop();
+        } else {
+            openid.register(party(&stage, "another"));
+        }
+        let left = get(&stage, "/sign-out", &alice);
+        assert_eq!(left.status, 303);
+        assert!(left.header("set-cookie").unwrap().contains("Max-Age=0"));
+        assert_eq!(statuses(&stage, &alice), [401; 16], "{told}");
+        eventually(LIMIT, "the log says so", || {
+            stage.envoy().log().matches(told).count() > before
+        });
+        std::thread::sleep(Duration::from_secs(2));
+        let log = stage.envoy().log();
+        assert_eq!(log.matches(told).count(), before + 1, "{log}");
+    }
+    assert_eq!(stage.traps(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s20_a_logout_while_the_keys_cannot_be_had_is_503_and_works_later() {
+    let stage = stage(true);
+    let openid = stage.idp.openid();
+    let alice = signed_in(&stage, "alice", "wonderland").await;
+    let sid = openid.sid_of("user|alice").expect("a session");
+    stage.idp.set_jwks(Fault::Status(500));
+    stage.idp.rotate();
+    let token = openid.logout_token("web", "user|alice", &sid);
+    let form = format!("logout_token={token}");
+    let unknown = post(&stage, FORM, &form);
+    assert_eq!(unknown.status, 503, "{}", unknown.text());
+    assert!(unknown.header("retry-after").is_some());
+    assert_eq!(statuses(&stage, &alice), [200; 16]);
+    stage.idp.set_jwks(Fault::Ok);
+    eventually(Duration::from_secs(20), "the new key is there", || {
+        let told = post(&stage, FORM, &form).status;
+        assert!([200, 503].contains(&told), "{told}");
+        told == 200
+    });
+    assert_eq!(statuses(&stage, &alice), [401; 16]);
+    assert_eq!(stage.counter("bearer_gate.logout.backchannel"), 1);
+    assert_eq!(stage.traps(), 0);
+}
+
+/// Strangers who send no body take no places from those who wait for a provider.
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_never_come_leave_room_for_others() {
+    let config = |stage: &Stage| {
+        let mut config = config(stage);
+        merge(&mut config, json!({"max_waiting": MOST_BODIES + 4}));
+        config
+    };
+    let stage = stage_of(1, true, config);
+    let address = stage.address();
+    let head = format!(
+        "POST /told HTTP/1.1\r\nhost: {address}\r\ncontent-type: {FORM}\r\n\
+         content-length: 100\r\n\r\n"
+    );
+    let begun = Instant::now();
+    let mut strangers: Vec<RawConnection> = (0..MOST_BODIES + 20)
+        .map(|_| {
+            let mut stranger = RawConnection::open(address).unwrap();
+            stranger.send(head.as_bytes()).unwrap();
+            stranger
+        })
+        .collect();
+    let full = "bearer_gate.denied.too_many_waiting";
+    eventually(LIMIT, "the room is full", || stage.counter(full) == 20);
+    // Somebody signs in, for which the filter asks the provider.
+    let mut visitor = Visitor::new();
+    let sent = visitor.get(&stage.url("/")).await;
+    let location = sent.header("location").expect("a redirect");
+    let back = visitor.sign_in(location, "alice", "wonderland").await;
+    let done = visitor.get(back.header("location").unwrap()).await;
+    assert_eq!(done.status, 303, "{}", done.body);
+    assert!(begun.elapsed() < Duration::from_secs(5), "while they wait");
+    let mut statuses: Vec<u16> = strangers
+        .iter_mut()
+        .map(|stranger| stranger.response().unwrap().status)
+        .collect();
+    statuses.sort_unstable();
+    let (missing, refused) = statuses.split_at(MOST_BODIES);
+    assert!(missing.iter().all(|status| *status == 408), "{statuses:?}");
+    assert!(refused.iter().all(|status| *status == 503), "{statuses:?}");
+    let log = stage.envoy().log();
+    assert_eq!(log.matches("a body did not come").count(), 1, "{log}");
+    assert_eq!(stage.traps(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_front_channel_logout_in_odd_forms() {
+    let stage = stage(false);
+    let alice = signed_in(&stage, "alice", "wonderland").await;
+    let sid = stage.idp.openid().sid_of("user|alice").expect("a session");
+    let issuer = form(&stage.idp.issuer());
+    let framed = |query: &str| raw::get(stage.address(), &format!("/framed?{query}"), &[]).unwrap();
+    for query in [
+        format!("iss={issuer}&sid={sid}&sid={sid}"),
+        format!("iss={issuer}&sid=other&sid={sid}"),
+        format!("iss={issuer}&sid={sid}&%73id=other"),
+        format!("iss={issuer}&iss={issuer}&sid={sid}"),
+        format!("iss=https://evil.example&iss={issuer}&sid={sid}"),
+        format!("iss={issuer}&%69ss={issuer}&sid={sid}"),
+        format!("iss={issuer}%2f&sid={sid}"),
+        format!("iss={issuer}&sid=%ff"),
+        format!("ISS={issuer}&SID={sid}"),
+        format!("iss={issuer}#&sid={sid}"),
+        format!("iss={issuer}&sid={}", "x".repeat(9000)),
+    ] {
+        let status = framed(&query).status;
+        assert_eq!(status, 400, "{query}");
+    }
+    // These name another session.
+    for other in [
+        format!("{sid}%00"),
+        format!("%20{sid}"),
+        format!("{sid}+"),
+        format!("{sid}%0a"),
+        sid.to_uppercase() + "x",
+        format!("%25{}", &sid[1..]),
+    ] {
+        assert_eq!(framed(&format!("iss={issuer}&sid={other}")).status, 200);
+    }
+    assert_eq!(statuses(&stage, &alice), [200; 16]);
+    let escaped: String = sid.bytes().map(|octet| format!("%{octet:02x}")).collect();
+    assert_eq!(
+        framed(&format!("x=1&%73id={escaped}&i%73s={issuer}")).status,
+        200
+    );
+    assert_eq!(statuses(&stage, &alice), [401; 16]);
+    assert_eq!(stage.traps(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s19_a_sign_out_that_another_site_sends_through_envoy() {
+    let stage = stage(false);
+    let alice = signed_in(&stage, "alice", "wonderland").await;
+    let send = |method: &str, headers: &str| {
+        let address = stage.address();
+        let request = format!(
+            "{method} /sign-out HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\
+             content-length: 0\r\ncookie: {alice}\r\n{headers}\r\n"
+        );
+        raw::request(address, request.as_bytes()).unwrap()
+    };
+    let page = "sec-fetch-mode: navigate\r\nsec-fetch-dest: document\r\n";
+    let picture = "sec-fetch-mode: no-cors\r\nsec-fetch-dest: image\r\n";
+    let frame = "sec-fetch-mode: navigate\r\nsec-fetch-dest: iframe\r\n";
+    let elsewhere = "sec-fetch-site: cross-site\r\n";
+    let beside = "sec-fetch-site: same-site\r\n";
+    let evil = "origin: https://evil.example\r\n";
+    for (method, headers, status) in [
+        ("GET", format!("{page}{elsewhere}"), 200),
+        ("GET", format!("{page}{beside}"), 200),
+        ("GET", format!("{picture}{elsewhere}"), 403),
+        ("GET", format!("{frame}{elsewhere}"), 403),
+        (
+            "GET",
+            format!("{picture}sec-fetch-site: same-origin\r\n"),
+            403,
+        ),
+        ("GET", String::new(), 403),
+        ("POST", format!("{page}{elsewhere}{evil}"), 403),
+        ("POST", format!("{page}{beside}{evil}"), 403),
+        ("POST", evil.to_owned(), 403),
+        ("POST", "origin: null\r\n".to_owned(), 403),
+        ("POST", String::new(), 403),
+        ("PUT", "sec-fetch-site: same-origin\r\n".to_owned(), 403),
+    ] {
+        let answer = send(method, &headers);
+        assert_eq!(answer.status, status, "{method} {headers}");
+        assert_eq!(answer.header("set-cookie"), None, "{method} {headers}");
+        if status == 200 {
+            let text = answer.text();
+            assert!(text.contains("href=\"/sign-out\""), "it asks: {text}");
+        }
+    }
+    assert_eq!(statuses(&stage, &alice), [200; 16]);
+    assert_eq!(stage.counter("bearer_gate.signed_out"), 0);
+    let own = format!("origin: http://{}\r\n", stage.address());
+    assert_eq!(send("POST", &own).status, 303);
+    assert_eq!(statuses(&stage, &alice), [401; 16]);
 }

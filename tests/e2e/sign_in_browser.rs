@@ -129,6 +129,7 @@ pub(crate) fn configuration(idp: &Idp, site: &str) -> Value {
                     "signout_path": "/sign-out",
                     "session_path": "/session",
                     "post_logout_redirect_path": "/public/bye",
+                    "frontchannel_logout_path": "/framed",
                     "session": {"idle_timeout": "600s"},
                 })),
                 "guests": scheme("guests", json!({
@@ -368,4 +369,45 @@ async fn two_tabs_sign_in_at_once(world: &World, browser: &Browser) {
     let asked = page(browser, &first).await;
     assert_eq!(header(&asked, "x-user"), Some("user|bob"));
     assert_eq!(names_of_cookies(browser).await, [BROWSER, SESSION]);
+}
+
+/// The provider's page has the filter's path in a frame of another site, to which the browser sends
+/// no cookie: the session is over all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn s24_a_frame_in_a_page_of_the_provider_ends_the_session() {
+    let world = World::start();
+    let staff = format!("http://{}/callback", world.site());
+    let staff = RelyingParty::confidential("web", "secret", &staff);
+    let framed = staff.frontchannel_logout_uri(&world.url("/framed"));
+    world.idp.openid().register(framed);
+    let browser = Browser::start().await;
+    let link = world.url("/orders/7");
+    browser.open(&link).await;
+    browser.wait_for_url(&world.login()).await;
+    type_in(&browser, "alice", "wonderland").await;
+    assert_eq!(header(&page(&browser, &link).await, "x-user"), Some(ALICE));
+    let copy = session(&browser).await.expect("a session");
+
+    let out = world.idp.openid().browser_url(Endpoint::EndSession);
+    browser.open(&out).await;
+    browser.press("Sign out").await;
+    browser.wait_for_text("You have signed out.").await;
+    let told = "wasmcustom.bearer_gate.logout.frontchannel";
+    let limit = std::time::Duration::from_secs(10);
+    bearer_gate_testbed::eventually(limit, "the frame is loaded", || world.envoy.stat(told) == 1);
+    // Cookies know no ports: the driver reads them where the filter is not.
+    let beside = format!(
+        "http://app.localhost:{}/ready",
+        world.envoy.admin_address().port()
+    );
+    browser.open(&beside).await;
+    let kept = session(&browser).await;
+    assert_eq!(kept, Some(copy), "the frame had no cookie to delete");
+    // The next page of ours deletes what is over.
+    browser.open(&world.url("/public/page")).await;
+    assert_eq!(session(&browser).await, None);
+    assert_eq!(fetch(&browser, "/orders/7").await[0], json!(401));
+    browser.open(&link).await;
+    browser.wait_for_url(&world.login()).await;
+    browser.wait_for("#username").await;
 }

@@ -1,5 +1,5 @@
 //! Signing out: by the browser (OpenID Connect RP-Initiated Logout), and what the provider tells the
-//! clients of it (OpenID Connect Back-Channel Logout).
+//! clients of it (OpenID Connect Back-Channel Logout and Front-Channel Logout).
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -80,8 +80,11 @@ pub(super) fn end_session(provider: &Provider, state: &mut State, seen: &Seen) -
         .as_ref()
         .map(|session| session.sid.as_str())
         .or(text("sid"));
+    let frames = sid.map(|sid| frames(provider, state, sid));
+    let frames = frames.unwrap_or_default();
     let notices = sid.map(|sid| end(provider, state, |session| session.sid == sid));
     let mut response = match target {
+        _ if !frames.is_empty() => page::framed(&frames, target),
         None => page::signed_out(),
         Some(uri) => {
             let given = seen
@@ -92,6 +95,20 @@ pub(super) fn end_session(provider: &Provider, state: &mut State, seen: &Seen) -
     };
     page::set_cookie(&mut response, SESSION_COOKIE, None);
     Outcome::Notify(notices.unwrap_or_default(), response)
+}
+
+/// What a page of the sign-out has in frames (OpenID Connect Front-Channel Logout s3).
+fn frames(provider: &Provider, state: &mut State, sid: &str) -> Vec<String> {
+    let of_sid = state
+        .sessions
+        .iter_mut()
+        .find(|(_, session)| session.sid == sid);
+    let clients = of_sid.map_or_else(Vec::new, |(_, session)| session.clients.clone());
+    let parties = clients.iter().filter_map(|client| state.party(client));
+    let uris = parties.filter_map(|party| party.frontchannel_logout_uri.as_deref());
+    let told = [("iss", provider.issuer.as_str()), ("sid", sid)];
+    let query = serde_urlencoded::to_string(told).expect("pairs of texts");
+    uris.map(|uri| format!("{uri}?{query}")).collect()
 }
 
 /// Ends sessions and what was granted in them, and returns what the clients are to be told.

@@ -127,6 +127,25 @@ pub(super) fn signed_out() -> Response {
     )
 }
 
+/// Has clients told in frames, and a link to go on.
+pub(super) fn framed(frames: &[String], target: Option<&str>) -> Response {
+    let mut body = String::from("<p>You have signed out.</p>\n");
+    for frame in frames {
+        let frame = escape(frame);
+        let _ = writeln!(body, "<iframe src=\"{frame}\" title=\"A client\"></iframe>");
+    }
+    if let Some(target) = target {
+        let _ = write!(body, "<p><a href=\"{}\">Continue</a></p>", escape(target));
+    }
+    let mut response = page(StatusCode::OK, "Signed out", &body, None);
+    let policy = HeaderValue::from_static(
+        "default-src 'none'; style-src 'unsafe-inline'; frame-src http: https:",
+    );
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    response
+}
+
 pub(super) fn failure(text: &str) -> Response {
     let body = format!("<p role=\"alert\">{}</p>", escape(text));
     page(StatusCode::BAD_REQUEST, "That did not work", &body, None)

@@ -62,6 +62,8 @@ pub struct RelyingParty {
     pub post_logout_redirect_uris: Vec<String>,
     /// Where logout tokens are posted to.
     pub backchannel_logout_uri: Option<String>,
+    /// What the page of a sign-out has in a frame.
+    pub frontchannel_logout_uri: Option<String>,
     /// The resources that it may ask access tokens for (RFC 8707); the first by default.
     pub resources: Vec<String>,
     /// Whether a person is asked, after the password, to allow it.
@@ -77,6 +79,7 @@ impl RelyingParty {
             redirect_uris: vec![redirect_uri.to_owned()],
             post_logout_redirect_uris: Vec::new(),
             backchannel_logout_uri: None,
+            frontchannel_logout_uri: None,
             resources: vec!["https://api.example.com".to_owned()],
             asks_consent: false,
         }
@@ -109,6 +112,13 @@ impl RelyingParty {
     #[must_use]
     pub fn backchannel_logout_uri(mut self, uri: &str) -> Self {
         self.backchannel_logout_uri = Some(uri.to_owned());
+        self
+    }
+
+    /// What the page of a sign-out has in a frame, with `iss` and `sid`.
+    #[must_use]
+    pub fn frontchannel_logout_uri(mut self, uri: &str) -> Self {
+        self.frontchannel_logout_uri = Some(uri.to_owned());
         self
     }
 
