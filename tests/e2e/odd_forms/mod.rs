@@ -8,6 +8,7 @@
 
 mod form;
 mod named;
+mod own_paths;
 mod reading;
 mod sessions;
 mod subject;

@@ -11,8 +11,8 @@ use super::reading::readings;
 use super::{HYPER, Matrix};
 use crate::stage::{Stage, found_provider};
 
-const HOST: &str = "app.example";
-const SESSION: &str = "__Host-Http-bg_session_staff";
+pub(super) const HOST: &str = "app.example";
+pub(super) const SESSION: &str = "__Host-Http-bg_session_staff";
 
 fn config(stage: &Stage) -> Value {
     json!({
@@ -53,7 +53,7 @@ fn set_by(answer: &RawResponse, name: &str) -> String {
 }
 
 /// The pair of a session's cookie, of somebody who has just signed in.
-async fn signed_in(matrix: &Matrix) -> String {
+pub(super) async fn signed_in(matrix: &Matrix) -> String {
     let openid = matrix.stage.idp.openid();
     let callback = format!("https://{HOST}/oauth2/callback");
     openid.register(RelyingParty::confidential("web", "s3cret", &callback));

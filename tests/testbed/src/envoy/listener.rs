@@ -197,6 +197,17 @@ impl Listener {
         self
     }
 
+    /// Gives bearer-gate the bodies of requests that it holds back.
+    #[must_use]
+    pub fn with_bodies(mut self) -> Self {
+        for filter in &mut self.filters {
+            if let Filter::Wasm(wasm) = filter {
+                wasm.bodies = true;
+            }
+        }
+        self
+    }
+
     /// Adds a network filter before the HttpConnectionManager, with its name and `typed_config`.
     #[must_use]
     pub fn network_filter(mut self, filter: Value) -> Self {
