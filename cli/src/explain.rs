@@ -392,6 +392,14 @@ impl Explanation {
         {
             steps.push(Step::new("answer", Mark::Note, answer.what));
         }
+        // Nothing is reported of the filter's own paths.
+        if let Decision::Reject(refusal) = &decision
+            && !steps.iter().any(|step| step.mark == Mark::Bad)
+        {
+            let reason = refusal.rejection.reason();
+            let text = format!("the filter answers at this path itself, and refuses: {reason}");
+            steps.push(Step::new("answer", Mark::Bad, text).because(reason));
+        }
         Self {
             verdict: ShownVerdict::new(&decision, config, request, removed),
             steps,
@@ -399,5 +407,7 @@ impl Explanation {
     }
 }
 
+#[cfg(test)]
+mod session_tests;
 #[cfg(test)]
 mod tests;
