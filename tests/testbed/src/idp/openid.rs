@@ -72,6 +72,11 @@ pub struct Settings {
     pub id_token_at_refresh: bool,
     /// Whether authorization responses have `iss`, and the metadata says so (RFC 9207); they have.
     pub iss_parameter: bool,
+    /// Whether a client's assertion must name the endpoint that is called, as Okta wants it; the
+    /// issuer and the token endpoint are good too.
+    pub wants_called_endpoint: bool,
+    /// Whether authorization requests must be pushed, and the metadata says so (RFC 9126 s5).
+    pub requires_pushed_requests: bool,
     /// How long a token response takes; no time.
     pub token_delay: Duration,
 }
@@ -87,6 +92,8 @@ impl Default for Settings {
             rotates_refresh_tokens: true,
             id_token_at_refresh: true,
             iss_parameter: true,
+            wants_called_endpoint: false,
+            requires_pushed_requests: false,
             token_delay: Duration::ZERO,
         }
     }
@@ -253,6 +260,7 @@ pub(super) fn metadata(provider: &Provider, state: &State) -> Value {
             ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"],
         "token_endpoint_auth_signing_alg_values_supported": ["RS256", "ES256"],
         "authorization_response_iss_parameter_supported": state.settings.iss_parameter,
+        "require_pushed_authorization_requests": state.settings.requires_pushed_requests,
         "backchannel_logout_supported": true,
         "backchannel_logout_session_supported": true,
     });

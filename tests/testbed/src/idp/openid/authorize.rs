@@ -58,6 +58,9 @@ pub(super) fn authorize(provider: &Provider, state: &mut State, seen: &Seen) -> 
         Ok(parameters) => parameters,
         Err(text) => return page::failure(text),
     };
+    if parameters.is_none() && state.settings.requires_pushed_requests {
+        return page::failure("The request was not pushed");
+    }
     let seen = parameters.as_ref().unwrap_or(seen);
     let request = match parse(state, seen) {
         Ok(request) => request,
@@ -89,12 +92,32 @@ pub(super) fn push(state: &mut State, party: &RelyingParty, seen: &Seen) -> Resp
                 .into_response()
         }
         Ok(_) => {
+            let other = state.pushed.iter_mut().next();
+            let other = other.map(|(key, _)| key.to_owned());
             let key = state.pushed.add((now() + PUSHED_LIFETIME, seen));
-            let body = json!({
+            let mut body = json!({
                 "request_uri": format!("{PUSHED}{key}"),
                 "expires_in": PUSHED_LIFETIME,
             });
-            grant::uncached(StatusCode::CREATED, &body)
+            let mut status = StatusCode::CREATED;
+            match state.misbehaviour {
+                Some(Misbehaviour::PushedOfAnotherFlow) => {
+                    body["request_uri"] = json!(other.map(|key| format!("{PUSHED}{key}")));
+                }
+                Some(Misbehaviour::PushedUriNoText) => body["request_uri"] = json!([7]),
+                Some(Misbehaviour::PushedUriForged) => {
+                    body["request_uri"] = json!("urn:x\r\nset-cookie: a=b");
+                }
+                Some(Misbehaviour::PushedOver) => body["expires_in"] = json!(0),
+                Some(Misbehaviour::PushedWith200) => status = StatusCode::OK,
+                Some(Misbehaviour::PushedRefused) => {
+                    let text = "This scope is not for you";
+                    return GrantError::bad_request("invalid_scope", text).into_response();
+                }
+                Some(Misbehaviour::Pushed500) => status = StatusCode::INTERNAL_SERVER_ERROR,
+                _ => {}
+            }
+            grant::uncached(status, &body)
         }
     }
 }

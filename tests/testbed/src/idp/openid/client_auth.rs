@@ -66,7 +66,7 @@ pub(super) fn client(
             (Some(assertion), Some(claims)) => {
                 seen.parameter("client_assertion_type") == Some(JWT_BEARER)
                     && is_signed(jwk, assertion)
-                    && is_for_us(provider, state, &party.client_id, claims)
+                    && is_for_us(provider, state, seen.endpoint, claims, &party.client_id)
             }
             _ => false,
         },
@@ -81,15 +81,28 @@ pub(super) fn client(
 }
 
 /// Whether the claims of an assertion are those of RFC 7523 s3, used for the first time.
-fn is_for_us(provider: &Provider, state: &mut State, client_id: &str, claims: &Value) -> bool {
+fn is_for_us(
+    provider: &Provider,
+    state: &mut State,
+    called: super::Endpoint,
+    claims: &Value,
+    client_id: &str,
+) -> bool {
     let audiences = match &claims["aud"] {
         Value::Array(all) => all.clone(),
         one => vec![one.clone()],
     };
+    // RFC 9126 s2: of the endpoint that is called, of the token endpoint, or of the issuer.
+    let address = |endpoint| format!("{}{}", provider.url, state.customs.path(endpoint));
     let ours = [
         provider.issuer.clone(),
-        format!("{}{}", provider.url, super::Endpoint::Token.path()),
+        address(super::Endpoint::Token),
+        address(called),
     ];
+    let ours = match state.settings.wants_called_endpoint {
+        true => &ours[2..],
+        false => &ours[..],
+    };
     let lives = claims["exp"].as_i64().is_some_and(|exp| {
         let left = exp - now();
         left > 0 && left <= LONGEST_LIFE

@@ -10,7 +10,7 @@ macro_rules! misbehaviours {
         }
 
         impl Misbehaviour {
-            /// Every one, in the order of the authorization response, the token response, the ID
+            /// Every one, in the order of the authorization response, the pushed request, the token response, the ID
             /// token, the refresh and the logout token.
             pub const ALL: &[Misbehaviour] = &[$(Misbehaviour::$name,)+];
 
@@ -47,6 +47,21 @@ misbehaviours! {
     ErrorWithHtml "S26",
     /// The browser comes back from the login form by 307, and so sends the password along.
     RedirectWith307 "S27",
+
+    /// A pushed request is answered by the `request_uri` of the oldest other one.
+    PushedOfAnotherFlow "S33",
+    /// The same by a `request_uri` that is no text.
+    PushedUriNoText "S33",
+    /// The same by a `request_uri` with a line feed.
+    PushedUriForged "S33",
+    /// The same by one whose time is over.
+    PushedOver "S33",
+    /// The same with the status 200, which does no harm.
+    PushedWith200 "S33",
+    /// A pushed request is refused: `invalid_scope`.
+    PushedRefused "S33",
+    /// The same by the status 500.
+    Pushed500 "S33",
 
     /// The token response without `id_token`.
     IdTokenMissing "S22",
