@@ -27,7 +27,7 @@ use crate::jose::jws::HeaderMemo;
 use crate::jose::verifier::Verifier;
 use crate::jwks::keys::{Keys, UnknownKid};
 use crate::metrics;
-use crate::sign_in::{Outcome, People, Sessions, drawn_key};
+use crate::sign_in::{Outcome, People, Sessions, Steady, drawn_key};
 use crate::time::{Millis, whole_seconds};
 
 /// The time between ticks while requests wait or keys are missing. It bounds how long after a
@@ -73,6 +73,17 @@ pub struct Gate<H> {
 struct Parked {
     context: ContextId,
     request: Request,
+    steady: Steady,
+}
+
+impl Parked {
+    fn new(context: ContextId, request: Request) -> Self {
+        Self {
+            context,
+            request,
+            steady: Steady::default(),
+        }
+    }
 }
 
 impl<H: Host> Gate<H> {
@@ -180,7 +191,8 @@ impl<H: Host> Gate<H> {
 
     /// Decides a request, or parks it.
     pub fn request(&self, context: ContextId, request: Request) -> Arrival<'_> {
-        let decision = self.decide(&request, None, None, Patience::Waits);
+        let parked = Parked::new(context, request);
+        let decision = self.decide(&parked, None, None, Patience::Waits);
         let need = match Verdict::from_decision(decision) {
             Ok(verdict) => return Arrival::Decided(verdict),
             Err(need) => need,
@@ -190,8 +202,7 @@ impl<H: Host> Gate<H> {
             Need::Body(most) => Some(*most),
             Need::Keys(_) | Need::Answer(_) => None,
         };
-        let octets = request.memory().saturating_add(most.unwrap_or(0));
-        let parked = Parked { context, request };
+        let octets = parked.request.memory().saturating_add(most.unwrap_or(0));
         let entered = self.desk.borrow_mut().enter(need, octets, parked, now);
         match entered {
             Ok(ticket) => {
@@ -202,7 +213,7 @@ impl<H: Host> Gate<H> {
                     None => Arrival::Parked(ticket),
                 }
             }
-            Err(parked) => Arrival::Decided(self.without_waiting(&parked.request, now, None)),
+            Err(parked) => Arrival::Decided(self.without_waiting(&parked, now, None)),
         }
     }
 
@@ -210,11 +221,11 @@ impl<H: Host> Gate<H> {
     /// better to have, as a session that is refreshed before it must be.
     fn without_waiting(
         &self,
-        request: &Request,
+        parked: &Parked,
         now: Millis,
         came: Option<(ProviderId, Seen)>,
     ) -> Verdict<'_> {
-        let decision = self.decide(request, Some(now), came, Patience::Over);
+        let decision = self.decide(parked, Some(now), came, Patience::Over);
         match Verdict::from_decision(decision) {
             Ok(admitted @ Verdict::Admit(_)) => admitted,
             _ => Verdict::reject(Rejection::TooManyWaiting {
@@ -225,7 +236,9 @@ impl<H: Host> Gate<H> {
 
     /// Decides a request anew whose body was read; `None` where it was decided without it.
     pub fn body(&self, ticket: Ticket, body: Body) -> Option<Arrival<'_>> {
-        let Parked { context, request } = self.desk.borrow_mut().take(ticket)?;
+        let Parked {
+            context, request, ..
+        } = self.desk.borrow_mut().take(ticket)?;
         Some(self.request(context, request.with_body(body)))
     }
 
@@ -277,16 +290,16 @@ impl<H: Host> Gate<H> {
             } else {
                 Patience::Over
             };
-            let Parked { context, request } = settled.request();
-            let (context, came) = (*context, settled.came());
-            let decision = self.decide(request, Some(now), came, patience);
+            let parked = settled.request();
+            let (context, came) = (parked.context, settled.came());
+            let decision = self.decide(parked, Some(now), came, patience);
             let verdict = match Verdict::from_decision(decision) {
                 Ok(verdict) => verdict,
                 Err(need) if patience == Patience::Waits => {
                     let waits = self.desk.borrow_mut().wait_on(settled, need, now);
                     match waits {
                         Ok(()) => continue,
-                        Err(full) => self.without_waiting(&full.request().request, now, came),
+                        Err(full) => self.without_waiting(full.request(), now, came),
                     }
                 }
                 Err(need) => {
@@ -314,7 +327,7 @@ impl<H: Host> Gate<H> {
     /// provider's keys when it came.
     fn decide(
         &self,
-        request: &Request,
+        parked: &Parked,
         now: Option<Millis>,
         came: Option<(ProviderId, Seen)>,
         patience: Patience,
@@ -340,9 +353,10 @@ impl<H: Host> Gate<H> {
             people: self.sessions.as_ref().map(|sessions| People {
                 sessions,
                 entropy: &entropy,
+                steady: &parked.steady,
             }),
         };
-        authn::authenticate(request, &self.config, &context)
+        authn::authenticate(&parked.request, &self.config, &context)
     }
 
     fn set_tick(&self, period: Duration) {

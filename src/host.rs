@@ -5,9 +5,11 @@
 //! recording host in the proxy's place.
 
 use std::fmt;
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::http::uri::{Scheme, Uri};
+use crate::signature::assertion::Assertion;
 use crate::time::Millis;
 
 /// Identifies a call that [`Host::dispatch`] sent, until its response arrives.
@@ -39,6 +41,8 @@ pub struct Call {
     pub timeout: Duration,
     /// The longest body of a response that is read, in octets.
     pub most: usize,
+    /// What is signed and added to the form in `body` each time that the call is sent.
+    pub assertion: Option<Rc<Assertion>>,
 }
 
 /// The method of a [`Call`] (RFC 9110 section 9.3).
@@ -111,6 +115,7 @@ impl Call {
             body: Vec::new(),
             timeout,
             most,
+            assertion: None,
         }
     }
 
@@ -188,6 +193,13 @@ pub trait Host: SharedStore {
     /// # Errors
     /// There is none at hand; `into` is then not to be used.
     fn entropy(&self, into: &mut [u8]) -> Result<(), NoEntropy>;
+
+    /// Calls the host's function that signs, see [`crate::signature::assertion`]. `None` where the
+    /// host has no such function, or it failed.
+    fn sign(&self, argument: &[u8]) -> Option<Vec<u8>> {
+        let _ = argument;
+        None
+    }
 
     /// Sends `call`; its response reaches the root context. `None` where the
     /// proxy refused at once, as it does for a cluster that does not exist.

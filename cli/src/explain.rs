@@ -24,7 +24,7 @@ use bearer_gate::http::uri::Uri;
 use bearer_gate::jose::base64url;
 use bearer_gate::policy::{self, RuleOutcome};
 use bearer_gate::session::seal::{Keyring, LEAST_SECRET};
-use bearer_gate::sign_in::{People, Sessions};
+use bearer_gate::sign_in::{People, Sessions, Steady};
 use bearer_gate::signature::portable::Portable;
 use rand::Rng;
 
@@ -347,6 +347,7 @@ impl Explanation {
             None => Keyring::new(&[rand::random::<[u8; LEAST_SECRET]>()]).ok(),
         });
         let sessions = keyring.map(Sessions::new);
+        let steady = Steady::default();
         let context = Context {
             basis: Basis {
                 facts: keys_at_hand,
@@ -361,6 +362,7 @@ impl Explanation {
                     rand::rng().fill_bytes(into);
                     Ok(())
                 },
+                steady: &steady,
             }),
         };
         let keyring = sessions.as_ref().map(Sessions::keyring);

@@ -84,19 +84,32 @@ impl File {
     }
 }
 
-/// The variables that are set here. Those of the gateway mostly are not, and a text of its own
-/// stands for each: what is sealed with the gateway's keys does not open here then.
-fn environment(name: &str) -> Option<String> {
-    let here = std::env::var(name).ok();
-    Some(here.unwrap_or_else(|| format!("{name}{NOT_SET}")))
-}
-
+/// What stands for a private key: the form of one, without a number in it.
+const NO_KEY: &str = "MBwCAQAwEwYHKoZIzj0CAQYIKoZIzj0DAQcEAjAA";
 /// What ends a text that stands for a variable.
 pub(crate) const NOT_SET: &str = ", which is not set where the tool runs";
 
 impl Plugin<'_> {
     pub(crate) fn parse(&self) -> Result<Config, ConfigError> {
-        Config::parse_in(self.json.as_bytes(), &environment)
+        Config::parse_in(self.json.as_bytes(), &|name| Some(self.variable(name)))
+    }
+
+    /// A variable that is set here. Those of the gateway mostly are not, and a text of its own
+    /// stands for each: what is sealed with the gateway's keys does not open here then.
+    fn variable(&self, name: &str) -> String {
+        let schemes = self
+            .tree()
+            .and_then(|tree| tree.at(&["sign_in", "schemes"]));
+        let mut schemes = schemes.map_or(&[][..], Node::entries).iter();
+        let is_key = |scheme: &Node| {
+            let path = ["credentials", "private_key", "environment_variable"];
+            scheme.text_at(&path) == Some(name)
+        };
+        match std::env::var(name) {
+            Ok(here) => here,
+            Err(_) if schemes.any(|scheme| is_key(&scheme.node)) => NO_KEY.to_owned(),
+            Err(_) => format!("{name}{NOT_SET}"),
+        }
     }
 
     /// As it is written, where that can be told.

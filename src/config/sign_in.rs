@@ -3,6 +3,7 @@
 //! Invariant: a secret is never shown, and the filter's own paths are distinct.
 
 use std::fmt;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::id::{Id, PerId, ProviderId};
@@ -11,6 +12,7 @@ use crate::jose::jwt::Expectations;
 use crate::session::cookie::Cookie;
 use crate::session::seal::Keyring;
 use crate::session::site::Sites;
+use crate::signature::assertion::Assertion;
 
 pub use crate::session::cookie::SameSite;
 
@@ -98,6 +100,13 @@ pub enum ClientAuthentication {
     BasicAuth(Secret),
     /// Its id and this secret in the body.
     UrlEncodedBody(Secret),
+    /// What its private key signs, with its id in the body (RFC 7523 section 2.2).
+    PrivateKeyJwt {
+        /// What is signed.
+        assertion: Rc<Assertion>,
+        /// Whether the key is written in the configuration itself.
+        is_inline: bool,
+    },
     /// Its id in the body; the cluster's certificate proves it (RFC 8705).
     TlsClientAuth,
     /// Envoy adds the proof to the cluster's calls.
@@ -115,6 +124,9 @@ pub struct Endpoints {
     pub token: Upstream,
     /// By default at the cluster of `token`.
     pub revocation: Option<Upstream>,
+    /// Where authorization requests are pushed to (RFC 9126). `None`: only where the provider's
+    /// metadata require it and `authorization` comes from them too, at the cluster of `token`.
+    pub pushed_authorization: Option<Upstream>,
     /// For browsers: https, or on this machine.
     pub end_session: Option<Uri>,
     /// The parameters of a sign-out at the provider, where they are not those of OpenID Connect
@@ -254,7 +266,7 @@ impl ClientAuthentication {
     pub fn secret(&self) -> Option<&Secret> {
         match self {
             Self::BasicAuth(secret) | Self::UrlEncodedBody(secret) => Some(secret),
-            Self::TlsClientAuth | Self::Injected | Self::None => None,
+            Self::PrivateKeyJwt { .. } | Self::TlsClientAuth | Self::Injected | Self::None => None,
         }
     }
 }

@@ -405,10 +405,10 @@ impl<R> Desk<R> {
         loop {
             let claim = |share: &Share, until, room| shared.claim(share, (until, room), host, now);
             let next = book.next_call(now, |number| line.awaits(number), claim);
-            let Some((subject, number, call)) = next else {
+            let Some((subject, number, mut call)) = next else {
                 break;
             };
-            match host.dispatch(&call) {
+            match proved(&mut call, host).and_then(|()| host.dispatch(&call)) {
                 Some(id) => self.calls.push(Sent {
                     id,
                     purpose: Purpose::Answer(subject, number),
@@ -480,6 +480,23 @@ impl<R> Desk<R> {
         self.tell_tally(0, host, now);
         self.sources.abandon(host, now);
     }
+}
+
+/// Adds a fresh proof of who the client is, where the call needs one.
+fn proved(call: &mut Call, host: &impl Host) -> Option<()> {
+    let Some(assertion) = call.assertion.take() else {
+        return Some(());
+    };
+    let mut id = [0; 16];
+    let entropy = host.entropy(&mut id).ok();
+    let now = whole_seconds(host.unix_seconds());
+    let address = call.address();
+    let form = entropy.and_then(|()| assertion.form(&address, now, id, &|text| host.sign(text)));
+    if form.is_none() {
+        log::warn!("a client assertion cannot be signed");
+    }
+    call.body.extend_from_slice(form?.as_bytes());
+    Some(())
 }
 
 fn moment(host: &impl Host, now: Millis) -> Moment {

@@ -23,7 +23,7 @@ pub fn encode(bytes: &[u8]) -> String {
 /// The octets of a key's member. RFC 7518 requires base64url, RFC 7517 section 4.7 for padded
 /// standard base64 in `x5c`, and providers write either in either place: with `=` at the end or
 /// without, in both alphabets, in lines.
-pub(super) fn decode_of_key(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn decode_of_key(text: &str) -> Option<Vec<u8>> {
     let mut spelt = Vec::with_capacity(text.len());
     let mut ended = false;
     for byte in text.bytes() {

@@ -1,20 +1,24 @@
 //! The part of DER (ITU-T X.690) that keys and signatures need: reading the public key out of an
 //! X.509 certificate (RFC 5280 section 4.1), writing one as a SubjectPublicKeyInfo (RFC 8017
-//! appendix A.1.1, RFC 5480 section 2, RFC 8410 section 4), and writing an ECDSA signature
-//! (RFC 3279 section 2.2.3).
+//! appendix A.1.1, RFC 5480 section 2, RFC 8410 section 4), telling what a private key is for
+//! (RFC 5208 section 5), and an ECDSA signature (RFC 3279 section 2.2.3).
 //!
 //! Invariant: every read is bounded by the element around it, and only the minimal definite
 //! encoding is read, so a certificate has one meaning. Nothing is verified here: a certificate in
-//! `x5c` only holds a key, which is trusted for the document that it came in. There is no reader
-//! for signatures, since JWS has none in DER.
+//! `x5c` only holds a key, which is trusted for the document that it came in. A signature that is
+//! read is one that the host made: JWS has none in DER.
 
-use super::jwa::Curve;
+use super::jwa::{Algorithm, Curve};
 
 const INTEGER: u8 = 0x02;
 const BIT_STRING: u8 = 0x03;
+const OCTET_STRING: u8 = 0x04;
 const SEQUENCE: u8 = 0x30;
 /// `[0] EXPLICIT Version`, the optional first field of a TBSCertificate.
 const VERSION: u8 = 0xa0;
+
+/// The least length of an RSA modulus, in octets.
+const LEAST_MODULUS: usize = 256;
 
 /// `AlgorithmIdentifier { rsaEncryption, NULL }` without its own header.
 const RSA_ENCRYPTION: &[u8] = &[
@@ -98,6 +102,40 @@ pub(super) fn key_of_certificate(der: &[u8]) -> Option<CertifiedKey<'_>> {
         ED25519 => Some(CertifiedKey::Ed25519(key)),
         _ => None,
     }
+}
+
+/// The algorithm that a private key in PKCS#8 signs with: `RS256` or `ES256`. `None` for every
+/// other kind of key, and for RSA with less than 2048 bits (RFC 7518 section 3.3).
+pub(crate) fn algorithm_of_private_key(der: &[u8]) -> Option<Algorithm> {
+    let mut info = Reader(der).only(SEQUENCE)?;
+    if info.element(INTEGER)?.0 != [0] {
+        return None;
+    }
+    let algorithm = info.element(SEQUENCE)?.0;
+    let key = info.element(OCTET_STRING)?;
+    match algorithm {
+        RSA_ENCRYPTION => {
+            let mut key = key.only(SEQUENCE)?;
+            key.element(INTEGER)?; // version
+            (key.positive_integer()?.len() >= LEAST_MODULUS).then_some(Algorithm::Rs256)
+        }
+        EC_P256 => key.only(SEQUENCE).map(|_| Algorithm::Es256),
+        _ => None,
+    }
+}
+
+/// The two numbers of an `Ecdsa-Sig-Value`, each with this length in octets (RFC 7518 section 3.4).
+pub(crate) fn ecdsa_numbers(der: &[u8], length: usize) -> Option<Vec<u8>> {
+    let mut signature = Reader(der).only(SEQUENCE)?;
+    let mut numbers = Vec::with_capacity(length.saturating_mul(2));
+    for _ in 0..2 {
+        let number = signature.positive_integer()?;
+        let zeros = length.checked_sub(number.len())?;
+        numbers.resize(numbers.len().saturating_add(zeros), 0);
+        numbers.extend_from_slice(number);
+    }
+    signature.end()?;
+    Some(numbers)
 }
 
 /// The SubjectPublicKeyInfo of an RSA key given as big-endian numbers without leading zeros.

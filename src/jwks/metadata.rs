@@ -30,6 +30,8 @@ pub struct Metadata {
     pub introspection_endpoint: Option<Uri>,
     /// RFC 9126 section 2.
     pub pushed_authorization_request_endpoint: Option<Uri>,
+    /// Whether authorization requests must be pushed (RFC 9126 section 5).
+    pub requires_pushed_requests: bool,
     /// Whether authorization responses always have `iss` (RFC 9207 section 3).
     pub has_iss_parameter: bool,
     /// Whether `S256` is among the code challenge methods (RFC 7636 section 4.2). `None` where the
@@ -37,6 +39,7 @@ pub struct Metadata {
     pub has_s256: Option<bool>,
 }
 
+type Flag = fn(&mut Metadata) -> &mut bool;
 type Field = fn(&mut Metadata) -> &mut Option<Uri>;
 
 /// The members that are endpoints.
@@ -61,6 +64,7 @@ const ENDPOINTS: [(&str, Field); 7] = [
         &mut metadata.pushed_authorization_request_endpoint
     }),
 ];
+const REQUIRES_PUSHED: &str = "require_pushed_authorization_requests";
 const ISS_PARAMETER: &str = "authorization_response_iss_parameter_supported";
 const CODE_CHALLENGE_METHODS: &str = "code_challenge_methods_supported";
 
@@ -84,11 +88,19 @@ impl Reading {
             let endpoint = reading.member(root, name, |found| endpoint(found, home));
             *field(&mut reading.metadata) = endpoint;
         }
-        let has_iss = reading.member(root, ISS_PARAMETER, |found| {
-            let says = found.as_bool().ok_or(Fault::NotBool)?;
-            Ok((says, says.to_string()))
-        });
-        reading.metadata.has_iss_parameter = has_iss == Some(true);
+        let flags: [(&str, Flag); 2] = [
+            (REQUIRES_PUSHED, |metadata| {
+                &mut metadata.requires_pushed_requests
+            }),
+            (ISS_PARAMETER, |metadata| &mut metadata.has_iss_parameter),
+        ];
+        for (name, flag) in flags {
+            let says = reading.member(root, name, |found| {
+                let says = found.as_bool().ok_or(Fault::NotBool)?;
+                Ok((says, says.to_string()))
+            });
+            *flag(&mut reading.metadata) = says == Some(true);
+        }
         reading.metadata.has_s256 = reading.member(root, CODE_CHALLENGE_METHODS, |found| {
             let methods = found.items().ok_or(Fault::NotList)?;
             let has_s256 = methods
@@ -182,7 +194,7 @@ mod tests {
 
     #[test]
     fn each_member_is_read_and_kept_and_nothing_else() {
-        let members = r#""authorization_endpoint":"https://idp.example/authorize?tenant=a&b=%20","token_endpoint":"https://tokens.example/token","userinfo_endpoint":"https://idp.example/me","end_session_endpoint":"https://idp.example/logout","revocation_endpoint":"https://idp.example/revoke","introspection_endpoint":"https://idp.example/introspect","pushed_authorization_request_endpoint":"https://idp.example/par","authorization_response_iss_parameter_supported":true,"code_challenge_methods_supported":["S256"]"#;
+        let members = r#""authorization_endpoint":"https://idp.example/authorize?tenant=a&b=%20","token_endpoint":"https://tokens.example/token","userinfo_endpoint":"https://idp.example/me","end_session_endpoint":"https://idp.example/logout","revocation_endpoint":"https://idp.example/revoke","introspection_endpoint":"https://idp.example/introspect","pushed_authorization_request_endpoint":"https://idp.example/par","require_pushed_authorization_requests":true,"authorization_response_iss_parameter_supported":true,"code_challenge_methods_supported":["S256"]"#;
         let whole = format!(
             r#"{{"issuer":"https://idp.example","jwks_uri":"https://idp.example/keys",{members},"scopes_supported":["openid"],"registration_endpoint":"https://idp.example/register"}}"#
         );
@@ -197,6 +209,7 @@ mod tests {
                 revocation_endpoint: uri("https://idp.example/revoke"),
                 introspection_endpoint: uri("https://idp.example/introspect"),
                 pushed_authorization_request_endpoint: uri("https://idp.example/par"),
+                requires_pushed_requests: true,
                 has_iss_parameter: true,
                 has_s256: Some(true),
             }

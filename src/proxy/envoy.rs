@@ -9,6 +9,7 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::types::MetricType;
 
 use crate::host::{Call, CallId, Host, NoEntropy, SharedStore, Version};
+use crate::signature::assertion::FUNCTION;
 use crate::signature::host::ForeignFunction;
 use crate::time::{Millis, millis};
 
@@ -82,6 +83,10 @@ impl Host for Envoy {
         getrandom::fill(into).map_err(|_| NoEntropy)
     }
 
+    fn sign(&self, argument: &[u8]) -> Option<Vec<u8>> {
+        sign(argument)
+    }
+
     fn dispatch(&self, call: &Call) -> Option<CallId> {
         let mut headers = vec![
             (":method", call.method.name()),
@@ -132,6 +137,11 @@ impl SharedStore for Envoy {
     fn write(&self, key: &str, value: &[u8], expected: Version) -> bool {
         hostcalls::set_shared_data(key, Some(value), Some(expected.0)).is_ok()
     }
+}
+
+/// Envoy's foreign function that signs.
+pub(super) fn sign(argument: &[u8]) -> Option<Vec<u8>> {
+    hostcalls::call_foreign_function(FUNCTION, Some(argument)).ok()?
 }
 
 /// The host's functions by name.

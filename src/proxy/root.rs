@@ -7,7 +7,7 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, ContextType, MapType};
 
-use super::envoy::{Envoy, unix_time};
+use super::envoy::{Envoy, sign, unix_time};
 use super::log::{begin_anew, follow_level};
 use super::request::Request;
 use super::{Edge, Promised, Released, filter_state};
@@ -77,7 +77,9 @@ impl RootContext for Root {
             .flatten()
             .unwrap_or_default();
         let verifier = choose_verifier();
-        match Config::parse_for(&configuration, &*verifier, &|name| std::env::var(name).ok()) {
+        let environment = |name: &str| std::env::var(name).ok();
+        let parsed = Config::parse_for(&configuration, &*verifier, &environment);
+        match parsed.and_then(|config| config.try_keys(&sign).map(|()| config)) {
             Ok(config) => {
                 filter_state::declare(&config);
                 log::info!(

@@ -1,5 +1,6 @@
-//! The authorization request: the URL that a browser is sent to (RFC 6749 section 4.1.1, RFC 7636
-//! section 4.3, RFC 8707 section 2.1, OpenID Connect Core 1.0 section 3.1.2.1).
+//! The authorization request: the URL that a browser is sent to, or what is pushed before (RFC 6749
+//! section 4.1.1, RFC 7636 section 4.3, RFC 8707 section 2.1, RFC 9126 section 2.1, OpenID Connect
+//! Core 1.0 section 3.1.2.1).
 //!
 //! Invariant: only this module sets what ties the answer to this flow: `state`, `nonce`,
 //! `code_challenge` and `redirect_uri`. A configuration with a parameter of such a name is refused.
@@ -23,10 +24,31 @@ pub enum Aim {
 /// one must be sent to redeem the code.
 #[must_use]
 pub fn url(endpoint: &Uri, scheme: &Scheme, aim: Aim, redirect_uri: &str, sent: &Sent) -> String {
-    let request = &scheme.authorization;
     let mut url = with_query(endpoint);
-    url.append_pair("response_type", "code")
+    url.append_pair("client_id", &scheme.client.id);
+    append(&mut url, scheme, aim, redirect_uri, sent);
+    url.finish()
+}
+
+/// The URL of an authorization request that was pushed (RFC 9126 section 4).
+#[must_use]
+pub fn url_of_pushed(endpoint: &Uri, scheme: &Scheme, request_uri: &str) -> String {
+    with_query(endpoint)
         .append_pair("client_id", &scheme.client.id)
+        .append_pair("request_uri", request_uri)
+        .finish()
+}
+
+/// Adds the parameters of the request to a query or a form, all but `client_id`.
+pub(super) fn append(
+    form: &mut Serializer<'static, String>,
+    scheme: &Scheme,
+    aim: Aim,
+    redirect_uri: &str,
+    sent: &Sent,
+) {
+    let request = &scheme.authorization;
+    form.append_pair("response_type", "code")
         .append_pair("redirect_uri", redirect_uri)
         .append_pair("scope", &request.scopes.join(" "))
         .append_pair("state", &sent.state)
@@ -34,7 +56,7 @@ pub fn url(endpoint: &Uri, scheme: &Scheme, aim: Aim, redirect_uri: &str, sent: 
         .append_pair("code_challenge", &sent.code_challenge)
         .append_pair("code_challenge_method", "S256");
     for resource in &request.resources {
-        url.append_pair("resource", resource);
+        form.append_pair("resource", resource);
     }
     let of_aim: &[(String, String)] = match aim {
         Aim::SignIn => &[],
@@ -42,9 +64,8 @@ pub fn url(endpoint: &Uri, scheme: &Scheme, aim: Aim, redirect_uri: &str, sent: 
     };
     let is_replaced = |name: &String| of_aim.iter().any(|(known, _)| known == name);
     let general = request.parameters.iter();
-    url.extend_pairs(general.filter(|(name, _)| !is_replaced(name)));
-    url.extend_pairs(of_aim);
-    url.finish()
+    form.extend_pairs(general.filter(|(name, _)| !is_replaced(name)));
+    form.extend_pairs(of_aim);
 }
 
 /// Begins a URL with parameters. The endpoint's own query stays (RFC 6749 section 3.1).
@@ -94,8 +115,8 @@ mod tests {
     type Pairs<'p> = Vec<(&'p str, &'p str)>;
 
     const FLOW: [(&str, &str); 8] = [
-        ("response_type", "code"),
         ("client_id", "web"),
+        ("response_type", "code"),
         ("redirect_uri", REDIRECT_URI),
         ("scope", "openid profile email"),
         ("state", "sealed-state_"),
@@ -150,6 +171,20 @@ mod tests {
             assert_eq!(page, "https://idp.example/auth");
             assert_eq!(parameters, pairs(&[&FLOW[..], &further].concat()));
         }
+    }
+
+    #[test]
+    fn the_url_of_a_pushed_request_says_nothing_else() {
+        let endpoint = Uri::parse("https://idp.example/auth?p=a").unwrap();
+        let scheme = scheme(json!({"resources": ["urn:x"], "authorization_params": {"a": "b"}}));
+        let (page, parameters) = read(&url_of_pushed(&endpoint, &scheme, "urn:x:1&state=y"));
+        assert_eq!(page, "https://idp.example/auth");
+        let expected = [
+            ("p", "a"),
+            ("client_id", "web"),
+            ("request_uri", "urn:x:1&state=y"),
+        ];
+        assert_eq!(parameters, pairs(&expected));
     }
 
     #[test]

@@ -7,11 +7,15 @@
 use super::authorize::{self, Aim};
 use super::obstacle::Obstacle;
 use super::problem::Problem;
+use super::pushed;
+use super::token_call::{self, Place};
 use super::visit::Visit;
 use super::{Answer, Outcome, see_other};
 use crate::config::{Scheme, SchemeId};
+use crate::desk::Need;
+use crate::document::finding::Finding;
 use crate::http::uri::Uri;
-use crate::session::flow::{Browser, Flow};
+use crate::session::flow::{Browser, Flow, Sent};
 
 /// Begins a sign-in for somebody who wants to see `return_to`.
 pub(super) fn begin(
@@ -86,7 +90,7 @@ fn browser(visit: &Visit<'_>, scheme: &Scheme) -> Result<(Browser, Vec<String>),
     if let Some(browser) = visit.browser(scheme) {
         return Ok((browser, Vec::new()));
     }
-    let browser = Browser::new(visit.random()?);
+    let browser = Browser::new(visit.people.steady("browser")?);
     let set = visit.note(scheme, &browser)?;
     Ok((browser, set))
 }
@@ -108,7 +112,12 @@ fn send(
     let keyring = visit.people.sessions.keyring();
     let sent = flow.send(keyring, browser, visit.random()?);
     let sent = sent.ok_or(Problem::State)?;
-    let url = authorize::url(&endpoint, scheme, aim, &visit.redirect_uri(scheme)?, &sent);
+    let redirect_uri = visit.redirect_uri(scheme)?;
+    let request = (aim, redirect_uri.as_str(), &sent);
+    let url = match push(visit, scheme, request)? {
+        Some(request_uri) => authorize::url_of_pushed(&endpoint, scheme, &request_uri),
+        None => authorize::url(&endpoint, scheme, aim, &redirect_uri, &sent),
+    };
     let mut set = visit.deletions();
     set.extend(cookies);
     Ok(Answer {
@@ -116,4 +125,39 @@ fn send(
         outcome: Outcome::Begun,
         response: see_other(&url, set),
     })
+}
+
+/// Tells the provider of the request before the browser comes (RFC 9126), where the configuration or
+/// the provider wants that. It is the `request_uri` that the browser brings there.
+///
+/// A decision that is made anew seals another `state`, which is not used. The provider has the one
+/// of the decision that asked.
+fn push(
+    visit: &Visit<'_>,
+    scheme: &Scheme,
+    request: (Aim, &str, &Sent),
+) -> Result<Option<String>, Obstacle> {
+    let context = visit.context();
+    let configured = scheme.endpoints.pushed_authorization.as_ref();
+    // Who writes where browsers are sent writes also where requests are pushed.
+    let is_written = scheme.endpoints.authorization.is_some();
+    if configured.is_none() && (is_written || !context.metadata(scheme)?.requires_pushed_requests) {
+        return Ok(None);
+    }
+    let uri = configured.and_then(|upstream| upstream.uri.as_ref());
+    let uri = &context.needed_endpoint(scheme, uri, |metadata| {
+        metadata.pushed_authorization_request_endpoint.as_ref()
+    })?;
+    let upstream = configured.unwrap_or(&scheme.endpoints.token);
+    let flow = visit.people.steady("push")?;
+    let question = token_call::push(scheme, Place { uri, upstream }, &flow, request);
+    match visit.basis.facts.answer(&question) {
+        Finding::Pending => Err(Obstacle::Await(Need::Answer(Box::new(question)))),
+        Finding::Unavailable { retry_after } => Err(Problem::Unavailable(retry_after).into()),
+        Finding::Ready(Err(_)) => Err(Problem::Push.into()),
+        Finding::Ready(Ok(answer)) => pushed::request_uri(&answer).map(Some).map_err(|error| {
+            log::warn!("scheme {}: a pushed request: {error}", scheme.name);
+            Problem::by_push(error).into()
+        }),
+    }
 }

@@ -1,11 +1,13 @@
 //! What a decision about a visit needs, and what it learns about a provider.
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::obstacle::Obstacle;
 use super::problem::Problem;
 use super::sessions::Sessions;
+use crate::bytes::half_digest;
 use crate::config::Scheme;
 use crate::desk::{Basis, Metadata, Need};
 use crate::document::finding::Finding;
@@ -19,6 +21,11 @@ const WITHOUT_ENDPOINT: Duration = Duration::from_secs(60);
 /// Fills octets with randomness that nobody can guess; see [`crate::host::Host::entropy`].
 pub type Entropy<'e> = &'e dyn Fn(&mut [u8]) -> Result<(), NoEntropy>;
 
+/// Randomness that stays the same while a request is decided anew: what a provider was asked in the
+/// request's name, and what it answered, must fit together.
+#[derive(Debug, Default)]
+pub struct Steady(OnceCell<[u8; 32]>);
+
 /// What a worker has for people who sign in.
 #[derive(Clone, Copy)]
 pub struct People<'m> {
@@ -26,6 +33,8 @@ pub struct People<'m> {
     pub sessions: &'m Sessions,
     /// The source of randomness for what is sealed or begun.
     pub entropy: Entropy<'m>,
+    /// The randomness of the request.
+    pub steady: &'m Steady,
 }
 
 /// What a decision about a visit needs.
@@ -35,6 +44,22 @@ pub(super) struct Context<'m> {
     pub basis: Basis<'m>,
     /// The sessions and the randomness of the worker.
     pub people: People<'m>,
+}
+
+impl People<'_> {
+    /// Sixteen octets that nobody can guess, for one purpose. They are the same in each decision
+    /// about the request.
+    pub(super) fn steady(&self, purpose: &'static str) -> Result<[u8; 16], NoEntropy> {
+        let drawn = match self.steady.0.get() {
+            Some(drawn) => drawn,
+            None => {
+                let mut octets = [0; 32];
+                (self.entropy)(&mut octets)?;
+                self.steady.0.get_or_init(|| octets)
+            }
+        };
+        Ok(half_digest(&[purpose.as_bytes(), drawn]))
+    }
 }
 
 impl Context<'_> {

@@ -52,6 +52,7 @@ pub(super) fn scheme(fields: Value) -> Scheme {
     let environment = |name: &str| {
         let value = match name {
             "SECRET" => CLIENT_SECRET,
+            "PRIVATE_KEY" => PEM_A,
             _ => "a-key-of-thirty-two-octets-at-least",
         };
         Some(value.to_owned())

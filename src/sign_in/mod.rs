@@ -19,6 +19,7 @@ mod logout_token;
 mod obstacle;
 pub mod page;
 mod problem;
+pub mod pushed;
 mod query;
 mod refresh;
 pub mod session_json;
@@ -40,7 +41,7 @@ use crate::http::response::{Rejection, Response};
 use crate::http::retry_after::whole_seconds;
 use crate::trace::Trace;
 
-pub use context::{Entropy, People};
+pub use context::{Entropy, People, Steady};
 pub use event::Event;
 pub use problem::Problem;
 pub use sessions::{Opened, Sessions};

@@ -22,6 +22,9 @@ pub enum Problem {
     Issuer,
     /// The provider answers with an error. This is its name in [`PROVIDER_ERRORS`].
     Provider(&'static str),
+    /// The provider does not take the request that is pushed, for a reason that is not the
+    /// person's, or its answer cannot be used.
+    Push,
     /// The provider's answer to the code has no tokens that can be used.
     Tokens(TokenError),
     /// The ID token is not what was asked for.
@@ -61,6 +64,19 @@ impl Problem {
         Self::Provider(known.unwrap_or("server_error"))
     }
 
+    /// The same for the answer to a request that was pushed. An error that an authorization endpoint
+    /// may give is named as it is there.
+    #[must_use]
+    pub fn by_push(error: TokenError) -> Self {
+        let name = match error {
+            TokenError::Refused(refusal) => refusal.name(),
+            _ => "",
+        };
+        let mut known = PROVIDER_ERRORS.into_iter();
+        let known = known.find(|known| *known == name);
+        known.map_or(Self::Push, Self::Provider)
+    }
+
     /// Its name, for metrics and for `?error=`: snake_case, from a fixed list.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -73,6 +89,7 @@ impl Problem {
             Self::Provider(error) => error,
             Self::Tokens(TokenError::Refused(Refusal::InvalidGrant)) => "code_refused",
             Self::Tokens(_) => "tokens_unusable",
+            Self::Push => "push_refused",
             Self::IdToken => "id_token_invalid",
             Self::TooLarge => "session_too_large",
             Self::Unavailable(_) => "provider_unavailable",
@@ -92,7 +109,7 @@ impl Problem {
             | Self::Unavailable(_)
             | Self::Prefetch => Trouble::Unavailable,
             Self::Provider(_) => Trouble::Denied,
-            Self::Issuer | Self::Tokens(_) | Self::IdToken => Trouble::Unusable,
+            Self::Issuer | Self::Push | Self::Tokens(_) | Self::IdToken => Trouble::Unusable,
             Self::TooLarge => Trouble::TooLarge,
         }
     }

@@ -1,5 +1,6 @@
-//! Calls to a provider with a secret. They redeem a code (RFC 6749 section 4.1.3, RFC 7636 section
-//! 4.5), refresh a session (RFC 6749 section 6), or revoke a token (RFC 7009 section 2.1).
+//! Calls to a provider with a secret. They push an authorization request (RFC 9126 section 2.1),
+//! redeem a code (RFC 6749 section 4.1.3, RFC 7636 section 4.5), refresh a session (RFC 6749 section
+//! 6), or revoke a token (RFC 7009 section 2.1).
 //!
 //! Invariant: the subject of a question has a hash of its secrets, and never a secret. A code makes
 //! the same question again only for the flow that it was given to, so no other flow gets its
@@ -11,18 +12,24 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use form_urlencoded::Serializer;
 
-use super::token_reply;
+use super::authorize::{self, Aim};
+use super::{pushed, token_reply};
 use crate::bytes::digest;
 use crate::config::{ClientAuthentication, Scheme, Upstream};
 use crate::desk::question::{Question, Repeat, Subject, uncounted};
 use crate::host::{Call, Method};
 use crate::http::uri::Uri;
 use crate::jose::base64url;
+use crate::session::flow::Sent;
 use crate::session::seal::Keyring;
 
 /// The longest answer that is read, in octets: three tokens of the longest kind that is verified,
 /// and some room.
 pub const LONGEST_REPLY: usize = 64 * 1024;
+
+/// The longest answer to a request that is pushed, in octets. It has a `request_uri` and little else,
+/// and everybody can have one pushed, so little room is kept for it.
+pub const LONGEST_PUSHED: usize = 8 * 1024;
 
 /// Where a provider is asked.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +47,34 @@ pub enum TokenKind {
     Access,
     /// `refresh_token`: the provider should also revoke the tokens that it was used for.
     Refresh,
+}
+
+/// Tells the provider of an authorization request. `flow` tells it from all others, and nobody can
+/// guess it. [`pushed::request_uri`] reads the answer.
+#[must_use]
+pub fn push(
+    scheme: &Scheme,
+    place: Place<'_>,
+    flow: &[u8; 16],
+    (aim, redirect_uri, sent): (Aim, &str, &Sent),
+) -> Question {
+    let mut body = form();
+    authorize::append(&mut body, scheme, aim, redirect_uri, sent);
+    if let ClientAuthentication::BasicAuth(_) = scheme.client.authentication {
+        body.append_pair("client_id", &scheme.client.id);
+    }
+    Question {
+        subject: subject(scheme, "push", &[&base64url::encode(flow)]),
+        endpoint: endpoint(scheme, "pushed authorization request"),
+        call: Call {
+            most: LONGEST_PUSHED,
+            ..call(scheme, place, body)
+        },
+        read: pushed::read,
+        repeat: Repeat::May,
+        shared: None,
+        counter: uncounted,
+    }
 }
 
 /// Asks for the tokens of a code. `redirect_uri` is that of the authorization request, and
@@ -160,7 +195,7 @@ fn endpoint(scheme: &Scheme, of: &str) -> Rc<str> {
 }
 
 /// The call with its form, and with the proof of who the client is (RFC 6749 section 2.3.1, RFC
-/// 8705 section 2).
+/// 8705 section 2). What is signed is added when the call is sent.
 fn call(scheme: &Scheme, place: Place<'_>, mut body: Form) -> Call {
     let id = &scheme.client.id;
     let mut headers = vec![
@@ -170,6 +205,7 @@ fn call(scheme: &Scheme, place: Place<'_>, mut body: Form) -> Call {
             "application/x-www-form-urlencoded".to_owned(),
         ),
     ];
+    let mut assertion = None;
     match &scheme.client.authentication {
         ClientAuthentication::BasicAuth(secret) => {
             headers.push(("authorization", basic(id, secret.text())));
@@ -177,6 +213,12 @@ fn call(scheme: &Scheme, place: Place<'_>, mut body: Form) -> Call {
         ClientAuthentication::UrlEncodedBody(secret) => {
             body.append_pair("client_id", id)
                 .append_pair("client_secret", secret.text());
+        }
+        ClientAuthentication::PrivateKeyJwt {
+            assertion: with, ..
+        } => {
+            assertion = Some(Rc::clone(with));
+            body.append_pair("client_id", id);
         }
         ClientAuthentication::TlsClientAuth
         | ClientAuthentication::Injected
@@ -194,6 +236,7 @@ fn call(scheme: &Scheme, place: Place<'_>, mut body: Form) -> Call {
         body: body.finish().into_bytes(),
         timeout: place.upstream.timeout,
         most: LONGEST_REPLY,
+        assertion,
     }
 }
 
@@ -262,6 +305,20 @@ mod tests {
         revoke(scheme, place, token, kind)
     }
 
+    fn push_of(scheme: &Scheme, flow: [u8; 16]) -> Question {
+        let uri = uri();
+        let place = Place {
+            uri: &uri,
+            upstream: &scheme.endpoints.token,
+        };
+        let sent = Sent {
+            state: "secret-state".to_owned(),
+            nonce: "secret-nonce".to_owned(),
+            code_challenge: "c_1".to_owned(),
+        };
+        push(scheme, place, &flow, (Aim::SignIn, REDIRECT_URI, &sent))
+    }
+
     fn parameters(question: &Question) -> Vec<(String, String)> {
         form_urlencoded::parse(&question.call.body)
             .into_owned()
@@ -283,7 +340,25 @@ mod tests {
     fn what_each_call_asks() {
         let scheme = scheme(json!({"resources": ["urn:a", "urn:b"]}));
         let resources = [("resource", "urn:a"), ("resource", "urn:b")];
-        let table: [(Question, Pairs<'_>, Repeat); 4] = [
+        let table: [(Question, Pairs<'_>, Repeat); 5] = [
+            (
+                push_of(&scheme, [7; 16]),
+                [
+                    &[
+                        ("response_type", "code"),
+                        ("redirect_uri", REDIRECT_URI),
+                        ("scope", "openid profile email"),
+                        ("state", "secret-state"),
+                        ("nonce", "secret-nonce"),
+                        ("code_challenge", "c_1"),
+                        ("code_challenge_method", "S256"),
+                    ][..],
+                    &resources,
+                    &[("client_id", "web")],
+                ]
+                .concat(),
+                Repeat::May,
+            ),
             (
                 exchange_of(&scheme, "c/1+ =&", "v_1"),
                 [
@@ -328,7 +403,14 @@ mod tests {
             assert_eq!(call.path, "/token?tenant=1");
             assert_eq!(call.cluster, "idp");
             assert_eq!(call.timeout, Duration::from_secs(5));
-            assert_eq!(call.most, LONGEST_REPLY);
+            let is_pushed =
+                !call.body.starts_with(b"grant_type=") && !call.body.starts_with(b"token=");
+            let most = if is_pushed {
+                LONGEST_PUSHED
+            } else {
+                LONGEST_REPLY
+            };
+            assert_eq!(call.most, most);
             let form = Some("application/x-www-form-urlencoded");
             assert_eq!(header(&question, "content-type"), form);
             assert_eq!(header(&question, "accept"), Some("application/json"));
@@ -336,16 +418,19 @@ mod tests {
     }
 
     #[test]
-    fn a_client_proves_who_it_is_in_five_ways() {
+    fn a_client_proves_who_it_is_in_six_ways() {
         let id = json!({"client_id": "a:b c"});
         let secret =
             json!({"client_id": "a:b c", "token_secret": {"environment_variable": "SECRET"}});
         let in_body = [("client_id", "a:b c"), ("client_secret", CLIENT_SECRET)];
         // "a%3Ab+c:client%3Asecret+e1b7%26%3D%25"
         let basic = "Basic YSUzQWIrYzpjbGllbnQlM0FzZWNyZXQrZTFiNyUyNiUzRCUyNQ==";
-        let table: [(&str, &Value, Option<&str>, Pairs<'_>); 5] = [
+        let key =
+            json!({"client_id": "a:b c", "private_key": {"environment_variable": "PRIVATE_KEY"}});
+        let table: [(&str, &Value, Option<&str>, Pairs<'_>); 6] = [
             ("BASIC_AUTH", &secret, Some(basic), vec![]),
             ("URL_ENCODED_BODY", &secret, None, in_body.to_vec()),
+            ("PRIVATE_KEY_JWT", &key, None, in_body[..1].to_vec()),
             ("TLS_CLIENT_AUTH", &id, None, in_body[..1].to_vec()),
             ("INJECTED", &id, None, in_body[..1].to_vec()),
             ("NONE", &id, None, in_body[..1].to_vec()),
@@ -362,7 +447,18 @@ mod tests {
                 let mut of_client = parameters(&question);
                 of_client.retain(|(name, _)| name.starts_with("client_"));
                 assert_eq!(of_client, pairs(&in_body), "{auth_type}");
+                let signs = question.call.assertion.is_some();
+                assert_eq!(signs, auth_type == "PRIVATE_KEY_JWT", "{auth_type}");
             }
+            // RFC 9126 section 2.1: `client_id` is one of the parameters that are pushed.
+            let mut of_client = parameters(&push_of(&scheme, [7; 16]));
+            of_client.retain(|(name, _)| name.starts_with("client_"));
+            let in_body = if in_body.is_empty() {
+                pairs(&[("client_id", "a:b c")])
+            } else {
+                pairs(&in_body)
+            };
+            assert_eq!(of_client, in_body, "{auth_type}");
         }
     }
 
@@ -388,12 +484,26 @@ mod tests {
     }
 
     #[test]
+    fn s33_a_pushed_request_is_another_question_for_another_flow() {
+        let staff = scheme(json!({}));
+        let guests = Scheme {
+            name: "guests".to_owned(),
+            ..staff.clone()
+        };
+        let question = push_of(&staff, [7; 16]);
+        assert!(question == push_of(&staff, [7; 16]));
+        assert!(question != push_of(&staff, [8; 16]));
+        assert!(question != push_of(&guests, [7; 16]));
+    }
+
+    #[test]
     fn s28_no_secret_is_shown() {
         let scheme = scheme(json!({}));
         for question in [
             exchange_of(&scheme, "secret-1", "secret-2"),
             refresh_of(&scheme, "secret-1"),
             revoke_of(&scheme, "secret-1", TokenKind::Refresh),
+            push_of(&scheme, [7; 16]),
         ] {
             let shown = format!(
                 "{question:?} {:?} {} {:?}",

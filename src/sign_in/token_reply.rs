@@ -57,7 +57,7 @@ pub struct Grant {
 pub enum TokenError {
     /// The provider says so, with whatever status.
     Refused(Refusal),
-    /// The answer is neither 200 nor an error of RFC 6749.
+    /// The answer is neither a success nor an error of RFC 6749.
     Status(u16),
     /// The body is not one JSON object with each name once.
     NotJson,
@@ -72,6 +72,8 @@ pub enum TokenError {
     RefreshToken,
     /// `id_token` is not a text, or is missing after a code.
     IdToken,
+    /// `request_uri` is missing, or is not a text that a URL can have.
+    RequestUri,
 }
 
 /// The `error` of an answer (RFC 6749 section 5.2, RFC 8707 section 2, RFC 7009 section 2.2.1).
@@ -158,6 +160,7 @@ impl fmt::Display for TokenError {
             Self::ExpiresIn => "the answer's expires_in is no number of seconds",
             Self::RefreshToken => "the answer's refresh_token is no text",
             Self::IdToken => "the answer has no usable id_token",
+            Self::RequestUri => "the answer has no usable request_uri",
         };
         f.write_str(text)
     }
@@ -178,7 +181,7 @@ pub fn exchanged(answer: &Answered) -> Result<Exchanged, TokenError> {
 /// # Errors
 /// [`TokenError`].
 pub fn refreshed(answer: &Answered) -> Result<Refreshed, TokenError> {
-    let document = document(answer)?;
+    let document = document(answer, &[200])?;
     let member = |name| document.root().get(name).filter(|value| !value.is_null());
     let text = |name, error| {
         member(name)
@@ -202,10 +205,10 @@ pub fn refreshed(answer: &Answered) -> Result<Refreshed, TokenError> {
 }
 
 /// The object of an answer that is not an error. Some providers send an error with status 200.
-fn document(answer: &Answered) -> Result<Document, TokenError> {
-    let is_success = answer.status == 200;
+pub(super) fn document(answer: &Answered, successes: &[u16]) -> Result<Document, TokenError> {
+    let is_success = successes.contains(&answer.status);
     let document = Document::parse(&answer.body).map_err(|_| match answer.status {
-        200 => TokenError::NotJson,
+        _ if is_success => TokenError::NotJson,
         status => TokenError::Status(status),
     })?;
     let error = document
@@ -224,14 +227,14 @@ fn document(answer: &Answered) -> Result<Document, TokenError> {
 
 /// A token of visible ASCII. RFC 6749 appendix A.12 also allows the space, which no header could
 /// carry at an end.
-fn token(value: Element<'_>) -> Option<String> {
+pub(super) fn token(value: Element<'_>) -> Option<String> {
     let text = value.as_str()?;
     let is_token = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
     is_token.then(|| text.to_owned())
 }
 
 /// A number of seconds. Older providers write it as a text.
-fn seconds(value: Element<'_>) -> Option<u64> {
+pub(super) fn seconds(value: Element<'_>) -> Option<u64> {
     let number = match value.as_str() {
         Some(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
             // More than a year is refused below.
@@ -254,10 +257,16 @@ fn seconds(value: Element<'_>) -> Option<u64> {
 /// that the endpoint failed.
 #[must_use]
 pub fn read(answer: &Answered) -> Reading {
+    reading(answer, &[200], KEPT)
+}
+
+/// How the desk must treat an answer that has one of these statuses where it is none of an error, and
+/// is kept for this time.
+pub(super) fn reading(answer: &Answered, successes: &[u16], kept: Duration) -> Reading {
     let is_of_request = (400..500).contains(&answer.status);
-    match document(answer) {
-        Ok(_) | Err(TokenError::Refused(_)) => Reading::Keep(KEPT),
-        Err(_) if is_of_request => Reading::Keep(KEPT),
+    match document(answer, successes) {
+        Ok(_) | Err(TokenError::Refused(_)) => Reading::Keep(kept),
+        Err(_) if is_of_request => Reading::Keep(kept),
         Err(_) => Reading::Failed,
     }
 }

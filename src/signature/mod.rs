@@ -1,10 +1,13 @@
-//! Verifying signatures: two verifiers of one trait, [`Verifier`](crate::jose::verifier::Verifier).
+//! Signatures. Tokens are verified by two verifiers of one trait,
+//! [`Verifier`](crate::jose::verifier::Verifier).
 //!
 //! The host's ([`host`]) is native code and fast, and right about some of the algorithms; the
 //! portable one ([`portable`]) has all but ES512, which would take much code for few tokens.
 //! [`hybrid`] asks the one or the other, by the algorithm alone. What the host is asked about is
 //! decided once, at start, by [`known_answer`]. The feature `jwt-simple` adds a third, for comparison.
+//! An [`assertion`] is what the filter itself signs.
 
+pub mod assertion;
 mod ecdsa;
 pub mod hash;
 pub mod host;

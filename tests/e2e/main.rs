@@ -25,6 +25,8 @@ mod outage;
 mod outputs;
 mod places;
 mod planted;
+mod private_key;
+mod pushed;
 mod recipes;
 mod refresh;
 mod refresh_browser;

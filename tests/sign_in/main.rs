@@ -15,6 +15,7 @@ mod sim;
 mod attacks;
 mod property;
 mod provider;
+mod pushed;
 mod refresh;
 mod replaced;
 mod rotation;

@@ -72,6 +72,10 @@ pub(crate) struct Provider {
     pub(crate) header: RefCell<Option<Value>>,
     pub(crate) lie: RefCell<Option<Lie>>,
     pub(crate) is_down: Cell<bool>,
+    /// The requests that were pushed, by their `request_uri`.
+    pub(crate) pushed: RefCell<BTreeMap<String, BTreeMap<String, String>>>,
+    /// Changes the answers to requests that are pushed.
+    pub(crate) push_lie: RefCell<Option<Lie>>,
     /// What the revocation endpoint was asked.
     pub(crate) revoked: RefCell<Vec<BTreeMap<String, String>>>,
 }
@@ -86,7 +90,15 @@ pub(crate) fn parameters(url: &str) -> BTreeMap<String, String> {
 impl Provider {
     /// Somebody signs in at an authorization URL, and is sent back.
     pub(crate) fn sign_in(&self, url: &str, sub: &str) -> String {
-        let asked = parameters(url);
+        let mut asked = parameters(url);
+        if let Some(uri) = asked.get("request_uri") {
+            assert_eq!((asked.len(), asked["client_id"].as_str()), (2, "web"));
+            asked = self
+                .pushed
+                .borrow_mut()
+                .remove(uri)
+                .expect("a request that was pushed");
+        }
         for (name, expected) in [
             ("response_type", "code"),
             ("client_id", "web"),
@@ -125,6 +137,9 @@ impl Provider {
             self.revoked.borrow_mut().push(asked);
             return response(200, "");
         }
+        if call.path == "/par" {
+            return self.push(call);
+        }
         assert_eq!(call.path, "/token");
         self.calls.set(self.calls.get() + 1);
         if self.is_down.get() {
@@ -145,6 +160,28 @@ impl Provider {
             body => body.to_string(),
         };
         response(status, text)
+    }
+
+    fn push(&self, call: &Call) -> Reply {
+        if self.is_down.get() {
+            return Reply::None;
+        }
+        let asked = form_urlencoded::parse(&call.body).into_owned();
+        let asked: Vec<(String, String)> = asked.collect();
+        let mut pushed = self.pushed.borrow_mut();
+        let uri = format!("urn:pushed:{}", pushed.len());
+        let known: BTreeMap<String, String> = asked.iter().cloned().collect();
+        assert_eq!(
+            known.len(),
+            asked.len(),
+            "a parameter comes twice: {asked:?}"
+        );
+        pushed.insert(uri.clone(), known);
+        let (mut status, mut body) = (201, json!({"request_uri": uri, "expires_in": 60}));
+        if let Some(lie) = &*self.push_lie.borrow() {
+            lie(&mut status, &mut body);
+        }
+        response(status, body.to_string())
     }
 
     /// A refresh token is good once. The second time all of its sign-in are revoked.

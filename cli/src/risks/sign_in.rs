@@ -1,6 +1,8 @@
 //! What is risky about how people sign in.
 
-use bearer_gate::config::{Config, Rule, SameSite, Scheme, SignIn, Unauthenticated, Upstream};
+use bearer_gate::config::{
+    ClientAuthentication, Config, Rule, SameSite, Scheme, SignIn, Unauthenticated, Upstream,
+};
 use bearer_gate::http::request::Request;
 use bearer_gate::http::uri;
 use bearer_gate::matcher::PathMatcher;
@@ -39,26 +41,31 @@ fn look_at_scheme(scheme: &Scheme, warn: &mut dyn FnMut(&str, &str)) {
     if secret.is_some_and(bearer_gate::config::Secret::is_inline) {
         warn("credentials.token_secret.inline_string", INLINE);
     }
+    if let ClientAuthentication::PrivateKeyJwt {
+        is_inline: true, ..
+    } = &scheme.client.authentication
+    {
+        warn("credentials.private_key.inline_string", INLINE);
+    }
     let goes_over_http = |upstream: &Upstream| {
         let uri = upstream.uri.as_ref();
         uri.is_some_and(|uri| uri.scheme == uri::Scheme::Http)
     };
-    if goes_over_http(&scheme.endpoints.token) {
-        warn(
-            "token_endpoint.uri",
-            "is http: who is in between reads the client's secret and the tokens",
-        );
-    }
-    if scheme
-        .endpoints
-        .revocation
-        .as_ref()
-        .is_some_and(goes_over_http)
-    {
-        warn(
-            "revocation_endpoint.uri",
-            "is http: who is in between reads the client's secret and the tokens",
-        );
+    let endpoints = &scheme.endpoints;
+    for (field, upstream) in [
+        ("token_endpoint.uri", Some(&endpoints.token)),
+        ("revocation_endpoint.uri", endpoints.revocation.as_ref()),
+        (
+            "pushed_authorization_request_endpoint.uri",
+            endpoints.pushed_authorization.as_ref(),
+        ),
+    ] {
+        if upstream.is_some_and(goes_over_http) {
+            warn(
+                field,
+                "is http: who is in between reads the client's secret and the tokens",
+            );
+        }
     }
     if scheme.cookie.same_site == SameSite::None {
         warn(

@@ -107,7 +107,25 @@ const ROUTE: &str = "              - match: {prefix: /oauth2}\n";
 const SCHEME: &str = "                          callback_path: /oauth2/callback\n";
 const RULE: &str = "                    - match: {prefix: /public/}\n";
 
-const TABLE: [Row; 19] = [
+const SECRET: &str =
+    "token_secret: {environment_variable: BG_SECRET}\n                          token_endpoint";
+const PRIVATE: &str = "private_key: {environment_variable: BG_PRIVATE}\n                          auth_type: PRIVATE_KEY_JWT\n                          token_endpoint";
+
+const TABLE: [Row; 21] = [
+    Row {
+        old: SECRET,
+        bad: PRIVATE,
+        found: "40 error sign_in.schemes.staff.credentials.private_key.environment_variable",
+        text: "BG_PRIVATE does not reach the filter",
+        good: "private_key: {environment_variable: BG_SECRET}\n                          auth_type: PRIVATE_KEY_JWT\n                          token_endpoint",
+    },
+    Row {
+        old: SECRET,
+        bad: "private_key: {inline_string: MBwCAQAwEwYHKoZIzj0CAQYIKoZIzj0DAQcEAjAA}\n                          auth_type: PRIVATE_KEY_JWT\n                          token_endpoint",
+        found: "40 warning sign_in.schemes.staff.credentials.private_key.inline_string",
+        text: "stands in the configuration",
+        good: SECRET,
+    },
     Row {
         old: KEYS,
         bad: "{host_env_keys: [BG_KEY]}",

@@ -270,7 +270,7 @@ fn each_field_of_oauth2() {
         (
             "auth_type: PRIVATE_KEY_JWT",
             1,
-            vec!["11 open sign_in.schemes.web.auth_type"],
+            vec!["16 open sign_in.schemes.web.credentials.token_secret"],
             nothing(),
         ),
         (

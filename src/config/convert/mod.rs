@@ -4,6 +4,7 @@
 //! problem is refused as a whole.
 
 mod authorize;
+mod client;
 mod errors;
 mod header;
 mod keys;

@@ -4,19 +4,17 @@
 //! verified, every address or the metadata that have it, and a client that can prove who it is.
 
 use super::authorize::scope;
+use super::client::{self, LONGEST, is_printable};
 use super::header;
 use super::keys::call_timeout;
 use super::route_match::{normal, normal_host};
-use super::secret;
 use super::session::{self, Back};
 use super::vet::{named, required, required_text, uri};
 use crate::config::id::{PerProvider, ProviderId};
 use crate::config::read::error::{At, ConfigError};
-use crate::config::read::raw_sign_in::{RawAuthType, RawCredentials, RawEndpoint, RawScheme};
+use crate::config::read::raw_sign_in::{RawEndpoint, RawScheme};
 use crate::config::read::value::{Entries, Given, each_once};
-use crate::config::sign_in::{
-    Authorization, Client, ClientAuthentication, Endpoints, Environment, OwnPath, Scheme, Upstream,
-};
+use crate::config::sign_in::{Authorization, Endpoints, Environment, OwnPath, Scheme, Upstream};
 use crate::config::valid::Provider;
 use crate::http::uri::Uri;
 use crate::jose::jwt::Expectations;
@@ -46,10 +44,9 @@ const OWN_PARAMETERS: [&str; 15] = [
     "scope",
     "state",
 ];
+const PUSHED: &str = "pushed_authorization_request_endpoint";
 const IMPLICIT: &str = "must be code: the implicit flow is refused, OAuth 2.1 has left it out";
 const MOST_PARAMETERS: usize = 32;
-/// The longest `client_id`, parameter or resource, in bytes.
-const LONGEST: usize = 1024;
 /// The longest name of a scheme, in bytes: it is part of the names of cookies.
 const LONGEST_NAME: usize = 32;
 /// The longest name of a scheme that people read, in bytes.
@@ -78,7 +75,8 @@ pub(super) fn convert(
     let found = provider(raw.provider_name, around.providers).at("provider_name")?;
     let (provider, mut id_token) = found;
     let declared = &around.providers[provider];
-    let client = client(raw.credentials, raw.auth_type, around.environment)?;
+    let issuer = id_token.issuer.as_deref().unwrap_or_default();
+    let client = client::convert(raw.credentials, raw.auth_type, issuer, around.environment)?;
     id_token.audiences = vec![client.id.clone()];
 
     let endpoints = Endpoints {
@@ -86,12 +84,8 @@ pub(super) fn convert(
         token: required(raw.token_endpoint)
             .and_then(upstream)
             .at("token_endpoint")?,
-        revocation: raw
-            .revocation_endpoint
-            .0
-            .map(upstream)
-            .transpose()
-            .at("revocation_endpoint")?,
+        revocation: further(raw.revocation_endpoint).at("revocation_endpoint")?,
+        pushed_authorization: further(raw.pushed_authorization_request_endpoint).at(PUSHED)?,
         end_session: for_browsers(raw.end_session_endpoint).at("end_session_endpoint")?,
         end_session_parameters: parameters(raw.end_session_params, &[]).at("end_session_params")?,
     };
@@ -261,64 +255,19 @@ fn provider(
 fn complete(endpoints: &Endpoints) -> Result<(), ConfigError> {
     const NEEDED: &str = "required: the provider has no openid_discovery that would tell it";
     let lacks = |upstream: &Upstream| upstream.uri.is_none();
-    let missing = if endpoints.authorization.is_none() {
-        "authorization_endpoint"
-    } else if lacks(&endpoints.token) {
-        "token_endpoint.uri"
-    } else if endpoints.revocation.as_ref().is_some_and(lacks) {
-        "revocation_endpoint.uri"
-    } else {
-        return Ok(());
-    };
-    Err(ConfigError::new(missing, NEEDED))
-}
-
-fn client(
-    credentials: Given<RawCredentials>,
-    auth_type: Given<RawAuthType>,
-    environment: Environment<'_>,
-) -> Result<Client, ConfigError> {
-    let raw = required(credentials).at("credentials")?;
-    let id = required_text(raw.client_id).and_then(|id| {
-        is_printable(&id)?;
-        Ok(id)
-    });
-    let id = id.at("client_id").at("credentials")?;
-    let auth_type = auth_type.0.unwrap_or(RawAuthType::BasicAuth);
-    let secret = match (auth_type, raw.token_secret.0) {
-        (RawAuthType::BasicAuth | RawAuthType::UrlEncodedBody, None) => {
-            Err(ConfigError::here("required by auth_type"))
-        }
-        (RawAuthType::BasicAuth | RawAuthType::UrlEncodedBody, Some(raw)) => {
-            secret::convert(raw, environment, &is_printable).map(Some)
-        }
-        (_, Some(_)) => Err(ConfigError::here(
-            "contradicts auth_type, which has no use for a secret",
-        )),
-        (_, None) => Ok(None),
-    };
-    let secret = secret.at("token_secret").at("credentials")?;
-    let authentication = match (auth_type, secret) {
-        (RawAuthType::BasicAuth, Some(secret)) => ClientAuthentication::BasicAuth(secret),
-        (RawAuthType::UrlEncodedBody, Some(secret)) => ClientAuthentication::UrlEncodedBody(secret),
-        (RawAuthType::TlsClientAuth, _) => ClientAuthentication::TlsClientAuth,
-        (RawAuthType::Injected, _) => ClientAuthentication::Injected,
-        (RawAuthType::None | RawAuthType::BasicAuth | RawAuthType::UrlEncodedBody, _) => {
-            ClientAuthentication::None
-        }
-    };
-    Ok(Client { id, authentication })
-}
-
-/// Refuses characters that no client id or secret has (RFC 6749 appendix A.1 and A.2).
-fn is_printable(text: &str) -> Result<(), ConfigError> {
-    if text.len() <= LONGEST && text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
-        Ok(())
-    } else {
-        Err(ConfigError::here(&format!(
-            "must be printable ASCII, {LONGEST} bytes at most"
-        )))
+    if endpoints.authorization.is_none() {
+        return Err(ConfigError::new("authorization_endpoint", NEEDED));
     }
+    for (field, upstream) in [
+        ("token_endpoint", Some(&endpoints.token)),
+        ("revocation_endpoint", endpoints.revocation.as_ref()),
+        (PUSHED, endpoints.pushed_authorization.as_ref()),
+    ] {
+        if upstream.is_some_and(lacks) {
+            return Err(ConfigError::new("uri", NEEDED)).at(field);
+        }
+    }
+    Ok(())
 }
 
 /// A URI that browsers are sent to.
@@ -347,6 +296,11 @@ fn upstream(raw: RawEndpoint) -> Result<Upstream, ConfigError> {
         cluster: required_text(raw.cluster).at("cluster")?,
         timeout: call_timeout(raw.timeout).at("timeout")?,
     })
+}
+
+/// An endpoint that may be left out.
+fn further(raw: Given<RawEndpoint>) -> Result<Option<Upstream>, ConfigError> {
+    raw.0.map(upstream).transpose()
 }
 
 /// The callback's URL, which the provider compares as text.
@@ -447,6 +401,10 @@ fn parameter(name: &str, value: &str, set: &[&str]) -> Result<(), ConfigError> {
     if set.contains(&name) {
         let problem = match name {
             "response_type" => IMPLICIT,
+            "response_mode" => "is left to the filter: the answer must come as a query",
+            "request" | "request_uri" => {
+                "would say every parameter again, past what the filter sets"
+            }
             _ => "is a parameter that the filter sets",
         };
         return Err(ConfigError::here(problem));

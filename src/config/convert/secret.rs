@@ -17,6 +17,26 @@ pub(super) fn convert(
     environment: Environment<'_>,
     vet: &dyn Fn(&str) -> Result<(), ConfigError>,
 ) -> Result<Secret, ConfigError> {
+    let Text { text, is_inline } = text(raw, environment)?;
+    vetted(text, is_inline, vet).at(field(is_inline))
+}
+
+/// What a secret is written as.
+pub(super) struct Text {
+    pub text: String,
+    pub is_inline: bool,
+}
+
+/// The field that has the text of a secret.
+pub(super) fn field(is_inline: bool) -> &'static str {
+    match is_inline {
+        true => "inline_string",
+        false => "environment_variable",
+    }
+}
+
+/// The text of a secret, which is not vetted.
+pub(super) fn text(raw: RawSecret, environment: Environment<'_>) -> Result<Text, ConfigError> {
     if raw.filename.0.is_some() {
         return Err(ConfigError::new(
             "filename",
@@ -24,20 +44,16 @@ pub(super) fn convert(
         ));
     }
     let secret = only([
-        raw.environment_variable.0.map(|name| {
-            let text = variable(name, environment);
-            text.and_then(|text| vetted(text, false, vet))
-                .at("environment_variable")
-        }),
-        raw.inline_string
+        raw.environment_variable
             .0
-            .map(|text| vetted(text, true, vet).at("inline_string")),
+            .map(|name| (variable(name, environment).at(field(false)), false)),
+        raw.inline_string.0.map(|text| (Ok(text), true)),
     ]);
-    secret.unwrap_or_else(|| {
-        Err(ConfigError::here(
-            "exactly one of environment_variable and inline_string is required",
-        ))
-    })
+    let (text, is_inline) = secret.ok_or_else(|| {
+        ConfigError::here("exactly one of environment_variable and inline_string is required")
+    })?;
+    let text = text?;
+    Ok(Text { text, is_inline })
 }
 
 fn variable(name: String, environment: Environment<'_>) -> Result<String, ConfigError> {

@@ -56,9 +56,9 @@ objects! {
         /// The client as the provider knows it.
         pub credentials: Given<RawCredentials>,
         /// How the client proves to the provider who it is: `BASIC_AUTH` and `URL_ENCODED_BODY`
-        /// with `token_secret`; `TLS_CLIENT_AUTH` by the client certificate of the cluster;
-        /// `INJECTED` by what Envoy adds to calls of the cluster, as its credential injector does;
-        /// `NONE` for a public client.
+        /// with `token_secret`; `PRIVATE_KEY_JWT` with `private_key`; `TLS_CLIENT_AUTH` by the
+        /// client certificate of the cluster; `INJECTED` by what Envoy adds to calls of the cluster,
+        /// as its credential injector does; `NONE` for a public client.
         pub auth_type: Given<RawAuthType> = "BASIC_AUTH",
         /// Where browsers are sent to sign in, https. Required where the provider has no
         /// `openid_discovery`; with it, by default what the provider's metadata say.
@@ -68,6 +68,11 @@ objects! {
         /// Where the filter revokes the tokens of a session that ends (RFC 7009). By default what
         /// the provider's metadata say, by the cluster of `token_endpoint`.
         pub revocation_endpoint: Given<RawEndpoint>,
+        /// Where the filter tells the provider of an authorization request before a browser is sent
+        /// there (RFC 9126), so that the browser brings only a reference. Without it this happens
+        /// where the provider's metadata require it and say where browsers are sent, by the cluster
+        /// of `token_endpoint`.
+        pub pushed_authorization_request_endpoint: Given<RawEndpoint>,
         /// Where browsers are sent to sign out, https. By default what the provider's metadata say.
         pub end_session_endpoint: Given<String>,
         /// The parameters of the sign-out at the provider, in place of those of OpenID Connect: for
@@ -148,6 +153,18 @@ objects! {
         pub client_id: Given<String>,
         /// The client's secret, for `BASIC_AUTH` and `URL_ENCODED_BODY`.
         pub token_secret: Given<RawSecret>,
+        /// The client's private key, for `PRIVATE_KEY_JWT`: PKCS#8, of RSA with 2048 bits or more
+        /// (it signs by RS256) or of P-256 (ES256), as PEM or in base64. Envoy signs: 1.40 can.
+        pub private_key: Given<RawSecret>,
+        /// `kid` in what the key signs, for providers that know several keys of a client.
+        pub key_id: Given<String>,
+        /// The SHA-1 (`x5t`) or SHA-256 (`x5t#S256`) of the key's certificate, as hexadecimal digits,
+        /// for providers that know the client by a certificate.
+        pub certificate_thumbprint: Given<String>,
+        /// Whom the assertion is for, in `aud`: by default `ISSUER`, the provider by its identifier,
+        /// or `ENDPOINT`, the address that is called, for providers that want that, as Okta and
+        /// Entra ID. With `ENDPOINT` use the key at one provider alone.
+        pub assertion_audience: Given<RawAudience>,
 
         hmac_secret: Unsupported,
         cookie_names: Unsupported,
@@ -202,9 +219,19 @@ objects! {
 pub(crate) enum RawAuthType {
     BasicAuth,
     UrlEncodedBody,
+    PrivateKeyJwt,
     TlsClientAuth,
     Injected,
     None,
+}
+
+/// Whom an assertion of the client is for.
+#[derive(Clone, Copy)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename_all = "SCREAMING_SNAKE_CASE"))]
+pub(crate) enum RawAudience {
+    Issuer,
+    Endpoint,
 }
 
 /// `CookieConfig.SameSite` in Envoy.
@@ -231,10 +258,12 @@ words! {
     RawAuthType {
         "BASIC_AUTH" => BasicAuth,
         "URL_ENCODED_BODY" => UrlEncodedBody,
+        "PRIVATE_KEY_JWT" => PrivateKeyJwt,
         "TLS_CLIENT_AUTH" => TlsClientAuth,
         "INJECTED" => Injected,
         "NONE" => None,
     }
+    RawAudience { "ISSUER" => Issuer, "ENDPOINT" => Endpoint, }
     RawSameSite { "LAX" => Lax, "STRICT" => Strict, "NONE" => None, }
     RawUnauthenticated { "auto" => Auto, "redirect" => Redirect, "unauthorized" => Unauthorized, }
 }

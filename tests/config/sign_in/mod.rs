@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::{merge, with_discovery, with_provider};
 
+mod clients;
 mod refusals;
 mod requirements;
 mod sessions;
@@ -27,6 +28,7 @@ fn environment(name: &str) -> Option<String> {
         "KEY_1" => KEY_1,
         "KEY_2" => KEY_2,
         "CLIENT_SECRET" => CLIENT_SECRET,
+        "PRIVATE_KEY" => include_str!("../../fixtures/rsa2048-a.pem"),
         "SHORT" => "0123456789abcdef0123456789abcde",
         "EMPTY" => "",
         "FROM_A_FILE" => "0123456789abcdef0123456789abcdef\n",
@@ -373,7 +375,7 @@ fn every_field() {
 }
 
 #[test]
-fn a_client_proves_who_it_is_in_five_ways() {
+fn a_client_proves_who_it_is_by_what_it_has() {
     let with_secret =
         json!({"client_id": "web", "token_secret": {"environment_variable": "CLIENT_SECRET"}});
     let without = json!({"client_id": "web"});
@@ -400,6 +402,6 @@ fn a_client_proves_who_it_is_in_five_ways() {
     }
     assert_eq!(
         refused(&with_scheme(json!({"auth_type": "basic_auth"}))),
-        "sign_in.schemes.staff.auth_type: unknown variant, expected one of `BASIC_AUTH`, `URL_ENCODED_BODY`, `TLS_CLIENT_AUTH`, `INJECTED`, `NONE`"
+        "sign_in.schemes.staff.auth_type: unknown variant, expected one of `BASIC_AUTH`, `URL_ENCODED_BODY`, `PRIVATE_KEY_JWT`, `TLS_CLIENT_AUTH`, `INJECTED`, `NONE`"
     );
 }

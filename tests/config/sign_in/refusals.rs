@@ -208,6 +208,10 @@ fn refuses_clients_and_providers() {
             json!({"authorization_endpoint": authorization, "token_endpoint": token}),
             "accepted".to_owned(),
         ),
+        (
+            json!({"authorization_endpoint": authorization, "token_endpoint": token, "pushed_authorization_request_endpoint": {"cluster": "idp", "timeout": "5s"}}),
+            format!("{at}.pushed_authorization_request_endpoint.uri: {told}"),
+        ),
     ] {
         assert_eq!(of_provider(with_provider(json!({})), fields), expected);
     }
@@ -221,6 +225,14 @@ fn refuses_addresses() {
         (
             json!({"token_endpoint": {"cluster": "idp"}}),
             "token_endpoint.timeout: required",
+        ),
+        (
+            json!({"pushed_authorization_request_endpoint": {"timeout": "5s"}}),
+            "pushed_authorization_request_endpoint.cluster: required",
+        ),
+        (
+            json!({"pushed_authorization_request_endpoint": {"uri": "/par", "cluster": "idp", "timeout": "5s"}}),
+            "pushed_authorization_request_endpoint.uri: must start with http:// or https://",
         ),
         (
             json!({"token_endpoint": {"timeout": "5s"}}),

@@ -94,10 +94,7 @@ fn refuses_requests_to_the_provider() {
         "code_challenge_method",
         "nonce",
         "redirect_uri",
-        "request",
-        "request_uri",
         "resource",
-        "response_mode",
         "scope",
         "state",
     ] {

@@ -63,6 +63,9 @@ fn expected(misbehaviour: Misbehaviour) -> Option<Ends> {
         | LogoutTokenOfNobody
         | LogoutTokenForOther
         | IdTokenAsLogoutToken => return None,
+        // These are in `pushed`.
+        PushedOfAnotherFlow | PushedUriNoText | PushedUriForged | PushedOver | PushedWith200
+        | PushedRefused | Pushed500 => return None,
     })
 }
 

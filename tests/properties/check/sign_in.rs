@@ -1,8 +1,11 @@
 //! What holds of a token endpoint's answer.
 
+use std::time::Duration;
+
 use bearer_gate::desk::question::{Answered, Reading};
 use bearer_gate::jose::json::Document;
 use bearer_gate::sign_in::page::{self, FailedSignIn, Trouble};
+use bearer_gate::sign_in::pushed;
 use bearer_gate::sign_in::token_reply::{self, Grant, TokenError};
 
 /// The first octet chooses the status, the others are the body. What is read can stand in a header,
@@ -21,6 +24,16 @@ pub(crate) fn token_reply(bytes: &[u8]) {
         content_type: None,
         body: body.to_vec(),
     };
+    let created = Answered {
+        status: if status == 200 { 201 } else { status },
+        ..answer
+    };
+    let pushed = pushed::request_uri(&created);
+    if let Ok(uri) = &pushed {
+        assert!(!uri.is_empty() && uri.bytes().all(|byte| byte.is_ascii_graphic()));
+        assert_eq!(pushed::read(&created), Reading::Keep(Duration::ZERO));
+    }
+    let answer = Answered { status, ..created };
     let refreshed = token_reply::refreshed(&answer);
     let exchanged = token_reply::exchanged(&answer);
     let reading = token_reply::read(&answer);

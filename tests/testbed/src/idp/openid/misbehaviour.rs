@@ -10,8 +10,8 @@ macro_rules! misbehaviours {
         }
 
         impl Misbehaviour {
-            /// Every one, in the order of the authorization response, the pushed request, the token response, the ID
-            /// token, the refresh and the logout token.
+            /// Every one, in the order of the authorization response, the pushed request, the token
+            /// response, the ID token, the refresh and the logout token.
             pub const ALL: &[Misbehaviour] = &[$(Misbehaviour::$name,)+];
 
             /// The requirement on the client that it tries: `S4`.
