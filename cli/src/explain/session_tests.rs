@@ -304,6 +304,7 @@ proptest! {
                 into.fill(3);
                 Ok(())
             },
+            steady: &bearer_gate::sign_in::Steady::default(),
         };
         let context = Context { basis, cache: &cache, people: Some(people) };
         let decision = authn::authenticate(&request, &config, &context);
