@@ -36,7 +36,7 @@ fn refreshed(number: u64, times: [u64; 2], sub: &str, sids: [Option<&str>; 2]) -
     id[..8].copy_from_slice(&number.to_le_bytes());
     let session = Session {
         id,
-        scheme: "staff".to_owned(),
+        scope: "staff".to_owned(),
         subject: sub.to_owned(),
         sid,
         auth_time: None,

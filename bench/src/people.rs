@@ -9,7 +9,7 @@ use bearer_gate::http::request::Request;
 use bearer_gate::session::cookie::{Cookie, DEFAULT_MAX_BYTES, SameSite};
 use bearer_gate::session::flow::{Browser, Flow};
 use bearer_gate::session::life::Session;
-use bearer_gate::session::seal::Keyring;
+use bearer_gate::session::seal::{Keyring, scope};
 use bearer_gate_testbed::token::now;
 use hyper::body::Bytes;
 use hyper::header::{COOKIE, HeaderName};
@@ -155,7 +155,7 @@ impl People {
             let claims = claims(serial, now());
             let session = Session {
                 id: self.random()?,
-                scheme: SCHEME.to_owned(),
+                scope: scope(SCHEME, ISSUER, CLIENT),
                 subject: claims
                     .get("sub")
                     .and_then(Value::as_str)
@@ -188,7 +188,14 @@ impl People {
             let octets = self.random()?;
             let browser = Browser::new(octets);
             let (keyring, id) = (&self.keyring, self.random()?);
-            let flow = Flow::begin(keyring, SCHEME, "/orders", &browser, id, begun);
+            let flow = Flow::begin(
+                keyring,
+                &scope(SCHEME, ISSUER, CLIENT),
+                "/orders",
+                &browser,
+                id,
+                begun,
+            );
             let sent_with = flow.send(keyring, &browser, self.random()?);
             let sent_with = sent_with.context("a flow")?;
             let mut claims = claims(serial, now());

@@ -44,6 +44,8 @@ pub struct SignIn {
 pub struct Scheme {
     /// The name that requirements refer to: letters, digits, `-` and `_`.
     pub name: String,
+    /// What its sealed values are bound to, see [`crate::session::seal::scope`].
+    pub scope: String,
     /// The name that people read.
     pub display_name: String,
     /// The provider of these people. It has an issuer and an asymmetric algorithm.

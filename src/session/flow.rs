@@ -154,8 +154,8 @@ pub struct Flow {
     id: [u8; 16],
     /// In Unix seconds.
     begun: u64,
-    /// The name of the scheme in the configuration.
-    scheme: String,
+    /// The scope of its scheme, see [`super::seal::scope`].
+    scope: String,
     /// Where to go after signing in; the caller has vetted it.
     return_to: String,
     browser: [u8; 16],
@@ -225,11 +225,11 @@ pub enum Mismatch {
 }
 
 impl Flow {
-    /// Begins a flow for a scheme. `id` is random, and `now` is in Unix seconds.
+    /// Begins a flow for a scheme with this scope. `id` is random, and `now` is in Unix seconds.
     #[must_use]
     pub fn begin(
         keyring: &Keyring,
-        scheme: &str,
+        scope: &str,
         return_to: &str,
         browser: &Browser,
         id: [u8; 16],
@@ -238,7 +238,7 @@ impl Flow {
         Self {
             id,
             begun: now,
-            scheme: scheme.to_owned(),
+            scope: scope.to_owned(),
             return_to: shortened(return_to).to_owned(),
             browser: browser.hash(),
             restarts: 0,
@@ -257,7 +257,7 @@ impl Flow {
         now: u64,
     ) -> Option<Self> {
         let restarts = self.restarts.checked_add(1)?;
-        let flow = Self::begin(keyring, &self.scheme, &self.return_to, browser, id, now);
+        let flow = Self::begin(keyring, &self.scope, &self.return_to, browser, id, now);
         (restarts <= MAX_RESTARTS).then_some(Self { restarts, ..flow })
     }
 
@@ -278,7 +278,7 @@ impl Flow {
             .octets(&self.browser)
             .number(self.restarts)
             .finish();
-        let sealed = keyring.seal(of_state(&self.scheme), &record, nonce);
+        let sealed = keyring.seal(of_state(&self.scope), &record, nonce);
         let challenge = SHA256.digest(&[secrets.code_verifier.as_bytes()]);
         Some(Sent {
             state: base64url::encode(&sealed),
@@ -287,27 +287,27 @@ impl Flow {
         })
     }
 
-    /// Reads the `state` of a callback for this scheme. The result is ours, but it may be of
+    /// Reads the `state` of a callback for a scheme with this scope. The result is ours, but it may be of
     /// another browser or too old. [`Flow::redeem`] checks that.
     ///
     /// # Errors
     /// [`StateError`].
-    pub fn open(keyring: &Keyring, scheme: &str, state: &[u8]) -> Result<Self, StateError> {
+    pub fn open(keyring: &Keyring, scope: &str, state: &[u8]) -> Result<Self, StateError> {
         if state.len() > LONGEST_STATE {
             return Err(StateError::Malformed);
         }
         let sealed = base64url::decode(state).ok_or(StateError::Malformed)?;
-        let opened = keyring.open(of_state(scheme), &sealed)?;
-        let flow = Self::read(&opened.plaintext, scheme, opened.key);
+        let opened = keyring.open(of_state(scope), &sealed)?;
+        let flow = Self::read(&opened.plaintext, scope, opened.key);
         flow.ok_or(StateError::Broken)
     }
 
-    fn read(record: &[u8], scheme: &str, key: KeyId) -> Option<Self> {
+    fn read(record: &[u8], scope: &str, key: KeyId) -> Option<Self> {
         let mut record = Reader(record);
         let flow = Self {
             id: record.octets()?,
             begun: record.number()?,
-            scheme: scheme.to_owned(),
+            scope: scope.to_owned(),
             return_to: record.text()?.to_owned(),
             browser: record.octets()?,
             restarts: record.number()?,
@@ -366,10 +366,10 @@ impl Flow {
     }
 }
 
-fn of_state(scheme: &str) -> Context<'_> {
+fn of_state(scope: &str) -> Context<'_> {
     Context {
         purpose: Purpose::State,
-        scheme,
+        scheme: scope,
         // The callback may be at another host than the page.
         host: "",
     }

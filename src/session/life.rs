@@ -22,9 +22,9 @@ const WITHOUT_REFRESHING: u64 = 2;
 pub struct Session {
     /// Tells sessions apart in the list of those that have ended. Nobody can guess it.
     pub id: [u8; 16],
-    /// The name of the scheme in the configuration. It is not in the record, because the seal is
-    /// bound to it.
-    pub scheme: String,
+    /// The scope of its scheme, see [`super::seal::scope`]. It is not in the record, because the
+    /// seal is bound to it.
+    pub scope: String,
     /// The ID token's `sub`.
     pub subject: String,
     /// The provider's own session (OpenID Connect Front-Channel Logout 1.0 section 3).
@@ -152,27 +152,27 @@ impl Session {
     /// `nonce` is random.
     #[must_use]
     pub fn seal(&self, keyring: &Keyring, host: &str, nonce: [u8; NONCE_LEN]) -> Vec<u8> {
-        keyring.seal(of_session(&self.scheme, host), &self.write(), nonce)
+        keyring.seal(of_session(&self.scope, host), &self.write(), nonce)
     }
 
-    /// Opens what the cookies of a scheme have, at `now` in Unix seconds.
+    /// Opens what the cookies of a scheme with this scope have, at `now` in Unix seconds.
     ///
     /// # Errors
     /// [`NoSession`].
     pub fn open(
         keyring: &Keyring,
-        scheme: &str,
+        scope: &str,
         host: &str,
         cookies: &[u8],
         now: u64,
     ) -> Result<Alive, NoSession> {
         let sealed = base64url::decode(cookies).ok_or(NoSession::Malformed)?;
-        let opened = keyring.open(of_session(scheme, host), &sealed);
+        let opened = keyring.open(of_session(scope, host), &sealed);
         let opened = opened.map_err(|unsealed| match unsealed {
             Unsealed::UnknownKey => NoSession::UnknownKey,
             Unsealed::Broken => NoSession::Broken,
         })?;
-        let session = Self::read(&opened.plaintext, scheme).ok_or(NoSession::Format)?;
+        let session = Self::read(&opened.plaintext, scope).ok_or(NoSession::Format)?;
         session.vet(now)?;
         let has_old_key = opened.key != keyring.sealing_key();
         Ok(Alive {
@@ -271,7 +271,7 @@ impl Session {
         .finish()
     }
 
-    fn read(record: &[u8], scheme: &str) -> Option<Self> {
+    fn read(record: &[u8], scope: &str) -> Option<Self> {
         let mut record = Reader(record);
         let has_refreshing = match record.number()? {
             FORMAT => true,
@@ -280,7 +280,7 @@ impl Session {
         };
         let mut session = Self {
             id: record.octets()?,
-            scheme: scheme.to_owned(),
+            scope: scope.to_owned(),
             subject: record.text()?.to_owned(),
             sid: owned(record.optional_text()?),
             first_sid: None,
@@ -322,10 +322,10 @@ fn owned(text: Option<&str>) -> Option<String> {
     text.map(str::to_owned)
 }
 
-fn of_session<'c>(scheme: &'c str, host: &'c str) -> Context<'c> {
+fn of_session<'c>(scope: &'c str, host: &'c str) -> Context<'c> {
     Context {
         purpose: Purpose::Session,
-        scheme,
+        scheme: scope,
         host,
     }
 }
@@ -345,7 +345,7 @@ mod tests {
     fn session() -> Session {
         Session {
             id: [1; 16],
-            scheme: "staff".to_owned(),
+            scope: "staff".to_owned(),
             subject: "kim".to_owned(),
             sid: Some("s-1".to_owned()),
             first_sid: None,

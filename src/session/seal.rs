@@ -15,6 +15,8 @@ use chacha20poly1305::{Key as CipherKey, XChaCha20Poly1305, XNonce};
 use hkdf::Hkdf;
 use sha2::Sha256;
 
+use crate::bytes::half_digest;
+use crate::jose::base64url;
 use crate::record::Writer;
 
 /// The shortest secret, in octets.
@@ -93,11 +95,20 @@ impl Purpose {
 pub struct Context<'c> {
     /// What it is for: a value of one purpose does not open as another.
     pub purpose: Purpose,
-    /// The name of the scheme in the configuration; of an answer, the kind of its question.
+    /// The [`scope`] of the scheme; of an answer, the kind of its question.
     pub scheme: &'c str,
     /// The host, or the domain of the cookies; empty where the value may come back to another host.
     /// Of an answer, what its question is about.
     pub host: &'c str,
+}
+
+/// What of a scheme its sealed values are bound to: its name in the configuration, the issuer of its
+/// provider, and the `client_id`. Under another provider or client nobody has a session, although
+/// the name stays.
+#[must_use]
+pub fn scope(name: &str, issuer: &str, client_id: &str) -> String {
+    let known_to = half_digest(&[issuer.as_bytes(), client_id.as_bytes()]);
+    format!("{name} {}", base64url::encode(&known_to))
 }
 
 /// What was opened.

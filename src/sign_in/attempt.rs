@@ -70,7 +70,7 @@ fn return_to(visit: &Visit<'_>, id: SchemeId, path: Option<OwnPath>) -> String {
         }
         Some(OwnPath::Callback) => one("state").and_then(|state| {
             let keyring = visit.people.sessions.keyring();
-            let flow = Flow::open(keyring, &visit.scheme(id).name, &state).ok()?;
+            let flow = Flow::open(keyring, &visit.scheme(id).scope, &state).ok()?;
             Some(flow.return_to().as_bytes().to_vec())
         }),
         Some(_) => None,

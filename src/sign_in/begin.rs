@@ -38,7 +38,7 @@ pub(super) fn begin(
     let flow_id = visit.random()?;
     let flow = Flow::begin(
         keyring,
-        &scheme.name,
+        &scheme.scope,
         &return_to,
         &browser,
         flow_id,

@@ -47,7 +47,7 @@ pub(super) fn callback(
     let (issuer, error) = (one("iss")?, one("error")?);
     let state = state.ok_or(Problem::Malformed)?;
     let keyring = visit.people.sessions.keyring();
-    let flow = Flow::open(keyring, &scheme.name, &state);
+    let flow = Flow::open(keyring, &scheme.scope, &state);
     trace.note(|| Event::State(flow.as_ref().map_err(|why| *why)));
     let flow = flow.map_err(|_| Problem::State)?;
     vet_issuer(visit, scheme, issuer.as_deref())?;

@@ -198,7 +198,7 @@ fn link(visit: &Visit<'_>, id: SchemeId, aim: Aim) -> Result<Answer, Obstacle> {
 fn session(visit: &Visit<'_>, id: SchemeId) -> Result<Answer, Obstacle> {
     let session = visit.session(id)?;
     let mut response = match &session {
-        Some(opened) => session_json::signed_in(opened.session()),
+        Some(opened) => session_json::signed_in(&visit.scheme(id).name, opened.session()),
         None => {
             let challenge = format!("Bearer realm=\"{}\"", visit.config.responses.realm);
             session_json::signed_out(visit.scheme(id).path(OwnPath::SignIn), &challenge)

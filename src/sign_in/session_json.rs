@@ -8,11 +8,11 @@ use serde_json::Value;
 use crate::http::response::Response;
 use crate::session::life::Session;
 
-/// What the session says: who it is, its claims, and when it ends. Times are Unix seconds.
+/// What a session of this scheme says: who it is, its claims, and when it ends. Times are Unix seconds.
 /// `expires_at` is the end without a further request, `latest_expires_at` the end in any case.
 #[must_use]
-pub fn signed_in(session: &Session) -> Response {
-    let [scheme, subject] = [&session.scheme, &session.subject].map(|text| quoted(text));
+pub fn signed_in(scheme: &str, session: &Session) -> Response {
+    let [scheme, subject] = [scheme, &session.subject].map(quoted);
     // The filter wrote the claims as JSON, and sealed them.
     let claims = &session.claims;
     let (ends, latest) = (session.ends(), session.expires);
@@ -68,7 +68,7 @@ mod tests {
     fn session() -> Session {
         Session {
             id: [1; 16],
-            scheme: "staff".to_owned(),
+            scope: "staff".to_owned(),
             subject: "kim".to_owned(),
             sid: Some("secret".to_owned()),
             auth_time: None,
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn what_a_session_says() {
-        let response = signed_in(&session());
+        let response = signed_in("staff", &session());
         assert_eq!(response.status, 200);
         let expected = json!({
             "scheme": "staff",
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn s28_no_token_is_in_what_a_session_says() {
-        assert!(!signed_in(&session()).body.contains("secret"));
+        assert!(!signed_in("staff", &session()).body.contains("secret"));
     }
 
     #[test]

@@ -181,7 +181,7 @@ impl Sessions {
             stored.opened.session().vet(now)?;
             return Ok(Rc::clone(&stored.opened));
         }
-        let alive = Session::open(&self.keyring, &scheme.name, host, value, now)?;
+        let alive = Session::open(&self.keyring, &scheme.scope, host, value, now)?;
         let claims = Claims::parse(alive.session().claims.as_bytes());
         let claims = claims.map_err(|_| NoSession::Format)?;
         let outputs = Rc::new(outputs::from_session(provider, &alive, &claims));

@@ -184,7 +184,7 @@ fn append_resources(body: &mut Form, scheme: &Scheme) {
 }
 
 fn subject(scheme: &Scheme, kind: &'static str, secrets: &[&str]) -> Rc<Subject> {
-    let parts = [&*scheme.name];
+    let parts = [&*scheme.scope];
     let parts = parts.iter().chain(secrets).map(|part| part.as_bytes());
     let about = base64url::encode(&digest(&parts.collect::<Vec<_>>()));
     Rc::new(Subject { kind, about })
@@ -466,7 +466,7 @@ mod tests {
     fn s03_a_code_is_another_question_for_another_flow() {
         let staff = scheme(json!({}));
         let guests = Scheme {
-            name: "guests".to_owned(),
+            scope: "guests".to_owned(),
             ..staff.clone()
         };
         let question = exchange_of(&staff, "c-1", "v-1");
@@ -487,7 +487,7 @@ mod tests {
     fn s33_a_pushed_request_is_another_question_for_another_flow() {
         let staff = scheme(json!({}));
         let guests = Scheme {
-            name: "guests".to_owned(),
+            scope: "guests".to_owned(),
             ..staff.clone()
         };
         let question = push_of(&staff, [7; 16]);

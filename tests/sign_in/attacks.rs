@@ -1,5 +1,6 @@
 //! What must be rejected: each S-number of `tests/README.md` that a whole flow shows.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -136,6 +137,34 @@ fn s03_a_code_that_was_used_gives_no_second_session() {
             .starts_with("https://idp.example/authorize?")
     );
     assert!(!browser.has("bg_session"));
+}
+
+/// After a reload with another provider or client behind the same name, nobody has a session of the
+/// one before, nor a flow.
+#[test]
+fn s12_a_session_of_another_issuer_or_client_is_none() {
+    for what in ["nothing", "issuer", "client"] {
+        let config = config(&[KEY_1], |config| match what {
+            "issuer" => config["providers"]["idp"]["issuer"] = json!("https://other.example/"),
+            "client" => {
+                config["sign_in"]["schemes"]["staff"]["credentials"]["client_id"] = json!("web2");
+            }
+            _ => (),
+        });
+        let before = World::new();
+        let (mut on_the_way, back) = on_the_way(&before);
+        let mut browser = before.signed_in("alice");
+        let world = World::on(Rc::clone(&before.process), config);
+        if what == "nothing" {
+            assert_eq!(world.open(&mut browser, "/page").user(), Some("alice"));
+            continue;
+        }
+        let page = world.open(&mut browser, "/page");
+        assert_eq!((page.status, page.upstream), (303, None), "{what}");
+        assert!(!browser.has("bg_session"), "{what}");
+        let page = world.come_back(&mut on_the_way, &back);
+        assert_failed(&world, &on_the_way, &page, "state_invalid");
+    }
 }
 
 /// The provider's answer is kept for a page that is loaded twice, and stands for one session.

@@ -6,6 +6,7 @@ use bearer_gate::jose::base64url;
 use bearer_gate::jose::jwa::Algorithm;
 use bearer_gate::jose::jwks::KeySet;
 use bearer_gate::session::life::{Refreshing, Session, Tokens};
+use bearer_gate::session::seal;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -87,7 +88,7 @@ const SCHEMES: [&str; 2] = ["staff", "guests"];
 fn value(kind: Kind, scheme: &str) -> String {
     let mut session = Session {
         id: [1; 16],
-        scheme: scheme.to_owned(),
+        scope: seal::scope(scheme, "https://i.example/", "web"),
         subject: "kim".to_owned(),
         sid: None,
         auth_time: Some(NOW - 600),

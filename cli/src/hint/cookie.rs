@@ -32,7 +32,7 @@ pub(crate) fn hint_at_value(
         return Some(hint_at_key(key, &known, sign_in));
     }
     let is_session = |scheme: &Scheme, host: &str| {
-        let opened = Session::open(keyring, &scheme.name, host, value, 0);
+        let opened = Session::open(keyring, &scheme.scope, host, value, 0);
         !matches!(opened, Err(NoSession::Broken))
     };
     let mut hosts: Vec<&str> = vec![host];
@@ -57,14 +57,14 @@ pub(crate) fn hint_at_value(
                 });
             }
         }
-        if Flow::open(keyring, &other.name, value).is_ok() {
+        if Flow::open(keyring, &other.scope, value).is_ok() {
             let name = &other.name;
             return Some(format!(
                 "it is a state, of a sign-in by {name}, and no session: a state belongs into the address of a callback"
             ));
         }
     }
-    Some("the key is there, so it was altered, cut or put together wrong on its way, or is of a host that nobody lists".to_owned())
+    Some("the key is there, so it was altered, cut or put together wrong on its way, or is of a host that nobody lists, or of the scheme with another issuer or client_id".to_owned())
 }
 
 fn hint_at_key(key: KeyId, known: &[KeyId], sign_in: &SignIn) -> String {

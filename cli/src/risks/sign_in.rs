@@ -126,14 +126,14 @@ pub(crate) fn beside<'c>(
                 .iter()
                 .any(|theirs| sites.iter().any(|ours| ours.host() == theirs.host()));
             let differs =
-                |twin: &Scheme| twin.client.id != scheme.client.id || keys(other) != keys(sign_in);
+                |twin: &Scheme| twin.scope != scheme.scope || keys(other) != keys(sign_in);
             shares_host && twin.is_some_and(differs)
         };
         let mut others = others.clone().filter_map(|other| other.sign_in.as_ref());
         if others.any(is_at_odds) {
             risks.push(Risk {
                 path: format!("sign_in.schemes.{}", scheme.name),
-                text: "another configuration of this file has a scheme of this name and a host of this one, with another client or other cookie_keys: each deletes the sessions of the other. Give it another name, or the same client and keys".to_owned(),
+                text: "another configuration of this file has a scheme of this name and a host of this one, with another issuer, another client or other cookie_keys: each deletes the sessions of the other. Give it another name, or the same issuer, client and keys".to_owned(),
             });
         }
     }

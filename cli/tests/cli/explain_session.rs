@@ -6,7 +6,7 @@ use bearer_gate::http::request::Request;
 use bearer_gate::session::cookie::Cookie;
 use bearer_gate::session::flow::{Browser, Flow};
 use bearer_gate::session::life::{Session, Tokens};
-use bearer_gate::session::seal::Keyring;
+use bearer_gate::session::seal::{self, Keyring};
 
 use super::{Files, Ran, run, run_with};
 
@@ -60,10 +60,14 @@ fn ring(key: &str) -> Keyring {
     Keyring::new(&[key]).unwrap()
 }
 
+fn scope(scheme: &str) -> String {
+    seal::scope(scheme, "https://idp.example/", "web")
+}
+
 fn session() -> Session {
     Session {
         id: [1; 16],
-        scheme: "staff".to_owned(),
+        scope: scope("staff"),
         subject: "alice".to_owned(),
         sid: Some("sid-1".to_owned()),
         auth_time: Some(NOW - 600),
@@ -177,7 +181,7 @@ fn why_a_cookie_is_no_session() {
         .map(|line| line.split(';').next().unwrap())
         .collect();
     let browser = Browser::new([2; 16]);
-    let flow = Flow::begin(&ring(KEY), "staff", "/", &browser, [3; 16], NOW);
+    let flow = Flow::begin(&ring(KEY), &scope("staff"), "/", &browser, [3; 16], NOW);
     let state = flow.send(&ring(KEY), &browser, [4; 24]).unwrap().state;
     let table: &[(String, &[&str])] = &[
         (
@@ -195,7 +199,7 @@ fn why_a_cookie_is_no_session() {
             ],
         ),
         (
-            with(&|session| session.scheme = "guests".to_owned()),
+            with(&|session| session.scope = scope("guests")),
             &["do not open", "sealed for the scheme guests"],
         ),
         (
@@ -290,7 +294,14 @@ fn what_becomes_of_the_request() {
     };
     let browser = Browser::new([2; 16]);
     let begun = |at| {
-        let flow = Flow::begin(&ring(KEY), "staff", "/orders", &browser, [3; 16], at);
+        let flow = Flow::begin(
+            &ring(KEY),
+            &scope("staff"),
+            "/orders",
+            &browser,
+            [3; 16],
+            at,
+        );
         flow.send(&ring(KEY), &browser, [4; 24]).unwrap().state
     };
     let known = format!("__Host-Http-bg_browser={}", browser.value());

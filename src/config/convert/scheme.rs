@@ -21,6 +21,7 @@ use crate::jose::jwt::Expectations;
 use crate::jose::token_type::TokenType;
 use crate::matcher::HostMatcher;
 use crate::session::cookie::{Cookie, CookieError};
+use crate::session::seal;
 use crate::session::site::{self, Sites};
 
 /// The scopes of a scheme that names none (OpenID Connect Core section 5.4).
@@ -158,7 +159,9 @@ pub(super) fn convert(
     let own = |cookie: Result<Cookie, CookieError>| {
         cookie.map_err(|error| ConfigError::new("cookie", &error.to_string()))
     };
+    let issuer = declared.expectations.issuer.as_deref();
     Ok(Scheme {
+        scope: seal::scope(&name, issuer.unwrap_or_default(), &client.id),
         session_cookie: own(session_cookie)?,
         browser_cookie: own(Cookie::of_browser(domain))?,
         display_name: display_name(raw.display_name, &name).at("display_name")?,

@@ -46,7 +46,7 @@ pub fn begin(
     let by = refreshing.is_none().then_some(said.expires);
     let session = Session {
         id,
-        scheme: scheme.name.clone(),
+        scope: scheme.scope.clone(),
         subject: said.subject,
         sid: said.sid,
         first_sid: None,
@@ -152,7 +152,7 @@ mod tests {
         );
         let session = session.unwrap();
         assert_eq!(session.id, [7; 16]);
-        assert_eq!(session.scheme, "staff");
+        assert!(session.scope.starts_with("staff "), "{}", session.scope);
         assert_eq!(session.subject, "kim");
         assert_eq!(session.sid.as_deref(), Some("s-1"));
         assert_eq!(session.auth_time, Some(1_799_999_000));

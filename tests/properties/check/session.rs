@@ -24,7 +24,7 @@ pub(crate) fn cookie() -> Cookie {
 pub(crate) fn a_session(octets: usize) -> Session {
     Session {
         id: [1; 16],
-        scheme: "staff".to_owned(),
+        scope: "staff".to_owned(),
         subject: "kim".to_owned(),
         sid: None,
         auth_time: Some(NOW),
