@@ -52,11 +52,12 @@ pub(super) fn callback(
     let flow = flow.map_err(|_| Problem::State)?;
     vet_issuer(visit, scheme, issuer.as_deref())?;
     let session = visit.present(id);
-    // The same page was loaded again, or another tab was faster.
+    // The same page was loaded again, or another tab was faster. A sign-in that began in the second
+    // in which the session started may be of another person.
     let is_done = |begun| {
         session
             .as_ref()
-            .is_some_and(|open| open.session().started >= begun)
+            .is_some_and(|open| open.session().started > begun)
     };
     if is_done(flow.begun()) {
         return Ok(back(&flow));
@@ -79,6 +80,14 @@ pub(super) fn callback(
     let code = code
         .filter(|code| !code.is_empty())
         .ok_or(Problem::Malformed)?;
+    let session_id = session_id(&redeeming, code);
+    // This code has made the session, within that second.
+    if session
+        .as_ref()
+        .is_some_and(|open| open.session().id == session_id)
+    {
+        return Ok(back(&flow));
+    }
     let replaced = session;
     let exchanged = match exchange(visit, scheme, code, &redeeming)? {
         Ok(exchanged) => exchanged,
@@ -94,12 +103,11 @@ pub(super) fn callback(
         text: &exchanged.id_token,
         verified: &verified,
     };
-    let (nonce, session_id) = (&redeeming.nonce, session_id(&redeeming, code));
     let session = id_token::begin(
         scheme,
         token,
         &exchanged.grant,
-        nonce,
+        &redeeming.nonce,
         session_id,
         visit.now(),
     );

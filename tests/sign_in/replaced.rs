@@ -59,6 +59,27 @@ fn s24_a_session_whose_place_another_one_takes_is_over() {
     }
 }
 
+/// Times are whole seconds: what began in the second in which a session started may be of another
+/// person. A code that has made the session is not redeemed again.
+#[test]
+fn another_person_within_the_same_second() {
+    let world = World::new();
+    let mut browser = world.signed_in("alice");
+    let now = world.now();
+    let page = world.open(&mut browser, "/staff/sign-in?return_to=/tab");
+    let back = world.provider.sign_in(page.location(), "bob");
+    assert_eq!(world.come_back(&mut browser, &back).location(), "/tab");
+    assert_eq!(script(&world, &browser).user(), Some("bob"));
+    let calls = world.provider.calls.get();
+    for worker in [0, world.add_worker()] {
+        world.worker.set(worker);
+        assert_eq!(world.come_back(&mut browser, &back).location(), "/tab");
+        assert_eq!(script(&world, &browser).user(), Some("bob"));
+    }
+    assert_eq!(world.provider.calls.get(), calls);
+    assert_eq!(world.now(), now, "all of it within a second");
+}
+
 #[test]
 fn tabs_that_sign_in_at_once_throw_nobody_out() {
     let world = World::new();

@@ -62,6 +62,7 @@ fn two_tabs_sign_in_side_by_side() {
     let mut browser = Browser::default();
     let first = world.begin(&mut browser, "/one");
     let second = world.begin(&mut browser, "/two");
+    world.pass(Duration::from_secs(1));
     let back = world.come_back(&mut browser, &world.provider.sign_in(&second, "alice"));
     assert_eq!(back.location(), "/two");
     // A session began since: the code is not needed.
