@@ -1,10 +1,10 @@
 //! A token in several cookies. Browsers keep cookies of up to 4096 octets, so programs cut what is
-//! longer: into `name.0`, `name.1` and so on (Auth0, Auth.js), or `name_0`, `name_1` (oauth2-proxy).
-//! What fits is in one cookie, `name`.
+//! longer: into `name.0`, `name.1` and so on (Auth.js), `name__0`, `name__1` (Auth0), or `name_0`,
+//! `name_1` (oauth2-proxy). What fits is in one cookie, `name`.
 //!
 //! Invariant: a token is joined from all its chunks, each of which was sent once, or there is none.
-//! Nothing is chosen among several, and no other cookie is left whose name some upstream takes for
-//! that of a chunk.
+//! Nothing is chosen among several, and there is no other cookie whose name some upstream takes for
+//! that of a chunk. Some upstreams join every cookie whose name begins with `name`.
 
 use std::borrow::Cow;
 
@@ -15,6 +15,8 @@ use super::request::Request;
 
 /// The most chunks of one value.
 pub const MAX_CHUNKS: usize = 12;
+/// What may stand between the name and a chunk's number.
+const SEPARATORS: [&[u8]; 3] = [b".", b"_", b"__"];
 
 /// A chunk's number, below [`MAX_CHUNKS`], in its only valid spelling.
 #[must_use]
@@ -48,11 +50,15 @@ pub fn is_part(name: &[u8], own: &str) -> bool {
 #[must_use]
 pub(super) fn extract<'r>(request: &'r Request, own: &str) -> Extracted<'r> {
     const AMBIGUOUS: Extracted<'static> = Extracted::Ambiguous(Ambiguous::Header);
-    let is_alike = |name: &[u8]| is_like_numbered(name, own.as_bytes());
+    let begins = |name: &[u8]| {
+        let start = name.get(..own.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(own.as_bytes()))
+    };
+    let is_alike = |name: &[u8]| begins(name) || is_like_numbered(name, own.as_bytes());
     if request.has_other_cookie(&|name| is_part(name, own), &is_alike) {
         return AMBIGUOUS;
     }
-    let mut slots = [None; 1 + 2 * MAX_CHUNKS];
+    let mut slots = [None; 1 + SEPARATORS.len() * MAX_CHUNKS];
     for (name, value) in request.cookies() {
         let slot = slot(name, own).and_then(|at| slots.get_mut(at));
         if slot.is_some_and(|slot| slot.replace(value).is_some()) {
@@ -76,15 +82,17 @@ pub(super) fn extract<'r>(request: &'r Request, own: &str) -> Extracted<'r> {
     AMBIGUOUS
 }
 
-/// The whole value is first, then come the chunks after `.`, and then those after `_`.
+/// The whole value is first, then come the chunks of each separator.
 fn slot(name: &[u8], own: &str) -> Option<usize> {
-    let (first, number) = match name.strip_prefix(own.as_bytes())? {
-        [] => return Some(0),
-        [b'.', number @ ..] => (1, number),
-        [b'_', number @ ..] => (1 + MAX_CHUNKS, number),
-        _ => return None,
-    };
-    Some(chunk_number(number)? + first)
+    let rest = name.strip_prefix(own.as_bytes())?;
+    if rest.is_empty() {
+        return Some(0);
+    }
+    let mut separated = SEPARATORS.iter().enumerate();
+    separated.find_map(|(at, separator)| {
+        let number = chunk_number(rest.strip_prefix(*separator)?)?;
+        Some(1 + at * MAX_CHUNKS + number)
+    })
 }
 
 #[cfg(test)]
@@ -98,7 +106,7 @@ mod tests {
         let token = |text: &'static str| Extracted::Token(Cow::Borrowed(text.as_bytes()));
         let table = [
             ("", Missing),
-            ("a=1; t2=x; sett=y", Missing),
+            ("a=1; sett=y; s.0=z", Missing),
             ("t=abc", token("abc")),
             ("t=", token("")),
             ("t.0=abc", token("abc")),
@@ -118,6 +126,8 @@ mod tests {
             ("t=; t_0=a", ODD),
             ("t.0=a; t_1=b", ODD),
             ("t.0=a; t_0=a", ODD),
+            ("t.0=a; t__0=b", ODD),
+            ("t=a; t__0=b", ODD),
             ("t.0=a; t.12=b", ODD),
             ("t.0=a; t.100=b", ODD),
             // only some upstream reads them as chunks
@@ -130,6 +140,13 @@ mod tests {
             ("x t.0=a", ODD),
             ("t.=a", ODD),
             ("t[0]=a", ODD),
+            ("t.0[]=a", ODD),
+            ("t___0=a", ODD),
+            // some upstreams join whatever begins so
+            ("t2=x", ODD),
+            ("t=abc; tx=b", ODD),
+            ("t.0=a; Tx=b; t.1=c", ODD),
+            ("t.0=a; t.x=b; t.1=c", ODD),
         ];
         for (line, expected) in table {
             let request = Request::new(vec![("cookie".into(), line.as_bytes().to_vec())]);

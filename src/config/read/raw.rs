@@ -275,8 +275,8 @@ objects! {
     pub struct RawFromCookie: "a name, or an object with name and chunked" {
         /// The cookie's name.
         pub name: Given<String>,
-        /// Whether the token may be in chunks: `name.0`, `name.1` and so on, or `name_0`, `name_1`;
-        /// 12 at most.
+        /// Whether the token may be in chunks: `name.0`, `name.1` and so on, or `name_0`, `name__0`;
+        /// 12 at most. No other cookie may begin with the name.
         pub chunked: Given<bool> = false,
     }
 
