@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 use crate::http::authority;
-use crate::http::path;
+use crate::http::path::{self, UnsafePath};
 use crate::http::request::Request;
 use crate::http::uri::{Scheme, Uri};
 
@@ -91,7 +91,7 @@ struct Entry {
 pub enum BadReturn {
     /// Neither a path that begins with one `/` nor an http or https URL.
     NotOurs,
-    /// A path that can be read in several ways; see [`path`].
+    /// A path that can be read in several ways, other than by its escaped slashes; see [`path`].
     Ambiguous,
     /// One of the filter's own paths: it would sign in again, or out.
     OwnPath,
@@ -198,12 +198,20 @@ impl Sites {
 }
 
 fn vet_path(path: &str, own_paths: &[&str]) -> Result<(), BadReturn> {
-    let normal = path::normalize(path.as_bytes()).map_err(|_| BadReturn::Ambiguous)?;
-    // Upstreams and browsers differ on a slash at the end, so our own path is refused with it, too.
-    let is_own = |own: &&str| normal.trim_end_matches('/') == own.trim_end_matches('/');
-    let is_root = normal == "/";
-    if !is_root && own_paths.iter().any(is_own) {
-        return Err(BadReturn::OwnPath);
+    let readings = match path::normalize(path.as_bytes()) {
+        // A rule may take it, by both readings.
+        Err(UnsafePath::EscapedCharacter) => {
+            path::with_escaped_slashes(path.as_bytes()).map(Vec::from)
+        }
+        normal => normal.map(|normal| vec![normal.into_owned()]),
+    };
+    for normal in readings.map_err(|_| BadReturn::Ambiguous)? {
+        // Upstreams and browsers differ on a slash at the end, so our own path is refused with it,
+        // too.
+        let is_own = |own: &&str| normal.trim_end_matches('/') == own.trim_end_matches('/');
+        if normal != "/" && own_paths.iter().any(is_own) {
+            return Err(BadReturn::OwnPath);
+        }
     }
     Ok(())
 }
@@ -238,6 +246,7 @@ mod tests {
             (b"/", Ok(())),
             (b"/page?x=//evil.example&y=%0d%0a", Ok(())),
             (b"/sign-in-help", Ok(())),
+            (b"/projects/a%2Fb?x", Ok(())),
             (b"https://app.example", Ok(())),
             (b"https://app.example/page?x", Ok(())),
             (b"HTTPS://APP.EXAMPLE.:443/page", Ok(())),
@@ -262,6 +271,8 @@ mod tests {
             (b"/%09/evil.example", Err(Ambiguous)),
             (b"/%5cevil.example", Err(Ambiguous)),
             (b"/%2fevil.example", Err(Ambiguous)),
+            (b"/a%2f..%2fb", Err(Ambiguous)),
+            (b"/a%252fb", Err(Ambiguous)),
             (b"/;/evil.example", Err(Ambiguous)),
             (b"/a\r\nset-cookie:x=y", Err(NotOurs)),
             (b"/a#b", Err(NotOurs)),
@@ -300,6 +311,7 @@ mod tests {
             (b"/sign-out;x=y", Err(OwnPath)),
             (b"/%73ign-out", Err(OwnPath)),
             (b"/oauth2//callback?code=x", Err(OwnPath)),
+            (b"/oauth2%2Fcallback?code=x", Err(OwnPath)),
             (b"https://app.example/sign-out", Err(OwnPath)),
         ];
         for (url, expected) in table {
