@@ -95,11 +95,14 @@ pub enum Refusal {
     InvalidTarget,
     /// `unsupported_token_type`, from a revocation.
     UnsupportedTokenType,
+    /// `interaction_required` and its like: the provider wants to see the person (OpenID Connect Core
+    /// 1.0 section 3.1.2.6; Entra ID and Auth0 say so after a refresh, too).
+    InteractionRequired,
     /// Any other.
     Other,
 }
 
-const REFUSALS: [(&str, Refusal); 8] = [
+const REFUSALS: [(&str, Refusal); 13] = [
     ("invalid_request", Refusal::InvalidRequest),
     ("invalid_client", Refusal::InvalidClient),
     ("invalid_grant", Refusal::InvalidGrant),
@@ -108,6 +111,11 @@ const REFUSALS: [(&str, Refusal); 8] = [
     ("invalid_scope", Refusal::InvalidScope),
     ("invalid_target", Refusal::InvalidTarget),
     ("unsupported_token_type", Refusal::UnsupportedTokenType),
+    ("interaction_required", Refusal::InteractionRequired),
+    ("login_required", Refusal::InteractionRequired),
+    ("consent_required", Refusal::InteractionRequired),
+    ("mfa_required", Refusal::InteractionRequired),
+    ("access_denied", Refusal::InteractionRequired),
 ];
 
 impl fmt::Debug for Exchanged {
@@ -129,7 +137,7 @@ impl fmt::Debug for Grant {
 }
 
 impl Refusal {
-    /// The code as RFCs spell it.
+    /// The code as RFCs spell it; of several that mean the same, the first.
     #[must_use]
     pub fn name(self) -> &'static str {
         let mut known = REFUSALS.iter();
@@ -421,6 +429,10 @@ mod tests {
             (
                 json!({"error": "invalid_grant"}),
                 Refused(Refusal::InvalidGrant),
+            ),
+            (
+                json!({"error": "mfa_required"}),
+                Refused(Refusal::InteractionRequired),
             ),
             (json!({"error": "<script>"}), Refused(Refusal::Other)),
             (json!({"error": 5}), Refused(Refusal::Other)),

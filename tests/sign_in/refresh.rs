@@ -364,6 +364,12 @@ fn answers_that_bring_no_tokens() {
             "refresh_refused",
             303,
         ),
+        // The person can mend it, at the provider.
+        (
+            |_, body| *body = json!({"error": "interaction_required"}),
+            "refresh_refused",
+            303,
+        ),
     ];
     for (lie, reason, expected) in table {
         for (after, expected) in [(250, 200), (400, *expected)] {
