@@ -8,6 +8,8 @@
     reason = "a test fails by panicking"
 )]
 
+use std::time::Duration;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bearer_gate_testbed::browser::Browser;
@@ -91,6 +93,8 @@ async fn a_browser_signs_in() {
     let mut keys = keys["keys"].as_array().unwrap().iter();
     assert!(keys.any(|key| key["kid"] == *kid));
 
+    // Its access tokens of one second are the same, and it keeps none twice.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
     let refreshed = ask(&[
         ("grant_type", "refresh_token"),
         ("refresh_token", tokens["refresh_token"].as_str().unwrap()),
