@@ -30,8 +30,8 @@ mod montgomery;
 mod oct;
 mod okp;
 mod p521;
-mod pem;
-mod rsa;
+pub(crate) mod pem;
+pub(crate) mod rsa;
 pub mod token_type;
 pub mod verifier;
 

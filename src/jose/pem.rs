@@ -8,6 +8,8 @@ use super::base64url;
 const HYPHENS: &str = "-----";
 /// The label of an X.509 certificate, RFC 7468 section 5.
 pub(super) const CERTIFICATE: &str = "CERTIFICATE";
+/// The label of a private key in PKCS#8, RFC 7468 section 10.
+pub(crate) const PRIVATE_KEY: &str = "PRIVATE KEY";
 
 /// What follows the boundary that a text of this label begins with.
 pub(super) fn begun<'t>(text: &'t str, label: &str) -> Option<&'t str> {
@@ -17,7 +19,7 @@ pub(super) fn begun<'t>(text: &'t str, label: &str) -> Option<&'t str> {
 
 /// The octets of the first thing in a text, which must have this label. What follows it is not
 /// read: issuers put the rest of a chain there.
-pub(super) fn decode(text: &str, label: &str) -> Option<Vec<u8>> {
+pub(crate) fn decode(text: &str, label: &str) -> Option<Vec<u8>> {
     let (base64, end) = begun(text, label)?.split_once("-----END ")?;
     end.strip_prefix(label)?.strip_prefix(HYPHENS)?;
     base64url::decode_of_key(base64)

@@ -19,7 +19,8 @@
 use std::fmt;
 
 use crate::jose::jwa::{Algorithm, Curve};
-use crate::jose::{base64url, der};
+use crate::jose::rsa::MIN_MODULUS_BITS;
+use crate::jose::{base64url, der, pem};
 use crate::protobuf::{Field, Message, push_field};
 
 /// The name under which Envoy registers it.
@@ -27,13 +28,12 @@ pub const FUNCTION: &str = "sign";
 
 /// How long an assertion is good, in seconds.
 const LIFETIME: u64 = 60;
-/// The shortest signature of RSA, in octets (RFC 7518 section 3.3).
-const LEAST_SIGNATURE: usize = 256;
+/// The shortest signature of RSA, in octets: as long as the modulus.
+const LEAST_SIGNATURE: usize = MIN_MODULUS_BITS / 8;
 /// RFC 7523 section 2.2, form-encoded.
 const FORM: &str = "&client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer&client_assertion=";
-/// Where PEM begins and ends (RFC 7468 section 10).
+/// Where a private key begins in PEM (RFC 7468 section 10).
 const BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
-const END: &str = "-----END PRIVATE KEY-----";
 
 /// Calls the host's function with its argument.
 pub type Signer<'s> = &'s dyn Fn(&[u8]) -> Option<Vec<u8>>;
@@ -85,10 +85,10 @@ impl PrivateKey {
     }
 }
 
-/// The octets of a private key in PEM.
+/// The octets of the first private key in a text of PEM. Tools write other things before it.
 fn of_pem(text: &str) -> Option<Vec<u8>> {
-    let (text, _) = text.split_once(BEGIN)?.1.split_once(END)?;
-    base64url::decode_of_key(&text.replace("\\n", "\n"))
+    let key = text.get(text.find(BEGIN)?..)?;
+    pem::decode(&key.replace("\\n", "\n"), pem::PRIVATE_KEY)
 }
 
 impl fmt::Debug for PrivateKey {
@@ -173,6 +173,7 @@ mod tests {
 
     use super::*;
 
+    const END: &str = "-----END PRIVATE KEY-----";
     const RSA: &str = include_str!("../../tests/fixtures/rsa2048-a.pem");
     const P256: &str = include_str!("../../tests/fixtures/p256.pem");
     const NOW: u64 = 1_800_000_000;
