@@ -54,12 +54,10 @@ fn a_socket_does_not_wait_while_the_tokens_live() {
     world.pass(seconds(250));
     let headers = [SCRIPT[2], ("upgrade", "websocket")];
     let url = format!("{APP}/page");
-    let page = world.arrive_with_more(&browser, "GET", &url, &headers);
+    let page = world.arrive(&browser, "GET", &url, &headers);
     assert_eq!(page.unwrap().status, 200);
     world.pass(seconds(60));
-    world
-        .arrive_with_more(&browser, "GET", &url, &headers)
-        .unwrap_err();
+    world.arrive(&browser, "GET", &url, &headers).unwrap_err();
 }
 
 /// Its client has left, and nobody has taken the answer. How long after it the browser comes back, and

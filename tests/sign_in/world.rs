@@ -331,7 +331,7 @@ impl World {
     }
 
     /// The same, as far as the request's arrival at a worker: its answer, or the request that waits. A
-    /// GET has no body, and that of any other has not come yet.
+    /// GET has no body, unless it asks for an upgrade. That of any other has not come yet.
     pub(crate) fn arrive(
         &self,
         browser: &Browser,
@@ -339,28 +339,7 @@ impl World {
         url: &str,
         headers: &[(&str, &str)],
     ) -> Result<Page, Waiting> {
-        self.arrive_as(browser, method, url, headers, method == "GET")
-    }
-
-    /// The same for a request that has more than its headers, which has not come yet.
-    pub(crate) fn arrive_with_more(
-        &self,
-        browser: &Browser,
-        method: &str,
-        url: &str,
-        headers: &[(&str, &str)],
-    ) -> Result<Page, Waiting> {
-        self.arrive_as(browser, method, url, headers, false)
-    }
-
-    fn arrive_as(
-        &self,
-        browser: &Browser,
-        method: &str,
-        url: &str,
-        headers: &[(&str, &str)],
-        is_whole: bool,
-    ) -> Result<Page, Waiting> {
+        let is_whole = method == "GET" && headers.iter().all(|(name, _)| *name != "upgrade");
         let rest = url
             .strip_prefix("https://")
             .unwrap_or_else(|| panic!("{url}"));
