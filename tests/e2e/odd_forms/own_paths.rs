@@ -6,9 +6,9 @@ use bearer_gate_testbed::transports::{Message, Order, Protocol, send_all};
 use serde_json::{Value, json};
 
 use super::reading::readings;
-use super::sessions::{HOST, signed_in};
+use super::sessions::{self, HOST, signed_in};
 use super::{HYPER, Matrix, may_be_admitted};
-use crate::stage::{Stage, found_provider};
+use crate::stage::{Stage, merge};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const SIGN_OUT: &str = "/oauth2/out";
@@ -17,28 +17,16 @@ const FRAMED: &str = "/oauth2/framed";
 const SESSION: &str = "/oauth2/session";
 
 fn config(stage: &Stage) -> Value {
-    json!({
-        "providers": {"authorization": found_provider(stage)},
-        "sign_in": {
-            "cookie_keys": [{"inline_string": "a key of thirty-two octets or more"}],
-            "allowed_redirect_domains": [HOST],
-            "schemes": {"staff": {
-                "provider_name": "authorization",
-                "credentials": {"client_id": "web", "token_secret": {"inline_string": "s3cret"}},
-                "token_endpoint": {"cluster": "idp", "timeout": "2s"},
-                "callback_path": "/oauth2/callback",
-                "signin_path": "/oauth2/sign-in",
-                "signout_path": SIGN_OUT,
-                "session_path": SESSION,
-                "backchannel_logout_path": TOLD,
-                "frontchannel_logout_path": FRAMED,
-            }},
-        },
-        "rules": [
-            {"match": {"prefix": "/alive"}, "requires": {"provider_name": "authorization"}},
-            {"match": {"prefix": "/"}, "requires": {"session": "staff"}},
-        ],
-    })
+    let mut config = sessions::config(stage);
+    let paths = json!({
+        "signin_path": "/oauth2/sign-in",
+        "signout_path": SIGN_OUT,
+        "session_path": SESSION,
+        "backchannel_logout_path": TOLD,
+        "frontchannel_logout_path": FRAMED,
+    });
+    merge(&mut config["sign_in"]["schemes"]["staff"], paths);
+    config
 }
 
 /// A path in other spellings.

@@ -14,7 +14,7 @@ use crate::stage::{Stage, found_provider};
 pub(super) const HOST: &str = "app.example";
 pub(super) const SESSION: &str = "__Host-Http-bg_session_staff";
 
-fn config(stage: &Stage) -> Value {
+pub(super) fn config(stage: &Stage) -> Value {
     json!({
         "providers": {"authorization": found_provider(stage)},
         "sign_in": {
