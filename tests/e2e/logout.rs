@@ -57,10 +57,8 @@ fn party(stage: &Stage, secret: &str) -> RelyingParty {
 /// The cookie of somebody who has signed in.
 async fn signed_in(stage: &Stage, username: &str, password: &str) -> String {
     let mut visitor = Visitor::new();
-    let begun = visitor.get(&stage.url("/")).await;
-    let location = begun.header("location").expect("a redirect");
-    let back = visitor.sign_in(location, username, password).await;
-    visitor.get(back.header("location").unwrap()).await;
+    let page = stage.url("/");
+    visitor.sign_in_for(&page, username, password).await;
     let name = "__Host-Http-bg_session_staff";
     let value = visitor.cookie(&stage.url("/"), name).expect("a session");
     let cookie = format!("{name}={value}");
@@ -189,10 +187,8 @@ async fn a_body_that_envoy_keeps_back_is_told_of() {
 async fn s24_a_page_of_the_provider_ends_the_session_that_it_names() {
     let stage = stage(false);
     let mut visitor = Visitor::new();
-    let begun = visitor.get(&stage.url("/")).await;
-    let location = begun.header("location").expect("a redirect");
-    let back = visitor.sign_in(location, "alice", "wonderland").await;
-    visitor.get(back.header("location").unwrap()).await;
+    let page = stage.url("/");
+    visitor.sign_in_for(&page, "alice", "wonderland").await;
     let name = "__Host-Http-bg_session_staff";
     let value = visitor.cookie(&stage.url("/"), name).expect("a session");
     let alice = format!("{name}={value}");
@@ -324,10 +320,8 @@ async fn bodies_that_never_come_leave_room_for_others() {
     eventually(LIMIT, "the room is full", || stage.counter(full) == 20);
     // Somebody signs in, for which the filter asks the provider.
     let mut visitor = Visitor::new();
-    let sent = visitor.get(&stage.url("/")).await;
-    let location = sent.header("location").expect("a redirect");
-    let back = visitor.sign_in(location, "alice", "wonderland").await;
-    let done = visitor.get(back.header("location").unwrap()).await;
+    let page = stage.url("/");
+    let done = visitor.sign_in_for(&page, "alice", "wonderland").await;
     assert_eq!(done.status, 303, "{}", done.body);
     assert!(begun.elapsed() < Duration::from_secs(5), "while they wait");
     let mut statuses: Vec<u16> = strangers

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bearer_gate_testbed::envoy::{Filter, Listener, Wasm};
 use bearer_gate_testbed::eventually;
+use bearer_gate_testbed::http::Reply;
 use bearer_gate_testbed::idp::openid::{Endpoint, RelyingParty};
 use bearer_gate_testbed::token::{now, untrusted_claims, untrusted_header};
 use bearer_gate_testbed::visitor::Visitor;
@@ -49,6 +50,12 @@ fn register(stage: &Stage, public: &str) {
     stage.idp.openid().register(party);
 }
 
+/// Alice comes back from the provider.
+async fn signs_in(stage: &Stage, visitor: &mut Visitor) -> Reply {
+    let page = stage.url("/page");
+    visitor.sign_in_for(&page, "alice", "wonderland").await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_signs_each_of_its_calls_anew() {
     let escaped = RSA.replace('\n', "\\n");
@@ -84,11 +91,7 @@ async fn a_client_signs_each_of_its_calls_anew() {
         let revoked = openid.calls(Endpoint::Revocation);
 
         let mut visitor = Visitor::new();
-        let begun = visitor.get(&stage.url("/page")).await;
-        assert_eq!(begun.status, 303, "{}", begun.body);
-        let location = begun.header("location").unwrap();
-        let back = visitor.sign_in(location, "alice", "wonderland").await;
-        let done = visitor.get(back.header("location").unwrap()).await;
+        let done = signs_in(&stage, &mut visitor).await;
         assert_eq!(done.header("location"), Some("/page"), "{}", done.body);
         tokio::time::sleep(Duration::from_millis(2300)).await;
         let page = visitor.get(&stage.url("/page")).await;
@@ -158,11 +161,7 @@ async fn s28_a_key_in_the_environment_is_not_shown() {
     );
     stage.envoy().reload_wasm(&config).unwrap();
     let mut visitor = Visitor::new();
-    let begun = visitor.get(&stage.url("/page")).await;
-    let back = visitor
-        .sign_in(begun.header("location").unwrap(), "alice", "wonderland")
-        .await;
-    let done = visitor.get(back.header("location").unwrap()).await;
+    let done = signs_in(&stage, &mut visitor).await;
     assert_eq!(done.header("location"), Some("/page"), "{}", done.body);
     let dump = stage.envoy().admin("/config_dump").unwrap();
     let log = stage.envoy().log();
@@ -183,11 +182,7 @@ async fn a_key_that_is_not_the_clients_signs_nobody_in() {
     scheme.remove("pushed_authorization_request_endpoint");
     stage.envoy().reload_wasm(&config).unwrap();
     let mut visitor = Visitor::new();
-    let begun = visitor.get(&stage.url("/page")).await;
-    let back = visitor
-        .sign_in(begun.header("location").unwrap(), "alice", "wonderland")
-        .await;
-    let done = visitor.get(back.header("location").unwrap()).await;
+    let done = signs_in(&stage, &mut visitor).await;
     assert_eq!(done.status, 502, "{}", done.body);
     assert_eq!(
         stage.counter("bearer_gate.sign_in.failed.tokens_unusable"),

@@ -47,13 +47,9 @@ fn prepared(stage: Stage) -> Stage {
 /// A visitor who has signed in, and the access token that the upstream got.
 async fn signed_in(stage: &Stage) -> (Visitor, String) {
     let mut visitor = Visitor::new();
-    let begun = visitor.get(&stage.url("/page")).await;
-    let location = begun.header("location").expect("the way to the provider");
-    let back = visitor.sign_in(location, "alice", "wonderland").await;
-    visitor
-        .get(back.header("location").expect("the callback"))
-        .await;
-    let token = opened(&stage.url("/page"), &mut visitor).await;
+    let page = stage.url("/page");
+    visitor.sign_in_for(&page, "alice", "wonderland").await;
+    let token = opened(&page, &mut visitor).await;
     (visitor, token)
 }
 

@@ -113,6 +113,20 @@ impl Visitor {
         self.fill(url, &page, "login", &fields).await
     }
 
+    /// Opens a page that leads to the authorization endpoint, signs in there, and comes back. The
+    /// client's answer to that.
+    ///
+    /// # Panics
+    /// Where one of the two does not send the browser on.
+    pub async fn sign_in_for(&mut self, page: &str, username: &str, password: &str) -> Reply {
+        let begun = self.get(page).await;
+        assert_eq!(begun.status, 303, "{page}: {}", begun.body);
+        let location = begun.header("location").expect("the way to the provider");
+        let back = self.sign_in(location, username, password).await;
+        let callback = back.header("location").expect("the way back");
+        self.get(callback).await
+    }
+
     /// The value of a cookie.
     pub fn cookie(&self, url: &str, name: &str) -> Option<&str> {
         let host = host(url);
