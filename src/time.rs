@@ -33,6 +33,7 @@ pub fn millis(duration: Duration) -> u64 {
         .saturating_mul(1000)
         .saturating_add(duration.subsec_millis().into())
 }
+
 /// Whole seconds of a time in Unix seconds. A clock whose time is not a number counts as 1970, where
 /// every session is of the future.
 pub fn whole_seconds(unix_seconds: f64) -> u64 {

@@ -81,8 +81,8 @@ impl LogoutToken {
         let (sid, subject) = (name(claims, "sid")?, name(claims, "sub")?);
         // Clocks of several machines may have set the times.
         let latest = issued.saturating_add(CLOCK_SKEW);
-        // A person who signs in again has a session that begins later. An old token ends none of
-        // these, even if it was forgotten and comes again.
+        // A person who signs in again has a session that begins later. An old token never ends that
+        // one, not even if the token was forgotten and is sent once more.
         let of_person =
             |[by_token, begun]: [Mark; 2]| [(by_token, issued), (begun, now.min(latest))];
         let marks = match (sid, subject) {
