@@ -243,15 +243,9 @@ fn request(
         return Ok((bare, removed));
     };
     let bearer = Place::bearer();
-    let kept = |raw| {
-        path::with_escaped_slashes(raw)
-            .ok()
-            .map(|[kept, _]| Cow::from(kept))
-    };
-    let normal = bare
-        .path()
-        .and_then(|raw| path::normalize(raw).ok().or_else(|| kept(raw)));
-    let places = match access(config, normal.as_deref(), &bare) {
+    let readings = bare.path().and_then(|raw| path::readings(raw).ok());
+    let normal = readings.as_ref().and_then(|readings| readings.first());
+    let places = match access(config, normal.map(String::as_str), &bare) {
         Some(access) => access.demand.places.as_slice(),
         None => &[],
     };

@@ -92,6 +92,18 @@ pub fn with_escaped_slashes(raw: &[u8]) -> Result<[String; 2], UnsafePath> {
     Ok([kept, normalize(&decoded)?.into_owned()])
 }
 
+/// All readings of a path: the normal form, or the two of one with escaped slashes, the one that keeps
+/// them first.
+///
+/// # Errors
+/// As [`with_escaped_slashes`].
+pub fn readings(raw: &[u8]) -> Result<Vec<String>, UnsafePath> {
+    match normalize(raw) {
+        Err(UnsafePath::EscapedCharacter) => with_escaped_slashes(raw).map(Vec::from),
+        normal => normal.map(|normal| vec![normal.into_owned()]),
+    }
+}
+
 /// What becomes of an escaped slash.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum EscapedSlash {

@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 use crate::http::authority;
-use crate::http::path::{self, UnsafePath};
+use crate::http::path;
 use crate::http::request::Request;
 use crate::http::uri::{Scheme, Uri};
 
@@ -198,13 +198,8 @@ impl Sites {
 }
 
 fn vet_path(path: &str, own_paths: &[&str]) -> Result<(), BadReturn> {
-    let readings = match path::normalize(path.as_bytes()) {
-        // A rule may take it, by both readings.
-        Err(UnsafePath::EscapedCharacter) => {
-            path::with_escaped_slashes(path.as_bytes()).map(Vec::from)
-        }
-        normal => normal.map(|normal| vec![normal.into_owned()]),
-    };
+    // A rule may take a path with escaped slashes, by both readings.
+    let readings = path::readings(path.as_bytes());
     for normal in readings.map_err(|_| BadReturn::Ambiguous)? {
         // Upstreams and browsers differ on a slash at the end, so our own path is refused with it,
         // too.
