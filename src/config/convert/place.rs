@@ -5,7 +5,7 @@ use super::header::{has_a_meaning, is_token};
 use super::vet::{refuse_empty_items, required_text};
 use crate::config::read::error::{At, ConfigError, GIVEN_TWICE};
 use crate::config::read::raw::{
-    NameOrCookie, RawFromBasic, RawFromCookie, RawFromHeader, RawFromSubprotocol, RawProvider,
+    NameOrCookie, RawFromBasic, RawFromHeader, RawFromSubprotocol, RawProvider,
 };
 use crate::http::chunks::is_part;
 use crate::http::credentials::Place;
@@ -25,31 +25,28 @@ pub(super) fn places(raw: &mut RawProvider) -> Result<Vec<Place>, ConfigError> {
     let cookies = std::mem::take(&mut raw.from_cookies);
     let subprotocols = std::mem::take(&mut raw.from_subprotocols);
     let mut places = Vec::new();
-    for (index, raw) in headers.0.unwrap_or_default().into_iter().enumerate() {
-        header(raw)
-            .and_then(|place| add(place, &mut places))
-            .at_item(index)
-            .at("from_headers")?;
-    }
+    let headers = headers.0.unwrap_or_default();
+    add(
+        "from_headers",
+        &mut headers.into_iter().map(header),
+        &mut places,
+    )?;
     let names = parameters.0.unwrap_or_default();
     refuse_empty_items(&names).at("from_params")?;
-    for (index, name) in names.into_iter().enumerate() {
-        add(Place::Parameter(name), &mut places)
-            .at_item(index)
-            .at("from_params")?;
-    }
-    for (index, NameOrCookie(raw)) in cookies.0.unwrap_or_default().into_iter().enumerate() {
-        cookie(raw)
-            .and_then(|place| add(place, &mut places))
-            .at_item(index)
-            .at("from_cookies")?;
-    }
-    for (index, raw) in subprotocols.0.unwrap_or_default().into_iter().enumerate() {
-        subprotocol(raw)
-            .and_then(|place| add(place, &mut places))
-            .at_item(index)
-            .at("from_subprotocols")?;
-    }
+    let mut parameters = names.into_iter().map(|name| Ok(Place::Parameter(name)));
+    add("from_params", &mut parameters, &mut places)?;
+    let cookies = cookies.0.unwrap_or_default();
+    add(
+        "from_cookies",
+        &mut cookies.into_iter().map(cookie),
+        &mut places,
+    )?;
+    let items = subprotocols.0.unwrap_or_default();
+    add(
+        "from_subprotocols",
+        &mut items.into_iter().map(subprotocol),
+        &mut places,
+    )?;
     if let Some(raw) = std::mem::take(&mut raw.from_basic).0 {
         places.push(basic(raw).at("username").at("from_basic")?);
     }
@@ -64,23 +61,37 @@ pub(super) fn places(raw: &mut RawProvider) -> Result<Vec<Place>, ConfigError> {
     Ok(places)
 }
 
-fn add(place: Place, places: &mut Vec<Place>) -> Result<(), ConfigError> {
-    let is_twice = |known: &Place| match (known, &place) {
+/// Adds the places of a field, none of them twice.
+fn add(
+    field: &str,
+    found: &mut dyn Iterator<Item = Result<Place, ConfigError>>,
+    places: &mut Vec<Place>,
+) -> Result<(), ConfigError> {
+    for (index, place) in found.enumerate() {
+        let new = place.and_then(|place| {
+            if places.iter().any(|known| is_twice(known, &place)) {
+                return Err(ConfigError::here(GIVEN_TWICE));
+            }
+            Ok(place)
+        });
+        places.push(new.at_item(index).at(field)?);
+    }
+    Ok(())
+}
+
+/// Whether what is in one of these places is in the other.
+fn is_twice(known: &Place, place: &Place) -> bool {
+    match (known, place) {
         (Place::Chunks(name), Place::Cookie(cookie))
         | (Place::Cookie(cookie), Place::Chunks(name)) => is_part(cookie.as_bytes(), name),
         (Place::Subprotocol { prefix, .. }, Place::Subprotocol { prefix: other, .. }) => {
             prefix.eq_ignore_ascii_case(other)
         }
         (known, place) => known == place,
-    };
-    if places.iter().any(is_twice) {
-        return Err(ConfigError::here(GIVEN_TWICE));
     }
-    places.push(place);
-    Ok(())
 }
 
-fn cookie(raw: RawFromCookie) -> Result<Place, ConfigError> {
+fn cookie(NameOrCookie(raw): NameOrCookie) -> Result<Place, ConfigError> {
     let is_plain = raw.name.0.is_some() && raw.chunked.0.is_none();
     // A name alone is the item itself.
     let name = required_text(raw.name);
