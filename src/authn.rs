@@ -249,6 +249,7 @@ fn by_rules<'c>(
             return Err(Ambiguous::Path.into());
         }
         let outcome = admit(request, config, access, context, visit, trace);
+        let outcome = challenge(access, outcome);
         return visitor::greet(None, &access.demand, path, visit, outcome);
     }
     match policy::select_rule_with(config, path, request, trace)? {
@@ -256,7 +257,7 @@ fn by_rules<'c>(
         RuleOutcome::NoRule => Err(Rejection::NoRule.into()),
         RuleOutcome::Token(rule, access) => {
             let outcome = admit(request, config, access, context, visit, trace);
-            let outcome = report(rule, outcome);
+            let outcome = report(rule, challenge(access, outcome));
             visitor::greet(Some(rule), &access.demand, path, visit, outcome)
         }
     }
@@ -298,15 +299,11 @@ fn report<'c>(
     }
 }
 
-fn admit<'c>(
-    request: &Request,
-    config: &'c Config,
-    access: &'c TokenAccess,
-    context: &Context<'_>,
-    visit: Option<&Visit<'_>>,
-    trace: &impl Listener,
+/// Has a refusal say how a token could have been sent.
+fn challenge<'c>(
+    access: &TokenAccess,
+    outcome: Result<Admission, Obstacle<'c>>,
 ) -> Result<Admission, Obstacle<'c>> {
-    let outcome = satisfy(request, config, access, context, visit, trace);
     outcome.map_err(|obstacle| match obstacle {
         Obstacle::Reject(refusal) => Obstacle::Reject(Refusal {
             schemes: schemes(&access.demand.places),
@@ -326,7 +323,7 @@ fn schemes(places: &[Place]) -> Schemes {
     }
 }
 
-fn satisfy<'c>(
+fn admit<'c>(
     request: &Request,
     config: &'c Config,
     access: &'c TokenAccess,
