@@ -98,6 +98,30 @@ fn in_ticks(cell: &str) -> impl Iterator<Item = &str> {
     cell.split('`').skip(1).step_by(2)
 }
 
+/// Each feature that the documents promise has a test that exists.
+#[test]
+fn every_feature_has_a_test() {
+    let tests = tests();
+    let rows: Vec<&str> = include_str!("../docs/features.md")
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| what |"))
+        .collect();
+    assert!(rows.len() > 30, "{}", rows.len());
+    for row in rows {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').collect();
+        assert_eq!(cells.len(), 4, "{row}");
+        let named: Vec<&str> = cells
+            .last()
+            .into_iter()
+            .flat_map(|cell| in_ticks(cell))
+            .collect();
+        assert!(!named.is_empty(), "without a test: {row}");
+        for name in named {
+            assert!(tests.contains(name), "there is no {name}: {row}");
+        }
+    }
+}
+
 /// Every name in the list that has the form of a test's is a test, in whatever table or text.
 #[test]
 fn every_test_that_is_named_exists() {
