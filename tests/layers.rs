@@ -1,4 +1,5 @@
-//! The law of layers, which stands at the head of `src/lib.rs`, holds in the code.
+//! The law of layers, which stands at the head of `src/lib.rs`, holds in the code; and the crate that is
+//! the Wasm module is nothing else.
 //!
 //! Invariant: what is read is the code without its tests, as the compiler's grammar has it. Names
 //! in the bodies of macros are not seen.
@@ -14,7 +15,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
+use serde_json::Value;
 use syn::visit::{self, Visit};
 use syn::{Attribute, ItemMod, ItemUse, UseTree, Visibility};
 
@@ -271,6 +274,44 @@ fn only_the_edge_names_the_sdk() {
     for (module, crates) in House::read("src").crates {
         let is_edge = module.first().is_none_or(|room| room == "proxy");
         assert!(is_edge || !crates.contains("proxy_wasm"), "{module:?}");
+    }
+}
+
+/// What Cargo makes of each crate that is linked as a library, by the crate's name.
+fn libraries() -> BTreeMap<String, Vec<String>> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--no-deps", "--offline", "--format-version=1"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("Cargo");
+    let metadata: Value = serde_json::from_slice(&output.stdout).expect("the workspace");
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    let list = |value: &Value| value.as_array().expect("a list").clone();
+    let mut libraries = BTreeMap::new();
+    for package in list(&metadata["packages"]) {
+        for target in list(&package["targets"]) {
+            let kinds: Vec<String> = list(&target["crate_types"]).iter().map(text).collect();
+            if kinds != ["bin"] {
+                libraries.insert(text(&package["name"]), kinds);
+            }
+        }
+    }
+    libraries
+}
+
+/// Cargo optimizes across all crates only what is a module and nothing else. It does not say so where a
+/// crate is both a module and a library: the module is larger and slower then.
+#[test]
+fn the_module_is_optimized_across_all_crates() {
+    let libraries = libraries();
+    for (name, expected) in [("bearer-gate", "lib"), ("bearer-gate-module", "cdylib")] {
+        assert_eq!(libraries[name], [expected], "{name}");
+    }
+    let manifest = include_str!("../Cargo.toml");
+    let (_, release) = manifest.split_once("\n[profile.release]\n").unwrap();
+    let (release, _) = release.split_once("\n[").unwrap();
+    for line in ["lto = \"fat\"", "codegen-units = 1", "opt-level = 3"] {
+        assert!(release.lines().any(|known| known == line), "{line}");
     }
 }
 
