@@ -1,6 +1,7 @@
 //! A callback that is not the one that the browser was sent to the provider for.
 
 use bearer_gate_testbed::idp::openid::Endpoint;
+use bearer_gate_testbed::raw::RawResponse;
 
 use super::{
     ALICE, BOB, Browser, PAGE, Target, exchange, failed, get, is_alive, request, seen, stage,
@@ -216,6 +217,112 @@ async fn s04_s06_s25_s27_callbacks_that_are_malformed() {
     assert_eq!(stage.idp.openid().calls(Endpoint::Token), 0);
     // It was good all the time.
     assert_eq!(own.open(&stage, &url).header("location"), Some("/page"));
+    is_alive(&stage).await;
+}
+
+/// The page of a sign-in that the provider has refused, without its words, and what is in their place.
+fn refusal(answer: &RawResponse) -> (String, Option<String>) {
+    let page = answer.text();
+    let Some((before, rest)) = page.split_once("<p>The sign-in service says:</p>\n<blockquote>")
+    else {
+        return (page, None);
+    };
+    let (told, after) = rest.split_once("</blockquote>\n").expect("an end");
+    (format!("{before}{after}"), Some(told.to_owned()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s26_the_words_of_a_provider_are_text_and_for_their_browser_alone() {
+    let stage = stage(|_| ());
+    let mut own = Browser::default();
+    // The page to return to is in a link on the page.
+    let back = own
+        .on_the_way(&stage, "/page?x=%22%3E%3Cscript%3E&y='z", ALICE)
+        .await;
+    let target = Target::of(&back)
+        .with("code", None)
+        .and("error", "access_denied");
+    let (plain, none) = refusal(&own.open(&stage, &target.url()));
+    assert_eq!(none, None);
+    for part in ["<script", "\"><", "'"] {
+        assert!(!plain.contains(part), "{plain}");
+    }
+    let long = "x".repeat(301);
+    for (told, shown) in [
+        ("Plain words.", "Plain words."),
+        (
+            "<script>alert(1)</script>",
+            "&lt;script&gt;alert(1)&lt;/script&gt;",
+        ),
+        (
+            "</blockquote></main><h1>x",
+            "&lt;/blockquote&gt;&lt;/main&gt;&lt;h1&gt;x",
+        ),
+        (
+            "\"><img src=x onerror='x'>",
+            "&quot;&gt;&lt;img src=x onerror=&#39;x&#39;&gt;",
+        ),
+        ("&lt;b&gt;", "&amp;lt;b&amp;gt;"),
+        ("a\r\nb\0c\u{7f}d", "a  b c d"),
+        ("a\u{202e}b\u{2066}c\u{feff}d", "a b c d"),
+        ("\u{e9}\u{65e5}", "\u{e9}\u{65e5}"),
+        (&long, &long[1..]),
+    ] {
+        let url = target.and("error_description", told).url();
+        let answer = own.open(&stage, &url);
+        assert_eq!(answer.status, 403, "{told}");
+        // The rest of the page is the same, whatever the words.
+        let expected = (plain.clone(), Some(shown.to_owned()));
+        assert_eq!(refusal(&answer), expected, "{told}");
+        for (name, expected) in [
+            ("content-type", "text/html; charset=utf-8"),
+            ("cache-control", "no-store"),
+            ("referrer-policy", "no-referrer"),
+            ("x-content-type-options", "nosniff"),
+        ] {
+            assert_eq!(values(&answer, name), [expected], "{told}");
+        }
+        let policy = values(&answer, "content-security-policy").concat();
+        let parts: Vec<&str> = policy.split("; ").collect();
+        assert!(parts[0] == "default-src 'none'" && parts[1].starts_with("style-src 'sha256-"));
+        let rest = [
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+        ];
+        assert_eq!(parts[2..], rest, "{policy}");
+        // Everybody can make such a link, but for no other browser.
+        for mut other in [Browser::default(), super::signed_in(&stage, BOB).await] {
+            let answer = other.open(&stage, &url);
+            assert_eq!(
+                (answer.status, answer.text()),
+                (303, String::new()),
+                "{told}"
+            );
+        }
+    }
+    // No words, words that are none, and those that come twice; no other text of the provider.
+    for nothing in [
+        target.and("error_description", ""),
+        target.and("error_description", " \u{202e}\n"),
+        target
+            .and("error_description", "a")
+            .and("error_description", "b"),
+        target.and("error_uri", "https://evil.example/"),
+        target.and("message", "<script>"),
+    ] {
+        let answer = own.open(&stage, &nothing.url());
+        assert_eq!(refusal(&answer), (plain.clone(), None), "{nothing:?}");
+    }
+    let named = target.with("error", Some("<script>")).and("x", "<script>");
+    let answer = own.open(&stage, &named.url());
+    let page = answer.text();
+    assert!(
+        page.contains("<html") && !page.contains("<script"),
+        "{page}"
+    );
+    let log = stage.envoy().log();
+    assert!(!log.contains("<script"), "{log}");
     is_alive(&stage).await;
 }
 
