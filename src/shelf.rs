@@ -9,7 +9,8 @@
 //! - a drawer is bounded in octets, with the room that its entries have kept free;
 //! - an entry has its room for as long as it says. After that it makes way for others where its
 //!   drawer is full;
-//! - an entry ends. One that ends later than any can is not believed, because shared data is open
+//! - an entry ends. It goes when its drawer is changed, or tidied by whoever put it there. One that
+//!   ends later than any can is not believed, because shared data is open
 //!   to every filter with the same `vm_id`. A secret in an entry must be sealed.
 
 use std::time::Duration;
@@ -77,7 +78,7 @@ impl Entry {
 impl Shelf {
     /// What is shared under this name at `now`.
     pub fn find(&self, name: &Name, store: &dyn SharedStore, now: Millis) -> Option<Entry> {
-        let shared = store.read(&self.key(name));
+        let shared = store.read(&self.key(self.drawer(name)));
         let mut entries = self.open(shared.map(|(octets, _)| octets), now).into_iter();
         let (_, entry) = entries.find(|(known, _)| known == name)?;
         Some(entry)
@@ -99,7 +100,7 @@ impl Shelf {
         self.change(name, Some(entry), may, store, now)
     }
 
-    /// Removes an entry, and everything in its drawer that has ended. `may` says whether it may go.
+    /// Removes an entry. `may` says whether it may go.
     ///
     /// # Errors
     /// [`NotPut`].
@@ -113,6 +114,31 @@ impl Shelf {
         self.change(name, None, may, store, now)
     }
 
+    /// The number of the drawer that an entry of this name is in.
+    pub fn drawer(&self, name: &Name) -> u16 {
+        let [first, second, ..] = *name;
+        let number = u16::from_le_bytes([first, second]);
+        number.checked_rem(self.drawers).unwrap_or_default()
+    }
+
+    /// Takes everything that has ended out of a drawer. Returns when something in it ends next.
+    ///
+    /// # Errors
+    /// [`NotPut::Refused`].
+    pub fn tidy(
+        &self,
+        drawer: u16,
+        store: &dyn SharedStore,
+        now: Millis,
+    ) -> Result<Option<Millis>, NotPut> {
+        let tidied = host::replace(store, &self.key(drawer), TRIES, |octets| {
+            let left = self.open(octets, now);
+            let next = left.iter().map(|(_, entry)| entry.until).min();
+            Ok::<_, NotPut>((encode(&left), next))
+        });
+        tidied?.ok_or(NotPut::Refused)
+    }
+
     fn change(
         &self,
         name: &Name,
@@ -121,7 +147,8 @@ impl Shelf {
         store: &dyn SharedStore,
         now: Millis,
     ) -> Result<(), NotPut> {
-        let changed = host::replace(store, &self.key(name), TRIES, |octets| {
+        let key = self.key(self.drawer(name));
+        let changed = host::replace(store, &key, TRIES, |octets| {
             let mut drawer = self.open(octets, now);
             let at = drawer.iter().position(|(known, _)| known == name);
             let known = at.map(|at| drawer.swap_remove(at).1);
@@ -154,10 +181,7 @@ impl Shelf {
         }
     }
 
-    fn key(&self, name: &Name) -> String {
-        let [first, second, ..] = *name;
-        let number = u16::from_le_bytes([first, second]);
-        let drawer = number.checked_rem(self.drawers).unwrap_or_default();
+    fn key(&self, drawer: u16) -> String {
         format!("bearer-gate {} {drawer}", self.name)
     }
 
@@ -324,7 +348,8 @@ mod tests {
             .unwrap();
         // A drawer that strangers have filled can always be made smaller.
         let full = encode(&vec![(name(1), entry(5, &[0; 2000]))]);
-        store.0.borrow_mut().insert(SHELF.key(&name(1)), (full, 99));
+        let key = SHELF.key(SHELF.drawer(&name(1)));
+        store.0.borrow_mut().insert(key, (full, 99));
         SHELF.remove(&name(5), |_| true, &store, NOW).unwrap();
     }
 
@@ -358,6 +383,29 @@ mod tests {
     }
 
     #[test]
+    fn what_has_ended_is_taken_out() {
+        let store = Store::default();
+        let octets = |at| store.0.borrow().get(&SHELF.key(at)).unwrap().0.clone();
+        for (at, ends) in [(1, 3), (5, 7), (9, 5), (2, 1)] {
+            put(&store, at, &entry(ends, b"a secret")).unwrap();
+        }
+        let after = |seconds| NOW.after(Duration::from_secs(seconds));
+        for (now, next) in [
+            (0, Some(3)),
+            (3, Some(5)),
+            (4, Some(5)),
+            (5, Some(7)),
+            (7, None),
+            (8, None),
+        ] {
+            let left = SHELF.tidy(SHELF.drawer(&name(1)), &store, after(now));
+            assert_eq!(left, Ok(next.map(after)), "after {now} s");
+        }
+        assert_eq!(octets(1), encode(&Vec::new()));
+        assert_ne!(octets(2), encode(&Vec::new()), "another drawer");
+    }
+
+    #[test]
     fn what_is_not_ours_is_not_believed() {
         for value in [
             b"".to_vec(),
@@ -367,7 +415,7 @@ mod tests {
             vec![0xff; 4096],
         ] {
             let store = Store::default();
-            let key = SHELF.key(&name(1));
+            let key = SHELF.key(SHELF.drawer(&name(1)));
             store.0.borrow_mut().insert(key, (value, 7));
             assert_eq!(SHELF.find(&name(1), &store, NOW), None);
             put(&store, 1, &entry(5, b"ours")).unwrap();

@@ -20,7 +20,7 @@ use bearer_gate::desk::endpoints::MOST_CALLS;
 use bearer_gate::desk::question::{Answered, Question, Reading, Repeat, Subject, uncounted};
 use bearer_gate::desk::{Desk, Need, Ticket};
 use bearer_gate::document::finding::Finding;
-use bearer_gate::host::{Call, CallId, Host, Method, Reply};
+use bearer_gate::host::{Call, CallId, Host, Method, Reply, SharedStore};
 use bearer_gate::http::uri::Uri;
 use bearer_gate::session::seal::Keyring;
 use proptest::prelude::*;
@@ -357,6 +357,52 @@ fn a_question_whose_answer_finds_no_room_is_put_off() {
     let call = sent(&process)[0].0;
     assert_eq!(workers[1].reply(call, ok("yes")), [(4, answered("yes"))]);
     assert_eq!(workers[0].request(5, &shared("a")), Err(answered("yes")));
+}
+
+/// A worker that shares answers faster than it could remember each of them.
+#[test]
+fn every_shared_answer_is_taken_away_when_its_time_is_over() {
+    let keyring = Rc::new(Keyring::new(&["a-key-of-thirty-two-octets-at-least"]).unwrap());
+    let process = process();
+    let mut worker = Worker::new(&process);
+    let answer_to = |worker: &mut Worker, number: u32| {
+        let mut shared = question(&format!("q{number}"));
+        shared.shared = Some(Rc::clone(&keyring));
+        worker.request(number, &shared).unwrap();
+        worker.tick();
+        let call = sent(&process)[0].0;
+        assert_eq!(worker.reply(call, ok("secret")).len(), 1);
+    };
+    let in_store = || {
+        let names = process.store.names().into_iter();
+        let answers = names.filter(|name| name.starts_with("bearer-gate answers"));
+        let value = |name: String| process.store.read(&name).unwrap().0.len();
+        // An empty drawer has the number of its format.
+        answers.map(value).filter(|octets| *octets > 8).count()
+    };
+    // Each stays for a minute.
+    for number in 0..9000 {
+        answer_to(&mut worker, number);
+    }
+    process.pass(30 * SECOND);
+    for number in 9000..9500 {
+        answer_to(&mut worker, number);
+    }
+    assert_eq!(in_store(), 128);
+    for (wait, left) in [
+        (29 * SECOND, 128),
+        (SECOND, 128),
+        (29 * SECOND, 128),
+        (2 * SECOND, 0),
+    ] {
+        process.pass(wait);
+        worker.tick();
+        let some = in_store();
+        assert!(
+            some <= left && (left == 0 || some > 100),
+            "{some} of {left}"
+        );
+    }
 }
 
 #[test]

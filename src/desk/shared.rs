@@ -3,6 +3,9 @@
 //! Invariants:
 //! - a worker asks such a question only with a claim to it. A claim belongs to one worker until it
 //!   ends: with the answer, or by time if that worker is gone;
+//! - an answer that has ended is taken away within [`TIDY_EVERY`] by every worker that has put something
+//!   into the same drawer, however many answers there are. What a worker remembers for that is one time
+//!   for each drawer;
 //! - an answer is sealed for the question that it answers. Whatever another filter writes into
 //!   shared data, a question gets its own answer or none.
 
@@ -29,8 +32,9 @@ const SHELF: Shelf = Shelf {
 const STAYS: Duration = Duration::from_secs(60);
 /// What an answer has in addition to its content type and its body, in octets.
 const OF_ANSWER: usize = 256;
-/// The most drawers that a worker looks after at once. It empties the drawers that it has filled.
-const MOST_KEPT: usize = 8192;
+/// The drawers are opened no more often to take out what has ended: a secret must not stay, and a
+/// drawer is opened whole.
+const TIDY_EVERY: Duration = Duration::from_secs(1);
 
 const ASKED: u64 = 0;
 const ANSWERED: u64 = 1;
@@ -62,8 +66,9 @@ pub enum Claim {
 pub(super) struct Shared {
     /// Tells this worker's claims from others'.
     worker: u64,
-    /// What this worker shared, and until when.
-    kept: Vec<(Name, Millis)>,
+    /// The drawers that this worker has put something into, each with the time when something in it
+    /// ends. There are as many as the shelf has, at most.
+    kept: Vec<(u16, Millis)>,
 }
 
 impl Share {
@@ -192,9 +197,7 @@ impl Shared {
         let done = match content {
             None => SHELF.remove(&name, makes_way, host, now),
             Some((until, content)) => {
-                if self.kept.len() < MOST_KEPT {
-                    self.kept.push((name, until));
-                }
+                self.keep(SHELF.drawer(&name), until);
                 let entry = Entry {
                     until,
                     stays_until: until.min(now.after(STAYS)),
@@ -209,16 +212,26 @@ impl Shared {
         }
     }
 
-    /// Empties what this worker has filled when its time is over, because secrets must not stay.
-    pub(super) fn tidy(&mut self, store: &dyn SharedStore, now: Millis) {
-        let is_over = |(_, until): &mut (Name, Millis)| now >= *until;
-        for (name, _) in self.kept.extract_if(.., is_over) {
-            // Everything that has ended goes, too. What is there under this name is newer.
-            let is_gone = |known: Option<&Entry>| known.is_none();
-            if SHELF.remove(&name, is_gone, store, now).is_err() {
-                log::debug!("a shared answer was not taken away");
-            }
+    /// Notes that something in a drawer ends then.
+    fn keep(&mut self, drawer: u16, ends: Millis) {
+        match self.kept.iter_mut().find(|(known, _)| *known == drawer) {
+            Some((_, earlier)) => *earlier = ends.min(*earlier),
+            None => self.kept.push((drawer, ends)),
         }
+    }
+
+    /// Takes out what has ended, because secrets must not stay.
+    pub(super) fn tidy(&mut self, store: &dyn SharedStore, now: Millis) {
+        let soonest = now.after(TIDY_EVERY);
+        self.kept.retain_mut(|(drawer, ends)| {
+            if now < *ends {
+                return true;
+            }
+            // A drawer that other workers change all the time is tried again.
+            let next = SHELF.tidy(*drawer, store, now).unwrap_or(Some(now));
+            *ends = next.unwrap_or_default().max(soonest);
+            next.is_some()
+        });
     }
 
     fn asked(&self) -> Vec<u8> {
