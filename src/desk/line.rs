@@ -22,8 +22,9 @@ pub const MOST_BYTES: usize = 16 << 20;
 /// more stack than a VM has.
 pub const MOST_AT_ONCE: usize = 32;
 
-/// The most requests of a line that wait for their own bodies. Strangers who never send theirs take
-/// no more places than that from requests that wait for a provider.
+/// The most requests of a line that wait for their own bodies; in a line with fewer than twice as
+/// many places, half of them. Strangers who never send theirs take no more places than that from
+/// requests that wait for a provider, and half as many while they are sent away.
 pub const MOST_BODIES: usize = 64;
 
 /// The longest time that a request waits, whatever it waits for.
@@ -107,17 +108,37 @@ impl<R> Line<R> {
         self.line.len() >= self.most || self.bytes.saturating_add(bytes) > MOST_BYTES
     }
 
-    /// Whether there is no room for one more request that waits for its own body.
-    fn is_full_of_bodies(&self) -> bool {
-        let waiters = self.line.iter().map(|(_, waiter)| &waiter.awaited);
-        let bodies = waiters.filter(|awaited| matches!(awaited, Awaited::Body));
-        bodies.count() >= MOST_BODIES
+    /// Makes room for one more request that waits for its own body. False where there is none.
+    ///
+    /// Where all places are taken, the time is up of the one that has waited for the longest. Whoever
+    /// sends a body has it at hand, so strangers who hold theirs back do not keep out what a provider
+    /// has to tell. Half as many as there are places can be on their way out.
+    fn makes_room_for_a_body(&mut self, now: Millis) -> bool {
+        let most = MOST_BODIES.min(self.most.div_ceil(2));
+        let (mut all, mut awaited, mut oldest) = (0_usize, 0_usize, None);
+        for (_, waiter) in &mut self.line {
+            if !matches!(waiter.awaited, Awaited::Body) {
+                continue;
+            }
+            all = all.saturating_add(1);
+            if waiter.deadline > now {
+                awaited = awaited.saturating_add(1);
+                oldest.get_or_insert(&mut waiter.deadline);
+            }
+        }
+        if all >= most.saturating_add(most.div_ceil(2)) {
+            return false;
+        }
+        if let Some(deadline) = oldest.filter(|_| awaited >= most) {
+            *deadline = now;
+        }
+        true
     }
 
     /// Lets a request in; `Err` with it if the line is full.
     pub fn enter(&mut self, waiter: Waiter<R>) -> Result<Ticket, Waiter<R>> {
         let is_body = matches!(waiter.awaited, Awaited::Body);
-        if self.is_full(waiter.bytes) || is_body && self.is_full_of_bodies() {
+        if self.is_full(waiter.bytes) || is_body && !self.makes_room_for_a_body(waiter.entered) {
             return Err(waiter);
         }
         let ticket = Ticket(self.next);
@@ -206,6 +227,13 @@ mod tests {
         matches!(awaited, Awaited::Keys(of, _) if *of == id(provider))
     }
 
+    fn body(request: u32) -> Waiter<u32> {
+        Waiter {
+            awaited: Awaited::Body,
+            ..waiter(0, 100, request)
+        }
+    }
+
     fn taken(waiters: Vec<(Ticket, Waiter<u32>)>) -> Vec<u32> {
         waiters
             .into_iter()
@@ -292,22 +320,47 @@ mod tests {
 
     #[test]
     fn bodies_leave_room_for_those_who_wait_for_a_provider() {
-        let mut line = Line::new(MOST_BODIES + 2);
-        let body = |n| Waiter {
-            awaited: Awaited::Body,
-            ..waiter(0, 100, n)
-        };
-        let tickets: Vec<_> = (0..MOST_BODIES)
-            .map(|_| line.enter(body(0)).unwrap())
-            .collect();
-        assert!(line.enter(body(1)).is_err());
-        line.enter(waiter(0, 100, 2)).unwrap();
-        assert!(line.leave(tickets[3]));
-        line.enter(body(3)).unwrap();
-        assert!(line.enter(body(4)).is_err());
-        line.enter(waiter(1, 100, 5)).unwrap();
-        line.take_settled(Millis(100), |_| false);
-        line.enter(body(6)).unwrap();
+        for (places, bodies) in [(1024, 96), (128, 96), (64, 48), (8, 6), (3, 3), (1, 1)] {
+            let mut line = Line::new(places);
+            let entered = (0..1000).filter(|n| line.enter(body(*n)).is_ok());
+            assert_eq!(
+                (entered.count(), line.len()),
+                (bodies, bodies),
+                "of {places}"
+            );
+            for n in bodies..places {
+                line.enter(waiter(0, 100, n as u32)).unwrap();
+            }
+            assert!(line.enter(waiter(0, 100, 0)).is_err());
+        }
+    }
+
+    #[test]
+    fn a_body_takes_the_place_of_the_one_that_was_waited_for_the_longest() {
+        let mut line = Line::new(8);
+        line.enter(waiter(0, 100, 100)).unwrap();
+        let tickets: Vec<_> = (0..4).map(|n| line.enter(body(n)).unwrap()).collect();
+        line.enter(waiter(1, 100, 101)).unwrap();
+        let out = |line: &mut Line<u32>| taken(line.take_settled(Millis(1), |_| false));
+        assert_eq!(out(&mut line), [0_u32; 0]);
+        for n in 4..6 {
+            line.enter(body(n)).unwrap();
+        }
+        assert_eq!(line.len(), 8);
+        assert!(line.enter(body(6)).is_err(), "the line is full");
+        assert_eq!(out(&mut line), [0, 1]);
+        assert!(!line.leave(tickets[0]), "it has left");
+        // One whose body has come made room.
+        assert!(line.take(tickets[3]).is_some());
+        line.enter(body(7)).unwrap();
+        assert_eq!(out(&mut line), [0_u32; 0]);
+        // A body that comes at the last moment is not lost.
+        line.enter(body(8)).unwrap();
+        assert!(line.take(tickets[2]).is_some());
+        assert_eq!(out(&mut line), [0_u32; 0]);
+        assert_eq!((line.len(), line.bytes), (6, 6));
+        let all = taken(line.take_settled(Millis(100), |_| false));
+        assert_eq!(all, [100, 101, 4, 5, 7, 8]);
     }
 
     #[test]
