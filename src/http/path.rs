@@ -37,6 +37,8 @@ pub enum UnsafePath {
     Escape,
     /// An escaped `/`, `\`, `?`, `#` or control character, or escapes that are not UTF-8.
     EscapedCharacter,
+    /// Both `%2F` and `%2f`.
+    TwoSpellings,
     /// An escape that decodes to an escape.
     DoubleEscape,
     /// `.` or `..`, in any spelling.
@@ -56,6 +58,7 @@ impl fmt::Display for UnsafePath {
             Self::Character => "has a character that a path cannot have",
             Self::Escape => "has a malformed percent escape",
             Self::EscapedCharacter => "escapes a character that is not safe to decode",
+            Self::TwoSpellings => "has both %2F and %2f",
             Self::DoubleEscape => "escapes an escape",
             Self::DotSegment => "has a dot segment",
             Self::Space => "has white space at an end of a segment",
@@ -78,13 +81,18 @@ pub fn normalize(raw: &[u8]) -> Result<Cow<'_, str>, UnsafePath> {
 /// with a slash in its place, where every other invariant holds too.
 ///
 /// # Errors
-/// Where one of them can be read in more than one way.
+/// Where one of them can be read in more than one way, or both `%2F` and `%2f` occur: an upstream
+/// that decodes one of the two would read a third path.
 pub fn with_escaped_slashes(raw: &[u8]) -> Result<[String; 2], UnsafePath> {
     let kept = read(raw, EscapedSlash::Keep)?.into_owned();
     let mut decoded = Vec::with_capacity(raw.len());
-    let mut rest = raw;
+    let mut rest = raw.split(|byte| *byte == b'?').next().unwrap_or_default();
+    let mut spelling = None;
     while let Some((&byte, after)) = rest.split_first() {
         let slash = escaped(after).filter(|(escaped, _)| byte == b'%' && *escaped == b'/');
+        if slash.is_some() && *spelling.get_or_insert(after.get(1)) != after.get(1) {
+            return Err(UnsafePath::TwoSpellings);
+        }
         let (byte, after) = slash.unwrap_or((byte, after));
         decoded.push(byte);
         rest = after;
@@ -286,12 +294,16 @@ mod tests {
             ("/npm/@a%2fb", Ok(["/npm/@a%2Fb", "/npm/@a/b"])),
             ("/npm/@a%2Fb?x=%2F", Ok(["/npm/@a%2Fb", "/npm/@a/b"])),
             (
-                "/npm/%40a%2Fb%2fc;v=1/",
+                "/npm/%40a%2fb%2fc;v=1/",
                 Ok(["/npm/@a%2Fb%2Fc/", "/npm/@a/b/c/"]),
             ),
             ("/a;x%2Fy/b", Ok(["/a/b", "/a/y/b"])),
             ("/a%2F/b", Ok(["/a%2F/b", "/a/b"])),
             ("/a%2F%2Fb", Ok(["/a%2F%2Fb", "/a/b"])),
+            ("/a%2fb%2fc?x=%2F", Ok(["/a%2Fb%2Fc", "/a/b/c"])),
+            // an upstream that decodes one spelling only has a third reading
+            ("/a%2Fb%2fc", Err(TwoSpellings)),
+            ("/a%2fb/c;%2Fd", Err(TwoSpellings)),
             ("/a/b", Ok(["/a/b", "/a/b"])),
             ("/%2Fadmin", Err(DoubleSlash)),
             ("/a%2F..%2Fb", Err(DotSegment)),

@@ -140,6 +140,8 @@ fn a29_an_escaped_slash_is_for_the_rule_that_takes_it() {
         "/other%2Fx",
         "/x%2F..%2Fnpm%2Fy",
         // no third reading
+        "/npm/a%2Fb%2fc",
+        "/npm/-/%73trict%2fx/y%2Fz",
         "/npm/a%2F..%2Fb",
         "/npm/..%2Fb",
         "/npm/a%252Fb",

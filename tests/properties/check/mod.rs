@@ -299,6 +299,18 @@ pub(crate) fn path(bytes: &[u8]) {
                 .map(|[kept, _]| &**kept),
             Ok(&*kept),
         );
+        // Nor does who decodes one spelling read a third path.
+        let path = String::from_utf8_lossy(bytes.split(|byte| *byte == b'?').next().unwrap_or(b""));
+        for spelling in ["%2F", "%2f"] {
+            let read = with_escaped_slashes(path.replace(spelling, "/").as_bytes());
+            let read = read.map(|[read, _]| read);
+            assert!(
+                [&kept, &decoded]
+                    .map(|reading| Ok(reading.clone()))
+                    .contains(&read),
+                "{path}: {read:?}"
+            );
+        }
     }
     let Ok(normal) = normalize(bytes) else { return };
     assert_same(normalize(normal.as_bytes()).as_deref(), Ok(&*normal));
