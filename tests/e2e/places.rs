@@ -354,6 +354,28 @@ fn a03_a_token_as_the_password_of_basic() {
     assert_eq!(stage.traps(), 0);
 }
 
+/// Bearer would be of no use there, and Basic has no errors.
+#[test]
+fn basic_alone_has_a_challenge_in_a_401_only() {
+    let stage = Stage::start(|stage| {
+        let mut config = config(stage, json!({"from_basic": {}}));
+        let rule = &mut config["rules"][1];
+        rule["authorize"] = json!({"scopes": {"all": ["read:messages"]}});
+        config
+    });
+    let token = stage.idp.good_token();
+    let twice = format!("{}, Basic x", basic("x", &token));
+    for (value, status, expected) in [
+        (basic("x", "secret"), 401, &[r#"Basic realm="api""#][..]),
+        (basic("x", &token), 403, &[]),
+        (twice, 400, &[]),
+    ] {
+        let answer = get(&stage, "/api", &[("authorization", &value)]);
+        assert_eq!(answer.status, status, "{}", answer.text());
+        assert_eq!(challenges(&answer), expected, "{status}");
+    }
+}
+
 #[test]
 fn git_clones_and_pushes_with_a_token_as_its_password() {
     let server = GitServer::start();

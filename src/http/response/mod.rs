@@ -149,6 +149,8 @@ impl Responses {
 
     /// The same, where tokens can be sent by other schemes than Bearer. A challenge that asks for a
     /// credential names each of them, in a line of its own: some clients of Basic read no other.
+    /// Where Basic is the only one, no challenge is of Bearer. Basic has no errors (RFC 7617), so what
+    /// is not a 401 has none then.
     pub fn reject_by(
         &self,
         rejection: &Rejection<'_>,
@@ -156,10 +158,10 @@ impl Responses {
         schemes: Schemes,
     ) -> Response {
         let mut response = self.reject(rejection, client);
+        if schemes == Schemes::Basic {
+            response.headers.retain(|(name, _)| *name != CHALLENGE);
+        }
         if schemes != Schemes::Bearer && response.status == 401 && !self.strip {
-            if schemes == Schemes::Basic {
-                response.headers.retain(|(name, _)| *name != CHALLENGE);
-            }
             let basic = format!("Basic realm=\"{}\"", self.realm);
             response.headers.push((CHALLENGE, basic));
         }
