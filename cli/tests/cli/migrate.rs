@@ -101,6 +101,31 @@ fn the_yaml_is_a_good_configuration_with_notes() {
     assert_eq!(checked.code, 0, "{}{}", checked.out, checked.err);
 }
 
+/// As Google and Firebase publish their keys.
+#[test]
+fn a_map_of_certificates_stays_one() {
+    let map = include_str!("../../../tests/fixtures/sets/certificates-by-kid.jwks.json");
+    let files = Files::in_a_directory();
+    files.with("keys.json", map);
+    let inline = format!("{{inline_string: {}}}", Value::from(map));
+    for source in ["{filename: keys.json}", &inline] {
+        let text = JWT_AUTHN.replace("{filename: keys.json}", source);
+        let ran = run(&["migrate", &files.with("envoy.yaml", &text)]);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        let printed = bearer_gate_testbed::yaml::parse(&ran.out);
+        let keys = &printed["providers"]["two"]["local_jwks"]["inline_string"];
+        let keys: Value = serde_json::from_str(keys.as_str().unwrap()).unwrap();
+        assert_eq!(keys, serde_json::from_str::<Value>(map).unwrap());
+        assert!(Config::parse(printed.to_string().as_bytes()).is_ok());
+        // Without a certificate in it there is no key, and that is told.
+        let none = text.replace("CERTIFICATE", "CERT");
+        files.with("keys.json", &map.replace("CERTIFICATE", "CERT"));
+        let ran = run(&["migrate", &files.with("none.yaml", &none)]);
+        assert_eq!(ran.code, 1, "{}", ran.err);
+        files.with("keys.json", map);
+    }
+}
+
 #[test]
 fn nothing_is_added_where_it_is_said_already() {
     let text = "providers:
