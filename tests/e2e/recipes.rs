@@ -1,6 +1,7 @@
 //! The recipes of envoy/recipes, each as it is shipped, with tokens as its provider makes them.
 
 pub(crate) mod kitchen;
+mod kubernetes;
 mod people;
 mod providers;
 
@@ -9,9 +10,18 @@ use serde_json::Value;
 
 use kitchen::{hcm, plugin};
 
-/// Every recipe; each has a test of its name in `providers`, and with sign-in one in `people`.
+/// Every recipe; each has a test of its name in `providers` or `kubernetes`, and with sign-in
+/// one in `people`.
 const RECIPES: &[&str] = &[
-    "auth0", "cognito", "entra", "gateway", "google", "keycloak", "mcp", "okta",
+    "auth0",
+    "cognito",
+    "entra",
+    "gateway",
+    "google",
+    "keycloak",
+    "kubernetes",
+    "mcp",
+    "okta",
 ];
 
 #[test]
@@ -19,6 +29,7 @@ fn every_recipe_is_tested() {
     let folder = std::fs::read_dir(repository().join("envoy/recipes")).unwrap();
     let mut files: Vec<String> = folder
         .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".yaml"))
         .collect();
     files.sort();
     let expected: Vec<String> = RECIPES.iter().map(|name| format!("{name}.yaml")).collect();

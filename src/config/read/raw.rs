@@ -163,7 +163,7 @@ objects! {
     pub struct RawHttpUri: "an object with uri, cluster and timeout" {
         /// What is asked for: http or https.
         pub uri: Given<String>,
-        /// The cluster where the call goes.
+        /// The cluster where the call goes. It can add [a credential](keys.md#keys-that-need-a-credential).
         pub cluster: Given<String>,
         /// The time for the call; 49 days at most.
         pub timeout: Given<Span>,
@@ -219,7 +219,8 @@ objects! {
         /// The address of the metadata. By default it follows from the issuer (OpenID Connect
         /// Discovery, RFC 8414).
         pub uri: Given<String>,
-        /// The cluster of the metadata's host, which is the issuer's by default.
+        /// The cluster of the metadata's host, which is the issuer's by default. It can add
+        /// [a credential](keys.md#keys-that-need-a-credential).
         pub cluster: Given<String>,
         /// The time for each call; 49 days at most.
         pub timeout: Given<Span>,

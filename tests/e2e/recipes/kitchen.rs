@@ -4,11 +4,12 @@
 use std::net::SocketAddr;
 
 use bearer_gate_testbed::envoy::{Envoy, module_path};
-use bearer_gate_testbed::http::{Client, Reply};
+use bearer_gate_testbed::http::{self, Client, Reply};
 use bearer_gate_testbed::idp::{Idp, IdpBuilder};
 use bearer_gate_testbed::token::now;
 use bearer_gate_testbed::upstream::Upstream;
 use bearer_gate_testbed::yaml;
+use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use crate::stage::merge;
@@ -60,6 +61,9 @@ pub(crate) fn localize_plugin(plugin: &mut Value, idp: &Idp) {
     localize_module(plugin);
     let providers = plugin["configuration"]["value"]["providers"].as_object_mut();
     for provider in providers.expect("providers").values_mut() {
+        if provider["issuer"] == idp.issuer() {
+            continue; // it has the name of the real one
+        }
         move_url(&mut provider["issuer"], &idp.url());
         assert_eq!(provider["issuer"], idp.issuer(), "the issuer's path");
         if provider.get("remote_jwks").is_some() {
@@ -93,6 +97,16 @@ pub(crate) fn move_cluster(cluster: &mut Map<String, Value>, address: SocketAddr
 impl Kitchen {
     /// With a provider whose paths are those of the real one.
     pub(crate) fn open(name: &str, idp: IdpBuilder, prepare: impl FnOnce(&Idp)) -> Self {
+        Self::open_with(name, idp, prepare, |_, _| {})
+    }
+
+    /// The same, of a recipe in which more is replaced.
+    pub(crate) fn open_with(
+        name: &str,
+        idp: IdpBuilder,
+        prepare: impl FnOnce(&Idp),
+        replace: impl FnOnce(&mut Value, &Idp),
+    ) -> Self {
         let idp = idp.start().expect("a free loopback port");
         prepare(&idp);
         let upstream = Upstream::start();
@@ -100,7 +114,9 @@ impl Kitchen {
 
         localize_plugin(plugin(&mut recipe), &idp);
         localize_clusters(&mut recipe, idp.address(), upstream.address());
+        replace(&mut recipe, &idp);
         let envoy = Envoy::builder()
+            .component_log_level("wasm:trace") // tests look for what must not be there
             .variable("BG_COOKIE_KEY", "a key of thirty-two octets or more")
             .variable("BG_CLIENT_SECRET", SECRET)
             .start_bootstrap(recipe.clone());
@@ -133,11 +149,24 @@ impl Kitchen {
     }
 
     pub(crate) async fn get(&self, path: &str, token: Option<&str>) -> Reply {
-        let url = self.envoy.url(path);
-        match token {
-            Some(token) => self.client.get_with(&url, token).await,
-            None => self.client.get(&url).await,
+        self.get_with(path, token, &[]).await
+    }
+
+    /// With more headers.
+    pub(crate) async fn get_with(
+        &self,
+        path: &str,
+        token: Option<&str>,
+        headers: &[(&str, &str)],
+    ) -> Reply {
+        let mut request = self.client.request(Method::GET, &self.envoy.url(path));
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
         }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        http::send(request).await
     }
 
     /// The statuses of [`ROUTES`].

@@ -159,6 +159,7 @@ impl IdpBuilder {
                 age: None,
                 discovery_issuer: None,
                 jwks_uri: None,
+                bearer: None,
             }),
         });
         let server = Server::start(self.listen, |address| {
@@ -342,6 +343,12 @@ impl Idp {
         self.shared.state().jwks_uri = uri.map(str::to_owned);
     }
 
+    /// Has keys and metadata for whoever sends this token alone; everybody else gets 401, or 403 without
+    /// any, as from Kubernetes.
+    pub fn set_bearer(&self, token: &str) {
+        self.shared.state().bearer = Some(token.to_owned());
+    }
+
     // Counters: a request counts when it arrives, whatever becomes of it.
 
     /// Requests for the JWK Set.
@@ -484,9 +491,22 @@ struct Behaviour {
     age: Option<u64>,
     discovery_issuer: Option<String>,
     jwks_uri: Option<String>,
+    bearer: Option<String>,
 }
 
 impl Behaviour {
+    /// What becomes of a request for a document.
+    fn fault(&self, fault: &Fault, headers: &HeaderMap) -> Fault {
+        let Some(bearer) = &self.bearer else {
+            return fault.clone();
+        };
+        match headers.get(header::AUTHORIZATION) {
+            None => Fault::Status(403),
+            Some(sent) if *sent == format!("Bearer {bearer}") => fault.clone(),
+            Some(_) => Fault::Status(401),
+        }
+    }
+
     fn jwks(&self) -> Value {
         if self.form == KeyForm::CertificatesByKid {
             let by_kid = |key: &SigningKey| (key.kid().to_owned(), json!(key.certificate_pem()));
@@ -568,7 +588,7 @@ async fn issue_token(
     grant::uncached(StatusCode::OK, &body)
 }
 
-async fn serve_jwks(State(shared): State<Arc<Shared>>) -> Response {
+async fn serve_jwks(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
     let counters = &shared.counters;
     let arrived = Instant::now();
     counters
@@ -581,7 +601,7 @@ async fn serve_jwks(State(shared): State<Arc<Shared>>) -> Response {
         let state = shared.state();
         let cache_control = state.cache_control.clone();
         (
-            state.jwks.clone(),
+            state.fault(&state.jwks, &headers),
             state.jwks(),
             cache_control,
             state.age,
@@ -614,15 +634,21 @@ impl Drop for InProgress<'_> {
     }
 }
 
-async fn serve_discovery(State(shared): State<Arc<Shared>>) -> Response {
+async fn serve_discovery(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
     shared.counters.discovery.fetch_add(1, Ordering::SeqCst);
-    let fault = shared.state().discovery.clone();
+    let fault = {
+        let state = shared.state();
+        state.fault(&state.discovery, &headers)
+    };
     metadata(&shared, fault).await
 }
 
-async fn serve_metadata(State(shared): State<Arc<Shared>>) -> Response {
+async fn serve_metadata(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
     shared.counters.metadata.fetch_add(1, Ordering::SeqCst);
-    let fault = shared.state().metadata_fault.clone();
+    let fault = {
+        let state = shared.state();
+        state.fault(&state.metadata_fault, &headers)
+    };
     metadata(&shared, fault).await
 }
 

@@ -18,7 +18,10 @@ use x509_cert::builder::profile::BuilderProfile;
 use x509_cert::builder::{Builder, CertificateBuilder, Result as BuilderResult};
 use x509_cert::certificate::TbsCertificate;
 use x509_cert::der::Encode;
+use x509_cert::der::asn1::Ia5String;
 use x509_cert::ext::Extension;
+use x509_cert::ext::pkix::SubjectAltName;
+use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 use x509_cert::serial_number::SerialNumber;
 use x509_cert::spki::{SubjectPublicKeyInfo, SubjectPublicKeyInfoRef};
@@ -145,16 +148,26 @@ impl SigningKey {
 
     /// A self-signed certificate for the key, DER.
     pub fn certificate_der(&self) -> Vec<u8> {
+        self.certificate(None)
+    }
+
+    /// The same, of a host.
+    fn certificate(&self, host: Option<&str>) -> Vec<u8> {
         let spki = SubjectPublicKeyInfo::from_key(&self.0.public).expect("an RSA key encodes");
         let name = Name::from_str("CN=bearer-gate testbed").expect("a valid name");
         let year = Duration::from_secs(365 * 24 * 3600);
-        let builder = CertificateBuilder::new(
+        let mut builder = CertificateBuilder::new(
             SelfSigned(name),
             SerialNumber::from(rand::random::<u32>()),
             Validity::from_now(year).expect("a valid period"),
             spki,
         )
         .expect("a valid certificate");
+        if let Some(host) = host {
+            let name = GeneralName::DnsName(Ia5String::new(host).expect("a host"));
+            let names = builder.add_extension(&SubjectAltName(vec![name]));
+            names.expect("an extension");
+        }
         let signer = pkcs1v15::SigningKey::<Sha256>::new(self.0.private.clone());
         builder
             .build::<_, pkcs1v15::Signature>(&signer)
@@ -162,19 +175,16 @@ impl SigningKey {
             .expect("the key signs its certificate")
     }
 
-    /// The private key and its self-signed certificate as PEM, for a server with TLS.
-    pub fn tls_pem(&self) -> (String, String) {
+    /// The private key and its self-signed certificate as PEM, for a server with TLS at this host.
+    pub fn tls_pem(&self, host: &str) -> (String, String) {
         let key = self.0.private.to_pkcs8_pem(LineEnding::LF);
         let key = key.expect("an RSA key encodes").to_string();
-        (key, self.certificate_pem())
+        (key, pem(&self.certificate(Some(host))))
     }
 
     /// A self-signed certificate for the key, PEM.
     pub fn certificate_pem(&self) -> String {
-        let base64 = STANDARD.encode(self.certificate_der());
-        let lines = base64.as_bytes().chunks(64).map(String::from_utf8_lossy);
-        let lines = lines.collect::<Vec<_>>().join("\n");
-        format!("-----BEGIN CERTIFICATE-----\n{lines}\n-----END CERTIFICATE-----\n")
+        pem(&self.certificate_der())
     }
 
     /// The public JWK.
@@ -195,6 +205,13 @@ impl SigningKey {
         }
         Value::Object(jwk)
     }
+}
+
+fn pem(certificate: &[u8]) -> String {
+    let base64 = STANDARD.encode(certificate);
+    let lines = base64.as_bytes().chunks(64).map(String::from_utf8_lossy);
+    let lines = lines.collect::<Vec<_>>().join("\n");
+    format!("-----BEGIN CERTIFICATE-----\n{lines}\n-----END CERTIFICATE-----\n")
 }
 
 struct SelfSigned(Name);

@@ -163,8 +163,10 @@ pub struct Listener {
     network_filters: Vec<Value>,
     hcm: Map<String, Value>,
     cluster: String,
-    /// Whether it is for HTTP/3, and its transport socket then.
-    quic: Option<Value>,
+    /// With TLS; QUIC's for HTTP/3.
+    transport_socket: Option<Value>,
+    /// Whether it is for HTTP/3.
+    is_quic: bool,
 }
 
 impl Listener {
@@ -176,7 +178,8 @@ impl Listener {
             network_filters: Vec::new(),
             hcm: Map::new(),
             cluster: "upstream".to_owned(),
-            quic: None,
+            transport_socket: None,
+            is_quic: false,
         }
     }
 
@@ -227,24 +230,32 @@ impl Listener {
     /// listener takes HTTP/1.1, and HTTP/2 without TLS from clients that know beforehand.
     #[must_use]
     pub fn http3(mut self, key: &SigningKey) -> Self {
-        let (private, certificate) = key.tls_pem();
         let quic = "envoy.extensions.transport_sockets.quic.v3.QuicDownstreamTransport";
-        self.quic = Some(json!({
+        self.transport_socket = Some(json!({
             "name": "envoy.transport_sockets.quic",
             "typed_config": {
                 "@type": format!("type.googleapis.com/{quic}"),
-                "downstream_tls_context": {"common_tls_context": {"tls_certificates": [{
-                    "certificate_chain": {"inline_string": certificate},
-                    "private_key": {"inline_string": private},
-                }]}},
+                "downstream_tls_context": tls_context(&key.tls_pem("localhost")),
             },
         }));
+        self.is_quic = true;
         self.hcm("codec_type", "HTTP3")
             .hcm("http3_protocol_options", json!({}))
     }
 
+    /// With TLS, by a private key and a certificate as PEM.
+    #[must_use]
+    pub fn tls(mut self, pem: &(String, String)) -> Self {
+        let mut context = tls_context(pem);
+        let tls = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext";
+        context["@type"] = json!(format!("type.googleapis.com/{tls}"));
+        self.transport_socket =
+            Some(json!({"name": "envoy.transport_sockets.tls", "typed_config": context}));
+        self
+    }
+
     pub(super) fn is_quic(&self) -> bool {
-        self.quic.is_some()
+        self.is_quic
     }
 
     /// Routes to another cluster.
@@ -301,10 +312,12 @@ impl Listener {
             "address": super::bootstrap::loopback(0),
             "filter_chains": [{"filters": network_filters}],
         });
-        if let Some(quic) = &self.quic {
+        if let Some(socket) = &self.transport_socket {
+            listener["filter_chains"][0]["transport_socket"] = socket.clone();
+        }
+        if self.is_quic {
             listener["address"]["socket_address"]["protocol"] = json!("UDP");
             listener["udp_listener_config"] = json!({"quic_options": {}});
-            listener["filter_chains"][0]["transport_socket"] = quic.clone();
         } else {
             // A connection goes to the worker with the fewest open ones: a test reaches every
             // worker by holding as many connections open as there are workers.
@@ -312,4 +325,11 @@ impl Listener {
         }
         listener
     }
+}
+
+fn tls_context((private, certificate): &(String, String)) -> Value {
+    json!({"common_tls_context": {"tls_certificates": [{
+        "certificate_chain": {"inline_string": certificate},
+        "private_key": {"inline_string": private},
+    }]}})
 }
