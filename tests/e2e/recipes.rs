@@ -1,5 +1,6 @@
 //! The recipes of envoy/recipes, each as it is shipped, with tokens as its provider makes them.
 
+mod beside;
 pub(crate) mod kitchen;
 mod kubernetes;
 mod people;
@@ -10,7 +11,7 @@ use serde_json::Value;
 
 use kitchen::{hcm, plugin};
 
-/// Every recipe; each has a test of its name in `providers` or `kubernetes`, and with sign-in
+/// Every recipe; each has a test of its name in `providers`, `kubernetes` or `beside`, and with sign-in
 /// one in `people`.
 const RECIPES: &[&str] = &[
     "auth0",
@@ -22,6 +23,8 @@ const RECIPES: &[&str] = &[
     "kubernetes",
     "mcp",
     "okta",
+    "rate-limit",
+    "rbac",
 ];
 
 #[test]
