@@ -78,7 +78,8 @@ pub struct Refusal<'c> {
     pub rejection: Rejection<'c>,
     /// What access logs are told of a good token that does not allow this request.
     pub outputs: Option<Rc<Outputs>>,
-    /// The values of `Set-Cookie` that delete cookies without a session.
+    /// The values of `Set-Cookie`: they delete cookies without a session, or put a refreshed one into
+    /// the browser.
     pub set_cookies: Vec<String>,
     /// How a token can be sent.
     pub schemes: Schemes,

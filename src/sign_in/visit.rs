@@ -3,7 +3,9 @@
 //! Invariants:
 //! - a decision consumes nothing, so a decision that is made twice has the same result;
 //! - a cookie is not a session when it is torn, expired, foreign, or sealed with a key that is
-//!   gone. The answer deletes it.
+//!   gone. The next page deletes it, or the next session takes its place. No other answer deletes
+//!   it: what a script asked before its person signed in may be answered after that, and the
+//!   browser would delete the new session.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -335,13 +337,15 @@ impl<'v> Visit<'v> {
             }
     }
 
-    /// The values of `Set-Cookie` that delete cookies that were looked at and are not a session.
+    /// The values of `Set-Cookie` that delete cookies that were looked at and are not a session,
+    /// where a person waits for a page.
     #[must_use]
     pub fn deletions(&self) -> Vec<String> {
+        let is_page = browser::is_navigation(self.request);
         let looked_at = self.looked_at.borrow();
         let refused = looked_at
             .iter()
-            .filter(|(_, found)| matches!(found, Found::Refuse(_)));
+            .filter(|(_, found)| is_page && matches!(found, Found::Refuse(_)));
         let deletions = refused.flat_map(|(id, _)| {
             let cookie = &self.scheme(*id).session_cookie;
             cookie.delete(self.request)

@@ -157,7 +157,7 @@ async fn a_script_is_told_that_the_session_is_over(world: &World, browser: &Brow
     assert_eq!((&answer[0], &answer[1]), (&json!(401), &json!(false)));
     let challenge = answer[2].as_str().unwrap_or_default();
     assert!(challenge.starts_with("Bearer "), "{answer}");
-    assert_eq!(names_of_cookies(browser).await, [BROWSER]);
+    assert_eq!(names_of_cookies(browser).await, [BROWSER, SESSION]);
     assert_eq!(world.visits(), visits, "a script is not sent to sign in");
     // So the page does what a page does.
     let leave = "location.reload()";

@@ -284,10 +284,9 @@ fn a_session_that_the_provider_refuses_is_over() {
     world.pass(seconds(61));
     let page = world.send(&mut other, "GET", &format!("{APP}/page"), &SCRIPT);
     assert_eq!((page.status, page.reason), (401, Some("session_missing")));
-    assert!(!other.has("bg_session"));
+    assert!(other.has("bg_session"), "a script deletes nothing");
     let page = world.open(&mut browser, "/page");
     assert!(page.location().starts_with("https://idp.example/authorize"));
-    assert!(!browser.has("bg_session"));
     assert_eq!(failed(&world, "refresh_refused"), 2);
     let json = world.open(&mut other, "/staff/session");
     assert_eq!(json.status, 401);
@@ -417,7 +416,6 @@ fn s23_an_id_token_of_somebody_else_ends_the_session() {
         let page = world.open(&mut browser, "/page");
         assert_eq!(page.status == 200, *is_good, "{page:?}");
         assert_eq!(page.user(), is_good.then_some("alice"));
-        assert_eq!(browser.has("bg_session"), *is_good);
     }
 }
 

@@ -59,6 +59,21 @@ fn s24_a_session_whose_place_another_one_takes_is_over() {
     }
 }
 
+/// A script asks with the cookies from before its person signed in, and is answered after that.
+#[test]
+fn a_script_that_is_answered_late_deletes_no_newer_session() {
+    for path in ["/api", "/page", "/staff/session", "/public"] {
+        let world = World::new();
+        let (mut browser, [back]) = on_the_way(&world, "bob");
+        let mut before = browser.clone();
+        assert_eq!(world.come_back(&mut browser, &back).location(), "/tab-0");
+        let late = world.send(&mut before, "GET", &format!("{APP}{path}"), &SCRIPT);
+        assert_eq!(late.status, if path == "/public" { 200 } else { 401 });
+        browser.keep("app.example", &late);
+        assert_eq!(script(&world, &browser).user(), Some("bob"), "{path}");
+    }
+}
+
 /// Times are whole seconds: what began in the second in which a session started may be of another
 /// person. A code that has made the session is not redeemed again.
 #[test]

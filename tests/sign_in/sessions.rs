@@ -20,6 +20,9 @@ fn s12_a_session_of_another_host_or_scheme_is_none() {
     let mut other = moved(&browser, "other.example", "", "");
     let page = world.send(&mut other, "GET", "https://other.example/", &SCRIPT);
     assert_eq!((page.status, page.reason), (401, Some("session_missing")));
+    assert!(other.has("bg_session"), "a script deletes nothing");
+    let page = world.send(&mut other, "GET", "https://other.example/", &PAGE);
+    assert_eq!(page.upstream, None);
     assert!(!other.has("bg_session"), "deleted");
     let mut guest = moved(&browser, "app.example", "staff", "guests");
     let page = world.send(&mut guest, "GET", &format!("{APP}/guests-only"), &SCRIPT);
@@ -50,6 +53,8 @@ fn s13_a_session_that_was_changed_is_none() {
             (401, Some("session_missing")),
             "{at}"
         );
+        assert!(browser.has("bg_session"), "a script deletes nothing");
+        assert_eq!(world.open(&mut browser, "/").upstream, None);
         assert!(!browser.has("bg_session"), "deleted");
     }
 }
@@ -67,6 +72,7 @@ fn s15_a_session_of_a_key_that_was_removed_is_none() {
     assert_eq!(new.open(&mut kept, "/").user(), Some("alice"));
     let page = new.send(&mut browser, "GET", &format!("{APP}/"), &SCRIPT);
     assert_eq!((page.status, page.reason), (401, Some("session_missing")));
+    assert_eq!(new.open(&mut browser, "/").upstream, None);
     assert!(!browser.has("bg_session"), "deleted");
 }
 

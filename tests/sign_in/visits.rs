@@ -128,6 +128,8 @@ fn a_session_is_kept_alive_by_requests_and_ends_without() {
     world.pass(minutes(31));
     let page = world.send(&mut browser, "GET", &format!("{APP}/"), &SCRIPT);
     assert_eq!((page.status, page.reason), (401, Some("session_missing")));
+    assert!(browser.has("bg_session"), "a script deletes nothing");
+    world.begin(&mut browser, "/");
     assert!(!browser.has("bg_session"), "deleted");
     // The absolute end, whatever is heard of it.
     let mut browser = world.signed_in("alice");
@@ -370,6 +372,7 @@ fn s24_a_copy_of_a_session_is_over_on_every_worker_when_somebody_signs_out() {
         let mut copy = copy.clone();
         let page = worker.send(&mut copy, "GET", &format!("{APP}/api"), &SCRIPT);
         assert_eq!((page.status, page.reason), (401, Some("token_missing")));
+        worker.begin(&mut copy, "/");
         assert!(!copy.has("bg_session"), "it is deleted");
         assert_eq!(worker.open(&mut other, "/").status, 200, "another session");
     }

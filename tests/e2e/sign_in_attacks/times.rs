@@ -46,6 +46,8 @@ async fn s16_sessions_whose_time_is_over() {
         let mut idle = idle.clone();
         let answer = idle.send(&stage, get("/page", SCRIPT));
         assert_eq!(answer.status, 401, "{}", answer.text());
+        assert!(idle.has_session(), "a script deletes nothing");
+        assert_eq!(idle.open(&stage, "/page").status, 303);
         assert!(!idle.has_session(), "deleted");
     }
     // Whatever is done with it, it ends.
@@ -54,6 +56,7 @@ async fn s16_sessions_whose_time_is_over() {
         let mut active: Browser = active.clone();
         let answer = active.fetch(&stage, "/page");
         assert_eq!(answer.status, 401, "{}", answer.text());
+        assert_eq!(active.open(&stage, "/page").status, 303);
         assert!(!active.has_session(), "deleted");
     }
     is_alive(&stage).await;
