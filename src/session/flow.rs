@@ -28,8 +28,8 @@ pub const LONGEST_RETURN: usize = 2048;
 /// The longest `state` that is read, in characters.
 pub const LONGEST_STATE: usize = 4096;
 
-/// How many sign-ins of one scheme a browser may complete in [`SHORT`], before it is told that it
-/// does not keep the session.
+/// How many sign-ins of one scheme a browser may complete in [`SHORT`]. If it asks for a page then and
+/// has no session, it is told that it does not keep the session.
 const MOST_COMPLETED: u8 = 3;
 
 /// A loop without the person takes less, in seconds.
@@ -160,6 +160,8 @@ pub struct Flow {
     return_to: String,
     browser: [u8; 16],
     restarts: u64,
+    /// A session that started at this time or later is enough, in Unix seconds.
+    enough: u64,
     key: KeyId,
 }
 
@@ -225,7 +227,8 @@ pub enum Mismatch {
 }
 
 impl Flow {
-    /// Begins a flow for a scheme with this scope. `id` is random, and `now` is in Unix seconds.
+    /// Begins a flow for a scheme with this scope, for somebody who has no session and wants one. `id`
+    /// is random, and `now` is in Unix seconds.
     #[must_use]
     pub fn begin(
         keyring: &Keyring,
@@ -242,7 +245,18 @@ impl Flow {
             return_to: shortened(return_to).to_owned(),
             browser: browser.hash(),
             restarts: 0,
+            enough: now,
             key: keyring.sealing_key(),
+        }
+    }
+
+    /// The same flow for somebody who may have a session, and wants to be somebody else. Times are
+    /// whole seconds: a session of the second in which it began may be the one from before.
+    #[must_use]
+    pub fn for_another(self) -> Self {
+        Self {
+            enough: self.begun.saturating_add(1),
+            ..self
         }
     }
 
@@ -257,8 +271,12 @@ impl Flow {
         now: u64,
     ) -> Option<Self> {
         let restarts = self.restarts.checked_add(1)?;
-        let flow = Self::begin(keyring, &self.scope, &self.return_to, browser, id, now);
-        (restarts <= MAX_RESTARTS).then_some(Self { restarts, ..flow })
+        let flow = Self {
+            restarts,
+            enough: self.enough,
+            ..Self::begin(keyring, &self.scope, &self.return_to, browser, id, now)
+        };
+        (restarts <= MAX_RESTARTS).then_some(flow)
     }
 
     /// The parameters of the authorization request. `nonce` is for the seal, and is random. `None`
@@ -277,6 +295,7 @@ impl Flow {
             .text(&self.return_to)
             .octets(&self.browser)
             .number(self.restarts)
+            .number(self.enough)
             .finish();
         let sealed = keyring.seal(of_state(&self.scope), &record, nonce);
         let challenge = SHA256.digest(&[secrets.code_verifier.as_bytes()]);
@@ -311,6 +330,7 @@ impl Flow {
             return_to: record.text()?.to_owned(),
             browser: record.octets()?,
             restarts: record.number()?,
+            enough: record.number()?,
             key,
         };
         record.finish()?;
@@ -341,6 +361,13 @@ impl Flow {
     #[must_use]
     pub fn begun(&self) -> u64 {
         self.begun
+    }
+
+    /// Whether a session that started at this time, in Unix seconds, is what it was begun for:
+    /// another tab was faster, or its own callback is loaded again.
+    #[must_use]
+    pub fn is_needless(&self, started: u64) -> bool {
+        started >= self.enough
     }
 
     /// Where to go after signing in.
@@ -438,6 +465,19 @@ mod tests {
         assert_ne!(with.code_verifier, with.nonce);
         assert!(sent.state.len() < 300, "{}", sent.state.len());
         assert_eq!(format!("{with:?} {:?}", ours()), "Redeeming Browser");
+    }
+
+    #[test]
+    fn a_session_that_is_enough() {
+        let ring = ring(&["a"]);
+        for (flow, least) in [(flow(), NOW), (flow().for_another(), NOW + 1)] {
+            let later = flow.again(&ring, &ours(), [6; 16], NOW + 60).unwrap();
+            for flow in [flow, later] {
+                let sent = flow.send(&ring, &ours(), NONCE).unwrap();
+                let flow = open(&sent.state).unwrap();
+                assert!(flow.is_needless(least) && !flow.is_needless(least - 1));
+            }
+        }
     }
 
     #[test]

@@ -44,6 +44,10 @@ pub(super) fn begin(
         flow_id,
         visit.now(),
     );
+    let flow = match visit.present(id) {
+        Some(_) => flow.for_another(),
+        None => flow,
+    };
     send(visit, id, aim, &flow, (&browser, cookies))
 }
 

@@ -28,6 +28,7 @@ use crate::document::finding::Finding;
 use crate::ended::Ending;
 use crate::session::browser;
 use crate::session::flow::{Flow, Redeeming};
+use crate::session::life::{Session, Standing};
 use crate::trace::Trace;
 
 pub(super) fn callback(
@@ -52,14 +53,12 @@ pub(super) fn callback(
     let flow = flow.map_err(|_| Problem::State)?;
     vet_issuer(visit, scheme, issuer.as_deref())?;
     let session = visit.present(id);
-    // The same page was loaded again, or another tab was faster. A sign-in that began in the second
-    // in which the session started may be of another person.
-    let is_done = |begun| {
-        session
-            .as_ref()
-            .is_some_and(|open| open.session().started > begun)
+    // The same page was loaded again, or another tab was faster. Whether a session whose tokens have
+    // ended counts is not known here.
+    let is_done = |session: &Session| {
+        session.standing(visit.now()) != Standing::Over && flow.is_needless(session.started)
     };
-    if is_done(flow.begun()) {
+    if session.as_ref().is_some_and(|open| is_done(open.session())) {
         return Ok(back(&flow));
     }
     let browser = visit.browser(scheme);
@@ -81,7 +80,7 @@ pub(super) fn callback(
         .filter(|code| !code.is_empty())
         .ok_or(Problem::Malformed)?;
     let session_id = session_id(&redeeming, code);
-    // This code has made the session, within that second.
+    // This code has made the session, within the second in which its flow began.
     if session
         .as_ref()
         .is_some_and(|open| open.session().id == session_id)

@@ -20,5 +20,6 @@ mod refresh;
 mod replaced;
 mod rotation;
 mod sessions;
+mod tabs;
 mod visits;
 mod world;
