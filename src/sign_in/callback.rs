@@ -90,8 +90,9 @@ pub(super) fn callback(
     let replaced = session;
     let exchanged = match exchange(visit, scheme, code, &redeeming)? {
         Ok(exchanged) => exchanged,
-        // The code was used before, or its answer was lost. The provider may give another code.
-        Err(TokenError::Refused(Refusal::InvalidGrant)) if replaced.is_none() => {
+        // The code was used before, or its answer was lost. The provider may give another code, and
+        // knows who it is for: an older session may be somebody else's.
+        Err(TokenError::Refused(Refusal::InvalidGrant)) => {
             return begin::again(visit, id, &flow);
         }
         Err(error) => return Err(Problem::Tokens(error).into()),

@@ -146,6 +146,30 @@ fn a_browser_that_lost_the_answer_asks_again_and_is_signed_in() {
     }
 }
 
+/// The page is loaded again at another worker before the first one has its answer: the code is used, and
+/// the older session lives.
+#[test]
+fn a_callback_that_is_loaded_again_beside_an_older_session() {
+    let world = World::new();
+    let (mut browser, [back]) = on_the_way(&world, "bob");
+    assert!(
+        world
+            .arrive(&browser, "GET", &back, &FROM_ELSEWHERE)
+            .is_err()
+    );
+    assert!(world.tick().is_empty());
+    for (_, call) in std::mem::take(&mut *world.process.calls.borrow_mut()) {
+        world.provider.answer(&call, world.now());
+    }
+    world.worker.set(world.add_worker());
+    let page = world.come_back(&mut browser, &back);
+    // Her session goes on until his begins.
+    assert_eq!(script(&world, &browser).user(), Some("alice"));
+    let back = world.provider.sign_in(page.location(), "bob");
+    assert_eq!(world.come_back(&mut browser, &back).location(), "/tab-0");
+    assert_eq!(script(&world, &browser).user(), Some("bob"));
+}
+
 #[test]
 fn where_the_older_session_cannot_be_ended_there_is_no_new_one() {
     let world = World::new();
