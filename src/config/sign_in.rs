@@ -196,6 +196,14 @@ pub struct SessionRules {
     pub claims: Option<Vec<KeptClaim>>,
 }
 
+impl SessionRules {
+    /// The latest end of a session that started at `started`, both in Unix seconds.
+    #[must_use]
+    pub fn latest(&self, started: u64) -> u64 {
+        started.saturating_add(self.max_duration.as_secs())
+    }
+}
+
 /// A claim that a session keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptClaim {

@@ -137,6 +137,16 @@ impl Alive {
         &self.session
     }
 
+    /// The same if it is alive at `now` where it ends at `latest`, both in Unix seconds.
+    ///
+    /// # Errors
+    /// Why it is not alive.
+    pub fn until(mut self, latest: u64, now: u64) -> Result<Self, NoSession> {
+        self.session.expires = self.session.expires.min(latest);
+        self.session.vet(now)?;
+        Ok(self)
+    }
+
     /// Whether it must be sealed anew at `now`, in Unix seconds: a tenth of the idle timeout has
     /// passed, or a newer key seals.
     #[must_use]

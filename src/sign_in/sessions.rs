@@ -182,6 +182,9 @@ impl Sessions {
             return Ok(Rc::clone(&stored.opened));
         }
         let alive = Session::open(&self.keyring, &scheme.scope, host, value, now)?;
+        // What the configuration says now may be shorter than what it said at the sign-in.
+        let latest = scheme.session.latest(alive.session().started);
+        let alive = alive.until(latest, now)?;
         let claims = Claims::parse(alive.session().claims.as_bytes());
         let claims = claims.map_err(|_| NoSession::Format)?;
         let outputs = Rc::new(outputs::from_session(provider, &alive, &claims));

@@ -138,7 +138,8 @@ impl<'v> Visit<'v> {
         expected.issuer.as_deref().unwrap_or_default()
     }
 
-    /// The longest life that a session of any scheme can have, in seconds.
+    /// The longest life that a session of any scheme can have, in seconds: a session from before the
+    /// configuration has no longer one.
     pub(super) fn longest_session(&self) -> u64 {
         let spans = self.sign_in.schemes.iter();
         let spans = spans.map(|scheme| scheme.session.max_duration.as_secs());

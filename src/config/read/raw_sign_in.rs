@@ -189,7 +189,8 @@ objects! {
         /// A session ends after this time without a request; not above `max_duration`. Without it
         /// the session ends with the ID token, unless a refresh brings a new one.
         pub idle_timeout: Given<Span>,
-        /// A session ends this long after the sign-in, whatever happens.
+        /// A session ends this long after the sign-in, whatever happens. A change to a longer time is
+        /// for later sign-ins, one to a shorter time for all.
         pub max_duration: Given<Span> = "28800s",
         /// Whether the cookie outlives the browser.
         pub persistent: Given<bool> = false,

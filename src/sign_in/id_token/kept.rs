@@ -54,7 +54,7 @@ pub(super) fn claims(scheme: &Scheme, said: &Claims) -> String {
 /// where the configuration has no idle timeout and nothing refreshes the session.
 pub(super) fn end(scheme: &Scheme, started: u64, by: Option<u64>) -> u64 {
     let rules = &scheme.session;
-    let latest = started.saturating_add(rules.max_duration.as_secs());
+    let latest = rules.latest(started);
     match (rules.idle_timeout, by) {
         (None, Some(by)) => latest.min(by),
         _ => latest,

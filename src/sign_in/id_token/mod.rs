@@ -99,7 +99,6 @@ pub fn refresh(
     let nth = (number, nonce.unwrap_or_default());
     let renewed = Session {
         refreshing: kept::refreshing(scheme, tokens.as_ref(), nth, id_expires, at),
-        expires: kept::end(scheme, session.started, None),
         tokens,
         ..session
     };
