@@ -129,8 +129,8 @@ fn a_session_is_kept_alive_by_requests_and_ends_without() {
     let page = world.send(&mut browser, "GET", &format!("{APP}/"), &SCRIPT);
     assert_eq!((page.status, page.reason), (401, Some("session_missing")));
     assert!(browser.has("bg_session"), "a script deletes nothing");
-    world.begin(&mut browser, "/");
-    assert!(!browser.has("bg_session"), "deleted");
+    assert_eq!(world.open(&mut browser, "/staff/sign-out").status, 200);
+    assert!(!browser.has("bg_session"), "a page deletes it");
     // The absolute end, whatever is heard of it.
     let mut browser = world.signed_in("alice");
     for _ in 0..24 {
@@ -373,7 +373,7 @@ fn s24_a_copy_of_a_session_is_over_on_every_worker_when_somebody_signs_out() {
         let page = worker.send(&mut copy, "GET", &format!("{APP}/api"), &SCRIPT);
         assert_eq!((page.status, page.reason), (401, Some("token_missing")));
         worker.begin(&mut copy, "/");
-        assert!(!copy.has("bg_session"), "it is deleted");
+        assert!(copy.has("bg_session"), "nothing is deleted on the way");
         assert_eq!(worker.open(&mut other, "/").status, 200, "another session");
     }
     // Once more is no harm, and who signs in again has a session.
@@ -416,6 +416,52 @@ fn the_access_token_is_revoked_at_a_sign_out() {
         for asked in &*revoked {
             assert_eq!(asked["token"], "access-of-alice");
             assert_eq!(asked["token_type_hint"], "access_token");
+        }
+    }
+}
+
+/// The cookies of an older `cookie.domain` stay in a browser, which sends them beside the new ones.
+#[test]
+fn cookies_of_an_older_domain_keep_nobody_out() {
+    const SITE: &str = "https://a.app.example";
+    let with = |domain: Option<&str>| {
+        World::with(config(&[KEY_1], |config| {
+            config["sign_in"]["allowed_redirect_domains"] = json!(["a.app.example"]);
+            for name in ["staff", "guests"] {
+                config["sign_in"]["schemes"][name]["cookie"] = match domain {
+                    Some(domain) => json!({"domain": domain}),
+                    None => json!({}),
+                };
+            }
+        }))
+    };
+    let domains = [None, Some("app.example"), Some("a.app.example")];
+    for (older, newer) in [(0, 1), (1, 0), (1, 2), (2, 1)] {
+        let mut old = String::new();
+        for domain in [domains[older], domains[newer]] {
+            let world = with(domain);
+            let mut browser = Browser::default();
+            let mut send = |url: &str, more: &str| {
+                let own = browser.cookies("a.app.example").unwrap_or_default();
+                // A browser would send what is of older domains first.
+                let line = [more, &own]
+                    .iter()
+                    .filter(|part| !part.is_empty())
+                    .copied()
+                    .collect::<Vec<_>>()
+                    .join("; ");
+                let mut empty = Browser::default();
+                let headers = [PAGE.as_slice(), &[("cookie", &*line)]].concat();
+                let page = world.send(&mut empty, "GET", url, &headers);
+                browser.keep("a.app.example", &page);
+                page
+            };
+            let begun = send(&format!("{SITE}/page"), &old);
+            let back = world.provider.sign_in(begun.location(), "alice");
+            assert_eq!(send(&back, &old).location(), "/page");
+            let page = send(&format!("{SITE}/page"), &old);
+            assert_eq!(page.user(), Some("alice"), "{older} {newer}");
+            old = browser.cookies("a.app.example").unwrap();
         }
     }
 }

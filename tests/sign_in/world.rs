@@ -196,7 +196,7 @@ impl Browser {
         }
     }
 
-    fn cookies(&self, host: &str) -> Option<String> {
+    pub(crate) fn cookies(&self, host: &str) -> Option<String> {
         let own = self.jar.iter().filter(|((of, _), _)| of == host);
         let pairs: Vec<String> = own
             .map(|((_, name), value)| format!("{name}={value}"))

@@ -120,9 +120,9 @@ pub(crate) fn hint_at_names(line: &str, sign_in: &SignIn) -> Option<String> {
     let names: Vec<&str> = names.map(|(name, _)| name.trim()).collect();
     let scheme = sign_in.schemes.iter().find(|scheme| {
         let own = scheme.session_cookie.name();
-        let bare = own
-            .trim_start_matches("__Host-Http-")
-            .trim_start_matches("__Secure-");
+        // What follows `__Host-Http-bg` or `__Secure-bg2`.
+        let bare = own.find("session_").and_then(|at| own.get(at..));
+        let bare = bare.unwrap_or(own);
         let is_near = |name: &&str| {
             let stem = name.split('.').next().unwrap_or_default();
             stem.ends_with(bare) && stem != own

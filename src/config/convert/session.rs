@@ -167,7 +167,7 @@ fn domain(name: &str, back: &Back<'_>) -> Result<String, ConfigError> {
 }
 
 /// Whether a host is a domain or below it.
-pub(super) fn is_in(domain: &str, host: &str) -> bool {
+fn is_in(domain: &str, host: &str) -> bool {
     let above = host.strip_suffix(domain);
     above.is_some_and(|above| above.is_empty() || above.ends_with('.'))
 }

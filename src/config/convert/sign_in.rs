@@ -4,7 +4,7 @@
 //! begins what has just ended.
 
 use super::scheme::{self, Around};
-use super::{route_match, secret, session, vet};
+use super::{route_match, secret, vet};
 use crate::config::id::PerProvider;
 use crate::config::read::error::{At, ConfigError, GIVEN_TWICE, MUST_NOT_BE_EMPTY};
 use crate::config::read::raw_sign_in::{RawSecret, RawSignIn};
@@ -44,7 +44,6 @@ pub(super) fn convert(
         schemes.push(scheme.at(&name).at("schemes")?);
     }
     vet_paths(&schemes).at("schemes")?;
-    vet_domains(&schemes).at("schemes")?;
     let cookie_keys = cookie_keys.transpose().at("cookie_keys")?;
     let (cookie_keys, keyring) = cookie_keys.unzip();
     Ok(SignIn {
@@ -104,27 +103,6 @@ fn is_long_enough(secret: &str) -> Result<(), ConfigError> {
     if secret.len() < LEAST_SECRET {
         let problem = format!("has a secret of less than {LEAST_SECRET} bytes");
         return Err(ConfigError::here(&problem));
-    }
-    Ok(())
-}
-
-/// Checks that no host is in the domains of two schemes that differ. The cookie that tells browsers
-/// apart has one name for all domains, so a browser would send two of them there, and neither counts.
-fn vet_domains(schemes: &[Scheme]) -> Result<(), ConfigError> {
-    let domain = |scheme: &Scheme| scheme.cookie.domain.clone();
-    let domains = schemes.iter().filter_map(|of| Some((of, domain(of)?)));
-    let domains: Vec<(&Scheme, String)> = domains.collect();
-    for (scheme, inner) in &domains {
-        let is_around = |outer: &str| outer != inner && session::is_in(outer, inner);
-        let around = domains.iter().find(|(_, outer)| is_around(outer));
-        if let Some((other, outer)) = around {
-            let problem = format!(
-                "is inside {outer}, which is schemes.{}.cookie.domain: there browsers send the cookies of both, and neither counts. Expected is the same domain, or one that is apart from it",
-                other.name
-            );
-            let error = ConfigError::new("domain", &problem);
-            return Err(error).at("cookie").at(&scheme.name);
-        }
     }
     Ok(())
 }

@@ -7,6 +7,11 @@
 //! Invariant: a value is joined from all its chunks, each of which was sent once, or it is refused.
 //! Nothing is chosen among several. The seal shows whether the chunks belong together.
 //!
+//! Invariant: two cookies of ours that a browser sends with one request have different names, also
+//! where one is of an older configuration. A browser keeps those of two domains beside each other.
+//! So the name has the number of names in the domain: of the domains that one host is in, no two
+//! have the same number.
+//!
 //! Invariant: the cookies of applications pass byte for byte. No cookie passes if some upstream
 //! takes its name for one of ours.
 
@@ -127,7 +132,7 @@ impl Cookie {
     /// # Errors
     /// [`CookieError::Domain`].
     pub fn of_browser(domain: Option<&str>) -> Result<Self, CookieError> {
-        Self::new("bg_browser", domain, SameSite::Lax, LONGEST_COOKIE)
+        Self::new("browser", domain, SameSite::Lax, LONGEST_COOKIE)
     }
 
     /// The cookie of a scheme's sessions. With a domain it is sent to all hosts in that domain, so
@@ -145,7 +150,7 @@ impl Cookie {
         if scheme.is_empty() || scheme.len() > LONGEST_SCHEME || !scheme.bytes().all(is_legal) {
             return Err(CookieError::Scheme);
         }
-        let name = format!("bg_session_{scheme}");
+        let name = format!("session_{scheme}");
         Self::new(&name, domain, same_site, max_bytes)
     }
 
@@ -164,9 +169,9 @@ impl Cookie {
         if !domain.is_none_or(is_plain) {
             return Err(CookieError::Domain);
         }
-        let prefix = match domain {
-            None => "__Host-Http-",
-            Some(_) => "__Secure-",
+        let name = match domain {
+            None => format!("__Host-Http-bg_{name}"),
+            Some(domain) => format!("__Secure-bg{}_{name}", domain.split('.').count()),
         };
         let mut attributes = format!("; Path=/; Secure; HttpOnly; SameSite={}", same_site.name());
         if let Some(domain) = domain {
@@ -174,7 +179,7 @@ impl Cookie {
             attributes.push_str(domain);
         }
         Ok(Self {
-            name: format!("{prefix}{name}"),
+            name,
             attributes,
             max_bytes,
         })

@@ -38,7 +38,7 @@ fn names_and_attributes() {
     );
     assert_eq!(
         set(of(Some("a.example"), SameSite::Strict), Some(60)),
-        "__Secure-bg_session_s-1=YWJj; Path=/; Secure; HttpOnly; SameSite=Strict; \
+        "__Secure-bg2_session_s-1=YWJj; Path=/; Secure; HttpOnly; SameSite=Strict; \
          Domain=a.example; Max-Age=60"
     );
     assert_eq!(
@@ -46,6 +46,14 @@ fn names_and_attributes() {
         "__Host-Http-bg_browser=YWJj; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=1"
     );
     assert!(set(of(None, SameSite::None), None).ends_with("SameSite=None"));
+    // A browser sends the cookies of all domains that a host is in.
+    let domains = [None, Some("b.a.example"), Some("a.example"), Some("example")];
+    let names = domains.map(|domain| {
+        let of_browser = Cookie::of_browser(domain).unwrap();
+        [of_browser.name, of(domain, SameSite::Lax).name]
+    });
+    let names: std::collections::BTreeSet<_> = names.as_flattened().iter().collect();
+    assert_eq!(names.len(), 2 * domains.len(), "{names:?}");
 }
 
 #[test]

@@ -247,34 +247,6 @@ fn refuses_sessions_and_cookies() {
         })),
         "accepted"
     );
-    // The cookie that tells browsers apart has one name for all domains.
-    let two = |staff: Option<&str>, guests: Option<&str>| {
-        let at = |name: &str, host: &str, domain: Option<&str>| {
-            let uri = format!("https://{host}/{name}");
-            let mut fields = json!({"callback_path": null, "redirect_uri": uri});
-            if let Some(domain) = domain {
-                fields["cookie"] = json!({"domain": domain});
-            }
-            scheme(fields)
-        };
-        let schemes = json!({
-            "staff": at("staff", "app.example.com", staff),
-            "guests": at("guests", "b.example", guests),
-            "third": at("third", "app.example.com", Some("example.com")),
-        });
-        refused(&with_schemes(schemes, domains.clone()))
-    };
-    for (staff, guests) in [
-        (None, None),
-        (Some("example.com"), None),
-        (None, Some("b.example")),
-    ] {
-        assert_eq!(two(staff, guests), "accepted", "{staff:?} {guests:?}");
-    }
-    assert_eq!(
-        two(Some("app.example.com"), None),
-        "sign_in.schemes.staff.cookie.domain: is inside example.com, which is schemes.third.cookie.domain: there browsers send the cookies of both, and neither counts. Expected is the same domain, or one that is apart from it"
-    );
     let mut config = with_scheme(json!({"forward_id_token_header": "x-user"}));
     config["providers"]["p"]["claim_to_headers"] =
         json!([{"header_name": "X_User", "claim_name": "sub"}]);

@@ -239,10 +239,7 @@ async fn schemes_that_are_nearly_each_others() {
         alone.push((scheme, Browser { jar }));
     }
     let chunks = |browser: &Browser| {
-        let names = browser
-            .jar
-            .keys()
-            .filter(|name| name.contains("bg_session"));
+        let names = browser.jar.keys().filter(|name| name.contains("_session_"));
         names.count()
     };
     assert!(chunks(&browser) >= 8, "{:?}", browser.jar.keys());

@@ -216,7 +216,7 @@ impl Browser {
 
     /// Whether a session of any scheme is there.
     pub(crate) fn has_session(&self) -> bool {
-        self.jar.keys().any(|name| name.contains("bg_session"))
+        self.jar.keys().any(|name| name.contains("_session_"))
     }
 
     pub(crate) fn cookie(&self, name: &str) -> &str {
