@@ -10,7 +10,7 @@ use std::borrow::Cow;
 
 use super::ambiguous::Ambiguous;
 use super::extracted::Extracted;
-use super::name::is_like_numbered;
+use super::name::begins_alike;
 use super::request::Request;
 
 /// The most chunks of one value.
@@ -50,11 +50,7 @@ pub fn is_part(name: &[u8], own: &str) -> bool {
 #[must_use]
 pub(super) fn extract<'r>(request: &'r Request, own: &str) -> Extracted<'r> {
     const AMBIGUOUS: Extracted<'static> = Extracted::Ambiguous(Ambiguous::Header);
-    let begins = |name: &[u8]| {
-        let start = name.get(..own.len());
-        start.is_some_and(|start| start.eq_ignore_ascii_case(own.as_bytes()))
-    };
-    let is_alike = |name: &[u8]| begins(name) || is_like_numbered(name, own.as_bytes());
+    let is_alike = |name: &[u8]| begins_alike(name, own.as_bytes());
     if request.has_other_cookie(&|name| is_part(name, own), &is_alike) {
         return AMBIGUOUS;
     }
@@ -151,6 +147,18 @@ mod tests {
         for (line, expected) in table {
             let request = Request::new(vec![("cookie".into(), line.as_bytes().to_vec())]);
             assert_eq!(extract(&request, "t"), expected, "{line}");
+        }
+        // PHP has `_` for a dot, and a list for `[]`.
+        for line in [
+            "a_b.0=x",
+            "a.b.0=x; a_b.1=y",
+            "a.b=x; a_b_0[]=y",
+            "a.b=x; a b=y",
+            "a.b=x; a[b.0=y",
+            "a.b=x; A_bc=y",
+        ] {
+            let request = Request::new(vec![("cookie".into(), line.as_bytes().to_vec())]);
+            assert_eq!(extract(&request, "a.b"), ODD, "{line}");
         }
         let all = |many: usize| {
             let cookies = (0..many).map(|at| format!("t.{at}={at}"));

@@ -33,17 +33,30 @@ pub fn are_alike(a: &[u8], b: &[u8]) -> bool {
 /// end.
 #[must_use]
 pub fn is_like_numbered(name: &[u8], own: &[u8]) -> bool {
-    let digits = name
-        .iter()
-        .rev()
-        .take_while(|byte| byte.is_ascii_digit())
-        .count();
-    let before = name.len().checked_sub(digits).and_then(|at| name.get(..at));
-    let numbered = match before {
-        Some([name @ .., separator]) if !separator.is_ascii_alphanumeric() => name,
-        _ => name,
+    let name = printed(name);
+    let is_like = |name: &[u8]| {
+        let digits = name
+            .iter()
+            .rev()
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
+        let before = name.len().checked_sub(digits).and_then(|at| name.get(..at));
+        let numbered = match before {
+            Some([name @ .., separator]) if !separator.is_ascii_alphanumeric() => name,
+            _ => name,
+        };
+        are_alike(name, own) || are_alike(numbered, own)
     };
-    are_alike(name, own) || are_alike(numbered, own)
+    // `own.0[]` is a list with the name `own.0`.
+    is_like(name) || is_like(stem(name))
+}
+
+/// Whether some upstream takes the start of a name for `own`.
+#[must_use]
+pub fn begins_alike(name: &[u8], own: &[u8]) -> bool {
+    let (name, own) = (printed(name), stem(printed(own)));
+    let start = name.get(..own.len());
+    start.is_some_and(|start| are_alike(start, own))
 }
 
 /// The part before a NUL or a `[`.
@@ -121,6 +134,36 @@ mod tests {
         for (a, b, expected) in table {
             assert_eq!(are_alike(a.as_bytes(), b.as_bytes()), *expected, "{a} {b}");
             assert_eq!(are_alike(b.as_bytes(), a.as_bytes()), *expected, "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn names_of_chunks() {
+        for (name, own, is_numbered, begins) in [
+            ("t", "t", true, true),
+            ("t.0", "t", true, true),
+            ("T-00", "t", true, true),
+            ("t.0[]", "t", true, true),
+            ("t.0\u{a0}", "t", true, true),
+            ("\u{a0}t.0[x", "t", true, true),
+            ("t[0]", "t", true, true),
+            ("tx", "t", false, true),
+            ("xt.0", "t", false, false),
+            // PHP has `_` for each of these.
+            ("a_b.0", "a.b", true, true),
+            ("a_b_0[]", "a.b", true, true),
+            ("a[b.0", "a.b", true, true),
+            ("a b.0", "a.b", true, true),
+            ("a_bx", "a.b", false, true),
+            ("ab.0", "a.b", false, false),
+            // A map, one of whose values is our own.
+            ("page[other]", "page[size]", true, true),
+            ("pag", "page[size]", false, false),
+        ] {
+            let (name, own) = (name.as_bytes(), own.as_bytes());
+            let shown = String::from_utf8_lossy(name);
+            assert_eq!(is_like_numbered(name, own), is_numbered, "{shown}");
+            assert_eq!(begins_alike(name, own), begins, "{shown}");
         }
     }
 }

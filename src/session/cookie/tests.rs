@@ -47,7 +47,12 @@ fn names_and_attributes() {
     );
     assert!(set(of(None, SameSite::None), None).ends_with("SameSite=None"));
     // A browser sends the cookies of all domains that a host is in.
-    let domains = [None, Some("b.a.example"), Some("a.example"), Some("example")];
+    let domains = [
+        None,
+        Some("b.a.example"),
+        Some("a.example"),
+        Some("example"),
+    ];
     let names = domains.map(|domain| {
         let of_browser = Cookie::of_browser(domain).unwrap();
         [of_browser.name, of(domain, SameSite::Lax).name]
@@ -268,6 +273,10 @@ fn s21_no_spelling_of_our_names_reaches_the_upstream() {
         "__Host-Http-bg.session.staff",
         "__Host-Http-bg_session_staff[0]",
         "__Host-Http-bg_session_staff_1",
+        "__Host-Http-bg_session_staff.0[]",
+        "__Host-Http-bg_session_staff_1[x][y]",
+        "__Host-Http-bg_session_staff.0\u{a0}",
+        "..Host-Http-bg_session_staff.0[",
         "__Host-Http-bg_browser",
     ] {
         assert_eq!(without(&[&format!("{ours}=x")]), Some(vec![]), "{ours}");
