@@ -13,7 +13,7 @@
 use std::borrow::Cow;
 
 use super::ambiguous::Ambiguous;
-use super::name::are_alike;
+use super::name::{are_alike, begins_alike};
 use super::request::Request;
 use super::{basic, chunks, is_token, subprotocol, value};
 use crate::bytes;
@@ -109,6 +109,24 @@ impl Place {
                 _ => self == other,
             },
         }
+    }
+
+    /// The names of this place and of `other`, where a request with a token in `other` is refused
+    /// because of this place: some upstream takes the other name for this one, or for a part of it.
+    #[must_use]
+    pub fn bars<'p>(&'p self, other: &'p Self) -> Option<(&'p str, &'p str)> {
+        let (own, name, is_alike) = match (self, other) {
+            (Self::Header { name: own, .. }, Self::Header { name, .. })
+            | (Self::Parameter(own), Self::Parameter(name))
+            | (Self::Cookie(own), Self::Cookie(name) | Self::Chunks(name)) => {
+                (own, name, are_alike(name.as_bytes(), own.as_bytes()))
+            }
+            (Self::Chunks(own), Self::Cookie(name) | Self::Chunks(name)) => {
+                (own, name, begins_alike(name.as_bytes(), own.as_bytes()))
+            }
+            _ => return None,
+        };
+        (is_alike && own != name).then_some((own, name))
     }
 
     /// The token that is in this place of a request.

@@ -1,7 +1,7 @@
 //! Fields that are refused for what they hold.
 
 use bearer_gate::jose::jwa::Algorithm;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{refused, with_provider};
 
@@ -371,6 +371,30 @@ fn refuses_places_and_bounds() {
             ".from_cookies[1]: given twice",
         ),
         (
+            json!({"from_cookies": [{"name": "a", "chunked": true}, "ab"]}),
+            ".from_cookies[1]: a request with ab would always be refused: some upstream takes it for a, or for a part of that",
+        ),
+        (
+            json!({"from_cookies": ["c.12", {"name": "c", "chunked": true}]}),
+            ".from_cookies[1]: a request with c.12 would always be refused: some upstream takes it for c, or for a part of that",
+        ),
+        (
+            json!({"from_cookies": [{"name": "A_B2", "chunked": true}, {"name": "a.b", "chunked": true}]}),
+            ".from_cookies[1]: a request with A_B2 would always be refused: some upstream takes it for a.b, or for a part of that",
+        ),
+        (
+            json!({"from_cookies": ["a.b", "a_b"]}),
+            ".from_cookies[1]: a request with a_b would always be refused: some upstream takes it for a.b, or for a part of that",
+        ),
+        (
+            json!({"from_params": ["access_token", "Access-Token"]}),
+            ".from_params[1]: a request with Access-Token would always be refused: some upstream takes it for access_token, or for a part of that",
+        ),
+        (
+            json!({"from_headers": [{"name": "x-token"}, {"name": "x_token"}]}),
+            ".from_headers[1]: a request with x_token would always be refused: some upstream takes it for x-token, or for a part of that",
+        ),
+        (
             json!({"from_subprotocols": [{}]}),
             ".from_subprotocols[0].prefix: required",
         ),
@@ -421,12 +445,44 @@ fn refuses_places_and_bounds() {
     }
     for accepted in [
         json!({"jwt_cache_config": {}}),
-        json!({"from_cookies": ["a", {"name": "b"}, {"name": "c", "chunked": true}, "c.12"]}),
+        json!({"from_cookies": ["a", {"name": "b"}, {"name": "c", "chunked": true}, "x.c"]}),
         json!({"from_subprotocols": [{"prefix": "t."}, {"prefix": "t.b.", "base64url": true}]}),
         json!({"from_basic": {"username": ""}}),
         json!({"jwtCacheConfig": {"jwtCacheSize": 0, "jwtMaxTokenSize": 4096}}),
         json!({"fromHeaders": [{"name": "authorization", "valuePrefix": "Bearer "}, {"name": "authorization"}]}),
     ] {
         assert_eq!(refused(&with_provider(accepted)), "accepted");
+    }
+}
+
+/// Of one provider, or of two that one rule asks for.
+#[test]
+fn places_that_would_have_each_others_requests_refused() {
+    let with = |one: Value, other: Value, requires: Value| {
+        let mut config = with_provider(json!({"from_cookies": [one]}));
+        config["providers"]["q"] = config["providers"]["p"].clone();
+        config["providers"]["q"]["from_cookies"] = json!([other]);
+        config["rules"] = json!([{"match": {"prefix": "/"}, "requires": requires}]);
+        refused(&config)
+    };
+    let chunked = |name: &str| json!({"name": name, "chunked": true});
+    let both = json!({"requires_any": {"requirements": [
+        {"provider_name": "p"}, {"provider_name": "q"},
+    ]}});
+    let one = json!({"provider_name": "p"});
+    let all = json!({"allow_missing": {}});
+    for (requires, is_refused) in [(&both, true), (&all, true), (&one, false)] {
+        for (first, second) in [
+            (chunked("a"), json!("ab")),
+            (json!("ab"), chunked("a")),
+            (json!("a.b"), json!("A-B")),
+        ] {
+            let told = with(first, second, requires.clone());
+            let expected = "rules[0].requires: a request with ";
+            assert_eq!(told.starts_with(expected), is_refused, "{told}");
+        }
+        // One cookie may be of both.
+        assert_eq!(with(chunked("a"), json!("a"), requires.clone()), "accepted");
+        assert_eq!(with(chunked("a"), json!("b"), requires.clone()), "accepted");
     }
 }

@@ -72,11 +72,26 @@ fn add(
             if places.iter().any(|known| is_twice(known, &place)) {
                 return Err(ConfigError::here(GIVEN_TWICE));
             }
+            vet(&place, places)?;
             Ok(place)
         });
         places.push(new.at_item(index).at(field)?);
     }
     Ok(())
+}
+
+/// Checks that a token in a place has no request refused because of another place, nor the other way
+/// round.
+pub(super) fn vet(place: &Place, others: &[Place]) -> Result<(), ConfigError> {
+    let mut barred = others
+        .iter()
+        .filter_map(|other| other.bars(place).or(place.bars(other)));
+    match barred.next() {
+        None => Ok(()),
+        Some((own, name)) => Err(ConfigError::here(&format!(
+            "a request with {name} would always be refused: some upstream takes it for {own}, or for a part of that"
+        ))),
+    }
 }
 
 /// Whether what is in one of these places is in the other.

@@ -6,6 +6,7 @@
 
 use std::rc::Rc;
 
+use super::place;
 use super::text::only;
 use super::vet::{named, refuse_empty_items, required_text};
 use crate::config::id::{PerProvider, ProviderId};
@@ -35,6 +36,9 @@ pub(super) fn convert(raw: RawRequires, issuers: Issuers<'_>) -> Result<Rc<Deman
         places: &mut places,
     };
     let requirement = builder.requirement(raw, 0)?;
+    for (at, place) in places.iter().enumerate() {
+        place::vet(place, places.get(..at).unwrap_or_default())?;
+    }
     Ok(Rc::new(Demand {
         requirement,
         places,
