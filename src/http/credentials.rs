@@ -98,12 +98,16 @@ impl Place {
         }
     }
 
-    /// Whether what empties one of them empties the other: both are the same header, whatever
-    /// their prefixes, or the same parameter, cookie or item.
+    /// Whether what empties this place empties the other: both are the same header, whatever their
+    /// prefixes, or the same parameter, cookie or item, or the other is the cookie of these chunks, or
+    /// the other way round. What empties the chunks empties the cookie; a token that is in both is in
+    /// one cookie, so there is no more to empty.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Subprotocol { .. }, _) | (_, Self::Subprotocol { .. }) => self == other,
+            (Self::Chunks(name), Self::Cookie(cookie))
+            | (Self::Cookie(cookie), Self::Chunks(name)) => name == cookie,
             _ => match (self.header(), other.header()) {
                 (Some((name, _)), Some((other, _))) => name == other,
                 _ => self == other,

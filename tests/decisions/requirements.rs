@@ -319,3 +319,29 @@ fn one_token_in_places_of_two_providers() {
     );
     check_requirement(ab("requires_all"), &[row(token_from("a"), "issuer")]);
 }
+
+/// One cookie is a place of one provider, and of another one that takes chunks too.
+#[test]
+fn a_cookie_that_is_forwarded_stays_where_another_provider_takes_chunks_of_it() {
+    let members = json!([{"provider_name": "b"}, {"provider_name": "c"}]);
+    let chunked = json!({"name": "s", "chunked": true});
+    for (of_b, of_c) in [(json!("s"), chunked.clone()), (chunked, json!("s"))] {
+        for kind in ["requires_any", "requires_all"] {
+            let more = json!({"providers": {
+                "b": {"from_cookies": [of_b.clone()]},
+                "c": {"from_cookies": [of_c.clone()], "forward": true},
+            }});
+            let config = config(json!({ kind: {"requirements": members.clone()} }), more);
+            for (issuer, expected) in [("b", "ok x-b=s cookie:k=1"), ("c", "ok x-c=s")] {
+                let cookie = format!("s={}; k=1", token_from(issuer));
+                let outcome = outcome(&config, &request(&[("cookie", &cookie)]));
+                let expected = if kind == "requires_all" {
+                    "issuer"
+                } else {
+                    expected
+                };
+                assert_eq!(outcome, expected, "{kind} {issuer}");
+            }
+        }
+    }
+}
