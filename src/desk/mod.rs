@@ -493,7 +493,8 @@ fn proved(call: &mut Call, host: &impl Host) -> Option<()> {
     let address = call.address();
     let form = entropy.and_then(|()| assertion.form(&address, now, id, &|text| host.sign(text)));
     if form.is_none() {
-        log::warn!("a client assertion cannot be signed");
+        let scheme = &assertion.scheme;
+        log::warn!("scheme {scheme}: a client assertion cannot be signed");
     }
     call.body.extend_from_slice(form?.as_bytes());
     Some(())

@@ -107,6 +107,8 @@ pub struct Assertion {
     claims: String,
     /// `None`: the address of each call.
     audience: Option<String>,
+    /// The scheme whose client it is of, for the log.
+    pub scheme: String,
 }
 
 impl Assertion {
@@ -131,6 +133,7 @@ impl Assertion {
             header: format!("{}.", base64url::encode(header.as_bytes())),
             claims: format!("{{\"iss\":{id},\"sub\":{id}"),
             audience: audience.map(str::to_owned),
+            scheme: String::new(),
         }
     }
 

@@ -21,11 +21,11 @@ const NO_KEY: &str = "must be a private key in PKCS#8, of RSA with 2048 bits or 
 const CANNOT_SIGN: &str =
     "Envoy does not sign with it: the key is broken, or this Envoy has no function that signs";
 
-/// `issuer`: that of the scheme's provider.
+/// The client of a scheme with this name, whose provider has this issuer.
 pub(super) fn convert(
     credentials: Given<RawCredentials>,
     auth_type: Given<RawAuthType>,
-    issuer: &str,
+    (scheme, issuer): (&str, &str),
     environment: Environment<'_>,
 ) -> Result<Client, ConfigError> {
     let mut raw = required(credentials).at("credentials")?;
@@ -67,7 +67,7 @@ pub(super) fn convert(
         (RawAuthType::BasicAuth, Some(secret)) => ClientAuthentication::BasicAuth(secret),
         (RawAuthType::UrlEncodedBody, Some(secret)) => ClientAuthentication::UrlEncodedBody(secret),
         (RawAuthType::PrivateKeyJwt, _) => {
-            return signed(raw, id, issuer, environment).at("credentials");
+            return signed(raw, id, (scheme, issuer), environment).at("credentials");
         }
         (RawAuthType::TlsClientAuth, _) => ClientAuthentication::TlsClientAuth,
         (RawAuthType::Injected, _) => ClientAuthentication::Injected,
@@ -82,7 +82,7 @@ pub(super) fn convert(
 fn signed(
     raw: RawCredentials,
     id: String,
-    issuer: &str,
+    (scheme, issuer): (&str, &str),
     environment: Environment<'_>,
 ) -> Result<Client, ConfigError> {
     let key = raw.private_key.0;
@@ -110,7 +110,8 @@ fn signed(
         Some(RawAudience::Endpoint) => None,
         Some(RawAudience::Issuer) | None => Some(issuer),
     };
-    let assertion = Assertion::new(key, &id, audience, &parameters);
+    let mut assertion = Assertion::new(key, &id, audience, &parameters);
+    scheme.clone_into(&mut assertion.scheme);
     Ok(Client {
         authentication: ClientAuthentication::PrivateKeyJwt {
             assertion: assertion.into(),

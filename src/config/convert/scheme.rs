@@ -77,7 +77,8 @@ pub(super) fn convert(
     let (provider, mut id_token) = found;
     let declared = &around.providers[provider];
     let issuer = id_token.issuer.as_deref().unwrap_or_default();
-    let client = client::convert(raw.credentials, raw.auth_type, issuer, around.environment)?;
+    let whose = (name.as_str(), issuer);
+    let client = client::convert(raw.credentials, raw.auth_type, whose, around.environment)?;
     id_token.audiences = vec![client.id.clone()];
 
     let endpoints = Endpoints {
