@@ -127,7 +127,7 @@ pub struct Endpoints {
     /// By default at the cluster of `token`.
     pub revocation: Option<Upstream>,
     /// Where authorization requests are pushed to (RFC 9126). `None`: only where the provider's
-    /// metadata require it and `authorization` comes from them too, at the cluster of `token`.
+    /// metadata require it, at the cluster of `token`.
     pub pushed_authorization: Option<Upstream>,
     /// For browsers: https, or on this machine.
     pub end_session: Option<Uri>,

@@ -122,12 +122,11 @@ fn send(
         Some(request_uri) => authorize::url_of_pushed(&endpoint, scheme, &request_uri),
         None => authorize::url(&endpoint, scheme, aim, &redirect_uri, &sent),
     };
-    let mut set = visit.deletions();
-    set.extend(cookies);
+    // Cookies that are no session stay until one takes their place: another tab may be faster.
     Ok(Answer {
         what: "the way to a provider",
         outcome: Outcome::Begun,
-        response: see_other(&url, set),
+        response: see_other(&url, cookies),
     })
 }
 
@@ -143,10 +142,12 @@ fn push(
 ) -> Result<Option<String>, Obstacle> {
     let context = visit.context();
     let configured = scheme.endpoints.pushed_authorization.as_ref();
-    // Who writes where browsers are sent writes also where requests are pushed.
-    let is_written = scheme.endpoints.authorization.is_some();
-    if configured.is_none() && (is_written || !context.metadata(scheme)?.requires_pushed_requests) {
-        return Ok(None);
+    if configured.is_none() {
+        // Other providers have no metadata, so there is nothing to wait for.
+        let is_discovered = visit.config.providers[scheme.provider].keys.is_discovered();
+        if !is_discovered || !context.metadata(scheme)?.requires_pushed_requests {
+            return Ok(None);
+        }
     }
     let uri = configured.and_then(|upstream| upstream.uri.as_ref());
     let uri = &context.needed_endpoint(scheme, uri, |metadata| {

@@ -9,17 +9,21 @@ use crate::sign_in;
 use crate::stage::{Stage, merge};
 
 fn stage(more: Value) -> Stage {
+    stage_with(|_| more, false)
+}
+
+/// A stage whose provider requires requests to be pushed, or does not.
+fn stage_with(more: impl FnOnce(&Stage) -> Value, requires: bool) -> Stage {
     let stage = Stage::start_with(
         |idp| {
             idp.openid()
-                .configure(|settings| settings.requires_pushed_requests = more.is_null());
+                .configure(|settings| settings.requires_pushed_requests = requires);
         },
         |_| json!({"unmatched": "allow"}),
     );
     let mut config = sign_in::config(&stage);
-    if !more.is_null() {
-        merge(&mut config["sign_in"]["schemes"]["staff"], more);
-    }
+    let more = more(&stage);
+    merge(&mut config["sign_in"]["schemes"]["staff"], more);
     stage.envoy().reload_wasm(&config).unwrap();
     let callback = stage.url("/oauth2/callback");
     let openid = stage.idp.openid();
@@ -33,9 +37,16 @@ fn asked() -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_signs_in_by_a_request_that_was_pushed() {
-    // Null: the provider's metadata require it.
-    for more in [Value::Null, asked()] {
-        let stage = stage(more);
+    type More = fn(&Stage) -> Value;
+    let written: More = |stage| {
+        let url = stage.idp.openid().browser_url(Endpoint::Authorize);
+        json!({"authorization_endpoint": url})
+    };
+    // The provider's metadata require it, whether the other endpoint is theirs or is written; or it is
+    // asked for.
+    let table: [(More, bool); 3] = [(|_| json!({}), true), (written, true), (|_| asked(), false)];
+    for (more, requires) in table {
+        let stage = stage_with(more, requires);
         let openid = stage.idp.openid();
         let mut visitor = Visitor::new();
         let begun = visitor.get(&stage.url("/reports?year=2026")).await;

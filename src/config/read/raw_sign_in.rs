@@ -70,8 +70,8 @@ objects! {
         pub revocation_endpoint: Given<RawEndpoint>,
         /// Where the filter tells the provider of an authorization request before a browser is sent
         /// there (RFC 9126), so that the browser brings only a reference. Without it this happens
-        /// where the provider's metadata require it and say where browsers are sent, by the cluster
-        /// of `token_endpoint`.
+        /// where the provider's metadata require it, at their endpoint by the cluster of
+        /// `token_endpoint`.
         pub pushed_authorization_request_endpoint: Given<RawEndpoint>,
         /// Where browsers are sent to sign out, https. By default what the provider's metadata say.
         pub end_session_endpoint: Given<String>,
