@@ -145,10 +145,12 @@ fn look_at_provider(provider: &Provider, warn: &mut dyn FnMut(&str, &str)) {
                 "remote_jwks.http_uri.uri",
                 "keys come over http: who is in between can replace them, and sign tokens",
             ),
-            Endpoint::Discovery { issuer, .. } if is_http(issuer) => warn(
-                "openid_discovery",
-                "keys come over http: who is in between can replace them, and sign tokens",
-            ),
+            Endpoint::Discovery { issuer, uri, .. } if is_http(uri.as_ref().unwrap_or(issuer)) => {
+                warn(
+                    "openid_discovery",
+                    "keys come over http: who is in between can replace them, and sign tokens",
+                )
+            }
             _ => {}
         },
     }

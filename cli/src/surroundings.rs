@@ -196,10 +196,11 @@ impl<'c> Calls<'c> {
         }
     }
 
-    fn for_tokens(scheme: &'c SignInScheme, issuer: Option<&str>) -> Self {
+    /// `home`: where the provider's metadata are, or its issuer.
+    fn for_tokens(scheme: &'c SignInScheme, home: Option<&str>) -> Self {
         let token = &scheme.endpoints.token;
-        let by_issuer = || Uri::parse(issuer?).ok().map(|uri| uri.scheme);
-        let kind = token.uri.as_ref().map(|uri| uri.scheme).or_else(by_issuer);
+        let by_home = || Uri::parse(home?).ok().map(|uri| uri.scheme);
+        let kind = token.uri.as_ref().map(|uri| uri.scheme).or_else(by_home);
         Self {
             cluster: &token.cluster,
             path: format!("sign_in.schemes.{}.token_endpoint.cluster", scheme.name),
@@ -225,11 +226,13 @@ fn calls(config: &Config) -> Vec<Calls<'_>> {
             )),
             Endpoint::Discovery {
                 issuer,
+                uri,
                 cluster,
                 jwks_cluster,
                 ..
             } => {
-                let tls = Uri::parse(issuer).is_ok_and(|uri| uri.scheme == Scheme::Https);
+                let home = uri.as_ref().unwrap_or(issuer);
+                let tls = Uri::parse(home).is_ok_and(|uri| uri.scheme == Scheme::Https);
                 calls.push(Calls::for_keys(
                     cluster,
                     path("openid_discovery.cluster"),
@@ -246,8 +249,16 @@ fn calls(config: &Config) -> Vec<Calls<'_>> {
         }
     }
     for scheme in config.sign_in.iter().flat_map(|sign_in| &sign_in.schemes) {
-        let issuer = &config.providers[scheme.provider].expectations.issuer;
-        calls.push(Calls::for_tokens(scheme, issuer.as_deref()));
+        let provider = &config.providers[scheme.provider];
+        let issuer = provider.expectations.issuer.as_deref();
+        let home = match &provider.keys {
+            KeySource::Remote(remote) => match &remote.endpoint {
+                Endpoint::Discovery { uri, .. } => uri.as_deref().or(issuer),
+                Endpoint::Jwks(_) => issuer,
+            },
+            KeySource::Local(_) => issuer,
+        };
+        calls.push(Calls::for_tokens(scheme, home));
     }
     calls
 }

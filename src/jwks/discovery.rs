@@ -2,8 +2,8 @@
 //! section 3.
 //!
 //! Invariants: nothing in the metadata is used unless their `issuer` equals the configured one,
-//! byte for byte; and a document never sends a call to a host that the configuration does not name.
-//! Keys on another host than the metadata's need `jwks_cluster`.
+//! byte for byte; and a document never sends a call to a host that the configuration does not name,
+//! nor from https to http. Keys on another host than the metadata's need `jwks_cluster`.
 
 use std::fmt;
 
@@ -32,7 +32,7 @@ impl DiscoveryError {
         match self {
             Self::NotMetadata => "not provider metadata with issuer and jwks_uri",
             Self::Issuer(_) => "the metadata's issuer is not the configured issuer",
-            Self::JwksUri(_) => "jwks_uri is not a URI of the issuer's scheme",
+            Self::JwksUri(_) => "jwks_uri is not an absolute URI, or leaves https",
             Self::OtherHost(_) => {
                 "jwks_uri is on another host than the metadata: configure openid_discovery.jwks_cluster"
             }
@@ -222,9 +222,9 @@ mod tests {
             ),
             (
                 "http://login.microsoftonline.com/k",
-                "scheme: it is \"http://login",
+                "https: it is \"http://login",
             ),
-            ("/keys", "scheme: it is \"/keys\""),
+            ("/keys", "https: it is \"/keys\""),
         ] {
             let metadata = format!(r#"{{"issuer":"{common}","jwks_uri":"{uri}"}}"#);
             let told = text(&metadata, common);
@@ -259,7 +259,7 @@ mod tests {
         let other_host = Err(
             "jwks_uri is on another host than the metadata: configure openid_discovery.jwks_cluster",
         );
-        let bad_uri = Err("jwks_uri is not a URI of the issuer's scheme");
+        let bad_uri = Err("jwks_uri is not an absolute URI, or leaves https");
         let not_metadata = "not provider metadata with issuer and jwks_uri";
         let other_issuer = "the metadata's issuer is not the configured issuer";
         let issuer = "https://t.example/";

@@ -2,7 +2,7 @@
 //! and RFC 8414 section 2.
 //!
 //! Invariant: an endpoint is an absolute URL of at most [`MAX_URL`] octets, and https where the
-//! issuer is. A member that is wrong counts as absent; it harms neither the others nor the keys.
+//! metadata are. A member that is wrong counts as absent; it harms neither the others nor the keys.
 
 use std::fmt;
 
@@ -80,7 +80,7 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Reads the metadata of an issuer with this scheme.
+    /// Reads metadata that are at an address with this scheme.
     #[must_use]
     pub fn new(root: Element<'_>, home: Scheme) -> Self {
         let mut reading = Self::default();

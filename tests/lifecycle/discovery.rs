@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use bearer_gate::config::Endpoint;
 use bearer_gate::document::event::Event;
 use bearer_gate::document::fetch::FetchError;
 use bearer_gate::document::finding::Finding;
@@ -64,6 +65,58 @@ fn metadata_are_looked_for_in_each_place() {
         asked.contains("/.well-known/oauth-authorization-server"),
         "{asked}"
     );
+}
+
+/// Where the address of the metadata is written, its scheme counts, and the issuer is only a name.
+#[test]
+fn metadata_at_an_address_of_their_own() {
+    for (at, issuer, keys, is_taken) in [
+        (
+            "http://idp.internal/m",
+            "https://idp.test/t",
+            "http://idp.internal/keys",
+            true,
+        ),
+        (
+            "http://idp.internal/m",
+            "tenant 7",
+            "http://idp.internal/keys",
+            true,
+        ),
+        (
+            "https://idp.internal/m",
+            "http://idp.test/t",
+            "https://idp.internal/keys",
+            true,
+        ),
+        (
+            "https://idp.internal/m",
+            "http://idp.test/t",
+            "http://idp.internal/keys",
+            false,
+        ),
+    ] {
+        let mut remote = sim::discovered(issuer);
+        if let Endpoint::Discovery { uri, .. } = &mut remote.endpoint {
+            *uri = Some(at.to_owned());
+        }
+        let mut world = World::new(1, remote);
+        world.tick_all();
+        assert_eq!(world.calls[0].call.address(), at);
+        let token = keys.replace("/keys", "/token");
+        world.answer(ok(&format!(
+            r#"{{"issuer":"{issuer}","jwks_uri":"{keys}","token_endpoint":"{token}"}}"#
+        )));
+        if is_taken {
+            assert_eq!(world.calls[0].call.address(), keys);
+            world.answer(ok(SET_A));
+            assert_eq!(world.kids(0), ["a"]);
+            let endpoint = metadata(&world, 0).token_endpoint.clone();
+            assert_eq!(endpoint.unwrap().to_string(), token);
+        } else {
+            assert!(world.calls.is_empty(), "{at} {keys}");
+        }
+    }
 }
 
 /// Metadata of `https://idp.test/t` with more members.

@@ -152,16 +152,19 @@ fn openid_discovery(issuer: Option<&str>, raw: RawDiscovery) -> Result<Remote, C
     let issuer = issuer.ok_or_else(|| {
         ConfigError::here("needs issuer: the metadata are found by it, and must name it")
     })?;
-    let home = Uri::parse(issuer).map_err(|error| {
-        ConfigError::here(&format!("needs an issuer that is a URI: it {error}"))
-    })?;
-    if home.path.contains('?') {
-        return Err(ConfigError::here("needs an issuer without a query"));
-    }
-    if let Some(text) = &raw.uri.0 {
-        let at = uri(text).at("uri")?;
-        if home.scheme != at.scheme {
-            return Err(ConfigError::new("uri", "must have the issuer's scheme"));
+    match &raw.uri.0 {
+        // The issuer is a name then, which the metadata must have: within a network they may be
+        // behind another address, and some issuers are no URI.
+        Some(text) => drop(uri(text).at("uri")?),
+        None => {
+            let home = Uri::parse(issuer).map_err(|error| {
+                ConfigError::here(&format!(
+                    "needs an issuer that is a URI, or uri: the issuer {error}"
+                ))
+            })?;
+            if home.path.contains('?') {
+                return Err(ConfigError::here("needs an issuer without a query, or uri"));
+            }
         }
     }
     let jwks_cluster = raw

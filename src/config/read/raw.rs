@@ -217,7 +217,8 @@ objects! {
     #[cfg_attr(feature = "schema", schemars(extend("required" = ["cluster", "timeout"])))]
     pub struct RawDiscovery: "an object with cluster and timeout" {
         /// The address of the metadata. By default it follows from the issuer (OpenID Connect
-        /// Discovery, RFC 8414).
+        /// Discovery, RFC 8414), which must be a URI then. With it the issuer is only the name that
+        /// the metadata must have.
         pub uri: Given<String>,
         /// The cluster of the metadata's host, which is the issuer's by default. It can add
         /// [a credential](keys.md#keys-that-need-a-credential).
