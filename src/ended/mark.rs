@@ -8,7 +8,9 @@
 use crate::bytes::half_digest;
 use crate::session::life::Session;
 
-/// Octets of a mark. Two different things never have the same mark.
+/// Octets of a mark, one of which is its kind. Different things may have one mark, by chance: people
+/// are told apart by 64 bits, the sessions of one by 56 more, all else by 120. What has the mark of
+/// something that ended is over too.
 const LEN: usize = 16;
 /// Octets of its first half. The kind is in the one after it.
 const HALF: usize = 8;

@@ -11,9 +11,8 @@ use crate::record::{Reader, Writer};
 /// `seen` is rewritten once in each of this many parts of the idle timeout.
 const RENEWALS: u64 = 10;
 
-/// The format of the record. A session of another format is signed out. Sessions without
-/// [`Refreshing`] are an exception: they have the format before, so that Envoys of both versions
-/// know them.
+/// The formats of the record: with [`Refreshing`] and `first_sid`, and without both. A session of any
+/// other format is signed out.
 const FORMAT: u64 = 3;
 const WITHOUT_REFRESHING: u64 = 2;
 

@@ -4,8 +4,9 @@
 //! Invariants:
 //! - the result of a refresh depends only on the session and the provider's answer, so every
 //!   request with the earlier session gets the same new session;
-//! - a session whose tokens have ended counts only after the provider has confirmed it. A session
-//!   that the provider refuses, or makes another person's, is over;
+//! - a session whose tokens have ended counts only after the provider has confirmed it. It is over
+//!   where the provider refuses its refresh token. While its tokens are good it goes on then;
+//! - a session that an answer of the provider makes another person's is over at once;
 //! - a refresh is asked for by a request that waits for it, because the response must bring the new
 //!   session to the browser: the old one has a refresh token that is used up. A request that does
 //!   not wait asks for none.
