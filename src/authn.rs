@@ -25,6 +25,7 @@ use std::rc::Rc;
 use crate::cache::TokenCache;
 use crate::config::{Config, Rule, TokenAccess};
 use crate::desk::{Basis, Need};
+use crate::ended::Known;
 use crate::http::ambiguous::Ambiguous;
 use crate::http::credentials::{self, Change, Extracted, Place};
 use crate::http::path::{self, UnsafePath};
@@ -67,6 +68,9 @@ pub struct Admission {
     /// Headers to add to the response, whoever sends it. Names are in lower case, values are safe
     /// to send as they are. A name may occur several times.
     pub response_headers: Vec<(&'static str, String)>,
+    /// The sessions that these headers put into the browser anew. Where one of them is over when the
+    /// response comes, the browser must keep what it has.
+    pub renewed: Vec<Known>,
     /// Why the request would have been rejected, where the rule only reports.
     pub reported: Option<&'static str>,
 }
@@ -352,6 +356,7 @@ fn admit<'c>(
         strip,
         outputs,
         response_headers: Vec::new(),
+        renewed: Vec::new(),
         reported: None,
     })
 }

@@ -180,6 +180,17 @@ impl<H: Host> Gate<H> {
         true
     }
 
+    /// Whether one of these sessions has ended, on any worker.
+    pub fn have_ended(&self, sessions: &[Known]) -> bool {
+        if sessions.is_empty() {
+            return false;
+        }
+        let now = self.now_of_ended(self.host.unix_seconds());
+        let mut ended = self.ended.borrow_mut();
+        ended.look(now);
+        sessions.iter().any(|session| ended.is_over(session, now))
+    }
+
     /// `unix_seconds`: as [`Host::unix_seconds`].
     fn now_of_ended(&self, unix_seconds: f64) -> ended::Now<'_> {
         ended::Now {

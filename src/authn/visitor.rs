@@ -44,7 +44,9 @@ pub(super) fn decide<'c>(
         Ok(mut admission) => {
             let change = without.map(|(_, change)| change);
             admission.strip.splice(0..0, change);
-            let lines = visit.deletions().into_iter().chain(visit.renewals());
+            let (renewals, renewed) = visit.renewals();
+            admission.renewed = renewed;
+            let lines = visit.deletions().into_iter().chain(renewals);
             let lines = lines.map(|line| ("set-cookie", line));
             admission.response_headers.extend(lines);
             if !admission.response_headers.is_empty() {

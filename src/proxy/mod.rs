@@ -39,6 +39,7 @@ use proxy_wasm::types::MapType;
 use crate::authn::Admission;
 use crate::config::REPORT_HEADER;
 use crate::door::Exchange;
+use crate::ended::Known;
 use crate::host::ContextId;
 use crate::http::credentials::Change;
 use crate::http::response::{Client, Response};
@@ -53,19 +54,22 @@ const HEADERS: MapType = MapType::HttpRequestHeaders;
 #[derive(Clone, Default)]
 struct Promised(Rc<RefCell<Vec<(ContextId, Headers)>>>);
 
-type Headers = Vec<(&'static str, String)>;
+/// The headers, and the sessions that they put into the browser.
+type Headers = (Vec<(&'static str, String)>, Vec<Known>);
 
 impl Promised {
-    fn keep(&self, context: ContextId, headers: &Headers) {
-        if !headers.is_empty() {
-            self.0.borrow_mut().push((context, headers.clone()));
+    fn keep(&self, context: ContextId, admission: &Admission) {
+        if !admission.response_headers.is_empty() {
+            let headers = admission.response_headers.clone();
+            let kept = (context, (headers, admission.renewed.clone()));
+            self.0.borrow_mut().push(kept);
         }
     }
 
     fn take(&self, context: ContextId) -> Headers {
         let mut promised = self.0.borrow_mut();
         let at = promised.iter().position(|(of, _)| *of == context);
-        at.map_or_else(Vec::new, |at| promised.swap_remove(at).1)
+        at.map_or_else(Headers::default, |at| promised.swap_remove(at).1)
     }
 }
 
@@ -127,8 +131,7 @@ impl Exchange for Edge<'_> {
         if let Some(reason) = admission.reported {
             refusable::set(headers, REPORT_HEADER, reason.as_bytes()).ok()?;
         }
-        self.promised
-            .keep(self.context, &admission.response_headers);
+        self.promised.keep(self.context, admission);
         Some(())
     }
 

@@ -136,9 +136,18 @@ impl HttpContext for Request {
         self.arrive(gate.request(self.context_id, request))
     }
 
-    /// The response may be the upstream's, or a later filter's.
+    /// The response may be the upstream's, or a later filter's. It may come long after its request: a
+    /// session that ended meanwhile is not put back, for there may be another one.
     fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
-        for (name, value) in self.promised.take(self.context_id) {
+        let (headers, renewed) = self.promised.take(self.context_id);
+        let is_over = self
+            .gate
+            .as_ref()
+            .is_ok_and(|gate| gate.have_ended(&renewed));
+        for (name, value) in headers {
+            if is_over && name == "set-cookie" {
+                continue;
+            }
             if refusable::add(Map::ResponseHeaders, name, value.as_bytes()).is_err() {
                 log::warn!("the host refused the header {name} of a response");
             }

@@ -205,7 +205,8 @@ fn session(visit: &Visit<'_>, id: SchemeId) -> Result<Answer, Obstacle> {
         }
     };
     add_cookies(&mut response, visit.deletions());
-    add_cookies(&mut response, visit.renewals());
+    let (renewals, _) = visit.renewals();
+    add_cookies(&mut response, renewals);
     Ok(Answer {
         what: "a session as JSON",
         outcome: Outcome::Other,

@@ -3,9 +3,9 @@
 //! Invariants:
 //! - a decision consumes nothing, so a decision that is made twice has the same result;
 //! - a cookie is not a session when it is torn, expired, foreign, or sealed with a key that is
-//!   gone. The next page deletes it, or the next session takes its place. No other answer deletes
-//!   it: what a script asked before its person signed in may be answered after that, and the
-//!   browser would delete the new session.
+//!   gone. The next page that is shown deletes it, or the next session takes its place. No other
+//!   answer deletes it: what a script asked before its person signed in may be answered after that,
+//!   and the browser would delete the new session.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -20,6 +20,7 @@ use super::verified;
 use crate::config::{Config, OwnPath, ProviderId, Scheme, SchemeId, SignIn, Unauthenticated};
 use crate::desk::signer::Unverified;
 use crate::desk::{Basis, Need};
+use crate::ended::Known;
 use crate::host::NoEntropy;
 use crate::http::credentials::Change;
 use crate::http::request::Request;
@@ -339,7 +340,7 @@ impl<'v> Visit<'v> {
     }
 
     /// The values of `Set-Cookie` that delete cookies that were looked at and are not a session,
-    /// where a person waits for a page.
+    /// where a person waits for a page. They are for a page that is shown.
     #[must_use]
     pub fn deletions(&self) -> Vec<String> {
         let is_page = browser::is_navigation(self.request);
@@ -367,32 +368,32 @@ impl<'v> Visit<'v> {
             .collect()
     }
 
-    /// The same values, and those that keep alive the sessions that the request relied on. Sessions
-    /// that are due are sealed anew. One that cannot be sealed now is sealed later.
+    /// The same values, and those that keep alive the sessions that the request relied on; and whose
+    /// sessions they are. Sessions that are due are sealed anew. One that cannot be sealed now is
+    /// sealed later.
     #[must_use]
-    pub fn renewals(&self) -> Vec<String> {
+    pub fn renewals(&self) -> (Vec<String>, Vec<Known>) {
         let mut lines = self.refreshed();
         let now = self.now();
         let refreshed = self.refreshed.borrow();
-        let is_new = |id| {
-            let mut renewed = refreshed.iter().filter_map(|(of, outcome)| {
-                let is_new = !outcome.as_ref().ok()?.lines.is_empty();
-                is_new.then_some(*of)
-            });
-            renewed.any(|of| of == id)
-        };
+        let renewed = refreshed.iter().filter_map(|(id, outcome)| {
+            let renewed = outcome.as_ref().ok()?;
+            (!renewed.lines.is_empty()).then_some((*id, *renewed.opened.known()))
+        });
+        let mut renewed: Vec<(SchemeId, Known)> = renewed.collect();
         for (id, found) in self.looked_at.borrow().iter() {
             if let Found::Alive(opened) = found
                 && opened.is_due(now)
-                && !is_new(*id)
+                && !renewed.iter().any(|(of, _)| of == id)
             {
                 let session = opened.session().clone().seen_at(now);
                 if let Ok(put) = self.put(*id, session) {
                     lines.extend(put.lines);
+                    renewed.push((*id, *opened.known()));
                 }
             }
         }
-        lines
+        (lines, renewed.into_iter().map(|(_, known)| known).collect())
     }
 
     /// Seals a session for the browser. If it is too large, its raw ID token is left out. The

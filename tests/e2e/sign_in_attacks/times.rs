@@ -1,10 +1,12 @@
 //! Sessions whose time is over, by the clock of a real Envoy.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{ALICE, Browser, SCRIPT, get, is_alive, seen, signed_in, staff, stage, values};
+use super::{ALICE, Browser, HOST, SCRIPT, get, is_alive, seen, signed_in, staff, stage, values};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn s16_sessions_whose_time_is_over() {
@@ -47,7 +49,7 @@ async fn s16_sessions_whose_time_is_over() {
         let answer = idle.send(&stage, get("/page", SCRIPT));
         assert_eq!(answer.status, 401, "{}", answer.text());
         assert!(idle.has_session(), "a script deletes nothing");
-        assert_eq!(idle.open(&stage, "/page").status, 303);
+        assert_eq!(idle.open(&stage, "/staff/sign-out").status, 200);
         assert!(!idle.has_session(), "deleted");
     }
     // Whatever is done with it, it ends.
@@ -56,8 +58,47 @@ async fn s16_sessions_whose_time_is_over() {
         let mut active: Browser = active.clone();
         let answer = active.fetch(&stage, "/page");
         assert_eq!(answer.status, 401, "{}", answer.text());
-        assert_eq!(active.open(&stage, "/page").status, 303);
+        assert_eq!(active.open(&stage, "/staff/sign-out").status, 200);
         assert!(!active.has_session(), "deleted");
     }
     is_alive(&stage).await;
+}
+
+/// A response that renews a session, and comes when the session has ended: the browser may have a newer one,
+/// or none on purpose.
+#[tokio::test(flavor = "multi_thread")]
+async fn s24_a_late_response_puts_no_session_back_that_has_ended() {
+    let stage = stage(|config| {
+        staff(config, json!({"session": {"idle_timeout": "10s"}}));
+    });
+    for signs_out in [false, true] {
+        let mut alice = signed_in(&stage, ALICE).await;
+        tokio::time::sleep(Duration::from_millis(2100)).await;
+        // The upstream answers when it has the whole body.
+        let mut slow = TcpStream::connect(stage.address()).expect("a connection");
+        slow.set_read_timeout(Some(Duration::from_secs(10)))
+            .expect("a time limit");
+        let cookies = alice.cookies().expect("cookies");
+        let upstream = stage.upstream.requests();
+        let head = format!(
+            "POST /page HTTP/1.1\r\nhost: {HOST}\r\ncookie: {cookies}\r\nsec-fetch-site: same-origin\r\n\
+             connection: close\r\ncontent-length: 2\r\n\r\na"
+        );
+        slow.write_all(head.as_bytes()).expect("a request");
+        let limit = Duration::from_secs(5);
+        bearer_gate_testbed::eventually(limit, "the upstream has it", || {
+            stage.upstream.requests() > upstream
+        });
+        if signs_out {
+            let left = alice.send(&stage, get("/staff/sign-out", SCRIPT));
+            assert_eq!((left.status, alice.has_session()), (303, false));
+        }
+        slow.write_all(b"b").expect("the rest");
+        let mut answer = String::new();
+        slow.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        let sets = answer.contains("\r\nset-cookie: ");
+        assert_eq!(sets, !signs_out, "{answer}");
+    }
+    assert_eq!(stage.traps(), 0);
 }
