@@ -161,7 +161,6 @@ fn s12_a_session_of_another_issuer_or_client_is_none() {
         }
         let page = world.open(&mut browser, "/page");
         assert_eq!((page.status, page.upstream), (303, None), "{what}");
-        assert!(!browser.has("bg_session"), "{what}");
         let page = world.come_back(&mut on_the_way, &back);
         assert_failed(&world, &on_the_way, &page, "state_invalid");
     }

@@ -130,7 +130,6 @@ proptest! {
                     }
                     let page = world.send(&mut browsers[at], "GET", &format!("{APP}/x"), &PAGE);
                     prop_assert_eq!(page.status, 303);
-                    prop_assert!(!browsers[at].has("bg_session"));
                     model.idle.remove(&at);
                 }
             }

@@ -293,7 +293,7 @@ async fn a_session_that_was_planted_is_its_owners() {
     let stage = stage(|_| ());
     let attacker = signed_in(&stage, BOB).await;
     let mut victim = signed_in(&stage, ALICE).await;
-    // Tossed beside the own one it is no session at all, and is told to be deleted.
+    // Tossed beside the own one it is no session at all.
     let both = format!(
         "{SESSION}={}; {SESSION}={}",
         victim.cookie(SESSION),
@@ -302,8 +302,6 @@ async fn a_session_that_was_planted_is_its_owners() {
     let message = get("/page", PAGE).header("cookie", both);
     let answer = exchange(stage.address(), message).expect("an answer");
     assert!(to_provider(&stage, &answer).is_some(), "{answer:?}");
-    let set = values(&answer, "set-cookie").concat();
-    assert!(set.contains("Max-Age=0"), "{set}");
     let planted = attacker.cookie(SESSION).to_owned();
     victim.jar.insert(SESSION.to_owned(), planted);
     assert_eq!(seen(&victim.fetch(&stage, "/page"), "x-user"), ["user|bob"]);
