@@ -123,6 +123,12 @@ impl<H: Host> Gate<H> {
         let tick_period = if all_local { LOCAL_TICK } else { BUSY_TICK };
         host.tick_every(tick_period);
         let sign_in = config.sign_in.as_ref();
+        if sign_in.is_some() {
+            // An increase from nothing is none to who watches.
+            for counter in [metrics::ENDED_LOST, metrics::ENDED_FULL] {
+                host.count(counter, 0);
+            }
+        }
         let keyring = sign_in.and_then(|sign_in| match &sign_in.keyring {
             Some(keyring) => Some(keyring.clone()),
             None => drawn_key::keyring(&host),
@@ -262,7 +268,7 @@ impl<H: Host> Gate<H> {
     pub fn tick(&self) -> Verdicts<'_> {
         let now = self.host.monotonic();
         let any = self.desk.borrow_mut().tick(&self.host, now);
-        self.count_lookups();
+        self.count();
         let verdicts = self.decide_settled(now);
         let busy = any || self.desk.borrow().is_restless(now);
         self.set_tick(if busy { BUSY_TICK } else { self.idle_tick });
@@ -376,12 +382,19 @@ impl<H: Host> Gate<H> {
         }
     }
 
-    /// Counts the cache's look-ups once for each tick, not for each request.
-    fn count_lookups(&self) {
+    /// Counts once for each tick, not for each request: the cache's look-ups, and what the list of
+    /// ended sessions has lost.
+    fn count(&self) {
         let (hits, misses) = self.cache.borrow_mut().take_lookups();
-        for (counter, lookups) in [(metrics::CACHE_HIT, hits), (metrics::CACHE_MISS, misses)] {
-            if lookups > 0 {
-                self.host.count(counter, lookups);
+        let ended::Losses { lost, full } = self.ended.borrow_mut().take_losses();
+        for (counter, times) in [
+            (metrics::CACHE_HIT, hits),
+            (metrics::CACHE_MISS, misses),
+            (metrics::ENDED_LOST, lost),
+            (metrics::ENDED_FULL, full),
+        ] {
+            if times > 0 {
+                self.host.count(counter, times);
             }
         }
     }

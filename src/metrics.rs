@@ -19,6 +19,10 @@ pub const BACKCHANNEL_LOGOUT: &str = "bearer_gate.logout.backchannel";
 pub const FRONTCHANNEL_LOGOUT: &str = "bearer_gate.logout.frontchannel";
 /// Counter: back-channel and front-channel logouts that were refused.
 pub const LOGOUT_REFUSED: &str = "bearer_gate.logout.refused";
+/// Counter: times that the list of ended sessions was lost, so that every session is over.
+pub const ENDED_LOST: &str = "bearer_gate.ended.lost";
+/// Counter: sign-outs that found their part of the list full, so that sessions of others are over.
+pub const ENDED_FULL: &str = "bearer_gate.ended.full";
 /// Counter: tokens that were found in the cache of verified ones.
 pub const CACHE_HIT: &str = "bearer_gate.token_cache.hit";
 /// Counter: tokens that were not in the cache, so that their signatures were verified.

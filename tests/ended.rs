@@ -13,7 +13,9 @@ mod sim;
 use std::cell::Cell;
 
 use bearer_gate::ended::shard::MOST;
-use bearer_gate::ended::{Ending, Known, List, Mark, NotEnded, Now, SHARDS, TOKENS, knows_token};
+use bearer_gate::ended::{
+    Ending, Known, List, Losses, Mark, NotEnded, Now, SHARDS, TOKENS, knows_token,
+};
 use bearer_gate::host::{SharedStore, Version};
 use bearer_gate::session::life::Session;
 use proptest::prelude::*;
@@ -95,6 +97,15 @@ impl World {
     fn end(&mut self, worker: usize, ending: &Ending) -> Result<(), NotEnded> {
         let (list, now) = self.split(worker);
         list.end(ending, now)
+    }
+
+    /// What all workers count since this was asked last.
+    fn losses(&mut self) -> Losses {
+        let all = self.workers.iter_mut().map(List::take_losses);
+        all.fold(Losses::default(), |sum, one| Losses {
+            lost: sum.lost + one.lost,
+            full: sum.full + one.full,
+        })
     }
 
     fn is_over_at(&mut self, worker: usize, session: &Known) -> bool {
@@ -242,6 +253,8 @@ fn a_full_shard_ends_older_sessions_and_forgets_none() {
     for (_, known) in &ended {
         assert!(world.is_over(known));
     }
+    assert_eq!(world.losses(), Losses { lost: 0, full: 20 });
+    assert_eq!(world.losses(), Losses::default());
     // 20 entries went: whoever began no later than the last of them is over too.
     let floor = START + ended[19].0;
     let (number, _) = in_one_shard().nth(MOST + 30).unwrap();
@@ -281,6 +294,7 @@ fn s24_one_person_who_signs_out_ever_so_often_ends_no_session_of_others() {
     assert!(leave.iter().all(|known| world.is_over(known)));
     assert!(stay.iter().all(|known| !world.is_over(known)));
     assert!(world.is_over(&old), "it is the robot who pays");
+    assert_eq!(world.losses(), Losses::default(), "and nobody else");
     assert!(!world.is_over(&latest));
     assert_eq!(world.store.names().len(), 2);
 }
@@ -396,6 +410,32 @@ fn a_list_that_is_lost_ends_every_session_until_then_and_no_later_one() {
             assert!(!world.is_over(&later), "{which} {value:?}");
             world.end(2, &Ending::of(&later)).unwrap();
             assert!(world.is_over(&later), "{which} {value:?}");
+        }
+    }
+}
+
+#[test]
+fn a_loss_is_counted_once() {
+    for which in 0..2 {
+        for value in [None, Some(&b"garbage"[..])] {
+            let mut world = World::new();
+            let [one, other] = [1, 2].map(|number| session(number, START, "kim", None));
+            world.end(0, &Ending::of(&one)).unwrap();
+            if which == 0 {
+                // Only who has seen the list knows that there was one.
+                (0..WORKERS).for_each(|worker| assert!(!world.is_over_at(worker, &other)));
+            }
+            assert_eq!(world.losses(), Losses::default());
+            let name = world.store.names().swap_remove(which);
+            world.store.plant(&name, value);
+            for _ in 0..3 {
+                (0..WORKERS).for_each(|worker| assert!(world.is_over_at(worker, &one)));
+            }
+            assert_eq!(
+                world.losses(),
+                Losses { lost: 1, full: 0 },
+                "{name} {value:?}"
+            );
         }
     }
 }

@@ -159,6 +159,15 @@ pub fn knows_token(token: &Mark, store: &dyn SharedStore) -> bool {
     shard.is_some_and(|shard| shard.has(token))
 }
 
+/// How often something ended sessions that nobody had asked to end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// This worker has begun the list anew, because it was lost.
+    pub lost: u64,
+    /// A sign-out found its shard full.
+    pub full: u64,
+}
+
 /// The list, as one worker sees it.
 #[derive(Default)]
 pub struct List {
@@ -168,9 +177,15 @@ pub struct List {
     heads: Option<Heads>,
     /// The shards that were looked at, by their numbers.
     shards: Vec<Option<(State, Shard)>>,
+    losses: Losses,
 }
 
 impl List {
+    /// What was lost since this was asked last.
+    pub fn take_losses(&mut self) -> Losses {
+        std::mem::take(&mut self.losses)
+    }
+
     /// Looks whether anything has changed. Returns the version that was seen; `None` where the list
     /// had to begin anew.
     pub fn look(&mut self, now: Now<'_>) -> Option<Version> {
@@ -243,6 +258,7 @@ impl List {
         self.octets.clear();
         if now.store.write(HEADS_KEY, &octets, version) {
             self.octets = octets;
+            self.losses.lost = self.losses.lost.saturating_add(1);
         }
         self.heads = Some(heads);
     }
@@ -264,7 +280,8 @@ impl List {
             None => Ok(()),
             Some((token, issued)) => {
                 let put = |shard: &mut Shard| shard.put(token, issued, WhenFull::Forget);
-                Ok(change(&token_key(&token), false, now.store, put)?)
+                change(&token_key(&token), false, now.store, put)?;
+                Ok(())
             }
         }
     }
@@ -286,7 +303,14 @@ impl List {
             let is_there = heads.is_some_and(|heads| heads.state(place).is_some());
             match change(&key(place), is_there, now.store, &put) {
                 Err(Unchanged::Lost) => self.begin_anew(now),
-                outcome => return Ok(outcome?),
+                Ok(true) => {
+                    log::warn!(
+                        "the list of ended sessions is full: the oldest sessions of others are over, too"
+                    );
+                    self.losses.full = self.losses.full.saturating_add(1);
+                    return Ok(());
+                }
+                outcome => return Ok(outcome.map(|_| ())?),
             }
         }
         Err(NotEnded::Refused)
@@ -312,21 +336,22 @@ impl List {
 }
 
 /// Changes a shard, whatever other workers do meanwhile. Octets that are not a shard are replaced,
-/// unless a shard must be there.
+/// unless a shard must be there. True where its floor has risen.
 fn change(
     key: &str,
     is_there: bool,
     store: &dyn SharedStore,
     put: impl Fn(&mut Shard) -> Result<(), Full>,
-) -> Result<(), Unchanged> {
+) -> Result<bool, Unchanged> {
     let changed = host::replace(store, key, TRIES, |octets| {
         let shard = octets.and_then(|octets| Shard::decode(&octets));
         if is_there && shard.is_none() {
             return Err(Unchanged::Lost);
         }
         let mut shard = shard.unwrap_or_default();
+        let floor = shard.floor();
         put(&mut shard)?;
-        Ok((shard.encode(), ()))
+        Ok((shard.encode(), shard.floor() > floor))
     });
     changed?.ok_or(Unchanged::Refused)
 }

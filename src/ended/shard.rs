@@ -56,6 +56,11 @@ impl Shard {
         entries: Vec::new(),
     };
 
+    /// Everything that was issued until then is over, in Unix seconds; 0 for nothing.
+    pub(super) fn floor(&self) -> u64 {
+        self.floor
+    }
+
     fn place(&self, mark: &Mark) -> Result<usize, usize> {
         let by = |entry: &Entry| entry.mark.cmp(mark);
         self.entries.binary_search_by(by)

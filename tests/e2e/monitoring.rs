@@ -1,6 +1,7 @@
 //! Dashboards: a real Prometheus scrapes deploy/envoy as it is shipped, and every query of the
 //! dashboard and every metric of the alerts has data. `make dashboards` fetches Prometheus.
 
+mod modules;
 mod people;
 mod shortened;
 
@@ -24,7 +25,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::ecds;
-use crate::recipes::kitchen::move_cluster;
+use crate::recipes::kitchen::{hcm, move_cluster};
+use modules::{overwriting, trap};
 use people::People;
 use shortened::alerts as shortened_alerts;
 
@@ -317,20 +319,7 @@ async fn every_query_has_data() {
     let names = prometheus
         .values(r#"count by (__name__) ({__name__=~"bearer_gate_.*"})"#)
         .await;
-    assert_eq!(names.len(), 6 + 10);
-}
-
-/// A module that traps at every request.
-fn trap() -> Vec<u8> {
-    let module = r#"(module
-        (memory (export "memory") 1)
-        (func (export "proxy_abi_version_0_2_1"))
-        (func (export "proxy_on_memory_allocate") (param i32) (result i32) i32.const 4096)
-        (func (export "proxy_on_context_create") (param i32 i32))
-        (func (export "proxy_on_vm_start") (param i32 i32) (result i32) i32.const 1)
-        (func (export "proxy_on_configure") (param i32 i32) (result i32) i32.const 1)
-        (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) unreachable))"#;
-    wat::parse_str(module).expect("a module")
+    assert_eq!(names.len(), 6 + 12);
 }
 
 /// An Envoy of deploy/envoy, with the listener by which Prometheus sees it.
@@ -491,7 +480,14 @@ async fn every_alert_fires_on_an_envoy_in_its_state() {
         .misbehave(Some(Misbehaviour::TokenResponse500));
     // One that hears of no sign-out.
     let deaf = People::open(false);
-    let (of_failing, of_deaf) = (&failing.0, &deaf.0);
+    // One where another filter writes over the list of ended sessions.
+    let module = files.path().join("overwriting.wasm");
+    let shared = People::open_behind(true, |bootstrap| {
+        let filters = hcm(bootstrap)["http_filters"].as_array_mut().unwrap();
+        filters.insert(0, overwriting(&module));
+    });
+    let mut carol = shared.signs_in(["alice", "wonderland"]).await;
+    let (of_failing, of_deaf, of_shared) = (&failing.0, &deaf.0, &shared.0);
     let targets = [
         &well,
         &down,
@@ -501,6 +497,7 @@ async fn every_alert_fires_on_an_envoy_in_its_state() {
         &trapping,
         of_failing,
         of_deaf,
+        of_shared,
     ];
     let targets = targets.map(|scene| scene.stats.address());
     let watch = start("unwell", &targets);
@@ -554,7 +551,7 @@ async fn every_alert_fires_on_an_envoy_in_its_state() {
         .map(|rule| rule["alert"].as_str().unwrap().to_owned())
         .collect();
     let started = Instant::now();
-    let mut claims = 0;
+    let (mut claims, mut is_lost, mut is_filled) = (0, false, false);
     while fired != named && started.elapsed() < Duration::from_secs(180) {
         for visitor in &mut visitors {
             failing.page(visitor).await;
@@ -562,10 +559,15 @@ async fn every_alert_fires_on_an_envoy_in_its_state() {
         failing.comes_back(["bob", "tokyo"]).await;
         // It waits for the body.
         let told = deaf.0.envoy.address();
-        std::thread::spawn(move || people::tell(told));
+        std::thread::spawn(move || people::tell(told, "x"));
         assert_eq!(deaf.get("/framed").status, 400);
         while claims < 16_000 && deaf.claim(&claims.to_string()) == 200 {
             claims += 1;
+        }
+        // After the claims, which take longer than the alert lasts.
+        if !is_lost {
+            is_lost = true;
+            assert_eq!(shared.page_without_list(&mut carol).await, 303);
         }
         for _ in 0..3 {
             well.ask(&forged).await;
@@ -574,6 +576,11 @@ async fn every_alert_fires_on_an_envoy_in_its_state() {
         down.ask(&of_down).await;
         trapping.ask(&good).await;
         fired.extend(watch.firing().await);
+        // Last, for an Envoy that hears of sign-outs silences the alerts on one that does not.
+        if !is_filled && fired.len() + 1 == named.len() {
+            is_filled = true;
+            shared.fill_the_list();
+        }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     stop.store(true, Ordering::SeqCst);

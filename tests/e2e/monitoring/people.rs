@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use bearer_gate::bytes::half_digest;
+use bearer_gate::ended::shard::MOST;
 use bearer_gate_testbed::idp::openid::{Misbehaviour, OpenId, RelyingParty};
 use bearer_gate_testbed::raw::{self, RawResponse};
 use bearer_gate_testbed::visitor::Visitor;
@@ -10,6 +12,7 @@ use bearer_gate_testbed::{eventually, http};
 use serde_json::{Value, json};
 
 use super::Scene;
+use super::modules::LOSE;
 use crate::ecds;
 
 /// How long an access token lives, in seconds.
@@ -20,7 +23,12 @@ pub(super) struct People(pub(super) Scene);
 
 impl People {
     pub(super) fn open(bodies: bool) -> Self {
-        let mut scene = Scene::open(|_| {}, |_| {});
+        Self::open_behind(bodies, |_| {})
+    }
+
+    /// With a change of the bootstrap.
+    pub(super) fn open_behind(bodies: bool, bootstrap: impl FnOnce(&mut Value)) -> Self {
+        let mut scene = Scene::open_behind(|_| {}, |_| {}, bootstrap);
         let site = scene.envoy.address().to_string();
         let mut resource = ecds::shipped(&scene.idp);
         *ecds::configuration(&mut resource) = configuration(&scene.idp.issuer(), &site);
@@ -75,6 +83,33 @@ impl People {
         let (mut visitor, _) = self.comes_back(who).await;
         assert_eq!(self.page(&mut visitor).await.status, 200);
         visitor
+    }
+
+    /// A page of a session, where another filter writes over the list of ended sessions first.
+    pub(super) async fn page_without_list(&self, visitor: &mut Visitor) -> u16 {
+        let address = self.0.envoy.address();
+        let head = format!(
+            "GET /page HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n{LOSE}: x\r\n\r\n"
+        );
+        raw::request(address, head.as_bytes()).unwrap();
+        self.page(visitor).await.status
+    }
+
+    /// So many people sign out at the provider that their part of the list is full.
+    pub(super) fn fill_the_list(&self) {
+        let issuer = self.0.idp.issuer();
+        // As `Mark::of_subject_without_sid` and `Mark::place` have it: two entries for each person.
+        let place = |subject: &str| {
+            let parts = [&b"sub"[..], issuer.as_bytes(), subject.as_bytes()];
+            usize::from(half_digest(&parts)[0]) % 64
+        };
+        let people = (0..).map(|number| format!("user|{number}"));
+        let people = people.filter(|subject| place(subject) == 0);
+        for subject in people.take(MOST / 2 + 2) {
+            let token = self.openid().logout_token("web", &subject, &subject);
+            let told = tell(self.0.envoy.address(), &token);
+            assert_eq!(told.status, 200, "{}", told.text());
+        }
     }
 
     /// One front-channel logout.
@@ -143,11 +178,12 @@ fn configuration(issuer: &str, site: &str) -> Value {
 }
 
 /// A back-channel logout, which is answered after a while if Envoy keeps its body back.
-pub(super) fn tell(address: SocketAddr) -> RawResponse {
+pub(super) fn tell(address: SocketAddr, token: &str) -> RawResponse {
+    let form = format!("logout_token={token}");
     let head = format!(
         "POST /told HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\
-         content-type: application/x-www-form-urlencoded\r\ncontent-length: 14\r\n\r\n\
-         logout_token=x"
+         content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{form}",
+        form.len()
     );
     raw::request(address, head.as_bytes()).unwrap()
 }
