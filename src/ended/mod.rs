@@ -4,7 +4,8 @@
 //! Invariants:
 //! - a session that was ended is never found alive, on any worker. A full shard ends more sessions,
 //!   and forgets none. Where shared data was lost or is not ours, every session until then is over;
-//! - whoever signs out often makes room with older sessions of their own, before others lose any;
+//! - whoever signs out often makes room with older sessions of their own, before others lose any. So
+//!   what a person's own cookie has proven is written as an entry of that person;
 //! - what anybody can claim takes no room from what was proven, and ends only what it names;
 //! - everything is bounded: [`SHARDS`] and [`TOKENS`] shards of [`shard::MOST`] entries;
 //! - a request costs one read, unless a shard that concerns it has changed.
@@ -45,12 +46,13 @@ pub struct Now<'s> {
 }
 
 /// Sessions that are to be ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ending {
     /// What identifies them. A session is over if the time that counts for a mark is no later than
     /// this.
     marks: Vec<(Mark, u64)>,
-    when_full: WhenFull,
+    /// The same of what nobody has proven, and the time before which such an entry may be forgotten.
+    claim: Option<(Mark, u64, u64)>,
     /// The logout token that ends them, and when it was issued.
     token: Option<(Mark, u64)>,
 }
@@ -101,7 +103,7 @@ impl Ending {
     pub fn proven(marks: Vec<(Mark, u64)>) -> Self {
         Self {
             marks,
-            when_full: WhenFull::Floor,
+            claim: None,
             token: None,
         }
     }
@@ -115,30 +117,40 @@ impl Ending {
         }
     }
 
-    /// The same where nobody has proven it. Claims until `earliest` may be forgotten, because every
-    /// session that they ended is over by itself.
+    /// Ends what has this mark, too, which nobody has proven. Claims until `earliest` may be forgotten,
+    /// because every session that they ended is over by itself. Where there is no room for a claim,
+    /// what is proven ends all the same.
     #[must_use]
-    pub fn claimed(mark: Mark, until: u64, earliest: u64) -> Self {
+    pub fn and_claimed(self, mark: Mark, until: u64, earliest: u64) -> Self {
         Self {
-            marks: vec![(mark, until)],
-            when_full: WhenFull::Refuse { before: earliest },
-            token: None,
+            claim: Some((mark, until, earliest)),
+            ..self
         }
     }
 
-    fn place(&self, mark: &Mark) -> usize {
-        match self.when_full {
-            WhenFull::Refuse { .. } => claimed(mark),
-            WhenFull::Floor | WhenFull::Forget => proven(mark),
-        }
+    /// Ends what has this mark, which nobody has proven: see [`Ending::and_claimed`].
+    #[must_use]
+    pub fn claimed(mark: Mark, until: u64, earliest: u64) -> Self {
+        Self::default().and_claimed(mark, until, earliest)
+    }
+
+    /// What is written, each with its shard.
+    fn entries(&self) -> impl Iterator<Item = (usize, Mark, u64, WhenFull)> {
+        let proven = self.marks.iter();
+        let proven = proven.map(|(mark, until)| (proven_at(mark), *mark, *until, WhenFull::Floor));
+        let claim = self.claim.iter().map(|(mark, until, before)| {
+            let when_full = WhenFull::Refuse { before: *before };
+            (claimed_at(mark), *mark, *until, when_full)
+        });
+        proven.chain(claim)
     }
 }
 
-fn proven(mark: &Mark) -> usize {
+fn proven_at(mark: &Mark) -> usize {
     mark.place(PROVEN)
 }
 
-fn claimed(mark: &Mark) -> usize {
+fn claimed_at(mark: &Mark) -> usize {
     PROVEN + mark.place(CLAIMED)
 }
 
@@ -216,10 +228,12 @@ impl List {
             return true;
         }
         session.marks.iter().flatten().any(|(mark, at)| {
-            [proven(mark), claimed(mark)].into_iter().any(|place| {
-                let shard = self.shard(place, now);
-                shard.is_none_or(|shard| shard.ends(mark, *at))
-            })
+            [proven_at(mark), claimed_at(mark)]
+                .into_iter()
+                .any(|place| {
+                    let shard = self.shard(place, now);
+                    shard.is_none_or(|shard| shard.ends(mark, *at))
+                })
         })
     }
 
@@ -268,12 +282,16 @@ impl List {
     /// # Errors
     /// Where it is not certain that they are over. Some of them may be over all the same.
     pub fn end(&mut self, ending: &Ending, now: Now<'_>) -> Result<(), NotEnded> {
-        let mut changed = Vec::with_capacity(ending.marks.len());
-        for (mark, until) in &ending.marks {
-            let place = ending.place(mark);
-            let put = |shard: &mut Shard| shard.put(*mark, *until, ending.when_full);
-            self.change(place, now, put)?;
-            changed.push(place);
+        let mut changed = Vec::new();
+        for (place, mark, until, when_full) in ending.entries() {
+            let put = |shard: &mut Shard| shard.put(mark, until, when_full);
+            match self.change(place, now, put) {
+                Err(NotEnded::Full) if !changed.is_empty() => {}
+                outcome => {
+                    outcome?;
+                    changed.push(place);
+                }
+            }
         }
         self.announce(&changed, now)?;
         match ending.token {

@@ -1,8 +1,9 @@
 //! A page of the provider makes a browser tell that a session has ended (OpenID Connect
 //! Front-Channel Logout 1.0 section 2).
 //!
-//! Invariants: nobody signs what is told here. Without the session's own cookie it is only a claim.
-//! A claim ends only what has its `sid`, and takes no room from what was proven.
+//! Invariants: nobody signs what is told here, so it is only a claim, except about the session whose own
+//! cookie comes with it. A claim ends only what has its `sid`, and takes no room from what was proven.
+//! Whoever comes with ever new sessions of their own makes room with their older ones, as by signing out.
 
 use super::obstacle::Obstacle;
 use super::problem::Problem;
@@ -41,21 +42,17 @@ pub(super) fn logout(visit: &Visit<'_>, id: SchemeId) -> Result<Answer, Obstacle
     let ahead = CLOCK_SKEW.max(scheme.id_token.clock_skew_seconds);
     let until = visit.now().saturating_add(ahead);
     let mut response = page::empty(200);
-    let ending = if own.is_some() {
+    let mut ending = Ending::default();
+    if let Some(open) = own {
         add_cookies(&mut response, scheme.session_cookie.delete(visit.request));
-        Ending::proven(vec![(mark, until)])
-    } else {
-        Ending::claimed(
-            mark,
-            until,
-            visit.now().saturating_sub(visit.longest_session()),
-        )
-    };
+        ending = Ending::of(open.known());
+    }
+    let earliest = visit.now().saturating_sub(visit.longest_session());
     Ok(Answer {
         what: "a front-channel logout",
         outcome: Outcome::SignedOut(Box::new(SignOut {
             by: By::FrontChannel,
-            ending: Some(ending),
+            ending: Some(ending.and_claimed(mark, until, earliest)),
             errand: None,
         })),
         response,

@@ -3,6 +3,8 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use bearer_gate::bytes::half_digest;
+use bearer_gate::ended::shard::MOST;
 use serde_json::{Value, json};
 
 use crate::provider::{Provider, parameters, token};
@@ -380,6 +382,57 @@ fn s24_a_copy_of_a_session_is_over_on_every_worker_when_somebody_signs_out() {
     assert_eq!(world.open(&mut copy, "/staff/sign-out").status, 200);
     let (page, asked) = world.visit(&mut browser, "/", "alice");
     assert_eq!((page.user(), asked), (Some("alice"), 1));
+}
+
+/// One account that signs in and has a frame of its own site end the session, all day.
+#[test]
+fn s24_one_person_whose_frames_end_sessions_pays_alone() {
+    let world = World::with(config(&[KEY_1], |config| {
+        let scheme = &mut config["sign_in"]["schemes"]["staff"];
+        scheme["frontchannel_logout_path"] = json!("/framed");
+    }));
+    let framed = |browser: &mut Browser, sid: &str| {
+        let iss = "https%3A%2F%2Fidp.example%2F";
+        world
+            .open(browser, &format!("/framed?iss={iss}&sid={sid}"))
+            .status
+    };
+    // Parts of the list that have room for what was proven.
+    let proven = |world: &World| {
+        let names = world.process.store.names().into_iter();
+        let numbers = names.filter_map(|name| {
+            let number = name.strip_prefix("bearer-gate ended ")?;
+            number.parse::<u32>().ok()
+        });
+        numbers.filter(|number| *number < 64).count()
+    };
+    let sign_in = |number: u32| {
+        *world.provider.claims.borrow_mut() = Some(Box::new(move |claims| {
+            claims["sid"] = json!(format!("s-{number}"))
+        }));
+        world.signed_in("robot")
+    };
+    for number in 0..60 {
+        let mut browser = sign_in(number);
+        let mut copy = browser.clone();
+        assert_eq!(framed(&mut browser, &format!("s-{number}")), 200);
+        assert!(!browser.has("bg_session"), "deleted");
+        let page = world.send(&mut copy, "GET", &format!("{APP}/api"), &SCRIPT);
+        assert_eq!(page.status, 401, "{number}");
+    }
+    assert_eq!(proven(&world), 1, "all entries are beside each other");
+    // Where strangers have taken the room for claims, the own session ends all the same.
+    let mut browser = sign_in(60);
+    let place = |sid: &str| half_digest(&[b"sid", b"https://idp.example/", sid.as_bytes()])[0] % 16;
+    let near = (0..).map(|number| format!("x-{number}"));
+    let mut near = near.filter(|sid| place(sid) == place("s-60"));
+    let taken = near.position(|sid| framed(&mut Browser::default(), &sid) != 200);
+    assert!(taken.is_some_and(|taken| taken <= MOST));
+    assert_eq!(framed(&mut Browser::default(), "s-60"), 503);
+    let mut copy = browser.clone();
+    assert_eq!(framed(&mut browser, "s-60"), 200);
+    let page = world.send(&mut copy, "GET", &format!("{APP}/api"), &SCRIPT);
+    assert_eq!(page.status, 401);
 }
 
 #[test]
