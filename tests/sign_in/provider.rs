@@ -12,16 +12,14 @@ use bearer_gate::jose::verifier::Verifier;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::sim::response;
+use crate::sim::{SET_A, SET_B, response};
 
-/// Takes the one signature for good that the provider makes.
+/// Takes the one signature for good that each of the provider's keys makes.
 pub(crate) struct OneSignature;
 
-const SIGNATURE: [u8; 256] = [7; 256];
-
 impl Verifier for OneSignature {
-    fn verify(&self, _: Algorithm, _: &Key, _: &[u8], signature: &[u8]) -> bool {
-        signature == SIGNATURE
+    fn verify(&self, _: Algorithm, key: &Key, _: &[u8], signature: &[u8]) -> bool {
+        key.kid().is_some_and(|kid| signature == signature_of(kid))
     }
 
     fn name(&self) -> &'static str {
@@ -29,22 +27,46 @@ impl Verifier for OneSignature {
     }
 }
 
+fn signature_of(kid: &str) -> [u8; 256] {
+    [kid.as_bytes()[0]; 256]
+}
+
 /// What a code was given for.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 struct Code {
+    /// The sign-in.
+    family: u32,
     sub: String,
+    sid: Option<String>,
     nonce: String,
     challenge: String,
     redirect_uri: String,
 }
 
 /// A refresh token.
-#[derive(Clone)]
 struct Refresh {
-    sub: String,
     /// The sign-in that it goes back to.
     family: u32,
-    spent: bool,
+    /// When it was used.
+    spent: Option<u64>,
+}
+
+/// What came of a sign-in: its tokens are one family. Times are Unix seconds.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Family {
+    pub(crate) sub: String,
+    pub(crate) sid: Option<String>,
+    /// When the code was redeemed, and when tokens were given last.
+    pub(crate) begun: u64,
+    pub(crate) granted: u64,
+    pub(crate) is_revoked: bool,
+}
+
+/// A refresh token that was used twice.
+#[derive(Debug)]
+pub(crate) struct Reuse {
+    pub(crate) first: u64,
+    pub(crate) again: u64,
 }
 
 /// Changes claims.
@@ -58,8 +80,15 @@ pub(crate) struct Provider {
     codes: RefCell<BTreeMap<String, Code>>,
     issued: Cell<u32>,
     tokens: RefCell<BTreeMap<String, Refresh>>,
-    /// Families of refresh tokens of which one was used twice.
-    pub(crate) reused: RefCell<Vec<u32>>,
+    pub(crate) families: RefCell<BTreeMap<u32, Family>>,
+    /// The refresh tokens that were used twice.
+    pub(crate) reused: RefCell<Vec<Reuse>>,
+    /// The families of the tokens that refreshes brought, in order.
+    pub(crate) refreshed: RefCell<Vec<u32>>,
+    /// Whether the answers to refreshes are good for nothing.
+    pub(crate) is_mixed_up: Cell<bool>,
+    /// Whether it signs by its second key, and publishes that alone.
+    pub(crate) has_new_key: Cell<bool>,
     /// Refreshes that brought tokens.
     pub(crate) refreshes: Cell<u32>,
     /// Whether a refresh brings an ID token.
@@ -90,6 +119,11 @@ pub(crate) fn parameters(url: &str) -> BTreeMap<String, String> {
 impl Provider {
     /// Somebody signs in at an authorization URL, and is sent back.
     pub(crate) fn sign_in(&self, url: &str, sub: &str) -> String {
+        self.sign_in_with(url, sub, None)
+    }
+
+    /// The same in a session of the provider's own, which it has a name for.
+    pub(crate) fn sign_in_with(&self, url: &str, sub: &str, sid: Option<&str>) -> String {
         let mut asked = parameters(url);
         if let Some(uri) = asked.get("request_uri") {
             assert_eq!((asked.len(), asked["client_id"].as_str()), (2, "web"));
@@ -109,7 +143,9 @@ impl Provider {
         self.issued.set(self.issued.get() + 1);
         let code = format!("code-{}", self.issued.get());
         let given = Code {
+            family: self.issued.get(),
             sub: sub.to_owned(),
+            sid: sid.map(str::to_owned),
             nonce: asked["nonce"].clone(),
             challenge: asked["code_challenge"].clone(),
             redirect_uri: asked["redirect_uri"].clone(),
@@ -132,8 +168,18 @@ impl Provider {
 
     pub(crate) fn answer(&self, call: &Call, now: u64) -> Reply {
         assert_eq!(call.authority, "idp.example");
+        if call.path == "/keys" {
+            return match (self.is_down.get(), self.has_new_key.get()) {
+                (true, _) => Reply::None,
+                (_, is_new) => response(200, if is_new { SET_B } else { SET_A }),
+            };
+        }
         if call.path == "/revoke" {
-            let asked = form_urlencoded::parse(&call.body).into_owned().collect();
+            let asked: BTreeMap<String, String> =
+                form_urlencoded::parse(&call.body).into_owned().collect();
+            if let Some(token) = self.tokens.borrow().get(&asked["token"]) {
+                self.revoke(|family, _| family == token.family);
+            }
             self.revoked.borrow_mut().push(asked);
             return response(200, "");
         }
@@ -184,6 +230,37 @@ impl Provider {
         response(status, body.to_string())
     }
 
+    /// A session of the provider's own ends. Nothing that came of it is good any longer.
+    pub(crate) fn end(&self, sid: &str) {
+        let is_other = |code: &Code| code.sid.as_deref() != Some(sid);
+        self.codes.borrow_mut().retain(|_, code| is_other(code));
+        self.revoke(|_, family| family.sid.as_deref() == Some(sid));
+    }
+
+    /// Takes no refresh token of these families any longer.
+    pub(crate) fn revoke(&self, is_meant: impl Fn(u32, &Family) -> bool) {
+        for (number, family) in self.families.borrow_mut().iter_mut() {
+            family.is_revoked |= is_meant(*number, family);
+        }
+    }
+
+    /// A logout token with these claims besides those that all have.
+    pub(crate) fn logout_token(&self, now: u64, said: &Value) -> String {
+        self.issued.set(self.issued.get() + 1);
+        let mut claims = json!({
+            "iss": "https://idp.example/", "aud": "web", "iat": now, "exp": now + 120,
+            "jti": format!("logout-{}", self.issued.get()),
+            "events": {"http://schemas.openid.net/event/backchannel-logout": {}},
+        });
+        let members = said.as_object().unwrap().clone();
+        claims.as_object_mut().unwrap().extend(members);
+        token(&json!({"alg": "RS256", "kid": self.kid()}), &claims)
+    }
+
+    fn kid(&self) -> &'static str {
+        if self.has_new_key.get() { "b" } else { "a" }
+    }
+
     /// A refresh token is good once. The second time all of its sign-in are revoked.
     fn refresh(&self, token: &str, now: u64) -> (u16, Value) {
         let refused = || (400, json!({"error": "invalid_grant"}));
@@ -191,24 +268,28 @@ impl Provider {
         let Some(known) = tokens.get_mut(token) else {
             return refused();
         };
-        let spent = std::mem::replace(&mut known.spent, true);
-        let Refresh { sub, family, .. } = known.clone();
-        drop(tokens);
-        let mut reused = self.reused.borrow_mut();
-        if spent {
-            reused.push(family);
-        }
-        if reused.contains(&family) {
+        let number = known.family;
+        if let Some(first) = known.spent {
+            let reuse = Reuse { first, again: now };
+            self.reused.borrow_mut().push(reuse);
+            self.revoke(|family, _| family == number);
             return refused();
         }
+        let family = self.families.borrow()[&number].clone();
+        if family.is_revoked {
+            return refused();
+        }
+        known.spent = Some(now);
+        drop(tokens);
         self.refreshes.set(self.refreshes.get() + 1);
+        self.refreshed.borrow_mut().push(number);
         let code = Code {
-            sub,
-            nonce: String::new(),
-            challenge: String::new(),
-            redirect_uri: String::new(),
+            family: number,
+            sub: family.sub,
+            sid: family.sid,
+            ..Code::default()
         };
-        let mut body = self.tokens(&code, family, now);
+        let mut body = self.tokens(&code, now);
         let members = body.as_object_mut().unwrap();
         if !self.gives_id_token.get() {
             members.remove("id_token");
@@ -226,18 +307,28 @@ impl Provider {
                 && code.redirect_uri == asked["redirect_uri"]
         });
         match good {
-            Some(code) => (200, self.tokens(&code, self.issued.get(), now)),
+            Some(code) => (200, self.tokens(&code, now)),
             None => (400, json!({"error": "invalid_grant"})),
         }
     }
 
-    fn tokens(&self, code: &Code, family: u32, now: u64) -> Value {
-        let mut known = self.tokens.borrow_mut();
-        let refresh_token = format!("refresh-{}-of-{family}", known.len());
-        let refresh = Refresh {
+    fn tokens(&self, code: &Code, now: u64) -> Value {
+        let mut families = self.families.borrow_mut();
+        let family = families.entry(code.family).or_insert_with(|| Family {
             sub: code.sub.clone(),
-            family,
-            spent: false,
+            sid: code.sid.clone(),
+            begun: now,
+            ..Family::default()
+        });
+        let is_useless = self.is_mixed_up.get() && self.gives_id_token.get();
+        if !(is_useless && code.nonce.is_empty()) {
+            family.granted = now;
+        }
+        let mut known = self.tokens.borrow_mut();
+        let refresh_token = format!("refresh-{}-of-{}", known.len(), code.family);
+        let refresh = Refresh {
+            family: code.family,
+            spent: None,
         };
         known.insert(refresh_token.clone(), refresh);
         let mut claims = json!({
@@ -252,11 +343,14 @@ impl Provider {
         if code.nonce.is_empty() {
             claims.as_object_mut().unwrap().remove("nonce");
         }
+        if let Some(sid) = &code.sid {
+            claims["sid"] = json!(sid);
+        }
         if let Some(change) = &*self.claims.borrow() {
             change(&mut claims);
         }
         let header = self.header.borrow().clone();
-        let header = header.unwrap_or_else(|| json!({"alg": "RS256", "kid": "a"}));
+        let header = header.unwrap_or_else(|| json!({"alg": "RS256", "kid": self.kid()}));
         json!({
             "id_token": token(&header, &claims),
             "access_token": format!("access-of-{}", code.sub),
@@ -267,9 +361,10 @@ impl Provider {
     }
 }
 
-/// A token with the provider's signature.
+/// A token with the provider's signature, by its second key if the header says so.
 pub(crate) fn token(header: &Value, claims: &Value) -> String {
     let part = |json: &Value| BASE64_URL_SAFE_NO_PAD.encode(json.to_string());
-    let signature = BASE64_URL_SAFE_NO_PAD.encode(SIGNATURE);
+    let kid = header["kid"].as_str().unwrap_or("a");
+    let signature = BASE64_URL_SAFE_NO_PAD.encode(signature_of(kid));
     format!("{}.{}.{signature}", part(header), part(claims))
 }

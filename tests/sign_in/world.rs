@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use bearer_gate::authn::Admission;
 use bearer_gate::config::Config;
+use bearer_gate::desk::Ticket;
 use bearer_gate::door::Exchange;
 use bearer_gate::gate::{Arrival, Gate, Verdict, Verdicts};
-use bearer_gate::host::ContextId;
+use bearer_gate::host::{Call, ContextId, Reply};
 use bearer_gate::http::credentials::Change;
 use bearer_gate::http::request::{Body, Request};
 use bearer_gate::http::response::{Client, Response};
@@ -228,7 +229,7 @@ pub(crate) const FROM_ELSEWHERE: [(&str, &str); 3] = [
 ];
 
 /// A request that has not been answered.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Waiting(ContextId);
 
 impl Waiting {
@@ -250,16 +251,22 @@ fn host_of(url: &str) -> String {
     rest.split('/').next().unwrap_or_default().to_owned()
 }
 
+type Worker = Rc<Gate<FakeHost>>;
+
 pub(crate) struct World {
     pub(crate) process: Rc<Process>,
     pub(crate) provider: Provider,
-    config: Config,
-    gates: RefCell<Vec<Rc<Gate<FakeHost>>>>,
+    config: RefCell<Config>,
+    gates: RefCell<Vec<Worker>>,
+    /// What the workers were before the configuration was loaded again. They have requests that wait.
+    leaving: RefCell<Vec<Worker>>,
     /// The worker that takes the requests.
     pub(crate) worker: Cell<usize>,
     context: Cell<ContextId>,
-    /// What the requests sent that wait.
-    waiting: RefCell<BTreeMap<ContextId, Vec<(String, String)>>>,
+    /// The sign-ins at the provider whose refreshes brought answers that nobody heard.
+    pub(crate) unheard: RefCell<Vec<u32>>,
+    /// The requests that wait: at which worker, and what they sent.
+    waiting: RefCell<BTreeMap<ContextId, (Worker, Ticket, Vec<(String, String)>)>>,
 }
 
 impl World {
@@ -275,10 +282,12 @@ impl World {
         let world = Self {
             process,
             provider: Provider::default(),
-            config,
+            config: RefCell::new(config),
             gates: RefCell::default(),
+            leaving: RefCell::default(),
             worker: Cell::new(0),
             context: Cell::new(0),
+            unheard: RefCell::default(),
             waiting: RefCell::default(),
         };
         world.add_worker();
@@ -288,19 +297,57 @@ impl World {
     /// Starts one more worker of the process; its number.
     pub(crate) fn add_worker(&self) -> usize {
         let host = FakeHost(Rc::clone(&self.process));
-        let gate = Gate::new(host, self.config.clone(), Box::new(OneSignature));
+        let config = self.config.borrow().clone();
+        let gate = Gate::new(host, config, Box::new(OneSignature));
         self.gates.borrow_mut().push(Rc::new(gate));
         self.gates.borrow().len() - 1
     }
 
-    /// Loses a worker with all that it knew; a new one is in its place.
+    /// Loses a worker with all that it knew, and the requests that wait there; a new one is in its
+    /// place.
     pub(crate) fn lose(&self, worker: usize) {
         let number = self.add_worker();
-        self.gates.borrow_mut().swap_remove(worker);
+        let lost = self.gates.borrow_mut().swap_remove(worker);
         assert_eq!(number, self.gates.borrow().len());
+        let mut waiting = self.waiting.borrow_mut();
+        waiting.retain(|_, (at, ..)| !Rc::ptr_eq(at, &lost));
     }
 
-    fn gate(&self) -> Rc<Gate<FakeHost>> {
+    /// Takes another configuration, with as many workers. What waits is decided by the one before.
+    pub(crate) fn reload(&self, config: Config) {
+        self.config.replace(config);
+        let before = self.gates.take();
+        for _ in &before {
+            self.add_worker();
+        }
+        self.leaving.borrow_mut().extend(before);
+    }
+
+    /// The process ends, and another one takes its place. What was shared is gone, and the requests
+    /// that wait.
+    pub(crate) fn restart(&self) {
+        self.process.store.clear();
+        self.leaving.take();
+        self.waiting.take();
+        let before = self.gates.take();
+        for _ in &before {
+            self.add_worker();
+        }
+    }
+
+    /// Whether a request waits still.
+    pub(crate) fn waits(&self, Waiting(context): Waiting) -> bool {
+        self.waiting.borrow().contains_key(&context)
+    }
+
+    /// The client of a request that waits leaves.
+    pub(crate) fn leave(&self, Waiting(context): Waiting) {
+        let left = self.waiting.borrow_mut().remove(&context);
+        let (gate, ticket, _) = left.unwrap();
+        gate.leave(ticket);
+    }
+
+    fn gate(&self) -> Worker {
         Rc::clone(&self.gates.borrow()[self.worker.get()])
     }
 
@@ -356,19 +403,41 @@ impl World {
                 .cookies(host)
                 .map(|cookies| ("cookie".to_owned(), cookies)),
         );
+        let body = is_whole.then(Vec::new);
+        self.enter(sent, body)
+    }
+
+    /// The provider tells by its back channel of a sign-out.
+    pub(crate) fn tell(&self, url: &str, logout_token: &str) -> Result<Page, Waiting> {
+        let rest = url.strip_prefix("https://").unwrap();
+        let (host, path) = rest.split_once('/').unwrap();
+        let path = format!("/{path}");
+        let sent = [
+            (":method", "POST"),
+            (":authority", host),
+            (":path", &path),
+            ("content-type", "application/x-www-form-urlencoded"),
+        ];
+        let sent = sent.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let body = format!("logout_token={logout_token}").into_bytes();
+        self.enter(sent.to_vec(), Some(body))
+    }
+
+    fn enter(&self, sent: Vec<(String, String)>, body: Option<Vec<u8>>) -> Result<Page, Waiting> {
         let context = self.context.get() + 1;
         self.context.set(context);
         let owned =
             |(name, value): &(String, String)| (name.clone().into(), value.clone().into_bytes());
         let mut request = Request::new(sent.iter().map(owned).collect());
-        if is_whole {
-            request = request.with_body(Body::Whole(Vec::new()));
+        if let Some(body) = body {
+            request = request.with_body(Body::Whole(body));
         }
         let gate = self.gate();
         match gate.request(context, request) {
             Arrival::Decided(verdict) => Ok(Self::conclude(&gate, sent, &verdict)),
-            Arrival::Parked(_) | Arrival::Reading(..) => {
-                self.waiting.borrow_mut().insert(context, sent);
+            Arrival::Parked(ticket) | Arrival::Reading(ticket, _) => {
+                let waits = (Rc::clone(&gate), ticket, sent);
+                self.waiting.borrow_mut().insert(context, waits);
                 Err(Waiting(context))
             }
         }
@@ -393,13 +462,41 @@ impl World {
         let calls = std::mem::take(&mut *self.process.calls.borrow_mut());
         let mut pages = Vec::new();
         for (id, call) in calls {
-            let mut reply = Some(self.provider.answer(&call, self.now()));
+            let heard = self.unheard.borrow().len();
+            let mut reply = Some(self.provide(&call));
             pages.extend(self.each_gate(|gate| match gate.most(id) {
                 Some(_) => gate.reply(id, reply.take().unwrap()),
                 None => Vec::new(),
             }));
+            if reply.is_none() {
+                self.unheard.borrow_mut().truncate(heard);
+            }
         }
         pages
+    }
+
+    /// The provider's answer to a call, which nobody has heard yet.
+    fn provide(&self, call: &Call) -> Reply {
+        let known = self.provider.refreshed.borrow().len();
+        let reply = self.provider.answer(call, self.now());
+        let refreshed = &self.provider.refreshed.borrow()[known..];
+        self.unheard.borrow_mut().extend(refreshed);
+        reply
+    }
+
+    /// The calls that were made, or those of one worker, get no answer. The provider may have got
+    /// them.
+    pub(crate) fn lose_calls(&self, worker: Option<usize>, arrive: bool) {
+        let lost = worker.map(|worker| Rc::clone(&self.gates.borrow()[worker]));
+        let is_lost = |id| lost.as_ref().is_none_or(|gate| gate.most(id).is_some());
+        let calls = self.process.calls.take();
+        let (lost, others) = calls
+            .into_iter()
+            .partition::<Vec<_>, _>(|(id, _)| is_lost(*id));
+        self.process.calls.replace(others);
+        for (_, call) in lost.iter().filter(|_| arrive) {
+            self.provide(call);
+        }
     }
 
     fn each_gate(
@@ -407,14 +504,23 @@ impl World {
         step: impl for<'g> FnMut(&'g Gate<FakeHost>) -> Verdicts<'g>,
     ) -> Vec<(ContextId, Page)> {
         let mut step = step;
-        let gates = self.gates.borrow().clone();
+        let mut gates = self.gates.borrow().clone();
+        gates.extend(self.leaving.borrow().iter().cloned());
         let mut pages = Vec::new();
         for gate in &gates {
             for (context, verdict) in step(gate) {
-                let sent = self.waiting.borrow_mut().remove(&context).unwrap();
+                let (.., sent) = self.waiting.borrow_mut().remove(&context).unwrap();
                 pages.push((context, Self::conclude(gate, sent, &verdict)));
             }
         }
+        self.leaving.borrow_mut().retain(|gate| {
+            let waiting = self.waiting.borrow();
+            let is_needed = waiting.values().any(|(at, ..)| Rc::ptr_eq(at, gate));
+            if !is_needed {
+                gate.abandon_calls();
+            }
+            is_needed
+        });
         pages
     }
 

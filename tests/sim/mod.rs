@@ -132,6 +132,11 @@ impl Store {
         self.0.to_lose.set(writes);
     }
 
+    /// Whether the next write fails.
+    pub(crate) fn loses_writes(&self) -> bool {
+        self.0.to_lose.get() > 0
+    }
+
     /// What is shared, by its names.
     pub(crate) fn names(&self) -> Vec<String> {
         self.0.entries.borrow().keys().cloned().collect()
@@ -147,6 +152,11 @@ impl Store {
             }
             None => drop(entries.remove(name)),
         }
+    }
+
+    /// The process ends.
+    pub(crate) fn clear(&self) {
+        self.0.entries.borrow_mut().clear();
     }
 
     /// How many octets are shared.
