@@ -76,6 +76,7 @@ differential: build $(ENVOY) ## Compare with Envoy's own jwt_authn; BEARER_GATE_
 soak: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done $(CHROMEDRIVER) ## Run the long tests: end-to-end with their figures, and many random properties
 	BEARER_GATE_SOAK=1 cargo test --release --test lifecycle --test gate --test desk -- invariants every_ no_stranger
 	BEARER_GATE_SOAK=1 cargo test --release --test decisions -- trees
+	BEARER_GATE_SOAK=1 cargo test --release --test sign_in -- nobody_is_somebody_else
 	$(MAKE) --no-print-directory fleet
 	cargo test --package bearer-gate-cli --test differential -- --ignored
 	BEARER_GATE_SOAK=1 cargo test --release --features jwt-simple --test reference

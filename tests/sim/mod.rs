@@ -6,6 +6,7 @@ pub(crate) mod host;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -35,16 +36,20 @@ pub(crate) const SET_B: &str = concat!(
 );
 
 /// How properties are tested: with `cases` cases, the same each time. With `BEARER_GATE_SOAK`,
-/// there are 100 times as many, and they differ each time.
+/// there are 100 times as many, and they differ each time. `BEARER_GATE_SEED` draws some of them
+/// again.
 pub(crate) fn properties(cases: u32) -> Config {
     let soak = std::env::var_os("BEARER_GATE_SOAK").is_some();
+    let seed = std::env::var("BEARER_GATE_SEED").ok();
+    let seed = seed.map(|seed| seed.parse().expect("a number"));
+    let seed = seed.unwrap_or_else(|| match soak {
+        true => RandomState::new().hash_one(()),
+        false => 1,
+    });
+    println!("BEARER_GATE_SEED={seed}");
     Config {
         cases: if soak { cases * 100 } else { cases },
-        rng_seed: if soak {
-            RngSeed::Random
-        } else {
-            RngSeed::Fixed(1)
-        },
+        rng_seed: RngSeed::Fixed(seed),
         failure_persistence: None,
         ..Config::default()
     }
