@@ -194,6 +194,7 @@ mod tests {
     use super::*;
     use crate::jose::base64url;
     use crate::jose::fixtures::JWK_A;
+    use crate::jose::issuer::Issuer;
     use crate::jose::jwa::Algorithm;
     use crate::jose::jwk::Key;
     use crate::jose::jwt::{self, Expectations};
@@ -223,7 +224,7 @@ mod tests {
 
     fn entry(token: &[u8], keys: &KeySet) -> Rc<Entry> {
         let expectations = Expectations {
-            issuer: None,
+            issuer: Issuer::Any,
             audiences: Vec::new(),
             algorithms: Algorithm::ALL.to_vec(),
             clock_skew_seconds: 0,

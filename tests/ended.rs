@@ -37,6 +37,7 @@ fn refreshed(number: u64, times: [u64; 2], sub: &str, sids: [Option<&str>; 2]) -
     let mut id = [0; 16];
     id[..8].copy_from_slice(&number.to_le_bytes());
     let session = Session {
+        issuer: None,
         id,
         scope: "staff".to_owned(),
         subject: sub.to_owned(),

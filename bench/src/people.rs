@@ -154,6 +154,7 @@ impl People {
         let session = |serial| -> Result<Ask> {
             let claims = claims(serial, now());
             let session = Session {
+                issuer: None,
                 id: self.random()?,
                 scope: scope(SCHEME, ISSUER, CLIENT),
                 subject: claims

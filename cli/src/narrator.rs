@@ -359,6 +359,10 @@ impl<'n> Narrator<'n> {
             TokenEvent::Checked { check, holds } => {
                 told.line(mark_of(holds), check_in_words(check));
             }
+            TokenEvent::OfAnother(key) => told.note(format!(
+                "not tried: {}: iss is another issuer",
+                key_in_words(key)
+            )),
             TokenEvent::Tried { key, verifies } => {
                 told.note(format!("tried: {}", key_in_words(key)));
                 if verifies {

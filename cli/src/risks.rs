@@ -10,7 +10,10 @@ use bearer_gate::config::{
 };
 use bearer_gate::http::credentials::Place;
 use bearer_gate::http::uri::{Scheme, Uri};
+use bearer_gate::jose::issuer::Issuer;
 use bearer_gate::matcher::{Condition, PathMatcher, RequestMatcher};
+
+const IS_HTTP: &str = "is http: the issuer of a real token has https";
 
 /// A risky choice.
 pub(crate) struct Risk {
@@ -80,10 +83,28 @@ pub(crate) fn find(config: &Config) -> Vec<Risk> {
 
 fn look_at_provider(provider: &Provider, warn: &mut dyn FnMut(&str, &str)) {
     let expectations = &provider.expectations;
-    if expectations.issuer.is_none() {
-        warn(
+    let is_http = |text: &str| Uri::parse(text).is_ok_and(|uri| uri.scheme == Scheme::Http);
+    match &expectations.issuer {
+        Issuer::Any => warn(
             "any_issuer",
             "iss is not looked at: everybody whose key is in the set can issue tokens",
+        ),
+        Issuer::OfTenants(tenants) if tenants.ids.is_none() => warn(
+            "any_tenant",
+            "anybody can make a tenant: whoever gets a token for an audience of this API passes, unless rules ask for more",
+        ),
+        Issuer::Several(several) if several.iter().any(|one| is_http(one)) => {
+            warn("issuers", IS_HTTP);
+        }
+        issuer if issuer.written().is_some_and(is_http) => warn("issuer", IS_HTTP),
+        _ => {}
+    }
+    if let Issuer::One(one) = &expectations.issuer
+        && one.contains(['{', '}'])
+    {
+        warn(
+            "issuer",
+            "has a brace: only {tenantid} stands for something, the rest is compared as it is written",
         );
     }
     if expectations.audiences.is_empty() {
@@ -123,10 +144,6 @@ fn look_at_provider(provider: &Provider, warn: &mut dyn FnMut(&str, &str)) {
             "from_basic",
             "clients keep passwords in files and send them unasked, and browsers ask people for one: tokens should end soon",
         );
-    }
-    let is_http = |text: &str| Uri::parse(text).is_ok_and(|uri| uri.scheme == Scheme::Http);
-    if expectations.issuer.as_deref().is_some_and(is_http) {
-        warn("issuer", "is http: the issuer of a real token has https");
     }
     if let KeySource::Remote(remote) = &provider.keys
         && let Endpoint::Jwks(uri) = &remote.endpoint

@@ -250,7 +250,7 @@ fn calls(config: &Config) -> Vec<Calls<'_>> {
     }
     for scheme in config.sign_in.iter().flat_map(|sign_in| &sign_in.schemes) {
         let provider = &config.providers[scheme.provider];
-        let issuer = provider.expectations.issuer.as_deref();
+        let issuer = provider.expectations.issuer.written();
         let home = match &provider.keys {
             KeySource::Remote(remote) => match &remote.endpoint {
                 Endpoint::Discovery { uri, .. } => uri.as_deref().or(issuer),

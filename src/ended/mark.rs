@@ -151,6 +151,13 @@ impl Known {
         self.own == other.own
     }
 
+    /// Whether this mark is one of those that end it.
+    #[must_use]
+    pub fn has(&self, mark: &Mark) -> bool {
+        let mut marks = self.marks.iter().flatten();
+        marks.any(|(own, _)| own == mark)
+    }
+
     /// What identifies a session of this issuer.
     #[must_use]
     pub fn new(session: &Session, issuer: &str) -> Self {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::claims::{Claims, NumericDate};
+use super::issuer::{Issuer, NotOurs};
 use super::json::Element;
 use super::jwa::Algorithm;
 use super::jwk::Key;
@@ -26,6 +27,8 @@ pub enum Event<'e> {
         /// Whether it is as expected.
         holds: bool,
     },
+    /// A key is for the tokens of another issuer, and is not tried.
+    OfAnother(&'e Key),
     /// A key was tried on the token's signature.
     Tried {
         /// The key, one of the candidates.
@@ -45,12 +48,14 @@ pub enum Check<'e> {
         /// Those of the provider.
         allowed: &'e [Algorithm],
     },
-    /// `iss` must be the provider's issuer.
+    /// `iss` must be an issuer of the provider.
     Issuer {
-        /// The token's `iss`, if it is a text.
-        found: Option<&'e str>,
-        /// The provider's issuer.
-        expected: &'e str,
+        /// The token's claims.
+        claims: &'e Claims,
+        /// The provider's issuers.
+        expected: &'e Issuer,
+        /// Why it is none of them, if it is not.
+        outcome: Result<(), NotOurs>,
     },
     /// `nbf` must not be in the future.
     NotBefore(Time),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::claims::Claims;
 use super::error::JwtError;
 use super::event::{Check, Event, Time};
+use super::issuer::Issuer;
 use super::jwa::Algorithm;
 use super::jws::JoseHeader;
 use super::token_type::TokenType;
@@ -17,8 +18,8 @@ use crate::trace::{Checks, Trace};
 /// What a provider expects of its tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expectations {
-    /// The only `iss` that passes; with `None`, any `iss` passes, and a missing one too.
-    pub issuer: Option<String>,
+    /// Whose tokens pass.
+    pub issuer: Issuer,
     /// `aud` must name one of these; with an empty list, any `aud` passes, and a missing one too.
     pub audiences: Vec<String>,
     /// The algorithms that a token may have; an empty list allows none.
@@ -54,11 +55,16 @@ impl Expectations {
         checks.that(is_allowed, JwtError::AlgorithmNotAllowed, || {
             checked(is_allowed, Check::Algorithm { found, allowed })
         })?;
-        if let Some(expected) = self.issuer.as_deref() {
-            let found = claims.issuer();
-            let is_expected = found == Some(expected);
-            checks.that(is_expected, JwtError::Issuer, || {
-                checked(is_expected, Check::Issuer { found, expected })
+        let expected = &self.issuer;
+        if !matches!(expected, Issuer::Any) {
+            let outcome = expected.check(claims);
+            checks.that(outcome.is_ok(), JwtError::Issuer, || {
+                let check = Check::Issuer {
+                    claims,
+                    expected,
+                    outcome,
+                };
+                checked(outcome.is_ok(), check)
             })?;
         }
         self.check_times(claims, now, &mut checks)?;
@@ -287,7 +293,7 @@ mod tests {
             ],
         );
         let any = Expectations {
-            issuer: None,
+            issuer: Issuer::Any,
             audiences: vec![],
             ..expectations()
         };

@@ -11,6 +11,7 @@ use sha2::{Sha256, Sha384, Sha512};
 
 use super::base64url;
 use super::expectations::Expectations;
+use super::issuer::Issuer;
 use super::json;
 use super::jwa::Algorithm;
 use super::jwk::{Key, KeyError};
@@ -134,7 +135,7 @@ pub(crate) const HEADER: &str = r#"{"alg":"RS256","kid":"test-a","typ":"JWT"}"#;
 /// What [`claims`] satisfies.
 pub(crate) fn expectations() -> Expectations {
     Expectations {
-        issuer: Some("https://issuer.example/".into()),
+        issuer: Issuer::One("https://issuer.example/".into()),
         audiences: vec!["https://api.example".into(), "other".into()],
         algorithms: Algorithm::ASYMMETRIC.to_vec(),
         clock_skew_seconds: 60,

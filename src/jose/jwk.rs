@@ -27,6 +27,8 @@ pub struct Key {
     kid: Option<String>,
     /// `x5t` and `x5t#S256`, where the document gives them.
     thumbprints: [Option<String>; 2],
+    /// Where the document gives it, as Microsoft Entra ID does.
+    issuer: Option<String>,
     key_type: KeyType,
     bound_to: Option<Algorithm>,
     material: Material,
@@ -72,6 +74,10 @@ impl Key {
         let material = Material::parse(jwk, key_type, bound_to)?;
         Ok(Self {
             thumbprints: [thumbprint(jwk, "x5t"), thumbprint(jwk, "x5t#S256")],
+            issuer: jwk
+                .get("issuer")
+                .and_then(Element::as_str)
+                .map(str::to_owned),
             bound_to,
             ..Self::new(kid, material)
         })
@@ -94,6 +100,7 @@ impl Key {
         Self {
             kid: kid.map(str::to_owned),
             thumbprints: [None, None],
+            issuer: None,
             key_type: material.key_type(),
             bound_to: None,
             spki_der: material.spki_der(),
@@ -106,6 +113,7 @@ impl Key {
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.kid == other.kid
             && self.thumbprints == other.thumbprints
+            && self.issuer == other.issuer
             && self.bound_to == other.bound_to
             && self.spki_der == other.spki_der
             && match (&self.material, &other.material) {
@@ -118,6 +126,13 @@ impl Key {
     #[must_use]
     pub fn kid(&self) -> Option<&str> {
         self.kid.as_deref()
+    }
+
+    /// The issuer whose tokens it signs, if its document says so: the member `issuer`, which is
+    /// Microsoft's. [`super::issuer::TENANT_ID`] in it is any tenant's id.
+    #[must_use]
+    pub fn issuer(&self) -> Option<&str> {
+        self.issuer.as_deref()
     }
 
     /// Whether a token's header names this key by the thumbprint of its certificate, RFC 7515

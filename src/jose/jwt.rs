@@ -10,6 +10,7 @@ use super::claims::Claims;
 pub use super::error::JwtError;
 use super::event::Event;
 pub use super::expectations::Expectations;
+use super::issuer;
 use super::jwa::Algorithm;
 use super::jwk::Key;
 use super::jwks::MAX_CANDIDATES;
@@ -29,6 +30,8 @@ pub struct Parsed<'t> {
 pub struct Validated<'t> {
     jws: Jws<'t>,
     claims: Arc<Claims>,
+    /// Whether a key that names an issuer signs for that one alone.
+    keys_have_issuers: bool,
 }
 
 /// A token whose claims are as expected and whose signature is by one of the provider's keys.
@@ -104,6 +107,7 @@ impl<'t> Parsed<'t> {
         Ok(Validated {
             jws: self.jws,
             claims: self.claims,
+            keys_have_issuers: expectations.issuer.is_of_tenants(),
         })
     }
 }
@@ -115,7 +119,8 @@ impl<'t> Validated<'t> {
         self.jws.untrusted_header()
     }
 
-    /// Verifies the signature with the first of at most [`MAX_CANDIDATES`] keys that does.
+    /// Verifies the signature with the first of at most [`MAX_CANDIDATES`] keys that does. A
+    /// provider of several tenants says of a key whose tokens it signs.
     ///
     /// # Errors
     /// [`JwtError::NoKey`] where no candidate is for the token's algorithm, otherwise
@@ -128,7 +133,7 @@ impl<'t> Validated<'t> {
         self.verify_with(candidates, verifier, &())
     }
 
-    /// The same, and tells of each key that is tried.
+    /// The same, and tells of each key that is tried or left out.
     ///
     /// # Errors
     /// As [`Validated::verify`].
@@ -141,7 +146,7 @@ impl<'t> Validated<'t> {
         let algorithm = self.jws.untrusted_header().algorithm;
         let mut fitting = candidates
             .iter()
-            .filter(|key| key.allows(algorithm))
+            .filter(|key| key.allows(algorithm) && self.may_be_of(key, trace))
             .take(MAX_CANDIDATES)
             .peekable();
         if fitting.peek().is_none() {
@@ -162,6 +167,16 @@ impl<'t> Validated<'t> {
             header_b64: self.jws.header_segment(),
             payload_b64: self.jws.payload_segment(),
         })
+    }
+
+    /// Whether a key signs for the issuer of the token.
+    fn may_be_of<T: for<'e> Trace<Event<'e>>>(&self, key: &Key, trace: &T) -> bool {
+        let named = key.issuer().filter(|_| self.keys_have_issuers);
+        let may_be = named.is_none_or(|issuer| issuer::signs_for(issuer, &self.claims));
+        if !may_be {
+            trace.note(|| Event::OfAnother(key));
+        }
+        may_be
     }
 }
 
@@ -232,6 +247,7 @@ mod tests {
     use crate::jose::fixtures::{
         self, HEADER, JWK_A, JWK_B, NOW, PEM_A, PEM_B, claims, expectations,
     };
+    use crate::jose::issuer::{Issuer, Tenants};
     use crate::jose::jwks::{KeySet, Selection};
     use crate::signature::portable::Portable;
 
@@ -327,7 +343,7 @@ mod tests {
         let keys = KeySet::parse(format!(r#"{{"keys":[{JWK_A}]}}"#).as_bytes()).unwrap();
         let candidates: Vec<&Key> = keys.keys().iter().collect();
         let lenient = Expectations {
-            issuer: None,
+            issuer: Issuer::Any,
             audiences: Vec::new(),
             clock_skew_seconds: 1 << 60,
             require_expiration: false,
@@ -517,6 +533,50 @@ mod tests {
             decide(&token, JWK_A, &expectations()).err(),
             Some(JwtError::Signature)
         );
+    }
+
+    /// As Entra publishes its keys for all tenants: some are for one tenant alone.
+    #[test]
+    fn a35_a_key_of_another_tenant_verifies_nothing() {
+        const OURS: &str = "8eaef023-2b34-4da1-9baa-8bc8c9d6a490";
+        const PERSONAL: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
+        let template = "https://login.example/{tenantid}/v2.0";
+        let of = |tenant: &str| template.replace("{tenantid}", tenant);
+        let key = |issuer: &str| JWK_A.replacen('{', &format!("{{{issuer}"), 1);
+        let named = |issuer: &str| key(&format!(r#""issuer":"{issuer}","#));
+        let of_tenants = Expectations {
+            issuer: Issuer::OfTenants(Tenants {
+                template: template.to_owned(),
+                ids: None,
+            }),
+            ..expectations()
+        };
+        let good = claims(json!({"iss": of(OURS), "tid": OURS}));
+        let token = fixtures::token(PEM_A, Algorithm::Rs256, HEADER, &good);
+        for (jwk, expected) in [
+            (named(template), None),
+            (named(&of(OURS)), None),
+            (key(""), None),
+            (key(r#""issuer":null,"#), None),
+            (named(&of(PERSONAL)), Some(JwtError::NoKey)),
+            (named("https://login.example/v2.0"), Some(JwtError::NoKey)),
+            (named(""), Some(JwtError::NoKey)),
+            // The same key for another tenant stands before the one for all, or after it.
+            (
+                format!("{},{}", named(&of(PERSONAL)), named(template)),
+                None,
+            ),
+            (
+                format!("{},{}", named(template), named(&of(PERSONAL))),
+                None,
+            ),
+        ] {
+            let found = decide(&token, &jwk, &of_tenants).map(drop).err();
+            assert_eq!(found, expected, "{jwk}");
+        }
+        // Elsewhere the member is unknown, as RFC 7517 section 4 has it.
+        let token = super::tests::good();
+        assert!(decide(&token, &named(&of(PERSONAL)), &expectations()).is_ok());
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod ec;
 pub mod error;
 pub mod event;
 mod expectations;
+pub mod issuer;
 pub mod json;
 pub mod jwa;
 pub mod jwk;

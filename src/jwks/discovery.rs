@@ -10,6 +10,7 @@ use std::fmt;
 use super::metadata::Reading;
 use crate::bytes;
 use crate::http::uri::{Scheme, Uri};
+use crate::jose::issuer::TENANT_ID;
 use crate::jose::json::{Document, Element};
 use crate::shown::Shown;
 
@@ -53,16 +54,12 @@ impl fmt::Display for DiscoveryError {
     }
 }
 
-/// What Microsoft Entra names in place of a tenant at its addresses with `common` or
-/// `organizations`.
-const ANY_TENANT: &str = "{tenantid}";
-
 /// The error for an issuer that is not the configured one.
 fn mismatch(named: &str, configured: &str) -> DiscoveryError {
     let placeholder = bytes::find(named.as_bytes(), b'{').and_then(|at| named.get(at..));
-    let hint = if placeholder.is_some_and(|rest| rest.starts_with(ANY_TENANT)) {
-        "; {tenantid} is for any tenant of Entra: name one tenant in issuer, or use remote_jwks \
-         with any_issuer and a rule about the claim tid"
+    let hint = if placeholder.is_some_and(|rest| rest.starts_with(TENANT_ID)) {
+        "; {tenantid} is for any tenant of Entra: name one tenant in issuer, or write {tenantid} \
+         there too and list the tenants"
     } else {
         ""
     };

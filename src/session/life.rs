@@ -15,6 +15,8 @@ const RENEWALS: u64 = 10;
 /// other format is signed out.
 const FORMAT: u64 = 3;
 const WITHOUT_REFRESHING: u64 = 2;
+/// What is added to the format of a session with an issuer of its own.
+const OF_TENANT: u64 = 2;
 
 /// A person who has signed in. All times are Unix seconds.
 #[derive(Clone, PartialEq, Eq)]
@@ -24,6 +26,9 @@ pub struct Session {
     /// The scope of its scheme, see [`super::seal::scope`]. It is not in the record, because the
     /// seal is bound to it.
     pub scope: String,
+    /// The ID token's `iss`, where the scheme's provider has one for each tenant: a `sub` and a
+    /// `sid` are then this issuer's.
+    pub issuer: Option<String>,
     /// The ID token's `sub`.
     pub subject: String,
     /// The provider's own session (OpenID Connect Front-Channel Logout 1.0 section 3).
@@ -112,6 +117,8 @@ pub enum NoSession {
     Broken,
     /// Ours, but from another version of the filter.
     Format,
+    /// Of a tenant that the configuration no longer takes.
+    Tenant,
     /// There was no request for the idle timeout.
     Idle,
     /// It has reached its end.
@@ -215,13 +222,6 @@ impl Session {
         idle.map_or(self.expires, |idle| idle.min(self.expires))
     }
 
-    /// Whether it is of the provider's session with this `sid`.
-    #[must_use]
-    pub fn is_of_sid(&self, sid: &str) -> bool {
-        let own = [&self.sid, &self.first_sid];
-        own.into_iter().flatten().any(|own| own == sid)
-    }
-
     /// Whether it counts at `now`, in Unix seconds, provided that it is alive.
     #[must_use]
     pub fn standing(&self, now: u64) -> Standing {
@@ -246,6 +246,10 @@ impl Session {
             Some(_) => FORMAT,
             None => WITHOUT_REFRESHING,
         };
+        let format = match self.issuer {
+            Some(_) => format.saturating_add(OF_TENANT),
+            None => format,
+        };
         let record = Writer::default()
             .number(format)
             .octets(&self.id)
@@ -268,7 +272,7 @@ impl Session {
                 .optional_text(tokens.refresh.as_deref())
                 .optional_text(tokens.id.as_deref()),
         };
-        match self.refreshing {
+        let record = match self.refreshing {
             None => record,
             Some(refreshing) => record
                 .number(refreshing.number)
@@ -276,13 +280,20 @@ impl Session {
                 .number(refreshing.good_until)
                 .octets(&refreshing.nonce)
                 .optional_text(self.first_sid.as_deref()),
+        };
+        match &self.issuer {
+            None => record,
+            Some(issuer) => record.text(issuer),
         }
         .finish()
     }
 
     fn read(record: &[u8], scope: &str) -> Option<Self> {
         let mut record = Reader(record);
-        let has_refreshing = match record.number()? {
+        let format = record.number()?;
+        let without_issuer = format.checked_sub(OF_TENANT);
+        let without_issuer = without_issuer.filter(|format| *format >= WITHOUT_REFRESHING);
+        let has_refreshing = match without_issuer.unwrap_or(format) {
             FORMAT => true,
             WITHOUT_REFRESHING => false,
             _ => return None,
@@ -290,6 +301,7 @@ impl Session {
         let mut session = Self {
             id: record.octets()?,
             scope: scope.to_owned(),
+            issuer: None,
             subject: record.text()?.to_owned(),
             sid: owned(record.optional_text()?),
             first_sid: None,
@@ -321,6 +333,9 @@ impl Session {
                 nonce: record.octets()?,
             });
             session.first_sid = owned(record.optional_text()?);
+        }
+        if without_issuer.is_some() {
+            session.issuer = owned(Some(record.text()?));
         }
         record.finish()?;
         Some(session)
@@ -355,6 +370,7 @@ mod tests {
         Session {
             id: [1; 16],
             scope: "staff".to_owned(),
+            issuer: None,
             subject: "kim".to_owned(),
             sid: Some("s-1".to_owned()),
             first_sid: None,
@@ -396,14 +412,18 @@ mod tests {
             id: Some(String::new()),
         };
         let first_sid = Some("s-0".to_owned());
-        for (tokens, refreshing, first_sid, format) in [
-            (None, None, None, 2),
-            (Some(Tokens::default()), None, None, 2),
-            (Some(tokens.clone()), None, None, 2),
-            (Some(tokens.clone()), Some(REFRESHING), None, 3),
-            (Some(tokens), Some(REFRESHING), first_sid, 3),
+        let issuer = Some("https://i.example/t".to_owned());
+        for (tokens, refreshing, first_sid, issuer, format) in [
+            (None, None, None, None, 2),
+            (Some(Tokens::default()), None, None, None, 2),
+            (Some(tokens.clone()), None, None, None, 2),
+            (Some(tokens.clone()), Some(REFRESHING), None, None, 3),
+            (Some(tokens.clone()), Some(REFRESHING), first_sid, None, 3),
+            (None, None, None, issuer.clone(), 4),
+            (Some(tokens), Some(REFRESHING), None, issuer, 5),
         ] {
             let session = Session {
+                issuer,
                 tokens,
                 refreshing,
                 first_sid,

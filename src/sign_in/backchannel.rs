@@ -55,7 +55,7 @@ pub(super) fn logout(visit: &Visit<'_>, id: SchemeId) -> Result<Answer, Obstacle
             return Err(Obstacle::Reject(Rejection::keys_unavailable(wait)));
         }
     };
-    let told = match LogoutToken::read(&verified, visit.issuer(scheme), visit.now()) {
+    let told = match LogoutToken::read(&verified, visit.now()) {
         Ok(told) => told,
         Err(why) => return refuse(400, &why.to_string()),
     };

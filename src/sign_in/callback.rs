@@ -99,6 +99,11 @@ pub(super) fn callback(
     };
     let token = exchanged.id_token.as_bytes();
     let verified = verified(&visit.context(), scheme, token, visit.basis.now)?;
+    // Of a provider with several tenants, both are the same one's.
+    let of_token = verified.claims().issuer().map(str::as_bytes);
+    if issuer.is_some() && issuer.as_deref() != of_token {
+        return Err(Problem::Issuer.into());
+    }
     let token = IdToken {
         text: &exchanged.id_token,
         verified: &verified,
@@ -156,10 +161,9 @@ fn back(flow: &Flow) -> Answer {
 
 /// Checks that the answer comes from the issuer that was asked (RFC 9207 section 2.4).
 fn vet_issuer(visit: &Visit<'_>, scheme: &Scheme, found: Option<&[u8]>) -> Result<(), Obstacle> {
-    let provider = &visit.config.providers[scheme.provider];
-    let expected = provider.expectations.issuer.as_deref().map(str::as_bytes);
-    let is_right = match found {
-        Some(_) => found == expected,
+    let expected = &scheme.id_token.issuer;
+    let is_right = match found.map(std::str::from_utf8) {
+        Some(found) => found.is_ok_and(|issuer| expected.allows(issuer)),
         None => !visit.context().metadata(scheme)?.has_iss_parameter,
     };
     if is_right {

@@ -24,11 +24,13 @@ pub(super) fn logout(visit: &Visit<'_>, id: SchemeId) -> Result<Answer, Obstacle
         parameter(visit.request, "iss")?,
         parameter(visit.request, "sid")?,
     );
-    let issuer = visit.issuer(scheme);
     let sid = sid.as_deref().and_then(|sid| std::str::from_utf8(sid).ok());
     let sid = sid.filter(|sid| !sid.is_empty());
-    let is_from_provider = told_issuer.as_deref() == Some(issuer.as_bytes());
-    let (Ok(b"GET"), true, Some(sid)) = (visit.request.method(), is_from_provider, sid) else {
+    let issuer = told_issuer
+        .as_deref()
+        .and_then(|iss| std::str::from_utf8(iss).ok());
+    let issuer = issuer.filter(|issuer| scheme.id_token.issuer.allows(issuer));
+    let (Ok(b"GET"), Some(issuer), Some(sid)) = (visit.request.method(), issuer, sid) else {
         return Ok(Answer {
             what: "a front-channel logout that is refused",
             outcome: Outcome::LogoutRefused,
@@ -36,8 +38,8 @@ pub(super) fn logout(visit: &Visit<'_>, id: SchemeId) -> Result<Answer, Obstacle
         });
     };
     let own = visit.present(id);
-    let own = own.filter(|open| open.session().is_of_sid(sid));
     let mark = Mark::of_sid(issuer, sid);
+    let own = own.filter(|open| open.known().has(&mark));
     // The provider's clock, by which a session has its time, may be ahead by as much as its tokens'.
     let ahead = CLOCK_SKEW.max(scheme.id_token.clock_skew_seconds);
     let until = visit.now().saturating_add(ahead);

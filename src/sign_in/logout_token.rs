@@ -55,17 +55,15 @@ pub(super) struct LogoutToken {
 }
 
 impl LogoutToken {
-    /// Reads a token of this issuer that was verified with
+    /// Reads a token that was verified with
     /// [`Scheme::logout_token`](crate::config::Scheme::logout_token). `now`: in Unix seconds.
     ///
     /// # Errors
     /// [`LogoutTokenError`].
-    pub(super) fn read(
-        token: &Verified<'_>,
-        issuer: &str,
-        now: u64,
-    ) -> Result<Self, LogoutTokenError> {
+    pub(super) fn read(token: &Verified<'_>, now: u64) -> Result<Self, LogoutTokenError> {
         let claims = token.claims();
+        // Every provider of a scheme has an issuer.
+        let issuer = claims.issuer().unwrap_or_default();
         let issued = claims.issued_at.ok_or(LogoutTokenError::IssuedAt)?;
         // Below 2^53.
         let issued = issued.seconds() as u64;
@@ -159,7 +157,7 @@ mod tests {
             Selection::Keys(keys) => validated.verify(&keys, &Portable).map_err(Jwt)?,
             Selection::UnknownKid | Selection::NoMatch => return Err(Jwt(JwtError::NoKey)),
         };
-        LogoutToken::read(&verified, ISSUER, NOW + 5).map_err(By)
+        LogoutToken::read(&verified, NOW + 5).map_err(By)
     }
 
     /// Each rule of section 2.6 in the order there.

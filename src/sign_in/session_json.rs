@@ -67,6 +67,7 @@ mod tests {
 
     fn session() -> Session {
         Session {
+            issuer: None,
             id: [1; 16],
             scope: "staff".to_owned(),
             subject: "kim".to_owned(),

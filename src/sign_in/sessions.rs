@@ -185,6 +185,10 @@ impl Sessions {
         // What the configuration says now may be shorter than what it said at the sign-in.
         let latest = scheme.session.latest(alive.session().started);
         let alive = alive.until(latest, now)?;
+        let issuer = alive.session().issuer.as_deref();
+        if issuer.is_some_and(|issuer| !provider.expectations.issuer.allows(issuer)) {
+            return Err(NoSession::Tenant);
+        }
         let claims = Claims::parse(alive.session().claims.as_bytes());
         let claims = claims.map_err(|_| NoSession::Format)?;
         let outputs = Rc::new(outputs::from_session(provider, &alive, &claims));
@@ -208,6 +212,7 @@ impl Sessions {
 /// What identifies a session of a provider if it ends before its time.
 pub(super) fn known(session: &Session, provider: &Provider) -> Known {
     // Every provider of a scheme has an issuer.
-    let issuer = provider.expectations.issuer.as_deref();
+    let of_provider = || provider.expectations.issuer.only();
+    let issuer = session.issuer.as_deref().or_else(of_provider);
     Known::new(session, issuer.unwrap_or_default())
 }

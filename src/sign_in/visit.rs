@@ -133,12 +133,6 @@ impl<'v> Visit<'v> {
         }
     }
 
-    /// The issuer of a scheme's provider. Such a provider always has one.
-    pub(super) fn issuer(&self, scheme: &Scheme) -> &'v str {
-        let expected = &self.config.providers[scheme.provider].expectations;
-        expected.issuer.as_deref().unwrap_or_default()
-    }
-
     /// The longest life that a session of any scheme can have, in seconds: a session from before the
     /// configuration has no longer one.
     pub(super) fn longest_session(&self) -> u64 {

@@ -1,6 +1,6 @@
 //! Where a provider's keys come from, and the algorithms that it may name: what is refused.
 
-use bearer_gate::config::Config;
+use bearer_gate::config::{Config, Endpoint};
 use bearer_gate::jose::base64url;
 use bearer_gate::jose::jwa::Algorithm;
 use bearer_gate::jose::jwk::Key;
@@ -8,7 +8,7 @@ use bearer_gate::jose::verifier::Verifier;
 use bearer_gate::signature::portable::Portable;
 use serde_json::{Value, json};
 
-use super::{merge, parse, refused, with_discovery, with_provider, with_remote};
+use super::{merge, parse, refused, remote, with_discovery, with_provider, with_remote};
 
 /// An algorithm without a verifier cannot be named, and is not among the defaults.
 #[test]
@@ -271,6 +271,10 @@ fn refuses_discovery() {
             json!({"issuer": "https://i.example/?t=1"}),
             "needs an issuer without a query, or uri",
         ),
+        (
+            json!({"issuers": ["accounts.example", "https://i.example/"]}),
+            "needs an issuer that is a URI: it must start with http:// or https://",
+        ),
     ];
     for (issuer, expected) in issuers {
         let mut provider =
@@ -290,4 +294,31 @@ fn refuses_discovery() {
             assert_eq!(refused(&config), "accepted", "{issuer} {uri}");
         }
     }
+    let of_tenants = |fields: Value| {
+        let mut config = with_discovery(fields);
+        let provider = &mut config["providers"]["p"];
+        provider["issuer"] = json!("https://login.example/{tenantid}/v2.0");
+        provider["any_tenant"] = json!(true);
+        refused(&config)
+    };
+    assert_eq!(
+        of_tenants(json!({})),
+        "providers.p.openid_discovery.uri: required by {tenantid} in issuer: the metadata of all tenants are at an address of their own"
+    );
+    let uri = "https://login.example/common/v2.0/.well-known/openid-configuration";
+    assert_eq!(of_tenants(json!({"uri": uri})), "accepted");
+}
+
+#[test]
+fn the_metadata_of_several_issuers_are_the_firsts() {
+    let mut config = with_discovery(json!({}));
+    let provider = &mut config["providers"]["p"];
+    merge(
+        provider,
+        json!({"issuer": null, "issuers": ["https://new.example/", "old"]}),
+    );
+    let Endpoint::Discovery { issuer, .. } = remote(&config).endpoint else {
+        panic!("the metadata lead to the keys");
+    };
+    assert_eq!(issuer, "https://new.example/");
 }

@@ -21,5 +21,6 @@ mod replaced;
 mod rotation;
 mod sessions;
 mod tabs;
+mod tenants;
 mod visits;
 mod world;

@@ -32,6 +32,7 @@ pub(super) fn no_use_in_words(why: NoUse) -> &'static str {
             NoSession::UnknownKey => "were sealed with a key that is not among cookie_keys",
             NoSession::Broken => "do not open: altered, or sealed for another scheme or host",
             NoSession::Format => "open, and are of another version of the filter",
+            NoSession::Tenant => "open, and are of a tenant that is not in the provider's tenants",
             NoSession::Idle => {
                 "open, and the session is over: nothing was heard of it for idle_timeout"
             }
@@ -50,7 +51,10 @@ pub(super) fn session_in_words(opened: &Opened, now: f64) -> Vec<String> {
     let session = opened.session();
     let at = |time: u64| distance_in_words(time as f64 - now);
     let mut lines = vec![
-        format!("sub is {}", session.subject),
+        match &session.issuer {
+            Some(issuer) => format!("sub is {} of {issuer}", session.subject),
+            None => format!("sub is {}", session.subject),
+        },
         format!(
             "signed in {}, last seen {}, ends {} if nothing is heard of it, and {} at the latest",
             at(session.started),

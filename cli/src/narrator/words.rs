@@ -9,6 +9,7 @@ use bearer_gate::http::credentials::Place;
 use bearer_gate::http::request::Request;
 use bearer_gate::jose::claims::Claims;
 use bearer_gate::jose::event::{Check, Time};
+use bearer_gate::jose::issuer::{Issuer, NotOurs};
 use bearer_gate::jose::jwa::Algorithm;
 use bearer_gate::jose::jwk::Key;
 use bearer_gate::jose::token_type::TokenType;
@@ -132,7 +133,11 @@ pub(super) fn key_in_words(key: &Key) -> String {
         Some(kid) => format!("kid {kid}"),
         None => "no kid".to_owned(),
     };
-    format!("{kid} for {}", algorithms.join(", "))
+    let of = match key.issuer() {
+        Some(issuer) => format!(" of {issuer}"),
+        None => String::new(),
+    };
+    format!("{kid}{of} for {}", algorithms.join(", "))
 }
 
 pub(super) fn distance_in_words(seconds: f64) -> String {
@@ -174,9 +179,11 @@ pub(super) fn check_in_words(check: Check<'_>) -> String {
             let allowed: Vec<&str> = allowed.iter().map(|one| one.name()).collect();
             format!("alg is {}; allowed: {}", found.name(), allowed.join(", "))
         }
-        Check::Issuer { found, expected } => {
-            format!("iss is {}; expected: {}", text(found), text(Some(expected)))
-        }
+        Check::Issuer {
+            claims,
+            expected,
+            outcome,
+        } => issuer_in_words(claims, expected, outcome),
         Check::NotBefore(time) => date_in_words("nbf", time),
         Check::Expiration(time) => date_in_words("exp", time),
         Check::NoExpiration => "exp is not there".to_owned(),
@@ -203,6 +210,41 @@ pub(super) fn check_in_words(check: Check<'_>) -> String {
             format!("typ is {}; expected: {expected}", text(found))
         }
     }
+}
+
+/// What `iss` is, and `tid` where it counts.
+fn issuer_in_words(claims: &Claims, expected: &Issuer, outcome: Result<(), NotOurs>) -> String {
+    let found = |name: &str| match claims.get(name) {
+        Some(value) => value.to_value().to_string(),
+        None => "not there".to_owned(),
+    };
+    let iss = found("iss");
+    let tenants = match expected {
+        Issuer::Any => return format!("iss is {iss}"),
+        Issuer::One(one) => {
+            return format!("iss is {iss}; expected: {}", Value::from(one.as_str()));
+        }
+        Issuer::Several(several) => {
+            let several = Value::from(several.clone());
+            return format!("iss is {iss}; expected one of: {several}");
+        }
+        Issuer::OfTenants(tenants) => tenants,
+    };
+    let of = match &tenants.ids {
+        Some(ids) => format!("one of {}", ids.join(", ")),
+        None => "any tenant".to_owned(),
+    };
+    let why = match outcome {
+        Ok(()) => "",
+        Err(NotOurs::Issuer) => ": iss has not this form, with a tenant's id for {tenantid}",
+        Err(NotOurs::Tenant) => ": the tenant is not one of them",
+        Err(NotOurs::TenantId) => ": tid is not the tenant of iss",
+    };
+    format!(
+        "iss is {iss}, tid is {}; expected: {} of {of}{why}",
+        found("tid"),
+        Value::from(tenants.template.as_str()),
+    )
 }
 
 fn date_in_words(claim: &str, time: Time) -> String {

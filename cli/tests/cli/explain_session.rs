@@ -66,6 +66,7 @@ fn scope(scheme: &str) -> String {
 
 fn session() -> Session {
     Session {
+        issuer: None,
         id: [1; 16],
         scope: scope("staff"),
         subject: "alice".to_owned(),

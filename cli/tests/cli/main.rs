@@ -11,6 +11,7 @@ mod check;
 mod check_sign_in;
 mod explain;
 mod explain_session;
+mod issuers;
 mod migrate;
 mod migrate_oauth2;
 mod migrate_oauth2_proxy;

@@ -21,11 +21,11 @@ const NO_KEY: &str = "must be a private key in PKCS#8, of RSA with 2048 bits or 
 const CANNOT_SIGN: &str =
     "Envoy does not sign with it: the key is broken, or this Envoy has no function that signs";
 
-/// The client of a scheme with this name, whose provider has this issuer.
+/// The client of a scheme with this name, whose provider has this issuer, if it has only one.
 pub(super) fn convert(
     credentials: Given<RawCredentials>,
     auth_type: Given<RawAuthType>,
-    (scheme, issuer): (&str, &str),
+    (scheme, issuer): (&str, Option<&str>),
     environment: Environment<'_>,
 ) -> Result<Client, ConfigError> {
     let mut raw = required(credentials).at("credentials")?;
@@ -82,7 +82,7 @@ pub(super) fn convert(
 fn signed(
     raw: RawCredentials,
     id: String,
-    (scheme, issuer): (&str, &str),
+    (scheme, issuer): (&str, Option<&str>),
     environment: Environment<'_>,
 ) -> Result<Client, ConfigError> {
     let key = raw.private_key.0;
@@ -108,7 +108,13 @@ fn signed(
     }
     let audience = match raw.assertion_audience.0 {
         Some(RawAudience::Endpoint) => None,
-        Some(RawAudience::Issuer) | None => Some(issuer),
+        Some(RawAudience::Issuer) | None if issuer.is_some() => issuer,
+        Some(RawAudience::Issuer) | None => {
+            return Err(ConfigError::new(
+                "assertion_audience",
+                "must be ENDPOINT: the provider has an issuer for each tenant",
+            ));
+        }
     };
     let mut assertion = Assertion::new(key, &id, audience, &parameters);
     scheme.clone_into(&mut assertion.scheme);

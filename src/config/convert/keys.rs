@@ -20,6 +20,7 @@ use crate::config::read::value::{Given, Whole};
 use crate::config::valid::{Endpoint, HttpUri, KeySource, Remote};
 use crate::document::times::Times;
 use crate::http::uri::Uri;
+use crate::jose::issuer::Issuer;
 use crate::jose::jwks::KeySet;
 use crate::time::millis;
 
@@ -45,7 +46,7 @@ const BACK_OFF_SPREAD: u32 = 10;
 const DEFAULT_NUM_RETRIES: u64 = 1;
 const MOST_RETRIES: u64 = 100;
 pub(super) fn convert(
-    issuer: Option<&str>,
+    issuer: &Issuer,
     symmetric: bool,
     remote: Given<RawRemoteJwks>,
     local: Given<RawLocalJwks>,
@@ -148,8 +149,9 @@ fn remote_jwks(raw: RawRemoteJwks) -> Result<Remote, ConfigError> {
     Ok(remote)
 }
 
-fn openid_discovery(issuer: Option<&str>, raw: RawDiscovery) -> Result<Remote, ConfigError> {
-    let issuer = issuer.ok_or_else(|| {
+fn openid_discovery(issuer: &Issuer, raw: RawDiscovery) -> Result<Remote, ConfigError> {
+    let is_of_tenants = issuer.is_of_tenants();
+    let issuer = issuer.written().ok_or_else(|| {
         ConfigError::here("needs issuer: the metadata are found by it, and must name it")
     })?;
     match &raw.uri.0 {
@@ -166,6 +168,11 @@ fn openid_discovery(issuer: Option<&str>, raw: RawDiscovery) -> Result<Remote, C
                 return Err(ConfigError::here("needs an issuer without a query, or uri"));
             }
         }
+    } else if is_of_tenants {
+        return Err(ConfigError::new(
+            "uri",
+            "required by {tenantid} in issuer: the metadata of all tenants are at an address of their own",
+        ));
     }
     let jwks_cluster = raw
         .jwks_cluster

@@ -7,6 +7,7 @@ mod authorize;
 mod client;
 mod errors;
 mod header;
+mod issuer;
 mod keys;
 mod outputs;
 mod place;

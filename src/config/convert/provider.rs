@@ -4,8 +4,8 @@
 //! said here.
 
 use super::vet::{at_most, refuse_empty_items};
-use super::{keys, outputs, place, text};
-use crate::config::read::error::{At, ConfigError, MUST_NOT_BE_EMPTY};
+use super::{issuer, keys, outputs, place, text};
+use crate::config::read::error::{At, ConfigError};
 use crate::config::read::raw::{RawCacheConfig, RawProvider, RawTokenType};
 use crate::config::read::value::{Given, Whole, each_once, filled};
 use crate::config::valid::{CacheBounds, Fact, Provider};
@@ -44,7 +44,7 @@ pub(super) fn convert(
 
     let outputs = outputs::convert(&mut raw, facts)?;
     let places = place::places(&mut raw)?;
-    let issuer = issuer(raw.issuer, raw.any_issuer)?;
+    let issuer = issuer::convert(&mut raw)?;
     let audiences = audiences(raw.audiences, raw.any_audience)?;
 
     let clock_skew_seconds = raw
@@ -74,7 +74,7 @@ pub(super) fn convert(
         ));
     }
     let keys = keys::convert(
-        issuer.as_deref(),
+        &issuer,
         symmetric,
         raw.remote_jwks,
         raw.local_jwks,
@@ -110,17 +110,6 @@ pub(super) fn convert(
         outputs,
         scope_claims,
     })
-}
-
-fn issuer(issuer: Given<String>, any: Given<bool>) -> Result<Option<String>, ConfigError> {
-    match (issuer.0, any.0.unwrap_or(false)) {
-        (Some(issuer), _) if issuer.is_empty() => {
-            Err(ConfigError::new("issuer", MUST_NOT_BE_EMPTY))
-        }
-        (Some(_), true) => Err(ConfigError::new("any_issuer", "contradicts issuer")),
-        (None, false) => Err(ConfigError::new("issuer", "required (or any_issuer: true)")),
-        (issuer, _) => Ok(issuer),
-    }
 }
 
 fn audiences(audiences: Given<Vec<String>>, any: Given<bool>) -> Result<Vec<String>, ConfigError> {

@@ -17,6 +17,7 @@ use crate::config::read::value::{Entries, Given, each_once};
 use crate::config::sign_in::{Authorization, Endpoints, Environment, OwnPath, Scheme, Upstream};
 use crate::config::valid::Provider;
 use crate::http::uri::Uri;
+use crate::jose::issuer::Issuer;
 use crate::jose::jwt::Expectations;
 use crate::jose::token_type::TokenType;
 use crate::matcher::HostMatcher;
@@ -76,8 +77,7 @@ pub(super) fn convert(
     let found = provider(raw.provider_name, around.providers).at("provider_name")?;
     let (provider, mut id_token) = found;
     let declared = &around.providers[provider];
-    let issuer = id_token.issuer.as_deref().unwrap_or_default();
-    let whose = (name.as_str(), issuer);
+    let whose = (name.as_str(), id_token.issuer.only());
     let client = client::convert(raw.credentials, raw.auth_type, whose, around.environment)?;
     id_token.audiences = vec![client.id.clone()];
 
@@ -160,7 +160,7 @@ pub(super) fn convert(
     let own = |cookie: Result<Cookie, CookieError>| {
         cookie.map_err(|error| ConfigError::new("cookie", &error.to_string()))
     };
-    let issuer = declared.expectations.issuer.as_deref();
+    let issuer = declared.expectations.issuer.written();
     Ok(Scheme {
         scope: seal::scope(&name, issuer.unwrap_or_default(), &client.id),
         session_cookie: own(session_cookie)?,
@@ -234,10 +234,13 @@ fn provider(
     let name = required_text(name)?;
     let id = named(providers, "provider", &name, &|known| &known.name)?;
     let expected = &providers[id].expectations;
-    if expected.issuer.is_none() {
-        return Err(ConfigError::here(
-            "has any_issuer: an ID token is one of a certain issuer",
-        ));
+    let problem = match expected.issuer {
+        Issuer::One(_) | Issuer::OfTenants(_) => None,
+        Issuer::Any => Some("has any_issuer: an ID token is one of a certain issuer"),
+        Issuer::Several(_) => Some("has issuers: people sign in at one issuer"),
+    };
+    if let Some(problem) = problem {
+        return Err(ConfigError::here(problem));
     }
     let mut algorithms = expected.algorithms.clone();
     algorithms.retain(|algorithm| !algorithm.is_symmetric());

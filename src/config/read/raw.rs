@@ -61,10 +61,20 @@ objects! {
 
     /// An issuer of tokens: `JwtProvider` in jwt_authn.
     pub struct RawProvider: "a provider, an object" {
-        /// Compared exactly with `iss`. Required, unless `any_issuer` is `true`.
+        /// Compared exactly with `iss`. Required, unless `issuers` is there or `any_issuer` is
+        /// `true`. With `{tenantid}`, as Entra ID writes it: see
+        /// [Tenants](keys.md#tenants-of-entra-id).
         pub issuer: Given<String>,
+        /// Addition: in place of `issuer`, several, one of which `iss` must be.
+        /// `openid_discovery` asks for the metadata of the first.
+        pub issuers: Given<Vec<String>>,
         /// Addition: `true` in place of `issuer`: `iss` is not looked at.
         pub any_issuer: Given<bool> = false,
+        /// Addition: the ids of the tenants whose tokens pass, UUIDs in lower case. They are for
+        /// an `issuer` with `{tenantid}`, which needs them, or `any_tenant`.
+        pub tenants: Given<Vec<String>>,
+        /// Addition: `true` in place of `tenants`: tokens of every tenant pass.
+        pub any_tenant: Given<bool> = false,
         /// One of them must be in `aud`, compared exactly. Required, unless `any_audience` is
         /// `true`.
         pub audiences: Given<Vec<String>>,

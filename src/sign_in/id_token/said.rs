@@ -76,6 +76,8 @@ impl fmt::Display for IdTokenError {
 
 /// What an ID token says of the person and the sign-in.
 pub(super) struct Said {
+    /// `iss`, where the provider has one for each tenant.
+    pub issuer: Option<String>,
     pub subject: String,
     pub sid: Option<String>,
     pub auth_time: Option<u64>,
@@ -154,7 +156,11 @@ impl Said {
         let sid = claims
             .get("sid")
             .map(|sid| sid.as_str().ok_or(IdTokenError::Sid));
+        let issuer = claims
+            .issuer()
+            .filter(|_| scheme.id_token.issuer.is_of_tenants());
         Ok(Self {
+            issuer: issuer.map(str::to_owned),
             subject: subject.to_owned(),
             sid: sid.transpose()?.map(str::to_owned),
             auth_time: auth_time(claims)?,

@@ -135,3 +135,29 @@ fn refuses_parameters_that_would_bypass_the_flow() {
         }
     }
 }
+
+/// An assertion names one provider, and each tenant is another one.
+#[test]
+fn an_assertion_is_for_no_template() {
+    let refused_for = |audience: Option<&str>| {
+        let mut credentials =
+            json!({"client_id": "web", "private_key": {"environment_variable": "PRIVATE_KEY"}});
+        if let Some(audience) = audience {
+            credentials["assertion_audience"] = json!(audience);
+        }
+        let scheme = json!({"auth_type": "PRIVATE_KEY_JWT", "credentials": credentials});
+        let mut config = with_scheme(scheme);
+        let provider = &mut config["providers"]["p"];
+        provider["issuer"] = json!("https://login.example/{tenantid}/v2.0");
+        provider["any_tenant"] = json!(true);
+        provider["openid_discovery"]["uri"] = json!("https://login.example/common");
+        refused(&config)
+    };
+    for audience in [None, Some("ISSUER")] {
+        assert_eq!(
+            refused_for(audience),
+            "sign_in.schemes.staff.credentials.assertion_audience: must be ENDPOINT: the provider has an issuer for each tenant"
+        );
+    }
+    assert_eq!(refused_for(Some("ENDPOINT")), "accepted");
+}

@@ -204,10 +204,7 @@ fn defaults() {
     assert_eq!(scheme.cookie.domain, None);
     assert_eq!(scheme.cookie.max_bytes, 12_288);
     // An ID token is for the client, and is no access token.
-    assert_eq!(
-        scheme.id_token.issuer.as_deref(),
-        Some("https://i.example/")
-    );
+    assert_eq!(scheme.id_token.issuer.only(), Some("https://i.example/"));
     assert_eq!(scheme.id_token.audiences, ["web"]);
     assert_eq!(scheme.id_token.token_type, Some(TokenType::Jwt));
     assert!(scheme.id_token.require_expiration);

@@ -182,6 +182,13 @@ fn refuses_clients_and_providers() {
         ),
         format!("{at}.provider_name: has any_issuer: an ID token is one of a certain issuer")
     );
+    assert_eq!(
+        of_provider(
+            with_provider(json!({"issuer": null, "issuers": ["https://i.example/"]})),
+            json!({})
+        ),
+        format!("{at}.provider_name: has issuers: people sign in at one issuer")
+    );
     let secret = r#"{"keys":[{"kty":"oct","k":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}]}"#;
     assert_eq!(
         of_provider(

@@ -23,6 +23,7 @@ pub(crate) fn cookie() -> Cookie {
 /// A session with so many octets of claims.
 pub(crate) fn a_session(octets: usize) -> Session {
     Session {
+        issuer: None,
         id: [1; 16],
         scope: "staff".to_owned(),
         subject: "kim".to_owned(),
@@ -74,6 +75,7 @@ fn context(purpose: Purpose) -> Context<'static> {
 /// flow.
 pub(crate) fn plaintexts() -> [Vec<u8>; 3] {
     let full = Session {
+        issuer: Some("https://idp.example/t".to_owned()),
         sid: Some("s-1".to_owned()),
         acr: Some("1".to_owned()),
         tokens: Some(Tokens {
