@@ -4,6 +4,7 @@
 //! what oauth2-proxy let pass without a session is all that is public.
 
 mod alpha;
+mod entra;
 mod options;
 mod regex;
 
@@ -80,6 +81,7 @@ pub(super) fn read(path: &Path, alpha: Option<&Path>) -> Result<Option<Options>,
 pub(super) fn explains(option: &str) -> &'static [&'static str] {
     match option {
         "provider" => &["providers.idp.issuer", "sign_in.schemes.web.provider_name"],
+        "oidc_issuer_url" => &["providers.idp.tenants", "sign_in.schemes.web.provider_name"],
         "redirect_url" => &["sign_in.allowed_redirect_domains"],
         _ => &[],
     }
@@ -245,9 +247,8 @@ impl Conversion<'_> {
     fn provider(&mut self) -> Node {
         let at = self.at("client_id");
         let mut provider = tree::object(&at, []);
-        if let Some(issuer) = self.issuer() {
-            tree::set(&mut provider, "issuer", tree::text(&at, &issuer));
-        }
+        let issuer = self.issuer();
+        let metadata = issuer.and_then(|issuer| entra::set_issuer(self, &mut provider, &issuer));
         let mut audiences = self.texts("oidc_extra_audiences");
         audiences.insert(0, self.text("client_id").unwrap_or_default().to_owned());
         let audiences = audiences.iter().map(|one| tree::text(&at, one)).collect();
@@ -257,7 +258,7 @@ impl Conversion<'_> {
             let jwks = tree::object(&at, [("http_uri", uri)]);
             tree::set(&mut provider, "remote_jwks", jwks);
         } else {
-            let mut discovery = call(&at, None, CLUSTER);
+            let mut discovery = call(&at, metadata.as_deref(), CLUSTER);
             if self.is_google() {
                 let keys = tree::text(&at, CLUSTER_OF_KEYS);
                 tree::set(&mut discovery, "jwks_cluster", keys);

@@ -490,3 +490,44 @@ fn a_file_that_is_no_toml_is_refused_by_its_line() {
     assert_eq!(ran.code, 2);
     assert!(ran.err.contains("x.cfg:2: "), "{}", ran.err);
 }
+
+#[test]
+fn entra_with_several_tenants() {
+    let with = |issuer: &str, more: &str| {
+        let options = OPTIONS
+            .replace("\"oidc\"", "\"entra-id\"")
+            .replace("https://idp.example.com/realms/main", issuer);
+        migrate(&format!("{options}{more}"), &[])
+    };
+    let tenant = "8eaef023-2b34-4da1-9baa-8bc8c9d6a490";
+    let allowed = format!("entra_id_allowed_tenants = [\"{tenant}\"]\n");
+    let common = "https://login.microsoftonline.com/common/v2.0";
+
+    let (code, said, config) = with(common, &allowed);
+    assert_eq!((code, said), (0, vec![]));
+    assert!(is_taken(&config), "{config:#}");
+    let provider = &config["providers"]["idp"];
+    assert_eq!(
+        provider["issuer"],
+        "https://login.microsoftonline.com/{tenantid}/v2.0"
+    );
+    assert_eq!(provider["tenants"], json!([tenant]));
+    assert_eq!(
+        provider["openid_discovery"]["uri"],
+        format!("{common}/.well-known/openid-configuration")
+    );
+
+    // Whose people may sign in is not said.
+    let (code, said, config) = with(common, "");
+    assert_eq!((code, said), (1, vec!["3 open oidc_issuer_url".to_owned()]));
+    assert!(!is_taken(&config), "{config:#}");
+
+    // One tenant is a limit by itself.
+    let one = format!("https://login.microsoftonline.com/{tenant}/v2.0");
+    let (code, said, config) = with(&one, &allowed);
+    assert_eq!(
+        (code, said),
+        (0, vec!["9 left out entra_id_allowed_tenants".to_owned()])
+    );
+    assert_eq!(config["providers"]["idp"]["issuer"], one);
+}

@@ -142,10 +142,7 @@ pub(super) const KNOWN: &[(&str, Fate)] = &[
         "azure_tenant",
         Open("is a part of the issuer: write it there"),
     ),
-    (
-        "entra_id_allowed_tenants",
-        Open("several tenants are several providers"),
-    ),
+    ("entra_id_allowed_tenants", Used),
     ("github_org", FEWER_PEOPLE),
     ("github_team", FEWER_PEOPLE),
     ("github_repo", FEWER_PEOPLE),
