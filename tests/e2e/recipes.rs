@@ -5,17 +5,19 @@ pub(crate) mod kitchen;
 mod kubernetes;
 mod people;
 mod providers;
+mod tenants;
 
 use bearer_gate_testbed::{repository, yaml};
 use serde_json::Value;
 
 use kitchen::{hcm, plugin};
 
-/// Every recipe; each has a test of its name in `providers`, `kubernetes` or `beside`, and with sign-in
+/// Every recipe; each has a test of its name in `providers` or in a file of its own, and with sign-in
 /// one in `people`.
 const RECIPES: &[&str] = &[
     "auth0",
     "cognito",
+    "entra-tenants",
     "entra",
     "gateway",
     "google",

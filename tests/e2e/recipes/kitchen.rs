@@ -65,7 +65,19 @@ pub(crate) fn localize_plugin(plugin: &mut Value, idp: &Idp) {
             continue; // it has the name of the real one
         }
         move_url(&mut provider["issuer"], &idp.url());
-        assert_eq!(provider["issuer"], idp.issuer(), "the issuer's path");
+        let issuer = provider["issuer"].as_str().expect("an issuer");
+        let tenants = provider["tenants"].as_array();
+        let issuers = match tenants {
+            None => vec![issuer.to_owned()],
+            Some(tenants) => tenants
+                .iter()
+                .map(|tenant| issuer.replace("{tenantid}", tenant.as_str().unwrap()))
+                .collect(),
+        };
+        assert!(issuers.contains(&idp.issuer()), "the issuer's path");
+        if provider["openid_discovery"].get("uri").is_some() {
+            move_url(&mut provider["openid_discovery"]["uri"], &idp.url());
+        }
         if provider.get("remote_jwks").is_some() {
             let uri = &mut provider["remote_jwks"]["http_uri"]["uri"];
             move_url(uri, &idp.url());

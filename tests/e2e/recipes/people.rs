@@ -20,35 +20,35 @@ const LOGIN_HOST: &str = "login.example.com";
 const LIFE: i64 = 3;
 
 /// What comes of a recipe.
-struct Recipe {
-    name: &'static str,
-    client_id: &'static str,
-    idp: IdpBuilder,
+pub(super) struct Recipe {
+    pub(super) name: &'static str,
+    pub(super) client_id: &'static str,
+    pub(super) idp: IdpBuilder,
     /// Whether the provider says in the answer who it is (RFC 9207).
-    says_iss: bool,
+    pub(super) says_iss: bool,
     /// Where the client's secret is sent.
-    secret_in_body: bool,
+    pub(super) secret_in_body: bool,
     /// Parameters of the authorization request.
-    asked: &'static [(&'static str, &'static str)],
+    pub(super) asked: &'static [(&'static str, &'static str)],
     /// The `x-user` of a session.
-    user: &'static str,
+    pub(super) user: &'static str,
     /// What a session gets of [`ROUTES`].
-    statuses: [u16; 4],
+    pub(super) statuses: [u16; 4],
     /// Whether the pages get the access token.
-    forwards: bool,
+    pub(super) forwards: bool,
     /// One more page that a session gets.
-    gets: Option<&'static str>,
+    pub(super) gets: Option<&'static str>,
     /// Whether a sign-out ends the session at the provider.
-    ends_session: bool,
+    pub(super) ends_session: bool,
     /// What the provider does at a refresh: whether the token is replaced, and an ID token comes.
-    refreshes: (bool, bool),
+    pub(super) refreshes: (bool, bool),
     /// Where the provider tells of sign-outs.
-    is_told: Option<&'static str>,
+    pub(super) is_told: Option<&'static str>,
 }
 
 impl Recipe {
     /// Somebody signs in and out; returns what is there for more.
-    async fn serve(self) -> (Kitchen, Visitor) {
+    pub(super) async fn serve(self) -> (Kitchen, Visitor) {
         let says_iss = self.says_iss;
         let kitchen = Kitchen::open(self.name, self.idp, |idp| {
             let openid = idp.openid();
@@ -186,13 +186,13 @@ async fn sign_out(kitchen: &Kitchen, visitor: &mut Visitor, ends_session: bool) 
     assert_eq!(visitor.get(&start).await.status, 200);
 }
 
-fn idp(issuer_path: &str, jwks_path: &str, customs: Customs) -> IdpBuilder {
+pub(super) fn idp(issuer_path: &str, jwks_path: &str, customs: Customs) -> IdpBuilder {
     let builder = Idp::builder().issuer_path(issuer_path).jwks_path(jwks_path);
     builder.customs(customs)
 }
 
 /// Customs with endpoints below a path: the authorization, the token and the logout endpoint.
-fn customs(paths: [&'static str; 3], id_token: Value) -> Customs {
+pub(super) fn customs(paths: [&'static str; 3], id_token: Value) -> Customs {
     let [authorize, token, end_session] = paths;
     Customs {
         paths: vec![

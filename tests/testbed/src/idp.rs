@@ -76,6 +76,7 @@ pub struct IdpBuilder {
     issuer: Option<String>,
     issuer_path: String,
     jwks_path: String,
+    tenant: Option<(String, String)>,
     browser_host: Option<String>,
     customs: openid::Customs,
     client: Client,
@@ -100,6 +101,14 @@ impl IdpBuilder {
     #[must_use]
     pub fn issuer_path(mut self, path: &str) -> Self {
         path.clone_into(&mut self.issuer_path);
+        self
+    }
+
+    /// Issues tokens of many tenants, as Entra does: at `issuer_path` are metadata for all of them,
+    /// with an issuer of this path that has `{tenantid}`. Tokens are of the tenant `id`.
+    #[must_use]
+    pub fn tenant(mut self, path: &str, id: &str) -> Self {
+        self.tenant = Some((path.to_owned(), id.to_owned()));
         self
     }
 
@@ -173,6 +182,11 @@ impl IdpBuilder {
             state.issuer = self
                 .issuer
                 .unwrap_or_else(|| format!("http://{address}{path}"));
+            if let Some((path, id)) = self.tenant {
+                let issuer = format!("http://{address}{path}");
+                state.issuer = issuer.replace("{tenantid}", &id);
+                state.discovery_issuer = Some(issuer);
+            }
             drop(state);
             router(shared.clone())
         })?;
@@ -197,6 +211,7 @@ impl Idp {
             issuer: None,
             issuer_path: "/".to_owned(),
             jwks_path: JWKS_PATH.to_owned(),
+            tenant: None,
             browser_host: None,
             customs: openid::Customs::default(),
             client: Client::demo(),
