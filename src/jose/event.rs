@@ -48,13 +48,13 @@ pub enum Check<'e> {
         /// Those of the provider.
         allowed: &'e [Algorithm],
     },
-    /// `iss` must be an issuer of the provider.
+    /// `iss` must be an issuer of the provider, or `sub` of its trust domain.
     Issuer {
         /// The token's claims.
         claims: &'e Claims,
-        /// The provider's issuers.
+        /// The provider's issuers, or its trust domain.
         expected: &'e Issuer,
-        /// Why it is none of them, if it is not.
+        /// Why the token is none of theirs, if it is not.
         outcome: Result<(), NotOurs>,
     },
     /// `nbf` must not be in the future.

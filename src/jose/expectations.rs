@@ -58,7 +58,8 @@ impl Expectations {
         let expected = &self.issuer;
         if !matches!(expected, Issuer::Any) {
             let outcome = expected.check(claims);
-            checks.that(outcome.is_ok(), JwtError::Issuer, || {
+            let reason = outcome.err().map_or(JwtError::Issuer, JwtError::from);
+            checks.that(outcome.is_ok(), reason, || {
                 let check = Check::Issuer {
                     claims,
                     expected,
@@ -190,6 +191,7 @@ mod tests {
     use crate::jose::base64url;
     use crate::jose::fixtures::{HEADER, NOW, claims, expectations};
     use crate::jose::jwt::parse;
+    use crate::text::TextTest;
 
     /// Good claims changed so, in a token without a signature.
     fn unsigned(members: Value) -> String {
@@ -298,6 +300,53 @@ mod tests {
             ..expectations()
         };
         check(&any, &[(json!({"iss": null, "aud": null}), None)]);
+    }
+
+    #[test]
+    fn a36_what_a_jwt_svid_must_be() {
+        let of = |change: Value| {
+            let mut svid = json!({"iss": null, "sub": "spiffe://example.org/ns/a/sa/b"});
+            let members = svid.as_object_mut().unwrap();
+            members.extend(change.as_object().unwrap().clone());
+            svid
+        };
+        let subject = Some(JwtError::Subject);
+        let svids = Expectations {
+            issuer: Issuer::TrustDomain("example.org".to_owned()),
+            token_type: Some(TokenType::Svid),
+            ..expectations()
+        };
+        check(
+            &svids,
+            &[
+                (of(json!({})), None),
+                (of(json!({"iss": "https://issuer.example/"})), None),
+                (of(json!({"iss": "spiffe://example.org.evil"})), None),
+                (of(json!({"sub": null})), subject),
+                (of(json!({"sub": ""})), subject),
+                (of(json!({"sub": "spiffe://example.org.evil/a"})), subject),
+                (of(json!({"sub": "spiffe://other.org/a"})), subject),
+                (of(json!({"sub": "spiffe://example.org"})), subject),
+                (of(json!({"sub": "spiffe://example.org/a/../b"})), subject),
+                // No other claim names the workload.
+                (
+                    of(json!({"sub": "u", "iss": "spiffe://example.org/a"})),
+                    subject,
+                ),
+                (of(json!({"sub": 1})), Some(JwtError::SubjectType)),
+                (of(json!({"exp": null})), Some(JwtError::NoExpiration)),
+                (of(json!({"aud": null})), Some(JwtError::Audience)),
+                (of(json!({"aud": []})), Some(JwtError::Audience)),
+            ],
+        );
+        let further = Expectations {
+            subjects: Some(TextMatcher::new(
+                TextTest::Prefix("spiffe://example.org/ns/c/".to_owned()),
+                false,
+            )),
+            ..svids
+        };
+        check(&further, &[(of(json!({})), subject)]);
     }
 
     #[test]

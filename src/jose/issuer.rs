@@ -1,10 +1,13 @@
-//! Whose tokens pass: `iss`, RFC 7519 section 4.1.1.
+//! Whose tokens pass: `iss`, RFC 7519 section 4.1.1; for SPIFFE's JWT-SVIDs `sub`, which names the
+//! trust domain (JWT-SVID section 3.1).
 //!
 //! Invariant: here alone an issuer is compared with what a token or a message says, byte for byte.
 //! Where an issuer is one of many tenants, the token's own `tid` is that tenant, so that a tenant
 //! that passes is the one that the upstream reads.
 
 use super::claims::Claims;
+use super::error::JwtError;
+use super::spiffe;
 
 /// What stands for a tenant's id in an issuer, as Microsoft Entra ID writes it in its metadata for
 /// all tenants and in its key documents.
@@ -21,6 +24,8 @@ pub enum Issuer {
     Several(Vec<String>),
     /// That of each tenant.
     OfTenants(Tenants),
+    /// This trust domain of SPIFFE. `iss` is not looked at: a JWT-SVID need not have it.
+    TrustDomain(String),
 }
 
 /// One issuer for each tenant.
@@ -41,6 +46,17 @@ pub enum NotOurs {
     Tenant,
     /// `iss` is that of a tenant, and `tid` is missing or not that tenant's id.
     TenantId,
+    /// `sub` is missing, or is not the SPIFFE ID of a workload in the trust domain.
+    Workload,
+}
+
+impl From<NotOurs> for JwtError {
+    fn from(not_ours: NotOurs) -> Self {
+        match not_ours {
+            NotOurs::Issuer | NotOurs::Tenant | NotOurs::TenantId => Self::Issuer,
+            NotOurs::Workload => Self::Subject,
+        }
+    }
 }
 
 impl Issuer {
@@ -51,6 +67,10 @@ impl Issuer {
     pub fn check(&self, claims: &Claims) -> Result<(), NotOurs> {
         let tenant = match (self, claims.issuer()) {
             (Self::Any, _) => None,
+            (Self::TrustDomain(own), _) => {
+                let is_ours = claims.subject().is_some_and(|id| spiffe::is_in(own, id));
+                return is_ours.then_some(()).ok_or(NotOurs::Workload);
+            }
             (_, None) => return Err(NotOurs::Issuer),
             (_, Some(issuer)) => self.tenant_of(issuer)?,
         };
@@ -70,6 +90,7 @@ impl Issuer {
     fn tenant_of<'i>(&self, issuer: &'i str) -> Result<Option<&'i str>, NotOurs> {
         let is_ours = match self {
             Self::Any => true,
+            Self::TrustDomain(_) => false,
             Self::One(own) => own == issuer,
             Self::Several(own) => own.iter().any(|own| own == issuer),
             Self::OfTenants(own) => return own.of(issuer).map(Some),
@@ -86,7 +107,7 @@ impl Issuer {
     #[must_use]
     pub fn written(&self) -> Option<&str> {
         match self {
-            Self::Any => None,
+            Self::Any | Self::TrustDomain(_) => None,
             Self::One(own) => Some(own),
             Self::Several(own) => own.first().map(String::as_str),
             Self::OfTenants(own) => Some(&own.template),

@@ -33,6 +33,7 @@ mod okp;
 mod p521;
 pub(crate) mod pem;
 pub(crate) mod rsa;
+pub mod spiffe;
 pub mod token_type;
 pub mod verifier;
 

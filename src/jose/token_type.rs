@@ -18,6 +18,8 @@ pub enum TokenType {
     /// A logout token: `typ` is `logout+jwt`, or as with [`TokenType::Jwt`] (OpenID Connect
     /// Back-Channel Logout 1.0 section 2.4). What it says of itself has to be looked at too.
     LogoutToken,
+    /// A JWT-SVID: `typ` is `JWT`, `JOSE` or missing (JWT-SVID section 2.3).
+    Svid,
 }
 
 impl TokenType {
@@ -28,11 +30,12 @@ impl TokenType {
     #[inline]
     pub(super) fn check(self, typ: Option<&str>, claims: &Claims) -> Result<(), JwtError> {
         match (self, typ) {
-            (Self::Jwt | Self::LogoutToken, None) => Ok(()),
+            (Self::Jwt | Self::LogoutToken | Self::Svid, None) => Ok(()),
+            (Self::Svid, Some("JWT" | "JOSE")) => Ok(()),
             (Self::Jwt | Self::LogoutToken, Some(typ)) if is(typ, "jwt") => Ok(()),
             (Self::LogoutToken, Some(typ)) if is(typ, "logout+jwt") => Ok(()),
             (Self::AccessToken, Some(typ)) if is(typ, "at+jwt") => access_token(claims),
-            (Self::Jwt | Self::AccessToken | Self::LogoutToken, _) => Err(JwtError::TokenType),
+            _ => Err(JwtError::TokenType),
         }
     }
 }
@@ -137,6 +140,25 @@ mod tests {
             claims[claim] = value;
             let result = check(TokenType::AccessToken, Some("at+jwt"), &claims);
             assert_eq!(result, Some(expected), "{claim}");
+        }
+    }
+
+    #[test]
+    fn a36_typ_of_a_jwt_svid() {
+        let refused = Some(JwtError::TokenType);
+        for (typ, expected) in [
+            (None, None),
+            (Some("JWT"), None),
+            (Some("JOSE"), None),
+            (Some("jwt"), refused),
+            (Some("jose"), refused),
+            (Some("application/jwt"), refused),
+            (Some("at+jwt"), refused),
+            (Some("wit+jwt"), refused),
+            (Some(""), refused),
+        ] {
+            let found = check(TokenType::Svid, typ, &claims());
+            assert_eq!(found, expected, "{typ:?}");
         }
     }
 

@@ -8,6 +8,7 @@
 )]
 
 mod fields;
+mod issuers;
 mod keys;
 mod responses;
 mod rules;
@@ -24,7 +25,7 @@ use bearer_gate::config::{
 };
 use bearer_gate::http::credentials::Place;
 use bearer_gate::http::uri::Scheme;
-use bearer_gate::jose::issuer::{Issuer, Tenants};
+use bearer_gate::jose::issuer::Issuer;
 use bearer_gate::jose::jwa::Algorithm;
 use bearer_gate::jose::token_type::TokenType;
 use bearer_gate::matcher::{Condition, PathMatcher};
@@ -496,115 +497,5 @@ fn a24_the_type_of_tokens() {
         let expectations = &config.providers.iter().as_slice()[0].expectations;
         assert_eq!(expectations.token_type, Some(expected));
         assert!(expectations.require_expiration);
-    }
-}
-
-#[test]
-fn issuers_and_tenants() {
-    const TENANT: &str = "8eaef023-2b34-4da1-9baa-8bc8c9d6a490";
-    let template = "https://login.example/{tenantid}/v2.0";
-    let of_tenants = |ids: Option<Vec<String>>| {
-        Issuer::OfTenants(Tenants {
-            template: template.to_owned(),
-            ids,
-        })
-    };
-    for (fields, expected) in [
-        (json!({}), Issuer::One("https://i.example/".to_owned())),
-        (
-            json!({"issuer": null, "issuers": ["https://a/", "b"]}),
-            Issuer::Several(vec!["https://a/".to_owned(), "b".to_owned()]),
-        ),
-        (json!({"issuer": null, "any_issuer": true}), Issuer::Any),
-        (
-            json!({"issuer": template, "tenants": [TENANT]}),
-            of_tenants(Some(vec![TENANT.to_owned()])),
-        ),
-        (
-            json!({"issuer": template, "any_tenant": true}),
-            of_tenants(None),
-        ),
-        // Other braces are part of a name.
-        (
-            json!({"issuer": "https://i.example/{tenant}"}),
-            Issuer::One("https://i.example/{tenant}".to_owned()),
-        ),
-    ] {
-        let config = parse(&with_provider(fields.clone())).unwrap();
-        let provider = &config.providers.iter().as_slice()[0];
-        assert_eq!(provider.expectations.issuer, expected, "{fields}");
-    }
-    for (fields, expected) in [
-        (json!({"issuers": ["a"]}), "issuers: contradicts issuer"),
-        (
-            json!({"issuer": null, "issuers": []}),
-            "issuers: must not be empty",
-        ),
-        (
-            json!({"issuer": null, "issuers": ["a", ""]}),
-            "issuers[1]: must not be empty",
-        ),
-        (
-            json!({"issuer": null, "issuers": ["a", "b", "a"]}),
-            "issuers[2]: given twice",
-        ),
-        (
-            json!({"issuer": null, "issuers": ["a"], "any_issuer": true}),
-            "any_issuer: contradicts issuers",
-        ),
-        (
-            json!({"issuer": null, "issuers": [template], "tenants": [TENANT]}),
-            "issuers[0]: has {tenantid}: that is for issuer alone",
-        ),
-        (
-            json!({"issuer": template}),
-            "tenants: required by {tenantid} in issuer (or any_tenant: true)",
-        ),
-        (
-            json!({"issuer": template, "any_tenant": false}),
-            "tenants: required by {tenantid} in issuer (or any_tenant: true)",
-        ),
-        (
-            json!({"issuer": template, "tenants": []}),
-            "tenants: must not be empty",
-        ),
-        (
-            json!({"issuer": template, "tenants": [TENANT], "any_tenant": true}),
-            "any_tenant: contradicts tenants",
-        ),
-        (
-            json!({"issuer": template, "tenants": [TENANT, TENANT]}),
-            "tenants[1]: given twice",
-        ),
-        (
-            json!({"issuer": template, "tenants": ["contoso.onmicrosoft.com"]}),
-            "tenants[0]: must be a tenant's id: a UUID in lower case",
-        ),
-        (
-            json!({"issuer": template, "tenants": [TENANT.to_uppercase()]}),
-            "tenants[0]: must be a tenant's id: a UUID in lower case",
-        ),
-        (
-            json!({"issuer": format!("{template}/{{tenantid}}"), "tenants": [TENANT]}),
-            "issuer: has {tenantid} more than once",
-        ),
-        (
-            json!({"tenants": [TENANT]}),
-            "tenants: needs {tenantid} in issuer",
-        ),
-        (
-            json!({"any_tenant": true}),
-            "any_tenant: needs {tenantid} in issuer",
-        ),
-        (
-            json!({"issuer": null, "any_issuer": true, "tenants": [TENANT]}),
-            "tenants: needs {tenantid} in issuer",
-        ),
-    ] {
-        assert_eq!(
-            refused(&with_provider(fields.clone())),
-            format!("providers.p.{expected}"),
-            "{fields}"
-        );
     }
 }

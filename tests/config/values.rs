@@ -71,11 +71,11 @@ fn refuses_provider_values() {
     let table = [
         (
             json!({"issuer": null}),
-            "providers.p.issuer: required (or issuers, or any_issuer: true)",
+            "providers.p.issuer: required (or issuers, trust_domain, or any_issuer: true)",
         ),
         (
             json!({"issuer": null, "any_issuer": false}),
-            "providers.p.issuer: required (or issuers, or any_issuer: true)",
+            "providers.p.issuer: required (or issuers, trust_domain, or any_issuer: true)",
         ),
         (
             json!({"issuer": ""}),

@@ -5,6 +5,7 @@ pub(crate) mod kitchen;
 mod kubernetes;
 mod people;
 mod providers;
+mod spiffe;
 mod tenants;
 
 use bearer_gate_testbed::{repository, yaml};
@@ -27,6 +28,7 @@ const RECIPES: &[&str] = &[
     "okta",
     "rate-limit",
     "rbac",
+    "spiffe",
 ];
 
 #[test]

@@ -204,6 +204,7 @@ pub(super) fn check_in_words(check: Check<'_>) -> String {
         Check::Type { found, expected } => {
             let expected = match expected {
                 TokenType::Jwt => "JWT, or none",
+                TokenType::Svid => "JWT, JOSE, or none",
                 TokenType::LogoutToken => "logout+jwt, JWT, or none",
                 TokenType::AccessToken => "at+jwt, and the claims of an access token (RFC 9068)",
             };
@@ -228,6 +229,12 @@ fn issuer_in_words(claims: &Claims, expected: &Issuer, outcome: Result<(), NotOu
             let several = Value::from(several.clone());
             return format!("iss is {iss}; expected one of: {several}");
         }
+        Issuer::TrustDomain(name) => {
+            return format!(
+                "sub is {}; expected: the SPIFFE ID of a workload of spiffe://{name}/",
+                found("sub")
+            );
+        }
         Issuer::OfTenants(tenants) => tenants,
     };
     let of = match &tenants.ids {
@@ -236,7 +243,9 @@ fn issuer_in_words(claims: &Claims, expected: &Issuer, outcome: Result<(), NotOu
     };
     let why = match outcome {
         Ok(()) => "",
-        Err(NotOurs::Issuer) => ": iss has not this form, with a tenant's id for {tenantid}",
+        Err(NotOurs::Issuer | NotOurs::Workload) => {
+            ": iss has not this form, with a tenant's id for {tenantid}"
+        }
         Err(NotOurs::Tenant) => ": the tenant is not one of them",
         Err(NotOurs::TenantId) => ": tid is not the tenant of iss",
     };

@@ -7,10 +7,16 @@ use std::mem::take;
 use super::vet::not_empty;
 use crate::config::read::error::{At, ConfigError};
 use crate::config::read::raw::RawProvider;
-use crate::config::read::value::{each_once, filled};
+use crate::config::read::value::{Given, each_once, filled};
 use crate::jose::issuer::{Issuer, TENANT_ID, Tenants, is_tenant_id};
+use crate::jose::spiffe::is_trust_domain;
+
+const NO_TRUST_DOMAIN: &str = "must be the name of a trust domain alone, such as example.org: 1 to 255 of a-z, 0-9, ., - and _";
 
 pub(super) fn convert(raw: &mut RawProvider) -> Result<Issuer, ConfigError> {
+    if let Some(name) = take(&mut raw.trust_domain).0 {
+        return of_trust_domain(name, raw);
+    }
     let given = (take(&mut raw.issuer).0, take(&mut raw.issuers).0);
     let any = raw.any_issuer.0 == Some(true);
     let refuse = |field: &str, problem: &str| Err(ConfigError::new(field, problem));
@@ -20,7 +26,10 @@ pub(super) fn convert(raw: &mut RawProvider) -> Result<Issuer, ConfigError> {
         (Some(_), Some(_)) => return refuse("issuers", "contradicts issuer"),
         (None, None) if any => Issuer::Any,
         (None, None) => {
-            return refuse("issuer", "required (or issuers, or any_issuer: true)");
+            return refuse(
+                "issuer",
+                "required (or issuers, trust_domain, or any_issuer: true)",
+            );
         }
         (Some(one), None) => Issuer::One(not_empty(one).at("issuer")?),
         (None, Some(several)) => {
@@ -34,6 +43,29 @@ pub(super) fn convert(raw: &mut RawProvider) -> Result<Issuer, ConfigError> {
         _ if raw.any_tenant.0 == Some(true) => refuse("any_tenant", "needs {tenantid} in issuer"),
         issuer => Ok(issuer),
     }
+}
+
+/// The fields that say otherwise than SPIFFE (JWT-SVID sections 2 and 3) are refused.
+fn of_trust_domain(name: String, raw: &RawProvider) -> Result<Issuer, ConfigError> {
+    let is = |given: &Given<bool>, said: bool| given.0 == Some(said);
+    for (field, is_given) in [
+        ("issuer", raw.issuer.0.is_some()),
+        ("issuers", raw.issuers.0.is_some()),
+        ("any_issuer", is(&raw.any_issuer, true)),
+        ("tenants", raw.tenants.0.is_some()),
+        ("any_tenant", is(&raw.any_tenant, true)),
+        ("any_audience", is(&raw.any_audience, true)),
+        ("token_type", raw.token_type.0.is_some()),
+        ("require_expiration", is(&raw.require_expiration, false)),
+    ] {
+        if is_given {
+            return Err(ConfigError::new(field, "contradicts trust_domain"));
+        }
+    }
+    if !is_trust_domain(&name) {
+        return Err(ConfigError::new("trust_domain", NO_TRUST_DOMAIN));
+    }
+    Ok(Issuer::TrustDomain(name))
 }
 
 fn literal(text: &str) -> Result<String, ConfigError> {

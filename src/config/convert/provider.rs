@@ -9,7 +9,8 @@ use crate::config::read::error::{At, ConfigError};
 use crate::config::read::raw::{RawCacheConfig, RawProvider, RawTokenType};
 use crate::config::read::value::{Given, Whole, each_once, filled};
 use crate::config::valid::{CacheBounds, Fact, Provider};
-use crate::jose::jwa::Algorithm;
+use crate::jose::issuer::Issuer;
+use crate::jose::jwa::{Algorithm, KeyType};
 use crate::jose::jwt::Expectations;
 use crate::jose::token_type::TokenType;
 
@@ -53,10 +54,12 @@ pub(super) fn convert(
         .map_or(DEFAULT_CLOCK_SKEW_SECONDS, |Whole(seconds)| seconds);
     at_most(MOST_CLOCK_SKEW_SECONDS, clock_skew_seconds).at("clock_skew_seconds")?;
 
-    let token_type = raw.token_type.0.map(|raw| match raw {
-        RawTokenType::AccessToken => TokenType::AccessToken,
-        RawTokenType::Jwt => TokenType::Jwt,
-    });
+    let is_spiffe = matches!(issuer, Issuer::TrustDomain(_));
+    let token_type = match raw.token_type.0 {
+        Some(RawTokenType::AccessToken) => Some(TokenType::AccessToken),
+        Some(RawTokenType::Jwt) => Some(TokenType::Jwt),
+        None => is_spiffe.then_some(TokenType::Svid),
+    };
     if token_type == Some(TokenType::AccessToken) && raw.require_expiration.0 == Some(false) {
         return Err(ConfigError::new(
             "require_expiration",
@@ -65,7 +68,20 @@ pub(super) fn convert(
     }
 
     let scope_claims = scope_claims(raw.scope_claims).at("scope_claims")?;
-    let algorithms = algorithms(raw.algorithms, is_supported).at("algorithms")?;
+    let are_named = raw.algorithms.0.is_some();
+    let mut algorithms = algorithms(raw.algorithms, is_supported).at("algorithms")?;
+    if is_spiffe {
+        let all = algorithms.len();
+        let is_of_svids =
+            |algorithm: &Algorithm| matches!(algorithm.key_type(), KeyType::Rsa | KeyType::Ec(_));
+        algorithms.retain(is_of_svids);
+        if are_named && algorithms.len() < all {
+            return Err(ConfigError::new(
+                "algorithms",
+                "must be of RS*, ES* and PS* alone: a JWT-SVID has no other",
+            ));
+        }
+    }
     let symmetric = algorithms.iter().any(|algorithm| algorithm.is_symmetric());
     if symmetric && raw.local_jwks.0.is_none() {
         return Err(ConfigError::new(

@@ -238,6 +238,7 @@ fn provider(
         Issuer::One(_) | Issuer::OfTenants(_) => None,
         Issuer::Any => Some("has any_issuer: an ID token is one of a certain issuer"),
         Issuer::Several(_) => Some("has issuers: people sign in at one issuer"),
+        Issuer::TrustDomain(_) => Some("has trust_domain: its tokens are of workloads"),
     };
     if let Some(problem) = problem {
         return Err(ConfigError::here(problem));

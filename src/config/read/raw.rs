@@ -70,6 +70,9 @@ objects! {
         pub issuers: Given<Vec<String>>,
         /// Addition: `true` in place of `issuer`: `iss` is not looked at.
         pub any_issuer: Given<bool> = false,
+        /// Addition: in place of `issuer`, a trust domain of SPIFFE, such as `example.org`: tokens are
+        /// [JWT-SVIDs](keys.md#workloads-of-spiffe) of its workloads.
+        pub trust_domain: Given<String>,
         /// Addition: the ids of the tenants whose tokens pass, UUIDs in lower case. They are for
         /// an `issuer` with `{tenantid}`, which needs them, or `any_tenant`.
         pub tenants: Given<Vec<String>>,

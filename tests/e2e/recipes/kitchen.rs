@@ -64,6 +64,14 @@ pub(crate) fn localize_plugin(plugin: &mut Value, idp: &Idp) {
         if provider["issuer"] == idp.issuer() {
             continue; // it has the name of the real one
         }
+        if provider.get("remote_jwks").is_some() {
+            let uri = &mut provider["remote_jwks"]["http_uri"]["uri"];
+            move_url(uri, &idp.url());
+            assert_eq!(*uri, idp.jwks_url(), "the path of the keys");
+        }
+        if provider.get("issuer").is_none() {
+            continue;
+        }
         move_url(&mut provider["issuer"], &idp.url());
         let issuer = provider["issuer"].as_str().expect("an issuer");
         let tenants = provider["tenants"].as_array();
@@ -77,11 +85,6 @@ pub(crate) fn localize_plugin(plugin: &mut Value, idp: &Idp) {
         assert!(issuers.contains(&idp.issuer()), "the issuer's path");
         if provider["openid_discovery"].get("uri").is_some() {
             move_url(&mut provider["openid_discovery"]["uri"], &idp.url());
-        }
-        if provider.get("remote_jwks").is_some() {
-            let uri = &mut provider["remote_jwks"]["http_uri"]["uri"];
-            move_url(uri, &idp.url());
-            assert_eq!(*uri, idp.jwks_url(), "the path of the keys");
         }
     }
 }
