@@ -1,6 +1,6 @@
 //! The part of DER (ITU-T X.690) that keys and signatures need: reading the public key out of an
-//! X.509 certificate (RFC 5280 section 4.1), writing one as a SubjectPublicKeyInfo (RFC 8017
-//! appendix A.1.1, RFC 5480 section 2, RFC 8410 section 4), telling what a private key is for
+//! X.509 certificate (RFC 5280 section 4.1), reading and writing one as a SubjectPublicKeyInfo (RFC
+//! 8017 appendix A.1.1, RFC 5480 section 2, RFC 8410 section 4), telling what a private key is for
 //! (RFC 5208 section 5), and an ECDSA signature (RFC 3279 section 2.2.3).
 //!
 //! Invariant: every read is bounded by the element around it, and only the minimal definite
@@ -40,22 +40,22 @@ const EC_P521: &[u8] = &[
 /// `AlgorithmIdentifier { id-Ed25519 }`, without its own header.
 const ED25519: &[u8] = &[0x06, 0x03, 0x2b, 0x65, 0x70];
 
-/// The key that a certificate holds. It is not vetted yet.
+/// The key that a certificate or a SubjectPublicKeyInfo holds. It is not vetted yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum CertifiedKey<'a> {
+pub(super) enum PublicKey<'a> {
     /// Big-endian numbers without leading zeros.
     Rsa {
         modulus: &'a [u8],
         exponent: &'a [u8],
     },
-    /// The point as the certificate has it (SEC 1 section 2.3.3).
+    /// The point as it is encoded (SEC 1 section 2.3.3).
     Ec { curve: Curve, point: &'a [u8] },
     /// The key as it is encoded.
     Ed25519(&'a [u8]),
 }
 
 /// The key of a certificate; `None` where it holds another kind of key or is not one.
-pub(super) fn key_of_certificate(der: &[u8]) -> Option<CertifiedKey<'_>> {
+pub(super) fn key_of_certificate(der: &[u8]) -> Option<PublicKey<'_>> {
     let mut certificate = Reader(der).only(SEQUENCE)?;
     let mut tbs = certificate.element(SEQUENCE)?;
     certificate.element(SEQUENCE)?; // signatureAlgorithm
@@ -70,8 +70,16 @@ pub(super) fn key_of_certificate(der: &[u8]) -> Option<CertifiedKey<'_>> {
     tbs.element(SEQUENCE)?; // issuer
     tbs.element(SEQUENCE)?; // validity
     tbs.element(SEQUENCE)?; // subject
-    let mut spki = tbs.element(SEQUENCE)?;
+    key_of(tbs.element(SEQUENCE)?)
+}
 
+/// The key of a SubjectPublicKeyInfo; `None` where it is another kind of key or is not one.
+pub(super) fn key_of_spki(der: &[u8]) -> Option<PublicKey<'_>> {
+    key_of(Reader(der).only(SEQUENCE)?)
+}
+
+/// The key of the content of a SubjectPublicKeyInfo.
+fn key_of(mut spki: Reader<'_>) -> Option<PublicKey<'_>> {
     let algorithm = spki.element(SEQUENCE)?.0;
     let bits = spki.element(BIT_STRING)?;
     spki.end()?;
@@ -85,21 +93,21 @@ pub(super) fn key_of_certificate(der: &[u8]) -> Option<CertifiedKey<'_>> {
             let modulus = key.positive_integer()?;
             let exponent = key.positive_integer()?;
             key.end()?;
-            Some(CertifiedKey::Rsa { modulus, exponent })
+            Some(PublicKey::Rsa { modulus, exponent })
         }
-        EC_P256 => Some(CertifiedKey::Ec {
+        EC_P256 => Some(PublicKey::Ec {
             curve: Curve::P256,
             point: key,
         }),
-        EC_P384 => Some(CertifiedKey::Ec {
+        EC_P384 => Some(PublicKey::Ec {
             curve: Curve::P384,
             point: key,
         }),
-        EC_P521 => Some(CertifiedKey::Ec {
+        EC_P521 => Some(PublicKey::Ec {
             curve: Curve::P521,
             point: key,
         }),
-        ED25519 => Some(CertifiedKey::Ed25519(key)),
+        ED25519 => Some(PublicKey::Ed25519(key)),
         _ => None,
     }
 }
@@ -280,7 +288,7 @@ mod tests {
         assert_eq!(base64url::encode(e), jwk["e"].as_str().unwrap());
 
         let tail = |der: &[u8], x: &str, y: &str| {
-            let Some(CertifiedKey::Ec { curve, point }) = key_of_certificate(der) else {
+            let Some(PublicKey::Ec { curve, point }) = key_of_certificate(der) else {
                 panic!("no EC key");
             };
             let x = base64url::decode(x.as_bytes()).unwrap();
@@ -301,7 +309,7 @@ mod tests {
 
     fn rsa_numbers(der: &[u8]) -> (&[u8], &[u8]) {
         match key_of_certificate(der) {
-            Some(CertifiedKey::Rsa { modulus, exponent }) => (modulus, exponent),
+            Some(PublicKey::Rsa { modulus, exponent }) => (modulus, exponent),
             other => panic!("{other:?}"),
         }
     }
@@ -338,7 +346,7 @@ mod tests {
                 altered[at] = value;
                 // What comes out is some part of what went in, or nothing.
                 match key_of_certificate(&altered) {
-                    Some(CertifiedKey::Rsa { modulus, exponent }) => {
+                    Some(PublicKey::Rsa { modulus, exponent }) => {
                         assert!(modulus.len() + exponent.len() < altered.len());
                     }
                     Some(other) => panic!("{other:?}"),
@@ -359,11 +367,38 @@ mod tests {
         // The same of p521.pem; a certificate has it as well, with the same algorithm.
         let expected = base64url::decode_of_key(fixtures::SPKI_P521).unwrap();
         let der = certificate(fixtures::JWK_P521_X5C);
-        let Some(CertifiedKey::Ec { curve, point }) = key_of_certificate(&der) else {
+        let Some(PublicKey::Ec { curve, point }) = key_of_certificate(&der) else {
             panic!("no EC key");
         };
         assert_eq!(ec_spki(curve, point), expected);
         assert_eq!(fixtures::key(fixtures::JWK_P521).spki_der(), expected);
+    }
+
+    #[test]
+    fn a_written_key_is_read_again_and_nothing_else() {
+        for jwk in [
+            fixtures::JWK_A,
+            fixtures::JWK_P256,
+            fixtures::JWK_P384,
+            fixtures::JWK_P521,
+            fixtures::JWK_ED25519,
+        ] {
+            let der = fixtures::key(jwk).spki_der().to_vec();
+            let written = match key_of_spki(&der) {
+                Some(PublicKey::Rsa { modulus, exponent }) => rsa_spki(modulus, exponent),
+                Some(PublicKey::Ec { curve, point }) => ec_spki(curve, point),
+                Some(PublicKey::Ed25519(key)) => ed25519_spki(key),
+                None => panic!("{jwk}"),
+            };
+            assert_eq!(written, der);
+            assert_eq!(key_of_spki(&[&der[..], &[0]].concat()), None, "{jwk}");
+            for length in 0..der.len() {
+                assert_eq!(key_of_spki(&der[..length]), None, "{jwk} {length}");
+            }
+        }
+        assert_eq!(key_of_spki(&certificate(fixtures::JWK_P256_X5C)), None);
+        let spki = fixtures::key(fixtures::JWK_P256).spki_der().to_vec();
+        assert_eq!(key_of_certificate(&spki), None);
     }
 
     #[test]

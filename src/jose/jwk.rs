@@ -8,6 +8,7 @@
 //! Members are read in many spellings, as [`super::member`] does. What the key is and what it may
 //! do is read strictly.
 
+use super::der;
 pub use super::ec::EcPublicKey;
 use super::json::Element;
 use super::jwa::{Algorithm, Curve, KeyType};
@@ -83,16 +84,36 @@ impl Key {
         })
     }
 
-    /// The key that a certificate in PEM holds. Nothing else of the certificate is looked at.
+    /// The key that a certificate in PEM holds, or that is a public key in PEM. Nothing else of the
+    /// certificate is looked at.
     ///
     /// # Errors
     /// [`KeyError`] says why the key is not used.
-    pub(super) fn of_certificate(kid: &str, text: &str) -> Result<Self, KeyError> {
+    pub(super) fn of_pem(kid: &str, text: &str) -> Result<Self, KeyError> {
         if kid.len() > MAX_KID_LEN {
             return Err(KeyError::Malformed);
         }
+        if pem::begun(text, pem::PUBLIC_KEY).is_some() {
+            return Self::of_public_key(kid, text);
+        }
         let der = pem::decode(text, pem::CERTIFICATE).ok_or(KeyError::Certificate)?;
-        Ok(Self::new(Some(kid), Material::of_certificate(&der)?))
+        let material = Material::of(der::key_of_certificate(&der))?;
+        Ok(Self::new(Some(kid), material))
+    }
+
+    /// The public key in PEM that a text is, and nothing else.
+    ///
+    /// # Errors
+    /// [`KeyError`] says why the key is not used.
+    pub(crate) fn of_public_key(kid: &str, text: &str) -> Result<Self, KeyError> {
+        let der = pem::decode(text, pem::PUBLIC_KEY).ok_or(KeyError::Certificate)?;
+        let material = Material::of(der::key_of_spki(&der))?;
+        Ok(Self::new(Some(kid), material))
+    }
+
+    /// The public key in PEM, in one line.
+    pub(crate) fn to_pem(&self) -> String {
+        pem::encode(&self.spki_der, pem::PUBLIC_KEY)
     }
 
     /// A key that says nothing of itself but its `kid`.

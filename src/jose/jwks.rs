@@ -1,5 +1,5 @@
-//! JWK Set, RFC 7517 section 5, or a map of kids to certificates in its place; and the choice of
-//! keys for a token.
+//! JWK Set, RFC 7517 section 5, or a map of kids to keys in PEM in its place; and the choice of keys
+//! for a token.
 //!
 //! Invariants: an unusable key never makes its set fail. A set without a usable key is an error, so
 //! a bad document can never replace a good one. One token makes the filter try at most
@@ -86,8 +86,8 @@ impl fmt::Display for SkippedKey {
     }
 }
 
-/// The usable keys of a document, at least one.
-#[derive(Clone, Debug)]
+/// The usable keys of a document, at least one; no key before any document.
+#[derive(Clone, Debug, Default)]
 pub struct KeySet {
     keys: Vec<Key>,
     skipped: Vec<SkippedKey>,
@@ -106,7 +106,7 @@ pub enum Selection<'a> {
 
 impl KeySet {
     /// Reads a key document: a JWK Set or, where the object has no `keys`, a map of kids to
-    /// certificates. Secrets in it are not loaded.
+    /// certificates or public keys in PEM. Secrets in it are not loaded.
     ///
     /// # Errors
     /// [`JwksError`]. An unusable key is not an error: [`KeySet::skipped`] lists it.
@@ -140,11 +140,11 @@ impl KeySet {
                     Err(KeyError::NotAnObject)
                 }
             })),
-            Err(JwksError::MissingKeys) if has_certificates(root) => {
-                Self::collect(&mut root.members().map(|(kid, certificate)| {
-                    Key::of_certificate(kid, certificate.as_str().unwrap_or_default())
-                }))
-            }
+            Err(JwksError::MissingKeys) if has_pem(root) => Self::collect(
+                &mut root
+                    .members()
+                    .map(|(kid, text)| Key::of_pem(kid, text.as_str().unwrap_or_default())),
+            ),
             Err(error) => Err(error),
         }
     }
@@ -243,12 +243,13 @@ fn keys_member(set: Element<'_>) -> Result<Children<'_>, JwksError> {
     }
 }
 
-/// Whether an object is a map of kids to certificates in PEM, as Google and Firebase publish their
-/// keys. Each value of such a map looks like a certificate.
-fn has_certificates(root: Element<'_>) -> bool {
+/// Whether an object is a map of kids to keys in PEM: to certificates, as Google and Firebase publish
+/// their keys, or to public keys. Each value of such a map looks like one.
+fn has_pem(root: Element<'_>) -> bool {
     let looks_so = |value: Element<'_>| {
-        let text = value.as_str();
-        text.is_some_and(|text| pem::begun(text, pem::CERTIFICATE).is_some())
+        let text = value.as_str().unwrap_or_default();
+        let labels = [pem::CERTIFICATE, pem::PUBLIC_KEY];
+        labels.iter().any(|label| pem::begun(text, label).is_some())
     };
     let mut members = root.members().peekable();
     members.peek().is_some() && members.all(|(_, value)| looks_so(value))

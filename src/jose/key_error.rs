@@ -24,8 +24,8 @@ pub enum KeyError {
     Algorithm,
     /// Neither the key's numbers nor a certificate with a key of this `kty`.
     MissingMaterial,
-    /// There is no certificate in `x5c` or in a map of certificates, or its key is of another kind
-    /// than `kty` and `crv` say, or of one that is not supported.
+    /// There is no certificate in `x5c`, and no certificate or public key in a map of keys in PEM; or
+    /// the key is of another kind than `kty` and `crv` say, or of one that is not supported.
     Certificate,
     /// The RSA modulus is below [`super::jwk::MIN_MODULUS_BITS`].
     ModulusTooSmall,
@@ -65,7 +65,7 @@ impl KeyError {
             Self::KeyOps => "key_ops has no verify",
             Self::Algorithm => "alg is not supported or does not fit kty and crv",
             Self::MissingMaterial => "no key material",
-            Self::Certificate => "no certificate with a usable key",
+            Self::Certificate => "no certificate or public key that is usable",
             Self::ModulusTooSmall => "RSA modulus below 2048 bits",
             Self::ModulusTooLarge => "RSA modulus above 4096 bits",
             Self::ModulusEven => "RSA modulus is even",

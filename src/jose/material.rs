@@ -5,7 +5,7 @@
 //! certificate has that type too. Private members (`d`, `p`, ...) are not read.
 
 use super::base64url;
-use super::der::{self, CertifiedKey};
+use super::der::{self, PublicKey};
 use super::ec::EcPublicKey;
 use super::json::Element;
 use super::jwa::{Algorithm, KeyType};
@@ -53,7 +53,7 @@ impl Material {
         if let Some(own) = own? {
             return Ok(own);
         }
-        let material = Self::of_certificate(&certificate(jwk)?)?;
+        let material = Self::of(der::key_of_certificate(&certificate(jwk)?))?;
         if material.key_type() == key_type {
             Ok(material)
         } else {
@@ -61,16 +61,14 @@ impl Material {
         }
     }
 
-    /// The numbers of the key that a certificate in DER holds.
-    pub(super) fn of_certificate(certificate: &[u8]) -> Result<Self, KeyError> {
-        match der::key_of_certificate(certificate).ok_or(KeyError::Certificate)? {
-            CertifiedKey::Rsa { modulus, exponent } => {
+    /// The numbers of the key that was found in DER.
+    pub(super) fn of(found: Option<PublicKey<'_>>) -> Result<Self, KeyError> {
+        match found.ok_or(KeyError::Certificate)? {
+            PublicKey::Rsa { modulus, exponent } => {
                 RsaPublicKey::new(modulus, exponent).map(Self::Rsa)
             }
-            CertifiedKey::Ec { curve, point } => {
-                EcPublicKey::from_point(curve, point).map(Self::Ec)
-            }
-            CertifiedKey::Ed25519(key) => Ed25519PublicKey::new(key).map(Self::Ed25519),
+            PublicKey::Ec { curve, point } => EcPublicKey::from_point(curve, point).map(Self::Ec),
+            PublicKey::Ed25519(key) => Ed25519PublicKey::new(key).map(Self::Ed25519),
         }
     }
 

@@ -39,6 +39,7 @@ const FOUND: &[(&str, &str, &str)] = found![
     "null-members",
     // As Google and Firebase publish them; the certificates ended long ago.
     "certificates-by-kid",
+    "public-keys-by-kid",
     "six-keys-without-kid",
 ];
 
@@ -115,8 +116,8 @@ fn a_token_without_a_kid_is_tried_with_sixteen_keys() {
     assert_eq!(after(16), "signature");
 }
 
-/// A map of certificates is one by its form alone: nothing but certificates, and no `keys`. A
-/// certificate that is broken takes only its own kid away.
+/// A map of keys in PEM is one by its form alone: nothing but certificates and public keys, and no
+/// `keys`. One that is broken takes only its own kid away.
 #[test]
 fn a20_certificates_by_kid() {
     let named = |name| FOUND.iter().find(|(known, ..)| *known == name).unwrap();
@@ -191,7 +192,7 @@ fn a20_certificates_by_kid() {
                 map.retain(|kid, _| kid == signer);
                 map[signer] = json!(broken(a.clone()));
             },
-            unusable("no certificate with a usable key"),
+            unusable("no certificate or public key that is usable"),
         ),
         (
             "a kid that no token can have",
@@ -213,9 +214,21 @@ fn a20_certificates_by_kid() {
             missing.clone(),
         ),
         (
-            "a key in PEM",
+            "a public key, and a broken one",
             &|map| map[other] = json!("-----BEGIN PUBLIC KEY-----\nAA==\n-----END PUBLIC KEY-----"),
+            good.clone(),
+        ),
+        (
+            "a private key in PEM",
+            &|map| {
+                map[other] = json!("-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----")
+            },
             missing.clone(),
+        ),
+        (
+            "another label for the certificate",
+            &|map| map[signer] = json!(a.replace("CERTIFICATE", "PUBLIC KEY")),
+            no_key.clone(),
         ),
         ("no members", &|map| map.clear(), missing),
         // It is a JWK Set by its form.
@@ -248,6 +261,42 @@ fn a20_certificates_by_kid() {
             expected
         };
         assert_eq!(outcome, *expected, "{before}");
+    }
+}
+
+/// A public key in PEM is alone, and is of the type that the token's algorithm needs.
+#[test]
+fn a20_public_keys_by_kid() {
+    let named = |name| FOUND.iter().find(|(known, ..)| *known == name).unwrap();
+    let (_, set, token) = named("public-keys-by-kid");
+    let map: Map<String, Value> = serde_json::from_str(set).unwrap();
+    let kids: Vec<&String> = map.keys().collect();
+    let (signer, other) = (kids[0], kids[1]);
+    let pem = |kid: &str| map[kid].as_str().unwrap();
+    let (own, ed25519) = (pem(signer), pem(other));
+    let line = own.lines().nth(2).unwrap();
+    for (what, text, expected) in [
+        ("as it is", own.to_owned(), "ok -authorization"),
+        ("in one line", own.replace('\n', ""), "ok -authorization"),
+        ("a text after it", format!("{own}x"), "no_key"),
+        ("a key after it", format!("{own}{ed25519}"), "no_key"),
+        ("a text before it", format!("x{own}"), "missing"),
+        ("cut short", own.replace(line, ""), "no_key"),
+        ("more octets", own.replace("==\n", "AAAA\n"), "no_key"),
+        (
+            "as a certificate",
+            own.replace("PUBLIC KEY", "CERTIFICATE"),
+            "no_key",
+        ),
+        ("a key of another type", ed25519.to_owned(), "no_key"),
+    ] {
+        let mut map = map.clone();
+        map[signer] = json!(text);
+        let outcome = match read(&Value::Object(map).to_string()) {
+            Ok(set) => decide(&set, token),
+            Err(_) => "missing".to_owned(),
+        };
+        assert_eq!(outcome, expected, "{what}");
     }
 }
 

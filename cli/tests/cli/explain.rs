@@ -354,7 +354,7 @@ rules:
         }
         seen += 1;
     }
-    assert_eq!(seen, 10);
+    assert_eq!(seen, 11);
 
     let token = include_str!("../../../tests/fixtures/sets/padded-modulus.jwt");
     for (name, document, expected) in [
