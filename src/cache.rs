@@ -225,6 +225,7 @@ mod tests {
     fn entry(token: &[u8], keys: &KeySet) -> Rc<Entry> {
         let expectations = Expectations {
             issuer: Issuer::Any,
+            signer: None,
             audiences: Vec::new(),
             algorithms: Algorithm::ALL.to_vec(),
             clock_skew_seconds: 0,

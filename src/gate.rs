@@ -449,10 +449,10 @@ impl<H: Host> Facts for Consultation<'_, H> {
         self.in_time(keys, || Need::Keys(provider))
     }
 
-    fn unknown_kid(&self, provider: ProviderId) -> UnknownKid {
+    fn unknown_kid(&self, provider: ProviderId, kid: Option<&str>) -> UnknownKid {
         let host = &self.gate.host;
         let mut desk = self.gate.desk.borrow_mut();
-        match desk.unknown_kid(provider, self.came, host, || self.now()) {
+        match desk.unknown_kid((provider, kid), self.came, host, || self.now()) {
             UnknownKid::Wait if self.patience == Patience::Over => UnknownKid::Unavailable {
                 retry_after: desk.retry_after(&Need::Keys(provider), self.now()),
             },

@@ -60,7 +60,7 @@
 //!     fn keys(&self, _: ProviderId) -> Keys {
 //!         Keys::Pending
 //!     }
-//!     fn unknown_kid(&self, _: ProviderId) -> UnknownKid {
+//!     fn unknown_kid(&self, _: ProviderId, _: Option<&str>) -> UnknownKid {
 //!         UnknownKid::NoSuchKey
 //!     }
 //!     fn metadata(&self, _: ProviderId) -> Finding<Rc<Metadata>> {

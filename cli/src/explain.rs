@@ -30,8 +30,8 @@ use rand::Rng;
 
 use crate::command_error::{CommandError, exit};
 use crate::explanation::{Explanation, Mark, ShownVerdict, Step};
-use crate::hint::cookie;
-use crate::keys::KeysAtHand;
+use crate::hint::{self, cookie};
+use crate::keys::{KeysAtHand, Wanted};
 use crate::narrator::Narrator;
 use crate::plugin::{File, Plugin};
 
@@ -96,8 +96,13 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CommandError> {
             .map_err(|_| CommandError::usage("the clock is before 1970"))?
             .as_secs_f64(),
     };
-    let keys_at_hand = KeysAtHand::load(&config, &args.jwks, args.fetch)?;
     let token = args.token.as_deref().map(read_token).transpose()?;
+    let kid = token
+        .iter()
+        .chain(&args.headers)
+        .find_map(|text| kid_in(text));
+    let fetch = args.fetch.then_some(Wanted(kid.as_deref()));
+    let keys_at_hand = KeysAtHand::load(&config, &args.jwks, fetch)?;
     let cookies = args.cookies.iter().map(|line| read_cookies(line));
     let cookies = cookies.collect::<Result<Vec<String>, CommandError>>()?;
     let (request, removed) = request(args, &config, token.as_deref(), &cookies)?;
@@ -170,6 +175,13 @@ fn read_token(token: &str) -> Result<String, CommandError> {
     let text = text.trim();
     // a pasted header has it
     Ok(text.strip_prefix("Bearer ").unwrap_or(text).to_owned())
+}
+
+/// The `kid` of the token that a text ends with.
+fn kid_in(text: &str) -> Option<String> {
+    let token = text.rsplit([' ', ':']).next()?;
+    let header = hint::header(token.as_bytes())?;
+    Some(header.get("kid")?.as_str()?.to_owned())
 }
 
 /// A line of cookies, which may be pasted with the header's name.

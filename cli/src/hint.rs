@@ -56,7 +56,7 @@ pub(crate) fn hint_at_token(text: &[u8]) -> Option<&'static str> {
             "it is encrypted (JWE, five parts): only who has its key can read it. Have the provider issue signed tokens (JWS, three parts) that are not encrypted",
         ),
         [_, _, _] if text.contains('=') => Some(
-            "it has padding (=), which a JWT has not (RFC 7515 section 2); jwt_authn lets it pass",
+            "it has padding (=), which a JWT has not (RFC 7515 section 2); jwt_authn lets it pass, and tokens of AWS load balancers have it (aws_alb)",
         ),
         [_, _, _] if text.contains(['+', '/']) => Some(
             "it is in base64, not base64url: + and / are no part of a JWT (RFC 7515 section 2)",
@@ -70,7 +70,8 @@ pub(crate) fn hint_at_token(text: &[u8]) -> Option<&'static str> {
 
 /// The JOSE header of a token, as its issuer wrote it.
 pub(crate) fn header(token: &[u8]) -> Option<Value> {
-    let first = token.split(|byte| *byte == b'.').next()?;
+    // AWS pads it.
+    let first = token.split(|byte| matches!(byte, b'.' | b'=')).next()?;
     serde_json::from_slice(&base64url::decode(first)?).ok()
 }
 

@@ -22,6 +22,10 @@ use bearer_gate::jwks::remote_keys::{self, Published, RemoteKeys, Stage};
 
 use crate::command_error::CommandError;
 
+/// The `kid` of the token, if it has one: some keys are found by it alone.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted<'k>(pub Option<&'k str>);
+
 /// The keys of each provider, as far as they are known.
 pub(crate) struct KeysAtHand(pub PerProvider<ProviderKeys>);
 
@@ -51,10 +55,11 @@ impl ProviderKeys {
 
 impl KeysAtHand {
     /// Each of `files` is `FILE`, for every provider that fetches its keys, or `PROVIDER=FILE`.
+    /// Without `fetch` nothing is fetched.
     pub(crate) fn load(
         config: &Config,
         files: &[String],
-        fetch: bool,
+        fetch: Option<Wanted<'_>>,
     ) -> Result<Self, CommandError> {
         let mut known = config.providers.map(|provider| match &provider.keys {
             KeySource::Local(keys) => ProviderKeys::Set {
@@ -62,11 +67,10 @@ impl KeysAtHand {
                 metadata: Rc::default(),
                 origin: "local_jwks".to_owned(),
             },
-            KeySource::Remote(remote) if fetch => match fetched(remote) {
-                Ok(set) => set,
-                Err(problem) => ProviderKeys::Failed(problem),
+            KeySource::Remote(remote) => match fetch {
+                Some(Wanted(kid)) => fetched(remote, kid).unwrap_or_else(ProviderKeys::Failed),
+                None => ProviderKeys::NotFetched,
             },
-            KeySource::Remote(_) => ProviderKeys::NotFetched,
         });
         for file in files {
             let named = file.split_once('=').and_then(|(name, path)| {
@@ -107,7 +111,7 @@ impl Facts for KeysAtHand {
         self.0[provider].find(|_, metadata| Rc::clone(metadata))
     }
 
-    fn unknown_kid(&self, _: ProviderId) -> UnknownKid {
+    fn unknown_kid(&self, _: ProviderId, _: Option<&str>) -> UnknownKid {
         // the set is as new as can be
         UnknownKid::NoSuchKey
     }
@@ -134,10 +138,18 @@ fn from_file(path: &Path) -> Result<KeySet, CommandError> {
     keys.map_err(|error| CommandError::usage(format!("{name}: {error}")))
 }
 
-/// Calls the addresses that the filter would call, in the same order.
-fn fetched(remote: &Rc<Remote>) -> Result<ProviderKeys, String> {
-    let source = RemoteKeys::new(Rc::clone(remote));
-    let (mut stage, mut call) = source.first().ok_or("the issuer is no URI")?;
+/// Calls the addresses that the filter would call for a token of this `kid`, in the same order.
+fn fetched(remote: &Rc<Remote>, kid: Option<&str>) -> Result<ProviderKeys, String> {
+    let mut source = RemoteKeys::new(Rc::clone(remote));
+    source.want(kid, 0);
+    if source.is_idle(None) {
+        return Ok(ProviderKeys::Set {
+            keys: Rc::default(),
+            metadata: Rc::default(),
+            origin: "nowhere: the token has no kid of the form that keys have here".to_owned(),
+        });
+    }
+    let (mut stage, mut call) = source.first(None).ok_or("the issuer is no URI")?;
     let mut asked = String::new();
     loop {
         let address = call.address();
@@ -151,7 +163,7 @@ fn fetched(remote: &Rc<Remote>) -> Result<ProviderKeys, String> {
             }
             Next::Done(fetched) => {
                 let published = source.read(&fetched.content, None);
-                let Published { keys, metadata } =
+                let Published { keys, metadata, .. } =
                     published.ok_or_else(|| format!("{address}: no keys"))?;
                 return Ok(ProviderKeys::Set {
                     keys,

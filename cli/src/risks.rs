@@ -6,11 +6,12 @@
 pub(crate) mod sign_in;
 
 use bearer_gate::config::{
-    Access, Config, Endpoint, KeySource, Otherwise, Provider, Requirement, Rule, Unmatched,
+    Access, Config, Endpoint, HttpUri, KeySource, Otherwise, Provider, Requirement, Rule, Unmatched,
 };
 use bearer_gate::http::credentials::Place;
 use bearer_gate::http::uri::{Scheme, Uri};
 use bearer_gate::jose::issuer::Issuer;
+use bearer_gate::jose::jwt::Expectations;
 use bearer_gate::matcher::{Condition, PathMatcher, RequestMatcher};
 
 const IS_HTTP: &str = "is http: the issuer of a real token has https";
@@ -107,7 +108,7 @@ fn look_at_provider(provider: &Provider, warn: &mut dyn FnMut(&str, &str)) {
             "has a brace: only {tenantid} stands for something, the rest is compared as it is written",
         );
     }
-    if expectations.audiences.is_empty() {
+    if expectations.audiences.is_empty() && expectations.signer.is_none() {
         warn(
             "any_audience",
             "aud is not looked at: a token that was issued for another API passes",
@@ -168,8 +169,32 @@ fn look_at_provider(provider: &Provider, warn: &mut dyn FnMut(&str, &str)) {
                     "keys come over http: who is in between can replace them, and sign tokens",
                 )
             }
+            Endpoint::ByKid(uri) => look_at_keys_of_aws(expectations, uri, warn),
             _ => {}
         },
+    }
+}
+
+/// The keys of a load balancer are at an address of its region.
+fn look_at_keys_of_aws(
+    expectations: &Expectations,
+    uri: &HttpUri,
+    warn: &mut dyn FnMut(&str, &str),
+) {
+    let field = "aws_alb.http_uri.uri";
+    if uri.scheme == Scheme::Http {
+        warn(
+            field,
+            "keys come over http: who is in between can replace them, and sign tokens",
+        );
+    }
+    let signer = expectations.signer.as_deref().unwrap_or_default();
+    let region = signer.split(':').nth(3).unwrap_or_default();
+    if !uri.address("").to_string().contains(region) {
+        warn(
+            field,
+            "does not name the region of aws_alb.signer: there are the keys of other load balancers",
+        );
     }
 }
 

@@ -219,11 +219,17 @@ fn calls(config: &Config) -> Vec<Calls<'_>> {
         };
         let path = |field: &str| format!("providers.{}.{field}", provider.name);
         match &remote.endpoint {
-            Endpoint::Jwks(uri) => calls.push(Calls::for_keys(
-                uri.cluster.as_str(),
-                path("remote_jwks.http_uri.cluster"),
-                uri.scheme == Scheme::Https,
-            )),
+            endpoint @ (Endpoint::Jwks(uri) | Endpoint::ByKid(uri)) => {
+                let field = match endpoint {
+                    Endpoint::ByKid(_) => "aws_alb.http_uri.cluster",
+                    _ => "remote_jwks.http_uri.cluster",
+                };
+                calls.push(Calls::for_keys(
+                    uri.cluster.as_str(),
+                    path(field),
+                    uri.scheme == Scheme::Https,
+                ));
+            }
             Endpoint::Discovery {
                 issuer,
                 uri,
@@ -254,7 +260,7 @@ fn calls(config: &Config) -> Vec<Calls<'_>> {
         let home = match &provider.keys {
             KeySource::Remote(remote) => match &remote.endpoint {
                 Endpoint::Discovery { uri, .. } => uri.as_deref().or(issuer),
-                Endpoint::Jwks(_) => issuer,
+                Endpoint::Jwks(_) | Endpoint::ByKid(_) => issuer,
             },
             KeySource::Local(_) => issuer,
         };

@@ -21,6 +21,7 @@ use crate::config::{
 };
 use crate::desk::signer::{self, Unverified};
 use crate::http::credentials::Place;
+use crate::jose::base64url::Spelling;
 use crate::jose::claims::Claims;
 use crate::jose::event::Event as TokenEvent;
 use crate::jose::jwt::{self, JwtError, Parsed, Validated};
@@ -515,7 +516,7 @@ impl<'r, T: Listener> Presented<'r, T> {
             entry
         } else {
             // A token that no key can make good is refused at once.
-            let parsed = self.parse(token)?;
+            let parsed = self.parse(token, provider.spelling)?;
             self.trace.note(|| TokenEvent::Parsed {
                 header: parsed.untrusted_header(),
                 claims: parsed.untrusted_claims(),
@@ -565,8 +566,9 @@ impl<'r, T: Listener> Presented<'r, T> {
         Ok(entry)
     }
 
-    fn parse<'t>(&self, token: &'t [u8]) -> Result<Parsed<'t>, JwtError> {
-        jwt::parse_with(token, &mut self.context.basis.headers.borrow_mut())
+    fn parse<'t>(&self, token: &'t [u8], spelling: Spelling) -> Result<Parsed<'t>, JwtError> {
+        let headers = self.context.basis.headers;
+        jwt::parse_with(token, spelling, &mut headers.borrow_mut())
     }
 }
 

@@ -17,7 +17,8 @@ use crate::http::protected_resource::ProtectedResource;
 use crate::http::request::Request;
 use crate::http::response::Responses;
 use crate::http::subprotocol;
-use crate::http::uri::Scheme;
+use crate::http::uri::{Scheme, Uri};
+use crate::jose::base64url::Spelling;
 use crate::jose::jwks::KeySet;
 use crate::jose::jwt::Expectations;
 use crate::matcher::{
@@ -101,6 +102,8 @@ pub struct Provider {
     pub name: String,
     /// What its tokens must be like.
     pub expectations: Expectations,
+    /// How the parts of its tokens are spelt.
+    pub spelling: Spelling,
     /// Where its tokens are in a request; never empty.
     pub places: Vec<Place>,
     /// What its signatures are verified with.
@@ -238,6 +241,8 @@ impl Remote {
 pub enum Endpoint {
     /// A JWK Set document.
     Jwks(HttpUri),
+    /// A document for each key, in PEM. The key's `kid` follows the path of the address.
+    ByKid(HttpUri),
     /// The provider's metadata, which names the JWK Set (OpenID Connect Discovery, RFC 8414).
     Discovery {
         /// The provider's issuer: an absolute http or https URI without a query.
@@ -266,6 +271,18 @@ pub struct HttpUri {
     pub cluster: String,
     /// For the whole response; from the time the call is made.
     pub timeout: Duration,
+}
+
+impl HttpUri {
+    /// The address, with this text after its path.
+    #[must_use]
+    pub fn address(&self, rest: &str) -> Uri {
+        Uri {
+            scheme: self.scheme,
+            authority: self.authority.clone(),
+            path: [&self.path, rest].concat(),
+        }
+    }
 }
 
 /// How much is remembered of verified tokens, where the configuration says.

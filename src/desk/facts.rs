@@ -28,8 +28,9 @@ pub trait Facts {
     /// A provider's keys.
     fn keys(&self, provider: ProviderId) -> Keys;
 
-    /// Asks for newer keys of a provider, since the right key may be missing.
-    fn unknown_kid(&self, provider: ProviderId) -> UnknownKid;
+    /// Asks for newer keys of a provider, since the right key of a token with this `kid` may be
+    /// missing.
+    fn unknown_kid(&self, provider: ProviderId, kid: Option<&str>) -> UnknownKid;
 
     /// What a provider says about itself. It comes with the keys. Where no metadata lead to the
     /// keys, it says nothing, and never will.

@@ -148,14 +148,14 @@ impl<R> Desk<R> {
     /// See [`Facts::unknown_kid`]. `came`: what the request saw of keys when it came, if it waited.
     pub fn unknown_kid(
         &mut self,
-        provider: ProviderId,
+        (provider, kid): (ProviderId, Option<&str>),
         came: Option<(ProviderId, Seen)>,
         host: &impl Host,
         now: impl FnOnce() -> Millis,
     ) -> UnknownKid {
         let came = came.filter(|(of, _)| *of == provider);
         let came = came.map(|(_, seen)| seen);
-        self.sources.unknown_kid(provider, came, host, now)
+        self.sources.unknown_kid((provider, kid), came, host, now)
     }
 
     /// See [`Facts::answer`]. Where this worker has no answer, another one may have shared it.

@@ -79,7 +79,8 @@ where
             Err(Unsigned::Certainly(error)) => return Err(Unverified::Refused(error)),
             Err(Unsigned::ByThisSet(error)) => error,
         };
-        match basis.facts.unknown_kid(provider) {
+        let kid = validated.untrusted_header().kid.as_deref();
+        match basis.facts.unknown_kid(provider, kid) {
             UnknownKid::Reselect => newest = error,
             UnknownKid::Wait => return Err(Unverified::AwaitKeys),
             UnknownKid::NoSuchKey => return Err(Unverified::Refused(error)),

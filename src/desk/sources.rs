@@ -136,7 +136,7 @@ impl Sources {
     /// the keys when it came, if that was not just now.
     pub(super) fn unknown_kid(
         &mut self,
-        provider: ProviderId,
+        (provider, kid): (ProviderId, Option<&str>),
         came: Option<Seen>,
         host: &impl Host,
         now: impl FnOnce() -> Millis,
@@ -144,7 +144,7 @@ impl Sources {
         let Some(lifecycle) = self.remote_mut(provider) else {
             return UnknownKid::NoSuchKey;
         };
-        let outcome = lifecycle.unknown_kid(came, &step(host, now()));
+        let outcome = lifecycle.unknown_kid(kid, came, &step(host, now()));
         self.tell_events(provider, host);
         outcome
     }

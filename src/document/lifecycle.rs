@@ -114,6 +114,11 @@ impl<S: Source> Lifecycle<S> {
         &self.source
     }
 
+    /// The same, to tell it what is wanted of it.
+    pub fn source_mut(&mut self) -> &mut S {
+        &mut self.source
+    }
+
     /// What to decide with at `now`. It is pending until the first fetch has ended.
     pub fn value(&self, now: Millis) -> Finding<&S::Value> {
         match &self.installed {
@@ -141,6 +146,7 @@ impl<S: Source> Lifecycle<S> {
     pub fn is_restless(&self, now: Millis) -> bool {
         let seen = self.share.seen();
         !self.is_usable(now)
+            && !self.source.is_idle(self.last())
             && (self.flight.is_some()
                 || self.round_may_succeed()
                 || seen.lease_at(now, self.fetch_time()).is_some()
@@ -250,7 +256,8 @@ impl<S: Source> Lifecycle<S> {
             self.schedule.polled(now.at);
             self.look(now);
         }
-        if self.installed.is_some() && !self.is_usable(now.at) && !self.expired_told {
+        let is_over = self.installed.is_some() && !self.is_usable(now.at);
+        if is_over && !self.expired_told && !self.source.is_idle(self.last()) {
             self.expired_told = true;
             self.events.push(Event::Expired);
         }
@@ -306,6 +313,11 @@ impl<S: Source> Lifecycle<S> {
             .map_or(0, |installed| installed.generation)
     }
 
+    /// What was installed last, whether it may still decide or not.
+    fn last(&self) -> Option<&S::Value> {
+        self.installed.as_ref().map(|installed| &installed.value)
+    }
+
     fn is_usable(&self, now: Millis) -> bool {
         self.installed
             .as_ref()
@@ -329,6 +341,7 @@ impl<S: Source> Lifecycle<S> {
             installed.freshness.is_due(now) || self.schedule.early_wanted || back_off.failures > 0
         });
         wanted
+            && !self.source.is_idle(self.last())
             && self.turn(back_off, now).is_some()
             && !self.share.is_with_another(now, self.fetch_time())
     }
@@ -368,7 +381,7 @@ impl<S: Source> Lifecycle<S> {
 
     /// Takes the lease and makes the first call; `None` if another worker was faster.
     fn start(&mut self, now: &Now<'_>) -> Option<(FlightId, Call)> {
-        let (stage, call) = self.source.first()?;
+        let (stage, call) = self.source.first(self.last())?;
         let (mut shared, version) = self.share.read(now.store);
         let turn = self.turn(&shared.back_off, now.at);
         if shared.lease_at(now.at, self.fetch_time()).is_some()

@@ -31,12 +31,18 @@ pub trait Source: Debug {
     /// How long all calls of one fetch may take together.
     fn longest(&self) -> Duration;
 
-    /// The call that a fetch begins with. `None` where there is nothing to fetch.
-    fn first(&self) -> Option<(Self::Stage, Call)>;
+    /// The call that a fetch begins with. `before` is what this worker uses now. `None` where there
+    /// is nothing to fetch.
+    fn first(&self, before: Option<&Self::Value>) -> Option<(Self::Stage, Call)>;
+
+    /// Whether there is nothing to fetch as long as no request wants it.
+    fn is_idle(&self, _before: Option<&Self::Value>) -> bool {
+        false
+    }
 
     /// What follows the answer to a call of this stage. A fetch must come to its end: each stage
     /// leads to a later one.
-    fn next(&self, stage: Self::Stage, answer: Reply) -> Next<Self::Stage>;
+    fn next(&mut self, stage: Self::Stage, answer: Reply) -> Next<Self::Stage>;
 
     /// Reads what was shared. `before` is what this worker uses now. Where its text is the same, its
     /// value should stay, so that whatever was derived from it stays valid. `None` where the content

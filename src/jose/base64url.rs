@@ -2,11 +2,33 @@
 //!
 //! Invariant: one octet string of a token has exactly one accepted spelling. Padding, `+`, `/`,
 //! white space and non-zero trailing bits are refused, so a token cannot be altered and still
-//! verify. A key document is trusted for the place that it comes from, so it may use any spelling,
+//! verify; where a provider is known to pad ([`Spelling`]), its padding must be there in full. A key document is trusted for the place that it comes from, so it may use any spelling,
 //! and [`decode_of_key`] reads them all.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+/// How the parts of a token are spelt. In either way there is one accepted spelling.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Spelling {
+    /// Without padding, as JWS has it.
+    #[default]
+    Plain,
+    /// With the padding of RFC 4648 section 4, against RFC 7515 section 2. AWS does that.
+    Padded,
+}
+
+impl Spelling {
+    /// The text without its padding, or `None` where it has not the padding that it must have.
+    pub(super) fn bare(self, text: &[u8]) -> Option<&[u8]> {
+        if self == Self::Plain {
+            return Some(text);
+        }
+        let bare = text.strip_suffix(b"==");
+        let bare = bare.or_else(|| text.strip_suffix(b"=")).unwrap_or(text);
+        text.len().is_multiple_of(4).then_some(bare)
+    }
+}
 
 /// The octets that `text` spells, or `None` where it is not their only accepted spelling.
 #[must_use]
@@ -67,6 +89,42 @@ mod tests {
         ];
         for (text, octets) in table {
             assert_eq!(decode(text).as_deref(), *octets, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a09_padding_is_there_in_full_where_it_must_be() {
+        let table: &[(&[u8], Option<&[u8]>)] = &[
+            (b"", Some(b"")),
+            (b"Zg==", Some(b"f")),
+            (b"Zm8=", Some(b"fo")),
+            (b"Zm9v", Some(b"foo")),
+            (b"-_-_", Some(&[0xfb, 0xff, 0xbf])),
+            (b"Zg", None), // none
+            (b"Zg=", None),
+            (b"Zg===", None),
+            (b"Zg======", None),
+            (b"Zm8", None),
+            (b"Zm8==", None),
+            (b"Zm9v=", None),
+            (b"Zm9v==", None),
+            (b"Zm9v====", None),
+            (b"=", None),
+            (b"====", None),
+            (b"Z===", None),
+            (b"Zh==", None), // trailing bits
+            (b"Zm9=", None),
+            (b"Zg==Zg==", None), // inside
+            (b"=Zg=", None),
+            (b"Zg= =", None),
+            (b"+/+/", None),
+            (b"Zg%3D", None),
+        ];
+        for (text, octets) in table {
+            let read = Spelling::Padded.bare(text).and_then(decode);
+            assert_eq!(read.as_deref(), *octets, "{text:?}");
+            let plain = Spelling::Plain.bare(text);
+            assert_eq!(plain, Some(*text));
         }
     }
 

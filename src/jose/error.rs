@@ -80,6 +80,8 @@ pub enum JwtError {
     IssuedAtType: "issued_at_type" = "Jwt payload [iat] field is not a NumericDate",
     /// The algorithm is not one that the provider may use.
     AlgorithmNotAllowed: "algorithm_not_allowed" = "Jwt header [alg] is not allowed",
+    /// `signer` of the header is missing, or is not the provider's load balancer.
+    Signer: "signer" = "Jwt header [signer] is not allowed",
     /// `iss` is missing, or is not the provider's issuer.
     Issuer: "issuer" = "Jwt issuer is not configured",
     /// `nbf` is in the future.

@@ -48,6 +48,13 @@ pub enum Check<'e> {
         /// Those of the provider.
         allowed: &'e [Algorithm],
     },
+    /// `signer` must be the provider's load balancer.
+    Signer {
+        /// The token's `signer`, if it is a text.
+        found: Option<&'e str>,
+        /// The provider's load balancer.
+        expected: &'e str,
+    },
     /// `iss` must be an issuer of the provider, or `sub` of its trust domain.
     Issuer {
         /// The token's claims.

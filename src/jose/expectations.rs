@@ -22,6 +22,8 @@ pub struct Expectations {
     pub issuer: Issuer,
     /// `aud` must name one of these; with an empty list, any `aud` passes, and a missing one too.
     pub audiences: Vec<String>,
+    /// The only `signer` of a header that passes; with `None`, it is not looked at.
+    pub signer: Option<String>,
     /// The algorithms that a token may have; an empty list allows none.
     pub algorithms: Vec<Algorithm>,
     /// How far the issuer's clock may be from ours, in seconds.
@@ -55,6 +57,13 @@ impl Expectations {
         checks.that(is_allowed, JwtError::AlgorithmNotAllowed, || {
             checked(is_allowed, Check::Algorithm { found, allowed })
         })?;
+        if let Some(expected) = self.signer.as_deref() {
+            let found = header.signer.as_deref();
+            let is_expected = found == Some(expected);
+            checks.that(is_expected, JwtError::Signer, || {
+                checked(is_expected, Check::Signer { found, expected })
+            })?;
+        }
         let expected = &self.issuer;
         if !matches!(expected, Issuer::Any) {
             let outcome = expected.check(claims);
@@ -347,6 +356,33 @@ mod tests {
             ..svids
         };
         check(&further, &[(of(json!({})), subject)]);
+    }
+
+    #[test]
+    fn the_signer_is_compared_exactly() {
+        let of = Expectations {
+            signer: Some("arn:a".to_owned()),
+            ..expectations()
+        };
+        let refused = Some(JwtError::Signer);
+        for (signer, expected) in [
+            (r#","signer":"arn:a""#, None),
+            (r#","signer":"arn:A""#, refused),
+            (r#","signer":"arn:a ""#, refused),
+            (r#","signer":"arn:a/x""#, refused),
+            (r#","signer":"""#, refused),
+            (r#","signer":["arn:a"]"#, refused),
+            (r#","signer":null"#, refused),
+            ("", refused),
+        ] {
+            let header = HEADER.replacen('}', &format!("{signer}}}"), 1);
+            let claims = base64url::encode(claims(json!({"signer": "arn:a"})).as_bytes());
+            let token = format!("{}.{claims}.", base64url::encode(header.as_bytes()));
+            let result = parse(token.as_bytes()).and_then(|p| p.validate(&of, NOW));
+            assert_eq!(result.err(), expected, "{signer}");
+            let result = parse(token.as_bytes()).and_then(|p| p.validate(&expectations(), NOW));
+            assert_eq!(result.err(), None, "{signer}");
+        }
     }
 
     #[test]

@@ -136,6 +136,7 @@ pub(crate) const HEADER: &str = r#"{"alg":"RS256","kid":"test-a","typ":"JWT"}"#;
 pub(crate) fn expectations() -> Expectations {
     Expectations {
         issuer: Issuer::One("https://issuer.example/".into()),
+        signer: None,
         audiences: vec!["https://api.example".into(), "other".into()],
         algorithms: Algorithm::ASYMMETRIC.to_vec(),
         clock_skew_seconds: 60,

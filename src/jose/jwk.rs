@@ -459,6 +459,7 @@ mod tests {
             kid: None,
             typ: None,
             thumbprints: [x5t, s256].map(|text| text.map(str::to_owned)),
+            signer: None,
         };
         let table: &[(&str, JoseHeader, bool)] = &[
             (r#"{"x5t":"a"}"#, header(Some("a"), None), true),

@@ -1,12 +1,12 @@
 //! JSON Web Signature in compact form, RFC 7515 sections 4 and 7.1.
 //!
 //! Invariant: a [`Jws`] has one spelling and one meaning, and nothing of it is trusted yet. Only
-//! `alg`, `typ` and the names of a key (`kid`, `x5t` and `x5t#S256`) are kept of its header. `jwk`,
+//! `alg`, `typ`, `signer` and the names of a key (`kid`, `x5t` and `x5t#S256`) are kept of its header. `jwk`,
 //! `jku`, `x5u` and `x5c` are never read, since a token could bring its own key with them.
 
 use std::sync::Arc;
 
-use super::base64url;
+use super::base64url::{self, Spelling};
 use super::error::JwtError;
 use super::json::{Document, Element};
 use super::jwa::Algorithm;
@@ -29,6 +29,8 @@ pub struct JoseHeader {
     pub typ: Option<String>,
     /// `x5t` and `x5t#S256`, where they are texts: names of a key, as `kid` is.
     pub thumbprints: [Option<String>; 2],
+    /// `signer`, where it is a text: the load balancer of AWS that made the token.
+    pub signer: Option<String>,
 }
 
 /// A parsed and unverified token.
@@ -46,7 +48,7 @@ pub struct Jws<'t> {
 /// same header.
 #[derive(Debug, Default)]
 pub struct HeaderMemo {
-    entries: Vec<(Box<[u8]>, Arc<JoseHeader>)>,
+    entries: Vec<(Spelling, Box<[u8]>, Arc<JoseHeader>)>,
     /// The place of the next one.
     next: usize,
 }
@@ -57,15 +59,20 @@ impl HeaderMemo {
     /// The longest segment that is remembered, in octets.
     const LONGEST: usize = 512;
 
-    fn read(&mut self, segment: &[u8]) -> Result<Arc<JoseHeader>, JwtError> {
+    /// What is spelt in one way is not remembered for another.
+    fn read(&mut self, spelling: Spelling, segment: &[u8]) -> Result<Arc<JoseHeader>, JwtError> {
         let mut entries = self.entries.iter();
-        if let Some((_, header)) = entries.find(|(known, _)| bytes::equal(known, segment)) {
+        let is_it = |(spelt, known, _): &&(Spelling, Box<[u8]>, _)| {
+            *spelt == spelling && bytes::equal(known, segment)
+        };
+        if let Some((.., header)) = entries.find(is_it) {
             return Ok(Arc::clone(header));
         }
-        let octets = base64url::decode(segment).ok_or(JwtError::HeaderEncoding)?;
-        let header = Arc::new(parse_header(&octets)?);
+        let bare = spelling.bare(segment);
+        let octets = bare.and_then(base64url::decode);
+        let header = Arc::new(parse_header(&octets.ok_or(JwtError::HeaderEncoding)?)?);
         if segment.len() <= Self::LONGEST {
-            let entry = (segment.into(), Arc::clone(&header));
+            let entry = (spelling, segment.into(), Arc::clone(&header));
             match self.entries.get_mut(self.next) {
                 Some(oldest) => *oldest = entry,
                 None => self.entries.push(entry),
@@ -81,14 +88,18 @@ impl HeaderMemo {
 /// # Errors
 /// A [`JwtError`] from `TooLong` to `SignatureEncoding`.
 pub fn parse(token: &[u8]) -> Result<Jws<'_>, JwtError> {
-    parse_with(token, &mut HeaderMemo::default())
+    parse_with(token, Spelling::Plain, &mut HeaderMemo::default())
 }
 
-/// The same, by a reader that remembers headers.
+/// The same for a token that is spelt so, by a reader that remembers headers.
 ///
 /// # Errors
 /// As [`parse`].
-pub fn parse_with<'t>(token: &'t [u8], headers: &mut HeaderMemo) -> Result<Jws<'t>, JwtError> {
+pub fn parse_with<'t>(
+    token: &'t [u8],
+    spelling: Spelling,
+    headers: &mut HeaderMemo,
+) -> Result<Jws<'t>, JwtError> {
     if token.len() > MAX_TOKEN_LEN {
         return Err(JwtError::TooLong);
     }
@@ -107,9 +118,13 @@ pub fn parse_with<'t>(token: &'t [u8], headers: &mut HeaderMemo) -> Result<Jws<'
         .checked_sub(signature.len().saturating_add(1))
         .and_then(|end| token.get(..end))
         .ok_or(JwtError::NotThreeParts)?;
+    let bare = |segment, error| spelling.bare(segment).ok_or(error);
+    let read = headers.read(spelling, header)?;
+    let payload = bare(payload, JwtError::PayloadEncoding)?;
+    let signature = bare(signature, JwtError::SignatureEncoding)?;
     Ok(Jws {
-        header: headers.read(header)?,
-        header_segment: header,
+        header: read,
+        header_segment: bare(header, JwtError::HeaderEncoding)?,
         payload: base64url::decode(payload).ok_or(JwtError::PayloadEncoding)?,
         payload_segment: payload,
         signing_input,
@@ -139,7 +154,7 @@ fn parse_header(octets: &[u8]) -> Result<JoseHeader, JwtError> {
     {
         return Err(JwtError::UnencodedPayload);
     }
-    let thumbprint = |name| {
+    let text = |name| {
         let text = header.get(name).and_then(Element::as_str);
         text.map(str::to_owned)
     };
@@ -147,7 +162,8 @@ fn parse_header(octets: &[u8]) -> Result<JoseHeader, JwtError> {
         algorithm,
         kid,
         typ,
-        thumbprints: [thumbprint("x5t"), thumbprint("x5t#S256")],
+        thumbprints: [text("x5t"), text("x5t#S256")],
+        signer: text("signer"),
     })
 }
 
@@ -171,13 +187,13 @@ impl<'t> Jws<'t> {
         &self.payload
     }
 
-    /// The JOSE header as the token spells it, base64url.
+    /// The JOSE header, base64url without padding.
     #[must_use]
     pub fn header_segment(&self) -> &'t [u8] {
         self.header_segment
     }
 
-    /// The payload as the token spells it, base64url.
+    /// The payload, base64url without padding.
     #[must_use]
     pub fn payload_segment(&self) -> &'t [u8] {
         self.payload_segment
@@ -231,6 +247,7 @@ mod tests {
                 kid: Some("k".into()),
                 typ: Some("at+jwt".into()),
                 thumbprints: [None, None],
+                signer: None,
             }
         );
         // A thumbprint that is not a text names no key.
@@ -246,7 +263,7 @@ mod tests {
                 let header = format!(r#"{{"alg":"RS256","kid":"{kid}"}}"#);
                 let token = format!("{}.e30.AA", base64url::encode(header.as_bytes()));
                 for _ in 0..2 {
-                    let jws = parse_with(token.as_bytes(), &mut memo).unwrap();
+                    let jws = parse_with(token.as_bytes(), Spelling::Plain, &mut memo).unwrap();
                     let fresh = parse(token.as_bytes()).unwrap();
                     assert_eq!(jws.untrusted_header(), fresh.untrusted_header(), "{round}");
                 }
@@ -255,13 +272,39 @@ mod tests {
         }
         let long = format!(r#"{{"alg":"RS256","kid":"{}"}}"#, "k".repeat(500));
         let long = format!("{}.e30.AA", base64url::encode(long.as_bytes()));
-        assert!(parse_with(long.as_bytes(), &mut memo).is_ok());
-        let mut segments = memo.entries.iter().map(|(segment, _)| segment.len());
+        assert!(parse_with(long.as_bytes(), Spelling::Plain, &mut memo).is_ok());
+        let mut segments = memo.entries.iter().map(|(_, segment, _)| segment.len());
         assert!(segments.all(|length| length <= HeaderMemo::LONGEST));
         // a refused header is refused again
         for _ in 0..2 {
-            assert!(parse_with(b"e30.e30.AA", &mut memo).is_err());
+            assert!(parse_with(b"e30.e30.AA", Spelling::Plain, &mut memo).is_err());
         }
+    }
+
+    #[test]
+    fn a_header_of_one_spelling_is_not_remembered_for_another() {
+        let header = br#"{"alg":"RS256" }"#;
+        let plain = format!("{}.e30.AA", base64url::encode(header));
+        let padded = format!("{}==.e30=.AA==", base64url::encode(header));
+        let mut memo = HeaderMemo::default();
+        for _ in 0..3 {
+            for (token, spelling, reads) in [
+                (&plain, Spelling::Plain, true),
+                (&padded, Spelling::Padded, true),
+                (&padded, Spelling::Plain, false),
+                (&plain, Spelling::Padded, false),
+            ] {
+                let read = parse_with(token.as_bytes(), spelling, &mut memo);
+                assert_eq!(read.is_ok(), reads, "{token} {spelling:?}");
+            }
+        }
+        let jws = parse_with(padded.as_bytes(), Spelling::Padded, &mut memo).unwrap();
+        let bare = jws.header_segment();
+        assert_eq!(bare, plain.split('.').next().unwrap().as_bytes());
+        assert_eq!(jws.payload_segment(), b"e30");
+        let input = padded.rsplit_once('.').unwrap().0;
+        assert_eq!(jws.signing_input(), input.as_bytes());
+        assert_eq!(jws.signature(), [0]);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use super::base64url::Spelling;
 use super::claims::Claims;
 pub use super::error::JwtError;
 use super::event::Event;
@@ -54,15 +55,19 @@ pub struct VerifiedClaims {
 /// # Errors
 /// A [`JwtError`] from `TooLong` to `IssuedAtType`.
 pub fn parse(token: &[u8]) -> Result<Parsed<'_>, JwtError> {
-    parse_with(token, &mut HeaderMemo::default())
+    parse_with(token, Spelling::Plain, &mut HeaderMemo::default())
 }
 
-/// The same, by a reader that remembers headers.
+/// The same for a token that is spelt so, by a reader that remembers headers.
 ///
 /// # Errors
 /// As [`parse`].
-pub fn parse_with<'t>(token: &'t [u8], headers: &mut HeaderMemo) -> Result<Parsed<'t>, JwtError> {
-    let jws = jws::parse_with(token, headers)?;
+pub fn parse_with<'t>(
+    token: &'t [u8],
+    spelling: Spelling,
+    headers: &mut HeaderMemo,
+) -> Result<Parsed<'t>, JwtError> {
+    let jws = jws::parse_with(token, spelling, headers)?;
     let claims = Arc::new(Claims::parse(jws.untrusted_payload())?);
     Ok(Parsed { jws, claims })
 }
@@ -193,13 +198,13 @@ impl<'t> Verified<'t> {
         self.algorithm
     }
 
-    /// The JOSE header as the token spells it: base64url without padding.
+    /// The JOSE header, base64url without padding.
     #[must_use]
     pub fn header_b64(&self) -> &'t [u8] {
         self.header_b64
     }
 
-    /// The payload as the token spells it: base64url without padding.
+    /// The payload, base64url without padding.
     #[must_use]
     pub fn payload_b64(&self) -> &'t [u8] {
         self.payload_b64

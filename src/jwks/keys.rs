@@ -2,7 +2,8 @@
 //! none of the keys has.
 //!
 //! Invariant: a token is refused for its `kid` only by a set whose fetch began after its request
-//! came.
+//! came; where each key is asked for by its kid, by an answer for this kid that is younger than a
+//! cool-down, or because no key can have this kid.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use super::remote_keys::RemoteKeys;
 use crate::document::Now;
 use crate::document::finding::Finding;
 use crate::document::lifecycle::{Early, Lifecycle, Seen};
+use crate::document::source::Source as _;
 use crate::jose::jwks::KeySet;
 use crate::time::Millis;
 
@@ -25,7 +27,7 @@ pub enum UnknownKid {
     Reselect,
     /// A fetch is on its way: wait for it.
     Wait,
-    /// The set is the answer to a fetch that began after the request came: there is no such key.
+    /// The provider has no such key.
     NoSuchKey,
     /// The set could not be renewed, or may not be renewed yet. Whether there is such a key is
     /// unknown.
@@ -38,7 +40,12 @@ pub enum UnknownKid {
 impl Lifecycle<RemoteKeys> {
     /// The keys to decide with at `now`.
     pub fn keys(&self, now: Millis) -> Keys {
-        self.value(now).map(|published| Rc::clone(&published.keys))
+        match (self.value(now), self.source().by_kid()) {
+            (Finding::Ready(published), _) => Finding::Ready(Rc::clone(&published.keys)),
+            // Nothing can be fetched before a token names a kid.
+            (_, Some(by_kid)) => Finding::Ready(Rc::clone(by_kid.none())),
+            (nothing, None) => nothing.map(|published| Rc::clone(&published.keys)),
+        }
     }
 
     /// What the metadata say that came with the keys. Where no metadata lead to the keys, they say
@@ -54,16 +61,40 @@ impl Lifecycle<RemoteKeys> {
     /// Says what to do with a token whose `kid` none of the keys has, and asks for a fetch where
     /// the cool-down allows one. `came`: what its request saw when it came, if that was not just
     /// now.
-    pub fn unknown_kid(&mut self, came: Option<Seen>, now: &Now<'_>) -> UnknownKid {
+    pub fn unknown_kid(
+        &mut self,
+        kid: Option<&str>,
+        came: Option<Seen>,
+        now: &Now<'_>,
+    ) -> UnknownKid {
         if self.look(now) {
             return UnknownKid::Reselect;
         }
-        if came.is_some_and(|came| self.is_newer_than(came)) {
+        let is_known = match self.source().by_kid() {
+            Some(_) => {
+                self.is_absent(kid, came, now.at) || !self.source_mut().want(kid, now.random)
+            }
+            None => came.is_some_and(|came| self.is_newer_than(came)),
+        };
+        if is_known {
             return UnknownKid::NoSuchKey;
         }
         match self.ask_early(now) {
             Early::Pending => UnknownKid::Wait,
             Early::Unavailable { retry_after } => UnknownKid::Unavailable { retry_after },
         }
+    }
+
+    /// Whether the provider has said that there is no key of this kid: since the request came, or
+    /// within a cool-down.
+    fn is_absent(&self, kid: Option<&str>, came: Option<Seen>, now: Millis) -> bool {
+        let Finding::Ready(published) = self.value(now) else {
+            return false;
+        };
+        let lately = self.source().times().early_cooldown;
+        let counts = self.age(now).is_some_and(|age| age < lately)
+            || came.is_some_and(|came| self.is_newer_than(came));
+        let mut absent = published.absent.split(' ');
+        counts && absent.any(|known| Some(known) == kid)
     }
 }

@@ -2,6 +2,7 @@
 //! decision learns of them. When they are fetched, and how the workers share them, is the business of
 //! [`document`](crate::document).
 
+mod by_kid;
 pub mod discovery;
 pub mod keys;
 pub mod metadata;

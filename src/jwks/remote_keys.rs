@@ -8,6 +8,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::by_kid::{self, ByKid, Round, Step};
 use super::discovery::{self, DiscoveryError};
 use super::metadata::{Metadata, Reading};
 use crate::config::{Endpoint, Remote};
@@ -27,6 +28,8 @@ pub enum Stage {
     Metadata(usize),
     /// The keys, with the metadata that named their place; empty where no metadata did.
     Jwks(Box<Reading>),
+    /// The key of one kid.
+    Key(Box<Round>),
 }
 
 /// What a provider publishes.
@@ -34,6 +37,8 @@ pub enum Stage {
 pub struct Published {
     /// Its keys.
     pub keys: Rc<KeySet>,
+    /// Kids that have no key; only where each key is asked for by its kid.
+    pub(super) absent: String,
     /// What it says about itself; nothing where no metadata led to the keys.
     pub metadata: Rc<Metadata>,
 }
@@ -46,6 +51,8 @@ pub struct RemoteKeys {
     home: Option<Uri>,
     /// Where the issuer's metadata may be; empty where they do not lead to the keys.
     metadata_paths: Vec<String>,
+    /// Which keys are wanted, where each is asked for by its kid.
+    by_kid: Option<ByKid>,
 }
 
 impl Source for RemoteKeys {
@@ -63,36 +70,42 @@ impl Source for RemoteKeys {
 
     fn timeout(&self) -> Duration {
         match &self.remote.endpoint {
-            Endpoint::Jwks(uri) => uri.timeout,
+            Endpoint::Jwks(uri) | Endpoint::ByKid(uri) => uri.timeout,
             Endpoint::Discovery { timeout, .. } => *timeout,
         }
     }
 
     fn longest(&self) -> Duration {
-        let calls = self.metadata_paths.len().saturating_add(1);
+        let calls = match self.by_kid {
+            Some(_) => by_kid::MOST_KEYS.saturating_add(by_kid::MOST_WANTED),
+            None => self.metadata_paths.len().saturating_add(1),
+        };
         self.timeout()
             .saturating_mul(u32::try_from(calls).unwrap_or(u32::MAX))
     }
 
-    /// `None` where the issuer is not a URI.
-    fn first(&self) -> Option<(Stage, Call)> {
-        match &self.remote.endpoint {
-            Endpoint::Jwks(uri) => {
-                let address = Uri {
-                    scheme: uri.scheme,
-                    authority: uri.authority.clone(),
-                    path: uri.path.clone(),
-                };
-                Some((
-                    Stage::Jwks(Box::default()),
-                    self.call(address, &uri.cluster),
-                ))
+    /// `None` where the issuer is not a URI, or where no kid is known or wanted.
+    fn first(&self, before: Option<&Published>) -> Option<(Stage, Call)> {
+        match (&self.remote.endpoint, &self.by_kid) {
+            (Endpoint::Discovery { .. }, _) => self.place(0),
+            (_, Some(by_kid)) => {
+                let (round, call) = by_kid.begin(before.map(|published| &*published.keys))?;
+                Some((Stage::Key(round), call))
             }
-            Endpoint::Discovery { .. } => self.place(0),
+            (Endpoint::Jwks(uri) | Endpoint::ByKid(uri), None) => {
+                let call = self.call(uri.address(""), &uri.cluster);
+                Some((Stage::Jwks(Box::default()), call))
+            }
         }
     }
 
-    fn next(&self, stage: Stage, answer: Reply) -> Next<Stage> {
+    fn is_idle(&self, before: Option<&Published>) -> bool {
+        let keys = before.map(|published| &*published.keys);
+        let by_kid = self.by_kid.as_ref();
+        by_kid.is_some_and(|by_kid| by_kid.is_idle(keys))
+    }
+
+    fn next(&mut self, stage: Stage, answer: Reply) -> Next<Stage> {
         let next = match (stage, answer.document()) {
             (Stage::Jwks(metadata), Ok(document)) => {
                 return fetched(document, *metadata).map_or_else(Next::Failed, Next::Done);
@@ -105,6 +118,15 @@ impl Source for RemoteKeys {
                 error => Err(error),
             },
             (Stage::Jwks(_), Err(error)) => Err(error),
+            (Stage::Key(round), answer) => {
+                let by_kid = self.by_kid.as_mut();
+                let step = by_kid.map(|by_kid| by_kid.take(*round, answer));
+                match step.unwrap_or(Err(FetchError::NotSent)) {
+                    Ok(Step::Done(fetched)) => return Next::Done(fetched),
+                    Ok(Step::Ask(round, call)) => Ok((Stage::Key(round), call)),
+                    Err(error) => Err(error),
+                }
+            }
         };
         next.map_or_else(Next::Failed, |(stage, call)| Next::Call(stage, call))
     }
@@ -113,13 +135,26 @@ impl Source for RemoteKeys {
     fn read(&self, content: &Content, before: Option<(&Content, &Published)>) -> Option<Published> {
         let keys = match before.filter(|(before, _)| before.document == content.document) {
             Some((_, same)) => Rc::clone(&same.keys),
-            None => Rc::new(KeySet::parse(content.document.as_bytes()).ok()?),
+            None => match self
+                .by_kid()
+                .and_then(|it| it.without_keys(&content.document))
+            {
+                Some(none) => none,
+                None => Rc::new(KeySet::parse(content.document.as_bytes()).ok()?),
+            },
         };
         let metadata = match before.filter(|(before, _)| before.notes == content.notes) {
             Some((_, same)) => Rc::clone(&same.metadata),
             None => Rc::new(self.metadata(&content.notes)),
         };
-        Some(Published { keys, metadata })
+        Some(Published {
+            keys,
+            absent: match self.by_kid {
+                Some(_) => content.notes.clone(),
+                None => String::new(),
+            },
+            metadata,
+        })
     }
 }
 
@@ -128,7 +163,7 @@ impl RemoteKeys {
     #[must_use]
     pub fn new(remote: Rc<Remote>) -> Self {
         let (home, metadata_paths) = match &remote.endpoint {
-            Endpoint::Jwks(_) => (None, Vec::new()),
+            Endpoint::Jwks(_) | Endpoint::ByKid(_) => (None, Vec::new()),
             Endpoint::Discovery { issuer, uri, .. } => {
                 let home = Uri::parse(uri.as_ref().unwrap_or(issuer)).ok();
                 let paths = home.as_ref().map(|home| match uri {
@@ -138,10 +173,33 @@ impl RemoteKeys {
                 (home, paths.unwrap_or_default())
             }
         };
+        let by_kid = match &remote.endpoint {
+            Endpoint::ByKid(uri) => Some(ByKid::new(uri.clone())),
+            _ => None,
+        };
         Self {
             remote,
             home,
             metadata_paths,
+            by_kid,
+        }
+    }
+
+    /// The keys that are wanted, where each is asked for by its kid.
+    pub(super) fn by_kid(&self) -> Option<&ByKid> {
+        self.by_kid.as_ref()
+    }
+
+    /// Has the next fetch ask for the key of this kid too. False where nobody can ask for it: the
+    /// kid has not the form of one, or keys are not asked for by their kids.
+    pub fn want(&mut self, kid: Option<&str>, random: u64) -> bool {
+        let kid = kid.filter(|kid| by_kid::is_kid(kid));
+        match (&mut self.by_kid, kid) {
+            (Some(by_kid), Some(kid)) => {
+                by_kid.want(kid, random);
+                true
+            }
+            _ => false,
         }
     }
 
@@ -251,10 +309,14 @@ fn fetched(document: Document, metadata: Reading) -> Result<Fetched, FetchError>
 fn name_of(endpoint: &Endpoint) -> String {
     let timeout;
     let parts = match endpoint {
-        Endpoint::Jwks(uri) => {
+        Endpoint::Jwks(uri) | Endpoint::ByKid(uri) => {
             timeout = uri.timeout;
+            let kind = match endpoint {
+                Endpoint::ByKid(_) => "by kid",
+                _ => "jwks",
+            };
             vec![
-                "jwks",
+                kind,
                 &uri.cluster,
                 uri.scheme.name(),
                 &uri.authority,
@@ -332,7 +394,7 @@ mod tests {
     #[test]
     fn each_place_is_asked_once_and_then_the_keys() {
         let metadata = r#"{"issuer":"https://t.example/a","jwks_uri":"https://k.example/jwks"}"#;
-        let source = keys_of("https://t.example/a");
+        let mut source = keys_of("https://t.example/a");
         assert_eq!(source.longest(), Duration::from_secs(25));
         // How many places have no metadata -> how many calls there are, and how it ends.
         for (without, calls, end) in [
@@ -341,13 +403,14 @@ mod tests {
             (3, 5, "keys"),
             (4, 4, "status 404"),
         ] {
-            let (mut stage, mut call) = source.first().unwrap();
+            let (mut stage, mut call) = source.first(None).unwrap();
             let mut asked = vec![(call.cluster, call.path)];
             let ended = loop {
                 let answer = match stage {
                     Stage::Metadata(at) if at < without => answer(404, metadata),
                     Stage::Metadata(_) => answer(200, metadata),
                     Stage::Jwks(_) => answer(200, KEYS),
+                    Stage::Key(_) => panic!("there is one document"),
                 };
                 match source.next(stage, answer) {
                     Next::Call(next, to) => (stage, call) = (next, to),
@@ -384,8 +447,8 @@ mod tests {
             source = RemoteKeys::new(Rc::new(remote));
             source
         };
-        let source = of(None);
-        let (stage, call) = source.first().unwrap();
+        let mut source = of(None);
+        let (stage, call) = source.first(None).unwrap();
         let asked = (call.authority.as_str(), call.path.as_str());
         assert_eq!(asked, ("login.example", "/policy/metadata?p=x"));
         // It is the only place.
@@ -423,8 +486,8 @@ mod tests {
                 None,
             ),
         ] {
-            let source = of(jwks_cluster);
-            let (stage, _) = source.first().unwrap();
+            let mut source = of(jwks_cluster);
+            let (stage, _) = source.first(None).unwrap();
             let metadata = format!(r#"{{"issuer":"{issuer}","jwks_uri":"{keys}"}}"#);
             let next = source.next(stage, answer(200, &metadata));
             let called = match &next {
@@ -437,7 +500,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_not_about_the_place_ends_the_fetch() {
-        let source = keys_of("https://t.example/a");
+        let mut source = keys_of("https://t.example/a");
         for answer in [
             answer(429, ""),
             answer(503, ""),
@@ -447,7 +510,7 @@ mod tests {
             Reply::NotSent,
             Reply::TooLarge(1),
         ] {
-            let (stage, _) = source.first().unwrap();
+            let (stage, _) = source.first(None).unwrap();
             let next = source.next(stage, answer);
             assert!(matches!(next, Next::Failed(_)), "{next:?}");
         }
@@ -463,13 +526,15 @@ mod tests {
             for other in texts {
                 for timeout in [1, 11] {
                     let timeout = Duration::from_millis(timeout);
-                    sources.push(Endpoint::Jwks(HttpUri {
+                    let uri = HttpUri {
                         scheme: Scheme::Https,
                         authority: "h".to_owned(),
                         path: format!("/{other}"),
                         cluster: cluster.to_owned(),
                         timeout,
-                    }));
+                    };
+                    sources.push(Endpoint::Jwks(uri.clone()));
+                    sources.push(Endpoint::ByKid(uri));
                     let jwks_clusters = texts.map(Some).into_iter().chain([None]);
                     for jwks_cluster in jwks_clusters {
                         let uris = texts.map(Some).into_iter().chain([None]);

@@ -6,6 +6,7 @@ use super::problem::Problem;
 use crate::config::{ProviderId, Scheme};
 use crate::desk::signer::{self, Unverified};
 use crate::desk::{Basis, Need};
+use crate::jose::base64url::Spelling;
 use crate::jose::jwt::{self, Expectations, Verified};
 
 /// Verifies an ID token of a scheme's provider that came at `at`, in Unix seconds.
@@ -34,7 +35,7 @@ pub(super) fn by_keys<'t>(
     token: &'t [u8],
     at: f64,
 ) -> Result<Verified<'t>, Unverified> {
-    let parsed = jwt::parse_with(token, &mut basis.headers.borrow_mut());
+    let parsed = jwt::parse_with(token, Spelling::Plain, &mut basis.headers.borrow_mut());
     let validated = parsed.and_then(|parsed| parsed.validate(expected, at));
     let validated = validated.map_err(Unverified::Refused)?;
     let keys = (provider, basis.facts.keys(provider));

@@ -1,7 +1,8 @@
 //! Where a provider's keys come from, and the algorithms that it may name: what is refused.
 
-use bearer_gate::config::{Config, Endpoint};
-use bearer_gate::jose::base64url;
+use bearer_gate::config::{Config, Endpoint, KeySource};
+use bearer_gate::http::credentials::Place;
+use bearer_gate::jose::base64url::{self, Spelling};
 use bearer_gate::jose::jwa::Algorithm;
 use bearer_gate::jose::jwk::Key;
 use bearer_gate::jose::verifier::Verifier;
@@ -321,4 +322,156 @@ fn the_metadata_of_several_issuers_are_the_firsts() {
         panic!("the metadata lead to the keys");
     };
     assert_eq!(issuer, "https://new.example/");
+}
+
+/// A provider of a load balancer's tokens, with other fields; null takes one away.
+fn with_alb(alb: Value, fields: Value) -> Value {
+    let mut whole = json!({
+        "signer": ARN,
+        "http_uri": {"uri": "https://k.example/{kid}", "cluster": "c", "timeout": "2s"},
+    });
+    change(&mut whole, alb);
+    let mut provider = json!({"issuer": "https://i/", "aws_alb": whole});
+    change(&mut provider, fields);
+    json!({"providers": {"p": provider}})
+}
+
+/// RFC 7396.
+fn change(value: &mut Value, by: Value) {
+    match (value, by) {
+        (Value::Object(value), Value::Object(by)) => {
+            for (name, by) in by {
+                match by {
+                    Value::Null => drop(value.remove(&name)),
+                    by => change(value.entry(name).or_insert(Value::Null), by),
+                }
+            }
+        }
+        (value, by) => *value = by,
+    }
+}
+
+const ARN: &str =
+    "arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/lb/50dc6c49";
+
+#[test]
+fn a_load_balancers_provider_has_what_its_tokens_need() {
+    let config = parse(&with_alb(json!({}), json!({}))).unwrap();
+    let provider = &config.providers.iter().as_slice()[0];
+    let expected = &provider.expectations;
+    assert_eq!(expected.signer.as_deref(), Some(ARN));
+    assert_eq!(expected.algorithms, [Algorithm::Es256]);
+    assert!(expected.audiences.is_empty());
+    assert_eq!(provider.spelling, Spelling::Padded);
+    let place = Place::Header {
+        name: "x-amzn-oidc-data".to_owned(),
+        prefix: String::new(),
+    };
+    assert_eq!(provider.places, [place]);
+    let KeySource::Remote(remote) = &provider.keys else {
+        panic!("fetched");
+    };
+    let Endpoint::ByKid(uri) = &remote.endpoint else {
+        panic!("one by one");
+    };
+    assert_eq!(uri.address("x").to_string(), "https://k.example/x");
+    for fields in [
+        json!({"any_audience": true}),
+        json!({"from_headers": [{"name": "x"}]}),
+        json!({"aws_alb": {"signer": ARN.replace("arn:aws:", "arn:aws-us-gov:")}}),
+        json!({"aws_alb": {"http_uri": {
+            "uri": "https://s3-us-gov-west-1.amazonaws.com/aws-elb-public-keys-prod-us-gov-west-1/{kid}",
+        }}}),
+    ] {
+        assert!(
+            parse(&with_alb(json!({}), fields.clone())).is_ok(),
+            "{fields}"
+        );
+    }
+    // No other provider's tokens may be padded.
+    let other = parse(&with_provider(json!({}))).unwrap();
+    let other = &other.providers.iter().as_slice()[0];
+    assert_eq!(other.spelling, Spelling::Plain);
+    assert_eq!(other.expectations.signer, None);
+}
+
+#[test]
+fn a_load_balancer_is_named_and_its_keys_have_addresses() {
+    let arn = "aws_alb.signer: must be the ARN of an Application Load Balancer: \
+               arn:aws:elasticloadbalancing:REGION:ACCOUNT:loadbalancer/app/NAME/ID";
+    let path = "aws_alb.http_uri.uri: must end with /{kid}, and have it nowhere else";
+    let uri = |uri: &str| json!({"http_uri": {"uri": uri}});
+    let alb = [
+        (json!({"signer": null}), "aws_alb.signer: required"),
+        (json!({"signer": ""}), "aws_alb.signer: must not be empty"),
+        (json!({"signer": "*"}), arn),
+        (json!({"signer": "50dc6c49"}), arn),
+        (json!({"signer": format!(" {ARN}")}), arn),
+        (json!({"signer": format!("{ARN}/x")}), arn),
+        (json!({"signer": ARN.replace("/app/", "/net/")}), arn),
+        (json!({"signer": ARN.replace("eu-west-1", "")}), arn),
+        (json!({"signer": ARN.replace("123456789012", "*")}), arn),
+        (
+            json!({"signer": ARN.replace(":loadbalancer", ":listener")}),
+            arn,
+        ),
+        (json!({"http_uri": null}), "aws_alb.http_uri: required"),
+        (uri("https://k.example/"), path),
+        (uri("https://k.example/{kid}/"), path),
+        (uri("https://k.example/{kid}/{kid}"), path),
+        (uri("https://k.example/x{kid}"), path),
+        (uri("https://k.example/?k=/{kid}"), path),
+        (uri("https://k.example/{region}/{kid}"), path),
+        (
+            uri("https://{kid}/"),
+            "aws_alb.http_uri.uri: has no valid host",
+        ),
+        (
+            uri("k.example/{kid}"),
+            "aws_alb.http_uri.uri: must start with http:// or https://",
+        ),
+        (
+            json!({"http_uri": {"cluster": null}}),
+            "aws_alb.http_uri.cluster: required",
+        ),
+        (
+            json!({"respect_cache_control": true}),
+            "aws_alb.respect_cache_control: unknown field",
+        ),
+        (
+            json!({"cache_duration": "0.5s"}),
+            "aws_alb.cache_duration: must be 1 s at least",
+        ),
+    ];
+    for (alb, why) in alb {
+        let expected = format!("providers.p.{why}");
+        let refused = refused(&with_alb(alb.clone(), json!({})));
+        assert!(refused.starts_with(&expected), "{alb}: {refused}");
+    }
+    let local = json!({"inline_string": "{}"});
+    for (fields, why) in [
+        (
+            json!({"audiences": ["a"]}),
+            "p.audiences: is not for aws_alb: its tokens have no aud",
+        ),
+        (
+            json!({"audiences": []}),
+            "p.audiences: is not for aws_alb: its tokens have no aud",
+        ),
+        (
+            json!({"issuer": null}),
+            "p.issuer: required (or any_issuer: true)",
+        ),
+        (
+            json!({"algorithms": ["HS256"]}),
+            "p.algorithms: HS256, HS384 and HS512 are for local_jwks only: a secret is not fetched",
+        ),
+        (
+            json!({"local_jwks": local}),
+            "p: has more than one of remote_jwks, local_jwks, openid_discovery and aws_alb",
+        ),
+    ] {
+        let refused = refused(&with_alb(json!({}), fields.clone()));
+        assert_eq!(refused, format!("providers.{why}"), "{fields}");
+    }
 }

@@ -67,7 +67,8 @@ fn refuses_top_level_values() {
 
 #[test]
 fn refuses_provider_values() {
-    let keys = "providers.p: has more than one of remote_jwks, local_jwks and openid_discovery";
+    let keys =
+        "providers.p: has more than one of remote_jwks, local_jwks, openid_discovery and aws_alb";
     let table = [
         (
             json!({"issuer": null}),
@@ -147,7 +148,7 @@ fn refuses_provider_values() {
         ),
         (
             json!({"local_jwks": null}),
-            "providers.p: has no keys: one of remote_jwks, local_jwks and openid_discovery is required",
+            "providers.p: has no keys: one of remote_jwks, local_jwks, openid_discovery and aws_alb is required",
         ),
         (json!({"remote_jwks": {}}), keys),
         (json!({"openid_discovery": {}}), keys),

@@ -495,7 +495,7 @@ impl Facts for Ring<'_> {
         }
     }
 
-    fn unknown_kid(&self, _: ProviderId) -> UnknownKid {
+    fn unknown_kid(&self, _: ProviderId, _: Option<&str>) -> UnknownKid {
         UnknownKid::NoSuchKey
     }
 

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use bearer_gate_testbed::alb;
 use bearer_gate_testbed::envoy::{Filter, Listener, Wasm};
 use bearer_gate_testbed::idp::Fault;
 use bearer_gate_testbed::raw::{self, RawConnection, RawResponse};
@@ -85,6 +86,14 @@ fn config(stage: &Stage) -> Value {
             "subject": demo(json!({"subjects": {"prefix": "spiffe://"}})),
             "lifetime": demo(json!({"max_lifetime": "10s"})),
             "down": demo(cluster("nowhere")),
+            "alb": {
+                "issuer": stage.idp.issuer(),
+                "aws_alb": {
+                    "signer": alb::ARN,
+                    "http_uri": {"uri": "https://k.example/{kid}", "cluster": "idp", "timeout": "5s"},
+                },
+                "from_headers": [{"name": "Authorization", "value_prefix": "Bearer "}],
+            },
         },
         "rules": [
             {"match": {"prefix": "/public"}},
@@ -99,6 +108,7 @@ fn config(stage: &Stage) -> Value {
             rule("/subject", "subject"),
             rule("/lifetime", "lifetime"),
             rule("/down", "down"),
+            rule("/alb", "alb"),
             rule("/x", "demo"),
             {"match": {"prefix": "/session"}, "requires": {"session": "staff"}},
         ],
@@ -126,6 +136,12 @@ fn unsigned(header: Value, claims: &Value) -> String {
     merge(&mut whole, header);
     let parts = [whole.to_string(), claims.to_string()].map(base64url);
     format!("{}.{}.AAAA", parts[0], parts[1])
+}
+
+/// With the padding that a load balancer's parts have.
+fn padded(token: &str) -> String {
+    let pad = |part: &str| format!("{part}{}", &"==="[..(4 - part.len() % 4) % 4]);
+    token.split('.').map(pad).collect::<Vec<_>>().join(".")
 }
 
 /// The reason, the path, and the token of a request that is rejected for it.
@@ -191,6 +207,11 @@ fn bad_tokens(stage: &Stage) -> Vec<(&'static str, &'static str, String)> {
             "algorithm_not_allowed",
             "/x",
             header(json!({"alg": "ES256"})),
+        ),
+        (
+            "signer",
+            "/alb",
+            padded(&unsigned(json!({"alg": "ES256"}), &good)),
         ),
         (
             "issuer",

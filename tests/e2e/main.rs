@@ -10,6 +10,7 @@
 )]
 
 mod algorithms;
+mod aws_alb;
 mod blacksheep;
 mod chance;
 mod counters;

@@ -1,5 +1,6 @@
 //! The recipes of envoy/recipes, each as it is shipped, with tokens as its provider makes them.
 
+mod alb;
 mod beside;
 pub(crate) mod kitchen;
 mod kubernetes;
@@ -17,6 +18,7 @@ use kitchen::{hcm, plugin};
 /// one in `people`.
 const RECIPES: &[&str] = &[
     "auth0",
+    "aws-alb",
     "cognito",
     "entra-tenants",
     "entra",

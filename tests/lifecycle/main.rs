@@ -9,6 +9,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod by_kid;
 mod discovery;
 mod failures;
 mod invariants;

@@ -102,11 +102,11 @@ impl<const OTHER: bool> Source for EndedSessions<OTHER> {
         Duration::from_secs(4)
     }
 
-    fn first(&self) -> Option<(Stage, Call)> {
+    fn first(&self, _: Option<&Self::Value>) -> Option<(Stage, Call)> {
         Some((Stage::Head, call(HEAD)?))
     }
 
-    fn next(&self, stage: Stage, answer: Reply) -> Next<Stage> {
+    fn next(&mut self, stage: Stage, answer: Reply) -> Next<Stage> {
         let document = match answer.document() {
             Ok(document) => document,
             Err(error) => return Next::Failed(error),

@@ -73,6 +73,18 @@ pub(crate) fn remote_at(uri: &str) -> Remote {
     }
 }
 
+/// Keys that are asked for one by one.
+pub(crate) fn by_kid() -> Remote {
+    let remote = remote_at("https://keys.example/");
+    let Endpoint::Jwks(uri) = remote.endpoint else {
+        panic!("one address");
+    };
+    Remote {
+        endpoint: Endpoint::ByKid(uri),
+        ..remote
+    }
+}
+
 pub(crate) fn times() -> Times {
     Times {
         cache_duration: Duration::from_secs(600),
@@ -271,9 +283,19 @@ impl World {
         worker: usize,
         came: Option<Seen>,
     ) -> UnknownKid {
+        self.want(worker, None, came)
+    }
+
+    /// The same for a token of this kid.
+    pub(crate) fn want(
+        &mut self,
+        worker: usize,
+        kid: Option<&str>,
+        came: Option<Seen>,
+    ) -> UnknownKid {
         let store = self.store.clone();
         let now = self.step(worker, &store);
-        let outcome = self.workers[worker].unknown_kid(came, &now);
+        let outcome = self.workers[worker].unknown_kid(kid, came, &now);
         self.take(worker, None);
         outcome
     }

@@ -87,6 +87,7 @@ const SCHEMES: [&str; 2] = ["staff", "guests"];
 /// The value of a cookie: a session by `scheme`.
 fn value(kind: Kind, scheme: &str) -> String {
     let mut session = Session {
+        issuer: None,
         id: [1; 16],
         scope: seal::scope(scheme, "https://i.example/", "web"),
         subject: "kim".to_owned(),

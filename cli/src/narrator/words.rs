@@ -184,6 +184,13 @@ pub(super) fn check_in_words(check: Check<'_>) -> String {
             expected,
             outcome,
         } => issuer_in_words(claims, expected, outcome),
+        Check::Signer { found, expected } => {
+            format!(
+                "signer is {}; expected: {}",
+                text(found),
+                text(Some(expected))
+            )
+        }
         Check::NotBefore(time) => date_in_words("nbf", time),
         Check::Expiration(time) => date_in_words("exp", time),
         Check::NoExpiration => "exp is not there".to_owned(),

@@ -7,6 +7,7 @@
     reason = "a panic is how a test fails"
 )]
 
+mod aws_alb;
 mod check;
 mod check_sign_in;
 mod explain;

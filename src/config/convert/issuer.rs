@@ -56,6 +56,7 @@ fn of_trust_domain(name: String, raw: &RawProvider) -> Result<Issuer, ConfigErro
         ("any_tenant", is(&raw.any_tenant, true)),
         ("any_audience", is(&raw.any_audience, true)),
         ("token_type", raw.token_type.0.is_some()),
+        ("aws_alb", raw.aws_alb.0.is_some()),
         ("require_expiration", is(&raw.require_expiration, false)),
     ] {
         if is_given {

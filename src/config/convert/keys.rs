@@ -13,7 +13,7 @@ use super::vet::{at_most, not_empty, required, required_text, uri};
 use crate::config::read::duration::Span;
 use crate::config::read::error::{At, ConfigError, MUST_NOT_BE_EMPTY, REQUIRED};
 use crate::config::read::raw::{
-    RawAsyncFetch, RawBackOff, RawDiscovery, RawHttpUri, RawLocalJwks, RawRemoteJwks,
+    RawAsyncFetch, RawAwsAlb, RawBackOff, RawDiscovery, RawHttpUri, RawLocalJwks, RawRemoteJwks,
     RawRetryPolicy,
 };
 use crate::config::read::value::{Given, Whole};
@@ -51,19 +51,23 @@ pub(super) fn convert(
     remote: Given<RawRemoteJwks>,
     local: Given<RawLocalJwks>,
     discovery: Given<RawDiscovery>,
+    alb: Given<RawAwsAlb>,
 ) -> Result<KeySource, ConfigError> {
-    let remote = match (remote.0, local.0, discovery.0) {
-        (Some(remote), None, None) => remote_jwks(remote).at("remote_jwks"),
-        (None, None, Some(discovery)) => openid_discovery(issuer, discovery).at("openid_discovery"),
-        (None, Some(local), None) => {
+    let remote = match (remote.0, local.0, discovery.0, alb.0) {
+        (Some(remote), None, None, None) => remote_jwks(remote).at("remote_jwks"),
+        (None, None, Some(discovery), None) => {
+            openid_discovery(issuer, discovery).at("openid_discovery")
+        }
+        (None, None, None, Some(alb)) => aws_alb(alb).at("aws_alb"),
+        (None, Some(local), None, None) => {
             let keys = local_jwks(local, symmetric).at("local_jwks")?;
             return Ok(KeySource::Local(Rc::new(keys)));
         }
-        (None, None, None) => Err(ConfigError::here(
-            "has no keys: one of remote_jwks, local_jwks and openid_discovery is required",
+        (None, None, None, None) => Err(ConfigError::here(
+            "has no keys: one of remote_jwks, local_jwks, openid_discovery and aws_alb is required",
         )),
         _ => Err(ConfigError::here(
-            "has more than one of remote_jwks, local_jwks and openid_discovery",
+            "has more than one of remote_jwks, local_jwks, openid_discovery and aws_alb",
         )),
     };
     Ok(KeySource::Remote(Rc::new(remote?)))
@@ -158,6 +162,12 @@ fn openid_discovery(issuer: &Issuer, raw: RawDiscovery) -> Result<Remote, Config
         // The issuer is a name then, which the metadata must have: within a network they may be
         // behind another address, and some issuers are no URI.
         Some(text) => drop(uri(text).at("uri")?),
+        None if is_of_tenants => {
+            return Err(ConfigError::new(
+                "uri",
+                "required by {tenantid} in issuer: the metadata of all tenants are at an address of their own",
+            ));
+        }
         None => {
             let home = Uri::parse(issuer).map_err(|error| {
                 ConfigError::here(&format!(
@@ -168,11 +178,6 @@ fn openid_discovery(issuer: &Issuer, raw: RawDiscovery) -> Result<Remote, Config
                 return Err(ConfigError::here("needs an issuer without a query, or uri"));
             }
         }
-    } else if is_of_tenants {
-        return Err(ConfigError::new(
-            "uri",
-            "required by {tenantid} in issuer: the metadata of all tenants are at an address of their own",
-        ));
     }
     let jwks_cluster = raw
         .jwks_cluster
@@ -193,6 +198,27 @@ fn openid_discovery(issuer: &Issuer, raw: RawDiscovery) -> Result<Remote, Config
             max_stale: raw.max_stale,
             unknown_kid_cooldown: raw.unknown_kid_cooldown,
             respect_cache_control: raw.respect_cache_control,
+            retry_policy: raw.retry_policy,
+        },
+    )
+}
+
+fn aws_alb(raw: RawAwsAlb) -> Result<Remote, ConfigError> {
+    let mut http_uri = required(raw.http_uri).and_then(http_uri).at("http_uri")?;
+    let folder = http_uri.path.strip_suffix("{kid}");
+    let folder = folder.filter(|path| path.ends_with('/') && !path.contains(['{', '?']));
+    let folder = folder.map(str::to_owned).ok_or_else(|| {
+        let problem = "must end with /{kid}, and have it nowhere else";
+        ConfigError::new("http_uri.uri", problem)
+    })?;
+    http_uri.path = folder;
+    remote(
+        Endpoint::ByKid(http_uri),
+        Schedule {
+            cache_duration: raw.cache_duration,
+            max_stale: raw.max_stale,
+            unknown_kid_cooldown: raw.unknown_kid_cooldown,
+            respect_cache_control: Given(None),
             retry_policy: raw.retry_policy,
         },
     )

@@ -3,6 +3,7 @@
 //! Invariant: the first problem is reported with the field's path, and a configuration with a
 //! problem is refused as a whole.
 
+mod alb;
 mod authorize;
 mod client;
 mod errors;

@@ -1,6 +1,7 @@
 //! Where a provider's tokens are in a request: raw to valid (`from_headers`, `from_params`,
 //! `from_cookies`, `from_subprotocols`, `from_basic`).
 
+use super::alb;
 use super::header::{has_a_meaning, is_token};
 use super::vet::{refuse_empty_items, required_text};
 use crate::config::read::error::{At, ConfigError, GIVEN_TWICE};
@@ -56,7 +57,10 @@ pub(super) fn places(raw: &mut RawProvider) -> Result<Vec<Place>, ConfigError> {
         )));
     }
     if places.is_empty() {
-        places.push(Place::bearer());
+        places.push(match raw.aws_alb.0 {
+            Some(_) => alb::place(),
+            None => Place::bearer(),
+        });
     }
     Ok(places)
 }

@@ -4,11 +4,12 @@
 //! said here.
 
 use super::vet::{at_most, refuse_empty_items};
-use super::{issuer, keys, outputs, place, text};
+use super::{alb, issuer, keys, outputs, place, text};
 use crate::config::read::error::{At, ConfigError};
 use crate::config::read::raw::{RawCacheConfig, RawProvider, RawTokenType};
 use crate::config::read::value::{Given, Whole, each_once, filled};
 use crate::config::valid::{CacheBounds, Fact, Provider};
+use crate::jose::base64url::Spelling;
 use crate::jose::issuer::Issuer;
 use crate::jose::jwa::{Algorithm, KeyType};
 use crate::jose::jwt::Expectations;
@@ -46,7 +47,16 @@ pub(super) fn convert(
     let outputs = outputs::convert(&mut raw, facts)?;
     let places = place::places(&mut raw)?;
     let issuer = issuer::convert(&mut raw)?;
-    let audiences = audiences(raw.audiences, raw.any_audience)?;
+    let signer = raw
+        .aws_alb
+        .0
+        .as_mut()
+        .map(|raw| alb::signer(raw).at("aws_alb"));
+    let signer = signer.transpose()?;
+    let audiences = match signer {
+        Some(_) => alb::without_audiences(&raw.audiences)?,
+        None => audiences(raw.audiences, raw.any_audience)?,
+    };
 
     let clock_skew_seconds = raw
         .clock_skew_seconds
@@ -68,6 +78,10 @@ pub(super) fn convert(
     }
 
     let scope_claims = scope_claims(raw.scope_claims).at("scope_claims")?;
+    if signer.is_some() {
+        let usual = || vec![Algorithm::Es256.name().to_owned()];
+        raw.algorithms.0.get_or_insert_with(usual);
+    }
     let are_named = raw.algorithms.0.is_some();
     let mut algorithms = algorithms(raw.algorithms, is_supported).at("algorithms")?;
     if is_spiffe {
@@ -95,6 +109,7 @@ pub(super) fn convert(
         raw.remote_jwks,
         raw.local_jwks,
         raw.openid_discovery,
+        raw.aws_alb,
     )?;
     let subjects = raw
         .subjects
@@ -108,7 +123,12 @@ pub(super) fn convert(
         .transpose()?;
     Ok(Provider {
         name,
+        spelling: match signer {
+            Some(_) => Spelling::Padded,
+            None => Spelling::Plain,
+        },
         expectations: Expectations {
+            signer,
             issuer,
             audiences,
             algorithms,

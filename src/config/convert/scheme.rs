@@ -243,6 +243,11 @@ fn provider(
     if let Some(problem) = problem {
         return Err(ConfigError::here(problem));
     }
+    if expected.signer.is_some() {
+        return Err(ConfigError::here(
+            "has aws_alb: a load balancer signs no ID tokens",
+        ));
+    }
     let mut algorithms = expected.algorithms.clone();
     algorithms.retain(|algorithm| !algorithm.is_symmetric());
     if algorithms.is_empty() {

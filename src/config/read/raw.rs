@@ -83,13 +83,17 @@ objects! {
         pub audiences: Given<Vec<String>>,
         /// Addition: `true` in place of `audiences`: `aud` is not looked at.
         pub any_audience: Given<bool> = false,
-        /// Keys from an address: a JWK Set, or a map of kids to certificates. Exactly one of `remote_jwks`, `local_jwks` and `openid_discovery`
-        /// is required.
+        /// Keys from an address: a JWK Set, or a map of kids to certificates or public keys. Exactly one of `remote_jwks`, `local_jwks`, `openid_discovery`
+        /// and `aws_alb` is required.
         pub remote_jwks: Given<RawRemoteJwks>,
         /// Keys in the configuration itself.
         pub local_jwks: Given<RawLocalJwks>,
         /// Addition: keys where the issuer's metadata say that they are.
         pub openid_discovery: Given<RawDiscovery>,
+        /// Addition: tokens that an Application Load Balancer of AWS signs, and their keys, see [AWS
+        /// load balancers](keys.md#aws-load-balancers). `audiences` is not for them, and without
+        /// `algorithms` they have `ES256`.
+        pub aws_alb: Given<RawAwsAlb>,
         /// Whether the upstream gets to see the token. If not, the header, the parameter or the
         /// cookie is taken out of the request.
         pub forward: Given<bool> = false,
@@ -128,7 +132,7 @@ objects! {
         /// so that no token of another kind passes.
         pub token_type: Given<RawTokenType>,
 
-        /// Headers with a token; without any field that begins with `from_` it is Authorization with `Bearer `. See [Places](rules.md#where-tokens-are-looked-for).
+        /// Headers with a token; without any field that begins with `from_` it is Authorization with `Bearer `, and with `aws_alb` the whole of `x-amzn-oidc-data`. See [Places](rules.md#where-tokens-are-looked-for).
         pub from_headers: Given<Vec<RawFromHeader>>,
         /// Names of query parameters with a token.
         pub from_params: Given<Vec<String>>,
@@ -215,7 +219,7 @@ objects! {
     /// Keys in the configuration: `core.v3.DataSource` in Envoy. A Wasm filter cannot read files, so
     /// `filename` is refused. Exactly one field is required.
     pub struct RawLocalJwks: "an object with inline_string", HIDES_NAMES = true {
-        /// The JWK Set, or a map of kids to certificates, as JSON in a string.
+        /// The JWK Set, or a map of kids to certificates or public keys in PEM, as JSON in a string.
         pub inline_string: Given<String>,
         /// The same, as JSON in base64.
         pub inline_bytes: Given<String>,
@@ -249,6 +253,24 @@ objects! {
         /// As in `remote_jwks`.
         pub max_stale: Given<Span> = "86400s",
         /// As in `remote_jwks`.
+        pub unknown_kid_cooldown: Given<Span> = "30s",
+    }
+
+    /// Addition: tokens of an Application Load Balancer, which are padded, and have no `aud`.
+    #[cfg_attr(feature = "schema", schemars(extend("required" = ["signer", "http_uri"])))]
+    pub struct RawAwsAlb: "an object with signer and http_uri" {
+        /// The load balancer, by its ARN. Compared exactly with `signer` in the JOSE header: the keys
+        /// are those of every load balancer in the region. Required.
+        pub signer: Given<String>,
+        /// The address of each key. Its `uri` ends with `/{kid}`. Required.
+        pub http_uri: Given<RawHttpUri>,
+        /// As in `remote_jwks`.
+        pub cache_duration: Given<Span> = "600s",
+        /// As in `remote_jwks`.
+        pub retry_policy: Given<RawRetryPolicy>,
+        /// As in `remote_jwks`.
+        pub max_stale: Given<Span> = "86400s",
+        /// As in `remote_jwks`; and a `kid` without a key is 401 for so long.
         pub unknown_kid_cooldown: Given<Span> = "30s",
     }
 

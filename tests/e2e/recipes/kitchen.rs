@@ -44,7 +44,7 @@ pub(crate) fn plugin(recipe: &mut Value) -> &mut Value {
 }
 
 /// `https://HOST/path` at another place.
-fn move_url(url: &mut Value, to: &str) {
+pub(crate) fn move_url(url: &mut Value, to: &str) {
     let old = url.as_str().expect("a URL");
     let rest = old.strip_prefix("https://").expect("an https URL");
     let path = rest.find('/').map_or("", |slash| &rest[slash..]);

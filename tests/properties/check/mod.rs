@@ -104,6 +104,7 @@ pub(crate) fn token(bytes: &[u8]) {
 fn expectations() -> Expectations {
     Expectations {
         issuer: Issuer::One("https://issuer.example/".to_owned()),
+        signer: None,
         audiences: vec!["https://api.example".to_owned()],
         algorithms: Algorithm::ALL.to_vec(),
         clock_skew_seconds: 60,
@@ -156,6 +157,7 @@ pub(crate) fn key_set(bytes: &[u8]) {
                     kid: kid.map(str::to_owned),
                     typ: None,
                     thumbprints: [x5t, x5t].map(|text| text.map(str::to_owned)),
+                    signer: None,
                 };
                 candidates(&set, &header);
             }

@@ -107,7 +107,7 @@ impl Facts for Ring {
         Keys::Ready(Rc::clone(&self.0))
     }
 
-    fn unknown_kid(&self, _: ProviderId) -> UnknownKid {
+    fn unknown_kid(&self, _: ProviderId, _: Option<&str>) -> UnknownKid {
         UnknownKid::NoSuchKey
     }
 

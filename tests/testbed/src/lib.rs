@@ -12,6 +12,7 @@
     reason = "test code: a broken testbed should stop the test at once, with a stack trace"
 )]
 
+pub mod alb;
 pub mod application;
 pub mod browser;
 pub mod canaille;

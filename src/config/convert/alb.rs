@@ -1,0 +1,46 @@
+//! What tokens of an Application Load Balancer must say: raw to valid. Where their keys are is in
+//! [`keys`](super::keys).
+
+use super::vet::required_text;
+use crate::config::read::error::{At, ConfigError};
+use crate::config::read::raw::RawAwsAlb;
+use crate::config::read::value::Given;
+use crate::http::credentials::Place;
+use crate::text::Pattern;
+
+/// Where a load balancer puts its token.
+const HEADER: &str = "x-amzn-oidc-data";
+/// The form of its ARN.
+const LOAD_BALANCER: &str = "arn:[a-z-]+:elasticloadbalancing:[a-z0-9-]+:[0-9]{12}:\
+                             loadbalancer/app/[A-Za-z0-9-]+/[A-Za-z0-9]+";
+
+/// The ARN of the load balancer.
+pub(super) fn signer(raw: &mut RawAwsAlb) -> Result<String, ConfigError> {
+    let arn = required_text(std::mem::take(&mut raw.signer)).at("signer")?;
+    let form = Pattern::parse(LOAD_BALANCER);
+    if form.is_ok_and(|form| form.matches(arn.as_bytes())) {
+        return Ok(arn);
+    }
+    let problem = "must be the ARN of an Application Load Balancer: \
+         arn:aws:elasticloadbalancing:REGION:ACCOUNT:loadbalancer/app/NAME/ID";
+    Err(ConfigError::new("signer", problem))
+}
+
+/// A load balancer's tokens say nothing of whom they are for, but by `signer`.
+pub(super) fn without_audiences(given: &Given<Vec<String>>) -> Result<Vec<String>, ConfigError> {
+    match given.0 {
+        Some(_) => Err(ConfigError::new(
+            "audiences",
+            "is not for aws_alb: its tokens have no aud",
+        )),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Where its tokens are, if the configuration does not say it.
+pub(super) fn place() -> Place {
+    Place::Header {
+        name: HEADER.to_owned(),
+        prefix: String::new(),
+    }
+}
