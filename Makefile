@@ -60,7 +60,7 @@ test: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done $(CHROMEDRIVER) $(CANAIL
 
 .PHONY: unit
 unit: ## Run the tests that need no Envoy
-	cargo test --package bearer-gate-cli --bins --test cli --test commands
+	cargo test --package bearer-gate-cli --bins --test cli --test commands --test policies
 	cargo test --features jwt-simple --lib --test config --test coverage --test decisions --test deploy --test desk --test ended --test fleet --test gate --test layers --test lifecycle --test links --test paths --test properties --test reference --test sign_in --test vectors
 	cargo test --doc
 
@@ -78,7 +78,7 @@ soak: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done $(CHROMEDRIVER) ## Run t
 	BEARER_GATE_SOAK=1 cargo test --release --test decisions -- trees
 	BEARER_GATE_SOAK=1 cargo test --release --test sign_in -- nobody_is_somebody_else
 	$(MAKE) --no-print-directory fleet
-	cargo test --package bearer-gate-cli --test differential -- --ignored
+	cargo test --package bearer-gate-cli --test differential --test policies -- --ignored
 	BEARER_GATE_SOAK=1 cargo test --release --features jwt-simple --test reference
 	cargo test --test e2e -- --ignored --nocapture --test-threads 1 --skip monitoring
 

@@ -1,11 +1,14 @@
-//! `migrate`: a configuration of Envoy's `jwt_authn` or `oauth2`, or of oauth2-proxy, as one of this
-//! filter.
+//! `migrate`: a configuration of Envoy's `jwt_authn` or `oauth2`, of oauth2-proxy, or policies of Istio,
+//! as one of this filter.
 //!
 //! Invariant: no request passes that the old filter would stop. What is not read with certainty, or
 //! cannot be carried over, is left open; the filter then refuses what is printed.
 
+mod access;
 mod convert;
 mod find;
+mod istio;
+mod kubernetes;
 mod message;
 mod oauth2;
 mod oauth2_proxy;
@@ -25,6 +28,7 @@ use crate::output::{BAD, WARN, escaped, safe, styled};
 use crate::plugin::File;
 use crate::yaml;
 use find::{Beside, Filter, Pair, Surrounding};
+use kubernetes::{Lines, Resources};
 
 /// The namespace of the route metadata that is proposed, as in docs/rules.md.
 const ROUTE_METADATA: &str = "bearer_gate";
@@ -32,8 +36,9 @@ const ROUTE_METADATA: &str = "bearer_gate";
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// A `JwtAuthentication` or an `OAuth2` by itself, an Envoy configuration with such filters, or
-    /// oauth2-proxy's .cfg
-    file: PathBuf,
+    /// oauth2-proxy's .cfg; or all files with Istio's `RequestAuthentication` and `AuthorizationPolicy`
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
     /// The issuer of the provider where people sign in, which oauth2 does not have
     #[arg(long, value_name = "URL")]
     issuer: Option<String>,
@@ -103,6 +108,8 @@ struct Migration {
     always: Vec<&'static str>,
     /// Fields of the new configuration that are wrong because of what is open already.
     explained: Vec<&'static str>,
+    /// The resource that the new configuration goes into, without it.
+    resource: Option<Node>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, CommandError> {
@@ -110,14 +117,25 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CommandError> {
         issuer: args.issuer.clone(),
         hosts: args.hosts.clone(),
     };
-    if let Some(options) = oauth2_proxy::read(&args.file, args.alpha_config.as_deref())? {
+    let path = args.files.first().map(PathBuf::as_path);
+    let path = path.unwrap_or(Path::new(""));
+    if let Some(options) = oauth2_proxy::read(path, args.alpha_config.as_deref())? {
         let mut migration = Migration::of_oauth2_proxy(&options, &told);
         let is_open = migration.is_open();
         migration.close(is_open);
-        return Ok(finish(args, &args.file.display().to_string(), &[migration]));
+        let lines = Lines::of(path);
+        return Ok(finish(args, &lines, &[migration]));
     }
-    let file = File::read(&args.file)?;
-    let directory = args.file.parent().unwrap_or(Path::new("."));
+    if let Some(resources) = kubernetes::read(&args.files)? {
+        return of_kubernetes(args, resources);
+    }
+    if args.files.len() > 1 {
+        return Err(CommandError::usage(
+            "several files are read together only where they have policies of Istio: migrate one after the other",
+        ));
+    }
+    let file = File::read(path)?;
+    let directory = path.parent().unwrap_or(Path::new("."));
     let found = find::find(&file);
     if found.filters.is_empty() {
         return Err(CommandError::usage(format!(
@@ -148,17 +166,33 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CommandError> {
         let is_open = migration.is_open();
         migration.close(is_open || open_beside);
     }
-    Ok(finish(args, &file.name, &migrations))
+    Ok(finish(args, &Lines::of(path), &migrations))
+}
+
+/// One configuration for each target of the policies.
+fn of_kubernetes(args: &Args, resources: Resources) -> Result<ExitCode, CommandError> {
+    let converted = kubernetes::convert(&resources)?;
+    let mut migrations: Vec<Migration> =
+        converted.into_iter().map(Migration::of_policies).collect();
+    if let Some(last) = migrations.last_mut() {
+        last.changes.extend(resources.changes);
+    }
+    let is_open = migrations.iter().any(Migration::is_open);
+    for migration in &mut migrations {
+        migration.close(is_open);
+    }
+    Ok(finish(args, &resources.lines, &migrations))
 }
 
 /// Prints what came out.
-fn finish(args: &Args, name: &str, migrations: &[Migration]) -> ExitCode {
+fn finish(args: &Args, lines: &Lines, migrations: &[Migration]) -> ExitCode {
     if args.json {
-        let report: Vec<Value> = migrations.iter().map(as_json).collect();
+        let report = migrations.iter();
+        let report = report.map(|migration| as_json(lines, migration)).collect();
         println!("{}", escaped(&Value::Array(report)));
     } else {
         for migration in migrations {
-            show(name, migration, migrations.len() > 1);
+            show(lines, migration, migrations.len() > 1);
         }
     }
     exit(!migrations.iter().any(Migration::is_open))
@@ -248,6 +282,7 @@ impl Migration {
             from: "oauth2",
             always: ALWAYS.to_vec(),
             explained: Vec::new(),
+            resource: None,
         });
         migration.node = node;
         migration.explained = explained;
@@ -269,11 +304,31 @@ impl Migration {
             from: "oauth2-proxy",
             always: [&oauth2_proxy::ALWAYS[..], &ALWAYS].concat(),
             explained: Vec::new(),
+            resource: None,
         };
         let open = migration.changes.iter();
         let open = open.filter(|change| change.kind == ChangeKind::Open);
         for option in open.map(|change| change.path.as_str()) {
             migration.explained.extend(oauth2_proxy::explains(option));
+        }
+        migration.refuse();
+        migration
+    }
+
+    /// What istiod and Envoy Gateway make of their policies is jwt_authn, and its providers are converted
+    /// as everywhere.
+    fn of_policies(converted: kubernetes::Converted) -> Self {
+        let mut migration = Self {
+            line: converted.node.line,
+            node: converted.node,
+            changes: converted.changes,
+            from: converted.from,
+            always: [&converted.always[..], &OF_JWT_AUTHN, &ALWAYS].concat(),
+            explained: Vec::new(),
+            resource: Some(converted.resource),
+        };
+        for (kind, path, text) in convert::providers(&mut migration.node, Path::new(".")) {
+            migration.say(kind, &path, &text);
         }
         migration.refuse();
         migration
@@ -294,6 +349,7 @@ impl Migration {
             from: "jwt_authn",
             always: [&OF_JWT_AUTHN[..], &ALWAYS].concat(),
             explained: Vec::new(),
+            resource: None,
         };
         let mut told = convert::providers(&mut migration.node, directory);
         told.extend(convert::rules(&mut migration.node));
@@ -363,7 +419,7 @@ impl Migration {
             self.node.add("unmatched", deny, text);
             let text = "Something of the old filter is not in here, see standard error. The filter refuses this configuration as long as this line is in it: take it out when you have seen to everything.";
             self.node.add_first("open", Yaml::Bool(true), text);
-        } else if !convert::are_complete(&self.node) {
+        } else if self.resource.is_none() && !convert::are_complete(&self.node) {
             let text = "jwt_authn lets pass what no rule matches. Without this line it is denied, which is safer.";
             self.node
                 .add("unmatched", Yaml::Text("allow".to_owned()), text);
@@ -387,7 +443,7 @@ const OF_JWT_AUTHN: [&str; 5] = [
     "the body of a rejection is JSON; the challenge has a fixed realm, not the request's URL",
 ];
 
-fn show(name: &str, migration: &Migration, several: bool) {
+fn show(lines: &Lines, migration: &Migration, several: bool) {
     if several {
         println!("---");
     }
@@ -398,7 +454,12 @@ fn show(name: &str, migration: &Migration, several: bool) {
     for line in &migration.always {
         yaml::comment(&format!("- {line}"), 0, &mut head);
     }
-    print!("{head}{}", yaml::write(&migration.node));
+    let whole = migration.resource.as_ref();
+    let whole = whole.map(|resource| kubernetes::filled(resource, &migration.node));
+    print!(
+        "{head}{}",
+        yaml::write(whole.as_ref().unwrap_or(&migration.node))
+    );
     for change in &migration.changes {
         let style = if change.kind == ChangeKind::Open {
             BAD
@@ -406,9 +467,9 @@ fn show(name: &str, migration: &Migration, several: bool) {
             WARN
         };
         let word = change.kind.word();
+        let (name, line) = lines.locate(change.line);
         eprintln!(
-            "{name}:{}: {}: {}: {}",
-            change.line,
+            "{name}:{line}: {}: {}: {}",
             styled(style, word),
             safe(&change.path),
             safe(&change.text)
@@ -416,24 +477,31 @@ fn show(name: &str, migration: &Migration, several: bool) {
     }
 }
 
-fn as_json(migration: &Migration) -> Value {
+fn as_json(lines: &Lines, migration: &Migration) -> Value {
     let changes: Vec<Value> = migration
         .changes
         .iter()
         .map(|change| {
+            let (name, line) = lines.locate(change.line);
             json!({
                 "kind": change.kind.word().replace(' ', "_"),
-                "line": change.line,
+                "file": name,
+                "line": line,
                 "path": change.path,
                 "text": change.text,
             })
         })
         .collect();
-    let config: Value = serde_json::from_str(&migration.node.to_json()).unwrap_or_default();
-    json!({
-        "line": migration.line,
-        "config": config,
+    let json = |node: &Node| serde_json::from_str::<Value>(&node.to_json()).unwrap_or_default();
+    let (_, line) = lines.locate(migration.line);
+    let mut report = json!({
+        "line": line,
+        "config": json(&migration.node),
         "changes": changes,
         "always": migration.always,
-    })
+    });
+    if let (Some(resource), Some(members)) = (&migration.resource, report.as_object_mut()) {
+        members.insert("resource".to_owned(), json(resource));
+    }
+    report
 }

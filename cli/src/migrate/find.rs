@@ -260,9 +260,6 @@ pub(super) fn instead(file: &File) -> String {
         let kind = document.text_at(&["kind"]).unwrap_or_default();
         let is_kubernetes = document.get("api_version").is_some();
         let has = match kind {
-            "RequestAuthentication" => {
-                "Istio's RequestAuthentication. istiod makes jwt_authn of it: `istioctl proxy-config listeners POD -o json` prints what. Its rules are in AuthorizationPolicies, which are not jwt_authn's"
-            }
             "SecurityPolicy" => {
                 "Envoy Gateway's SecurityPolicy. Envoy Gateway makes jwt_authn of its `jwt`: `egctl config envoy-proxy listener -o yaml` prints what"
             }

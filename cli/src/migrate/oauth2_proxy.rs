@@ -5,7 +5,7 @@
 
 mod alpha;
 mod entra;
-mod options;
+pub(super) mod options;
 mod regex;
 
 use std::path::Path;

@@ -213,7 +213,7 @@ fn below(path: &str, name: &str) -> String {
 }
 
 /// A name in lower_snake_case as protobuf's JSON has it.
-fn camel_case(name: &str) -> String {
+pub(super) fn camel_case(name: &str) -> String {
     let mut words = name.split('_');
     let first = words.next().unwrap_or_default().to_owned();
     words.fold(first, |camel, word| {

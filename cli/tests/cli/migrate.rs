@@ -369,10 +369,6 @@ fn what_a_file_has_in_place_of_jwt_authn_is_named() {
             "without typed_config",
         ),
         (
-            "apiVersion: security.istio.io/v1\nkind: RequestAuthentication\nspec: {jwtRules: []}\n",
-            "istioctl proxy-config",
-        ),
-        (
             "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: SecurityPolicy\nspec: {jwt: {}}\n",
             "egctl config",
         ),

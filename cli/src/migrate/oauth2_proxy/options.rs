@@ -324,7 +324,7 @@ fn node(value: &DeValue<'_>, line: usize, line_at: &dyn Fn(usize) -> usize) -> N
 }
 
 /// A duration of Go's in seconds, rounded down: `168h0m0s`, `15m`, `0`.
-pub(super) fn seconds(text: &str) -> Option<u64> {
+pub(in super::super) fn seconds(text: &str) -> Option<u64> {
     if text == "0" {
         return Some(0);
     }

@@ -1,0 +1,162 @@
+//! Policies of access as rules: entries of which the first one that fits decides, over requests and
+//! tokens, become rules of which the first one for a request decides.
+//!
+//! Requests are divided into cells, each by a host, a path, a method and headers. What a cell asks of
+//! tokens is one formula, over all entries that are for its requests.
+//!
+//! Invariant: a rule admits what the entries admit. Where `authorize` cannot say that, its rule admits
+//! nobody, and that is told.
+
+mod cells;
+mod demand;
+mod glob;
+mod write;
+
+use std::collections::BTreeSet;
+
+pub(super) use cells::Dimension;
+pub(super) use demand::Form;
+use demand::{Formula, Test};
+pub(super) use glob::{Class, Glob};
+pub(super) use write::write;
+
+/// Something that decides about requests and tokens that fit.
+pub(super) struct Entry {
+    /// All of which a request has to pass.
+    pub request: Vec<RequestTest>,
+    /// All of which a token has to pass.
+    pub token: Vec<TokenTest>,
+    pub admits: bool,
+    /// Where it is written.
+    pub line: usize,
+    pub path: String,
+}
+
+/// A test of a part of the request.
+#[derive(Clone)]
+pub(super) struct RequestTest {
+    pub of: Dimension,
+    /// The part has to be one of these.
+    pub values: Vec<Glob>,
+    pub negated: bool,
+}
+
+/// A test of the token. A request without a token passes it only if it is negated.
+#[derive(Clone)]
+pub(super) struct TokenTest {
+    /// Names of members from the top.
+    pub path: Vec<String>,
+    /// The claim has to be one of these, each for tokens of these issuers.
+    pub values: Vec<(Glob, Glob)>,
+    pub form: Form,
+    pub negated: bool,
+}
+
+/// Where tokens come from.
+pub(super) struct Provider {
+    pub name: String,
+    pub issuer: String,
+}
+
+/// All of it.
+pub(super) struct Access {
+    pub entries: Vec<Entry>,
+    /// What happens to what no entry fits.
+    pub otherwise: bool,
+    pub providers: Vec<Provider>,
+    /// Whether a request without a token gets as far as the entries.
+    pub token_may_be_missing: bool,
+}
+
+/// What happens to the requests of a cell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Outcome {
+    Nobody,
+    /// Also without a token.
+    Anybody,
+    /// Those with a token of a provider that passes its formula, in the order of the providers.
+    Tokens(Vec<Formula>),
+    /// What nobody can say here.
+    Unsaid(&'static str),
+}
+
+const TOO_LONG: &str = "are too many to say what they come to";
+const ANONYMOUS: &str = "admit requests without a token, and ask something of a token that is there: a rule of this filter asks for both or for neither";
+
+impl TokenTest {
+    /// The test for tokens of a provider; `Err` where all of them pass or none does.
+    fn of(&self, provider: &Provider) -> Result<Test, bool> {
+        let of_issuer = self
+            .values
+            .iter()
+            .filter(|(issuer, _)| issuer.has(&provider.issuer));
+        let values: BTreeSet<Glob> = of_issuer.map(|(_, value)| value.clone()).collect();
+        if matches!(self.path.as_slice(), [name] if name == "iss") {
+            let is_one = values.iter().any(|value| value.has(&provider.issuer));
+            return Err(is_one != self.negated);
+        }
+        Ok(Test {
+            path: self.path.clone(),
+            values,
+            form: self.form,
+            negated: self.negated,
+        })
+    }
+}
+
+impl Entry {
+    /// The tests of a provider's tokens; `None` where none of them passes.
+    fn tests(&self, provider: &Provider) -> Option<Vec<Test>> {
+        let mut tests = Vec::new();
+        for test in &self.token {
+            match test.of(provider) {
+                Ok(test) => tests.push(test),
+                Err(true) => {}
+                Err(false) => return None,
+            }
+        }
+        Some(tests)
+    }
+}
+
+impl Access {
+    /// What happens to requests that these entries are for, in their order.
+    fn outcome(&self, entries: &[&Entry]) -> Outcome {
+        let first = entries
+            .iter()
+            .find(|entry| entry.token.iter().all(|test| test.negated));
+        let without =
+            self.token_may_be_missing && first.map_or(self.otherwise, |entry| entry.admits);
+        let formulas = self
+            .providers
+            .iter()
+            .map(|provider| self.formula(entries, provider));
+        let Some(formulas) = formulas.collect::<Option<Vec<Formula>>>() else {
+            return Outcome::Unsaid(TOO_LONG);
+        };
+        let all = |wanted: &Formula| formulas.iter().all(|formula| formula == wanted);
+        match without {
+            true if all(&Formula::always()) => Outcome::Anybody,
+            true => Outcome::Unsaid(ANONYMOUS),
+            false if all(&Formula::Never) => Outcome::Nobody,
+            false => Outcome::Tokens(formulas),
+        }
+    }
+
+    /// What is asked of a provider's tokens; `None` where that is too long.
+    fn formula(&self, entries: &[&Entry], provider: &Provider) -> Option<Formula> {
+        let mut formula = match self.otherwise {
+            true => Formula::always(),
+            false => Formula::Never,
+        };
+        for entry in entries.iter().rev() {
+            if let Some(tests) = entry.tests(provider) {
+                formula = match entry.admits {
+                    true => formula.or(&tests)?,
+                    false => formula.and_not(&tests)?,
+                };
+            }
+        }
+        Some(formula)
+    }
+}

@@ -1,0 +1,190 @@
+//! Policies of Istio and of Envoy Gateway, in files of Kubernetes resources.
+//!
+//! Invariant: a kind that is not read is named. Lines are counted through all files, as if they were
+//! one text.
+
+use std::path::{Path, PathBuf};
+
+use super::read::camel_case;
+use super::{Change, ChangeKind, istio, tree};
+use crate::command_error::CommandError;
+use crate::document::{Node, Yaml};
+use crate::plugin::File;
+
+/// Kinds that say who may do what.
+const READ: [(&str, &str); 2] = [
+    ("RequestAuthentication", "security.istio.io/"),
+    ("AuthorizationPolicy", "security.istio.io/"),
+];
+/// What jwt_authn tells other filters, and what Istio's routes read of it.
+const TOLD: [&str; 2] = ["@request.auth.claims", "envoy.filters.http.jwt_authn"];
+
+/// Which file has a line.
+#[derive(Default)]
+pub(super) struct Lines(Vec<(usize, String)>);
+
+impl Lines {
+    /// Those of one file.
+    pub(super) fn of(path: &Path) -> Self {
+        Self(vec![(0, path.display().to_string())])
+    }
+
+    /// The file, and the line in it.
+    pub(super) fn locate(&self, line: usize) -> (&str, usize) {
+        let file = self.0.iter().rev().find(|(above, _)| *above < line);
+        file.or(self.0.first())
+            .map_or(("", line), |(above, name)| (name.as_str(), line - above))
+    }
+}
+
+/// A resource that is read.
+pub(super) struct Resource {
+    pub kind: &'static str,
+    pub name: String,
+    /// Empty where it is not written.
+    pub namespace: String,
+    pub node: Node,
+}
+
+/// What is in the files.
+#[derive(Default)]
+pub(super) struct Resources {
+    pub read: Vec<Resource>,
+    /// What is not read.
+    pub changes: Vec<Change>,
+    pub lines: Lines,
+}
+
+/// The resources of the files; `None` if none of them is one that is read.
+///
+/// # Errors
+/// A file cannot be read; or there are several, and none of them has what is read from several files.
+pub(super) fn read(paths: &[PathBuf]) -> Result<Option<Resources>, CommandError> {
+    let mut resources = Resources::default();
+    let mut above = 0;
+    for path in paths {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| CommandError::usage(format!("{}: {error}", path.display())))?;
+        let file = File::read(path)?;
+        resources.lines.0.push((above, file.name));
+        for mut document in file.documents {
+            shift(&mut document, above);
+            resources.document(&document);
+        }
+        above += text.lines().count();
+    }
+    Ok((!resources.read.is_empty()).then_some(resources))
+}
+
+fn shift(node: &mut Node, by: usize) {
+    node.line += by;
+    match &mut node.yaml {
+        Yaml::Map(entries) => {
+            for entry in entries {
+                entry.line += by;
+                shift(&mut entry.node, by);
+            }
+        }
+        Yaml::List(items) => items.iter_mut().for_each(|item| shift(item, by)),
+        _ => {}
+    }
+}
+
+impl Resources {
+    fn document(&mut self, document: &Node) {
+        let kind = document.text_at(&["kind"]).unwrap_or_default();
+        if kind == "List" {
+            for item in document.items_of("items") {
+                self.document(item);
+            }
+            return;
+        }
+        let text = |name| document.text_at(&["metadata", name]).unwrap_or_default();
+        let api = document.text_at(&["api_version"]).unwrap_or_default();
+        let mut known = READ.iter();
+        if let Some((kind, _)) = known.find(|(known, of)| *known == kind && api.starts_with(of)) {
+            self.read.push(Resource {
+                kind,
+                name: text("name").to_owned(),
+                namespace: text("namespace").to_owned(),
+                node: document.clone(),
+            });
+            return;
+        }
+        let mut readers = Vec::new();
+        find_readers(document, &mut readers);
+        for line in &readers {
+            self.changes.push(Change {
+                line: *line,
+                path: kind.to_owned(),
+                text: "reads claims of what jwt_authn tells, of which there is nothing now: see to it by hand".to_owned(),
+                kind: ChangeKind::Open,
+            });
+        }
+        if readers.is_empty() {
+            let what = if kind.is_empty() { "a document" } else { kind };
+            self.changes.push(Change {
+                line: document.line,
+                path: what.to_owned(),
+                text: "is not read here".to_owned(),
+                kind: ChangeKind::LeftOut,
+            });
+        }
+    }
+}
+
+fn find_readers(node: &Node, lines: &mut Vec<usize>) {
+    let is_told = |text: &str| TOLD.iter().any(|told| text.contains(told));
+    if node.text().is_some_and(is_told) {
+        lines.push(node.line);
+    }
+    for entry in node.entries() {
+        if is_told(&entry.name) {
+            lines.push(entry.line);
+        }
+        find_readers(&entry.node, lines);
+    }
+    for item in node.items() {
+        find_readers(item, lines);
+    }
+}
+
+/// A configuration, the resource that it goes into, and what changes.
+pub(super) struct Converted {
+    pub node: Node,
+    /// The resource, without the configuration.
+    pub resource: Node,
+    pub changes: Vec<Change>,
+    pub always: Vec<&'static str>,
+    pub from: &'static str,
+}
+
+/// One configuration for each target.
+///
+/// # Errors
+/// Nothing in the files is about tokens.
+pub(super) fn convert(resources: &Resources) -> Result<Vec<Converted>, CommandError> {
+    let mut converted = istio::convert(resources)?;
+    let changes = converted.iter_mut().flat_map(|one| &mut one.changes);
+    for change in changes.filter(|change| change.path.starts_with("spec.")) {
+        change.path = camel_case(&change.path);
+    }
+    Ok(converted)
+}
+
+/// The resource with the configuration in its place.
+pub(super) fn filled(resource: &Node, config: &Node) -> Node {
+    let mut filled = resource.clone();
+    let Some(spec) = filled.get_mut("spec") else {
+        return filled;
+    };
+    match spec.get_mut("wasm").map(|node| &mut node.yaml) {
+        Some(Yaml::List(filters)) => {
+            for filter in filters {
+                tree::set(filter, "config", config.clone());
+            }
+        }
+        _ => tree::set(spec, "pluginConfig", config.clone()),
+    }
+    filled
+}
