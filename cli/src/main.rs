@@ -44,7 +44,7 @@ enum Command {
     Check(check::Args),
     /// Say step by step why a request passes or fails
     Explain(Box<explain::Args>),
-    /// Turn a configuration of Envoy's jwt_authn, or policies of Istio, into one of the plugin, and say what changes
+    /// Turn a configuration of Envoy's jwt_authn, or policies of Istio or Envoy Gateway, into one of the plugin, and say what changes
     Migrate(migrate::Args),
     /// Mint a token for tests
     Token(mint::TokenArgs),

@@ -1,11 +1,12 @@
-//! `migrate`: a configuration of Envoy's `jwt_authn` or `oauth2`, of oauth2-proxy, or policies of Istio,
-//! as one of this filter.
+//! `migrate`: a configuration of Envoy's `jwt_authn` or `oauth2`, of oauth2-proxy, or policies of Istio or
+//! Envoy Gateway, as one of this filter.
 //!
 //! Invariant: no request passes that the old filter would stop. What is not read with certainty, or
 //! cannot be carried over, is left open; the filter then refuses what is printed.
 
 mod access;
 mod convert;
+mod envoy_gateway;
 mod find;
 mod istio;
 mod kubernetes;
@@ -36,7 +37,7 @@ const ROUTE_METADATA: &str = "bearer_gate";
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// A `JwtAuthentication` or an `OAuth2` by itself, an Envoy configuration with such filters, or
-    /// oauth2-proxy's .cfg; or all files with Istio's `RequestAuthentication` and `AuthorizationPolicy`
+    /// oauth2-proxy's .cfg; or all files with Istio's `RequestAuthentication` and `AuthorizationPolicy`, or Envoy Gateway's `SecurityPolicy`
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// The issuer of the provider where people sign in, which oauth2 does not have
@@ -131,7 +132,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CommandError> {
     }
     if args.files.len() > 1 {
         return Err(CommandError::usage(
-            "several files are read together only where they have policies of Istio: migrate one after the other",
+            "several files are read together only where they have policies of Istio or Envoy Gateway: migrate one after the other",
         ));
     }
     let file = File::read(path)?;

@@ -260,9 +260,6 @@ pub(super) fn instead(file: &File) -> String {
         let kind = document.text_at(&["kind"]).unwrap_or_default();
         let is_kubernetes = document.get("api_version").is_some();
         let has = match kind {
-            "SecurityPolicy" => {
-                "Envoy Gateway's SecurityPolicy. Envoy Gateway makes jwt_authn of its `jwt`: `egctl config envoy-proxy listener -o yaml` prints what"
-            }
             "ConfigMap" => "a ConfigMap: take the file out of its `data`, and give that",
             kind if is_kubernetes => {
                 seen.push(format!("a Kubernetes resource of the kind {kind}"));

@@ -6,15 +6,16 @@
 use std::path::{Path, PathBuf};
 
 use super::read::camel_case;
-use super::{Change, ChangeKind, istio, tree};
+use super::{Change, ChangeKind, envoy_gateway, istio, tree};
 use crate::command_error::CommandError;
 use crate::document::{Node, Yaml};
 use crate::plugin::File;
 
 /// Kinds that say who may do what.
-const READ: [(&str, &str); 2] = [
+const READ: [(&str, &str); 3] = [
     ("RequestAuthentication", "security.istio.io/"),
     ("AuthorizationPolicy", "security.istio.io/"),
+    ("SecurityPolicy", "gateway.envoyproxy.io/"),
 ];
 /// What jwt_authn tells other filters, and what Istio's routes read of it.
 const TOLD: [&str; 2] = ["@request.auth.claims", "envoy.filters.http.jwt_authn"];
@@ -164,7 +165,16 @@ pub(super) struct Converted {
 /// # Errors
 /// Nothing in the files is about tokens.
 pub(super) fn convert(resources: &Resources) -> Result<Vec<Converted>, CommandError> {
-    let mut converted = istio::convert(resources)?;
+    let mut converted = envoy_gateway::convert(resources);
+    let is_of_istio = |resource: &Resource| resource.kind != "SecurityPolicy";
+    if resources.read.iter().any(is_of_istio) {
+        converted.extend(istio::convert(resources)?);
+    }
+    if converted.is_empty() {
+        return Err(CommandError::usage(
+            "no SecurityPolicy in the files has a `jwt`: nothing in them is about tokens",
+        ));
+    }
     let changes = converted.iter_mut().flat_map(|one| &mut one.changes);
     for change in changes.filter(|change| change.path.starts_with("spec.")) {
         change.path = camel_case(&change.path);

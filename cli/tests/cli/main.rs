@@ -14,6 +14,7 @@ mod explain;
 mod explain_session;
 mod issuers;
 mod migrate;
+mod migrate_envoy_gateway;
 mod migrate_istio;
 mod migrate_oauth2;
 mod migrate_oauth2_proxy;

@@ -368,10 +368,6 @@ fn what_a_file_has_in_place_of_jwt_authn_is_named() {
             "http_filters:\n- name: envoy.filters.http.jwt_authn\n  config: {providers: {}}\n",
             "without typed_config",
         ),
-        (
-            "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: SecurityPolicy\nspec: {jwt: {}}\n",
-            "egctl config",
-        ),
         ("apiVersion: v1\nkind: ConfigMap\ndata: {}\n", "its `data`"),
         ("apiVersion: v1\nkind: Service\n", "of the kind Service"),
         ("x: y\n", "nothing that has a type"),

@@ -15,6 +15,7 @@
 )]
 
 mod dice;
+mod envoy_gateway;
 mod gate;
 mod istio;
 mod istio_evaluator;
