@@ -29,7 +29,7 @@ use crate::output::{BAD, WARN, escaped, safe, styled};
 use crate::plugin::File;
 use crate::yaml;
 use find::{Beside, Filter, Pair, Surrounding};
-use kubernetes::{Lines, Resources};
+use kubernetes::{Converted, Lines, Resources};
 
 /// The namespace of the route metadata that is proposed, as in docs/rules.md.
 const ROUTE_METADATA: &str = "bearer_gate";
@@ -172,7 +172,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CommandError> {
 
 /// One configuration for each target of the policies.
 fn of_kubernetes(args: &Args, resources: Resources) -> Result<ExitCode, CommandError> {
-    let converted = kubernetes::convert(&resources)?;
+    let converted = converted(&resources)?;
     let mut migrations: Vec<Migration> =
         converted.into_iter().map(Migration::of_policies).collect();
     if let Some(last) = migrations.last_mut() {
@@ -183,6 +183,28 @@ fn of_kubernetes(args: &Args, resources: Resources) -> Result<ExitCode, CommandE
         migration.close(is_open);
     }
     Ok(finish(args, &resources.lines, &migrations))
+}
+
+/// One configuration for each target.
+///
+/// # Errors
+/// Nothing in the files is about tokens.
+fn converted(resources: &Resources) -> Result<Vec<Converted>, CommandError> {
+    let mut converted = envoy_gateway::convert(resources);
+    let is_of_istio = |resource: &kubernetes::Resource| resource.kind != "SecurityPolicy";
+    if resources.read.iter().any(is_of_istio) {
+        converted.extend(istio::convert(resources)?);
+    }
+    if converted.is_empty() {
+        return Err(CommandError::usage(
+            "no SecurityPolicy in the files has a `jwt`: nothing in them is about tokens",
+        ));
+    }
+    let changes = converted.iter_mut().flat_map(|one| &mut one.changes);
+    for change in changes.filter(|change| change.path.starts_with("spec.")) {
+        change.path = read::camel_case(&change.path);
+    }
+    Ok(converted)
 }
 
 /// Prints what came out.
@@ -318,7 +340,7 @@ impl Migration {
 
     /// What istiod and Envoy Gateway make of their policies is jwt_authn, and its providers are converted
     /// as everywhere.
-    fn of_policies(converted: kubernetes::Converted) -> Self {
+    fn of_policies(converted: Converted) -> Self {
         let mut migration = Self {
             line: converted.node.line,
             node: converted.node,

@@ -170,6 +170,21 @@ impl Scratch {
         let file = format!("{module}/bearer_gate.wasm");
         std::os::unix::fs::symlink(root().join(&file), folder.path().join(&file)).unwrap();
         fs::write(
+            folder.path().join("request-authentication.yaml"),
+            "apiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: {name: jwt}\nspec: {jwtRules: [{issuer: 'https://one.example', jwksUri: 'https://one.example/jwks'}]}\n",
+        )
+        .unwrap();
+        fs::write(
+            folder.path().join("authorization-policies.yaml"),
+            "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: users}\nspec: {rules: [{from: [{source: {requestPrincipals: ['*']}}]}]}\n",
+        )
+        .unwrap();
+        fs::write(
+            folder.path().join("security-policy.yaml"),
+            "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: SecurityPolicy\nmetadata: {name: jwt}\nspec:\n  targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: eg}]\n  jwt: {providers: [{name: idp, issuer: 'https://one.example', remoteJWKS: {uri: 'https://one.example/jwks'}}]}\n",
+        )
+        .unwrap();
+        fs::write(
             folder.path().join("jwt_authn.yaml"),
             "providers:\n  p:\n    issuer: https://i.example/\n    audiences: [a]\n    remote_jwks:\n      \
              http_uri: {uri: https://i.example/jwks, cluster: c, timeout: 5s}\nrules:\n\

@@ -5,8 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::read::camel_case;
-use super::{Change, ChangeKind, envoy_gateway, istio, tree};
+use super::{Change, ChangeKind, tree};
 use crate::command_error::CommandError;
 use crate::document::{Node, Yaml};
 use crate::plugin::File;
@@ -158,28 +157,6 @@ pub(super) struct Converted {
     pub changes: Vec<Change>,
     pub always: Vec<&'static str>,
     pub from: &'static str,
-}
-
-/// One configuration for each target.
-///
-/// # Errors
-/// Nothing in the files is about tokens.
-pub(super) fn convert(resources: &Resources) -> Result<Vec<Converted>, CommandError> {
-    let mut converted = envoy_gateway::convert(resources);
-    let is_of_istio = |resource: &Resource| resource.kind != "SecurityPolicy";
-    if resources.read.iter().any(is_of_istio) {
-        converted.extend(istio::convert(resources)?);
-    }
-    if converted.is_empty() {
-        return Err(CommandError::usage(
-            "no SecurityPolicy in the files has a `jwt`: nothing in them is about tokens",
-        ));
-    }
-    let changes = converted.iter_mut().flat_map(|one| &mut one.changes);
-    for change in changes.filter(|change| change.path.starts_with("spec.")) {
-        change.path = camel_case(&change.path);
-    }
-    Ok(converted)
 }
 
 /// The resource with the configuration in its place.
