@@ -274,7 +274,7 @@ fn refuses_discovery() {
         ),
         (
             json!({"issuers": ["accounts.example", "https://i.example/"]}),
-            "needs an issuer that is a URI: it must start with http:// or https://",
+            "needs an issuer that is a URI, or uri: the issuer must start with http:// or https://",
         ),
     ];
     for (issuer, expected) in issuers {
@@ -460,7 +460,7 @@ fn a_load_balancer_is_named_and_its_keys_have_addresses() {
         ),
         (
             json!({"issuer": null}),
-            "p.issuer: required (or any_issuer: true)",
+            "p.issuer: required (or issuers, trust_domain, or any_issuer: true)",
         ),
         (
             json!({"algorithms": ["HS256"]}),

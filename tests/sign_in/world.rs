@@ -253,6 +253,9 @@ fn host_of(url: &str) -> String {
 
 type Worker = Rc<Gate<FakeHost>>;
 
+/// A request that waits: at which worker, and what it sent.
+type Parked = (Worker, Ticket, Vec<(String, String)>);
+
 pub(crate) struct World {
     pub(crate) process: Rc<Process>,
     pub(crate) provider: Provider,
@@ -265,8 +268,7 @@ pub(crate) struct World {
     context: Cell<ContextId>,
     /// The sign-ins at the provider whose refreshes brought answers that nobody heard.
     pub(crate) unheard: RefCell<Vec<u32>>,
-    /// The requests that wait: at which worker, and what they sent.
-    waiting: RefCell<BTreeMap<ContextId, (Worker, Ticket, Vec<(String, String)>)>>,
+    waiting: RefCell<BTreeMap<ContextId, Parked>>,
 }
 
 impl World {

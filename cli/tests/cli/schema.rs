@@ -243,6 +243,13 @@ fn whole() -> Value {
         "audiences": ["a"],
         "openid_discovery": {"cluster": "c", "timeout": "5s"}
     });
+    let alb = json!({
+        "issuer": "https://i.example/",
+        "aws_alb": {
+            "signer": "arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/a/1",
+            "http_uri": {"uri": "https://k.example/{kid}", "cluster": "c", "timeout": "5s"}
+        }
+    });
     let mut remote = provider();
     remote["subjects"] = json!({"prefix": "a"});
     remote["from_cookies"] = json!([{"name": "a"}]);
@@ -254,7 +261,7 @@ fn whole() -> Value {
         "local_jwks": {"inline_string": format!("{{\"keys\": [{}]}}", include_str!("../../../tests/fixtures/ed25519.jwk.json"))}
     });
     json!({
-        "providers": {"p": remote, "discovery": discovery, "local": either},
+        "providers": {"p": remote, "discovery": discovery, "local": either, "alb": alb},
         "errors": {"by_reason": {"no_rule": {"status": 404}}},
         "rules": [{
             "match": {"path": "/", "headers": [{"name": "a", "exact_match": "b"}]},
@@ -285,6 +292,7 @@ fn places(name: &str) -> &'static [&'static str] {
         "RemoteJwks" => &["/providers/p/remote_jwks"],
         "RetryPolicy" => &["/providers/p/remote_jwks/retry_policy"],
         "Discovery" => &["/providers/discovery/openid_discovery"],
+        "AwsAlb" => &["/providers/alb/aws_alb"],
         "FromCookie" => &["/providers/p/from_cookies/0"],
         "FromSubprotocol" => &["/providers/p/from_subprotocols/0"],
         "TextMatcher" => &["/providers/p/subjects"],

@@ -62,7 +62,7 @@ impl Facts for Local<'_> {
         }
     }
 
-    fn unknown_kid(&self, _: ProviderId) -> UnknownKid {
+    fn unknown_kid(&self, _: ProviderId, _: Option<&str>) -> UnknownKid {
         UnknownKid::NoSuchKey
     }
 

@@ -21,9 +21,9 @@ enum Change {
 
 fn change(page: &Page) -> Change {
     let lines = page.headers.iter().filter(|(name, _)| name == "set-cookie");
-    let own = lines.filter_map(|(_, line)| line.strip_prefix(SESSION)?.strip_prefix('='));
+    let mut own = lines.filter_map(|(_, line)| line.strip_prefix(SESSION)?.strip_prefix('='));
     // The last one counts.
-    match own.last().and_then(|line| line.split_once(';')) {
+    match own.next_back().and_then(|line| line.split_once(';')) {
         None => Change::Stays,
         Some((_, attributes)) if attributes.contains("Max-Age=0") => Change::Deleted,
         Some((value, _)) => Change::Set(value.to_owned()),

@@ -99,7 +99,7 @@ impl AlbKey {
         let parts = [header, claims].map(|part| spell(part.to_string().as_bytes()));
         let input = parts.join(".");
         let signature: Signature = self.private.sign(input.as_bytes());
-        format!("{input}.{}", spell(&signature.to_vec()))
+        format!("{input}.{}", spell(&signature.to_bytes()))
     }
 
     /// A good token of a person.

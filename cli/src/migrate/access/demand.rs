@@ -178,6 +178,8 @@ fn implies(clause: &Clause, other: &Clause) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::slice::from_ref;
+
     use super::*;
 
     fn test(path: &str, values: &[&str], negated: bool) -> Test {
@@ -218,8 +220,8 @@ mod tests {
         let table = [
             (never().or(&[]), ""),
             (never().or(&[a.clone(), h.clone()]), "g=a and h=x"),
-            (never().or(&[a.clone()]).unwrap().or(&[b.clone()]), "g=a,b"),
-            (never().or(&[a.clone()]).unwrap().or(&[]), ""),
+            (never().or(from_ref(&a)).unwrap().or(from_ref(&b)), "g=a,b"),
+            (never().or(from_ref(&a)).unwrap().or(&[]), ""),
             (
                 never()
                     .or(&[a.clone(), h.clone()])
@@ -228,40 +230,40 @@ mod tests {
                 "g=a,b and h=x",
             ),
             (
-                never().or(&[a.clone()]).unwrap().or(&[h.clone()]),
+                never().or(from_ref(&a)).unwrap().or(from_ref(&h)),
                 "g=a or h=x",
             ),
             (
                 never()
-                    .or(&[ab.clone()])
+                    .or(from_ref(&ab))
                     .unwrap()
                     .or(&[a.clone(), h.clone()]),
                 "g=a,b",
             ),
             (Formula::always().and_not(&[]), "never"),
-            (Formula::always().and_not(&[a.clone()]), "g!=a"),
+            (Formula::always().and_not(from_ref(&a)), "g!=a"),
             (
                 Formula::always().and_not(&[a.clone(), h.clone()]),
                 "g!=a or h!=x",
             ),
             (
                 Formula::always()
-                    .and_not(&[ab.clone()])
+                    .and_not(from_ref(&ab))
                     .unwrap()
-                    .and_not(&[a.clone()]),
+                    .and_not(from_ref(&a)),
                 "g!=a,b",
             ),
             (Formula::always().and_not(&[a.not()]), "g=a"),
             (
                 Formula::always()
-                    .and_not(&[a.clone()])
+                    .and_not(from_ref(&a))
                     .unwrap()
-                    .or(&[ab.clone()]),
+                    .or(from_ref(&ab)),
                 "",
             ),
             (never().or(&[test("g", &[], false)]), "never"),
             (never().or(&[test("g", &[], true)]), ""),
-            (never().and_not(&[a.clone()]), "never"),
+            (never().and_not(from_ref(&a)), "never"),
         ];
         for (formula, expected) in table {
             assert_eq!(said(&formula.unwrap()), expected);
