@@ -29,7 +29,7 @@ TESTS ?=
 TARGET := wasm32-wasip1
 WASM := target/$(TARGET)/release/bearer_gate.wasm
 # Bytes that the module may have, built by Rust 1.95; by 1.89 it has 7 % more.
-SIZE_BUDGET := 880000
+SIZE_BUDGET := 885000
 
 export ENVOY
 export PROMETHEUS
