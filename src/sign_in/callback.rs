@@ -15,7 +15,7 @@ use super::id_token::{self, IdToken};
 use super::obstacle::Obstacle;
 use super::problem::Problem;
 use super::query::parameter;
-use super::sessions::known;
+use super::sessions::{Opened, known};
 use super::token_call::{self, Place};
 use super::token_reply::{self, Exchanged, Refusal, TokenError};
 use super::verified::verified;
@@ -65,9 +65,11 @@ pub(super) fn callback(
     let redeeming = flow.redeem(keyring, browser.as_ref(), visit.now());
     trace.note(|| Event::Flow(redeeming.as_ref().map(|_| ()).map_err(|why| *why)));
     let Ok(redeeming) = redeeming else {
+        // Where the tokens of a session have ended, its page would only begin anew, without a count.
+        let is_over = |open: &Opened| open.session().standing(visit.now()) == Standing::Over;
         return match session {
-            Some(_) => Ok(back(&flow)),
-            None => begin::again(visit, id, &flow),
+            Some(open) if !is_over(&open) => Ok(back(&flow)),
+            _ => begin::again(visit, id, &flow),
         };
     };
     if let Some(error) = error {

@@ -255,6 +255,34 @@ fn what_is_written_over_in_shared_data_mixes_nothing_up() {
 }
 
 #[test]
+fn s29_a_session_whose_tokens_have_ended_does_not_lead_a_flow_that_fails_back_to_its_page() {
+    let world = world();
+    let mut browser = world.signed_in("alice");
+    world.pass(seconds(301));
+    *world.provider.lie.borrow_mut() = Some(Box::new(|status, body| {
+        *status = 400;
+        *body = json!({"error": "invalid_grant"});
+    }));
+    let mut url = world.open(&mut browser, "/page").location().to_owned();
+    *world.provider.lie.borrow_mut() = None;
+    // Some sibling's host has put its own value beside the browser's: the flow is nobody's.
+    let strange = |browser: &Browser| {
+        let mut browser = browser.clone();
+        browser.jar.retain(|(_, name), _| !name.contains("browser"));
+        browser
+    };
+    for _ in 0..2 {
+        let back = world.provider.sign_in(&url, "alice");
+        let page = world.come_back(&mut strange(&browser), &back);
+        page.location().clone_into(&mut url);
+        assert!(url.starts_with("https://idp.example/authorize"), "{url}");
+    }
+    let back = world.provider.sign_in(&url, "alice");
+    let page = world.come_back(&mut strange(&browser), &back);
+    assert_eq!(page.status, 400, "it is told");
+}
+
+#[test]
 fn a_session_that_the_provider_refuses_is_over() {
     let world = world();
     let mut browser = world.signed_in("alice");
