@@ -250,12 +250,13 @@ impl Flow {
         }
     }
 
-    /// The same flow for somebody who may have a session, and wants to be somebody else. Times are
-    /// whole seconds: a session of the second in which it began may be the one from before.
+    /// The same flow for somebody who has a session that started at this time, in Unix seconds, and
+    /// wants to be somebody else. Times are whole seconds: a session of the second in which it began
+    /// may be the one from before. The session may be of a clock that is ahead of this one.
     #[must_use]
-    pub fn for_another(self) -> Self {
+    pub fn for_another(self, started: u64) -> Self {
         Self {
-            enough: self.begun.saturating_add(1),
+            enough: self.begun.max(started).saturating_add(1),
             ..self
         }
     }
@@ -470,7 +471,12 @@ mod tests {
     #[test]
     fn a_session_that_is_enough() {
         let ring = ring(&["a"]);
-        for (flow, least) in [(flow(), NOW), (flow().for_another(), NOW + 1)] {
+        let ahead = flow().for_another(NOW + 30);
+        for (flow, least) in [
+            (flow(), NOW),
+            (flow().for_another(NOW - 30), NOW + 1),
+            (ahead, NOW + 31),
+        ] {
             let later = flow.again(&ring, &ours(), [6; 16], NOW + 60).unwrap();
             for flow in [flow, later] {
                 let sent = flow.send(&ring, &ours(), NONCE).unwrap();

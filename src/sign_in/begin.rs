@@ -45,7 +45,7 @@ pub(super) fn begin(
         visit.now(),
     );
     let flow = match visit.present(id) {
-        Some(_) => flow.for_another(),
+        Some(open) => flow.for_another(open.session().started),
         None => flow,
     };
     send(visit, id, aim, &flow, (&browser, cookies))
