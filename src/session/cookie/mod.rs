@@ -368,6 +368,16 @@ fn pair(cookie: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
+/// What follows the prefix of our names, for whatever domain.
+fn after_prefix(name: &[u8]) -> Option<&[u8]> {
+    if let Some(rest) = name.strip_prefix(b"__Host-Http-bg_") {
+        return Some(rest);
+    }
+    let rest = name.strip_prefix(b"__Secure-bg")?;
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    rest.get(digits..)?.strip_prefix(b"_")
+}
+
 /// The lines of the Cookie header without our cookies, or `None` where there is none of ours. A
 /// cookie that some upstream would take for one of ours is removed, too: its name has another case,
 /// or a chunk number that we never give. All others stay byte for byte, in their lines.
@@ -376,8 +386,13 @@ pub fn without_ours(request: &Request, ours: &[&Cookie]) -> Option<Vec<Vec<u8>>>
     let is_ours = |cookie: &&[u8]| {
         let (name, value) = pair(cookie);
         let name = if name.is_empty() { value } else { name };
-        ours.iter()
-            .any(|own| is_like_numbered(name, own.name.as_bytes()))
+        ours.iter().any(|own| {
+            let own = own.name.as_bytes();
+            // A browser keeps cookies of a domain that the configuration had before.
+            let elsewhere = after_prefix(name).zip(after_prefix(own));
+            is_like_numbered(name, own)
+                || elsewhere.is_some_and(|(name, own)| is_like_numbered(name, own))
+        })
     };
     let cookies = |line| <[u8]>::split(line, |byte| *byte == b';');
     let has_ours = |line| cookies(line).any(|cookie| is_ours(&cookie));

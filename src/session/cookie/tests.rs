@@ -278,6 +278,11 @@ fn s21_no_spelling_of_our_names_reaches_the_upstream() {
         "__Host-Http-bg_session_staff.0\u{a0}",
         "..Host-Http-bg_session_staff.0[",
         "__Host-Http-bg_browser",
+        // of a domain that the configuration had before
+        "__Secure-bg_session_staff",
+        "__Secure-bg2_session_staff",
+        "__Secure-bg12_session_staff.3",
+        "__Secure-bg3_browser",
     ] {
         assert_eq!(without(&[&format!("{ours}=x")]), Some(vec![]), "{ours}");
         assert_eq!(without(&[ours]), Some(vec![]), "{ours}");
@@ -290,7 +295,9 @@ fn s21_no_spelling_of_our_names_reaches_the_upstream() {
     }
     for theirs in [
         "bg_session_staff",
-        "__Secure-bg_session_staff",
+        "__Secure-bg2_session_staffs",
+        "__Secure-bgx_session_staff",
+        "__Secure-session_staff",
         "__Host-Http-bg_session_staffs",
     ] {
         assert_eq!(without(&[&format!("{theirs}=x")]), None, "{theirs}");
