@@ -123,8 +123,11 @@ where
     };
     let verified = validated.verify_with(&candidates, verifier, trace);
     verified.map_err(|error| match error {
-        // No key was named, or none has that name and those without one were tried.
-        JwtError::Signature if !keys.has_key_named_by(header) => Unsigned::ByThisSet(error),
+        // No key was named, or none has that name and those without one were tried, or are another
+        // issuer's.
+        JwtError::Signature | JwtError::NoKey if !keys.has_key_named_by(header) => {
+            Unsigned::ByThisSet(error)
+        }
         _ => Unsigned::Certainly(error),
     })
 }

@@ -185,8 +185,12 @@ impl Sessions {
         // What the configuration says now may be shorter than what it said at the sign-in.
         let latest = scheme.session.latest(alive.session().started);
         let alive = alive.until(latest, now)?;
-        let issuer = alive.session().issuer.as_deref();
-        if issuer.is_some_and(|issuer| !provider.expectations.issuer.allows(issuer)) {
+        let issuers = &provider.expectations.issuer;
+        let is_theirs = match alive.session().issuer.as_deref() {
+            Some(issuer) => issuers.allows(issuer),
+            None => !issuers.is_of_tenants(),
+        };
+        if !is_theirs {
             return Err(NoSession::Tenant);
         }
         let claims = Claims::parse(alive.session().claims.as_bytes());
