@@ -448,6 +448,14 @@ fn a_load_balancer_is_named_and_its_keys_have_addresses() {
         let refused = refused(&with_alb(alb.clone(), json!({})));
         assert!(refused.starts_with(&expected), "{alb}: {refused}");
     }
+    let mut config = with_alb(json!({}), json!({}));
+    let demand = json!({"provider_and_audiences": {"provider_name": "p", "audiences": ["a"]}});
+    config["rules"] = json!([{"match": {"prefix": "/"}, "requires": demand}]);
+    assert_eq!(
+        refused(&config),
+        "rules[0].requires.provider_and_audiences.provider_name: \
+         has aws_alb: its tokens have no aud, so audiences would refuse each"
+    );
     let local = json!({"inline_string": "{}"});
     for (fields, why) in [
         (

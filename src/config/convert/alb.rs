@@ -26,7 +26,8 @@ pub(super) fn signer(raw: &mut RawAwsAlb) -> Result<String, ConfigError> {
     Err(ConfigError::new("signer", problem))
 }
 
-/// A load balancer's tokens say nothing of whom they are for, but by `signer`.
+/// A load balancer's tokens have no `aud`. `signer` says whose they are; which of its clients a token
+/// is for is in the header's `client`, which is not looked at.
 pub(super) fn without_audiences(given: &Given<Vec<String>>) -> Result<Vec<String>, ConfigError> {
     match given.0 {
         Some(_) => Err(ConfigError::new(

@@ -101,6 +101,11 @@ impl Builder<'_> {
         audiences: Option<Vec<String>>,
     ) -> Result<Requirement, ConfigError> {
         let provider = named(self.providers, "provider", name, &|known| &known.name)?;
+        if audiences.is_some() && self.providers[provider].expectations.signer.is_some() {
+            return Err(ConfigError::here(
+                "has aws_alb: its tokens have no aud, so audiences would refuse each",
+            ));
+        }
         Ok(Requirement::Provider(self.demand(provider, audiences)))
     }
 
