@@ -68,7 +68,8 @@ fn some_secret(variable: &str) -> Option<String> {
 
 /// Puts something harmless where a problem is, so that the rest can be looked at.
 fn neutralize(scratch: &mut Node, path: &str) -> bool {
-    const PROVIDER: &str = "{issuer: 'https://x.invalid/', any_audience: true, remote_jwks: {http_uri: {uri: 'https://x.invalid/', cluster: x, timeout: 5s}}}";
+    // Schemes need no endpoints of their own beside it.
+    const PROVIDER: &str = "{issuer: 'https://x.invalid/', any_audience: true, openid_discovery: {cluster: x, timeout: 5s}}";
     let (member, harmless) = match path.split(['.', '[']).next() {
         Some("providers") => ("providers", PROVIDER),
         Some("requirement_map") => ("requirement_map", "{allow_missing: {}}"),

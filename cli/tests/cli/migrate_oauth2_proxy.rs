@@ -527,7 +527,7 @@ fn entra_with_several_tenants() {
     let (code, said, config) = with(&one, &allowed);
     assert_eq!(
         (code, said),
-        (0, vec!["9 left out entra_id_allowed_tenants".to_owned()])
+        (0, vec!["9 left_out entra_id_allowed_tenants".to_owned()])
     );
     assert_eq!(config["providers"]["idp"]["issuer"], one);
 }
