@@ -499,9 +499,12 @@ fn every_documented_counter_moves_by_what_it_counts() {
             "{pattern} never moved"
         );
     }
+    // Those of sign-in move in tests of their own. Some are there from the start, for alerts.
+    let of_sign_in = table("docs/observability.md", "there are these metrics too:\n");
+    let described = || patterns.iter().chain(of_sign_in.iter().map(|row| &row[0]));
     for name in moved {
         assert!(
-            patterns.iter().any(|pattern| fits(&name, pattern)),
+            described().any(|pattern| fits(&name, pattern)),
             "{name} is not described"
         );
     }
