@@ -298,6 +298,17 @@ async fn s20_a_logout_while_the_keys_cannot_be_had_is_503_and_works_later() {
 /// the provider has to tell.
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_that_never_come_leave_room_for_others() {
+    // All of it must happen before the strangers' own time is up, which a busy machine may miss.
+    for _ in 0..4 {
+        if strangers_who_send_no_bodies().await {
+            return;
+        }
+    }
+    panic!("never done while the strangers wait");
+}
+
+/// False where it took so long that the strangers left by themselves.
+async fn strangers_who_send_no_bodies() -> bool {
     let config = |stage: &Stage| {
         let mut config = config(stage);
         merge(&mut config, json!({"max_waiting": MOST_BODIES * 2}));
@@ -318,28 +329,32 @@ async fn bodies_that_never_come_leave_room_for_others() {
         })
         .collect();
     let sent_away = "bearer_gate.denied.body_missing";
-    eventually(LIMIT, "the first leave", || stage.counter(sent_away) == 20);
+    eventually(LIMIT, "the first leave", || stage.counter(sent_away) >= 20);
     // Somebody signs in, for which the filter asks the provider.
     let mut visitor = Visitor::new();
     let page = stage.url("/");
     let done = visitor.sign_in_for(&page, "alice", "wonderland").await;
-    assert_eq!(done.status, 303, "{}", done.body);
     let told = stage.idp.openid().sign_out("user|alice");
-    assert_eq!(told[0].answer, Some((200, String::new())));
     let left = visitor.get(&page).await;
+    // The one whose place the provider took leaves a moment later.
+    eventually(LIMIT, "the provider took a place, too", || {
+        stage.counter(sent_away) > 20
+    });
+    let gone = stage.counter(sent_away);
+    if begun.elapsed() >= Duration::from_secs(5) {
+        return false;
+    }
+    assert_eq!(done.status, 303, "{}", done.body);
+    assert_eq!(told[0].answer, Some((200, String::new())));
     assert_eq!(left.status, 303, "she is signed out");
-    assert!(begun.elapsed() < Duration::from_secs(5), "while they wait");
-    assert_eq!(
-        stage.counter(sent_away),
-        21,
-        "the provider took a place, too"
-    );
+    assert_eq!(gone, 21, "the provider took one place");
     for stranger in &mut strangers {
         assert_eq!(stranger.response().unwrap().status, 408);
     }
     let log = stage.envoy().log();
     assert_eq!(log.matches("a body did not come").count(), 1, "{log}");
     assert_eq!(stage.traps(), 0);
+    true
 }
 
 #[tokio::test(flavor = "multi_thread")]
