@@ -230,7 +230,11 @@ fn expiration_is_required() {
 #[test]
 fn issuer_and_audiences_are_required() {
     for (pair, field, text) in [
-        ("no-issuer", "issuer", "required (or any_issuer: true)"),
+        (
+            "no-issuer",
+            "issuer",
+            "required (or issuers, trust_domain, or any_issuer: true)",
+        ),
         (
             "no-audiences",
             "audiences",
