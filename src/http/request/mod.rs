@@ -12,6 +12,7 @@ use std::cell::OnceCell;
 use super::ambiguous::Ambiguous;
 use super::name::{are_alike, are_alike_of_headers};
 use super::{authority, method, value};
+use crate::bytes;
 
 /// Name and value of a header, pseudo-headers with their colon included.
 pub type Header = (Cow<'static, str>, Vec<u8>);
@@ -91,8 +92,8 @@ impl Request {
     /// The same with these lines for its cookies.
     #[must_use]
     pub fn with_cookies(&self, lines: &[Vec<u8>]) -> Self {
-        let mut headers = self.headers.clone();
-        headers.retain(|(name, _)| name != "cookie");
+        let others = self.headers.iter().filter(|(name, _)| name != "cookie");
+        let mut headers: Vec<Header> = others.cloned().collect();
         headers.extend(lines.iter().map(|line| ("cookie".into(), line.clone())));
         Self {
             headers,
@@ -391,8 +392,7 @@ fn readings<'r>(
 }
 
 fn cookie_pairs(header: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    header
-        .split(|byte| *byte == b';')
+    bytes::split(header, b';')
         .filter_map(|pair| split_at(pair.trim_ascii(), b'='))
         .map(|(name, value)| (name.trim_ascii(), unquoted(value.trim_ascii())))
 }
@@ -415,7 +415,7 @@ fn pair(parameter: &[u8]) -> (&[u8], &[u8]) {
 }
 
 fn split_at(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
-    let at = crate::bytes::find(text, separator)?;
+    let at = bytes::find(text, separator)?;
     let (before, after) = text.split_at_checked(at)?;
     Some((before, after.get(1..)?))
 }

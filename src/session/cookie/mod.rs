@@ -15,8 +15,10 @@
 //! Invariant: the cookies of applications pass byte for byte. No cookie passes if some upstream
 //! takes its name for one of ours.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use crate::bytes;
 use crate::http::chunks::{chunk_number, small_number};
 use crate::http::name::is_like_numbered;
 use crate::http::request::Request;
@@ -211,7 +213,7 @@ impl Cookie {
     ///
     /// # Errors
     /// [`Torn`]: the cookies must be deleted.
-    pub fn read(&self, request: &Request) -> Result<Option<Vec<u8>>, Torn> {
+    pub fn read<'r>(&self, request: &'r Request) -> Result<Option<Cow<'r, [u8]>>, Torn> {
         let mut whole = None;
         let mut chunks = [None; MAX_CHUNKS];
         let mut bytes = 0_usize;
@@ -237,7 +239,7 @@ impl Cookie {
             (None, None) if there == 0 => Ok(None),
             (None, None) => Err(Torn::Missing),
             (Some(_), _) if there > 0 => Err(Torn::Surplus),
-            (Some(value), _) => Ok(Some(value.to_vec())),
+            (Some(value), _) => Ok(Some(value.into())),
             (None, Some(first)) => {
                 let (count, first) = counted(first).ok_or(Torn::Malformed)?;
                 if there > count {
@@ -247,7 +249,7 @@ impl Cookie {
                 for chunk in rest.iter().take(count.saturating_sub(1)) {
                     joined.extend_from_slice(chunk.ok_or(Torn::Missing)?);
                 }
-                Ok(Some(joined))
+                Ok(Some(joined.into()))
             }
         }
     }
@@ -356,12 +358,11 @@ fn counted(first: &[u8]) -> Option<(usize, &[u8])> {
 /// Names and values of a line, as RFC 6265bis section 5.6 reads them: nothing is unquoted, and a
 /// part without `=` is a value without a name.
 fn pairs(line: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    line.split(|byte| *byte == b';').map(pair)
+    bytes::split(line, b';').map(pair)
 }
 
 fn pair(cookie: &[u8]) -> (&[u8], &[u8]) {
-    let equals = cookie.iter().position(|byte| *byte == b'=');
-    let parts = equals.and_then(|at| cookie.split_at_checked(at));
+    let parts = bytes::find(cookie, b'=').and_then(|at| cookie.split_at_checked(at));
     match parts {
         Some((name, value)) => (trim(name), trim(value.get(1..).unwrap_or_default())),
         None => (b"", trim(cookie)),
@@ -394,7 +395,7 @@ pub fn without_ours(request: &Request, ours: &[&Cookie]) -> Option<Vec<Vec<u8>>>
                 || elsewhere.is_some_and(|(name, own)| is_like_numbered(name, own))
         })
     };
-    let cookies = |line| <[u8]>::split(line, |byte| *byte == b';');
+    let cookies = |line| bytes::split(line, b';');
     let has_ours = |line| cookies(line).any(|cookie| is_ours(&cookie));
     if !request.values("cookie").any(has_ours) {
         return None;
