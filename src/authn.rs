@@ -25,7 +25,6 @@ use std::rc::Rc;
 use crate::cache::TokenCache;
 use crate::config::{Config, Rule, TokenAccess};
 use crate::desk::{Basis, Need};
-use crate::ended::Known;
 use crate::http::ambiguous::Ambiguous;
 use crate::http::credentials::{self, Change, Extracted, Place};
 use crate::http::path::{self, UnsafePath};
@@ -33,7 +32,7 @@ use crate::http::request::Request;
 use crate::http::response::{Rejection, Schemes};
 use crate::outputs::Outputs;
 use crate::policy::{self, RuleOutcome};
-use crate::sign_in::{Outcome, People, Visit};
+use crate::sign_in::{Outcome, People, Renewal, Visit};
 use crate::trace::Checks;
 
 pub use crate::sign_in::Answer;
@@ -68,9 +67,8 @@ pub struct Admission {
     /// Headers to add to the response, whoever sends it. Names are in lower case, values are safe
     /// to send as they are. A name may occur several times.
     pub response_headers: Vec<(&'static str, String)>,
-    /// The sessions that these headers put into the browser anew. Where one of them is over when the
-    /// response comes, the browser must keep what it has.
-    pub renewed: Vec<Known>,
+    /// The sessions that the response puts into the browser anew. What is over by then stays out of it.
+    pub renewed: Vec<Renewal>,
     /// Why the request would have been rejected, where the rule only reports.
     pub reported: Option<&'static str>,
 }

@@ -27,7 +27,7 @@ use crate::jose::jws::HeaderMemo;
 use crate::jose::verifier::Verifier;
 use crate::jwks::keys::{Keys, UnknownKid};
 use crate::metrics;
-use crate::sign_in::{Outcome, People, Sessions, Steady, drawn_key};
+use crate::sign_in::{Outcome, People, Renewal, Sessions, Steady, drawn_key};
 use crate::time::{Millis, whole_seconds};
 
 /// The time between ticks while requests wait or keys are missing. It bounds how long after a
@@ -186,15 +186,16 @@ impl<H: Host> Gate<H> {
         true
     }
 
-    /// Whether one of these sessions has ended, on any worker.
-    pub fn have_ended(&self, sessions: &[Known]) -> bool {
-        if sessions.is_empty() {
-            return false;
+    /// The sessions that still may be put into the browser: those that have not ended since, on any
+    /// worker.
+    pub fn still_good(&self, mut renewed: Vec<Renewal>) -> Vec<Renewal> {
+        if !renewed.is_empty() {
+            let now = self.now_of_ended(self.host.unix_seconds());
+            let mut ended = self.ended.borrow_mut();
+            ended.look(now);
+            renewed.retain(|renewal| !ended.is_over(&renewal.session, now));
         }
-        let now = self.now_of_ended(self.host.unix_seconds());
-        let mut ended = self.ended.borrow_mut();
-        ended.look(now);
-        sessions.iter().any(|session| ended.is_over(session, now))
+        renewed
     }
 
     /// `unix_seconds`: as [`Host::unix_seconds`].

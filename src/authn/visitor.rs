@@ -44,12 +44,11 @@ pub(super) fn decide<'c>(
         Ok(mut admission) => {
             let change = without.map(|(_, change)| change);
             admission.strip.splice(0..0, change);
-            let (renewals, renewed) = visit.renewals();
-            admission.renewed = renewed;
-            let lines = visit.deletions().into_iter().chain(renewals);
+            admission.renewed = visit.renewals();
+            let lines = visit.deletions().into_iter();
             let lines = lines.map(|line| ("set-cookie", line));
             admission.response_headers.extend(lines);
-            if !admission.response_headers.is_empty() {
+            if !admission.response_headers.is_empty() || !admission.renewed.is_empty() {
                 // A cache that many people share would give a session to the others, whatever the
                 // upstream says of its page (RFC 9111 section 7.3).
                 let private = ("cache-control", "private".to_owned());

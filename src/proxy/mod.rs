@@ -39,11 +39,11 @@ use proxy_wasm::types::MapType;
 use crate::authn::Admission;
 use crate::config::REPORT_HEADER;
 use crate::door::Exchange;
-use crate::ended::Known;
 use crate::host::ContextId;
 use crate::http::credentials::Change;
 use crate::http::response::{Client, Response};
 use crate::outputs::FilterState;
+use crate::sign_in::Renewal;
 
 pub(crate) use root::Root;
 
@@ -54,12 +54,12 @@ const HEADERS: MapType = MapType::HttpRequestHeaders;
 #[derive(Clone, Default)]
 struct Promised(Rc<RefCell<Vec<(ContextId, Headers)>>>);
 
-/// The headers, and the sessions that they put into the browser.
-type Headers = (Vec<(&'static str, String)>, Vec<Known>);
+/// The headers, and the sessions that are put into the browser.
+type Headers = (Vec<(&'static str, String)>, Vec<Renewal>);
 
 impl Promised {
     fn keep(&self, context: ContextId, admission: &Admission) {
-        if !admission.response_headers.is_empty() {
+        if !admission.response_headers.is_empty() || !admission.renewed.is_empty() {
             let headers = admission.response_headers.clone();
             let kept = (context, (headers, admission.renewed.clone()));
             self.0.borrow_mut().push(kept);

@@ -139,15 +139,13 @@ impl HttpContext for Request {
     /// The response may be the upstream's, or a later filter's. It may come long after its request: a
     /// session that ended meanwhile is not put back, for there may be another one.
     fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
-        let (headers, renewed) = self.promised.take(self.context_id);
-        let is_over = self
-            .gate
-            .as_ref()
-            .is_ok_and(|gate| gate.have_ended(&renewed));
+        let (mut headers, renewed) = self.promised.take(self.context_id);
+        if let Ok(gate) = &self.gate {
+            let lines = gate.still_good(renewed).into_iter();
+            let lines = lines.flat_map(|renewal| renewal.lines);
+            headers.extend(lines.map(|line| ("set-cookie", line)));
+        }
         for (name, value) in headers {
-            if is_over && name == "set-cookie" {
-                continue;
-            }
             if refusable::add(Map::ResponseHeaders, name, value.as_bytes()).is_err() {
                 log::warn!("the host refused the header {name} of a response");
             }

@@ -45,7 +45,7 @@ pub use context::{Entropy, People, Steady};
 pub use event::Event;
 pub use problem::Problem;
 pub use sessions::{Opened, Sessions};
-pub use visit::{NoUse, NotYet, Visit};
+pub use visit::{NoUse, NotYet, Renewal, Visit};
 
 use attempt::Attempt;
 use authorize::Aim;
@@ -205,8 +205,9 @@ fn session(visit: &Visit<'_>, id: SchemeId) -> Result<Answer, Obstacle> {
         }
     };
     add_cookies(&mut response, visit.deletions());
-    let (renewals, _) = visit.renewals();
-    add_cookies(&mut response, renewals);
+    for renewal in visit.renewals() {
+        add_cookies(&mut response, renewal.lines);
+    }
     Ok(Answer {
         what: "a session as JSON",
         outcome: Outcome::Other,

@@ -94,6 +94,15 @@ pub enum NoUse {
     Ended,
 }
 
+/// A session that the response puts into the browser anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Renewal {
+    /// Whose session it is. Where it is over when the response comes, the browser must keep what it has.
+    pub session: Known,
+    /// The values of `Set-Cookie`.
+    pub lines: Vec<String>,
+}
+
 /// A session that the request relied on.
 #[derive(Clone)]
 struct Renewed {
@@ -362,32 +371,32 @@ impl<'v> Visit<'v> {
             .collect()
     }
 
-    /// The same values, and those that keep alive the sessions that the request relied on; and whose
-    /// sessions they are. Sessions that are due are sealed anew. One that cannot be sealed now is
-    /// sealed later.
+    /// The same values, and those that keep alive the sessions that the request relied on, each with its
+    /// session. Sessions that are due are sealed anew. One that cannot be sealed now is sealed later.
     #[must_use]
-    pub fn renewals(&self) -> (Vec<String>, Vec<Known>) {
-        let mut lines = self.refreshed();
+    pub fn renewals(&self) -> Vec<Renewal> {
         let now = self.now();
         let refreshed = self.refreshed.borrow();
         let renewed = refreshed.iter().filter_map(|(id, outcome)| {
             let renewed = outcome.as_ref().ok()?;
-            (!renewed.lines.is_empty()).then_some((*id, *renewed.opened.known()))
+            let lines = renewed.lines.clone();
+            let session = *renewed.opened.known();
+            (!lines.is_empty()).then_some((*id, Renewal { session, lines }))
         });
-        let mut renewed: Vec<(SchemeId, Known)> = renewed.collect();
+        let mut renewed: Vec<(SchemeId, Renewal)> = renewed.collect();
         for (id, found) in self.looked_at.borrow().iter() {
             if let Found::Alive(opened) = found
                 && opened.is_due(now)
                 && !renewed.iter().any(|(of, _)| of == id)
             {
                 let session = opened.session().clone().seen_at(now);
-                if let Ok(put) = self.put(*id, session) {
-                    lines.extend(put.lines);
-                    renewed.push((*id, *opened.known()));
+                if let Ok(Put { lines, .. }) = self.put(*id, session) {
+                    let session = *opened.known();
+                    renewed.push((*id, Renewal { session, lines }));
                 }
             }
         }
-        (lines, renewed.into_iter().map(|(_, known)| known).collect())
+        renewed.into_iter().map(|(_, renewal)| renewal).collect()
     }
 
     /// Seals a session for the browser. If it is too large, its raw ID token is left out. The

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::world::{APP, Browser, FROM_ELSEWHERE, Page, SCRIPT, Waiting, World};
+use serde_json::json;
+
+use crate::world::{APP, Browser, FROM_ELSEWHERE, KEY_1, Page, SCRIPT, Waiting, World, config};
 
 /// A browser with a session, and the URLs by which it comes back from new sign-ins as somebody.
 fn on_the_way<const N: usize>(world: &World, sub: &str) -> (Browser, [String; N]) {
@@ -71,6 +73,39 @@ fn a_script_that_is_answered_late_deletes_no_newer_session() {
         assert_eq!(late.status, if path == "/public" { 200 } else { 401 });
         browser.keep("app.example", &late);
         assert_eq!(script(&world, &browser).user(), Some("bob"), "{path}");
+    }
+}
+
+/// An upstream may take long to respond. The browser gets what has not ended meanwhile, and nothing
+/// else: a session may be refreshed, and then only the new one has a refresh token that is good.
+#[test]
+fn a_late_response_puts_into_the_browser_what_has_not_ended() {
+    let both = json!([{"session": "staff"}, {"session": "guests"}]);
+    let world = World::with(config(&[KEY_1], |config| {
+        // Both would set the same header.
+        let mut silent = config["providers"]["idp"].clone();
+        silent["claim_to_headers"] = json!([]);
+        config["providers"]["silent"] = silent;
+        config["sign_in"]["schemes"]["guests"]["provider_name"] = json!("silent");
+        let requires = json!({"requires_all": {"requirements": both}});
+        config["rules"][0] = json!({"match": {"prefix": "/both"}, "requires": requires});
+    }));
+    let mut browser = world.signed_in("alice");
+    let page = world.open(&mut browser, "/guests/sign-in?return_to=/both");
+    let back = world.provider.sign_in(page.location(), "alice");
+    world.come_back(&mut browser, &back);
+    world.pass(Duration::from_secs(1200));
+    let mut as_it_was = browser.clone();
+    let page = world.open(&mut as_it_was, "/both");
+    assert_eq!((page.status, page.renewed.len()), (200, 2), "{page:?}");
+    assert_eq!(world.still_good(page.renewed.clone()), page.renewed);
+    assert_eq!(world.open(&mut browser, "/staff/sign-out").status, 303);
+    for worker in [0, world.add_worker()] {
+        world.worker.set(worker);
+        let [one] = &world.still_good(page.renewed.clone())[..] else {
+            panic!("one has ended, and one has not");
+        };
+        assert!(one.lines.iter().all(|line| line.contains("_guests=")));
     }
 }
 

@@ -16,6 +16,7 @@ use bearer_gate::http::credentials::Change;
 use bearer_gate::http::request::{Body, Request};
 use bearer_gate::http::response::{Client, Response};
 use bearer_gate::outputs::FilterState;
+use bearer_gate::sign_in::Renewal;
 use serde_json::{Value, json};
 
 use crate::provider::{OneSignature, Provider};
@@ -88,6 +89,9 @@ pub(crate) struct Page {
     pub(crate) reason: Option<&'static str>,
     /// What the upstream got, where it got anything.
     pub(crate) upstream: Option<Vec<(String, String)>>,
+    /// The sessions that the upstream's response puts into the browser anew; their lines are in the
+    /// headers.
+    pub(crate) renewed: Vec<Renewal>,
 }
 
 impl Page {
@@ -144,13 +148,17 @@ impl Exchange for Edge {
                 sent.push((name.clone(), text(value)));
             }
         }
+        let renewed = admission.renewed.iter().flat_map(|one| &one.lines);
+        let renewed = renewed.map(|line| ("set-cookie", line));
         let headers = admission.response_headers.iter();
+        let headers = headers.map(|(name, value)| (*name, value)).chain(renewed);
         *self.page.borrow_mut() = Page {
             status: 200,
             headers: headers
-                .map(|(name, value)| ((*name).to_owned(), value.clone()))
+                .map(|(name, value)| (name.to_owned(), value.clone()))
                 .collect(),
             upstream: Some(sent),
+            renewed: admission.renewed.clone(),
             ..Page::default()
         };
         Some(())
@@ -347,6 +355,11 @@ impl World {
         let left = self.waiting.borrow_mut().remove(&context);
         let (gate, ticket, _) = left.unwrap();
         gate.leave(ticket);
+    }
+
+    /// Which of these are put into a browser, if the response comes now.
+    pub(crate) fn still_good(&self, renewed: Vec<Renewal>) -> Vec<Renewal> {
+        self.gate().still_good(renewed)
     }
 
     fn gate(&self) -> Worker {
