@@ -21,6 +21,10 @@ CHROMIUM_DIR := .cache/chromium
 CHROMIUM ?= $(CURDIR)/$(CHROMIUM_DIR)/chromium
 CHROMEDRIVER ?= $(CURDIR)/$(CHROMIUM_DIR)/chromedriver
 
+# Node.js with Debian's Express. NODE names another, which finds Express by itself.
+EXPRESS_DIR := .cache/express
+NODE ?= $(CURDIR)/$(EXPRESS_DIR)/node
+
 # The last of each minor version that PyPI has and that can run Wasm: 1.38.3 there has no V8.
 COMPAT_VERSIONS ?= 1.36.4 1.37.0 1.38.2 1.39.3 1.40.0
 # Only the end-to-end tests that have this in their names, with `make compat`.
@@ -41,6 +45,7 @@ export ENVOY
 export PROMETHEUS
 export CHROMIUM
 export CHROMEDRIVER
+export NODE
 export BEARER_GATE_PYTHONPATH := $(CURDIR)/$(PYTHON_DIR)
 export BEARER_GATE_CANAILLE := $(CURDIR)/$(CANAILLE_DIR)
 
@@ -60,7 +65,7 @@ smoke: build $(ENVOY) ## Start the demo, make each of its requests, and stop
 	cargo run --quiet --package bearer-gate-testbed -- demo --check --envoy $(ENVOY) --wasm $(WASM) --config envoy/envoy.yaml
 
 .PHONY: test
-test: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done $(CHROMEDRIVER) $(CANAILLE_DIR)/.done ## Run all tests: unit, vectors, end-to-end
+test: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done $(CHROMEDRIVER) $(NODE) $(CANAILLE_DIR)/.done ## Run all tests: unit, vectors, end-to-end
 	cargo test --workspace --all-targets --features bearer-gate/jwt-simple
 	cargo test --package bearer-gate --doc
 
@@ -71,7 +76,7 @@ unit: ## Run the tests that need no Envoy
 	cargo test --doc
 
 .PHONY: e2e
-e2e: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done $(CHROMEDRIVER) ## Run the end-to-end tests
+e2e: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done $(CHROMEDRIVER) $(NODE) ## Run the end-to-end tests
 	cargo test --test e2e
 
 .PHONY: differential
@@ -79,7 +84,7 @@ differential: build $(ENVOY) ## Compare with Envoy's own jwt_authn; BEARER_GATE_
 	cargo test --package bearer-gate-cli --test differential --test migrated_oauth2
 
 .PHONY: soak
-soak: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done $(CHROMEDRIVER) ## Run the long tests: end-to-end with their figures, and many random properties
+soak: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done $(CHROMEDRIVER) $(NODE) ## Run the long tests: end-to-end with their figures, and many random properties
 	BEARER_GATE_SOAK=1 cargo test --release --test lifecycle --test gate --test desk -- invariants every_ no_stranger
 	BEARER_GATE_SOAK=1 cargo test --release --test decisions -- trees
 	BEARER_GATE_SOAK=1 cargo test --release --test sign_in -- nobody_is_somebody_else
@@ -97,7 +102,7 @@ dashboards: build $(ENVOY) $(PROMETHEUS) ## Have Prometheus scrape Envoy, and ru
 	cargo test --test e2e -- --ignored monitoring
 
 .PHONY: compat
-compat: build vectors-module $(PYTHON_DIR)/.done $(CHROMEDRIVER) ## Run the end-to-end tests on several versions of Envoy
+compat: build vectors-module $(PYTHON_DIR)/.done $(CHROMEDRIVER) $(NODE) ## Run the end-to-end tests on several versions of Envoy
 	@mkdir -p target/compat; \
 	for version in $(COMPAT_VERSIONS); do \
 		envoy=$(CURDIR)/.cache/envoy/envoy-$$version/envoy; \
@@ -198,7 +203,7 @@ validate: export BG_CLIENT_SECRET := none
 validate: build $(ENVOY) ## Have Envoy validate every configuration in envoy/
 	@mkdir -p target/serviceaccount && echo none > target/serviceaccount/token
 	@cp /etc/ssl/certs/ca-certificates.crt target/serviceaccount/ca.crt
-	@for file in envoy/envoy*.yaml envoy/recipes/*.yaml; do \
+	@for file in $(filter-out %/docker-compose.yaml,$(wildcard envoy/*.yaml envoy/recipes/*.yaml)); do \
 		echo "envoy --mode validate $$file"; \
 		sed 's#/var/run/secrets/kubernetes.io/serviceaccount#target/serviceaccount#' $$file > target/validate.yaml; \
 		$(ENVOY) --mode validate --config-path target/validate.yaml --log-level warning || exit 1; \
@@ -290,7 +295,7 @@ $(TOOLS)/cargo-fuzz-$(CARGO_FUZZ_VERSION):
 	@touch $@
 
 # For the end-to-end tests: PyJWT mints tokens, independently of this project; servers and frameworks
-# show how upstreams read a request.
+# show how upstreams read a request, and run the applications of docs/your-api.md.
 $(PYTHON_DIR)/.done: tests/requirements.txt
 	$(PYTHON) -m pip install --quiet --target $(PYTHON_DIR) --upgrade --requirement tests/requirements.txt
 	@touch $@
@@ -332,3 +337,27 @@ $(CURDIR)/$(CHROMIUM_DIR)/chromedriver:
 	install --mode 644 tests/testbed/chromium/fonts.conf $(CHROMIUM_DIR)/fonts.conf
 	install tests/testbed/chromium/run.sh $(CHROMIUM_DIR)/chromium
 	install tests/testbed/chromium/run.sh $@
+
+# Express and what it needs, and Node.js where the machine has none: unpacked, as above.
+# tests/testbed/express has Node.js find them.
+EXPRESS_PACKAGES := $(addprefix node-,accepts array-flatten body-parser bytes content-disposition content-type \
+	cookie cookie-signature debbundle-es-to-primitive debug deep-equal depd encodeurl escape-html etag express \
+	finalhandler fresh function-bind http-errors iconv-lite inherits ipaddr.js media-typer merge-descriptors \
+	methods mime mime-types ms negotiator object-inspect on-finished parseurl path-to-regexp proxy-addr qs \
+	range-parser raw-body safe-buffer send serve-static setprototypeof statuses toidentifier type-is unpipe \
+	utils-merge vary)
+$(CURDIR)/$(EXPRESS_DIR)/node:
+	@mkdir -p $(EXPRESS_DIR)/packages
+	@cd $(EXPRESS_DIR)/packages && \
+	fetch() { \
+		node=""; \
+		if ! command -v node > /dev/null; then \
+			node=$$(apt-get install --print-uris --quiet=2 --yes --no-install-recommends nodejs | \
+				awk '{sub("_.*", "", $$2); print $$2}') || return 1; \
+		fi; \
+		apt-get download --quiet=2 $(EXPRESS_PACKAGES) $$node; \
+	}; \
+	fetch || { apt-get update && fetch; }
+	for package in $(EXPRESS_DIR)/packages/*.deb; do dpkg-deb --extract $$package $(EXPRESS_DIR) || exit 1; done
+	rm -r $(EXPRESS_DIR)/packages
+	install tests/testbed/express/run.sh $@

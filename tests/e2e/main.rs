@@ -48,3 +48,4 @@ mod vectors;
 mod waiting;
 #[path = "../vectors/wycheproof.rs"]
 mod wycheproof;
+mod your_api;

@@ -40,7 +40,10 @@ pub(crate) fn hcm(recipe: &mut Value) -> &mut Value {
 
 /// The `PluginConfig` of bearer-gate in a recipe.
 pub(crate) fn plugin(recipe: &mut Value) -> &mut Value {
-    &mut hcm(recipe)["http_filters"][0]["typed_config"]["config"]
+    let filters = hcm(recipe)["http_filters"].as_array_mut();
+    let mut filters = filters.expect("filters").iter_mut();
+    let filter = filters.find(|filter| filter["name"] == "envoy.filters.http.wasm");
+    &mut filter.expect("bearer-gate")["typed_config"]["config"]
 }
 
 /// `https://HOST/path` at another place.
@@ -89,13 +92,13 @@ pub(crate) fn localize_plugin(plugin: &mut Value, idp: &Idp) {
     }
 }
 
-/// The clusters with TLS lead to `idp` without it, and the cluster `upstream` to `upstream`.
+/// The clusters with TLS lead to `idp` without it, and the cluster `upstream` or `api` to `upstream`.
 pub(crate) fn localize_clusters(bootstrap: &mut Value, idp: SocketAddr, upstream: SocketAddr) {
     let clusters = bootstrap["static_resources"]["clusters"].as_array_mut();
     for cluster in clusters.expect("clusters") {
         let cluster = cluster.as_object_mut().expect("a cluster");
         let provider = cluster.remove("transport_socket").is_some();
-        if provider || cluster["name"] == "upstream" {
+        if provider || cluster["name"] == "upstream" || cluster["name"] == "api" {
             let address = if provider { idp } else { upstream };
             move_cluster(cluster, address);
         }

@@ -42,7 +42,7 @@ pub fn repository() -> PathBuf {
 }
 
 /// The path in an environment variable, or one below the repository's root.
-fn path_from(variable: &str, default: &str) -> PathBuf {
+pub fn path_from(variable: &str, default: &str) -> PathBuf {
     let root = repository();
     // Joining an absolute path replaces the root.
     match std::env::var_os(variable) {

@@ -3,20 +3,31 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
-use crate::repository;
+use crate::{path_from, repository};
 
-/// `python3` for a script of this repository, with the modules that the Makefile fetched:
-/// `$BEARER_GATE_PYTHONPATH`, or where the Makefile puts them.
+/// `python3` for a script of this repository, with the modules that the Makefile fetched.
 pub fn python(script: &str) -> Command {
-    let root = repository();
-    let modules = std::env::var_os("BEARER_GATE_PYTHONPATH")
-        .map_or_else(|| root.join(".cache/python"), PathBuf::from);
+    let mut command = interpreter();
+    command.arg(repository().join(script));
+    command
+}
+
+/// The same for one of these modules, in a folder of this repository.
+pub fn python_module(module: &str, folder: &str) -> Command {
+    let mut command = interpreter();
+    command
+        .args(["-m", module])
+        .current_dir(repository().join(folder));
+    command
+}
+
+/// With the modules of `$BEARER_GATE_PYTHONPATH`, or from where the Makefile puts them.
+fn interpreter() -> Command {
+    let modules = path_from("BEARER_GATE_PYTHONPATH", ".cache/python");
     let mut command = Command::new("python3");
     command
-        .arg(root.join(script))
         .env("PYTHONPATH", modules)
         .env("PYTHONDONTWRITEBYTECODE", "1");
     command
