@@ -32,14 +32,15 @@ use crate::command_error::{CommandError, exit};
 use crate::explanation::{Explanation, Mark, ShownVerdict, Step};
 use crate::hint::{self, cookie};
 use crate::keys::{KeysAtHand, Wanted};
+use crate::log_line;
 use crate::narrator::Narrator;
 use crate::plugin::{File, Plugin};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The file with the plugin's configuration, as `check` takes it
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "log")]
+    config: Option<PathBuf>,
     /// Which configuration of the file, counted from 0, if the file has several
     #[arg(long, value_name = "N")]
     select: Option<usize>,
@@ -73,6 +74,10 @@ pub(crate) struct Args {
     /// Fetch the keys from where the filter would
     #[arg(long)]
     fetch: bool,
+    /// Say what to do about the reason in a line of a log, a response or a metric; `-` reads lines from
+    /// standard input
+    #[arg(long, value_name = "LINE", conflicts_with_all = ["config", "token", "cookies", "headers", "fetch", "jwks"])]
+    log: Option<String>,
     /// Print the token too
     #[arg(long)]
     show_token: bool,
@@ -82,7 +87,17 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, CommandError> {
-    let file = File::read(&args.config)?;
+    if let Some(line) = &args.log {
+        let text = match line.as_str() {
+            "-" => standard_input(MAX_LOG)?,
+            line => line.to_owned(),
+        };
+        return log_line::explain(&text, args.json);
+    }
+    let file = match &args.config {
+        Some(path) => File::read(path)?,
+        None => return Err(CommandError::usage("give --config FILE")),
+    };
     let plugins = file.plugins();
     let plugin = select(&file, &plugins, args.select)?;
     let config = plugin.parse().map_err(|error| {
@@ -171,7 +186,7 @@ fn read_token(token: &str) -> Result<String, CommandError> {
     if token != "-" {
         return Ok(token.to_owned());
     }
-    let text = standard_input()?;
+    let text = standard_input(MAX_PASTED)?;
     let text = text.trim();
     // a pasted header has it
     Ok(text.strip_prefix("Bearer ").unwrap_or(text).to_owned())
@@ -187,7 +202,7 @@ fn kid_in(text: &str) -> Option<String> {
 /// A line of cookies, which may be pasted with the header's name.
 fn read_cookies(line: &str) -> Result<String, CommandError> {
     let text = match line {
-        "-" => standard_input()?,
+        "-" => standard_input(MAX_PASTED)?,
         line => line.to_owned(),
     };
     let text = text.trim();
@@ -201,13 +216,18 @@ fn read_cookies(line: &str) -> Result<String, CommandError> {
     }
 }
 
-fn standard_input() -> Result<String, CommandError> {
-    let mut text = String::new();
+/// The most of standard input that is read of a token or of cookies, in bytes.
+const MAX_PASTED: u64 = 1 << 20;
+/// The same of a log.
+const MAX_LOG: u64 = 64 << 20;
+
+fn standard_input(most: u64) -> Result<String, CommandError> {
+    let mut text = Vec::new();
     std::io::stdin()
-        .take(1 << 20)
-        .read_to_string(&mut text)
+        .take(most)
+        .read_to_end(&mut text)
         .map_err(|error| CommandError::usage(format!("standard input: {error}")))?;
-    Ok(text)
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// The request as the filter decides it, with the token in a place of its rule. Also the names of the

@@ -10,6 +10,7 @@ use bearer_gate::http::response::{Client, Response};
 use bearer_gate::sign_in::Outcome;
 use serde_json::{Value, json};
 
+use crate::advice::{self, Advice};
 use crate::output::{BAD, DIM, GOOD, HEAD, WARN, safe, styled};
 
 /// Longer values of headers are cut when they are shown: nobody reads a whole payload.
@@ -199,6 +200,10 @@ impl Explanation {
         if let Some(body) = &verdict.body {
             println!("    {}", safe(body));
         }
+        if let Some(advice) = verdict.reason.and_then(advice::of) {
+            println!("what to do about {}:", verdict.reason.unwrap_or_default());
+            advice.print();
+        }
         if !verdict.upstream.is_empty() {
             println!("the upstream's request:");
         }
@@ -239,6 +244,7 @@ impl Explanation {
         let mut report = json!({
             "verdict": verdict.word(),
             "reason": verdict.reason,
+            "advice": verdict.reason.and_then(advice::of).map(Advice::to_json),
             "steps": steps,
             "upstream": verdict.upstream,
         });

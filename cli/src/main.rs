@@ -3,6 +3,7 @@
 //! Invariants: every verdict comes from the library; no token is printed whole unless the user asks
 //! for it; and the exit code tells the result.
 
+mod advice;
 mod check;
 mod command_error;
 mod document;
@@ -11,6 +12,7 @@ mod explanation;
 mod finding;
 mod hint;
 mod keys;
+mod log_line;
 mod migrate;
 mod mint;
 mod narrator;

@@ -11,6 +11,7 @@ mod aws_alb;
 mod check;
 mod check_sign_in;
 mod explain;
+mod explain_log;
 mod explain_session;
 mod issuers;
 mod migrate;

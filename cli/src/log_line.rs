@@ -1,0 +1,307 @@
+//! `explain --log`: from a line of a log to the reason in it, and to what can be done.
+//!
+//! A line of an access log in JSON, a line of Envoy's log, a fixed text that a client got, or the
+//! name of a metric.
+//!
+//! Invariant: a reason is only read where it is told apart from other words. `critical` is a reason,
+//! and a level of Envoy's log.
+
+use std::process::ExitCode;
+
+use anstream::println;
+use bearer_gate::http::response::Rejection;
+use serde_json::{Value, json};
+
+use crate::advice::{self, Advice};
+use crate::command_error::{CommandError, exit};
+use crate::output::{DIM, HEAD, escaped, styled};
+
+/// What may stand before a reason: in Envoy's log, in metrics, in `key=value` logs.
+const BEFORE: [&str; 7] = [
+    "rejected: ",
+    "denied.",
+    "reported.",
+    "reason=\"",
+    "reason=",
+    "reason: ",
+    "x-bearer-gate-report: ",
+];
+
+/// What a line says.
+#[derive(Debug, PartialEq, Eq)]
+enum Told {
+    Reason(&'static str),
+    /// A line of a request that the filter did not reject, and what it was.
+    Other(&'static str),
+    Nothing,
+}
+
+/// Where a request's answer came from if it was not rejected by the filter, by a word in the line
+/// (`%RESPONSE_CODE_DETAILS%`).
+const OTHERS: [(&str, &str); 5] = [
+    (
+        "via_upstream",
+        "the upstream gave this answer: the filter let the request through",
+    ),
+    (
+        "wasm_fail_stream",
+        "the VM of a Wasm filter has crashed or did not start: Envoy's log says why",
+    ),
+    (
+        "route_not_found",
+        "Envoy has no route for this request: the filter let it through",
+    ),
+    (
+        "cluster_not_found",
+        "Envoy has no cluster for this route: the filter let the request through",
+    ),
+    (
+        "direct_response",
+        "a route of Envoy's gives this answer itself",
+    ),
+];
+
+/// Prints what lines say, each reason once with the number of its lines.
+pub(crate) fn explain(text: &str, as_json: bool) -> Result<ExitCode, CommandError> {
+    let mut found: Vec<(Told, usize)> = Vec::new();
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+        let told = read(line);
+        if told == Told::Nothing {
+            continue;
+        }
+        match found.iter_mut().find(|(known, _)| *known == told) {
+            Some((_, lines)) => *lines += 1,
+            None => found.push((told, 1)),
+        }
+    }
+    if found.is_empty() {
+        return Err(CommandError::usage(
+            "no reason of bearer-gate is in it: give a line of the access log with `reason`, a line of Envoy's log at debug level, or the text that the client got",
+        ));
+    }
+    if as_json {
+        let found: Vec<Value> = found
+            .iter()
+            .map(|(told, lines)| to_json(told, *lines))
+            .collect();
+        println!("{}", escaped(&Value::from(found)));
+    } else {
+        for (told, lines) in &found {
+            print(told, *lines);
+        }
+    }
+    Ok(exit(true))
+}
+
+fn print(told: &Told, lines: usize) {
+    let lines = match lines {
+        1 => String::new(),
+        more => format!(" ({more} lines)"),
+    };
+    match told {
+        Told::Reason(reason) => {
+            println!("{}{lines}", styled(HEAD, reason));
+            if let Some((_, text)) = Rejection::texts().find(|(known, _)| known == reason) {
+                println!("    {}: {text}", styled(DIM, "text"));
+            }
+            if let Some(advice) = advice::of(reason) {
+                advice.print();
+            }
+        }
+        Told::Other(what) => println!("{}{lines}: {what}", styled(HEAD, "not rejected")),
+        Told::Nothing => {}
+    }
+}
+
+fn to_json(told: &Told, lines: usize) -> Value {
+    match told {
+        Told::Reason(reason) => {
+            let mut texts = Rejection::texts();
+            let text = texts
+                .find(|(known, _)| known == reason)
+                .map(|(_, text)| text);
+            let advice = advice::of(reason).map(Advice::to_json);
+            json!({"reason": reason, "lines": lines, "text": text, "advice": advice})
+        }
+        Told::Other(what) => json!({"reason": null, "lines": lines, "told": what}),
+        Told::Nothing => Value::Null,
+    }
+}
+
+fn read(line: &str) -> Told {
+    let json = serde_json::from_str::<Value>(line.trim()).ok();
+    let member = json.as_ref().and_then(|json| json.get("reason")?.as_str());
+    if let Some(reason) = member.and_then(whole).or_else(|| find(line)) {
+        return Told::Reason(reason);
+    }
+    let is_there = |name: &str| words(line).any(|word| word == name);
+    if let Some((_, what)) = OTHERS.iter().find(|(name, _)| is_there(name)) {
+        return Told::Other(what);
+    }
+    // As the access log of docs/observability.md has a request without a reason.
+    match json.as_ref().and_then(|json| json.get("reason")) {
+        Some(Value::Null) => Told::Other("the filter has no reason against it"),
+        Some(Value::String(text)) if text == "-" => {
+            Told::Other("the filter has no reason against it")
+        }
+        _ => Told::Nothing,
+    }
+}
+
+/// A text that is the name of a reason.
+fn whole(text: &str) -> Option<&'static str> {
+    let mut known = Rejection::texts();
+    Some(known.find(|(reason, _)| *reason == text.trim())?.0)
+}
+
+/// The reason in a text: alone, after what stands before reasons, as its fixed text, or as a word that
+/// nothing else has.
+fn find(text: &str) -> Option<&'static str> {
+    whole(text)
+        .or_else(|| BEFORE.iter().find_map(|before| after(text, before)))
+        .or_else(|| in_details(text))
+        .or_else(|| by_text(text))
+        .or_else(|| {
+            words(text)
+                .filter(|word| word.contains('_'))
+                .find_map(whole)
+        })
+        .or_else(|| only_word(text))
+}
+
+/// The reason that stands after one of these.
+fn after(text: &str, before: &str) -> Option<&'static str> {
+    let mut rest = text.split(before).skip(1);
+    rest.find_map(|rest| {
+        let word = words(rest).next()?;
+        rest.starts_with(word).then(|| whole(word)).flatten()
+    })
+}
+
+/// The reason in response code details, which begin with the filter's name and have no white space.
+fn in_details(text: &str) -> Option<&'static str> {
+    let mut ours = text
+        .split_whitespace()
+        .filter_map(|word| Some(word.split_once("bearer_gate")?.1));
+    ours.find_map(|rest| words(rest).find_map(|word| whole(word.trim_start_matches('_'))))
+}
+
+/// The reason whose text is there. One text may begin as another does: the longest counts.
+fn by_text(text: &str) -> Option<&'static str> {
+    let known = Rejection::texts().filter(|(_, known)| text.contains(known));
+    Some(known.max_by_key(|(_, known)| known.len())?.0)
+}
+
+/// A reason that is a common word counts where it is the only one in a short text.
+fn only_word(text: &str) -> Option<&'static str> {
+    /// Words of a text that somebody writes by hand.
+    const FEW: usize = 4;
+    if words(text).count() > FEW {
+        return None;
+    }
+    let mut reasons = words(text).filter_map(whole);
+    let only = reasons.next()?;
+    reasons.next().is_none().then_some(only)
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    text.split(move |c| !is_part(c))
+        .filter(|word| !word.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_reason_in_a_line() {
+        let table = [
+            // the access log of docs/observability.md
+            (
+                r#"{"time":"2026-11-26T10:00:00Z","method":"GET","status":401,"reason":"expired","provider":null}"#,
+                "expired",
+            ),
+            (r#"{"status":401,"reason":"type","kid":"critical"}"#, "type"),
+            // %RESPONSE_CODE_DETAILS%
+            ("GET /api 401 bearer_gate.no_key 0 12", "no_key"),
+            ("details=bearer_gate{signature}", "signature"),
+            ("GET / 401 bearer_gate_denied{expired} 0", "expired"),
+            (
+                r#"{"status":403,"details":"bearer_gate_no_rule"}"#,
+                "no_rule",
+            ),
+            // the log of Envoy
+            (
+                "[2026-11-26 10:00:00.000][12][debug][wasm] [source/x.cc:1] wasm log bearer-gate bearer-gate: rejected: issuer",
+                "issuer",
+            ),
+            (
+                "[2026-11-26 10:00:00.000][12][critical][wasm] wasm log: would be rejected: claim_rule",
+                "claim_rule",
+            ),
+            // metrics
+            ("wasmcustom.bearer_gate.denied.kid: 4", "kid"),
+            ("bearer_gate_denied{reason=\"audience\"} 3", "audience"),
+            ("x-bearer-gate-report: lifetime", "lifetime"),
+            // a body, a challenge, a text
+            (
+                r#"{"error":"invalid_token","error_description":"Jwt is expired"}"#,
+                "expired",
+            ),
+            (
+                r#"www-authenticate: Bearer realm="api", error="invalid_token", error_description="Jwt verification fails""#,
+                "signature",
+            ),
+            ("Jwt payload [iss] field is required", "no_issuer"),
+            ("Jwks remote fetch is failed", "keys_unavailable"),
+            // a word
+            ("expired", "expired"),
+            (" too_many_waiting\n", "too_many_waiting"),
+            ("why signer?", "signer"),
+            (
+                "seen in the dashboard of last night: no_rule, many times",
+                "no_rule",
+            ),
+        ];
+        for (line, expected) in table {
+            assert_eq!(read(line), Told::Reason(expected), "{line}");
+        }
+        for (line, expected) in [
+            (r#"{"status":200,"reason":null}"#, "no reason against it"),
+            (r#"{"status":200,"reason":"-"}"#, "no reason against it"),
+            ("GET / 503 - wasm_fail_stream", "has crashed"),
+            ("GET / 404 via_upstream", "the upstream gave"),
+        ] {
+            let Told::Other(what) = read(line) else {
+                panic!("{line}");
+            };
+            assert!(what.contains(expected), "{line}: {what}");
+        }
+        for line in [
+            "",
+            "nothing of ours",
+            // words that every log has
+            "[2026-11-26 10:00:00.000][12][critical][main] the type of the subject: signature expired",
+            "expired signature",
+            "rejected: unknown_word",
+            "{\"reason\": 5}",
+        ] {
+            assert_eq!(read(line), Told::Nothing, "{line}");
+        }
+    }
+
+    #[test]
+    fn every_reason_and_every_text_is_found() {
+        for (reason, text) in Rejection::texts() {
+            for line in [
+                reason.to_owned(),
+                text.to_owned(),
+                format!("[debug][wasm] wasm log bearer-gate: rejected: {reason}"),
+                json!({"error_description": text}).to_string(),
+            ] {
+                assert_eq!(read(&line), Told::Reason(reason), "{line}");
+            }
+        }
+    }
+}
