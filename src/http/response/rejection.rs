@@ -41,6 +41,9 @@ macro_rules! rejections {
         /// The reasons that are in a row of their own.
         const REASONS: [&str; [$($reason),*].len()] = [$($reason),*];
 
+        /// The same with their texts.
+        const TEXTS: [(&str, &str); REASONS.len()] = [$(($reason, $text)),*];
+
         /// The `error` of each row.
         const ERRORS: [&str; [$($error,)* $($told_error),*].len()] = [$($error,)* $($told_error),*];
 
@@ -164,6 +167,13 @@ impl Rejection<'_> {
             .chain(bad_tokens)
     }
 
+    /// Every reason with its text.
+    pub fn texts() -> impl Iterator<Item = (&'static str, &'static str)> {
+        let bad_tokens = JwtError::ALL.map(|error| (error.reason(), error.description()));
+        let ambiguous = Ambiguous::ALL.map(|part| (part.reason(), part.description()));
+        TEXTS.into_iter().chain(ambiguous).chain(bad_tokens)
+    }
+
     /// A client may try again after `wait`, rounded up to whole seconds, one at least.
     pub fn keys_unavailable(wait: Duration) -> Self {
         Rejection::KeysUnavailable {
@@ -267,6 +277,8 @@ mod tests {
             .chain(ambiguous)
             .chain(bad_tokens())
         {
+            let told = (rejection.reason(), rejection.description());
+            assert!(Rejection::texts().any(|known| known == told), "{told:?}");
             for name in [rejection.reason(), rejection.error()] {
                 assert!(Rejection::names().any(|known| known == name), "{name}");
             }
