@@ -3,28 +3,30 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anstream::println;
 use bearer_gate::config::{Config, ConfigError};
-use serde_json::{Value, json};
 
 use crate::command_error::{CommandError, exit};
-use crate::finding::Finding;
-use crate::output::{BAD, GOOD, WARN, escaped, safe, styled};
+use crate::finding::{Finding, Kind};
 use crate::plugin::{Container, File, Plugin};
+use crate::report::{Format, Report};
 use crate::surroundings::sign_in::{
     handed_by_envoy, handed_by_gateway, handed_by_istio, look_at_bodies, look_at_values,
     look_at_variables,
 };
+use crate::view::{Part, View};
 use crate::{risks, surroundings};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The configuration of the plugin by itself, an Envoy configuration, or resources of Istio or
-    /// Envoy Gateway; YAML or JSON
+    /// The configuration of the plugin by itself, Envoy's configuration, in one file or in several, or
+    /// resources of Istio or Envoy Gateway; YAML or JSON
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// Print JSON
-    #[arg(long)]
+    /// How to print what is found
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Print JSON, as --format json
+    #[arg(long, conflicts_with = "format")]
     json: bool,
     /// Treat warnings as errors
     #[arg(long)]
@@ -35,154 +37,119 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, CommandError> {
-    let mut good = true;
-    let mut report = Vec::new();
-    for path in &args.files {
-        let file = File::read(path)?;
-        let (mut findings, configurations) = check(&file)?;
-        if args.environment {
-            for plugin in &file.plugins() {
-                if let Some(tree) = plugin.tree() {
-                    look_at_values(tree, &|path| plugin.locate(path), &mut findings);
-                }
-            }
-            findings.sort_by_key(|finding| (finding.line, finding.column));
+    let files = args.files.iter().map(|path| File::read(path));
+    let files = files.collect::<Result<Vec<File>, CommandError>>()?;
+    let view = View::new(&files);
+    let mut findings = check(&files, &view)?;
+    if args.environment {
+        for plugin in &view.plugins {
+            look_at_values(plugin, &mut findings);
         }
-        let refused = |finding: &Finding| finding.is_error || args.strict;
-        let is_good = !findings.iter().any(refused);
-        good &= is_good;
-        if args.json {
-            report.push(as_json(&file.name, is_good, configurations, &findings));
-        } else {
-            print(&file.name, is_good, configurations, &findings);
-        }
+        in_order(&mut findings);
     }
-    if args.json {
-        println!("{}", escaped(&Value::Array(report)));
-    }
-    Ok(exit(good))
+    let report = Report {
+        files: &files,
+        plugins: &view.plugins,
+        findings: &findings,
+        is_strict: args.strict,
+    };
+    report.print(if args.json { Format::Json } else { args.format });
+    Ok(exit(report.is_good()))
 }
 
-/// What there is to say about a file, in the order of its lines, and how many configurations it
-/// has.
+/// What there is to say about files that are one configuration, or several, in the order of their
+/// lines.
 ///
 /// # Errors
-/// The file has none.
-pub(crate) fn check(file: &File) -> Result<(Vec<Finding>, usize), CommandError> {
-    let plugins = file.plugins();
-    if plugins.is_empty() {
-        return Err(CommandError::usage(format!(
-            "{}: no configuration of bearer-gate in it",
-            file.name
-        )));
+/// None of them has a configuration of ours.
+pub(crate) fn check(files: &[File], view: &View<'_>) -> Result<Vec<Finding>, CommandError> {
+    if view.plugins.is_empty() {
+        return Err(CommandError::usage(nothing_in(files, view)));
     }
     let mut findings = Vec::new();
-    let configs: Vec<Result<Config, ConfigError>> = plugins.iter().map(Plugin::parse).collect();
-    for (at, (plugin, config)) in plugins.iter().zip(&configs).enumerate() {
-        let earlier = configs.iter().take(at).flatten();
-        match config {
-            Ok(config) => {
-                let beside = risks::sign_in::beside(config, earlier);
-                for risk in risks::find(config).into_iter().chain(beside) {
-                    let (line, column) = plugin.locate(&risk.path);
-                    findings.push(Finding {
-                        line,
-                        column,
-                        is_error: false,
-                        path: risk.path,
-                        text: risk.text,
-                    });
-                }
-            }
-            Err(error) => {
-                let (line, column) = plugin.locate(error.path());
-                findings.push(Finding {
-                    line,
-                    column,
-                    is_error: true,
-                    path: error.path().to_owned(),
-                    text: error.problem().to_owned(),
-                });
-            }
-        }
-        let handed = match plugin.container {
-            Container::Alone => None,
-            Container::Envoy { plugin, .. } => Some(handed_by_envoy(plugin)),
-            Container::Istio(resource) => Some(handed_by_istio(resource)),
-            Container::Gateway(wasm) => Some(handed_by_gateway(wasm)),
-        };
-        if let (Some(handed), Some(tree)) = (&handed, plugin.tree()) {
-            look_at_variables(tree, handed, &|path| plugin.locate(path), &mut findings);
-        }
-        if let (
-            Container::Envoy {
-                plugin: settings, ..
-            },
-            Some(tree),
-        ) = (plugin.container, plugin.tree())
-        {
-            look_at_bodies(tree, settings, &mut findings);
-        }
-        match plugin.container {
-            Container::Alone => {}
-            Container::Envoy {
-                document,
-                manager,
-                plugin: settings,
-            } => findings.extend(surroundings::envoy(
-                document,
-                manager,
-                settings,
-                config.as_ref().ok(),
-                &|path| plugin.locate(path),
-            )),
-            Container::Istio(resource) => findings.extend(surroundings::istio(resource)),
-            Container::Gateway(wasm) => findings.extend(surroundings::gateway(wasm)),
-        }
-    }
-    findings.sort_by_key(|finding| (finding.line, finding.column));
-    Ok((findings, plugins.len()))
-}
-
-fn print(name: &str, is_good: bool, configurations: usize, findings: &[Finding]) {
-    for finding in findings {
-        let kind = if finding.is_error {
-            styled(BAD, "error")
-        } else {
-            styled(WARN, "warning")
-        };
-        let path = match finding.path.as_str() {
-            "" => String::new(),
-            path => format!("{}: ", safe(path)),
-        };
-        println!(
-            "{name}:{}:{}: {kind}: {path}{}",
-            finding.line,
-            finding.column,
-            safe(&finding.text)
-        );
-    }
-    let warnings = findings.iter().filter(|finding| !finding.is_error).count();
-    let verdict = if is_good {
-        styled(GOOD, "good")
-    } else {
-        styled(BAD, "refused")
-    };
-    println!("{name}: {verdict}: configurations: {configurations}, warnings: {warnings}");
-}
-
-fn as_json(name: &str, is_good: bool, configurations: usize, findings: &[Finding]) -> Value {
-    let findings: Vec<Value> = findings
+    let configs: Vec<Option<Config>> = view
+        .plugins
         .iter()
-        .map(|finding| {
-            json!({
-                "severity": if finding.is_error { "error" } else { "warning" },
-                "line": finding.line,
-                "column": finding.column,
-                "path": finding.path,
-                "text": finding.text,
-            })
+        .map(|plugin| match plugin.parse() {
+            Ok(config) => Some(config),
+            Err(error) => {
+                findings.push(refusal(plugin, &error));
+                None
+            }
         })
         .collect();
-    json!({"file": name, "good": is_good, "configurations": configurations, "findings": findings})
+    for (at, (plugin, config)) in view.plugins.iter().zip(&configs).enumerate() {
+        if let Some(config) = config {
+            let earlier = configs.iter().enumerate().take(at);
+            let earlier = earlier.filter(|(other, _)| view.are_together(at, *other));
+            let beside = risks::sign_in::beside(config, earlier.filter_map(|(_, it)| it.as_ref()));
+            for risk in risks::find(config).into_iter().chain(beside) {
+                let spot = plugin.spot(&risk.path);
+                findings.push(Finding::warning(
+                    Kind::RiskyChoice,
+                    spot,
+                    &risk.path,
+                    risk.text,
+                ));
+            }
+        }
+        look_at_environment(plugin, &mut findings);
+        surroundings::look_at_plugin(plugin, &mut findings);
+    }
+    for group in view.groups.iter().filter(|group| !group.plugins.is_empty()) {
+        surroundings::look_at_envoy(view, group, &configs, &mut findings);
+    }
+    in_order(&mut findings);
+    Ok(findings)
+}
+
+/// By file and line, each once: what several configurations share is looked at with each of them.
+fn in_order(findings: &mut Vec<Finding>) {
+    findings.sort_by_key(|finding| finding.spot);
+    let mut seen: Vec<Finding> = Vec::new();
+    findings.retain(|finding| {
+        let of_here = seen.iter().rev();
+        let mut of_here = of_here.take_while(|other| other.spot == finding.spot);
+        let is_new = !of_here.any(|other| other == finding);
+        if is_new {
+            seen.push(finding.clone());
+        }
+        is_new
+    });
+}
+
+fn refusal(plugin: &Plugin<'_>, error: &ConfigError) -> Finding {
+    let spot = plugin.spot(error.path());
+    Finding::error(Kind::Configuration, spot, error.path(), error.problem())
+}
+
+/// Why there is nothing to check.
+fn nothing_in(files: &[File], view: &View<'_>) -> String {
+    let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
+    let names = names.join(", ");
+    let elsewhere = view.groups.iter().find_map(|group| group.file_of_filter());
+    match elsewhere {
+        Some(path) => format!(
+            "{names}: no configuration of bearer-gate in it; a filter comes from {path}: give that file too"
+        ),
+        None => format!("{names}: no configuration of bearer-gate in it"),
+    }
+}
+
+/// What the filter is handed beside its configuration.
+fn look_at_environment(plugin: &Plugin<'_>, findings: &mut Vec<Finding>) {
+    let handed = match plugin.container {
+        Container::Alone => return,
+        Container::Envoy { plugin, .. } => handed_by_envoy(plugin),
+        Container::Istio(resource) => handed_by_istio(resource),
+        Container::Gateway(wasm) => handed_by_gateway(wasm),
+    };
+    look_at_variables(plugin, &handed, findings);
+    if let (Container::Envoy { plugin: node, .. }, Some(tree)) = (plugin.container, plugin.tree()) {
+        let settings = Part {
+            file: plugin.file,
+            node,
+        };
+        look_at_bodies(tree, settings, findings);
+    }
 }

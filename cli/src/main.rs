@@ -18,9 +18,11 @@ mod mint;
 mod narrator;
 mod output;
 mod plugin;
+mod report;
 mod risks;
 mod signing;
 mod surroundings;
+mod view;
 mod yaml;
 
 use std::process::ExitCode;

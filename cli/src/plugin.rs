@@ -10,6 +10,7 @@ use bearer_gate::config::{Config, ConfigError};
 
 use crate::command_error::CommandError;
 use crate::document::{self, Node, Scalars, Unreadable, Yaml};
+use crate::finding::Spot;
 
 const WASM: &str = "envoy.extensions.filters.http.wasm.v3.Wasm";
 const STRUCT: &str = "google.protobuf.Struct";
@@ -30,8 +31,6 @@ pub(crate) enum Container<'d> {
     Envoy {
         /// The whole document.
         document: &'d Node,
-        /// The HTTP connection manager, where it is in the same document.
-        manager: Option<&'d Node>,
         /// `envoy.extensions.wasm.v3.PluginConfig`.
         plugin: &'d Node,
     },
@@ -42,6 +41,8 @@ pub(crate) enum Container<'d> {
 
 /// A configuration of the plugin.
 pub(crate) struct Plugin<'d> {
+    /// Which of the files that were given has it.
+    pub file: usize,
     pub container: Container<'d>,
     /// Its name in the file, which may have several.
     pub name: String,
@@ -120,6 +121,16 @@ impl Plugin<'_> {
         }
     }
 
+    /// Where a field is, by its path.
+    pub(crate) fn spot(&self, path: &str) -> Spot {
+        let (line, column) = self.locate(path);
+        Spot {
+            file: self.file,
+            line,
+            column,
+        }
+    }
+
     /// Line and column of a field by its path.
     pub(crate) fn locate(&self, path: &str) -> (usize, usize) {
         match &self.source {
@@ -144,6 +155,7 @@ impl Plugin<'_> {
             node.to_json()
         };
         Plugin {
+            file: 0,
             container,
             name: name.to_owned(),
             json,
@@ -159,6 +171,7 @@ impl Plugin<'_> {
         };
         let tree = document::parse(text, Some(Scalars::Json)).ok();
         Some(Plugin {
+            file: 0,
             container,
             name: name.to_owned(),
             json: text.clone(),
@@ -225,52 +238,63 @@ fn find_in_document<'d>(document: &'d Node, plugins: &mut Vec<Plugin<'d>>) {
                 }
             }
         }
-        _ => {
-            let before = plugins.len();
-            find_in_envoy(document, document, None, plugins);
-            let is_envoy = [
-                "static_resources",
-                "dynamic_resources",
-                "admin",
-                "resources",
-                "@type",
-                "kind",
-            ]
-            .iter()
-            .any(|name| document.get(name).is_some());
-            if plugins.len() == before && !is_envoy {
-                plugins.push(Plugin::from_tree(
-                    Container::Alone,
-                    "configuration",
-                    document,
-                    false,
-                ));
+        _ => match Sort::of(document) {
+            Sort::Alone => plugins.push(Plugin::from_tree(
+                Container::Alone,
+                "configuration",
+                document,
+                false,
+            )),
+            Sort::Bootstrap | Sort::Resources | Sort::Kubernetes => {
+                find_in_envoy(document, document, plugins);
             }
+        },
+    }
+}
+
+/// What a document is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sort {
+    /// An Envoy's.
+    Bootstrap,
+    /// What xDS brings to Envoy, or a fragment of Envoy's configuration.
+    Resources,
+    Kubernetes,
+    /// The plugin's configuration by itself.
+    Alone,
+}
+
+impl Sort {
+    pub(crate) fn of(document: &Node) -> Self {
+        let has = |names: &[&str]| names.iter().any(|name| document.get(name).is_some());
+        if has(&["static_resources", "dynamic_resources", "admin"]) {
+            Self::Bootstrap
+        } else if has(&["kind"]) {
+            Self::Kubernetes
+        } else if has(&["@type", "resources"]) || is_fragment(document) {
+            Self::Resources
+        } else {
+            Self::Alone
         }
     }
 }
 
-fn find_in_envoy<'d>(
-    node: &'d Node,
-    document: &'d Node,
-    manager: Option<&'d Node>,
-    plugins: &mut Vec<Plugin<'d>>,
-) {
-    let manager = if node.get("http_filters").is_some() {
-        Some(node)
-    } else {
-        manager
-    };
+/// Whether a document without a type is a fragment of Envoy's.
+fn is_fragment(node: &Node) -> bool {
+    let names = ["http_filters", "filter_chains", "virtual_hosts"];
+    names.iter().any(|name| node.get(name).is_some())
+        || message(node, WASM).is_some()
+        || node.entries().iter().any(|entry| is_fragment(&entry.node))
+        || node.items().iter().any(is_fragment)
+}
+
+fn find_in_envoy<'d>(node: &'d Node, document: &'d Node, plugins: &mut Vec<Plugin<'d>>) {
     let message = message(node, WASM);
     if let Some(plugin) = message.and_then(|message| message.get("config")) {
         let name = plugin
             .text_at(&["name"])
             .unwrap_or("envoy.filters.http.wasm");
-        let container = Container::Envoy {
-            document,
-            manager,
-            plugin,
-        };
+        let container = Container::Envoy { document, plugin };
         if let Some(configuration) = plugin.get("configuration")
             && is_ours(plugin, configuration)
         {
@@ -286,10 +310,10 @@ fn find_in_envoy<'d>(
         }
     }
     for entry in node.entries() {
-        find_in_envoy(&entry.node, document, manager, plugins);
+        find_in_envoy(&entry.node, document, plugins);
     }
     for item in node.items() {
-        find_in_envoy(item, document, manager, plugins);
+        find_in_envoy(item, document, plugins);
     }
 }
 
@@ -304,7 +328,7 @@ pub(crate) fn message<'d>(node: &'d Node, name: &str) -> Option<&'d Node> {
 }
 
 /// The message's name in `@type`.
-fn type_of(node: &Node) -> Option<&str> {
+pub(crate) fn type_of(node: &Node) -> Option<&str> {
     node.text_at(&["@type"])?.rsplit('/').next()
 }
 

@@ -1,12 +1,13 @@
 //! Warnings about what is around the filter where people sign in: variables, room for cookies, other
 //! filters, and routes.
 
-use bearer_gate::config::{Config, SignIn};
+use bearer_gate::config::SignIn;
 
-use super::warning;
+use super::Gate;
 use crate::document::Node;
-use crate::finding::Finding;
-use crate::plugin::message;
+use crate::finding::{Finding, Kind};
+use crate::plugin::Plugin;
+use crate::view::{Chain, HttpFilter, Part, contains};
 
 const OAUTH2: &str = "envoy.extensions.filters.http.oauth2.v3.OAuth2";
 const JWT_AUTHN: &str = "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication";
@@ -70,54 +71,41 @@ pub(crate) fn handed_by_gateway(wasm: &Node) -> Handed<'_> {
 
 /// Variables of the configuration that the filter does not get: it refuses the configuration then.
 pub(crate) fn look_at_variables(
-    tree: &Node,
+    plugin: &Plugin<'_>,
     handed: &Handed<'_>,
-    locate: &dyn Fn(&str) -> (usize, usize),
     findings: &mut Vec<Finding>,
 ) {
-    for (name, path) in variables(tree) {
-        let how = handed.how;
-        let is_written = handed.written.contains(&name);
-        let text = if is_written {
-            format!(
-                "the value of {name} stands in the file, and in Envoy's dump of it: put the name into {how}"
-            )
-        } else if handed.of_host.contains(&name) {
-            continue;
-        } else {
-            format!(
-                "{name} does not reach the filter, which then refuses the configuration: put it into {how}"
-            )
-        };
-        let (line, column) = locate(&path);
-        findings.push(Finding {
-            line,
-            column,
-            is_error: !is_written,
-            path,
-            text,
-        });
+    for (name, path) in plugin.tree().map_or_else(Vec::new, variables) {
+        let (how, spot) = (handed.how, plugin.spot(&path));
+        if handed.written.contains(&name) {
+            findings.push(Finding::warning(
+                Kind::SecretInFile,
+                spot,
+                &path,
+                format!("the value of {name} stands in the file, and in Envoy's dump of it: put the name into {how}"),
+            ));
+        } else if !handed.of_host.contains(&name) {
+            findings.push(Finding::error(
+                Kind::Variable,
+                spot,
+                &path,
+                format!("{name} does not reach the filter, which then refuses the configuration: put it into {how}"),
+            ));
+        }
     }
 }
 
 /// Variables of the configuration that are not set where the tool runs.
-pub(crate) fn look_at_values(
-    tree: &Node,
-    locate: &dyn Fn(&str) -> (usize, usize),
-    findings: &mut Vec<Finding>,
-) {
-    for (name, path) in variables(tree) {
-        if std::env::var_os(name).is_some() {
-            continue;
+pub(crate) fn look_at_values(plugin: &Plugin<'_>, findings: &mut Vec<Finding>) {
+    for (name, path) in plugin.tree().map_or_else(Vec::new, variables) {
+        if std::env::var_os(name).is_none() {
+            findings.push(Finding::error(
+                Kind::Variable,
+                plugin.spot(&path),
+                &path,
+                format!("{name} is not set here: Envoy started here refuses the configuration"),
+            ));
         }
-        let (line, column) = locate(&path);
-        findings.push(Finding {
-            line,
-            column,
-            is_error: true,
-            path,
-            text: format!("{name} is not set here: Envoy started here refuses the configuration"),
-        });
     }
 }
 
@@ -132,7 +120,7 @@ fn variables(tree: &Node) -> Vec<(&str, String)> {
 
 /// The provider's calls have a body, which Envoy hands to a filter that waits only where it is told
 /// to.
-pub(crate) fn look_at_bodies(tree: &Node, plugin: &Node, findings: &mut Vec<Finding>) {
+pub(crate) fn look_at_bodies(tree: &Node, plugin: Part<'_>, findings: &mut Vec<Finding>) {
     const ALLOW: &str = "allow_on_headers_stop_iteration";
     let schemes = tree
         .at(&["sign_in", "schemes"])
@@ -143,15 +131,13 @@ pub(crate) fn look_at_bodies(tree: &Node, plugin: &Node, findings: &mut Vec<Find
     let Some(path) = paths.next() else {
         return;
     };
-    if !plugin.get(ALLOW).is_some_and(Node::is_true) {
-        findings.push(Finding {
-            is_error: true,
-            ..warning(
-                plugin.get(ALLOW).unwrap_or(plugin),
-                ALLOW,
-                format!("is not true, and {path} needs the body of a request: it would never be answered. Write {ALLOW}: true beside vm_config"),
-            )
-        });
+    if !plugin.node.get(ALLOW).is_some_and(Node::is_true) {
+        findings.push(Finding::error(
+            Kind::BodyNotHanded,
+            plugin.spot_of(ALLOW),
+            ALLOW,
+            format!("is not true, and {path} needs the body of a request: it would never be answered. Write {ALLOW}: true beside vm_config"),
+        ));
     }
 }
 
@@ -168,24 +154,24 @@ fn find_variables<'d>(node: &'d Node, path: &str, found: &mut Vec<(&'d str, Stri
 }
 
 /// What the HTTP connection manager does beside the filter.
-pub(super) fn look_at_manager(
-    manager: &Node,
-    plugin: &Node,
-    config: &Config,
-    findings: &mut Vec<Finding>,
-) {
-    let Some(sign_in) = &config.sign_in else {
+pub(super) fn look_at_chain(chain: &Chain<'_>, gate: Gate<'_, '_>, findings: &mut Vec<Finding>) {
+    let Some(sign_in) = gate.config.and_then(|config| config.sign_in.as_ref()) else {
         return;
     };
+    let manager = chain.manager;
     look_at_room(manager, sign_in, findings);
     look_at_ports(manager, sign_in, findings);
-    look_at_filters(manager, plugin, findings);
+    look_at_filters(chain, gate, findings);
     look_at_responses(manager, findings);
-    look_at_routes(manager, plugin, sign_in, findings);
+    let elsewhere = chain.routes.iter();
+    for routes in elsewhere.filter(|routes| !contains(manager.node, routes.node)) {
+        look_at_responses(*routes, findings);
+    }
+    look_at_routes(chain, gate, sign_in, findings);
 }
 
-fn look_at_room(manager: &Node, sign_in: &SignIn, findings: &mut Vec<Finding>) {
-    let written = manager.get("max_request_headers_kb");
+fn look_at_room(manager: Part<'_>, sign_in: &SignIn, findings: &mut Vec<Finding>) {
+    let written = manager.node.get("max_request_headers_kb");
     let kib = written.and_then(|node| node.to_json().trim_matches('"').parse().ok());
     let kib: usize = kib.unwrap_or(DEFAULT_HEADERS_KIB);
     let cookies: usize = sign_in
@@ -195,8 +181,9 @@ fn look_at_room(manager: &Node, sign_in: &SignIn, findings: &mut Vec<Finding>) {
         .sum();
     let needed = cookies.saturating_add(OTHER_HEADERS).div_ceil(1024);
     if needed > kib {
-        findings.push(warning(
-            written.unwrap_or(manager),
+        findings.push(Finding::warning(
+            Kind::HeaderRoom,
+            manager.spot_of("max_request_headers_kb"),
             "max_request_headers_kb",
             format!("is {kib}, and sessions may have {cookies} bytes of cookies beside other headers: Envoy answers 431 then. Write {needed}, or less cookie.max_bytes"),
         ));
@@ -204,10 +191,10 @@ fn look_at_room(manager: &Node, sign_in: &SignIn, findings: &mut Vec<Finding>) {
 }
 
 /// A site with a port that Envoy takes off the host is never the request's.
-fn look_at_ports(manager: &Node, sign_in: &SignIn, findings: &mut Vec<Finding>) {
+fn look_at_ports(manager: Part<'_>, sign_in: &SignIn, findings: &mut Vec<Finding>) {
     let Some(strips) = manager
         .get("strip_any_host_port")
-        .filter(|node| node.is_true())
+        .filter(|strips| strips.node.is_true())
     else {
         return;
     };
@@ -221,32 +208,23 @@ fn look_at_ports(manager: &Node, sign_in: &SignIn, findings: &mut Vec<Finding>) 
         .map(|site| site.origin())
         .filter(|site| has_port(site));
     if let Some(site) = with_port.next() {
-        findings.push(warning(
-            strips,
+        findings.push(Finding::warning(
+            Kind::SitePort,
+            strips.spot(),
             "strip_any_host_port",
             format!("is true, and {site} is in allowed_redirect_domains: no request has that port any more, so nobody can sign in there"),
         ));
     }
 }
 
-/// The entry of `http_filters` that the plugin is in, by its place.
-fn place_of(plugin: &Node, filters: &[Node]) -> Option<usize> {
-    fn has(node: &Node, plugin: &Node) -> bool {
-        std::ptr::eq(node, plugin)
-            || node.entries().iter().any(|entry| has(&entry.node, plugin))
-            || node.items().iter().any(|item| has(item, plugin))
-    }
-    filters.iter().position(|filter| has(filter, plugin))
-}
-
-fn look_at_filters(manager: &Node, plugin: &Node, findings: &mut Vec<Finding>) {
-    let filters = manager.items_of("http_filters");
-    let Some(own) = place_of(plugin, filters) else {
+fn look_at_filters(chain: &Chain<'_>, gate: Gate<'_, '_>, findings: &mut Vec<Finding>) {
+    let filters = &chain.filters;
+    let is_own = |filter: &HttpFilter<'_>| filter.plugin == Some(gate.at);
+    let Some(own) = filters.iter().position(is_own) else {
         return;
     };
     for (at, filter) in filters.iter().enumerate() {
-        let config = filter.get("typed_config");
-        let is_one = |kind| config.is_some_and(|config| message(config, kind).is_some());
+        let is_one = |kind| filter.message(kind).is_some();
         let text = if is_one(OAUTH2) && at < own {
             "oauth2 stands before the filter, and sends everybody to sign in with it: take it out, `bearer-gate migrate` reads it"
         } else if is_one(OAUTH2) {
@@ -256,57 +234,60 @@ fn look_at_filters(manager: &Node, plugin: &Node, findings: &mut Vec<Finding>) {
         } else {
             continue;
         };
-        findings.push(warning(filter, &format!("http_filters[{at}]"), text));
+        findings.push(Finding::warning(
+            Kind::OtherAuthentication,
+            filter.entry.spot(),
+            &format!("http_filters[{at}]"),
+            text,
+        ));
     }
 }
 
 /// Whatever takes `Set-Cookie` out of responses takes the sessions.
-fn look_at_responses(node: &Node, findings: &mut Vec<Finding>) {
-    let is_ours = |node: &&Node| {
-        node.text()
-            .is_some_and(|name| name.eq_ignore_ascii_case("set-cookie"))
+fn look_at_responses(part: Part<'_>, findings: &mut Vec<Finding>) {
+    let is_ours = |part: &Part<'_>| {
+        let name = part.node.text();
+        name.is_some_and(|name| name.eq_ignore_ascii_case("set-cookie"))
     };
-    let removed = node.items_of("response_headers_to_remove").iter();
-    let mutations = node.items_of("response_mutations").iter();
+    let removed = part.items_of("response_headers_to_remove");
+    let mutations = part.items_of("response_mutations");
     let mutated = mutations.filter_map(|mutation| mutation.get("remove"));
     for header in removed.chain(mutated).filter(is_ours) {
-        findings.push(warning(
-            header,
+        findings.push(Finding::warning(
+            Kind::SetCookieRemoved,
+            header.spot(),
             "response_headers_to_remove",
             "takes Set-Cookie out of responses, those of the filter too: nobody can sign in. Let it be",
         ));
     }
-    for entry in node.entries() {
-        look_at_responses(&entry.node, findings);
-    }
-    for item in node.items() {
-        look_at_responses(item, findings);
-    }
+    part.each_below(&mut |below| look_at_responses(below, findings));
 }
 
 /// A route that turns the filter off, for a path that the filter answers.
-fn look_at_routes(manager: &Node, plugin: &Node, sign_in: &SignIn, findings: &mut Vec<Finding>) {
-    let filters = manager.items_of("http_filters");
-    let own = place_of(plugin, filters).and_then(|at| filters.get(at));
-    let Some(name) = own.and_then(|own| own.text_at(&["name"])) else {
+fn look_at_routes(
+    chain: &Chain<'_>,
+    gate: Gate<'_, '_>,
+    sign_in: &SignIn,
+    findings: &mut Vec<Finding>,
+) {
+    let Some(own) = chain.ours(gate.at).next() else {
         return;
     };
-    let is_off = |node: &Node| {
-        let config = node.at(&["typed_per_filter_config", name]);
-        config
-            .and_then(|config| config.get("disabled"))
-            .is_some_and(Node::is_true)
+    let is_off = |part: Part<'_>| {
+        let off = part.at(&["typed_per_filter_config", own.name, "disabled"]);
+        off.is_some_and(|off| off.node.is_true())
     };
-    let hosts = manager.at(&["route_config", "virtual_hosts"]);
-    for host in hosts.map_or(&[][..], Node::items) {
+    let hosts = chain.routes.iter();
+    for host in hosts.flat_map(|routes| routes.items_of("virtual_hosts")) {
         for path in sign_in.own_paths() {
-            let mut routes = host.items_of("routes").iter();
-            let Some(route) = routes.find(|route| takes(route, path)) else {
+            let mut routes = host.items_of("routes");
+            let Some(route) = routes.find(|route| takes(route.node, path)) else {
                 continue;
             };
             if is_off(route) || is_off(host) {
-                findings.push(warning(
-                    route,
+                findings.push(Finding::warning(
+                    Kind::OwnPathOff,
+                    route.spot(),
                     "typed_per_filter_config",
                     format!("turns the filter off for {path}, which the filter answers: give that path a route of its own, before this one"),
                 ));

@@ -1,0 +1,124 @@
+//! What Envoy's HTTP connection manager must do before the rules read a request.
+
+use bearer_gate::config::Config;
+use bearer_gate::matcher::Condition;
+
+use crate::document::Node;
+use crate::finding::{Finding, Kind};
+use crate::view::Chain;
+
+pub(super) fn look_at(chain: &Chain<'_>, config: Option<&Config>, findings: &mut Vec<Finding>) {
+    look_at_forms(chain, config, findings);
+    if let Some(config) = config {
+        look_at_hosts(chain, config, findings);
+    }
+}
+
+fn look_at_forms(chain: &Chain<'_>, config: Option<&Config>, findings: &mut Vec<Finding>) {
+    let manager = chain.manager.node;
+    let mut warn = |kind: Kind, name: &str, text: &str| {
+        let spot = chain.manager.spot_of(name);
+        findings.push(Finding::warning(kind, spot, name, text));
+    };
+    for name in ["normalize_path", "merge_slashes"] {
+        if !manager.get(name).is_some_and(Node::is_true) {
+            warn(
+                Kind::PathNormalization,
+                name,
+                "is not true: the upstream may read a path in another way than the rules do",
+            );
+        }
+    }
+    let action = manager.text_at(&["path_with_escaped_slashes_action"]);
+    let keeps = !matches!(
+        action,
+        Some("REJECT_REQUEST" | "UNESCAPE_AND_REDIRECT" | "UNESCAPE_AND_FORWARD")
+    );
+    let mut rules = config.into_iter().flat_map(|config| config.rules.all());
+    if rules.any(|rule| rule.escaped_slashes) {
+        if !keeps {
+            warn(
+                Kind::EscapedSlashes,
+                "path_with_escaped_slashes_action",
+                "is not KEEP_UNCHANGED: a rule has escaped_slashes, and no escaped slash reaches it",
+            );
+        }
+    } else if keeps {
+        warn(
+            Kind::EscapedSlashes,
+            "path_with_escaped_slashes_action",
+            "is not REJECT_REQUEST: escaped slashes reach the filter, which answers 400",
+        );
+    }
+    let underscores = manager.text_at(&[
+        "common_http_protocol_options",
+        "headers_with_underscores_action",
+    ]);
+    if !matches!(underscores, Some("REJECT_REQUEST" | "DROP_HEADER")) {
+        warn(
+            Kind::Underscores,
+            "common_http_protocol_options",
+            "headers_with_underscores_action is not REJECT_REQUEST: many upstreams read X_User as X-User",
+        );
+    }
+    if manager.get("request_timeout").is_none() {
+        warn(
+            Kind::RequestTimeout,
+            "request_timeout",
+            "is missing: a request that waits in a VM that crashes never ends",
+        );
+    }
+}
+
+/// If hosts decide, Envoy's routes and the upstream must read them as the rules do.
+fn look_at_hosts(chain: &Chain<'_>, config: &Config, findings: &mut Vec<Finding>) {
+    let mut warn = |name: &str, text: &str| {
+        let spot = chain.manager.spot_of(name);
+        findings.push(Finding::warning(Kind::HostForm, spot, name, text));
+    };
+    let looks_at_host = |condition: &Condition| match condition {
+        Condition::Hosts(_) => true,
+        Condition::Header(header) => header.name == ":authority",
+        Condition::Methods(_) | Condition::Parameter(_) => false,
+    };
+    let mut rules = config.rules.all().iter();
+    let of_rules = rules.any(|rule| rule.matcher.conditions.iter().any(looks_at_host));
+    let of_routes = config.of_routes.is_some();
+    let is_true = |name: &str| chain.manager.node.get(name).is_some_and(Node::is_true);
+    if (of_rules || of_routes) && !is_true("strip_trailing_host_dot") {
+        warn(
+            "strip_trailing_host_dot",
+            "is not true, and hosts decide: a.example. is a.example to the rules, and may be another host to Envoy's routes and to the upstream",
+        );
+    }
+    if of_routes && !is_true("strip_matching_host_port") && !is_true("strip_any_host_port") {
+        warn(
+            "strip_any_host_port",
+            "is not true, and routes decide by their metadata: a host with a port may get another route's requirement, or none",
+        );
+    }
+    if of_routes {
+        look_at_header_routes(chain, findings);
+    }
+}
+
+/// If routes decide by their metadata, Envoy must not choose a route by the value of a header.
+fn look_at_header_routes(chain: &Chain<'_>, findings: &mut Vec<Finding>) {
+    let hosts = chain.routes.iter();
+    let hosts = hosts.flat_map(|routes| routes.items_of("virtual_hosts"));
+    for route in hosts.flat_map(|host| host.items_of("routes")) {
+        let matched = route.get("match").unwrap_or(route);
+        let by_value = matched.items_of("headers").find(|header| {
+            // White space does not change whether a header is there.
+            header.get("present_match").is_none()
+        });
+        if let Some(header) = by_value {
+            findings.push(Finding::warning(
+                Kind::HeaderRoute,
+                header.spot(),
+                "route_config",
+                "a header's value chooses the route, and routes decide by their metadata: Envoy compares it with the white space around it, which upstreams take off, so a client can get another route's requirement, or none",
+            ));
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! `check` of several files: which of them are one configuration, and how what is found is printed.
+
+use serde_json::Value;
+
+use super::{Files, Ran, root, run};
+
+const DEPLOYED: [&str; 2] = ["deploy/envoy/envoy.yaml", "deploy/envoy/bearer-gate.yaml"];
+
+fn shipped(name: &str) -> String {
+    std::fs::read_to_string(root().join(name)).unwrap()
+}
+
+/// For each file its end of name, and what is found in it, `line kind`.
+fn found(ran: &Ran) -> Vec<(String, Vec<String>)> {
+    let report = ran.json();
+    let files = report.as_array().unwrap().iter();
+    files
+        .map(|file| {
+            let name = file["file"].as_str().unwrap();
+            let name = name.rsplit('/').next().unwrap().to_owned();
+            let findings = file["findings"].as_array().unwrap().iter();
+            let lines = findings.map(|finding| {
+                format!("{} {}", finding["line"], finding["kind"].as_str().unwrap())
+            });
+            (name, lines.collect())
+        })
+        .collect()
+}
+
+/// Each file with nothing found in it, but for those that are given.
+fn expected(names: &[&str], findings: &[(&str, &str)]) -> Vec<(String, Vec<String>)> {
+    let of = |name: &&str| {
+        let own = findings.iter().filter(|(file, _)| file == name);
+        let lines = own.map(|(_, finding)| (*finding).to_owned());
+        ((*name).to_owned(), lines.collect())
+    };
+    names.iter().map(of).collect()
+}
+
+#[test]
+fn the_deployment_is_one_configuration_in_two_files() {
+    let [envoy, filter] = DEPLOYED.map(shipped);
+    let names = ["envoy.yaml", "bearer-gate.yaml"];
+    let check = |envoy: &str, filter: &str| {
+        let files = Files::in_a_directory();
+        let paths = [
+            files.with("envoy.yaml", envoy),
+            files.with("bearer-gate.yaml", filter),
+        ];
+        // in either order
+        let ran = run(&["check", "--json", &paths[0], &paths[1]]);
+        let mut turned = found(&run(&["check", "--json", &paths[1], &paths[0]]));
+        turned.reverse();
+        assert_eq!(turned, found(&ran));
+        (ran.code, found(&ran))
+    };
+    assert_eq!(check(&envoy, &filter), (0, expected(&names, &[])));
+    // what stands in one file is found by what stands in the other
+    let other = filter.replace("cluster: auth0", "cluster: auth1");
+    let missing = ("bearer-gate.yaml", "27 cluster-missing");
+    assert_eq!(check(&envoy, &other).1, expected(&names, &[missing]));
+    let open = envoy.replacen("normalize_path: true", "normalize_path: false", 1);
+    let finding = ("envoy.yaml", "30 path-normalization");
+    assert_eq!(check(&open, &filter).1, expected(&names, &[finding]));
+    // by itself neither is the whole
+    let ran = run(&["check", DEPLOYED[0]]);
+    assert_eq!(ran.code, 2);
+    let told = "a filter comes from /etc/bearer-gate/bearer-gate.yaml: give that file too";
+    assert!(ran.err.contains(told), "{}", ran.err);
+    assert_eq!(run(&["check", DEPLOYED[1]]).code, 0);
+}
+
+/// A bootstrap that has all from files, and those files.
+#[test]
+fn every_kind_of_resource_is_seen() {
+    let manager = |rest: &str| {
+        format!(
+            "resources:
+- \"@type\": type.googleapis.com/envoy.config.listener.v3.Listener
+  name: web
+  filter_chains:
+  - filters:
+    - typed_config:
+        \"@type\": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+        normalize_path: true
+        merge_slashes: true
+        strip_trailing_host_dot: true
+        strip_any_host_port: true
+        path_with_escaped_slashes_action: REJECT_REQUEST
+        common_http_protocol_options: {{headers_with_underscores_action: REJECT_REQUEST}}
+        request_timeout: 30s
+        http_filters:
+        - name: gate
+          config_discovery: {{config_source: {{path_config_source: {{path: /x/ecds.yaml}}}}}}
+        - name: router
+{rest}"
+        )
+    };
+    let routes = "resources:
+- \"@type\": type.googleapis.com/envoy.service.discovery.v3.Resource
+  name: wrapped
+  resource:
+    \"@type\": type.googleapis.com/envoy.config.route.v3.RouteConfiguration
+    name: api
+    virtual_hosts:
+    - routes:
+      - match: {prefix: /, headers: [{name: x-a, string_match: {exact: b}}]}
+        route: {cluster: api}
+";
+    let clusters = "resources:
+- \"@type\": type.googleapis.com/envoy.config.cluster.v3.Cluster
+  name: idp
+";
+    let filter = shipped(DEPLOYED[1])
+        .replace("name: bearer-gate\n  typed", "name: gate\n  typed")
+        .replace(
+            "          rules:",
+            "          route_metadata: ns\n          requirement_map: {users: {provider_name: auth0}}\n          rules:",
+        );
+    let dynamic = "dynamic_resources:
+  lds_config: {path_config_source: {path: /x/lds.yaml}}
+  cds_config: {path_config_source: {path: /x/cds.yaml}}
+";
+    let names = [
+        "bootstrap.yaml",
+        "lds.yaml",
+        "rds.yaml",
+        "cds.yaml",
+        "ecds.yaml",
+    ];
+    let check = |listeners: &str| {
+        let files = Files::in_a_directory();
+        let texts = [dynamic, listeners, routes, clusters, &filter];
+        let pairs = names.iter().zip(texts);
+        let paths: Vec<String> = pairs.map(|(name, text)| files.with(name, text)).collect();
+        let paths = paths.iter().map(String::as_str);
+        let arguments: Vec<&str> = ["check", "--json"].into_iter().chain(paths).collect();
+        found(&run(&arguments))
+    };
+    let missing = ("ecds.yaml", "27 cluster-missing");
+    let by_header = ("rds.yaml", "9 header-route");
+    for (rest, chosen) in [
+        (
+            "        rds: {route_config_name: api}",
+            vec![missing, by_header],
+        ),
+        ("        rds: {route_config_name: other}", vec![missing]),
+        (
+            "        scoped_routes: {scoped_route_configurations_list: {scoped_route_configurations: [{route_configuration_name: api}]}}",
+            vec![missing, by_header],
+        ),
+    ] {
+        assert_eq!(check(&manager(rest)), expected(&names, &chosen), "{rest}");
+    }
+}
+
+#[test]
+fn two_bootstraps_are_never_one_configuration() {
+    let minimal = shipped("envoy/envoy-minimal.yaml");
+    let renamed = minimal.replace("cluster: auth0", "cluster: auth1");
+    let renamed = renamed.replace("- name: auth0", "- name: auth1");
+    let files = Files::in_a_directory();
+    let paths = [
+        files.with("one.yaml", &minimal),
+        files.with("two.yaml", &renamed),
+    ];
+    let names = ["one.yaml", "two.yaml"];
+    let ran = run(&["check", "--json", &paths[0], &paths[1]]);
+    assert_eq!((ran.code, found(&ran)), (0, expected(&names, &[])));
+    // a cluster of one is none of the other
+    let missing = minimal.replace("- name: auth0", "- name: auth1");
+    let missing = files.with("two.yaml", &missing);
+    let ran = run(&["check", "--json", &paths[0], &missing]);
+    assert_eq!(
+        found(&ran),
+        expected(&names, &[("two.yaml", "39 cluster-missing")])
+    );
+    // resources belong to the one that names their file
+    let [envoy, filter] = DEPLOYED.map(shipped);
+    let other = filter.replace("cluster: auth0", "cluster: auth1");
+    let paths = [
+        files.with("one.yaml", &renamed),
+        files.with("envoy.yaml", &envoy),
+        files.with("bearer-gate.yaml", &other),
+    ];
+    let ran = run(&["check", "--json", &paths[0], &paths[1], &paths[2]]);
+    let names = ["one.yaml", "envoy.yaml", "bearer-gate.yaml"];
+    let missing = ("bearer-gate.yaml", "27 cluster-missing");
+    assert_eq!(found(&ran), expected(&names, &[missing]));
+}
+
+#[test]
+fn a_file_without_a_configuration_stops_nothing() {
+    let files = Files::in_a_directory();
+    let plain = files.with("plain.yaml", "static_resources: {clusters: []}\n");
+    let good = "envoy/envoy-minimal.yaml";
+    for paths in [[plain.as_str(), good], [good, plain.as_str()]] {
+        let ran = run(&["check", paths[0], paths[1]]);
+        assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+        assert!(ran.out.contains("plain.yaml: good: configurations: 0"));
+        assert!(
+            ran.out
+                .contains("envoy-minimal.yaml: good: configurations: 1")
+        );
+    }
+    // one that cannot be read does, and nothing is printed
+    let broken = files.with("broken.yaml", "a: [");
+    let ran = run(&["check", good, &broken]);
+    assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{}", ran.err);
+    let ran = run(&["check", &plain]);
+    assert_eq!(ran.code, 2, "{}", ran.out);
+}
+
+#[test]
+fn sarif_has_every_kind_and_the_place_of_each_finding() {
+    let files = Files::in_a_directory();
+    let text = "rules:\n- match: {prefix: /}\n- match: {prefix: é/}\n";
+    let paths = [
+        files.with("a b.yaml", "unmatched: allow\n"),
+        files.with("c.yaml", text),
+    ];
+    let ran = run(&["check", "--format", "sarif", &paths[0], &paths[1]]);
+    assert_eq!(ran.code, 1);
+    let report = ran.json();
+    assert_eq!(report["version"], "2.1.0");
+    let run_of = &report["runs"][0];
+    assert_eq!(report["runs"].as_array().unwrap().len(), 1);
+    let driver = &run_of["tool"]["driver"];
+    assert_eq!(driver["name"], "bearer-gate");
+    let rules = driver["rules"].as_array().unwrap();
+    let results = run_of["results"].as_array().unwrap();
+    assert_eq!(results.len(), 2, "{results:?}");
+    for result in results {
+        let index = usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap();
+        assert_eq!(rules[index]["id"], result["ruleId"]);
+        let place = &result["locations"][0]["physicalLocation"];
+        assert!(place["region"]["startLine"].as_u64().unwrap() > 0);
+        assert!(place["region"]["startColumn"].as_u64().unwrap() > 0);
+        assert!(!result["message"]["text"].as_str().unwrap().is_empty());
+    }
+    let place = &results[0]["locations"][0]["physicalLocation"];
+    let uri = place["artifactLocation"]["uri"].as_str().unwrap();
+    assert_eq!(uri, format!("file://{}", paths[0].replace(' ', "%20")));
+    assert_eq!(
+        (&results[0]["level"], &results[1]["level"]),
+        (&"warning".into(), &"error".into())
+    );
+    assert_eq!(
+        results[1]["locations"][0]["physicalLocation"]["region"]["startLine"],
+        3
+    );
+    // a stable name, words, and a place in the documents for each kind
+    let mut ids: Vec<&str> = rules
+        .iter()
+        .map(|rule| rule["id"].as_str().unwrap())
+        .collect();
+    for rule in rules {
+        let id = rule["id"].as_str().unwrap();
+        assert!(
+            id.bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte == b'-'),
+            "{id}"
+        );
+        assert_eq!(
+            rule["help"]["text"],
+            Value::from(format!("docs/checks.md#{id}"))
+        );
+        assert!(
+            rule["shortDescription"]["text"]
+                .as_str()
+                .unwrap()
+                .ends_with('.')
+        );
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), rules.len());
+}
+
+#[test]
+fn json_is_one_of_the_formats() {
+    let file = "envoy/envoy-minimal.yaml";
+    let json = run(&["check", "--json", file]);
+    assert_eq!(json.out, run(&["check", "--format", "json", file]).out);
+    assert!(json.json()[0]["good"].as_bool().unwrap());
+    assert_eq!(
+        run(&["check", "--format", "text", file]).out,
+        run(&["check", file]).out
+    );
+    assert_eq!(run(&["check", "--format", "xml", file]).code, 2);
+}
