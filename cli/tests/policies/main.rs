@@ -25,6 +25,9 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use dice::Dice;
+use request::Request;
+
 /// What `migrate` prints of resources: its exit code, and the configurations.
 fn migrate(resources: &[Value]) -> (i32, Vec<Value>) {
     let directory = tempfile::tempdir().expect("a directory");
@@ -42,6 +45,70 @@ fn migrate(resources: &[Value]) -> (i32, Vec<Value>) {
     });
     let code = output.status.code().expect("an exit code");
     (code, report.as_array().unwrap().clone())
+}
+
+/// Policies that were drawn.
+struct Drawn {
+    resources: Vec<Value>,
+    /// Those parts that decide.
+    deciding: Vec<Value>,
+    /// How a failure shows them.
+    shown: String,
+}
+
+/// Compares what `admits` says of drawn policies with what `migrate` makes of them.
+fn compare(
+    seed: u64,
+    cases: usize,
+    draw: fn(&mut Dice) -> Drawn,
+    admits: fn(&[Value], &Request) -> bool,
+) -> Tally {
+    let mut tally = Tally::default();
+    let mut dice = Dice::seeded(seed);
+    for _ in 0..cases {
+        let drawn = draw(&mut dice);
+        let (code, reports) = migrate(&drawn.resources);
+        let mut config = reports[0]["config"].clone();
+        let rules = &reports[0]["config"]["rules"];
+        let shown = || format!("seed {seed}\n{}\n{rules:#}", drawn.shown);
+        if code == 0 {
+            tally.closed += 1;
+        } else {
+            tally.open += 1;
+            let is_refused = gate::config(&config).is_err();
+            assert!(is_refused, "is open, and taken: {}", shown());
+            config.as_object_mut().unwrap().remove("open");
+        }
+        let config = match gate::config(&config) {
+            Ok(config) => config,
+            // What is open may also be wrong.
+            Err(_) if code != 0 => continue,
+            Err(error) => panic!("{error}: {}", shown()),
+        };
+        for _ in 0..40 {
+            let request = Request::draw(&mut dice);
+            let reason = gate::decide(&config, &request);
+            let (ours, theirs) = (reason == "ok", admits(&drawn.deciding, &request));
+            assert!(!ours || theirs, "lets through {request:?}\n{}", shown());
+            if code == 0 {
+                assert!(ours || !theirs, "{reason}: stops {request:?}\n{}", shown());
+                match ours {
+                    true => tally.admitted += 1,
+                    false => tally.rejected += 1,
+                }
+            }
+        }
+    }
+    tally
+}
+
+impl Tally {
+    /// A tool that leaves everything open lets nothing through either.
+    fn check(&self) {
+        println!("{self:?}");
+        assert!(self.closed * 2 >= self.open, "{self:?}");
+        assert!(self.admitted * 10 >= self.rejected, "{self:?}");
+    }
 }
 
 fn seed() -> u64 {
