@@ -14,11 +14,13 @@ mod write;
 
 use std::collections::BTreeSet;
 
+use super::{Change, ChangeKind, tree};
+use crate::document::{Entry as Member, Node, Yaml};
 pub(super) use cells::Dimension;
 pub(super) use demand::Form;
 use demand::{Formula, Test};
 pub(super) use glob::{Class, Glob};
-pub(super) use write::write;
+use write::write;
 
 /// Something that decides about requests and tokens that fit.
 pub(super) struct Entry {
@@ -66,6 +68,65 @@ pub(super) struct Access {
     pub providers: Vec<Provider>,
     /// Whether a request without a token gets as far as the entries.
     pub token_may_be_missing: bool,
+}
+
+/// Claims whose text is a list of words.
+pub(super) struct Words<'w> {
+    /// The claim that entries test for all of them.
+    pub tested: &'w str,
+    pub claims: &'w [&'w str],
+}
+
+impl Access {
+    /// Whether an entry tests this claim.
+    pub(super) fn tests(&self, claim: &str) -> bool {
+        let mut tests = self.entries.iter().flat_map(|entry| &entry.token);
+        tests.any(|test| matches!(test.path.as_slice(), [name] if name == claim))
+    }
+
+    /// The configuration: these providers, by their names, and rules for the entries. What cannot be
+    /// said is open, where `path` is that of all entries.
+    pub(super) fn configuration(
+        &self,
+        mut providers: Node,
+        words: Option<&Words<'_>>,
+        at: &Node,
+        path: &str,
+        changes: &mut Vec<Change>,
+    ) -> Node {
+        if let Some(words) = words
+            && let Yaml::Map(members) = &mut providers.yaml
+        {
+            for Member { node, .. } in members {
+                let claims = words.claims.iter().map(|claim| tree::text(node, claim));
+                let claims = tree::list(node, claims.collect());
+                tree::set(node, "scope_claims", claims);
+            }
+        }
+        let written = write(self, at, words.map(|words| words.tested));
+        for (entry, why) in &written.unsaid {
+            let entry = self.entries.get(*entry);
+            changes.push(Change {
+                line: entry.map_or(at.line, |entry| entry.line),
+                path: entry.map_or_else(|| path.to_owned(), |entry| entry.path.clone()),
+                text: (*why).to_owned(),
+                kind: ChangeKind::Open,
+            });
+        }
+        for (base, name, subjects) in &written.variants {
+            if let Some(provider) = providers.get(base) {
+                let mut variant = provider.clone();
+                tree::set(&mut variant, "subjects", subjects.clone());
+                tree::set(&mut providers, name, variant);
+            }
+        }
+        let mut whole = tree::object(at, [("providers", providers)]);
+        if !written.policies.is_empty() {
+            tree::set(&mut whole, "policies", tree::object(at, written.policies));
+        }
+        tree::set(&mut whole, "rules", tree::list(at, written.rules));
+        whole
+    }
 }
 
 /// What happens to the requests of a cell.

@@ -10,10 +10,10 @@ mod message;
 mod policy;
 mod provider;
 
-use super::access::{Access, Provider, write};
+use super::access::{Access, Provider, Words};
 use super::kubernetes::{Converted, Resource, Resources};
 use super::{Change, ChangeKind, read, tree};
-use crate::document::{Entry, Node, Yaml};
+use crate::document::{Node, Yaml};
 use policy::Reader;
 
 /// What differs, whatever the policy.
@@ -179,43 +179,18 @@ impl Conversion<'_> {
             });
         }
         let access = self.access(known);
-        let asks_for_scopes = access.entries.iter().any(|entry| {
-            let mut paths = entry.token.iter().map(|test| test.path.as_slice());
-            paths.any(|path| matches!(path, [name] if name == "scope"))
-        });
-        if asks_for_scopes && let Yaml::Map(entries) = &mut providers.yaml {
-            for Entry { node, .. } in entries {
-                let claims = SCOPES.map(|claim| tree::text(node, claim)).to_vec();
-                let claims = tree::list(node, claims);
-                tree::set(node, "scope_claims", claims);
-            }
-        }
-        let written = write(&access, at, Some("scope"));
-        for (entry, why) in &written.unsaid {
-            let entry = access.entries.get(*entry);
-            self.changes.push(Change {
-                line: entry.map_or(at.line, |entry| entry.line),
-                path: entry.map_or_else(
-                    || "spec.authorization".to_owned(),
-                    |entry| entry.path.clone(),
-                ),
-                text: (*why).to_owned(),
-                kind: ChangeKind::Open,
-            });
-        }
-        for (base, name, subjects) in &written.variants {
-            if let Some(provider) = providers.get(base) {
-                let mut variant = provider.clone();
-                tree::set(&mut variant, "subjects", subjects.clone());
-                tree::set(&mut providers, name, variant);
-            }
-        }
-        let mut whole = tree::object(at, [("providers", providers)]);
-        if !written.policies.is_empty() {
-            tree::set(&mut whole, "policies", tree::object(at, written.policies));
-        }
-        tree::set(&mut whole, "rules", tree::list(at, written.rules));
-        whole
+        let words = Words {
+            tested: "scope",
+            claims: &SCOPES,
+        };
+        let words = access.tests(words.tested).then_some(words);
+        access.configuration(
+            providers,
+            words.as_ref(),
+            at,
+            "spec.authorization",
+            &mut self.changes,
+        )
     }
 
     fn access(&mut self, providers: Vec<Provider>) -> Access {
@@ -297,11 +272,7 @@ fn extension(resource: &Resource, name: &str, targets: &[&Node], at: &Node) -> N
             ("code", tree::object(at, code)),
         ],
     );
-    if let Yaml::Map(entries) = &mut wasm.yaml
-        && let Some(code) = entries.iter_mut().find(|entry| entry.name == "code")
-    {
-        code.note = Some("Change the image.".to_owned());
-    }
+    tree::note(&mut wasm, "code", "Change the image.");
     let spec = [
         ("targetRefs", tree::list(at, targets.collect())),
         ("wasm", tree::list(at, vec![wasm])),

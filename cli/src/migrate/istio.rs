@@ -10,11 +10,11 @@ mod message;
 mod policy;
 mod target;
 
-use super::access::{self, Access, Provider, write};
+use super::access::{self, Access, Provider, Words};
 use super::kubernetes::{Converted, Resource, Resources};
 use super::{Change, ChangeKind, read, tree};
 use crate::command_error::CommandError;
-use crate::document::{Entry, Node, Yaml};
+use crate::document::{Node, Yaml};
 use authentication::Rule;
 use policy::Reader;
 use target::{Covers, ROOT, Target, Workloads};
@@ -208,37 +208,13 @@ impl<'c> Conversion<'c> {
         }
         let access = self.access(&policies, &rules);
         let delimited = self.delimited(&access, &rules);
-        if let Some(claim) = &delimited
-            && let Yaml::Map(entries) = &mut providers.yaml
-        {
-            for Entry { node, .. } in entries {
-                let claims = tree::list(node, vec![tree::text(node, claim)]);
-                tree::set(node, "scope_claims", claims);
-            }
-        }
-        let written = write(&access, &at, delimited.as_deref());
-        for (entry, why) in &written.unsaid {
-            let entry = access.entries.get(*entry);
-            self.changes.push(Change {
-                line: entry.map_or(at.line, |entry| entry.line),
-                path: entry.map_or_else(|| "spec.rules".to_owned(), |entry| entry.path.clone()),
-                text: (*why).to_owned(),
-                kind: ChangeKind::Open,
-            });
-        }
-        for (base, name, subjects) in &written.variants {
-            if let Some(provider) = providers.get(base) {
-                let mut variant = provider.clone();
-                tree::set(&mut variant, "subjects", subjects.clone());
-                tree::set(&mut providers, name, variant);
-            }
-        }
-        let mut whole = tree::object(&at, [("providers", providers)]);
-        if !written.policies.is_empty() {
-            tree::set(&mut whole, "policies", tree::object(&at, written.policies));
-        }
-        tree::set(&mut whole, "rules", tree::list(&at, written.rules));
-        whole
+        let claims: Vec<&str> = delimited.as_deref().into_iter().collect();
+        let words = delimited.as_ref().map(|tested| Words {
+            tested,
+            claims: &claims,
+        });
+        let path = "spec.rules";
+        access.configuration(providers, words.as_ref(), &at, path, &mut self.changes)
     }
 
     /// The policies of this target's workloads.
@@ -466,11 +442,11 @@ fn resource(target: &Target, name: &str, at: &Node, policies: &[Policy<'_>]) -> 
     ] {
         tree::set(&mut spec, field, text(value));
     }
-    if let Yaml::Map(entries) = &mut spec.yaml
-        && let Some(url) = entries.iter_mut().find(|entry| entry.name == "url")
-    {
-        url.note = Some("Change the image. On a sidecar add `match: [{mode: SERVER}]`, or what its workload asks of others needs a token too; not on a gateway, where nothing would be protected then.".to_owned());
-    }
+    tree::note(
+        &mut spec,
+        "url",
+        "Change the image. On a sidecar add `match: [{mode: SERVER}]`, or what its workload asks of others needs a token too; not on a gateway, where nothing would be protected then.",
+    );
     tree::object(
         &at,
         [

@@ -58,3 +58,12 @@ pub(super) fn push(object: &mut Node, name: &str, item: Node) {
     let items = list(&item, vec![item.clone()]);
     set(object, name, items);
 }
+
+/// Writes something above the member of this name.
+pub(super) fn note(object: &mut Node, name: &str, note: &str) {
+    if let Yaml::Map(entries) = &mut object.yaml
+        && let Some(entry) = entries.iter_mut().find(|entry| entry.name == name)
+    {
+        entry.note = Some(note.to_owned());
+    }
+}

@@ -33,8 +33,6 @@ pub(in super::super) struct Policy {
     pub variants: Vec<(String, String, Node)>,
     /// What could not be said: the number of an entry, and why.
     pub unsaid: Vec<(usize, &'static str)>,
-    /// Whether a rule looks at hosts, or at headers.
-    pub looks_at: (bool, bool),
 }
 
 /// What a rule asks of a token.
@@ -71,6 +69,17 @@ pub(in super::super) fn write(access: &Access, at: &Node, delimited: Option<&str
         None => writer.policy.unsaid.push((0, MANY)),
     }
     writer.policy
+}
+
+/// What stands above a rule for nobody.
+const NOBODY: &str = "Nobody may.";
+
+/// A token that there is not: every token of the providers has an issuer.
+fn nobody(at: &Node) -> Node {
+    let never = tree::value(at, Yaml::Bool(false));
+    let path = tree::list(at, vec![tree::text(at, "iss")]);
+    let test = tree::object(at, [("path", path), ("exists", never)]);
+    tree::object(at, [("claims", tree::list(at, vec![test]))])
 }
 
 impl Dimension {
@@ -118,7 +127,7 @@ impl Writer<'_> {
         };
         let mut rule = tree::object(&at, [("match", self.matcher(cell, &at))]);
         let said = match &cell.outcome {
-            Outcome::Nobody => self.nobody(&mut rule, "Nobody may."),
+            Outcome::Nobody => self.nobody(&mut rule, NOBODY),
             Outcome::Anybody => {
                 let missing = ("allow_missing", tree::object(&at, []));
                 let missing = tree::object(&at, [missing]);
@@ -154,24 +163,15 @@ impl Writer<'_> {
         providers.map(|provider| provider.name.clone()).collect()
     }
 
-    /// A token that there is not: every token of the providers has an issuer.
     fn nobody(&self, rule: &mut Node, note: &str) -> Result<(), &'static str> {
-        let at = tree::object(rule, []);
         let names = self.names();
         if names.is_empty() {
             return Err(NO_PROVIDER);
         }
-        let never = tree::value(&at, Yaml::Bool(false));
-        let path = tree::list(&at, vec![tree::text(&at, "iss")]);
-        let test = tree::object(&at, [("path", path), ("exists", never)]);
-        let claims = tree::object(&at, [("claims", tree::list(&at, vec![test]))]);
-        tree::set(rule, "requires", required(&at, &names, None));
-        tree::set(rule, "authorize", claims);
-        if let Yaml::Map(entries) = &mut rule.yaml
-            && let Some(first) = entries.first_mut()
-        {
-            first.note = Some(note.to_owned());
-        }
+        let authorize = nobody(rule);
+        tree::set(rule, "requires", required(&authorize, &names, None));
+        tree::set(rule, "authorize", authorize);
+        tree::note(rule, "match", note);
         Ok(())
     }
 
@@ -196,15 +196,11 @@ impl Writer<'_> {
             match of {
                 Dimension::Path => path = path_matcher(at, value),
                 Dimension::Method => methods = Some(texts(at, &listed)),
-                Dimension::Host => {
-                    self.policy.looks_at.0 = true;
-                    match of.lists(value) {
-                        true => hosts = Some(texts(at, &listed)),
-                        false => headers.push(header(at, ":authority", value)),
-                    }
-                }
+                Dimension::Host => match of.lists(value) {
+                    true => hosts = Some(texts(at, &listed)),
+                    false => headers.push(header(at, ":authority", value)),
+                },
                 Dimension::Header(name) => {
-                    self.policy.looks_at.1 = true;
                     headers.push(header(at, name, value));
                 }
             }
