@@ -7,6 +7,7 @@
 mod access;
 mod convert;
 mod envoy_gateway;
+mod files;
 mod find;
 mod istio;
 mod kubernetes;
@@ -26,10 +27,10 @@ use serde_json::{Value, json};
 use crate::command_error::{CommandError, exit};
 use crate::document::{Node, Yaml};
 use crate::output::{BAD, WARN, escaped, safe, styled};
-use crate::plugin::File;
 use crate::yaml;
-use find::{Beside, Filter, Pair, Surrounding};
-use kubernetes::{Converted, Lines, Resources};
+use files::{Files, Lines};
+use find::{Beside, Filter, Owner, Pair, Surrounding};
+use kubernetes::{Converted, Resources};
 
 /// The namespace of the route metadata that is proposed, as in docs/rules.md.
 const ROUTE_METADATA: &str = "bearer_gate";
@@ -37,7 +38,8 @@ const ROUTE_METADATA: &str = "bearer_gate";
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// A `JwtAuthentication` or an `OAuth2` by itself, an Envoy configuration with such filters, or
-    /// oauth2-proxy's .cfg; or all files with Istio's `RequestAuthentication` and `AuthorizationPolicy`, or Envoy Gateway's `SecurityPolicy`
+    /// oauth2-proxy's .cfg; with the files of its routes. Or all files with Istio's `RequestAuthentication` and
+    /// `AuthorizationPolicy`, or Envoy Gateway's `SecurityPolicy`
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// The issuer of the provider where people sign in, which oauth2 does not have
@@ -107,6 +109,8 @@ struct Migration {
     from: &'static str,
     /// Differences that every configuration has.
     always: Vec<&'static str>,
+    /// Whether the old filter had requirements that routes can name.
+    has_names: bool,
     /// Fields of the new configuration that are wrong because of what is open already.
     explained: Vec<&'static str>,
     /// The resource that the new configuration goes into, without it.
@@ -127,51 +131,59 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CommandError> {
         let lines = Lines::of(path);
         return Ok(finish(args, &lines, &[migration]));
     }
-    if let Some(resources) = kubernetes::read(&args.files)? {
-        return of_kubernetes(args, resources);
+    let files = Files::read(&args.files)?;
+    if let Some(resources) = kubernetes::read(&files.documents) {
+        return of_kubernetes(args, resources, &files.lines);
     }
-    if args.files.len() > 1 {
-        return Err(CommandError::usage(
-            "several files are read together only where they have policies of Istio or Envoy Gateway: migrate one after the other",
-        ));
-    }
-    let file = File::read(path)?;
-    let directory = path.parent().unwrap_or(Path::new("."));
-    let found = find::find(&file);
+    let found = find::find(&files.documents);
     if found.filters.is_empty() {
         return Err(CommandError::usage(format!(
             "{}: {}",
-            file.name,
-            find::instead(&file)
+            files.lines.names(),
+            find::instead(&files.documents)
         )));
     }
+    let directory = |node: &Node| {
+        let (name, _) = files.lines.locate(node.line);
+        Path::new(name)
+            .parent()
+            .unwrap_or(Path::new("."))
+            .to_owned()
+    };
     let mut migrations: Vec<Migration> = found
         .filters
         .iter()
         .map(|filter| match filter {
-            Filter::JwtAuthn(node) => Migration::of_jwt_authn(node, directory),
-            Filter::OAuth2(pair) => Migration::of_oauth2(pair, directory, &told),
+            Filter::JwtAuthn(node) => Migration::of_jwt_authn(node, &directory(node)),
+            Filter::OAuth2(pair) => Migration::of_oauth2(pair, &directory(pair.oauth2), &told),
         })
         .collect();
     let beside = beside(&found.surroundings, &migrations);
-    let names_by_route = found
-        .surroundings
-        .iter()
-        .any(|surrounding| matches!(surrounding.kind, Beside::PerRoute(_)));
+    let is_there = |test: fn(&Beside) -> bool| {
+        let mut kinds = found.surroundings.iter().map(|one| &one.kind);
+        kinds.any(test)
+    };
+    let names_by_route = is_there(|kind| matches!(kind, Beside::PerRoute { .. }));
+    let routes_are_here =
+        found.has_routes && !is_there(|kind| matches!(kind, Beside::RoutesElsewhere));
     let open_beside = beside.iter().any(|change| change.kind == ChangeKind::Open);
     if let Some(last) = migrations.last_mut() {
         last.changes.extend(beside);
     }
     for migration in &mut migrations {
-        migration.requirements_of_routes(names_by_route);
+        migration.requirements_of_routes(names_by_route, routes_are_here);
         let is_open = migration.is_open();
         migration.close(is_open || open_beside);
     }
-    Ok(finish(args, &Lines::of(path), &migrations))
+    Ok(finish(args, &files.lines, &migrations))
 }
 
 /// One configuration for each target of the policies.
-fn of_kubernetes(args: &Args, resources: Resources) -> Result<ExitCode, CommandError> {
+fn of_kubernetes(
+    args: &Args,
+    resources: Resources,
+    lines: &Lines,
+) -> Result<ExitCode, CommandError> {
     let converted = converted(&resources)?;
     let mut migrations: Vec<Migration> =
         converted.into_iter().map(Migration::of_policies).collect();
@@ -182,7 +194,7 @@ fn of_kubernetes(args: &Args, resources: Resources) -> Result<ExitCode, CommandE
     for migration in &mut migrations {
         migration.close(is_open);
     }
-    Ok(finish(args, &resources.lines, &migrations))
+    Ok(finish(args, lines, &migrations))
 }
 
 /// One configuration for each target.
@@ -222,8 +234,9 @@ fn finish(args: &Args, lines: &Lines, migrations: &[Migration]) -> ExitCode {
 }
 
 const PER_ROUTE_CONFIG: &str = "typed_per_filter_config";
+const ROUTES: &str = "routes";
 
-/// Changes that the rest of the file needs because of the filters.
+/// Changes that the rest of the files needs because of the filters.
 fn beside(surroundings: &[Surrounding], migrations: &[Migration]) -> Vec<Change> {
     let any = |test: fn(&Node) -> bool| migrations.iter().any(|migration| test(&migration.node));
     let tells_metadata = any(|node| {
@@ -235,15 +248,26 @@ fn beside(surroundings: &[Surrounding], migrations: &[Migration]) -> Vec<Change>
                 .any(|field| field.name.ends_with("_in_metadata"))
         })
     });
-    let has_names = any(|node| node.get("requirement_map").is_some());
+    let signs_in = any(|node| node.get("sign_in").is_some());
     let mut changes = Vec::new();
     for Surrounding { line, kind } in surroundings {
         let (kind, path, text) = match kind {
-            Beside::PerRoute(name) => {
-                let name = name.as_deref().unwrap_or("NAME");
-                let text = format!(
-                    "a Wasm filter has none: put `metadata: {{filter_metadata: {{{ROUTE_METADATA}: {{requirement_name: {name}}}}}}}` on the route"
+            // Whose requirement asks for a session too nobody can tell.
+            Beside::PerRoute { is_told: true, .. } if !signs_in => continue,
+            Beside::PerRoute {
+                requirement, of, ..
+            } => {
+                let name = requirement.as_deref().unwrap_or("NAME");
+                let put = match of {
+                    Owner::Route => "put MD on the route",
+                    Owner::VirtualHost => "put MD on each route of the virtual host that has no requirement of its own",
+                    Owner::AllRoutes => "put MD on each route that has no requirement of its own",
+                    Owner::OneOfClusters => "make one route of each cluster, and put MD on this one's",
+                };
+                let metadata = format!(
+                    "`metadata: {{filter_metadata: {{{ROUTE_METADATA}: {{requirement_name: {name}}}}}}}`"
                 );
+                let text = format!("a Wasm filter has none: {}", put.replace("MD", &metadata));
                 (ChangeKind::Open, PER_ROUTE_CONFIG, text)
             }
             Beside::OAuth2PerRoute => (
@@ -251,12 +275,12 @@ fn beside(surroundings: &[Surrounding], migrations: &[Migration]) -> Vec<Change>
                 PER_ROUTE_CONFIG,
                 "a Wasm filter has none: say in rules, by match, what is so on this route alone".to_owned(),
             ),
-            Beside::Disabled { of_route: true } => (
+            Beside::Disabled(Some(_)) => (
                 ChangeKind::Differs,
                 "disabled",
-                "turns the old filter off here: to turn this one off, say the same of its name, and know that clients' copies of claim headers pass then".to_owned(),
+                "turns the old filter off here: to turn this one off, say so of its name with a `FilterConfig`, and know that clients' copies of claim headers pass then".to_owned(),
             ),
-            Beside::Disabled { of_route: false } => (
+            Beside::Disabled(None) => (
                 ChangeKind::Differs,
                 "disabled",
                 "the filter is off, but where a route turns it on: this one is on, unless you say the same of it".to_owned(),
@@ -266,12 +290,17 @@ fn beside(surroundings: &[Surrounding], migrations: &[Migration]) -> Vec<Change>
                 "envoy.filters.http.jwt_authn",
                 "reads what jwt_authn tells in dynamic metadata, of which there is none now: a rule that denies by it no longer does. Have it read the filter state in place of that".to_owned(),
             ),
-            Beside::RoutesElsewhere if has_names => (
-                ChangeKind::Differs,
-                "requirement_map",
-                "the routes are elsewhere: where one has a PerRouteConfig of jwt_authn, see Requirements of routes in docs/rules.md".to_owned(),
+            Beside::RoutesElsewhere if signs_in => (
+                ChangeKind::Open,
+                ROUTES,
+                "are in none of the files, and an OAuth2PerRoute in them may ask for more: give the file that has them too".to_owned(),
             ),
-            Beside::Reader | Beside::RoutesElsewhere => continue,
+            Beside::RoutesElsewhere => (
+                ChangeKind::Differs,
+                ROUTES,
+                "are in none of the files: what they say of jwt_authn, such as disabled, has no effect any more".to_owned(),
+            ),
+            Beside::Reader => continue,
         };
         changes.push(Change {
             line: *line,
@@ -304,6 +333,7 @@ impl Migration {
             changes: Vec::new(),
             from: "oauth2",
             always: ALWAYS.to_vec(),
+            has_names: false,
             explained: Vec::new(),
             resource: None,
         });
@@ -326,6 +356,7 @@ impl Migration {
             changes,
             from: "oauth2-proxy",
             always: [&oauth2_proxy::ALWAYS[..], &ALWAYS].concat(),
+            has_names: false,
             explained: Vec::new(),
             resource: None,
         };
@@ -347,6 +378,7 @@ impl Migration {
             changes: converted.changes,
             from: converted.from,
             always: [&converted.always[..], &OF_JWT_AUTHN, &ALWAYS].concat(),
+            has_names: false,
             explained: Vec::new(),
             resource: Some(converted.resource),
         };
@@ -371,9 +403,11 @@ impl Migration {
             changes: problems.into_iter().map(Change::from).collect(),
             from: "jwt_authn",
             always: [&OF_JWT_AUTHN[..], &ALWAYS].concat(),
+            has_names: false,
             explained: Vec::new(),
             resource: None,
         };
+        migration.has_names = migration.node.get("requirement_map").is_some();
         let mut told = convert::providers(&mut migration.node, directory);
         told.extend(convert::rules(&mut migration.node));
         for (kind, path, text) in told {
@@ -414,18 +448,24 @@ impl Migration {
         });
     }
 
-    /// Reports requirements that routes can name, perhaps in a file that was not given.
-    fn requirements_of_routes(&mut self, names_by_route: bool) {
+    /// Reports requirements that routes can name, where not all routes are in the files.
+    fn requirements_of_routes(&mut self, names_by_route: bool, routes_are_here: bool) {
+        if !self.has_names {
+            return;
+        }
         let unused = convert::unused_requirements(&self.node);
-        let has_names = self.node.get("requirement_map").is_some();
-        if !unused.is_empty() {
+        if !routes_are_here {
+            let of_rules = match unused.as_slice() {
+                [] => String::new(),
+                unused => format!("no rule asks for {}: ", unused.join(", ")),
+            };
             let text = format!(
-                "no rule asks for {}: routes can, by a PerRouteConfig that may be in another file. A Wasm filter has none: put `metadata: {{filter_metadata: {{{ROUTE_METADATA}: {{requirement_name: NAME}}}}}}` on each such route",
-                unused.join(", ")
+                "{of_rules}routes can, by a PerRouteConfig, and not all routes are in the files: give the files that have them too. A Wasm filter has no such configuration: put `metadata: {{filter_metadata: {{{ROUTE_METADATA}: {{requirement_name: NAME}}}}}}` on each such route"
             );
             self.say(ChangeKind::Open, "requirement_map", &text);
         }
-        if has_names && (names_by_route || !unused.is_empty()) {
+        let is_named = names_by_route || !routes_are_here && !unused.is_empty();
+        if is_named && self.node.get("requirement_map").is_some() {
             let text = "Routes name a requirement by requirement_name in this namespace of their metadata.";
             let name = Yaml::Text(ROUTE_METADATA.to_owned());
             self.node.add("route_metadata", name, text);

@@ -1,12 +1,14 @@
-//! Finds jwt_authn and oauth2 in a file, in every form that Envoy reads: the filters, the routes'
+//! Finds jwt_authn and oauth2 in files, in every form that Envoy reads: the filters, the routes'
 //! settings for them, and the readers of what they tell.
 
+use super::ROUTE_METADATA;
 use crate::document::{Entry, Node};
-use crate::plugin::{File, message};
+use crate::plugin::message;
 
 const OAUTH2: &str = "envoy.extensions.filters.http.oauth2.v3.OAuth2";
 const OAUTH2_PER_ROUTE: &str = "envoy.extensions.filters.http.oauth2.v3.OAuth2PerRoute";
 const JWT_AUTHN: &str = "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication";
+const FILTERS: [&str; 2] = [JWT_AUTHN, OAUTH2];
 const PER_ROUTE: &str = "envoy.extensions.filters.http.jwt_authn.v3.PerRouteConfig";
 /// The filters' usual names; the first is the namespace of jwt_authn's dynamic metadata.
 const NAME: &str = "envoy.filters.http.jwt_authn";
@@ -14,11 +16,13 @@ const NAME_OF_OAUTH2: &str = "envoy.filters.http.oauth2";
 /// Fields of the filter's own message, for a file that has nothing else.
 const ALONE: [&str; 3] = ["providers", "rules", "requirement_map"];
 
-/// What is there, in the order of the file.
+/// What is there, in the order of the files.
 #[derive(Default)]
 pub(super) struct Found<'d> {
     pub filters: Vec<Filter<'d>>,
     pub surroundings: Vec<Surrounding>,
+    /// Whether there is any route.
+    pub has_routes: bool,
 }
 
 /// A filter, or two that stand one behind the other.
@@ -34,29 +38,32 @@ pub(super) struct Pair<'d> {
     pub jwt: Option<&'d Node>,
     /// Whether jwt_authn stands before oauth2.
     pub jwt_is_first: bool,
-    document: &'d Node,
+    /// All of the files.
+    pub documents: &'d [Node],
 }
 
 impl Pair<'_> {
-    /// The hosts of the routes in the file.
+    /// The hosts of the routes in the files.
     pub(super) fn hosts(&self) -> Vec<String> {
         let mut found = Vec::new();
-        hosts(self.document, &mut found);
+        for document in self.documents {
+            hosts(document, &mut found);
+        }
         found
     }
 
-    /// Where else in the file one of these names stands.
+    /// Where else in the files one of these names stands.
     pub(super) fn readers(&self, names: &[String]) -> Vec<(usize, String)> {
         let mut readers = Vec::new();
-        find_readers(self.document, names, &mut readers);
+        for document in self.documents {
+            find_readers(document, names, &mut readers);
+        }
         readers
     }
 }
 
 fn find_readers(node: &Node, names: &[String], readers: &mut Vec<(usize, String)>) {
-    let is_own = [OAUTH2, JWT_AUTHN]
-        .iter()
-        .any(|own| message(node, own).is_some());
+    let is_own = FILTERS.iter().any(|own| message(node, own).is_some());
     if is_own {
         return;
     }
@@ -82,24 +89,87 @@ pub(super) struct Surrounding {
 }
 
 pub(super) enum Beside {
-    /// A route's own configuration, with the requirement that it names.
-    PerRoute(Option<String>),
-    /// A route's own configuration of oauth2.
+    /// A configuration of its own that routes have, with the requirement that it names.
+    PerRoute {
+        requirement: Option<String>,
+        of: Owner,
+        /// Whether metadata say the same already.
+        is_told: bool,
+    },
+    /// A configuration of oauth2 that routes have.
     OAuth2PerRoute,
-    /// A filter, or a route's configuration of it, is turned off.
-    Disabled { of_route: bool },
+    /// A filter is turned off, or what routes say of it turns it off.
+    Disabled(Option<Owner>),
     /// Something reads the dynamic metadata.
     Reader,
     /// Routes come from elsewhere.
     RoutesElsewhere,
 }
 
-pub(super) fn find(file: &File) -> Found<'_> {
-    let mut found = Found::default();
-    for document in &file.documents {
-        let mut search = Search { document, found };
+/// Whose configuration of a filter it is.
+#[derive(Clone, Copy)]
+pub(super) enum Owner {
+    Route,
+    VirtualHost,
+    AllRoutes,
+    /// One of the clusters among which a route divides its requests.
+    OneOfClusters,
+}
+
+impl Owner {
+    fn of(node: &Node) -> Self {
+        let has = |name| node.get(name).is_some();
+        match () {
+            () if has("virtual_hosts") => Self::AllRoutes,
+            () if has("domains") => Self::VirtualHost,
+            () if !has("match") && has("weight") => Self::OneOfClusters,
+            () => Self::Route,
+        }
+    }
+
+    /// Whether the metadata of its routes name a requirement, that of its own as this.
+    fn is_told(self, node: &Node, requirement: &str) -> bool {
+        let name = |route: &Node| {
+            let path = [
+                "metadata",
+                "filter_metadata",
+                ROUTE_METADATA,
+                "requirement_name",
+            ];
+            route.text_at(&path).map(str::to_owned)
+        };
+        let in_all = |host: &Node| {
+            let routes = host.items_of("routes");
+            routes.iter().all(|route| name(route).is_some())
+        };
+        match self {
+            Self::Route => name(node).is_some_and(|name| name == requirement),
+            Self::VirtualHost => in_all(node),
+            Self::AllRoutes => node.items_of("virtual_hosts").iter().all(in_all),
+            Self::OneOfClusters => false,
+        }
+    }
+}
+
+pub(super) fn find(documents: &[Node]) -> Found<'_> {
+    let mut around = Around {
+        filters: [NAME, NAME_OF_OAUTH2].map(str::to_owned).to_vec(),
+        routes: Vec::new(),
+    };
+    for document in documents {
+        around.names(document);
+    }
+    let mut search = Search {
+        found: Found {
+            has_routes: !around.routes.is_empty(),
+            ..Found::default()
+        },
+        documents,
+        around,
+    };
+    for document in documents {
         let before = search.found.filters.len();
-        search.search(document, "");
+        search.search(document);
         if search.found.filters.len() == before {
             if is_oauth2_alone(document) {
                 search.oauth2(document);
@@ -107,13 +177,48 @@ pub(super) fn find(file: &File) -> Found<'_> {
                 search.found.filters.push(Filter::JwtAuthn(document));
             }
         }
-        found = search.found;
     }
-    found
+    search.found
+}
+
+/// Names in the files.
+struct Around {
+    /// What the filters are called.
+    filters: Vec<String>,
+    /// What lists of routes are called.
+    routes: Vec<String>,
+}
+
+impl Around {
+    fn names(&mut self, node: &Node) {
+        let name = node.text_at(&["name"]).unwrap_or_default();
+        if node.get("virtual_hosts").is_some() {
+            self.routes.push(name.to_owned());
+        }
+        let types = node.at(&["config_discovery", "type_urls"]);
+        let mut types = types.map_or(&[][..], Node::items).iter();
+        let is_one = |url: &str| FILTERS.contains(&url.rsplit('/').next().unwrap_or_default());
+        if has_filter(node) || types.any(|url| url.text().is_some_and(is_one)) {
+            self.filters.push(name.to_owned());
+        }
+        for entry in node.entries() {
+            self.names(&entry.node);
+        }
+        for item in node.items() {
+            self.names(item);
+        }
+    }
+}
+
+/// Whether it is one of the filters in its wrapper.
+fn has_filter(node: &Node) -> bool {
+    let config = node.get("typed_config").or(node.get("config"));
+    config.is_some_and(|config| FILTERS.iter().any(|one| message(config, one).is_some()))
 }
 
 struct Search<'d> {
-    document: &'d Node,
+    documents: &'d [Node],
+    around: Around,
     found: Found<'d>,
 }
 
@@ -165,7 +270,7 @@ fn paired(filters: Vec<Filter<'_>>) -> Vec<Filter<'_>> {
 }
 
 impl<'d> Search<'d> {
-    fn search(&mut self, node: &'d Node, name: &str) {
+    fn search(&mut self, node: &'d Node) {
         if let Some(filter) = message(node, JWT_AUTHN) {
             self.found.filters.push(Filter::JwtAuthn(filter));
             return;
@@ -174,34 +279,21 @@ impl<'d> Search<'d> {
             self.oauth2(filter);
             return;
         }
-        if let Some(route) = message(node, PER_ROUTE) {
-            let requirement = route.text_at(&["requirement_name"]).map(str::to_owned);
-            self.beside(node.line, Beside::PerRoute(requirement));
-            return;
+        let is_discovered = node.get("config_discovery").is_some();
+        let is_filter =
+            has_filter(node) || is_discovered && self.is_filter(node.text_at(&["name"]));
+        if is_filter && is_off(node) {
+            self.beside(node.line, Beside::Disabled(None));
         }
-        let config = node.get("typed_config").or(node.get("config"));
-        let is_one = |config| {
-            [JWT_AUTHN, OAUTH2]
-                .iter()
-                .any(|one| message(config, one).is_some())
-        };
-        let is_filter = config.is_some_and(is_one);
-        let is_off = |node: &Node| node.get("disabled").is_some_and(|off| !is_false(off));
-        let of_route = name == NAME || name == NAME_OF_OAUTH2;
-        if (is_filter || of_route) && is_off(node) {
-            self.beside(node.line, Beside::Disabled { of_route });
-        }
-        if node.get("rds").is_some() || node.get("scoped_routes").is_some() {
-            self.beside(node.line, Beside::RoutesElsewhere);
-        }
+        self.routes_elsewhere(node);
         // The filter's name alone is no reader of its metadata.
-        let is_named = node.get("typed_config").is_some() || node.get("config_discovery").is_some();
-        for Entry { name, node, .. } in node.entries() {
+        let is_named = node.get("typed_config").is_some() || is_discovered;
+        for Entry { name, node: of, .. } in node.entries() {
             let before = self.found.filters.len();
             match name.as_str() {
                 "name" if is_named => {}
-                "typed_per_filter_config" | "typedPerFilterConfig" => self.route(node),
-                _ => self.search(node, name),
+                "typed_per_filter_config" | "typedPerFilterConfig" => self.per_filter(node, of),
+                _ => self.search(of),
             }
             if matches!(name.as_str(), "http_filters" | "httpFilters") {
                 let of_list = self.found.filters.split_off(before);
@@ -209,20 +301,55 @@ impl<'d> Search<'d> {
             }
         }
         for item in node.items() {
-            self.search(item, name);
+            self.search(item);
         }
         if node.text().is_some_and(|text| text.contains(NAME)) {
             self.beside(node.line, Beside::Reader);
         }
     }
 
-    /// What a route says of filters: an `OAuth2` there is the route's own.
-    fn route(&mut self, configs: &'d Node) {
+    fn is_filter(&self, name: Option<&str>) -> bool {
+        name.is_some_and(|name| self.around.filters.iter().any(|known| known == name))
+    }
+
+    /// Routes by RDS are here where one of the files has them.
+    fn routes_elsewhere(&mut self, node: &Node) {
+        let is_here = |rds: &Node| {
+            let name = rds.text_at(&["route_config_name"]);
+            name.is_some_and(|name| self.around.routes.iter().any(|known| known == name))
+        };
+        let elsewhere = ["rds", "scoped_routes", "vhds"].into_iter();
+        let elsewhere = elsewhere
+            .filter_map(|field| Some((field, node.get(field)?)))
+            .find(|(field, node)| *field != "rds" || !is_here(node));
+        if let Some((_, node)) = elsewhere {
+            self.beside(node.line, Beside::RoutesElsewhere);
+        }
+    }
+
+    /// What a route, or what is above it, says of filters: an `OAuth2` there is the route's own.
+    fn per_filter(&mut self, owner: &Node, configs: &'d Node) {
+        let of = Owner::of(owner);
         for Entry { name, node, .. } in configs.entries() {
-            if has_oauth2(node) {
+            let own = message(node, PER_ROUTE);
+            let own = own.or_else(|| message(node.get("config")?, PER_ROUTE));
+            let is_filter = own.is_some() || self.is_filter(Some(name));
+            if is_filter && (is_off(node) || own.is_some_and(is_off)) {
+                self.beside(node.line, Beside::Disabled(Some(of)));
+            } else if let Some(own) = own {
+                let requirement = own.text_at(&["requirement_name"]).map(str::to_owned);
+                let is_told = requirement.as_ref();
+                let is_told = is_told.is_some_and(|name| of.is_told(owner, name));
+                let kind = Beside::PerRoute {
+                    requirement,
+                    of,
+                    is_told,
+                };
+                self.beside(node.line, kind);
+            } else if has_oauth2(node) {
                 self.beside(node.line, Beside::OAuth2PerRoute);
             } else {
-                self.search(node, name);
+                self.search(node);
             }
         }
     }
@@ -232,7 +359,7 @@ impl<'d> Search<'d> {
             oauth2,
             jwt: None,
             jwt_is_first: false,
-            document: self.document,
+            documents: self.documents,
         }));
     }
 
@@ -248,15 +375,17 @@ fn has_oauth2(node: &Node) -> bool {
     is_one || node.get("config").is_some_and(has_oauth2)
 }
 
-fn is_false(node: &Node) -> bool {
-    node.to_json() == "false" || node.to_json() == "\"false\""
+/// Whether it is `disabled`, in whatever spelling.
+fn is_off(node: &Node) -> bool {
+    let is_false = |off: &Node| matches!(off.to_json().as_str(), "false" | "\"false\"");
+    node.get("disabled").is_some_and(|off| !is_false(off))
 }
 
-/// A message for a file without jwt_authn: what it has instead, and what can be done.
-pub(super) fn instead(file: &File) -> String {
+/// A message for files without jwt_authn: what they have instead, and what can be done.
+pub(super) fn instead(documents: &[Node]) -> String {
     let read = "`migrate` reads envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication and envoy.extensions.filters.http.oauth2.v3.OAuth2: by themselves, or in an Envoy configuration (bootstrap, listener, HttpConnectionManager, filter, or a resource with one)";
     let mut seen: Vec<String> = Vec::new();
-    for document in &file.documents {
+    for document in documents {
         let kind = document.text_at(&["kind"]).unwrap_or_default();
         let is_kubernetes = document.get("api_version").is_some();
         let has = match kind {

@@ -1,14 +1,9 @@
 //! Policies of Istio and of Envoy Gateway, in files of Kubernetes resources.
 //!
-//! Invariant: a kind that is not read is named. Lines are counted through all files, as if they were
-//! one text.
-
-use std::path::{Path, PathBuf};
+//! Invariant: a kind that is not read is named.
 
 use super::{Change, ChangeKind, tree};
-use crate::command_error::CommandError;
 use crate::document::{Node, Yaml};
-use crate::plugin::File;
 
 /// Kinds that say who may do what.
 const READ: [(&str, &str); 3] = [
@@ -18,24 +13,6 @@ const READ: [(&str, &str); 3] = [
 ];
 /// What jwt_authn tells other filters, and what Istio's routes read of it.
 const TOLD: [&str; 2] = ["@request.auth.claims", "envoy.filters.http.jwt_authn"];
-
-/// Which file has a line.
-#[derive(Default)]
-pub(super) struct Lines(Vec<(usize, String)>);
-
-impl Lines {
-    /// Those of one file.
-    pub(super) fn of(path: &Path) -> Self {
-        Self(vec![(0, path.display().to_string())])
-    }
-
-    /// The file, and the line in it.
-    pub(super) fn locate(&self, line: usize) -> (&str, usize) {
-        let file = self.0.iter().rev().find(|(above, _)| *above < line);
-        file.or(self.0.first())
-            .map_or(("", line), |(above, name)| (name.as_str(), line - above))
-    }
-}
 
 /// A resource that is read.
 pub(super) struct Resource {
@@ -52,42 +29,15 @@ pub(super) struct Resources {
     pub read: Vec<Resource>,
     /// What is not read.
     pub changes: Vec<Change>,
-    pub lines: Lines,
 }
 
 /// The resources of the files; `None` if none of them is one that is read.
-///
-/// # Errors
-/// A file cannot be read; or there are several, and none of them has what is read from several files.
-pub(super) fn read(paths: &[PathBuf]) -> Result<Option<Resources>, CommandError> {
+pub(super) fn read(documents: &[Node]) -> Option<Resources> {
     let mut resources = Resources::default();
-    let mut above = 0;
-    for path in paths {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| CommandError::usage(format!("{}: {error}", path.display())))?;
-        let file = File::read(path)?;
-        resources.lines.0.push((above, file.name));
-        for mut document in file.documents {
-            shift(&mut document, above);
-            resources.document(&document);
-        }
-        above += text.lines().count();
+    for document in documents {
+        resources.document(document);
     }
-    Ok((!resources.read.is_empty()).then_some(resources))
-}
-
-fn shift(node: &mut Node, by: usize) {
-    node.line += by;
-    match &mut node.yaml {
-        Yaml::Map(entries) => {
-            for entry in entries {
-                entry.line += by;
-                shift(&mut entry.node, by);
-            }
-        }
-        Yaml::List(items) => items.iter_mut().for_each(|item| shift(item, by)),
-        _ => {}
-    }
+    (!resources.read.is_empty()).then_some(resources)
 }
 
 impl Resources {

@@ -35,11 +35,23 @@ const KEYS: &str = concat!(
 );
 
 fn changes(text: &str, keys: bool) -> (i32, Vec<String>, Value) {
+    changes_of(&[text], keys)
+}
+
+/// Of several files.
+fn changes_of(texts: &[&str], keys: bool) -> (i32, Vec<String>, Value) {
     let files = Files::in_a_directory();
     if keys {
         files.with("keys.json", KEYS);
     }
-    let ran = run(&["migrate", "--json", &files.with("envoy.yaml", text)]);
+    let paths: Vec<String> = texts
+        .iter()
+        .enumerate()
+        .map(|(at, text)| files.with(&format!("envoy-{at}.yaml"), text))
+        .collect();
+    let mut arguments = vec!["migrate", "--json"];
+    arguments.extend(paths.iter().map(String::as_str));
+    let ran = run(&arguments);
     let report = ran.json();
     let said = report[0]["changes"]
         .as_array()
@@ -308,52 +320,210 @@ rules:
 
 #[test]
 fn what_stands_around_jwt_authn_is_told() {
-    let metadata = JWT_AUTHN.replace(
-        "        issuer: https://one.example/\n",
-        "        issuer: https://one.example/\n        payload_in_metadata: claims\n",
-    );
-    let reader = "- name: rbac\n  typed_config: {path: [{filter: envoy.filters.http.jwt_authn}]}\n";
-    let table = [
-        (
-            metadata.clone(),
-            0,
-            "differs providers.one.payload_in_metadata",
-        ),
-        (
-            format!("{metadata}{reader}"),
-            1,
-            "open envoy.filters.http.jwt_authn",
-        ),
-        (
-            format!(
-                "{metadata}- format: '%DYNAMIC_METADATA(envoy.filters.http.jwt_authn:claims:sub)%'\n"
-            ),
-            1,
-            "open envoy.filters.http.jwt_authn",
-        ),
-        (
-            JWT_AUTHN.replace("- name: envoy", "- disabled: true\n  name: envoy"),
-            0,
-            "differs disabled",
-        ),
-        (
-            format!(
-                "{JWT_AUTHN}- typed_per_filter_config:\n    envoy.filters.http.jwt_authn: {{disabled: true}}\n"
-            ),
-            0,
-            "differs disabled",
-        ),
+    let telling = |field: &str| {
+        JWT_AUTHN.replace(
+            "        issuer: https://one.example/\n",
+            &format!("        issuer: https://one.example/\n        {field}: told\n"),
+        )
+    };
+    // Everything that Envoy has to read dynamic metadata by.
+    let readers = [
+        "- {name: rbac, typed_config: {rules: {policies: {p: {principals: [{metadata: {filter: envoy.filters.http.jwt_authn}}]}}}}}",
+        "- {name: lua, typed_config: {default_source_code: {inline_string: 'h:streamInfo():dynamicMetadata():get(\"envoy.filters.http.jwt_authn\")'}}}",
+        "- {name: authz, typed_config: {metadata_context_namespaces: [envoy.filters.http.jwt_authn]}}",
+        "- {name: proc, typed_config: {metadata_options: {forwarding_namespaces: {untyped: [envoy.filters.http.jwt_authn]}}}}",
+        "- {actions: [{metadata: {descriptor_key: u, metadata_key: {key: envoy.filters.http.jwt_authn, path: [{key: told}]}}}]}",
+        "- {format: '%DYNAMIC_METADATA(envoy.filters.http.jwt_authn:told:sub)%'}",
+        "- {request_headers_to_add: [{header: {key: x-u, value: '%DYNAMIC_METADATA(envoy.filters.http.jwt_authn:told:sub)%'}}]}",
+        "- {expr: \"metadata.filter_metadata['envoy.filters.http.jwt_authn'].told.sub == 'x'\"}",
     ];
-    for (text, code, expected) in table {
-        let (ran, said, _) = changes(&text, true);
-        assert_eq!(ran, code, "{expected}: {said:?}");
+    let fields = [
+        "payload_in_metadata",
+        "header_in_metadata",
+        "failed_status_in_metadata",
+    ];
+    for field in fields {
+        let differs = format!("differs providers.one.{field}");
+        let open = "open envoy.filters.http.jwt_authn".to_owned();
+        let (code, said, _) = changes(&telling(field), true);
+        assert!(code == 0 && said.contains(&differs), "{field}: {said:?}");
+        for reader in readers {
+            let same = format!("{}{reader}\n", telling(field));
+            // in the same file, or in another one
+            for texts in [vec![&*same], vec![&*telling(field), reader]] {
+                let (code, said, config) = changes_of(&texts, true);
+                assert_eq!(code, 1, "{reader}");
+                assert!(said.contains(&differs) && said.contains(&open), "{said:?}");
+                assert_eq!(config["unmatched"], "deny", "{reader}");
+            }
+            // no filter writes it, so none needs it
+            assert_eq!(changes_of(&[JWT_AUTHN, reader], true).0, 0, "{reader}");
+        }
+    }
+}
+
+/// A file with jwt_authn, called `users`, with `rest` in the connection manager and in the filter.
+fn with_routes(filter: &str, rest: &str) -> String {
+    let text = JWT_AUTHN.replace(
+        "- name: envoy.filters.http.jwt_authn\n",
+        &format!("- name: users\n{filter}"),
+    );
+    format!("{text}{rest}\n")
+}
+
+fn routes(on_route: &str, on_host: &str, on_all: &str) -> String {
+    format!(
+        "route_config:\n  name: r\n  {on_all}\n  virtual_hosts:\n  - name: h\n    domains: ['*']\n    {on_host}\n    routes:\n    - match: {{prefix: /}}\n      route: {{cluster: c}}\n      {on_route}"
+    )
+}
+
+const PER_ROUTE: &str =
+    "'@type': type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.PerRouteConfig";
+
+#[test]
+fn what_is_turned_off_is_told() {
+    let off = "typed_per_filter_config: {users: {'@type': type.googleapis.com/envoy.config.route.v3.FilterConfig, disabled: true}}";
+    let off_by_jwt_authn =
+        format!("typed_per_filter_config: {{users: {{{PER_ROUTE}, disabled: true}}}}");
+    let within = format!(
+        "typed_per_filter_config: {{users: {{'@type': type.googleapis.com/envoy.config.route.v3.FilterConfig, config: {{{PER_ROUTE}, disabled: true}}}}}}"
+    );
+    for (filter, routes, told) in [
+        ("", routes("", "", ""), 0),
+        ("  disabled: true\n", routes("", "", ""), 1),
+        ("", routes(off, "", ""), 1),
+        ("", routes("", off, ""), 1),
+        ("", routes("", "", off), 1),
+        ("", routes(&off_by_jwt_authn, "", ""), 1),
+        ("", routes("", &off_by_jwt_authn, ""), 1),
+        ("", routes(&within, "", ""), 1),
+        ("  disabled: true\n", routes(off, off, off), 4),
+        // another filter
+        ("", routes(&off.replace("users", "cors"), "", ""), 0),
+    ] {
+        let (code, said, _) = changes(&with_routes(filter, &routes), true);
+        let said = said.iter().filter(|said| *said == "differs disabled");
+        assert_eq!((code, said.count()), (0, told), "{filter}{routes}");
+    }
+}
+
+#[test]
+fn what_routes_ask_for_is_open_until_their_metadata_say_it() {
+    let names = "    requirement_map: {users: {provider_name: one}}\n";
+    let asks =
+        format!("typed_per_filter_config: {{users: {{{PER_ROUTE}, requirement_name: users}}}}");
+    let metadata = |name: &str| {
+        format!(
+            "metadata: {{filter_metadata: {{bearer_gate: {{requirement_name: {name}}}}}}}\n      "
+        )
+    };
+    let both = |name: &str| format!("{}{asks}", metadata(name));
+    let here = |routes: &str| with_routes("", "") + names + routes + "\n";
+    for (routes, code) in [
+        (routes("", "", ""), 0),
+        (routes(&asks, "", ""), 1),
+        (routes("", &asks, ""), 1),
+        (routes("", "", &asks), 1),
+        (routes(&both("users"), "", ""), 0),
+        (routes(&both("others"), "", ""), 1),
+        (routes(&metadata("users"), &asks, ""), 0),
+        (routes(&metadata("users"), "", &asks), 0),
+    ] {
+        let (ran, said, config) = changes(&here(&routes), true);
+        assert_eq!(ran, code, "{routes}: {said:?}");
+        let is_asked = routes.contains("requirement_name");
+        let namespace = is_asked.then_some("bearer_gate");
+        assert_eq!(config["route_metadata"].as_str(), namespace, "{routes}");
+        if code == 1 {
+            let open = "open typed_per_filter_config".to_owned();
+            assert!(said.contains(&open), "{routes}: {said:?}");
+            assert_eq!(config["unmatched"], "deny", "{routes}");
+        }
+    }
+    // The snippet of each route, with its line.
+    let files = Files::in_a_directory();
+    files.with("keys.json", KEYS);
+    let text = here(&routes(&asks, &asks, ""));
+    let ran = run(&["migrate", &files.with("envoy.yaml", &text)]);
+    let snippet = "`metadata: {filter_metadata: {bearer_gate: {requirement_name: users}}}`";
+    assert_eq!(ran.err.matches(snippet).count(), 2, "{}", ran.err);
+    assert!(
+        ran.err.contains("each route of the virtual host"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
+fn routes_that_are_elsewhere_may_ask_for_more() {
+    let unused = "    requirement_map: {users: {provider_name: one}}\n".to_owned();
+    let used =
+        unused.clone() + "    rules:\n    - match: {prefix: /}\n      requirement_name: users\n";
+    let rds = "rds: {route_config_name: r, config_source: {ads: {}}}\n";
+    let open = "open requirement_map".to_owned();
+    let without_rules = JWT_AUTHN.split("    rules:").next().unwrap();
+    for names in [&unused, &used] {
+        let text = format!("{without_rules}{names}");
+        for texts in [
+            vec![text.clone()],
+            vec![format!("{text}{rds}")],
+            vec![
+                format!("{text}scoped_routes: {{name: s}}\n"),
+                routes("", "", ""),
+            ],
+            vec![
+                format!("{text}{rds}"),
+                routes("", "", "").replace("name: r\n", "name: other\n"),
+            ],
+            vec![format!("{text}{rds}"), routes("", "", "vhds: {}")],
+        ] {
+            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            let (code, said, config) = changes_of(&texts, true);
+            assert!(code == 1 && said.contains(&open), "{texts:?}: {said:?}");
+            assert_eq!(config["unmatched"], "deny", "{texts:?}");
+        }
+        // They are here, and ask for nothing, or for something.
+        let asks = format!(
+            "typed_per_filter_config: {{envoy.filters.http.jwt_authn: {{{PER_ROUTE}, requirement_name: users}}}}"
+        );
+        let text = format!("{text}{rds}");
+        assert_eq!(changes_of(&[&text, &routes("", "", "")], true).0, 0);
+        let (code, said, _) = changes_of(&[&text, &routes(&asks, "", "")], true);
+        assert!(code == 1 && !said.contains(&open), "{said:?}");
         assert!(
-            said.iter().any(|said| said == expected),
-            "{expected}: {said:?}"
+            said.contains(&"open typed_per_filter_config".to_owned()),
+            "{said:?}"
         );
     }
-    // no filter writes it, so none needs it
-    assert_eq!(changes(&format!("{JWT_AUTHN}{reader}"), true).0, 0);
+    // Nothing that they could ask for.
+    let (code, said, _) = changes(&format!("{JWT_AUTHN}{rds}"), true);
+    assert!(
+        code == 0 && said.contains(&"differs routes".to_owned()),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn a_line_is_that_of_its_file() {
+    let files = Files::in_a_directory();
+    let listener = files.with(
+        "listener.yaml",
+        &with_routes("", "").replace("filename: keys.json", "inline_string: '{}'"),
+    );
+    let asks =
+        format!("typed_per_filter_config: {{users: {{{PER_ROUTE}, requirement_name: users}}}}");
+    let routes = files.with("routes.yaml", &routes(&asks, "", ""));
+    let ran = run(&["migrate", &listener, &routes]);
+    assert!(
+        ran.err.contains("routes.yaml:11: open: typed_per"),
+        "{}",
+        ran.err
+    );
+    assert!(
+        ran.err.contains("listener.yaml:8: differs: "),
+        "{}",
+        ran.err
+    );
 }
 
 #[test]

@@ -544,7 +544,7 @@ fn what_else_is_in_the_files_is_named() {
     let one = files.with("s.yaml", service);
     let ran = run(&["migrate", &one, &one]);
     assert_eq!(ran.code, 2);
-    assert!(ran.err.contains("one after the other"), "{}", ran.err);
+    assert!(ran.err.contains("of the kind Service"), "{}", ran.err);
 }
 
 #[test]

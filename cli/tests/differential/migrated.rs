@@ -18,14 +18,20 @@ const SIZE: Size = Size {
     requests_each: 20,
 };
 
+/// All routes: they ask for nothing.
+const ROUTES: &str = "{name: all, virtual_hosts: [{name: all, domains: ['*']}]}";
+
 /// What `migrate` prints of a file: its exit code, and the first configuration.
 pub(crate) fn migrate(file: &str) -> (i32, Value) {
     let directory = tempfile::tempdir().expect("a directory");
-    let path = directory.path().join("envoy.yaml");
-    std::fs::write(&path, file).expect("a file");
+    let paths = [("envoy.yaml", file), ("routes.yaml", ROUTES)].map(|(name, text)| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).expect("a file");
+        path
+    });
     let output = Command::new(env!("CARGO_BIN_EXE_bearer-gate"))
         .args(["migrate", "--json"])
-        .arg(&path)
+        .args(paths)
         .output()
         .expect("the tool runs");
     let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
@@ -204,9 +210,9 @@ const TOPS: &[(bool, &str)] = &[
         false,
         "rules: [{match: {prefix: /}, requirement_name: x}], requirement_map: {x: null}",
     ),
-    (false, "requirement_map: {x: {provider_name: p}}"),
+    (true, "requirement_map: {x: {provider_name: p}}"),
     (
-        false,
+        true,
         "requirement_map: {x: {provider_name: p}}, rules: [{match: {prefix: /}}]",
     ),
     (
