@@ -17,6 +17,7 @@ mod oauth2_proxy;
 mod read;
 mod tree;
 mod unsupported;
+mod wrapper;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -51,6 +52,9 @@ pub(crate) struct Args {
     /// A host of your pages, where the old configuration takes the host of the request
     #[arg(long = "host", value_name = "HOST")]
     hosts: Vec<String>,
+    /// Print the whole filter, an entry of Envoy's `http_filters`, and not its configuration alone
+    #[arg(long, conflicts_with = "json")]
+    envoy: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -227,7 +231,7 @@ fn finish(args: &Args, lines: &Lines, migrations: &[Migration]) -> ExitCode {
         println!("{}", escaped(&Value::Array(report)));
     } else {
         for migration in migrations {
-            show(lines, migration, migrations.len() > 1);
+            show(args, lines, migration, migrations.len() > 1);
         }
     }
     exit(!migrations.iter().any(Migration::is_open))
@@ -491,6 +495,10 @@ impl Migration {
     }
 }
 
+/// Where the printed text goes.
+const ALONE: &str =
+    "This is `configuration.value` of the filter: `migrate --envoy` prints the filter around it.";
+
 /// Differences of every old filter.
 const ALWAYS: [&str; 2] = [
     "paths are compared in normal form: /%61pi is /api",
@@ -506,7 +514,7 @@ const OF_JWT_AUTHN: [&str; 5] = [
     "the body of a rejection is JSON; the challenge has a fixed realm, not the request's URL",
 ];
 
-fn show(lines: &Lines, migration: &Migration, several: bool) {
+fn show(args: &Args, lines: &Lines, migration: &Migration, several: bool) {
     if several {
         println!("---");
     }
@@ -517,8 +525,20 @@ fn show(lines: &Lines, migration: &Migration, several: bool) {
     for line in &migration.always {
         yaml::comment(&format!("- {line}"), 0, &mut head);
     }
-    let whole = migration.resource.as_ref();
-    let whole = whole.map(|resource| kubernetes::filled(resource, &migration.node));
+    let (whole, place) = match &migration.resource {
+        Some(resource) => (Some(kubernetes::filled(resource, &migration.node)), None),
+        None if args.envoy => (
+            Some(wrapper::filter(&migration.node)),
+            Some(match from {
+                "oauth2-proxy" => "This goes to the head of `http_filters`.".to_owned(),
+                old => format!("This takes the place of {old} in `http_filters`."),
+            }),
+        ),
+        None => (None, Some(ALONE.to_owned())),
+    };
+    if let Some(place) = place {
+        yaml::comment(&place, 0, &mut head);
+    }
     print!(
         "{head}{}",
         yaml::write(whole.as_ref().unwrap_or(&migration.node))

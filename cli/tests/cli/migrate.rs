@@ -527,6 +527,31 @@ fn a_line_is_that_of_its_file() {
 }
 
 #[test]
+fn the_whole_filter_is_printed_if_asked() {
+    let files = Files::in_a_directory();
+    files.with("keys.json", KEYS);
+    let file = files.with("envoy.yaml", JWT_AUTHN);
+    let plain = run(&["migrate", &file]);
+    assert!(plain.out.contains("`configuration.value`"), "{}", plain.out);
+    let whole = run(&["migrate", "--envoy", &file]);
+    assert_eq!((whole.code, &whole.err), (plain.code, &plain.err));
+    assert!(
+        whole.out.contains("the place of jwt_authn"),
+        "{}",
+        whole.out
+    );
+    let [plain, whole] = [plain, whole].map(|ran| bearer_gate_testbed::yaml::parse(&ran.out));
+    let plugin = &whole[0]["typed_config"]["config"];
+    assert_eq!(plugin["configuration"]["value"], plain);
+    // `check` takes it in a file of Envoy's.
+    let text = run(&["migrate", "--envoy", &file]).out;
+    let checked = run(&["check", &files.with("filter.yaml", &text)]);
+    assert_eq!(checked.code, 0, "{}{}", checked.out, checked.err);
+    let told = format!("{}{}", checked.out, checked.err);
+    assert!(told.contains("configurations: 1"), "{told}");
+}
+
+#[test]
 fn what_a_file_has_in_place_of_jwt_authn_is_named() {
     let files = Files::in_a_directory();
     let table = [
