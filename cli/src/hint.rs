@@ -3,12 +3,27 @@
 //! Invariant: a hint is a fixed text. It decides nothing, and repeats nothing of the token.
 
 pub(crate) mod cookie;
+pub(crate) mod elsewhere;
 
 use bearer_gate::jose::base64url;
 use serde_json::Value;
 
 /// Words that a program sends in place of the token that it does not have.
 const NO_TOKEN: [&str; 6] = ["undefined", "null", "none", "nil", "nan", "[object object]"];
+
+/// What documentation has where a token should be, in lower case.
+const PLACEHOLDERS: [&str; 6] = [
+    "token",
+    "access_token",
+    "your_token",
+    "your-token",
+    "your_access_token",
+    "your_jwt",
+];
+
+fn is_quote(c: char) -> bool {
+    matches!(c, '"' | '\'' | '`' | '\u{201c}' | '\u{201d}')
+}
 
 /// What is wrong with a text that is no token of three parts, as far as it can be told.
 pub(crate) fn hint_at_token(text: &[u8]) -> Option<&'static str> {
@@ -26,7 +41,16 @@ pub(crate) fn hint_at_token(text: &[u8]) -> Option<&'static str> {
     if lower.starts_with("bearer ") || lower == "bearer" {
         return Some("it begins with the word Bearer a second time: give what is after it");
     }
-    let is_quote = |c: char| matches!(c, '"' | '\'' | '`' | '\u{201c}' | '\u{201d}');
+    if lower.starts_with("-----begin") || lower.starts_with("{\"kty\"") {
+        return Some("it is a key, not a token: show it to nobody if it is a private one");
+    }
+    let trimmed = lower.trim_matches(['<', '>', '{', '}', '$', '[', ']', '%']);
+    if PLACEHOLDERS.contains(&trimmed) || lower.starts_with(['$', '<']) || lower.starts_with("{{") {
+        return Some("it is a placeholder: the variable or the template was not filled in");
+    }
+    if lower.ends_with("...") || lower.contains('\u{2026}') {
+        return Some("it is cut: the dots at its end stand for what is missing. Copy it whole");
+    }
     if text.trim().starts_with(is_quote) || text.trim().ends_with(is_quote) {
         return Some("it is in quotes, which are no part of a token: give what is between them");
     }
@@ -75,6 +99,14 @@ pub(crate) fn header(token: &[u8]) -> Option<Value> {
     serde_json::from_slice(&base64url::decode(first)?).ok()
 }
 
+/// A hint about the claims of a token whose audience is another.
+pub(crate) fn hint_at_audience(claims: &Value) -> Option<&'static str> {
+    let is_there = |name: &&str| claims.get(name).is_some();
+    ["at_hash", "c_hash", "nonce"].iter().find(|name| is_there(name)).map(|_| {
+        "at_hash, c_hash and nonce are claims of ID tokens, which are for the client alone: send the access token"
+    })
+}
+
 /// A hint about the header of a token that only one API can verify.
 pub(crate) fn hint_at_header(header: &Value) -> Option<&'static str> {
     header.get("nonce").map(|_| {
@@ -105,6 +137,15 @@ mod tests {
             ("[object Object]", "a word for nothing"),
             ("a.b\nc.d", "broken over lines"),
             ("a.b.c%3D", "escaped for an address"),
+            ("-----BEGIN PRIVATE KEY-----\nMII", "is a key"),
+            ("{\"kty\":\"RSA\"}", "is a key"),
+            ("$TOKEN", "a placeholder"),
+            ("${ACCESS_TOKEN}", "a placeholder"),
+            ("{{token}}", "a placeholder"),
+            ("<your-token>", "a placeholder"),
+            ("TOKEN", "a placeholder"),
+            ("eyJhbGciOi...", "it is cut"),
+            ("eyJhbGciOi\u{2026}", "it is cut"),
             ("opaque-1f2e3d", "is opaque"),
             ("a.b.c=", "padding"),
             ("a+.b.c", "not base64url"),

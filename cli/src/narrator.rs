@@ -12,7 +12,7 @@ use bearer_gate::desk::signer::Event as SignerEvent;
 use bearer_gate::http::ambiguous::Ambiguous;
 use bearer_gate::http::credentials::{Extracted, Place};
 use bearer_gate::http::request::Request;
-use bearer_gate::jose::event::Event as TokenEvent;
+use bearer_gate::jose::event::{Check, Event as TokenEvent};
 use bearer_gate::jose::jwks::{KeySet, MAX_CANDIDATES, Selection};
 use bearer_gate::jwks::keys::Keys;
 use bearer_gate::matcher::Comparison;
@@ -31,8 +31,8 @@ mod visit;
 mod words;
 
 use words::{
-    check_in_words, escaped_slashes_in_words, in_place_of_token, key_in_words, mark_of,
-    place_in_doubt, rule_in_words, scopes_asked, scopes_held, test_in_words, why_unclear,
+    check_in_words, escaped_slashes_in_words, key_in_words, mark_of, place_in_doubt, rule_in_words,
+    scopes_asked, scopes_held, test_in_words, why_unclear,
 };
 
 const NOT_SATISFIED: &str = "does not satisfy the rule";
@@ -59,6 +59,10 @@ struct Telling {
     provider: (String, String),
     /// How far the current token was looked at.
     token: LookedAt,
+    /// Whether a place has something that is no token there.
+    is_near: bool,
+    /// What to say if its audience is another.
+    hint_at_audience: Option<&'static str>,
 }
 
 /// How far a token was looked at.
@@ -168,7 +172,12 @@ impl<'n> Narrator<'n> {
                 }
             }
             Event::Place { place, found } => {
-                told.at("token", |step| self.place(place, found, step));
+                let near = match found {
+                    Extracted::Missing => hint::elsewhere::hint_at_place(self.request, place),
+                    _ => None,
+                };
+                told.is_near |= near.is_some();
+                told.at("token", |step| self.place(place, found, near, step));
             }
             Event::Tokens(0 | 1) => {}
             Event::Tokens(count) => told.note(format!(
@@ -233,7 +242,15 @@ impl<'n> Narrator<'n> {
             }
             Event::FoundBadBefore => told.note("the keys decide as above"),
             Event::Demanded(outcome) => told.demanded(outcome),
-            Event::Satisfied(outcome) => told.satisfied(outcome),
+            Event::Satisfied(outcome) => {
+                if let Err(Unsatisfied::Missing) = outcome
+                    && !told.is_near
+                    && let Some(hint) = hint::elsewhere::hint_elsewhere(self.request)
+                {
+                    told.note(hint);
+                }
+                told.satisfied(outcome);
+            }
             Event::Authorized(allowed) => told.authorized(allowed),
         }
     }
@@ -354,10 +371,18 @@ impl<'n> Narrator<'n> {
                         told.note(hint);
                     }
                 }
-                told.note(format!("claims: {}", claims.all().to_value()));
+                let claims = claims.all().to_value();
+                told.note(format!("claims: {claims}"));
+                told.hint_at_audience = hint::hint_at_audience(&claims);
             }
             TokenEvent::Checked { check, holds } => {
                 told.line(mark_of(holds), check_in_words(check));
+                if let Some(hint) = told.hint_at_audience
+                    && matches!(check, Check::Audience { .. })
+                    && !holds
+                {
+                    told.note(hint);
+                }
             }
             TokenEvent::OfAnother(key) => told.note(format!(
                 "not tried: {}: iss is another issuer",
@@ -420,19 +445,19 @@ impl<'n> Narrator<'n> {
         step.reasons.push(reason);
     }
 
-    fn place(&self, place: &Place, found: &Extracted<'_>, step: &mut Step) {
+    fn place(&self, place: &Place, found: &Extracted<'_>, near: Option<String>, step: &mut Step) {
         let (mark, text, reason) = match found {
-            Extracted::Missing => match in_place_of_token(self.request, place) {
-                Some(near) => (Mark::Note, near, None),
-                None => (Mark::Note, "nothing", None),
-            },
-            Extracted::Token(_) => (Mark::Good, "a token", None),
+            Extracted::Missing => (Mark::Note, near.unwrap_or("nothing".to_owned()), None),
+            Extracted::Token(_) => (Mark::Good, "a token".to_owned(), None),
             Extracted::Several => (
                 Mark::Bad,
-                "more than one credential",
+                "more than one credential".to_owned(),
                 Some("several_tokens"),
             ),
-            Extracted::Ambiguous(part) => (Mark::Bad, place_in_doubt(*part), Some(part.reason())),
+            Extracted::Ambiguous(part) => {
+                let doubt = place_in_doubt(*part).to_owned();
+                (Mark::Bad, doubt, Some(part.reason()))
+            }
         };
         step.detail(mark, format!("{}: {text}", place_in_words(place)));
         if let Some(reason) = reason {

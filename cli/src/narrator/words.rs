@@ -5,7 +5,6 @@
 use bearer_gate::config::{ClaimTest, Rule, Scopes};
 use bearer_gate::http::ambiguous::Ambiguous;
 use bearer_gate::http::authority;
-use bearer_gate::http::credentials::Place;
 use bearer_gate::http::request::Request;
 use bearer_gate::jose::claims::Claims;
 use bearer_gate::jose::event::{Check, Time};
@@ -57,33 +56,6 @@ pub(super) fn rule_in_words(rule: &Rule) -> String {
     match rule.matcher.conditions.len() {
         0 => path,
         more => format!("{path} and {more} more conditions"),
-    }
-}
-
-/// What the request has where a token was looked for.
-pub(super) fn in_place_of_token(request: &Request, place: &Place) -> Option<&'static str> {
-    let Place::Header { name, prefix } = place else {
-        return None;
-    };
-    if prefix.is_empty() {
-        return None;
-    }
-    let query = request
-        .path()
-        .and_then(|path| path.split(|byte| *byte == b'?').nth(1));
-    let has_parameter = |query: &[u8]| {
-        query
-            .split(|byte| *byte == b'&')
-            .any(|piece| piece.starts_with(b"access_token="))
-    };
-    match request.value(name) {
-        Some(value) if value.len() > 1 => {
-            Some("nothing: the header is there, and does not begin so")
-        }
-        _ if query.is_some_and(has_parameter) => Some(
-            "nothing: the query has access_token, which is looked for where from_params names it",
-        ),
-        _ => None,
     }
 }
 
@@ -230,11 +202,13 @@ fn issuer_in_words(claims: &Claims, expected: &Issuer, outcome: Result<(), NotOu
     let tenants = match expected {
         Issuer::Any => return format!("iss is {iss}"),
         Issuer::One(one) => {
-            return format!("iss is {iss}; expected: {}", Value::from(one.as_str()));
+            let why = difference_in_words(claims.issuer(), std::slice::from_ref(one));
+            return format!("iss is {iss}; expected: {}{why}", Value::from(one.as_str()));
         }
         Issuer::Several(several) => {
+            let why = difference_in_words(claims.issuer(), several);
             let several = Value::from(several.clone());
-            return format!("iss is {iss}; expected one of: {several}");
+            return format!("iss is {iss}; expected one of: {several}{why}");
         }
         Issuer::TrustDomain(name) => {
             return format!(
@@ -263,9 +237,116 @@ fn issuer_in_words(claims: &Claims, expected: &Issuer, outcome: Result<(), NotOu
     )
 }
 
+/// In what an issuer differs from the one that it is most like.
+fn difference_in_words(found: Option<&str>, expected: &[String]) -> String {
+    let Some(found) = found.filter(|found| !expected.iter().any(|one| one == found)) else {
+        return String::new();
+    };
+    let mut differences = expected.iter().filter_map(|one| difference(found, one));
+    differences
+        .next()
+        .map_or(String::new(), |why| format!(": {why}"))
+}
+
+/// The one thing in which two issuers differ, as far as it is one that is met with.
+fn difference(found: &str, expected: &str) -> Option<&'static str> {
+    let bare = |text: &str| text.trim_end_matches('/').to_owned();
+    let rest = |text: &str| {
+        let (_, rest) = text.split_once("://")?;
+        let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        Some((host.to_ascii_lowercase(), bare(path)))
+    };
+    if found.trim() == expected.trim() {
+        return Some("white space at an end is the only difference");
+    }
+    if bare(found) == bare(expected) {
+        return Some(match found.len() > expected.len() {
+            true => {
+                "the slash at the end is the only difference: the token has it, `issuer` has not"
+            }
+            false => {
+                "the slash at the end is the only difference: `issuer` has it, the token has not"
+            }
+        });
+    }
+    if bare(found).eq_ignore_ascii_case(&bare(expected)) {
+        return Some("upper and lower case differ");
+    }
+    let entra = "https://login.microsoftonline.com/";
+    if found.starts_with("https://sts.windows.net/") && expected.starts_with(entra) {
+        return Some(
+            "the token is of version 1.0 of Entra ID, and `issuer` of version 2.0: set requestedAccessTokenVersion to 2 in the API's registration",
+        );
+    }
+    let ((host, path), (other_host, other_path)) = (rest(found)?, rest(expected)?);
+    match (host == other_host, path == other_path) {
+        (true, true) => Some("http and https differ"),
+        (true, false) => {
+            Some("the host is the same, and the path is another: another tenant or realm")
+        }
+        (false, true) if !path.is_empty() => Some(
+            "the path is the same, and the host is another: the provider was reached by another name",
+        ),
+        (false, _) => None,
+    }
+}
+
 fn date_in_words(claim: &str, time: Time) -> String {
     let date = time.date.seconds();
     let distance = distance_in_words(date - time.now);
     let leeway = time.leeway_seconds;
     format!("{claim} is {date}, {distance}; leeway {leeway} s")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::difference;
+
+    #[test]
+    fn in_what_issuers_differ() {
+        let table = [
+            ("https://i.example", "https://i.example/", "`issuer` has it"),
+            (
+                "https://i.example/",
+                "https://i.example",
+                "the token has it",
+            ),
+            ("https://i.example/a ", "https://i.example/a", "white space"),
+            (
+                "https://I.example/",
+                "https://i.example",
+                "upper and lower case",
+            ),
+            (
+                "http://i.example/a",
+                "https://i.example/a/",
+                "http and https",
+            ),
+            (
+                "https://i.example/realms/a",
+                "https://i.example/realms/b",
+                "another tenant or realm",
+            ),
+            (
+                "http://localhost:8080/realms/a",
+                "http://keycloak:8080/realms/a",
+                "by another name",
+            ),
+            (
+                "https://sts.windows.net/t/",
+                "https://login.microsoftonline.com/t/v2.0",
+                "version 1.0",
+            ),
+        ];
+        for (found, expected, why) in table {
+            let told = difference(found, expected);
+            assert!(
+                told.is_some_and(|told| told.contains(why)),
+                "{found}: {told:?}"
+            );
+        }
+        for (found, expected) in [("https://i.example/", "https://j.example/"), ("me", "you")] {
+            assert_eq!(difference(found, expected), None, "{found}");
+        }
+    }
 }

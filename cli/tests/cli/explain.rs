@@ -414,6 +414,8 @@ fn what_is_no_token_is_told_apart() {
         (format!("{start}\n{end}"), "it is broken over lines"),
         (format!("{good}="), "it has padding"),
         ("undefined".to_owned(), "the client has no token"),
+        ("$TOKEN".to_owned(), "it is a placeholder"),
+        (format!("{start}..."), "it is cut"),
     ];
     for (token, expected) in table {
         for ran in [
@@ -436,20 +438,52 @@ fn what_is_no_token_is_told_apart() {
         }
     }
     let raw = format!("authorization: {good}");
+    let cookie = format!("cookie: jwt={good}");
     let table = [
         (
             &["--header", raw.as_str(), "--path", "/api"],
-            "does not begin so",
+            "present, but does not begin with \"Bearer \": it is a token alone",
         ),
         (
             &["--header", "x: y", "--path", "/api?access_token=x"],
-            "from_params",
+            "(parameter access_token): it is looked for where from_params names it",
+        ),
+        (
+            &["--header", cookie.as_str(), "--path", "/api"],
+            "(cookie jwt): it is looked for where from_cookies names it",
+        ),
+        (
+            &["--header", "authorization: Bearer", "--path", "/api"],
+            "with nothing after Bearer: the client has no token",
         ),
     ];
     for (more, expected) in table {
         let ran = setup.explain(more);
         assert_eq!(ran.code, 1);
         assert!(ran.out.contains(expected), "{}", ran.out);
+    }
+}
+
+/// Both values, and in what they differ.
+#[test]
+fn an_issuer_without_its_slash_is_told() {
+    let setup = Setup::new();
+    let token = setup.token(&["--claim", "iss=https://i.example", "--claim", "aud=api"]);
+    let ran = setup.explain(&["--path", "/api", "--token", &token]);
+    assert_eq!(ran.code, 1, "{}", ran.out);
+    let told = r#"iss is "https://i.example"; expected: "https://i.example/": the slash at the end is the only difference: `issuer` has it, the token has not"#;
+    assert!(ran.out.contains(told), "{}", ran.out);
+    assert!(ran.out.contains("what to do about issuer:"), "{}", ran.out);
+}
+
+#[test]
+fn an_id_token_in_place_of_an_access_token_is_told() {
+    let setup = Setup::new();
+    for (audience, told) in [("aud=web", true), ("aud=api", false)] {
+        let token = setup.token(&["--claim", audience, "--claim", "nonce=n"]);
+        let ran = setup.explain(&["--path", "/api", "--token", &token]);
+        let hint = "claims of ID tokens, which are for the client alone";
+        assert_eq!(ran.out.contains(hint), told, "{}", ran.out);
     }
 }
 
