@@ -98,6 +98,10 @@ pub(crate) fn token(args: &TokenArgs) -> Result<ExitCode, CommandError> {
             value => claims.insert(name.to_owned(), value),
         };
     }
+    let missing: Vec<&str> = ["iss", "aud"]
+        .into_iter()
+        .filter(|name| !claims.contains_key(*name))
+        .collect();
     let header = json!({"alg": algorithm.name(), "kid": kid, "typ": "JWT"});
     let input = format!(
         "{}.{}",
@@ -106,7 +110,13 @@ pub(crate) fn token(args: &TokenArgs) -> Result<ExitCode, CommandError> {
     );
     let signature = key.private.sign(algorithm, input.as_bytes())?;
     println!("{input}.{}", base64url::encode(&signature));
-    note("a token for tests");
+    note(&format!("a token for tests, of the key {kid}"));
+    if !missing.is_empty() {
+        note(&format!(
+            "it has no {}: a provider with `issuer` and `audiences` refuses it (--claim NAME=VALUE)",
+            missing.join(" and no ")
+        ));
+    }
     Ok(exit(true))
 }
 
@@ -137,11 +147,18 @@ pub(crate) fn keygen(args: &KeygenArgs) -> Result<ExitCode, CommandError> {
     )?;
     write(&name("jwks.json"), &format!("{set}\n"), false)?;
     note("a key for tests: whoever has the file can sign tokens with it");
-    let path = name("pem");
-    note(&format!("its kid is {kid}, in each of the files"));
+    let why = match args.kid {
+        Some(_) => format!(": {TEST_KID}- stands before the kid of every key for tests"),
+        None => String::new(),
+    };
+    note(&format!("its kid is {kid}, in each of the files{why}"));
     note(&format!(
-        "a token by it: bearer-gate token --key {}",
-        path.display()
+        "a token by it: bearer-gate token --key {} --claim iss=ISSUER --claim aud=AUDIENCE",
+        name("pem").display()
+    ));
+    note(&format!(
+        "what a configuration says of that: bearer-gate explain --config FILE --jwks {} --token TOKEN",
+        name("jwks.json").display()
     ));
     Ok(exit(true))
 }

@@ -113,14 +113,21 @@ fn one_kid_whichever_file_is_used() {
         let read = |form: &str| std::fs::read_to_string(format!("{name}.{form}")).unwrap();
         let set: Value = serde_json::from_str(&read("jwks.json")).unwrap();
         let expected = &set["keys"][0]["kid"];
-        assert!(
-            made.err.contains(expected.as_str().unwrap()),
-            "{}",
-            made.err
-        );
+        let expected_kid = expected.as_str().unwrap();
+        // the final kid, and the next commands
+        for told in [
+            format!("its kid is {expected_kid}, in each of the files"),
+            format!("bearer-gate token --key {name}.pem --claim iss="),
+            format!("--jwks {name}.jwks.json --token"),
+        ] {
+            assert!(made.err.contains(&told), "{told}: {}", made.err);
+        }
+        let prefixed = made.err.contains("stands before the kid");
+        assert_ne!(prefixed, named.is_empty(), "{}", made.err);
         for form in ["pem", "jwk.json"] {
             let minted = run(&["token", "--key", &format!("{name}.{form}")]);
             assert_eq!(kid(minted.out.trim()), *expected, "{form}");
+            assert!(minted.err.contains(expected_kid), "{}", minted.err);
         }
         if named.is_empty() {
             // as another program would write it, without what stands above
@@ -129,5 +136,40 @@ fn one_kid_whichever_file_is_used() {
             let minted = run(&["token", "--key", &bare]);
             assert_eq!(kid(minted.out.trim()), *expected);
         }
+    }
+}
+
+#[test]
+fn each_key_has_a_kid_of_its_own_by_default() {
+    let files = Files::in_a_directory();
+    let kids = ["a", "b"].map(|name| {
+        let name = files.path().join(name).display().to_string();
+        let made = run(&["keygen", "--alg", "ES256", "--out", &name]);
+        assert_eq!(made.code, 0, "{}", made.err);
+        let set = std::fs::read_to_string(format!("{name}.jwks.json")).unwrap();
+        serde_json::from_str::<Value>(&set).unwrap()["keys"][0]["kid"].clone()
+    });
+    assert_ne!(kids[0], kids[1]);
+}
+
+/// What a provider looks for first, and a token may lack.
+#[test]
+fn a_token_without_issuer_or_audience_is_told() {
+    for (claims, told) in [
+        (&[][..], "it has no iss and no aud"),
+        (&["iss=x"], "it has no aud"),
+        (&["iss=x", "aud=y"], ""),
+    ] {
+        let mut arguments = vec!["token", "--key", "tests/fixtures/ed25519.pem"];
+        arguments.extend(claims.iter().flat_map(|claim| ["--claim", claim]));
+        let ran = run(&arguments);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        assert!(ran.err.contains(told), "{}", ran.err);
+        assert_eq!(
+            ran.err.contains("it has no"),
+            !told.is_empty(),
+            "{}",
+            ran.err
+        );
     }
 }
