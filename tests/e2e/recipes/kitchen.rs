@@ -200,10 +200,17 @@ impl Kitchen {
     pub(crate) async fn check_without_token(&self) {
         assert_eq!(self.get("/api/public", None).await.status, 200);
         assert_eq!(self.statuses(None).await, [401; 4]);
-        for path in ["/x", "/api", "/api/public/x", "/api/privatex", "/api/admin"] {
+        for path in [
+            "/x",
+            "/api",
+            "/api/public/x",
+            "/api/privatex",
+            "/api/adminx",
+        ] {
             let reply = self.get(path, None).await;
             assert_eq!(reply.status, 403, "{path}: {}", reply.body);
         }
+        assert_eq!(self.get("/api/admin", None).await.status, 401);
         assert_eq!(self.upstream.requests(), 1);
     }
 
