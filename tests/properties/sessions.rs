@@ -87,7 +87,8 @@ proptest! {
             lines.into_iter().map(|line| line.join(";").into_bytes()).collect()
         };
         let read = |lines: &[Vec<u8>]| {
-            let value = cookie().read(&request_with(lines)).ok()??;
+            let request = request_with(lines);
+            let value = cookie().read(&request).ok()??;
             Session::open(&keyring(), "staff", HOST, &value, NOW).ok()
         };
         let request = request_with(&lines(&ours));
@@ -181,7 +182,8 @@ proptest! {
 fn the_good_ones_open() {
     let value = base64url::encode(&the_session());
     let lines = [format!("a=1; {}={value}", cookie().name()).into_bytes()];
-    let read = cookie().read(&request_with(&lines)).unwrap().unwrap();
+    let request = request_with(&lines);
+    let read = cookie().read(&request).unwrap().unwrap();
     assert!(Session::open(&keyring(), "staff", HOST, &read, NOW).is_ok());
     let seeds = crate::seeds("session");
     assert!(
