@@ -12,6 +12,7 @@ use crate::host::Host;
 use crate::http::response::{Client, Rejection, Response, Responses};
 use crate::metrics;
 use crate::outputs::{self, FilterState};
+use crate::shown::Shown;
 use crate::sign_in::{By, Outcome};
 
 /// What must be done with a request.
@@ -62,8 +63,12 @@ pub trait Exchange {
     /// Who reads the response.
     fn client(&self) -> Client;
 
-    /// Answers in place of the upstream.
-    fn respond(&self, response: &Response);
+    /// `x-request-id`, by which other logs name the request.
+    fn request_id(&self) -> Option<Vec<u8>>;
+
+    /// Answers in place of the upstream. `details` are the response code details of access logs: the
+    /// name of a counter.
+    fn respond(&self, response: &Response, details: &str);
 }
 
 /// Carries a verdict out. Without a configuration, rejections have their fixed form.
@@ -78,7 +83,7 @@ pub fn carry_out(
             host.count(metrics::ALLOWED, 1);
             if let Some(reason) = admission.reported {
                 host.count(&metrics::reported(reason), 1);
-                log::debug!("would be rejected: {reason}");
+                log::debug!("would be rejected: {reason}{}", named(exchange));
             }
             return Carried::Admitted;
         }
@@ -91,11 +96,16 @@ pub fn carry_out(
             response,
         }) => {
             host.count(metrics::ANSWERED, 1);
-            if let Some(counter) = counter(outcome) {
-                host.count(&counter, 1);
+            let counter = counter(outcome);
+            if let Some(counter) = &counter {
+                host.count(counter, 1);
             }
-            log::debug!("answered with {what}: {}", response.status);
-            exchange.respond(response);
+            log::debug!(
+                "answered with {what}: {}{}",
+                response.status,
+                named(exchange)
+            );
+            exchange.respond(response, counter.as_deref().unwrap_or(metrics::ANSWERED));
         }
     }
     Carried::Answered
@@ -127,8 +137,9 @@ fn reject(
     exchange: &impl Exchange,
 ) {
     let rejection = &refusal.rejection;
-    host.count(&metrics::denied(rejection.reason()), 1);
-    log::debug!("rejected: {}", rejection.reason());
+    let counter = metrics::denied(rejection.reason());
+    host.count(&counter, 1);
+    log::debug!("rejected: {}{}", rejection.reason(), named(exchange));
     let of_token = refusal.outputs.as_ref();
     let of_token = of_token.map_or(&[][..], |outputs| &outputs.states);
     let from_rejection = config.map_or_else(Vec::new, |config| {
@@ -145,7 +156,16 @@ fn reject(
     response
         .headers
         .extend(lines.map(|line| ("set-cookie", line)));
-    exchange.respond(&response);
+    exchange.respond(&response, &counter);
+}
+
+/// How the log names a request, after what it says of it. Read only for a line that is written.
+#[inline(never)]
+fn named(exchange: &impl Exchange) -> String {
+    let id = exchange.request_id();
+    id.map_or_else(String::new, |id| {
+        format!(", x-request-id {}", Shown::new(id))
+    })
 }
 
 #[cfg(test)]
@@ -159,6 +179,7 @@ mod tests {
     use crate::host::{Call, CallId, NoEntropy, SharedStore, Version};
     use crate::http::response::Schemes;
     use crate::outputs::Outputs;
+    use crate::sign_in::Problem;
     use crate::time::Millis;
 
     /// A proxy that counts. It refuses headers and states that have one of the names in `refuses`.
@@ -167,7 +188,7 @@ mod tests {
         refuses: &'static [&'static str],
         counts: RefCell<BTreeMap<String, u64>>,
         told: RefCell<Vec<String>>,
-        sent: RefCell<Vec<u32>>,
+        sent: RefCell<Vec<(u32, String)>>,
     }
 
     impl SharedStore for Proxy {
@@ -238,8 +259,13 @@ mod tests {
             Client::Http
         }
 
-        fn respond(&self, response: &Response) {
-            self.sent.borrow_mut().push(response.status);
+        fn request_id(&self) -> Option<Vec<u8>> {
+            None
+        }
+
+        fn respond(&self, response: &Response, details: &str) {
+            let sent = (response.status, details.to_owned());
+            self.sent.borrow_mut().push(sent);
         }
     }
 
@@ -263,7 +289,7 @@ mod tests {
         refuses: &'static [&'static str],
         verdict: &Verdict<'_>,
         config: Option<&Config>,
-    ) -> (Vec<String>, Vec<String>, Vec<u32>, bool) {
+    ) -> (Vec<String>, Vec<String>, Vec<(u32, String)>, bool) {
         let proxy = Proxy {
             refuses,
             ..Proxy::default()
@@ -361,8 +387,35 @@ mod tests {
             let (counts, states, responses, goes_on) = carried(refuses, verdict, Some(&config));
             assert_eq!(counts, *counted, "{verdict:?}");
             assert_eq!(states, *told, "{verdict:?}");
-            assert_eq!(responses, *sent, "{verdict:?}");
+            // Access logs name what was counted.
+            let details = counted.iter().map(|name| (*name).to_owned());
+            let sent: Vec<_> = sent.iter().copied().zip(details).collect();
+            assert_eq!(responses, sent, "{verdict:?}");
             assert_eq!(goes_on, sent.is_empty(), "{verdict:?}");
+        }
+    }
+
+    #[test]
+    fn access_logs_name_why_nobody_was_signed_in() {
+        let failed = |outcome| {
+            let response = Response::new(403, &[], String::new());
+            let what = "a page";
+            Verdict::Answer(Answer {
+                what,
+                outcome,
+                response,
+            })
+        };
+        for (outcome, details) in [
+            (
+                Outcome::Failed(Problem::IdToken),
+                "bearer_gate.sign_in.failed.id_token_invalid",
+            ),
+            (Outcome::LogoutRefused, "bearer_gate.logout.refused"),
+            (Outcome::Other, "bearer_gate.answered"),
+        ] {
+            let (.., responses, _) = carried(&[], &failed(outcome), None);
+            assert_eq!(responses, [(403, details.to_owned())]);
         }
     }
 
@@ -371,6 +424,7 @@ mod tests {
         let verdict = Verdict::reject(Rejection::NotConfigured);
         let (counts, states, responses, goes_on) = carried(&[], &verdict, None);
         assert_eq!(counts, ["bearer_gate.denied.not_configured"]);
-        assert_eq!((states.len(), responses, goes_on), (0, vec![503], false));
+        let sent = (503, "bearer_gate.denied.not_configured".to_owned());
+        assert_eq!((states.len(), responses, goes_on), (0, vec![sent], false));
     }
 }

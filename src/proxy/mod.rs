@@ -12,7 +12,7 @@
 //!
 //! | call | panics on | Envoy gives |
 //! |---|---|---|
-//! | `set_property`, `add_`, `set_`, `remove_map_value` | every other status | `BadArgument` for a property that is read-only, and for a map that is not at hand: never called, `hostcalls` is |
+//! | `set_property`, `add_`, `set_`, `remove_map_value`, `send_http_response` | every other status | `BadArgument` for a property that is read-only, for a map that is not at hand, and for a second answer: never called, `hostcalls` is |
 //! | `get_map_value_bytes`, `get_map_bytes` | all but `NotFound`; a name that is not UTF-8 | `BadArgument` for a map that is not at hand: asked for in the callback that has it, or while the request waits, and of a call's response only where it has headers. No codec of Envoy lets such a name through |
 //! | `get_property` | all but `NotFound`, `SerializationFailure`, `InternalFailure` | these |
 //! | `get_buffer` | all but `NotFound` | `BadArgument` for a start beyond the end: it is 0 |
@@ -21,7 +21,7 @@
 //! | `dispatch_http_call` | all but `BadArgument`, `InternalFailure` | these |
 //! | `set_effective_context` | all but `BadArgument` | this |
 //! | `call_foreign_function` | all but `NotFound`, `BadArgument`, `SerializationFailure`, `InternalFailure` | these |
-//! | `send_http_response`, `resume_http_request`, `set_tick_period`, `get_current_time`, `get_log_level`, `log` | all | Ok |
+//! | `resume_http_request`, `set_tick_period`, `get_current_time`, `get_log_level`, `log` | all | Ok |
 
 mod envoy;
 mod filter_state;
@@ -143,14 +143,15 @@ impl Exchange for Edge<'_> {
         Client::from_content_type(header("content-type").as_deref())
     }
 
-    fn respond(&self, response: &Response) {
-        let headers: Vec<(&str, &str)> = response
-            .headers
-            .iter()
-            .map(|(name, value)| (*name, value.as_str()))
-            .collect();
-        let body = Some(response.body.as_bytes());
-        if hostcalls::send_http_response(response.status, headers, body).is_err() {
+    fn request_id(&self) -> Option<Vec<u8>> {
+        header("x-request-id")
+    }
+
+    fn respond(&self, response: &Response, details: &str) {
+        let headers = response.headers.iter();
+        let headers: Vec<_> = headers.map(|(name, value)| (*name, &**value)).collect();
+        let body = response.body.as_bytes();
+        if refusable::respond(response.status, details, &headers, body).is_err() {
             ::log::debug!("the response could not be sent: the client has left");
         }
     }

@@ -129,7 +129,11 @@ impl Exchange for Takes {
         Client::Http
     }
 
-    fn respond(&self, _: &Response) {}
+    fn request_id(&self) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn respond(&self, _: &Response, _: &str) {}
 }
 
 /// The status of a verdict; 200 for an admission.

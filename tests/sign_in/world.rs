@@ -172,7 +172,11 @@ impl Exchange for Edge {
         Client::Http
     }
 
-    fn respond(&self, response: &Response) {
+    fn request_id(&self) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn respond(&self, response: &Response, _: &str) {
         let mut page = self.page.borrow_mut();
         page.status = response.status;
         let headers = response.headers.iter();
