@@ -57,6 +57,11 @@ pub fn jwks_fetch(provider: &str, succeeded: bool) -> String {
     format!("bearer_gate.jwks_fetch.{}.{outcome}", label(provider))
 }
 
+/// Counter: sets of a provider's keys that took the place of another one.
+pub fn jwks_changed(provider: &str) -> String {
+    format!("bearer_gate.jwks_changed.{}", label(provider))
+}
+
 /// Gauge: the age of the keys that a provider's tokens are verified with, in
 /// seconds.
 pub fn jwks_age(provider: &str) -> String {

@@ -240,9 +240,12 @@ fn tell(name: &str, event: Event, host: &impl Host) {
             generation,
             found,
             skipped,
+            changed,
             news,
         } => {
             host.count(&metrics::jwks_fetch(name, true), 1);
+            // From the start: an increase from nothing is none to who watches.
+            host.count(&metrics::jwks_changed(name), changed.into());
             let level = if news {
                 log::Level::Info
             } else {

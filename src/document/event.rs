@@ -13,6 +13,8 @@ pub enum Event {
         found: String,
         /// The parts that cannot be used, each with the reason.
         skipped: Vec<String>,
+        /// Whether there was another document before, from which this one differs.
+        changed: bool,
         /// Whether the document differs from the one before, or ends an outage.
         news: bool,
     },

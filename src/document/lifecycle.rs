@@ -455,12 +455,15 @@ impl<S: Source> Lifecycle<S> {
             found,
             skipped,
         } = fetched;
-        let is_same = |installed: &Installed<_>| installed.content == content;
+        let before = self.installed.as_ref();
+        let before = before.map(|installed| installed.content == content);
+        let changed = before == Some(false);
         let fetched = Event::Fetched {
             generation,
             found,
             skipped,
-            news: shared.back_off.failures > 0 || !self.installed.as_ref().is_some_and(is_same),
+            changed,
+            news: shared.back_off.failures > 0 || before != Some(true),
         };
         let source = self.share.source();
         let snapshot = Snapshot::new(source, generation, now.at, fetch, max_age, content);

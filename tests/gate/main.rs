@@ -360,6 +360,7 @@ fn a_token_is_verified_once_for_a_key_set_and_its_times_every_time() {
     gate.reply(process.the_call(), ok(SET_A));
     assert_eq!(decided(gate.request(1, token("a"))), 200);
     assert_eq!(process.verifications.get(), 1);
+    assert_eq!(process.count_of("bearer_gate.jwks_changed.p"), 0);
 
     // A set without the key ends the token at once.
     process.pass(590_000);
@@ -368,6 +369,7 @@ fn a_token_is_verified_once_for_a_key_set_and_its_times_every_time() {
     parked(gate.request(2, token("a")));
     gate.tick();
     assert_eq!(codes(gate.reply(process.the_call(), ok(SET_B))), [(2, 401)]);
+    assert_eq!(process.count_of("bearer_gate.jwks_changed.p"), 1);
 
     // When its time has passed, that ends it too.
     assert_eq!(decided(gate.request(3, token("b"))), 200);
