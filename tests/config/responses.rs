@@ -100,6 +100,7 @@ fn stripped() {
     }
     for (errors, field) in [
         (json!({"format": "json"}), "format"),
+        (json!({"include_reason": true}), "include_reason"),
         (
             json!({"by_reason": {"no_rule": {"status": 404, "body": ""}}}),
             "by_reason.no_rule.body",
@@ -110,6 +111,23 @@ fn stripped() {
             format!("errors.{field}: contradicts strip_failure_response")
         );
     }
+}
+
+#[test]
+fn the_reason_is_a_member_where_a_body_has_members() {
+    for (errors, include_reason) in [
+        (json!({}), false),
+        (json!({"include_reason": false, "format": "text"}), false),
+        (json!({"include_reason": true}), true),
+        (json!({"includeReason": true, "format": "problem"}), true),
+    ] {
+        let config = parse(&json!({"errors": errors})).unwrap();
+        assert_eq!(config.responses.include_reason, include_reason, "{errors}");
+    }
+    assert_eq!(
+        refused(&json!({"errors": {"include_reason": true, "format": "text"}})),
+        "errors.include_reason: needs the format json or problem: a text has no members"
+    );
 }
 
 #[test]
@@ -211,7 +229,7 @@ fn refuses_errors() {
         ),
         (
             json!({"errors": []}),
-            "errors: invalid type: sequence, expected an object with format or by_reason",
+            "errors: invalid type: sequence, expected an object with format, include_reason or by_reason",
         ),
     ];
     for (config, expected) in table {

@@ -66,9 +66,15 @@ async fn get(stage: &Stage, listener: &str, target: &str, token: Option<&str>) -
 #[tokio::test]
 async fn bodies_have_the_configured_form() {
     let stage = stage(|stage| {
-        ["json", "text", "problem"]
-            .map(|format| listener(format, routes(stage, json!({"errors": {"format": format}}))))
-            .into()
+        let with = |errors: Value| routes(stage, json!({"errors": errors}));
+        let mut listeners: Vec<_> = ["json", "text", "problem"]
+            .map(|format| listener(format, with(json!({"format": format}))))
+            .into();
+        for (name, format) in [("json-reason", "json"), ("problem-reason", "problem")] {
+            let errors = json!({"format": format, "include_reason": true});
+            listeners.push(listener(name, with(errors)));
+        }
+        listeners
     });
     let good = stage.idp.good_token();
     assert_eq!(get(&stage, "json", "/api", Some(&good)).await.status, 200);
@@ -80,6 +86,7 @@ async fn bodies_have_the_configured_form() {
             "Unauthorized",
             "unauthorized",
             "Jwt is missing",
+            "token_missing",
         ),
         (
             "/scoped",
@@ -88,6 +95,7 @@ async fn bodies_have_the_configured_form() {
             "Forbidden",
             "insufficient_scope",
             "Jwt lacks a scope that is required here",
+            "insufficient_scope",
         ),
         (
             "/down",
@@ -96,9 +104,10 @@ async fn bodies_have_the_configured_form() {
             "Service Unavailable",
             "temporarily_unavailable",
             "Jwks remote fetch is failed",
+            "keys_unavailable",
         ),
     ];
-    for (target, token, status, title, error, text) in table {
+    for (target, token, status, title, error, text, reason) in table {
         let json = get(&stage, "json", target, token).await;
         let plain = get(&stage, "text", target, token).await;
         let problem = get(&stage, "problem", target, token).await;
@@ -111,6 +120,13 @@ async fn bodies_have_the_configured_form() {
             problem.json(),
             json!({"type": "about:blank", "title": title, "status": status, "detail": text, "error": error})
         );
+        for (with_reason, plain) in [("json-reason", &json), ("problem-reason", &problem)] {
+            let mut expected = plain.json();
+            expected["reason"] = json!(reason);
+            let full = get(&stage, with_reason, target, token).await;
+            assert_eq!(full.json(), expected);
+            assert_eq!(full.header("content-type"), plain.header("content-type"));
+        }
         for (reply, content_type) in [
             (&json, "application/json"),
             (&plain, "text/plain"),

@@ -8,8 +8,7 @@ use crate::config::read::error::{At, ConfigError, unknown};
 use crate::config::read::raw::{RawCustom, RawErrors, RawFormat};
 use crate::config::read::tree::Tree;
 use crate::config::read::value::Whole;
-use crate::http::response::{Body, Custom, Format, Rejection};
-use crate::named::Named;
+use crate::http::response::{Body, Custom, Format, Rejection, Responses};
 
 /// The longest body, in bytes: a page that says what to do, without its pictures.
 const LONGEST_BODY: usize = 16 * 1024;
@@ -21,17 +20,27 @@ const INCOMPLETE: [u64; 3] = [405, 407, 426];
 
 const STRIPPED: &str = "contradicts strip_failure_response";
 
-/// The form of bodies, and what is sent in place of them, by a name of [`Rejection::names`].
-pub(super) fn convert(raw: RawErrors, strip: bool) -> Result<(Format, Named<Custom>), ConfigError> {
+/// Takes the form of bodies, and what is sent in place of them by a name of [`Rejection::names`].
+pub(super) fn convert(raw: RawErrors, responses: &mut Responses) -> Result<(), ConfigError> {
+    let strip = responses.strip;
     if strip && raw.format.0.is_some() {
         return Err(ConfigError::new("format", STRIPPED));
+    }
+    let include_reason = raw.include_reason.0.unwrap_or(false);
+    if strip && include_reason {
+        return Err(ConfigError::new("include_reason", STRIPPED));
     }
     let format = match raw.format.0 {
         Some(RawFormat::Json) | None => Format::Json,
         Some(RawFormat::Text) => Format::Text,
         Some(RawFormat::Problem) => Format::Problem,
     };
-    let mut by_reason = Named::default();
+    if include_reason && format == Format::Text {
+        let problem = "needs the format json or problem: a text has no members";
+        return Err(ConfigError::new("include_reason", problem));
+    }
+    responses.format = format;
+    responses.include_reason = include_reason;
     for (name, raw) in raw.by_reason.entries() {
         let custom = if strip && raw.body.0.is_some() {
             Err(ConfigError::new("body", STRIPPED))
@@ -40,9 +49,10 @@ pub(super) fn convert(raw: RawErrors, strip: bool) -> Result<(Format, Named<Cust
         } else {
             custom(raw, format)
         };
-        by_reason.insert(&name, custom.at(&name).at("by_reason")?);
+        let custom = custom.at(&name).at("by_reason")?;
+        responses.custom.insert(&name, custom);
     }
-    Ok((format, by_reason))
+    Ok(())
 }
 
 fn custom(raw: RawCustom, format: Format) -> Result<Custom, ConfigError> {

@@ -151,9 +151,15 @@ impl Config {
             .0
             .map(|raw| resource::convert(raw).at("protected_resource"))
             .transpose()?;
-        let strip = raw.strip_failure_response.0.unwrap_or(false);
-        let (format, custom) =
-            errors::convert(raw.errors.0.unwrap_or_default(), strip).at("errors")?;
+        let mut responses = Responses {
+            realm,
+            strip: raw.strip_failure_response.0.unwrap_or(false),
+            resource_metadata: protected_resource
+                .as_ref()
+                .map(|resource| resource.url.clone()),
+            ..Responses::default()
+        };
+        errors::convert(raw.errors.0.unwrap_or_default(), &mut responses).at("errors")?;
         let max_waiting = raw
             .max_waiting
             .0
@@ -177,15 +183,7 @@ impl Config {
             },
             providers,
             rules: Rules::new(rules),
-            responses: Responses {
-                realm,
-                format,
-                custom,
-                strip,
-                resource_metadata: protected_resource
-                    .as_ref()
-                    .map(|resource| resource.url.clone()),
-            },
+            responses,
             protected_resource,
             max_waiting: usize::try_from(max_waiting).unwrap_or(usize::MAX),
             facts,

@@ -341,11 +341,14 @@ objects! {
     }
 
     /// Addition: what a rejected client gets.
-    pub struct RawErrors: "an object with format or by_reason" {
+    pub struct RawErrors: "an object with format, include_reason or by_reason" {
         /// The form of the bodies. `json`: `{"error":"...","error_description":"..."}`. `text`: the
         /// text alone, as `jwt_authn` sends it, as `text/plain`. `problem`: RFC 9457, as
         /// `application/problem+json`.
         pub format: Given<RawFormat> = "json",
+        /// Whether the forms `json` and `problem` have the [reason](responses.md#texts-and-reasons) too, for
+        /// clients that are programs: `"reason":"expired"`.
+        pub include_reason: Given<bool> = false,
         /// What to send instead, by a reason or an `error` of the tables in
         /// [Responses](responses.md).
         pub by_reason: Given<Entries<RawCustom>>,

@@ -27,23 +27,28 @@ impl Format {
         }
     }
 
-    /// The body of a rejection that is sent with `status`.
-    pub(super) fn body(self, rejection: &Rejection, status: u32) -> String {
+    /// The body of a rejection that is sent with `status`, with the reason's name or without it.
+    pub(super) fn body(self, rejection: &Rejection, status: u32, with_reason: bool) -> String {
         let error = rejection.error();
         let description = rejection.description();
+        let reason = if with_reason {
+            format!(",\"reason\":\"{}\"", rejection.reason())
+        } else {
+            String::new()
+        };
         match self {
             Self::Json => {
-                format!("{{\"error\":\"{error}\",\"error_description\":\"{description}\"}}")
+                format!("{{\"error\":\"{error}\",\"error_description\":\"{description}\"{reason}}}")
             }
             Self::Text => description.to_owned(),
             // The type is only the status (section 4.2.1), so the title is its phrase. The detail
-            // is for people; the extension `error` (section 3.2) is for programs.
+            // is for people; the extensions `error` and `reason` (section 3.2) are for programs.
             Self::Problem => {
                 let title = phrase(status)
                     .map(|phrase| format!("\"title\":\"{phrase}\","))
                     .unwrap_or_default();
                 format!(
-                    "{{\"type\":\"about:blank\",{title}\"status\":{status},\"detail\":\"{description}\",\"error\":\"{error}\"}}"
+                    "{{\"type\":\"about:blank\",{title}\"status\":{status},\"detail\":\"{description}\",\"error\":\"{error}\"{reason}}}"
                 )
             }
         }
@@ -104,13 +109,22 @@ mod tests {
             reason: "expired",
         };
         let json = |format: Format, status| -> Value {
-            serde_json::from_str(&format.body(&rejection, status)).unwrap()
+            let [plain, full] = [false, true]
+                .map(|with_reason| format.body(&rejection, status, with_reason))
+                .map(|body| serde_json::from_str::<Value>(&body).unwrap());
+            let mut expected = plain.clone();
+            expected["reason"] = json!("expired");
+            assert_eq!(full, expected);
+            plain
         };
         assert_eq!(
             json(Format::Json, 401),
             json!({"error": "invalid_token", "error_description": "Jwt is expired"})
         );
-        assert_eq!(Format::Text.body(&rejection, 401), "Jwt is expired");
+        for with_reason in [false, true] {
+            let text = Format::Text.body(&rejection, 401, with_reason);
+            assert_eq!(text, "Jwt is expired");
+        }
         let problem = |status, title: Option<&str>| {
             let mut problem = json!({
                 "type": "about:blank",

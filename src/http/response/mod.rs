@@ -78,6 +78,8 @@ pub struct Responses {
     pub realm: String,
     /// The form of the bodies that are not `custom`.
     pub format: Format,
+    /// Whether such a body has the name of the reason, where its form has names.
+    pub include_reason: bool,
     /// By a name of [`Rejection::names`].
     pub custom: Named<Custom>,
     /// Whether bodies and challenges are left out.
@@ -122,7 +124,7 @@ impl Responses {
             let content_type = (!body.text.is_empty()).then_some(body.content_type.as_str());
             (content_type, body.text.clone())
         } else {
-            let body = self.format.body(rejection, status);
+            let body = self.format.body(rejection, status, self.include_reason);
             (Some(self.format.content_type()), body)
         };
         let mut headers = vec![("cache-control", "no-store".to_owned())];
