@@ -78,7 +78,8 @@ pub struct Admission {
 pub struct Refusal<'c> {
     /// The reason, with its status and words.
     pub rejection: Rejection<'c>,
-    /// What access logs are told of a good token that does not allow this request.
+    /// What access logs are told of the token: of a good one that does not allow this request, or of
+    /// one that was refused, by names that say so.
     pub outputs: Option<Rc<Outputs>>,
     /// The values of `Set-Cookie`: they delete cookies without a session, or put a refreshed one into
     /// the browser.
@@ -338,7 +339,14 @@ fn admit<'c>(
     let carried = extract(request, &demand.places, trace)?;
     let of = |unsatisfied| obstacle(unsatisfied, visit);
     let mut presented = Presented::new(carried, config, context, visit, trace).map_err(of)?;
-    let identities = presented.satisfy(&demand.requirement).map_err(of)?;
+    let identities = presented.satisfy(&demand.requirement);
+    let identities = identities.map_err(|unsatisfied| match of(unsatisfied) {
+        Obstacle::Reject(refusal) => Obstacle::Reject(Refusal {
+            outputs: presented.refused(config).map(Rc::new),
+            ..refusal
+        }),
+        obstacle => obstacle,
+    })?;
     authorize(access, config, &identities, trace)?;
     let withheld = presented.withheld(&identities, &demand.places);
     let mut strip = credentials::strip(request, &withheld);

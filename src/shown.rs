@@ -20,23 +20,31 @@ impl Shown {
 
     /// Of the first octets only.
     pub fn start_of(text: &[u8], most: usize) -> Self {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut shown = vec![b'"'];
-        for octet in text.iter().take(most) {
-            match octet {
-                b'"' | b'\\' => shown.extend_from_slice(&[b'\\', *octet]),
-                b' '..=b'~' => shown.push(*octet),
-                _ => {
-                    let digit = |at: u8| DIGITS.get(usize::from(at)).copied().unwrap_or(b'0');
-                    let (high, low) = (digit(octet >> 4), digit(octet & 15));
-                    shown.extend_from_slice(&[b'\\', b'x', high, low]);
-                }
+        let mut shown = escaped(text, most);
+        shown.insert(0, '"');
+        shown.push_str(if text.len() > most { "\"..." } else { "\"" });
+        Self(shown)
+    }
+}
+
+/// The first octets of a text as a [`Shown`] has them between its quotes.
+#[inline(never)]
+pub fn escaped(text: &[u8], most: usize) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut shown = Vec::new();
+    for octet in text.iter().take(most) {
+        match octet {
+            b'"' | b'\\' => shown.extend_from_slice(&[b'\\', *octet]),
+            b' '..=b'~' => shown.push(*octet),
+            _ => {
+                let digit = |at: u8| DIGITS.get(usize::from(at)).copied().unwrap_or(b'0');
+                let (high, low) = (digit(octet >> 4), digit(octet & 15));
+                shown.extend_from_slice(&[b'\\', b'x', high, low]);
             }
         }
-        shown.extend_from_slice(if text.len() > most { b"\"..." } else { b"\"" });
-        // ASCII.
-        Self(String::from_utf8(shown).unwrap_or_default())
     }
+    // ASCII.
+    String::from_utf8(shown).unwrap_or_default()
 }
 
 impl fmt::Display for Shown {

@@ -352,6 +352,26 @@ impl<'r, T: Listener> Presented<'r, T> {
         withheld
     }
 
+    /// What access logs are told of the first token that is not good, where they want to know.
+    pub(super) fn refused(&self, config: &Config) -> Option<Outputs> {
+        if !config.facts.iter().any(|fact| fact.is_unverified()) {
+            return None;
+        }
+        let is_good = |number| {
+            self.identities
+                .iter()
+                .any(|known| known.token(number).is_some())
+        };
+        let mut bad = self
+            .tokens
+            .iter()
+            .filter(|carried| !is_good(carried.number));
+        let token = &bad.next()?.token;
+        let mut spellings = [Spelling::Plain, Spelling::Padded].into_iter();
+        let parsed = spellings.find_map(|spelling| self.parse(token, spelling).ok())?;
+        Some(outputs::from_refused(config, &parsed))
+    }
+
     /// Adds the ways to satisfy a requirement.
     fn gather(&mut self, requirement: &Requirement, ways: &mut Ways) {
         match requirement {

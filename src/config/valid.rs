@@ -185,9 +185,26 @@ pub enum Fact {
     Issuer,
     /// Its `sub`.
     Subject,
+    /// The `iss` that a token says which was refused. Nobody has verified it.
+    UnverifiedIssuer,
+    /// Its `sub`, likewise.
+    UnverifiedSubject,
+    /// Its `kid`, likewise.
+    UnverifiedKid,
 }
 
 impl Fact {
+    /// In the order of the documents.
+    pub const ALL: [Self; 7] = [
+        Self::Reason,
+        Self::Provider,
+        Self::Issuer,
+        Self::Subject,
+        Self::UnverifiedIssuer,
+        Self::UnverifiedSubject,
+        Self::UnverifiedKid,
+    ];
+
     /// What the names of all of them begin with.
     pub const PREFIX: &'static str = "bearer_gate.";
 
@@ -198,6 +215,17 @@ impl Fact {
             Self::Provider => "bearer_gate.provider",
             Self::Issuer => "bearer_gate.issuer",
             Self::Subject => "bearer_gate.subject",
+            Self::UnverifiedIssuer => "bearer_gate.unverified_issuer",
+            Self::UnverifiedSubject => "bearer_gate.unverified_subject",
+            Self::UnverifiedKid => "bearer_gate.unverified_kid",
+        }
+    }
+
+    /// Whether it is about tokens that were refused, and only about them.
+    pub fn is_unverified(self) -> bool {
+        match self {
+            Self::UnverifiedIssuer | Self::UnverifiedSubject | Self::UnverifiedKid => true,
+            Self::Reason | Self::Provider | Self::Issuer | Self::Subject => false,
         }
     }
 }

@@ -2,19 +2,24 @@
 //! or from a rejection, to headers and filter state.
 //!
 //! Invariants: the outputs of a token are made once, from a [`Verified`] one, and kept with it, those
-//! of a session likewise from one that was opened [`Alive`]; and a value that cannot be written
-//! exactly is left out, never written in part.
+//! of a session likewise from one that was opened [`Alive`]; a value of these that cannot be written
+//! exactly is left out, never written in part; and what a token says that was refused goes to no
+//! header, and to names that say it.
 
 mod state;
 mod value;
 
 pub use state::{declarations, from_rejection};
 
-use crate::config::{Fact, Provider};
+use crate::config::{Config, Fact, Provider};
 use crate::jose::base64url;
 use crate::jose::claims::Claims;
-use crate::jose::jwt::Verified;
+use crate::jose::jwt::{Parsed, Verified};
 use crate::session::life::Alive;
+use crate::shown::escaped;
+
+/// The most octets that are told of a claim that nobody has verified, before they are escaped.
+const MOST_UNVERIFIED: usize = 128;
 
 /// A header of the request: its name in lower case, and a legal value.
 pub type HeaderField = (String, Vec<u8>);
@@ -96,7 +101,10 @@ fn from_claims(
     }
     for fact in &wanted.facts {
         let text = match fact {
-            Fact::Reason => None,
+            Fact::Reason
+            | Fact::UnverifiedIssuer
+            | Fact::UnverifiedSubject
+            | Fact::UnverifiedKid => None,
             Fact::Provider => Some(provider.name.as_str()),
             Fact::Issuer => claims.issuer(),
             Fact::Subject => claims.subject(),
@@ -104,6 +112,25 @@ fn from_claims(
         outputs
             .states
             .extend(text.and_then(|text| state::fact(*fact, text)));
+    }
+    outputs
+}
+
+/// What access logs are told of a token that was refused: what its client says, escaped and cut.
+pub fn from_refused(config: &Config, token: &Parsed<'_>) -> Outputs {
+    let (header, claims) = (token.untrusted_header(), token.untrusted_claims());
+    let mut outputs = Outputs::default();
+    for fact in &config.facts {
+        let text = match fact {
+            Fact::UnverifiedIssuer => claims.issuer(),
+            Fact::UnverifiedSubject => claims.subject(),
+            Fact::UnverifiedKid => header.kid.as_deref(),
+            Fact::Reason | Fact::Provider | Fact::Issuer | Fact::Subject => None,
+        };
+        outputs.states.extend(text.map(|text| {
+            let shown = escaped(text.as_bytes(), MOST_UNVERIFIED);
+            (fact.state().to_owned(), shown.into_bytes())
+        }));
     }
     outputs
 }

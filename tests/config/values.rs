@@ -25,7 +25,7 @@ fn refuses_top_level_values() {
         ),
         (
             json!({"filter_state": ["token"]}),
-            "filter_state[0]: must be reason, provider, issuer or subject",
+            "filter_state[0]: must be reason, provider, issuer, subject, unverified_issuer, unverified_subject or unverified_kid",
         ),
         (
             json!({"max_waiting": u64::MAX}),

@@ -551,6 +551,165 @@ fn a_rule_that_only_reports_lets_pass_and_says_why() {
     );
 }
 
+/// The names of the states and of the headers that a decision sets, and the values of the states.
+fn states(config: &Config, request: &Request) -> (bool, Vec<(String, String)>) {
+    let judge = Judge::new(config, None);
+    let context = Context {
+        basis: Basis {
+            facts: &judge.ring,
+            verifier: &FirstOctet,
+            headers: &judge.headers,
+            now: NOW,
+        },
+        cache: &judge.cache,
+        people: None,
+    };
+    let (is_admitted, outputs) = match authenticate(request, config, &context) {
+        Decision::Admit(admission) => (true, admission.outputs),
+        Decision::Reject(refusal) => (false, refusal.outputs.into_iter().collect()),
+        other => panic!("{other:?}"),
+    };
+    for of in &outputs {
+        let is_unverified = of
+            .states
+            .iter()
+            .any(|(name, _)| name.contains("unverified"));
+        assert!(!is_unverified || of.set.is_empty() && of.add.is_empty());
+    }
+    let states = outputs.iter().flat_map(|of| of.states.clone());
+    let text = |(name, value)| (name, String::from_utf8(value).unwrap());
+    (is_admitted, states.map(text).collect())
+}
+
+#[test]
+fn what_a_refused_token_says_is_told_as_unverified_and_of_no_other() {
+    let facts = json!([
+        "issuer",
+        "subject",
+        "unverified_issuer",
+        "unverified_subject",
+        "unverified_kid"
+    ]);
+    let requires = json!({"requires_any": {"requirements": [
+        {"provider_name": "a"},
+        {"requires_all": {"requirements": [{"provider_name": "c"}, {"provider_name": "b"}]}},
+    ]}});
+    let told = config(requires.clone(), json!({"filter_state": facts}));
+    let kid = serde_json::from_str::<Value>(JWKS).unwrap()["keys"][0]["kid"].clone();
+    let kid = kid.as_str().unwrap();
+    let unverified = |issuer: &str, subject: Option<&str>, kid: &str| {
+        let mut states = vec![("issuer", issuer.to_owned())];
+        states.extend(subject.map(|subject| ("subject", subject.to_owned())));
+        states.push(("kid", kid.to_owned()));
+        let named = |(name, value)| (format!("bearer_gate.unverified_{name}"), value);
+        states.into_iter().map(named).collect::<Vec<_>>()
+    };
+    let verified = |name: &str, value: &str| (format!("bearer_gate.{name}"), value.to_owned());
+    let long = "é\"".repeat(100);
+    let claims = |more: Value| {
+        let mut claims = json!({"iss": "a", "aud": "api", "sub": "s"});
+        merge(&mut claims, more);
+        claims
+    };
+    // (the tokens, whether the request passes, what is told)
+    let table = [
+        (
+            vec![token_from("a")],
+            true,
+            vec![verified("issuer", "a"), verified("subject", "s")],
+        ),
+        (vec![forged("a")], false, unverified("a", Some("s"), kid)),
+        (
+            vec![token_by("x", claims(json!({})), true)],
+            false,
+            unverified("a", Some("s"), "x"),
+        ),
+        (
+            vec![token(claims(json!({"exp": 1})))],
+            false,
+            unverified("a", Some("s"), kid),
+        ),
+        (
+            vec![token(claims(json!({"aud": "b", "sub": null})))],
+            false,
+            unverified("a", None, kid),
+        ),
+        (
+            vec![token(claims(json!({"iss": "a\nb", "sub": "\u{1b}[2J"})))],
+            false,
+            unverified("a\\x0ab", Some("\\x1b[2J"), kid),
+        ),
+        // 128 octets of it.
+        (
+            vec![token(claims(json!({"iss": "no", "sub": long})))],
+            false,
+            unverified("no", Some(&(r#"\xc3\xa9\""#.repeat(42) + r"\xc3\xa9")), kid),
+        ),
+        // Nothing can be read of it.
+        (vec!["a.b.c".to_owned()], false, Vec::new()),
+        (Vec::new(), false, Vec::new()),
+        // Of two tokens, the one that is bad.
+        (
+            vec![token_from("c"), forged("b")],
+            false,
+            unverified("b", Some("s"), kid),
+        ),
+        (
+            vec![forged("c"), token_from("b")],
+            false,
+            unverified("c", Some("s"), kid),
+        ),
+    ];
+    for (tokens, passes, expected) in table {
+        let bearers: Vec<String> = tokens.iter().map(|token| bearer(token)).collect();
+        let mut headers = Vec::new();
+        headers.extend(
+            bearers
+                .first()
+                .map(|value| ("authorization", value.as_str())),
+        );
+        headers.extend(tokens.get(1).map(|value| ("x-token", value.as_str())));
+        let request = request(&headers);
+        assert_eq!(states(&told, &request), (passes, expected), "{tokens:?}");
+        // Who does not ask for it is told nothing of it, and the decision is the same.
+        let silent = config(requires.clone(), json!({"filter_state": ["reason"]}));
+        assert_eq!(
+            states(&silent, &request),
+            (passes, Vec::new()),
+            "{tokens:?}"
+        );
+        assert_eq!(
+            outcome(&silent, &request),
+            outcome(&told, &request),
+            "{tokens:?}"
+        );
+    }
+    // A good token that is not enough is told of as verified.
+    let rule = json!({
+        "match": {"prefix": "/"},
+        "requires": {"provider_name": "a"},
+        "authorize": {"scopes": {"all": ["never"]}},
+    });
+    let scoped = config_with(rule, json!({"filter_state": facts}));
+    let good = bearer(&token_from("a"));
+    assert_eq!(
+        states(&scoped, &request(&[("authorization", &good)])),
+        (
+            false,
+            vec![verified("issuer", "a"), verified("subject", "s")]
+        )
+    );
+    // A rule that only reports refuses nothing.
+    let rule =
+        json!({"match": {"prefix": "/"}, "requires": {"provider_name": "a"}, "report_only": true});
+    let reporting = config_with(rule, json!({"filter_state": facts}));
+    let bad = bearer(&forged("a"));
+    assert_eq!(
+        states(&reporting, &request(&[("authorization", &bad)])),
+        (true, Vec::new())
+    );
+}
+
 #[test]
 fn preflights_and_connect() {
     let preflight = [

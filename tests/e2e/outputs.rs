@@ -474,6 +474,117 @@ async fn the_access_log_of_the_documents() {
     assert_eq!(stage.traps(), 0);
 }
 
+/// Without an option: why the request is rejected, in Envoy's own field, and which line of the filter's log
+/// is about it. With one: what the token says.
+#[tokio::test]
+async fn a_refused_user_is_found() {
+    let stage = Stage::build(
+        |_| {},
+        |stage, builder| {
+            let facts = json!(["unverified_issuer", "unverified_subject", "unverified_kid"]);
+            let resource = json!({"resource": "https://api.example.com/mcp"});
+            let config = config(
+                stage,
+                json!({}),
+                json!({"filter_state": facts, "protected_resource": resource}),
+            );
+            let state =
+                |name: &str| format!("%FILTER_STATE(wasm.bearer_gate.unverified_{name}:PLAIN)%");
+            let format = json!({
+                "status": "%RESPONSE_CODE%",
+                "details": "%RESPONSE_CODE_DETAILS%",
+                "id": "%REQ(X-REQUEST-ID)%",
+                "issuer": state("issuer"),
+                "subject": state("subject"),
+                "kid": state("kid"),
+            });
+            let listener = Listener::wasm("main", config).hcm("access_log", access_log(&format));
+            builder.component_log_level("wasm:debug").listener(listener)
+        },
+    );
+    let issuer = stage.idp.issuer().to_owned();
+    let claims = stage.idp.claims().subject("alice");
+    let good = stage.idp.token(&claims);
+    let kid = stage.idp.header()["kid"].as_str().unwrap().to_owned();
+    let expired = stage.idp.token(&claims.clone().expires_in(-600));
+    let steering = format!("a\n\u{1b}[2J\"{}", "x".repeat(200));
+    let hostile = stage
+        .idp
+        .token(&claims.clone().subject(&steering).expires_in(-600));
+    let shown = format!("a\\x0a\\x1b[2J\\\"{}", "x".repeat(128 - 7));
+    let told = |subject: &str| json!([issuer, subject, kid]);
+    let none = json!([null, null, null]);
+    // (target, token, status, details, what is told of the token)
+    let table = [
+        ("/", Some(&good), 200, "via_upstream", none.clone()),
+        (
+            "/",
+            None,
+            401,
+            "bearer_gate.denied.token_missing",
+            none.clone(),
+        ),
+        (
+            "/",
+            Some(&expired),
+            401,
+            "bearer_gate.denied.expired",
+            told("alice"),
+        ),
+        (
+            "/",
+            Some(&hostile),
+            401,
+            "bearer_gate.denied.expired",
+            told(&shown),
+        ),
+        (
+            "/scoped",
+            Some(&good),
+            403,
+            "bearer_gate.denied.insufficient_scope",
+            none.clone(),
+        ),
+        (
+            "/.well-known/oauth-protected-resource/mcp",
+            None,
+            200,
+            "bearer_gate.answered",
+            none,
+        ),
+    ];
+    for (target, token, status, ..) in &table {
+        let reply = match token {
+            Some(token) => stage.get_with(target, token).await,
+            None => stage.get(target).await,
+        };
+        assert_eq!(reply.status, *status, "{}", reply.body);
+        // What a token says is for the log.
+        assert!(!format!("{reply:?}").contains("alice") || *status == 200);
+    }
+    let lines = lines(&stage, table.len());
+    let log = stage.envoy().log();
+    for (line, (target, _, status, details, told)) in lines.iter().zip(&table) {
+        assert_eq!(line["status"], *status, "{target}");
+        assert_eq!(line["details"], *details, "{target}");
+        assert_eq!(
+            json!([line["issuer"], line["subject"], line["kid"]]),
+            *told,
+            "{target}"
+        );
+        let id = line["id"].as_str().unwrap();
+        let said = match details.rsplit_once("denied.") {
+            Some((_, reason)) => format!("rejected: {reason}, x-request-id \"{id}\""),
+            None if *status == 200 && *details != "via_upstream" => {
+                format!("answered with metadata of the resource: 200, x-request-id \"{id}\"")
+            }
+            None => continue,
+        };
+        assert!(log.contains(&said), "{said}");
+    }
+    assert_eq!(stage.traps(), 0);
+}
+
 #[tokio::test]
 async fn clients_that_hang_up_while_they_wait_leave_no_state_and_no_trap() {
     let stage = Stage::start_with(

@@ -69,15 +69,10 @@ pub(super) fn facts(names: &[String]) -> Result<Vec<Fact>, ConfigError> {
 }
 
 fn fact(name: &str) -> Result<Fact, ConfigError> {
-    match name {
-        "reason" => Ok(Fact::Reason),
-        "provider" => Ok(Fact::Provider),
-        "issuer" => Ok(Fact::Issuer),
-        "subject" => Ok(Fact::Subject),
-        _ => Err(ConfigError::here(
-            "must be reason, provider, issuer or subject",
-        )),
-    }
+    let is_it = |fact: &Fact| fact.state().strip_prefix(Fact::PREFIX) == Some(name);
+    let problem = "must be reason, provider, issuer, subject, unverified_issuer, unverified_subject or unverified_kid";
+    let mut all = Fact::ALL.into_iter();
+    all.find(is_it).ok_or_else(|| ConfigError::here(problem))
 }
 
 fn claim_header(raw: RawClaimHeader, names: &mut Names) -> Result<ClaimHeader, ConfigError> {

@@ -49,8 +49,9 @@ objects! {
         /// resource](responses.md#protected-resource).
         pub protected_resource: Given<RawProtectedResource>,
         /// Addition: what [access logs](observability.md#access-logs-traces-and-other-filters) can
-        /// read of each request: `reason`, `provider`, `issuer`, `subject`. Each costs a call of
-        /// the host per request.
+        /// read of each request: `reason`, `provider`, `issuer`, `subject`; and what nobody has verified of
+        /// a token that was [refused](observability.md#who-was-refused): `unverified_issuer`,
+        /// `unverified_subject`, `unverified_kid`. Each costs a call of the host per request that has it.
         pub filter_state: Given<Vec<String>>,
         /// Addition: how people in browsers sign in.
         pub sign_in: Given<RawSignIn>,
