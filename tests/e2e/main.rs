@@ -14,6 +14,7 @@ mod aws_alb;
 mod blacksheep;
 mod chance;
 mod counters;
+mod crash;
 mod demo;
 mod discovery;
 mod ecds;
