@@ -244,8 +244,11 @@ fn plain_envoy() {
     );
     let ports = names(&envoy["ports"]);
     assert!(ports.contains(service["ports"][0]["targetPort"].as_str().unwrap()));
-    let probe = &envoy["readinessProbe"]["httpGet"];
-    assert!(ports.contains(probe["port"].as_str().unwrap()));
+    for probe in ["startupProbe", "readinessProbe"] {
+        let port = envoy[probe]["httpGet"]["port"].as_str();
+        assert!(ports.contains(port.unwrap()), "{probe}");
+    }
+    assert_eq!(envoy["startupProbe"]["httpGet"]["port"], "http");
 
     // The ports are those of the bootstrap's listeners.
     let bootstrap = yaml::document("deploy/envoy/envoy.yaml");

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bearer_gate_testbed::envoy::Envoy;
 use bearer_gate_testbed::http::Client;
-use bearer_gate_testbed::idp::Idp;
+use bearer_gate_testbed::idp::{Fault, Idp};
 use bearer_gate_testbed::upstream::Upstream;
 use bearer_gate_testbed::{eventually, raw, yaml};
 use serde_json::{Value, json};
@@ -86,6 +86,60 @@ pub(crate) fn serve_behind(
     change(&mut bootstrap);
     let envoy = Envoy::builder().concurrency(4).start_bootstrap(bootstrap);
     envoy.unwrap_or_else(|refused| panic!("{refused}"))
+}
+
+/// The path of the start-up probe in deploy/envoy.
+fn probe() -> String {
+    let deployment = yaml::document("deploy/envoy/deployment.yaml");
+    let envoy = &deployment["spec"]["template"]["spec"]["containers"][0];
+    let probe = &envoy["startupProbe"]["httpGet"];
+    assert_eq!(probe["port"], "http");
+    probe["path"].as_str().unwrap().to_owned()
+}
+
+/// A pod whose first configuration is refused says that it is ready, and its start-up probe fails. A good
+/// configuration that comes later mends it.
+#[test]
+fn a_pod_without_a_configuration_does_not_start() {
+    let (idp, upstream) = (Idp::start(), Upstream::start());
+    let volume = TempDir::new().unwrap();
+    let shipped = shipped(&idp);
+    let mut bad = shipped.clone();
+    configuration(&mut bad)["unmatchd"] = json!("allow");
+    publish(volume.path(), 0, &bad);
+    let envoy = serve(volume.path(), &idp, &upstream);
+    let probe = probe();
+    let ask = || {
+        raw::get(envoy.address_of("http"), &probe, &[])
+            .unwrap()
+            .status
+    };
+    let ready = raw::get(envoy.admin_address(), "/ready", &[]).unwrap();
+    assert_eq!(ready.status, 200);
+    for _ in 0..8 {
+        assert_eq!(ask(), 500);
+    }
+    publish(volume.path(), 1, &shipped);
+    eventually(Duration::from_secs(10), "all workers answer", || {
+        (0..16).all(|_| ask() == 200)
+    });
+    // Envoy answers, not the upstream.
+    assert_eq!(upstream.requests(), 0);
+}
+
+/// The provider is down, and the pod starts.
+#[test]
+fn the_start_up_probe_needs_no_provider() {
+    let (idp, upstream) = (Idp::start(), Upstream::start());
+    idp.set_jwks(Fault::Status(500));
+    let volume = TempDir::new().unwrap();
+    publish(volume.path(), 0, &shipped(&idp));
+    let envoy = serve(volume.path(), &idp, &upstream);
+    let probe = probe();
+    for _ in 0..8 {
+        let answer = raw::get(envoy.address_of("http"), &probe, &[]).unwrap();
+        assert_eq!(answer.status, 200);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
