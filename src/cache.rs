@@ -226,6 +226,7 @@ mod tests {
         let expectations = Expectations {
             issuer: Issuer::Any,
             signer: None,
+            clients: Vec::new(),
             audiences: Vec::new(),
             algorithms: Algorithm::ALL.to_vec(),
             clock_skew_seconds: 0,

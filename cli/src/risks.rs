@@ -114,6 +114,12 @@ fn look_at_provider(provider: &Provider, warn: &mut dyn FnMut(&str, &str)) {
             "aud is not looked at: a token that was issued for another API passes",
         );
     }
+    if expectations.signer.is_some() && expectations.clients.is_empty() {
+        warn(
+            "aws_alb.any_client",
+            "client is not looked at: a token that the load balancer made for another of its rules passes",
+        );
+    }
     if !expectations.require_expiration && expectations.max_lifetime.is_none() {
         warn(
             "require_expiration",

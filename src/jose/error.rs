@@ -82,6 +82,8 @@ pub enum JwtError {
     AlgorithmNotAllowed: "algorithm_not_allowed" = "Jwt header [alg] is not allowed",
     /// `signer` of the header is missing, or is not the provider's load balancer.
     Signer: "signer" = "Jwt header [signer] is not allowed",
+    /// `client` of the header is missing, or is none of the load balancer's.
+    Client: "client" = "Jwt header [client] is not allowed",
     /// `iss` is missing, or is not the provider's issuer.
     Issuer: "issuer" = "Jwt issuer is not configured",
     /// `nbf` is in the future.

@@ -55,6 +55,13 @@ pub enum Check<'e> {
         /// The provider's load balancer.
         expected: &'e str,
     },
+    /// `client` must be one of the load balancer's.
+    Client {
+        /// The token's `client`, if it is a text.
+        found: Option<&'e str>,
+        /// The clients whose tokens pass.
+        expected: &'e [String],
+    },
     /// `iss` must be an issuer of the provider, or `sub` of its trust domain.
     Issuer {
         /// The token's claims.

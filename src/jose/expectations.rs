@@ -24,6 +24,8 @@ pub struct Expectations {
     pub audiences: Vec<String>,
     /// The only `signer` of a header that passes; with `None`, it is not looked at.
     pub signer: Option<String>,
+    /// The `client` of a header must be one of these; with an empty list, it is not looked at.
+    pub clients: Vec<String>,
     /// The algorithms that a token may have; an empty list allows none.
     pub algorithms: Vec<Algorithm>,
     /// How far the issuer's clock may be from ours, in seconds.
@@ -62,6 +64,14 @@ impl Expectations {
             let is_expected = found == Some(expected);
             checks.that(is_expected, JwtError::Signer, || {
                 checked(is_expected, Check::Signer { found, expected })
+            })?;
+        }
+        let expected = self.clients.as_slice();
+        if !expected.is_empty() {
+            let found = header.client.as_deref();
+            let is_expected = expected.iter().any(|one| found == Some(one));
+            checks.that(is_expected, JwtError::Client, || {
+                checked(is_expected, Check::Client { found, expected })
             })?;
         }
         let expected = &self.issuer;
@@ -382,6 +392,34 @@ mod tests {
             assert_eq!(result.err(), expected, "{signer}");
             let result = parse(token.as_bytes()).and_then(|p| p.validate(&expectations(), NOW));
             assert_eq!(result.err(), None, "{signer}");
+        }
+    }
+
+    #[test]
+    fn the_client_is_one_of_the_load_balancers() {
+        let of = Expectations {
+            clients: vec!["web".to_owned(), "app".to_owned()],
+            ..expectations()
+        };
+        let refused = Some(JwtError::Client);
+        for (client, expected) in [
+            (r#","client":"web""#, None),
+            (r#","client":"app""#, None),
+            (r#","client":"Web""#, refused),
+            (r#","client":"web app""#, refused),
+            (r#","client":"we""#, refused),
+            (r#","client":"""#, refused),
+            (r#","client":["web"]"#, refused),
+            (r#","client":null"#, refused),
+            ("", refused),
+        ] {
+            let header = HEADER.replacen('}', &format!("{client}}}"), 1);
+            let claims = base64url::encode(claims(json!({"client": "web"})).as_bytes());
+            let token = format!("{}.{claims}.", base64url::encode(header.as_bytes()));
+            let result = parse(token.as_bytes()).and_then(|p| p.validate(&of, NOW));
+            assert_eq!(result.err(), expected, "{client}");
+            let result = parse(token.as_bytes()).and_then(|p| p.validate(&expectations(), NOW));
+            assert_eq!(result.err(), None, "{client}");
         }
     }
 

@@ -137,6 +137,7 @@ pub(crate) fn expectations() -> Expectations {
     Expectations {
         issuer: Issuer::One("https://issuer.example/".into()),
         signer: None,
+        clients: Vec::new(),
         audiences: vec!["https://api.example".into(), "other".into()],
         algorithms: Algorithm::ASYMMETRIC.to_vec(),
         clock_skew_seconds: 60,

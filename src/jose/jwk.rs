@@ -460,6 +460,7 @@ mod tests {
             typ: None,
             thumbprints: [x5t, s256].map(|text| text.map(str::to_owned)),
             signer: None,
+            client: None,
         };
         let table: &[(&str, JoseHeader, bool)] = &[
             (r#"{"x5t":"a"}"#, header(Some("a"), None), true),

@@ -1,8 +1,8 @@
 //! JSON Web Signature in compact form, RFC 7515 sections 4 and 7.1.
 //!
 //! Invariant: a [`Jws`] has one spelling and one meaning, and nothing of it is trusted yet. Only
-//! `alg`, `typ`, `signer` and the names of a key (`kid`, `x5t` and `x5t#S256`) are kept of its header. `jwk`,
-//! `jku`, `x5u` and `x5c` are never read, since a token could bring its own key with them.
+//! `alg`, `typ`, `signer`, `client` and the names of a key (`kid`, `x5t` and `x5t#S256`) are kept of its
+//! header. `jwk`, `jku`, `x5u` and `x5c` are never read, since a token could bring its own key with them.
 
 use std::sync::Arc;
 
@@ -31,6 +31,8 @@ pub struct JoseHeader {
     pub thumbprints: [Option<String>; 2],
     /// `signer`, where it is a text: the load balancer of AWS that made the token.
     pub signer: Option<String>,
+    /// `client`, where it is a text: the OAuth client that the load balancer is for this token.
+    pub client: Option<String>,
 }
 
 /// A parsed and unverified token.
@@ -164,6 +166,7 @@ fn parse_header(octets: &[u8]) -> Result<JoseHeader, JwtError> {
         typ,
         thumbprints: [text("x5t"), text("x5t#S256")],
         signer: text("signer"),
+        client: text("client"),
     })
 }
 
@@ -248,6 +251,7 @@ mod tests {
                 typ: Some("at+jwt".into()),
                 thumbprints: [None, None],
                 signer: None,
+                client: None,
             }
         );
         // A thumbprint that is not a text names no key.

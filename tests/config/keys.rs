@@ -328,6 +328,7 @@ fn the_metadata_of_several_issuers_are_the_firsts() {
 fn with_alb(alb: Value, fields: Value) -> Value {
     let mut whole = json!({
         "signer": ARN,
+        "clients": ["web"],
         "http_uri": {"uri": "https://k.example/{kid}", "cluster": "c", "timeout": "2s"},
     });
     change(&mut whole, alb);
@@ -362,6 +363,7 @@ fn a_load_balancers_provider_has_what_its_tokens_need() {
     assert_eq!(expected.signer.as_deref(), Some(ARN));
     assert_eq!(expected.algorithms, [Algorithm::Es256]);
     assert!(expected.audiences.is_empty());
+    assert_eq!(expected.clients, ["web"]);
     assert_eq!(provider.spelling, Spelling::Padded);
     let place = Place::Header {
         name: "x-amzn-oidc-data".to_owned(),
@@ -377,6 +379,9 @@ fn a_load_balancers_provider_has_what_its_tokens_need() {
     assert_eq!(uri.address("x").to_string(), "https://k.example/x");
     for fields in [
         json!({"any_audience": true}),
+        json!({"aws_alb": {"clients": null, "any_client": true}}),
+        json!({"aws_alb": {"clients": [], "any_client": true}}),
+        json!({"token_type": "jwt"}),
         json!({"from_headers": [{"name": "x"}]}),
         json!({"aws_alb": {"signer": ARN.replace("arn:aws:", "arn:aws-us-gov:")}}),
         json!({"aws_alb": {"http_uri": {
@@ -414,6 +419,26 @@ fn a_load_balancer_is_named_and_its_keys_have_addresses() {
         (
             json!({"signer": ARN.replace(":loadbalancer", ":listener")}),
             arn,
+        ),
+        (
+            json!({"clients": null}),
+            "aws_alb.clients: required (or any_client: true)",
+        ),
+        (
+            json!({"clients": null, "any_client": false}),
+            "aws_alb.clients: required (or any_client: true)",
+        ),
+        (
+            json!({"clients": []}),
+            "aws_alb.clients: must not be empty (or any_client: true)",
+        ),
+        (
+            json!({"clients": ["web", ""]}),
+            "aws_alb.clients[1]: must not be empty",
+        ),
+        (
+            json!({"any_client": true}),
+            "aws_alb.any_client: contradicts clients",
         ),
         (json!({"http_uri": null}), "aws_alb.http_uri: required"),
         (uri("https://k.example/"), path),

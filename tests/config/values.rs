@@ -104,7 +104,7 @@ fn refuses_provider_values() {
         ),
         (
             json!({"audiences": []}),
-            "providers.p.audiences: must not be empty (any_audience: true accepts every audience)",
+            "providers.p.audiences: must not be empty (or any_audience: true)",
         ),
         (
             json!({"audiences": ["a", ""]}),

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
-use bearer_gate_testbed::alb::{ARN, AlbKey, Answer, HEADER, KeyEndpoint, claims, pem, uuid};
+use bearer_gate_testbed::alb::{
+    ARN, AlbKey, Answer, CLIENT, HEADER, KeyEndpoint, claims, pem, uuid,
+};
 use bearer_gate_testbed::http::{self, Client, Reply};
 use bearer_gate_testbed::keys::{RsaHash, SigningKey};
 use bearer_gate_testbed::token::{self, now};
@@ -72,6 +74,7 @@ impl Behind {
 fn configuration(endpoint: &KeyEndpoint, key: &AlbKey, more: Value) -> Value {
     let mut alb = json!({
         "signer": ARN,
+        "clients": ["another", CLIENT],
         "http_uri": {"uri": endpoint.uri(), "cluster": "keys", "timeout": "1s"},
     });
     merge(&mut alb, more);
@@ -217,6 +220,31 @@ async fn what_no_load_balancer_of_ours_made_is_refused() {
             "the signer in the claims",
             behind.signed(json!({"signer": OTHER}), json!({"signer": ARN})),
             "signer",
+        ),
+        (
+            "another rule of the load balancer",
+            behind.signed(json!({"client": "other"}), json!({})),
+            "client",
+        ),
+        (
+            "no client",
+            behind.signed(json!({"client": null}), json!({})),
+            "client",
+        ),
+        (
+            "the client in a list",
+            behind.signed(json!({"client": [CLIENT]}), json!({})),
+            "client",
+        ),
+        (
+            "a part of the client",
+            behind.signed(json!({"client": &CLIENT[1..]}), json!({})),
+            "client",
+        ),
+        (
+            "the client in the claims",
+            behind.signed(json!({"client": null}), json!({"client": CLIENT})),
+            "client",
         ),
         ("a stranger's key", stranger.token(), "signature"),
         (

@@ -90,6 +90,7 @@ fn config(stage: &Stage) -> Value {
                 "issuer": stage.idp.issuer(),
                 "aws_alb": {
                     "signer": alb::ARN,
+                    "clients": [alb::CLIENT],
                     "http_uri": {"uri": "https://k.example/{kid}", "cluster": "idp", "timeout": "5s"},
                 },
                 "from_headers": [{"name": "Authorization", "value_prefix": "Bearer "}],
@@ -212,6 +213,14 @@ fn bad_tokens(stage: &Stage) -> Vec<(&'static str, &'static str, String)> {
             "signer",
             "/alb",
             padded(&unsigned(json!({"alg": "ES256"}), &good)),
+        ),
+        (
+            "client",
+            "/alb",
+            padded(&unsigned(
+                json!({"alg": "ES256", "signer": alb::ARN}),
+                &good,
+            )),
         ),
         (
             "issuer",

@@ -163,6 +163,10 @@ pub(super) fn check_in_words(check: Check<'_>) -> String {
                 text(Some(expected))
             )
         }
+        Check::Client { found, expected } => {
+            let expected = Value::from(expected.to_vec());
+            format!("client is {}; expected one of: {expected}", text(found))
+        }
         Check::NotBefore(time) => date_in_words("nbf", time),
         Check::Expiration(time) => date_in_words("exp", time),
         Check::NoExpiration => "exp is not there".to_owned(),

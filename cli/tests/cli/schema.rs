@@ -247,6 +247,7 @@ fn whole() -> Value {
         "issuer": "https://i.example/",
         "aws_alb": {
             "signer": "arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/a/1",
+            "clients": ["a"],
             "http_uri": {"uri": "https://k.example/{kid}", "cluster": "c", "timeout": "5s"}
         }
     });

@@ -1,7 +1,7 @@
 //! What tokens of an Application Load Balancer must say: raw to valid. Where their keys are is in
 //! [`keys`](super::keys).
 
-use super::vet::required_text;
+use super::vet::{listed_or_any, required_text};
 use crate::config::read::error::{At, ConfigError};
 use crate::config::read::raw::RawAwsAlb;
 use crate::config::read::value::Given;
@@ -26,8 +26,13 @@ pub(super) fn signer(raw: &mut RawAwsAlb) -> Result<String, ConfigError> {
     Err(ConfigError::new("signer", problem))
 }
 
-/// A load balancer's tokens have no `aud`. `signer` says whose they are; which of its clients a token
-/// is for is in the header's `client`, which is not looked at.
+/// The clients whose tokens pass; none where each does.
+pub(super) fn clients(raw: &mut RawAwsAlb) -> Result<Vec<String>, ConfigError> {
+    let given = (std::mem::take(&mut raw.clients), &raw.any_client);
+    listed_or_any(["clients", "any_client"], given)
+}
+
+/// A load balancer's tokens have no `aud`: `signer` and `client` of the header say whose they are.
 pub(super) fn without_audiences(given: &Given<Vec<String>>) -> Result<Vec<String>, ConfigError> {
     match given.0 {
         Some(_) => Err(ConfigError::new(

@@ -3,7 +3,7 @@
 //! Invariant: what jwt_authn takes for "any" when it is left out (issuer, audiences) must be
 //! said here.
 
-use super::vet::{at_most, refuse_empty_items};
+use super::vet::{at_most, listed_or_any, refuse_empty_items};
 use super::{alb, issuer, keys, outputs, place, text};
 use crate::config::read::error::{At, ConfigError};
 use crate::config::read::raw::{RawCacheConfig, RawProvider, RawTokenType};
@@ -47,15 +47,17 @@ pub(super) fn convert(
     let outputs = outputs::convert(&mut raw, facts)?;
     let places = place::places(&mut raw)?;
     let issuer = issuer::convert(&mut raw)?;
-    let signer = raw
-        .aws_alb
-        .0
-        .as_mut()
-        .map(|raw| alb::signer(raw).at("aws_alb"));
-    let signer = signer.transpose()?;
-    let audiences = match signer {
-        Some(_) => alb::without_audiences(&raw.audiences)?,
-        None => audiences(raw.audiences, raw.any_audience)?,
+    let (signer, clients, audiences) = match &mut raw.aws_alb.0 {
+        Some(alb) => (
+            Some(alb::signer(alb).at("aws_alb")?),
+            alb::clients(alb).at("aws_alb")?,
+            alb::without_audiences(&raw.audiences)?,
+        ),
+        None => {
+            let given = (raw.audiences, &raw.any_audience);
+            let audiences = listed_or_any(["audiences", "any_audience"], given)?;
+            (None, Vec::new(), audiences)
+        }
     };
 
     let clock_skew_seconds = raw
@@ -129,6 +131,7 @@ pub(super) fn convert(
         },
         expectations: Expectations {
             signer,
+            clients,
             issuer,
             audiences,
             algorithms,
@@ -146,25 +149,6 @@ pub(super) fn convert(
         outputs,
         scope_claims,
     })
-}
-
-fn audiences(audiences: Given<Vec<String>>, any: Given<bool>) -> Result<Vec<String>, ConfigError> {
-    let audiences = match (audiences.0, any.0.unwrap_or(false)) {
-        (Some(audiences), false) if audiences.is_empty() => Err(ConfigError::new(
-            "audiences",
-            "must not be empty (any_audience: true accepts every audience)",
-        )),
-        (Some(audiences), true) if !audiences.is_empty() => {
-            Err(ConfigError::new("any_audience", "contradicts audiences"))
-        }
-        (None, false) => Err(ConfigError::new(
-            "audiences",
-            "required (or any_audience: true)",
-        )),
-        (audiences, _) => Ok(audiences.unwrap_or_default()),
-    }?;
-    refuse_empty_items(&audiences).at("audiences")?;
-    Ok(audiences)
 }
 
 fn scope_claims(names: Given<Vec<String>>) -> Result<Vec<String>, ConfigError> {

@@ -1,7 +1,7 @@
 //! Checks that fields of every kind share.
 
 use crate::config::id::{Id, PerId};
-use crate::config::read::error::{ConfigError, MUST_NOT_BE_EMPTY, REQUIRED, unknown};
+use crate::config::read::error::{At, ConfigError, MUST_NOT_BE_EMPTY, REQUIRED, unknown};
 use crate::config::read::value::{Given, vet_each};
 use crate::http::uri::Uri;
 
@@ -40,6 +40,31 @@ pub(super) fn refuse_empty_items(items: &[String]) -> Result<(), ConfigError> {
             Ok(())
         }
     })
+}
+
+/// The values of a list that must name some, but where another field says that every one passes: then
+/// there are none.
+pub(super) fn listed_or_any(
+    [field, any_field]: [&'static str; 2],
+    (list, any): (Given<Vec<String>>, &Given<bool>),
+) -> Result<Vec<String>, ConfigError> {
+    let or_any = |problem: &str| {
+        let problem = format!("{problem} (or {any_field}: true)");
+        Err(ConfigError::new(field, &problem))
+    };
+    match (list.0, any.0 == Some(true)) {
+        (None, true) => Ok(Vec::new()),
+        (None, false) => or_any(REQUIRED),
+        (Some(list), false) if list.is_empty() => or_any(MUST_NOT_BE_EMPTY),
+        (Some(list), true) if !list.is_empty() => {
+            let problem = format!("contradicts {field}");
+            Err(ConfigError::new(any_field, &problem))
+        }
+        (Some(list), _) => {
+            refuse_empty_items(&list).at(field)?;
+            Ok(list)
+        }
+    }
 }
 
 #[inline(never)]

@@ -263,6 +263,12 @@ objects! {
         /// The load balancer, by its ARN. Compared exactly with `signer` in the JOSE header: the keys
         /// are those of every load balancer in the region. Required.
         pub signer: Given<String>,
+        /// The OAuth clients by which the load balancer signs people in, as the actions of its listeners'
+        /// rules name them (`ClientId` or `UserPoolClientId`). `client` in the JOSE header must be one of
+        /// these. Required, or `any_client: true`.
+        pub clients: Given<Vec<String>>,
+        /// `true` in place of `clients`: tokens of every client of the load balancer pass.
+        pub any_client: Given<bool> = false,
         /// The address of each key. Its `uri` ends with `/{kid}`. Required.
         pub http_uri: Given<RawHttpUri>,
         /// As in `remote_jwks`.

@@ -22,9 +22,10 @@ async fn aws_alb() {
     let plugin = plugin(&mut recipe);
     localize_module(plugin);
     let provider = &mut plugin["configuration"]["value"]["providers"]["alb"];
-    let (issuer, signer) = (
+    let (issuer, signer, client) = (
         provider["issuer"].clone(),
         provider["aws_alb"]["signer"].clone(),
+        provider["aws_alb"]["clients"][0].clone(),
     );
     let uri = &mut provider["aws_alb"]["http_uri"]["uri"];
     move_url(uri, &format!("http://{}", endpoint.address()));
@@ -53,7 +54,10 @@ async fn aws_alb() {
     };
     let token = |key: &AlbKey, header: Value, changed: Value| {
         let (mut head, mut body) = (key.header(), claims());
-        merge(&mut head, json!({"signer": signer, "iss": issuer}));
+        merge(
+            &mut head,
+            json!({"signer": signer, "client": client, "iss": issuer}),
+        );
         merge(&mut head, header);
         merge(&mut body, json!({"iss": issuer, "email_verified": "true"}));
         merge(&mut body, changed);
@@ -95,6 +99,11 @@ async fn aws_alb() {
         (
             "of another load balancer",
             token(&key, json!({"signer": other}), none.clone()),
+            [401; 4],
+        ),
+        (
+            "of another rule of the load balancer",
+            token(&key, json!({"client": "other"}), none.clone()),
             [401; 4],
         ),
         (

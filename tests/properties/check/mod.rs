@@ -105,6 +105,7 @@ fn expectations() -> Expectations {
     Expectations {
         issuer: Issuer::One("https://issuer.example/".to_owned()),
         signer: None,
+        clients: Vec::new(),
         audiences: vec!["https://api.example".to_owned()],
         algorithms: Algorithm::ALL.to_vec(),
         clock_skew_seconds: 60,
@@ -158,6 +159,7 @@ pub(crate) fn key_set(bytes: &[u8]) {
                     typ: None,
                     thumbprints: [x5t, x5t].map(|text| text.map(str::to_owned)),
                     signer: None,
+                    client: None,
                 };
                 candidates(&set, &header);
             }

@@ -27,6 +27,8 @@ use crate::token::now;
 /// The load balancer of most tests.
 pub const ARN: &str = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:\
                        loadbalancer/app/my-load-balancer/50dc6c495c0c9188";
+/// The OAuth client by which it signs people in.
+pub const CLIENT: &str = "1example23456789";
 /// The header with its token.
 pub const HEADER: &str = "x-amzn-oidc-data";
 /// A SubjectPublicKeyInfo of P-256 up to the point.
@@ -78,7 +80,7 @@ impl AlbKey {
             "kid": self.kid,
             "alg": "ES256",
             "iss": "https://idp.example/",
-            "client": "1example23456789",
+            "client": CLIENT,
             "signer": ARN,
             "exp": now() + 120,
         })
