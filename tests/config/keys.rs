@@ -500,6 +500,10 @@ fn a_load_balancer_is_named_and_its_keys_have_addresses() {
             "p.algorithms: HS256, HS384 and HS512 are for local_jwks only: a secret is not fetched",
         ),
         (
+            json!({"token_type": "at+jwt"}),
+            "p.token_type: contradicts aws_alb: a load balancer signs no access tokens of RFC 9068",
+        ),
+        (
             json!({"local_jwks": local}),
             "p: has more than one of remote_jwks, local_jwks, openid_discovery and aws_alb",
         ),

@@ -79,6 +79,13 @@ pub(super) fn convert(
         ));
     }
 
+    if token_type == Some(TokenType::AccessToken) && signer.is_some() {
+        return Err(ConfigError::new(
+            "token_type",
+            "contradicts aws_alb: a load balancer signs no access tokens of RFC 9068",
+        ));
+    }
+
     let scope_claims = scope_claims(raw.scope_claims).at("scope_claims")?;
     if signer.is_some() {
         let usual = || vec![Algorithm::Es256.name().to_owned()];
