@@ -3,6 +3,7 @@
 //! Invariant: a warning is about what the filter will do, so it is read from the valid
 //! configuration, not from how that is written.
 
+mod rules;
 pub(crate) mod sign_in;
 
 use bearer_gate::config::{
@@ -63,6 +64,7 @@ pub(crate) fn find(config: &Config) -> Vec<Risk> {
         });
         sign_in::look_at_paths(config, signs_in, &mut |path, text| warn(path, text));
     }
+    rules::look_at(config, &mut |path, text| warn(path, text));
     let rules = config.rules.all();
     for (index, rule) in rules.iter().enumerate() {
         look_at_rule(rule, &mut |field, text| {

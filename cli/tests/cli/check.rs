@@ -60,7 +60,7 @@ fn errors_name_the_field_and_its_line() {
 
 #[test]
 fn a_good_configuration_has_no_findings() {
-    let rules = "rules:\n- match: {prefix: /public}\n- match: {prefix: /}\n  requires: {provider_name: p}\n";
+    let rules = "rules:\n- match: {path_separated_prefix: /public}\n- match: {prefix: /}\n  requires: {provider_name: p}\n";
     assert_eq!(findings(&format!("{PROVIDER}{rules}")), (0, vec![]));
 }
 
