@@ -83,7 +83,8 @@ pub(crate) fn check(files: &[File], view: &View<'_>) -> Result<Vec<Finding>, Com
             let earlier = configs.iter().enumerate().take(at);
             let earlier = earlier.filter(|(other, _)| view.are_together(at, *other));
             let beside = risks::sign_in::beside(config, earlier.filter_map(|(_, it)| it.as_ref()));
-            for risk in risks::find(config).into_iter().chain(beside) {
+            let unused = risks::unused::look_at(plugin, config);
+            for risk in risks::find(config).into_iter().chain(beside).chain(unused) {
                 let spot = plugin.spot(&risk.path);
                 findings.push(Finding::warning(
                     Kind::RiskyChoice,

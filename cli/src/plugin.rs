@@ -95,6 +95,12 @@ impl Plugin<'_> {
         Config::parse_in(self.json.as_bytes(), &|name| Some(self.variable(name)))
     }
 
+    /// Another configuration in the place of this one.
+    pub(crate) fn parse_another(&self, tree: &Node) -> Result<Config, ConfigError> {
+        let json = tree.to_json();
+        Config::parse_in(json.as_bytes(), &|name| Some(self.variable(name)))
+    }
+
     /// A variable that is set here. Those of the gateway mostly are not, and a text of its own
     /// stands for each: what is sealed with the gateway's keys does not open here then.
     fn variable(&self, name: &str) -> String {

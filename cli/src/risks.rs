@@ -1,10 +1,11 @@
 //! Warnings of what a valid configuration allows and its author may not have meant.
 //!
 //! Invariant: a warning is about what the filter will do, so it is read from the valid
-//! configuration, not from how that is written.
+//! configuration, not from how that is written; but for what has no effect, in `unused`.
 
 mod rules;
 pub(crate) mod sign_in;
+pub(crate) mod unused;
 
 use bearer_gate::config::{
     Access, Config, Endpoint, HttpUri, KeySource, Otherwise, Provider, Requirement, Rule, Unmatched,

@@ -91,12 +91,27 @@ fn each_risky_choice_is_a_warning() {
             "providers.p.any_issuer",
         ),
         ("unmatched: allow\n", "", "unmatched"),
-        ("rules:\n- match: {prefix: /}\n", "", "rules[0]"),
         (
-            "rules:\n- match: {safe_regex: {regex: '.*'}}\n",
+            "rules:\n- match: {path: /1}\n  requires: {provider_name: p}\n- match: {prefix: /}\n",
             "",
-            "rules[0]",
+            "rules[1]",
         ),
+        (
+            "rules:\n- match: {path: /1}\n  requires: {provider_name: p}\n- match: {safe_regex: {regex: '.*'}}\n",
+            "",
+            "rules[1]",
+        ),
+        (
+            "rules:\n- match: {prefix: /public}\n- match: {prefix: /}\n  requires: {provider_name: p}\n",
+            "",
+            "rules[0].match.prefix",
+        ),
+        (
+            "rules:\n- match: {prefix: /api/}\n  requires: {provider_name: p}\n- match: {prefix: /}\n  requires: {requires_any: {requirements: [{provider_name: p}, {allow_missing: {}}]}}\n",
+            "",
+            "rules[0].match",
+        ),
+        ("rules:\n- match: {path: /}\n", "", "providers.p"),
         (
             "rules:\n- match: {prefix: /}\n  requires: {provider_name: p}\n- match: {prefix: /a}\n",
             "",
@@ -140,6 +155,89 @@ fn each_risky_choice_is_a_warning() {
             "6 warning providers.p.remote_jwks.http_uri.uri"
         ]
     );
+}
+
+#[test]
+fn what_nothing_uses_is_warned_of() {
+    let whole = |more: &str, rules: &str| format!("{PROVIDER}{more}rules:\n{rules}");
+    let by_name = "- match: {path: /a}\n  requirement_name: users\n";
+    let by_provider = "- match: {path: /a}\n  requires: {provider_name: p}\n";
+    let policy = "  authorize: {policies: [admins]}\n";
+    let users = "requirement_map: {users: {provider_name: p}}\n";
+    let policies = "policies: {admins: {scopes: {all: [admin]}}}\n";
+    let of_routes = "route_metadata: ns\n";
+    let scheme = "sign_in:
+  cookie_keys: [{environment_variable: K}]
+  allowed_redirect_domains: [app.example]
+  schemes:
+    staff:
+      provider_name: p
+      credentials: {client_id: web, token_secret: {environment_variable: S}}
+      authorization_endpoint: https://i.example/authorize
+      token_endpoint: {uri: https://i.example/token, cluster: idp, timeout: 5s}
+      callback_path: /callback
+";
+    let public = "- match: {path: /a}\n";
+    for (text, expected) in [
+        (whole("", public), Some("providers.p")),
+        (whole("", by_provider), None),
+        (whole(users, by_name), None),
+        (whole(users, by_provider), Some("requirement_map.users")),
+        (
+            whole(
+                &users.replace("requirement_map", "requirementMap"),
+                by_provider,
+            ),
+            Some("requirement_map.users"),
+        ),
+        (whole(&format!("{users}{of_routes}"), by_provider), None),
+        (whole(&format!("{users}{of_routes}"), public), None),
+        (
+            whole(
+                &users.replace("provider_name: p", "allow_missing: {}"),
+                "- match: {path: /a}\n  requires: {allow_missing: {}}\n",
+            ),
+            Some("requirement_map.users"),
+        ),
+        (
+            whole(
+                &format!("requirement_map: {{any: {{allow_missing: {{}}}}}}\n{of_routes}"),
+                public,
+            ),
+            None,
+        ),
+        (whole(policies, &format!("{by_provider}{policy}")), None),
+        (whole(policies, by_provider), Some("policies.admins")),
+        (whole(scheme, public), None),
+        // Nothing can use it yet.
+        (PROVIDER.to_owned(), None),
+    ] {
+        let (code, found) = findings(&text);
+        let paths: Vec<&str> = found
+            .iter()
+            .filter_map(|one| one.rsplit(' ').next())
+            .collect();
+        let expected: Vec<&str> = expected.into_iter().collect();
+        assert_eq!((code, paths), (0, expected), "{text}");
+    }
+}
+
+#[test]
+fn an_authorization_server_that_lacks_its_last_slash_is_warned_of() {
+    let resource = |server: &str| {
+        format!(
+            "{PROVIDER}protected_resource:\n  resource: https://api.example/\n  authorization_servers: [{server}]\n"
+        )
+    };
+    let warned = vec!["9 warning protected_resource.authorization_servers[0]".to_owned()];
+    assert_eq!(findings(&resource("https://i.example")), (0, warned));
+    for good in [
+        "https://i.example/",
+        "https://other.example",
+        "https://i.example/x/",
+    ] {
+        assert_eq!(findings(&resource(good)), (0, vec![]), "{good}");
+    }
 }
 
 #[test]
