@@ -16,6 +16,12 @@ use bearer_gate::jose::issuer::Issuer;
 use bearer_gate::jose::jwt::Expectations;
 use bearer_gate::matcher::{Condition, PathMatcher, RequestMatcher};
 
+/// The hosts of Microsoft Entra ID.
+const ENTRA: [&str; 3] = [
+    "login.microsoftonline.com",
+    "login.microsoftonline.us",
+    "login.partner.microsoftonline.cn",
+];
 const IS_HTTP: &str = "is http: the issuer of a real token has https";
 
 /// A risky choice.
@@ -155,6 +161,7 @@ fn look_at_provider(provider: &Provider, warn: &mut dyn FnMut(&str, &str)) {
             "clients keep passwords in files and send them unasked, and browsers ask people for one: tokens should end soon",
         );
     }
+    look_at_keys_of_all_tenants(provider, warn);
     if let KeySource::Remote(remote) = &provider.keys
         && let Endpoint::Jwks(uri) = &remote.endpoint
         && let Some(text) = no_key_set(&uri.authority, &uri.path)
@@ -181,6 +188,26 @@ fn look_at_provider(provider: &Provider, warn: &mut dyn FnMut(&str, &str)) {
             Endpoint::ByKid(uri) => look_at_keys_of_aws(expectations, uri, warn),
             _ => {}
         },
+    }
+}
+
+/// Some of the keys that Entra publishes for all tenants are for one of them alone, and say so.
+fn look_at_keys_of_all_tenants(provider: &Provider, warn: &mut dyn FnMut(&str, &str)) {
+    let of_all = |uri: &HttpUri| {
+        let host = uri.authority.split(':').next().unwrap_or_default();
+        let host = host.to_ascii_lowercase();
+        let first = uri.path.split('/').nth(1).unwrap_or_default();
+        ENTRA.contains(&host.as_str()) && ["common", "organizations"].contains(&first)
+    };
+    if let KeySource::Remote(remote) = &provider.keys
+        && let Endpoint::Jwks(uri) = &remote.endpoint
+        && let Issuer::One(_) | Issuer::Several(_) = &provider.expectations.issuer
+        && of_all(uri)
+    {
+        warn(
+            "remote_jwks.http_uri.uri",
+            "has the keys of all tenants of Entra, also those that are for another tenant alone: use {tenantid} in issuer, with tenants",
+        );
     }
 }
 

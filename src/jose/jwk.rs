@@ -75,10 +75,11 @@ impl Key {
         let material = Material::parse(jwk, key_type, bound_to)?;
         Ok(Self {
             thumbprints: [thumbprint(jwk, "x5t"), thumbprint(jwk, "x5t#S256")],
+            // One that is no text is nobody's.
             issuer: jwk
                 .get("issuer")
-                .and_then(Element::as_str)
-                .map(str::to_owned),
+                .filter(|issuer| !issuer.is_null())
+                .map(|issuer| issuer.as_str().unwrap_or_default().to_owned()),
             bound_to,
             ..Self::new(kid, material)
         })

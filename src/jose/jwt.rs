@@ -563,6 +563,12 @@ mod tests {
             (named(&of(OURS)), None),
             (key(""), None),
             (key(r#""issuer":null,"#), None),
+            (key(r#""issuer":1,"#), Some(JwtError::NoKey)),
+            (key(r#""issuer":{},"#), Some(JwtError::NoKey)),
+            (
+                key(&format!(r#""issuer":["{template}"],"#)),
+                Some(JwtError::NoKey),
+            ),
             (named(&of(PERSONAL)), Some(JwtError::NoKey)),
             (named("https://login.example/v2.0"), Some(JwtError::NoKey)),
             (named(""), Some(JwtError::NoKey)),
@@ -581,7 +587,10 @@ mod tests {
         }
         // Elsewhere the member is unknown, as RFC 7517 section 4 has it.
         let token = super::tests::good();
-        assert!(decide(&token, &named(&of(PERSONAL)), &expectations()).is_ok());
+        for issuer in [format!(r#""{}""#, of(PERSONAL)), "1".to_owned()] {
+            let jwk = key(&format!(r#""issuer":{issuer},"#));
+            assert!(decide(&token, &jwk, &expectations()).is_ok(), "{issuer}");
+        }
     }
 
     #[test]

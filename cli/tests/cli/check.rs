@@ -241,6 +241,49 @@ fn an_authorization_server_that_lacks_its_last_slash_is_warned_of() {
 }
 
 #[test]
+fn keys_of_all_tenants_are_warned_of() {
+    let of = |issuer: &str, keys: &str| {
+        format!(
+            "providers:
+  p:
+    {issuer}
+    audiences: [api]
+    remote_jwks:
+      http_uri: {{uri: '{keys}', cluster: idp, timeout: 5s}}
+rules:
+- match: {{prefix: /}}
+  requires: {{provider_name: p}}
+"
+        )
+    };
+    let tenant = "https://login.microsoftonline.com/11111111-1111-1111-1111-111111111111/v2.0";
+    let (one, several) = (format!("issuer: {tenant}"), format!("issuers: [{tenant}]"));
+    let tenants = "issuer: 'https://login.microsoftonline.com/{tenantid}/v2.0'
+    tenants: [11111111-1111-1111-1111-111111111111]";
+    let common = "https://login.microsoftonline.com/common/discovery/v2.0/keys";
+    let own = "https://login.microsoftonline.com/11111111-1111-1111-1111-111111111111/discovery/v2.0/keys";
+    let warned = || vec!["6 warning providers.p.remote_jwks.http_uri.uri".to_owned()];
+    for (issuer, keys, expected) in [
+        (one.as_str(), common, warned()),
+        (&several, common, warned()),
+        (
+            &several,
+            &common.replace("common", "organizations"),
+            warned(),
+        ),
+        (&several, own, vec![]),
+        (tenants, common, vec![]),
+        (&several, "https://i.example/common/keys", vec![]),
+    ] {
+        assert_eq!(
+            findings(&of(issuer, keys)),
+            (0, expected),
+            "{issuer} {keys}"
+        );
+    }
+}
+
+#[test]
 fn providers_that_count_in_the_same_metrics_are_warned_about() {
     let provider = |name: &str| {
         format!(
