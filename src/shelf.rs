@@ -121,7 +121,8 @@ impl Shelf {
         number.checked_rem(self.drawers).unwrap_or_default()
     }
 
-    /// Takes everything that has ended out of a drawer. Returns when something in it ends next.
+    /// Takes everything that has ended out of a drawer. Returns when something in it ends next. Where
+    /// nothing has ended, nothing is written.
     ///
     /// # Errors
     /// [`NotPut::Refused`].
@@ -132,11 +133,18 @@ impl Shelf {
         now: Millis,
     ) -> Result<Option<Millis>, NotPut> {
         let tidied = host::replace(store, &self.key(drawer), TRIES, |octets| {
+            let before = octets.clone().unwrap_or_default();
             let left = self.open(octets, now);
             let next = left.iter().map(|(_, entry)| entry.until).min();
-            Ok::<_, NotPut>((encode(&left), next))
+            match encode(&left) {
+                after if after == before || before.is_empty() => Err(next),
+                after => Ok((after, next)),
+            }
         });
-        tidied?.ok_or(NotPut::Refused)
+        match tidied {
+            Ok(Some(next)) | Err(next) => Ok(next),
+            Ok(None) => Err(NotPut::Refused),
+        }
     }
 
     fn change(
@@ -390,16 +398,19 @@ mod tests {
             put(&store, at, &entry(ends, b"a secret")).unwrap();
         }
         let after = |seconds| NOW.after(Duration::from_secs(seconds));
-        for (now, next) in [
-            (0, Some(3)),
-            (3, Some(5)),
-            (4, Some(5)),
-            (5, Some(7)),
-            (7, None),
-            (8, None),
+        let version = || store.0.borrow().get(&SHELF.key(1)).unwrap().1;
+        for (now, next, writes) in [
+            (0, Some(3), false),
+            (3, Some(5), true),
+            (4, Some(5), false),
+            (5, Some(7), true),
+            (7, None, true),
+            (8, None, false),
         ] {
+            let before = version();
             let left = SHELF.tidy(SHELF.drawer(&name(1)), &store, after(now));
             assert_eq!(left, Ok(next.map(after)), "after {now} s");
+            assert_eq!(version() != before, writes, "after {now} s");
         }
         assert_eq!(octets(1), encode(&Vec::new()));
         assert_ne!(octets(2), encode(&Vec::new()), "another drawer");
