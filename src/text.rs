@@ -2,6 +2,16 @@
 
 use regex_lite::Regex;
 
+/// Whether a text is a UUID in lower case (RFC 9562 section 4).
+#[must_use]
+pub fn is_uuid(text: &str) -> bool {
+    let is_legal = |(at, byte): (usize, u8)| match at {
+        8 | 13 | 18 | 23 => byte == b'-',
+        _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
+    };
+    text.len() == 36 && text.bytes().enumerate().all(is_legal)
+}
+
 /// How a text is tested.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TextTest {

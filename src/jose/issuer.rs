@@ -8,6 +8,7 @@
 use super::claims::Claims;
 use super::error::JwtError;
 use super::spiffe;
+use crate::text::is_uuid;
 
 /// What stands for a tenant's id in an issuer, as Microsoft Entra ID writes it in its metadata for
 /// all tenants and in its key documents.
@@ -133,7 +134,7 @@ impl Issuer {
 impl Tenants {
     /// The tenant whose issuer this is.
     fn of<'i>(&self, issuer: &'i str) -> Result<&'i str, NotOurs> {
-        let tenant = tenant_in(&self.template, issuer).filter(|id| is_tenant_id(id));
+        let tenant = tenant_in(&self.template, issuer).filter(|id| is_uuid(id));
         let tenant = tenant.ok_or(NotOurs::Issuer)?;
         match &self.ids {
             Some(ids) if !ids.iter().any(|id| id == tenant) => Err(NotOurs::Tenant),
@@ -157,16 +158,6 @@ fn tenant_in<'i>(template: &str, issuer: &'i str) -> Option<&'i str> {
     let (before, after) = template.split_once(TENANT_ID)?;
     let rest = issuer.strip_prefix(before)?;
     rest.strip_suffix(after)
-}
-
-/// Whether a text has the form of a tenant's id: a UUID in lower case (RFC 9562 section 4).
-#[must_use]
-pub fn is_tenant_id(text: &str) -> bool {
-    let is_legal = |(at, byte): (usize, u8)| match at {
-        8 | 13 | 18 | 23 => byte == b'-',
-        _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
-    };
-    text.len() == 36 && text.bytes().enumerate().all(is_legal)
 }
 
 fn text<'c>(claims: &'c Claims, name: &str) -> Option<&'c str> {
@@ -344,7 +335,7 @@ mod tests {
     #[test]
     fn the_form_of_a_tenants_id() {
         for good in [OURS, OTHER, "00000000-0000-0000-0000-000000000000"] {
-            assert!(is_tenant_id(good), "{good}");
+            assert!(is_uuid(good), "{good}");
         }
         for bad in [
             "",
@@ -357,7 +348,7 @@ mod tests {
             "8eaef0232-b34-4da1-9baa-8bc8c9d6a490",
             "é8eaef02-2b34-4da1-9baa-8bc8c9d6a490",
         ] {
-            assert!(!is_tenant_id(bad), "{bad}");
+            assert!(!is_uuid(bad), "{bad}");
         }
     }
 }

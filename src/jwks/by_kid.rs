@@ -78,15 +78,6 @@ pub(super) enum Step {
     Done(Fetched),
 }
 
-/// Whether a `kid` has the form of those of AWS: a UUID in lower case (RFC 9562 section 4).
-pub(super) fn is_kid(text: &str) -> bool {
-    let fits = |(at, byte)| match at {
-        8 | 13 | 18 | 23 => byte == b'-',
-        _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
-    };
-    text.len() == 36 && text.bytes().enumerate().all(fits)
-}
-
 impl ByKid {
     pub(super) fn new(uri: HttpUri) -> Self {
         Self {

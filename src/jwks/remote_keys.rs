@@ -19,6 +19,7 @@ use crate::document::times::Times;
 use crate::host::{Call, Reply};
 use crate::http::uri::Uri;
 use crate::jose::jwks::{JwksError, KeySet};
+use crate::text::is_uuid;
 use crate::time::millis;
 
 /// How far a fetch is: what its last call is for.
@@ -193,7 +194,7 @@ impl RemoteKeys {
     /// Has the next fetch ask for the key of this kid too. False where nobody can ask for it: the
     /// kid has not the form of one, or keys are not asked for by their kids.
     pub fn want(&mut self, kid: Option<&str>, random: u64) -> bool {
-        let kid = kid.filter(|kid| by_kid::is_kid(kid));
+        let kid = kid.filter(|kid| is_uuid(kid));
         match (&mut self.by_kid, kid) {
             (Some(by_kid), Some(kid)) => {
                 by_kid.want(kid, random);

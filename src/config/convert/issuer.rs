@@ -8,8 +8,9 @@ use super::vet::not_empty;
 use crate::config::read::error::{At, ConfigError};
 use crate::config::read::raw::RawProvider;
 use crate::config::read::value::{Given, each_once, filled};
-use crate::jose::issuer::{Issuer, TENANT_ID, Tenants, is_tenant_id};
+use crate::jose::issuer::{Issuer, TENANT_ID, Tenants};
 use crate::jose::spiffe::is_trust_domain;
+use crate::text::is_uuid;
 
 const NO_TRUST_DOMAIN: &str = "must be the name of a trust domain alone, such as example.org: 1 to 255 of a-z, 0-9, ., - and _";
 
@@ -100,7 +101,7 @@ fn of_tenants(template: String, raw: &mut RawProvider) -> Result<Issuer, ConfigE
 }
 
 fn tenant_id(text: &str) -> Result<String, ConfigError> {
-    if is_tenant_id(text) {
+    if is_uuid(text) {
         Ok(text.to_owned())
     } else {
         Err(ConfigError::here(
