@@ -179,12 +179,10 @@ fn look_at_provider(provider: &Provider, warn: &mut dyn FnMut(&str, &str)) {
                 "remote_jwks.http_uri.uri",
                 "keys come over http: who is in between can replace them, and sign tokens",
             ),
-            Endpoint::Discovery { issuer, uri, .. } if is_http(uri.as_ref().unwrap_or(issuer)) => {
-                warn(
-                    "openid_discovery",
-                    "keys come over http: who is in between can replace them, and sign tokens",
-                )
-            }
+            endpoint if endpoint.home().is_some_and(is_http) => warn(
+                "openid_discovery",
+                "keys come over http: who is in between can replace them, and sign tokens",
+            ),
             Endpoint::ByKid(uri) => look_at_keys_of_aws(expectations, uri, warn),
             _ => {}
         },

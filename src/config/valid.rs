@@ -286,6 +286,17 @@ pub enum Endpoint {
     },
 }
 
+impl Endpoint {
+    /// The address that the metadata are found by, where they lead to the keys: their own, or the issuer.
+    #[must_use]
+    pub fn home(&self) -> Option<&str> {
+        match self {
+            Self::Discovery { issuer, uri, .. } => Some(uri.as_ref().unwrap_or(issuer)),
+            Self::Jwks(_) | Self::ByKid(_) => None,
+        }
+    }
+}
+
 /// A document at a known address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpUri {

@@ -163,17 +163,13 @@ impl RemoteKeys {
     /// The source that the configuration describes.
     #[must_use]
     pub fn new(remote: Rc<Remote>) -> Self {
-        let (home, metadata_paths) = match &remote.endpoint {
-            Endpoint::Jwks(_) | Endpoint::ByKid(_) => (None, Vec::new()),
-            Endpoint::Discovery { issuer, uri, .. } => {
-                let home = Uri::parse(uri.as_ref().unwrap_or(issuer)).ok();
-                let paths = home.as_ref().map(|home| match uri {
-                    Some(_) => vec![home.path.clone()],
-                    None => discovery::metadata_paths(home),
-                });
-                (home, paths.unwrap_or_default())
-            }
-        };
+        let home = remote.endpoint.home();
+        let home = home.and_then(|home| Uri::parse(home).ok());
+        let paths = home.as_ref().map(|home| match &remote.endpoint {
+            Endpoint::Discovery { uri: Some(_), .. } => vec![home.path.clone()],
+            _ => discovery::metadata_paths(home),
+        });
+        let metadata_paths = paths.unwrap_or_default();
         let by_kid = match &remote.endpoint {
             Endpoint::ByKid(uri) => Some(ByKid::new(uri.clone())),
             _ => None,
