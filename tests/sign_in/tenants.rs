@@ -29,6 +29,7 @@ fn tenants(ids: &[&str]) -> Config {
         let staff = &mut config["sign_in"]["schemes"]["staff"];
         staff["use_refresh_token"] = json!(true);
         staff["frontchannel_logout_path"] = json!("/staff/framed");
+        staff["backchannel_logout_path"] = json!("/staff/told");
     })
 }
 
@@ -183,20 +184,68 @@ fn a35_a_tenant_that_is_taken_off_the_list_has_no_sessions() {
     }
 }
 
-/// The provider's own sessions have names that are a tenant's too.
-#[test]
-fn s24_a_sign_out_at_one_tenant_ends_no_session_of_another() {
-    let world = world();
+/// Somebody of each tenant, by the same `sub`, whose session at the provider has the same `sid`.
+fn of_both_tenants(world: &World) -> [Browser; 2] {
     let sign_in = |tenant: &'static str| {
         *world.provider.claims.borrow_mut() = Some(Box::new(move |claims| {
             claims["iss"] = json!(issuer_of(tenant));
             claims["tid"] = json!(tenant);
             claims["sid"] = json!("s-1");
         }));
-        come_back(&world, None).0
+        come_back(world, None).0
     };
-    let [mut ours, mut partners] = [OURS, PARTNER].map(sign_in);
+    let browsers = [OURS, PARTNER].map(sign_in);
     world.pass(Duration::from_secs(5));
+    browsers
+}
+
+/// By `sid`, and of everybody by `sub`.
+#[test]
+fn s24_a_logout_token_of_one_tenant_ends_no_session_of_another() {
+    for said in [
+        json!({"sid": "s-1"}),
+        json!({"sub": "alice"}),
+        json!({"sub": "alice", "sid": "s-1"}),
+    ] {
+        let world = world();
+        let [mut ours, mut partners] = of_both_tenants(&world);
+        let tell = |iss: String, tid: Value| {
+            let mut claims = said.clone();
+            claims["iss"] = json!(iss);
+            if !tid.is_null() {
+                claims["tid"] = tid;
+            }
+            let token = world.provider.logout_token(world.now(), &claims);
+            let told = world.tell(&format!("{APP}/staff/told"), &token);
+            told.unwrap_or_else(|_| panic!("the keys are there")).status
+        };
+        for (iss, tid) in [
+            (issuer_of(OURS), Value::Null),
+            (issuer_of(OURS), json!(PARTNER)),
+            (issuer_of(OURS), json!(STRANGER)),
+            (issuer_of(STRANGER), json!(STRANGER)),
+            (issuer_of(STRANGER), json!(OURS)),
+            (issuer_of("{tenantid}"), json!(OURS)),
+            (issuer_of("common"), json!("common")),
+            ("https://idp.example/".to_owned(), json!(OURS)),
+        ] {
+            assert_eq!(tell(iss.clone(), tid.clone()), 400, "{said} {iss} {tid}");
+        }
+        assert_is_of(&world, &mut ours, OURS);
+        assert_is_of(&world, &mut partners, PARTNER);
+        assert_eq!(tell(issuer_of(PARTNER), json!(PARTNER)), 200, "{said}");
+        assert_is_of(&world, &mut ours, OURS);
+        assert_asked_to_sign_in(&world, &mut partners);
+        assert_eq!(tell(issuer_of(OURS), json!(OURS)), 200, "{said}");
+        assert_asked_to_sign_in(&world, &mut ours);
+    }
+}
+
+/// The provider's own sessions have names that are a tenant's too.
+#[test]
+fn s24_a_sign_out_at_one_tenant_ends_no_session_of_another() {
+    let world = world();
+    let [mut ours, mut partners] = of_both_tenants(&world);
     let tell = |browser: &mut Browser, tenant: &str| {
         let iss = issuer_of(tenant);
         let iss: String = form_urlencoded::byte_serialize(iss.as_bytes()).collect();
