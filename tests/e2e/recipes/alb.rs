@@ -22,7 +22,7 @@ async fn aws_alb() {
     let plugin = plugin(&mut recipe);
     localize_module(plugin);
     let provider = &mut plugin["configuration"]["value"]["providers"]["alb"];
-    let (issuer, signer, client) = (
+    let (issuer, signer, for_client) = (
         provider["issuer"].clone(),
         provider["aws_alb"]["signer"].clone(),
         provider["aws_alb"]["clients"][0].clone(),
@@ -56,7 +56,7 @@ async fn aws_alb() {
         let (mut head, mut body) = (key.header(), claims());
         merge(
             &mut head,
-            json!({"signer": signer, "client": client, "iss": issuer}),
+            json!({"signer": signer, "client": for_client, "iss": issuer}),
         );
         merge(&mut head, header);
         merge(&mut body, json!({"iss": issuer, "email_verified": "true"}));
