@@ -461,6 +461,11 @@ impl<H: Host> Facts for Consultation<'_, H> {
         }
     }
 
+    fn used(&self, provider: ProviderId, kid: Option<&str>) {
+        let mut desk = self.gate.desk.borrow_mut();
+        desk.used(provider, kid, || self.now());
+    }
+
     fn metadata(&self, provider: ProviderId) -> Finding<Rc<Metadata>> {
         let host = &self.gate.host;
         let mut desk = self.gate.desk.borrow_mut();

@@ -32,6 +32,9 @@ pub trait Facts {
     /// missing.
     fn unknown_kid(&self, provider: ProviderId, kid: Option<&str>) -> UnknownKid;
 
+    /// Hears that a provider's key has verified a token with this `kid`.
+    fn used(&self, _provider: ProviderId, _kid: Option<&str>) {}
+
     /// What a provider says about itself. It comes with the keys. Where no metadata lead to the
     /// keys, it says nothing, and never will.
     fn metadata(&self, provider: ProviderId) -> Finding<Rc<Metadata>>;

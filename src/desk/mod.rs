@@ -158,6 +158,11 @@ impl<R> Desk<R> {
         self.sources.unknown_kid((provider, kid), came, host, now)
     }
 
+    /// See [`Facts::used`].
+    pub fn used(&mut self, provider: ProviderId, kid: Option<&str>, now: impl FnOnce() -> Millis) {
+        self.sources.used(provider, kid, now);
+    }
+
     /// See [`Facts::answer`]. Where this worker has no answer, another one may have shared it.
     pub fn answer(
         &mut self,

@@ -75,7 +75,11 @@ where
             Keys::Unavailable { retry_after } => return Err(Unverified::Unavailable(retry_after)),
         };
         let error = match by_set(validated, &set, basis.verifier, trace) {
-            Ok(verified) => return Ok((set, verified)),
+            Ok(verified) => {
+                let kid = validated.untrusted_header().kid.as_deref();
+                basis.facts.used(provider, kid);
+                return Ok((set, verified));
+            }
             Err(Unsigned::Certainly(error)) => return Err(Unverified::Refused(error)),
             Err(Unsigned::ByThisSet(error)) => error,
         };

@@ -149,6 +149,18 @@ impl Sources {
         outcome
     }
 
+    /// Hears that a provider's key has verified a token with this `kid`.
+    pub(super) fn used(
+        &mut self,
+        provider: ProviderId,
+        kid: Option<&str>,
+        now: impl FnOnce() -> Millis,
+    ) {
+        if let Some(lifecycle) = self.remote_mut(provider) {
+            lifecycle.source_mut().used(kid, now);
+        }
+    }
+
     /// What a request sees of a provider's keys when it begins to wait for them, and the longest
     /// time that a fetch can take.
     pub(super) fn prospects(&self, provider: ProviderId) -> (Seen, Duration) {

@@ -5,12 +5,15 @@
 //! Invariants:
 //! - only a UUID becomes a part of an address;
 //! - a fetch asks again for each key of the set, and for at most [`MOST_WANTED`] other kids;
-//! - a set has at most [`MOST_KEYS`] keys. A kid without a key takes the place of none, and of the
-//!   keys that there are the first ones stay;
+//! - a set has at most [`MOST_KEYS`] keys. A kid without a key takes the place of none. Where there are
+//!   too many keys, those go first that have verified nothing lately, the oldest of them first: so a key
+//!   that is in use makes way for none that is not;
 //! - a key is left out only where the provider has another one: where it has none, that is a failure;
-//! - what comes of a new kid does not keep the keys that are known from being renewed.
+//! - what comes of a new kid does not keep the keys that are known from being renewed, and a bad answer
+//!   about a known key keeps no new one out, but once for each.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::config::HttpUri;
 use crate::document::MAX_DOCUMENT;
@@ -19,12 +22,19 @@ use crate::document::source::{Content, Fetched};
 use crate::host::Call;
 use crate::jose::jwk::Key;
 use crate::jose::jwks::KeySet;
+use crate::time::Millis;
 
-/// The most keys of a set: a load balancer signs with one, and for some time after a rotation its
-/// tokens have another one.
-pub(super) const MOST_KEYS: usize = 8;
+/// The most keys of a set: each load balancer of the region signs with one, and for some time after a
+/// rotation its tokens have another one.
+pub(super) const MOST_KEYS: usize = 16;
 /// The most kids without a known key that one fetch asks for.
 pub(super) const MOST_WANTED: usize = 4;
+/// The most kids that are counted: one that has more than this part of the requests is among them.
+const MOST_COUNTED: usize = 64;
+/// How long a key is in use after it has verified a token: as long as a load balancer's tokens live.
+const IN_USE: Duration = Duration::from_secs(120);
+/// What stands in a document's notes before a kid whose key is kept without an answer.
+const KEPT: char = '?';
 /// The longest key in PEM, in octets. One on P-256 has 178, the largest of RSA about 800.
 const LONGEST_PEM: usize = 4096;
 /// Statuses that say that there is no such key. Storage whose contents may not be listed answers 403.
@@ -38,8 +48,12 @@ const NO_KEYS: &str = "{}";
 pub(super) struct ByKid {
     /// The address; the kid follows its path.
     uri: HttpUri,
-    /// The kids of tokens whose keys are not known.
-    wanted: Vec<String>,
+    /// The kids of tokens whose keys are not known, and how often each was asked for.
+    wanted: Vec<(String, u32)>,
+    /// The kids whose keys have verified a token lately, and when that was.
+    used: Vec<(String, Millis)>,
+    /// Chooses among kids that are asked for less often than others.
+    random: u64,
     /// The set of a document without a key, and of none at all.
     none: Rc<KeySet>,
 }
@@ -55,8 +69,10 @@ pub struct Round {
 /// What a fetch has brought.
 #[derive(Debug)]
 struct Asked {
-    /// The kids of the set that is to be renewed.
-    before: Vec<String>,
+    /// The kids and the keys, in PEM, of the set that is to be renewed.
+    before: Vec<(String, String)>,
+    /// The notes of that set.
+    notes: String,
     /// The kids that were asked for.
     answers: Vec<(String, Outcome)>,
 }
@@ -68,7 +84,7 @@ enum Outcome {
     Key(String),
     /// There is no such key.
     Absent,
-    /// Whether there is one is unknown.
+    /// Whether there is one is unknown. A known key stays.
     Failed(FetchError),
 }
 
@@ -83,6 +99,8 @@ impl ByKid {
         Self {
             uri,
             wanted: Vec::new(),
+            used: Vec::new(),
+            random: 0,
             none: Rc::default(),
         }
     }
@@ -93,19 +111,27 @@ impl ByKid {
     }
 
     /// Has the next fetch ask for the key of this kid, or the one that goes on. Where many kids are
-    /// wanted, chance decides: who sends one kid more often than others is heard sooner.
+    /// wanted, those are asked for that most requests have. Where too many are to be counted, a new one
+    /// takes the place and the count of the one that was wanted least (Space-Saving), so what is asked
+    /// for often stays, however many others there are.
     pub(super) fn want(&mut self, kid: &str, random: u64) {
-        if self.wanted.iter().any(|known| known == kid) {
-            return;
+        self.random = random;
+        if let Some((_, count)) = self.wanted.iter_mut().find(|(known, _)| known == kid) {
+            *count = count.saturating_add(1);
+        } else if self.wanted.len() < MOST_COUNTED {
+            self.wanted.push((kid.to_owned(), 1));
+        } else if let Some((least, count)) = self.wanted.iter_mut().min_by_key(|(_, count)| *count)
+        {
+            kid.clone_into(least);
+            *count = count.saturating_add(1);
         }
-        if self.wanted.len() < MOST_WANTED {
-            self.wanted.push(kid.to_owned());
-            return;
-        }
-        let at = usize::try_from(random).unwrap_or_default() % MOST_WANTED;
-        if let Some(place) = self.wanted.get_mut(at) {
-            kid.clone_into(place);
-        }
+    }
+
+    /// Notes that the key of this kid has verified a token.
+    pub(super) fn used(&mut self, kid: &str, now: Millis) {
+        let used = &mut self.used;
+        used.retain(|(known, at)| known != kid && now.since(*at) < IN_USE);
+        used.push((kid.to_owned(), now));
     }
 
     /// Whether there is nothing to ask for.
@@ -114,24 +140,46 @@ impl ByKid {
     }
 
     /// A fetch that renews this set; `None` where there is nothing to ask for.
-    pub(super) fn begin(&self, set: Option<&KeySet>) -> Option<(Box<Round>, Call)> {
+    pub(super) fn begin(&self, set: Option<&KeySet>, notes: &str) -> Option<(Box<Round>, Call)> {
         let keys = set.map(KeySet::keys).unwrap_or_default();
-        let before = keys.iter().filter_map(Key::kid).map(str::to_owned);
+        let before = keys
+            .iter()
+            .filter_map(|key| Some((key.kid()?.to_owned(), key.to_pem())));
         let asked = Asked {
             before: before.collect(),
+            notes: notes.to_owned(),
             answers: Vec::new(),
         };
         self.ask(asked).ok()
     }
 
+    /// The kid that a fetch asks for next, of those that are wanted: most often that of most requests.
+    /// The last place is chance's, for strangers can send a few kids more often than anybody else.
+    fn most_wanted(&self, asked: &Asked) -> Option<&String> {
+        let new = asked.answers.iter().filter(|(kid, _)| asked.is_new(kid));
+        let left = MOST_WANTED
+            .checked_sub(new.count())
+            .filter(|left| *left > 0)?;
+        // Of several that as many requests have, the first one counts.
+        let wanted = self.wanted.iter().rev();
+        let wanted = wanted.filter(|(kid, _)| asked.is_new(kid) && !asked.has(kid));
+        let found = if left == 1 {
+            let most = wanted.clone().count().max(1);
+            let at = usize::try_from(self.random % (most as u64)).unwrap_or_default();
+            wanted.clone().nth(at)
+        } else {
+            wanted.max_by_key(|(_, count)| *count)
+        };
+        found.map(|(kid, _)| kid)
+    }
+
     /// The fetch with its next kid, those that are wanted first; what it has brought where none is
     /// left.
     fn ask(&self, asked: Asked) -> Result<(Box<Round>, Call), Asked> {
-        let new = asked.answers.iter().filter(|(kid, _)| asked.is_new(kid));
-        let is_full = new.count() >= MOST_WANTED;
-        let mut wanted = self.wanted.iter();
-        let wanted = wanted.find(|kid| !is_full && asked.is_new(kid) && !asked.has(kid));
-        let kid = wanted.or_else(|| asked.before.iter().find(|kid| !asked.has(kid)));
+        let kid = self.most_wanted(&asked).or_else(|| {
+            let mut known = asked.before.iter().map(|(kid, _)| kid);
+            known.find(|kid| !asked.has(kid))
+        });
         match kid.cloned() {
             Some(kid) => {
                 let (uri, cluster) = (self.uri.address(&kid), &self.uri.cluster);
@@ -144,6 +192,9 @@ impl ByKid {
 
     /// Takes the answer to the call for a round's kid. A failure ends the fetch, but not where it is
     /// about a kid that is new while others are known: no stranger's kid keeps keys from being renewed.
+    /// Nor where it is about a known key and there is a new one; but what was kept so once must be
+    /// answered for the next time, so that no key is used for longer than it may. Whoever says that calls
+    /// are too many is called no more.
     pub(super) fn take(
         &mut self,
         round: Round,
@@ -153,15 +204,16 @@ impl ByKid {
         let outcome = match answer.and_then(|document| key(&kid, &document)) {
             Ok(pem) => Outcome::Key(pem),
             Err(FetchError::Status(status)) if ABSENT.contains(&status) => Outcome::Absent,
-            Err(error) if asked.is_new(&kid) && !asked.before.is_empty() => Outcome::Failed(error),
+            Err(error) if asked.may_go_on(&kid, &error) => Outcome::Failed(error),
             Err(error) => return Err(error),
         };
         asked.answers.push((kid, outcome));
         match self.ask(asked) {
             Ok((round, call)) => Ok(Step::Ask(round, call)),
             Err(asked) => {
-                let fetched = asked.fetched()?;
-                self.wanted.retain(|kid| !asked.has(kid));
+                let fetched = asked.fetched(&self.used)?;
+                // Whoever still wants another one asks for it again.
+                self.wanted.clear();
                 Ok(Step::Done(fetched))
             }
         }
@@ -192,19 +244,44 @@ impl Asked {
     }
 
     fn is_new(&self, kid: &str) -> bool {
-        !self.before.iter().any(|known| known == kid)
+        !self.before.iter().any(|(known, _)| known == kid)
     }
 
-    /// The keys that there are, those of before first, and the kids without a key.
-    fn fetched(&self) -> Result<Fetched, FetchError> {
+    fn may_go_on(&self, kid: &str, error: &FetchError) -> bool {
+        if *error == FetchError::Status(429) {
+            return false;
+        }
+        if self.is_new(kid) {
+            return !self.before.is_empty();
+        }
+        let is_key = |outcome: &Outcome| matches!(outcome, Outcome::Key(_));
+        let mut answers = self.answers.iter();
+        let has_new = answers.any(|(kid, outcome)| is_key(outcome) && self.is_new(kid));
+        let mut kept = self.notes.split(' ').filter_map(|it| it.strip_prefix(KEPT));
+        has_new && !kept.any(|kept| kept == kid)
+    }
+
+    /// The keys that there are, those of before first, and the kids without a key. `used` are those that
+    /// are in use.
+    fn fetched(&self, used: &[(String, Millis)]) -> Result<Fetched, FetchError> {
         let (mut members, mut absent, mut skipped) = (Vec::new(), Vec::new(), Vec::new());
+        let mut kept = String::new();
         for of_new in [false, true] {
             for (kid, outcome) in &self.answers {
                 match outcome {
                     _ if self.is_new(kid) != of_new => {}
-                    Outcome::Key(pem) => members.push(format!("\"{kid}\":\"{pem}\"")),
+                    Outcome::Key(pem) => members.push((kid, pem)),
                     Outcome::Absent => absent.push(kid.as_str()),
-                    Outcome::Failed(error) => skipped.push(format!("key {kid}: {error}")),
+                    Outcome::Failed(error) => {
+                        skipped.push(format!("key {kid}: {error}"));
+                        let mut before = self.before.iter();
+                        if let Some((_, pem)) = before.find(|(known, _)| known == kid) {
+                            members.push((kid, pem));
+                            kept.push(' ');
+                            kept.push(KEPT);
+                            kept.push_str(kid);
+                        }
+                    }
                 }
             }
         }
@@ -215,9 +292,18 @@ impl Asked {
                 told: reason.to_owned(),
             });
         }
-        while members.len() > MOST_KEYS {
-            members.remove(MOST_KEYS - 1);
+        if members.len() > MOST_KEYS {
+            // The order tells the worker that fetches next what was in use here.
+            let is_used = |kid: &str| used.iter().any(|(known, _)| known == kid);
+            let (in_use, mut rest): (Vec<_>, Vec<_>) =
+                members.into_iter().partition(|(kid, _)| is_used(kid));
+            rest.extend(in_use);
+            members = rest.split_off(rest.len().saturating_sub(MOST_KEYS));
         }
+        let members: Vec<String> = members
+            .iter()
+            .map(|(kid, pem)| format!("\"{kid}\":\"{pem}\""))
+            .collect();
         let absent = absent.join(" ");
         let mut found = format!("{} usable keys", members.len());
         if !absent.is_empty() {
@@ -227,7 +313,7 @@ impl Asked {
         Ok(Fetched {
             content: Content {
                 document: format!("{{{}}}", members.join(",")),
-                notes: absent,
+                notes: absent + &kept,
             },
             max_age: None,
             found,

@@ -94,7 +94,7 @@ impl Lifecycle<RemoteKeys> {
         let lately = self.source().times().early_cooldown;
         let counts = self.age(now).is_some_and(|age| age < lately)
             || came.is_some_and(|came| self.is_newer_than(came));
-        let mut absent = published.absent.split(' ');
+        let mut absent = published.notes.split(' ');
         counts && absent.any(|known| Some(known) == kid)
     }
 }

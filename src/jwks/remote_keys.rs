@@ -20,7 +20,7 @@ use crate::host::{Call, Reply};
 use crate::http::uri::Uri;
 use crate::jose::jwks::{JwksError, KeySet};
 use crate::text::is_uuid;
-use crate::time::millis;
+use crate::time::{Millis, millis};
 
 /// How far a fetch is: what its last call is for.
 #[derive(Debug)]
@@ -38,8 +38,8 @@ pub enum Stage {
 pub struct Published {
     /// Its keys.
     pub keys: Rc<KeySet>,
-    /// Kids that have no key; only where each key is asked for by its kid.
-    pub(super) absent: String,
+    /// Where each key is asked for by its kid, kids that have no key, and what else was noted of kids.
+    pub(super) notes: String,
     /// What it says about itself; nothing where no metadata led to the keys.
     pub metadata: Rc<Metadata>,
 }
@@ -90,7 +90,10 @@ impl Source for RemoteKeys {
         match (&self.remote.endpoint, &self.by_kid) {
             (Endpoint::Discovery { .. }, _) => self.place(0),
             (_, Some(by_kid)) => {
-                let (round, call) = by_kid.begin(before.map(|published| &*published.keys))?;
+                let (round, call) = by_kid.begin(
+                    before.map(|published| &*published.keys),
+                    before.map_or("", |published| &published.notes),
+                )?;
                 Some((Stage::Key(round), call))
             }
             (Endpoint::Jwks(uri) | Endpoint::ByKid(uri), None) => {
@@ -150,7 +153,7 @@ impl Source for RemoteKeys {
         };
         Some(Published {
             keys,
-            absent: match self.by_kid {
+            notes: match self.by_kid {
                 Some(_) => content.notes.clone(),
                 None => String::new(),
             },
@@ -197,6 +200,14 @@ impl RemoteKeys {
                 true
             }
             _ => false,
+        }
+    }
+
+    /// Notes that a key has verified a token, by its kid. It matters where keys are asked for by their
+    /// kids.
+    pub fn used(&mut self, kid: Option<&str>, now: impl FnOnce() -> Millis) {
+        if let (Some(by_kid), Some(kid)) = (&mut self.by_kid, kid) {
+            by_kid.used(kid, now());
         }
     }
 

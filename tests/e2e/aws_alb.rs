@@ -32,12 +32,17 @@ impl Behind {
     /// Four workers behind a load balancer with one key, with these fields in `aws_alb`; on
     /// `/other` a provider that has the same key, takes ES256 and expects JWS.
     fn start(more: Value) -> Self {
+        Self::start_on(4, more)
+    }
+
+    /// The same on so many workers.
+    fn start_on(workers: u32, more: Value) -> Self {
         let (endpoint, key) = (KeyEndpoint::start(), AlbKey::generate());
         endpoint.publish(&key);
         let stage = Stage::build(
             |_| {},
             |_, builder| {
-                let builder = builder.concurrency(4);
+                let builder = builder.concurrency(workers);
                 let builder = builder.cluster("keys", endpoint.address());
                 builder.wasm_filter(configuration(&endpoint, &key, more))
             },
@@ -473,6 +478,35 @@ async fn known_kids_outlive_an_outage_and_unknown_ones_are_503() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     figure("an unknown kid after an outage took", start.elapsed());
+    assert_eq!(behind.stage.traps(), 0);
+}
+
+/// A load balancer of somebody else in the region has keys at the same address, and whoever knows their
+/// kids can have them fetched.
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_of_strangers_push_out_none_that_is_in_use() {
+    let behind = Behind::start_on(1, json!({"unknown_kid_cooldown": "0.05s"}));
+    let mut strangers = Vec::new();
+    for _ in 0..24 {
+        assert_eq!(behind.get(&behind.key.token()).await.status, 200);
+        let key = AlbKey::generate();
+        behind.endpoint.publish(&key);
+        let forged = AlbKey::generate().renamed(key.kid()).token();
+        let start = Instant::now();
+        while behind.get(&forged).await.status != 401 {
+            assert!(
+                start.elapsed() < Duration::from_secs(20),
+                "its key is there"
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        strangers.push(forged);
+    }
+    // Who is in the set now needs no call.
+    behind.endpoint.set_outage(Some(Answer::Status(500)));
+    assert_eq!(behind.get(&behind.key.token()).await.status, 200);
+    assert_eq!(behind.get(&strangers[23]).await.status, 401);
+    assert_eq!(behind.get(&strangers[0]).await.status, 503);
     assert_eq!(behind.stage.traps(), 0);
 }
 
