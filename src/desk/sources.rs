@@ -221,10 +221,17 @@ impl Sources {
         }
     }
 
-    /// Sets the gauges of the keys' ages.
+    /// Sets the gauges of the keys' ages. Keys that there are none of do not grow old.
     pub(super) fn gauge_ages(&self, host: &impl Host, now: Millis) {
         for (name, lifecycle) in self.remotes() {
-            if let Some(age) = lifecycle.age(now) {
+            let age = lifecycle.age(now);
+            if let Some(age) = age.map(|age| {
+                if lifecycle.is_idle() {
+                    Duration::ZERO
+                } else {
+                    age
+                }
+            }) {
                 host.gauge(&metrics::jwks_age(name), age.as_secs());
             }
         }

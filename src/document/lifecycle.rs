@@ -146,7 +146,7 @@ impl<S: Source> Lifecycle<S> {
     pub fn is_restless(&self, now: Millis) -> bool {
         let seen = self.share.seen();
         !self.is_usable(now)
-            && !self.source.is_idle(self.last())
+            && !self.is_idle()
             && (self.flight.is_some()
                 || self.round_may_succeed()
                 || seen.lease_at(now, self.fetch_time()).is_some()
@@ -257,7 +257,7 @@ impl<S: Source> Lifecycle<S> {
             self.look(now);
         }
         let is_over = self.installed.is_some() && !self.is_usable(now.at);
-        if is_over && !self.expired_told && !self.source.is_idle(self.last()) {
+        if is_over && !self.expired_told && !self.is_idle() {
             self.expired_told = true;
             self.events.push(Event::Expired);
         }
@@ -313,6 +313,11 @@ impl<S: Source> Lifecycle<S> {
             .map_or(0, |installed| installed.generation)
     }
 
+    /// Whether there is nothing to fetch as long as no request wants it.
+    pub fn is_idle(&self) -> bool {
+        self.source.is_idle(self.last())
+    }
+
     /// What was installed last, whether it may still decide or not.
     fn last(&self) -> Option<&S::Value> {
         self.installed.as_ref().map(|installed| &installed.value)
@@ -341,7 +346,7 @@ impl<S: Source> Lifecycle<S> {
             installed.freshness.is_due(now) || self.schedule.early_wanted || back_off.failures > 0
         });
         wanted
-            && !self.source.is_idle(self.last())
+            && !self.is_idle()
             && self.turn(back_off, now).is_some()
             && !self.share.is_with_another(now, self.fetch_time())
     }

@@ -424,8 +424,13 @@ async fn a_kid_without_a_key_is_refused_and_remembered() {
     for absent in [404, 403] {
         let behind = Behind::start(json!({"unknown_kid_cooldown": "2s"}));
         behind.endpoint.set_otherwise(Answer::Status(absent));
-        assert_eq!(behind.get(&behind.key.token()).await.status, 200);
         // A key of another region is not at this address.
+        let elsewhere = AlbKey::generate();
+        assert_eq!(behind.get(&elsewhere.token()).await.status, 401, "{absent}");
+        tokio::time::sleep(Duration::from_millis(2100)).await;
+        let age = || behind.stage.counter("bearer_gate.jwks_age_seconds.alb");
+        assert_eq!(age(), 0, "no key grows old");
+        assert_eq!(behind.get(&behind.key.token()).await.status, 200);
         let elsewhere = AlbKey::generate();
         for _ in 0..10 {
             assert_eq!(behind.get(&elsewhere.token()).await.status, 401, "{absent}");
@@ -434,6 +439,7 @@ async fn a_kid_without_a_key_is_refused_and_remembered() {
         // It was published too late, and is asked for again.
         behind.endpoint.publish(&elsewhere);
         tokio::time::sleep(Duration::from_millis(2100)).await;
+        assert!(age() > 0);
         assert_eq!(behind.get(&elsewhere.token()).await.status, 200);
         assert_eq!(behind.get(&behind.key.token()).await.status, 200);
     }
