@@ -112,6 +112,23 @@ kinds! {
     RiskyChoice "risky-choice" "The filter's configuration allows what its author may not have meant."
     Variable "variable" "An environment variable does not reach the filter."
     SecretInFile "secret-in-file" "The value of a secret stands in the file."
+    // ways past the filter
+    UpgradeWithoutFilter "upgrade-without-filter" "An upgrade has filters of its own, without the filter."
+    FilterDisabled "filter-disabled" "The filter is off where no route turns it on."
+    RouteWithoutFilter "route-without-filter" "A route turns the filter off."
+    FilterMatched "filter-matched" "Another filter chooses the requests that the filter sees."
+    FilterOptional "filter-optional" "Envoy may leave the filter out."
+    FilterDefault "filter-default" "Something else stands for the filter until it has come."
+    FilterAfterRouter "filter-after-router" "The filter is behind the router and never runs."
+    UnguardedChain "unguarded-chain" "Another listener or chain leads to a guarded upstream."
+    OtherChain "other-chain" "A listener or chain does not have the filter."
+    RequirementUnread "requirement-unread" "Nobody asks for what a route requires."
+    RequirementUnknown "requirement-unknown" "A route requires what there is not."
+    MetadataUnset "metadata-unset" "Something looks at metadata that nobody sets."
+    // the filters beside it
+    FilterOrder "filter-order" "A filter that acts on who the client is comes too early."
+    FilterTwice "filter-twice" "The filter is in one chain twice."
+    JwtAuthnBeside "jwt-authn-beside" "Envoy's jwt_authn is beside the filter."
     // settings on which the protection depends
     PathNormalization "path-normalization" "The upstream may read another path than the rules."
     EscapedSlashes "escaped-slashes" "Escaped slashes are not treated as the rules expect it."

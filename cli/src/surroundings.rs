@@ -3,10 +3,15 @@
 //!
 //! Each room looks at one matter. What it finds is in docs/checks.md.
 
+mod beside;
+mod filters;
+mod kinds;
 mod kubernetes;
 mod manager;
 mod plugin;
 mod providers;
+mod readers;
+mod routes;
 pub(crate) mod sign_in;
 
 use bearer_gate::config::Config;
@@ -64,9 +69,15 @@ pub(crate) fn look_at_envoy(
             config: configs.get(*at).and_then(Option::as_ref),
         })
     });
+    for chain in &group.chains {
+        filters::look_at(chain, findings);
+    }
+    beside::look_at(group, findings);
     for gate in gates {
         for chain in group.chains.iter().filter(|chain| chain.has(gate.at)) {
             manager::look_at(chain, gate.config, findings);
+            routes::look_at(chain, gate, findings);
+            readers::look_at(chain, gate, findings);
             sign_in::look_at_chain(chain, gate, findings);
         }
         if let Some(config) = gate.config {

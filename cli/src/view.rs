@@ -9,7 +9,7 @@
 
 mod chain;
 
-pub(crate) use chain::{Chain, HttpFilter};
+pub(crate) use chain::{Chain, HttpFilter, Route};
 
 use crate::document::Node;
 use crate::finding::Spot;
@@ -88,7 +88,7 @@ pub(crate) struct Group<'d> {
     pub clusters: Vec<Part<'d>>,
     /// Its configurations of ours, by their places in [`View::plugins`].
     pub plugins: Vec<usize>,
-    listeners: Vec<Part<'d>>,
+    pub listeners: Vec<Part<'d>>,
     /// Route configurations that listeners name.
     routes: Vec<Part<'d>>,
     /// What filters name (ECDS).

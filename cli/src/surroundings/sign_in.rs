@@ -4,13 +4,12 @@
 use bearer_gate::config::SignIn;
 
 use super::Gate;
+use super::kinds::OAUTH2;
 use crate::document::Node;
 use crate::finding::{Finding, Kind};
 use crate::plugin::Plugin;
 use crate::view::{Chain, HttpFilter, Part, contains};
 
-const OAUTH2: &str = "envoy.extensions.filters.http.oauth2.v3.OAuth2";
-const JWT_AUTHN: &str = "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication";
 /// What Envoy takes of request headers by default, in KiB.
 const DEFAULT_HEADERS_KIB: usize = 60;
 /// What a browser sends besides cookies of the filter's, in bytes: a guess that is rarely too low.
@@ -229,8 +228,6 @@ fn look_at_filters(chain: &Chain<'_>, gate: Gate<'_, '_>, findings: &mut Vec<Fin
             "oauth2 stands before the filter, and sends everybody to sign in with it: take it out, `bearer-gate migrate` reads it"
         } else if is_one(OAUTH2) {
             "oauth2 stands behind the filter: people sign in twice. Take it out, `bearer-gate migrate` reads it"
-        } else if is_one(JWT_AUTHN) && at < own {
-            "jwt_authn stands before the filter, and asks for tokens that a browser with a session does not have: take it out, `bearer-gate migrate` reads it"
         } else {
             continue;
         };

@@ -1,11 +1,13 @@
 //! The chains of HTTP filters: which of them is ours, and what they route to.
 
-use super::{Group, Part, contains};
+use super::{Group, Part, contains, each_message};
 use crate::document::Node;
 use crate::plugin::{Container, Plugin, message, type_of};
 
 /// Filters of calls to upstreams are in a list of the same name.
 const OF_UPSTREAMS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+const ROUTE: &str = "envoy.config.route.v3.Route";
+const ROUTE_LIST: &str = "envoy.config.route.v3.RouteList";
 
 /// An HTTP connection manager.
 pub(crate) struct Chain<'d> {
@@ -29,6 +31,39 @@ pub(crate) struct Upgrade<'d> {
     pub filters: Vec<HttpFilter<'d>>,
 }
 
+/// A route.
+#[derive(Clone, Copy)]
+pub(crate) struct Route<'d> {
+    pub part: Part<'d>,
+    pub host: Part<'d>,
+    /// `RouteConfiguration`.
+    pub config: Part<'d>,
+}
+
+impl<'d> Route<'d> {
+    /// Whether its requests reach an upstream.
+    pub(crate) fn forwards(&self) -> bool {
+        let answers = ["redirect", "direct_response"];
+        answers.iter().all(|name| self.part.get(name).is_none())
+    }
+
+    /// The clusters that its requests may reach: `None` for one that a request or a plugin names.
+    pub(crate) fn clusters(&self) -> Vec<Option<&'d str>> {
+        let Some(action) = self.part.get("route") else {
+            return Vec::new();
+        };
+        let name = |part: Part<'d>| part.node.text_at(&["name"]);
+        let weighted = action.get("weighted_clusters").into_iter();
+        let weighted = weighted.flat_map(|weighted| weighted.items_of("clusters"));
+        let one = action.node.text_at(&["cluster"]).into_iter().map(Some);
+        let mut clusters: Vec<Option<&str>> = one.chain(weighted.map(name)).collect();
+        if clusters.is_empty() {
+            clusters.push(None);
+        }
+        clusters
+    }
+}
+
 /// An entry of a list of HTTP filters.
 pub(crate) struct HttpFilter<'d> {
     pub entry: Part<'d>,
@@ -45,6 +80,42 @@ impl<'d> Chain<'d> {
     pub(crate) fn ours(&self, plugin: usize) -> impl Iterator<Item = &HttpFilter<'d>> {
         let filters = self.filters.iter();
         filters.filter(move |filter| filter.plugin == Some(plugin))
+    }
+
+    /// All its routes, each with its virtual host and its route configuration.
+    pub(crate) fn all_routes(&self) -> Vec<Route<'d>> {
+        let mut found = Vec::new();
+        for config in &self.routes {
+            for host in config.items_of("virtual_hosts") {
+                let mut add = |part: Part<'d>| {
+                    found.push(Route {
+                        part,
+                        host,
+                        config: *config,
+                    });
+                };
+                host.items_of("routes").for_each(&mut add);
+                if let Some(matcher) = host.get("matcher") {
+                    each_message(matcher, ROUTE, &mut add);
+                    each_message(matcher, ROUTE_LIST, &mut |list| {
+                        list.items_of("routes").for_each(&mut add);
+                    });
+                }
+            }
+        }
+        found
+    }
+
+    /// Whether the filter is in it.
+    pub(crate) fn is_guarded(&self) -> bool {
+        self.filters.iter().any(|filter| filter.plugin.is_some())
+    }
+
+    /// Whether one of its filters is in none of the files.
+    pub(crate) fn has_other_filters(&self) -> bool {
+        self.filters
+            .iter()
+            .any(|filter| filter.config.is_none() && filter.comes_by_xds())
     }
 
     /// Whether a configuration of ours is in it.
@@ -74,6 +145,10 @@ impl<'d> HttpFilter<'d> {
             config,
             plugin: group.plugins.iter().find(is_in).copied(),
         }
+    }
+
+    fn comes_by_xds(&self) -> bool {
+        self.entry.get("config_discovery").is_some()
     }
 
     /// Its configuration, if it is of this type.

@@ -187,7 +187,7 @@ const TABLE: [Row; 21] = [
         bad: "          - typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.oauth2.v3.OAuth2}\n          - name: envoy.filters.http.router\n",
         found: "48 warning http_filters[1]",
         text: "people sign in twice",
-        good: "          - typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication}\n          - name: envoy.filters.http.router\n",
+        good: "          - typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors}\n          - name: envoy.filters.http.router\n",
     },
     Row {
         old: "          - name: gate\n",
@@ -222,7 +222,7 @@ const TABLE: [Row; 21] = [
         bad: "              - match: {prefix: /oauth2}\n                typed_per_filter_config: {gate: {disabled: true}}\n",
         found: "55 warning typed_per_filter_config",
         text: "turns the filter off for /oauth2/callback",
-        good: "              - match: {prefix: /oauth3}\n                typed_per_filter_config: {gate: {disabled: true}}\n",
+        good: "              - match: {prefix: /oauth3}\n                direct_response: {status: 204}\n                typed_per_filter_config: {gate: {disabled: true}}\n              - match: {prefix: /oauth2}\n",
     },
     Row {
         old: "              routes:\n",

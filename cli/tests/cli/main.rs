@@ -9,6 +9,7 @@
 
 mod aws_alb;
 mod check;
+mod check_envoy;
 mod check_files;
 mod check_sign_in;
 mod explain;

@@ -1,0 +1,255 @@
+//! The chain of HTTP filters that the filter is in: what comes before it, and what gets by it.
+
+use super::kinds::{EXT_AUTHZ, EXT_PROC, JWT_AUTHN, LUA, OAUTH2, RATE_LIMIT, RBAC, ROUTER};
+use crate::document::Node;
+use crate::finding::{Finding, Kind};
+use crate::plugin::message;
+use crate::view::{Chain, HttpFilter, Part};
+
+/// The filters themselves, where one of them is ours.
+pub(super) fn look_at(chain: &Chain<'_>, findings: &mut Vec<Finding>) {
+    let mut owns = chain.filters.iter().enumerate();
+    let Some((first, _)) = owns.find(|(_, filter)| filter.plugin.is_some()) else {
+        return;
+    };
+    for (at, filter) in owns.filter(|(_, filter)| filter.plugin.is_some()) {
+        findings.push(
+            Finding::warning(
+                Kind::FilterTwice,
+                filter.entry.spot(),
+                &place(at),
+                format!(
+                    "the filter is in this chain already, as {}: a token has to please both, and the first one takes Authorization away",
+                    place(first)
+                ),
+            )
+            .write("one filter with all providers and rules"),
+        );
+    }
+    for (at, filter) in chain.filters.iter().enumerate() {
+        if filter.plugin.is_some() {
+            look_at_own(filter, &place(at), findings);
+        }
+        if at < first {
+            look_at_earlier(filter, &place(at), findings);
+        }
+        look_at_jwt_authn(filter, at < first, &place(at), findings);
+    }
+    for upgrade in &chain.upgrades {
+        look_at_upgrade(chain, upgrade.entry, &upgrade.filters, findings);
+    }
+}
+
+fn place(at: usize) -> String {
+    format!("http_filters[{at}]")
+}
+
+/// Whether a filter of ours runs for each request that comes to it.
+fn is_direct(filter: &HttpFilter<'_>) -> bool {
+    let wasm = "envoy.extensions.filters.http.wasm.v3.Wasm";
+    filter.plugin.is_some() && filter.message(wasm).is_some()
+}
+
+fn look_at_own(filter: &HttpFilter<'_>, path: &str, findings: &mut Vec<Finding>) {
+    if !is_direct(filter) {
+        findings.push(
+            Finding::error(
+                Kind::FilterMatched,
+                filter.entry.spot(),
+                path,
+                "the filter is within another one, which chooses requests for it: all others reach the upstream without it",
+            )
+            .write("the filter as an entry of http_filters of its own, and rules for what is public"),
+        );
+    }
+    if filter
+        .entry
+        .get("is_optional")
+        .is_some_and(|it| it.node.is_true())
+    {
+        findings.push(
+            Finding::warning(
+                Kind::FilterOptional,
+                filter.entry.spot_of("is_optional"),
+                &format!("{path}.is_optional"),
+                "is true: an Envoy that cannot run Wasm leaves the filter out, says nothing, and lets everybody in",
+            )
+            .write("is_optional: false"),
+        );
+    }
+    let default = filter.entry.at(&["config_discovery", "default_config"]);
+    let is_ours = |default: Part<'_>| {
+        filter
+            .config
+            .is_some_and(|config| std::ptr::eq(config.node, default.node))
+    };
+    if let Some(default) = default.filter(|default| !is_ours(*default)) {
+        findings.push(
+            Finding::warning(
+                Kind::FilterDefault,
+                default.spot(),
+                &format!("{path}.config_discovery.default_config"),
+                "stands for the filter until its configuration has come: requests get past it by then",
+            )
+            .write("no default_config: Envoy waits for the filter then, and answers 500 without it"),
+        );
+    }
+}
+
+/// Filters that act on who the client is must come after the one that tells it.
+fn look_at_earlier(filter: &HttpFilter<'_>, path: &str, findings: &mut Vec<Finding>) {
+    let is_one = |kind: &str| filter.message(kind).is_some();
+    if is_one(ROUTER) {
+        findings.push(
+            Finding::error(
+                Kind::FilterAfterRouter,
+                filter.entry.spot(),
+                path,
+                "the router stands before the filter, and what stands behind the router never runs: Envoy refuses the listener",
+            )
+            .write("the router as the last of http_filters"),
+        );
+        return;
+    }
+    let decides = match filter.message(RBAC) {
+        Some(rbac) => decides_by_request(rbac.node).then_some("RBAC"),
+        None => [
+            (LUA, "Lua"),
+            (EXT_AUTHZ, "ext_authz"),
+            (EXT_PROC, "ext_proc"),
+            (RATE_LIMIT, "ratelimit"),
+        ]
+        .iter()
+        .find_map(|(kind, name)| is_one(kind).then_some(*name)),
+    };
+    let oauth2 = is_one(OAUTH2).then_some("oauth2");
+    if let Some(name) = decides.or(oauth2) {
+        findings.push(
+            Finding::warning(
+                Kind::FilterOrder,
+                filter.entry.spot(),
+                path,
+                format!("{name} stands before the filter: it sees requests of everybody, with whatever claim headers a client made up"),
+            )
+            .write("the filter before it; cors may stay before both"),
+        );
+    }
+}
+
+/// Whether RBAC looks at more than addresses and paths.
+fn decides_by_request(node: &Node) -> bool {
+    let of_policy = |policy: &Node| {
+        let principals = policy.items_of("principals").iter();
+        let by_header = |node: &Node| has_member(node, &["header"]);
+        principals.clone().any(by_header)
+            || has_member(
+                policy,
+                &[
+                    "metadata",
+                    "sourced_metadata",
+                    "filter_state",
+                    "condition",
+                    "checked_condition",
+                ],
+            )
+    };
+    let names = ["rules", "shadow_rules"];
+    let rules = names.iter().filter_map(|name| node.get(name));
+    let mut policies = rules.filter_map(|rules| rules.get("policies"));
+    policies.any(|policies| {
+        policies
+            .entries()
+            .iter()
+            .any(|entry| of_policy(&entry.node))
+    }) || node.get("matcher").is_some()
+}
+
+fn has_member(node: &Node, names: &[&str]) -> bool {
+    names.iter().any(|name| node.get(name).is_some())
+        || node
+            .entries()
+            .iter()
+            .any(|entry| has_member(&entry.node, names))
+        || node.items().iter().any(|item| has_member(item, names))
+}
+
+fn look_at_jwt_authn(
+    filter: &HttpFilter<'_>,
+    is_before: bool,
+    path: &str,
+    findings: &mut Vec<Finding>,
+) {
+    if filter.message(JWT_AUTHN).is_none() {
+        return;
+    }
+    let text = match is_before {
+        true => {
+            "jwt_authn stands before the filter, and asks for tokens that a browser with a session does not have; it takes Authorization away too, unless forward is set, and then nobody has a token here"
+        }
+        false => {
+            "jwt_authn stands behind the filter, which takes Authorization away unless forward is set: nobody has a token there"
+        }
+    };
+    findings.push(
+        Finding::warning(Kind::JwtAuthnBeside, filter.entry.spot(), path, text)
+            .write("one of the two: `bearer-gate migrate` reads jwt_authn"),
+    );
+}
+
+/// An upgrade with filters of its own has no others.
+fn look_at_upgrade(
+    chain: &Chain<'_>,
+    entry: Part<'_>,
+    filters: &[HttpFilter<'_>],
+    findings: &mut Vec<Finding>,
+) {
+    let is_off = |filter: &HttpFilter<'_>| {
+        filter
+            .entry
+            .get("disabled")
+            .is_some_and(|off| off.node.is_true())
+    };
+    if filters.iter().any(|own| is_direct(own) && !is_off(own)) || !is_enabled(chain, entry.node) {
+        return;
+    }
+    let kind = entry.node.text_at(&["upgrade_type"]).unwrap_or_default();
+    findings.push(
+        Finding::error(
+            Kind::UpgradeWithoutFilter,
+            entry.spot_of("filters"),
+            "upgrade_configs",
+            format!("the upgrade {kind} has filters of its own, and the filter is not among them: such a request reaches the upstream without a token"),
+        )
+        .write("no filters here, so that those of http_filters are taken; or the filter as their first"),
+    );
+}
+
+/// A route may enable what is not enabled for all.
+fn is_enabled(chain: &Chain<'_>, entry: &Node) -> bool {
+    let is_false = |node: &Node| {
+        node.get("enabled")
+            .is_some_and(|it| it.to_json() == "false")
+    };
+    let kind = entry.text_at(&["upgrade_type"]).unwrap_or_default();
+    let enables = |upgrade: &Node| {
+        let own = upgrade.text_at(&["upgrade_type"]).unwrap_or_default();
+        own.eq_ignore_ascii_case(kind) && !is_false(upgrade)
+    };
+    let routes = chain.all_routes();
+    let mut actions = routes
+        .iter()
+        .filter_map(|route| route.part.node.get("route"));
+    !is_false(entry)
+        || chain.has_other_routes
+        || actions.any(|action| action.items_of("upgrade_configs").iter().any(enables))
+}
+
+/// Whether a filter of the chain is of this type.
+pub(super) fn has_filter(chain: &Chain<'_>, kind: &str) -> bool {
+    let mut filters = chain.filters.iter();
+    filters.any(|filter| {
+        filter
+            .config
+            .is_some_and(|config| message(config.node, kind).is_some())
+    })
+}

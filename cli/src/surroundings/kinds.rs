@@ -1,0 +1,12 @@
+//! The types of Envoy's own filters that are looked for.
+
+pub(super) const EXT_AUTHZ: &str = "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz";
+pub(super) const EXT_PROC: &str = "envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor";
+pub(super) const JWT_AUTHN: &str = "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication";
+pub(super) const LUA: &str = "envoy.extensions.filters.http.lua.v3.Lua";
+pub(super) const OAUTH2: &str = "envoy.extensions.filters.http.oauth2.v3.OAuth2";
+pub(super) const RATE_LIMIT: &str = "envoy.extensions.filters.http.ratelimit.v3.RateLimit";
+pub(super) const RBAC: &str = "envoy.extensions.filters.http.rbac.v3.RBAC";
+pub(super) const RBAC_OF_ROUTE: &str = "envoy.extensions.filters.http.rbac.v3.RBACPerRoute";
+pub(super) const ROUTER: &str = "envoy.extensions.filters.http.router.v3.Router";
+pub(super) const TCP_PROXY: &str = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";

@@ -1,0 +1,118 @@
+//! What `check` calls an error lets requests past the filter: each such file runs in a real Envoy, and
+//! a request without a token reaches the upstream. With the file's good twin it does not.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a panic is how a test fails"
+)]
+
+#[path = "cli/check_envoy/table.rs"]
+mod table;
+
+use std::net::SocketAddr;
+
+use bearer_gate_testbed::envoy::{Envoy, Refused, module_path};
+use bearer_gate_testbed::idp::Idp;
+use bearer_gate_testbed::raw;
+use bearer_gate_testbed::upstream::Upstream;
+use bearer_gate_testbed::yaml;
+use serde_json::json;
+use table::{Change, Proof, Request, Row, TABLE, with};
+
+/// Runs the good file with a change. What ties it to the world outside is replaced: the upstream's
+/// port, the module, and the provider's keys.
+fn start(change: Change, idp: &Idp, upstream: SocketAddr) -> Result<Envoy, Refused> {
+    let keys = idp.jwks().to_string();
+    let text = with(change)
+        .replace(
+            "port_value: 8080",
+            &format!("port_value: {}", upstream.port()),
+        )
+        .replace(
+            "/opt/bearer-gate/plugin.wasm",
+            &module_path().display().to_string(),
+        );
+    let mut bootstrap = yaml::parse(&text);
+    let hcm = &mut bootstrap["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0];
+    let filters = hcm["typed_config"]["http_filters"].as_array_mut().unwrap();
+    for filter in filters {
+        let providers = "/typed_config/config/configuration/value/providers/idp";
+        if let Some(provider) = filter.pointer_mut(providers) {
+            provider["issuer"] = json!(idp.issuer());
+            provider["local_jwks"] = json!({"inline_string": keys});
+        }
+    }
+    Envoy::builder().concurrency(1).start_bootstrap(bootstrap)
+}
+
+/// The status of a request's answer, if there is one, and whether the request reached the upstream.
+fn ask(envoy: &Envoy, request: &Request, idp: &Idp, upstream: &Upstream) -> (Option<u16>, bool) {
+    let before = upstream.requests();
+    let token = request.subject.map(|subject| {
+        let claims = idp.claims().with("aud", "https://api.example.com");
+        format!("Bearer {}", idp.token(&claims.subject(subject)))
+    });
+    let mut head = format!("GET {} HTTP/1.1\r\nhost: api.example.com\r\n", request.path);
+    for (name, value) in request.headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    if let Some(token) = token {
+        head.push_str(&format!("authorization: {token}\r\n"));
+    }
+    let address = envoy.address_of(request.listener);
+    let answer = raw::request(address, format!("{head}\r\n").as_bytes());
+    let status = answer.ok().map(|answer| answer.status);
+    (status, upstream.requests() > before)
+}
+
+#[test]
+fn what_is_an_error_lets_requests_past_the_filter() {
+    let idp = Idp::start();
+    let upstream = Upstream::start();
+    let mut wrong = Vec::new();
+    for Row {
+        kind,
+        bad,
+        good,
+        proof,
+        ..
+    } in TABLE
+    {
+        match proof {
+            None => {}
+            Some(Proof::Refused) => {
+                if start(bad, &idp, upstream.address()).is_ok() {
+                    wrong.push(format!("{kind}, {bad:?}: Envoy takes it"));
+                }
+            }
+            Some(Proof::Passes(request)) => {
+                for (change, passes) in [(bad, true), (good, false)] {
+                    let envoy = match start(change, &idp, upstream.address()) {
+                        Ok(envoy) => envoy,
+                        Err(refused) => {
+                            wrong.push(format!("{kind}, {change:?}: {refused}"));
+                            continue;
+                        }
+                    };
+                    // the twin may have no such listener
+                    if !passes
+                        && request.listener != "web"
+                        && !with(change).contains("- name: other")
+                    {
+                        continue;
+                    }
+                    let (status, passed) = ask(&envoy, request, &idp, &upstream);
+                    if passed != passes {
+                        wrong.push(format!(
+                            "{kind}, {change:?}: {status:?}, reached the upstream: {passed}"
+                        ));
+                    }
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}

@@ -1,0 +1,60 @@
+//! `check` of what is around the filter in Envoy: each finding in a minimal file, and its good twin.
+
+pub mod table;
+
+use serde_json::Value;
+use table::{GOOD, Proof, Row, TABLE, with};
+
+use super::{Files, run};
+
+/// What is found, and the exit code.
+fn findings(text: &str) -> (i32, Vec<Value>) {
+    let files = Files::in_a_directory();
+    let ran = run(&["check", "--json", &files.with("envoy.yaml", text)]);
+    let report = ran.json();
+    (ran.code, report[0]["findings"].as_array().unwrap().clone())
+}
+
+#[test]
+fn each_finding_has_a_good_twin() {
+    assert_eq!(findings(&with(&[])), (0, vec![]), "{GOOD}");
+    let mut wrong = Vec::new();
+    for Row {
+        kind,
+        bad,
+        at,
+        good,
+        proof,
+    } in TABLE
+    {
+        let text = with(bad);
+        let (code, found) = findings(&text);
+        let level = if proof.is_some() { "error" } else { "warning" };
+        let is_it = |found: &Value| {
+            let line = usize::try_from(found["line"].as_u64().unwrap()).unwrap();
+            let line = text.lines().nth(line - 1).unwrap_or_default();
+            found["kind"] == *kind && found["severity"] == level && line.contains(at)
+        };
+        let is_complete = |found: &Value| {
+            ["text", "instead"]
+                .iter()
+                .all(|name| !found[name].as_str().unwrap().is_empty())
+        };
+        if code != i32::from(proof.is_some())
+            || found.len() != 1
+            || !found.iter().all(is_it)
+            || !found.iter().all(is_complete)
+        {
+            wrong.push(format!("{kind}, {level}, at {at}: {code} {found:#?}"));
+        }
+        let twin = findings(&with(good));
+        if twin != (0, vec![]) {
+            wrong.push(format!("twin of {kind}, {good:?}: {twin:#?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let errors = TABLE
+        .iter()
+        .filter(|row| matches!(row.proof, Some(Proof::Passes(_))));
+    assert!(errors.count() > 10);
+}

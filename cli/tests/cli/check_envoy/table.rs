@@ -1,0 +1,640 @@
+//! An Envoy in which nothing gets past the filter, and what may be written into it: each finding
+//! with a twin that is as it should be. `cli/tests/bypasses.rs` shows on a real Envoy which of them lets
+//! requests past.
+
+/// Texts to put below marks of [`GOOD`].
+pub type Change = &'static [(&'static str, &'static str)];
+
+/// A finding.
+pub struct Row {
+    /// The kind that is found.
+    pub kind: &'static str,
+    /// What is put into the good file then, and nothing else is found.
+    pub bad: Change,
+    /// A part of the line where it is found.
+    pub at: &'static str,
+    /// Another change, with which nothing is found.
+    pub good: Change,
+    /// How the real Envoy takes the bad file; `None` where it is a warning.
+    pub proof: Option<Proof>,
+}
+
+/// What a real Envoy does with a bad file. With its good twin no such request reaches the upstream.
+pub enum Proof {
+    /// This request reaches the upstream without a token.
+    Passes(Request),
+    /// The file is refused.
+    Refused,
+}
+
+/// A request, without a token of its own.
+pub struct Request {
+    pub listener: &'static str,
+    pub path: &'static str,
+    /// Lines of its head.
+    pub headers: &'static [(&'static str, &'static str)],
+    /// The `sub` of a good token, where a later filter should have refused it.
+    pub subject: Option<&'static str>,
+}
+
+const PLAIN: Request = Request {
+    listener: "web",
+    path: "/api/orders",
+    headers: &[],
+    subject: None,
+};
+const OTHER: Request = Request {
+    listener: "other",
+    ..PLAIN
+};
+const ERROR: Option<Proof> = Some(Proof::Passes(PLAIN));
+const WARNING: Option<Proof> = None;
+
+/// Lines that are only a mark (`#name`) are where a [`Change`] is put, with their indent.
+pub const GOOD: &str = r#"#top
+static_resources:
+  listeners:
+  - name: web
+    address: {socket_address: {address: 127.0.0.1, port_value: 10000}}
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: web
+          normalize_path: true
+          merge_slashes: true
+          strip_trailing_host_dot: true
+          strip_any_host_port: true
+          path_with_escaped_slashes_action: REJECT_REQUEST
+          common_http_protocol_options: {headers_with_underscores_action: REJECT_REQUEST}
+          #timeout
+          #manager
+          http_filters:
+          #before
+          #instead
+          - name: gate
+            #own
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
+              config:
+                name: bearer-gate
+                vm_config:
+                  vm_id: bearer-gate
+                  runtime: envoy.wasm.runtime.v8
+                  code: {local: {filename: /opt/bearer-gate/plugin.wasm}}
+                failure_policy: FAIL_RELOAD
+                configuration:
+                  "@type": type.googleapis.com/google.protobuf.Struct
+                  value:
+                    #config
+                    providers:
+                      idp:
+                        issuer: https://idp.example.com/
+                        audiences: [https://api.example.com]
+                        local_jwks: {inline_string: '{"keys": [{"kty": "EC", "crv": "P-256", "kid": "k", "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}'}
+                        #provider
+                    rules:
+                    #rules
+                    - match: {path_separated_prefix: /api}
+                      requires: {provider_name: idp}
+          #after
+          - name: envoy.filters.http.router
+            typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}
+          route_config:
+            name: all
+            #routes
+            virtual_hosts:
+            - name: all
+              domains: ["*"]
+              #host
+              routes:
+              #first
+              - match: {prefix: /}
+                #route
+                route:
+                  cluster: api
+                  #action
+  #listener
+  clusters:
+  - name: api
+    type: STATIC
+    load_assignment:
+      cluster_name: api
+      endpoints:
+      - lb_endpoints:
+        - endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: 8080}}}
+  #cluster
+"#;
+
+/// The good file with this change, without the marks. What is put at `instead` stands for the filter.
+pub fn with(change: Change) -> String {
+    for (mark, _) in change {
+        assert_eq!(GOOD.matches(&format!("#{mark}\n")).count(), 1, "{mark}");
+    }
+    let of = |wanted: &str| {
+        let texts = change.iter().filter(|(mark, _)| *mark == wanted);
+        texts.map(|(_, text)| *text).collect::<Vec<_>>().join("\n")
+    };
+    let mut text = String::new();
+    let mut is_left_out = false;
+    for line in GOOD.lines() {
+        let bare = line.trim_start();
+        let indent = &line[..line.len() - bare.len()];
+        let put = match bare.strip_prefix('#') {
+            Some("after") => {
+                is_left_out = false;
+                of("after")
+            }
+            Some("timeout") if of("timeout").is_empty() => "request_timeout: 30s".to_owned(),
+            Some(mark) => of(mark),
+            None if is_left_out => continue,
+            None => bare.to_owned(),
+        };
+        is_left_out |= bare == "#instead" && !put.is_empty();
+        for line in put.lines() {
+            text.push_str(&format!("{indent}{line}\n"));
+        }
+    }
+    text
+}
+
+const WEBSOCKET: Request = Request {
+    headers: &[
+        ("upgrade", "websocket"),
+        ("connection", "upgrade"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ],
+    ..PLAIN
+};
+
+const OFF: &str = r#"typed_per_filter_config: {gate: {"@type": type.googleapis.com/envoy.config.route.v3.FilterConfig, disabled: true}}"#;
+const ON: &str = r#"typed_per_filter_config: {gate: {"@type": type.googleapis.com/envoy.config.route.v3.FilterConfig, config: {}}}"#;
+const OF_ANOTHER: &str = r#"typed_per_filter_config: {cors: {"@type": type.googleapis.com/envoy.config.route.v3.FilterConfig, disabled: true}}"#;
+const CORS: &str = r#"- name: cors
+  typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors}"#;
+const ROUTER_FIRST: &str = r#"- name: first
+  typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}"#;
+
+const LUA: &str = r#"- name: lua
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua
+    default_source_code: {inline_string: "function envoy_on_request(handle) end"}"#;
+const EXT_AUTHZ: &str = r#"- name: ext_authz
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz
+    grpc_service: {envoy_grpc: {cluster_name: api}}"#;
+const EXT_PROC: &str = r#"- name: ext_proc
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor
+    grpc_service: {envoy_grpc: {cluster_name: api}}"#;
+const RATE_LIMIT: &str = r#"- name: ratelimit
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.filters.http.ratelimit.v3.RateLimit
+    domain: api
+    rate_limit_service: {transport_api_version: V3, grpc_service: {envoy_grpc: {cluster_name: api}}}"#;
+const RBAC_BY_HEADER: &str = r#"- name: rbac
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC
+    rules: {action: ALLOW, policies: {users: {permissions: [{any: true}], principals: [{header: {name: x-user, string_match: {exact: alice}}}]}}}"#;
+const RBAC_BY_ADDRESS: &str = r#"- name: rbac
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC
+    rules: {action: ALLOW, policies: {users: {permissions: [{header: {name: ":path", string_match: {prefix: /}}}], principals: [{remote_ip: {address_prefix: 127.0.0.0, prefix_len: 8}}]}}}"#;
+const JWT_AUTHN: &str = r#"- name: jwt_authn
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication"#;
+
+/// A DENY of one user, who has a good token.
+const DENY_BY_METADATA: &str = r#"- name: rbac
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC
+    rules:
+      action: DENY
+      policies:
+        mallory:
+          permissions: [{any: true}]
+          principals:
+          - metadata: {filter: envoy.filters.http.jwt_authn, path: [{key: jwt}, {key: sub}], value: {string_match: {exact: mallory}}}"#;
+const DENY_BY_STATE: &str = r#"- name: rbac
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC
+    rules:
+      action: DENY
+      policies:
+        mallory:
+          permissions: [{any: true}]
+          principals: [{filter_state: {key: wasm.bearer_gate.subject, string_match: {exact: mallory}}}]"#;
+/// A rule without `requires`.
+const OPEN_RULE: &str = "- match: {path: /open}";
+const OPEN: Request = Request {
+    path: "/open",
+    ..PLAIN
+};
+const MAP: &str = "route_metadata: bearer_gate\nrequirement_map: {users: {provider_name: idp}}";
+
+const SUBJECT: &str = "filter_state: [subject]";
+const MALLORY: Request = Request {
+    subject: Some("mallory"),
+    ..PLAIN
+};
+
+const ACCESS_LOG_OF_METADATA: &str = r#"access_log:
+- name: log
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog
+    log_format: {json_format: {user: "%DYNAMIC_METADATA(envoy.filters.http.jwt_authn:jwt:sub)%"}}"#;
+const ACCESS_LOG_OF_STATE: &str = r#"access_log:
+- name: log
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog
+    log_format: {json_format: {user: "%FILTER_STATE(wasm.bearer_gate.subject:PLAIN)%"}}"#;
+
+/// A listener without the filter, that does this with its requests.
+macro_rules! listener {
+    ($route:literal) => {
+        concat!(
+            r#"- name: other
+  address: {socket_address: {address: 127.0.0.1, port_value: 10001}}
+  filter_chains:
+  - filters:
+    - name: envoy.filters.network.http_connection_manager
+      typed_config:
+        "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+        stat_prefix: other
+        http_filters:
+        - name: envoy.filters.http.router
+          typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}
+        route_config:
+          virtual_hosts:
+          - name: other
+            domains: ["*"]
+            routes:
+            - "#,
+            $route
+        )
+    };
+}
+const LISTENER_TO_API: &str = listener!(r#"{match: {prefix: /}, route: {cluster: api}}"#);
+const LISTENER_TO_ALIAS: &str = listener!(r#"{match: {prefix: /}, route: {cluster: alias}}"#);
+const LISTENER_TO_STATIC: &str = listener!(
+    r#"{match: {prefix: /}, route: {weighted_clusters: {clusters: [{name: static, weight: 1}]}}}"#
+);
+const LISTENER_TO_HEADER: &str =
+    listener!(r#"{match: {prefix: /}, route: {cluster_header: x-cluster}}"#);
+const LISTENER_OF_ITS_OWN: &str =
+    listener!(r#"{match: {prefix: /}, direct_response: {status: 200}}"#);
+const LISTENER_TO_FRONT: &str = listener!(r#"{match: {prefix: /}, route: {cluster: front}}"#);
+const TCP_TO_API: &str = r#"- name: other
+  address: {socket_address: {address: 127.0.0.1, port_value: 10001}}
+  filter_chains:
+  - filters:
+    - name: tcp
+      typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy, stat_prefix: tcp, cluster: api}"#;
+const TCP_TO_STATIC: &str = r#"- name: other
+  address: {socket_address: {address: 127.0.0.1, port_value: 10001}}
+  filter_chains:
+  - filters:
+    - name: tcp
+      typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy, stat_prefix: tcp, cluster: static}"#;
+
+/// A cluster of this name, and its port.
+macro_rules! cluster {
+    ($name:literal, $port:literal) => {
+        concat!(
+            "- name: ",
+            $name,
+            "\n  type: STATIC\n  load_assignment: {cluster_name: ",
+            $name,
+            ", endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: ",
+            $port,
+            "}}}}]}]}"
+        )
+    };
+}
+const ALIAS: &str = cluster!("alias", "8080");
+const STATIC: &str = cluster!("static", "8081");
+const FRONT: &str = cluster!("front", "10000");
+
+const MATCHED: &str = r#"- name: matched
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.common.matching.v3.ExtensionWithMatcher
+    xds_matcher:
+      matcher_list:
+        matchers:
+        - predicate:
+            single_predicate:
+              input: {name: header, typed_config: {"@type": type.googleapis.com/envoy.type.matcher.v3.HttpRequestHeaderMatchInput, header_name: x-skip}}
+              value_match: {exact: "1"}
+          on_match: {action: {name: skip, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.common.matcher.action.v3.SkipFilter}}}
+    extension_config:
+      name: gate
+      typed_config:
+        "@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
+        config:
+          name: bearer-gate
+          vm_config: {vm_id: bearer-gate, runtime: envoy.wasm.runtime.v8, code: {local: {filename: /opt/bearer-gate/plugin.wasm}}}
+          failure_policy: FAIL_RELOAD
+          configuration: {"@type": type.googleapis.com/google.protobuf.StringValue, value: '{"rules": []}'}"#;
+
+const SECOND: &str = r#"- name: second
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
+    config:
+      name: bearer-gate
+      vm_config: {vm_id: bearer-gate, runtime: envoy.wasm.runtime.v8, code: {local: {filename: /opt/bearer-gate/plugin.wasm}}}
+      failure_policy: FAIL_RELOAD
+      configuration: {"@type": type.googleapis.com/google.protobuf.StringValue, value: '{"rules": []}'}"#;
+
+pub const TABLE: &[Row] = &[
+    Row {
+        kind: "upgrade-without-filter",
+        bad: &[(
+            "manager",
+            "upgrade_configs:\n- upgrade_type: websocket\n  filters:\n  - name: envoy.filters.http.router\n    typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}",
+        )],
+        at: "- name: envoy.filters.http.router",
+        good: &[("manager", "upgrade_configs: [{upgrade_type: websocket}]")],
+        proof: Some(Proof::Passes(WEBSOCKET)),
+    },
+    Row {
+        kind: "upgrade-without-filter",
+        bad: &[
+            (
+                "manager",
+                "upgrade_configs: [{upgrade_type: websocket, enabled: false, filters: [{name: r, typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}]}]",
+            ),
+            ("action", "upgrade_configs: [{upgrade_type: WebSocket}]"),
+        ],
+        at: "enabled: false, filters",
+        good: &[(
+            "manager",
+            "upgrade_configs: [{upgrade_type: websocket, enabled: false, filters: [{name: r, typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}]}]",
+        )],
+        proof: Some(Proof::Passes(WEBSOCKET)),
+    },
+    Row {
+        kind: "filter-disabled",
+        bad: &[("own", "disabled: true")],
+        at: "disabled: true",
+        good: &[("own", "disabled: false")],
+        proof: ERROR,
+    },
+    Row {
+        kind: "filter-disabled",
+        bad: &[
+            ("own", "disabled: true"),
+            (
+                "first",
+                "- match: {prefix: /admin}\n  route: {cluster: api}\n  typed_per_filter_config: {gate: {\"@type\": type.googleapis.com/envoy.config.route.v3.FilterConfig, config: {}}}",
+            ),
+        ],
+        at: "disabled: true",
+        good: &[("own", "disabled: true"), ("host", ON)],
+        proof: ERROR,
+    },
+    Row {
+        kind: "route-without-filter",
+        bad: &[("route", OFF)],
+        at: "disabled: true",
+        good: &[("route", OF_ANOTHER)],
+        proof: ERROR,
+    },
+    Row {
+        kind: "route-without-filter",
+        bad: &[("host", OFF)],
+        at: "disabled: true",
+        good: &[("host", OFF), ("route", ON)],
+        proof: ERROR,
+    },
+    Row {
+        kind: "route-without-filter",
+        bad: &[("routes", OFF)],
+        at: "disabled: true",
+        good: &[("routes", OFF), ("host", ON)],
+        proof: ERROR,
+    },
+    Row {
+        kind: "route-without-filter",
+        bad: &[(
+            "first",
+            "- match: {prefix: /api/orders}\n  route: {cluster: api}\n  typed_per_filter_config: {gate: {\"@type\": type.googleapis.com/envoy.config.route.v3.FilterConfig, disabled: true}}",
+        )],
+        at: "disabled: true",
+        good: &[(
+            "first",
+            "- match: {prefix: /api/orders}\n  direct_response: {status: 204}\n  typed_per_filter_config: {gate: {\"@type\": type.googleapis.com/envoy.config.route.v3.FilterConfig, disabled: true}}",
+        )],
+        proof: ERROR,
+    },
+    Row {
+        kind: "filter-matched",
+        bad: &[("instead", MATCHED)],
+        at: "- name: matched",
+        good: &[("instead", SECOND)],
+        proof: Some(Proof::Passes(Request {
+            headers: &[("x-skip", "1")],
+            ..PLAIN
+        })),
+    },
+    Row {
+        kind: "filter-twice",
+        bad: &[("after", SECOND)],
+        at: "- name: second",
+        good: &[],
+        proof: WARNING,
+    },
+    Row {
+        kind: "filter-optional",
+        bad: &[("own", "is_optional: true")],
+        at: "is_optional: true",
+        good: &[("own", "is_optional: false")],
+        proof: WARNING,
+    },
+    Row {
+        kind: "filter-after-router",
+        bad: &[("before", ROUTER_FIRST)],
+        at: "- name: first",
+        good: &[("before", CORS)],
+        proof: Some(Proof::Refused),
+    },
+    Row {
+        kind: "filter-order",
+        bad: &[("before", LUA)],
+        at: "- name: lua",
+        good: &[("after", LUA)],
+        proof: WARNING,
+    },
+    Row {
+        kind: "filter-order",
+        bad: &[("before", EXT_AUTHZ)],
+        at: "- name: ext_authz",
+        good: &[("after", EXT_AUTHZ)],
+        proof: WARNING,
+    },
+    Row {
+        kind: "filter-order",
+        bad: &[("before", EXT_PROC)],
+        at: "- name: ext_proc",
+        good: &[("after", EXT_PROC)],
+        proof: WARNING,
+    },
+    Row {
+        kind: "filter-order",
+        bad: &[("before", RATE_LIMIT)],
+        at: "- name: ratelimit",
+        good: &[("after", RATE_LIMIT)],
+        proof: WARNING,
+    },
+    Row {
+        kind: "filter-order",
+        bad: &[("before", RBAC_BY_HEADER)],
+        at: "- name: rbac",
+        good: &[("before", RBAC_BY_ADDRESS), ("after", RBAC_BY_HEADER)],
+        proof: WARNING,
+    },
+    Row {
+        kind: "jwt-authn-beside",
+        bad: &[("before", JWT_AUTHN)],
+        at: "- name: jwt_authn",
+        good: &[],
+        proof: WARNING,
+    },
+    Row {
+        kind: "jwt-authn-beside",
+        bad: &[("after", JWT_AUTHN)],
+        at: "- name: jwt_authn",
+        good: &[],
+        proof: WARNING,
+    },
+    Row {
+        kind: "metadata-unset",
+        bad: &[("after", DENY_BY_METADATA)],
+        at: "envoy.filters.http.jwt_authn",
+        good: &[("after", DENY_BY_STATE), ("config", SUBJECT)],
+        proof: Some(Proof::Passes(MALLORY)),
+    },
+    Row {
+        kind: "metadata-unset",
+        bad: &[("manager", ACCESS_LOG_OF_METADATA)],
+        at: "DYNAMIC_METADATA",
+        good: &[("manager", ACCESS_LOG_OF_STATE), ("config", SUBJECT)],
+        proof: WARNING,
+    },
+    Row {
+        kind: "unguarded-chain",
+        bad: &[("listener", LISTENER_TO_API)],
+        at: "HttpConnectionManager",
+        good: &[("listener", LISTENER_OF_ITS_OWN)],
+        proof: Some(Proof::Passes(OTHER)),
+    },
+    Row {
+        kind: "unguarded-chain",
+        bad: &[("listener", LISTENER_TO_ALIAS), ("cluster", ALIAS)],
+        at: "HttpConnectionManager",
+        good: &[("listener", LISTENER_TO_FRONT), ("cluster", FRONT)],
+        proof: Some(Proof::Passes(OTHER)),
+    },
+    Row {
+        kind: "unguarded-chain",
+        bad: &[("listener", TCP_TO_API)],
+        at: "TcpProxy",
+        good: &[("listener", TCP_TO_STATIC), ("cluster", STATIC)],
+        proof: Some(Proof::Passes(OTHER)),
+    },
+    Row {
+        kind: "other-chain",
+        bad: &[("listener", LISTENER_TO_STATIC), ("cluster", STATIC)],
+        at: "HttpConnectionManager",
+        good: &[("listener", LISTENER_TO_FRONT), ("cluster", FRONT)],
+        proof: WARNING,
+    },
+    Row {
+        kind: "other-chain",
+        bad: &[("listener", LISTENER_TO_HEADER)],
+        at: "HttpConnectionManager",
+        good: &[("listener", LISTENER_OF_ITS_OWN)],
+        proof: WARNING,
+    },
+    Row {
+        kind: "requirement-unread",
+        bad: &[
+            (
+                "route",
+                "metadata: {filter_metadata: {bearer_gate: {requirement_name: users}}}",
+            ),
+            ("rules", OPEN_RULE),
+        ],
+        at: "requirement_name: users",
+        good: &[
+            (
+                "route",
+                "metadata: {filter_metadata: {bearer_gate: {requirement_name: users}}}",
+            ),
+            ("config", MAP),
+            ("rules", OPEN_RULE),
+        ],
+        proof: Some(Proof::Passes(OPEN)),
+    },
+    Row {
+        kind: "requirement-unread",
+        bad: &[
+            (
+                "route",
+                "metadata: {filter_metadata: {bearer-gate: {requirement_name: users}}}",
+            ),
+            ("config", MAP),
+            ("rules", OPEN_RULE),
+        ],
+        at: "requirement_name: users",
+        good: &[
+            (
+                "route",
+                "metadata: {filter_metadata: {other: {name: x}, bearer_gate: {requirement_name: users}}}",
+            ),
+            ("config", MAP),
+            ("rules", OPEN_RULE),
+        ],
+        proof: Some(Proof::Passes(OPEN)),
+    },
+    Row {
+        kind: "requirement-unread",
+        bad: &[
+            (
+                "route",
+                "typed_per_filter_config: {envoy.filters.http.jwt_authn: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.PerRouteConfig, requirement_name: users}}",
+            ),
+            ("rules", OPEN_RULE),
+        ],
+        at: "requirement_name: users",
+        good: &[
+            (
+                "route",
+                "metadata: {filter_metadata: {bearer_gate: {requirement_name: users}}}",
+            ),
+            ("config", MAP),
+            ("rules", OPEN_RULE),
+        ],
+        proof: Some(Proof::Passes(OPEN)),
+    },
+    Row {
+        kind: "requirement-unknown",
+        bad: &[
+            (
+                "route",
+                "metadata: {filter_metadata: {bearer_gate: {requirement_name: user}}}",
+            ),
+            ("config", MAP),
+        ],
+        at: "requirement_name: user}",
+        good: &[
+            (
+                "route",
+                "metadata: {filter_metadata: {bearer_gate: {requirement_name: users}}}",
+            ),
+            ("config", MAP),
+        ],
+        proof: WARNING,
+    },
+];
