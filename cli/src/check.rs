@@ -95,7 +95,7 @@ pub(crate) fn check(files: &[File], view: &View<'_>) -> Result<Vec<Finding>, Com
             }
         }
         look_at_environment(plugin, &mut findings);
-        surroundings::look_at_plugin(plugin, &mut findings);
+        surroundings::look_at_plugin(plugin, config.as_ref(), &mut findings);
     }
     for group in view.groups.iter().filter(|group| !group.plugins.is_empty()) {
         surroundings::look_at_envoy(view, group, &configs, &mut findings);

@@ -125,6 +125,7 @@ kinds! {
     RequirementUnread "requirement-unread" "Nobody asks for what a route requires."
     RequirementUnknown "requirement-unknown" "A route requires what there is not."
     MetadataUnset "metadata-unset" "Something looks at metadata that nobody sets."
+    StateUnset "state-unset" "Something looks at filter state that the filter does not write."
     // the filters beside it
     FilterOrder "filter-order" "A filter that acts on who the client is comes too early."
     FilterTwice "filter-twice" "The filter is in one chain twice."
@@ -137,6 +138,9 @@ kinds! {
     HostForm "host-form" "Envoy and the rules may read another host."
     HeaderRoute "header-route" "The value of a header chooses a route that has a requirement."
     FailurePolicy "failure-policy" "What happens after a crash of the VM."
+    VmIdShared "vm-id-shared" "Another plugin has the filter's shared data."
+    ModuleUnverified "module-unverified" "The module is fetched and not verified."
+    ModuleMissing "module-missing" "The module's file is not there."
     VmId "vm-id" "The filter has no shared data of its own."
     Phase "phase" "The filter may run after those that act on who the client is."
     // the provider
@@ -144,6 +148,13 @@ kinds! {
     ClusterWithoutTls "cluster-without-tls" "Calls to an https address have no TLS."
     CertificateUnverified "certificate-unverified" "Certificates of the provider are not verified."
     CertificateName "certificate-name" "The certificate may be another host's."
+    ServerName "server-name" "TLS to the provider without a server name."
+    ClusterHost "cluster-host" "The cluster leads to another host than the address."
+    ClusterPort "cluster-port" "The cluster leads to another port than the address."
+    FetchTimeout "fetch-timeout" "A call to a provider may take too long."
+    // what others can read
+    CredentialLogged "credential-logged" "Tokens or cookies are kept in a log."
+    AdminOpen "admin-open" "Envoy's admin interface is open."
     // people who sign in
     BodyNotHanded "body-not-handed" "The filter never gets the body that it needs."
     HeaderRoom "header-room" "Envoy has no room for the cookies of a session."

@@ -12,7 +12,8 @@ use crate::command_error::CommandError;
 use crate::document::{self, Node, Scalars, Unreadable, Yaml};
 use crate::finding::Spot;
 
-const WASM: &str = "envoy.extensions.filters.http.wasm.v3.Wasm";
+/// The filter that runs plugins.
+pub(crate) const WASM: &str = "envoy.extensions.filters.http.wasm.v3.Wasm";
 const STRUCT: &str = "google.protobuf.Struct";
 const STRING_VALUE: &str = "google.protobuf.StringValue";
 /// Top-level fields that only a configuration of bearer-gate has.

@@ -3,6 +3,7 @@
 //!
 //! Each room looks at one matter. What it finds is in docs/checks.md.
 
+mod admin;
 mod beside;
 mod filters;
 mod kinds;
@@ -34,7 +35,14 @@ pub(crate) struct Gate<'a, 'd> {
 }
 
 /// Looks at what is around one configuration of ours in its own document.
-pub(crate) fn look_at_plugin(plugin: &Plugin<'_>, findings: &mut Vec<Finding>) {
+pub(crate) fn look_at_plugin(
+    plugin: &Plugin<'_>,
+    config: Option<&Config>,
+    findings: &mut Vec<Finding>,
+) {
+    if let Some(config) = config {
+        providers::look_at_times(plugin, config, findings);
+    }
     let part = |node| Part {
         file: plugin.file,
         node,
@@ -73,6 +81,7 @@ pub(crate) fn look_at_envoy(
         filters::look_at(chain, findings);
     }
     beside::look_at(group, findings);
+    admin::look_at(group, findings);
     for gate in gates {
         for chain in group.chains.iter().filter(|chain| chain.has(gate.at)) {
             manager::look_at(chain, gate.config, findings);
@@ -80,6 +89,7 @@ pub(crate) fn look_at_envoy(
             readers::look_at(chain, gate, findings);
             sign_in::look_at_chain(chain, gate, findings);
         }
+        plugin::look_at_others(group, gate, findings);
         if let Some(config) = gate.config {
             providers::look_at(group, gate.plugin, config, findings);
         }

@@ -13,7 +13,7 @@ pub(crate) use chain::{Chain, HttpFilter, Route};
 
 use crate::document::Node;
 use crate::finding::Spot;
-use crate::plugin::{Container, File, Plugin, Sort, message, type_of};
+use crate::plugin::{Container, File, Plugin, Sort, WASM, message, type_of};
 
 const LISTENER: &str = "envoy.config.listener.v3.Listener";
 const ROUTES: &str = "envoy.config.route.v3.RouteConfiguration";
@@ -88,6 +88,8 @@ pub(crate) struct Group<'d> {
     pub clusters: Vec<Part<'d>>,
     /// Its configurations of ours, by their places in [`View::plugins`].
     pub plugins: Vec<usize>,
+    /// Their `PluginConfig`s.
+    pub settings: Vec<&'d Node>,
     pub listeners: Vec<Part<'d>>,
     /// Route configurations that listeners name.
     routes: Vec<Part<'d>>,
@@ -217,10 +219,14 @@ impl<'d> Group<'d> {
             documents.any(|part| std::ptr::eq(part.node, document))
         };
         for (at, plugin) in plugins.iter().enumerate() {
-            if let Container::Envoy { document, .. } = plugin.container
+            if let Container::Envoy {
+                document,
+                plugin: settings,
+            } = plugin.container
                 && is_here(document)
             {
                 self.plugins.push(at);
+                self.settings.push(settings);
             }
         }
         let mut chains = Vec::new();
@@ -261,6 +267,15 @@ impl<'d> Group<'d> {
         let mut extensions = self.extensions.iter();
         let is_it = |part: &&Part<'_>| part.node.text_at(&["name"]) == Some(name);
         extensions.find(is_it)?.get("typed_config")
+    }
+
+    /// Calls with the settings of each plugin in it, of ours and of others.
+    pub(crate) fn each_wasm(&self, found: &mut dyn FnMut(Part<'d>)) {
+        for document in &self.documents {
+            each_message(*document, WASM, &mut |wasm| {
+                wasm.get("config").into_iter().for_each(&mut *found);
+            });
+        }
     }
 
     /// The file of a filter that comes from one.

@@ -82,7 +82,7 @@ fn what_is_an_error_lets_requests_past_the_filter() {
     } in TABLE
     {
         match proof {
-            None => {}
+            None | Some(Proof::Unseen) => {}
             Some(Proof::Refused) => {
                 if start(bad, &idp, upstream.address()).is_ok() {
                     wrong.push(format!("{kind}, {bad:?}: Envoy takes it"));

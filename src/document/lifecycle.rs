@@ -27,6 +27,11 @@ use crate::time::Millis;
 
 /// How much longer than its calls a lease runs, so that a living holder always ends its own lease.
 const LEASE_MARGIN: Duration = Duration::from_millis(500);
+
+/// The longest time that one fetch of a source can take.
+pub fn fetch_time(source: &impl Source) -> Duration {
+    source.longest().saturating_add(LEASE_MARGIN)
+}
 /// Ticks are frequent while a call may be made within this time.
 const SOON: Duration = Duration::from_millis(200);
 
@@ -175,7 +180,7 @@ impl<S: Source> Lifecycle<S> {
 
     /// The longest time that one fetch can take.
     pub fn fetch_time(&self) -> Duration {
-        self.source.longest().saturating_add(LEASE_MARGIN)
+        fetch_time(&self.source)
     }
 
     /// Asks for a newer document than the one that is there, and for a fetch ahead of schedule

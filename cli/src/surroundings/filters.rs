@@ -3,7 +3,7 @@
 use super::kinds::{EXT_AUTHZ, EXT_PROC, JWT_AUTHN, LUA, OAUTH2, RATE_LIMIT, RBAC, ROUTER};
 use crate::document::Node;
 use crate::finding::{Finding, Kind};
-use crate::plugin::message;
+use crate::plugin::{WASM, message};
 use crate::view::{Chain, HttpFilter, Part};
 
 /// The filters themselves, where one of them is ours.
@@ -46,8 +46,7 @@ fn place(at: usize) -> String {
 
 /// Whether a filter of ours runs for each request that comes to it.
 fn is_direct(filter: &HttpFilter<'_>) -> bool {
-    let wasm = "envoy.extensions.filters.http.wasm.v3.Wasm";
-    filter.plugin.is_some() && filter.message(wasm).is_some()
+    filter.plugin.is_some() && filter.message(WASM).is_some()
 }
 
 fn look_at_own(filter: &HttpFilter<'_>, path: &str, findings: &mut Vec<Finding>) {

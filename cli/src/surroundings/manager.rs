@@ -3,6 +3,7 @@
 use bearer_gate::config::Config;
 use bearer_gate::matcher::Condition;
 
+use super::providers::longest_wait;
 use crate::document::Node;
 use crate::finding::{Finding, Kind};
 use crate::view::Chain;
@@ -61,13 +62,42 @@ fn look_at_forms(chain: &Chain<'_>, config: Option<&Config>, findings: &mut Vec<
             "headers_with_underscores_action is not REJECT_REQUEST: many upstreams read X_User as X-User",
         );
     }
-    if manager.get("request_timeout").is_none() {
-        warn(
-            Kind::RequestTimeout,
-            "request_timeout",
-            "is missing: a request that waits in a VM that crashes never ends",
-        );
-    }
+    look_at_timeout(chain, config, findings);
+}
+
+/// A request that waits when a VM crashes is ended by nothing else.
+fn look_at_timeout(chain: &Chain<'_>, config: Option<&Config>, findings: &mut Vec<Finding>) {
+    const NAME: &str = "request_timeout";
+    let spot = chain.manager.spot_of(NAME);
+    let needed = config
+        .map(longest_wait)
+        .unwrap_or_default()
+        .as_secs_f64()
+        .ceil();
+    let written = chain.manager.node.get(NAME);
+    let (text, least) = match written.and_then(seconds) {
+        None if written.is_some() => return,
+        None | Some(0.0) => (
+            "is missing: a request that waits in a VM that crashes never ends".to_owned(),
+            30.0_f64.max(needed + 1.0),
+        ),
+        Some(seconds) if seconds < needed => (
+            format!(
+                "is {seconds} s, and a request may wait {needed} s for a provider: Envoy answers 408 before that"
+            ),
+            needed + 1.0,
+        ),
+        Some(_) => return,
+    };
+    findings.push(
+        Finding::warning(Kind::RequestTimeout, spot, NAME, text)
+            .write(format!("request_timeout: {least}s")),
+    );
+}
+
+/// A duration, as protobuf's JSON has it.
+fn seconds(node: &Node) -> Option<f64> {
+    node.text()?.strip_suffix('s')?.parse().ok()
 }
 
 /// If hosts decide, Envoy's routes and the upstream must read them as the rules do.

@@ -1,8 +1,11 @@
-//! The plugin's settings beside its configuration: its VM.
+//! The plugin's settings beside its configuration: its VM and its module.
 
+use std::path::Path;
+
+use super::Gate;
 use crate::document::Node;
 use crate::finding::{Finding, Kind};
-use crate::view::Part;
+use crate::view::{Group, Part};
 
 pub(super) fn look_at(part: Part<'_>, findings: &mut Vec<Finding>) {
     let plugin = part.node;
@@ -31,4 +34,71 @@ pub(super) fn look_at(part: Part<'_>, findings: &mut Vec<Finding>) {
             "vm_id is empty: all filters without one can write each other's shared data, keys included",
         );
     }
+    look_at_module(part, findings);
+}
+
+fn look_at_module(part: Part<'_>, findings: &mut Vec<Finding>) {
+    let Some(code) = part.at(&["vm_config", "code"]) else {
+        return;
+    };
+    if let Some(remote) = code.get("remote")
+        && remote.node.text_at(&["sha256"]).is_none_or(str::is_empty)
+    {
+        findings.push(
+            Finding::error(
+                Kind::ModuleUnverified,
+                remote.spot(),
+                "vm_config.code.remote",
+                "has no sha256: whoever answers could bring another module, so Envoy refuses it",
+            )
+            .write("sha256: the sum that `sha256sum plugin.wasm` prints"),
+        );
+    }
+    let file = code.at(&["local", "filename"]);
+    let path = file.and_then(|file| file.node.text());
+    if let (Some(file), Some(path)) = (file, path)
+        && !path.is_empty()
+        && !path.starts_with('/')
+        && !Path::new(path).exists()
+    {
+        findings.push(
+            Finding::warning(
+                Kind::ModuleMissing,
+                file.spot(),
+                "vm_config.code.local.filename",
+                format!("there is no {path} in the directory where the tool runs: Envoy started here does not start"),
+            )
+            .write("the path as Envoy sees it, or run `make build` first"),
+        );
+    }
+}
+
+/// Shared data are for all VMs of one id, whatever module runs in them.
+pub(super) fn look_at_others(group: &Group<'_>, gate: Gate<'_, '_>, findings: &mut Vec<Finding>) {
+    let id = |settings: &Node| {
+        settings
+            .text_at(&["vm_config", "vm_id"])
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let own = id(gate.settings);
+    let mut found = |plugin: Part<'_>| {
+        let is_ours = group
+            .settings
+            .iter()
+            .any(|ours| std::ptr::eq(*ours, plugin.node));
+        if own.is_empty() || is_ours || id(plugin.node) != own {
+            return;
+        }
+        findings.push(
+            Finding::warning(
+                Kind::VmIdShared,
+                plugin.at(&["vm_config", "vm_id"]).unwrap_or(plugin).spot(),
+                "vm_config.vm_id",
+                format!("is {own} here too, in another plugin: it can write the shared data of the filter, keys included"),
+            )
+            .write("another vm_id in that plugin"),
+        );
+    };
+    group.each_wasm(&mut found);
 }

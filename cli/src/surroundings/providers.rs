@@ -1,94 +1,100 @@
-//! The clusters that calls to providers go to.
+//! The calls to providers: the clusters that they go to, and how long they may take.
 
-use bearer_gate::config::{Config, Endpoint, KeySource, Scheme as SignInScheme};
+pub(super) mod tls;
+
+use std::time::Duration;
+
+use bearer_gate::config::{Config, Endpoint, KeySource, Scheme as SignInScheme, Upstream};
+use bearer_gate::desk::book::MARGIN;
+use bearer_gate::desk::line;
+use bearer_gate::document::lifecycle::fetch_time;
 use bearer_gate::http::uri::{Scheme, Uri};
+use bearer_gate::jwks::remote_keys::RemoteKeys;
 
+use super::beside::endpoints;
 use crate::document::Node;
 use crate::finding::{Finding, Kind};
-use crate::plugin::{Plugin, message};
-use crate::view::Group;
+use crate::plugin::Plugin;
+use crate::view::{Group, Part};
 
-const TLS: &str = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext";
+/// A longer timeout is a mistake: a request may wait for it, and nobody waits for so long.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Calls to a cluster.
-struct Calls<'c> {
-    cluster: &'c str,
+pub(super) struct Calls<'c> {
+    pub cluster: &'c str,
     /// The field that names it.
-    path: String,
+    pub path: String,
+    /// Where they go, where that is known before the provider's metadata are.
+    pub uri: Option<Uri>,
     /// Whether the address is https.
-    needs_tls: bool,
+    pub needs_tls: bool,
     /// Whether a client's secret and tokens are in them, or keys only.
-    has_secrets: bool,
+    pub has_secrets: bool,
+    timeout: Duration,
 }
 
 impl<'c> Calls<'c> {
-    fn for_keys(cluster: &'c str, path: String, needs_tls: bool) -> Self {
+    /// `uri`: the address; where it is not known, `home` tells its scheme.
+    fn new(
+        cluster: &'c str,
+        path: String,
+        uri: Option<Uri>,
+        home: Option<&str>,
+        timeout: Duration,
+    ) -> Self {
+        let by_home = || Uri::parse(home?).ok().map(|uri| uri.scheme);
+        let scheme = uri.as_ref().map(|uri| uri.scheme).or_else(by_home);
         Self {
             cluster,
             path,
-            needs_tls,
+            uri,
+            needs_tls: scheme == Some(Scheme::Https),
             has_secrets: false,
+            timeout,
         }
     }
 
-    /// `home`: where the provider's metadata are, or its issuer.
-    fn for_tokens(scheme: &'c SignInScheme, home: Option<&str>) -> Self {
-        let token = &scheme.endpoints.token;
-        let by_home = || Uri::parse(home?).ok().map(|uri| uri.scheme);
-        let kind = token.uri.as_ref().map(|uri| uri.scheme).or_else(by_home);
+    fn of_scheme(
+        scheme: &'c SignInScheme,
+        field: &str,
+        upstream: &'c Upstream,
+        home: Option<&str>,
+    ) -> Self {
+        let path = format!("sign_in.schemes.{}.{field}.cluster", scheme.name);
+        let calls = Self::new(
+            &upstream.cluster,
+            path,
+            upstream.uri.clone(),
+            home,
+            upstream.timeout,
+        );
         Self {
-            cluster: &token.cluster,
-            path: format!("sign_in.schemes.{}.token_endpoint.cluster", scheme.name),
-            needs_tls: kind == Some(Scheme::Https),
             has_secrets: true,
+            ..calls
+        }
+    }
+
+    /// What is lost without them.
+    fn lost(&self) -> &'static str {
+        match self.has_secrets {
+            true => "nobody can sign in",
+            false => "keys cannot be fetched",
+        }
+    }
+
+    /// What goes over them.
+    pub(super) fn at_risk(&self) -> &'static str {
+        match self.has_secrets {
+            true => "the client's secret and tokens",
+            false => "keys",
         }
     }
 }
 
-/// All calls to providers.
+/// All calls to providers, those with secrets first.
 fn calls(config: &Config) -> Vec<Calls<'_>> {
     let mut calls = Vec::new();
-    for provider in &config.providers {
-        let KeySource::Remote(remote) = &provider.keys else {
-            continue;
-        };
-        let path = |field: &str| format!("providers.{}.{field}", provider.name);
-        match &remote.endpoint {
-            endpoint @ (Endpoint::Jwks(uri) | Endpoint::ByKid(uri)) => {
-                let field = match endpoint {
-                    Endpoint::ByKid(_) => "aws_alb.http_uri.cluster",
-                    _ => "remote_jwks.http_uri.cluster",
-                };
-                calls.push(Calls::for_keys(
-                    uri.cluster.as_str(),
-                    path(field),
-                    uri.scheme == Scheme::Https,
-                ));
-            }
-            Endpoint::Discovery {
-                issuer,
-                uri,
-                cluster,
-                jwks_cluster,
-                ..
-            } => {
-                let home = uri.as_ref().unwrap_or(issuer);
-                let tls = Uri::parse(home).is_ok_and(|uri| uri.scheme == Scheme::Https);
-                calls.push(Calls::for_keys(
-                    cluster,
-                    path("openid_discovery.cluster"),
-                    tls,
-                ));
-                if let Some(cluster) = jwks_cluster {
-                    calls.push(Calls::for_keys(
-                        cluster,
-                        path("openid_discovery.jwks_cluster"),
-                        tls,
-                    ));
-                }
-            }
-        }
-    }
     for scheme in config.sign_in.iter().flat_map(|sign_in| &sign_in.schemes) {
         let provider = &config.providers[scheme.provider];
         let issuer = provider.expectations.issuer.written();
@@ -99,9 +105,103 @@ fn calls(config: &Config) -> Vec<Calls<'_>> {
             },
             KeySource::Local(_) => issuer,
         };
-        calls.push(Calls::for_tokens(scheme, home));
+        let endpoints = &scheme.endpoints;
+        for (field, upstream) in [
+            ("token_endpoint", Some(&endpoints.token)),
+            ("revocation_endpoint", endpoints.revocation.as_ref()),
+            (
+                "pushed_authorization_request_endpoint",
+                endpoints.pushed_authorization.as_ref(),
+            ),
+        ] {
+            calls.extend(upstream.map(|upstream| Calls::of_scheme(scheme, field, upstream, home)));
+        }
+    }
+    for provider in &config.providers {
+        let KeySource::Remote(remote) = &provider.keys else {
+            continue;
+        };
+        let path = |field: &str| format!("providers.{}.{field}", provider.name);
+        match &remote.endpoint {
+            Endpoint::Jwks(uri) => {
+                let path = path("remote_jwks.http_uri.cluster");
+                calls.push(Calls::new(
+                    &uri.cluster,
+                    path,
+                    Some(uri.address("")),
+                    None,
+                    uri.timeout,
+                ));
+            }
+            Endpoint::ByKid(uri) => {
+                let path = path("aws_alb.http_uri.cluster");
+                calls.push(Calls::new(
+                    &uri.cluster,
+                    path,
+                    Some(uri.address("")),
+                    None,
+                    uri.timeout,
+                ));
+            }
+            Endpoint::Discovery {
+                issuer,
+                uri,
+                cluster,
+                jwks_cluster,
+                timeout,
+            } => {
+                let home = uri.as_ref().unwrap_or(issuer);
+                let address = Uri::parse(home).ok();
+                let own = path("openid_discovery.cluster");
+                calls.push(Calls::new(cluster, own, address, None, *timeout));
+                if let Some(cluster) = jwks_cluster {
+                    let own = path("openid_discovery.jwks_cluster");
+                    calls.push(Calls::new(cluster, own, None, Some(home), *timeout));
+                }
+            }
+        }
     }
     calls
+}
+
+/// How long requests may wait, by the configuration alone.
+pub(super) fn look_at_times(plugin: &Plugin<'_>, config: &Config, findings: &mut Vec<Finding>) {
+    for call in calls(config) {
+        if call.timeout <= LONGEST_TIMEOUT {
+            continue;
+        }
+        let above = call.path.rsplit_once('.').map_or("", |(above, _)| above);
+        let path = format!("{above}.timeout");
+        findings.push(
+            Finding::warning(
+                Kind::FetchTimeout,
+                plugin.spot(&path),
+                &path,
+                format!(
+                    "is {} s: while the provider does not answer, requests wait for so long, and nobody else asks",
+                    call.timeout.as_secs()
+                ),
+            )
+            .write("timeout: 5s, and 30s at most"),
+        );
+    }
+}
+
+/// The longest time that a request waits for a provider (docs/keys.md, "Requests that wait").
+pub(super) fn longest_wait(config: &Config) -> Duration {
+    let keys = config
+        .providers
+        .iter()
+        .filter_map(|provider| match &provider.keys {
+            KeySource::Remote(remote) => Some(fetch_time(&RemoteKeys::new(remote.clone()))),
+            KeySource::Local(_) => None,
+        });
+    let schemes = config.sign_in.iter().flat_map(|sign_in| &sign_in.schemes);
+    let tokens = schemes.map(|scheme| scheme.endpoints.token.timeout.saturating_add(MARGIN));
+    keys.chain(tokens)
+        .map(line::longest_wait)
+        .max()
+        .unwrap_or_default()
 }
 
 pub(super) fn look_at(
@@ -110,87 +210,109 @@ pub(super) fn look_at(
     config: &Config,
     findings: &mut Vec<Finding>,
 ) {
-    if group.bootstrap.is_none() {
-        return;
-    }
     for call in calls(config) {
-        let (name, path) = (call.cluster, call.path);
-        let (lost, at_risk) = match call.has_secrets {
-            true => ("nobody can sign in", "the client's secret and tokens"),
-            false => ("keys cannot be fetched", "keys"),
-        };
-        let Some(cluster) = group.cluster(name) else {
-            if group.has_all_clusters() {
-                findings.push(Finding::warning(
+        match group.cluster(call.cluster) {
+            Some(cluster) => {
+                let mut found = Vec::new();
+                tls::look_at(cluster, &call, &mut found);
+                look_at_address(cluster, &call, plugin, &mut found);
+                // once for all calls to a cluster
+                let is_known = |new: &Finding| {
+                    let mut known = findings.iter();
+                    known.any(|known| (known.kind, known.spot) == (new.kind, new.spot))
+                };
+                found.retain(|new| !is_known(new));
+                findings.extend(found);
+            }
+            None if group.has_all_clusters() => findings.push(
+                Finding::error(
                     Kind::ClusterMissing,
-                    plugin.spot(&path),
-                    &path,
-                    format!("there is no cluster {name}: {lost}"),
-                ));
-            }
-            continue;
-        };
-        let context = cluster
-            .at(&["transport_socket", "typed_config"])
-            .and_then(|config| message(config.node, TLS).map(|node| config.with(node)));
-        match context {
-            None if call.needs_tls && cluster.get("transport_socket").is_none() => {
-                findings.push(Finding::warning(
-                    Kind::ClusterWithoutTls,
-                    cluster.spot(),
-                    &path,
-                    format!("the address is https and cluster {name} has no TLS: {at_risk} come in the clear"),
-                ));
-            }
-            Some(context) => {
-                let common = context.get("common_tls_context");
-                let validates = [
-                    "validation_context",
-                    "validation_context_sds_secret_config",
-                    "combined_validation_context",
-                ]
-                .iter()
-                .any(|name| common.is_some_and(|common| common.get(name).is_some()));
-                if !validates {
-                    findings.push(Finding::warning(
-                        Kind::CertificateUnverified,
-                        context.spot(),
-                        &path,
-                        format!("cluster {name} has no validation_context: Envoy accepts any certificate, and {at_risk} are anybody's"),
-                    ));
-                } else if call.has_secrets && !compares_names(context.node, cluster.node) {
-                    findings.push(Finding::warning(
-                        Kind::CertificateName,
-                        context.spot(),
-                        &path,
-                        format!("cluster {name} takes a certificate of every host that its CA knows, and {at_risk} go there: add match_typed_subject_alt_names to validation_context"),
-                    ));
-                }
-            }
+                    plugin.spot(&call.path),
+                    &call.path,
+                    format!("there is no cluster {}: {}", call.cluster, call.lost()),
+                )
+                .write(format!(
+                    "the name of a cluster, or one with name: {}",
+                    call.cluster
+                )),
+            ),
             None => {}
         }
     }
 }
 
-/// Whether the certificate must be for a certain name. What comes by SDS is not in the file.
-fn compares_names(context: &Node, cluster: &Node) -> bool {
-    let by_sni = context.get("auto_sni_san_validation");
-    let http = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
-    let options = cluster.at(&["typed_extension_protocol_options", http]);
-    let options = options.and_then(|node| node.get("upstream_http_protocol_options"));
-    let by_host = options.and_then(|node| node.get("auto_san_validation"));
-    if [by_sni, by_host].into_iter().flatten().any(Node::is_true) {
-        return true;
+/// The cluster says where a call goes, whatever the address in the configuration is.
+fn look_at_address(
+    cluster: Part<'_>,
+    call: &Calls<'_>,
+    plugin: &Plugin<'_>,
+    findings: &mut Vec<Finding>,
+) {
+    let Some((host, port)) = call.uri.as_ref().map(host_and_port) else {
+        return;
+    };
+    let places: Vec<(&str, String, Part<'_>)> = endpoints(cluster)
+        .into_iter()
+        .filter_map(|part| {
+            let socket = part.get("socket_address")?;
+            let port = socket.node.get("port_value").map(Node::to_json);
+            Some((
+                socket.node.text_at(&["address"])?,
+                port.unwrap_or_default(),
+                socket,
+            ))
+        })
+        .collect();
+    // addresses say nothing of names, and what is on this host is forwarded
+    let is_name = |host: &str| host.parse::<std::net::IpAddr>().is_err() && host != "localhost";
+    if places.is_empty() || !places.iter().all(|(address, ..)| is_name(address)) {
+        return;
     }
-    let common = context.get("common_tls_context");
-    let of = |names: &[&str]| common.and_then(|common| common.at(names));
-    let combined = "combined_validation_context";
-    let shown = [
-        of(&["validation_context"]),
-        of(&[combined, "default_validation_context"]),
-    ];
-    let names = ["match_typed_subject_alt_names", "match_subject_alt_names"];
-    let mut shown = shown.into_iter().flatten();
-    let is_elsewhere = of(&["validation_context_sds_secret_config"]).is_some();
-    is_elsewhere || shown.any(|shown| names.iter().any(|name| !shown.items_of(name).is_empty()))
+    let is_it = |address: &str| address.trim_end_matches('.').eq_ignore_ascii_case(&host);
+    let is_there = places.iter().any(|(address, ..)| is_it(address));
+    if !is_there && !tls::names(cluster, &host) {
+        let others: Vec<&str> = places.iter().map(|(address, ..)| *address).collect();
+        findings.push(
+            Finding::warning(
+                Kind::ClusterHost,
+                plugin.spot(&call.path),
+                &call.path,
+                format!(
+                    "the address is at {host}, and cluster {} leads to {}: whatever is there says what {} are",
+                    call.cluster,
+                    others.join(", "),
+                    call.at_risk()
+                ),
+            )
+            .write(format!("the cluster of {host}, or match_typed_subject_alt_names with {host} there")),
+        );
+    }
+    for (_, other, socket) in places.iter().filter(|(_, other, _)| *other != port) {
+        findings.push(
+            Finding::warning(
+                Kind::ClusterPort,
+                socket.spot_of("port_value"),
+                &call.path,
+                format!(
+                    "the address is at port {port}, and cluster {} leads to port {other}",
+                    call.cluster
+                ),
+            )
+            .write(format!("port_value: {port}")),
+        );
+    }
+}
+
+/// The host, without the brackets of a literal, and the port as a text.
+pub(super) fn host_and_port(uri: &Uri) -> (String, String) {
+    let default = match uri.scheme {
+        Scheme::Http => "80",
+        Scheme::Https => "443",
+    };
+    let authority = uri.authority.as_str();
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => (host, port),
+        _ => (authority, default),
+    };
+    (host.trim_matches(['[', ']']).to_owned(), port.to_owned())
 }

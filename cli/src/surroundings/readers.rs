@@ -1,43 +1,59 @@
 //! What reads of a token that nobody writes any more, or not yet: policies, logs and tags that look
-//! at jwt_authn's metadata, or at filter state of ours that is not enabled.
+//! at jwt_authn's metadata, or at filter state of ours that is not enabled. And what logs keep of it.
+
+use bearer_gate::config::{Config, Fact};
+use bearer_gate::http::credentials::Place;
 
 use super::kinds::{JWT_AUTHN, RBAC, RBAC_OF_ROUTE};
 use super::{Gate, filters};
 use crate::document::Node;
 use crate::finding::{Finding, Kind};
-use crate::plugin::message;
-use crate::view::{Chain, Part};
+use crate::plugin::{WASM, message};
+use crate::view::{Chain, Part, contains};
 
 /// The namespace of jwt_authn's metadata, and its name in most configurations.
 const NAMESPACE: &str = "envoy.filters.http.jwt_authn";
+/// What Envoy puts before the names of filter state of plugins.
+const STATE: &str = "wasm.";
 
 pub(super) fn look_at(chain: &Chain<'_>, gate: Gate<'_, '_>, findings: &mut Vec<Finding>) {
     let has_jwt_authn = filters::has_filter(chain, JWT_AUTHN);
+    let set_by_others = |name: &str| {
+        let mut others = chain
+            .filters
+            .iter()
+            .filter(|filter| filter.plugin != Some(gate.at));
+        !name.starts_with(Fact::PREFIX) && others.any(|filter| filter.message(WASM).is_some())
+    };
+    let has_cookies = gate.config.is_some_and(has_tokens_in_cookies);
     let mut found = |part: Part<'_>, reader: Reader| {
         let Some(text) = part.node.text() else { return };
         if !has_jwt_authn && text.contains(NAMESPACE) {
             findings.push(of_metadata(part, reader));
         }
-        let _ = gate;
+        for name in states(text) {
+            let is_set = gate.config.is_none_or(|config| sets(config, name));
+            if !is_set && !set_by_others(name) {
+                findings.push(of_state(part, reader, name));
+            }
+        }
+        if reader == Reader::Log
+            && let Some(header) = credential(text, has_cookies)
+        {
+            findings.push(of_credential(part, header));
+        }
     };
-    let mut parts = vec![(chain.manager, Reader::Other)];
-    let others = chain.routes.iter().filter(|routes| {
-        chain
-            .manager
-            .get("route_config")
-            .is_none_or(|own| !std::ptr::eq(own.node, routes.node))
-    });
-    parts.extend(others.map(|routes| (*routes, Reader::Other)));
-    let of_xds = chain
-        .filters
-        .iter()
-        .filter(|filter| filter.entry.get("config_discovery").is_some());
-    parts.extend(of_xds.filter_map(|filter| Some((filter.config?, Reader::Other))));
-    if let Some(log) = chain.listener.get("access_log") {
-        parts.push((log, Reader::Other));
+    let manager = chain.manager;
+    let of_routes = chain.routes.iter().copied();
+    let of_routes = of_routes.filter(|routes| !contains(manager.node, routes.node));
+    let of_xds = chain.filters.iter().filter_map(|filter| filter.config);
+    let of_xds = of_xds.filter(|config| !contains(manager.node, config.node));
+    let log = chain.listener.get("access_log");
+    for part in of_routes.chain(of_xds).chain([manager]) {
+        each_text(part, gate.settings, Reader::Other, &mut found);
     }
-    for (part, reader) in parts {
-        each_text(part, gate.settings, reader, &mut found);
+    if let Some(log) = log {
+        each_text(log, gate.settings, Reader::Log, &mut found);
     }
 }
 
@@ -46,6 +62,8 @@ pub(super) fn look_at(chain: &Chain<'_>, gate: Gate<'_, '_>, findings: &mut Vec<
 enum Reader {
     /// It decides whether a request passes.
     Policy,
+    /// It is kept: an access log or a trace.
+    Log,
     Other,
 }
 
@@ -69,6 +87,8 @@ fn each_text<'d>(
     }
     let is_filter = part.get("typed_config").is_some() || part.get("config_discovery").is_some();
     for entry in part.node.entries() {
+        let is_log = matches!(entry.name.as_str(), "access_log" | "accessLog" | "tracing");
+        let reader = if is_log { Reader::Log } else { reader };
         if !(is_filter && entry.name == "name") {
             each_text(part.with(&entry.node), own, reader, found);
         }
@@ -90,7 +110,7 @@ fn of_metadata(part: Part<'_>, reader: Reader) -> Finding {
             "rbac",
             "a policy looks at the metadata of jwt_authn, which is not in this chain: they are always empty, and a DENY no longer bites",
         ),
-        Reader::Other => Finding::warning(
+        Reader::Log | Reader::Other => Finding::warning(
             kind,
             part.spot(),
             "",
@@ -98,4 +118,153 @@ fn of_metadata(part: Part<'_>, reader: Reader) -> Finding {
         ),
     }
     .write(instead)
+}
+
+/// The names of filter state in a text, without the `wasm.` that Envoy puts before them.
+fn states(text: &str) -> impl Iterator<Item = &str> {
+    let is_of_name = |c: char| c.is_alphanumeric() || "_-./".contains(c);
+    text.match_indices(STATE).filter_map(move |(at, _)| {
+        let is_begin = !text.get(..at)?.ends_with(is_of_name);
+        let rest = text.get(at + STATE.len()..)?;
+        let end = rest.find(|c| !is_of_name(c)).unwrap_or(rest.len());
+        rest.get(..end).filter(|name| is_begin && !name.is_empty())
+    })
+}
+
+/// Whether a configuration writes this filter state.
+fn sets(config: &Config, name: &str) -> bool {
+    let is_fact = config.facts.iter().any(|fact| fact.state() == name);
+    // a selector may follow the name of a struct
+    let is_it = |state: &Option<String>| {
+        let rest = state.as_deref().and_then(|state| name.strip_prefix(state));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    let mut providers = config.providers.iter();
+    is_fact
+        || providers.any(|provider| {
+            let outputs = &provider.outputs;
+            is_it(&outputs.payload_state)
+                || is_it(&outputs.header_state)
+                || is_it(&outputs.failure_state)
+        })
+}
+
+fn of_state(part: Part<'_>, reader: Reader, name: &str) -> Finding {
+    let (kind, spot) = (Kind::StateUnset, part.spot());
+    let finding = match reader {
+        Reader::Policy => Finding::error(
+            kind,
+            spot,
+            "rbac",
+            format!(
+                "a policy looks at {STATE}{name}, which the filter does not write: it is always empty, and a DENY never bites"
+            ),
+        ),
+        Reader::Log | Reader::Other => Finding::warning(
+            kind,
+            spot,
+            "",
+            format!("looks at {STATE}{name}, which the filter does not write: it is always empty"),
+        ),
+    };
+    match name.strip_prefix(Fact::PREFIX) {
+        Some(fact) => finding.write(format!(
+            "filter_state: [{fact}] in the filter's configuration"
+        )),
+        None => finding.write(format!("payload_in_metadata: {name} in the provider")),
+    }
+}
+
+fn has_tokens_in_cookies(config: &Config) -> bool {
+    let mut places = config
+        .providers
+        .iter()
+        .flat_map(|provider| &provider.places);
+    config.sign_in.is_some()
+        || places.any(|place| matches!(place, Place::Cookie(_) | Place::Chunks(_)))
+}
+
+/// The header with credentials that a text of a log names.
+fn credential(text: &str, has_cookies: bool) -> Option<&'static str> {
+    let text = text.to_ascii_lowercase();
+    let names = |header: &str| {
+        text == header
+            || text.match_indices(header).any(|(at, _)| {
+                let before = text.get(..at).unwrap_or_default();
+                before.ends_with("req(")
+                    || before.ends_with("req_without_query(")
+                    || before.ends_with('?')
+                    || before.ends_with("request.headers['")
+                    || before.ends_with("request.headers[\"")
+            })
+    };
+    let mut headers = ["authorization", "cookie"].into_iter();
+    headers.find(|header| names(header) && (*header != "cookie" || has_cookies))
+}
+
+fn of_credential(part: Part<'_>, header: &str) -> Finding {
+    Finding::warning(
+        Kind::CredentialLogged,
+        part.spot(),
+        "access_log",
+        format!("keeps the header {header}: whoever reads the log has the tokens of others"),
+    )
+    .write("%FILTER_STATE(wasm.bearer_gate.subject:PLAIN)% with filter_state: [subject]")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{credential, states};
+
+    #[test]
+    fn names_of_filter_state_in_a_text() {
+        let table: [(&str, &[&str]); 9] = [
+            (
+                "%FILTER_STATE(wasm.bearer_gate.reason:PLAIN)%",
+                &["bearer_gate.reason"],
+            ),
+            ("%CEL(filter_state['wasm.jwt'].azp)%", &["jwt"]),
+            ("wasm.jwt", &["jwt"]),
+            (
+                "%CEL(filter_state[\"wasm.a\"] == filter_state['wasm.b'])%",
+                &["a", "b"],
+            ),
+            ("envoy.wasm.runtime.v8", &[]),
+            ("/opt/wasm.module", &[]),
+            ("plugin_wasm.x", &[]),
+            ("wasm.", &[]),
+            (
+                "handle:streamInfo():filterState():get(\"wasm.jwt\")",
+                &["jwt"],
+            ),
+        ];
+        for (text, expected) in table {
+            assert_eq!(states(text).collect::<Vec<_>>(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn headers_with_credentials() {
+        let table = [
+            ("%REQ(AUTHORIZATION)%", true, Some("authorization")),
+            (
+                "%REQ(x-token?Authorization):20%",
+                true,
+                Some("authorization"),
+            ),
+            ("authorization", true, Some("authorization")),
+            (
+                "%CEL(request.headers['authorization'])%",
+                true,
+                Some("authorization"),
+            ),
+            ("%REQ(COOKIE)%", true, Some("cookie")),
+            ("%REQ(COOKIE)%", false, None),
+            ("%REQ(X-AUTHORIZATION-RESULT)%", true, None),
+            ("authorization failed", true, None),
+        ];
+        for (text, has_cookies, expected) in table {
+            assert_eq!(credential(text, has_cookies), expected, "{text}");
+        }
+    }
 }

@@ -318,7 +318,7 @@ const ENVOY: &str = r#"static_resources:
       typed_config:
         "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext
         sni: i.example
-        common_tls_context: {validation_context: {trusted_ca: {filename: ca.crt}}}
+        common_tls_context: {validation_context: {trusted_ca: {filename: ca.crt}, match_typed_subject_alt_names: [{san_type: DNS, matcher: {exact: i.example}}]}}
   listeners:
   - filter_chains:
     - filters:
@@ -399,12 +399,12 @@ fn what_surrounds_the_filter_in_envoy_is_looked_at() {
         (
             "- name: idp",
             "- name: idq",
-            "42 warning providers.p.remote_jwks.http_uri.cluster",
+            "42 error providers.p.remote_jwks.http_uri.cluster",
         ),
         (
             "validation_context:",
             "tls_params:",
-            "6 warning providers.p.remote_jwks.http_uri.cluster",
+            "6 error providers.p.remote_jwks.http_uri.cluster",
         ),
         (
             "transport_socket:",

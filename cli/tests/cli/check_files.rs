@@ -6,8 +6,10 @@ use super::{Files, Ran, root, run};
 
 const DEPLOYED: [&str; 2] = ["deploy/envoy/envoy.yaml", "deploy/envoy/bearer-gate.yaml"];
 
+/// A file of the repository, with its module on another machine.
 fn shipped(name: &str) -> String {
-    std::fs::read_to_string(root().join(name)).unwrap()
+    let text = std::fs::read_to_string(root().join(name)).unwrap();
+    text.replace("filename: target/", "filename: /opt/target/")
 }
 
 /// For each file its end of name, and what is found in it, `line kind`.

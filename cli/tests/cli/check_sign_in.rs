@@ -33,7 +33,7 @@ const GOOD: &str = r#"static_resources:
                       idp:
                         issuer: https://idp.example.com
                         audiences: [api]
-                        openid_discovery: {cluster: idp, timeout: 5s}
+                        openid_discovery: {cluster: idp, timeout: 4s}
                     sign_in:
                       cookie_keys: [{environment_variable: BG_KEY}]
                       allowed_redirect_domains: [app.example.com]
@@ -70,6 +70,7 @@ const GOOD: &str = r#"static_resources:
           validation_context:
             trusted_ca: {filename: /ca}
             match_typed_subject_alt_names: [{san_type: DNS, matcher: {exact: idp.example.com}}]
+        sni: idp.example.com
 "#;
 
 /// What is found, `line severity path`, and whether all of it is in order.
@@ -150,7 +151,7 @@ const TABLE: [Row; 21] = [
     Row {
         old: "token_endpoint: {cluster: idp,",
         bad: "token_endpoint: {cluster: ipd,",
-        found: "41 warning sign_in.schemes.staff.token_endpoint.cluster",
+        found: "41 error sign_in.schemes.staff.token_endpoint.cluster",
         text: "there is no cluster ipd: nobody can sign in",
         good: "token_endpoint: {uri: 'https://idp.example.com/token', cluster: idp,",
     },
@@ -255,7 +256,7 @@ const TABLE: [Row; 21] = [
     Row {
         old: "        common_tls_context:\n          validation_context:\n            trusted_ca: {filename: /ca}\n",
         bad: "        unused:\n          x:\n            y: 1\n",
-        found: "63 warning sign_in.schemes.staff.token_endpoint.cluster",
+        found: "63 error sign_in.schemes.staff.token_endpoint.cluster",
         text: "the client's secret and tokens are anybody's",
         good: "        common_tls_context:\n          combined_validation_context:\n           default_validation_context:\n            trusted_ca: {filename: /ca}\n",
     },

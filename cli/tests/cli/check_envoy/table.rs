@@ -25,6 +25,8 @@ pub enum Proof {
     Passes(Request),
     /// The file is refused.
     Refused,
+    /// It takes somebody on the way to the provider, or nothing works.
+    Unseen,
 }
 
 /// A request, without a token of its own.
@@ -93,7 +95,7 @@ static_resources:
                         issuer: https://idp.example.com/
                         audiences: [https://api.example.com]
                         local_jwks: {inline_string: '{"keys": [{"kty": "EC", "crv": "P-256", "kid": "k", "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}'}
-                        #provider
+                      #providers
                     rules:
                     #rules
                     - match: {path_separated_prefix: /api}
@@ -346,6 +348,173 @@ const SECOND: &str = r#"- name: second
       vm_config: {vm_id: bearer-gate, runtime: envoy.wasm.runtime.v8, code: {local: {filename: /opt/bearer-gate/plugin.wasm}}}
       failure_policy: FAIL_RELOAD
       configuration: {"@type": type.googleapis.com/google.protobuf.StringValue, value: '{"rules": []}'}"#;
+
+/// A provider whose keys are fetched.
+const REMOTE: &str = "keys:
+  issuer: https://keys.example.com/
+  audiences: [x]
+  remote_jwks: {http_uri: {uri: 'https://keys.example.com/jwks', cluster: keys, timeout: 5s}}";
+const DISCOVERED: &str = "keys:
+  issuer: https://keys.example.com/
+  audiences: [x]
+  openid_discovery: {cluster: keys, timeout: 3s}";
+const SLOW: &str = "keys:
+  issuer: https://keys.example.com/
+  audiences: [x]
+  remote_jwks:
+    http_uri:
+      uri: https://keys.example.com/jwks
+      cluster: keys
+      timeout: 31s";
+const SLOWEST: &str = "keys:
+  issuer: https://keys.example.com/
+  audiences: [x]
+  remote_jwks: {http_uri: {uri: 'https://keys.example.com/jwks', cluster: keys, timeout: 30s}}";
+
+/// The cluster of the keys, with an address, a port and an `UpstreamTlsContext`.
+macro_rules! keys {
+    ($address:literal, $port:literal, $tls:literal) => {
+        concat!(
+            "- name: keys
+  type: STRICT_DNS
+  load_assignment:
+    cluster_name: keys
+    endpoints:
+    - lb_endpoints:
+      - endpoint: {address: {socket_address: {address: ",
+            $address,
+            ", port_value: ",
+            $port,
+            "}}}
+  transport_socket:
+    name: tls
+    typed_config:
+      \"@type\": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext
+",
+            $tls
+        )
+    };
+}
+const KEYS: &str = keys!("keys.example.com", "443", "      sni: keys.example.com
+      common_tls_context: {validation_context: {trusted_ca: {filename: /ca}, match_typed_subject_alt_names: [{san_type: DNS, matcher: {exact: keys.example.com}}]}}");
+/// Inside of a network a host has another name, and shows the certificate of the public one.
+const KEYS_INSIDE: &str = keys!("keys.default.svc", "443", "      sni: keys.example.com
+      common_tls_context: {validation_context: {trusted_ca: {filename: /ca}, match_typed_subject_alt_names: [{san_type: DNS, matcher: {exact: keys.example.com}}]}}");
+const KEYS_ELSEWHERE: &str = keys!("other.example.com", "443", "      sni: keys.example.com
+      common_tls_context: {validation_context: {trusted_ca: {filename: /ca}, match_typed_subject_alt_names: [{san_type: URI, matcher: {exact: 'spiffe://a'}}, {san_type: DNS, matcher: {suffix: .com}}]}}");
+const KEYS_OF_ANY_HOST: &str = keys!(
+    "keys.example.com",
+    "443",
+    "      sni: keys.example.com
+      common_tls_context: {validation_context: {trusted_ca: {filename: /ca}}}"
+);
+const KEYS_OF_SNI: &str = keys!(
+    "keys.example.com",
+    "443",
+    "      sni: keys.example.com
+      auto_sni_san_validation: true
+      common_tls_context: {validation_context: {trusted_ca: {filename: /ca}}}"
+);
+const KEYS_OF_ANOTHER: &str = keys!(
+    "keys.example.com",
+    "443",
+    "      sni: keys.example.com
+      common_tls_context:
+        validation_context:
+          trusted_ca: {filename: /ca}
+          match_typed_subject_alt_names:
+          - {san_type: DNS, matcher: {exact: other.example.com}}"
+);
+const KEYS_UNTRUSTED: &str = keys!(
+    "keys.example.com",
+    "443",
+    "      sni: keys.example.com
+      common_tls_context:
+        validation_context:
+          trusted_ca: {filename: /ca}
+          trust_chain_verification: ACCEPT_UNTRUSTED
+          match_typed_subject_alt_names: [{san_type: DNS, matcher: {exact: keys.example.com}}]"
+);
+const KEYS_UNVERIFIED: &str = keys!(
+    "keys.example.com",
+    "443",
+    "      sni: keys.example.com
+      common_tls_context: {validation_context: {}}"
+);
+const KEYS_BY_SDS: &str = keys!(
+    "keys.example.com",
+    "443",
+    "      sni: keys.example.com
+      common_tls_context: {validation_context_sds_secret_config: {name: ca}}"
+);
+const KEYS_WITHOUT_SNI: &str = keys!(
+    "keys.example.com",
+    "443",
+    "      common_tls_context: {validation_context: {trusted_ca: {filename: /ca}, match_typed_subject_alt_names: [{san_type: DNS, matcher: {exact: keys.example.com}}]}}"
+);
+const KEYS_AUTO_SNI: &str = keys!("keys.example.com", "443", "      common_tls_context: {validation_context: {trusted_ca: {filename: /ca}, match_typed_subject_alt_names: [{san_type: DNS, matcher: {exact: keys.example.com}}]}}
+  typed_extension_protocol_options: {envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {upstream_http_protocol_options: {auto_sni: true}}}");
+const KEYS_AT_8443: &str = keys!("keys.example.com", "8443", "      sni: keys.example.com
+      common_tls_context: {validation_context: {trusted_ca: {filename: /ca}, match_typed_subject_alt_names: [{san_type: DNS, matcher: {exact: keys.example.com}}]}}");
+const KEYS_HERE: &str = keys!("127.0.0.1", "8443", "      sni: keys.example.com
+      common_tls_context: {validation_context: {trusted_ca: {filename: /ca}, match_typed_subject_alt_names: [{san_type: DNS, matcher: {exact: keys.example.com}}]}}");
+
+/// Another plugin, with a VM and a module of these.
+macro_rules! another {
+    ($vm_id:literal, $code:literal) => {
+        concat!(
+            r#"- name: another
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
+    config:
+      name: another
+      vm_config:
+        vm_id: "#,
+            $vm_id,
+            "
+        runtime: envoy.wasm.runtime.v8
+        code: {local: {filename: ",
+            $code,
+            "}}"
+        )
+    };
+}
+
+/// The filter, with its module from here.
+macro_rules! module {
+    ($code:literal) => {
+        concat!(
+            r#"- name: gate
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
+    config:
+      name: bearer-gate
+      vm_config:
+        vm_id: bearer-gate
+        runtime: envoy.wasm.runtime.v8
+        code: "#,
+            $code,
+            r#"
+      failure_policy: FAIL_RELOAD
+      configuration: {"@type": type.googleapis.com/google.protobuf.StringValue, value: '{"rules": []}'}"#
+        )
+    };
+}
+
+/// An access log of this.
+macro_rules! log {
+    ($text:literal) => {
+        concat!(
+            r#"access_log:
+- name: log
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog
+    log_format: {text_format_source: {inline_string: ""#,
+            $text,
+            r#""}}"#
+        )
+    };
+}
 
 pub const TABLE: &[Row] = &[
     Row {
@@ -635,6 +804,211 @@ pub const TABLE: &[Row] = &[
             ),
             ("config", MAP),
         ],
+        proof: WARNING,
+    },
+    Row {
+        kind: "state-unset",
+        bad: &[("after", DENY_BY_STATE)],
+        at: "wasm.bearer_gate.subject",
+        good: &[("after", DENY_BY_STATE), ("config", SUBJECT)],
+        proof: Some(Proof::Passes(MALLORY)),
+    },
+    Row {
+        kind: "state-unset",
+        bad: &[
+            ("manager", ACCESS_LOG_OF_STATE),
+            ("config", "filter_state: [reason]"),
+        ],
+        at: "wasm.bearer_gate.subject",
+        good: &[
+            ("manager", ACCESS_LOG_OF_STATE),
+            ("config", "filter_state: [reason, subject]"),
+        ],
+        proof: WARNING,
+    },
+    Row {
+        kind: "state-unset",
+        bad: &[("manager", log!("%CEL(filter_state['wasm.jwt'].azp)%"))],
+        at: "wasm.jwt",
+        good: &[
+            ("manager", log!("%CEL(filter_state['wasm.jwt'].azp)%")),
+            ("after", another!("another", "/opt/another.wasm")),
+        ],
+        proof: WARNING,
+    },
+    Row {
+        kind: "credential-logged",
+        bad: &[("manager", log!("%REQ(Authorization)%"))],
+        at: "REQ(Authorization)",
+        good: &[("manager", log!("%REQ(X-Authorization)% %REQ(COOKIE)%"))],
+        proof: WARNING,
+    },
+    Row {
+        kind: "credential-logged",
+        bad: &[(
+            "manager",
+            "tracing: {custom_tags: [{tag: token, request_header: {name: authorization}}]}",
+        )],
+        at: "name: authorization",
+        good: &[(
+            "manager",
+            "tracing: {custom_tags: [{tag: id, request_header: {name: x-request-id}}]}",
+        )],
+        proof: WARNING,
+    },
+    Row {
+        kind: "admin-open",
+        bad: &[(
+            "top",
+            "admin: {address: {socket_address: {address: 0.0.0.0, port_value: 9901}}}",
+        )],
+        at: "0.0.0.0",
+        good: &[(
+            "top",
+            "admin: {address: {socket_address: {address: 127.0.0.1, port_value: 9901}}}",
+        )],
+        proof: WARNING,
+    },
+    Row {
+        kind: "request-timeout",
+        bad: &[
+            ("timeout", "request_timeout: 11.5s"),
+            ("providers", REMOTE),
+            ("cluster", KEYS),
+        ],
+        at: "request_timeout: 11.5s",
+        good: &[
+            ("timeout", "request_timeout: 12s"),
+            ("providers", REMOTE),
+            ("cluster", KEYS),
+        ],
+        proof: WARNING,
+    },
+    Row {
+        kind: "request-timeout",
+        bad: &[
+            ("timeout", "request_timeout: 19s"),
+            ("providers", DISCOVERED),
+            ("cluster", KEYS),
+        ],
+        at: "request_timeout: 19s",
+        good: &[
+            ("timeout", "request_timeout: 20s"),
+            ("providers", DISCOVERED),
+            ("cluster", KEYS),
+        ],
+        proof: WARNING,
+    },
+    Row {
+        kind: "request-timeout",
+        bad: &[("timeout", "request_timeout: 0s")],
+        at: "request_timeout: 0s",
+        good: &[("timeout", "request_timeout: 1s")],
+        proof: WARNING,
+    },
+    Row {
+        kind: "fetch-timeout",
+        bad: &[
+            ("timeout", "request_timeout: 60s"),
+            ("providers", SLOW),
+            ("cluster", KEYS),
+        ],
+        at: "timeout: 31s",
+        good: &[
+            ("timeout", "request_timeout: 60s"),
+            ("providers", SLOWEST),
+            ("cluster", KEYS),
+        ],
+        proof: WARNING,
+    },
+    Row {
+        kind: "cluster-missing",
+        bad: &[("providers", REMOTE), ("cluster", STATIC)],
+        at: "cluster: keys",
+        good: &[("providers", REMOTE), ("cluster", KEYS)],
+        proof: Some(Proof::Unseen),
+    },
+    Row {
+        kind: "cluster-host",
+        bad: &[("providers", REMOTE), ("cluster", KEYS_ELSEWHERE)],
+        at: "cluster: keys",
+        good: &[("providers", REMOTE), ("cluster", KEYS_INSIDE)],
+        proof: WARNING,
+    },
+    Row {
+        kind: "cluster-port",
+        bad: &[("providers", REMOTE), ("cluster", KEYS_AT_8443)],
+        at: "port_value: 8443",
+        good: &[("providers", REMOTE), ("cluster", KEYS_HERE)],
+        proof: WARNING,
+    },
+    Row {
+        kind: "certificate-name",
+        bad: &[("providers", REMOTE), ("cluster", KEYS_OF_ANY_HOST)],
+        at: "UpstreamTlsContext",
+        good: &[("providers", REMOTE), ("cluster", KEYS_OF_SNI)],
+        proof: WARNING,
+    },
+    Row {
+        kind: "certificate-name",
+        bad: &[("providers", REMOTE), ("cluster", KEYS_OF_ANOTHER)],
+        at: "exact: other.example.com",
+        good: &[("providers", REMOTE), ("cluster", KEYS_BY_SDS)],
+        proof: WARNING,
+    },
+    Row {
+        kind: "certificate-unverified",
+        bad: &[("providers", REMOTE), ("cluster", KEYS_UNTRUSTED)],
+        at: "ACCEPT_UNTRUSTED",
+        good: &[("providers", REMOTE), ("cluster", KEYS)],
+        proof: Some(Proof::Unseen),
+    },
+    Row {
+        kind: "certificate-unverified",
+        bad: &[("providers", DISCOVERED), ("cluster", KEYS_UNVERIFIED)],
+        at: "validation_context: {}",
+        good: &[("providers", DISCOVERED), ("cluster", KEYS)],
+        proof: Some(Proof::Unseen),
+    },
+    Row {
+        kind: "server-name",
+        bad: &[("providers", REMOTE), ("cluster", KEYS_WITHOUT_SNI)],
+        at: "UpstreamTlsContext",
+        good: &[("providers", REMOTE), ("cluster", KEYS_AUTO_SNI)],
+        proof: WARNING,
+    },
+    Row {
+        kind: "vm-id-shared",
+        bad: &[("after", another!("bearer-gate", "/opt/another.wasm"))],
+        at: "vm_id: bearer-gate",
+        good: &[("after", another!("another", "/opt/another.wasm"))],
+        proof: WARNING,
+    },
+    Row {
+        kind: "module-unverified",
+        bad: &[(
+            "instead",
+            module!(
+                "{remote: {http_uri: {uri: 'https://a.example/m.wasm', cluster: api, timeout: 5s}}}"
+            ),
+        )],
+        at: "code: {remote",
+        good: &[(
+            "instead",
+            module!(
+                "{remote: {http_uri: {uri: 'https://a.example/m.wasm', cluster: api, timeout: 5s}, sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08}}"
+            ),
+        )],
+        proof: Some(Proof::Refused),
+    },
+    Row {
+        kind: "module-missing",
+        bad: &[(
+            "instead",
+            module!("{local: {filename: no/such/plugin.wasm}}"),
+        )],
+        at: "no/such/plugin.wasm",
+        good: &[("instead", module!("{local: {filename: cli/Cargo.toml}}"))],
         proof: WARNING,
     },
 ];

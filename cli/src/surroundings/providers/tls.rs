@@ -1,0 +1,245 @@
+//! TLS of a cluster that a provider is called by: whose certificate it takes.
+
+use super::{Calls, host_and_port};
+use crate::document::Node;
+use crate::finding::{Finding, Kind};
+use crate::plugin::message;
+use crate::view::Part;
+
+const CONTEXT: &str = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext";
+const HTTP: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+
+pub(super) fn look_at(cluster: Part<'_>, call: &Calls<'_>, findings: &mut Vec<Finding>) {
+    let (name, at_risk) = (call.cluster, call.at_risk());
+    let Some(context) = context(cluster) else {
+        if call.needs_tls && cluster.get("transport_socket").is_none() {
+            findings.push(
+                Finding::warning(
+                    Kind::ClusterWithoutTls,
+                    cluster.spot(),
+                    &call.path,
+                    format!("the address is https and cluster {name} has no TLS: {at_risk} come in the clear"),
+                )
+                .write("transport_socket with an UpstreamTlsContext: sni, trusted_ca and match_typed_subject_alt_names"),
+            );
+        }
+        return;
+    };
+    let host = call.uri.as_ref().map(|uri| host_and_port(uri).0);
+    let shown = host.as_deref().unwrap_or("the provider's host");
+    match certificate(context, cluster) {
+        Certificate::Anybodys(part) => findings.push(
+            Finding::error(
+                Kind::CertificateUnverified,
+                part.spot(),
+                &call.path,
+                format!("cluster {name} takes any certificate: who is in between brings keys of their own, and {at_risk} are anybody's"),
+            )
+            .write("validation_context: {trusted_ca: {filename: /etc/ssl/certs/ca-certificates.crt}, ...}, and no trust_chain_verification"),
+        ),
+        Certificate::OfAnyHost => findings.push(
+            Finding::warning(
+                Kind::CertificateName,
+                context.spot(),
+                &call.path,
+                format!("cluster {name} takes a certificate of every host that its CA knows, and {at_risk} go there: add match_typed_subject_alt_names to validation_context"),
+            )
+            .write(format!("match_typed_subject_alt_names: [{{san_type: DNS, matcher: {{exact: {shown}}}}}]")),
+        ),
+        Certificate::Of(names) => {
+            let other = host.as_deref().filter(|host| !names.iter().any(|name| takes(name.node, host)));
+            if let (Some(host), Some(first)) = (other, names.first()) {
+                findings.push(
+                    Finding::warning(
+                        Kind::CertificateName,
+                        first.spot(),
+                        &call.path,
+                        format!("cluster {name} does not take the certificate of {host}, where the address is: that host is refused, and another one is believed"),
+                    )
+                    .write(format!("{{san_type: DNS, matcher: {{exact: {host}}}}}")),
+                );
+            }
+        }
+        Certificate::Compared => {}
+    }
+    let is_name = |host: &str| host.parse::<std::net::IpAddr>().is_err();
+    if host.as_deref().is_none_or(is_name) && !has_server_name(context, cluster) {
+        findings.push(
+            Finding::warning(
+                Kind::ServerName,
+                context.spot(),
+                &call.path,
+                format!("cluster {name} has no sni: a server of several hosts shows the certificate of another one, or none"),
+            )
+            .write(format!("sni: {shown}")),
+        );
+    }
+}
+
+/// Whether a cluster takes no certificate but those of this host.
+pub(super) fn names(cluster: Part<'_>, host: &str) -> bool {
+    let certificate = context(cluster).map(|context| certificate(context, cluster));
+    match certificate {
+        Some(Certificate::Of(names)) => names.iter().all(|name| is_one(name.node, host)),
+        // of the SNI, or of the address
+        Some(Certificate::Compared) => true,
+        _ => false,
+    }
+}
+
+fn context(cluster: Part<'_>) -> Option<Part<'_>> {
+    let config = cluster.at(&["transport_socket", "typed_config"])?;
+    message(config.node, CONTEXT).map(|node| config.with(node))
+}
+
+/// Whose certificate is taken.
+enum Certificate<'d> {
+    /// Everybody's, as is said here.
+    Anybodys(Part<'d>),
+    /// Of every host that a CA knows.
+    OfAnyHost,
+    /// Of these matchers of names.
+    Of(Vec<Part<'d>>),
+    /// Of a host, a key or a certificate that is compared in another way, or elsewhere.
+    Compared,
+}
+
+fn certificate<'d>(context: Part<'d>, cluster: Part<'d>) -> Certificate<'d> {
+    let Some(common) = context.get("common_tls_context") else {
+        return Certificate::Anybodys(context);
+    };
+    if common.get("validation_context_sds_secret_config").is_some() {
+        return Certificate::Compared;
+    }
+    let combined = common.get("combined_validation_context");
+    let by_default = combined.and_then(|combined| combined.get("default_validation_context"));
+    let is_elsewhere =
+        combined.is_some_and(|it| it.get("validation_context_sds_secret_config").is_some());
+    let Some(shown) = common.get("validation_context").or(by_default) else {
+        return match is_elsewhere {
+            true => Certificate::Compared,
+            false => Certificate::Anybodys(context),
+        };
+    };
+    let verification = shown.get("trust_chain_verification");
+    if let Some(verification) = verification.filter(|it| it.node.text() == Some("ACCEPT_UNTRUSTED"))
+    {
+        return Certificate::Anybodys(verification);
+    }
+    let has = |names: &[&str]| names.iter().any(|name| shown.get(name).is_some());
+    let pins = [
+        "verify_certificate_hash",
+        "verify_certificate_spki",
+        "custom_validator_config",
+    ];
+    if has(&pins) {
+        return Certificate::Compared;
+    }
+    let has_ca = has(&[
+        "trusted_ca",
+        "ca_certificate_provider_instance",
+        "system_root_certs",
+    ]);
+    if !has_ca && !is_elsewhere {
+        return Certificate::Anybodys(shown);
+    }
+    let names: Vec<Part<'_>> = ["match_typed_subject_alt_names", "match_subject_alt_names"]
+        .iter()
+        .flat_map(|name| shown.items_of(name))
+        .collect();
+    if !names.is_empty() {
+        return Certificate::Of(names);
+    }
+    let by_sni = context.node.get("auto_sni_san_validation");
+    let by_host = http_options(cluster).and_then(|options| options.get("auto_san_validation"));
+    if [by_sni, by_host].into_iter().flatten().any(Node::is_true) || is_elsewhere {
+        return Certificate::Compared;
+    }
+    Certificate::OfAnyHost
+}
+
+fn has_server_name(context: Part<'_>, cluster: Part<'_>) -> bool {
+    let of_host = context.node.get("auto_host_sni");
+    let of_request = http_options(cluster).and_then(|options| options.get("auto_sni"));
+    context
+        .node
+        .text_at(&["sni"])
+        .is_some_and(|sni| !sni.is_empty())
+        || [of_host, of_request]
+            .into_iter()
+            .flatten()
+            .any(Node::is_true)
+}
+
+fn http_options(cluster: Part<'_>) -> Option<&Node> {
+    cluster.node.at(&[
+        "typed_extension_protocol_options",
+        HTTP,
+        "upstream_http_protocol_options",
+    ])
+}
+
+/// Whether a matcher takes the certificate of this host, or of one workload, and no other.
+fn is_one(matcher: &Node, host: &str) -> bool {
+    let is_workload = matcher.text_at(&["san_type"]) == Some("URI");
+    let exact = matcher
+        .get("matcher")
+        .unwrap_or(matcher)
+        .text_at(&["exact"]);
+    exact.is_some_and(|exact| is_workload || exact.eq_ignore_ascii_case(host))
+}
+
+/// Whether a matcher of names takes this host's certificate; true where that is not sure.
+fn takes(matcher: &Node, host: &str) -> bool {
+    if matcher
+        .text_at(&["san_type"])
+        .is_some_and(|kind| kind != "DNS" && kind != "IP_ADDRESS")
+    {
+        return true;
+    }
+    let matcher = matcher.get("matcher").unwrap_or(matcher);
+    let host = host.to_ascii_lowercase();
+    let text = |kind: &str| matcher.text_at(&[kind]).map(str::to_ascii_lowercase);
+    if let Some(exact) = text("exact") {
+        return exact == host;
+    }
+    if let Some(prefix) = text("prefix") {
+        return host.starts_with(&prefix);
+    }
+    if let Some(suffix) = text("suffix") {
+        return host.ends_with(&suffix);
+    }
+    text("contains").is_none_or(|part| host.contains(&part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::takes;
+    use crate::document::{Scalars, parse};
+
+    #[test]
+    fn names_that_a_certificate_may_have() {
+        let table = [
+            ("{san_type: DNS, matcher: {exact: idp.example.com}}", true),
+            ("{san_type: DNS, matcher: {exact: IDP.example.com}}", true),
+            ("{san_type: DNS, matcher: {exact: '*.example.com'}}", false),
+            ("{san_type: DNS, matcher: {exact: example.com}}", false),
+            ("{san_type: DNS, matcher: {suffix: .example.com}}", true),
+            ("{san_type: DNS, matcher: {suffix: .example.org}}", false),
+            ("{san_type: DNS, matcher: {prefix: idp.}}", true),
+            ("{san_type: DNS, matcher: {contains: example}}", true),
+            ("{san_type: DNS, matcher: {contains: other}}", false),
+            ("{san_type: DNS, matcher: {safe_regex: {regex: x}}}", true),
+            (
+                "{san_type: URI, matcher: {exact: 'spiffe://example.org/idp'}}",
+                true,
+            ),
+            ("{exact: idp.example.com}", true),
+            ("{exact: other.example.com}", false),
+        ];
+        for (text, expected) in table {
+            let matcher = &parse(text, Some(Scalars::Envoy)).unwrap()[0];
+            assert_eq!(takes(matcher, "idp.example.com"), expected, "{text}");
+        }
+    }
+}
