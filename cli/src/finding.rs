@@ -119,6 +119,8 @@ kinds! {
     FilterMatched "filter-matched" "Another filter chooses the requests that the filter sees."
     FilterOptional "filter-optional" "Envoy may leave the filter out."
     FilterDefault "filter-default" "Something else stands for the filter until it has come."
+    FilterUnused "filter-unused" "No chain has the filter."
+    ConfigurationTwice "configuration-twice" "Two filters by ECDS have one name."
     FilterAfterRouter "filter-after-router" "The filter is behind the router and never runs."
     UnguardedChain "unguarded-chain" "Another listener or chain leads to a guarded upstream."
     OtherChain "other-chain" "A listener or chain does not have the filter."
@@ -126,6 +128,7 @@ kinds! {
     RequirementUnknown "requirement-unknown" "A route requires what there is not."
     MetadataUnset "metadata-unset" "Something looks at metadata that nobody sets."
     StateUnset "state-unset" "Something looks at filter state that the filter does not write."
+    ClaimHeaderSet "claim-header-set" "A route sets a header that only the filter may set."
     // the filters beside it
     FilterOrder "filter-order" "A filter that acts on who the client is comes too early."
     FilterTwice "filter-twice" "The filter is in one chain twice."
@@ -138,10 +141,10 @@ kinds! {
     HostForm "host-form" "Envoy and the rules may read another host."
     HeaderRoute "header-route" "The value of a header chooses a route that has a requirement."
     FailurePolicy "failure-policy" "What happens after a crash of the VM."
+    VmId "vm-id" "The filter has no shared data of its own."
     VmIdShared "vm-id-shared" "Another plugin has the filter's shared data."
     ModuleUnverified "module-unverified" "The module is fetched and not verified."
     ModuleMissing "module-missing" "The module's file is not there."
-    VmId "vm-id" "The filter has no shared data of its own."
     Phase "phase" "The filter may run after those that act on who the client is."
     // the provider
     ClusterMissing "cluster-missing" "There is no cluster of that name."

@@ -81,6 +81,7 @@ pub(crate) fn look_at_envoy(
         filters::look_at(chain, findings);
     }
     beside::look_at(group, findings);
+    filters::look_at_discovery(group, findings);
     admin::look_at(group, findings);
     for gate in gates {
         for chain in group.chains.iter().filter(|chain| chain.has(gate.at)) {
@@ -90,6 +91,7 @@ pub(crate) fn look_at_envoy(
             sign_in::look_at_chain(chain, gate, findings);
         }
         plugin::look_at_others(group, gate, findings);
+        filters::look_at_use(group, gate, findings);
         if let Some(config) = gate.config {
             providers::look_at(group, gate.plugin, config, findings);
         }

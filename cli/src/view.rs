@@ -76,8 +76,6 @@ pub(crate) struct View<'d> {
     pub plugins: Vec<Plugin<'d>>,
     /// Configurations of Envoy.
     pub groups: Vec<Group<'d>>,
-    /// Resources of Kubernetes, those of lists included.
-    pub kubernetes: Vec<Part<'d>>,
 }
 
 /// One configuration of Envoy.
@@ -104,7 +102,6 @@ impl<'d> View<'d> {
         let mut plugins = Vec::new();
         let mut groups: Vec<Group<'_>> = Vec::new();
         let mut loose: Vec<Vec<Part<'_>>> = Vec::new();
-        let mut kubernetes = Vec::new();
         for (index, file) in files.iter().enumerate() {
             for mut plugin in file.plugins() {
                 plugin.file = index;
@@ -116,8 +113,7 @@ impl<'d> View<'d> {
                 match Sort::of(node) {
                     Sort::Bootstrap => groups.push(Group::of_bootstrap(part)),
                     Sort::Resources => resources.push(part),
-                    Sort::Kubernetes => add_kubernetes(part, &mut kubernetes),
-                    Sort::Alone => {}
+                    Sort::Kubernetes | Sort::Alone => {}
                 }
             }
             loose.push(resources);
@@ -126,11 +122,7 @@ impl<'d> View<'d> {
         for group in &mut groups {
             group.finish(&plugins);
         }
-        Self {
-            plugins,
-            groups,
-            kubernetes,
-        }
+        Self { plugins, groups }
     }
 
     /// Whether one Envoy may have both of these configurations of ours.
@@ -167,15 +159,6 @@ fn join<'d>(files: &[File], loose: Vec<Vec<Part<'d>>>, groups: &mut Vec<Group<'d
     }
     if !by_themselves.documents.is_empty() {
         groups.push(by_themselves);
-    }
-}
-
-fn add_kubernetes<'d>(part: Part<'d>, found: &mut Vec<Part<'d>>) {
-    if part.node.text_at(&["kind"]) == Some("List") {
-        part.items_of("items")
-            .for_each(|item| add_kubernetes(item, found));
-    } else {
-        found.push(part);
     }
 }
 
@@ -267,6 +250,18 @@ impl<'d> Group<'d> {
         let mut extensions = self.extensions.iter();
         let is_it = |part: &&Part<'_>| part.node.text_at(&["name"]) == Some(name);
         extensions.find(is_it)?.get("typed_config")
+    }
+
+    /// Filters that come by ECDS and have the same name as another: the later ones.
+    pub(crate) fn extensions_again(&self) -> Vec<Part<'d>> {
+        let name = |part: &Part<'d>| part.node.text_at(&["name"]);
+        let mut extensions = self.extensions.iter().enumerate();
+        let earlier = |at: usize| self.extensions.iter().take(at);
+        extensions
+            .by_ref()
+            .filter(|(at, part)| earlier(*at).any(|other| name(other) == name(part)))
+            .map(|(_, part)| *part)
+            .collect()
     }
 
     /// Calls with the settings of each plugin in it, of ours and of others.

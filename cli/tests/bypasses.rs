@@ -76,16 +76,16 @@ fn what_is_an_error_lets_requests_past_the_filter() {
     for Row {
         kind,
         bad,
+        at,
         good,
         proof,
-        ..
     } in TABLE
     {
         match proof {
             None | Some(Proof::Unseen) => {}
             Some(Proof::Refused) => {
                 if start(bad, &idp, upstream.address()).is_ok() {
-                    wrong.push(format!("{kind}, {bad:?}: Envoy takes it"));
+                    wrong.push(format!("{kind} at {at}: Envoy takes it"));
                 }
             }
             Some(Proof::Passes(request)) => {
@@ -93,7 +93,7 @@ fn what_is_an_error_lets_requests_past_the_filter() {
                     let envoy = match start(change, &idp, upstream.address()) {
                         Ok(envoy) => envoy,
                         Err(refused) => {
-                            wrong.push(format!("{kind}, {change:?}: {refused}"));
+                            wrong.push(format!("{kind} at {at}, {change:?}: {refused}"));
                             continue;
                         }
                     };
@@ -107,7 +107,7 @@ fn what_is_an_error_lets_requests_past_the_filter() {
                     let (status, passed) = ask(&envoy, request, &idp, &upstream);
                     if passed != passes {
                         wrong.push(format!(
-                            "{kind}, {change:?}: {status:?}, reached the upstream: {passed}"
+                            "{kind} at {at}, {change:?}: {status:?}, reached the upstream: {passed}"
                         ));
                     }
                 }

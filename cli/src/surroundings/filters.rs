@@ -1,10 +1,11 @@
 //! The chain of HTTP filters that the filter is in: what comes before it, and what gets by it.
 
+use super::Gate;
 use super::kinds::{EXT_AUTHZ, EXT_PROC, JWT_AUTHN, LUA, OAUTH2, RATE_LIMIT, RBAC, ROUTER};
 use crate::document::Node;
 use crate::finding::{Finding, Kind};
 use crate::plugin::{WASM, message};
-use crate::view::{Chain, HttpFilter, Part};
+use crate::view::{Chain, Group, HttpFilter, Part};
 
 /// The filters themselves, where one of them is ours.
 pub(super) fn look_at(chain: &Chain<'_>, findings: &mut Vec<Finding>) {
@@ -37,6 +38,47 @@ pub(super) fn look_at(chain: &Chain<'_>, findings: &mut Vec<Finding>) {
     }
     for upgrade in &chain.upgrades {
         look_at_upgrade(chain, upgrade.entry, &upgrade.filters, findings);
+    }
+}
+
+/// A configuration of ours that no listener has.
+pub(super) fn look_at_use(group: &Group<'_>, gate: Gate<'_, '_>, findings: &mut Vec<Finding>) {
+    let has =
+        |filters: &[HttpFilter<'_>]| filters.iter().any(|filter| filter.plugin == Some(gate.at));
+    let is_used = |chain: &Chain<'_>| {
+        has(&chain.filters) || chain.upgrades.iter().any(|upgrade| has(&upgrade.filters))
+    };
+    if group.chains.is_empty() || group.chains.iter().any(is_used) {
+        return;
+    }
+    let mut filters = group.chains.iter().flat_map(|chain| &chain.filters);
+    let other = filters
+        .find(|filter| filter.config.is_none() && filter.entry.get("config_discovery").is_some());
+    let found = |text: String| Finding::error(Kind::FilterUnused, gate.plugin.spot(""), "", text);
+    findings.push(match other {
+        Some(filter) => found(format!(
+            "no chain of the files has this filter: a listener asks for {}, and answers 500 without it",
+            filter.name
+        ))
+        .write(format!("name: {} beside its typed_config", filter.name)),
+        None => found("no chain of the files has this filter: nobody asks for tokens".to_owned())
+            .write("the filter in http_filters, before those that act on who the client is"),
+    });
+}
+
+/// Filters by ECDS.
+pub(super) fn look_at_discovery(group: &Group<'_>, findings: &mut Vec<Finding>) {
+    for part in group.extensions_again() {
+        let name = part.node.text_at(&["name"]).unwrap_or_default();
+        findings.push(
+            Finding::error(
+                Kind::ConfigurationTwice,
+                part.spot(),
+                "name",
+                format!("is {name} a second time: Envoy refuses both, and answers 500"),
+            )
+            .write("another name, or one of the two"),
+        );
     }
 }
 

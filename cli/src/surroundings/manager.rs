@@ -17,9 +17,9 @@ pub(super) fn look_at(chain: &Chain<'_>, config: Option<&Config>, findings: &mut
 
 fn look_at_forms(chain: &Chain<'_>, config: Option<&Config>, findings: &mut Vec<Finding>) {
     let manager = chain.manager.node;
-    let mut warn = |kind: Kind, name: &str, text: &str| {
+    let mut warn = |kind: Kind, name: &str, text: &str, instead: &str| {
         let spot = chain.manager.spot_of(name);
-        findings.push(Finding::warning(kind, spot, name, text));
+        findings.push(Finding::warning(kind, spot, name, text).write(instead));
     };
     for name in ["normalize_path", "merge_slashes"] {
         if !manager.get(name).is_some_and(Node::is_true) {
@@ -27,6 +27,7 @@ fn look_at_forms(chain: &Chain<'_>, config: Option<&Config>, findings: &mut Vec<
                 Kind::PathNormalization,
                 name,
                 "is not true: the upstream may read a path in another way than the rules do",
+                &format!("{name}: true"),
             );
         }
     }
@@ -42,6 +43,7 @@ fn look_at_forms(chain: &Chain<'_>, config: Option<&Config>, findings: &mut Vec<
                 Kind::EscapedSlashes,
                 "path_with_escaped_slashes_action",
                 "is not KEEP_UNCHANGED: a rule has escaped_slashes, and no escaped slash reaches it",
+                "path_with_escaped_slashes_action: KEEP_UNCHANGED",
             );
         }
     } else if keeps {
@@ -49,6 +51,7 @@ fn look_at_forms(chain: &Chain<'_>, config: Option<&Config>, findings: &mut Vec<
             Kind::EscapedSlashes,
             "path_with_escaped_slashes_action",
             "is not REJECT_REQUEST: escaped slashes reach the filter, which answers 400",
+            "path_with_escaped_slashes_action: REJECT_REQUEST",
         );
     }
     let underscores = manager.text_at(&[
@@ -60,6 +63,7 @@ fn look_at_forms(chain: &Chain<'_>, config: Option<&Config>, findings: &mut Vec<
             Kind::Underscores,
             "common_http_protocol_options",
             "headers_with_underscores_action is not REJECT_REQUEST: many upstreams read X_User as X-User",
+            "common_http_protocol_options: {headers_with_underscores_action: REJECT_REQUEST}",
         );
     }
     look_at_timeout(chain, config, findings);
@@ -104,7 +108,8 @@ fn seconds(node: &Node) -> Option<f64> {
 fn look_at_hosts(chain: &Chain<'_>, config: &Config, findings: &mut Vec<Finding>) {
     let mut warn = |name: &str, text: &str| {
         let spot = chain.manager.spot_of(name);
-        findings.push(Finding::warning(Kind::HostForm, spot, name, text));
+        let finding = Finding::warning(Kind::HostForm, spot, name, text);
+        findings.push(finding.write(format!("{name}: true")));
     };
     let looks_at_host = |condition: &Condition| match condition {
         Condition::Hosts(_) => true,
@@ -143,12 +148,15 @@ fn look_at_header_routes(chain: &Chain<'_>, findings: &mut Vec<Finding>) {
             header.get("present_match").is_none()
         });
         if let Some(header) = by_value {
-            findings.push(Finding::warning(
-                Kind::HeaderRoute,
-                header.spot(),
-                "route_config",
-                "a header's value chooses the route, and routes decide by their metadata: Envoy compares it with the white space around it, which upstreams take off, so a client can get another route's requirement, or none",
-            ));
+            findings.push(
+                Finding::warning(
+                    Kind::HeaderRoute,
+                    header.spot(),
+                    "route_config",
+                    "a header's value chooses the route, and routes decide by their metadata: Envoy compares it with the white space around it, which upstreams take off, so a client can get another route's requirement, or none",
+                )
+                .write("present_match: true, or a path, a method or a host"),
+            );
         }
     }
 }

@@ -9,8 +9,9 @@ use crate::view::{Group, Part};
 
 pub(super) fn look_at(part: Part<'_>, findings: &mut Vec<Finding>) {
     let plugin = part.node;
-    let mut warn = |kind: Kind, name: &str, text: &str| {
-        findings.push(Finding::warning(kind, part.spot_of(name), name, text));
+    let mut warn = |kind: Kind, name: &str, text: &str, instead: &str| {
+        let finding = Finding::warning(kind, part.spot_of(name), name, text);
+        findings.push(finding.write(instead));
     };
     let policy = plugin.text_at(&["failure_policy"]);
     if policy == Some("FAIL_OPEN") || plugin.get("fail_open").is_some_and(Node::is_true) {
@@ -18,12 +19,14 @@ pub(super) fn look_at(part: Part<'_>, findings: &mut Vec<Finding>) {
             Kind::FailurePolicy,
             "failure_policy",
             "is FAIL_OPEN: when the VM has crashed, everybody gets in",
+            "failure_policy: FAIL_RELOAD",
         );
     } else if policy != Some("FAIL_RELOAD") {
         warn(
             Kind::FailurePolicy,
             "failure_policy",
-            "is not FAIL_RELOAD: a worker whose VM has crashed answers 503 until Envoy restarts",
+            "is not FAIL_RELOAD: a worker whose VM has crashed answers 503 until its configuration changes",
+            "failure_policy: FAIL_RELOAD",
         );
     }
     let vm_id = plugin.text_at(&["vm_config", "vm_id"]).unwrap_or_default();
@@ -32,6 +35,7 @@ pub(super) fn look_at(part: Part<'_>, findings: &mut Vec<Finding>) {
             Kind::VmId,
             "vm_config",
             "vm_id is empty: all filters without one can write each other's shared data, keys included",
+            "vm_id: bearer-gate",
         );
     }
     look_at_module(part, findings);

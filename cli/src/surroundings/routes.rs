@@ -18,6 +18,9 @@ pub(super) fn look_at(chain: &Chain<'_>, gate: Gate<'_, '_>, findings: &mut Vec<
     for route in &routes {
         if let Some(config) = gate.config {
             look_at_requirement(route.part, config, findings);
+            for level in [route.part, route.host, route.config] {
+                look_at_headers(level, config, findings);
+            }
         }
         if !has_jwt_authn {
             look_at_old_requirement(*route, findings);
@@ -93,6 +96,27 @@ fn turned_off(part: Part<'_>, own: &HttpFilter<'_>) -> Finding {
         "turns the filter off: requests reach the upstream without a token, with whatever claim headers a client made up",
     )
     .write("nothing here, and a rule without requires for this path: it removes a client's claim headers")
+}
+
+/// Headers that only the filter may set, and that a route sets after it.
+fn look_at_headers(level: Part<'_>, config: &Config, findings: &mut Vec<Finding>) {
+    for option in level.items_of("request_headers_to_add") {
+        let Some(key) = option.at(&["header", "key"]) else {
+            continue;
+        };
+        let name = key.node.text().unwrap_or_default().to_ascii_lowercase();
+        if config.is_reserved(&name) {
+            findings.push(
+                Finding::warning(
+                    Kind::ClaimHeaderSet,
+                    key.spot(),
+                    "request_headers_to_add",
+                    format!("adds {name}, in which the filter tells of the token: the upstream gets another value beside it, or in its place"),
+                )
+                .write("another header"),
+            );
+        }
+    }
 }
 
 /// A route that asks for more, or for something that is not there.

@@ -1,9 +1,9 @@
 //! `check` of what is around the filter in Envoy: each finding in a minimal file, and its good twin.
 
-pub mod table;
+mod table;
 
 use serde_json::Value;
-use table::{GOOD, Proof, Row, TABLE, with};
+use table::{GOOD, Proof, Request, Row, TABLE, with};
 
 use super::{Files, run};
 
@@ -35,6 +35,21 @@ fn each_finding_has_a_good_twin() {
             let line = text.lines().nth(line - 1).unwrap_or_default();
             found["kind"] == *kind && found["severity"] == level && line.contains(at)
         };
+        if let Some(Proof::Passes(request)) = proof {
+            let Request {
+                listener,
+                path,
+                headers,
+                subject,
+            } = request;
+            assert!(text.contains(&format!("- name: {listener}\n")), "{kind}");
+            assert!(
+                path.starts_with('/') && headers.iter().all(|(name, _)| *name != "authorization"),
+                "{kind}: without a token"
+            );
+            // whose token is good is let through here, and refused by what stands behind
+            assert!(subject.is_none() || text.contains("action: DENY"), "{kind}");
+        }
         let is_complete = |found: &Value| {
             ["text", "instead"]
                 .iter()

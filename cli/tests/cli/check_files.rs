@@ -64,6 +64,30 @@ fn the_deployment_is_one_configuration_in_two_files() {
     let open = envoy.replacen("normalize_path: true", "normalize_path: false", 1);
     let finding = ("envoy.yaml", "30 path-normalization");
     assert_eq!(check(&open, &filter).1, expected(&names, &[finding]));
+    // a filter that no listener has
+    let renamed = filter.replacen(
+        "name: bearer-gate\n  typed",
+        "name: bearer_gate\n  typed",
+        1,
+    );
+    let unused = ("bearer-gate.yaml", "19 filter-unused");
+    assert_eq!(check(&envoy, &renamed), (1, expected(&names, &[unused])));
+    // two filters of one name
+    let (_, resource) = filter.split_once("resources:\n").unwrap();
+    let twice = ("bearer-gate.yaml", "45 configuration-twice");
+    assert_eq!(
+        check(&envoy, &format!("{filter}{resource}")),
+        (
+            1,
+            expected(&names, &[twice, ("bearer-gate.yaml", "60 filter-unused")])
+        )
+    );
+    // what stands for the filter until it has come
+    let default = "            config_discovery:
+              default_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.buffer.v3.Buffer, max_request_bytes: 1}";
+    let until = envoy.replacen("            config_discovery:", default, 1);
+    let finding = ("envoy.yaml", "42 filter-default");
+    assert_eq!(check(&until, &filter), (0, expected(&names, &[finding])));
     // by itself neither is the whole
     let ran = run(&["check", DEPLOYED[0]]);
     assert_eq!(ran.code, 2);

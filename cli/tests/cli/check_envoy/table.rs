@@ -3,24 +3,24 @@
 //! requests past.
 
 /// Texts to put below marks of [`GOOD`].
-pub type Change = &'static [(&'static str, &'static str)];
+pub(crate) type Change = &'static [(&'static str, &'static str)];
 
 /// A finding.
-pub struct Row {
+pub(crate) struct Row {
     /// The kind that is found.
-    pub kind: &'static str,
+    pub(crate) kind: &'static str,
     /// What is put into the good file then, and nothing else is found.
-    pub bad: Change,
+    pub(crate) bad: Change,
     /// A part of the line where it is found.
-    pub at: &'static str,
+    pub(crate) at: &'static str,
     /// Another change, with which nothing is found.
-    pub good: Change,
+    pub(crate) good: Change,
     /// How the real Envoy takes the bad file; `None` where it is a warning.
-    pub proof: Option<Proof>,
+    pub(crate) proof: Option<Proof>,
 }
 
 /// What a real Envoy does with a bad file. With its good twin no such request reaches the upstream.
-pub enum Proof {
+pub(crate) enum Proof {
     /// This request reaches the upstream without a token.
     Passes(Request),
     /// The file is refused.
@@ -30,13 +30,13 @@ pub enum Proof {
 }
 
 /// A request, without a token of its own.
-pub struct Request {
-    pub listener: &'static str,
-    pub path: &'static str,
+pub(crate) struct Request {
+    pub(crate) listener: &'static str,
+    pub(crate) path: &'static str,
     /// Lines of its head.
-    pub headers: &'static [(&'static str, &'static str)],
+    pub(crate) headers: &'static [(&'static str, &'static str)],
     /// The `sub` of a good token, where a later filter should have refused it.
-    pub subject: Option<&'static str>,
+    pub(crate) subject: Option<&'static str>,
 }
 
 const PLAIN: Request = Request {
@@ -53,7 +53,7 @@ const ERROR: Option<Proof> = Some(Proof::Passes(PLAIN));
 const WARNING: Option<Proof> = None;
 
 /// Lines that are only a mark (`#name`) are where a [`Change`] is put, with their indent.
-pub const GOOD: &str = r#"#top
+pub(crate) const GOOD: &str = r#"#top
 static_resources:
   listeners:
   - name: web
@@ -95,6 +95,7 @@ static_resources:
                         issuer: https://idp.example.com/
                         audiences: [https://api.example.com]
                         local_jwks: {inline_string: '{"keys": [{"kty": "EC", "crv": "P-256", "kid": "k", "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}'}
+                        #provider
                       #providers
                     rules:
                     #rules
@@ -130,7 +131,7 @@ static_resources:
 "#;
 
 /// The good file with this change, without the marks. What is put at `instead` stands for the filter.
-pub fn with(change: Change) -> String {
+pub(crate) fn with(change: Change) -> String {
     for (mark, _) in change {
         assert_eq!(GOOD.matches(&format!("#{mark}\n")).count(), 1, "{mark}");
     }
@@ -236,6 +237,7 @@ const OPEN: Request = Request {
 };
 const MAP: &str = "route_metadata: bearer_gate\nrequirement_map: {users: {provider_name: idp}}";
 
+const CLAIM_HEADER: &str = "claim_to_headers: [{header_name: x-user, claim_name: sub}]";
 const SUBJECT: &str = "filter_state: [subject]";
 const MALLORY: Request = Request {
     subject: Some("mallory"),
@@ -516,7 +518,7 @@ macro_rules! log {
     };
 }
 
-pub const TABLE: &[Row] = &[
+pub(crate) const TABLE: &[Row] = &[
     Row {
         kind: "upgrade-without-filter",
         bad: &[(
@@ -594,6 +596,19 @@ pub const TABLE: &[Row] = &[
         good: &[(
             "first",
             "- match: {prefix: /api/orders}\n  direct_response: {status: 204}\n  typed_per_filter_config: {gate: {\"@type\": type.googleapis.com/envoy.config.route.v3.FilterConfig, disabled: true}}",
+        )],
+        proof: ERROR,
+    },
+    Row {
+        kind: "route-without-filter",
+        bad: &[(
+            "first",
+            "- match: {prefix: /api/orders}\n  route:\n    weighted_clusters:\n      clusters:\n      - name: api\n        weight: 1\n        typed_per_filter_config: {gate: {\"@type\": type.googleapis.com/envoy.config.route.v3.FilterConfig, disabled: true}}",
+        )],
+        at: "disabled: true",
+        good: &[(
+            "first",
+            "- match: {prefix: /api/orders}\n  route:\n    weighted_clusters:\n      clusters:\n      - name: api\n        weight: 1\n        typed_per_filter_config: {cors: {\"@type\": type.googleapis.com/envoy.config.route.v3.FilterConfig, disabled: true}}",
         )],
         proof: ERROR,
     },
@@ -1009,6 +1024,25 @@ pub const TABLE: &[Row] = &[
         )],
         at: "no/such/plugin.wasm",
         good: &[("instead", module!("{local: {filename: cli/Cargo.toml}}"))],
+        proof: WARNING,
+    },
+    Row {
+        kind: "claim-header-set",
+        bad: &[
+            (
+                "route",
+                "request_headers_to_add: [{header: {key: X-User, value: '%REQ(x-name)%'}}]",
+            ),
+            ("provider", CLAIM_HEADER),
+        ],
+        at: "X-User",
+        good: &[
+            (
+                "route",
+                "request_headers_to_add: [{header: {key: x-users, value: '%REQ(x-name)%'}}]",
+            ),
+            ("provider", CLAIM_HEADER),
+        ],
         proof: WARNING,
     },
 ];
