@@ -125,6 +125,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CommandError> {
     let told = oauth2::Told {
         issuer: args.issuer.clone(),
         hosts: args.hosts.clone(),
+        gateway: None,
     };
     let path = args.files.first().map(PathBuf::as_path);
     let path = path.unwrap_or(Path::new(""));
@@ -188,9 +189,14 @@ fn of_kubernetes(
     resources: Resources,
     lines: &Lines,
 ) -> Result<ExitCode, CommandError> {
-    let converted = converted(&resources)?;
-    let mut migrations: Vec<Migration> =
-        converted.into_iter().map(Migration::of_policies).collect();
+    if args.envoy {
+        let text = "--envoy is for filters: policies are printed as a resource as it is";
+        return Err(CommandError::usage(text));
+    }
+    let converted = converted(&resources)?.into_iter();
+    let mut migrations: Vec<Migration> = converted
+        .map(|one| Migration::of_policies(one, &resources.others, &args.hosts))
+        .collect();
     if let Some(last) = migrations.last_mut() {
         last.changes.extend(resources.changes);
     }
@@ -215,10 +221,6 @@ fn converted(resources: &Resources) -> Result<Vec<Converted>, CommandError> {
         return Err(CommandError::usage(
             "no SecurityPolicy in the files has a `jwt`: nothing in them is about tokens",
         ));
-    }
-    let changes = converted.iter_mut().flat_map(|one| &mut one.changes);
-    for change in changes.filter(|change| change.path.starts_with("spec.")) {
-        change.path = read::camel_case(&change.path);
     }
     Ok(converted)
 }
@@ -374,8 +376,8 @@ impl Migration {
     }
 
     /// What istiod and Envoy Gateway make of their policies is jwt_authn, and its providers are converted
-    /// as everywhere.
-    fn of_policies(converted: Converted) -> Self {
+    /// as everywhere; so is oauth2, with the `hosts` of the pages and what else is in the files.
+    fn of_policies(converted: Converted, others: &[Node], hosts: &[String]) -> Self {
         let mut migration = Self {
             line: converted.node.line,
             node: converted.node,
@@ -388,6 +390,17 @@ impl Migration {
         };
         for (kind, path, text) in convert::providers(&mut migration.node, Path::new(".")) {
             migration.say(kind, &path, &text);
+        }
+        if let Some(oidc) = converted.oidc {
+            let signed_in = oidc.signed_in(&migration.node, others, hosts);
+            migration.node = signed_in.node;
+            migration.explained = signed_in.explained;
+            migration.changes.extend(signed_in.changes);
+            migration.always.splice(0..0, oauth2::ALWAYS);
+        }
+        let changes = migration.changes.iter_mut();
+        for change in changes.filter(|change| change.path.starts_with("spec.")) {
+            change.path = read::camel_case(&change.path);
         }
         migration.refuse();
         migration

@@ -21,6 +21,7 @@ pub(super) use demand::Form;
 use demand::{Formula, Test};
 pub(super) use glob::{Class, Glob};
 use write::write;
+pub(super) use write::{NOBODY, asks_nobody};
 
 /// Something that decides about requests and tokens that fit.
 pub(super) struct Entry {

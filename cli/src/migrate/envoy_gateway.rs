@@ -1,12 +1,13 @@
-//! Envoy Gateway's SecurityPolicy: its `jwt` and its `authorization`.
+//! Envoy Gateway's SecurityPolicy: its `oidc`, its `jwt` and its `authorization`.
 //!
-//! Envoy Gateway makes a jwt_authn and an RBAC filter of them, for the routes of the policy's targets. An
+//! Envoy Gateway makes an oauth2, a jwt_authn and an RBAC filter of them, for the routes of the policy's targets. An
 //! EnvoyExtensionPolicy has the same targets, and as with a SecurityPolicy that of a route replaces that
 //! of its Gateway.
 //!
 //! Invariant: an entry that is not carried over makes what is allowed less and what is denied more.
 
 mod message;
+mod oidc;
 mod policy;
 mod provider;
 
@@ -14,16 +15,18 @@ use super::access::{Access, Provider, Words};
 use super::kubernetes::{Converted, Resource, Resources};
 use super::{Change, ChangeKind, read, tree};
 use crate::document::{Node, Yaml};
+pub(super) use oidc::Oidc;
 use policy::Reader;
 
 /// What differs, whatever the policy.
-const ALWAYS: [&str; 3] = [
+const ALWAYS: [&str; 4] = [
     "a request without a token that a rule asks for is 401, not 403",
     "a header in several lines is 400 where a rule looks at it",
     "what reads claims of jwt_authn elsewhere (EnvoyPatchPolicies, Lua, access logs) finds none",
+    "Lua and external processors run before this filter, where they ran after jwt and oidc: see filterOrder of the EnvoyProxy",
 ];
 /// What a SecurityPolicy has besides, and what becomes of it.
-const OTHERS: [(&str, &str); 7] = [
+const OTHERS: [(&str, &str); 6] = [
     (
         "target_selectors",
         "an EnvoyExtensionPolicy with these targets is for whatever they select: name each of them in targetRefs",
@@ -45,10 +48,6 @@ const OTHERS: [(&str, &str); 7] = [
         "passwords are no tokens: keep a SecurityPolicy for them",
     ),
     (
-        "oidc",
-        "is Envoy's oauth2, whose addresses Envoy Gateway finds out: migrate what `egctl config envoy-proxy listener -o yaml` prints of it",
-    ),
-    (
         "ext_auth",
         "asks somebody else, whom this filter does not know: keep a SecurityPolicy for it",
     ),
@@ -64,7 +63,7 @@ pub(super) fn convert(resources: &Resources) -> Vec<Converted> {
     let policies: Vec<&Resource> = policies
         .filter(|resource| resource.kind == "SecurityPolicy")
         .collect();
-    let mut converted = Vec::new();
+    let mut converted: Vec<Converted> = Vec::new();
     let mut left = Vec::new();
     for resource in &policies {
         let has = |field: &str| resource.node.at(&["spec", field]).is_some();
@@ -78,6 +77,16 @@ pub(super) fn convert(resources: &Resources) -> Vec<Converted> {
             continue;
         }
         converted.push(policy(resource, converted.len() + 1, policies.len() > 1));
+    }
+    let mut signing_in = converted.iter_mut().filter(|one| one.oidc.is_some());
+    let _first = signing_in.next();
+    for other in signing_in {
+        other.changes.push(Change {
+            line: other.node.line,
+            path: "spec.oidc".to_owned(),
+            text: "has the scheme `web`, as another policy has: where both are for one host, each deletes the sessions of the other. Give it another name, in its rules too".to_owned(),
+            kind: ChangeKind::Differs,
+        });
     }
     if let Some(last) = converted.last_mut() {
         last.changes.append(&mut left);
@@ -140,6 +149,7 @@ fn policy(resource: &Resource, number: usize, several: bool) -> Converted {
         changes,
     };
     let node = whole.whole(&at);
+    let oidc = Oidc::of(&spec, &mut whole.changes);
     let name = match several {
         true => format!("bearer-gate-{number}"),
         false => "bearer-gate".to_owned(),
@@ -147,6 +157,7 @@ fn policy(resource: &Resource, number: usize, several: bool) -> Converted {
     Converted {
         resource: extension(resource, &name, &targets, &at),
         node,
+        oidc,
         changes: whole.changes,
         always: ALWAYS.to_vec(),
         from: "Envoy Gateway's SecurityPolicy",
@@ -199,7 +210,8 @@ impl Conversion<'_> {
             entries: Vec::new(),
             otherwise: true,
             providers,
-            token_may_be_missing: optional.is_some_and(Node::is_true),
+            token_may_be_missing: self.spec.get("jwt").is_none()
+                || optional.is_some_and(Node::is_true),
         };
         let Some(authorization) = self.spec.get("authorization") else {
             return access;

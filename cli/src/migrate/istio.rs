@@ -150,6 +150,7 @@ pub(super) fn convert(resources: &Resources) -> Result<Vec<Converted>, CommandEr
         converted.push(Converted {
             resource: resource(target, &name, &node, &policies),
             node,
+            oidc: None,
             changes: conversion.changes,
             always: ALWAYS.to_vec(),
             from: "Istio's RequestAuthentication and AuthorizationPolicy",

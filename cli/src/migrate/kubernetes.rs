@@ -2,7 +2,8 @@
 //!
 //! Invariant: a kind that is not read is named.
 
-use super::{Change, ChangeKind, tree};
+use super::envoy_gateway::Oidc;
+use super::{Change, ChangeKind, tree, wrapper};
 use crate::document::{Node, Yaml};
 
 /// Kinds that say who may do what.
@@ -27,7 +28,8 @@ pub(super) struct Resource {
 #[derive(Default)]
 pub(super) struct Resources {
     pub read: Vec<Resource>,
-    /// What is not read.
+    /// What is not read, and what is told of that.
+    pub others: Vec<Node>,
     pub changes: Vec<Change>,
 }
 
@@ -61,6 +63,7 @@ impl Resources {
             });
             return;
         }
+        self.others.push(document.clone());
         let mut readers = Vec::new();
         find_readers(document, &mut readers);
         for line in &readers {
@@ -102,6 +105,8 @@ fn find_readers(node: &Node, lines: &mut Vec<usize>) {
 /// A configuration, the resource that it goes into, and what changes.
 pub(super) struct Converted {
     pub node: Node,
+    /// People who sign in, who are not in it yet.
+    pub oidc: Option<Oidc>,
     /// The resource, without the configuration.
     pub resource: Node,
     pub changes: Vec<Change>,
@@ -117,7 +122,13 @@ pub(super) fn filled(resource: &Node, config: &Node) -> Node {
     };
     match spec.get_mut("wasm").map(|node| &mut node.yaml) {
         Some(Yaml::List(filters)) => {
+            let names = wrapper::variables(config);
             for filter in filters {
+                if !names.is_empty() {
+                    let keys = names.iter().map(|name| tree::text(config, name));
+                    let keys = tree::list(config, keys.collect());
+                    tree::set(filter, "env", tree::object(config, [("hostKeys", keys)]));
+                }
                 tree::set(filter, "config", config.clone());
             }
         }

@@ -70,12 +70,16 @@ pub(super) const ALWAYS: [&str; 7] = [
     "a matcher of :path is about the path without its query",
 ];
 
-/// What the command line adds to the file.
+/// What is known beside the filter, of the command line or of a policy.
+#[derive(Clone)]
 pub(super) struct Told {
     /// The provider's issuer.
     pub issuer: Option<String>,
     /// Hosts of the pages.
     pub hosts: Vec<String>,
+    /// The cluster that leads to the issuer, where Envoy Gateway made the filter of a policy. Such a
+    /// policy denies what no rule matches.
+    pub gateway: Option<String>,
 }
 
 /// One filter, on its way.
@@ -162,18 +166,23 @@ impl Conversion<'_> {
             scheme: SCHEME,
             provider: token.as_ref().map(|token| token.provider.as_str()),
             reads_bearer_only: token.as_ref().is_some_and(|token| token.reads_bearer_only),
+            has_claims: token.as_ref().is_some_and(|token| !token.is_access_token),
+            denies_others: self.told.gateway.is_some(),
         };
         let mut unsaid = Vec::new();
-        let rules = rules::rules(&self.config, jwt, &people, &mut |list, index, why| {
-            unsaid.push((format!("{list}[{index}]"), why.to_owned()));
+        let rules = rules::rules(&self.config, jwt, &people, &mut |field, line, why| {
+            unsaid.push((field, line, why));
         });
-        for (field, why) in unsaid {
+        for (field, line, why) in unsaid {
             let is_about_redirects = field.starts_with("deny_redirect");
             let kind = match is_about_redirects {
                 true => ChangeKind::LeftOut,
                 false => ChangeKind::Open,
             };
-            self.say(kind, &field, why);
+            match line {
+                Some(line) => self.say_of_jwt(kind, line, &field, why),
+                None => self.say(kind, &field, why),
+            }
         }
         if whole.get("bypass_cors_preflight").is_some() {
             whole.remove("bypass_cors_preflight");
@@ -257,19 +266,29 @@ impl Conversion<'_> {
             let node = tree::object(&at, [("environment_variable", node)]);
             tree::set(&mut credentials, "token_secret", node);
             let name = name.unwrap_or_default();
-            self.say(
-                ChangeKind::Added,
-                "credentials.token_secret",
-                format!("set {variable} in Envoy's environment to what the secret {name} has, and list it in vm_config.environment_variables.host_env_keys"),
+            let text = format!(
+                "set {variable} in Envoy's environment to what the secret {name} has{}",
+                self.handed_on()
             );
+            self.say(ChangeKind::Added, "credentials.token_secret", text);
         }
         let key = self.key_variable();
-        self.say(
-            ChangeKind::Added,
-            "credentials.hmac_secret",
-            format!("set {key} in Envoy's environment to a new secret, such as the output of `openssl rand -base64 33`, and list it in host_env_keys too"),
+        let text = format!(
+            "set {key} in Envoy's environment to a new secret, such as the output of `openssl rand -base64 33`{}",
+            self.handed_on()
         );
+        self.say(ChangeKind::Added, "credentials.hmac_secret", text);
         credentials
+    }
+
+    /// How Envoy hands a variable on to the filter.
+    fn handed_on(&self) -> &'static str {
+        match self.told.gateway {
+            Some(_) => ", by the EnvoyProxy: env.hostKeys hands it on",
+            None => {
+                ", and list it in vm_config.environment_variables.host_env_keys, as --envoy prints it"
+            }
+        }
     }
 
     fn secret_name(&self, field: &str) -> Option<String> {
@@ -321,6 +340,13 @@ impl Conversion<'_> {
             tree::set(&mut provider, "issuer", tree::text(&at, issuer));
         }
         tree::set(&mut provider, "audiences", tree::list(&at, vec![client]));
+        if let Some(cluster) = &self.told.gateway {
+            let cluster = ("cluster", tree::text(&at, cluster));
+            let timeout = ("timeout", tree::text(&at, "10s"));
+            let discovery = tree::object(&at, [cluster, timeout]);
+            tree::set(&mut provider, "openid_discovery", discovery);
+            return provider;
+        }
         let same_host = |token: &Node| {
             let host = |text: &str| Uri::parse(text).ok().map(|uri| uri.authority);
             let own = issuer.as_deref().and_then(host);

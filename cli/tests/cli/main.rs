@@ -21,6 +21,7 @@ mod migrate_envoy_gateway;
 mod migrate_istio;
 mod migrate_oauth2;
 mod migrate_oauth2_proxy;
+mod migrate_oidc;
 mod migrate_pair;
 mod mint;
 mod schema;

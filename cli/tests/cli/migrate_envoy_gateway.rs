@@ -219,10 +219,6 @@ fn what_cannot_be_said_is_open() {
         ),
     ];
     for (spec, path) in [
-        (
-            "oidc: {provider: {issuer: 'https://x'}, clientID: x, clientSecret: {name: x}}",
-            "oidc",
-        ),
         ("basicAuth: {users: {name: x}}", "basicAuth"),
         ("apiKeyAuth: {}", "apiKeyAuth"),
         ("extAuth: {}", "extAuth"),

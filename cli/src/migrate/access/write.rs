@@ -72,14 +72,19 @@ pub(in super::super) fn write(access: &Access, at: &Node, delimited: Option<&str
 }
 
 /// What stands above a rule for nobody.
-const NOBODY: &str = "Nobody may.";
+pub(in super::super) const NOBODY: &str = "Nobody may.";
 
 /// A token that there is not: every token of the providers has an issuer.
-fn nobody(at: &Node) -> Node {
+pub(in super::super) fn nobody(at: &Node) -> Node {
     let never = tree::value(at, Yaml::Bool(false));
     let path = tree::list(at, vec![tree::text(at, "iss")]);
     let test = tree::object(at, [("path", path), ("exists", never)]);
     tree::object(at, [("claims", tree::list(at, vec![test]))])
+}
+
+/// Whether it is that.
+pub(in super::super) fn asks_nobody(authorize: &Node) -> bool {
+    authorize.to_json() == nobody(authorize).to_json()
 }
 
 impl Dimension {

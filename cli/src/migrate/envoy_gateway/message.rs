@@ -15,7 +15,7 @@ pub(super) static SECURITY_POLICY: Message = Message(&[
     ("csrf", FieldKind::Unread),
     ("basic_auth", FieldKind::Unread),
     ("jwt", FieldKind::Message(&JWT)),
-    ("oidc", FieldKind::Unread),
+    ("oidc", FieldKind::Message(&OIDC)),
     ("ext_auth", FieldKind::Unread),
     ("authorization", FieldKind::Message(&AUTHORIZATION)),
 ]);
@@ -76,6 +76,67 @@ static EXTRACT_FROM: Message = Message(&[
 
 static HEADER_EXTRACTOR: Message =
     Message(&[("name", FieldKind::Text), ("value_prefix", FieldKind::Text)]);
+
+/// `OIDC`. Durations are those of Go.
+static OIDC: Message = Message(&[
+    ("provider", FieldKind::Message(&OIDC_PROVIDER)),
+    ("clientID", FieldKind::Text),
+    ("clientIDRef", FieldKind::Unread),
+    ("client_secret", FieldKind::Message(&SECRET)),
+    ("cookie_names", FieldKind::Message(&COOKIE_NAMES)),
+    ("cookie_config", FieldKind::Message(&COOKIE_CONFIG)),
+    ("cookie_domain", FieldKind::Text),
+    ("scopes", TEXTS),
+    ("resources", TEXTS),
+    ("redirectURL", FieldKind::Text),
+    ("deny_redirect", FieldKind::Message(&DENY_REDIRECT)),
+    ("logout_path", FieldKind::Text),
+    ("forward_access_token", FieldKind::Bool),
+    ("forwardIDToken", FieldKind::Message(&TOKEN_FORWARDING)),
+    ("defaultTokenTTL", FieldKind::Text),
+    ("refresh_token", FieldKind::Bool),
+    ("defaultRefreshTokenTTL", FieldKind::Text),
+    ("csrfTokenTTL", FieldKind::Text),
+    ("disable_token_encryption", FieldKind::Bool),
+    ("pass_through_auth_header", FieldKind::Bool),
+]);
+
+static OIDC_PROVIDER: Message = Message(&[
+    ("issuer", FieldKind::Text),
+    ("authorization_endpoint", FieldKind::Text),
+    ("token_endpoint", FieldKind::Text),
+    ("end_session_endpoint", FieldKind::Text),
+    ("backend_refs", FieldKind::Unread),
+    ("backend_settings", FieldKind::Unread),
+]);
+
+/// A reference to a Secret, which is never read.
+static SECRET: Message = Message(&[
+    ("group", FieldKind::Text),
+    ("kind", FieldKind::Text),
+    ("name", FieldKind::Text),
+    ("namespace", FieldKind::Text),
+]);
+
+static COOKIE_NAMES: Message = Message(&[
+    ("access_token", FieldKind::Text),
+    ("id_token", FieldKind::Text),
+]);
+
+static COOKIE_CONFIG: Message = Message(&[("same_site", FieldKind::Text)]);
+
+static DENY_REDIRECT: Message = Message(&[(
+    "headers",
+    FieldKind::List(&FieldKind::Message(&STRING_MATCH)),
+)]);
+
+static STRING_MATCH: Message = Message(&[
+    ("name", FieldKind::Text),
+    ("type", FieldKind::Text),
+    ("value", FieldKind::Text),
+]);
+
+static TOKEN_FORWARDING: Message = Message(&[("header", FieldKind::Text)]);
 
 static AUTHORIZATION: Message = Message(&[
     ("rules", FieldKind::List(&FieldKind::Message(&RULE))),

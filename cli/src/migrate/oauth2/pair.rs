@@ -105,7 +105,7 @@ impl Conversion<'_> {
         self.say_of_jwt(ChangeKind::Open, line, &format!("{field}.audiences"), text);
     }
 
-    fn say_of_jwt(&mut self, kind: ChangeKind, line: usize, path: &str, text: &str) {
+    pub(super) fn say_of_jwt(&mut self, kind: ChangeKind, line: usize, path: &str, text: &str) {
         self.changes.push(super::Change {
             line,
             path: path.to_owned(),

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a rule asks for all that both filters asked for, or is for what both let pass.
 
+use super::super::access::{NOBODY, asks_nobody};
 use super::super::tree;
 use super::matchers::{Common, Taken, both, is_bearer, take};
 use crate::document::{Node, Yaml};
@@ -14,6 +15,10 @@ pub(super) struct People<'n> {
     pub provider: Option<&'n str>,
     /// Whether that provider reads the Authorization header and nothing else.
     pub reads_bearer_only: bool,
+    /// Whether that token was the ID token, of which a session has the claims.
+    pub has_claims: bool,
+    /// Whether a request that no rule matches is denied.
+    pub denies_others: bool,
 }
 
 /// Lists of matchers, in the order in which the filter looks at them.
@@ -23,14 +28,19 @@ const LISTS: [&str; 3] = [
     "deny_redirect_matcher",
 ];
 
-/// A rule of jwt_authn: what it is for, and what it asks for.
+/// A rule of jwt_authn: what it is for, what it asks for, and what it asks of the token.
 struct Asked {
     matcher: Node,
     requires: Option<Node>,
+    authorize: Option<Node>,
 }
 
-/// Takes note of a matcher that is no rule, by its list and its number.
-pub(super) type Unsaid<'s> = dyn FnMut(&str, usize, &str) + 's;
+/// Claims of a token that a session does not have.
+const CLAIMS: &str = "asks for claims of a token that is not the ID token of a session: say with authorize which sessions may";
+
+/// Takes note of a matcher that is no rule, or a rule that cannot be, by its list and its number,
+/// with the line that a rule is of.
+pub(super) type Unsaid<'s> = dyn FnMut(String, Option<usize>, &'static str) + 's;
 
 /// The rules. `jwt` is jwt_authn's configuration.
 pub(super) fn rules(
@@ -39,12 +49,18 @@ pub(super) fn rules(
     people: &People<'_>,
     unsaid: &mut Unsaid<'_>,
 ) -> Vec<Node> {
-    let asked = asked(config, jwt);
+    let asked = asked(config, jwt, people);
+    for (index, asked) in asked.iter().enumerate() {
+        if asked.claims_are_missing(people) {
+            unsaid(format!("rules[{index}]"), Some(asked.matcher.line), CLAIMS);
+        }
+    }
     let mut rules = Vec::new();
     // Of a Bearer token jwt_authn says what it is worth, so it stands beside the session.
     let mut takes_bearer = false;
     for list in LISTS {
         for (index, matcher) in config.items_of(list).iter().enumerate() {
+            let field = || format!("{list}[{index}]");
             let all_beside = || {
                 asked
                     .iter()
@@ -57,7 +73,7 @@ pub(super) fn rules(
             let taken = match take(matcher) {
                 Ok(taken) => taken,
                 Err(why) => {
-                    unsaid(list, index, why);
+                    unsaid(field(), None, why);
                     continue;
                 }
             };
@@ -65,8 +81,8 @@ pub(super) fn rules(
                 match asked.narrowed(&taken, list, people) {
                     Some(Ok(rule)) => rules.push(rule),
                     Some(Err(())) => unsaid(
-                        list,
-                        index,
+                        field(),
+                        None,
                         "and a rule of jwt_authn are about paths of which nobody can say what they have in common",
                     ),
                     None => {}
@@ -79,7 +95,7 @@ pub(super) fn rules(
 }
 
 /// What jwt_authn asks for; without it, and where no rule of it matches, nothing.
-fn asked(config: &Node, jwt: Option<&Node>) -> Vec<Asked> {
+fn asked(config: &Node, jwt: Option<&Node>, people: &People<'_>) -> Vec<Asked> {
     let mut asked: Vec<Asked> = Vec::new();
     for rule in jwt.map_or(&[][..], |jwt| jwt.items_of("rules")) {
         let named = rule.get("requirement_name").map(|name| {
@@ -92,14 +108,16 @@ fn asked(config: &Node, jwt: Option<&Node>) -> Vec<Asked> {
         asked.push(Asked {
             matcher: rule.get("match").unwrap_or(rule).clone(),
             requires: rule.get("requires").cloned().or(named),
+            authorize: rule.get("authorize").cloned(),
         });
     }
     let is_complete = jwt.is_some_and(super::super::convert::are_complete);
-    if !is_complete {
+    if !is_complete && !people.denies_others {
         let everything = tree::object(config, [("prefix", tree::text(config, "/"))]);
         asked.push(Asked {
             matcher: everything,
             requires: None,
+            authorize: None,
         });
     }
     asked
@@ -107,17 +125,55 @@ fn asked(config: &Node, jwt: Option<&Node>) -> Vec<Asked> {
 
 impl Asked {
     fn rule(&self, people: &People<'_>, takes_bearer: bool) -> Node {
-        let mut requires = self.with_session(people);
-        if takes_bearer && let Some(own) = &self.requires {
-            requires = any(own, vec![own.clone(), requires]);
+        let own = self.requires.as_ref().filter(|_| takes_bearer);
+        match own {
+            // A session does not say what is asked of the token.
+            Some(own) if self.claims_are_missing(people) => {
+                self.of(self.matcher.clone(), Some(own.clone()))
+            }
+            Some(own) => {
+                let either = any(own, vec![own.clone(), self.with_session(people)]);
+                self.of(self.matcher.clone(), Some(either))
+            }
+            None => self.signed_in(self.matcher.clone(), people),
         }
-        self.of(self.matcher.clone(), Some(requires))
     }
 
     fn of(&self, matcher: Node, requires: Option<Node>) -> Node {
         let at = self.matcher.clone();
         let requires = requires.map(|requires| ("requires", requires));
-        tree::object(&at, [("match", matcher)].into_iter().chain(requires))
+        let authorize = self.authorize.clone().map(|node| ("authorize", node));
+        let members = [("match", matcher)].into_iter();
+        let mut rule = tree::object(&at, members.chain(requires).chain(authorize));
+        if self.is_for_nobody() {
+            tree::note(&mut rule, "match", NOBODY);
+        }
+        rule
+    }
+
+    /// A rule for those who have signed in, if it asks for something.
+    fn signed_in(&self, matcher: Node, people: &People<'_>) -> Node {
+        if self.is_for_nobody() {
+            return self.of(matcher, self.requires.clone());
+        }
+        let mut rule = self.of(matcher, Some(self.with_session(people)));
+        if self.claims_are_missing(people) {
+            tree::set(&mut rule, "authorize", no_session(&self.matcher));
+            tree::note(&mut rule, "match", "This is open.");
+        }
+        rule
+    }
+
+    fn is_for_nobody(&self) -> bool {
+        self.authorize.as_ref().is_some_and(asks_nobody)
+    }
+
+    /// Whether something is asked of the claims of a token, and a session does not have them.
+    fn claims_are_missing(&self, people: &People<'_>) -> bool {
+        let is_session = self.requires.as_ref();
+        let is_session = is_session.is_some_and(|requires| is_satisfied(requires, people.provider));
+        let asks = self.authorize.is_some() && !self.is_for_nobody();
+        asks && !(is_session && people.has_claims)
     }
 
     /// A rule for what a matcher of a list takes, too.
@@ -137,8 +193,11 @@ impl Asked {
                 self.of(matcher, Some(requires))
             }
             _ => {
-                let mut rule = self.of(matcher, Some(self.with_session(people)));
-                tree::set(&mut rule, "unauthenticated", unauthorized());
+                let mut rule = self.signed_in(matcher, people);
+                // Where a session counts for nothing nobody is sent to sign in.
+                if !self.is_for_nobody() {
+                    tree::set(&mut rule, "unauthenticated", unauthorized());
+                }
                 rule
             }
         }))
@@ -169,6 +228,17 @@ impl Asked {
             .or_else(|| requires.text_at(&["provider_and_audiences", "provider_name"]));
         people.reads_bearer_only && named.is_some() && named == people.provider
     }
+}
+
+/// What no session passes: a claim that is there and is not.
+fn no_session(at: &Node) -> Node {
+    let test = |exists: bool| {
+        let path = tree::list(at, vec![tree::text(at, "iss")]);
+        let exists = tree::value(at, Yaml::Bool(exists));
+        tree::object(at, [("path", path), ("exists", exists)])
+    };
+    let both = vec![test(true), test(false)];
+    tree::object(at, [("claims", tree::list(at, both))])
 }
 
 fn any(at: &Node, members: Vec<Node>) -> Node {
