@@ -91,6 +91,17 @@ const NO_KEY: &str = "MBwCAQAwEwYHKoZIzj0CAQYIKoZIzj0DAQcEAjAA";
 /// What ends a text that stands for a variable.
 pub(crate) const NOT_SET: &str = ", which is not set where the tool runs";
 
+/// What stands for a variable of the gateway, in a configuration that names it.
+pub(crate) fn stand_in(config: Option<&Node>, variable: &str) -> String {
+    let schemes = config.and_then(|config| config.at(&["sign_in", "schemes"]));
+    let mut schemes = schemes.map_or(&[][..], Node::entries).iter();
+    let path = ["credentials", "private_key", "environment_variable"];
+    match schemes.any(|scheme| scheme.node.text_at(&path) == Some(variable)) {
+        true => NO_KEY.to_owned(),
+        false => format!("{variable}{NOT_SET}"),
+    }
+}
+
 impl Plugin<'_> {
     pub(crate) fn parse(&self) -> Result<Config, ConfigError> {
         Config::parse_in(self.json.as_bytes(), &|name| Some(self.variable(name)))
@@ -105,19 +116,7 @@ impl Plugin<'_> {
     /// A variable that is set here. Those of the gateway mostly are not, and a text of its own
     /// stands for each: what is sealed with the gateway's keys does not open here then.
     fn variable(&self, name: &str) -> String {
-        let schemes = self
-            .tree()
-            .and_then(|tree| tree.at(&["sign_in", "schemes"]));
-        let mut schemes = schemes.map_or(&[][..], Node::entries).iter();
-        let is_key = |scheme: &Node| {
-            let path = ["credentials", "private_key", "environment_variable"];
-            scheme.text_at(&path) == Some(name)
-        };
-        match std::env::var(name) {
-            Ok(here) => here,
-            Err(_) if schemes.any(|scheme| is_key(&scheme.node)) => NO_KEY.to_owned(),
-            Err(_) => format!("{name}{NOT_SET}"),
-        }
+        std::env::var(name).unwrap_or_else(|_| stand_in(self.tree(), name))
     }
 
     /// As it is written, where that can be told.

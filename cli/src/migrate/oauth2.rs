@@ -193,7 +193,8 @@ impl Conversion<'_> {
             );
         }
         names_not_used(&mut whole, jwt);
-        let sign_in = self.sign_in(&provider, token.as_ref());
+        let issuer = whole.text_at(&["providers", &provider, "issuer"]);
+        let sign_in = self.sign_in(&provider, issuer, token.as_ref());
         for (name, node) in [("sign_in", sign_in), ("rules", tree::list(&at, rules))] {
             tree::set(&mut whole, name, node);
         }
@@ -201,10 +202,15 @@ impl Conversion<'_> {
         whole
     }
 
-    fn sign_in(&mut self, provider: &str, token: Option<&TokenOfSession>) -> Node {
+    fn sign_in(
+        &mut self,
+        provider: &str,
+        issuer: Option<&str>,
+        token: Option<&TokenOfSession>,
+    ) -> Node {
         let at = tree::object(&self.config, []);
         let mut scheme = tree::object(&at, [("provider_name", tree::text(&at, provider))]);
-        let credentials = self.credentials();
+        let credentials = self.credentials(issuer);
         tree::set(&mut scheme, "credentials", credentials);
         // The defaults of the two differ.
         let auth_type = self.same("auth_type");
@@ -232,10 +238,6 @@ impl Conversion<'_> {
         if refreshes.is_true() {
             tree::set(&mut scheme, "use_refresh_token", refreshes);
         }
-        if self.config.get("private_key_jwt_config").is_some() {
-            let text = "has no counterpart: see auth_type in docs/configuration.md";
-            self.say(ChangeKind::Open, "private_key_jwt_config", text);
-        }
         let key = tree::text(&at, &self.key_variable());
         let key = tree::object(&at, [("environment_variable", key)]);
         let domains = domains.iter().map(|domain| tree::text(&at, domain));
@@ -251,7 +253,7 @@ impl Conversion<'_> {
     }
 
     /// The client, whose secret becomes a variable.
-    fn credentials(&mut self) -> Node {
+    fn credentials(&mut self, issuer: Option<&str>) -> Node {
         let at = self.config.get("credentials").unwrap_or(&self.config);
         let at = tree::object(at, []);
         let mut credentials = at.clone();
@@ -259,18 +261,29 @@ impl Conversion<'_> {
             tree::set(&mut credentials, "client_id", id.clone());
         }
         let auth_type = self.config.text_at(&["auth_type"]);
+        let is_signed = auth_type == Some("PRIVATE_KEY_JWT");
         if auth_type != Some("TLS_CLIENT_AUTH") {
             let name = self.secret_name("token_secret");
             let variable = variable(name.as_deref().unwrap_or("client-secret"));
             let node = tree::text(&at, &variable);
             let node = tree::object(&at, [("environment_variable", node)]);
-            tree::set(&mut credentials, "token_secret", node);
+            let (field, form) = match is_signed {
+                true => (
+                    "private_key",
+                    ", in PKCS#8 (`openssl pkcs8 -topk8 -nocrypt`)",
+                ),
+                false => ("token_secret", ""),
+            };
+            tree::set(&mut credentials, field, node);
             let name = name.unwrap_or_default();
             let text = format!(
-                "set {variable} in Envoy's environment to what the secret {name} has{}",
+                "set {variable} in Envoy's environment to what the secret {name} has{form}{}",
                 self.handed_on()
             );
             self.say(ChangeKind::Added, "credentials.token_secret", text);
+        }
+        if is_signed {
+            self.assertion(&mut credentials, issuer);
         }
         let key = self.key_variable();
         let text = format!(
@@ -279,6 +292,47 @@ impl Conversion<'_> {
         );
         self.say(ChangeKind::Added, "credentials.hmac_secret", text);
         credentials
+    }
+
+    /// What the client signs (RFC 7523), for the token endpoint by default.
+    fn assertion(&mut self, credentials: &mut Node, issuer: Option<&str>) {
+        const CONFIG: &str = "private_key_jwt_config";
+        let said = |field| self.config.text_at(&[CONFIG, field]).map(str::to_owned);
+        let (audience, algorithm) = (said("assertion_audience"), said("signing_algorithm"));
+        let endpoint = self.config.text_at(&["token_endpoint", "uri"]);
+        if audience
+            .as_deref()
+            .is_none_or(|audience| Some(audience) == endpoint)
+        {
+            let at = self.config.get(CONFIG).unwrap_or(&self.config);
+            let for_endpoint = tree::text(at, "ENDPOINT");
+            tree::set(credentials, "assertion_audience", for_endpoint);
+        } else if audience.as_deref() != issuer {
+            self.say(
+                ChangeKind::Open,
+                &format!("{CONFIG}.assertion_audience"),
+                "is neither the issuer nor the address of the token endpoint: what the client signs is for one of the two here",
+            );
+        }
+        let field = format!("{CONFIG}.signing_algorithm");
+        match algorithm.as_deref() {
+            None | Some("RS256" | "ES256") => {}
+            Some("RS384" | "RS512") => self.say(
+                ChangeKind::Differs,
+                &field,
+                "is RS256 with the same key: see that the provider takes it",
+            ),
+            Some(_) => self.say(
+                ChangeKind::Open,
+                &field,
+                "needs a key of another curve than P-256: make a new key, as docs/sign-in.md has it",
+            ),
+        }
+        if self.config.at(&[CONFIG, "assertion_lifetime"]).is_some() {
+            let text = "what the client signs is good for a minute";
+            let field = format!("{CONFIG}.assertion_lifetime");
+            self.say(ChangeKind::LeftOut, &field, text);
+        }
     }
 
     /// How Envoy hands a variable on to the filter.

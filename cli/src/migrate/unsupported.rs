@@ -8,7 +8,7 @@ use bearer_gate::config::Config;
 
 use super::tree;
 use crate::document::{Node, Scalars, Yaml, parse};
-use crate::plugin::NOT_SET;
+use crate::plugin::stand_in;
 
 /// How the filter says that a field is jwt_authn's alone.
 const UNSUPPORTED: &str = "not supported";
@@ -37,7 +37,9 @@ pub(super) fn find(node: &Node) -> Vec<Refusal> {
     let mut scratch = node.clone();
     let mut refusals: Vec<Refusal> = Vec::new();
     for _ in 0..MOST {
-        let Err(error) = Config::parse_in(scratch.to_json().as_bytes(), &some_secret) else {
+        // Whether variables are set where Envoy runs nobody knows here.
+        let environment = |variable: &str| Some(stand_in(Some(&scratch), variable));
+        let Err(error) = Config::parse_in(scratch.to_json().as_bytes(), &environment) else {
             break;
         };
         let path = error.path().to_owned();
@@ -59,11 +61,6 @@ pub(super) fn find(node: &Node) -> Vec<Refusal> {
         }
     }
     refusals
-}
-
-/// A secret for each variable: whether they are set where Envoy runs nobody knows here.
-fn some_secret(variable: &str) -> Option<String> {
-    Some(format!("{variable}{NOT_SET}"))
 }
 
 /// Puts something harmless where a problem is, so that the rest can be looked at.

@@ -77,7 +77,13 @@ pub(super) fn migrate(text: &str, more: &[&str]) -> Migrated {
 
 /// The configuration as Envoy with its variables takes it.
 pub(super) fn parse(config: &Value) -> Result<Config, bearer_gate::config::ConfigError> {
-    let environment = |name: &str| Some(format!("{name}, a secret of 32 bytes or more"));
+    // The form of a private key, without a number in it.
+    const NO_KEY: &str = "MBwCAQAwEwYHKoZIzj0CAQYIKoZIzj0DAQcEAjAA";
+    let key = "/sign_in/schemes/web/credentials/private_key/environment_variable";
+    let environment = |name: &str| match config.pointer(key) {
+        Some(key) if key == name => Some(NO_KEY.to_owned()),
+        _ => Some(format!("{name}, a secret of 32 bytes or more")),
+    };
     Config::parse_in(config.to_string().as_bytes(), &environment)
 }
 
@@ -269,14 +275,47 @@ fn each_field_of_oauth2() {
         ),
         (
             "auth_type: PRIVATE_KEY_JWT",
-            1,
-            vec!["16 open sign_in.schemes.web.credentials.token_secret"],
-            nothing(),
+            0,
+            vec![],
+            (
+                scheme("credentials"),
+                json!({"client_id": "web", "private_key": {"environment_variable": "BG_TOKEN"}, "assertion_audience": "ENDPOINT"}),
+            ),
         ),
         (
             "private_key_jwt_config: {}",
+            0,
+            vec![],
+            (scheme("credentials/private_key"), Value::Null),
+        ),
+        (
+            "auth_type: PRIVATE_KEY_JWT\n      private_key_jwt_config: {signing_algorithm: ES256, assertion_audience: https://kc.example/realms/a/protocol/openid-connect/token}",
+            0,
+            vec![],
+            (scheme("credentials/assertion_audience"), json!("ENDPOINT")),
+        ),
+        (
+            "auth_type: PRIVATE_KEY_JWT\n      private_key_jwt_config: {assertion_audience: https://kc.example/realms/a, assertion_lifetime: 30s}",
+            0,
+            vec!["12 left_out config.private_key_jwt_config.assertion_lifetime"],
+            (scheme("credentials/assertion_audience"), Value::Null),
+        ),
+        (
+            "auth_type: PRIVATE_KEY_JWT\n      private_key_jwt_config: {assertion_audience: https://kc.example}",
             1,
-            vec!["11 open config.private_key_jwt_config"],
+            vec!["12 open config.private_key_jwt_config.assertion_audience"],
+            nothing(),
+        ),
+        (
+            "auth_type: PRIVATE_KEY_JWT\n      private_key_jwt_config: {signing_algorithm: RS512}",
+            0,
+            vec!["12 differs config.private_key_jwt_config.signing_algorithm"],
+            nothing(),
+        ),
+        (
+            "auth_type: PRIVATE_KEY_JWT\n      private_key_jwt_config: {signing_algorithm: ES384}",
+            1,
+            vec!["12 open config.private_key_jwt_config.signing_algorithm"],
             nothing(),
         ),
         (

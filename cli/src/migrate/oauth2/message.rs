@@ -48,7 +48,10 @@ pub(super) static CONFIG: Message = Message(&[
         "use_access_token_expiry_for_id_token_cookie",
         FieldKind::Bool,
     ),
-    ("private_key_jwt_config", FieldKind::Unread),
+    (
+        "private_key_jwt_config",
+        FieldKind::Message(&PRIVATE_KEY_JWT),
+    ),
     ("token_cookie_chunking", FieldKind::Unread),
 ]);
 
@@ -61,6 +64,12 @@ static CREDENTIALS: Message = Message(&[
     ("hmac_secret", FieldKind::Message(&SECRET)),
     ("cookie_names", FieldKind::Message(&COOKIE_NAMES)),
     ("cookie_domain", FieldKind::Text),
+]);
+
+static PRIVATE_KEY_JWT: Message = Message(&[
+    ("signing_algorithm", FieldKind::Choice),
+    ("assertion_lifetime", FieldKind::Duration),
+    ("assertion_audience", FieldKind::Text),
 ]);
 
 /// `SdsSecretConfig`. What it is fetched from is of no use to a Wasm filter.
