@@ -166,6 +166,7 @@ impl Conversion<'_> {
             scheme: SCHEME,
             provider: token.as_ref().map(|token| token.provider.as_str()),
             reads_bearer_only: token.as_ref().is_some_and(|token| token.reads_bearer_only),
+            is_read_elsewhere: token.as_ref().is_some_and(|token| token.is_read_elsewhere),
             has_claims: token.as_ref().is_some_and(|token| !token.is_access_token),
             denies_others: self.told.gateway.is_some(),
         };
@@ -193,6 +194,9 @@ impl Conversion<'_> {
             );
         }
         names_not_used(&mut whole, jwt);
+        if let Some(token) = token.as_ref().filter(|token| token.is_read_elsewhere) {
+            self.without_own_cookies(&mut whole, &token.provider);
+        }
         let issuer = whole.text_at(&["providers", &provider, "issuer"]);
         let sign_in = self.sign_in(&provider, issuer, token.as_ref());
         for (name, node) in [("sign_in", sign_in), ("rules", tree::list(&at, rules))] {
@@ -200,6 +204,23 @@ impl Conversion<'_> {
         }
         self.what_is_left();
         whole
+    }
+
+    /// Browsers keep the cookies of the old filter for a while: what is left of them is no bad token.
+    fn without_own_cookies(&self, whole: &mut Node, provider: &str) {
+        let own = self.own_cookies();
+        let providers = whole.get_mut("providers");
+        let Some(provider) = providers.and_then(|providers| providers.get_mut(provider)) else {
+            return;
+        };
+        let Some(Yaml::List(cookies)) = provider.get_mut("from_cookies").map(|node| &mut node.yaml)
+        else {
+            return;
+        };
+        cookies.retain(|cookie| cookie.text().is_none_or(|name| !own.contains(&name)));
+        if cookies.is_empty() {
+            provider.remove("from_cookies");
+        }
     }
 
     fn sign_in(

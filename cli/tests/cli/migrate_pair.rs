@@ -38,7 +38,7 @@ fn what_both_filters_ask_for_together() {
     let other = "      other: {issuer: https://o.example, audiences: [a], require_expiration: true, from_headers: [{name: x-o}], remote_jwks: {http_uri: {uri: https://o.example/jwks, cluster: o, timeout: 5s}}}\n    rules:\n";
     let requires = "requires: {provider_name: kc}";
     let pass = "use_refresh_token: false\n      pass_through_matcher: [{name: authorization, string_match: {prefix: 'Bearer '}}]";
-    let table: [(Changes<'_>, &[&str]); 9] = [
+    let table: [(Changes<'_>, &[&str]); 10] = [
         (&[], &["session", "session"]),
         (&[(requires, "")], &["session", "session"]),
         (
@@ -66,6 +66,14 @@ fn what_both_filters_ask_for_together() {
         (
             &[(requires, "requires: {allow_missing_or_failed: {}}")],
             &["session", "session"],
+        ),
+        // A bad token in another place was refused, whatever the session.
+        (
+            &[(
+                "from_cookies: [IdToken]",
+                "from_cookies: [IdToken]\n        from_headers: [{name: x-kc}]",
+            )],
+            &["all(session any(token))", "session"],
         ),
         // A token in a cookie is no Bearer token: what passes oauth2 by its header needs one all the same.
         (
@@ -100,11 +108,20 @@ fn what_both_filters_ask_for_together() {
             "        from_cookies: [IdToken]\n",
             "        from_headers: [{name: Authorization, value_prefix: 'Bearer '}]\n",
         )
+        .replace("        audiences: [web]\n", "")
         .replace("{prefix: /api}", "{prefix: /}");
     let ran = migrate(&bearer, &[]);
     assert_eq!(ran.code, 0, "{:?}", ran.said);
     let config = parse(&ran.config).unwrap();
     assert_eq!(rules(&config), ["any(token session)"]);
+    // Also where nobody is redirected.
+    let text = bearer.replacen(
+        "signout_path:",
+        "deny_redirect_matcher: [{name: x-a}]\n      signout_path:",
+        1,
+    );
+    let config = parse(&migrate(&text, &[]).config).unwrap();
+    assert_eq!(rules(&config), ["any(token session)"; 2]);
 }
 
 #[test]
@@ -126,6 +143,8 @@ fn what_the_pair_leaves_open() {
             bearer.replace("audiences: [web]", "audiences: [api]"),
             "25 open providers.kc.audiences",
         ),
+        // Nobody knows whether the client is an audience of an access token.
+        (bearer, "25 open providers.kc.audiences"),
         (
             pair.replace(
                 "{provider_name: kc}",

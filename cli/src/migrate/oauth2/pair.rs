@@ -10,11 +10,15 @@ use crate::document::Node;
 pub(super) struct TokenOfSession {
     /// The provider that verified it.
     pub provider: String,
+    /// Whether the access token is among them.
     pub is_access_token: bool,
     /// Whether the provider reads the Authorization header and nothing else.
     pub reads_bearer_only: bool,
     /// Whether jwt_authn leaves the token in the request.
     pub is_forwarded: bool,
+    /// Whether the provider also reads what a client sent in another place: a bad token there was
+    /// refused, whatever the session.
+    pub is_read_elsewhere: bool,
 }
 
 impl Conversion<'_> {
@@ -34,6 +38,7 @@ impl Conversion<'_> {
                     is_access_token,
                     reads_bearer_only: reads_bearer_only(&provider.node),
                     is_forwarded: provider.node.get("forward").is_some_and(Node::is_true),
+                    is_read_elsewhere: self.reads_elsewhere(&provider.node),
                 });
             }
         }
@@ -53,7 +58,8 @@ impl Conversion<'_> {
         Some(token)
     }
 
-    /// Whether a provider reads the session's access token (`true`) or its ID token.
+    /// Whether a provider reads the session's access token (`true`), perhaps beside its ID token, or
+    /// that alone.
     fn reads(&self, provider: &Node) -> Option<bool> {
         let in_cookie = |field| {
             let name = cookies::name_of(&self.config, field);
@@ -70,11 +76,37 @@ impl Conversion<'_> {
             by_default || names.any(|known| known.eq_ignore_ascii_case(name))
         };
         let id_token_header = self.config.text_at(&["forward_id_token", "header"]);
-        if in_cookie("id_token") || id_token_header.is_some_and(in_header) {
-            return Some(false);
-        }
+        let reads_id_token = in_cookie("id_token") || id_token_header.is_some_and(in_header);
         let is_forwarded = self.is_true("forward_bearer_token") && in_header("authorization");
-        (in_cookie("bearer_token") || is_forwarded).then_some(true)
+        let reads_access_token = in_cookie("bearer_token") || is_forwarded;
+        (reads_id_token || reads_access_token).then_some(reads_access_token)
+    }
+
+    /// The cookies in which a session had its tokens.
+    pub(super) fn own_cookies(&self) -> [&str; 2] {
+        ["id_token", "bearer_token"].map(|field| cookies::name_of(&self.config, field))
+    }
+
+    /// Whether a provider reads a place into which oauth2 put nothing of its own, and which it left
+    /// as it came.
+    fn reads_elsewhere(&self, provider: &Node) -> bool {
+        let leaves = self.is_true("preserve_authorization_header");
+        let leaves_bearer = leaves && !self.is_true("forward_bearer_token");
+        let of_id_token = self.config.text_at(&["forward_id_token", "header"]);
+        let is_others = |name: &str| match of_id_token {
+            Some(own) if name.eq_ignore_ascii_case(own) => false,
+            _ if name.eq_ignore_ascii_case("authorization") => leaves_bearer,
+            _ => true,
+        };
+        let headers = provider.items_of("from_headers").iter();
+        let mut headers = headers.filter_map(|header| header.text_at(&["name"]));
+        let own = self.own_cookies();
+        let cookies = provider.items_of("from_cookies").iter();
+        let mut cookies = cookies.filter_map(Node::text);
+        has_default_places(provider) && leaves_bearer
+            || headers.any(is_others)
+            || !provider.items_of("from_params").is_empty()
+            || cookies.any(|name| !own.contains(&name))
     }
 
     /// A session says that the client is an audience of its ID token, and nothing of its access
@@ -84,7 +116,8 @@ impl Conversion<'_> {
         let mut lists = Vec::new();
         lists.extend(provider.get("audiences"));
         audiences_of_rules(jwt, &token.provider, &mut lists);
-        let has_client = |list: &&Node| list.items().iter().any(|one| one.text() == client);
+        let is_client = |one: &Node| !token.is_access_token && one.text() == client;
+        let has_client = |list: &&Node| list.items().iter().any(is_client);
         let field = format!("providers.{}", token.provider);
         let Some(line) = lists
             .iter()

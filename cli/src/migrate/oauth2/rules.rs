@@ -15,6 +15,8 @@ pub(super) struct People<'n> {
     pub provider: Option<&'n str>,
     /// Whether that provider reads the Authorization header and nothing else.
     pub reads_bearer_only: bool,
+    /// Whether a bad token in another place of that provider was refused, whatever the session.
+    pub is_read_elsewhere: bool,
     /// Whether that token was the ID token, of which a session has the claims.
     pub has_claims: bool,
     /// Whether a request that no rule matches is denied.
@@ -78,7 +80,7 @@ pub(super) fn rules(
                 }
             };
             for asked in &asked {
-                match asked.narrowed(&taken, list, people) {
+                match asked.narrowed(&taken, list, people, takes_bearer) {
                     Some(Ok(rule)) => rules.push(rule),
                     Some(Err(())) => unsaid(
                         field(),
@@ -90,7 +92,8 @@ pub(super) fn rules(
             }
         }
     }
-    rules.extend(asked.iter().map(|asked| asked.rule(people, takes_bearer)));
+    let whole = |asked: &Asked| asked.rule(asked.matcher.clone(), people, takes_bearer);
+    rules.extend(asked.iter().map(whole));
     rules
 }
 
@@ -124,18 +127,16 @@ fn asked(config: &Node, jwt: Option<&Node>, people: &People<'_>) -> Vec<Asked> {
 }
 
 impl Asked {
-    fn rule(&self, people: &People<'_>, takes_bearer: bool) -> Node {
-        let own = self.requires.as_ref().filter(|_| takes_bearer);
-        match own {
+    fn rule(&self, matcher: Node, people: &People<'_>, takes_bearer: bool) -> Node {
+        let takes_bearer = takes_bearer && !self.is_for_nobody();
+        match self.requires.as_ref().filter(|_| takes_bearer) {
             // A session does not say what is asked of the token.
-            Some(own) if self.claims_are_missing(people) => {
-                self.of(self.matcher.clone(), Some(own.clone()))
-            }
+            Some(own) if self.claims_are_missing(people) => self.of(matcher, Some(own.clone())),
             Some(own) => {
                 let either = any(own, vec![own.clone(), self.with_session(people)]);
-                self.of(self.matcher.clone(), Some(either))
+                self.of(matcher, Some(either))
             }
-            None => self.signed_in(self.matcher.clone(), people),
+            None => self.signed_in(matcher, people),
         }
     }
 
@@ -173,11 +174,18 @@ impl Asked {
         let is_session = self.requires.as_ref();
         let is_session = is_session.is_some_and(|requires| is_satisfied(requires, people.provider));
         let asks = self.authorize.is_some() && !self.is_for_nobody();
-        asks && !(is_session && people.has_claims)
+        // Of two tokens either one may have the claims.
+        asks && !(is_session && people.has_claims && !people.is_read_elsewhere)
     }
 
     /// A rule for what a matcher of a list takes, too.
-    fn narrowed(&self, taken: &Taken, list: &str, people: &People<'_>) -> Option<Result<Node, ()>> {
+    fn narrowed(
+        &self,
+        taken: &Taken,
+        list: &str,
+        people: &People<'_>,
+        takes_bearer: bool,
+    ) -> Option<Result<Node, ()>> {
         let matcher = match both(&self.matcher, taken) {
             Common::Match(matcher) => *matcher,
             Common::Nothing => return None,
@@ -193,9 +201,10 @@ impl Asked {
                 self.of(matcher, Some(requires))
             }
             _ => {
-                let mut rule = self.signed_in(matcher, people);
+                let mut rule = self.rule(matcher, people, takes_bearer);
                 // Where a session counts for nothing nobody is sent to sign in.
-                if !self.is_for_nobody() {
+                let asks_for_token = takes_bearer && self.claims_are_missing(people);
+                if !self.is_for_nobody() && !asks_for_token {
                     tree::set(&mut rule, "unauthenticated", unauthorized());
                 }
                 rule
@@ -207,10 +216,13 @@ impl Asked {
     fn with_session(&self, people: &People<'_>) -> Node {
         match &self.requires {
             Some(requires) if !is_satisfied(requires, people.provider) => {
-                let members = vec![session(requires, people), requires.clone()];
-                let members =
-                    tree::object(requires, [("requirements", tree::list(requires, members))]);
-                tree::object(requires, [("requires_all", members)])
+                all(requires, vec![session(requires, people), requires.clone()])
+            }
+            Some(requires) if people.is_read_elsewhere => {
+                let missing =
+                    tree::object(requires, [("allow_missing", tree::object(requires, []))]);
+                let or_none = any(requires, vec![requires.clone(), missing]);
+                all(requires, vec![session(requires, people), or_none])
             }
             Some(requires) => session(requires, people),
             None => session(&self.matcher, people),
@@ -242,8 +254,16 @@ fn no_session(at: &Node) -> Node {
 }
 
 fn any(at: &Node, members: Vec<Node>) -> Node {
+    several(at, "requires_any", members)
+}
+
+fn all(at: &Node, members: Vec<Node>) -> Node {
+    several(at, "requires_all", members)
+}
+
+fn several(at: &Node, field: &'static str, members: Vec<Node>) -> Node {
     let members = tree::object(at, [("requirements", tree::list(at, members))]);
-    tree::object(at, [("requires_any", members)])
+    tree::object(at, [(field, members)])
 }
 
 fn session(at: &Node, people: &People<'_>) -> Node {
