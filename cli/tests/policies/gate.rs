@@ -1,5 +1,6 @@
 //! What bearer-gate decides, by the library.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -18,11 +19,14 @@ use bearer_gate::jose::jwk::Key;
 use bearer_gate::jose::jws::HeaderMemo;
 use bearer_gate::jose::verifier::Verifier;
 use bearer_gate::jwks::keys::{Keys, UnknownKid};
+use bearer_gate::sign_in::{People, Sessions, Steady};
 use serde_json::{Value, json};
 
 use crate::request::{Request, Token};
 
-const NOW: f64 = 1_700_000_000.0;
+pub(crate) const NOW: f64 = 1_700_000_000.0;
+/// What is in every variable.
+pub(crate) const SECRET: &str = "a secret of thirty-two octets or more";
 /// The keys of every issuer.
 pub(crate) const JWKS: &str = concat!(
     "{\"keys\":[",
@@ -75,7 +79,7 @@ impl Facts for Local<'_> {
     }
 }
 
-fn signed(token: &Token) -> String {
+pub(crate) fn signed(token: &Token) -> String {
     let jwks: Value = serde_json::from_str(JWKS).unwrap();
     let mut claims = token.claims.clone();
     claims["exp"] = json!(NOW + 600.0);
@@ -91,23 +95,46 @@ fn signed(token: &Token) -> String {
 }
 
 pub(crate) fn config(json: &Value) -> Result<Config, String> {
-    Config::parse(json.to_string().as_bytes()).map_err(|error| error.to_string())
+    let environment = |_: &str| Some(SECRET.to_owned());
+    let config = Config::parse_in(json.to_string().as_bytes(), &environment);
+    config.map_err(|error| error.to_string())
 }
 
 /// `ok`, or the reason of the rejection.
 pub(crate) fn decide(config: &Config, request: &Request) -> String {
-    let mut headers: Vec<(std::borrow::Cow<'static, str>, Vec<u8>)> = vec![
-        (":method".into(), request.method.clone().into_bytes()),
-        (":authority".into(), request.host.clone().into_bytes()),
-        (":path".into(), request.path.clone().into_bytes()),
-    ];
-    for (name, value) in &request.headers {
-        headers.push((name.clone().into(), value.clone().into_bytes()));
-    }
-    if let Some(token) = &request.token {
+    let bearer = request.token.as_ref().map(|token| {
         let value = format!("Bearer {}", signed(token));
-        headers.push(("authorization".into(), value.into_bytes()));
-    }
+        ("authorization".to_owned(), value)
+    });
+    decide_with(config, request, bearer)
+}
+
+/// The same, with more headers, and without the request's own token.
+pub(crate) fn decide_with(
+    config: &Config,
+    request: &Request,
+    more: impl IntoIterator<Item = (String, String)>,
+) -> String {
+    let fixed = [
+        (":method", &request.method),
+        (":authority", &request.host),
+        (":path", &request.path),
+    ];
+    let fixed = fixed.map(|(name, value)| (name.to_owned(), value.clone()));
+    let headers = fixed.into_iter().chain(request.headers.clone()).chain(more);
+    let headers = headers.map(|(name, value)| (Cow::from(name), value.into_bytes()));
+    let request = http::request::Request::new(headers.collect());
+    let sign_in = config.sign_in.as_ref();
+    let sessions = sign_in.map(|sign_in| Sessions::new(sign_in.keyring.clone().unwrap()));
+    let steady = Steady::default();
+    let people = sessions.as_ref().map(|sessions| People {
+        sessions,
+        entropy: &|into| {
+            into.fill(3);
+            Ok(())
+        },
+        steady: &steady,
+    });
     let memo: RefCell<HeaderMemo> = RefCell::default();
     let cache = RefCell::new(TokenCache::new(&config.providers));
     let facts = Local(config);
@@ -119,18 +146,13 @@ pub(crate) fn decide(config: &Config, request: &Request) -> String {
             now: NOW,
         },
         cache: &cache,
-        people: None,
+        people,
     };
-    let headers = headers
-        .into_iter()
-        .map(|(name, value)| (name.into_owned().into(), value));
-    match authenticate(
-        &http::request::Request::new(headers.collect()),
-        config,
-        &context,
-    ) {
+    match authenticate(&request, config, &context) {
         Decision::Admit(_) => "ok".to_owned(),
         Decision::Reject(refusal) => refusal.rejection.reason().to_owned(),
-        Decision::Await(_) | Decision::Answer(_) => panic!("neither waits nor answers"),
+        // People are sent to sign in.
+        Decision::Answer(answer) => answer.what.to_owned(),
+        Decision::Await(_) => panic!("nothing to wait for"),
     }
 }

@@ -53,7 +53,7 @@ impl Request {
 }
 
 impl Token {
-    fn draw(dice: &mut Dice) -> Self {
+    pub(crate) fn draw(dice: &mut Dice) -> Self {
         let issuer = match dice.chance(95) {
             true => *dice.pick(&ISSUERS),
             false => "https://other.example",
