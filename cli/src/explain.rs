@@ -29,12 +29,14 @@ use bearer_gate::signature::portable::Portable;
 use rand::Rng;
 
 use crate::command_error::{CommandError, exit};
-use crate::explanation::{Explanation, Mark, ShownVerdict, Step};
+use crate::explanation::{Explanation, Mark, ShownVerdict, Step, Touched};
 use crate::hint::{self, cookie};
 use crate::keys::{KeysAtHand, Wanted};
 use crate::log_line;
 use crate::narrator::Narrator;
 use crate::plugin::{File, Plugin};
+
+mod findings;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -122,6 +124,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CommandError> {
     let cookies = cookies.collect::<Result<Vec<String>, CommandError>>()?;
     let (request, removed) = request(args, &config, token.as_deref(), &cookies)?;
     let mut explanation = Explanation::new(&config, &request, &removed, &keys_at_hand, now);
+    explanation
+        .steps
+        .extend(findings::step(&file, plugin, &explanation.touched)?);
     if let Some(sign_in) = &config.sign_in {
         let mut lines = cookies.iter();
         let hint = lines.find_map(|line| cookie::hint_at_names(line, sign_in));
@@ -408,7 +413,8 @@ impl Explanation {
             );
             steps.push(Step::new("headers", Mark::Note, text));
         }
-        steps.extend(narrator.steps());
+        let heard = narrator.heard();
+        steps.extend(heard.steps);
         if let Decision::Answer(answer) = &decision
             && answer.what == RESOURCE_METADATA
         {
@@ -428,9 +434,15 @@ impl Explanation {
             let text = format!("the filter answers at this path itself, and refuses: {reason}");
             steps.push(Step::new("answer", Mark::Bad, text).because(reason));
         }
+        let mut verdict = ShownVerdict::new(&decision, config, request, removed);
+        verdict.tell_of_missing_headers(config, &heard.good);
         Self {
-            verdict: ShownVerdict::new(&decision, config, request, removed),
+            verdict,
             steps,
+            touched: Touched {
+                rule: heard.rule,
+                providers: heard.asked,
+            },
         }
     }
 }

@@ -16,6 +16,9 @@ use crate::output::{BAD, DIM, GOOD, HEAD, WARN, safe, styled};
 /// Longer values of headers are cut when they are shown: nobody reads a whole payload.
 const LONGEST_SHOWN: usize = 80;
 
+/// What is said of a value with other characters.
+const BEYOND_ASCII: &str = " (sent as UTF-8 bytes, which many frameworks read as other characters: `format: json` or `encode: base64` in claim_to_headers is ASCII)";
+
 /// Whether a line speaks for the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mark {
@@ -132,7 +135,10 @@ impl ShownVerdict {
                     let value = String::from_utf8_lossy(value);
                     let shown: String = value.chars().take(LONGEST_SHOWN).collect();
                     let more = if shown.len() < value.len() { "..." } else { "" };
-                    verdict.upstream.push(format!("{name}: {shown}{more}"));
+                    let note = if shown.is_ascii() { "" } else { BEYOND_ASCII };
+                    verdict
+                        .upstream
+                        .push(format!("{name}: {shown}{more}{note}"));
                 }
                 if let Some(reason) = admission.reported {
                     verdict
@@ -142,6 +148,26 @@ impl ShownVerdict {
             }
         }
         verdict
+    }
+
+    /// Tells of the headers that providers with a good token would have set, and have not.
+    pub(crate) fn tell_of_missing_headers(&mut self, config: &Config, good: &[String]) {
+        if self.admitted != Some(true) || self.status.is_some() || self.reason.is_some() {
+            return;
+        }
+        let providers = config.providers.iter();
+        for provider in providers.filter(|provider| good.contains(&provider.name)) {
+            for wanted in &provider.outputs.claim_headers {
+                let start = format!("{}: ", wanted.header);
+                if !self.upstream.iter().any(|line| line.starts_with(&start)) {
+                    let claim = wanted.claim.join(".");
+                    self.upstream.push(format!(
+                        "{} is not set: the token has no claim {claim}, or its value cannot be sent (docs/claims-in-headers.md)",
+                        wanted.header
+                    ));
+                }
+            }
+        }
     }
 
     fn respond(&mut self, response: Response) {
@@ -168,6 +194,15 @@ impl ShownVerdict {
 pub(crate) struct Explanation {
     pub steps: Vec<Step>,
     pub verdict: ShownVerdict,
+    pub touched: Touched,
+}
+
+/// The parts of the configuration that had a part in a decision.
+pub(crate) struct Touched {
+    /// The rule that decided, if one did.
+    pub rule: Option<usize>,
+    /// The providers that were asked, by name.
+    pub providers: Vec<String>,
 }
 
 impl Explanation {

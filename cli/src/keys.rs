@@ -4,11 +4,12 @@
 //! Invariant: keys that the filter would refuse are refused here. The parser, the bound on a document
 //! and the order of the calls are the filter's; redirects are not followed.
 
+use std::fmt;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use bearer_gate::config::{Config, KeySource, PerProvider, ProviderId, Remote};
+use bearer_gate::config::{Config, Endpoint, KeySource, PerProvider, ProviderId, Remote};
 use bearer_gate::desk::question::{Answered, Question, Unclear};
 use bearer_gate::desk::{Facts, Metadata};
 use bearer_gate::document::fetch::Document;
@@ -34,11 +35,48 @@ pub(crate) enum ProviderKeys {
         keys: Rc<KeySet>,
         /// What the provider says of itself, if that was fetched.
         metadata: Rc<Metadata>,
-        origin: String,
+        origin: Origin,
     },
     /// They were not asked for.
     NotFetched,
     Failed(String),
+}
+
+/// Where keys come from.
+pub(crate) enum Origin {
+    Configuration,
+    File(String),
+    /// The address that was asked just now.
+    Fetched(String),
+    /// The token names no key that could be asked for.
+    Nowhere,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Configuration => f.write_str("local_jwks"),
+            Self::File(name) | Self::Fetched(name) => f.write_str(name),
+            Self::Nowhere => {
+                f.write_str("nowhere: the token has no kid of the form that keys have here")
+            }
+        }
+    }
+}
+
+/// The clusters that Envoy asks for a provider's keys.
+pub(crate) fn clusters(remote: &Remote) -> Vec<&str> {
+    match &remote.endpoint {
+        Endpoint::Jwks(uri) | Endpoint::ByKid(uri) => vec![uri.cluster.as_str()],
+        Endpoint::Discovery {
+            cluster,
+            jwks_cluster,
+            ..
+        } => {
+            let of_keys = jwks_cluster.as_deref().filter(|other| other != cluster);
+            std::iter::once(cluster.as_str()).chain(of_keys).collect()
+        }
+    }
 }
 
 impl ProviderKeys {
@@ -65,7 +103,7 @@ impl KeysAtHand {
             KeySource::Local(keys) => ProviderKeys::Set {
                 keys: Rc::clone(keys),
                 metadata: Rc::default(),
-                origin: "local_jwks".to_owned(),
+                origin: Origin::Configuration,
             },
             KeySource::Remote(remote) => match fetch {
                 Some(Wanted(kid)) => fetched(remote, kid).unwrap_or_else(ProviderKeys::Failed),
@@ -89,7 +127,7 @@ impl KeysAtHand {
                     known[id] = ProviderKeys::Set {
                         keys: Rc::clone(&keys),
                         metadata: Rc::default(),
-                        origin: path.to_owned(),
+                        origin: Origin::File(path.to_owned()),
                     };
                 }
             }
@@ -146,7 +184,7 @@ fn fetched(remote: &Rc<Remote>, kid: Option<&str>) -> Result<ProviderKeys, Strin
         return Ok(ProviderKeys::Set {
             keys: Rc::default(),
             metadata: Rc::default(),
-            origin: "nowhere: the token has no kid of the form that keys have here".to_owned(),
+            origin: Origin::Nowhere,
         });
     }
     let (mut stage, mut call) = source.first(None).ok_or("the issuer is no URI")?;
@@ -168,7 +206,7 @@ fn fetched(remote: &Rc<Remote>, kid: Option<&str>) -> Result<ProviderKeys, Strin
                 return Ok(ProviderKeys::Set {
                     keys,
                     metadata,
-                    origin: address,
+                    origin: Origin::Fetched(address),
                 });
             }
             Next::Failed(error) => return Err(format!("{asked}{address}: {error}")),

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 
 use bearer_gate::authn::{Event, Unsatisfied};
 use bearer_gate::config::SchemeId;
-use bearer_gate::config::{Access, Config, Otherwise, ProviderId};
+use bearer_gate::config::{Access, Config, KeySource, Otherwise, ProviderId, Remote};
 use bearer_gate::desk::signer::Event as SignerEvent;
 use bearer_gate::http::ambiguous::Ambiguous;
 use bearer_gate::http::credentials::{Extracted, Place};
@@ -25,14 +25,14 @@ use serde_json::Value;
 
 use crate::explanation::{Mark, Step, place_in_words};
 use crate::hint;
-use crate::keys::{KeysAtHand, ProviderKeys};
+use crate::keys::{self, KeysAtHand, Origin, ProviderKeys};
 
 mod visit;
 mod words;
 
 use words::{
-    check_in_words, escaped_slashes_in_words, key_in_words, mark_of, place_in_doubt, rule_in_words,
-    scopes_asked, scopes_held, test_in_words, why_unclear,
+    check_in_words, escaped_slashes_in_words, key_in_words, keys_of_gateway_in_words, mark_of,
+    place_in_doubt, rule_in_words, scopes_asked, scopes_held, test_in_words, why_unclear,
 };
 
 const NOT_SATISFIED: &str = "does not satisfy the rule";
@@ -48,6 +48,16 @@ pub(crate) struct Narrator<'n> {
     told: RefCell<Telling>,
 }
 
+/// What a decision told.
+pub(crate) struct Heard {
+    pub steps: Vec<Step>,
+    /// The rule that decided, if one did.
+    pub rule: Option<usize>,
+    /// The providers that were asked, by name, and those whose token is good.
+    pub asked: Vec<String>,
+    pub good: Vec<String>,
+}
+
 /// The steps so far.
 #[derive(Default)]
 struct Telling {
@@ -59,6 +69,10 @@ struct Telling {
     provider: (String, String),
     /// How far the current token was looked at.
     token: LookedAt,
+    /// As in [`Heard`].
+    rule: Option<usize>,
+    asked: Vec<String>,
+    good: Vec<String>,
     /// Whether a place has something that is no token there.
     is_near: bool,
     /// What to say if its audience is another.
@@ -129,9 +143,15 @@ impl<'n> Narrator<'n> {
         }
     }
 
-    /// The steps of the decision.
-    pub(crate) fn steps(self) -> Vec<Step> {
-        self.told.into_inner().steps
+    /// What the decision told.
+    pub(crate) fn heard(self) -> Heard {
+        let told = self.told.into_inner();
+        Heard {
+            steps: told.steps,
+            rule: told.rule,
+            asked: told.asked,
+            good: told.good,
+        }
     }
 
     fn hear_request(&self, event: Event<'_>) {
@@ -199,6 +219,7 @@ impl<'n> Narrator<'n> {
                 told.note(format!("provider {}:", provider.name));
                 let places: Vec<String> = provider.places.iter().map(place_in_words).collect();
                 told.provider = (provider.name.clone(), places.join(", "));
+                told.asked.push(provider.name.clone());
                 told.token = LookedAt::None;
             }
             Event::Token(token) => {
@@ -332,6 +353,7 @@ impl<'n> Narrator<'n> {
             PolicyEvent::Compared { rule, outcome } => told.compared.push((rule, outcome)),
             PolicyEvent::Selected(outcome) => {
                 let compared = std::mem::take(&mut told.compared);
+                told.rule = decided_by(&compared);
                 told.at("rule", |step| self.selected_rule(&compared, outcome, step));
                 if let Ok(RuleOutcome::Public) = outcome
                     && decided_by(&compared).is_some()
@@ -475,11 +497,28 @@ impl<'n> Narrator<'n> {
                 for key in keys.skipped() {
                     step.detail(Mark::Note, format!("skipped {key}"));
                 }
+                if let (Origin::Fetched(_), Some(remote)) = (origin, self.remote(provider)) {
+                    let text = keys_of_gateway_in_words(remote);
+                    step.detail(Mark::Note, text);
+                }
             }
             (Keys::Unavailable { .. }, ProviderKeys::Failed(problem)) => {
                 step.detail(Mark::Bad, format!("no keys: {problem}"));
+                if let Some(remote) = self.remote(provider) {
+                    let cluster = keys::clusters(remote).join(" and ");
+                    let text =
+                        format!("the filter asks Envoy's cluster {cluster}, not the address");
+                    step.detail(Mark::Note, text);
+                }
             }
             _ => {}
+        }
+    }
+
+    fn remote(&self, provider: ProviderId) -> Option<&'n Remote> {
+        match &self.config.providers[provider].keys {
+            KeySource::Remote(remote) => Some(remote),
+            KeySource::Local(_) => None,
         }
     }
 }
@@ -552,6 +591,9 @@ impl Telling {
                 format!("there are no keys of {name}")
             }
         };
+        if outcome.is_ok() {
+            self.good.push(self.provider.0.clone());
+        }
         self.line(mark_of(outcome.is_ok()), text);
         self.at("token", |step| {
             step.reasons.extend(outcome.err().and_then(reason))

@@ -291,7 +291,7 @@ proptest! {
         let request = Request::new(headers).with_body(Body::Whole(Vec::new()));
         let set = FIXTURES.with(|f| Rc::new(KeySet::parse(f.set.as_bytes()).unwrap()));
         let keys_at_hand = KeysAtHand(config.providers.map(|_| ProviderKeys::Set {
-            keys: Rc::clone(&set), metadata: Rc::default(), origin: String::new(),
+            keys: Rc::clone(&set), metadata: Rc::default(), origin: crate::keys::Origin::Configuration,
         }));
 
         let cache = RefCell::new(TokenCache::new(&config.providers));

@@ -192,9 +192,9 @@ proptest! {
         let first = match keys {
             0 => ProviderKeys::NotFetched,
             1 => ProviderKeys::Failed("down".to_owned()),
-            _ => ProviderKeys::Set { keys: Rc::clone(&set), metadata: Rc::default(), origin: String::new() },
+            _ => ProviderKeys::Set { keys: Rc::clone(&set), metadata: Rc::default(), origin: crate::keys::Origin::Configuration },
         };
-        let mut known = [first, ProviderKeys::Set { keys: set, metadata: Rc::default(), origin: String::new() }].into_iter();
+        let mut known = [first, ProviderKeys::Set { keys: set, metadata: Rc::default(), origin: crate::keys::Origin::Configuration }].into_iter();
         let keys_at_hand = KeysAtHand(config.providers.map(|_| known.next().unwrap()));
 
         let cache = RefCell::new(TokenCache::new(&config.providers));

@@ -2,7 +2,7 @@
 //!
 //! Invariant: pure. Each text is made of what the decision found and of nothing else.
 
-use bearer_gate::config::{ClaimTest, Rule, Scopes};
+use bearer_gate::config::{ClaimTest, Remote, Rule, Scopes};
 use bearer_gate::http::ambiguous::Ambiguous;
 use bearer_gate::http::authority;
 use bearer_gate::http::request::Request;
@@ -15,6 +15,7 @@ use bearer_gate::jose::token_type::TokenType;
 use serde_json::Value;
 
 use crate::explanation::Mark;
+use crate::keys;
 
 /// Why a rule cannot be sure of a request.
 pub(super) fn why_unclear(part: Ambiguous, request: &Request) -> String {
@@ -112,18 +113,31 @@ pub(super) fn key_in_words(key: &Key) -> String {
     format!("{kid}{of} for {}", algorithms.join(", "))
 }
 
-pub(super) fn distance_in_words(seconds: f64) -> String {
-    let whole = seconds.abs().round();
-    let (amount, unit) = match whole {
+/// How the gateway's keys may differ from those that were fetched just now.
+pub(super) fn keys_of_gateway_in_words(remote: &Remote) -> String {
+    let cluster = keys::clusters(remote).join(" and ");
+    let age = duration_in_words(remote.times.cache_duration.as_secs_f64());
+    format!(
+        "these are new. The gateway asks its cluster {cluster}, not the address, and its keys may be {age} old, or older while fetches fail: see with --admin"
+    )
+}
+
+pub(crate) fn duration_in_words(seconds: f64) -> String {
+    let (amount, unit) = match seconds.abs().round() {
         whole if whole < 120.0 => (whole, "s"),
         whole if whole < 7200.0 => ((whole / 60.0).round(), "min"),
         whole if whole < 172_800.0 => ((whole / 3600.0).round(), "h"),
         whole => ((whole / 86_400.0).round(), "days"),
     };
+    format!("{amount} {unit}")
+}
+
+pub(super) fn distance_in_words(seconds: f64) -> String {
+    let amount = duration_in_words(seconds);
     if seconds < 0.0 {
-        format!("{amount} {unit} ago")
+        format!("{amount} ago")
     } else {
-        format!("in {amount} {unit}")
+        format!("in {amount}")
     }
 }
 

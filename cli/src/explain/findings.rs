@@ -1,0 +1,110 @@
+//! What `check` finds about the parts of a file that had a part in a decision.
+//!
+//! Invariant: nothing is looked for here. A finding is `check`'s, and is told or left out.
+
+use crate::check;
+use crate::command_error::CommandError;
+use crate::document::Node;
+use crate::explanation::{Mark, Step, Touched};
+use crate::finding::Finding;
+use crate::plugin::{File, Plugin};
+
+/// More findings are counted only.
+const MOST_SHOWN: usize = 6;
+
+/// A step with the findings, if there are any.
+pub(super) fn step(
+    file: &File,
+    plugin: &Plugin<'_>,
+    touched: &Touched,
+) -> Result<Option<Step>, CommandError> {
+    let (findings, _) = check::check(file)?;
+    let members: Vec<&str> = plugin
+        .tree()
+        .map_or(&[][..], Node::entries)
+        .iter()
+        .map(|entry| entry.name.as_str())
+        .collect();
+    let (own, around): (Vec<Finding>, Vec<Finding>) = findings
+        .into_iter()
+        .partition(|finding| is_of_configuration(&finding.path, &members));
+    // A file may have several configurations: this one's are where its own fields are.
+    let own = own.into_iter().filter(|finding| {
+        matters(&finding.path, touched)
+            && plugin.locate(&finding.path) == (finding.line, finding.column)
+    });
+    let mut found: Vec<Finding> = own.chain(around).collect();
+    if found.is_empty() {
+        return Ok(None);
+    }
+    found.sort_by_key(|finding| !finding.is_error);
+    let text = format!(
+        "findings that may make Envoy answer otherwise: {}, by bearer-gate check {}",
+        found.len(),
+        file.name
+    );
+    let mut step = Step::new("check", Mark::Note, text);
+    for finding in found.iter().take(MOST_SHOWN) {
+        let mark = if finding.is_error {
+            Mark::Bad
+        } else {
+            Mark::Note
+        };
+        let Finding {
+            line, path, text, ..
+        } = finding;
+        step.detail(mark, format!("line {line}: {path}: {text}"));
+    }
+    if let Some(more) = found.len().checked_sub(MOST_SHOWN).filter(|more| *more > 0) {
+        step.detail(Mark::Note, format!("and {more} more"));
+    }
+    Ok(Some(step))
+}
+
+/// Whether a path is one of the plugin's configuration, not of what surrounds it.
+fn is_of_configuration(path: &str, members: &[&str]) -> bool {
+    let first = path.split(['.', '[']).next().unwrap_or_default();
+    first == "unmatched" || members.contains(&first)
+}
+
+/// Whether a field of the configuration had a part in the decision.
+fn matters(path: &str, touched: &Touched) -> bool {
+    let is_or_below = |part: &str| {
+        let rest = path.strip_prefix(part);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    };
+    let of_rule = match touched.rule {
+        Some(rule) => is_or_below(&format!("rules[{rule}]")),
+        None => is_or_below("unmatched"),
+    };
+    let mut providers = touched.providers.iter();
+    of_rule || providers.any(|name| is_or_below(&format!("providers.{name}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_had_no_part_is_left_out() {
+        let touched = Touched {
+            rule: Some(1),
+            providers: vec!["a".to_owned()],
+        };
+        for (path, expected) in [
+            ("providers.a", true),
+            ("providers.a.remote_jwks.http_uri.cluster", true),
+            ("providers.ab", false),
+            ("providers.b.issuer", false),
+            ("rules[1]", true),
+            ("rules[1].match", true),
+            ("rules[10]", false),
+            ("rules[0]", false),
+            ("unmatched", false),
+        ] {
+            assert_eq!(matters(path, &touched), expected, "{path}");
+        }
+        assert!(is_of_configuration("rules[0].match", &["rules"]));
+        assert!(!is_of_configuration("normalize_path", &["rules"]));
+    }
+}
