@@ -81,7 +81,7 @@ e2e: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done $(CHROMEDRIVER) $(NODE) #
 
 .PHONY: differential
 differential: build $(ENVOY) ## Compare with Envoy's own jwt_authn; BEARER_GATE_SEED=N draws other cases
-	cargo test --package bearer-gate-cli --test differential --test migrated_oauth2
+	cargo test --package bearer-gate-cli --test differential --test migrated_oauth2 --test explain_admin
 
 .PHONY: soak
 soak: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done $(CHROMEDRIVER) $(NODE) ## Run the long tests: end-to-end with their figures, and many random properties

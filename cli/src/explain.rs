@@ -30,6 +30,7 @@ use rand::Rng;
 
 use crate::command_error::{CommandError, exit};
 use crate::explanation::{Explanation, Mark, ShownVerdict, Step, Touched};
+use crate::gateway::Gateway;
 use crate::hint::{self, cookie};
 use crate::keys::{KeysAtHand, Wanted};
 use crate::log_line;
@@ -38,10 +39,19 @@ use crate::plugin::{File, Plugin};
 
 mod findings;
 
+/// Where the configuration is from that decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    File,
+    /// A running Envoy.
+    Running,
+}
+
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The file with the plugin's configuration, as `check` takes it
-    #[arg(long, value_name = "FILE", required_unless_present = "log")]
+    /// The file with the plugin's configuration, as `check` takes it; with --admin the running one by
+    /// default
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["log", "admin"])]
     config: Option<PathBuf>,
     /// Which configuration of the file, counted from 0, if the file has several
     #[arg(long, value_name = "N")]
@@ -76,9 +86,13 @@ pub(crate) struct Args {
     /// Fetch the keys from where the filter would
     #[arg(long)]
     fetch: bool,
+    /// Envoy's admin interface on this machine, `http://127.0.0.1:9901`: the configuration that runs, the
+    /// age of its keys and the state of their clusters
+    #[arg(long, value_name = "URL")]
+    admin: Option<String>,
     /// Say what to do about the reason in a line of a log, a response or a metric; `-` reads lines from
     /// standard input
-    #[arg(long, value_name = "LINE", conflicts_with_all = ["config", "token", "cookies", "headers", "fetch", "jwks"])]
+    #[arg(long, value_name = "LINE", conflicts_with_all = ["config", "token", "cookies", "headers", "fetch", "jwks", "admin"])]
     log: Option<String>,
     /// Print the token too
     #[arg(long)]
@@ -96,12 +110,15 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CommandError> {
         };
         return log_line::explain(&text, args.json);
     }
-    let file = match &args.config {
-        Some(path) => File::read(path)?,
-        None => return Err(CommandError::usage("give --config FILE")),
-    };
+    let gateway = args.admin.as_deref().map(Gateway::ask).transpose()?;
+    let read = args.config.as_deref().map(File::read).transpose()?;
+    let running = gateway.as_ref().map(Gateway::running);
+    let file = read
+        .as_ref()
+        .or(running)
+        .ok_or_else(|| CommandError::usage("give --config FILE, or --admin URL"))?;
     let plugins = file.plugins();
-    let plugin = select(&file, &plugins, args.select)?;
+    let plugin = select(file, &plugins, args.select)?;
     let config = plugin.parse().map_err(|error| {
         let (line, column) = plugin.locate(error.path());
         CommandError::usage(format!("{}:{line}:{column}: {error}", file.name))
@@ -124,9 +141,16 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CommandError> {
     let cookies = cookies.collect::<Result<Vec<String>, CommandError>>()?;
     let (request, removed) = request(args, &config, token.as_deref(), &cookies)?;
     let mut explanation = Explanation::new(&config, &request, &removed, &keys_at_hand, now);
-    explanation
-        .steps
-        .extend(findings::step(&file, plugin, &explanation.touched)?);
+    let source = match read {
+        Some(_) => Source::File,
+        None => Source::Running,
+    };
+    if let Some(gateway) = &gateway {
+        let steps = gateway.steps(plugin, source, &config, &explanation.touched);
+        explanation.steps.extend(steps);
+    }
+    let found = findings::step(file, plugin, source, &explanation.touched)?;
+    explanation.steps.extend(found);
     if let Some(sign_in) = &config.sign_in {
         let mut lines = cookies.iter();
         let hint = lines.find_map(|line| cookie::hint_at_names(line, sign_in));
@@ -182,6 +206,10 @@ fn select<'p, 'd>(
             file.name
         ))),
         ([one], None) => Ok(one),
+        // Of several listeners with one configuration any will do.
+        ([first, rest @ ..], None) if rest.iter().all(|other| other.value() == first.value()) => {
+            Ok(first)
+        }
         (_, None) => Err(several()),
         (_, Some(which)) => plugins.get(which).ok_or_else(several),
     }

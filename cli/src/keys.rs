@@ -22,6 +22,7 @@ use bearer_gate::jwks::keys::{Keys, UnknownKid};
 use bearer_gate::jwks::remote_keys::{self, Published, RemoteKeys, Stage};
 
 use crate::command_error::CommandError;
+use crate::http::{self, Proxies};
 
 /// The `kid` of the token, if it has one: some keys are found by it alone.
 #[derive(Clone, Copy)]
@@ -216,36 +217,20 @@ fn fetched(remote: &Rc<Remote>, kid: Option<&str>) -> Result<ProviderKeys, Strin
 
 /// The status, and all of the answer.
 fn get(call: &Call) -> Result<(u16, Reply), String> {
-    let address = &call.address();
-    let agent = ureq::Agent::config_builder()
-        .timeout_global(Some(call.timeout))
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .http_status_as_error(false)
-        .build()
-        .new_agent();
-    let problem = |error: ureq::Error| format!("{address}: {error}");
-    let mut response = agent.get(address).call().map_err(problem)?;
-    let header = |name| {
-        let value = response.headers().get(name);
-        value.map(|value| value.as_bytes().to_vec())
-    };
-    let (location, content_type) = (header("location"), header("content-type"));
-    let status = response.status().as_u16();
-    let body = if status == 200 {
-        let most = u64::try_from(call.most).unwrap_or(u64::MAX);
-        let body = response.body_mut().with_config().limit(most + 1);
-        body.read_to_vec().map_err(problem)?
-    } else {
-        Vec::new()
-    };
-    let answer = Reply::Response {
+    let answer = http::get(
+        &call.address(),
+        call.timeout,
+        call.most,
+        Proxies::OfEnvironment,
+    )?;
+    let status = answer.status;
+    let reply = Reply::Response {
         status,
         max_age: None,
         retry_after: None,
-        location,
-        content_type,
-        body,
+        location: answer.location,
+        content_type: answer.content_type,
+        body: answer.body,
     };
-    Ok((status, answer))
+    Ok((status, reply))
 }

@@ -30,6 +30,7 @@ use crate::keys::{self, KeysAtHand, Origin, ProviderKeys};
 mod visit;
 mod words;
 
+pub(crate) use words::duration_in_words;
 use words::{
     check_in_words, escaped_slashes_in_words, key_in_words, keys_of_gateway_in_words, mark_of,
     place_in_doubt, rule_in_words, scopes_asked, scopes_held, test_in_words, why_unclear,

@@ -7,6 +7,7 @@
 use std::path::Path;
 
 use bearer_gate::config::{Config, ConfigError};
+use serde_json::Value;
 
 use crate::command_error::CommandError;
 use crate::document::{self, Node, Scalars, Unreadable, Yaml};
@@ -78,12 +79,15 @@ impl File {
 
     /// Every configuration of ours in the file.
     pub(crate) fn plugins(&self) -> Vec<Plugin<'_>> {
-        let mut plugins = Vec::new();
-        for document in &self.documents {
-            find_in_document(document, &mut plugins);
-        }
-        plugins
+        self.documents.iter().flat_map(plugins_of).collect()
     }
+}
+
+/// Every configuration of ours in a document.
+pub(crate) fn plugins_of(document: &Node) -> Vec<Plugin<'_>> {
+    let mut plugins = Vec::new();
+    find_in_document(document, &mut plugins);
+    plugins
 }
 
 /// What stands for a private key: the form of one, without a number in it.
@@ -117,6 +121,11 @@ impl Plugin<'_> {
     /// stands for each: what is sealed with the gateway's keys does not open here then.
     fn variable(&self, name: &str) -> String {
         std::env::var(name).unwrap_or_else(|_| stand_in(self.tree(), name))
+    }
+
+    /// As the filter gets it; null if that is no JSON.
+    pub(crate) fn value(&self) -> Value {
+        serde_json::from_str(&self.json).unwrap_or_default()
     }
 
     /// As it is written, where that can be told.

@@ -2,6 +2,7 @@
 //!
 //! Invariant: nothing is looked for here. A finding is `check`'s, and is told or left out.
 
+use super::Source;
 use crate::check;
 use crate::command_error::CommandError;
 use crate::document::Node;
@@ -16,6 +17,7 @@ const MOST_SHOWN: usize = 6;
 pub(super) fn step(
     file: &File,
     plugin: &Plugin<'_>,
+    source: Source,
     touched: &Touched,
 ) -> Result<Option<Step>, CommandError> {
     let (findings, _) = check::check(file)?;
@@ -37,12 +39,20 @@ pub(super) fn step(
     if found.is_empty() {
         return Ok(None);
     }
-    found.sort_by_key(|finding| !finding.is_error);
-    let text = format!(
-        "findings that may make Envoy answer otherwise: {}, by bearer-gate check {}",
-        found.len(),
-        file.name
-    );
+    // Listeners with the same settings have the same findings.
+    found.sort_by(|one, other| (&one.path, &one.text).cmp(&(&other.path, &other.text)));
+    found.dedup_by(|one, other| one.path == other.path && one.text == other.text);
+    found.sort_by_key(|finding| (!finding.is_error, finding.line, finding.column));
+    let count = found.len();
+    let text = match source {
+        Source::File => format!(
+            "findings that may make Envoy answer otherwise: {count}, by bearer-gate check {}",
+            file.name
+        ),
+        Source::Running => {
+            format!("findings in what runs that may make Envoy answer otherwise: {count}")
+        }
+    };
     let mut step = Step::new("check", Mark::Note, text);
     for finding in found.iter().take(MOST_SHOWN) {
         let mark = if finding.is_error {
@@ -53,7 +63,13 @@ pub(super) fn step(
         let Finding {
             line, path, text, ..
         } = finding;
-        step.detail(mark, format!("line {line}: {path}: {text}"));
+        step.detail(
+            mark,
+            match source {
+                Source::File => format!("line {line}: {path}: {text}"),
+                Source::Running => format!("{path}: {text}"),
+            },
+        );
     }
     if let Some(more) = found.len().checked_sub(MOST_SHOWN).filter(|more| *more > 0) {
         step.detail(Mark::Note, format!("and {more} more"));

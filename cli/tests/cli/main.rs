@@ -13,6 +13,7 @@ mod check_envoy;
 mod check_files;
 mod check_sign_in;
 mod explain;
+mod explain_admin;
 mod explain_findings;
 mod explain_log;
 mod explain_session;

@@ -1,0 +1,253 @@
+//! What a running Envoy means for a request, in words.
+
+use bearer_gate::config::{Config, KeySource, Provider, Remote};
+use bearer_gate::metrics;
+
+use super::{Gateway, difference, place};
+use crate::explain::Source;
+use crate::explanation::{Mark, Step, Touched};
+use crate::keys;
+use crate::narrator::duration_in_words;
+use crate::plugin::Plugin;
+
+/// What Envoy puts before the filter's metrics.
+const PREFIX: &str = "wasmcustom.";
+/// More fields that differ, or reasons, are counted only.
+const MOST_SHOWN: usize = 5;
+
+impl Gateway {
+    /// What there is to say beside a decision by this configuration.
+    pub(crate) fn steps(
+        &self,
+        plugin: &Plugin<'_>,
+        source: Source,
+        config: &Config,
+        touched: &Touched,
+    ) -> Vec<Step> {
+        let mut steps = vec![self.envoy(), self.filter(plugin, source)];
+        let is_asked = |provider: &&Provider| {
+            touched.providers.is_empty() || touched.providers.contains(&provider.name)
+        };
+        for provider in config.providers.iter().filter(is_asked) {
+            if let KeySource::Remote(remote) = &provider.keys {
+                steps.push(self.keys(provider, remote));
+            }
+        }
+        steps.push(self.requests());
+        steps
+    }
+
+    fn stat(&self, name: &str) -> Option<u64> {
+        self.stats.get(&format!("{PREFIX}{name}")).copied()
+    }
+
+    /// The sum of the statistics that end so.
+    fn sum(&self, end: &str) -> u64 {
+        let ending = self.stats.iter().filter(|(name, _)| name.ends_with(end));
+        ending.fold(0, |sum, (_, value)| sum.saturating_add(*value))
+    }
+
+    fn envoy(&self) -> Step {
+        let Self {
+            version,
+            state,
+            uptime,
+            address,
+            ..
+        } = self;
+        let text = format!("{version} at {address} is {state}, since {uptime}");
+        let mut step = Step::new("envoy", Mark::Note, text);
+        let refused = self
+            .sum("update_rejected")
+            .saturating_add(self.sum("config_fail"));
+        if refused > 0 {
+            let text = format!(
+                "it has refused {refused} changes of configuration: what runs may be older than what was sent. Its log says why"
+            );
+            step.detail(Mark::Bad, text);
+        }
+        for name in &self.refused {
+            step.detail(Mark::Bad, format!("it did not take the newest {name}"));
+        }
+        let crashes = self.sum("vm_reload_success");
+        if crashes > 0 {
+            let text =
+                format!("VMs of Wasm filters have crashed, and were started anew: {crashes}");
+            step.detail(Mark::Bad, text);
+        }
+        step
+    }
+
+    /// Whether the filter runs, and with which configuration.
+    fn filter(&self, plugin: &Plugin<'_>, source: Source) -> Step {
+        let running = self.running.plugins();
+        if running.is_empty() {
+            let mut step = Step::new("filter", Mark::Note, "does not run in this Envoy");
+            let text = "no listener has it, nor an extension that was discovered";
+            step.detail(Mark::Bad, text);
+            return step;
+        }
+        let places: Vec<String> = running.iter().map(place).collect();
+        let mut step = Step::new("filter", Mark::Note, format!("in {}", places.join(", ")));
+        if source == Source::Running {
+            step.detail(Mark::Good, "its configuration decided above");
+        } else {
+            let nearest = running
+                .iter()
+                .map(|one| (one, difference::paths(&plugin.value(), &one.value())))
+                .min_by_key(|(_, paths)| paths.len());
+            match nearest {
+                Some((one, paths)) if paths.is_empty() => {
+                    let text = format!("{} runs the configuration of the file", place(one));
+                    step.detail(Mark::Good, text);
+                }
+                Some((one, paths)) => {
+                    let shown: Vec<&str> =
+                        paths.iter().take(MOST_SHOWN).map(String::as_str).collect();
+                    let more = match paths.len().saturating_sub(MOST_SHOWN) {
+                        0 => String::new(),
+                        more => format!(", and {more} more"),
+                    };
+                    let text = format!(
+                        "{} runs another configuration than the file has. What differs: {}{more}",
+                        place(one),
+                        shown.join(", ")
+                    );
+                    step.detail(Mark::Bad, text);
+                }
+                None => {}
+            }
+        }
+        if !self.stats.keys().any(|name| name.starts_with(PREFIX)) {
+            let text = "it has no metric yet: no request came, and no keys were asked for";
+            step.detail(Mark::Note, text);
+        }
+        step
+    }
+
+    /// The keys that a provider's tokens are verified with, and the clusters that they come from.
+    fn keys(&self, provider: &Provider, remote: &Remote) -> Step {
+        let name = &provider.name;
+        let age = self.stat(&metrics::jwks_age(name));
+        let text = match age {
+            Some(age) => format!("of {name}: {} old", in_words(age)),
+            None => format!("of {name}: none"),
+        };
+        let mut step = Step::new("keys", Mark::Note, text);
+        let times = &remote.times;
+        let (fresh, stale) = (times.cache_duration, times.max_stale);
+        match age {
+            None => step.detail(
+                Mark::Bad,
+                "the gateway has no keys, or did not say so yet: tokens get 503",
+            ),
+            Some(age) if age > fresh.saturating_add(stale).as_secs() => {
+                step.detail(Mark::Bad, "older than max_stale allows: tokens get 503");
+            }
+            Some(age) if age > fresh.as_secs() => {
+                let text = "older than cache_duration: fetches fail, and keys that are new at the provider are not there";
+                step.detail(Mark::Bad, text);
+            }
+            Some(_) => {}
+        }
+        let [good, failed] = [true, false].map(|succeeded| {
+            let name = metrics::jwks_fetch(name, succeeded);
+            self.stat(&name).unwrap_or_default()
+        });
+        let mark = if good == 0 && failed > 0 {
+            Mark::Bad
+        } else {
+            Mark::Note
+        };
+        step.detail(mark, format!("fetches: {good} good, {failed} failed"));
+        for cluster in keys::clusters(remote) {
+            let (mark, text) = self.cluster(cluster);
+            step.detail(mark, text);
+        }
+        step
+    }
+
+    fn cluster(&self, name: &str) -> (Mark, String) {
+        let mut clusters = self.clusters.iter();
+        let Some(cluster) = clusters.find(|cluster| cluster.name == name) else {
+            let known: Vec<&str> = self.clusters.iter().map(|one| one.name.as_str()).collect();
+            let text = match known.len() {
+                0..=MOST_SHOWN => format!("there are: {}", known.join(", ")),
+                many => format!("there are {many} others"),
+            };
+            return (Mark::Bad, format!("cluster {name}: does not exist; {text}"));
+        };
+        let (hosts, healthy) = (cluster.hosts, cluster.healthy);
+        let failed = format!(
+            "failed: {} connections, {} requests",
+            cluster.failed_connections, cluster.failed_requests
+        );
+        match hosts {
+            0 => (
+                Mark::Bad,
+                format!(
+                    "cluster {name}: no host: its name was not resolved, or it has no endpoint"
+                ),
+            ),
+            _ if healthy == 0 => (
+                Mark::Bad,
+                format!("cluster {name}: none of {hosts} hosts is healthy; {failed}"),
+            ),
+            _ => (
+                Mark::Good,
+                format!("cluster {name}: {healthy} of {hosts} hosts are healthy; {failed}"),
+            ),
+        }
+    }
+
+    /// What became of the requests so far.
+    fn requests(&self) -> Step {
+        let allowed = self.stat(metrics::ALLOWED).unwrap_or_default();
+        let denied = self.by_reason(&metrics::denied(""));
+        let total = denied
+            .iter()
+            .fold(0_u64, |sum, (_, count)| sum.saturating_add(*count));
+        let text = format!("{allowed} let through, {total} rejected since Envoy began");
+        let mut step = Step::new("requests", Mark::Note, text);
+        let shown = |counts: &[(&str, u64)]| {
+            let counts = counts.iter().take(MOST_SHOWN);
+            let counts: Vec<String> = counts
+                .map(|(name, count)| format!("{name} {count}"))
+                .collect();
+            counts.join(", ")
+        };
+        if !denied.is_empty() {
+            step.detail(Mark::Note, format!("rejected: {}", shown(&denied)));
+        }
+        let reported = self.by_reason(&metrics::reported(""));
+        if !reported.is_empty() {
+            let text = format!(
+                "let through by rules that only report: {}",
+                shown(&reported)
+            );
+            step.detail(Mark::Note, text);
+        }
+        let waiting = self.stat(metrics::WAITING).unwrap_or_default();
+        if waiting > 0 {
+            step.detail(Mark::Note, format!("waiting now: {waiting}"));
+        }
+        step
+    }
+
+    /// The counters of this kind by reason, the largest first.
+    fn by_reason(&self, start: &str) -> Vec<(&str, u64)> {
+        let prefix = format!("{PREFIX}{start}");
+        let named = self.stats.iter().filter_map(|(name, value)| {
+            let reason = name.strip_prefix(&prefix)?;
+            (*value > 0).then_some((reason, *value))
+        });
+        let mut counts: Vec<(&str, u64)> = named.collect();
+        counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        counts
+    }
+}
+
+fn in_words(seconds: u64) -> String {
+    let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+    duration_in_words(f64::from(seconds))
+}

@@ -1,0 +1,212 @@
+//! `explain --admin` beside a real Envoy: what runs, how old the keys are, and what their clusters do.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a panic is how a test fails"
+)]
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use bearer_gate_testbed::envoy::{Encoding, Envoy, Filter, Listener, Wasm};
+use bearer_gate_testbed::eventually;
+use bearer_gate_testbed::http::Client;
+use bearer_gate_testbed::idp::Idp;
+use bearer_gate_testbed::upstream::Upstream;
+use serde_json::{Value, json};
+
+struct Ran {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+/// Runs `explain` with a token on standard input.
+fn explain(arguments: &[&str], token: &str) -> Ran {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_bearer-gate"))
+        .arg("explain")
+        .args(arguments)
+        .args(["--token", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A command that does not read its input closes it.
+    let _ = child.stdin.take().unwrap().write_all(token.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    Ran {
+        code: output.status.code().unwrap(),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+impl Ran {
+    #[track_caller]
+    fn tells(&self, text: &str) -> &Self {
+        assert!(self.out.contains(text), "{text}:\n{}{}", self.out, self.err);
+        self
+    }
+}
+
+fn configuration(idp: &Idp, cluster: &str) -> Value {
+    json!({
+        "providers": {"demo": {
+            "issuer": idp.issuer(),
+            "audiences": ["https://api.example.com"],
+            "remote_jwks": {"http_uri": {"uri": idp.jwks_url(), "cluster": cluster, "timeout": "2s"}},
+            "claim_to_headers": [{"header_name": "x-user", "claim_name": "sub"}],
+        }},
+        "rules": [
+            {"match": {"path_separated_prefix": "/public"}},
+            {"match": {"prefix": "/"}, "requires": {"provider_name": "demo"}},
+        ],
+    })
+}
+
+fn written(folder: &tempfile::TempDir, name: &str, config: &Value) -> String {
+    let path = folder.path().join(name);
+    std::fs::write(&path, config.to_string()).unwrap();
+    path.display().to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_works_is_told() {
+    let (idp, upstream) = (Idp::start(), Upstream::start());
+    let config = configuration(&idp, "idp");
+    let mut as_text = Wasm::new(config.clone());
+    as_text.encoding = Encoding::StringValue;
+    let envoy = Envoy::builder()
+        .cluster("idp", idp.address())
+        .cluster("upstream", upstream.address())
+        .listener(Listener::wasm("one", config.clone()))
+        .listener(Listener::new("two").filter(Filter::Wasm(as_text)))
+        .start()
+        .unwrap_or_else(|refused| panic!("{refused}"));
+    let token = idp.good_token();
+    let client = Client::new();
+    assert_eq!(
+        client.get_with(&envoy.url("/orders"), &token).await.status,
+        200
+    );
+    assert_eq!(client.get(&envoy.url("/orders")).await.status, 401);
+    eventually(Duration::from_secs(10), "the age of the keys", || {
+        let stats = envoy.stats();
+        stats
+            .keys()
+            .any(|name| name.ends_with("jwks_age_seconds.demo"))
+    });
+
+    let admin = format!("http://{}", envoy.admin_address());
+    // The configuration that runs, of both listeners.
+    let ran = explain(&["--admin", &admin, "--path", "/orders", "--fetch"], &token);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    ran.tells("the signature is good")
+        .tells("envoy: 1.")
+        .tells("is LIVE")
+        .tells("filter: in listener one, listener two")
+        .tells("its configuration decided above")
+        .tells("keys: of demo: ")
+        .tells("fetches: 1 good, 0 failed")
+        .tells("cluster idp: 1 of 1 hosts are healthy")
+        .tells("requests: 1 let through, 1 rejected")
+        .tells("rejected: token_missing 1");
+    assert!(
+        !ran.out.contains(token.rsplit('.').next().unwrap()),
+        "{}",
+        ran.out
+    );
+
+    // The file that was sent, and one that was not.
+    let folder = tempfile::tempdir().unwrap();
+    let same = written(&folder, "same.json", &config);
+    let arguments = [
+        "--admin", &admin, "--config", &same, "--fetch", "--path", "/orders",
+    ];
+    let ran = explain(&arguments, &token);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    ran.tells("listener one runs the configuration of the file");
+    let mut newer = config.clone();
+    newer["providers"]["demo"]["audiences"] = json!(["hidden-value"]);
+    newer["rules"].as_array_mut().unwrap().remove(0);
+    let newer = written(&folder, "newer.json", &newer);
+    let arguments = [
+        "--admin", &admin, "--config", &newer, "--fetch", "--path", "/orders",
+    ];
+    let ran = explain(&arguments, &token);
+    assert_eq!(ran.code, 1, "{}{}", ran.out, ran.err);
+    ran.tells("runs another configuration than the file has. What differs: ")
+        .tells("providers.demo.audiences[0]")
+        .tells("rules[1]");
+    let arguments = ["--admin", &admin, "--path", "/orders", "--json", "--fetch"];
+    let report: Value = serde_json::from_str(&explain(&arguments, &token).out).unwrap();
+    let steps = report["steps"].as_array().unwrap();
+    for name in ["envoy", "filter", "keys", "requests"] {
+        assert!(
+            steps.iter().any(|step| step["step"] == name),
+            "{name}: {report}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn why_a_gateway_refuses_what_explain_admits_is_told() {
+    let (idp, upstream) = (Idp::start(), Upstream::start());
+    let token = idp.good_token();
+    for (cluster, told) in [
+        ("gone", "cluster gone: does not exist; there are: "),
+        ("empty", "cluster empty: no host"),
+    ] {
+        let envoy = Envoy::builder()
+            .cluster("upstream", upstream.address())
+            .empty_cluster("empty")
+            .listener(Listener::wasm("one", configuration(&idp, cluster)))
+            .start()
+            .unwrap_or_else(|refused| panic!("{refused}"));
+        let reply = Client::new().get_with(&envoy.url("/orders"), &token).await;
+        assert_eq!(reply.status, 503);
+        let admin = envoy.admin_address().to_string();
+        let ran = explain(&["--admin", &admin, "--path", "/orders", "--fetch"], &token);
+        assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+        ran.tells("keys: of demo: none")
+            .tells("the gateway has no keys")
+            .tells(told);
+    }
+}
+
+#[test]
+fn an_envoy_without_the_filter_is_told() {
+    let (idp, upstream) = (Idp::start(), Upstream::start());
+    let token = idp.good_token();
+    let envoy = Envoy::builder()
+        .cluster("upstream", upstream.address())
+        .listener(Listener::new("one"))
+        .start()
+        .unwrap_or_else(|refused| panic!("{refused}"));
+    let folder = tempfile::tempdir().unwrap();
+    let config = written(&folder, "c.json", &configuration(&idp, "idp"));
+    let admin = envoy.admin_address().to_string();
+    let ran = explain(
+        &["--admin", &admin, "--config", &config, "--path", "/public"],
+        &token,
+    );
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    ran.tells("filter: does not run in this Envoy");
+    let ran = explain(&["--admin", &admin], &token);
+    assert_eq!(ran.code, 2, "{}", ran.out);
+    assert!(
+        ran.err.contains("no configuration of bearer-gate"),
+        "{}",
+        ran.err
+    );
+    // Another program's port.
+    let other = format!("http://{}", upstream.address());
+    let ran = explain(&["--admin", &other], &token);
+    assert_eq!(ran.code, 2, "{}", ran.out);
+    assert!(ran.err.contains("not what Envoy"), "{}", ran.err);
+}
