@@ -30,7 +30,7 @@ use rand::Rng;
 
 use crate::command_error::{CommandError, exit};
 use crate::explanation::{Explanation, Mark, ShownVerdict, Step, Touched};
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, REFUSED};
 use crate::hint::{self, cookie};
 use crate::keys::{KeysAtHand, Wanted};
 use crate::log_line;
@@ -117,11 +117,18 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CommandError> {
         .as_ref()
         .or(running)
         .ok_or_else(|| CommandError::usage("give --config FILE, or --admin URL"))?;
+    let source = match read {
+        Some(_) => Source::File,
+        None => Source::Running,
+    };
     let plugins = file.plugins();
     let plugin = select(file, &plugins, args.select)?;
     let config = plugin.parse().map_err(|error| {
         let (line, column) = plugin.locate(error.path());
-        CommandError::usage(format!("{}:{line}:{column}: {error}", file.name))
+        CommandError::usage(match source {
+            Source::File => format!("{}:{line}:{column}: {error}", file.name),
+            Source::Running => format!("{}: {error}: {REFUSED}", file.name),
+        })
     })?;
     let now = match args.at {
         Some(at) => at,
@@ -141,10 +148,6 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CommandError> {
     let cookies = cookies.collect::<Result<Vec<String>, CommandError>>()?;
     let (request, removed) = request(args, &config, token.as_deref(), &cookies)?;
     let mut explanation = Explanation::new(&config, &request, &removed, &keys_at_hand, now);
-    let source = match read {
-        Some(_) => Source::File,
-        None => Source::Running,
-    };
     if let Some(gateway) = &gateway {
         let steps = gateway.steps(plugin, source, &config, &explanation.touched);
         explanation.steps.extend(steps);

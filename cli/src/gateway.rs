@@ -20,8 +20,8 @@ use crate::document::{self, Node};
 use crate::http::{self, Proxies};
 use crate::plugin::{Container, File, Plugin, WASM, plugins_of};
 
-/// The longest wait for a page.
-const TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest wait for a page. Envoy answers none while it compiles a module.
+const TIMEOUT: Duration = Duration::from_secs(20);
 /// The largest page, in bytes.
 const MOST: usize = 64 << 20;
 /// The statistics that are asked for: the filter's, those of its VM, and of configurations that Envoy
@@ -217,6 +217,9 @@ fn running(dump: &Value, address: &str) -> Result<(File, Vec<String>), CommandEr
     documents.retain(|one| !plugins_of(one).is_empty());
     Ok((File { name, documents }, refused))
 }
+
+/// What the filter does with a configuration that it refuses.
+pub(crate) const REFUSED: &str = "the filter refuses this: what ran before it runs on, and where nothing did, every request gets 500";
 
 /// The listener or extension that a configuration is in.
 fn place(plugin: &Plugin<'_>) -> String {

@@ -12,7 +12,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use bearer_gate_testbed::envoy::{Encoding, Envoy, Filter, Listener, Wasm};
+use bearer_gate_testbed::envoy::{Encoding, Envoy, Filter, Listener, Wasm, module_path};
 use bearer_gate_testbed::eventually;
 use bearer_gate_testbed::http::Client;
 use bearer_gate_testbed::idp::Idp;
@@ -177,6 +177,102 @@ async fn why_a_gateway_refuses_what_explain_admits_is_told() {
             .tells("the gateway has no keys")
             .tells(told);
     }
+}
+
+/// A configuration that was refused when it came by ECDS: all requests get 500, and the log says why.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_configuration_that_the_filter_refuses_is_told() {
+    let (idp, upstream) = (Idp::start(), Upstream::start());
+    let mut config = configuration(&idp, "idp");
+    config["providers"]["demo"]["isuer"] = json!("x");
+    let folder = tempfile::tempdir().unwrap();
+    let typed = json!({
+        "@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
+        "name": "bearer-gate",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+            "config": {
+                "name": "bearer-gate",
+                "vm_config": {
+                    "vm_id": "bearer-gate",
+                    "runtime": "envoy.wasm.runtime.v8",
+                    "code": {"local": {"filename": module_path()}},
+                },
+                "configuration": {
+                    "@type": "type.googleapis.com/google.protobuf.Struct",
+                    "value": config,
+                },
+            },
+        },
+    });
+    let path = written(&folder, "extension.json", &json!({"resources": [typed]}));
+    let discovered = json!({
+        "name": "bearer-gate",
+        "config_discovery": {
+            "config_source": {"resource_api_version": "V3", "path_config_source": {"path": path}},
+            "type_urls": ["type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"],
+        },
+    });
+    let envoy = Envoy::builder()
+        .cluster("idp", idp.address())
+        .cluster("upstream", upstream.address())
+        .listener(Listener::new("one").filter(Filter::Other(discovered)))
+        .start()
+        .unwrap_or_else(|refused| panic!("{refused}"));
+    assert_eq!(Client::new().get(&envoy.url("/public")).await.status, 500);
+    let admin = envoy.admin_address().to_string();
+    let ran = explain(&["--admin", &admin], "");
+    assert_eq!(ran.code, 2, "{}", ran.out);
+    let told = "providers.demo.isuer: unknown field, did you mean issuer?: the filter refuses this";
+    assert!(ran.err.contains(told), "{}", ran.err);
+    let file = written(&folder, "good.json", &configuration(&idp, "idp"));
+    let ran = explain(
+        &["--admin", &admin, "--config", &file, "--path", "/public"],
+        "",
+    );
+    ran.tells("it has refused changes of configuration")
+        .tells(told);
+}
+
+/// The log shows rejections as soon as its level is changed, and the line is understood.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_of_envoys_log_is_understood() {
+    let (idp, upstream) = (Idp::start(), Upstream::start());
+    let envoy = Envoy::builder()
+        .cluster("idp", idp.address())
+        .cluster("upstream", upstream.address())
+        .listener(Listener::wasm("one", configuration(&idp, "idp")))
+        .start()
+        .unwrap_or_else(|refused| panic!("{refused}"));
+    let client = Client::new();
+    let level = format!("http://{}/logging?wasm=debug", envoy.admin_address());
+    let changed = bearer_gate_testbed::http::send(client.request("POST".parse().unwrap(), &level));
+    assert_eq!(changed.await.status, 200);
+    let line = || {
+        let log = envoy.log();
+        log.lines()
+            .find(|line| line.contains("rejected: "))
+            .map(str::to_owned)
+    };
+    let mut found = None;
+    for _ in 0..50 {
+        assert_eq!(client.get(&envoy.url("/orders")).await.status, 401);
+        found = line();
+        if found.is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let ran = Command::new(env!("CARGO_BIN_EXE_bearer-gate"))
+        .args(["explain", "--log", &found.expect("a line")])
+        .output()
+        .unwrap();
+    let out = String::from_utf8(ran.stdout).unwrap();
+    assert!(out.starts_with("token_missing"), "{out}");
+    assert!(
+        out.contains("the client: send `Authorization: Bearer TOKEN`"),
+        "{out}"
+    );
 }
 
 #[test]

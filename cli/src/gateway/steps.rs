@@ -3,7 +3,7 @@
 use bearer_gate::config::{Config, KeySource, Provider, Remote};
 use bearer_gate::metrics;
 
-use super::{Gateway, difference, place};
+use super::{Gateway, REFUSED, difference, place};
 use crate::explain::Source;
 use crate::explanation::{Mark, Step, Touched};
 use crate::keys;
@@ -62,7 +62,7 @@ impl Gateway {
             .saturating_add(self.sum("config_fail"));
         if refused > 0 {
             let text = format!(
-                "it has refused {refused} changes of configuration: what runs may be older than what was sent. Its log says why"
+                "it has refused changes of configuration ({refused} times): what runs may be older than what was sent, and than what it shows here of an extension. Its log says why"
             );
             step.detail(Mark::Bad, text);
         }
@@ -89,6 +89,12 @@ impl Gateway {
         }
         let places: Vec<String> = running.iter().map(place).collect();
         let mut step = Step::new("filter", Mark::Note, format!("in {}", places.join(", ")));
+        for one in &running {
+            if let Err(error) = one.parse() {
+                let text = format!("{}: {error}: {REFUSED}", place(one));
+                step.detail(Mark::Bad, text);
+            }
+        }
         if source == Source::Running {
             step.detail(Mark::Good, "its configuration decided above");
         } else {
