@@ -27,6 +27,7 @@ mod migrate_oidc;
 mod migrate_pair;
 mod mint;
 mod schema;
+mod troubleshooting;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
