@@ -50,3 +50,4 @@ mod waiting;
 #[path = "../vectors/wycheproof.rs"]
 mod wycheproof;
 mod your_api;
+mod your_api_docker;

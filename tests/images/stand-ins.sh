@@ -1,22 +1,29 @@
 #!/bin/sh
-# Makes stand-ins for the images that envoy/Dockerfile begins with, for a machine that cannot pull them.
+# Makes stand-ins for the images that envoy/Dockerfile and envoy/my-api begin with, for a machine that cannot pull
+# them.
 # An image that is here, or can be pulled, is left alone.
 #
-#   tests/images/stand-ins.sh PATH-OF-ENVOY
+#   tests/images/stand-ins.sh PATH-OF-ENVOY [NAME...]
 #
-# It needs root, Docker, debootstrap, and Rust 1.95 by rustup with the target
-# wasm32-wasip1. Crates come from this machine's cargo registry: run `cargo fetch --locked` before.
+# Without names all of them. It needs root, Docker and debootstrap; for Rust's, Rust 1.95 by rustup with the target
+# wasm32-wasip1, and the crates in this machine's cargo registry: run `cargo fetch --locked` before; for Python's,
+# the modules that the Makefile puts into .cache/python.
 set -eu
 envoy=$1
+shift
+wanted=$*
+here=$(cd "$(dirname "$0")/../.." && pwd)
 debian=debian:bookworm-slim
 rust=rust:1.95-slim-bookworm
 official=envoyproxy/envoy:v1.40.0
+python=python:3.11-slim-bookworm
 
 work=$(mktemp --directory)
 trap 'rm -rf "$work"' EXIT
 
 # Whether somebody has to stand in for this image.
 missing() {
+    case " ${wanted:-$1} " in *" $1 "*) ;; *) return 1 ;; esac
     ! docker image inspect "$1" > /dev/null 2>&1 && ! docker pull --quiet "$1" 2> /dev/null
 }
 
@@ -69,4 +76,14 @@ SCRIPT
     chmod 755 "$work/image/docker-entrypoint.sh"
     import $official --change 'ENTRYPOINT ["/docker-entrypoint.sh"]' \
         --change 'CMD ["envoy", "-c", "/etc/envoy/envoy.yaml"]'
+fi
+
+if missing $python; then
+    system python3,python3-pip
+    # The modules are there already, so pip has nothing to fetch.
+    cp --archive "${BEARER_GATE_PYTHONPATH:-$here/.cache/python}/." "$work/image/usr/local/lib/python3.11/dist-packages/"
+    cp --archive "$work/image/usr/local/lib/python3.11/dist-packages/bin/." "$work/image/usr/local/bin/"
+    sed -i '1s|.*|#!/usr/bin/python3|' "$work/image/usr/local/bin/uvicorn"
+    rm -f "$work/image"/usr/lib/python3*/EXTERNALLY-MANAGED
+    import $python --change 'CMD ["python3"]'
 fi
