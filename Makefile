@@ -71,7 +71,7 @@ test: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done $(CHROMEDRIVER) $(NODE) 
 
 .PHONY: unit
 unit: ## Run the tests that need no Envoy
-	cargo test --package bearer-gate-cli --bins --test cli --test commands --test policies
+	cargo test --package bearer-gate-cli --bins --test cli --test commands --test cookbook --test policies
 	cargo test --features jwt-simple --lib --test config --test coverage --test decisions --test deploy --test desk --test ended --test fleet --test gate --test layers --test lifecycle --test links --test paths --test properties --test reference --test sign_in --test vectors
 	cargo test --doc
 
