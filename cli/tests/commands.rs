@@ -28,13 +28,20 @@ const NOT_RUN: [(&str, &str); 5] = [
 ];
 
 /// Pieces of YAML that are Envoy's and not the filter's, by their first key: what stands above them, and
-/// the line of the minimal file below which they stand.
-const OF_ENVOY: [(&str, &str, &str); 4] = [
-    ("access_log", "", MANAGER),
-    ("custom_tags", "tracing:\n", MANAGER),
-    ("environment_variables", "", VM),
-    ("max_request_headers_kb", "", MANAGER),
+/// the line of the minimal file below which they stand, and how far in.
+const OF_ENVOY: [(&str, &str, &str, usize); 8] = [
+    ("- name", "", FILTERS, 10),
+    ("access_log", "", MANAGER, 10),
+    ("custom_tags", "tracing:\n", MANAGER, 10),
+    ("environment_variables", "", VM, 18),
+    ("max_request_headers_kb", "", MANAGER, 10),
+    ("transport_socket", "", LAST_OF_CHAIN, 6),
+    ("typed_per_filter_config", "", VIRTUAL_HOST, 14),
+    ("upgrade_configs", "", MANAGER, 10),
 ];
+const FILTERS: &str = "          http_filters:\n";
+const LAST_OF_CHAIN: &str = "                route: {cluster: api}\n";
+const VIRTUAL_HOST: &str = "              domains: [\"*\"]\n";
 const MANAGER: &str = "          stat_prefix: http\n";
 const VM: &str = "                  vm_id: bearer-gate\n";
 
@@ -205,6 +212,14 @@ impl Scratch {
              hmac_secret: {name: b}}\n",
         )
         .unwrap();
+        let certificate =
+            "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=x -keyout tls.key -out tls.crt";
+        let made = Command::new("sh")
+            .args(["-c", certificate])
+            .current_dir(folder.path())
+            .stderr(Stdio::null())
+            .status();
+        assert!(made.unwrap().success(), "{certificate}");
         fs::write(
             folder.path().join("oauth2-proxy.cfg"),
             "provider = \"oidc\"\noidc_issuer_url = \"https://idp.example.com\"\nclient_id = \"web\"\n\
@@ -357,7 +372,7 @@ enum Checker {
 fn completed(lines: &[String]) -> (String, Checker) {
     let key = lines[0].split(':').next().unwrap();
     let mut of_envoy = OF_ENVOY.iter();
-    if let Some((_, above, place)) = of_envoy.find(|(known, ..)| *known == key) {
+    if let Some((_, above, place, indent)) = of_envoy.find(|(known, ..)| *known == key) {
         let minimal = fs::read_to_string(root().join("envoy/envoy-minimal.yaml")).unwrap();
         let (before, after) = minimal.split_once(place).unwrap();
         let piece = indented(lines, if above.is_empty() { "" } else { "  " });
@@ -365,8 +380,9 @@ fn completed(lines: &[String]) -> (String, Checker) {
             .lines()
             .map(str::to_owned)
             .collect();
-        let indent = place.len() - place.trim_start().len();
-        let piece = indented(&lines, &" ".repeat(indent));
+        let piece = indented(&lines, &" ".repeat(*indent));
+        // A certificate that the test has made is beside the file.
+        let piece = piece.replace("/etc/envoy/tls.", "tls.");
         return (format!("{before}{place}{piece}{after}"), Checker::Envoy);
     }
     let piece = indented(lines, "");

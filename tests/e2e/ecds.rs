@@ -241,3 +241,29 @@ async fn updates_from_a_file_lose_nothing() {
         (name.contains("crash") || name.contains("vm_reload")) && *value > 0
     }));
 }
+
+/// Without Kubernetes: a file is moved over the one before it, in a directory without links.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_moved_into_place_is_taken() {
+    let (idp, upstream) = (Idp::start(), Upstream::start());
+    let folder = TempDir::new().unwrap();
+    let shipped = shipped(&idp);
+    let put = |number: usize| {
+        let new = folder.path().join("bearer-gate.yaml.new");
+        fs::write(&new, version(&shipped, number).to_string()).unwrap();
+        fs::rename(new, folder.path().join("bearer-gate.yaml")).unwrap();
+    };
+    put(0);
+    let envoy = serve(folder.path(), &idp, &upstream);
+    let address = envoy.address_of("http");
+    for number in 1..=2 {
+        put(number);
+        let challenge = format!("Bearer realm=\"version {number}\"");
+        tokio::task::block_in_place(|| {
+            eventually(Duration::from_secs(10), &challenge, || {
+                let reply = raw::get(address, "/api/private", &[]).unwrap();
+                reply.header("www-authenticate") == Some(&challenge)
+            });
+        });
+    }
+}

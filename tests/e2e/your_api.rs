@@ -16,7 +16,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::recipes::kitchen::{localize_clusters, localize_plugin, plugin};
+use crate::recipes::kitchen::{hcm, localize_clusters, localize_plugin, plugin};
 use crate::stage::merge;
 
 const FOLDER: &str = "envoy/my-api";
@@ -100,8 +100,14 @@ struct Gateway {
 
 impl Gateway {
     fn before(application: Application) -> Self {
+        Self::changed(application, |_| {})
+    }
+
+    /// With a change of the file.
+    fn changed(application: Application, change: impl FnOnce(&mut Value)) -> Self {
         let idp = Idp::builder().issuer_path("/").start().unwrap();
         let mut bootstrap = yaml::document("envoy/my-api.yaml");
+        change(&mut bootstrap);
         localize_plugin(plugin(&mut bootstrap), &idp);
         localize_clusters(&mut bootstrap, idp.address(), application.address);
         let envoy = Envoy::builder().start_bootstrap(bootstrap);
@@ -264,6 +270,20 @@ async fn a_page_of_another_origin_reads_rejections() {
         assert_eq!(reply.status, 401);
         assert_eq!(reply.header("access-control-allow-origin"), None);
     }
+}
+
+/// As docs/rules.md says, and why the order counts.
+#[tokio::test]
+async fn a_cors_filter_behind_bearer_gate_is_of_no_use_to_rejections() {
+    let gateway = Gateway::changed(Application::express(), |file| {
+        let filters = hcm(file)["http_filters"].as_array_mut().unwrap();
+        filters.swap(0, 1);
+    });
+    let url = gateway.envoy.url("/api/private");
+    let request = gateway.client.request(Method::GET, &url);
+    let reply = http::send(request.header("origin", PAGE)).await;
+    assert_eq!(reply.status, 401);
+    assert_eq!(reply.header("access-control-allow-origin"), None);
 }
 
 /// The blocks of a language between a heading and the next.
