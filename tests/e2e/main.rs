@@ -36,6 +36,7 @@ mod reload;
 mod requests;
 mod requirements;
 mod responses;
+mod roll_out;
 mod rotation;
 mod secrets;
 mod sign_in;
