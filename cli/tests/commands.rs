@@ -11,6 +11,7 @@
     reason = "a panic is how a test fails"
 )]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -498,4 +499,43 @@ fn the_configurations_of_the_tree_are_good() {
         }
         assert_eq!(report.as_array().unwrap().len(), names.len());
     }
+}
+
+/// The page has each option that `migrate` knows, once, under the heading of what becomes of it.
+#[test]
+fn the_page_of_oauth2_proxy_has_every_option() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
+    let page = read("docs/from-oauth2-proxy.md");
+    let known = read("cli/src/migrate/oauth2_proxy/options.rs");
+    let (_, known) = known.split_once("const KNOWN").unwrap();
+    let (known, _) = known.split_once("\n];").unwrap();
+    // In each row of the page the options are in the first cell.
+    let mut listed = Vec::new();
+    for section in page.split("\n## ").skip(1) {
+        let heading = section.lines().next().unwrap();
+        for row in section.lines().filter(|line| line.starts_with("| `")) {
+            let cell = row.split(" | ").next().unwrap();
+            let options = cell.split('`').skip(1).step_by(2);
+            listed.extend(options.map(|option| (option, heading)));
+        }
+    }
+    let entries = known.split("    (").skip(1).map(|entry| {
+        let mut words = entry.split('"');
+        let option = words.nth(1).unwrap();
+        let heading = match words.next().unwrap().trim_matches([',', ' ', '\n']) {
+            fate if fate.starts_with("Used") => "What is converted",
+            fate if fate.starts_with("Differs") || fate.starts_with("BASIC") => "What differs",
+            fate if fate.starts_with("Open") || fate.contains("_PEOPLE") => {
+                "What is yours to decide"
+            }
+            _ => "What is not needed",
+        };
+        (option, heading)
+    });
+    let entries: BTreeSet<(&str, &str)> = entries.collect();
+    assert!(entries.len() > 100, "{}", entries.len());
+    let page: BTreeSet<(&str, &str)> = listed.iter().copied().collect();
+    assert_eq!(page.len(), listed.len(), "an option is there twice");
+    let differ: Vec<_> = page.symmetric_difference(&entries).collect();
+    assert!(differ.is_empty(), "{differ:?}");
 }
