@@ -231,6 +231,13 @@ fn plain_envoy() {
     assert_eq!(labels, selector);
     assert_eq!(labels, &service["selector"]);
 
+    // Envoy's pods, and nobody else, reach those of the API.
+    let policy = &of_kind(&resources, "NetworkPolicy")["spec"];
+    let from = json!([{"podSelector": {"matchLabels": labels}}]);
+    assert_eq!(policy["ingress"], json!([{"from": from}]));
+    assert_eq!(policy["policyTypes"], json!(["Ingress"]));
+    assert_ne!(&policy["podSelector"]["matchLabels"], labels);
+
     let names = |list: &Value| -> BTreeSet<String> {
         let items = list.as_array().unwrap().iter();
         items
