@@ -211,7 +211,27 @@ impl Kitchen {
             assert_eq!(reply.status, 403, "{path}: {}", reply.body);
         }
         assert_eq!(self.get("/api/admin", None).await.status, 401);
+        self.check_for_pages().await;
         assert_eq!(self.upstream.requests(), 1);
+    }
+
+    /// Where the recipe is for pages of another origin, they can read a rejection; strangers cannot.
+    async fn check_for_pages(&self) {
+        let mut recipe = self.recipe.clone();
+        let policy =
+            &hcm(&mut recipe)["route_config"]["virtual_hosts"][0]["typed_per_filter_config"];
+        let policy = &policy["envoy.filters.http.cors"];
+        let listed = policy["allow_origin_string_match"][0]["exact"].as_str();
+        for origin in [listed, Some("https://stranger.example")] {
+            let Some(origin) = origin else {
+                continue;
+            };
+            let headers = [("origin", origin)];
+            let reply = self.get_with("/api/private", None, &headers).await;
+            assert_eq!(reply.status, 401);
+            let allowed = reply.header("access-control-allow-origin");
+            assert_eq!(allowed, listed.filter(|listed| *listed == origin));
+        }
     }
 
     /// Claims that are put over `base`, and the four statuses.
