@@ -77,7 +77,7 @@ unit: ## Run the tests that need no Envoy
 	cargo test --doc
 
 .PHONY: e2e
-e2e: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done $(CHROMEDRIVER) $(NODE) ## Run the end-to-end tests
+e2e: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done $(CHROMEDRIVER) $(NODE) $(CANAILLE_DIR)/.done ## Run the end-to-end tests
 	cargo test --test e2e
 
 .PHONY: differential
@@ -85,7 +85,7 @@ differential: build $(ENVOY) ## Compare with Envoy's own jwt_authn; BEARER_GATE_
 	cargo test --package bearer-gate-cli --test differential --test migrated_oauth2 --test explain_admin
 
 .PHONY: soak
-soak: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done $(CHROMEDRIVER) $(NODE) ## Run the long tests: end-to-end with their figures, and many random properties
+soak: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done $(CHROMEDRIVER) $(NODE) $(CANAILLE_DIR)/.done ## Run the long tests: end-to-end with their figures, and many random properties
 	BEARER_GATE_SOAK=1 cargo test --release --test lifecycle --test gate --test desk -- invariants every_ no_stranger
 	BEARER_GATE_SOAK=1 cargo test --release --test decisions -- trees
 	BEARER_GATE_SOAK=1 cargo test --release --test sign_in -- nobody_is_somebody_else
@@ -103,7 +103,7 @@ dashboards: build $(ENVOY) $(PROMETHEUS) ## Have Prometheus scrape Envoy, and ru
 	cargo test --test e2e -- --ignored monitoring
 
 .PHONY: compat
-compat: build vectors-module $(PYTHON_DIR)/.done $(CHROMEDRIVER) $(NODE) ## Run the end-to-end tests on several versions of Envoy
+compat: build vectors-module $(PYTHON_DIR)/.done $(CHROMEDRIVER) $(NODE) $(CANAILLE_DIR)/.done ## Run the end-to-end tests on several versions of Envoy
 	@mkdir -p target/compat; \
 	for version in $(COMPAT_VERSIONS); do \
 		envoy=$(CURDIR)/.cache/envoy/envoy-$$version/envoy; \
@@ -321,20 +321,25 @@ $(CURDIR)/$(BINARYEN_DIR)/wasm-opt:
 	printf '#!/bin/sh\nhere=$$(dirname "$$0")\nLD_LIBRARY_PATH=$$(echo "$$here"/usr/lib/*) exec "$$here/usr/bin/wasm-opt" "$$@"\n' > wasm-opt && \
 	chmod +x wasm-opt || echo "no wasm-opt here: the module is not optimized further"
 
+# What this machine lacks of Debian's packages $(2) and of what they need, unpacked in $(1).
+define unpack
+	@mkdir -p $(1)/packages
+	@cd $(1)/packages && \
+	fetch() { \
+		missing=$$(apt-get install --print-uris --quiet=2 --yes --no-install-recommends $(2)) && \
+		apt-get download --quiet=2 $(2) $$(echo "$$missing" | awk '{sub("_.*", "", $$2); print $$2}'); \
+	}; \
+	fetch || { apt-get update && fetch; }
+	for package in $(1)/packages/*.deb; do dpkg-deb --extract $$package $(1) || exit 1; done
+	rm -r $(1)/packages
+endef
+
 # Chromium with its driver, a font, and those of its libraries that this machine lacks: unpacked, not
 # installed, as above. tests/testbed/chromium has it find them.
 CHROMIUM_PACKAGES := chromium chromium-common chromium-driver fonts-dejavu-core
 $(CURDIR)/$(CHROMIUM_DIR)/chromedriver:
 	@echo "fetching Chromium (about 130 MB)"
-	@mkdir -p $(CHROMIUM_DIR)/packages
-	@cd $(CHROMIUM_DIR)/packages && \
-	fetch() { \
-		missing=$$(apt-get install --print-uris --quiet=2 --yes --no-install-recommends $(CHROMIUM_PACKAGES)) && \
-		apt-get download --quiet=2 $(CHROMIUM_PACKAGES) $$(echo "$$missing" | awk '{sub("_.*", "", $$2); print $$2}'); \
-	}; \
-	fetch || { apt-get update && fetch; }
-	for package in $(CHROMIUM_DIR)/packages/*.deb; do dpkg-deb --extract $$package $(CHROMIUM_DIR) || exit 1; done
-	rm -r $(CHROMIUM_DIR)/packages
+	$(call unpack,$(CHROMIUM_DIR),$(CHROMIUM_PACKAGES))
 	install --mode 644 tests/testbed/chromium/fonts.conf $(CHROMIUM_DIR)/fonts.conf
 	install tests/testbed/chromium/run.sh $(CHROMIUM_DIR)/chromium
 	install tests/testbed/chromium/run.sh $@
