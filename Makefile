@@ -6,7 +6,10 @@ ENVOY_DIR := .cache/envoy/envoy-$(ENVOY_VERSION)
 ENVOY ?= $(CURDIR)/$(ENVOY_DIR)/envoy
 PYTHON ?= python3
 PYTHON_DIR := .cache/python
+# Two OpenID providers that are not ours: canaille from PyPI, glewlwyd from Debian.
 CANAILLE_DIR := .cache/canaille
+GLEWLWYD_DIR := .cache/glewlwyd
+GLEWLWYD := $(CURDIR)/$(GLEWLWYD_DIR)/glewlwyd
 
 # Tools that cargo builds, once.
 TOOLS := .cache/tools
@@ -49,6 +52,10 @@ export CHROMEDRIVER
 export NODE
 export BEARER_GATE_PYTHONPATH := $(CURDIR)/$(PYTHON_DIR)
 export BEARER_GATE_CANAILLE := $(CURDIR)/$(CANAILLE_DIR)
+export BEARER_GATE_GLEWLWYD := $(CURDIR)/$(GLEWLWYD_DIR)
+
+# What the end-to-end tests need, besides Envoy.
+END_TO_END := $(PYTHON_DIR)/.done $(CANAILLE_DIR)/.done $(GLEWLWYD) $(CHROMEDRIVER) $(NODE)
 
 .DEFAULT_GOAL := help
 
@@ -66,7 +73,7 @@ smoke: build $(ENVOY) ## Start the demo, make each of its requests, and stop
 	cargo run --quiet --package bearer-gate-testbed -- demo --check --envoy $(ENVOY) --wasm $(WASM) --config envoy/envoy.yaml
 
 .PHONY: test
-test: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done $(CHROMEDRIVER) $(NODE) $(CANAILLE_DIR)/.done ## Run all tests: unit, vectors, end-to-end
+test: build vectors-module $(ENVOY) $(END_TO_END) ## Run all tests: unit, vectors, end-to-end
 	cargo test --workspace --all-targets --features bearer-gate/jwt-simple
 	cargo test --package bearer-gate --doc
 
@@ -77,7 +84,7 @@ unit: ## Run the tests that need no Envoy
 	cargo test --doc
 
 .PHONY: e2e
-e2e: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done $(CHROMEDRIVER) $(NODE) $(CANAILLE_DIR)/.done ## Run the end-to-end tests
+e2e: build vectors-module $(ENVOY) $(END_TO_END) ## Run the end-to-end tests
 	cargo test --test e2e
 
 .PHONY: differential
@@ -85,7 +92,7 @@ differential: build $(ENVOY) ## Compare with Envoy's own jwt_authn; BEARER_GATE_
 	cargo test --package bearer-gate-cli --test differential --test migrated_oauth2 --test explain_admin
 
 .PHONY: soak
-soak: build vectors-module $(ENVOY) $(PYTHON_DIR)/.done $(CHROMEDRIVER) $(NODE) $(CANAILLE_DIR)/.done ## Run the long tests: end-to-end with their figures, and many random properties
+soak: build vectors-module $(ENVOY) $(END_TO_END) ## Run the long tests: end-to-end with their figures, and many random properties
 	BEARER_GATE_SOAK=1 cargo test --release --test lifecycle --test gate --test desk -- invariants every_ no_stranger
 	BEARER_GATE_SOAK=1 cargo test --release --test decisions -- trees
 	BEARER_GATE_SOAK=1 cargo test --release --test sign_in -- nobody_is_somebody_else
@@ -103,7 +110,7 @@ dashboards: build $(ENVOY) $(PROMETHEUS) ## Have Prometheus scrape Envoy, and ru
 	cargo test --test e2e -- --ignored monitoring
 
 .PHONY: compat
-compat: build vectors-module $(PYTHON_DIR)/.done $(CHROMEDRIVER) $(NODE) $(CANAILLE_DIR)/.done ## Run the end-to-end tests on several versions of Envoy
+compat: build vectors-module $(END_TO_END) ## Run the end-to-end tests on several versions of Envoy
 	@mkdir -p target/compat; \
 	for version in $(COMPAT_VERSIONS); do \
 		envoy=$(CURDIR)/.cache/envoy/envoy-$$version/envoy; \
@@ -361,3 +368,16 @@ $(CURDIR)/$(EXPRESS_DIR)/node:
 	for package in $(EXPRESS_DIR)/packages/*.deb; do dpkg-deb --extract $$package $(EXPRESS_DIR) || exit 1; done
 	rm -r $(EXPRESS_DIR)/packages
 	install tests/testbed/express/run.sh $@
+
+# glewlwyd, in the same way, with an empty database. dbconfig-no-thanks keeps the clients of other
+# databases away. Its pages are copied, with what they need: it follows no link that leads out of them.
+GLEWLWYD_PACKAGES := glewlwyd glewlwyd-common dbconfig-no-thanks \
+	fonts-fork-awesome libjs-bootstrap4 libjs-jquery libjs-popper.js
+$(GLEWLWYD):
+	@echo "fetching glewlwyd (about 3 MB)"
+	$(call unpack,$(GLEWLWYD_DIR),$(GLEWLWYD_PACKAGES))
+	cd $(GLEWLWYD_DIR)/usr/share/glewlwyd && cp --remove-destination templates/config.json webapp/config.json
+	cp --recursive --dereference $(GLEWLWYD_DIR)/usr/share/glewlwyd/webapp $(GLEWLWYD_DIR)
+	$(PYTHON) tests/testbed/glewlwyd/database.py \
+		$(GLEWLWYD_DIR)/usr/share/doc/glewlwyd/database/init.sqlite3.sql.gz $(GLEWLWYD_DIR)/empty.db
+	install tests/testbed/glewlwyd/run.sh $@

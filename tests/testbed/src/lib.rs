@@ -18,6 +18,7 @@ pub mod browser;
 pub mod canaille;
 pub mod envoy;
 pub mod git;
+pub mod glewlwyd;
 mod html;
 pub mod http;
 pub mod idp;

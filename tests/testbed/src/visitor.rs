@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 
 use reqwest::{Method, Url};
+use serde_json::Value;
 
 use crate::http::{Client, Reply, send};
 
@@ -71,7 +72,14 @@ impl Visitor {
     /// `POST` of a form, from a page of the same site.
     pub async fn post(&mut self, url: &str, fields: &[(&str, &str)]) -> Reply {
         let form = serde_urlencoded::to_string(fields).expect("pairs of texts");
+        let form = ("application/x-www-form-urlencoded", form);
         self.request(Method::POST, url, &OPENS, Some(form)).await
+    }
+
+    /// Any method with a body of JSON, as a script of a page of the same site.
+    pub async fn call(&mut self, method: Method, url: &str, body: &Value) -> Reply {
+        let body = ("application/json", body.to_string());
+        self.request(method, url, &CALLS, Some(body)).await
     }
 
     /// Fills in the form of a page of the test provider, which came from `url`, and presses the
@@ -140,7 +148,7 @@ impl Visitor {
         method: Method,
         url: &str,
         headers: &[(&str, &str)],
-        form: Option<String>,
+        body: Option<(&str, String)>,
     ) -> Reply {
         let host = host(url);
         let cookies: Vec<String> = self
@@ -167,11 +175,11 @@ impl Visitor {
         if !cookies.is_empty() {
             request = request.header("cookie", cookies.join("; "));
         }
-        if let Some(form) = form {
+        if let Some((content_type, body)) = body {
             request = request
-                .header("content-type", "application/x-www-form-urlencoded")
+                .header("content-type", content_type)
                 .header("origin", origin)
-                .body(form);
+                .body(body);
         }
         let reply = send(request).await;
         for line in reply.headers.get_all("set-cookie") {
