@@ -157,18 +157,17 @@ impl ByKid {
     /// The last place is chance's, for strangers can send a few kids more often than anybody else.
     fn most_wanted(&self, asked: &Asked) -> Option<&String> {
         let new = asked.answers.iter().filter(|(kid, _)| asked.is_new(kid));
-        let left = MOST_WANTED
-            .checked_sub(new.count())
-            .filter(|left| *left > 0)?;
-        // Of several that as many requests have, the first one counts.
-        let wanted = self.wanted.iter().rev();
-        let wanted = wanted.filter(|(kid, _)| asked.is_new(kid) && !asked.has(kid));
-        let found = if left == 1 {
-            let most = wanted.clone().count().max(1);
-            let at = usize::try_from(self.random % (most as u64)).unwrap_or_default();
-            wanted.clone().nth(at)
-        } else {
-            wanted.max_by_key(|(_, count)| *count)
+        let left = MOST_WANTED.saturating_sub(new.count());
+        let is_left = |(kid, _): &&(String, u32)| asked.is_new(kid) && !asked.has(kid);
+        let wanted: Vec<&(String, u32)> = self.wanted.iter().filter(is_left).collect();
+        let found = match (left, wanted.len()) {
+            (0, _) | (_, 0) => None,
+            (1, most) => {
+                let at = self.random % (most as u64);
+                usize::try_from(at).ok().and_then(|at| wanted.get(at))
+            }
+            // Of several that as many requests have, the first one counts.
+            _ => wanted.iter().rev().max_by_key(|(_, count)| *count),
         };
         found.map(|(kid, _)| kid)
     }
@@ -266,23 +265,35 @@ impl Asked {
     fn fetched(&self, used: &[(String, Millis)]) -> Result<Fetched, FetchError> {
         let (mut members, mut absent, mut skipped) = (Vec::new(), Vec::new(), Vec::new());
         let mut kept = String::new();
-        for of_new in [false, true] {
+        // What may have to go stands first. So the worker that fetches next is told, too.
+        let may_be_full = self.answers.len() > MOST_KEYS;
+        let place = |kid: &str| match used.iter().any(|(known, _)| known == kid) {
+            true if may_be_full => 2,
+            _ => u8::from(self.is_new(kid)),
+        };
+        for turn in 0..=2 {
             for (kid, outcome) in &self.answers {
-                match outcome {
-                    _ if self.is_new(kid) != of_new => {}
-                    Outcome::Key(pem) => members.push((kid, pem)),
-                    Outcome::Absent => absent.push(kid.as_str()),
+                if place(kid) != turn {
+                    continue;
+                }
+                let pem = match outcome {
+                    Outcome::Key(pem) => Some(pem),
+                    Outcome::Absent => {
+                        absent.push(kid.as_str());
+                        None
+                    }
                     Outcome::Failed(error) => {
                         skipped.push(format!("key {kid}: {error}"));
-                        let mut before = self.before.iter();
-                        if let Some((_, pem)) = before.find(|(known, _)| known == kid) {
-                            members.push((kid, pem));
+                        let known = self.before.iter().find(|(known, _)| known == kid);
+                        if known.is_some() {
                             kept.push(' ');
                             kept.push(KEPT);
                             kept.push_str(kid);
                         }
+                        known.map(|(_, pem)| pem)
                     }
-                }
+                };
+                members.extend(pem.map(|pem| format!("\"{kid}\":\"{pem}\"")));
             }
         }
         if members.is_empty() && !self.before.is_empty() {
@@ -292,18 +303,9 @@ impl Asked {
                 told: reason.to_owned(),
             });
         }
-        if members.len() > MOST_KEYS {
-            // The order tells the worker that fetches next what was in use here.
-            let is_used = |kid: &str| used.iter().any(|(known, _)| known == kid);
-            let (in_use, mut rest): (Vec<_>, Vec<_>) =
-                members.into_iter().partition(|(kid, _)| is_used(kid));
-            rest.extend(in_use);
-            members = rest.split_off(rest.len().saturating_sub(MOST_KEYS));
+        while members.len() > MOST_KEYS {
+            members.remove(0);
         }
-        let members: Vec<String> = members
-            .iter()
-            .map(|(kid, pem)| format!("\"{kid}\":\"{pem}\""))
-            .collect();
         let absent = absent.join(" ");
         let mut found = format!("{} usable keys", members.len());
         if !absent.is_empty() {
