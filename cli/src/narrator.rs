@@ -33,7 +33,8 @@ mod words;
 pub(crate) use words::duration_in_words;
 use words::{
     check_in_words, escaped_slashes_in_words, key_in_words, keys_of_gateway_in_words, mark_of,
-    place_in_doubt, rule_in_words, scopes_asked, scopes_held, test_in_words, why_unclear,
+    other_path_in_words, place_in_doubt, rule_in_words, scopes_asked, scopes_held, test_in_words,
+    why_unclear,
 };
 
 const NOT_SATISFIED: &str = "does not satisfy the rule";
@@ -435,7 +436,7 @@ impl<'n> Narrator<'n> {
             let why = if compared.contains(&other) {
                 "another condition does not hold"
             } else {
-                "another path"
+                other_path_in_words(rule, self.request.path())
             };
             let text = format!("rules[{index}] {}: {why}", rule_in_words(rule));
             step.detail(Mark::Note, text);

@@ -12,6 +12,7 @@ use bearer_gate::jose::issuer::{Issuer, NotOurs};
 use bearer_gate::jose::jwa::Algorithm;
 use bearer_gate::jose::jwk::Key;
 use bearer_gate::jose::token_type::TokenType;
+use bearer_gate::matcher::{Condition, HostMatcher};
 use serde_json::Value;
 
 use crate::explanation::Mark;
@@ -45,18 +46,50 @@ pub(super) fn escaped_slashes_in_words([kept, decoded]: &[String; 2], decided: b
     format!("can be read as {kept} and as {decoded}; {of_rules}")
 }
 
+/// What a rule is for: its path, and what must hold besides.
 pub(super) fn rule_in_words(rule: &Rule) -> String {
     use bearer_gate::matcher::PathMatcher::{Connect, Exact, Prefix, Regex, Segments};
-    let path = match &rule.matcher.path {
+    let mut words = match &rule.matcher.path {
         Prefix(text) => format!("prefix {text}"),
         Exact(text) => format!("path {text}"),
         Segments(text) => format!("path_separated_prefix {text}"),
         Regex(_) => "safe_regex".to_owned(),
         Connect => "CONNECT".to_owned(),
     };
-    match rule.matcher.conditions.len() {
-        0 => path,
-        more => format!("{path} and {more} more conditions"),
+    for condition in &rule.matcher.conditions {
+        let more = match condition {
+            Condition::Methods(methods) => format!(", methods {}", methods.join(" ")),
+            Condition::Hosts(hosts) => {
+                let hosts = hosts.iter().map(|host| match host {
+                    HostMatcher::Exact(name) => name.clone(),
+                    HostMatcher::Below(name) => format!("*{name}"),
+                });
+                format!(", hosts {}", hosts.collect::<Vec<String>>().join(" "))
+            }
+            Condition::Header(header) => format!(", header {}", header.name),
+            Condition::Parameter(parameter) => format!(", parameter {}", parameter.name),
+        };
+        words.push_str(&more);
+    }
+    words
+}
+
+/// Why a rule before the one that decides is not for the path.
+pub(super) fn other_path_in_words(rule: &Rule, path: Option<&[u8]>) -> &'static str {
+    use bearer_gate::matcher::PathMatcher::{Connect, Exact, Prefix, Regex, Segments};
+    let text = match &rule.matcher.path {
+        Prefix(text) | Exact(text) | Segments(text) => text.as_bytes(),
+        Regex(_) | Connect => return "another path",
+    };
+    let start = path.and_then(|path| path.get(..text.len()));
+    match start {
+        Some(start) if start != text && start.eq_ignore_ascii_case(text) => {
+            "another path, which begins so but for upper and lower case (case_sensitive)"
+        }
+        Some(start) if start == text => {
+            "another path, which begins so (`path` is the whole path, `path_separated_prefix` whole segments)"
+        }
+        _ => "another path",
     }
 }
 
@@ -318,7 +351,50 @@ fn date_in_words(claim: &str, time: Time) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::difference;
+    use bearer_gate::config::Config;
+
+    use super::{difference, other_path_in_words, rule_in_words};
+
+    #[test]
+    fn what_a_rule_is_for() {
+        let table = [
+            ("{prefix: /a}", "/b", "prefix /a", "another path"),
+            (
+                "{prefix: /a}",
+                "/A/x",
+                "prefix /a",
+                "but for upper and lower case",
+            ),
+            ("{path: /a}", "/a/x", "path /a", "which begins so (`path`"),
+            (
+                "{path_separated_prefix: /a, methods: [GET, PUT]}",
+                "/ab",
+                "path_separated_prefix /a, methods GET PUT",
+                "whole segments",
+            ),
+            (
+                "{path: /a, hosts: [a.example, '*.b.example']}",
+                "/",
+                "path /a, hosts a.example *.b.example",
+                "another path",
+            ),
+            (
+                "{safe_regex: {regex: /a}, headers: [{name: x, present_match: true}], query_parameters: [{name: q, present_match: true}]}",
+                "/A",
+                "safe_regex, header x, parameter q",
+                "another path",
+            ),
+        ];
+        for (written, path, words, why) in table {
+            let document = crate::document::parse(&format!("rules: [{{match: {written}}}]"), None);
+            let json = document.unwrap()[0].to_json();
+            let config = Config::parse(json.as_bytes()).unwrap();
+            let rule = &config.rules.all()[0];
+            assert_eq!(rule_in_words(rule), words);
+            let told = other_path_in_words(rule, Some(path.as_bytes()));
+            assert!(told.contains(why), "{written} {path}: {told}");
+        }
+    }
 
     #[test]
     fn in_what_issuers_differ() {

@@ -118,7 +118,7 @@ rules:
         Row(
             "403 `No rule",
             at("/api", &["--method", "POST", "--token", &good]),
-            "prefix /api and 1 more conditions: another condition does not hold",
+            "prefix /api, methods GET OPTIONS: another condition does not hold",
         ),
         Row(
             "403 `Jwt lacks",
