@@ -9,6 +9,7 @@ use crate::document::Node;
 use crate::explanation::{Mark, Step, Touched};
 use crate::finding::Finding;
 use crate::plugin::{File, Plugin};
+use crate::view::View;
 
 /// More findings are counted only.
 const MOST_SHOWN: usize = 6;
@@ -20,7 +21,9 @@ pub(super) fn step(
     source: Source,
     touched: &Touched,
 ) -> Result<Option<Step>, CommandError> {
-    let (findings, _) = check::check(file)?;
+    let files = std::slice::from_ref(file);
+    let view = View::new(files);
+    let findings = check::check(files, &view)?;
     let members: Vec<&str> = plugin
         .tree()
         .map_or(&[][..], Node::entries)
@@ -30,10 +33,12 @@ pub(super) fn step(
     let (own, around): (Vec<Finding>, Vec<Finding>) = findings
         .into_iter()
         .partition(|finding| is_of_configuration(&finding.path, &members));
-    // A file may have several configurations: this one's are where its own fields are.
+    // A file may have several configurations: what is where another one has its fields is that one's.
     let own = own.into_iter().filter(|finding| {
-        matters(&finding.path, touched)
-            && plugin.locate(&finding.path) == (finding.line, finding.column)
+        let is_of = |plugin: &Plugin<'_>| {
+            plugin.locate(&finding.path) == (finding.spot.line, finding.spot.column)
+        };
+        matters(&finding.path, touched) && (is_of(plugin) || !view.plugins.iter().any(is_of))
     });
     let mut found: Vec<Finding> = own.chain(around).collect();
     if found.is_empty() {
@@ -42,7 +47,7 @@ pub(super) fn step(
     // Listeners with the same settings have the same findings.
     found.sort_by(|one, other| (&one.path, &one.text).cmp(&(&other.path, &other.text)));
     found.dedup_by(|one, other| one.path == other.path && one.text == other.text);
-    found.sort_by_key(|finding| (!finding.is_error, finding.line, finding.column));
+    found.sort_by_key(|finding| (!finding.is_error(), finding.spot));
     let count = found.len();
     let text = match source {
         Source::File => format!(
@@ -55,18 +60,18 @@ pub(super) fn step(
     };
     let mut step = Step::new("check", Mark::Note, text);
     for finding in found.iter().take(MOST_SHOWN) {
-        let mark = if finding.is_error {
+        let mark = if finding.is_error() {
             Mark::Bad
         } else {
             Mark::Note
         };
         let Finding {
-            line, path, text, ..
+            spot, path, text, ..
         } = finding;
         step.detail(
             mark,
             match source {
-                Source::File => format!("line {line}: {path}: {text}"),
+                Source::File => format!("line {}: {path}: {text}", spot.line),
                 Source::Running => format!("{path}: {text}"),
             },
         );
