@@ -35,7 +35,7 @@ use crate::hint::{self, cookie};
 use crate::keys::{KeysAtHand, Wanted};
 use crate::log_line;
 use crate::narrator::Narrator;
-use crate::plugin::{File, Plugin};
+use crate::plugin::{self, File};
 
 mod findings;
 
@@ -122,14 +122,13 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CommandError> {
         None => Source::Running,
     };
     let plugins = file.plugins();
-    let plugin = select(file, &plugins, args.select)?;
-    let config = plugin.parse().map_err(|error| {
-        let (line, column) = plugin.locate(error.path());
-        CommandError::usage(match source {
-            Source::File => format!("{}:{line}:{column}: {error}", file.name),
-            Source::Running => format!("{}: {error}: {REFUSED}", file.name),
-        })
-    })?;
+    let plugin = plugin::select(file, &plugins, args.select)?;
+    let config = match source {
+        Source::File => plugin::parse(file, plugin)?,
+        Source::Running => plugin
+            .parse()
+            .map_err(|error| CommandError::usage(format!("{}: {error}: {REFUSED}", file.name)))?,
+    };
     let now = match args.at {
         Some(at) => at,
         None => SystemTime::now()
@@ -183,38 +182,6 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CommandError> {
                 false => "the keys decide: give --jwks FILE, or --fetch",
             },
         )),
-    }
-}
-
-fn select<'p, 'd>(
-    file: &File,
-    plugins: &'p [Plugin<'d>],
-    which: Option<usize>,
-) -> Result<&'p Plugin<'d>, CommandError> {
-    let several = || {
-        let names: Vec<String> = plugins
-            .iter()
-            .enumerate()
-            .map(|(index, plugin)| format!("{index} ({})", plugin.name))
-            .collect();
-        CommandError::usage(format!(
-            "{}: --select one of its configurations: {}",
-            file.name,
-            names.join(", ")
-        ))
-    };
-    match (plugins, which) {
-        ([], _) => Err(CommandError::usage(format!(
-            "{}: no configuration of bearer-gate in it",
-            file.name
-        ))),
-        ([one], None) => Ok(one),
-        // Of several listeners with one configuration any will do.
-        ([first, rest @ ..], None) if rest.iter().all(|other| other.value() == first.value()) => {
-            Ok(first)
-        }
-        (_, None) => Err(several()),
-        (_, Some(which)) => plugins.get(which).ok_or_else(several),
     }
 }
 

@@ -90,6 +90,47 @@ pub(crate) fn plugins_of(document: &Node) -> Vec<Plugin<'_>> {
     plugins
 }
 
+/// One configuration of a file: the only one, or the one that is asked for.
+pub(crate) fn select<'p, 'd>(
+    file: &File,
+    plugins: &'p [Plugin<'d>],
+    which: Option<usize>,
+) -> Result<&'p Plugin<'d>, CommandError> {
+    let several = || {
+        let names: Vec<String> = plugins
+            .iter()
+            .enumerate()
+            .map(|(index, plugin)| format!("{index} ({})", plugin.name))
+            .collect();
+        CommandError::usage(format!(
+            "{}: --select one of its configurations: {}",
+            file.name,
+            names.join(", ")
+        ))
+    };
+    match (plugins, which) {
+        ([], _) => Err(CommandError::usage(format!(
+            "{}: no configuration of bearer-gate in it",
+            file.name
+        ))),
+        ([one], None) => Ok(one),
+        // Of several listeners with one configuration any will do.
+        ([first, rest @ ..], None) if rest.iter().all(|other| other.value() == first.value()) => {
+            Ok(first)
+        }
+        (_, None) => Err(several()),
+        (_, Some(which)) => plugins.get(which).ok_or_else(several),
+    }
+}
+
+/// A configuration of a file, or the place where it is wrong.
+pub(crate) fn parse(file: &File, plugin: &Plugin<'_>) -> Result<Config, CommandError> {
+    plugin.parse().map_err(|error| {
+        let (line, column) = plugin.locate(error.path());
+        CommandError::usage(format!("{}:{line}:{column}: {error}", file.name))
+    })
+}
+
 /// What stands for a private key: the form of one, without a number in it.
 const NO_KEY: &str = "MBwCAQAwEwYHKoZIzj0CAQYIKoZIzj0DAQcEAjAA";
 /// What ends a text that stands for a variable.

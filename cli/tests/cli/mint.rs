@@ -117,7 +117,7 @@ fn one_kid_whichever_file_is_used() {
         // the final kid, and the next commands
         for told in [
             format!("its kid is {expected_kid}, in each of the files"),
-            format!("bearer-gate token --key {name}.pem --claim iss="),
+            format!("bearer-gate token --key {name}.pem --config FILE"),
             format!("--jwks {name}.jwks.json --token"),
         ] {
             assert!(made.err.contains(&told), "{told}: {}", made.err);
@@ -150,6 +150,104 @@ fn each_key_has_a_kid_of_its_own_by_default() {
         serde_json::from_str::<Value>(&set).unwrap()["keys"][0]["kid"].clone()
     });
     assert_ne!(kids[0], kids[1]);
+}
+
+/// A token by a configuration is one that its provider takes.
+#[test]
+fn a_token_by_a_configuration_is_good() {
+    let files = Files::in_a_directory();
+    let name = files.path().join("k").display().to_string();
+    assert_eq!(run(&["keygen", "--alg", "ES256", "--out", &name]).code, 0);
+    let (key, keys) = (format!("{name}.pem"), format!("{name}.jwks.json"));
+    let remote = "remote_jwks: {http_uri: {uri: http://127.0.0.1:1/, cluster: c, timeout: 1s}}";
+    let explain = |config: &str, token: &str| {
+        let arguments = [
+            "explain", "--config", config, "--jwks", &keys, "--token", token,
+        ];
+        run(&arguments)
+    };
+    for settings in [
+        "issuer: https://i.example/, audiences: [api, other]",
+        "issuer: https://i.example/, audiences: [api], token_type: at+jwt, max_lifetime: 60s",
+        "issuer: https://i.example/, audiences: [api], token_type: jwt, require_expiration: true",
+        "any_issuer: true, any_audience: true",
+        "issuer: 'https://login.microsoftonline.com/{tenantid}/v2.0', any_tenant: true, audiences: [api]",
+        "issuer: 'https://login.microsoftonline.com/{tenantid}/v2.0', tenants: [11111111-2222-3333-4444-555555555555], audiences: [api]",
+        "issuer: spiffe://prod.example, audiences: [api]",
+    ] {
+        let config = files.with(
+            "c.yaml",
+            &format!(
+                "providers: {{p: {{{settings}, {remote}}}}}\nrules: [{{match: {{prefix: /}}, requires: {{provider_name: p}}}}]\n"
+            ),
+        );
+        let minted = run(&["token", "--key", &key, "--config", &config]);
+        assert_eq!(minted.code, 0, "{settings}: {}", minted.err);
+        assert!(
+            !minted.err.contains("the provider takes no"),
+            "{}",
+            minted.err
+        );
+        let ran = explain(&config, minted.out.trim());
+        assert_eq!(ran.code, 0, "{settings}: {}{}", ran.out, ran.err);
+        // What is asked for comes before what the provider wants.
+        let minted = run(&[
+            "token",
+            "--key",
+            &key,
+            "--config",
+            &config,
+            "--expires-in",
+            "-90",
+        ]);
+        let ran = explain(&config, minted.out.trim());
+        assert!(
+            ran.out.contains("rejected: expired"),
+            "{settings}: {}",
+            ran.out
+        );
+    }
+}
+
+#[test]
+fn a_configuration_with_several_providers_needs_a_name() {
+    let files = Files::in_a_directory();
+    let provider = |more: &str| {
+        format!(
+            "{{issuer: https://i.example/, audiences: [a], {more} remote_jwks: {{http_uri: {{uri: http://127.0.0.1:1/, cluster: c, timeout: 1s}}}}}}"
+        )
+    };
+    let config = files.with(
+        "two.yaml",
+        &format!(
+            "providers:\n  p: {}\n  q: {}\n",
+            provider(""),
+            provider("algorithms: [RS256],")
+        ),
+    );
+    let token = |more: &[&str]| {
+        let arguments = [
+            "token",
+            "--key",
+            "tests/fixtures/ed25519.pem",
+            "--config",
+            &config,
+        ];
+        run(&[&arguments[..], more].concat())
+    };
+    for more in [&[][..], &["--provider", "r"]] {
+        let ran = token(more);
+        assert_eq!(ran.code, 2, "{}", ran.out);
+        assert!(ran.err.contains("--provider one of: p, q"), "{}", ran.err);
+    }
+    assert_eq!(token(&["--provider", "p"]).code, 0);
+    let ran = token(&["--provider", "q"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(
+        ran.err.contains("takes no EdDSA, only RS256"),
+        "{}",
+        ran.err
+    );
 }
 
 /// What a provider looks for first, and a token may lack.
