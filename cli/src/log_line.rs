@@ -130,21 +130,22 @@ fn to_json(told: &Told, lines: usize) -> Value {
 
 fn read(line: &str) -> Told {
     let json = serde_json::from_str::<Value>(line.trim()).ok();
-    let member = json.as_ref().and_then(|json| json.get("reason")?.as_str());
-    if let Some(reason) = member.and_then(whole).or_else(|| find(line)) {
+    // As in the access log of docs/observability.md, which has other texts that clients choose.
+    let member = json.as_ref().and_then(|json| json.get("reason"));
+    let is_none = match member {
+        Some(Value::Null) => true,
+        Some(Value::String(text)) => matches!(text.as_str(), "" | "-"),
+        _ => false,
+    };
+    let named = member.and_then(Value::as_str).and_then(whole);
+    if let Some(reason) = named.or_else(|| find(line).filter(|_| !is_none)) {
         return Told::Reason(reason);
     }
     let is_there = |name: &str| words(line).any(|word| word == name);
-    if let Some((_, what)) = OTHERS.iter().find(|(name, _)| is_there(name)) {
-        return Told::Other(what);
-    }
-    // As the access log of docs/observability.md has a request without a reason.
-    match json.as_ref().and_then(|json| json.get("reason")) {
-        Some(Value::Null) => Told::Other("the filter has no reason against it"),
-        Some(Value::String(text)) if text == "-" => {
-            Told::Other("the filter has no reason against it")
-        }
-        _ => Told::Nothing,
+    match OTHERS.iter().find(|(name, _)| is_there(name)) {
+        Some((_, what)) => Told::Other(what),
+        None if is_none => Told::Other("the filter has no reason against it"),
+        None => Told::Nothing,
     }
 }
 
@@ -270,6 +271,10 @@ mod tests {
         for (line, expected) in [
             (r#"{"status":200,"reason":null}"#, "no reason against it"),
             (r#"{"status":200,"reason":"-"}"#, "no reason against it"),
+            (
+                r#"{"status":200,"reason":null,"path":"/no_rule?reason=expired"}"#,
+                "no reason against it",
+            ),
             ("GET / 503 - wasm_fail_stream", "has crashed"),
             ("GET / 404 via_upstream", "the upstream gave"),
         ] {
@@ -284,6 +289,7 @@ mod tests {
             // words that every log has
             "[2026-11-26 10:00:00.000][12][critical][main] the type of the subject: signature expired",
             "expired signature",
+            "[2026-11-26 10:00:00.000][12][critical][main] initializing epoch 0",
             "rejected: unknown_word",
             "{\"reason\": 5}",
         ] {
