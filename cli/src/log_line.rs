@@ -17,7 +17,9 @@ use crate::command_error::{CommandError, exit};
 use crate::output::{DIM, HEAD, escaped, styled};
 
 /// What may stand before a reason: in Envoy's log, in metrics, in `key=value` logs.
-const BEFORE: [&str; 7] = [
+const BEFORE: [&str; 9] = [
+    "\"reason\":\"",
+    "\"reason\": \"",
     "rejected: ",
     "denied.",
     "reported.",
@@ -224,6 +226,11 @@ mod tests {
                 "expired",
             ),
             (r#"{"status":401,"reason":"type","kid":"critical"}"#, "type"),
+            // with what a collector of logs puts before it
+            (
+                r#"envoy-7d4 stdout F {"path":"/?x=no_key","status":401,"reason":"expired"}"#,
+                "expired",
+            ),
             // %RESPONSE_CODE_DETAILS%
             ("GET /api 401 bearer_gate.no_key 0 12", "no_key"),
             ("details=bearer_gate{signature}", "signature"),
