@@ -2,8 +2,8 @@
 //!
 //! A bootstrap of Envoy and the resources that xDS brings to it are one configuration ([`Group`]),
 //! in however many files they are. A file of resources belongs to the one bootstrap that is given; of
-//! several bootstraps, to those that name its file, or one of its resources. Where there is no
-//! bootstrap, or none that wants them, resources are a configuration by themselves.
+//! several bootstraps, to those that name its file, or one of its resources, and of these to those in
+//! its own folder. Where there is no bootstrap, or none that wants them, resources are a configuration by themselves.
 //!
 //! Invariant: two bootstraps are never one configuration.
 
@@ -141,25 +141,45 @@ impl<'d> View<'d> {
 
 /// Gives each file of resources to the configurations that it is a part of.
 fn join<'d>(files: &[File], loose: Vec<Vec<Part<'d>>>, groups: &mut Vec<Group<'d>>) {
-    let bootstraps = groups.len();
     let mut by_themselves = Group::default();
     for (file, resources) in files.iter().zip(loose) {
         if resources.is_empty() {
             continue;
         }
-        let is_wanted = |group: &Group<'_>| bootstraps == 1 || group.names(file, &resources);
-        let mut is_alone = true;
-        for group in groups.iter_mut().filter(|group| is_wanted(group)) {
-            is_alone = false;
-            resources.iter().for_each(|part| group.add(*part));
-        }
-        if is_alone {
+        let wanting = wanting(files, file, &resources, groups);
+        if wanting.is_empty() {
             resources.iter().for_each(|part| by_themselves.add(*part));
+        }
+        for at in wanting {
+            if let Some(group) = groups.get_mut(at) {
+                resources.iter().for_each(|part| group.add(*part));
+            }
         }
     }
     if !by_themselves.documents.is_empty() {
         groups.push(by_themselves);
     }
+}
+
+/// The bootstraps that a file of resources belongs to, by their places: the only one, or those that
+/// name the file or one of its resources. Of these, those in its own folder, if there are such.
+fn wanting(
+    files: &[File],
+    file: &File,
+    resources: &[Part<'_>],
+    groups: &[Group<'_>],
+) -> Vec<usize> {
+    let is_only = groups.len() == 1;
+    let names = groups.iter().enumerate();
+    let names = names.filter(|(_, group)| is_only || group.names(file, resources));
+    let all: Vec<usize> = names.map(|(at, _)| at).collect();
+    let is_beside = |at: &usize| {
+        let bootstrap = groups.get(*at).and_then(|group| group.bootstrap);
+        let other = bootstrap.and_then(|part| files.get(part.file));
+        other.is_some_and(|other| folder(&other.name) == folder(&file.name))
+    };
+    let beside: Vec<usize> = all.iter().copied().filter(is_beside).collect();
+    if beside.is_empty() { all } else { beside }
 }
 
 impl<'d> Group<'d> {
@@ -317,6 +337,10 @@ fn resources(document: Part<'_>) -> Vec<Part<'_>> {
             _ => Some(part),
         })
         .collect()
+}
+
+fn folder(path: &str) -> &str {
+    path.strip_suffix(base_name(path)).unwrap_or_default()
 }
 
 fn base_name(path: &str) -> &str {

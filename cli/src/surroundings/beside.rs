@@ -34,6 +34,7 @@ pub(super) fn look_at(group: &Group<'_>, findings: &mut Vec<Finding>) {
         entrances,
     };
     for chain in &group.chains {
+        way.look_at_admin(chain, findings);
         if !chain.is_guarded() && !chain.has_other_filters() {
             way.look_at_chain(chain, findings);
         }
@@ -106,22 +107,44 @@ impl Way<'_, '_> {
 
     /// A cluster that is neither guarded nor Envoy's own pages.
     fn unguarded<'d>(&self, chain: &Chain<'d>) -> Option<&'d str> {
+        let clusters = destinations(chain).into_iter().flatten();
+        let mut others = clusters.filter(|cluster| !self.is_admin(cluster));
+        others.find(|cluster| self.leads(cluster) == Leads::Elsewhere)
+    }
+
+    /// Routes to the admin interface, but for those of single pages.
+    fn look_at_admin(&self, chain: &Chain<'_>, findings: &mut Vec<Finding>) {
+        for route in chain.all_routes() {
+            let is_one_page = route.part.at(&["match", "path"]).is_some();
+            let clusters = route.clusters();
+            if is_one_page
+                || !clusters
+                    .iter()
+                    .flatten()
+                    .any(|cluster| self.is_admin(cluster))
+            {
+                continue;
+            }
+            findings.push(
+                Finding::warning(
+                    Kind::AdminOpen,
+                    route.part.spot(),
+                    "routes",
+                    "leads to Envoy's admin interface: whoever gets here reads the configuration, and can stop Envoy",
+                )
+                .write("match: {path: /stats/prometheus}, and the method GET alone"),
+            );
+        }
+    }
+
+    fn is_admin(&self, cluster: &str) -> bool {
         let admin = self
             .group
             .bootstrap
             .and_then(|part| part.at(&["admin", "address"]));
         let admin = admin.map_or_else(Vec::new, |address| address_of(address.node));
-        let routes = chain.all_routes();
-        let mut forwarding = routes.iter().filter(|route| route.forwards());
-        forwarding.find_map(|route| {
-            let is_one_page = route.part.at(&["match", "path"]).is_some();
-            let mut clusters = route.clusters().into_iter().flatten();
-            clusters.find(|cluster| {
-                let names = names(self.group, cluster);
-                let is_admin = admin.iter().any(|address| names.contains(address));
-                !(is_admin && is_one_page) && self.leads(cluster) == Leads::Elsewhere
-            })
-        })
+        let names = names(self.group, cluster);
+        admin.iter().any(|address| names.contains(address))
     }
 
     fn look_at_proxy(&self, proxy: Part<'_>, findings: &mut Vec<Finding>) {

@@ -215,6 +215,36 @@ fn two_bootstraps_are_never_one_configuration() {
     assert_eq!(found(&ran), expected(&names, &[missing]));
 }
 
+/// Two stages of one deployment, with the same names of files.
+#[test]
+fn a_file_belongs_to_the_bootstrap_in_its_folder() {
+    let [envoy, filter] = DEPLOYED.map(shipped);
+    let other = |text: &str| {
+        text.replace("cluster: auth0", "cluster: auth1")
+            .replace("- name: auth0", "- name: auth1")
+    };
+    let files = [Files::in_a_directory(), Files::in_a_directory()];
+    let paths = [
+        files[0].with("envoy.yaml", &envoy),
+        files[0].with("bearer-gate.yaml", &filter),
+        files[1].with("envoy.yaml", &other(&envoy)),
+        files[1].with("bearer-gate.yaml", &other(&filter)),
+    ];
+    let paths = paths.each_ref().map(String::as_str);
+    let ran = run(&["check", "--json", paths[0], paths[1], paths[2], paths[3]]);
+    let names = [
+        "envoy.yaml",
+        "bearer-gate.yaml",
+        "envoy.yaml",
+        "bearer-gate.yaml",
+    ];
+    assert_eq!((ran.code, found(&ran)), (0, expected(&names, &[])));
+    // the filter of the other stage
+    let missing = expected(&names, &[("bearer-gate.yaml", "27 cluster-missing")]);
+    let ran = run(&["check", "--json", paths[0], paths[3]]);
+    assert_eq!(found(&ran), missing[..2]);
+}
+
 #[test]
 fn a_file_without_a_configuration_stops_nothing() {
     let files = Files::in_a_directory();

@@ -319,6 +319,9 @@ macro_rules! cluster {
 }
 const ALIAS: &str = cluster!("alias", "8080");
 const STATIC: &str = cluster!("static", "8081");
+const ADMIN: &str = cluster!("admin", "9901");
+const ADMIN_HERE: &str =
+    "admin: {address: {socket_address: {address: 127.0.0.1, port_value: 9901}}}";
 const FRONT: &str = cluster!("front", "10000");
 
 const MATCHED: &str = r#"- name: matched
@@ -1042,6 +1045,27 @@ pub(crate) const TABLE: &[Row] = &[
                 "request_headers_to_add: [{header: {key: x-users, value: '%REQ(x-name)%'}}]",
             ),
             ("provider", CLAIM_HEADER),
+        ],
+        proof: WARNING,
+    },
+    Row {
+        kind: "admin-open",
+        bad: &[
+            ("top", ADMIN_HERE),
+            (
+                "first",
+                "- match: {prefix: /admin}\n  route: {cluster: admin}",
+            ),
+            ("cluster", ADMIN),
+        ],
+        at: "match: {prefix: /admin}",
+        good: &[
+            ("top", ADMIN_HERE),
+            (
+                "first",
+                "- match: {path: /ready}\n  route: {cluster: admin}",
+            ),
+            ("cluster", ADMIN),
         ],
         proof: WARNING,
     },
