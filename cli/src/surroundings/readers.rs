@@ -7,7 +7,7 @@ use bearer_gate::http::credentials::Place;
 use super::kinds::{JWT_AUTHN, RBAC, RBAC_OF_ROUTE};
 use super::{Gate, filters};
 use crate::document::Node;
-use crate::finding::{Finding, Kind};
+use crate::finding::{Finding, Kind, Spot};
 use crate::plugin::{WASM, message};
 use crate::view::{Chain, Part, contains};
 
@@ -98,7 +98,20 @@ fn each_text<'d>(
     }
 }
 
+/// Where a word stands in a text, which may have several lines.
+fn spot_of(part: Part<'_>, word: &str) -> Spot {
+    let text = part.node.text().unwrap_or_default();
+    let before = text.find(word).and_then(|at| text.get(..at));
+    let lines = before.unwrap_or_default().matches('\n').count();
+    let spot = part.spot();
+    Spot {
+        line: spot.line + lines,
+        ..spot
+    }
+}
+
 fn of_metadata(part: Part<'_>, reader: Reader) -> Finding {
+    let spot = spot_of(part, NAMESPACE);
     let (kind, instead) = (
         Kind::MetadataUnset,
         "filter state in its place: payload_in_metadata: jwt in the provider, and wasm.jwt here",
@@ -106,13 +119,13 @@ fn of_metadata(part: Part<'_>, reader: Reader) -> Finding {
     match reader {
         Reader::Policy => Finding::error(
             kind,
-            part.spot(),
+            spot,
             "rbac",
             "a policy looks at the metadata of jwt_authn, which is not in this chain: they are always empty, and a DENY no longer bites",
         ),
         Reader::Log | Reader::Other => Finding::warning(
             kind,
-            part.spot(),
+            spot,
             "",
             "looks at the metadata of jwt_authn, which is not in this chain: they are always empty",
         ),
@@ -150,7 +163,8 @@ fn sets(config: &Config, name: &str) -> bool {
 }
 
 fn of_state(part: Part<'_>, reader: Reader, name: &str) -> Finding {
-    let (kind, spot) = (Kind::StateUnset, part.spot());
+    let kind = Kind::StateUnset;
+    let spot = spot_of(part, &format!("{STATE}{name}"));
     let finding = match reader {
         Reader::Policy => Finding::error(
             kind,

@@ -229,6 +229,75 @@ const DENY_BY_STATE: &str = r#"- name: rbac
         mallory:
           permissions: [{any: true}]
           principals: [{filter_state: {key: wasm.bearer_gate.subject, string_match: {exact: mallory}}}]"#;
+/// The same of a route.
+const EMPTY_RBAC: &str = r#"- name: rbac
+  typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC}"#;
+const DENY_OF_ROUTE_BY_METADATA: &str = r#"typed_per_filter_config:
+  rbac:
+    "@type": type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBACPerRoute
+    rbac:
+      rules:
+        action: DENY
+        policies:
+          mallory:
+            permissions: [{any: true}]
+            principals:
+            - metadata: {filter: envoy.filters.http.jwt_authn, path: [{key: jwt}, {key: sub}], value: {string_match: {exact: mallory}}}"#;
+const DENY_OF_ROUTE_BY_STATE: &str = r#"typed_per_filter_config:
+  rbac:
+    "@type": type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBACPerRoute
+    rbac:
+      rules:
+        action: DENY
+        policies:
+          mallory:
+            permissions: [{any: true}]
+            principals: [{filter_state: {key: wasm.bearer_gate.subject, string_match: {exact: mallory}}}]"#;
+
+/// Lua that reads metadata.
+macro_rules! lua {
+    ($namespace:literal) => {
+        concat!(
+            r#"- name: lua
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua
+    default_source_code:
+      inline_string: |
+        function envoy_on_request(handle)
+          handle:streamInfo():dynamicMetadata():get(""#,
+            $namespace,
+            r#"")
+        end"#
+        )
+    };
+}
+
+/// `ext_authz` that is told metadata.
+macro_rules! ext_authz {
+    ($namespace:literal) => {
+        concat!(
+            r#"- name: ext_authz
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz
+    grpc_service: {envoy_grpc: {cluster_name: api}}
+    metadata_context_namespaces: ["#,
+            $namespace,
+            "]"
+        )
+    };
+}
+
+/// Limits by metadata.
+macro_rules! rate_limits {
+    ($namespace:literal) => {
+        concat!(
+            "rate_limits: [{actions: [{metadata: {descriptor_key: user, metadata_key: {key: ",
+            $namespace,
+            ", path: [{key: sub}]}}}]}]"
+        )
+    };
+}
+
 /// A rule without `requires`.
 const OPEN_RULE: &str = "- match: {path: /open}";
 const OPEN: Request = Request {
@@ -1066,6 +1135,57 @@ pub(crate) const TABLE: &[Row] = &[
                 "- match: {path: /ready}\n  route: {cluster: admin}",
             ),
             ("cluster", ADMIN),
+        ],
+        proof: WARNING,
+    },
+    Row {
+        kind: "metadata-unset",
+        bad: &[("after", EMPTY_RBAC), ("route", DENY_OF_ROUTE_BY_METADATA)],
+        at: "envoy.filters.http.jwt_authn",
+        good: &[
+            ("after", EMPTY_RBAC),
+            ("route", DENY_OF_ROUTE_BY_STATE),
+            ("config", SUBJECT),
+        ],
+        proof: Some(Proof::Passes(MALLORY)),
+    },
+    Row {
+        kind: "metadata-unset",
+        bad: &[("after", lua!("envoy.filters.http.jwt_authn"))],
+        at: "envoy.filters.http.jwt_authn",
+        good: &[("after", lua!("envoy.filters.http.ext_authz"))],
+        proof: WARNING,
+    },
+    Row {
+        kind: "metadata-unset",
+        bad: &[("after", ext_authz!("envoy.filters.http.jwt_authn"))],
+        at: "envoy.filters.http.jwt_authn",
+        good: &[("after", ext_authz!("envoy.filters.http.header_to_metadata"))],
+        proof: WARNING,
+    },
+    Row {
+        kind: "metadata-unset",
+        bad: &[("action", rate_limits!("envoy.filters.http.jwt_authn"))],
+        at: "envoy.filters.http.jwt_authn",
+        good: &[(
+            "action",
+            rate_limits!("envoy.filters.http.header_to_metadata"),
+        )],
+        proof: WARNING,
+    },
+    Row {
+        kind: "metadata-unset",
+        bad: &[(
+            "host",
+            "request_headers_to_add: [{header: {key: x-sub, value: '%DYNAMIC_METADATA(envoy.filters.http.jwt_authn:jwt:sub)%'}}]",
+        )],
+        at: "envoy.filters.http.jwt_authn",
+        good: &[
+            (
+                "host",
+                "request_headers_to_add: [{header: {key: x-sub, value: '%FILTER_STATE(wasm.bearer_gate.subject:PLAIN)%'}}]",
+            ),
+            ("config", SUBJECT),
         ],
         proof: WARNING,
     },
