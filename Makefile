@@ -89,7 +89,7 @@ e2e: build vectors-module $(ENVOY) $(END_TO_END) ## Run the end-to-end tests
 
 .PHONY: differential
 differential: build $(ENVOY) ## Compare with Envoy's own jwt_authn; BEARER_GATE_SEED=N draws other cases
-	cargo test --package bearer-gate-cli --test differential --test migrated_oauth2 --test explain_admin
+	cargo test --package bearer-gate-cli --test differential --test istiod --test migrated_oauth2 --test explain_admin
 
 .PHONY: soak
 soak: build vectors-module $(ENVOY) $(END_TO_END) ## Run the long tests: end-to-end with their figures, and many random properties

@@ -23,9 +23,8 @@ fn passes(values: &[Value], text: &str) -> bool {
 /// A path passes a template segment by segment: `{*}` is one segment, `{**}` any number.
 fn passes_template(template: &str, path: &str) -> bool {
     fn walk(template: &[&str], path: &[&str]) -> bool {
-        let legal = |segment: &str| {
-            !segment.contains(['*', '"', '<', '>', '[', ']', '^', '`', '{', '|', '}'])
-        };
+        let legal =
+            |segment: &str| !segment.contains(['"', '<', '>', '[', ']', '^', '`', '{', '|', '}']);
         match (template.split_first(), path.split_first()) {
             (None, None) => true,
             (Some((&"{**}", rest)), _) => (1..=path.len()).any(|taken| {

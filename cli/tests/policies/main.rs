@@ -18,6 +18,7 @@ mod dice;
 mod envoy_gateway;
 mod gate;
 mod istio;
+mod istio_drawn;
 mod istio_evaluator;
 mod oidc;
 mod request;
