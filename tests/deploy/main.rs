@@ -31,6 +31,11 @@ const SCHEMAS: &[(&str, &str)] = &[
         include_str!("EnvoyExtensionPolicy.schema.json"),
     ),
     ("EnvoyProxy", include_str!("EnvoyProxy.schema.json")),
+    ("EnvoyFilter", include_str!("EnvoyFilter.schema.json")),
+    (
+        "ClientTrafficPolicy",
+        include_str!("ClientTrafficPolicy.schema.json"),
+    ),
 ];
 
 /// What is wrong with a resource by its CRD.
@@ -131,6 +136,15 @@ fn istio() {
     assert_eq!(tls["mode"], "SIMPLE");
     assert_eq!(tls["sni"], host);
     assert_eq!(tls["subjectAltNames"], json!([host]));
+
+    // tests/e2e/recipes/istio.rs gives Envoy what it merges.
+    let filter = &of_kind(&resources, "EnvoyFilter")["spec"];
+    let labels = &plugin["selector"]["matchLabels"];
+    assert_eq!(filter["workloadSelector"]["labels"], *labels);
+    let patch = &filter["configPatches"][0];
+    assert_eq!(patch["applyTo"], "NETWORK_FILTER");
+    assert_eq!(patch["match"]["context"], "GATEWAY");
+    assert_eq!(patch["patch"]["operation"], "MERGE");
 }
 
 #[test]
@@ -141,6 +155,14 @@ fn envoy_gateway() {
     }
     let wasm = &of_kind(&resources, "EnvoyExtensionPolicy")["spec"]["wasm"][0];
     assert_eq!(wasm["failOpen"], false);
+    // The listeners of the same Gateway.
+    let policy = &of_kind(&resources, "EnvoyExtensionPolicy")["spec"];
+    let strict = &of_kind(&resources, "ClientTrafficPolicy")["spec"];
+    assert_eq!(strict["targetRefs"], policy["targetRefs"]);
+    assert_eq!(strict["path"]["escapedSlashesAction"], "RejectRequest");
+    assert_eq!(strict["path"]["disableMergeSlashes"], false);
+    assert_eq!(strict["headers"]["withUnderscoresAction"], "RejectRequest");
+    assert!(strict["timeout"]["http"]["requestReceivedTimeout"].is_string());
     let (cluster, host) = cluster_and_host(&wasm["config"]);
 
     let proxy = &of_kind(&resources, "EnvoyProxy")["spec"]["bootstrap"];
@@ -188,6 +210,18 @@ fn what_a_crd_refuses_is_noticed() {
             "DestinationRule",
             "/spec/trafficPolicy/tls/mode",
             json!("TLS"),
+        ),
+        (
+            "istio",
+            "EnvoyFilter",
+            "/spec/configPatches/0/patch/operation",
+            json!("PATCH"),
+        ),
+        (
+            "envoy-gateway",
+            "ClientTrafficPolicy",
+            "/spec/path/escapedSlashesAction",
+            json!("REJECT_REQUEST"),
         ),
         (
             "envoy-gateway",

@@ -2,6 +2,7 @@
 
 mod alb;
 mod beside;
+mod istio;
 pub(crate) mod kitchen;
 mod kubernetes;
 mod people;
