@@ -14,11 +14,17 @@ use crate::session::CLOCK_SKEW;
 /// The member of `events` that makes a token a logout token.
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
+/// How long a logout token without `exp` is good, in seconds: as long as section 2.4 recommends for
+/// one with it.
+const LIFE: u64 = 120;
+
 /// Why a verified token ends no session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LogoutTokenError {
     /// `iat` is missing.
     IssuedAt,
+    /// `exp` is missing, and `iat` is too long ago.
+    Old,
     /// `jti` is missing.
     Id,
     /// `events` is not an object, or lacks the event.
@@ -36,6 +42,7 @@ impl fmt::Display for LogoutTokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::IssuedAt => "the logout token has no iat",
+            Self::Old => "the logout token has no exp and is too old",
             Self::Id => "the logout token has no jti",
             Self::Event => "the logout token's events lack the logout event",
             Self::Nonce => "the logout token has a nonce",
@@ -67,6 +74,11 @@ impl LogoutToken {
         let issued = claims.issued_at.ok_or(LogoutTokenError::IssuedAt)?;
         // Below 2^53.
         let issued = issued.seconds() as u64;
+        // Clocks of several machines may have set the times.
+        let latest = issued.saturating_add(CLOCK_SKEW);
+        if claims.expires_at.is_none() && now > latest.saturating_add(LIFE) {
+            return Err(LogoutTokenError::Old);
+        }
         let id = name(claims, "jti").ok().flatten();
         let id = id.ok_or(LogoutTokenError::Id)?;
         let events = claims.get("events").ok_or(LogoutTokenError::Event)?;
@@ -77,8 +89,6 @@ impl LogoutToken {
             return Err(LogoutTokenError::Nonce);
         }
         let (sid, subject) = (name(claims, "sid")?, name(claims, "sub")?);
-        // Clocks of several machines may have set the times.
-        let latest = issued.saturating_add(CLOCK_SKEW);
         // A person who signs in again has a session that begins later. An old token never ends that
         // one, not even if the token was forgotten and is sent once more.
         let of_person =
@@ -180,7 +190,15 @@ mod tests {
                 Some(Jwt(JwtError::IssuedInFuture)),
             ),
             (json!({"iat": "x"}), Some(Jwt(JwtError::IssuedAtType))),
-            (json!({"exp": "absent"}), Some(Jwt(JwtError::NoExpiration))),
+            (json!({"exp": "absent"}), None),
+            (json!({"exp": "absent", "iat": NOW - 175}), None),
+            (json!({"exp": "absent", "iat": NOW - 176}), Some(By(Old))),
+            (
+                json!({"exp": "absent", "iat": "absent"}),
+                Some(By(IssuedAt)),
+            ),
+            (json!({"iat": NOW - 176}), None),
+            (json!({"exp": null}), Some(Jwt(JwtError::ExpirationType))),
             (json!({"exp": NOW - 61}), Some(Jwt(JwtError::Expired))),
             (
                 json!({"iat": NOW - 3600, "exp": NOW - 3480}),

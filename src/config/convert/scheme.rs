@@ -172,6 +172,9 @@ pub(super) fn convert(
             // Some tokens have a `sid` and no `sub`.
             subjects: None,
             max_lifetime: None,
+            // Providers that go by a draft leave `exp` out: how old such a token may be is known
+            // where it is read.
+            require_expiration: false,
             token_type: Some(TokenType::LogoutToken),
             ..id_token.clone()
         },
