@@ -73,3 +73,51 @@ fn each_finding_has_a_good_twin() {
         .filter(|row| matches!(row.proof, Some(Proof::Passes(_))));
     assert!(errors.count() > 10);
 }
+
+/// A kind without a row is one that another test provokes.
+#[test]
+fn every_kind_is_provoked() {
+    let elsewhere = [
+        // check.rs
+        "configuration",
+        "risky-choice",
+        "path-normalization",
+        "escaped-slashes",
+        "underscores",
+        "host-form",
+        "header-route",
+        "failure-policy",
+        "vm-id",
+        "phase",
+        "cluster-without-tls",
+        // check_files.rs
+        "filter-default",
+        "filter-unused",
+        "configuration-twice",
+        // check_sign_in.rs
+        "variable",
+        "secret-in-file",
+        "body-not-handed",
+        "header-room",
+        "site-port",
+        "other-authentication",
+        "set-cookie-removed",
+        "own-path-off",
+    ];
+    let ran = run(&["check", "--format", "sarif", "envoy/envoy-minimal.yaml"]);
+    let report = ran.json();
+    let rules = report["runs"][0]["tool"]["driver"]["rules"].as_array();
+    let kinds = rules
+        .unwrap()
+        .iter()
+        .map(|rule| rule["id"].as_str().unwrap());
+    for kind in kinds.clone() {
+        let in_table = TABLE.iter().any(|row| row.kind == kind);
+        assert!(in_table != elsewhere.contains(&kind), "{kind}");
+    }
+    assert!(
+        elsewhere
+            .iter()
+            .all(|known| kinds.clone().any(|kind| kind == *known))
+    );
+}
