@@ -243,9 +243,12 @@ fn each_field_of_oidc() {
     }
 }
 
+/// A text and what stands in its place, and as in [`Row`].
+type Changed<'r> = (&'r str, &'r str, i32, &'r [&'r str], &'r str, Value);
+
 #[test]
 fn what_the_provider_and_the_client_are() {
-    let rows: &[(&str, &str, i32, &[&str], &str, Value)] = &[
+    let rows: &[Changed<'_>] = &[
         (
             "realms/a'",
             "realms/a', tokenEndpoint: 'https://t.example/token'",
