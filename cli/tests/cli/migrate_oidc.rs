@@ -491,6 +491,17 @@ fn with_claims() {
             1,
             json!([{"match": a(), "requires": token(), "authorize": group()}]),
         ),
+        // Without tokens a rule is about requests alone.
+        (
+            "",
+            "cors: {}".to_owned(),
+            format!("{{defaultAction: Allow, rules: [{deny}]}}"),
+            0,
+            json!([
+                {"match": with_x("prefix", "/"), "requires": session(), "authorize": no_session()},
+                {"match": {"prefix": "/"}, "requires": session()},
+            ]),
+        ),
         // What no rule is for is denied by both.
         (id_token, of_id_token, "{}".to_owned(), 0, json!([])),
     ];

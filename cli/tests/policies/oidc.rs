@@ -275,17 +275,27 @@ fn draw(dice: &mut Dice) -> Drawn {
         if dice.chance(40) {
             oidc["passThroughAuthHeader"] = json!(true);
         }
-        if dice.chance(50) {
-            let mut rules: Vec<Value> = (0..dice.between(0, 2)).map(|_| rule(dice)).collect();
-            for rule in &mut rules {
-                if let Some(jwt) = rule["principal"].get_mut("jwt") {
+    }
+    let count = providers(&spec).len();
+    if dice.chance(50) {
+        let mut rules: Vec<Value> = (0..dice.between(0, 2)).map(|_| rule(dice)).collect();
+        for rule in &mut rules {
+            let principal = rule["principal"].as_object_mut().unwrap();
+            match principal.get_mut("jwt") {
+                Some(jwt) if count > 0 => {
                     jwt["provider"] = json!(format!("p{}", dice.between(0, count - 1)));
                 }
+                Some(_) => {
+                    principal.remove("jwt");
+                    let headers = json!([{"name": "x-mode", "values": ["a"]}]);
+                    principal.insert("headers".to_owned(), headers);
+                }
+                None => {}
             }
-            spec["authorization"] = json!({"rules": rules});
-            if dice.chance(40) {
-                spec["authorization"]["defaultAction"] = json!(dice.pick(&["Allow", "Deny"]));
-            }
+        }
+        spec["authorization"] = json!({"rules": rules});
+        if dice.chance(40) {
+            spec["authorization"]["defaultAction"] = json!(dice.pick(&["Allow", "Deny"]));
         }
     }
     spec["oidc"] = oidc;

@@ -19,8 +19,6 @@ const LIST: &str =
     "forbid words of a claim that is a list in a text: authorize compares claims as a whole";
 const FORM: &str =
     "tell a text from a list with the same text in it: a test takes both, so say it by rules";
-const NO_PROVIDER: &str =
-    "deny requests that later rules admit, which needs a provider of tokens here";
 const SAME_ISSUER: &str = "tell apart providers that have one issuer";
 
 /// What becomes of entries.
@@ -132,7 +130,10 @@ impl Writer<'_> {
         };
         let mut rule = tree::object(&at, [("match", self.matcher(cell, &at))]);
         let said = match &cell.outcome {
-            Outcome::Nobody => self.nobody(&mut rule, NOBODY),
+            Outcome::Nobody => {
+                self.nobody(&mut rule, NOBODY);
+                Ok(())
+            }
             Outcome::Anybody => {
                 let missing = ("allow_missing", tree::object(&at, []));
                 let missing = tree::object(&at, [missing]);
@@ -156,9 +157,7 @@ impl Writer<'_> {
             // What is left open is refused as a whole, and denies even without the line that says so.
             rule.remove("requires");
             rule.remove("authorize");
-            if self.nobody(&mut rule, "This is open.").is_err() {
-                return;
-            }
+            self.nobody(&mut rule, "This is open.");
         }
         self.policy.rules.push(rule);
     }
@@ -168,16 +167,15 @@ impl Writer<'_> {
         providers.map(|provider| provider.name.clone()).collect()
     }
 
-    fn nobody(&self, rule: &mut Node, note: &str) -> Result<(), &'static str> {
+    /// Without a provider of tokens it is left to who asks for a session.
+    fn nobody(&self, rule: &mut Node, note: &str) {
         let names = self.names();
-        if names.is_empty() {
-            return Err(NO_PROVIDER);
-        }
         let authorize = nobody(rule);
-        tree::set(rule, "requires", required(&authorize, &names, None));
+        if !names.is_empty() {
+            tree::set(rule, "requires", required(&authorize, &names, None));
+        }
         tree::set(rule, "authorize", authorize);
         tree::note(rule, "match", note);
-        Ok(())
     }
 
     fn matcher(&mut self, cell: &Cell, at: &Node) -> Node {

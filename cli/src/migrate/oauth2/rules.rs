@@ -154,11 +154,13 @@ impl Asked {
 
     /// A rule for those who have signed in, if it asks for something.
     fn signed_in(&self, matcher: Node, people: &People<'_>) -> Node {
-        if self.is_for_nobody() {
+        if self.is_for_nobody() && self.requires.is_some() {
             return self.of(matcher, self.requires.clone());
         }
         let mut rule = self.of(matcher, Some(self.with_session(people)));
-        if self.claims_are_missing(people) {
+        if self.is_for_nobody() {
+            tree::set(&mut rule, "authorize", no_session(&self.matcher));
+        } else if self.claims_are_missing(people) {
             tree::set(&mut rule, "authorize", no_session(&self.matcher));
             tree::note(&mut rule, "match", "This is open.");
         }
