@@ -334,6 +334,35 @@ fn what_the_provider_and_the_client_are() {
     );
 }
 
+#[test]
+fn the_hosts_of_the_routes_are_those_of_the_pages() {
+    let text = policy("", "").replacen("redirectURL: https://app.example/oauth2/callback", "", 1);
+    let route = |name: &str, gateway: &str, host: &str| {
+        format!(
+            "---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: {name}}}\nspec: {{parentRefs: [{{name: {gateway}}}], hostnames: ['*.example', {host}]}}\n"
+        )
+    };
+    let routes = route("r", "eg", "a.example")
+        + &route("other", "eg", "b.example")
+        + &route("s", "gw", "c.example");
+    for (target, hosts) in [
+        ("kind: HTTPRoute, name: r", json!(["a.example"])),
+        ("kind: Gateway, name: eg", json!(["a.example", "b.example"])),
+        ("kind: HTTPRoute, name: none", json!([])),
+    ] {
+        let text = text.replacen("kind: HTTPRoute, name: r", target, 1) + &routes;
+        let (code, said, config) = migrate(&text, &[]);
+        assert_eq!(code == 0, hosts != json!([]), "{target}: {said:?}");
+        assert_eq!(
+            config["sign_in"]["allowed_redirect_domains"], hosts,
+            "{target}"
+        );
+        let (_, _, config) = migrate(&text, &["--host", "d.example"]);
+        let given = &config["sign_in"]["allowed_redirect_domains"];
+        assert_eq!(*given, json!(["d.example"]), "{target}");
+    }
+}
+
 /// `jwt` with a provider, and what is besides.
 fn jwt(provider: &str, rest: &str) -> String {
     format!(

@@ -53,6 +53,8 @@ pub(in super::super) struct Oidc {
     /// The cluster of the issuer.
     cluster: String,
     names_cookies: bool,
+    /// `targetRefs`.
+    targets: Vec<Node>,
 }
 
 impl Oidc {
@@ -80,6 +82,12 @@ impl Oidc {
             cluster: host,
             issuer,
             names_cookies: written.get("cookie_names").is_some(),
+            targets: spec
+                .get("target_ref")
+                .into_iter()
+                .chain(spec.items_of("target_refs"))
+                .cloned()
+                .collect(),
             oauth2,
         })
     }
@@ -94,7 +102,10 @@ impl Oidc {
     ) -> oauth2::Converted {
         let told = Told {
             issuer: self.issuer.clone(),
-            hosts: hosts.to_vec(),
+            hosts: match hosts {
+                [] if self.is_of_request() => self.hosts_of_routes(others),
+                hosts => hosts.to_vec(),
+            },
             gateway: Some(self.cluster.clone()),
         };
         let pair = Pair {
@@ -122,6 +133,38 @@ impl Oidc {
             !is_drawn
         });
         converted
+    }
+}
+
+impl Oidc {
+    /// Whether browsers come back to the host of their request.
+    fn is_of_request(&self) -> bool {
+        let uri = self.oauth2.text_at(&["redirect_uri"]);
+        uri.is_some_and(|uri| uri.contains('%'))
+    }
+
+    /// The hosts of the routes that the policy is for, as far as they are among these resources.
+    fn hosts_of_routes(&self, resources: &[Node]) -> Vec<String> {
+        let is_target = |kind: &str, name: Option<&str>| {
+            let mut targets = self.targets.iter();
+            targets.any(|target| {
+                target.text_at(&["kind"]) == Some(kind) && target.text_at(&["name"]) == name
+            })
+        };
+        let is_for = |route: &&Node| {
+            let kind = route.text_at(&["kind"]).unwrap_or_default();
+            let parents = route.at(&["spec", "parent_refs"]);
+            let mut parents = parents.map_or(&[][..], Node::items).iter();
+            let is_route = matches!(kind, "HTTPRoute" | "GRPCRoute");
+            is_route
+                && (is_target(kind, route.text_at(&["metadata", "name"]))
+                    || parents.any(|parent| is_target("Gateway", parent.text_at(&["name"]))))
+        };
+        let hosts = resources.iter().filter(is_for);
+        let hosts = hosts.filter_map(|route| route.at(&["spec", "hostnames"]));
+        let hosts = hosts.flat_map(Node::items).filter_map(Node::text);
+        let hosts = hosts.filter(|host| !host.starts_with('*'));
+        hosts.map(str::to_owned).collect()
     }
 }
 
