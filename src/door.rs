@@ -188,7 +188,7 @@ mod tests {
         refuses: &'static [&'static str],
         counts: RefCell<BTreeMap<String, u64>>,
         told: RefCell<Vec<String>>,
-        sent: RefCell<Vec<(u32, String)>>,
+        sent: RefCell<Sent>,
     }
 
     impl SharedStore for Proxy {
@@ -284,12 +284,15 @@ mod tests {
         }
     }
 
+    /// The statuses and details of responses.
+    type Sent = Vec<(u32, String)>;
+
     /// What was counted, told and sent, and whether the request goes on.
     fn carried(
         refuses: &'static [&'static str],
         verdict: &Verdict<'_>,
         config: Option<&Config>,
-    ) -> (Vec<String>, Vec<String>, Vec<(u32, String)>, bool) {
+    ) -> (Vec<String>, Vec<String>, Sent, bool) {
         let proxy = Proxy {
             refuses,
             ..Proxy::default()
