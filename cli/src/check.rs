@@ -63,7 +63,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CommandError> {
 /// # Errors
 /// None of them has a configuration of ours.
 pub(crate) fn check(files: &[File], view: &View<'_>) -> Result<Vec<Finding>, CommandError> {
-    if view.plugins.is_empty() {
+    if view.plugins.is_empty() && !surroundings::has_unconfigured(view) {
         return Err(CommandError::usage(nothing_in(files, view)));
     }
     let mut findings = Vec::new();
@@ -100,6 +100,7 @@ pub(crate) fn check(files: &[File], view: &View<'_>) -> Result<Vec<Finding>, Com
     for group in view.groups.iter().filter(|group| !group.plugins.is_empty()) {
         surroundings::look_at_envoy(view, group, &configs, &mut findings);
     }
+    surroundings::look_at_kubernetes(view, &configs, &mut findings);
     in_order(&mut findings);
     Ok(findings)
 }

@@ -165,6 +165,11 @@ kinds! {
     OtherAuthentication "other-authentication" "Another filter asks for tokens or signs people in."
     SetCookieRemoved "set-cookie-removed" "Something takes Set-Cookie out of responses."
     OwnPathOff "own-path-off" "A route turns the filter off for a path that the filter answers."
+    // Istio and Envoy Gateway
+    UnknownField "unknown-field" "A resource has a field that its API does not know."
+    PluginType "plugin-type" "The filter runs where no HTTP is read."
+    RequestsLeftOut "requests-left-out" "Some requests do not come to the filter."
+    EveryWorkload "every-workload" "The filter is in every workload of a namespace, or of the mesh."
 }
 
 #[cfg(test)]

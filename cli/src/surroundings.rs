@@ -5,10 +5,14 @@
 
 mod admin;
 mod beside;
+mod fields;
 mod filters;
+mod gateway;
+mod istio;
 mod kinds;
 mod kubernetes;
 mod manager;
+mod module;
 mod plugin;
 mod providers;
 mod readers;
@@ -48,11 +52,26 @@ pub(crate) fn look_at_plugin(
         node,
     };
     match plugin.container {
-        Container::Alone => {}
         Container::Envoy { plugin, .. } => plugin::look_at(part(plugin), findings),
-        Container::Istio(resource) => kubernetes::look_at_istio(part(resource), findings),
-        Container::Gateway(wasm) => kubernetes::look_at_gateway(part(wasm), findings),
+        // with the other resources
+        Container::Alone | Container::Istio(_) | Container::Gateway(_) => {}
     }
+}
+
+/// Looks at the resources of Istio and of Envoy Gateway. `configs` are those of [`View::plugins`], if
+/// they are good.
+pub(crate) fn look_at_kubernetes(
+    view: &View<'_>,
+    configs: &[Option<Config>],
+    findings: &mut Vec<Finding>,
+) {
+    istio::look_at(view, configs, findings);
+    gateway::look_at(view, configs, findings);
+}
+
+/// Whether a resource runs the filter and gives it no configuration.
+pub(crate) fn has_unconfigured(view: &View<'_>) -> bool {
+    istio::has_unconfigured(view) || gateway::has_unconfigured(view)
 }
 
 /// Looks at a configuration of Envoy. `configs` are those of [`View::plugins`], if they are good.

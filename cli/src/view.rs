@@ -76,6 +76,8 @@ pub(crate) struct View<'d> {
     pub plugins: Vec<Plugin<'d>>,
     /// Configurations of Envoy.
     pub groups: Vec<Group<'d>>,
+    /// Resources of Kubernetes, those of lists too.
+    pub kubernetes: Vec<Part<'d>>,
 }
 
 /// One configuration of Envoy.
@@ -102,6 +104,7 @@ impl<'d> View<'d> {
         let mut plugins = Vec::new();
         let mut groups: Vec<Group<'_>> = Vec::new();
         let mut loose: Vec<Vec<Part<'_>>> = Vec::new();
+        let mut kubernetes = Vec::new();
         for (index, file) in files.iter().enumerate() {
             for mut plugin in file.plugins() {
                 plugin.file = index;
@@ -113,7 +116,8 @@ impl<'d> View<'d> {
                 match Sort::of(node) {
                     Sort::Bootstrap => groups.push(Group::of_bootstrap(part)),
                     Sort::Resources => resources.push(part),
-                    Sort::Kubernetes | Sort::Alone => {}
+                    Sort::Kubernetes => add_kubernetes(part, &mut kubernetes),
+                    Sort::Alone => {}
                 }
             }
             loose.push(resources);
@@ -122,7 +126,11 @@ impl<'d> View<'d> {
         for group in &mut groups {
             group.finish(&plugins);
         }
-        Self { plugins, groups }
+        Self {
+            plugins,
+            groups,
+            kubernetes,
+        }
     }
 
     /// Whether one Envoy may have both of these configurations of ours.
@@ -182,6 +190,15 @@ fn wanting(
     if beside.is_empty() { all } else { beside }
 }
 
+fn add_kubernetes<'d>(part: Part<'d>, found: &mut Vec<Part<'d>>) {
+    if part.node.text_at(&["kind"]) == Some("List") {
+        part.items_of("items")
+            .for_each(|item| add_kubernetes(item, found));
+    } else {
+        found.push(part);
+    }
+}
+
 impl<'d> Group<'d> {
     fn of_bootstrap(part: Part<'d>) -> Self {
         let resources = part.get("static_resources");
@@ -194,6 +211,15 @@ impl<'d> Group<'d> {
             listeners: of("listeners").collect(),
             clusters: of("clusters").collect(),
             documents: vec![part],
+            ..Self::default()
+        }
+    }
+
+    /// Clusters that are written into the bootstrap of an Envoy which is not in the files.
+    pub(crate) fn of_clusters(bootstrap: Part<'d>, clusters: Vec<Part<'d>>) -> Self {
+        Self {
+            bootstrap: Some(bootstrap),
+            clusters,
             ..Self::default()
         }
     }

@@ -16,7 +16,7 @@ mod sign_in;
 mod valid;
 
 pub use id::{PerProvider, ProviderId};
-pub use read::error::ConfigError;
+pub use read::error::{ConfigError, nearest};
 #[cfg(feature = "schema")]
 pub use read::schema::{reference, schema};
 pub use sign_in::*;

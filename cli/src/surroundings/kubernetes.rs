@@ -1,44 +1,130 @@
-//! Settings of the resources of Istio and Envoy Gateway that have the plugin's configuration.
+//! Resources of Kubernetes: their names, and which of them may be for the same traffic.
 
-use crate::finding::{Finding, Kind};
-use crate::view::Part;
+use crate::document::Node;
+use crate::plugin::{Container, Plugin};
+use crate::view::{Part, View};
 
-pub(super) fn look_at_istio(resource: Part<'_>, findings: &mut Vec<Finding>) {
-    let spec = resource.get("spec").unwrap_or(resource);
-    if spec.node.text_at(&["fail_strategy"]) == Some("FAIL_OPEN") {
-        findings.push(
-            Finding::warning(
-                Kind::FailurePolicy,
-                spec.spot_of("fail_strategy"),
-                "spec.failStrategy",
-                "is FAIL_OPEN: when the VM has crashed, everybody gets in",
-            )
-            .write("failStrategy: FAIL_CLOSE"),
-        );
-    }
-    if spec.node.text_at(&["phase"]) != Some("AUTHN") {
-        findings.push(
-            Finding::warning(
-                Kind::Phase,
-                spec.spot_of("phase"),
-                "spec.phase",
-                "is not AUTHN: filters that act on who the client is may come before this one",
-            )
-            .write("phase: AUTHN"),
-        );
+/// Istio's own namespace: what is in it may be for workloads of every namespace.
+const ROOT: &str = "istio-system";
+
+pub(super) fn of_kind<'a, 'd>(
+    view: &'a View<'d>,
+    kind: &'static str,
+) -> impl Iterator<Item = Part<'d>> + use<'a, 'd> {
+    let resources = view.kubernetes.iter().copied();
+    resources.filter(move |resource| resource.node.text_at(&["kind"]) == Some(kind))
+}
+
+pub(super) fn name(resource: Part<'_>) -> &str {
+    let name = resource.node.text_at(&["metadata", "name"]);
+    name.unwrap_or_default()
+}
+
+/// The namespace; `None` where the file does not say it, as with kustomize.
+pub(super) fn namespace(resource: Part<'_>) -> Option<&str> {
+    resource.node.text_at(&["metadata", "namespace"])
+}
+
+/// Its kind and name.
+pub(super) fn title(resource: Part<'_>) -> String {
+    let kind = resource.node.text_at(&["kind"]).unwrap_or_default();
+    format!("{kind} {}", name(resource))
+}
+
+pub(super) fn spec(resource: Part<'_>) -> Part<'_> {
+    resource.get("spec").unwrap_or(resource)
+}
+
+/// Whether two resources may be in one namespace.
+pub(super) fn may_be_neighbours(one: Part<'_>, other: Part<'_>) -> bool {
+    match (namespace(one), namespace(other)) {
+        (Some(one), Some(other)) => one == other,
+        _ => true,
     }
 }
 
-pub(super) fn look_at_gateway(wasm: Part<'_>, findings: &mut Vec<Finding>) {
-    if let Some(open) = wasm.get("fail_open").filter(|open| open.node.is_true()) {
-        findings.push(
-            Finding::warning(
-                Kind::FailurePolicy,
-                open.spot(),
-                "spec.wasm.failOpen",
-                "is true: when the VM has crashed, everybody gets in",
-            )
-            .write("failOpen: false"),
-        );
+/// Whether two resources of Istio may be for one workload.
+pub(super) fn may_meet(one: Part<'_>, other: Part<'_>) -> bool {
+    let is_of_all = |resource| namespace(resource) == Some(ROOT);
+    if !may_be_neighbours(one, other) && !is_of_all(one) && !is_of_all(other) {
+        return false;
     }
+    let others = labels(other, SELECTED);
+    let differs = |(name, value): &(&str, &str)| {
+        let mut others = others.iter();
+        others.any(|(other, another)| other == name && another != value)
+    };
+    if labels(one, SELECTED).iter().any(differs) {
+        return false;
+    }
+    let (one, other) = (targets(one), targets(other));
+    let is_same = |target: &Target<'_>| other.iter().any(|other| other.is(target));
+    one.is_empty() || other.is_empty() || one.iter().any(is_same)
+}
+
+/// Where a resource of Istio has the labels of its workloads.
+pub(super) const SELECTED: &[&str] = &["spec", "selector", "match_labels"];
+
+/// The labels at these names.
+pub(super) fn labels<'d>(resource: Part<'d>, names: &[&str]) -> Vec<(&'d str, &'d str)> {
+    let members = resource.node.at(names).map_or(&[][..], Node::entries);
+    members
+        .iter()
+        .filter_map(|entry| Some((entry.name.as_str(), entry.node.text()?)))
+        .collect()
+}
+
+/// What a policy is attached to.
+#[derive(Clone, Copy)]
+pub(super) struct Target<'d> {
+    pub part: Part<'d>,
+    pub kind: &'d str,
+    pub name: &'d str,
+    /// A listener of a Gateway, or a rule of a route.
+    pub section: Option<&'d str>,
+}
+
+impl Target<'_> {
+    /// Whether they name the same resource.
+    pub(super) fn is(&self, other: &Target<'_>) -> bool {
+        self.kind == other.kind && self.name == other.name
+    }
+
+    pub(super) fn is_route(&self) -> bool {
+        self.kind.ends_with("Route")
+    }
+}
+
+pub(super) fn targets(resource: Part<'_>) -> Vec<Target<'_>> {
+    let spec = spec(resource);
+    let one = spec.get("target_ref").into_iter();
+    one.chain(spec.items_of("target_refs"))
+        .filter_map(|part| {
+            Some(Target {
+                part,
+                kind: part.node.text_at(&["kind"])?,
+                name: part.node.text_at(&["name"])?,
+                section: part.node.text_at(&["section_name"]),
+            })
+        })
+        .collect()
+}
+
+/// The configuration of ours that a resource, or an entry of its, has.
+pub(super) fn plugin_of<'a, 'd>(
+    view: &'a View<'d>,
+    node: &Node,
+) -> Option<(usize, &'a Plugin<'d>)> {
+    let mut plugins = view.plugins.iter().enumerate();
+    plugins.find(|(_, plugin)| match plugin.container {
+        Container::Istio(own) | Container::Gateway(own) => std::ptr::eq(own, node),
+        Container::Alone | Container::Envoy { .. } => false,
+    })
+}
+
+/// Whether a member of this name, at any depth, is this text.
+pub(super) fn has_text(part: Part<'_>, name: &str, text: &str) -> bool {
+    let mut found = part.node.text_at(&[name]) == Some(text);
+    part.each_below(&mut |below| found = found || has_text(below, name, text));
+    found
 }

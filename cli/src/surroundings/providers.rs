@@ -76,7 +76,7 @@ impl<'c> Calls<'c> {
     }
 
     /// What is lost without them.
-    fn lost(&self) -> &'static str {
+    pub(super) fn lost(&self) -> &'static str {
         match self.has_secrets {
             true => "nobody can sign in",
             false => "keys cannot be fetched",
@@ -93,7 +93,7 @@ impl<'c> Calls<'c> {
 }
 
 /// All calls to providers, those with secrets first.
-fn calls(config: &Config) -> Vec<Calls<'_>> {
+pub(super) fn calls(config: &Config) -> Vec<Calls<'_>> {
     let mut calls = Vec::new();
     for scheme in config.sign_in.iter().flat_map(|sign_in| &sign_in.schemes) {
         let provider = &config.providers[scheme.provider];

@@ -522,6 +522,7 @@ apiVersion: extensions.istio.io/v1alpha1
 kind: WasmPlugin
 metadata: {name: bearer-gate}
 spec:
+  selector: {matchLabels: {istio: ingressgateway}}
   phase: AUTHN
   failStrategy: FAIL_OPEN
   pluginConfig:
@@ -543,10 +544,10 @@ spec:
     assert_eq!(
         found,
         [
-            "9 warning spec.failStrategy",
-            "11 warning unmatched",
-            "18 warning spec.wasm.failOpen",
-            "22 error rules[0].requires.provider_name",
+            "10 error spec.failStrategy",
+            "12 warning unmatched",
+            "19 error spec.wasm.failOpen",
+            "23 error rules[0].requires.provider_name",
         ]
     );
 }

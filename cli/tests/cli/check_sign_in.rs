@@ -373,22 +373,21 @@ fn two_configurations_that_delete_each_others_sessions() {
 
 #[test]
 fn variables_in_istio_and_in_envoy_gateway() {
-    let config = "      providers: {idp: {issuer: 'https://i.example', audiences: [a], openid_discovery: {cluster: c, timeout: 5s}}}
+    let config = "      providers: {idp: {issuer: 'https://i.example', audiences: [a], openid_discovery: {cluster: 'outbound|443||i.example', timeout: 5s}}}
       sign_in:
         cookie_keys: [{environment_variable: BG_KEY}]
         allowed_redirect_domains: [app.example.com]
-        schemes: {staff: {provider_name: idp, credentials: {client_id: web}, auth_type: NONE, token_endpoint: {cluster: c, timeout: 5s}, callback_path: /cb}}
+        schemes: {staff: {provider_name: idp, credentials: {client_id: web}, auth_type: NONE, token_endpoint: {cluster: 'outbound|443||i.example', timeout: 5s}, callback_path: /cb}}
       rules: [{match: {prefix: /}, requires: {session: staff}}]
 ";
     let istio = |env: &str| {
-        let head =
-            "apiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\nspec:\n    phase: AUTHN\n";
+        let head = "apiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\nspec:\n    phase: AUTHN\n    failStrategy: FAIL_RELOAD\n    selector: {matchLabels: {istio: ingressgateway}}\n";
         findings(&format!(
             "{head}    vmConfig: {{env: [{env}]}}\n    pluginConfig:\n{config}"
         ))
     };
-    let missing = vec!["9 error sign_in.cookie_keys[0].environment_variable".to_owned()];
-    let written = vec!["9 warning sign_in.cookie_keys[0].environment_variable".to_owned()];
+    let missing = vec!["11 error sign_in.cookie_keys[0].environment_variable".to_owned()];
+    let written = vec!["11 warning sign_in.cookie_keys[0].environment_variable".to_owned()];
     let good = istio("{name: BG_KEY, valueFrom: HOST}");
     assert_eq!(good, (0, vec![], String::new()));
     let (code, lines, text) = istio("{name: BG_OTHER, valueFrom: HOST}");

@@ -11,6 +11,7 @@ mod aws_alb;
 mod check;
 mod check_envoy;
 mod check_files;
+mod check_mesh;
 mod check_sign_in;
 mod explain;
 mod explain_admin;

@@ -151,7 +151,7 @@ pub(in crate::config) fn resolve<'n, T>(
 }
 
 /// The name that `written` most likely stands for, if any is near.
-fn nearest<'n>(written: &str, names: &mut dyn Iterator<Item = &'n str>) -> Option<&'n str> {
+pub fn nearest<'n>(written: &str, names: &mut dyn Iterator<Item = &'n str>) -> Option<&'n str> {
     let most = (written.chars().count() / 3).max(1);
     names
         .map(|name| (edit_distance(written, name), name))

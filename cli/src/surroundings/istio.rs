@@ -1,0 +1,294 @@
+//! Istio: what a `WasmPlugin` says beside the filter's configuration, and the resources around it.
+//!
+//! What Istio makes of a field is in its API (istio/api) and in Pilot (istio/istio).
+
+mod clusters;
+mod policies;
+
+use bearer_gate::config::Config;
+
+use super::fields::{self, Field};
+use super::kubernetes::{
+    SELECTED, labels, may_meet, name, namespace, of_kind, plugin_of, spec, targets, title,
+};
+use super::module;
+use crate::finding::{Finding, Kind};
+use crate::plugin::names_us;
+use crate::view::{Part, View};
+
+const ANYTHING: &[Field] = &[];
+const TARGET: &[Field] = &[
+    Field("group", ANYTHING),
+    Field("kind", ANYTHING),
+    Field("name", ANYTHING),
+    Field("namespace", ANYTHING),
+];
+const SPEC: &[Field] = &[
+    Field("selector", &[Field("matchLabels", ANYTHING)]),
+    Field("targetRef", TARGET),
+    Field("targetRefs", TARGET),
+    Field("url", ANYTHING),
+    Field("sha256", ANYTHING),
+    Field("imagePullPolicy", ANYTHING),
+    Field("imagePullSecret", ANYTHING),
+    Field("verificationKey", ANYTHING),
+    Field("pluginConfig", ANYTHING),
+    Field("pluginName", ANYTHING),
+    Field("phase", ANYTHING),
+    Field("priority", ANYTHING),
+    Field("failStrategy", ANYTHING),
+    Field(
+        "vmConfig",
+        &[Field(
+            "env",
+            &[
+                Field("name", ANYTHING),
+                Field("value", ANYTHING),
+                Field("valueFrom", ANYTHING),
+            ],
+        )],
+    ),
+    Field(
+        "match",
+        &[
+            Field("mode", ANYTHING),
+            Field("ports", &[Field("number", ANYTHING)]),
+        ],
+    ),
+    Field("type", ANYTHING),
+];
+
+/// Whether a resource runs the filter and gives it no configuration.
+pub(super) fn has_unconfigured(view: &View<'_>) -> bool {
+    of_kind(view, "WasmPlugin").any(|resource| is_unconfigured(view, resource))
+}
+
+fn is_unconfigured(view: &View<'_>, resource: Part<'_>) -> bool {
+    plugin_of(view, resource.node).is_none() && names_us(resource.node)
+}
+
+pub(super) fn look_at(view: &View<'_>, configs: &[Option<Config>], findings: &mut Vec<Finding>) {
+    for resource in of_kind(view, "WasmPlugin") {
+        let plugin = plugin_of(view, resource.node);
+        if plugin.is_none() && !is_unconfigured(view, resource) {
+            continue;
+        }
+        look_at_settings(resource, findings);
+        look_at_match(view, resource, findings);
+        look_at_others(view, resource, findings);
+        policies::look_at(view, resource, findings);
+        let config = plugin.and_then(|(at, _)| configs.get(at)?.as_ref());
+        if let (Some((_, plugin)), Some(config)) = (plugin, config) {
+            clusters::look_at(view, resource, plugin, config, findings);
+        }
+    }
+}
+
+fn look_at_settings(resource: Part<'_>, findings: &mut Vec<Finding>) {
+    let spec = spec(resource);
+    let before = findings.len();
+    fields::look_at(spec, "spec", SPEC, findings);
+    if findings.len() == before && spec.get("plugin_config").is_none() {
+        findings.push(
+            Finding::error(
+                Kind::Configuration,
+                spec.spot(),
+                "spec.pluginConfig",
+                "is missing, and the filter refuses to run without a configuration",
+            )
+            .write("pluginConfig, with providers and rules"),
+        );
+    }
+    let text = |name| spec.node.text_at(&[name]);
+    match text("fail_strategy") {
+        Some("FAIL_RELOAD") => {}
+        Some("FAIL_OPEN") => findings.push(
+            Finding::error(
+                Kind::FailurePolicy,
+                spec.spot_of("fail_strategy"),
+                "spec.failStrategy",
+                "is FAIL_OPEN: when the module cannot be fetched, or the VM has crashed, everybody gets in",
+            )
+            .write("failStrategy: FAIL_RELOAD, or before Istio 1.27 FAIL_CLOSE"),
+        ),
+        _ => findings.push(
+            Finding::warning(
+                Kind::FailurePolicy,
+                spec.spot_of("fail_strategy"),
+                "spec.failStrategy",
+                "is not FAIL_RELOAD: a worker whose VM has crashed answers 503 until the plugin changes. Istio knows FAIL_RELOAD since 1.27",
+            )
+            .write("failStrategy: FAIL_RELOAD"),
+        ),
+    }
+    if text("phase") != Some("AUTHN") {
+        findings.push(
+            Finding::warning(
+                Kind::Phase,
+                spec.spot_of("phase"),
+                "spec.phase",
+                "is not AUTHN: filters that act on who the client is may come before this one",
+            )
+            .write("phase: AUTHN"),
+        );
+    }
+    if let Some(url) = spec.get("url") {
+        let has_sum = text("sha256").is_some_and(|sum| !sum.is_empty());
+        module::look_at(url, "spec.url", has_sum, findings);
+    }
+    if text("type") == Some("NETWORK") {
+        findings.push(
+            Finding::error(
+                Kind::PluginType,
+                spec.spot_of("type"),
+                "spec.type",
+                "is NETWORK: the filter is put where connections are read and no requests, and asks nobody for a token",
+            )
+            .write("type: HTTP"),
+        );
+    }
+    if labels(resource, SELECTED).is_empty() && targets(resource).is_empty() {
+        let whose = match namespace(resource) {
+            Some("istio-system") => "of the mesh",
+            _ => "of the namespace, of the mesh if that is Istio's own",
+        };
+        findings.push(
+            Finding::warning(
+                Kind::EveryWorkload,
+                spec.spot_of("selector"),
+                "spec.selector",
+                format!("is missing, as are targetRefs: the plugin is in every workload {whose}, and each of them asks for tokens"),
+            )
+            .write("selector: {matchLabels: {istio: ingressgateway}}, or targetRefs with the Gateway"),
+        );
+    }
+}
+
+/// Which traffic a workload has that requests come in by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Workload {
+    /// Istio counts all requests of a gateway as going out.
+    Gateway,
+    /// A pod with a sidecar, or a waypoint.
+    Pod,
+    /// Both.
+    Every,
+}
+
+fn workload(view: &View<'_>, resource: Part<'_>) -> Workload {
+    const WAYPOINT: &str = "istio-waypoint";
+    let targets = targets(resource);
+    if !targets.is_empty() {
+        let is_waypoint = |named: &str| {
+            of_kind(view, "Gateway").any(|gateway| {
+                name(gateway) == named
+                    && gateway.node.text_at(&["spec", "gateway_class_name"]) == Some(WAYPOINT)
+            })
+        };
+        let is_gateway = targets.iter().any(|target| match target.kind {
+            "Gateway" => !is_waypoint(target.name),
+            "GatewayClass" => target.name != WAYPOINT,
+            _ => false,
+        });
+        return match is_gateway {
+            true => Workload::Gateway,
+            false => Workload::Pod,
+        };
+    }
+    let own = labels(resource, SELECTED);
+    if own.is_empty() {
+        return Workload::Every;
+    }
+    let is_called = own
+        .iter()
+        .any(|(name, value)| name.contains("gateway") || value.contains("gateway"));
+    let mut gateways = of_kind(view, "Gateway");
+    let is_of_one = gateways.any(|gateway| {
+        let labels = labels(gateway, &["spec", "selector"]);
+        !labels.is_empty() && labels.iter().all(|label| own.contains(label))
+    });
+    match is_called || is_of_one {
+        true => Workload::Gateway,
+        false => Workload::Pod,
+    }
+}
+
+/// Requests that `spec.match` does not bring to the filter.
+fn look_at_match(view: &View<'_>, resource: Part<'_>, findings: &mut Vec<Finding>) {
+    let spec = spec(resource);
+    let matches: Vec<Part<'_>> = spec.items_of("match").collect();
+    let Some(first) = matches.first() else {
+        return;
+    };
+    let takes = |selector: &Part<'_>, mode: &str| {
+        let own = selector.node.text_at(&["mode"]);
+        own.is_none_or(|own| own == mode || own == "CLIENT_AND_SERVER" || own == "UNDEFINED")
+    };
+    let workload = workload(view, resource);
+    let sides = [
+        (
+            "CLIENT",
+            Workload::Gateway,
+            "takes SERVER only: Istio counts the requests of a gateway as CLIENT, and none of them comes to the filter",
+        ),
+        (
+            "SERVER",
+            Workload::Pod,
+            "takes CLIENT only: requests that come in to a pod pass the filter by, and those that go out ask for tokens",
+        ),
+    ];
+    for (mode, whose, text) in sides {
+        if workload != whose && workload != Workload::Every {
+            continue;
+        }
+        let taken: Vec<&Part<'_>> = matches.iter().filter(|it| takes(it, mode)).collect();
+        let is_by_port = |selector: &&&Part<'_>| !selector.node.items_of("ports").is_empty();
+        if taken.is_empty() {
+            findings.push(
+                Finding::error(
+                    Kind::RequestsLeftOut,
+                    first.spot_of("mode"),
+                    "spec.match",
+                    text,
+                )
+                .write("no match, which is all requests"),
+            );
+        } else if let Some(by_port) = taken.iter().find(is_by_port)
+            && taken.iter().all(|selector| is_by_port(&selector))
+        {
+            findings.push(
+                Finding::warning(
+                    Kind::RequestsLeftOut,
+                    by_port.spot_of("ports"),
+                    "spec.match",
+                    "takes certain ports only: requests to every other port of the workload pass the filter by",
+                )
+                .write("no ports, or every port that the workload listens on"),
+            );
+        }
+    }
+}
+
+/// Istio gives no plugin a `vm_id`, and all without one share their data.
+fn look_at_others(view: &View<'_>, resource: Part<'_>, findings: &mut Vec<Finding>) {
+    let others = of_kind(view, "WasmPlugin").filter(|other| {
+        !std::ptr::eq(other.node, resource.node)
+            && plugin_of(view, other.node).is_none()
+            && !names_us(other.node)
+            && may_meet(resource, *other)
+    });
+    for other in others {
+        findings.push(
+            Finding::warning(
+                Kind::VmIdShared,
+                other.spot(),
+                "WasmPlugin",
+                format!(
+                    "{} may run beside the filter: Istio gives both one space of shared data, in which it can write the filter's keys",
+                    title(other)
+                ),
+            )
+            .write("another selector, unless you would trust that plugin with the keys"),
+        );
+    }
+}
