@@ -250,6 +250,13 @@ pub(crate) const ADVICE: [Advice; 36] = [
         page: "keys.md#aws-load-balancers",
     },
     Advice {
+        reasons: &["client"],
+        means: "the load balancer signed somebody in for another client of the provider",
+        client: "send the request to the host of this API",
+        operator: "add the client of this listener rule to `clients`",
+        page: "keys.md#aws-load-balancers",
+    },
+    Advice {
         reasons: &["issuer"],
         means: "`iss` is not the provider's `issuer`: often a slash at the end, another tenant, or another environment",
         client: "get the token from the provider of this environment",
