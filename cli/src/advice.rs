@@ -54,7 +54,7 @@ const ASK_PROVIDER: &str = "have the provider issue tokens in the form of RFC 75
 const SEND_CLAIM: &str = "ask the provider for a token of the kind that this API takes";
 
 /// The rows, in the order of `docs/responses.md`.
-pub(crate) const ADVICE: [Advice; 36] = [
+pub(crate) const ADVICE: [Advice; 37] = [
     Advice {
         reasons: &["token_missing"],
         means: "there is no token where this rule looks for one",
