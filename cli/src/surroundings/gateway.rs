@@ -11,7 +11,7 @@ mod policies;
 use bearer_gate::config::Config;
 
 use super::fields::{self, Field};
-use super::kubernetes::{of_kind, plugin_of, spec};
+use super::kubernetes::{look_at_targets, of_kind, plugin_of, spec};
 use super::module;
 use crate::finding::{Finding, Kind};
 use crate::plugin::names_us;
@@ -96,6 +96,7 @@ pub(super) fn look_at(view: &View<'_>, configs: &[Option<Config>], findings: &mu
         for wasm in &ours {
             look_at_settings(*wasm, is_spelt, findings);
         }
+        look_at_targets(view, policy, findings);
         order::look_at(view, policy, *first, findings);
         policies::look_at(view, policy, findings);
         for wasm in &ours {

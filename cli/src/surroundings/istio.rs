@@ -9,7 +9,8 @@ use bearer_gate::config::Config;
 
 use super::fields::{self, Field};
 use super::kubernetes::{
-    SELECTED, labels, may_meet, name, namespace, of_kind, plugin_of, spec, targets, title,
+    SELECTED, labels, look_at_targets, may_meet, name, namespace, of_kind, plugin_of, spec,
+    targets, title,
 };
 use super::module;
 use crate::finding::{Finding, Kind};
@@ -74,6 +75,7 @@ pub(super) fn look_at(view: &View<'_>, configs: &[Option<Config>], findings: &mu
             continue;
         }
         look_at_settings(resource, findings);
+        look_at_targets(view, resource, findings);
         look_at_match(view, resource, findings);
         look_at_others(view, resource, findings);
         policies::look_at(view, resource, findings);

@@ -1,6 +1,9 @@
 //! Resources of Kubernetes: their names, and which of them may be for the same traffic.
 
+use bearer_gate::config::nearest;
+
 use crate::document::Node;
+use crate::finding::{Finding, Kind};
 use crate::plugin::{Container, Plugin};
 use crate::view::{Part, View};
 
@@ -127,4 +130,37 @@ pub(super) fn has_text(part: Part<'_>, name: &str, text: &str) -> bool {
     let mut found = part.node.text_at(&[name]) == Some(text);
     part.each_below(&mut |below| found = found || has_text(below, name, text));
     found
+}
+
+/// What a policy is attached to, where the files have others of that kind and not this one.
+pub(super) fn look_at_targets(view: &View<'_>, policy: Part<'_>, findings: &mut Vec<Finding>) {
+    for target in targets(policy) {
+        let is_one = |resource: &&Part<'_>| resource.node.text_at(&["kind"]) == Some(target.kind);
+        let known: Vec<&str> = view
+            .kubernetes
+            .iter()
+            .filter(is_one)
+            .map(|resource| name(*resource))
+            .collect();
+        if known.is_empty() || known.contains(&target.name) {
+            continue;
+        }
+        let instead = match nearest(target.name, &mut known.iter().copied()) {
+            Some(near) => format!("name: {near}"),
+            None => format!("one of {}", known.join(", ")),
+        };
+        let text = format!(
+            "there is no {} {} in the files, which have others: if that is all, the filter is nowhere",
+            target.kind, target.name
+        );
+        findings.push(
+            Finding::warning(
+                Kind::RequestsLeftOut,
+                target.part.spot_of("name"),
+                "spec.targetRefs",
+                text,
+            )
+            .write(instead),
+        );
+    }
 }

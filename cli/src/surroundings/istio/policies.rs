@@ -35,8 +35,7 @@ pub(super) fn look_at(view: &View<'_>, resource: Part<'_>, findings: &mut Vec<Fi
     }
 }
 
-/// What a rule asks of a token.
-#[derive(Default)]
+/// What one of a rule's alternatives asks of a token.
 struct Asked<'d> {
     /// Never true: a principal or a claim that has to be there.
     positive: Option<Part<'d>>,
@@ -45,69 +44,88 @@ struct Asked<'d> {
 }
 
 fn look_at_policy(policy: Part<'_>, findings: &mut Vec<Finding>) {
-    let action = policy.node.text_at(&["spec", "action"]);
+    let action = policy.node.text_at(&["spec", "action"]).unwrap_or("ALLOW");
     for rule in spec(policy).items_of("rules") {
         let asked = asked(rule);
-        let finding = match (action.unwrap_or("ALLOW"), asked.positive, asked.negative) {
-            ("DENY", Some(part), _) => Finding::error(
-                Kind::MetadataUnset,
-                part.spot(),
-                "AuthorizationPolicy",
-                format!(
-                    "a rule of {} denies by what a RequestAuthentication tells, and there is none: it denies nobody",
-                    title(policy)
-                ),
-            ),
-            ("ALLOW", None, Some(part)) => Finding::error(
-                Kind::MetadataUnset,
-                part.spot(),
-                "AuthorizationPolicy",
-                format!(
-                    "a rule of {} allows those of whom a RequestAuthentication tells nothing, and there is none: it allows everybody",
-                    title(policy)
-                ),
-            ),
-            (_, Some(part), _) | (_, None, Some(part)) => Finding::warning(
-                Kind::MetadataUnset,
-                part.spot(),
-                "AuthorizationPolicy",
-                format!(
-                    "a rule of {} reads what a RequestAuthentication tells, and there is none: good users are turned away",
-                    title(policy)
-                ),
-            ),
-            (_, None, None) => continue,
+        let positive = || asked.iter().find_map(|asked| asked.positive);
+        let negative = || {
+            let open = asked.iter().filter(|asked| asked.positive.is_none());
+            open.filter_map(|asked| asked.negative).next()
         };
+        let (part, is_error, text) = match (action, positive(), negative()) {
+            ("DENY", Some(part), _) => (
+                part,
+                true,
+                "denies whom a RequestAuthentication tells of, and there is none: it denies nobody",
+            ),
+            ("CUSTOM", Some(part), _) => (
+                part,
+                true,
+                "asks its provider about whom a RequestAuthentication tells of, and there is none: it asks about nobody",
+            ),
+            ("ALLOW", _, Some(part)) => (
+                part,
+                true,
+                "allows those of whom a RequestAuthentication tells nothing, and there is none: it allows everybody",
+            ),
+            ("ALLOW", Some(part), None) => (
+                part,
+                false,
+                "allows whom a RequestAuthentication tells of, and there is none: good users are turned away",
+            ),
+            ("DENY", None, Some(part)) => (
+                part,
+                false,
+                "denies those of whom a RequestAuthentication tells nothing, and there is none: good users are turned away",
+            ),
+            _ => continue,
+        };
+        let new = if is_error {
+            Finding::error
+        } else {
+            Finding::warning
+        };
+        let text = format!("a rule of {} {text}", title(policy));
         findings.push(
-            finding
-                .write("the condition in rules of pluginConfig, which `bearer-gate migrate` does"),
+            new(
+                Kind::MetadataUnset,
+                part.spot(),
+                "AuthorizationPolicy",
+                text,
+            )
+            .write("the condition in rules of pluginConfig, which `bearer-gate migrate` does"),
         );
     }
 }
 
-fn asked(rule: Part<'_>) -> Asked<'_> {
-    let mut asked = Asked::default();
-    // Sources are alternatives: each of them has to ask.
-    let sources: Vec<Part<'_>> = rule
-        .items_of("from")
-        .filter_map(|from| from.get("source"))
+/// The alternatives of a rule: each of its sources, with all its conditions.
+fn asked(rule: Part<'_>) -> Vec<Asked<'_>> {
+    let conditions: Vec<Part<'_>> = rule
+        .items_of("when")
+        .filter(|condition| {
+            let key = condition.node.text_at(&["key"]);
+            key.is_some_and(|key| key.starts_with("request.auth."))
+        })
         .collect();
-    let all_have = |name: &str| {
-        let first = sources.first()?.get(name)?;
-        let all = sources.iter().all(|source| source.get(name).is_some());
-        all.then_some(first)
-    };
-    asked.positive = all_have("request_principals");
-    asked.negative = all_have("not_request_principals");
-    for condition in rule.items_of("when") {
-        let key = condition.node.text_at(&["key"]).unwrap_or_default();
-        if !key.starts_with("request.auth.") {
-            continue;
-        }
-        asked.positive = asked.positive.or(condition.get("values"));
-        asked.negative = asked.negative.or(condition.get("not_values"));
+    let of_conditions = |name: &str| conditions.iter().find_map(|condition| condition.get(name));
+    let mut sources: Vec<Option<Part<'_>>> = rule
+        .items_of("from")
+        .map(|from| from.get("source"))
+        .collect();
+    if sources.is_empty() {
+        sources.push(None);
     }
-    asked
+    let sources = sources.into_iter();
+    sources
+        .map(|source| Asked {
+            positive: source
+                .and_then(|source| source.get("request_principals"))
+                .or_else(|| of_conditions("values")),
+            negative: source
+                .and_then(|source| source.get("not_request_principals"))
+                .or_else(|| of_conditions("not_values")),
+        })
+        .collect()
 }
 
 /// Routes by claims.

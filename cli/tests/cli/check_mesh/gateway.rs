@@ -194,6 +194,20 @@ fn what_a_policy_says() {
                 kind: "requests-left-out",
                 level: WARNING,
                 bad: &[(
+                    "",
+                    "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: ge}\n",
+                )],
+                at: "name: eg",
+                says: "the filter is nowhere",
+                good: &[(
+                    "",
+                    "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: eg}\n",
+                )],
+            },
+            Row {
+                kind: "requests-left-out",
+                level: WARNING,
+                bad: &[(
                     TARGET,
                     "{group: gateway.networking.k8s.io, kind: Gateway, name: eg, sectionName: https}",
                 )],

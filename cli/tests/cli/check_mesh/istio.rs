@@ -149,6 +149,32 @@ fn what_a_plugin_says() {
                 good: &[("namespace: edge", "namespace: istio-system")],
             },
             Row {
+                kind: "requests-left-out",
+                level: WARNING,
+                bad: &[
+                    (
+                        SELECTOR,
+                        "  targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: edges}]\n",
+                    ),
+                    (
+                        "",
+                        "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: edge}\n",
+                    ),
+                ],
+                at: "edges",
+                says: "name: edge",
+                good: &[
+                    (
+                        SELECTOR,
+                        "  targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: edge}]\n",
+                    ),
+                    (
+                        "",
+                        "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: edge}\n",
+                    ),
+                ],
+            },
+            Row {
                 kind: "unknown-field",
                 level: ERROR,
                 bad: &[("pluginConfig", "plugin_config")],
@@ -538,19 +564,75 @@ fn policies_that_read_what_nobody_tells() {
                     "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: users, namespace: istio-system}\nspec: {action: ALLOW, rules: [{to: [{operation: {methods: [GET]}}]}]}\n",
                 )],
             },
-            // one of two sources asks for nothing of a token, so the rule still denies
+            // sources are alternatives: one that is nobody's is a hole beside the other
             Row {
                 kind: "metadata-unset",
                 level: ERROR,
                 bad: &[(
                     "",
-                    "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: users}\nspec: {action: DENY, rules: [{from: [{source: {requestPrincipals: [a]}}, {source: {requestPrincipals: [b]}}]}]}\n",
+                    "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: users}\nspec: {action: DENY, rules: [{from: [{source: {namespaces: [b]}}, {source: {requestPrincipals: [a]}}]}]}\n",
                 )],
                 at: "DENY",
                 says: "denies nobody",
                 good: &[(
                     "",
-                    "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: users}\nspec: {action: DENY, rules: [{from: [{source: {requestPrincipals: [a]}}, {source: {namespaces: [b]}}]}]}\n",
+                    "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: users}\nspec: {action: DENY, rules: [{from: [{source: {namespaces: [b]}}, {source: {namespaces: [a]}}]}]}\n",
+                )],
+            },
+            Row {
+                kind: "metadata-unset",
+                level: ERROR,
+                bad: &[(
+                    "",
+                    "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: users}\nspec: {rules: [{from: [{source: {requestPrincipals: [a]}}, {source: {notRequestPrincipals: [b]}}]}]}\n",
+                )],
+                at: "rules",
+                says: "allows everybody",
+                good: &[(
+                    "",
+                    "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: users}\nspec: {rules: [{from: [{source: {namespaces: [a]}}, {source: {notNamespaces: [b]}}]}]}\n",
+                )],
+            },
+            Row {
+                kind: "metadata-unset",
+                level: WARNING,
+                bad: &[(
+                    "",
+                    "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: users}\nspec: {rules: [{from: [{source: {notRequestPrincipals: [b]}}], when: [{key: request.auth.audiences, values: [a]}]}]}\n",
+                )],
+                at: "rules",
+                says: "turned away",
+                good: &[(
+                    "",
+                    "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: users}\nspec: {rules: [{from: [{source: {notPrincipals: [b]}}], when: [{key: source.ip, values: [a]}]}]}\n",
+                )],
+            },
+            Row {
+                kind: "metadata-unset",
+                level: WARNING,
+                bad: &[(
+                    "",
+                    "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: users}\nspec: {action: DENY, rules: [{from: [{source: {notRequestPrincipals: ['*']}}]}]}\n",
+                )],
+                at: "DENY",
+                says: "turned away",
+                good: &[(
+                    "",
+                    "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: users}\nspec: {action: AUDIT, rules: [{from: [{source: {notRequestPrincipals: ['*']}}]}]}\n",
+                )],
+            },
+            Row {
+                kind: "metadata-unset",
+                level: ERROR,
+                bad: &[(
+                    "",
+                    "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: users}\nspec: {action: CUSTOM, provider: {name: p}, rules: [{from: [{source: {requestPrincipals: ['*']}}]}]}\n",
+                )],
+                at: "CUSTOM",
+                says: "asks about nobody",
+                good: &[(
+                    "",
+                    "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: users}\nspec: {action: CUSTOM, provider: {name: p}, rules: [{to: [{operation: {paths: [/a]}}]}]}\n",
                 )],
             },
             Row {
