@@ -19,16 +19,17 @@ fn order<'d>(view: &View<'d>) -> Vec<&'d str> {
     for proxy in of_kind(view, "EnvoyProxy") {
         for position in spec(proxy).items_of("filter_order") {
             let text = |name: &str| position.node.text_at(&[name]);
-            let Some(at) = text("name").and_then(|name| place(&order, name)) else {
-                continue;
-            };
             let (before, after) = (text("before"), text("after"));
-            let Some(other) = before.or(after).and_then(|name| place(&order, name)) else {
+            let (Some(name), Some(other)) = (text("name"), before.or(after)) else {
                 continue;
             };
-            let moved = order.remove(at);
-            let other = if other > at { other - 1 } else { other };
-            order.insert(if before.is_some() { other } else { other + 1 }, moved);
+            // one that is moved by itself stays
+            let others = order.iter().copied().filter(|known| *known != name);
+            let mut moved: Vec<&str> = others.collect();
+            if let Some(at) = place(&moved, other) {
+                moved.insert(if before.is_some() { at } else { at + 1 }, name);
+                order = moved;
+            }
         }
     }
     order

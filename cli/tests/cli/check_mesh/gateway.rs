@@ -475,6 +475,33 @@ fn other_policies_on_the_same_gateway() {
                     ),
                 ],
             },
+            // before the filter, though it has been moved
+            Row {
+                kind: "filter-order",
+                level: WARNING,
+                bad: &[
+                    (
+                        "",
+                        "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: SecurityPolicy\nmetadata: {name: asks}\nspec: {targetRefs: [{kind: Gateway, name: eg}], extAuth: {}}\n",
+                    ),
+                    (
+                        "  bootstrap:\n",
+                        "  filterOrder: [{name: envoy.filters.http.ext_authz, before: envoy.filters.http.wasm}, {name: envoy.filters.http.ratelimit, after: envoy.filters.http.ratelimit}, {name: unknown, before: envoy.filters.http.lua}]\n  bootstrap:\n",
+                    ),
+                ],
+                at: "extAuth",
+                says: "forged",
+                good: &[
+                    (
+                        "",
+                        "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: SecurityPolicy\nmetadata: {name: asks}\nspec: {targetRefs: [{kind: Gateway, name: eg}], extAuth: {}}\n",
+                    ),
+                    (
+                        "  bootstrap:\n",
+                        "  filterOrder: [{name: envoy.filters.http.ext_authz, before: envoy.filters.http.rbac}]\n  bootstrap:\n",
+                    ),
+                ],
+            },
             Row {
                 kind: "path-normalization",
                 level: WARNING,
