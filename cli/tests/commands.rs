@@ -43,13 +43,12 @@ const OF_ENVOY: [(&str, &str, &str, usize); 8] = [
 const FILTERS: &str = "          http_filters:\n";
 const LAST_OF_CHAIN: &str = "                route: {cluster: api}\n";
 const VIRTUAL_HOST: &str = "              domains: [\"*\"]\n";
-}
+const MANAGER: &str = "          stat_prefix: http\n";
+const VM: &str = "                  vm_id: bearer-gate\n";
 
 /// Pieces of YAML of other programs, by their first key. `what_runs_before_a_merge_finds_what_is_wrong` runs
 /// the commands in them.
 const OF_OTHERS: [&str; 2] = ["on", "repos"];
-const MANAGER: &str = "          stat_prefix: http\n";
-const VM: &str = "                  vm_id: bearer-gate\n";
 
 /// A provider for pieces that have none, but for where its keys are.
 const PROVIDER: &str = "\

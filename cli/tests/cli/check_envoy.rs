@@ -103,6 +103,11 @@ fn every_kind_is_provoked() {
         "other-authentication",
         "set-cookie-removed",
         "own-path-off",
+        // check_mesh.rs
+        "unknown-field",
+        "plugin-type",
+        "requests-left-out",
+        "every-workload",
     ];
     let ran = run(&["check", "--format", "sarif", "envoy/envoy-minimal.yaml"]);
     let report = ran.json();
