@@ -74,19 +74,19 @@ fn the_deployment_is_one_configuration_in_two_files() {
     assert_eq!(check(&envoy, &renamed), (1, expected(&names, &[unused])));
     // two filters of one name
     let (_, resource) = filter.split_once("resources:\n").unwrap();
-    let twice = ("bearer-gate.yaml", "45 configuration-twice");
+    let twice = ("bearer-gate.yaml", "47 configuration-twice");
     assert_eq!(
         check(&envoy, &format!("{filter}{resource}")),
         (
             1,
-            expected(&names, &[twice, ("bearer-gate.yaml", "60 filter-unused")])
+            expected(&names, &[twice, ("bearer-gate.yaml", "62 filter-unused")])
         )
     );
     // what stands for the filter until it has come
     let default = "            config_discovery:
               default_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.buffer.v3.Buffer, max_request_bytes: 1}";
     let until = envoy.replacen("            config_discovery:", default, 1);
-    let finding = ("envoy.yaml", "42 filter-default");
+    let finding = ("envoy.yaml", "43 filter-default");
     assert_eq!(check(&until, &filter), (0, expected(&names, &[finding])));
     // by itself neither is the whole
     let ran = run(&["check", DEPLOYED[0]]);

@@ -150,6 +150,11 @@ pub(crate) fn with(change: Change) -> String {
                 of("after")
             }
             Some("timeout") if of("timeout").is_empty() => "request_timeout: 30s".to_owned(),
+            // what nothing uses would be a finding
+            Some("rules") if !of("providers").is_empty() => {
+                let rule = "- match: {path: /keys}\n  requires: {provider_name: keys}";
+                [rule, &of("rules")].join("\n")
+            }
             Some(mark) => of(mark),
             None if is_left_out => continue,
             None => bare.to_owned(),
