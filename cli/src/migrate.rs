@@ -14,6 +14,7 @@ mod kubernetes;
 mod message;
 mod oauth2;
 mod oauth2_proxy;
+mod oidc;
 mod read;
 mod tree;
 mod unsupported;

@@ -7,15 +7,14 @@
 //! Invariant: an entry that is not carried over makes what is allowed less and what is denied more.
 
 mod message;
-mod oidc;
 mod policy;
 mod provider;
 
 use super::access::{Access, Provider, Words};
 use super::kubernetes::{Converted, Resource, Resources};
+use super::oidc::Oidc;
 use super::{Change, ChangeKind, read, tree};
 use crate::document::{Node, Yaml};
-pub(super) use oidc::Oidc;
 use policy::Reader;
 
 /// What differs, whatever the policy.

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a kind that is not read is named.
 
-use super::envoy_gateway::Oidc;
+use super::oidc::Oidc;
 use super::{Change, ChangeKind, tree, wrapper};
 use crate::document::{Node, Yaml};
 

@@ -5,9 +5,9 @@
 
 use bearer_gate::http::uri::Uri;
 
-use super::super::find::Pair;
-use super::super::oauth2::{self, Told};
-use super::super::{Change, ChangeKind, tree};
+use super::find::Pair;
+use super::oauth2::{self, Told};
+use super::{Change, ChangeKind, tree};
 use crate::document::{Node, Yaml};
 
 /// What Envoy Gateway writes where the policy says nothing.
@@ -46,7 +46,7 @@ const FIELDS: [(&str, &str); 20] = [
 ];
 
 /// People who sign in, as the policy has it.
-pub(in super::super) struct Oidc {
+pub(super) struct Oidc {
     /// `OAuth2Config`.
     oauth2: Node,
     issuer: Option<String>,
@@ -94,7 +94,7 @@ impl Oidc {
 
     /// The configuration with sign-in. `jwt` is that of `jwt` and `authorization`; `others` are the
     /// resources beside the policies.
-    pub(in super::super) fn signed_in(
+    pub(super) fn signed_in(
         &self,
         jwt: &Node,
         others: &[Node],
