@@ -54,6 +54,9 @@ export BEARER_GATE_PYTHONPATH := $(CURDIR)/$(PYTHON_DIR)
 export BEARER_GATE_CANAILLE := $(CURDIR)/$(CANAILLE_DIR)
 export BEARER_GATE_GLEWLWYD := $(CURDIR)/$(GLEWLWYD_DIR)
 
+# Features of all packages together, so that what `make check` does one after the other is compiled once.
+ALL := --workspace --features bearer-gate/jwt-simple
+
 # What the end-to-end tests need, besides Envoy.
 END_TO_END := $(PYTHON_DIR)/.done $(CANAILLE_DIR)/.done $(GLEWLWYD) $(CHROMEDRIVER) $(NODE)
 
@@ -70,12 +73,13 @@ run: build $(ENVOY) ## Start the demo: identity provider, upstream and Envoy, un
 
 .PHONY: smoke
 smoke: build $(ENVOY) ## Start the demo, make each of its requests, and stop
-	cargo run --quiet --package bearer-gate-testbed -- demo --check --envoy $(ENVOY) --wasm $(WASM) --config envoy/envoy.yaml
+	cargo build --quiet $(ALL) --bin bearer-gate-testbed
+	target/debug/bearer-gate-testbed demo --check --envoy $(ENVOY) --wasm $(WASM) --config envoy/envoy.yaml
 
 .PHONY: test
 test: build vectors-module $(ENVOY) $(END_TO_END) ## Run all tests: unit, vectors, end-to-end
-	cargo test --workspace --all-targets --features bearer-gate/jwt-simple
-	cargo test --package bearer-gate --doc
+	cargo test $(ALL) --all-targets
+	cargo test $(ALL) --doc
 
 .PHONY: unit
 unit: ## Run the tests that need no Envoy
@@ -107,7 +111,7 @@ fleet: ## Simulate a fleet of 1,000 Envoys and one provider that struggles, and 
 
 .PHONY: dashboards
 dashboards: build $(ENVOY) $(PROMETHEUS) ## Have Prometheus scrape Envoy, and run every query of monitoring/
-	cargo test --test e2e -- --ignored monitoring
+	cargo test $(ALL) --test e2e -- --ignored monitoring
 
 .PHONY: compat
 compat: build vectors-module $(END_TO_END) ## Run the end-to-end tests on several versions of Envoy
@@ -192,8 +196,7 @@ fmt: ## Check the format
 
 .PHONY: lint
 lint: target ## Run clippy, natively and for Wasm
-	cargo clippy --workspace --all-targets -- --deny warnings
-	cargo clippy --package bearer-gate --all-targets --features jwt-simple -- --deny warnings
+	cargo clippy $(ALL) --all-targets -- --deny warnings
 	cargo clippy --package bearer-gate --lib --target $(TARGET) -- --deny warnings
 	cargo clippy --package bearer-gate-module --target $(TARGET) -- --deny warnings
 	cargo clippy --package bearer-gate-vectors-module --target $(TARGET) -- --deny warnings
