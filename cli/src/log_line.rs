@@ -143,7 +143,9 @@ fn read(line: &str) -> Told {
     if let Some(reason) = named.or_else(|| find(line).filter(|_| !is_none)) {
         return Told::Reason(reason);
     }
-    let is_there = |name: &str| words(line).any(|word| word == name);
+    // At its start Envoy lists its filters, with names such as envoy.filters.network.direct_response.
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "_.".contains(c);
+    let is_there = |name: &str| line.split(|c| !is_part(c)).any(|word| word == name);
     match OTHERS.iter().find(|(name, _)| is_there(name)) {
         Some((_, what)) => Told::Other(what),
         None if is_none => Told::Other("the filter has no reason against it"),
@@ -216,6 +218,15 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_filters_are_no_answers() {
+        let started =
+            "[info][main] envoy.filters.network.direct_response, envoy.filters.network.rbac";
+        assert_eq!(read(started), Told::Nothing);
+        let answered = "GET /healthz 200 direct_response 0";
+        assert!(matches!(read(answered), Told::Other(_)));
+    }
 
     #[test]
     fn finds_the_reason_in_a_line() {

@@ -230,12 +230,22 @@ fn asks_less(one: Asked<'_>, other: Asked<'_>) -> bool {
         (Asked::Nothing, Asked::Nothing) => false,
         (Asked::Nothing, _) => true,
         (Asked::Token(one), Asked::Token(other)) => {
-            one.demand.requirement == other.demand.requirement
+            is_as_weak(&one.demand.requirement, &other.demand.requirement)
                 && asks_for(&other.authorize, &one.authorize)
                 && !asks_for(&one.authorize, &other.authorize)
         }
         _ => false,
     }
+}
+
+/// Whether what satisfies the second requirement satisfies the first.
+fn is_as_weak(one: &Requirement, other: &Requirement) -> bool {
+    let is_one = |member: &Requirement| is_as_weak(member, other);
+    one == other
+        || match one {
+            Requirement::Any { members, .. } => members.iter().any(is_one),
+            Requirement::Provider(_) | Requirement::All(_) => false,
+        }
 }
 
 /// Whether who has what the first asks for has what the second asks for.
@@ -307,6 +317,27 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// What one of several alternatives is enough for is weaker than the one with a scope.
+    #[test]
+    fn a_rule_with_alternatives_asks_for_less() {
+        let scoped = rule(json!({"path_separated_prefix": "/a/scoped"}), Some(&["s"]));
+        let mut any = rule(json!({"path_separated_prefix": "/a"}), Some(&[]));
+        let both = json!([{"provider_name": "q"}, {"provider_name": "p"}]);
+        any["requires"] = json!({"requires_any": {"requirements": both}});
+        let mut other = any.clone();
+        other["requires"] = json!({"provider_name": "q"});
+        let mut guarded = scoped.clone();
+        guarded["match"]["case_sensitive"] = json!(false);
+        check(
+            &[
+                (json!([scoped, any]), Some(("rules[0].match", CASE))),
+                (json!([scoped, other]), None),
+                (json!([guarded, any]), None),
+            ],
+            "deny",
+        );
     }
 
     /// A rule with this matcher, which asks for nothing, or for a token with these scopes.

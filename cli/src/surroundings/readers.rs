@@ -55,6 +55,63 @@ pub(super) fn look_at(chain: &Chain<'_>, gate: Gate<'_, '_>, findings: &mut Vec<
     if let Some(log) = log {
         each_text(log, gate.settings, Reader::Log, &mut found);
     }
+    if let Some(config) = gate.config {
+        let of_routes = chain.routes.iter().copied();
+        let of_routes = of_routes.filter(|routes| !contains(manager.node, routes.node));
+        let of_xds = chain.filters.iter().filter_map(|filter| filter.config);
+        let of_xds = of_xds.filter(|config| !contains(manager.node, config.node));
+        for part in of_routes.chain(of_xds).chain([manager]) {
+            each_matcher(part, &mut |matcher| {
+                findings.extend(of_matcher(matcher, config));
+            });
+        }
+    }
+}
+
+/// Calls with each matcher that compares filter state.
+fn each_matcher<'d>(part: Part<'d>, found: &mut dyn FnMut(Part<'d>)) {
+    if let Some(matcher) = part.get("filter_state")
+        && matcher.get("key").is_some()
+    {
+        found(matcher);
+    }
+    part.each_below(&mut |below| each_matcher(below, found));
+}
+
+/// A matcher that never matches: a struct is no string, and without `wasm.` there is nothing.
+fn of_matcher(matcher: Part<'_>, config: &Config) -> Option<Finding> {
+    let key = matcher.node.text_at(&["key"])?;
+    let never = |why: String, instead: &str| {
+        let text = format!("{why}: nothing ever matches, and a DENY never bites");
+        let spot = matcher.spot_of("key");
+        Some(Finding::error(Kind::StateUnset, spot, "filter_state", text).write(instead))
+    };
+    match key.strip_prefix(STATE) {
+        Some(name) if has_struct(config, name) => never(
+            format!("compares {key} with a string, and it is a struct"),
+            "a rule of the filter's: authorize: {claims: [...]}, or a CEL condition that allows",
+        ),
+        None if key.starts_with(Fact::PREFIX) || has_struct(config, key) => never(
+            format!("compares {key}, and Envoy calls that {STATE}{key}"),
+            &format!("key: {STATE}{key}"),
+        ),
+        _ => None,
+    }
+}
+
+/// Whether a configuration writes a struct of this name.
+fn has_struct(config: &Config, name: &str) -> bool {
+    let is_it = |state: &Option<String>| state.as_deref() == Some(name);
+    config.providers.iter().any(|provider| {
+        let outputs = &provider.outputs;
+        [
+            &outputs.payload_state,
+            &outputs.header_state,
+            &outputs.failure_state,
+        ]
+        .into_iter()
+        .any(is_it)
+    })
 }
 
 /// What is done with what is read.
@@ -114,7 +171,14 @@ fn of_metadata(part: Part<'_>, reader: Reader) -> Finding {
     let spot = spot_of(part, NAMESPACE);
     let (kind, instead) = (
         Kind::MetadataUnset,
-        "filter state in its place: payload_in_metadata: jwt in the provider, and wasm.jwt here",
+        match reader {
+            Reader::Policy => {
+                "a rule of the filter's in its place: authorize: {claims: [{path: [groups], not: {any: [contractor]}}]}, see recipes/rbac.yaml for what RBAC can read"
+            }
+            Reader::Log | Reader::Other => {
+                "filter state in its place: payload_in_metadata: jwt in the provider, and wasm.jwt here"
+            }
+        },
     );
     match reader {
         Reader::Policy => Finding::error(

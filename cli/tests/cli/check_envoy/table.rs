@@ -234,6 +234,24 @@ const DENY_BY_STATE: &str = r#"- name: rbac
         mallory:
           permissions: [{any: true}]
           principals: [{filter_state: {key: wasm.bearer_gate.subject, string_match: {exact: mallory}}}]"#;
+const DENY_BY_STRUCT: &str = r#"- name: rbac
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC
+    rules:
+      action: DENY
+      policies:
+        mallory:
+          permissions: [{any: true}]
+          principals: [{filter_state: {key: wasm.jwt, string_match: {exact: mallory}}}]"#;
+const DENY_BY_SHORT_NAME: &str = r#"- name: rbac
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC
+    rules:
+      action: DENY
+      policies:
+        mallory:
+          permissions: [{any: true}]
+          principals: [{filter_state: {key: bearer_gate.subject, string_match: {exact: mallory}}}]"#;
 /// The same of a route.
 const EMPTY_RBAC: &str = r#"- name: rbac
   typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC}"#;
@@ -902,6 +920,23 @@ pub(crate) const TABLE: &[Row] = &[
         kind: "state-unset",
         bad: &[("after", DENY_BY_STATE)],
         at: "wasm.bearer_gate.subject",
+        good: &[("after", DENY_BY_STATE), ("config", SUBJECT)],
+        proof: Some(Proof::Passes(MALLORY)),
+    },
+    Row {
+        kind: "state-unset",
+        bad: &[
+            ("after", DENY_BY_STRUCT),
+            ("provider", "payload_in_metadata: jwt"),
+        ],
+        at: "key: wasm.jwt",
+        good: &[("after", DENY_BY_STATE), ("config", SUBJECT)],
+        proof: Some(Proof::Passes(MALLORY)),
+    },
+    Row {
+        kind: "state-unset",
+        bad: &[("after", DENY_BY_SHORT_NAME), ("config", SUBJECT)],
+        at: "key: bearer_gate.subject",
         good: &[("after", DENY_BY_STATE), ("config", SUBJECT)],
         proof: Some(Proof::Passes(MALLORY)),
     },
