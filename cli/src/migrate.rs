@@ -295,7 +295,7 @@ fn beside(surroundings: &[Surrounding], migrations: &[Migration]) -> Vec<Change>
             Beside::Reader if tells_metadata => (
                 ChangeKind::Open,
                 "envoy.filters.http.jwt_authn",
-                "reads what jwt_authn tells in dynamic metadata, of which there is none now: a rule that denies by it no longer does. Have it read the filter state in place of that".to_owned(),
+                "reads what jwt_authn tells in dynamic metadata, of which there is none now: a rule that denies by it no longer does. Deny in a rule of this filter (authorize); have logs read the filter state".to_owned(),
             ),
             Beside::RoutesElsewhere if signs_in => (
                 ChangeKind::Open,

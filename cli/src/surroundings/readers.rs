@@ -173,7 +173,7 @@ fn of_metadata(part: Part<'_>, reader: Reader) -> Finding {
         Kind::MetadataUnset,
         match reader {
             Reader::Policy => {
-                "a rule of the filter's in its place: authorize: {claims: [{path: [groups], not: {any: [contractor]}}]}, see recipes/rbac.yaml for what RBAC can read"
+                "a rule of the filter's in its place: authorize: {claims: [{path: [groups], not: {any: [contractor]}}]}, see envoy/recipes/rbac.yaml for what RBAC can read"
             }
             Reader::Log | Reader::Other => {
                 "filter state in its place: payload_in_metadata: jwt in the provider, and wasm.jwt here"
