@@ -99,10 +99,7 @@ pub(super) fn calls(config: &Config) -> Vec<Calls<'_>> {
         let provider = &config.providers[scheme.provider];
         let issuer = provider.expectations.issuer.written();
         let home = match &provider.keys {
-            KeySource::Remote(remote) => match &remote.endpoint {
-                Endpoint::Discovery { uri, .. } => uri.as_deref().or(issuer),
-                Endpoint::Jwks(_) | Endpoint::ByKid(_) => issuer,
-            },
+            KeySource::Remote(remote) => remote.endpoint.home().or(issuer),
             KeySource::Local(_) => issuer,
         };
         let endpoints = &scheme.endpoints;
@@ -123,40 +120,27 @@ pub(super) fn calls(config: &Config) -> Vec<Calls<'_>> {
         };
         let path = |field: &str| format!("providers.{}.{field}", provider.name);
         match &remote.endpoint {
-            Endpoint::Jwks(uri) => {
-                let path = path("remote_jwks.http_uri.cluster");
-                calls.push(Calls::new(
-                    &uri.cluster,
-                    path,
-                    Some(uri.address("")),
-                    None,
-                    uri.timeout,
-                ));
+            endpoint @ (Endpoint::Jwks(uri) | Endpoint::ByKid(uri)) => {
+                let own = path(match endpoint {
+                    Endpoint::ByKid(_) => "aws_alb.http_uri.cluster",
+                    _ => "remote_jwks.http_uri.cluster",
+                });
+                let address = Some(uri.address(""));
+                calls.push(Calls::new(&uri.cluster, own, address, None, uri.timeout));
             }
-            Endpoint::ByKid(uri) => {
-                let path = path("aws_alb.http_uri.cluster");
-                calls.push(Calls::new(
-                    &uri.cluster,
-                    path,
-                    Some(uri.address("")),
-                    None,
-                    uri.timeout,
-                ));
-            }
-            Endpoint::Discovery {
-                issuer,
-                uri,
+            endpoint @ Endpoint::Discovery {
                 cluster,
                 jwks_cluster,
                 timeout,
+                ..
             } => {
-                let home = uri.as_ref().unwrap_or(issuer);
-                let address = Uri::parse(home).ok();
+                let home = endpoint.home();
+                let address = home.and_then(|home| Uri::parse(home).ok());
                 let own = path("openid_discovery.cluster");
                 calls.push(Calls::new(cluster, own, address, None, *timeout));
                 if let Some(cluster) = jwks_cluster {
                     let own = path("openid_discovery.jwks_cluster");
-                    calls.push(Calls::new(cluster, own, None, Some(home), *timeout));
+                    calls.push(Calls::new(cluster, own, None, home, *timeout));
                 }
             }
         }

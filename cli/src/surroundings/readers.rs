@@ -48,19 +48,15 @@ pub(super) fn look_at(chain: &Chain<'_>, gate: Gate<'_, '_>, findings: &mut Vec<
     let of_routes = of_routes.filter(|routes| !contains(manager.node, routes.node));
     let of_xds = chain.filters.iter().filter_map(|filter| filter.config);
     let of_xds = of_xds.filter(|config| !contains(manager.node, config.node));
-    let log = chain.listener.get("access_log");
-    for part in of_routes.chain(of_xds).chain([manager]) {
-        each_text(part, gate.settings, Reader::Other, &mut found);
+    let parts: Vec<Part<'_>> = of_routes.chain(of_xds).chain([manager]).collect();
+    for part in &parts {
+        each_text(*part, gate.settings, Reader::Other, &mut found);
     }
-    if let Some(log) = log {
+    if let Some(log) = chain.listener.get("access_log") {
         each_text(log, gate.settings, Reader::Log, &mut found);
     }
     if let Some(config) = gate.config {
-        let of_routes = chain.routes.iter().copied();
-        let of_routes = of_routes.filter(|routes| !contains(manager.node, routes.node));
-        let of_xds = chain.filters.iter().filter_map(|filter| filter.config);
-        let of_xds = of_xds.filter(|config| !contains(manager.node, config.node));
-        for part in of_routes.chain(of_xds).chain([manager]) {
+        for part in parts {
             each_matcher(part, &mut |matcher| {
                 findings.extend(of_matcher(matcher, config));
             });
@@ -87,30 +83,30 @@ fn of_matcher(matcher: Part<'_>, config: &Config) -> Option<Finding> {
         Some(Finding::error(Kind::StateUnset, spot, "filter_state", text).write(instead))
     };
     match key.strip_prefix(STATE) {
-        Some(name) if has_struct(config, name) => never(
+        Some(name) if structs(config).any(|known| known == name) => never(
             format!("compares {key} with a string, and it is a struct"),
             "a rule of the filter's: authorize: {claims: [...]}, or a CEL condition that allows",
         ),
-        None if key.starts_with(Fact::PREFIX) || has_struct(config, key) => never(
-            format!("compares {key}, and Envoy calls that {STATE}{key}"),
-            &format!("key: {STATE}{key}"),
-        ),
+        None if key.starts_with(Fact::PREFIX) || structs(config).any(|known| known == key) => {
+            never(
+                format!("compares {key}, and Envoy calls that {STATE}{key}"),
+                &format!("key: {STATE}{key}"),
+            )
+        }
         _ => None,
     }
 }
 
-/// Whether a configuration writes a struct of this name.
-fn has_struct(config: &Config, name: &str) -> bool {
-    let is_it = |state: &Option<String>| state.as_deref() == Some(name);
-    config.providers.iter().any(|provider| {
+/// The names of the structs that a configuration writes.
+fn structs(config: &Config) -> impl Iterator<Item = &str> {
+    config.providers.iter().flat_map(|provider| {
         let outputs = &provider.outputs;
-        [
+        let all = [
             &outputs.payload_state,
             &outputs.header_state,
             &outputs.failure_state,
-        ]
-        .into_iter()
-        .any(is_it)
+        ];
+        all.into_iter().flatten().map(String::as_str)
     })
 }
 
@@ -168,33 +164,23 @@ fn spot_of(part: Part<'_>, word: &str) -> Spot {
 }
 
 fn of_metadata(part: Part<'_>, reader: Reader) -> Finding {
-    let spot = spot_of(part, NAMESPACE);
-    let (kind, instead) = (
-        Kind::MetadataUnset,
-        match reader {
-            Reader::Policy => {
-                "a rule of the filter's in its place: authorize: {claims: [{path: [groups], not: {any: [contractor]}}]}, see envoy/recipes/rbac.yaml for what RBAC can read"
-            }
-            Reader::Log | Reader::Other => {
-                "filter state in its place: payload_in_metadata: jwt in the provider, and wasm.jwt here"
-            }
-        },
-    );
+    let (kind, spot) = (Kind::MetadataUnset, spot_of(part, NAMESPACE));
     match reader {
         Reader::Policy => Finding::error(
             kind,
             spot,
             "rbac",
             "a policy looks at the metadata of jwt_authn, which is not in this chain: they are always empty, and a DENY no longer bites",
-        ),
+        )
+        .write("a rule of the filter's in its place: authorize: {claims: [{path: [groups], not: {any: [contractor]}}]}, see envoy/recipes/rbac.yaml for what RBAC can read"),
         Reader::Log | Reader::Other => Finding::warning(
             kind,
             spot,
             "",
             "looks at the metadata of jwt_authn, which is not in this chain: they are always empty",
-        ),
+        )
+        .write("filter state in its place: payload_in_metadata: jwt in the provider, and wasm.jwt here"),
     }
-    .write(instead)
 }
 
 /// The names of filter state in a text, without the `wasm.` that Envoy puts before them.
@@ -210,20 +196,12 @@ fn states(text: &str) -> impl Iterator<Item = &str> {
 
 /// Whether a configuration writes this filter state.
 fn sets(config: &Config, name: &str) -> bool {
-    let is_fact = config.facts.iter().any(|fact| fact.state() == name);
     // a selector may follow the name of a struct
-    let is_it = |state: &Option<String>| {
-        let rest = state.as_deref().and_then(|state| name.strip_prefix(state));
+    let is_it = |known: &str| {
+        let rest = name.strip_prefix(known);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     };
-    let mut providers = config.providers.iter();
-    is_fact
-        || providers.any(|provider| {
-            let outputs = &provider.outputs;
-            is_it(&outputs.payload_state)
-                || is_it(&outputs.header_state)
-                || is_it(&outputs.failure_state)
-        })
+    config.facts.iter().any(|fact| fact.state() == name) || structs(config).any(is_it)
 }
 
 fn of_state(part: Part<'_>, reader: Reader, name: &str) -> Finding {

@@ -37,9 +37,9 @@ pub(super) fn look_at(view: &View<'_>, resource: Part<'_>, findings: &mut Vec<Fi
 
 /// What one of a rule's alternatives asks of a token.
 struct Asked<'d> {
-    /// Never true: a principal or a claim that has to be there.
+    /// A principal or a claim that has to be there, and never is.
     positive: Option<Part<'d>>,
-    /// Always true: one that must not be there.
+    /// One that must not be there, and so passes always.
     negative: Option<Part<'d>>,
 }
 
