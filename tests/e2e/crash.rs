@@ -11,6 +11,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::stage::Stage;
+use crate::wat::{GET, filter};
 
 const TRAP: (&str, &[u8]) = ("x-trap", b"1");
 const WAIT: (&str, &[u8]) = ("x-wait", b"1");
@@ -18,28 +19,19 @@ const WAIT: (&str, &[u8]) = ("x-wait", b"1");
 /// A module that traps at a request with the first header, lets one with the second wait for good, and
 /// all others pass.
 fn module(file: &Path) {
-    let text = format!(
-        r#"(module
-            (import "env" "proxy_get_header_map_value"
-                (func $get (param i32 i32 i32 i32 i32) (result i32)))
-            (memory (export "memory") 1)
+    let first = format!(
+        r#"{GET}
             (data (i32.const 0) "{}")
-            (data (i32.const 16) "{}")
-            (func (export "proxy_abi_version_0_2_1"))
-            (func (export "proxy_on_memory_allocate") (param i32) (result i32) i32.const 8192)
-            (func (export "proxy_on_context_create") (param i32 i32))
-            (func (export "proxy_on_vm_start") (param i32 i32) (result i32) i32.const 1)
-            (func (export "proxy_on_configure") (param i32 i32) (result i32) i32.const 1)
-            (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
-                (if (i32.eqz (call $get
-                    (i32.const 0) (i32.const 0) (i32.const 6) (i32.const 2048) (i32.const 2052)))
-                    (then unreachable))
-                (call $get
-                    (i32.const 0) (i32.const 16) (i32.const 6) (i32.const 2048) (i32.const 2052))
-                i32.eqz))"#,
+            (data (i32.const 16) "{}")"#,
         TRAP.0, WAIT.0
     );
-    std::fs::write(file, wat::parse_str(text).expect("a module")).unwrap();
+    let on_request_headers = r#"(if (i32.eqz (call $get
+            (i32.const 0) (i32.const 0) (i32.const 6) (i32.const 2048) (i32.const 2052)))
+            (then unreachable))
+        (call $get
+            (i32.const 0) (i32.const 16) (i32.const 6) (i32.const 2048) (i32.const 2052))
+        i32.eqz"#;
+    std::fs::write(file, filter(&first, on_request_headers)).unwrap();
 }
 
 /// One worker, whose requests have 2 s to be decided.

@@ -49,6 +49,7 @@ mod trailers;
 mod transport;
 mod vectors;
 mod waiting;
+mod wat;
 #[path = "../vectors/wycheproof.rs"]
 mod wycheproof;
 mod your_api;
