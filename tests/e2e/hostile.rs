@@ -90,7 +90,11 @@ fn wait_for_keys(stage: &Stage, token: &str) {
 }
 
 /// A good token with a fault, or no token at all; never the good token itself.
-fn hostile_authorization(chance: &mut Chance, good: &str, stranger: &SigningKey) -> Vec<u8> {
+pub(crate) fn hostile_authorization(
+    chance: &mut Chance,
+    good: &str,
+    stranger: &SigningKey,
+) -> Vec<u8> {
     let bearer = |token: &[u8]| [b"Bearer ", token].concat();
     let claims = token::untrusted_claims(good);
     loop {
@@ -227,13 +231,6 @@ fn hostile_target(chance: &mut Chance) -> Vec<u8> {
     known[chance.below(known.len())].to_vec()
 }
 
-/// Resident memory of a process, in kB.
-fn memory(process: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
 /// How many requests were sent, and how many had the answer of a good request.
 fn bombard(stage: &Stage, good: &str, count: usize, seed: u64) -> usize {
     let lanes = 8;
@@ -305,13 +302,10 @@ fn hostile_requests(count: usize) {
     wait_for_keys(&stage, &good);
     // The first requests let every worker allocate its buffers.
     bombard(&stage, &good, 4000, 1);
-    let (memory_before, upstream_before) = (
-        memory(stage.envoy().process_id()),
-        stage.upstream.requests(),
-    );
+    let (memory_before, upstream_before) = (stage.envoy().memory(), stage.upstream.requests());
     let start = Instant::now();
     let admitted = bombard(&stage, &good, count, 2);
-    let grown = memory(stage.envoy().process_id()).saturating_sub(memory_before);
+    let grown = stage.envoy().memory().saturating_sub(memory_before) / 1024;
     println!(
         "figure: {count} hostile requests took {:?}, memory grew by {grown} kB",
         start.elapsed()

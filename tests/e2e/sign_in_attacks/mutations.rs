@@ -11,7 +11,6 @@ use super::{
     stage,
 };
 use crate::chance::Chance;
-use crate::stage::Stage;
 
 const REQUESTS: usize = 2_000;
 
@@ -119,18 +118,6 @@ fn mutate(chance: &mut Chance, message: &mut Message) {
             _ => {}
         }
     }
-}
-
-/// The memory of Envoy's process, in bytes.
-fn memory(stage: &Stage) -> usize {
-    let status = format!("/proc/{}/status", stage.envoy().process_id());
-    let status = std::fs::read_to_string(status).expect("a process");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-    let kilobytes = line.and_then(|line| line.split_whitespace().nth(1));
-    kilobytes
-        .and_then(|text| text.parse::<usize>().ok())
-        .expect("a number")
-        * 1024
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -245,10 +232,10 @@ async fn requests_that_were_changed_at_random() {
         let sets = set.contains("bg_session") && !set.contains("Max-Age=0");
         assert!(!sets || brings, "{set} by {sent}");
         if number == REQUESTS / 4 {
-            after_start = memory(&stage);
+            after_start = stage.envoy().memory();
         }
     }
-    let grown = memory(&stage).saturating_sub(after_start);
+    let grown = stage.envoy().memory().saturating_sub(after_start);
     println!("{statuses:?}, {admitted} let through, {grown} bytes grown");
     assert!(grown < 32 << 20, "Envoy has grown by {grown} bytes");
     assert!(admitted > 50, "{statuses:?}");

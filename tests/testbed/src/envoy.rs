@@ -329,6 +329,18 @@ impl Envoy {
         self.process.lock().expect("no panic while locked").id()
     }
 
+    /// Its resident memory, in octets.
+    ///
+    /// # Panics
+    /// When it is gone.
+    pub fn memory(&self) -> u64 {
+        let status = format!("/proc/{}/status", self.process_id());
+        let status = fs::read_to_string(status).expect("a running Envoy");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let kilobytes = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
+        kilobytes.expect("a number of kilobytes") * 1024
+    }
+
     /// The address of the admin interface.
     pub fn admin_address(&self) -> SocketAddr {
         self.admin
