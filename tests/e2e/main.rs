@@ -43,6 +43,7 @@ mod secrets;
 mod sign_in;
 mod sign_in_attacks;
 mod sign_in_browser;
+mod soak;
 mod stage;
 mod ten_minutes;
 mod trailers;

@@ -1,0 +1,169 @@
+//! Everything at once, for a long time: known and new tokens, people who sign in and out, hostile
+//! requests, clients that hang up, while keys rotate, the provider fails and the configuration
+//! changes. Nothing is wrongly admitted or refused, nothing hangs, no worker traps, and memory does
+//! not grow.
+//!
+//! `make test` has it for seconds, `make soak` for half an hour; `BEARER_GATE_SOAK_SECONDS` says for how
+//! long.
+
+mod clients;
+mod conductor;
+mod record;
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bearer_gate_testbed::eventually;
+use bearer_gate_testbed::idp::openid::RelyingParty;
+use serde_json::{Value, json};
+
+use crate::keys::figure;
+use crate::sign_in;
+use crate::stage::{Stage, merge};
+use conductor::Score;
+use record::Record;
+
+/// Lanes of each kind.
+const KNOWN: usize = 6;
+const NEW: usize = 1;
+const HOSTILE: usize = 1;
+const LEAVING: usize = 1;
+const PEOPLE: [(&str, &str); 2] = [("alice", "wonderland"), ("bob", "tokyo")];
+
+/// What memory may grow by in half an hour, in octets. The first third is left out: caches fill.
+const GROWTH: f64 = 8.0 * 1024.0 * 1024.0;
+
+/// What the lanes and the conductor have in common.
+struct World {
+    stage: Stage,
+    score: Score,
+    record: Record,
+}
+
+/// The configuration; `round` makes each another one.
+fn config(stage: &Stage, round: u64) -> Value {
+    let mut config = sign_in::config(stage);
+    let more = json!({
+        "realm": format!("round {round}"),
+        "providers": {"demo": {
+            "openid_discovery": {"cache_duration": "10s", "unknown_kid_cooldown": "1s"},
+        }},
+        "sign_in": {"schemes": {"staff": {"use_refresh_token": true}}},
+        "rules": [
+            {"match": {"path_separated_prefix": "/public"}},
+            {"match": {"path_separated_prefix": "/api"}, "requires": {"provider_name": "demo"}},
+            {"match": {"prefix": "/"}, "requires": {"session": "staff"}},
+        ],
+    });
+    merge(&mut config, more);
+    config
+}
+
+fn world() -> World {
+    let stage = Stage::build(
+        |_| {},
+        |_, builder| {
+            builder
+                .drain_seconds(20)
+                .wasm_filter(json!({"unmatched": "allow"}))
+        },
+    );
+    stage.envoy().reload_wasm(&config(&stage, 0)).unwrap();
+    let openid = stage.idp.openid();
+    let callback = stage.url("/oauth2/callback");
+    openid.register(RelyingParty::confidential("web", "s3cret", &callback));
+    // So that sessions are refreshed now and then.
+    openid.configure(|settings| settings.access_token_lifetime = 5);
+    World {
+        score: Score::new(&stage.idp),
+        record: Record::default(),
+        stage,
+    }
+}
+
+/// Everything for so long, with an event of the conductor in each `beat`.
+fn soak(length: Duration, beat: Duration) {
+    let world = Arc::new(world());
+    let token = world.score.token(0);
+    eventually(Duration::from_secs(10), "keys", || {
+        clients::get(&world, "/api/x", &token).is_some_and(|reply| reply.status == 200)
+    });
+    let memory = thread::scope(|scope| {
+        for lane in 0..KNOWN {
+            let world = &world;
+            scope.spawn(move || clients::known(world, lane));
+        }
+        for lane in 0..NEW {
+            let world = &world;
+            scope.spawn(move || clients::new(world, lane));
+        }
+        for lane in 0..HOSTILE {
+            let world = &world;
+            scope.spawn(move || clients::hostile(world, lane));
+        }
+        for lane in 0..LEAVING {
+            let world = &world;
+            scope.spawn(move || clients::leaving(world, lane));
+        }
+        for person in PEOPLE {
+            let world = &world;
+            scope.spawn(move || clients::person(world, person));
+        }
+        scope.spawn(|| conductor::conduct(&world, beat));
+        let began = Instant::now();
+        let mut memory = Vec::new();
+        while began.elapsed() < length && !world.record.has_failed() {
+            thread::sleep(Duration::from_millis(500));
+            let at = began.elapsed().as_secs_f64();
+            memory.push((at, world.stage.envoy().memory() as f64));
+        }
+        world.score.stop();
+        memory
+    });
+    judge(&world, length, &memory);
+}
+
+fn judge(world: &World, length: Duration, memory: &[(f64, f64)]) {
+    world.record.print();
+    let requests = world.record.requests();
+    figure("requests", requests);
+    world.record.assert_right();
+    let stage = &world.stage;
+    assert_eq!(stage.traps(), 0);
+    eventually(Duration::from_secs(10), "no request waits", || {
+        stage.counter("bearer_gate.waiting") == 0
+    });
+    eventually(Duration::from_secs(30), "no request is left", || {
+        let stats = stage.envoy().stats();
+        let mut active = stats
+            .iter()
+            .filter(|(name, _)| name.starts_with("http.main") && name.ends_with("rq_active"));
+        active.all(|(_, value)| *value == 0)
+    });
+    let settled = length.as_secs_f64() / 3.0;
+    let settled: Vec<_> = memory.iter().filter(|(at, _)| *at > settled).collect();
+    let slope = record::slope(&settled);
+    let last = memory.last().map_or(0.0, |(_, octets)| *octets);
+    figure("memory at the end, MB", (last / 1e6).round());
+    figure("growth in half an hour, MB", (slope * 1800.0 / 1e6).round());
+    // In seconds a fleet of caches only fills.
+    if length >= Duration::from_secs(600) {
+        assert!(slope * 1800.0 < GROWTH, "{slope} octets a second");
+        assert!(requests > length.as_secs() * 500, "{requests}");
+    }
+}
+
+#[test]
+fn everything_at_once() {
+    soak(Duration::from_secs(12), Duration::from_secs(1));
+}
+
+#[test]
+#[ignore = "long: make soak"]
+fn everything_at_once_whole() {
+    let seconds = std::env::var("BEARER_GATE_SOAK_SECONDS").ok();
+    let seconds = seconds.and_then(|seconds| seconds.parse().ok());
+    let length = Duration::from_secs(seconds.unwrap_or(1800));
+    soak(length, Duration::from_secs(20));
+}
