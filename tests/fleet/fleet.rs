@@ -16,6 +16,8 @@ use bearer_gate::http::request::Request;
 use crate::dice::Dice;
 use crate::process::Process;
 use crate::provider::{Model, Provider, Served};
+use crate::relay::{Answer, Relay};
+use crate::report::settled_at;
 use crate::sim::{SET_A, SET_B};
 
 const CONFIG: &str = r#"{
@@ -28,6 +30,10 @@ const CONFIG: &str = r#"{
     }},
     "rules": [{"match": {"prefix": "/"}, "requires": {"provider_name": "p"}}]
 }"#;
+
+/// What time it is at the provider, which issues each token just now: Unix seconds. Only clocks that
+/// measure durations move on.
+const NOW: u64 = 1_700_000_000;
 
 /// When the processes start.
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +63,10 @@ pub(crate) struct Plan {
     /// When the provider's key is replaced by another, in milliseconds; good tokens are by the
     /// new one from then on.
     pub rotates_at: Option<u64>,
+    /// How long a cache between the Envoys and the provider keeps an answer, in seconds.
+    pub relay: Option<u64>,
+    /// How far each process's clock may be from that of the provider, in seconds.
+    pub skew: u64,
     pub seed: u64,
 }
 
@@ -115,14 +125,13 @@ impl Outcome {
     }
 
     pub(crate) fn line(&self, plan: &Plan) -> String {
-        let last = self.last_keys_at.div_ceil(1000).max(1);
         let (denied, passed) = self.wrong();
         format!(
             "figure: {:<52} calls {:>6}, peak {:>5}/s, after 20 s {:>6.1}/s, amplification {:>5.1}, keys p99 {:>6} ms, last after {:>6.1} s, without {:>3}, good 503 {:>6}, wrong {denied}/{passed}",
             plan.name,
             self.calls,
             self.peak(),
-            self.rate(20, plan.seconds.min(last.max(60))),
+            self.rate(20, settled_at(self, plan)),
             self.amplification(0, plan.seconds),
             self.p99(),
             self.last_keys_at as f64 / 1000.0,
@@ -152,6 +161,7 @@ enum Event {
         keys: bool,
         status: u16,
         retry_after: Option<u64>,
+        max_age: Option<u64>,
         set: u8,
     },
     Request {
@@ -166,6 +176,7 @@ struct Fleet<'p> {
     clock: Rc<Cell<u64>>,
     dice: Dice,
     provider: Provider,
+    relay: Option<Relay>,
     processes: Vec<(u64, u64, Option<Process>)>,
     events: BinaryHeap<Reverse<(u64, u64, Event)>>,
     sequence: u64,
@@ -182,6 +193,7 @@ pub(crate) fn run(plan: &Plan) -> Outcome {
         clock: Rc::new(Cell::new(0)),
         dice: Dice(plan.seed),
         provider: Provider::new(plan.model),
+        relay: plan.relay.map(Relay::new),
         processes: (0..plan.processes).map(|_| (0, 0, None)).collect(),
         events: BinaryHeap::new(),
         sequence: 0,
@@ -227,7 +239,9 @@ impl Fleet<'_> {
         match event {
             Event::Start { process, again } => {
                 let seed = self.dice.bits();
-                let of = Process::start(self.plan.workers, &self.config, &self.clock, seed);
+                let unix = NOW - self.plan.skew + self.dice.between(0, 2 * self.plan.skew);
+                let clocks = (&self.clock, unix);
+                let of = Process::start(self.plan.workers, &self.config, clocks, seed);
                 let life = self.processes[process].0 + 1;
                 self.note_keys(process);
                 self.processes[process] = (life, now, Some(of));
@@ -275,6 +289,7 @@ impl Fleet<'_> {
                 keys,
                 status,
                 retry_after,
+                max_age,
                 set,
             } => {
                 let (alive, _, Some(of)) = &self.processes[process] else {
@@ -284,7 +299,7 @@ impl Fleet<'_> {
                     return;
                 }
                 let body = if set == b'a' { SET_A } else { SET_B };
-                let answer = answer(keys, status, retry_after, body);
+                let answer = answer(keys, (status, retry_after, max_age), body);
                 let verdicts = told(of.workers[worker].gate.reply(call, answer));
                 self.decided(verdicts);
                 self.plan_tick(process, worker);
@@ -392,9 +407,19 @@ impl Fleet<'_> {
         let (life, sent) = (*life, of.common.sent.take());
         let now = self.clock.get();
         for (worker, call) in sent {
-            let (after, reply) = self.provider.call(now, &mut self.dice);
-            self.outcome.calls += 1;
-            *self.outcome.by_second.entry(now / 1000).or_default() += 1;
+            let Answer {
+                after,
+                reply,
+                max_age,
+                asks,
+            } = match &mut self.relay {
+                Some(relay) => relay.call(now, &mut self.provider, &mut self.dice),
+                None => Answer::of(self.provider.call(now, &mut self.dice)),
+            };
+            if asks {
+                self.outcome.calls += 1;
+                *self.outcome.by_second.entry(now / 1000).or_default() += 1;
+            }
             if reply == Served::Keys {
                 self.outcome.served += 1;
                 *self.outcome.served_by_second.entry(now / 1000).or_default() += 1;
@@ -419,6 +444,7 @@ impl Fleet<'_> {
                     keys: status == 200,
                     status,
                     retry_after,
+                    max_age,
                     set,
                 },
             );
@@ -446,10 +472,14 @@ impl Fleet<'_> {
     }
 }
 
-fn answer(keys: bool, status: u16, retry_after: Option<u64>, body: &str) -> Reply {
+fn answer(
+    keys: bool,
+    (status, retry_after, max_age): (u16, Option<u64>, Option<u64>),
+    body: &str,
+) -> Reply {
     Reply::Response {
         status,
-        max_age: None,
+        max_age: max_age.map(Duration::from_secs),
         retry_after: retry_after.map(Duration::from_secs),
         location: None,
         content_type: None,
@@ -476,8 +506,10 @@ fn told(verdicts: Verdicts<'_>) -> Vec<(ContextId, u32)> {
 fn token(kid: &str, signer: &str) -> Request {
     let part = |json: &str| BASE64_URL_SAFE_NO_PAD.encode(json);
     let header = part(&format!(r#"{{"alg":"RS256","kid":"{kid}"}}"#));
-    let claims =
-        part(r#"{"iss":"https://tenant.example/","aud":"api","exp":1700000600,"sub":"s"}"#);
+    let (from, until) = (NOW, NOW + 600);
+    let claims = part(&format!(
+        r#"{{"iss":"https://tenant.example/","aud":"api","iat":{from},"nbf":{from},"exp":{until},"sub":"s"}}"#
+    ));
     let signature = BASE64_URL_SAFE_NO_PAD.encode(signer.repeat(256));
     let value = format!("Bearer {header}.{claims}.{signature}");
     Request::new(vec![

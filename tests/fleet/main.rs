@@ -17,6 +17,8 @@ mod dice;
 mod fleet;
 mod process;
 mod provider;
+mod relay;
+mod report;
 #[path = "../sim/mod.rs"]
 mod sim;
 
@@ -34,8 +36,15 @@ fn plan(name: &'static str, model: Model) -> Plan {
         good_per_ten_seconds: 10,
         strangers_per_ten_seconds: 0,
         rotates_at: None,
+        relay: None,
+        skew: 0,
         seed: 1,
     }
+}
+
+/// Milliseconds from the start.
+fn down(from: u64, until: u64) -> Model {
+    Model::Down { from, until }
 }
 
 const QUIET: Told = Told::Nothing;
@@ -89,12 +98,17 @@ fn plans() -> Vec<Plan> {
             300,
             plan("collapses above 100/s", Model::Collapse { per_second: 100 }),
         ),
-        plan("down for 5 s", Model::Down { until: 5_000 }),
-        plan("down for 60 s", Model::Down { until: 60_000 }),
-        longer(
-            800,
-            plan("down for 10 minutes", Model::Down { until: 600_000 }),
-        ),
+        plan("down for 5 s", down(0, 5_000)),
+        plan("down for 60 s", down(0, 60_000)),
+        longer(800, plan("down for 10 minutes", down(0, 600_000))),
+        Plan {
+            workers: 1,
+            good_per_ten_seconds: 1,
+            ..longer(
+                8_400,
+                plan("well, then down for 2 hours", down(900_000, 8_100_000)),
+            )
+        },
         Plan {
             start: Start::Rolling(60_000),
             ..plan("rolling start in 60 s, serves 10/s, 429", bucket(10, QUIET))
@@ -118,6 +132,24 @@ fn plans() -> Vec<Plan> {
             rotates_at: Some(60_000),
             strangers_per_ten_seconds: 20,
             ..plan("the same, serves 50/s, 429", bucket(50, QUIET))
+        },
+        Plan {
+            skew: 59,
+            ..longer(60, plan("clocks are up to 59 s off", Model::Well))
+        },
+        Plan {
+            relay: Some(300),
+            ..longer(
+                1500,
+                plan(
+                    "by a relay, 25 minutes, serves 10/s, 429",
+                    bucket(10, QUIET),
+                ),
+            )
+        },
+        Plan {
+            relay: Some(300),
+            ..plan("by a relay, down for 60 s", down(0, 60_000))
         },
     ]
 }
@@ -201,18 +233,37 @@ fn two_hundred_envoys_of_two_workers_are_gentle() {
             100_000,
         ),
         held_to(
-            asking(long(15, plan("down for 5 s", Model::Down { until: 5_000 }))),
+            asking(long(15, plan("down for 5 s", down(0, 5_000)))),
             0.0,
             15.0,
             7_000,
         ),
         held_to(
-            long(95, plan("down for 60 s", Model::Down { until: 60_000 })),
+            long(95, plan("down for 60 s", down(0, 60_000))),
             200.0 / 15.0,
             25.0,
             90_000,
         ),
         held_to(storm, 2.0 * 200.0 / 30.0, 1.0, 1_200),
+        held_to(
+            Plan {
+                skew: 59,
+                ..long(15, plan("clocks are up to 59 s off", Model::Well))
+            },
+            0.0,
+            1.0,
+            1_200,
+        ),
+        // All of them at once, where the provider serves two of them in a second.
+        held_to(
+            Plan {
+                relay: Some(300),
+                ..long(60, plan("by a relay, serves 2/s, 429", bucket(2, QUIET)))
+            },
+            0.0,
+            1.0,
+            1_200,
+        ),
     ] {
         let outcome = run(&plan);
         println!("{}", outcome.line(&plan));
@@ -230,12 +281,7 @@ fn two_hundred_envoys_of_two_workers_are_gentle() {
             plan.name
         );
         if plan.seconds > 20 {
-            let until = outcome
-                .last_keys_at
-                .div_ceil(1000)
-                .max(60)
-                .min(plan.seconds);
-            let rate = outcome.rate(20, until);
+            let rate = outcome.rate(20, report::settled_at(&outcome, &plan));
             assert!(rate <= sustained, "{}: {rate}", plan.name);
         }
         if let Some(rotates_at) = plan.rotates_at {
@@ -253,7 +299,14 @@ fn two_hundred_envoys_of_two_workers_are_gentle() {
 #[ignore = "long: make fleet"]
 fn a_thousand_envoys_of_four_workers() {
     let only = std::env::var("BEARER_GATE_FLEET").unwrap_or_default();
-    for plan in plans().iter().filter(|plan| plan.name.contains(&only)) {
-        println!("{}", run(plan).line(plan));
+    let plans = plans();
+    let mut runs = Vec::new();
+    for plan in plans.iter().filter(|plan| plan.name.contains(&only)) {
+        let outcome = run(plan);
+        println!("{}", outcome.line(plan));
+        runs.push((plan, outcome));
+    }
+    if only.is_empty() {
+        report::write(&runs);
     }
 }

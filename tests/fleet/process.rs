@@ -21,6 +21,8 @@ const ORIGIN: u64 = 1_000_000;
 /// What the workers of a process have in common.
 pub(crate) struct Common {
     clock: Rc<Cell<u64>>,
+    /// What its clock says, in Unix seconds.
+    unix: u64,
     store: Store,
     dice: RefCell<Dice>,
     next_call: Cell<CallId>,
@@ -49,9 +51,17 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    pub(crate) fn start(workers: usize, config: &Config, clock: &Rc<Cell<u64>>, seed: u64) -> Self {
+    /// `clocks`: the clock that measures durations, and the time in Unix seconds.
+    pub(crate) fn start(
+        workers: usize,
+        config: &Config,
+        clocks: (&Rc<Cell<u64>>, u64),
+        seed: u64,
+    ) -> Self {
+        let (clock, unix) = clocks;
         let common = Rc::new(Common {
             clock: Rc::clone(clock),
+            unix,
             store: Store::default(),
             dice: RefCell::new(Dice(seed)),
             next_call: Cell::new(0),
@@ -89,7 +99,7 @@ impl SharedStore for WorkerHost {
 
 impl Host for WorkerHost {
     fn unix_seconds(&self) -> f64 {
-        1_700_000_000.0
+        self.common.unix as f64
     }
 
     fn monotonic(&self) -> Millis {

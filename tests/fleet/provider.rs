@@ -23,8 +23,8 @@ pub(crate) enum Model {
     Window { per_ten_seconds: usize, told: Told },
     /// So many calls in a second. With more calls, no call gets an answer.
     Collapse { per_second: usize },
-    /// None until this time (in milliseconds from the start).
-    Down { until: u64 },
+    /// None within these milliseconds from the start.
+    Down { from: u64, until: u64 },
 }
 
 /// What happens to a call.
@@ -104,7 +104,7 @@ impl Provider {
                 }
                 (soon, Served::Keys)
             }
-            Model::Down { until } if now < until => (
+            Model::Down { from, until } if (from..until).contains(&now) => (
                 soon,
                 Served::Status {
                     status: 503,
