@@ -1,6 +1,21 @@
-//! Puts a report between its two markers in docs/performance.md.
+//! Puts a report between its two markers in a document.
+
+use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+
+/// Replaces the report of this name in the document, and says so.
+///
+/// # Errors
+/// When the document cannot be read or written, or has no place for the report.
+pub(crate) fn update(path: &Path, name: &str, report: &str) -> Result<()> {
+    let text = fs::read_to_string(path)?;
+    let text = with_report(&text, name, report).with_context(|| path.display().to_string())?;
+    fs::write(path, text)?;
+    println!("{} has the report of {name}", path.display());
+    Ok(())
+}
 
 /// The text with `report` in place of what stands between `<!-- NAME: begin -->` and
 /// `<!-- NAME: end -->`, on lines of their own.

@@ -7,6 +7,7 @@ mod case;
 mod chart;
 mod cpu;
 mod document;
+mod fleet;
 mod load;
 mod measure;
 mod people;
@@ -35,10 +36,13 @@ use crate::report::{Machine, Results, Run};
 use crate::scaling::Scaling;
 use crate::tokens::Algorithm;
 
-/// The chart's place in the repository.
 /// Where the reports are for people to read, and the chart beside it.
 const DOCUMENT: &str = "docs/performance.md";
 const CHART: &str = "bench.svg";
+/// The same of the simulated fleet, whose report `make fleet` writes.
+const FLEET: &str = "target/fleet";
+const SCALE: &str = "docs/scale.md";
+const FLEET_CHART: &str = "fleet.svg";
 
 /// The benchmark of bearer-gate
 #[derive(Debug, Parser)]
@@ -62,7 +66,7 @@ enum Command {
     Run(Options),
     /// How the cost grows with providers, rules, keys and tokens
     Scaling(ScalingOptions),
-    /// Put the last reports and the chart into docs/performance.md
+    /// Put the last reports and the charts into docs/performance.md and docs/scale.md
     Document,
 }
 
@@ -210,24 +214,31 @@ fn scale(options: &ScalingOptions, output: &Path) -> Result<()> {
 
 fn update_document(output: &Path) -> Result<()> {
     let root = repository();
-    let path = root.join(DOCUMENT);
-    let mut text = fs::read_to_string(&path)?;
     let report = |name: &str| fs::read_to_string(output.join(format!("{name}.md"))).ok();
+    let figures = root.join(FLEET);
     let (bench, scaling) = (report("bench"), report("scaling"));
+    let simulated = fs::read_to_string(figures.join("fleet.md")).ok();
     ensure!(
-        bench.is_some() || scaling.is_some(),
-        "there is no report yet: run `make bench`"
+        bench.is_some() || scaling.is_some() || simulated.is_some(),
+        "there is no report yet: run `make bench` or `make fleet`"
     );
     if let Some(report) = bench {
-        fs::copy(output.join(CHART), path.with_file_name(CHART))?;
+        fs::copy(
+            output.join(CHART),
+            root.join(DOCUMENT).with_file_name(CHART),
+        )?;
         let report = format!("![What each filter adds to a request]({CHART})\n\n{report}");
-        text = document::with_report(&text, "bench", &report)?;
+        document::update(&root.join(DOCUMENT), "bench", &report)?;
     }
     if let Some(report) = scaling {
-        text = document::with_report(&text, "scaling", &report)?;
+        document::update(&root.join(DOCUMENT), "scaling", &report)?;
     }
-    fs::write(&path, text)?;
-    println!("{DOCUMENT} has the reports of {}", output.display());
+    if let Some(report) = simulated {
+        let chart = fleet::svg(&fs::read(figures.join("fleet.json"))?)?;
+        fs::write(root.join(SCALE).with_file_name(FLEET_CHART), chart)?;
+        let report = format!("{report}\n![Calls per second of each fleet]({FLEET_CHART})\n");
+        document::update(&root.join(SCALE), "fleet", &report)?;
+    }
     Ok(())
 }
 
