@@ -16,6 +16,7 @@ pub mod alb;
 pub mod application;
 pub mod browser;
 pub mod canaille;
+pub mod docker;
 pub mod envoy;
 pub mod git;
 pub mod glewlwyd;
