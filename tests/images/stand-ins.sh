@@ -5,14 +5,16 @@
 #
 #   tests/images/stand-ins.sh PATH-OF-ENVOY [NAME...]
 #
-# Without names all of them. It needs root, Docker and debootstrap; for Rust's, Rust 1.95 by rustup with the target
-# wasm32-wasip1, and the crates in this machine's cargo registry: run `cargo fetch --locked` before; for Python's,
-# the modules that the Makefile puts into .cache/python.
+# Without names all of them. It needs root, Docker and Debian's packages; for Rust's, Rust 1.95 by rustup with the
+# target wasm32-wasip1, and the crates in this machine's cargo registry: run `cargo fetch --locked` before; for
+# Python's, the modules that the Makefile puts into .cache/python. Debian's image takes most of the time; .cache/images
+# keeps what it is made of.
 set -eu
 envoy=$1
 shift
 wanted=$*
 here=$(cd "$(dirname "$0")/../.." && pwd)
+kept=$here/.cache/images
 debian=debian:bookworm-slim
 rust=rust:1.95-slim-bookworm
 official=envoyproxy/envoy:v1.40.0
@@ -27,42 +29,72 @@ missing() {
     ! docker image inspect "$1" > /dev/null 2>&1 && ! docker pull --quiet "$1" 2> /dev/null
 }
 
-# import NAME CHANGE...: an image of what is in $work/image.
-import() {
-    name=$1
-    shift
-    tar --create --directory "$work/image" . | docker import "$@" - "$name"
-    rm -rf "$work/image"
-    echo "stands in: $name"
-}
-
-system() {
-    debootstrap --variant=minbase --include="$1" bookworm "$work/image" > "$work/log" || {
+# quietly COMMAND...: what it prints is shown where it fails.
+quietly() {
+    "$@" > "$work/log" 2>&1 || {
         cat "$work/log"
         exit 1
     }
-    rm -rf "$work/image/var/cache/apt/archives" "$work/image/var/lib/apt/lists"
 }
 
+# What Debian's image is made of. debootstrap is a script: unpacked it is as good as installed.
+base() {
+    test ! -f "$kept/bookworm.tar" || return 0
+    mkdir -p "$kept"
+    program=$(command -v debootstrap || true)
+    if test -z "$program"; then
+        cd "$kept"
+        apt-get download debootstrap > /dev/null 2>&1 || quietly apt-get update
+        test -f debootstrap_*.deb || quietly apt-get download debootstrap
+        dpkg-deb --extract debootstrap_*.deb .
+        rm debootstrap_*.deb
+        cd "$here"
+        program=$kept/usr/sbin/debootstrap
+        export DEBOOTSTRAP_DIR="$kept/usr/share/debootstrap"
+    fi
+    quietly "$program" --variant=minbase --include=ca-certificates bookworm "$work/system"
+    rm -rf "$work/system/var/cache/apt/archives" "$work/system/var/lib/apt/lists"
+    tar --create --file "$kept/bookworm.tar.new" --directory "$work/system" .
+    mv "$kept/bookworm.tar.new" "$kept/bookworm.tar"
+    rm -rf "$work/system"
+}
+
+# build NAME: an image of what is in $work/image and of the Dockerfile in the standard input, which begins with
+# Debian's. What it fetches of Debian comes by this machine's network.
+build() {
+    mkdir -p "$work/image"
+    { echo "FROM $debian"; cat; } > "$work/Dockerfile"
+    tar --create --directory "$work" Dockerfile image > "$work/context"
+    quietly docker build --network host --tag "$1" - < "$work/context"
+    rm -rf "$work/image" "$work/context"
+    echo "stands in: $1"
+}
+
+# Everything else begins with it.
+wanted="${wanted:+$wanted $debian}"
 if missing $debian; then
-    system ca-certificates
-    import $debian --change 'CMD ["bash"]'
+    base
+    docker import --change 'CMD ["bash"]' "$kept/bookworm.tar" $debian > /dev/null
+    echo "stands in: $debian"
 fi
 
 if missing $rust; then
-    system ca-certificates,gcc,libc6-dev
-    cp --archive "$(rustc +1.95.0 --print sysroot)/." "$work/image/usr/local/"
-    mkdir --parents "$work/image/usr/local/cargo"
-    cp --archive "${CARGO_HOME:-$HOME/.cargo}/registry" "$work/image/usr/local/cargo/registry"
+    mkdir -p "$work/image/cargo"
+    cp --archive "$(rustc +1.95.0 --print sysroot)/." "$work/image/"
+    cp --archive "${CARGO_HOME:-$HOME/.cargo}/registry" "$work/image/cargo/registry"
     # The target is there.
-    printf '#!/bin/sh\n' > "$work/image/usr/local/bin/rustup"
-    chmod +x "$work/image/usr/local/bin/rustup"
-    import $rust --change 'ENV CARGO_HOME=/usr/local/cargo CARGO_NET_OFFLINE=true' \
-        --change 'ENV PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin'
+    printf '#!/bin/sh\n' > "$work/image/bin/rustup"
+    chmod +x "$work/image/bin/rustup"
+    build $rust << 'DOCKERFILE'
+RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists
+COPY image /usr/local
+ENV CARGO_HOME=/usr/local/cargo CARGO_NET_OFFLINE=true
+ENV PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin
+DOCKERFILE
 fi
 
 if missing $official; then
-    system ca-certificates
+    mkdir -p "$work/image/usr/local/bin"
     install --mode 755 "$envoy" "$work/image/usr/local/bin/envoy"
     # As the official image does: Envoy runs as a user of its own.
     cat > "$work/image/docker-entrypoint.sh" << 'SCRIPT'
@@ -74,16 +106,24 @@ fi
 exec setpriv --reuid=101 --regid=101 --clear-groups "$@"
 SCRIPT
     chmod 755 "$work/image/docker-entrypoint.sh"
-    import $official --change 'ENTRYPOINT ["/docker-entrypoint.sh"]' \
-        --change 'CMD ["envoy", "-c", "/etc/envoy/envoy.yaml"]'
+    build $official << 'DOCKERFILE'
+COPY image /
+ENTRYPOINT ["/docker-entrypoint.sh"]
+CMD ["envoy", "-c", "/etc/envoy/envoy.yaml"]
+DOCKERFILE
 fi
 
 if missing $python; then
-    system python3,python3-pip
     # The modules are there already, so pip has nothing to fetch.
-    cp --archive "${BEARER_GATE_PYTHONPATH:-$here/.cache/python}/." "$work/image/usr/local/lib/python3.11/dist-packages/"
-    cp --archive "$work/image/usr/local/lib/python3.11/dist-packages/bin/." "$work/image/usr/local/bin/"
-    sed -i '1s|.*|#!/usr/bin/python3|' "$work/image/usr/local/bin/uvicorn"
-    rm -f "$work/image"/usr/lib/python3*/EXTERNALLY-MANAGED
-    import $python --change 'CMD ["python3"]'
+    modules=$work/image/lib/python3.11/dist-packages
+    mkdir -p "$modules"
+    cp --archive "${BEARER_GATE_PYTHONPATH:-$here/.cache/python}/." "$modules/"
+    cp --archive "$modules/bin" "$work/image/bin"
+    sed -i '1s|.*|#!/usr/bin/python3|' "$work/image/bin/uvicorn"
+    build $python << 'DOCKERFILE'
+RUN apt-get update && apt-get install --yes --no-install-recommends python3 python3-pip && \
+    rm -rf /var/lib/apt/lists /usr/lib/python3*/EXTERNALLY-MANAGED
+COPY image /usr/local
+CMD ["python3"]
+DOCKERFILE
 fi
