@@ -10,6 +10,8 @@
     reason = "a test fails by panicking"
 )]
 
+mod rendered;
+
 use std::collections::BTreeSet;
 
 use bearer_gate::config::{Config, Endpoint, KeySource};
@@ -17,6 +19,9 @@ use bearer_gate::http::uri::Scheme;
 use bearer_gate_testbed::envoy::MODULE_PATH;
 use bearer_gate_testbed::{repository, yaml};
 use serde_json::{Value, json};
+
+/// The kustomize folders of deploy/.
+const FOLDERS: [&str; 3] = ["envoy", "istio", "envoy-gateway"];
 
 /// What the CRDs accept; `$comment` names the source.
 const SCHEMAS: &[(&str, &str)] = &[
@@ -95,7 +100,7 @@ fn cluster_and_host(plugin: &Value) -> (String, String) {
 
 #[test]
 fn every_file_is_used() {
-    for folder in ["envoy", "istio", "envoy-gateway"] {
+    for folder in FOLDERS {
         let kustomization = yaml::document(&format!("deploy/{folder}/kustomization.yaml"));
         let generated = kustomization["configMapGenerator"].as_array();
         let used: BTreeSet<&str> = generated
