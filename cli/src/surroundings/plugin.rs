@@ -9,19 +9,25 @@ use crate::view::{Group, Part};
 
 pub(super) fn look_at(part: Part<'_>, findings: &mut Vec<Finding>) {
     let plugin = part.node;
+    let policy = plugin.text_at(&["failure_policy"]);
+    let is_open =
+        policy == Some("FAIL_OPEN") || plugin.get("fail_open").is_some_and(Node::is_true);
+    if is_open {
+        findings.push(
+            Finding::error(
+                Kind::FailurePolicy,
+                part.spot_of("failure_policy"),
+                "failure_policy",
+                "is FAIL_OPEN: when the VM has crashed, or does not start, everybody gets in",
+            )
+            .write("failure_policy: FAIL_RELOAD"),
+        );
+    }
     let mut warn = |kind: Kind, name: &str, text: &str, instead: &str| {
         let finding = Finding::warning(kind, part.spot_of(name), name, text);
         findings.push(finding.write(instead));
     };
-    let policy = plugin.text_at(&["failure_policy"]);
-    if policy == Some("FAIL_OPEN") || plugin.get("fail_open").is_some_and(Node::is_true) {
-        warn(
-            Kind::FailurePolicy,
-            "failure_policy",
-            "is FAIL_OPEN: when the VM has crashed, everybody gets in",
-            "failure_policy: FAIL_RELOAD",
-        );
-    } else if policy != Some("FAIL_RELOAD") {
+    if !is_open && policy != Some("FAIL_RELOAD") {
         warn(
             Kind::FailurePolicy,
             "failure_policy",

@@ -247,12 +247,17 @@ fn look_at_address(
             ))
         })
         .collect();
-    // addresses say nothing of names, and what is on this host is forwarded
-    let is_name = |host: &str| host.parse::<std::net::IpAddr>().is_err() && host != "localhost";
-    if places.is_empty() || !places.iter().all(|(address, ..)| is_name(address)) {
+    // an address says nothing of a name, and what is on this host may be forwarded
+    let is_it = |address: &str| {
+        address.trim_end_matches('.').eq_ignore_ascii_case(&host)
+            || (is_loopback(address) && is_loopback(&host))
+    };
+    let is_name =
+        |host: &str| host.parse::<std::net::IpAddr>().is_err() && !is_loopback(host);
+    let is_known = |address: &str| is_it(address) || is_name(address);
+    if places.is_empty() || !places.iter().all(|(address, ..)| is_known(address)) {
         return;
     }
-    let is_it = |address: &str| address.trim_end_matches('.').eq_ignore_ascii_case(&host);
     let is_there = places.iter().any(|(address, ..)| is_it(address));
     if !is_there && !tls::names(cluster, &host) {
         let others: Vec<&str> = places.iter().map(|(address, ..)| *address).collect();
@@ -285,6 +290,12 @@ fn look_at_address(
             .write(format!("port_value: {port}")),
         );
     }
+}
+
+/// Whether a host is this one.
+fn is_loopback(host: &str) -> bool {
+    let address = host.parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// The host, without the brackets of a literal, and the port as a text.

@@ -389,7 +389,7 @@ fn what_surrounds_the_filter_in_envoy_is_looked_at() {
             "stat_prefix: x",
             "13 warning request_timeout",
         ),
-        ("FAIL_RELOAD", "FAIL_OPEN", "32 warning failure_policy"),
+        ("FAIL_RELOAD", "FAIL_OPEN", "32 error failure_policy"),
         ("FAIL_RELOAD", "FAIL_CLOSED", "32 warning failure_policy"),
         (
             "{vm_id: bearer-gate}",
@@ -409,7 +409,7 @@ fn what_surrounds_the_filter_in_envoy_is_looked_at() {
         (
             "transport_socket:",
             "metadata:",
-            "3 warning providers.p.remote_jwks.http_uri.cluster",
+            "3 error providers.p.remote_jwks.http_uri.cluster",
         ),
         // the text's own lines
         (
@@ -423,6 +423,19 @@ fn what_surrounds_the_filter_in_envoy_is_looked_at() {
             "46 error rules[0].requires.provider_name",
         ),
     ];
+    // a port is compared without TLS too
+    let plain = ENVOY
+        .replace("https://i.example/jwks", "http://i.example:8080/jwks")
+        .replacen(
+            "- name: idp\n",
+            "- name: idp\n    load_assignment: {endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: i.example, port_value: 80}}}}]}]}\n",
+            1,
+        );
+    let found = findings(&plain).1;
+    let port = "4 warning providers.p.remote_jwks.http_uri.cluster".to_owned();
+    assert!(found.contains(&port), "{found:?}");
+    let same = plain.replace("port_value: 80}", "port_value: 8080}");
+    assert!(!findings(&same).1.contains(&port));
     // where a rule takes escaped slashes
     let taken = ENVOY.replace(
         r#"{"provider_name": "p"}}"#,

@@ -89,7 +89,6 @@ fn every_kind_is_provoked() {
         "failure-policy",
         "vm-id",
         "phase",
-        "cluster-without-tls",
         // check_files.rs
         "filter-default",
         "filter-unused",

@@ -217,7 +217,7 @@ fn look_at_backend(
         }
         (None, Some(_)) => {}
         (None, None) => findings.push(
-            Finding::warning(
+            Finding::error(
                 Kind::ClusterWithoutTls,
                 backend.spot(),
                 "BackendTLSPolicy",

@@ -137,8 +137,13 @@ impl<'d> Mesh<'_, 'd> {
             Some(rule) => self.look_at_tls(rule, entry, findings),
             None if self.knows("ServiceEntry") || self.knows("DestinationRule") => {
                 let spot = entry.map_or(self.plugin.spot(&self.call.path), Part::spot);
+                // the mesh encrypts to its own services by itself
+                let new = match self.name.is_internal() {
+                    true => Finding::warning,
+                    false => Finding::error,
+                };
                 findings.push(
-                    Finding::warning(
+                    new(
                         Kind::ClusterWithoutTls,
                         spot,
                         "DestinationRule",

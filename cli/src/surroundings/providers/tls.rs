@@ -1,27 +1,21 @@
 //! TLS of a cluster that a provider is called by: whose certificate it takes.
 
-use super::{Calls, host_and_port};
+use super::super::beside::endpoints;
+use super::{Calls, host_and_port, is_loopback};
 use crate::document::Node;
 use crate::finding::{Finding, Kind};
 use crate::plugin::message;
 use crate::view::Part;
 
 const CONTEXT: &str = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext";
+const PLAIN: &str = "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer";
 const HTTP: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
 pub(super) fn look_at(cluster: Part<'_>, call: &Calls<'_>, findings: &mut Vec<Finding>) {
     let (name, at_risk) = (call.cluster, call.at_risk());
     let Some(context) = context(cluster) else {
-        if call.needs_tls && cluster.get("transport_socket").is_none() {
-            findings.push(
-                Finding::warning(
-                    Kind::ClusterWithoutTls,
-                    cluster.spot(),
-                    &call.path,
-                    format!("the address is https and cluster {name} has no TLS: {at_risk} come in the clear"),
-                )
-                .write("transport_socket with an UpstreamTlsContext: sni, trusted_ca and match_typed_subject_alt_names"),
-            );
+        if call.needs_tls && is_plain(cluster) {
+            findings.push(without_tls(cluster, call));
         }
         return;
     };
@@ -74,6 +68,38 @@ pub(super) fn look_at(cluster: Part<'_>, call: &Calls<'_>, findings: &mut Vec<Fi
             .write(format!("sni: {shown}")),
         );
     }
+}
+
+/// What is said of a cluster whose calls are in the clear. Nobody is in between where they stay on this
+/// host, as with a proxy that adds TLS.
+fn without_tls(cluster: Part<'_>, call: &Calls<'_>) -> Finding {
+    let (name, at_risk) = (call.cluster, call.at_risk());
+    let new = match stays_here(cluster) {
+        true => Finding::warning,
+        false => Finding::error,
+    };
+    let text = format!("the address is https and cluster {name} has no TLS: {at_risk} come in the clear, or not at all");
+    new(Kind::ClusterWithoutTls, cluster.spot(), &call.path, text)
+        .write("transport_socket with an UpstreamTlsContext: sni, trusted_ca and match_typed_subject_alt_names")
+}
+
+/// Whether a cluster says that it has no TLS. Of other transport sockets it is not known.
+fn is_plain(cluster: Part<'_>) -> bool {
+    let config = cluster.at(&["transport_socket", "typed_config"]);
+    match config {
+        Some(config) => message(config.node, PLAIN).is_some(),
+        None => cluster.get("transport_socket").is_none(),
+    }
+}
+
+/// Whether each endpoint of a cluster is on this host.
+fn stays_here(cluster: Part<'_>) -> bool {
+    let is_here = |place: &Part<'_>| {
+        let host = place.node.text_at(&["socket_address", "address"]);
+        host.is_none_or(is_loopback)
+    };
+    let places = endpoints(cluster);
+    !places.is_empty() && places.iter().all(is_here)
 }
 
 /// Whether a cluster takes no certificate but those of this host.

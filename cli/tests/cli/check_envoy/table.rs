@@ -556,6 +556,24 @@ const KEYS_AT_8443: &str = keys!("keys.example.com", "8443", "      sni: keys.ex
 const KEYS_HERE: &str = keys!("127.0.0.1", "8443", "      sni: keys.example.com
       common_tls_context: {validation_context: {trusted_ca: {filename: /ca}, match_typed_subject_alt_names: [{san_type: DNS, matcher: {exact: keys.example.com}}]}}");
 
+/// Keys that come from this host.
+const REMOTE_HERE: &str = "keys:
+  issuer: https://keys.example.com/
+  audiences: [x]
+  remote_jwks: {http_uri: {uri: 'https://localhost:8443/jwks', cluster: keys, timeout: 5s}}";
+const KEYS_HERE_AT_8443: &str = keys!("127.0.0.1", "8443", "      sni: localhost
+      common_tls_context: {validation_context: {trusted_ca: {filename: /ca}, match_typed_subject_alt_names: [{san_type: DNS, matcher: {exact: localhost}}]}}");
+const KEYS_HERE_AT_8444: &str = keys!("127.0.0.1", "8444", "      sni: localhost
+      common_tls_context: {validation_context: {trusted_ca: {filename: /ca}, match_typed_subject_alt_names: [{san_type: DNS, matcher: {exact: localhost}}]}}");
+const PLAIN_KEYS: &str = cluster!("keys", "8081");
+const KEYS_WITHOUT_TLS: &str = "- name: keys
+  type: STRICT_DNS
+  load_assignment: {cluster_name: keys, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: keys.example.com, port_value: 443}}}}]}]}";
+const KEYS_RAW: &str = "- name: keys
+  type: STRICT_DNS
+  load_assignment: {cluster_name: keys, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: keys.example.com, port_value: 443}}}}]}]}
+  transport_socket: {name: raw, typed_config: {\"@type\": type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer}}";
+
 /// Another plugin, with a VM and a module of these.
 macro_rules! another {
     ($vm_id:literal, $code:literal) => {
@@ -1066,6 +1084,35 @@ pub(crate) const TABLE: &[Row] = &[
         kind: "cluster-port",
         bad: &[("providers", REMOTE), ("cluster", KEYS_AT_8443)],
         at: "port_value: 8443",
+        good: &[("providers", REMOTE), ("cluster", KEYS_HERE)],
+        proof: WARNING,
+    },
+    Row {
+        kind: "cluster-port",
+        bad: &[("providers", REMOTE_HERE), ("cluster", KEYS_HERE_AT_8444)],
+        at: "port_value: 8444",
+        good: &[("providers", REMOTE_HERE), ("cluster", KEYS_HERE_AT_8443)],
+        proof: WARNING,
+    },
+    Row {
+        kind: "cluster-without-tls",
+        bad: &[("providers", REMOTE), ("cluster", KEYS_WITHOUT_TLS)],
+        at: "- name: keys",
+        good: &[("providers", REMOTE), ("cluster", KEYS)],
+        proof: Some(Proof::Unseen),
+    },
+    Row {
+        kind: "cluster-without-tls",
+        bad: &[("providers", REMOTE), ("cluster", KEYS_RAW)],
+        at: "- name: keys",
+        good: &[("providers", REMOTE), ("cluster", KEYS)],
+        proof: Some(Proof::Unseen),
+    },
+    // a proxy on this host may add TLS
+    Row {
+        kind: "cluster-without-tls",
+        bad: &[("providers", REMOTE), ("cluster", PLAIN_KEYS)],
+        at: "- name: keys",
         good: &[("providers", REMOTE), ("cluster", KEYS_HERE)],
         proof: WARNING,
     },

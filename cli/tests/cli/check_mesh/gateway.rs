@@ -274,7 +274,7 @@ fn clusters_of_a_provider() {
             // the TLS of a cluster in the bootstrap is looked at as in Envoy's own file
             Row {
                 kind: "cluster-without-tls",
-                level: WARNING,
+                level: ERROR,
                 bad: &[("        transport_socket:\n", "        transport:\n")],
                 at: "name: issuer",
                 says: "no TLS",
@@ -282,7 +282,7 @@ fn clusters_of_a_provider() {
             },
             Row {
                 kind: "cluster-without-tls",
-                level: WARNING,
+                level: ERROR,
                 bad: &[OF_ROUTE, ("kind: BackendTLSPolicy", "kind: Other")],
                 at: "backendRefs",
                 says: "wellKnownCACertificates: System",

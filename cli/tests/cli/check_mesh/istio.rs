@@ -407,7 +407,7 @@ fn clusters_of_a_provider() {
             },
             Row {
                 kind: "cluster-without-tls",
-                level: WARNING,
+                level: ERROR,
                 bad: &[(HOST, "host: other.example\n")],
                 at: "networking.istio.io",
                 says: "mode: SIMPLE",
