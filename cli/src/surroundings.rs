@@ -97,7 +97,7 @@ pub(crate) fn look_at_envoy(
         })
     });
     for chain in &group.chains {
-        filters::look_at(chain, findings);
+        filters::look_at(chain, configs, findings);
     }
     beside::look_at(group, findings);
     filters::look_at_discovery(group, findings);

@@ -1,5 +1,7 @@
 //! The chain of HTTP filters that the filter is in: what comes before it, and what gets by it.
 
+use bearer_gate::config::Config;
+
 use super::Gate;
 use super::kinds::{EXT_AUTHZ, EXT_PROC, JWT_AUTHN, LUA, OAUTH2, RATE_LIMIT, RBAC, ROUTER};
 use crate::document::Node;
@@ -8,11 +10,12 @@ use crate::plugin::{WASM, message};
 use crate::view::{Chain, Group, HttpFilter, Part};
 
 /// The filters themselves, where one of them is ours.
-pub(super) fn look_at(chain: &Chain<'_>, findings: &mut Vec<Finding>) {
+pub(super) fn look_at(chain: &Chain<'_>, configs: &[Option<Config>], findings: &mut Vec<Finding>) {
     let mut owns = chain.filters.iter().enumerate();
-    let Some((first, _)) = owns.find(|(_, filter)| filter.plugin.is_some()) else {
+    let Some((first, own)) = owns.find(|(_, filter)| filter.plugin.is_some()) else {
         return;
     };
+    let config = own.plugin.and_then(|at| configs.get(at)?.as_ref());
     for (at, filter) in owns.filter(|(_, filter)| filter.plugin.is_some()) {
         findings.push(
             Finding::warning(
@@ -34,7 +37,7 @@ pub(super) fn look_at(chain: &Chain<'_>, findings: &mut Vec<Finding>) {
         if at < first {
             look_at_earlier(filter, &place(at), findings);
         }
-        look_at_jwt_authn(filter, at < first, &place(at), findings);
+        look_at_jwt_authn(filter, at < first, config, &place(at), findings);
     }
     for upgrade in &chain.upgrades {
         look_at_upgrade(chain, upgrade.entry, &upgrade.filters, findings);
@@ -214,27 +217,48 @@ fn has_member(node: &Node, names: &[&str]) -> bool {
         || node.items().iter().any(|item| has_member(item, names))
 }
 
+/// Of two filters that look at tokens, the first has to hand them on.
 fn look_at_jwt_authn(
     filter: &HttpFilter<'_>,
     is_before: bool,
+    config: Option<&Config>,
     path: &str,
     findings: &mut Vec<Finding>,
 ) {
-    if filter.message(JWT_AUTHN).is_none() {
+    let Some(jwt_authn) = filter.message(JWT_AUTHN) else {
         return;
-    }
-    let text = match is_before {
-        true => {
-            "jwt_authn stands before the filter, and asks for tokens that a browser with a session does not have; it takes Authorization away too, unless forward is set, and then nobody has a token here"
-        }
-        false => {
-            "jwt_authn stands behind the filter, which takes Authorization away unless forward is set: nobody has a token there"
-        }
+    };
+    let has_sessions = config.is_some_and(|config| config.sign_in.is_some());
+    let (text, instead) = match is_before {
+        true if has_sessions => (
+            "jwt_authn stands before the filter, and asks for tokens that a browser with a session does not have",
+            "one of the two: `bearer-gate migrate` reads jwt_authn",
+        ),
+        true if !hands_on(jwt_authn.node) => (
+            "jwt_authn stands before the filter, and takes Authorization away: nobody has a token here",
+            "forward: true in its providers; or one of the two: `bearer-gate migrate` reads jwt_authn",
+        ),
+        false if !config.is_some_and(forwards) => (
+            "jwt_authn stands behind the filter, which takes Authorization away: nobody has a token there",
+            "forward: true in the filter's providers; or one of the two: `bearer-gate migrate` reads jwt_authn",
+        ),
+        _ => return,
     };
     findings.push(
-        Finding::warning(Kind::JwtAuthnBeside, filter.entry.spot(), path, text)
-            .write("one of the two: `bearer-gate migrate` reads jwt_authn"),
+        Finding::warning(Kind::JwtAuthnBeside, filter.entry.spot(), path, text).write(instead),
     );
+}
+
+/// Whether a jwt_authn leaves all tokens where they are.
+fn hands_on(jwt_authn: &Node) -> bool {
+    let providers = jwt_authn.get("providers").map_or(&[][..], Node::entries);
+    let is_handed_on = |provider: &Node| provider.get("forward").is_some_and(Node::is_true);
+    providers.iter().all(|entry| is_handed_on(&entry.node))
+}
+
+/// Whether the filter leaves all tokens where they are.
+pub(super) fn forwards(config: &Config) -> bool {
+    config.providers.iter().all(|provider| provider.forward)
 }
 
 /// An upgrade with filters of its own has no others.

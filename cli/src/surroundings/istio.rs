@@ -78,8 +78,8 @@ pub(super) fn look_at(view: &View<'_>, configs: &[Option<Config>], findings: &mu
         look_at_targets(view, resource, findings);
         look_at_match(view, resource, findings);
         look_at_others(view, resource, findings);
-        policies::look_at(view, resource, findings);
         let config = plugin.and_then(|(at, _)| configs.get(at)?.as_ref());
+        policies::look_at(view, resource, config, findings);
         if let (Some((_, plugin)), Some(config)) = (plugin, config) {
             clusters::look_at(view, resource, plugin, config, findings);
         }

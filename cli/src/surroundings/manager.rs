@@ -53,6 +53,13 @@ fn look_at_forms(chain: &Chain<'_>, config: Option<&Config>, findings: &mut Vec<
             "is not REJECT_REQUEST: escaped slashes reach the filter, which answers 400",
             "path_with_escaped_slashes_action: REJECT_REQUEST",
         );
+    } else if action == Some("UNESCAPE_AND_FORWARD") {
+        warn(
+            Kind::EscapedSlashes,
+            "path_with_escaped_slashes_action",
+            "is UNESCAPE_AND_FORWARD: what stands before Envoy has seen another path than the rules and the upstream do",
+            "path_with_escaped_slashes_action: REJECT_REQUEST",
+        );
     }
     let underscores = manager.text_at(&[
         "common_http_protocol_options",

@@ -10,8 +10,7 @@ use crate::view::{Group, Part};
 pub(super) fn look_at(part: Part<'_>, findings: &mut Vec<Finding>) {
     let plugin = part.node;
     let policy = plugin.text_at(&["failure_policy"]);
-    let is_open =
-        policy == Some("FAIL_OPEN") || plugin.get("fail_open").is_some_and(Node::is_true);
+    let is_open = policy == Some("FAIL_OPEN") || plugin.get("fail_open").is_some_and(Node::is_true);
     if is_open {
         findings.push(
             Finding::error(

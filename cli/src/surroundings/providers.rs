@@ -252,8 +252,7 @@ fn look_at_address(
         address.trim_end_matches('.').eq_ignore_ascii_case(&host)
             || (is_loopback(address) && is_loopback(&host))
     };
-    let is_name =
-        |host: &str| host.parse::<std::net::IpAddr>().is_err() && !is_loopback(host);
+    let is_name = |host: &str| host.parse::<std::net::IpAddr>().is_err() && !is_loopback(host);
     let is_known = |address: &str| is_it(address) || is_name(address);
     if places.is_empty() || !places.iter().all(|(address, ..)| is_known(address)) {
         return;

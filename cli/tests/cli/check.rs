@@ -380,6 +380,11 @@ fn what_surrounds_the_filter_in_envoy_is_looked_at() {
             "15 warning path_with_escaped_slashes_action",
         ),
         (
+            "slashes_action: REJECT_REQUEST",
+            "slashes_action: UNESCAPE_AND_FORWARD",
+            "15 warning path_with_escaped_slashes_action",
+        ),
+        (
             "underscores_action: REJECT_REQUEST",
             "underscores_action: ALLOW",
             "16 warning common_http_protocol_options",

@@ -3,7 +3,7 @@
 mod table;
 
 use serde_json::Value;
-use table::{GOOD, Proof, Request, Row, TABLE, with};
+use table::{GOOD, JWT_AUTHN, Proof, Request, Row, TABLE, with};
 
 use super::{Files, run};
 
@@ -72,6 +72,15 @@ fn each_finding_has_a_good_twin() {
         .iter()
         .filter(|row| matches!(row.proof, Some(Proof::Passes(_))));
     assert!(errors.count() > 10);
+}
+
+/// A filter that hands tokens on may have jwt_authn behind itself. To hand them on is a risk by itself.
+#[test]
+fn jwt_authn_behind_a_filter_that_forwards() {
+    let text = with(&[("after", JWT_AUTHN), ("provider", "forward: true")]);
+    let (code, found) = findings(&text);
+    assert_eq!((code, found.len()), (0, 1), "{found:#?}");
+    assert_eq!(found[0]["kind"], "risky-choice");
 }
 
 /// A kind without a row is one that another test provokes.

@@ -260,6 +260,21 @@ pub(super) fn look_at_forms(
             "is KeepUnchanged: escaped slashes reach the filter, which answers 400",
             "escapedSlashesAction: RejectRequest",
         );
+        warn(
+            action.filter(|it| it.node.text() == Some("UnescapeAndForward") && !keeps),
+            Kind::EscapedSlashes,
+            "spec.path.escapedSlashesAction",
+            "is UnescapeAndForward: what stands before Envoy has seen another path than the rules and the upstream do",
+            "escapedSlashesAction: RejectRequest",
+        );
+        let is_kept = |it: &Part<'_>| it.node.text() == Some("KeepUnchanged");
+        warn(
+            action.filter(|it| keeps && !is_kept(it)),
+            Kind::EscapedSlashes,
+            "spec.path.escapedSlashesAction",
+            "is not KeepUnchanged: a rule has escaped_slashes, and no escaped slash reaches it",
+            "escapedSlashesAction: KeepUnchanged",
+        );
         let underscores = at(&["headers", "with_underscores_action"]);
         warn(
             underscores.filter(|it| it.node.text() == Some("Allow")),

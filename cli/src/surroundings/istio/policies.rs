@@ -1,26 +1,36 @@
 //! Policies of Istio that read what its own authentication tells. Only a `RequestAuthentication`
 //! tells it: beside the filter alone, nobody has a principal or claims.
 
+use bearer_gate::config::Config;
+
+use super::super::filters::forwards;
 use super::super::kubernetes::{may_meet, of_kind, spec, title};
 use crate::finding::{Finding, Kind};
 use crate::view::{Part, View};
 
-pub(super) fn look_at(view: &View<'_>, resource: Part<'_>, findings: &mut Vec<Finding>) {
+pub(super) fn look_at(
+    view: &View<'_>,
+    resource: Part<'_>,
+    config: Option<&Config>,
+    findings: &mut Vec<Finding>,
+) {
     let beside: Vec<Part<'_>> = of_kind(view, "RequestAuthentication")
         .filter(|other| may_meet(resource, *other))
         .collect();
-    for other in &beside {
+    // with tokens that are handed on, both may look at them
+    let is_handed_on = config.is_some_and(forwards);
+    for other in beside.iter().filter(|_| !is_handed_on) {
         findings.push(
             Finding::warning(
                 Kind::JwtAuthnBeside,
                 other.spot(),
                 "RequestAuthentication",
                 format!(
-                    "{} looks at tokens too, behind the filter: a good token for the filter may be refused there, and two configurations are to be kept in step",
+                    "{} looks at tokens too, behind the filter, which takes Authorization away: nobody has a token there",
                     title(*other)
                 ),
             )
-            .write("its rules in pluginConfig, which `bearer-gate migrate` does, and take it out"),
+            .write("its rules in pluginConfig, which `bearer-gate migrate` does, and take it out; or forward: true in the filter's providers"),
         );
     }
     if !beside.is_empty() {

@@ -1,5 +1,7 @@
 //! TLS of a cluster that a provider is called by: whose certificate it takes.
 
+use bearer_gate::text::Pattern;
+
 use super::super::beside::endpoints;
 use super::{Calls, host_and_port, is_loopback};
 use crate::document::Node;
@@ -52,6 +54,20 @@ pub(super) fn look_at(cluster: Part<'_>, call: &Calls<'_>, findings: &mut Vec<Fi
                     )
                     .write(format!("{{san_type: DNS, matcher: {{exact: {host}}}}}")),
                 );
+            } else if let Some(host) = &host
+                && let Some((loose, stranger)) = names
+                    .iter()
+                    .find_map(|name| Some((*name, stranger(name.node, host)?)))
+            {
+                findings.push(
+                    Finding::warning(
+                        Kind::CertificateName,
+                        loose.spot(),
+                        &call.path,
+                        format!("cluster {name} takes the certificate of {stranger} for {host}'s: whoever has such a name brings keys of their own"),
+                    )
+                    .write(format!("{{san_type: DNS, matcher: {{exact: {host}}}}}")),
+                );
             }
         }
         Certificate::Compared => {}
@@ -78,7 +94,9 @@ fn without_tls(cluster: Part<'_>, call: &Calls<'_>) -> Finding {
         true => Finding::warning,
         false => Finding::error,
     };
-    let text = format!("the address is https and cluster {name} has no TLS: {at_risk} come in the clear, or not at all");
+    let text = format!(
+        "the address is https and cluster {name} has no TLS: {at_risk} come in the clear, or not at all"
+    );
     new(Kind::ClusterWithoutTls, cluster.spot(), &call.path, text)
         .write("transport_socket with an UpstreamTlsContext: sni, trusted_ca and match_typed_subject_alt_names")
 }
@@ -217,10 +235,7 @@ fn is_one(matcher: &Node, host: &str) -> bool {
 
 /// Whether a matcher of names takes this host's certificate; true where that is not sure.
 fn takes(matcher: &Node, host: &str) -> bool {
-    if matcher
-        .text_at(&["san_type"])
-        .is_some_and(|kind| kind != "DNS" && kind != "IP_ADDRESS")
-    {
+    if !is_of_hosts(matcher) {
         return true;
     }
     let matcher = matcher.get("matcher").unwrap_or(matcher);
@@ -235,12 +250,41 @@ fn takes(matcher: &Node, host: &str) -> bool {
     if let Some(suffix) = text("suffix") {
         return host.ends_with(&suffix);
     }
+    if let Some(regex) = matcher.text_at(&["safe_regex", "regex"]) {
+        return Pattern::parse(regex).map_or(true, |regex| regex.matches(host.as_bytes()));
+    }
     text("contains").is_none_or(|part| host.contains(&part))
+}
+
+fn is_of_hosts(matcher: &Node) -> bool {
+    let kind = matcher.text_at(&["san_type"]);
+    kind.is_none_or(|kind| kind == "DNS" || kind == "IP_ADDRESS")
+}
+
+/// A host that anybody can have, and whose certificate a matcher takes for this host's.
+fn stranger(matcher: &Node, host: &str) -> Option<String> {
+    if !is_of_hosts(matcher) || host.parse::<std::net::IpAddr>().is_ok() {
+        return None;
+    }
+    let (rest, last) = host.rsplit_once('.').unwrap_or(("", host));
+    let domain = rest.rsplit('.').next().unwrap_or_default();
+    let strangers = [
+        "attacker.example".to_owned(),
+        format!("{host}.attacker.example"),
+        format!("attacker.{last}"),
+        // the end of a name without the dot before it
+        format!("attacker{domain}.{last}"),
+        // the dots of an expression that are any character
+        format!("{}.{last}", rest.replace('.', "x")),
+    ];
+    let is_other = |name: &String| !name.eq_ignore_ascii_case(host);
+    let mut strangers = strangers.into_iter().filter(is_other);
+    strangers.find(|name| takes(matcher, name))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::takes;
+    use super::{stranger, takes};
     use crate::document::{Scalars, parse};
 
     #[test]
@@ -255,7 +299,11 @@ mod tests {
             ("{san_type: DNS, matcher: {prefix: idp.}}", true),
             ("{san_type: DNS, matcher: {contains: example}}", true),
             ("{san_type: DNS, matcher: {contains: other}}", false),
-            ("{san_type: DNS, matcher: {safe_regex: {regex: x}}}", true),
+            ("{san_type: DNS, matcher: {safe_regex: {regex: x}}}", false),
+            (
+                "{san_type: DNS, matcher: {safe_regex: {regex: 'i.*m'}}}",
+                true,
+            ),
             (
                 "{san_type: URI, matcher: {exact: 'spiffe://example.org/idp'}}",
                 true,
@@ -267,5 +315,41 @@ mod tests {
             let matcher = &parse(text, Some(Scalars::Envoy)).unwrap()[0];
             assert_eq!(takes(matcher, "idp.example.com"), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn names_that_strangers_may_have() {
+        let table = [
+            ("exact: idp.example.com", None),
+            ("suffix: .example.com", None),
+            ("suffix: example.com", Some("attackerexample.com")),
+            ("suffix: .com", Some("attacker.com")),
+            ("prefix: idp.", Some("idp.example.com.attacker.example")),
+            (
+                "contains: example.com",
+                Some("idp.example.com.attacker.example"),
+            ),
+            ("safe_regex: {regex: 'idp\\.example\\.com'}", None),
+            ("safe_regex: {regex: '[a-z]+\\.example\\.com'}", None),
+            (
+                "safe_regex: {regex: idp.example.com}",
+                Some("idpxexample.com"),
+            ),
+            ("safe_regex: {regex: '.*'}", Some("attacker.example")),
+            (
+                "safe_regex: {regex: '.*example\\.com'}",
+                Some("attackerexample.com"),
+            ),
+        ];
+        for (text, expected) in table {
+            let text = format!("{{san_type: DNS, matcher: {{{text}}}}}");
+            let matcher = &parse(&text, Some(Scalars::Envoy)).unwrap()[0];
+            let found = stranger(matcher, "idp.example.com");
+            assert_eq!(found.as_deref(), expected, "{text}");
+        }
+        let matcher = &parse("{exact: example.com}", Some(Scalars::Envoy)).unwrap()[0];
+        assert_eq!(stranger(matcher, "example.com"), None);
+        let matcher = &parse("{suffix: idp}", Some(Scalars::Envoy)).unwrap()[0];
+        assert!(stranger(matcher, "idp").is_some());
     }
 }

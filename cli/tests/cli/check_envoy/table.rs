@@ -210,9 +210,14 @@ const RBAC_BY_ADDRESS: &str = r#"- name: rbac
   typed_config:
     "@type": type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC
     rules: {action: ALLOW, policies: {users: {permissions: [{header: {name: ":path", string_match: {prefix: /}}}], principals: [{remote_ip: {address_prefix: 127.0.0.0, prefix_len: 8}}]}}}"#;
-const JWT_AUTHN: &str = r#"- name: jwt_authn
+pub(crate) const JWT_AUTHN: &str = r#"- name: jwt_authn
   typed_config:
-    "@type": type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication"#;
+    "@type": type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication
+    providers: {idp: {issuer: x, local_jwks: {inline_string: '{"keys": []}'}}}"#;
+const JWT_AUTHN_FORWARDING: &str = r#"- name: jwt_authn
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication
+    providers: {idp: {issuer: x, forward: true, local_jwks: {inline_string: '{"keys": []}'}}}"#;
 
 /// A DENY of one user, who has a good token.
 const DENY_BY_METADATA: &str = r#"- name: rbac
@@ -470,7 +475,7 @@ const SLOWEST: &str = "keys:
 
 /// The cluster of the keys, with an address, a port and an `UpstreamTlsContext`.
 macro_rules! keys {
-    ($address:literal, $port:literal, $tls:literal) => {
+    ($address:literal, $port:literal, $($tls:literal),+) => {
         concat!(
             "- name: keys
   type: STRICT_DNS
@@ -488,7 +493,7 @@ macro_rules! keys {
     typed_config:
       \"@type\": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext
 ",
-            $tls
+            $($tls),+
         )
     };
 }
@@ -498,7 +503,7 @@ const KEYS: &str = keys!("keys.example.com", "443", "      sni: keys.example.com
 const KEYS_INSIDE: &str = keys!("keys.default.svc", "443", "      sni: keys.example.com
       common_tls_context: {validation_context: {trusted_ca: {filename: /ca}, match_typed_subject_alt_names: [{san_type: DNS, matcher: {exact: keys.example.com}}]}}");
 const KEYS_ELSEWHERE: &str = keys!("other.example.com", "443", "      sni: keys.example.com
-      common_tls_context: {validation_context: {trusted_ca: {filename: /ca}, match_typed_subject_alt_names: [{san_type: URI, matcher: {exact: 'spiffe://a'}}, {san_type: DNS, matcher: {suffix: .com}}]}}");
+      common_tls_context: {validation_context: {trusted_ca: {filename: /ca}, match_typed_subject_alt_names: [{san_type: URI, matcher: {exact: 'spiffe://a'}}, {san_type: DNS, matcher: {suffix: .example.com}}]}}");
 const KEYS_OF_ANY_HOST: &str = keys!(
     "keys.example.com",
     "443",
@@ -522,6 +527,28 @@ const KEYS_OF_ANOTHER: &str = keys!(
           match_typed_subject_alt_names:
           - {san_type: DNS, matcher: {exact: other.example.com}}"
 );
+/// The cluster of the keys, with a matcher of names.
+macro_rules! keys_of {
+    ($matcher:literal) => {
+        keys!(
+            "keys.example.com",
+            "443",
+            "      sni: keys.example.com
+      common_tls_context:
+        validation_context:
+          trusted_ca: {filename: /ca}
+          match_typed_subject_alt_names:
+          - {san_type: DNS, matcher: {",
+            $matcher,
+            "}}"
+        )
+    };
+}
+const KEYS_OF_A_SUFFIX: &str = keys_of!("suffix: example.com");
+const KEYS_OF_A_DOMAIN: &str = keys_of!("suffix: .example.com");
+const KEYS_OF_A_PART: &str = keys_of!("contains: keys.example.com");
+const KEYS_OF_A_REGEX: &str = keys_of!("safe_regex: {regex: '.*keys.example.com'}");
+const KEYS_OF_A_STRICT_REGEX: &str = keys_of!("safe_regex: {regex: 'keys\\.example\\.com'}");
 const KEYS_UNTRUSTED: &str = keys!(
     "keys.example.com",
     "443",
@@ -795,7 +822,7 @@ pub(crate) const TABLE: &[Row] = &[
         kind: "jwt-authn-beside",
         bad: &[("before", JWT_AUTHN)],
         at: "- name: jwt_authn",
-        good: &[],
+        good: &[("before", JWT_AUTHN_FORWARDING)],
         proof: WARNING,
     },
     Row {
@@ -1128,6 +1155,27 @@ pub(crate) const TABLE: &[Row] = &[
         bad: &[("providers", REMOTE), ("cluster", KEYS_OF_ANOTHER)],
         at: "exact: other.example.com",
         good: &[("providers", REMOTE), ("cluster", KEYS_BY_SDS)],
+        proof: WARNING,
+    },
+    Row {
+        kind: "certificate-name",
+        bad: &[("providers", REMOTE), ("cluster", KEYS_OF_A_SUFFIX)],
+        at: "suffix: example.com",
+        good: &[("providers", REMOTE), ("cluster", KEYS_OF_A_DOMAIN)],
+        proof: WARNING,
+    },
+    Row {
+        kind: "certificate-name",
+        bad: &[("providers", REMOTE), ("cluster", KEYS_OF_A_REGEX)],
+        at: "safe_regex",
+        good: &[("providers", REMOTE), ("cluster", KEYS_OF_A_STRICT_REGEX)],
+        proof: WARNING,
+    },
+    Row {
+        kind: "certificate-name",
+        bad: &[("providers", REMOTE), ("cluster", KEYS_OF_A_PART)],
+        at: "contains",
+        good: &[("providers", REMOTE), ("cluster", KEYS)],
         proof: WARNING,
     },
     Row {

@@ -531,6 +531,20 @@ fn other_policies_on_the_same_gateway() {
                 )],
             },
             Row {
+                kind: "escaped-slashes",
+                level: WARNING,
+                bad: &[(
+                    "",
+                    "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: ClientTrafficPolicy\nspec: {targetRefs: [{kind: Gateway, name: eg}], path: {escapedSlashesAction: UnescapeAndForward}}\n",
+                )],
+                at: "UnescapeAndForward",
+                says: "RejectRequest",
+                good: &[(
+                    "",
+                    "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: ClientTrafficPolicy\nspec: {targetRefs: [{kind: Gateway, name: eg}], path: {escapedSlashesAction: RejectRequest}}\n",
+                )],
+            },
+            Row {
                 kind: "underscores",
                 level: WARNING,
                 bad: &[(

@@ -1,6 +1,6 @@
 //! `check` of a `WasmPlugin` and what is around it.
 
-use super::{ERROR, Row, WARNING, compare};
+use super::{ERROR, Row, WARNING, compare, findings};
 
 const GOOD: &str = "\
 apiVersion: extensions.istio.io/v1alpha1
@@ -203,6 +203,23 @@ fn what_a_plugin_says() {
             },
         ],
     );
+}
+
+/// What hands tokens on may have Istio's own authentication behind itself.
+#[test]
+fn request_authentication_behind_a_plugin_that_forwards() {
+    let behind = "apiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: {name: jwt}\nspec: {selector: {matchLabels: {istio: ingressgateway}}}\n";
+    let kinds = |audiences: &str| {
+        let text = format!("{GOOD}---\n{behind}").replace("audiences: [a]", audiences);
+        let found = findings(&text).1;
+        let kinds = found
+            .iter()
+            .map(|found| found["kind"].as_str().unwrap().to_owned());
+        kinds.collect::<Vec<String>>()
+    };
+    assert_eq!(kinds("audiences: [a]"), ["jwt-authn-beside"]);
+    let forwarding = "audiences: [a]\n        forward: true";
+    assert_eq!(kinds(forwarding), ["risky-choice"]);
 }
 
 #[test]
