@@ -121,6 +121,7 @@ kinds! {
     FilterDefault "filter-default" "Something else stands for the filter until it has come."
     FilterUnused "filter-unused" "No chain has the filter."
     ConfigurationTwice "configuration-twice" "Two filters by ECDS have one name."
+    FileNotGiven "file-not-given" "Envoy reads a file that was not given."
     FilterAfterRouter "filter-after-router" "The filter is behind the router and never runs."
     UnguardedChain "unguarded-chain" "Another listener or chain leads to a guarded upstream."
     OtherChain "other-chain" "A listener or chain does not have the filter."

@@ -6,11 +6,11 @@
 
 use std::path::Path;
 
-use bearer_gate::config::{Config, ConfigError};
+use bearer_gate::config::{Config, ConfigError, nearest};
 use serde_json::Value;
 
 use crate::command_error::CommandError;
-use crate::document::{self, Node, Scalars, Unreadable, Yaml};
+use crate::document::{self, Node, Scalars, Unreadable, Yaml, snake_case};
 use crate::finding::Spot;
 
 /// The filter that runs plugins.
@@ -19,6 +19,26 @@ const STRUCT: &str = "google.protobuf.Struct";
 const STRING_VALUE: &str = "google.protobuf.StringValue";
 /// Top-level fields that only a configuration of bearer-gate has.
 const OURS: [&str; 4] = ["providers", "rules", "requirement_map", "policies"];
+
+/// All top-level fields of a configuration.
+const FIELDS: [&str; 16] = [
+    "providers",
+    "rules",
+    "requirement_map",
+    "policies",
+    "bypass_cors_preflight",
+    "route_metadata",
+    "unmatched",
+    "realm",
+    "max_waiting",
+    "errors",
+    "strip_failure_response",
+    "protected_resource",
+    "filter_state",
+    "sign_in",
+    "filter_state_rules",
+    "stat_prefix",
+];
 
 /// A file and its documents.
 pub(crate) struct File {
@@ -75,6 +95,18 @@ impl File {
             CommandError::usage(format!("{name}:{line}:{column}: {problem}"))
         })?;
         Ok(Self { name, documents })
+    }
+
+    /// What it is, where it has nothing to look at.
+    pub(crate) fn is_of_another_kind(&self) -> Option<&'static str> {
+        let mut documents = self.documents.iter();
+        let is_other = !self.documents.is_empty()
+            && documents.all(|document| Sort::of(document) == Sort::Other);
+        let is_compose = |document: &Node| document.get("services").is_some();
+        is_other.then(|| match self.documents.iter().any(is_compose) {
+            true => "a file of Docker Compose",
+            false => "neither of Envoy nor of Kubernetes",
+        })
     }
 
     /// Every configuration of ours in the file.
@@ -304,6 +336,7 @@ fn find_in_document<'d>(document: &'d Node, plugins: &mut Vec<Plugin<'d>>) {
             Sort::Bootstrap | Sort::Resources | Sort::Kubernetes => {
                 find_in_envoy(document, document, plugins);
             }
+            Sort::Other => {}
         },
     }
 }
@@ -318,6 +351,8 @@ pub(crate) enum Sort {
     Kubernetes,
     /// The plugin's configuration by itself.
     Alone,
+    /// Nothing of these, as a file of Docker Compose.
+    Other,
 }
 
 impl Sort {
@@ -329,10 +364,20 @@ impl Sort {
             Self::Kubernetes
         } else if has(&["@type", "resources"]) || is_fragment(document) {
             Self::Resources
+        } else if is_of_others(document) {
+            Self::Other
         } else {
             Self::Alone
         }
     }
+}
+
+/// Whether a document is clearly not the plugin's configuration: it has members, and none of their
+/// names is a field of it or nearly one.
+fn is_of_others(document: &Node) -> bool {
+    let is_ours = |name: &str| nearest(&snake_case(name), &mut FIELDS.iter().copied()).is_some();
+    let entries = document.entries();
+    !entries.is_empty() && !entries.iter().any(|entry| is_ours(&entry.name))
 }
 
 /// Whether a document without a type is a fragment of Envoy's.
@@ -405,4 +450,41 @@ fn is_ours(plugin: &Node, configuration: &Node) -> bool {
 pub(crate) fn names_us(node: &Node) -> bool {
     let text = node.to_json();
     text.contains("bearer-gate") || text.contains("bearer_gate")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FIELDS, Sort};
+    use crate::document::parse;
+
+    #[test]
+    fn the_fields_are_those_of_the_schema() {
+        let schema = bearer_gate::config::schema();
+        let schema = serde_json::to_value(schema).unwrap();
+        let known = schema["properties"].as_object().unwrap();
+        for name in known.keys() {
+            assert!(FIELDS.contains(&name.as_str()), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_a_document_is() {
+        for (text, sort) in [
+            ("services: {a: {image: b}}\nvolumes: {}", Sort::Other),
+            ("name: demo\nservices: {}", Sort::Other),
+            ("on: push\njobs: {}", Sort::Other),
+            ("global: {scrape_interval: 5s}", Sort::Other),
+            ("rules: []", Sort::Alone),
+            ("rule: []", Sort::Alone),
+            ("provider: {}", Sort::Alone),
+            ("signIn: {}", Sort::Alone),
+            ("services: {}\nrules: []", Sort::Alone),
+            ("{}", Sort::Alone),
+            ("[]", Sort::Alone),
+            ("kind: Service", Sort::Kubernetes),
+            ("static_resources: {}", Sort::Bootstrap),
+        ] {
+            assert_eq!(Sort::of(&parse(text, None).unwrap()[0]), sort, "{text}");
+        }
+    }
 }

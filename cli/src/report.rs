@@ -71,6 +71,11 @@ impl Report<'_> {
                 .iter()
                 .filter(|finding| !finding.is_error())
                 .count();
+            let other = self.files.get(file).and_then(File::is_of_another_kind);
+            if let Some(kind) = other {
+                println!("{name}: passed over: it is {kind}");
+                continue;
+            }
             let verdict = if is_good {
                 styled(GOOD, "good")
             } else {
@@ -83,7 +88,8 @@ impl Report<'_> {
     fn file_as_json(&self, file: usize) -> Value {
         let (name, findings, configurations, is_good) = self.of_file(file);
         let findings: Vec<Value> = findings.into_iter().map(as_json).collect();
-        json!({"file": name, "good": is_good, "configurations": configurations, "findings": findings})
+        let other = self.files.get(file).and_then(File::is_of_another_kind);
+        json!({"file": name, "good": is_good, "passed_over": other.is_some(), "configurations": configurations, "findings": findings})
     }
 }
 

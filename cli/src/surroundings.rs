@@ -8,6 +8,8 @@ mod beside;
 mod fields;
 mod filters;
 mod gateway;
+mod given;
+mod headers;
 mod istio;
 mod kinds;
 mod kubernetes;
@@ -100,12 +102,15 @@ pub(crate) fn look_at_envoy(
         filters::look_at(chain, configs, findings);
     }
     beside::look_at(group, findings);
+    given::look_at(view, group, findings);
     filters::look_at_discovery(group, findings);
     admin::look_at(group, findings);
     for gate in gates {
         for chain in group.chains.iter().filter(|chain| chain.has(gate.at)) {
             manager::look_at(chain, gate.config, findings);
             routes::look_at(chain, gate, findings);
+            headers::look_at(chain, gate, findings);
+            routes::look_at_clusters(group, chain, findings);
             readers::look_at(chain, gate, findings);
             sign_in::look_at_chain(chain, gate, findings);
         }

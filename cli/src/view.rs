@@ -78,6 +78,8 @@ pub(crate) struct View<'d> {
     pub groups: Vec<Group<'d>>,
     /// Resources of Kubernetes, those of lists too.
     pub kubernetes: Vec<Part<'d>>,
+    /// The names of the files.
+    pub names: Vec<&'d str>,
 }
 
 /// One configuration of Envoy.
@@ -117,7 +119,7 @@ impl<'d> View<'d> {
                     Sort::Bootstrap => groups.push(Group::of_bootstrap(part)),
                     Sort::Resources => resources.push(part),
                     Sort::Kubernetes => add_kubernetes(part, &mut kubernetes),
-                    Sort::Alone => {}
+                    Sort::Alone | Sort::Other => {}
                 }
             }
             loose.push(resources);
@@ -130,6 +132,7 @@ impl<'d> View<'d> {
             plugins,
             groups,
             kubernetes,
+            names: files.iter().map(|file| file.name.as_str()).collect(),
         }
     }
 
@@ -369,7 +372,7 @@ fn folder(path: &str) -> &str {
     path.strip_suffix(base_name(path)).unwrap_or_default()
 }
 
-fn base_name(path: &str) -> &str {
+pub(crate) fn base_name(path: &str) -> &str {
     path.rsplit(['/', '\\']).next().unwrap_or(path)
 }
 

@@ -2,6 +2,12 @@
 
 pub(super) const EXT_AUTHZ: &str = "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz";
 pub(super) const EXT_PROC: &str = "envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor";
+pub(super) const HEADER_MUTATION: &str =
+    "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation";
+pub(super) const HEADER_MUTATION_OF_ROUTE: &str =
+    "envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute";
+pub(super) const HEADER_TO_METADATA: &str =
+    "envoy.extensions.filters.http.header_to_metadata.v3.Config";
 pub(super) const JWT_AUTHN: &str = "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication";
 pub(super) const LUA: &str = "envoy.extensions.filters.http.lua.v3.Lua";
 pub(super) const OAUTH2: &str = "envoy.extensions.filters.http.oauth2.v3.OAuth2";

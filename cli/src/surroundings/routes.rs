@@ -1,11 +1,11 @@
 //! What routes say of the filter: that it is off, or what is required.
 
-use bearer_gate::config::Config;
+use bearer_gate::config::{Config, nearest};
 
 use super::kinds::JWT_AUTHN;
 use super::{Gate, filters};
 use crate::finding::{Finding, Kind};
-use crate::view::{Chain, HttpFilter, Part, Route};
+use crate::view::{Chain, Group, HttpFilter, Part, Route};
 
 const PER_FILTER: &str = "typed_per_filter_config";
 
@@ -18,12 +18,39 @@ pub(super) fn look_at(chain: &Chain<'_>, gate: Gate<'_, '_>, findings: &mut Vec<
     for route in &routes {
         if let Some(config) = gate.config {
             look_at_requirement(route.part, config, findings);
-            for level in [route.part, route.host, route.config] {
-                look_at_headers(level, config, findings);
-            }
         }
         if !has_jwt_authn {
             look_at_old_requirement(*route, findings);
+        }
+    }
+}
+
+/// Routes to clusters that are nowhere, where all are in the files.
+pub(super) fn look_at_clusters(group: &Group<'_>, chain: &Chain<'_>, findings: &mut Vec<Finding>) {
+    if !group.has_all_clusters() {
+        return;
+    }
+    for route in chain.all_routes() {
+        for name in route.clusters().into_iter().flatten() {
+            if group.cluster(name).is_some() {
+                continue;
+            }
+            let known = group.clusters.iter();
+            let mut known = known.filter_map(|cluster| cluster.node.text_at(&["name"]));
+            let instead = match nearest(name, &mut known) {
+                Some(near) => format!("cluster: {near}"),
+                None => format!("a cluster with name: {name}"),
+            };
+            let action = route.part.get("route").unwrap_or(route.part);
+            findings.push(
+                Finding::error(
+                    Kind::ClusterMissing,
+                    action.spot_of("cluster"),
+                    "route.cluster",
+                    format!("there is no cluster {name}: Envoy refuses the routes, or answers 503"),
+                )
+                .write(instead),
+            );
         }
     }
 }
@@ -96,27 +123,6 @@ fn turned_off(part: Part<'_>, own: &HttpFilter<'_>) -> Finding {
         "turns the filter off: requests reach the upstream without a token, with whatever claim headers a client made up",
     )
     .write("nothing here, and a rule without requires for this path: it removes a client's claim headers")
-}
-
-/// Headers that only the filter may set, and that a route sets after it.
-fn look_at_headers(level: Part<'_>, config: &Config, findings: &mut Vec<Finding>) {
-    for option in level.items_of("request_headers_to_add") {
-        let Some(key) = option.at(&["header", "key"]) else {
-            continue;
-        };
-        let name = key.node.text().unwrap_or_default().to_ascii_lowercase();
-        if config.is_reserved(&name) {
-            findings.push(
-                Finding::warning(
-                    Kind::ClaimHeaderSet,
-                    key.spot(),
-                    "request_headers_to_add",
-                    format!("adds {name}, in which the filter tells of the token: the upstream gets another value beside it, or in its place"),
-                )
-                .write("another header"),
-            );
-        }
-    }
 }
 
 /// A route that asks for more, or for something that is not there.

@@ -136,6 +136,8 @@ fn every_kind_of_resource_is_seen() {
     let clusters = "resources:
 - \"@type\": type.googleapis.com/envoy.config.cluster.v3.Cluster
   name: idp
+- \"@type\": type.googleapis.com/envoy.config.cluster.v3.Cluster
+  name: api
 ";
     let filter = shipped(DEPLOYED[1])
         .replace("name: bearer-gate\n  typed", "name: gate\n  typed")
@@ -265,6 +267,80 @@ fn a_file_without_a_configuration_stops_nothing() {
     assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{}", ran.err);
     let ran = run(&["check", &plain]);
     assert_eq!(ran.code, 2, "{}", ran.out);
+}
+
+/// As with `check envoy/*.yaml`.
+#[test]
+fn a_file_of_another_kind_is_passed_over() {
+    let files = Files::in_a_directory();
+    let compose = files.with("compose.yaml", "services: {api: {image: api}}\n");
+    let good = "envoy/envoy-minimal.yaml";
+    let ran = run(&["check", "--strict", &compose, good]);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    let told = "compose.yaml: passed over: it is a file of Docker Compose";
+    assert!(ran.out.contains(told), "{}", ran.out);
+    let report = run(&["check", "--json", &compose, good]).json();
+    let over = |at: usize| report[at]["passed_over"].as_bool().unwrap();
+    assert_eq!((over(0), over(1)), (true, false));
+    // there is nothing else
+    let ran = run(&["check", &compose]);
+    assert_eq!(ran.code, 2, "{}", ran.out);
+    assert!(
+        ran.err.contains("no configuration of bearer-gate"),
+        "{}",
+        ran.err
+    );
+    // a slip is no other kind
+    let slip = files.with("slip.yaml", "provider: {}\n");
+    let ran = run(&["check", &slip, good]);
+    assert_eq!(ran.code, 1, "{}", ran.out);
+    assert!(ran.out.contains("providers"), "{}", ran.out);
+}
+
+/// Envoy reads the filter from a file of another name than the one that was given.
+#[test]
+fn a_filter_in_a_file_of_another_name() {
+    let [envoy, filter] = DEPLOYED.map(shipped);
+    let files = Files::in_a_directory();
+    let paths = [
+        files.with("envoy.yaml", &envoy),
+        files.with("bearer-gate-new.yaml", &filter),
+    ];
+    let ran = run(&["check", "--json", &paths[0], &paths[1]]);
+    let names = ["envoy.yaml", "bearer-gate-new.yaml"];
+    let finding = ("envoy.yaml", "46 file-not-given");
+    assert_eq!((ran.code, found(&ran)), (0, expected(&names, &[finding])));
+}
+
+/// Routes by RDS, and their file.
+#[test]
+fn routes_in_a_file_that_is_not_given() {
+    let minimal = shipped("envoy/envoy-minimal.yaml");
+    let (before, rest) = minimal.split_once("          route_config:\n").unwrap();
+    let (routes, after) = rest.split_once("  clusters:\n").unwrap();
+    let by_rds = "          rds: {route_config_name: all, config_source: {path_config_source: {path: /etc/envoy/routes.yaml}}}\n";
+    let envoy = format!("{before}{by_rds}  clusters:\n{after}");
+    let kinds = |paths: &[&str]| {
+        let arguments: Vec<&str> = ["check", "--json"].iter().chain(paths).copied().collect();
+        let found = found(&run(&arguments));
+        let all = found.into_iter().flat_map(|(_, findings)| findings);
+        all.map(|it| it.split_once(' ').unwrap().1.to_owned())
+            .collect::<Vec<String>>()
+    };
+    let files = Files::in_a_directory();
+    let envoy = files.with("envoy.yaml", &envoy);
+    assert_eq!(kinds(&[&envoy]), ["file-not-given"]);
+    let head = "resources:\n- \"@type\": type.googleapis.com/envoy.config.route.v3.RouteConfiguration\n  name: all\n";
+    let routes = files.with("routes.yaml", &format!("{head}{}", dedented(routes)));
+    assert_eq!(kinds(&[&envoy, &routes]), [""; 0]);
+}
+
+/// With ten columns less of white space.
+fn dedented(text: &str) -> String {
+    let lines = text.lines();
+    lines
+        .map(|line| format!("{}\n", line.get(10..).unwrap_or_default()))
+        .collect()
 }
 
 #[test]

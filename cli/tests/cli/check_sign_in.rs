@@ -71,6 +71,7 @@ const GOOD: &str = r#"static_resources:
             trusted_ca: {filename: /ca}
             match_typed_subject_alt_names: [{san_type: DNS, matcher: {exact: idp.example.com}}]
         sni: idp.example.com
+  - name: app
 "#;
 
 /// What is found, `line severity path`, and whether all of it is in order.

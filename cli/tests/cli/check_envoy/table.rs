@@ -335,6 +335,30 @@ const OPEN: Request = Request {
 const MAP: &str = "route_metadata: bearer_gate\nrequirement_map: {users: {provider_name: idp}}";
 
 const CLAIM_HEADER: &str = "claim_to_headers: [{header_name: x-user, claim_name: sub}]";
+const MUTATION: &str = r#"- name: mutation
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation
+    mutations:
+      request_mutations:
+      - append: {header: {key: X-User, value: nobody}, append_action: OVERWRITE_IF_EXISTS_OR_ADD}"#;
+const MUTATION_OF_ROUTE: &str = r#"typed_per_filter_config:
+  mutation:
+    "@type": type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute
+    mutations:
+      request_mutations:
+      - append: {header: {key: X-User, value: nobody}}"#;
+const TO_METADATA: &str = r#"- name: to_metadata
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.filters.http.header_to_metadata.v3.Config
+    request_rules:
+    - header: X-User
+      on_header_present: {metadata_namespace: users, key: user, type: STRING}"#;
+const BY_ECDS: &str = r#"- name: other
+  config_discovery:
+    config_source:
+      path_config_source:
+        path: /etc/other.yaml
+    type_urls: [type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors]"#;
 const SUBJECT: &str = "filter_state: [subject]";
 const MALLORY: Request = Request {
     subject: Some("mallory"),
@@ -1231,6 +1255,47 @@ pub(crate) const TABLE: &[Row] = &[
         )],
         at: "no/such/plugin.wasm",
         good: &[("instead", module!("{local: {filename: cli/Cargo.toml}}"))],
+        proof: WARNING,
+    },
+    Row {
+        kind: "claim-header-set",
+        bad: &[("after", MUTATION), ("provider", CLAIM_HEADER)],
+        at: "key: X-User",
+        good: &[("before", MUTATION), ("provider", CLAIM_HEADER)],
+        proof: WARNING,
+    },
+    Row {
+        kind: "claim-header-set",
+        bad: &[("route", MUTATION_OF_ROUTE), ("provider", CLAIM_HEADER)],
+        at: "key: X-User",
+        good: &[("route", MUTATION_OF_ROUTE)],
+        proof: WARNING,
+    },
+    Row {
+        kind: "filter-order",
+        bad: &[("before", TO_METADATA), ("provider", CLAIM_HEADER)],
+        at: "header: X-User",
+        good: &[("after", TO_METADATA), ("provider", CLAIM_HEADER)],
+        proof: WARNING,
+    },
+    Row {
+        kind: "cluster-missing",
+        bad: &[(
+            "first",
+            "- match: {prefix: /other}\n  route:\n    cluster: apis",
+        )],
+        at: "cluster: apis",
+        good: &[(
+            "first",
+            "- match: {prefix: /other}\n  route:\n    cluster: api",
+        )],
+        proof: Some(Proof::Refused),
+    },
+    Row {
+        kind: "file-not-given",
+        bad: &[("before", BY_ECDS)],
+        at: "path: /etc/other.yaml",
+        good: &[("before", CORS)],
         proof: WARNING,
     },
     Row {

@@ -1,0 +1,102 @@
+//! Headers in which the filter tells of the token: who sets them behind it, and who reads them before
+//! it has removed a client's.
+
+use bearer_gate::config::Config;
+
+use super::Gate;
+use super::kinds::{HEADER_MUTATION, HEADER_MUTATION_OF_ROUTE, HEADER_TO_METADATA};
+use crate::finding::{Finding, Kind};
+use crate::plugin::message;
+use crate::view::{Chain, Part};
+
+pub(super) fn look_at(chain: &Chain<'_>, gate: Gate<'_, '_>, findings: &mut Vec<Finding>) {
+    let Some(config) = gate.config else { return };
+    let mut is_behind = false;
+    for filter in &chain.filters {
+        is_behind |= filter.plugin == Some(gate.at);
+        if let Some(mutation) = filter.message(HEADER_MUTATION)
+            && is_behind
+        {
+            look_at_mutations(mutation, config, findings);
+        }
+        if let Some(reader) = filter.message(HEADER_TO_METADATA)
+            && !is_behind
+        {
+            look_at_reader(reader, config, findings);
+        }
+    }
+    for route in chain.all_routes() {
+        let weighted = route.part.at(&["route", "weighted_clusters"]).into_iter();
+        let weighted = weighted.flat_map(|weighted| weighted.items_of("clusters"));
+        for level in [route.part, route.host, route.config]
+            .into_iter()
+            .chain(weighted)
+        {
+            look_at_level(level, config, findings);
+        }
+    }
+}
+
+/// What a route, a virtual host, a route configuration or a weighted cluster adds.
+pub(super) fn look_at_level(level: Part<'_>, config: &Config, findings: &mut Vec<Finding>) {
+    for option in level.items_of("request_headers_to_add") {
+        findings.extend(set(option, "request_headers_to_add", config));
+    }
+    let of_filters = level.get("typed_per_filter_config").into_iter();
+    for of_filter in of_filters.flat_map(|part| {
+        let entries = part.node.entries().iter();
+        entries.map(move |entry| part.with(&entry.node))
+    }) {
+        if let Some(mutation) = message(of_filter.node, HEADER_MUTATION_OF_ROUTE) {
+            look_at_mutations(of_filter.with(mutation), config, findings);
+        }
+    }
+}
+
+/// A filter of Envoy's own that sets headers.
+pub(super) fn look_at_mutations(mutation: Part<'_>, config: &Config, findings: &mut Vec<Finding>) {
+    let mutations = mutation.get("mutations");
+    for one in mutations
+        .into_iter()
+        .flat_map(|all| all.items_of("request_mutations"))
+    {
+        let added = one.get("append");
+        findings.extend(added.and_then(|option| set(option, "request_mutations", config)));
+    }
+}
+
+/// A header that only the filter may set.
+fn set(option: Part<'_>, path: &str, config: &Config) -> Option<Finding> {
+    let key = option.at(&["header", "key"])?;
+    let name = key.node.text().unwrap_or_default().to_ascii_lowercase();
+    config.is_reserved(&name).then(|| {
+        Finding::warning(
+            Kind::ClaimHeaderSet,
+            key.spot(),
+            path,
+            format!("sets {name}, in which the filter tells of the token: the upstream gets another value beside it, or in its place"),
+        )
+        .write("another header")
+    })
+}
+
+/// A filter that hands headers on as metadata, before the filter has removed what a client made up.
+fn look_at_reader(reader: Part<'_>, config: &Config, findings: &mut Vec<Finding>) {
+    for rule in reader.items_of("request_rules") {
+        let Some(header) = rule.get("header") else {
+            continue;
+        };
+        let name = header.node.text().unwrap_or_default().to_ascii_lowercase();
+        if config.is_reserved(&name) {
+            findings.push(
+                Finding::warning(
+                    Kind::FilterOrder,
+                    header.spot(),
+                    "request_rules",
+                    format!("header_to_metadata reads {name} before the filter has removed what a client made up"),
+                )
+                .write("the filter before it"),
+            );
+        }
+    }
+}
