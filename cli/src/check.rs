@@ -47,7 +47,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CommandError> {
         }
         in_order(&mut findings);
     }
+    let notes = surroundings::notes(&view);
     let report = Report {
+        notes: &notes,
         files: &files,
         plugins: &view.plugins,
         findings: &findings,

@@ -16,6 +16,13 @@ pub(crate) struct Finding {
     pub instead: String,
 }
 
+/// What is not looked at, which is no finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Note {
+    pub spot: Spot,
+    pub text: String,
+}
+
 /// A place in one of the files that were given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Spot {

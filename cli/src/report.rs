@@ -5,7 +5,7 @@ mod sarif;
 use anstream::println;
 use serde_json::{Value, json};
 
-use crate::finding::Finding;
+use crate::finding::{Finding, Note};
 use crate::output::{BAD, GOOD, WARN, escaped, safe, styled};
 use crate::plugin::{File, Plugin};
 
@@ -26,6 +26,8 @@ pub(crate) struct Report<'a> {
     pub plugins: &'a [Plugin<'a>],
     /// In the order of files and lines.
     pub findings: &'a [Finding],
+    /// What was not looked at.
+    pub notes: &'a [Note],
     /// Whether warnings are errors.
     pub is_strict: bool,
 }
@@ -61,11 +63,20 @@ impl Report<'_> {
         (name, findings, configurations.count(), is_good)
     }
 
+    fn notes_of(&self, file: usize) -> impl Iterator<Item = &Note> {
+        let notes = self.notes.iter();
+        notes.filter(move |note| note.spot.file == file)
+    }
+
     fn print_text(&self) {
         for file in 0..self.files.len() {
             let (name, findings, configurations, is_good) = self.of_file(file);
             for finding in &findings {
                 println!("{}", line(name, finding));
+            }
+            for Note { spot, text } in self.notes_of(file) {
+                let (line, column) = (spot.line, spot.column);
+                println!("{name}:{line}:{column}: note: {}", safe(text));
             }
             let warnings = findings
                 .iter()
@@ -89,7 +100,11 @@ impl Report<'_> {
         let (name, findings, configurations, is_good) = self.of_file(file);
         let findings: Vec<Value> = findings.into_iter().map(as_json).collect();
         let other = self.files.get(file).and_then(File::is_of_another_kind);
-        json!({"file": name, "good": is_good, "passed_over": other.is_some(), "configurations": configurations, "findings": findings})
+        let notes: Vec<Value> = self
+            .notes_of(file)
+            .map(|note| json!({"line": note.spot.line, "column": note.spot.column, "text": note.text}))
+            .collect();
+        json!({"file": name, "good": is_good, "passed_over": other.is_some(), "configurations": configurations, "findings": findings, "notes": notes})
     }
 }
 

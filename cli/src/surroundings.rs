@@ -15,6 +15,7 @@ mod kinds;
 mod kubernetes;
 mod manager;
 mod module;
+mod patches;
 mod plugin;
 mod providers;
 mod readers;
@@ -24,7 +25,7 @@ pub(crate) mod sign_in;
 use bearer_gate::config::Config;
 
 use crate::document::Node;
-use crate::finding::Finding;
+use crate::finding::{Finding, Note};
 use crate::plugin::{Container, Plugin};
 use crate::view::{Group, Part, View};
 
@@ -69,6 +70,14 @@ pub(crate) fn look_at_kubernetes(
 ) {
     istio::look_at(view, configs, findings);
     gateway::look_at(view, configs, findings);
+}
+
+/// What around the filter is not looked at.
+pub(crate) fn notes(view: &View<'_>) -> Vec<Note> {
+    let mut notes = Vec::new();
+    istio::patches::notes(view, &mut notes);
+    gateway::patches::notes(view, &mut notes);
+    notes
 }
 
 /// Whether a resource runs the filter and gives it no configuration.

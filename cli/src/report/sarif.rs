@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use super::Report;
-use crate::finding::{Finding, Kind};
+use crate::finding::{Finding, Kind, Spot};
 
 pub(super) fn of(report: &Report<'_>) -> Value {
     let rules: Vec<Value> = Kind::ALL
@@ -20,6 +20,16 @@ pub(super) fn of(report: &Report<'_>) -> Value {
         .collect();
     let results = report.findings.iter();
     let results: Vec<Value> = results.map(|finding| result(report, finding)).collect();
+    let notes = report.notes.iter();
+    let notes: Vec<Value> = notes
+        .map(|note| {
+            json!({
+                "level": "note",
+                "message": {"text": note.text},
+                "locations": [place(report, note.spot)],
+            })
+        })
+        .collect();
     json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
@@ -31,13 +41,12 @@ pub(super) fn of(report: &Report<'_>) -> Value {
             }},
             "columnKind": "unicodeCodePoints",
             "results": results,
+            "invocations": [{"executionSuccessful": true, "toolExecutionNotifications": notes}],
         }],
     })
 }
 
 fn result(report: &Report<'_>, finding: &Finding) -> Value {
-    let name = report.files.get(finding.spot.file);
-    let name = name.map_or("", |file| file.name.as_str());
     let index = Kind::ALL.iter().position(|kind| *kind == finding.kind);
     let mut text = match finding.path.as_str() {
         "" => finding.text.clone(),
@@ -51,11 +60,17 @@ fn result(report: &Report<'_>, finding: &Finding) -> Value {
         "ruleIndex": index,
         "level": finding.level.name(),
         "message": {"text": text},
-        "locations": [{"physicalLocation": {
-            "artifactLocation": {"uri": uri(name)},
-            "region": {"startLine": finding.spot.line, "startColumn": finding.spot.column},
-        }}],
+        "locations": [place(report, finding.spot)],
     })
+}
+
+fn place(report: &Report<'_>, spot: Spot) -> Value {
+    let name = report.files.get(spot.file);
+    let name = name.map_or("", |file| file.name.as_str());
+    json!({"physicalLocation": {
+        "artifactLocation": {"uri": uri(name)},
+        "region": {"startLine": spot.line, "startColumn": spot.column},
+    }})
 }
 
 /// A path as a reference to a URI (RFC 3986 section 4.2).

@@ -181,7 +181,7 @@ fn look_at_earlier(filter: &HttpFilter<'_>, path: &str, findings: &mut Vec<Findi
 }
 
 /// Whether RBAC looks at more than addresses and paths.
-fn decides_by_request(node: &Node) -> bool {
+pub(super) fn decides_by_request(node: &Node) -> bool {
     let of_policy = |policy: &Node| {
         let principals = policy.items_of("principals").iter();
         let by_header = |node: &Node| has_member(node, &["header"]);

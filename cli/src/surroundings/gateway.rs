@@ -6,6 +6,7 @@
 
 mod clusters;
 mod order;
+pub(super) mod patches;
 mod policies;
 
 use bearer_gate::config::Config;
@@ -99,6 +100,9 @@ pub(super) fn look_at(view: &View<'_>, configs: &[Option<Config>], findings: &mu
         look_at_targets(view, policy, findings);
         order::look_at(view, policy, *first, findings);
         policies::look_at(view, policy, findings);
+        let plugin = plugin_of(view, first.node);
+        let config = plugin.and_then(|(at, _)| configs.get(at)?.as_ref());
+        patches::look_at(view, policy, config, findings);
         for wasm in &ours {
             let plugin = plugin_of(view, wasm.node);
             let config = plugin.and_then(|(at, _)| configs.get(at)?.as_ref());

@@ -3,13 +3,14 @@
 //! What Istio makes of a field is in its API (istio/api) and in Pilot (istio/istio).
 
 mod clusters;
+pub(super) mod patches;
 mod policies;
 
 use bearer_gate::config::Config;
 
 use super::fields::{self, Field};
 use super::kubernetes::{
-    SELECTED, labels, look_at_targets, may_meet, name, namespace, of_kind, plugin_of, spec,
+    ROOT, SELECTED, labels, look_at_targets, may_meet, name, namespace, of_kind, plugin_of, spec,
     targets, title,
 };
 use super::module;
@@ -80,8 +81,10 @@ pub(super) fn look_at(view: &View<'_>, configs: &[Option<Config>], findings: &mu
         look_at_others(view, resource, findings);
         let config = plugin.and_then(|(at, _)| configs.get(at)?.as_ref());
         policies::look_at(view, resource, config, findings);
+        patches::look_at(view, resource, config, findings);
         if let (Some((_, plugin)), Some(config)) = (plugin, config) {
             clusters::look_at(view, resource, plugin, config, findings);
+            patches::look_at_clusters(view, plugin, config, findings);
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::plugin::{Container, Plugin};
 use crate::view::{Part, View};
 
 /// Istio's own namespace: what is in it may be for workloads of every namespace.
-const ROOT: &str = "istio-system";
+pub(super) const ROOT: &str = "istio-system";
 
 pub(super) fn of_kind<'a, 'd>(
     view: &'a View<'d>,

@@ -4,6 +4,7 @@
 
 mod gateway;
 mod istio;
+mod patches;
 
 use serde_json::Value;
 

@@ -76,10 +76,15 @@ pub(super) fn look_at(view: &View<'_>, policy: Part<'_>, findings: &mut Vec<Find
         }
     }
     for other in of_kind(view, "SecurityPolicy").filter(|other| may_be_neighbours(policy, *other)) {
-        if nearest(view, other, &own).is_some() || is_above(view, other, &own) {
+        if is_on_same(view, other, &own) {
             look_at_security(view, other, findings);
         }
     }
+}
+
+/// Whether another policy may be for what ours is for.
+pub(super) fn is_on_same(view: &View<'_>, other: Part<'_>, own: &[Target<'_>]) -> bool {
+    nearest(view, other, own).is_some() || is_above(view, other, own)
 }
 
 /// Whether a policy is for the Gateway of a route that ours is for.
@@ -234,7 +239,7 @@ pub(super) fn look_at_forms(
     let keeps = config.rules.all().iter().any(|rule| rule.escaped_slashes);
     let others = of_kind(view, "ClientTrafficPolicy");
     for other in others.filter(|other| may_be_neighbours(policy, *other)) {
-        if nearest(view, other, &own).is_none() && !is_above(view, other, &own) {
+        if !is_on_same(view, other, &own) {
             continue;
         }
         let at = |names: &[&str]| spec(other).at(names);

@@ -2,7 +2,7 @@
 
 use super::{ERROR, Row, WARNING, compare};
 
-const GOOD: &str = "\
+pub(super) const GOOD: &str = "\
 apiVersion: gateway.envoyproxy.io/v1alpha1
 kind: EnvoyExtensionPolicy
 metadata: {name: bearer-gate, namespace: edge}
@@ -61,7 +61,7 @@ spec:
 
 const IMAGE: &str = "{type: Image, image: {url: 'r.example/bearer-gate:0.1.0'}}";
 const NAME: &str = "  - name: bearer-gate\n";
-const CLUSTER: &str = "cluster: issuer";
+pub(super) const CLUSTER: &str = "cluster: issuer";
 const OF_ROUTE: (&str, &str) = (CLUSTER, "cluster: httproute/edge/idp/rule/0");
 const TARGET: &str = "{group: gateway.networking.k8s.io, kind: Gateway, name: eg}";
 

@@ -2,7 +2,7 @@
 
 use super::{ERROR, Row, WARNING, compare, findings};
 
-const GOOD: &str = "\
+pub(super) const GOOD: &str = "\
 apiVersion: extensions.istio.io/v1alpha1
 kind: WasmPlugin
 metadata: {name: bearer-gate, namespace: edge}
@@ -41,7 +41,7 @@ spec:
 const FAIL: &str = "failStrategy: FAIL_RELOAD";
 const URL: &str = "oci://r.example/bearer-gate:0.1.0";
 const SELECTOR: &str = "  selector: {matchLabels: {istio: ingressgateway}}\n";
-const CLUSTER: &str = "outbound|443||idp.example";
+pub(super) const CLUSTER: &str = "outbound|443||idp.example";
 const TLS: &str = "tls: {mode: SIMPLE, sni: idp.example, subjectAltNames: [idp.example]}";
 const HOSTS: &str = "hosts: [idp.example]";
 const HOST: &str = "host: idp.example\n";
@@ -336,7 +336,7 @@ fn clusters_of_a_provider() {
                     (CLUSTER, "idp"),
                     (
                         "",
-                        "apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\nspec: {configPatches: [{applyTo: CLUSTER, patch: {operation: ADD, value: {name: idp}}}]}\n",
+                        "apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\nspec: {configPatches: [{applyTo: CLUSTER, patch: {operation: ADD, value: {name: idp, transport_socket: {name: other, typed_config: {'@type': other}}}}}]}\n",
                     ),
                 ],
             },

@@ -1,0 +1,406 @@
+//! `check` of patches of Envoy's configuration: `EnvoyFilter` of Istio, `EnvoyPatchPolicy` of Envoy
+//! Gateway.
+
+use super::{ERROR, Row, WARNING, compare, findings, gateway, istio};
+use crate::{Files, run};
+
+/// An `EnvoyFilter` with a patch: to what, what it matches, and what it does.
+macro_rules! filter {
+    ($to:literal, $match:literal, $patch:literal) => {
+        &[(
+            "",
+            concat!(
+                "apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\nmetadata: {name: patch, namespace: edge}\nspec:\n  workloadSelector: {labels: {istio: ingressgateway}}\n  configPatches:\n  - applyTo: ",
+                $to,
+                "\n    match: ",
+                $match,
+                "\n    patch: ",
+                $patch,
+                "\n"
+            ),
+        )]
+    };
+}
+
+/// An `EnvoyPatchPolicy` with one operation.
+macro_rules! policy {
+    ($target:literal, $kind:literal, $operation:literal) => {
+        &[(
+            "",
+            concat!(
+                "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: EnvoyPatchPolicy\nmetadata: {name: patch, namespace: edge}\nspec:\n  targetRef: {group: gateway.networking.k8s.io, kind: Gateway, name: ",
+                $target,
+                "}\n  type: JSONPatch\n  jsonPatches:\n  - type: type.googleapis.com/envoy.config.",
+                $kind,
+                "\n    name: edge/eg/http\n    operation: ",
+                $operation,
+                "\n"
+            ),
+        )]
+    };
+}
+
+#[test]
+fn what_an_envoy_filter_does() {
+    compare(
+        istio::GOOD,
+        &[
+            Row {
+                kind: "filter-disabled",
+                level: ERROR,
+                bad: filter!(
+                    "HTTP_FILTER",
+                    "{context: GATEWAY, listener: {filterChain: {filter: {subFilter: {name: extenstions.istio.io/wasmplugin/edge.bearer-gate}}}}}",
+                    "{operation: REMOVE}"
+                ),
+                at: "applyTo",
+                says: "removes the filter",
+                good: filter!(
+                    "HTTP_FILTER",
+                    "{context: GATEWAY, listener: {filterChain: {filter: {subFilter: {name: envoy.filters.http.cors}}}}}",
+                    "{operation: REMOVE}"
+                ),
+            },
+            // of all filters
+            Row {
+                kind: "filter-disabled",
+                level: ERROR,
+                bad: filter!("HTTP_FILTER", "{context: GATEWAY}", "{operation: REMOVE}"),
+                at: "applyTo",
+                says: "removes the filter",
+                good: filter!(
+                    "HTTP_FILTER",
+                    "{context: SIDECAR_INBOUND}",
+                    "{operation: REMOVE}"
+                ),
+            },
+            Row {
+                kind: "filter-disabled",
+                level: ERROR,
+                bad: filter!(
+                    "HTTP_FILTER",
+                    "{listener: {filterChain: {filter: {subFilter: {name: extenstions.istio.io/wasmplugin/edge.bearer-gate}}}}}",
+                    "{operation: MERGE, value: {disabled: true}}"
+                ),
+                at: "disabled",
+                says: "turns the filter off",
+                good: filter!(
+                    "HTTP_FILTER",
+                    "{listener: {filterChain: {filter: {subFilter: {name: extenstions.istio.io/wasmplugin/edge.other}}}}}",
+                    "{operation: MERGE, value: {disabled: true}}"
+                ),
+            },
+            Row {
+                kind: "filter-disabled",
+                level: ERROR,
+                bad: filter!(
+                    "NETWORK_FILTER",
+                    "{context: GATEWAY}",
+                    "{operation: REPLACE, value: {name: tcp}}"
+                ),
+                at: "applyTo",
+                says: "nobody asks for tokens",
+                good: filter!(
+                    "NETWORK_FILTER",
+                    "{context: GATEWAY}",
+                    "{operation: MERGE, value: {typed_config: {merge_slashes: true}}}"
+                ),
+            },
+            Row {
+                kind: "failure-policy",
+                level: ERROR,
+                bad: filter!(
+                    "EXTENSION_CONFIG",
+                    "{context: GATEWAY}",
+                    "{operation: MERGE, value: {typed_config: {config: {failure_policy: FAIL_OPEN}}}}"
+                ),
+                at: "FAIL_OPEN",
+                says: "everybody gets in",
+                good: filter!(
+                    "EXTENSION_CONFIG",
+                    "{context: GATEWAY}",
+                    "{operation: MERGE, value: {typed_config: {config: {failure_policy: FAIL_RELOAD}}}}"
+                ),
+            },
+            Row {
+                kind: "filter-order",
+                level: WARNING,
+                bad: filter!(
+                    "HTTP_FILTER",
+                    "{context: GATEWAY}",
+                    "{operation: INSERT_FIRST, value: {name: lua, typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua}}}"
+                ),
+                at: "name: lua",
+                says: "Lua is put before",
+                good: filter!(
+                    "HTTP_FILTER",
+                    "{context: GATEWAY}",
+                    "{operation: INSERT_FIRST, value: {name: cors, typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors}}}"
+                ),
+            },
+            Row {
+                kind: "filter-order",
+                level: WARNING,
+                bad: filter!(
+                    "HTTP_FILTER",
+                    "{context: GATEWAY}",
+                    "{operation: INSERT_BEFORE, value: {name: lua, typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua}}}"
+                ),
+                at: "name: lua",
+                says: "INSERT_BEFORE the router",
+                good: filter!(
+                    "HTTP_FILTER",
+                    "{context: GATEWAY, listener: {filterChain: {filter: {subFilter: {name: envoy.filters.http.router}}}}}",
+                    "{operation: INSERT_BEFORE, value: {name: lua, typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua}}}"
+                ),
+            },
+            Row {
+                kind: "upgrade-without-filter",
+                level: ERROR,
+                bad: filter!(
+                    "NETWORK_FILTER",
+                    "{context: GATEWAY}",
+                    "{operation: MERGE, value: {typed_config: {upgrade_configs: [{upgrade_type: websocket, filters: [{name: envoy.filters.http.router}]}]}}}"
+                ),
+                at: "upgrade_configs",
+                says: "websocket",
+                good: filter!(
+                    "NETWORK_FILTER",
+                    "{context: GATEWAY}",
+                    "{operation: MERGE, value: {typed_config: {upgrade_configs: [{upgrade_type: websocket}]}}}"
+                ),
+            },
+            Row {
+                kind: "path-normalization",
+                level: WARNING,
+                bad: filter!(
+                    "NETWORK_FILTER",
+                    "{context: GATEWAY}",
+                    "{operation: MERGE, value: {typed_config: {normalizePath: false}}}"
+                ),
+                at: "normalizePath",
+                says: "another way",
+                good: filter!(
+                    "NETWORK_FILTER",
+                    "{context: GATEWAY}",
+                    "{operation: MERGE, value: {typed_config: {normalizePath: true}}}"
+                ),
+            },
+            Row {
+                kind: "route-without-filter",
+                level: ERROR,
+                bad: filter!(
+                    "HTTP_ROUTE",
+                    "{context: GATEWAY}",
+                    "{operation: MERGE, value: {typed_per_filter_config: {extenstions.istio.io/wasmplugin/edge.bearer-gate: {disabled: true}}}}"
+                ),
+                at: "disabled: true",
+                says: "without a token",
+                good: filter!(
+                    "HTTP_ROUTE",
+                    "{context: GATEWAY}",
+                    "{operation: MERGE, value: {typed_per_filter_config: {envoy.filters.http.fault: {disabled: true}}}}"
+                ),
+            },
+            Row {
+                kind: "other-chain",
+                level: WARNING,
+                bad: filter!(
+                    "LISTENER",
+                    "{context: GATEWAY}",
+                    "{operation: ADD, value: {name: other}}"
+                ),
+                at: "applyTo: LISTENER",
+                says: "a way in",
+                good: &[],
+            },
+            // the TLS of a cluster that a patch adds is looked at as in Envoy's own file
+            Row {
+                kind: "certificate-unverified",
+                level: ERROR,
+                bad: &[
+                    (istio::CLUSTER, "idp"),
+                    (
+                        "",
+                        "apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\nspec: {configPatches: [{applyTo: CLUSTER, patch: {operation: ADD, value: {name: idp, transport_socket: {typed_config: {'@type': type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext, sni: idp.example}}}}}]}\n",
+                    ),
+                ],
+                at: "name: idp",
+                says: "any certificate",
+                good: &[
+                    (istio::CLUSTER, "idp"),
+                    (
+                        "",
+                        "apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\nspec: {configPatches: [{applyTo: CLUSTER, patch: {operation: ADD, value: {name: idp, transport_socket: {typed_config: {'@type': type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext, sni: idp.example, auto_sni_san_validation: true, common_tls_context: {validation_context: {trusted_ca: {filename: /ca}}}}}}}}]}\n",
+                    ),
+                ],
+            },
+        ],
+    );
+}
+
+#[test]
+fn what_an_envoy_patch_policy_does() {
+    compare(
+        gateway::GOOD,
+        &[
+            Row {
+                kind: "filter-disabled",
+                level: WARNING,
+                bad: policy!(
+                    "eg",
+                    "listener.v3.Listener",
+                    "{op: remove, path: /default_filter_chain/filters/0/typed_config/http_filters/0}"
+                ),
+                at: "op: remove",
+                says: "may be this one",
+                good: policy!(
+                    "other",
+                    "listener.v3.Listener",
+                    "{op: remove, path: /default_filter_chain/filters/0/typed_config/http_filters/0}"
+                ),
+            },
+            Row {
+                kind: "filter-disabled",
+                level: ERROR,
+                bad: policy!(
+                    "eg",
+                    "listener.v3.Listener",
+                    "{op: remove, jsonPath: \"..http_filters[?(@.name=='envoy.filters.http.wasm/envoyextensionpolicy/edge/bearer-gate/wasm/0')]\"}"
+                ),
+                at: "op: remove",
+                says: "may be this one",
+                good: policy!(
+                    "eg",
+                    "listener.v3.Listener",
+                    "{op: remove, jsonPath: \"..http_filters[?(@.name=='envoy.filters.http.cors')]\"}"
+                ),
+            },
+            Row {
+                kind: "filter-disabled",
+                level: WARNING,
+                bad: policy!(
+                    "eg",
+                    "listener.v3.Listener",
+                    "{op: add, path: /default_filter_chain/filters/0/typed_config/http_filters/0/disabled, value: true}"
+                ),
+                at: "op: add",
+                says: "turns a filter off",
+                good: policy!(
+                    "eg",
+                    "listener.v3.Listener",
+                    "{op: add, path: /default_filter_chain/filters/0/typed_config/http_filters/0/disabled, value: false}"
+                ),
+            },
+            Row {
+                kind: "filter-order",
+                level: WARNING,
+                bad: policy!(
+                    "eg",
+                    "listener.v3.Listener",
+                    "{op: add, path: /default_filter_chain/filters/0/typed_config/http_filters/0, value: {name: lua, typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua}}}"
+                ),
+                at: "name: lua",
+                says: "Lua",
+                good: policy!(
+                    "eg",
+                    "listener.v3.Listener",
+                    "{op: add, path: /default_filter_chain/filters/0/typed_config/http_filters/0, value: {name: cors, typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors}}}"
+                ),
+            },
+            Row {
+                kind: "upgrade-without-filter",
+                level: ERROR,
+                bad: policy!(
+                    "eg",
+                    "listener.v3.Listener",
+                    "{op: add, path: /default_filter_chain/filters/0/typed_config/upgrade_configs, value: [{upgrade_type: websocket, filters: [{name: envoy.filters.http.router}]}]}"
+                ),
+                at: "upgrade_configs",
+                says: "websocket",
+                good: policy!(
+                    "eg",
+                    "listener.v3.Listener",
+                    "{op: add, path: /default_filter_chain/filters/0/typed_config/upgrade_configs, value: [{upgrade_type: websocket}]}"
+                ),
+            },
+            Row {
+                kind: "path-normalization",
+                level: WARNING,
+                bad: policy!(
+                    "eg",
+                    "listener.v3.Listener",
+                    "{op: replace, path: /default_filter_chain/filters/0/typed_config/normalize_path, value: false}"
+                ),
+                at: "normalize_path",
+                says: "another way",
+                good: policy!(
+                    "eg",
+                    "listener.v3.Listener",
+                    "{op: add, path: /default_filter_chain/filters/0/typed_config/strip_trailing_host_dot, value: true}"
+                ),
+            },
+            Row {
+                kind: "route-without-filter",
+                level: ERROR,
+                bad: policy!(
+                    "eg",
+                    "route.v3.RouteConfiguration",
+                    "{op: add, path: /virtual_hosts/0/typed_per_filter_config, value: {envoy.filters.http.wasm/envoyextensionpolicy/edge/bearer-gate/wasm/0: {disabled: true}}}"
+                ),
+                at: "disabled: true",
+                says: "without a token",
+                good: policy!(
+                    "eg",
+                    "route.v3.RouteConfiguration",
+                    "{op: add, path: /virtual_hosts/0/typed_per_filter_config, value: {envoy.filters.http.fault: {disabled: true}}}"
+                ),
+            },
+            Row {
+                kind: "route-without-filter",
+                level: ERROR,
+                bad: policy!(
+                    "eg",
+                    "route.v3.RouteConfiguration",
+                    "{op: add, path: /virtual_hosts/0/typed_per_filter_config/envoy.filters.http.wasm~1envoyextensionpolicy~1edge~1bearer-gate~1wasm~10, value: {disabled: true}}"
+                ),
+                at: "disabled: true",
+                says: "without a token",
+                good: &[],
+            },
+        ],
+    );
+}
+
+/// What of a patch is not looked at is no finding.
+#[test]
+fn what_is_not_looked_at_is_said() {
+    let not_read: &[(&str, &str)] = filter!(
+        "BOOTSTRAP",
+        "{context: GATEWAY}",
+        "{operation: MERGE, value: {stats_config: {}}}"
+    );
+    let read: &[(&str, &str)] = filter!(
+        "NETWORK_FILTER",
+        "{context: GATEWAY}",
+        "{operation: MERGE, value: {typed_config: {merge_slashes: true}}}"
+    );
+    for (patch, is_told) in [(not_read, true), (read, false)] {
+        let text = format!("{}---\n{}", istio::GOOD, patch[0].1);
+        assert_eq!(findings(&text), (0, vec![]));
+        let files = Files::in_a_directory();
+        let file = files.with("mesh.yaml", &text);
+        let ran = run(&["check", "--strict", &file]);
+        assert_eq!(ran.code, 0, "{}", ran.out);
+        let note = "note: of this patch of BOOTSTRAP only";
+        assert_eq!(ran.out.contains(note), is_told, "{}", ran.out);
+        let report = run(&["check", "--json", &file]).json();
+        assert_eq!(
+            report[0]["notes"].as_array().unwrap().len(),
+            usize::from(is_told)
+        );
+        let report = run(&["check", "--format", "sarif", &file]).json();
+        let told = &report["runs"][0]["invocations"][0]["toolExecutionNotifications"];
+        assert_eq!(told.as_array().unwrap().len(), usize::from(is_told));
+    }
+}
