@@ -47,15 +47,17 @@ impl Root {
     }
 }
 
-impl Context for Root {
-    /// The plugin was replaced, and nothing is called back any more.
-    fn on_done(&mut self) -> bool {
+/// The plugin was replaced, and nothing is called back any more. Not `on_done`: the host would call
+/// that at the end of each request, too.
+impl Drop for Root {
+    fn drop(&mut self) {
         if let Some(gate) = &self.gate {
             gate.abandon_calls();
         }
-        true
     }
+}
 
+impl Context for Root {
     fn on_http_call_response(&mut self, call_id: u32, headers: usize, body: usize, _: usize) {
         if let Some(gate) = &self.gate {
             // No request waits for it, so it is not read.

@@ -37,7 +37,8 @@ async fn b9_another_worker_takes_over_when_the_lease_holder_is_gone() {
     stage.envoy().reload_wasm(&next).unwrap();
     time_until_admitted(&stage, &stage.idp.good_token(), Duration::from_secs(10)).await;
     figure("taken over, with a timeout of 4 s, after", leased.elapsed());
-    assert!(leased.elapsed() < TIMEOUT + Duration::from_secs(1));
+    // Its lease alone would run longer than that.
+    assert!(leased.elapsed() < TIMEOUT);
     assert_eq!(stage.idp.jwks_requests(), 2);
 }
 
