@@ -21,7 +21,7 @@ use bearer_gate_testbed::{repository, yaml};
 use serde_json::{Value, json};
 
 /// The kustomize folders of deploy/.
-const FOLDERS: [&str; 3] = ["envoy", "istio", "envoy-gateway"];
+const FOLDERS: [&str; 4] = ["envoy", "istio", "envoy-gateway", "relay"];
 
 /// What the CRDs accept; `$comment` names the source.
 const SCHEMAS: &[(&str, &str)] = &[
@@ -347,6 +347,51 @@ fn plain_envoy() {
     let mut clusters = clusters.unwrap().iter();
     let cluster = clusters.find(|c| c["name"] == cluster).unwrap();
     assert_eq!(cluster["transport_socket"]["typed_config"]["sni"], host);
+}
+
+/// Where the relay's pod looks for files, and on which port.
+#[test]
+fn relay() {
+    let resources = resources("relay");
+    let pod = &of_kind(&resources, "Deployment")["spec"]["template"];
+    let service = &of_kind(&resources, "Service")["spec"];
+    assert_eq!(pod["metadata"]["labels"], service["selector"]);
+    let envoy = &pod["spec"]["containers"][0];
+    let port = &envoy["ports"][0];
+    for name in [
+        &envoy["readinessProbe"]["httpGet"]["port"],
+        &service["ports"][0]["targetPort"],
+    ] {
+        assert_eq!(*name, port["name"]);
+    }
+    let bootstrap = yaml::document("deploy/relay/relay.yaml");
+    let listener = &bootstrap["static_resources"]["listeners"][0];
+    assert_eq!(
+        listener["address"]["socket_address"]["port_value"],
+        port["containerPort"]
+    );
+    let chain = &listener["filter_chains"][0];
+    let tls = &chain["transport_socket"]["typed_config"]["common_tls_context"];
+    let secret = &tls["tls_certificate_sds_secret_configs"][0];
+    let source = &secret["sds_config"]["path_config_source"]["path"];
+    assert_eq!(*source, "/etc/envoy/certificate.yaml");
+    assert_eq!(envoy["args"][2], "/etc/envoy/relay.yaml");
+    let kustomization = yaml::document("deploy/relay/kustomization.yaml");
+    let files = &kustomization["configMapGenerator"][0]["files"];
+    assert_eq!(*files, json!(["relay.yaml", "certificate.yaml"]));
+    let certificate = &yaml::document("deploy/relay/certificate.yaml")["resources"][0];
+    assert_eq!(certificate["name"], secret["name"]);
+    let folder = &certificate["tls_certificate"]["watched_directory"]["path"];
+    let mounts: Vec<&Value> = envoy["volumeMounts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|m| &m["mountPath"])
+        .collect();
+    assert_eq!(mounts, [&json!("/etc/envoy"), folder]);
+    let filters = &chain["filters"][0]["typed_config"]["http_filters"];
+    let probe = &filters[0]["typed_config"]["headers"][0]["string_match"]["exact"];
+    assert_eq!(*probe, envoy["readinessProbe"]["httpGet"]["path"]);
 }
 
 /// Istio and Envoy Gateway read plugin.wasm from the only layer.

@@ -33,6 +33,7 @@ mod pushed;
 mod recipes;
 mod refresh;
 mod refresh_browser;
+mod relay;
 mod reload;
 mod requests;
 mod requirements;

@@ -1,0 +1,277 @@
+//! deploy/relay as it is shipped, but for addresses and TLS: an Envoy between a provider and those that fetch its
+//! keys.
+
+use std::time::Duration;
+
+use bearer_gate_testbed::envoy::Envoy;
+use bearer_gate_testbed::http::{self, Client};
+use bearer_gate_testbed::idp::{Fault, Idp, JWKS_PATH};
+use bearer_gate_testbed::upstream::Upstream;
+use bearer_gate_testbed::yaml;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::recipes::kitchen::localize_clusters;
+
+const HOST: &str = "tenant.eu.auth0.com";
+const FETCHES: usize = 50;
+
+/// A provider, the relay before it, and what fetches.
+struct Relayed {
+    relay: Envoy,
+    idp: Idp,
+    upstream: Upstream,
+    client: Client,
+}
+
+impl Relayed {
+    fn start() -> Self {
+        Self::start_with(|_| {})
+    }
+
+    /// With a change of the relay's cluster for the issuer.
+    fn start_with(change: impl FnOnce(&mut Value)) -> Self {
+        let idp = Idp::start();
+        let text = yaml::text("deploy/relay/relay.yaml");
+        let mut bootstrap = yaml::parse(&text.replace(HOST, &idp.address().to_string()));
+        let chain = &mut bootstrap["static_resources"]["listeners"][0]["filter_chains"][0];
+        let tls = chain.as_object_mut().unwrap().remove("transport_socket");
+        assert!(tls.is_some());
+        localize_clusters(&mut bootstrap, idp.address(), idp.address());
+        change(&mut bootstrap["static_resources"]["clusters"][0]);
+        let relay = Envoy::builder().start_bootstrap(bootstrap);
+        Self {
+            relay: relay.unwrap_or_else(|refused| panic!("{refused}")),
+            idp,
+            upstream: Upstream::start(),
+            client: Client::without_keep_alive(),
+        }
+    }
+
+    /// An Envoy that knows the relay, and no provider yet.
+    fn gateway(&self) -> Envoy {
+        let gateway = Envoy::builder()
+            .cluster("idp", self.relay.address())
+            .cluster("upstream", self.upstream.address())
+            .wasm_filter(json!({"unmatched": "allow"}))
+            .start();
+        gateway.unwrap_or_else(|refused| panic!("{refused}"))
+    }
+
+    /// The Envoy knows the provider from now on.
+    fn configure(&self, gateway: &Envoy) {
+        let reloaded = gateway.reload_wasm(&json!({
+            "providers": {"demo": {
+                "issuer": self.idp.issuer(),
+                "audiences": [self.idp.client().audiences[0]],
+                "remote_jwks": {
+                    "http_uri": {"uri": self.idp.jwks_url(), "cluster": "idp", "timeout": "2s"},
+                    "unknown_kid_cooldown": "5s",
+                },
+            }},
+            "rules": [{"match": {"prefix": "/"}, "requires": {"provider_name": "demo"}}],
+        }));
+        reloaded.unwrap_or_else(|refused| panic!("{refused}"));
+    }
+
+    async fn status(&self, gateway: &Envoy, token: &str) -> u16 {
+        self.client.get_with(&gateway.url("/"), token).await.status
+    }
+
+    /// The status of one request to the relay.
+    async fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> u16 {
+        let mut request = self.client.request(method, &self.relay.url(path));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        http::send(request).await.status
+    }
+
+    /// Fetches keys many times at once; how many calls reach the provider, if all are answered with this status.
+    async fn calls(&self, status: u16) -> u64 {
+        let before = self.idp.jwks_requests();
+        let host = self.idp.address().to_string();
+        let fetch = || {
+            let request = self.client.request(Method::GET, &self.relay.url(JWKS_PATH));
+            tokio::spawn(http::send(request.header("host", host.clone())))
+        };
+        let fetches: Vec<_> = (0..FETCHES).map(|_| fetch()).collect();
+        for fetch in fetches {
+            assert_eq!(fetch.await.unwrap().status, status);
+        }
+        self.idp.jwks_requests() - before
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_fetches_through_the_relay_are_one_call() {
+    let relayed = Relayed::start();
+    relayed.idp.set_cache_control(Some("public, max-age=60"));
+    relayed
+        .idp
+        .set_jwks(Fault::Delay(Duration::from_millis(300)));
+    assert_eq!(relayed.calls(200).await, 1);
+    let gateway = relayed.gateway();
+    relayed.configure(&gateway);
+    let token = relayed.idp.good_token();
+    assert_eq!(relayed.status(&gateway, &token).await, 200);
+    assert_eq!(relayed.status(&gateway, "none").await, 401);
+    assert_eq!(relayed.idp.jwks_requests(), 1);
+    assert_eq!(relayed.idp.discovery_requests(), 0);
+
+    // Nothing else goes through it.
+    let host = relayed.idp.address().to_string();
+    let good = [("host", host.as_str())];
+    assert_eq!(
+        relayed
+            .ask(Method::GET, "/.well-known/openid-configuration", &good)
+            .await,
+        200
+    );
+    assert_eq!(relayed.idp.discovery_requests(), 1);
+    for (method, path, headers) in [
+        (Method::GET, "/.well-known/jwks.json?x=1", &good[..]),
+        (Method::GET, "/oauth/token", &good),
+        (Method::POST, "/oauth/token", &good),
+        (Method::POST, JWKS_PATH, &good),
+        (Method::GET, JWKS_PATH, &[("host", "other.example")]),
+        (
+            Method::GET,
+            JWKS_PATH,
+            &[good[0], ("authorization", "Bearer x")],
+        ),
+        (Method::GET, JWKS_PATH, &[good[0], ("cookie", "a=b")]),
+    ] {
+        assert_eq!(
+            relayed.ask(method, path, headers).await,
+            404,
+            "{path} {headers:?}"
+        );
+    }
+    assert_eq!(
+        relayed.ask(Method::GET, "/relay/ready", &[]).await,
+        200,
+        "the probe of deployment.yaml"
+    );
+    assert_eq!(
+        (relayed.idp.jwks_requests(), relayed.idp.other_requests()),
+        (1, 0)
+    );
+    assert_eq!(relayed.idp.token_requests(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_provider_lets_nobody_keep_is_fetched_each_time() {
+    let relayed = Relayed::start();
+    relayed
+        .idp
+        .set_jwks(Fault::Delay(Duration::from_millis(300)));
+    for cache_control in [None, Some("no-cache"), Some("private, max-age=60")] {
+        relayed.idp.set_cache_control(cache_control);
+        assert_eq!(
+            relayed.calls(200).await,
+            FETCHES as u64,
+            "{cache_control:?}"
+        );
+    }
+    // Nor are failures kept.
+    relayed.idp.set_cache_control(Some("max-age=60"));
+    relayed.idp.set_jwks(Fault::Status(503));
+    assert_eq!(relayed.calls(503).await, FETCHES as u64);
+}
+
+/// What docs/deployment.md has for such a provider.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_relay_can_say_itself_how_long_keys_are_kept() {
+    let document = yaml::text("docs/deployment.md");
+    let said = document
+        .split("```yaml\n")
+        .find(|text| text.contains("header_mutation"));
+    let said = yaml::parse(said.unwrap().split("```").next().unwrap());
+    let relayed = Relayed::start_with(|cluster| {
+        let cluster = cluster.as_object_mut().unwrap();
+        cluster.extend(said.as_object().unwrap().clone());
+    });
+    relayed
+        .idp
+        .set_jwks(Fault::Delay(Duration::from_millis(300)));
+    for cache_control in [None, Some("no-cache"), Some("private, max-age=60")] {
+        let relayed = &relayed;
+        relayed.idp.set_cache_control(cache_control);
+        let first = relayed.calls(200).await;
+        assert!(first <= 1, "{cache_control:?}: {first} calls");
+    }
+    assert_eq!(relayed.idp.jwks_requests(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_relay_stands_in_for_a_provider_that_is_down_while_keys_are_fresh() {
+    let relayed = Relayed::start();
+    let (old, new) = (relayed.gateway(), relayed.gateway());
+    relayed.idp.set_cache_control(Some("max-age=12"));
+    relayed.configure(&old);
+    let token = relayed.idp.good_token();
+    assert_eq!(relayed.status(&old, &token).await, 200);
+    let fetched = Instant::now();
+    relayed.idp.stop();
+    // An Envoy that comes now has keys too.
+    relayed.configure(&new);
+    assert_eq!(relayed.status(&new, &token).await, 200);
+    assert!(
+        fetched.elapsed() < Duration::from_secs(9),
+        "too slow to tell"
+    );
+
+    sleep_until(fetched + Duration::from_millis(13_500)).await;
+    let host = relayed.idp.address().to_string();
+    let headers = [("host", host.as_str())];
+    assert_eq!(relayed.ask(Method::GET, JWKS_PATH, &headers).await, 503);
+    // Whoever has keys keeps them.
+    for gateway in [&old, &new] {
+        assert_eq!(relayed.status(gateway, &token).await, 200);
+    }
+    relayed.idp.restart();
+    assert_eq!(relayed.ask(Method::GET, JWKS_PATH, &headers).await, 200);
+}
+
+/// The price: a key that signs as soon as it is published is unknown for as long as the old set is kept, and then for
+/// an `unknown_kid_cooldown`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_key_is_known_behind_the_relay_when_the_old_set_has_ended() {
+    let relayed = Relayed::start();
+    let gateway = relayed.gateway();
+    relayed.idp.set_cache_control(Some("max-age=12"));
+    relayed.configure(&gateway);
+    let old = relayed.idp.good_token();
+    assert_eq!(relayed.status(&gateway, &old).await, 200);
+    let fetched = Instant::now();
+    relayed.idp.rotate_and_drop();
+    let new = relayed.idp.good_token();
+    let first = relayed.status(&gateway, &new).await;
+    assert!(matches!(first, 401 | 503), "{first}");
+    assert_eq!(relayed.idp.jwks_requests(), 1);
+    assert_eq!(relayed.status(&gateway, &old).await, 200);
+    let deadline = fetched + Duration::from_secs(30);
+    let mut seen = Vec::new();
+    loop {
+        let status = relayed.status(&gateway, &new).await;
+        seen.push((fetched.elapsed().as_secs(), status));
+        if status == 200 {
+            break;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "the new key is still unknown: {seen:?}"
+        );
+        sleep(Duration::from_millis(500)).await;
+    }
+    assert!(fetched.elapsed() > Duration::from_secs(9), "{seen:?}");
+    // The other worker has the new set within a second.
+    sleep(Duration::from_millis(1500)).await;
+    for _ in 0..4 {
+        // A kid that is unknown, which a new set could have again.
+        let status = relayed.status(&gateway, &old).await;
+        assert!(matches!(status, 401 | 503), "{status}");
+    }
+}
