@@ -30,7 +30,7 @@ use rand::Rng;
 
 use crate::command_error::{CommandError, exit};
 use crate::explanation::{Explanation, Mark, ShownVerdict, Step, Touched};
-use crate::gateway::{Gateway, REFUSED};
+use crate::gateway::Gateway;
 use crate::hint::{self, cookie};
 use crate::keys::{KeysAtHand, Wanted};
 use crate::log_line;
@@ -38,6 +38,9 @@ use crate::narrator::Narrator;
 use crate::plugin::{self, File};
 
 mod findings;
+mod outlook;
+
+pub(crate) use outlook::{Does, Outlook};
 
 /// Where the configuration is from that decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,9 +128,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CommandError> {
     let plugin = plugin::select(file, &plugins, args.select)?;
     let config = match source {
         Source::File => plugin::parse(file, plugin)?,
-        Source::Running => plugin
-            .parse()
-            .map_err(|error| CommandError::usage(format!("{}: {error}: {REFUSED}", file.name)))?,
+        Source::Running => plugin.parse().map_err(|error| {
+            let instead = gateway.as_ref().map(|gateway| gateway.in_place_of(plugin));
+            let instead = instead.unwrap_or_default();
+            CommandError::usage(format!("{}: {error}: {instead}", file.name))
+        })?,
     };
     let now = match args.at {
         Some(at) => at,
@@ -147,12 +152,21 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CommandError> {
     let cookies = cookies.collect::<Result<Vec<String>, CommandError>>()?;
     let (request, removed) = request(args, &config, token.as_deref(), &cookies)?;
     let mut explanation = Explanation::new(&config, &request, &removed, &keys_at_hand, now);
+    let is_admitted = explanation.verdict.admitted == Some(true);
     if let Some(gateway) = &gateway {
-        let steps = gateway.steps(plugin, source, &config, &explanation.touched);
+        let touched = &explanation.touched;
+        let steps = gateway.steps(plugin, source, &config, touched);
+        explanation.outlook = gateway.outlook(plugin, source, &config, touched, is_admitted);
         explanation.steps.extend(steps);
     }
-    let found = findings::step(file, plugin, source, &explanation.touched)?;
-    explanation.steps.extend(found);
+    if let Some((step, outlook)) = findings::step(file, plugin, source, &explanation.touched)? {
+        explanation.steps.push(step);
+        // What a gateway has been seen to have counts more than what a file says of it.
+        let is_seen = |outlook: &Outlook| gateway.is_some() && outlook.does != Does::MayDiffer;
+        let is_of_keys = |outlook: &Outlook| outlook.does != Does::MayDiffer && !is_admitted;
+        let outlook = outlook.filter(|outlook| !is_seen(outlook) && !is_of_keys(outlook));
+        explanation.outlook = explanation.outlook.or(outlook);
+    }
     if let Some(sign_in) = &config.sign_in {
         let mut lines = cookies.iter();
         let hint = lines.find_map(|line| cookie::hint_at_names(line, sign_in));
@@ -172,7 +186,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CommandError> {
         }
         explanation.print();
     }
+    let answers = explanation.outlook.as_ref().map(|outlook| outlook.does);
     match explanation.verdict.admitted {
+        Some(true) if matches!(answers, Some(Does::Answers(_))) => Ok(exit(false)),
         Some(admitted) => Ok(exit(admitted)),
         None => Err(CommandError::usage(
             match explanation.verdict.asks_provider {
@@ -187,10 +203,16 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CommandError> {
 
 fn read_token(token: &str) -> Result<String, CommandError> {
     if token != "-" {
-        return Ok(token.to_owned());
+        return match hint::hint_at_answer(token) {
+            Some(hint) => Err(CommandError::usage(format!("--token: {hint}"))),
+            None => Ok(token.to_owned()),
+        };
     }
     let text = standard_input(MAX_PASTED)?;
     let text = text.trim();
+    if let Some(hint) = hint::hint_at_answer(text) {
+        return Err(CommandError::usage(format!("--token: {hint}")));
+    }
     // a pasted header has it
     Ok(text.strip_prefix("Bearer ").unwrap_or(text).to_owned())
 }
@@ -435,6 +457,7 @@ impl Explanation {
         let mut verdict = ShownVerdict::new(&decision, config, request, removed);
         verdict.tell_of_missing_headers(config, &heard.good);
         Self {
+            outlook: None,
             verdict,
             steps,
             touched: Touched {

@@ -11,6 +11,7 @@ use bearer_gate::sign_in::Outcome;
 use serde_json::{Value, json};
 
 use crate::advice::{self, Advice};
+use crate::explain::Outlook;
 use crate::output::{BAD, DIM, GOOD, HEAD, WARN, safe, styled};
 
 /// Longer values of headers are cut when they are shown: nobody reads a whole payload.
@@ -192,6 +193,8 @@ impl ShownVerdict {
 
 /// The steps of a decision, and the decision.
 pub(crate) struct Explanation {
+    /// What the gateway does, where that is not the decision.
+    pub outlook: Option<Outlook>,
     pub steps: Vec<Step>,
     pub verdict: ShownVerdict,
     pub touched: Touched,
@@ -207,6 +210,16 @@ pub(crate) struct Touched {
 
 impl Explanation {
     pub(crate) fn print(&self) {
+        let word = self.verdict.word();
+        let verdict = match &self.outlook {
+            Some(outlook) => safe(&outlook.in_words(word)),
+            None => word.to_owned(),
+        };
+        println!("{}: {verdict}", styled(HEAD, "verdict"));
+        println!(
+            "{}",
+            styled(DIM, "below: + for the request, - against it, . neither")
+        );
         for step in &self.steps {
             let text = safe(&step.text);
             println!("{} {}: {text}", sign(step.mark), styled(HEAD, step.name));
@@ -225,7 +238,11 @@ impl Explanation {
             (Some(reason), _) => format!(": {reason}"),
             (None, _) => String::new(),
         };
-        println!("{}{why}", styled(style, verdict.word()));
+        let alone = match &self.outlook {
+            Some(_) => ", by the configuration alone",
+            None => "",
+        };
+        println!("{}{alone}{why}", styled(style, word));
         if let Some(status) = verdict.status {
             println!("    {status}");
         }
@@ -278,6 +295,7 @@ impl Explanation {
             .collect();
         let mut report = json!({
             "verdict": verdict.word(),
+            "gateway": self.outlook.as_ref().map(Outlook::to_json),
             "reason": verdict.reason,
             "advice": verdict.reason.and_then(advice::of).map(Advice::to_json),
             "steps": steps,

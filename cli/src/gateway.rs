@@ -5,6 +5,8 @@
 //! Nothing of a configuration is shown but the paths of its fields: it may hold secrets.
 
 mod difference;
+mod extension;
+mod outlook;
 mod steps;
 
 use std::collections::BTreeMap;
@@ -19,14 +21,15 @@ use crate::command_error::CommandError;
 use crate::document::{self, Node};
 use crate::http::{self, Proxies};
 use crate::plugin::{Container, File, Plugin, WASM, plugins_of};
+use extension::Extension;
 
 /// The longest wait for a page. Envoy answers none while it compiles a module.
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// The largest page, in bytes.
 const MOST: usize = 64 << 20;
-/// The statistics that are asked for: the filter's, those of its VM, and of configurations that Envoy
-/// refused. A regular expression, escaped for a query.
-const STATS: &str = "/stats?format=json&filter=%5Ewasm%7Cupdate_rejected%24%7Cconfig_fail%24";
+/// The statistics that are asked for: the filter's, those of its VM, of configurations that Envoy
+/// refused, and of the newest that it took. A regular expression, escaped for a query.
+const STATS: &str = "/stats?format=json&filter=%5Ewasm%7Cupdate_rejected%24%7Cconfig_fail%24%7Cversion_text%24%7Cupdate_time%24";
 
 const NOT_ENVOY: &str = "not what Envoy's admin interface answers";
 
@@ -42,8 +45,9 @@ pub(crate) struct Gateway {
     clusters: Vec<Cluster>,
     /// The listeners and extensions that have a filter of ours.
     running: File,
-    /// What Envoy did not take, by the name of the listener or extension.
+    /// The listeners whose newest configuration Envoy did not take.
     refused: Vec<String>,
+    extensions: Vec<Extension>,
 }
 
 struct Cluster {
@@ -68,12 +72,16 @@ impl Gateway {
                 "{address}/server_info: {NOT_ENVOY}"
             )));
         };
-        let (running, refused) = running(&page("/config_dump")?, &address)?;
+        let dump = page("/config_dump")?;
+        let (running, refused) = running(&dump, &address)?;
+        let stats_page = page(STATS)?;
+        let stats = stats(&stats_page);
         Ok(Self {
             version: version.to_owned(),
             state: text("state").to_owned(),
             uptime: text("uptime_current_epoch").to_owned(),
-            stats: stats(&page(STATS)?),
+            extensions: extensions(&dump, &stats, &extension::texts(&stats_page)),
+            stats,
             clusters: clusters(&page("/clusters?format=json")?),
             running,
             refused,
@@ -81,9 +89,33 @@ impl Gateway {
         })
     }
 
-    /// The configurations that run, as a file has them.
+    /// The configurations that run, as a file has them. Of an extension Envoy shows the newest, also
+    /// where it has refused that.
     pub(crate) fn running(&self) -> &File {
         &self.running
+    }
+
+    /// The extension that a configuration is in.
+    fn extension(&self, plugin: &Plugin<'_>) -> Option<&Extension> {
+        let Container::Envoy { document, .. } = plugin.container else {
+            return None;
+        };
+        let is_listener = ["filter_chains", "default_filter_chain"]
+            .iter()
+            .any(|name| document.get(name).is_some());
+        let name = document.text_at(&["name"]).filter(|_| !is_listener)?;
+        let mut extensions = self.extensions.iter();
+        extensions.find(|extension| extension.name == name)
+    }
+
+    /// What the filter does with a configuration that it refuses.
+    pub(crate) fn in_place_of(&self, plugin: &Plugin<'_>) -> String {
+        let instead = match self.extension(plugin) {
+            Some(extension) => extension.in_place(),
+            None => "what ran before it runs on, and where nothing did, every request gets 500"
+                .to_owned(),
+        };
+        format!("the filter refuses this: {instead}")
     }
 }
 
@@ -190,17 +222,11 @@ fn running(dump: &Value, address: &str) -> Result<(File, Vec<String>), CommandEr
                     .and_then(|state| state.get("listener")),
             );
             if listener.get("error_state").is_some() {
-                refused.push(format!("listener {}", text(listener, "name")));
+                refused.push(text(listener, "name").to_owned());
             }
         }
         for filter in items(config, "ecds_filters") {
             found.extend(filter.get("ecds_filter"));
-            if filter.get("error_state").is_some() {
-                let name = filter
-                    .get("ecds_filter")
-                    .map_or("", |filter| text(filter, "name"));
-                refused.push(format!("extension {name}"));
-            }
         }
     }
     let mut documents: Vec<Node> = Vec::new();
@@ -218,8 +244,18 @@ fn running(dump: &Value, address: &str) -> Result<(File, Vec<String>), CommandEr
     Ok((File { name, documents }, refused))
 }
 
-/// What the filter does with a configuration that it refuses.
-pub(crate) const REFUSED: &str = "the filter refuses this: what ran before it runs on, and where nothing did, every request gets 500";
+/// The filters that come by ECDS.
+fn extensions(
+    dump: &Value,
+    stats: &BTreeMap<String, u64>,
+    texts: &BTreeMap<String, String>,
+) -> Vec<Extension> {
+    let configs = items(dump, "configs");
+    let entries = configs.flat_map(|config| items(config, "ecds_filters"));
+    entries
+        .filter_map(|entry| Extension::new(entry, stats, texts))
+        .collect()
+}
 
 /// The listener or extension that a configuration is in.
 fn place(plugin: &Plugin<'_>) -> String {
@@ -278,6 +314,10 @@ mod tests {
         for page in pages {
             assert!(stats(&page).is_empty());
             assert!(clusters(&page).iter().all(|cluster| cluster.hosts == 0));
+            let all = (BTreeMap::new(), BTreeMap::new());
+            assert!(extension::texts(&page).is_empty());
+            let named = extensions(&page, &all.0, &all.1);
+            assert!(named.iter().all(|extension| extension.name.is_empty()));
             let (file, _) = running(&page, "http://localhost").unwrap();
             assert!(file.documents.is_empty());
         }

@@ -25,6 +25,16 @@ fn is_quote(c: char) -> bool {
     matches!(c, '"' | '\'' | '`' | '\u{201c}' | '\u{201d}')
 }
 
+const ANSWER: &str = "it is JSON, as a token endpoint answers: give the value of its access_token";
+
+/// The whole answer of a token endpoint, pasted where its token should be.
+pub(crate) fn hint_at_answer(text: &str) -> Option<&'static str> {
+    text.trim().starts_with('{').then_some(())?;
+    let tokens = ["\"access_token\"", "\"id_token\""];
+    let has_token = tokens.iter().any(|name| text.contains(name));
+    has_token.then_some(ANSWER)
+}
+
 /// What is wrong with a text that is no token of three parts, as far as it can be told.
 pub(crate) fn hint_at_token(text: &[u8]) -> Option<&'static str> {
     let text = std::str::from_utf8(text).ok()?;
@@ -55,7 +65,7 @@ pub(crate) fn hint_at_token(text: &[u8]) -> Option<&'static str> {
         return Some("it is in quotes, which are no part of a token: give what is between them");
     }
     if lower.starts_with(['{', '[']) && !NO_TOKEN.contains(&lower.as_str()) {
-        return Some("it is JSON, as a token endpoint answers: give the value of its access_token");
+        return Some(ANSWER);
     }
     if NO_TOKEN.contains(&lower.as_str()) {
         return Some(

@@ -267,11 +267,11 @@ pub(crate) fn keygen(args: &KeygenArgs) -> Result<ExitCode, CommandError> {
     };
     note(&format!("its kid is {kid}, in each of the files{why}"));
     note(&format!(
-        "a token by it: bearer-gate token --key {} --config FILE",
+        "a token by it, for the issuer and audience in FILE: bearer-gate token --key {} --config FILE --claim sub=me",
         name("pem").display()
     ));
     note(&format!(
-        "what a configuration says of that: bearer-gate explain --config FILE --jwks {} --token TOKEN",
+        "what FILE says of that: bearer-gate explain --config FILE --jwks {} --token TOKEN --path /",
         name("jwks.json").display()
     ));
     Ok(exit(true))

@@ -469,13 +469,25 @@ impl<'n> Narrator<'n> {
         step.reasons.push(reason);
     }
 
+    /// What is said of a whole answer of a token endpoint in a header.
+    fn answer_in(&self, place: &Place) -> Option<&'static str> {
+        let Place::Header { name, .. } = place else {
+            return None;
+        };
+        let value = String::from_utf8_lossy(self.request.value(name)?);
+        hint::hint_at_answer(value.get(value.find('{')?..)?)
+    }
+
     fn place(&self, place: &Place, found: &Extracted<'_>, near: Option<String>, step: &mut Step) {
         let (mark, text, reason) = match found {
             Extracted::Missing => (Mark::Note, near.unwrap_or("nothing".to_owned()), None),
             Extracted::Token(_) => (Mark::Good, "a token".to_owned(), None),
             Extracted::Several => (
                 Mark::Bad,
-                "more than one credential".to_owned(),
+                match self.answer_in(place) {
+                    Some(hint) => format!("more than one credential, by its commas: {hint}"),
+                    None => "more than one credential".to_owned(),
+                },
                 Some("several_tokens"),
             ),
             Extracted::Ambiguous(part) => {

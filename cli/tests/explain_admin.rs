@@ -172,7 +172,9 @@ async fn why_a_gateway_refuses_what_explain_admits_is_told() {
         assert_eq!(reply.status, 503);
         let admin = envoy.admin_address().to_string();
         let ran = explain(&["--admin", &admin, "--path", "/orders", "--fetch"], &token);
-        assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+        assert_eq!(ran.code, 1, "{}{}", ran.out, ran.err);
+        let top = "verdict: 503 from the gateway; admitted by the configuration alone. Why: it has no keys of demo";
+        assert!(ran.out.starts_with(top), "{}", ran.out);
         ran.tells("keys: of demo: none")
             .tells("the gateway has no keys")
             .tells(told);
@@ -186,6 +188,89 @@ async fn a_configuration_that_the_filter_refuses_is_told() {
     let mut config = configuration(&idp, "idp");
     config["providers"]["demo"]["isuer"] = json!("x");
     let folder = tempfile::tempdir().unwrap();
+    let path = written(&folder, "extension.json", &extension(&config, "one"));
+    let envoy = Envoy::builder()
+        .cluster("idp", idp.address())
+        .cluster("upstream", upstream.address())
+        .listener(Listener::new("one").filter(Filter::Other(discovered(&path))))
+        .start()
+        .unwrap_or_else(|refused| panic!("{refused}"));
+    assert_eq!(Client::new().get(&envoy.url("/public")).await.status, 500);
+    let admin = envoy.admin_address().to_string();
+    let ran = explain(&["--admin", &admin], "");
+    assert_eq!(ran.code, 2, "{}", ran.out);
+    let told = "providers.demo.isuer: unknown field, did you mean issuer?: the filter refuses this: nothing ran before, and every request gets 500";
+    assert!(ran.err.contains(told), "{}", ran.err);
+    let file = written(&folder, "good.json", &configuration(&idp, "idp"));
+    let ran = explain(
+        &["--admin", &admin, "--config", &file, "--path", "/public"],
+        "",
+    );
+    ran.tells("it has refused changes of configuration")
+        .tells("it did not take the newest extension bearer-gate: nothing ran before")
+        .tells(told);
+    assert!(
+        ran.out.starts_with("verdict: 500 from the gateway;"),
+        "{}",
+        ran.out
+    );
+    assert_eq!(ran.code, 1, "{}", ran.out);
+}
+
+/// After a change that was refused, Envoy shows what was refused, and runs what was there before.
+#[tokio::test(flavor = "multi_thread")]
+async fn which_configuration_runs_after_a_refused_change_is_told() {
+    let (idp, upstream) = (Idp::start(), Upstream::start());
+    let folder = tempfile::tempdir().unwrap();
+    for versions in [["", ""], ["one", "two"]] {
+        let good = configuration(&idp, "idp");
+        let path = written(&folder, "extension.json", &extension(&good, versions[0]));
+        let envoy = Envoy::builder()
+            .cluster("idp", idp.address())
+            .cluster("upstream", upstream.address())
+            .listener(Listener::new("one").filter(Filter::Other(discovered(&path))))
+            .start()
+            .unwrap_or_else(|refused| panic!("{refused}"));
+        let client = Client::new();
+        assert_eq!(client.get(&envoy.url("/public")).await.status, 200);
+        let admin = envoy.admin_address().to_string();
+        let file = written(&folder, "good.json", &good);
+        let arguments = ["--admin", &admin, "--config", &file, "--path", "/public"];
+        let ran = explain(&arguments, "");
+        assert!(ran.out.starts_with("verdict: admitted\n"), "{}", ran.out);
+
+        let mut bad = good.clone();
+        bad["providers"]["demo"]["isuer"] = json!("x");
+        let sent = written(&folder, "next.json", &extension(&bad, versions[1]));
+        // Envoy looks at a file that is moved to the place.
+        std::fs::rename(sent, &path).unwrap();
+        eventually(Duration::from_secs(20), "the refusal", || {
+            let stats = envoy.stats();
+            let mut rejected = stats.iter();
+            rejected.any(|(name, count)| {
+                name.starts_with("extension_config_discovery")
+                    && name.ends_with("update_rejected")
+                    && *count > 0
+            })
+        });
+        assert_eq!(client.get(&envoy.url("/public")).await.status, 200);
+        let runs = match versions[0] {
+            "" => "the one before it runs on, which Envoy does not show",
+            _ => "version one before it runs on, which Envoy does not show",
+        };
+        let ran = explain(&arguments, "");
+        let top = "verdict: admitted by the configuration; the gateway may do otherwise. Why: Envoy has refused the newest configuration of extension bearer-gate: ";
+        assert!(ran.out.starts_with(&format!("{top}{runs}")), "{}", ran.out);
+        assert_eq!(ran.code, 0, "{}", ran.out);
+        ran.tells("it did not take the newest extension bearer-gate");
+        let ran = explain(&["--admin", &admin], "");
+        assert_eq!(ran.code, 2, "{}", ran.out);
+        assert!(ran.err.contains(runs), "{}", ran.err);
+    }
+}
+
+/// What brings the filter by ECDS.
+fn extension(config: &Value, version: &str) -> Value {
     let typed = json!({
         "@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
         "name": "bearer-gate",
@@ -198,6 +283,7 @@ async fn a_configuration_that_the_filter_refuses_is_told() {
                     "runtime": "envoy.wasm.runtime.v8",
                     "code": {"local": {"filename": module_path()}},
                 },
+                "failure_policy": "FAIL_RELOAD",
                 "configuration": {
                     "@type": "type.googleapis.com/google.protobuf.Struct",
                     "value": config,
@@ -205,33 +291,18 @@ async fn a_configuration_that_the_filter_refuses_is_told() {
             },
         },
     });
-    let path = written(&folder, "extension.json", &json!({"resources": [typed]}));
-    let discovered = json!({
+    json!({"version_info": version, "resources": [typed]})
+}
+
+/// A filter that comes from a file.
+fn discovered(path: &str) -> Value {
+    json!({
         "name": "bearer-gate",
         "config_discovery": {
             "config_source": {"resource_api_version": "V3", "path_config_source": {"path": path}},
             "type_urls": ["type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"],
         },
-    });
-    let envoy = Envoy::builder()
-        .cluster("idp", idp.address())
-        .cluster("upstream", upstream.address())
-        .listener(Listener::new("one").filter(Filter::Other(discovered)))
-        .start()
-        .unwrap_or_else(|refused| panic!("{refused}"));
-    assert_eq!(Client::new().get(&envoy.url("/public")).await.status, 500);
-    let admin = envoy.admin_address().to_string();
-    let ran = explain(&["--admin", &admin], "");
-    assert_eq!(ran.code, 2, "{}", ran.out);
-    let told = "providers.demo.isuer: unknown field, did you mean issuer?: the filter refuses this";
-    assert!(ran.err.contains(told), "{}", ran.err);
-    let file = written(&folder, "good.json", &configuration(&idp, "idp"));
-    let ran = explain(
-        &["--admin", &admin, "--config", &file, "--path", "/public"],
-        "",
-    );
-    ran.tells("it has refused changes of configuration")
-        .tells(told);
+    })
 }
 
 /// The log shows rejections as soon as its level is changed, and the line is understood.

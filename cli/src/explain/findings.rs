@@ -2,12 +2,12 @@
 //!
 //! Invariant: nothing is looked for here. A finding is `check`'s, and is told or left out.
 
-use super::Source;
+use super::{Does, Outlook, Source};
 use crate::check;
 use crate::command_error::CommandError;
 use crate::document::Node;
 use crate::explanation::{Mark, Step, Touched};
-use crate::finding::Finding;
+use crate::finding::{Finding, Kind};
 use crate::plugin::{File, Plugin};
 use crate::view::View;
 
@@ -20,7 +20,7 @@ pub(super) fn step(
     plugin: &Plugin<'_>,
     source: Source,
     touched: &Touched,
-) -> Result<Option<Step>, CommandError> {
+) -> Result<Option<(Step, Option<Outlook>)>, CommandError> {
     let files = std::slice::from_ref(file);
     let view = View::new(files);
     let findings = check::check(files, &view)?;
@@ -79,7 +79,20 @@ pub(super) fn step(
     if let Some(more) = found.len().checked_sub(MOST_SHOWN).filter(|more| *more > 0) {
         step.detail(Mark::Note, format!("and {more} more"));
     }
-    Ok(Some(step))
+    Ok(Some((step, outlook(&found))))
+}
+
+/// What an Envoy with these findings does, if it is not what the configuration says.
+fn outlook(found: &[Finding]) -> Option<Outlook> {
+    let mut errors = found.iter().filter(|finding| finding.is_error());
+    let first = errors.next()?;
+    let missing = found.iter().find(|finding| {
+        finding.kind == Kind::ClusterMissing && finding.path.starts_with("providers.")
+    });
+    Some(match missing {
+        Some(missing) => Outlook::new(Does::Answers(503), missing.text.clone()),
+        None => Outlook::new(Does::MayDiffer, first.text.clone()),
+    })
 }
 
 /// Whether a path is one of the plugin's configuration, not of what surrounds it.

@@ -3,7 +3,7 @@
 use bearer_gate::config::{Config, KeySource, Provider, Remote};
 use bearer_gate::metrics;
 
-use super::{Gateway, REFUSED, difference, place};
+use super::{Gateway, difference, place};
 use crate::explain::Source;
 use crate::explanation::{Mark, Step, Touched};
 use crate::keys;
@@ -37,7 +37,7 @@ impl Gateway {
         steps
     }
 
-    fn stat(&self, name: &str) -> Option<u64> {
+    pub(super) fn stat(&self, name: &str) -> Option<u64> {
         self.stats.get(&format!("{PREFIX}{name}")).copied()
     }
 
@@ -62,12 +62,22 @@ impl Gateway {
             .saturating_add(self.sum("config_fail"));
         if refused > 0 {
             let text = format!(
-                "it has refused changes of configuration ({refused} times): what runs may be older than what was sent, and than what it shows here of an extension. Its log says why"
+                "it has refused changes of configuration ({refused} times). Its log says why"
             );
             step.detail(Mark::Bad, text);
         }
         for name in &self.refused {
-            step.detail(Mark::Bad, format!("it did not take the newest {name}"));
+            let text =
+                format!("it did not take the newest listener {name}: the one before it runs on");
+            step.detail(Mark::Bad, text);
+        }
+        for extension in self.extensions.iter().filter(|one| one.is_refused) {
+            let text = format!(
+                "it did not take the newest extension {}: {}",
+                extension.name,
+                extension.in_place()
+            );
+            step.detail(Mark::Bad, text);
         }
         let crashes = self.sum("vm_reload_success");
         if crashes > 0 {
@@ -91,11 +101,16 @@ impl Gateway {
         let mut step = Step::new("filter", Mark::Note, format!("in {}", places.join(", ")));
         for one in &running {
             if let Err(error) = one.parse() {
-                let text = format!("{}: {error}: {REFUSED}", place(one));
+                let text = format!("{}: {error}: {}", place(one), self.in_place_of(one));
                 step.detail(Mark::Bad, text);
             }
         }
-        if source == Source::Running {
+        let is_refused = |one: &Plugin<'_>| self.extension(one).is_some_and(|it| it.is_refused);
+        if source == Source::Running && is_refused(plugin) {
+            let text =
+                "what Envoy shows decided above, and that was refused: give what runs by --config";
+            step.detail(Mark::Bad, text);
+        } else if source == Source::Running {
             step.detail(Mark::Good, "its configuration decided above");
         } else {
             let nearest = running
@@ -103,6 +118,13 @@ impl Gateway {
                 .map(|one| (one, difference::paths(&plugin.value(), &one.value())))
                 .min_by_key(|(_, paths)| paths.len());
             match nearest {
+                Some((one, paths)) if paths.is_empty() && is_refused(one) => {
+                    let text = format!(
+                        "{} was sent the configuration of the file, and refused it",
+                        place(one)
+                    );
+                    step.detail(Mark::Bad, text);
+                }
                 Some((one, paths)) if paths.is_empty() => {
                     let text = format!("{} runs the configuration of the file", place(one));
                     step.detail(Mark::Good, text);
@@ -173,7 +195,7 @@ impl Gateway {
         step
     }
 
-    fn cluster(&self, name: &str) -> (Mark, String) {
+    pub(super) fn cluster(&self, name: &str) -> (Mark, String) {
         let mut clusters = self.clusters.iter();
         let Some(cluster) = clusters.find(|cluster| cluster.name == name) else {
             let known: Vec<&str> = self.clusters.iter().map(|one| one.name.as_str()).collect();
@@ -199,10 +221,16 @@ impl Gateway {
                 Mark::Bad,
                 format!("cluster {name}: none of {hosts} hosts is healthy; {failed}"),
             ),
-            _ => (
-                Mark::Good,
-                format!("cluster {name}: {healthy} of {hosts} hosts are healthy; {failed}"),
-            ),
+            // what failed is no plus, and may be long over
+            _ => {
+                let failures = cluster
+                    .failed_connections
+                    .saturating_add(cluster.failed_requests);
+                (
+                    if failures > 0 { Mark::Note } else { Mark::Good },
+                    format!("cluster {name}: {healthy} of {hosts} hosts are healthy; {failed}"),
+                )
+            }
         }
     }
 

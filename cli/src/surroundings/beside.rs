@@ -154,7 +154,15 @@ impl Way<'_, '_> {
         let one = proxy.node.text_at(&["cluster"]);
         let mut clusters = one.into_iter().chain(named);
         if let Some(cluster) = clusters.find(|name| self.leads(name) == Leads::Around) {
-            findings.push(self.bypass(proxy, cluster));
+            findings.push(
+                Finding::error(
+                    Kind::UnguardedChain,
+                    proxy.spot(),
+                    "filter_chains.filters",
+                    format!("this TCP proxy leads to cluster {cluster}, which the filter guards elsewhere, and reads no HTTP: whoever reaches this listener needs no token"),
+                )
+                .write("a connection manager with the filter in its place, or no way to that cluster"),
+            );
         }
     }
 

@@ -654,3 +654,26 @@ fn places_are_named() {
         assert_eq!(basic, field.starts_with("from_basic"), "{}", ran.out);
     }
 }
+
+/// The whole answer of a token endpoint in the place of the token.
+#[test]
+fn an_answer_of_a_token_endpoint_is_no_token() {
+    let answer = r#"{"access_token": "eyJhbGciOiJSUzI1NiJ9.e30.abc", "token_type": "Bearer"}"#;
+    let told = "as a token endpoint answers: give the value of its access_token";
+    let file = "envoy/envoy-minimal.yaml";
+    let explain = |option: &str, value: &str| {
+        let arguments = [
+            "explain", "--config", file, "--path", "/api/x", option, value,
+        ];
+        run_with(&arguments, answer)
+    };
+    for ran in [explain("--token", answer), explain("--token", "-")] {
+        assert_eq!(ran.code, 2, "{}", ran.out);
+        assert!(ran.err.contains(told), "{}", ran.err);
+    }
+    let header = format!("authorization: Bearer {answer}");
+    let ran = explain("--header", &header);
+    assert_eq!(ran.code, 1, "{}", ran.out);
+    assert!(ran.out.contains(told), "{}", ran.out);
+    assert!(ran.out.contains("several_tokens"), "{}", ran.out);
+}

@@ -49,11 +49,15 @@ fn a_finding_about_the_providers_cluster_is_told() {
     let ran = setup.explain(&good, "/api/x", &[]);
     assert_eq!(ran.code, 0, "{}", ran.out);
     assert!(!ran.out.contains("check"), "{}", ran.out);
+    assert!(ran.out.starts_with("verdict: admitted\n"), "{}", ran.out);
 
     let wrong = minimal().replace("cluster: auth0\n", "cluster: auth1\n");
     let wrong = setup.files.with("wrong.yaml", &wrong);
+    // The keys decide, and the gateway has none.
     let ran = setup.explain(&wrong, "/api/x", &[]);
-    assert_eq!(ran.code, 0, "{}", ran.out);
+    assert_eq!(ran.code, 1, "{}", ran.out);
+    let top = "verdict: 503 from the gateway; admitted by the configuration alone. Why: there is no cluster auth1";
+    assert!(ran.out.starts_with(top), "{}", ran.out);
     for told in [
         "check: findings that may make Envoy answer otherwise: 1",
         "there is no cluster auth1",
@@ -61,6 +65,7 @@ fn a_finding_about_the_providers_cluster_is_told() {
         assert!(ran.out.contains(told), "{told}: {}", ran.out);
     }
     let report = setup.explain(&wrong, "/api/x", &["--json"]).json();
+    assert_eq!(report["gateway"]["status"], 503, "{report}");
     let steps = report["steps"].as_array().unwrap();
     assert!(steps.iter().any(|step| step["step"] == "check"), "{report}");
     // No provider was asked here.
@@ -87,6 +92,9 @@ fn findings_that_do_not_matter_are_left_out() {
     let ran = setup.explain(&file, "/api/x", &[]);
     assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
     assert!(ran.out.contains("FAIL_OPEN"), "{}", ran.out);
+    let top =
+        "verdict: admitted by the configuration; the gateway may do otherwise. Why: is FAIL_OPEN";
+    assert!(ran.out.starts_with(top), "{}", ran.out);
     assert!(!ran.out.contains("providers.other"), "{}", ran.out);
 }
 

@@ -122,6 +122,21 @@ fn one_kid_whichever_file_is_used() {
         ] {
             assert!(made.err.contains(&told), "{told}: {}", made.err);
         }
+        // as they are printed
+        let command = |start: &str| {
+            let found = made.err.lines().find_map(|line| {
+                line.find(start)
+                    .map(|at| line[at..].replace("FILE", "envoy/envoy-minimal.yaml"))
+            });
+            found.unwrap()
+        };
+        let words = command("bearer-gate token ");
+        let minted = run(&words.split(' ').skip(1).collect::<Vec<&str>>());
+        let words = command("bearer-gate explain ").replace("TOKEN", minted.out.trim());
+        let words = words.replace("--path /", "--path /api/x");
+        let ran = run(&words.split(' ').skip(1).collect::<Vec<&str>>());
+        assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+        assert!(ran.out.contains("x-user: me"), "{}", ran.out);
         let prefixed = made.err.contains("stands before the kid");
         assert_ne!(prefixed, named.is_empty(), "{}", made.err);
         for form in ["pem", "jwk.json"] {
