@@ -292,10 +292,10 @@ fn beside(surroundings: &[Surrounding], migrations: &[Migration]) -> Vec<Change>
                 "disabled",
                 "the filter is off, but where a route turns it on: this one is on, unless you say the same of it".to_owned(),
             ),
-            Beside::Reader if tells_metadata => (
+            Beside::Reader(who) if tells_metadata => (
                 ChangeKind::Open,
                 "envoy.filters.http.jwt_authn",
-                "reads what jwt_authn tells in dynamic metadata, of which there is none now: a rule that denies by it no longer does. Deny in a rule of this filter (authorize); have logs read the filter state".to_owned(),
+                format!("{who} reads what jwt_authn tells in dynamic metadata, of which there is none now: a rule that denies by it no longer does. Deny in a rule of this filter (authorize); have logs read the filter state"),
             ),
             Beside::RoutesElsewhere if signs_in => (
                 ChangeKind::Open,
@@ -307,7 +307,7 @@ fn beside(surroundings: &[Surrounding], migrations: &[Migration]) -> Vec<Change>
                 ROUTES,
                 "are in none of the files: what they say of jwt_authn, such as disabled, has no effect any more".to_owned(),
             ),
-            Beside::Reader => continue,
+            Beside::Reader(_) => continue,
         };
         changes.push(Change {
             line: *line,

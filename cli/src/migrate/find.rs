@@ -53,16 +53,61 @@ impl Pair<'_> {
     }
 
     /// Where else in the files one of these names stands.
-    pub(super) fn readers(&self, names: &[String]) -> Vec<(usize, String)> {
+    pub(super) fn readers(&self, names: &[String]) -> Vec<Reader> {
         let mut readers = Vec::new();
         for document in self.documents {
-            find_readers(document, names, &mut readers);
+            find_readers(document, names, None, &mut readers);
         }
         readers
     }
 }
 
-fn find_readers(node: &Node, names: &[String], readers: &mut Vec<(usize, String)>) {
+/// Who reads what a filter tells.
+pub(super) struct Reader {
+    pub line: usize,
+    /// The name that it reads.
+    pub name: String,
+    /// What it is, such as `the filter rbac`.
+    pub who: String,
+}
+
+/// What a part of a file is to those who look for it, if it has a name of its own.
+fn title(node: &Node) -> Option<String> {
+    let name = node.text_at(&["name"]);
+    if node.get("typed_config").is_some() || node.get("config_discovery").is_some() {
+        return name.map(|name| format!("the filter {name}"));
+    }
+    let matched = node.get("match")?;
+    let path = ["prefix", "path", "path_separated_prefix", "path_template"];
+    let path = path.iter().find_map(|kind| matched.text_at(&[kind]));
+    let path = path.or_else(|| matched.text_at(&["safe_regex", "regex"]));
+    Some(format!(
+        "the route {}",
+        name.or(path).unwrap_or("without a name")
+    ))
+}
+
+/// `above` is what the node is in.
+fn who(above: Option<&str>) -> String {
+    above.unwrap_or("something").to_owned()
+}
+
+/// As [`title`], of a member by its own name too.
+fn title_of(entry: &Entry) -> Option<String> {
+    match entry.name.as_str() {
+        "access_log" | "accessLog" => Some("an access log".to_owned()),
+        "tracing" => Some("a trace".to_owned()),
+        _ => None,
+    }
+}
+
+fn find_readers(node: &Node, names: &[String], above: Option<&str>, readers: &mut Vec<Reader>) {
+    let own = title(node);
+    // what an access log has a typed_config for is no filter
+    let above = match (above, own.as_deref()) {
+        (Some(log), _) if log.starts_with("an access log") => Some(log),
+        (above, own) => own.or(above),
+    };
     let is_own = FILTERS.iter().any(|own| message(node, own).is_some());
     if is_own {
         return;
@@ -71,14 +116,19 @@ fn find_readers(node: &Node, names: &[String], readers: &mut Vec<(usize, String)
         let is_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
         let mut words = text.split(|c| !is_word(c));
         if let Some(word) = words.find(|word| names.iter().any(|name| name == word)) {
-            readers.push((node.line, word.to_owned()));
+            readers.push(Reader {
+                line: node.line,
+                name: word.to_owned(),
+                who: who(above),
+            });
         }
     }
     for entry in node.entries() {
-        find_readers(&entry.node, names, readers);
+        let of_entry = title_of(entry);
+        find_readers(&entry.node, names, of_entry.as_deref().or(above), readers);
     }
     for item in node.items() {
-        find_readers(item, names, readers);
+        find_readers(item, names, above, readers);
     }
 }
 
@@ -100,8 +150,8 @@ pub(super) enum Beside {
     OAuth2PerRoute,
     /// A filter is turned off, or what routes say of it turns it off.
     Disabled(Option<Owner>),
-    /// Something reads the dynamic metadata.
-    Reader,
+    /// Something reads the dynamic metadata: what it is.
+    Reader(String),
     /// Routes come from elsewhere.
     RoutesElsewhere,
 }
@@ -166,6 +216,7 @@ pub(super) fn find(documents: &[Node]) -> Found<'_> {
         },
         documents,
         around,
+        above: Vec::new(),
     };
     for document in documents {
         let before = search.found.filters.len();
@@ -219,6 +270,8 @@ fn has_filter(node: &Node) -> bool {
 struct Search<'d> {
     documents: &'d [Node],
     around: Around,
+    /// What the node is in that is looked at, the nearest last.
+    above: Vec<String>,
     found: Found<'d>,
 }
 
@@ -270,7 +323,17 @@ fn paired(filters: Vec<Filter<'_>>) -> Vec<Filter<'_>> {
 }
 
 impl<'d> Search<'d> {
+    /// Searches what is in something that has a name.
     fn search(&mut self, node: &'d Node) {
+        let is_log = |above: &String| above == "an access log";
+        let own = title(node).filter(|_| !self.above.last().is_some_and(is_log));
+        let depth = self.above.len();
+        self.above.extend(own);
+        self.search_in(node);
+        self.above.truncate(depth);
+    }
+
+    fn search_in(&mut self, node: &'d Node) {
         if let Some(filter) = message(node, JWT_AUTHN) {
             self.found.filters.push(Filter::JwtAuthn(filter));
             return;
@@ -288,7 +351,10 @@ impl<'d> Search<'d> {
         self.routes_elsewhere(node);
         // The filter's name alone is no reader of its metadata.
         let is_named = node.get("typed_config").is_some() || is_discovered;
-        for Entry { name, node: of, .. } in node.entries() {
+        for entry in node.entries() {
+            let Entry { name, node: of, .. } = entry;
+            let depth = self.above.len();
+            self.above.extend(title_of(entry));
             let before = self.found.filters.len();
             match name.as_str() {
                 "name" if is_named => {}
@@ -299,12 +365,14 @@ impl<'d> Search<'d> {
                 let of_list = self.found.filters.split_off(before);
                 self.found.filters.extend(paired(of_list));
             }
+            self.above.truncate(depth);
         }
         for item in node.items() {
             self.search(item);
         }
         if node.text().is_some_and(|text| text.contains(NAME)) {
-            self.beside(node.line, Beside::Reader);
+            let who = who(self.above.last().map(String::as_str));
+            self.beside(node.line, Beside::Reader(who));
         }
     }
 

@@ -275,6 +275,11 @@ impl Reader<'_> {
             .is_some_and(Node::is_true)
         {
             let matchers = passes_through(written, spec);
+            if matchers.items().is_empty() {
+                let at = written.get("pass_through_auth_header").unwrap_or(written);
+                let text = "is about tokens that jwt finds in a header, and there are none: a program that brings one gets 401 here. Add a provider for it, and requires_any of the session and its provider_name";
+                self.say(ChangeKind::Differs, at, "passThroughAuthHeader", text);
+            }
             tree::set(&mut oauth2, "pass_through_matcher", matchers);
         }
         if let Some(refs) = written.at(&["provider", "backend_refs"]) {

@@ -362,6 +362,36 @@ fn what_stands_around_jwt_authn_is_told() {
     }
 }
 
+/// A finding says which filter, route or log it is about.
+#[test]
+fn who_reads_what_jwt_authn_tells() {
+    let telling = JWT_AUTHN.replace(
+        "        issuer: https://one.example/\n",
+        "        issuer: https://one.example/\n        payload_in_metadata: told\n",
+    );
+    for (reader, who) in [
+        (
+            "- {name: rbac, typed_config: {rules: {policies: {p: {principals: [{metadata: {filter: envoy.filters.http.jwt_authn}}]}}}}}",
+            "the filter rbac",
+        ),
+        (
+            "- {match: {path_separated_prefix: /admin}, route: {metadata_match: {x: envoy.filters.http.jwt_authn}}}",
+            "the route /admin",
+        ),
+        (
+            "- {access_log: [{name: x, typed_config: {log_format: '%DYNAMIC_METADATA(envoy.filters.http.jwt_authn:told:sub)%'}}]}",
+            "an access log",
+        ),
+        ("- {expr: envoy.filters.http.jwt_authn}", "something"),
+    ] {
+        let files = Files::in_a_directory();
+        let file = files.with("envoy.yaml", &format!("{telling}{reader}\n"));
+        let ran = run(&["migrate", &file]);
+        let told = format!("{who} reads what jwt_authn tells in dynamic metadata");
+        assert!(ran.err.contains(&told), "{told}: {}", ran.err);
+    }
+}
+
 /// A file with jwt_authn, called `users`, with `rest` in the connection manager and in the filter.
 fn with_routes(filter: &str, rest: &str) -> String {
     let text = JWT_AUTHN.replace(

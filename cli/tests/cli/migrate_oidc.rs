@@ -619,3 +619,13 @@ fn two_policies_that_sign_people_in() {
     };
     assert_eq!((differs(0), differs(1)), (0, 1), "{reports:#}");
 }
+
+/// Without `jwt` no token of a program is taken.
+#[test]
+fn tokens_that_nothing_looks_for() {
+    let (code, said, config) = migrate(&policy("passThroughAuthHeader: true", ""), &[]);
+    let told = "11 differs spec.oidc.passThroughAuthHeader".to_owned();
+    assert_eq!((code, said), (0, vec![told]), "{config:#}");
+    let (_, said, _) = migrate(&policy("passThroughAuthHeader: false", ""), &[]);
+    assert_eq!(said, [""; 0]);
+}

@@ -1,5 +1,6 @@
 //! The cookies of the `oauth2` filter, and who reads them.
 
+use super::super::find::Reader;
 use super::super::{ChangeKind, tree};
 use super::Conversion;
 use crate::document::{Node, Yaml};
@@ -69,11 +70,11 @@ impl Conversion<'_> {
     fn readers(&mut self) {
         let names = NAMES.map(|(field, _)| name_of(&self.config, field).to_owned());
         let readers = self.pair.readers(&names);
-        for (line, name) in readers {
+        for Reader { line, name, who } in readers {
             self.changes.push(super::Change {
                 line,
                 path: name.clone(),
-                text: format!("reads the cookie {name}, which oauth2 vouched for and nobody does now: have it read what forward_bearer_token, forward_id_token_header or claim_to_headers give"),
+                text: format!("{who} reads the cookie {name}, which oauth2 vouched for and nobody does now: have it read what forward_bearer_token, forward_id_token_header or claim_to_headers give"),
                 kind: ChangeKind::Open,
             });
         }
