@@ -1,17 +1,27 @@
-//! Host calls that change a request or answer it, by the Proxy-Wasm ABI 0.2.1.
+//! Host calls by the Proxy-Wasm ABI 0.2.1 whose status is returned, whatever it is.
 //!
 //! The SDK calls the same functions, but panics where the host refuses: the VM then traps, and every
 //! request that waits in its worker is lost. Here a refusal is an error like any other. And the SDK
 //! does not pass on why a request is answered.
 //!
-//! Invariants: every pointer is that of a slice, with its length; the host reads it during the call
-//! and keeps nothing; and no call takes memory from the host.
+//! Invariants: every pointer to what the host reads is that of a slice, with its length; the host
+//! reads it during the call and keeps nothing; what the host hands over is memory that it has asked
+//! this module for, of the length that it says; and no octet that the host hands over makes this
+//! crate panic.
+
+use std::ptr::null_mut;
 
 /// The host has refused, by this status of the ABI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused(pub u32);
 
-/// The headers of a request, what follows its body, or the headers of its response.
+const OK: u32 = 0;
+/// There is nothing under that name.
+const NOT_FOUND: u32 = 1;
+/// What the host handed over cannot be read.
+const PARSE_FAILURE: u32 = 4;
+
+/// A map of names and values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Map {
     /// The headers, with the pseudo-headers.
@@ -20,16 +30,126 @@ pub enum Map {
     RequestTrailers = 1,
     /// The headers of the response, with `:status`.
     ResponseHeaders = 2,
+    /// The headers of the response to a call, with `:status`.
+    CallResponseHeaders = 6,
 }
+
+/// Octets that the host holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Buffer {
+    /// What has come of the request's body.
+    RequestBody = 0,
+    /// The body of the response to a call.
+    CallResponseBody = 4,
+    /// The configuration.
+    PluginConfiguration = 7,
+}
+
+/// The kind of a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Metric {
+    /// It grows.
+    Counter = 0,
+    /// It has a value.
+    Gauge = 1,
+}
+
+/// How important a line of the log is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// For whoever follows every step.
+    Trace = 0,
+    /// For whoever looks for a fault.
+    Debug = 1,
+    /// What is as it should be.
+    Info = 2,
+    /// What may need somebody.
+    Warn = 3,
+    /// What does not work.
+    Error = 4,
+    /// The module ends.
+    Critical = 5,
+}
+
+/// A request, among the streams that can go on.
+const HTTP_REQUEST: u32 = 0;
 
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {
+    fn proxy_log(level: u32, text: *const u8, text_size: usize) -> u32;
+
+    fn proxy_get_log_level(level: *mut u32) -> u32;
+
+    fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
+
+    fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
+
+    fn proxy_get_buffer_bytes(
+        buffer: u32,
+        start: usize,
+        most: usize,
+        value: *mut *mut u8,
+        value_size: *mut usize,
+    ) -> u32;
+
+    fn proxy_get_header_map_pairs(map: u32, pairs: *mut *mut u8, pairs_size: *mut usize) -> u32;
+
+    fn proxy_get_header_map_value(
+        map: u32,
+        name: *const u8,
+        name_size: usize,
+        value: *mut *mut u8,
+        value_size: *mut usize,
+    ) -> u32;
+
+    fn proxy_get_property(
+        path: *const u8,
+        path_size: usize,
+        value: *mut *mut u8,
+        value_size: *mut usize,
+    ) -> u32;
+
     fn proxy_set_property(
         path: *const u8,
         path_size: usize,
         value: *const u8,
         value_size: usize,
     ) -> u32;
+
+    fn proxy_get_shared_data(
+        key: *const u8,
+        key_size: usize,
+        value: *mut *mut u8,
+        value_size: *mut usize,
+        version: *mut u32,
+    ) -> u32;
+
+    fn proxy_set_shared_data(
+        key: *const u8,
+        key_size: usize,
+        value: *const u8,
+        value_size: usize,
+        version: u32,
+    ) -> u32;
+
+    fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
+
+    fn proxy_record_metric(id: u32, value: u64) -> u32;
+
+    fn proxy_increment_metric(id: u32, change: i64) -> u32;
+
+    fn proxy_call_foreign_function(
+        name: *const u8,
+        name_size: usize,
+        argument: *const u8,
+        argument_size: usize,
+        result: *mut *mut u8,
+        result_size: *mut usize,
+    ) -> u32;
+
+    fn proxy_set_effective_context(context: u32) -> u32;
+
+    fn proxy_continue_stream(stream: u32) -> u32;
 
     fn proxy_add_header_map_value(
         map: u32,
@@ -61,10 +181,189 @@ unsafe extern "C" {
     ) -> u32;
 }
 
+/// What the host has put into memory of this module.
+struct Handed {
+    data: *mut u8,
+    size: usize,
+}
+
+impl Handed {
+    const NOTHING: Self = Self {
+        data: null_mut(),
+        size: 0,
+    };
+
+    /// The octets, which this module owns from now on; `None` where the host has handed nothing
+    /// over.
+    fn octets(self) -> Option<Vec<u8>> {
+        if self.data.is_null() {
+            return None;
+        }
+        // SAFETY: the host has got the memory from `proxy_on_memory_allocate`, which is asked for
+        // `size` octets and leaves them to whoever calls it.
+        Some(unsafe { Vec::from_raw_parts(self.data, self.size, self.size) })
+    }
+
+    /// The same, after a call that ended with this status. `None` too where there is nothing under
+    /// the name that was asked for.
+    fn after(self, status: u32) -> Result<Option<Vec<u8>>, Refused> {
+        match status {
+            OK => Ok(self.octets()),
+            NOT_FOUND => Ok(None),
+            refused => Err(Refused(refused)),
+        }
+    }
+}
+
+/// Writes a line into the host's log. Nobody could be told of a refusal.
+pub fn log(level: Level, text: &str) {
+    // SAFETY: a slice with its length.
+    unsafe { proxy_log(level as u32, text.as_ptr(), text.len()) };
+}
+
+/// The least level of lines that the host writes, by the numbers of [`Level`].
+pub fn log_level() -> Result<u32, Refused> {
+    let mut level = 0;
+    // SAFETY: the host writes one number.
+    accepted(unsafe { proxy_get_log_level(&raw mut level) })?;
+    Ok(level)
+}
+
+/// The Unix time, in nanoseconds.
+pub fn now() -> Result<u64, Refused> {
+    let mut time = 0;
+    // SAFETY: the host writes one number.
+    accepted(unsafe { proxy_get_current_time_nanoseconds(&raw mut time) })?;
+    Ok(time)
+}
+
+/// Has the root context called every so many milliseconds.
+pub fn tick_every(milliseconds: u32) -> Result<(), Refused> {
+    // SAFETY: a number.
+    accepted(unsafe { proxy_set_tick_period_milliseconds(milliseconds) })
+}
+
+/// At most so many octets of a buffer, from its start; none where there is no such buffer.
+pub fn buffer(buffer: Buffer, most: usize) -> Result<Vec<u8>, Refused> {
+    let mut handed = Handed::NOTHING;
+    let (data, size) = (&raw mut handed.data, &raw mut handed.size);
+    // SAFETY: the host writes a pointer and a length.
+    let status = unsafe { proxy_get_buffer_bytes(buffer as u32, 0, most, data, size) };
+    Ok(handed.after(status)?.unwrap_or_default())
+}
+
+/// All names and values of a map, in order. A name that is not UTF-8 is refused.
+pub fn fields(map: Map) -> Result<Vec<(String, Vec<u8>)>, Refused> {
+    let mut handed = Handed::NOTHING;
+    let (data, size) = (&raw mut handed.data, &raw mut handed.size);
+    // SAFETY: the host writes a pointer and a length.
+    accepted(unsafe { proxy_get_header_map_pairs(map as u32, data, size) })?;
+    match handed.octets() {
+        None => Ok(Vec::new()),
+        Some(octets) => parsed(&octets).ok_or(Refused(PARSE_FAILURE)),
+    }
+}
+
+/// The first value under a name; `None` where there is none.
+pub fn value(map: Map, name: &str) -> Result<Option<Vec<u8>>, Refused> {
+    let mut handed = Handed::NOTHING;
+    let (data, size) = (&raw mut handed.data, &raw mut handed.size);
+    // SAFETY: a slice with its length; the host writes a pointer and a length.
+    let status =
+        unsafe { proxy_get_header_map_value(map as u32, name.as_ptr(), name.len(), data, size) };
+    match status {
+        // No octets are a value too.
+        OK => Ok(Some(handed.octets().unwrap_or_default())),
+        status => handed.after(status),
+    }
+}
+
+/// A property; `None` where there is none, or it is empty.
+pub fn property(path: &[&str]) -> Result<Option<Vec<u8>>, Refused> {
+    let path = path.join("\0");
+    let mut handed = Handed::NOTHING;
+    let (data, size) = (&raw mut handed.data, &raw mut handed.size);
+    // SAFETY: a slice with its length; the host writes a pointer and a length.
+    let status = unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) };
+    handed.after(status)
+}
+
 /// Sets a property whose path has one part: a filter state of the effective context.
 pub fn set_property(name: &str, value: &[u8]) -> Result<(), Refused> {
     // SAFETY: two slices with their lengths.
     accepted(unsafe { proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) })
+}
+
+/// A value that all workers share, with its version; `None` where there is none, or it is empty.
+pub fn shared(key: &str) -> Result<Option<(Vec<u8>, u32)>, Refused> {
+    let mut handed = Handed::NOTHING;
+    let (data, size) = (&raw mut handed.data, &raw mut handed.size);
+    let mut version = 0;
+    // SAFETY: a slice with its length; the host writes a pointer, a length and a number.
+    let status =
+        unsafe { proxy_get_shared_data(key.as_ptr(), key.len(), data, size, &raw mut version) };
+    Ok(handed.after(status)?.map(|value| (value, version)))
+}
+
+/// Sets a value that all workers share, where it still has this version.
+pub fn set_shared(key: &str, value: &[u8], version: u32) -> Result<(), Refused> {
+    let (key_size, value_size) = (key.len(), value.len());
+    // SAFETY: two slices with their lengths.
+    accepted(unsafe {
+        proxy_set_shared_data(key.as_ptr(), key_size, value.as_ptr(), value_size, version)
+    })
+}
+
+/// The number of the metric of this name, which is made where there is none.
+pub fn define_metric(kind: Metric, name: &str) -> Result<u32, Refused> {
+    let mut id = 0;
+    // SAFETY: a slice with its length; the host writes one number.
+    accepted(unsafe { proxy_define_metric(kind as u32, name.as_ptr(), name.len(), &raw mut id) })?;
+    Ok(id)
+}
+
+/// Sets a metric.
+pub fn record_metric(id: u32, value: u64) -> Result<(), Refused> {
+    // SAFETY: numbers.
+    accepted(unsafe { proxy_record_metric(id, value) })
+}
+
+/// Adds to a metric.
+pub fn increment_metric(id: u32, change: i64) -> Result<(), Refused> {
+    // SAFETY: numbers.
+    accepted(unsafe { proxy_increment_metric(id, change) })
+}
+
+/// Calls a function of the host's own by its name. `None` where it has no result, or there is no
+/// such function.
+pub fn call(name: &str, argument: &[u8]) -> Result<Option<Vec<u8>>, Refused> {
+    let mut handed = Handed::NOTHING;
+    let (data, size) = (&raw mut handed.data, &raw mut handed.size);
+    let (name_size, argument_size) = (name.len(), argument.len());
+    // SAFETY: two slices with their lengths; the host writes a pointer and a length.
+    let status = unsafe {
+        proxy_call_foreign_function(
+            name.as_ptr(),
+            name_size,
+            argument.as_ptr(),
+            argument_size,
+            data,
+            size,
+        )
+    };
+    handed.after(status)
+}
+
+/// Has the calls from now on be about this context.
+pub fn set_effective_context(context: u32) -> Result<(), Refused> {
+    // SAFETY: a number.
+    accepted(unsafe { proxy_set_effective_context(context) })
+}
+
+/// Has the effective context's request go on.
+pub fn resume_request() -> Result<(), Refused> {
+    // SAFETY: a number.
+    accepted(unsafe { proxy_continue_stream(HTTP_REQUEST) })
 }
 
 /// Adds a value to those that there are under a name.
@@ -133,16 +432,37 @@ fn serialized(headers: &[(&str, &str)]) -> Vec<u8> {
     bytes
 }
 
+/// The reverse of [`serialized`]; `None` where the octets are not such headers.
+fn parsed(octets: &[u8]) -> Option<Vec<(String, Vec<u8>)>> {
+    let Some((count, rest)) = octets.split_first_chunk() else {
+        return octets.is_empty().then(Vec::new);
+    };
+    let count = u32::from_le_bytes(*count) as usize;
+    let (lengths, mut texts) = rest.split_at_checked(count.checked_mul(8)?)?;
+    let mut text = |length: &[u8; 4]| {
+        let (text, rest) = texts.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+        texts = rest.get(1..)?;
+        Some(text.to_vec())
+    };
+    let mut fields = Vec::with_capacity(count);
+    for lengths in lengths.chunks_exact(8) {
+        let (name, value) = lengths.split_first_chunk()?;
+        let name = String::from_utf8(text(name)?).ok()?;
+        fields.push((name, text(value.first_chunk()?)?));
+    }
+    Some(fields)
+}
+
 fn accepted(status: u32) -> Result<(), Refused> {
     match status {
-        0 => Ok(()),
+        OK => Ok(()),
         refused => Err(Refused(refused)),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::serialized;
+    use super::{parsed, serialized};
 
     #[test]
     fn headers_are_written_as_the_host_reads_them() {
@@ -154,5 +474,38 @@ mod tests {
             b"a\0bc\0def\0\0",
         ];
         assert_eq!(serialized(&[("a", "bc"), ("def", "")]), table.concat());
+    }
+
+    #[test]
+    fn headers_are_read_as_the_host_writes_them() {
+        for headers in [&[][..], &[("a", "bc"), ("def", "")], &[("", "")]] {
+            let read = parsed(&serialized(headers)).unwrap();
+            let read: Vec<_> = read
+                .iter()
+                .map(|(name, value)| (name.as_str(), str::from_utf8(value).unwrap()))
+                .collect();
+            assert_eq!(read, headers);
+        }
+        assert_eq!(parsed(b""), Some(Vec::new()));
+    }
+
+    #[test]
+    fn octets_that_are_no_headers_are_refused() {
+        let whole = serialized(&[("name", "value"), ("other", "")]);
+        for length in 1..whole.len() {
+            assert_eq!(parsed(&whole[..length]), None, "{length}");
+        }
+        for (at, octet) in [
+            (0, 3),
+            (3, 0xff),
+            (4, 0xff),
+            (7, 0xff),
+            (11, 0x80),
+            (20, 0xff),
+        ] {
+            let mut changed = whole.clone();
+            changed[at] = octet;
+            assert_eq!(parsed(&changed), None, "{at}");
+        }
     }
 }

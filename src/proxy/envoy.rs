@@ -3,10 +3,10 @@
 use std::cell::RefCell;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::rc::Rc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
+use bearer_gate_hostcalls::{self as refusable, Metric};
 use proxy_wasm::hostcalls;
-use proxy_wasm::types::MetricType;
 
 use crate::host::{Call, CallId, Host, NoEntropy, SharedStore, Version};
 use crate::signature::assertion::FUNCTION;
@@ -19,14 +19,21 @@ pub(super) struct Envoy {
     /// workers share: the Unix time of the start. WASI's own monotonic origin
     /// is out of reach of safe code.
     origin: (Millis, Instant),
-    /// What was asked for last is first: mostly the one that every request counts.
-    metrics: Rc<RefCell<Vec<(String, u32)>>>,
+    /// What was asked for last is first: mostly the one that every request counts. `None` for one
+    /// that the host does not keep.
+    metrics: Rc<RefCell<Vec<(String, Option<u32>)>>>,
 }
+
+/// A clock that is earlier than this, in seconds since the Unix epoch, was not set: September 2020.
+const EARLIEST: u64 = 1_600_000_000;
 
 impl Default for Envoy {
     fn default() -> Self {
         Self {
-            origin: (Millis(millis(unix_time())), Instant::now()),
+            origin: (
+                Millis(millis(unix_time().unwrap_or_default())),
+                Instant::now(),
+            ),
             metrics: Rc::default(),
         }
     }
@@ -34,38 +41,39 @@ impl Default for Envoy {
 
 impl Envoy {
     /// The host's number of a metric, which is defined when it is first used.
-    fn metric(&self, kind: MetricType, name: &str) -> Option<u32> {
+    fn metric(&self, kind: Metric, name: &str) -> Option<u32> {
         let mut metrics = self.metrics.borrow_mut();
         if let Some(at) = metrics.iter().position(|(known, _)| known == name) {
             metrics.swap(0, at);
-            return metrics.first().map(|(_, id)| *id);
+            return metrics.first().and_then(|(_, id)| *id);
         }
-        let id = hostcalls::define_metric(kind, name).ok()?;
+        let id = refusable::define_metric(kind, name).ok();
+        if id.is_none() {
+            log::warn!("the host keeps no metrics");
+        }
         metrics.push((name.to_owned(), id));
-        Some(id)
+        id
     }
 
-    fn add(&self, kind: MetricType, name: &str, change: i64) {
+    fn add(&self, kind: Metric, name: &str, change: i64) {
         if let Some(id) = self.metric(kind, name)
-            && hostcalls::increment_metric(id, change).is_err()
+            && refusable::increment_metric(id, change).is_err()
         {
             log::debug!("the host refused a change of {name}");
         }
     }
 }
 
-pub(super) fn unix_time() -> Duration {
-    // Infallible in the SDK; an error would read as 1970, when no token is valid
-    // yet that says when it was issued.
-    hostcalls::get_current_time()
-        .ok()
-        .and_then(|now| now.duration_since(SystemTime::UNIX_EPOCH).ok())
-        .unwrap_or_default()
+/// The time since the Unix epoch; `None` where the host does not tell it, or its clock was not set.
+pub(super) fn unix_time() -> Option<Duration> {
+    let now = Duration::from_nanos(refusable::now().ok()?);
+    (now.as_secs() >= EARLIEST).then_some(now)
 }
 
 impl Host for Envoy {
     fn unix_seconds(&self) -> f64 {
-        unix_time().as_secs_f64()
+        // What is no number is the time of no token and of no session.
+        unix_time().map_or(f64::NAN, |now| now.as_secs_f64())
     }
 
     fn monotonic(&self) -> Millis {
@@ -80,7 +88,13 @@ impl Host for Envoy {
     fn entropy(&self, into: &mut [u8]) -> Result<(), NoEntropy> {
         // The host's random_get, and nothing that is derived from it: the standard library's
         // hashers are made to be fast, and not to be secret.
-        getrandom::fill(into).map_err(|_| NoEntropy)
+        let mut again = [0; 16];
+        getrandom::fill(into)
+            .and_then(|()| getrandom::fill(&mut again))
+            .map_err(|_| NoEntropy)?;
+        // A generator that begins anew each time is none.
+        let is_new = !into.starts_with(&again);
+        is_new.then_some(()).ok_or(NoEntropy)
     }
 
     fn sign(&self, argument: &[u8]) -> Option<Vec<u8>> {
@@ -105,43 +119,58 @@ impl Host for Envoy {
     }
 
     fn tick_every(&self, period: Duration) {
-        if hostcalls::set_tick_period(period).is_err() {
-            log::warn!("the host refused a tick period");
+        let period = u32::try_from(millis(period)).unwrap_or(u32::MAX);
+        if refusable::tick_every(period).is_err() {
+            log::warn!(
+                "the host has no ticks: no keys are fetched, and requests that wait are not decided"
+            );
         }
     }
 
     fn count(&self, counter: &str, by: u64) {
         let by = i64::try_from(by).unwrap_or(i64::MAX);
-        self.add(MetricType::Counter, counter, by);
+        self.add(Metric::Counter, counter, by);
     }
 
     fn gauge(&self, gauge: &str, value: u64) {
-        if let Some(id) = self.metric(MetricType::Gauge, gauge)
-            && hostcalls::record_metric(id, value).is_err()
+        if let Some(id) = self.metric(Metric::Gauge, gauge)
+            && refusable::record_metric(id, value).is_err()
         {
             log::debug!("the host refused a value of {gauge}");
         }
     }
 
     fn gauge_add(&self, gauge: &str, change: i64) {
-        self.add(MetricType::Gauge, gauge, change);
+        self.add(Metric::Gauge, gauge, change);
     }
 }
 
 impl SharedStore for Envoy {
     fn read(&self, key: &str) -> Option<(Vec<u8>, Version)> {
-        let (value, version) = hostcalls::get_shared_data(key).ok()?;
-        Some((value.unwrap_or_default(), Version(version?)))
+        let (value, version) = refusable::shared(key).ok()??;
+        Some((value, Version(version)))
     }
 
     fn write(&self, key: &str, value: &[u8], expected: Version) -> bool {
-        hostcalls::set_shared_data(key, Some(value), Some(expected.0)).is_ok()
+        let write = |version| refusable::set_shared(key, value, version).is_ok();
+        if write(expected.0) {
+            return true;
+        }
+        // Some hosts create a value only if the version is 0, which others take for any version.
+        // Where it is for creation alone, a second write is refused.
+        expected == Version::ABSENT
+            && matches!(refusable::shared(key), Ok(None))
+            && write(ANY)
+            && !write(ANY)
     }
 }
 
+/// By the ABI, the version that every value has.
+const ANY: u32 = 0;
+
 /// Envoy's foreign function that signs.
 pub(super) fn sign(argument: &[u8]) -> Option<Vec<u8>> {
-    hostcalls::call_foreign_function(FUNCTION, Some(argument)).ok()?
+    refusable::call(FUNCTION, argument).ok()?
 }
 
 /// The host's functions by name.
@@ -154,6 +183,6 @@ pub(super) struct Foreign;
 
 impl ForeignFunction for Foreign {
     fn call(&self, name: &str, argument: &[u8]) -> Option<Vec<u8>> {
-        hostcalls::call_foreign_function(name, Some(argument)).ok()?
+        refusable::call(name, argument).ok()?
     }
 }

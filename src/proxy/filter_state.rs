@@ -1,6 +1,6 @@
 //! Filter state of a request, which outlives the filter: access logs and later filters read it.
 
-use proxy_wasm::hostcalls;
+use bearer_gate_hostcalls as refusable;
 
 use super::envoy::Foreign;
 use crate::config::Config;
@@ -22,7 +22,7 @@ pub(super) fn set(states: &[FilterState]) -> Option<()> {
         if is_taken(name) {
             return None;
         }
-        bearer_gate_hostcalls::set_property(name, value).ok()?;
+        refusable::set_property(name, value).ok()?;
     }
     Some(())
 }
@@ -31,6 +31,6 @@ pub(super) fn set(states: &[FilterState]) -> Option<()> {
 /// one that belongs to the connection, and does not say so: later filters would read what is not
 /// ours.
 fn is_taken(name: &str) -> bool {
-    let is_there = |path: &[&str]| !matches!(hostcalls::get_property(path.to_vec()), Ok(None));
+    let is_there = |path: &[&str]| !matches!(refusable::property(path), Ok(None));
     is_there(&["filter_state", &format!("wasm.{name}")]) && !is_there(&[name])
 }

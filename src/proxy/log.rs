@@ -7,9 +7,8 @@
 use std::panic;
 use std::sync::{Mutex, Once};
 
+use bearer_gate_hostcalls::{self as refusable, Level as HostLevel};
 use log::{Level, LevelFilter, Log, Metadata, Record};
-use proxy_wasm::hostcalls;
-use proxy_wasm::types::LogLevel;
 
 use super::envoy::unix_time;
 use crate::seldom::Seldom;
@@ -26,19 +25,20 @@ pub(super) fn follow_level() {
     START.call_once(|| {
         // There is no other logger.
         if log::set_logger(&LINES).is_ok() {
-            panic::set_hook(Box::new(|why| write(LogLevel::Critical, &why.to_string())));
+            panic::set_hook(Box::new(|why| {
+                refusable::log(HostLevel::Critical, &why.to_string())
+            }));
         }
     });
-    if let Ok(level) = hostcalls::get_log_level() {
-        log::set_max_level(match level {
-            LogLevel::Trace => LevelFilter::Trace,
-            LogLevel::Debug => LevelFilter::Debug,
-            LogLevel::Info => LevelFilter::Info,
-            LogLevel::Warn => LevelFilter::Warn,
-            LogLevel::Error => LevelFilter::Error,
-            LogLevel::Critical => LevelFilter::Off,
-        });
-    }
+    log::set_max_level(match refusable::log_level() {
+        Ok(0) => LevelFilter::Trace,
+        Ok(1) => LevelFilter::Debug,
+        Ok(3) => LevelFilter::Warn,
+        Ok(4) => LevelFilter::Error,
+        Ok(5) => LevelFilter::Off,
+        // Or the host does not tell.
+        Ok(_) | Err(_) => LevelFilter::Info,
+    });
 }
 
 /// Writes every line once more that a new configuration has a reason for.
@@ -46,11 +46,6 @@ pub(super) fn begin_anew() {
     if let Ok(mut seldom) = LINES.0.lock() {
         seldom.clear();
     }
-}
-
-fn write(level: LogLevel, text: &str) {
-    // Nobody could be told of an error.
-    let _ = hostcalls::log(level, text);
 }
 
 impl Log for Lines {
@@ -64,17 +59,21 @@ impl Log for Lines {
         }
         let text = record.args().to_string();
         let level = match record.level() {
-            Level::Trace => return write(LogLevel::Trace, &text),
-            Level::Debug => return write(LogLevel::Debug, &text),
-            Level::Info => LogLevel::Info,
-            Level::Warn => LogLevel::Warn,
-            Level::Error => LogLevel::Error,
+            Level::Trace => return refusable::log(HostLevel::Trace, &text),
+            Level::Debug => return refusable::log(HostLevel::Debug, &text),
+            Level::Info => HostLevel::Info,
+            Level::Warn => HostLevel::Warn,
+            Level::Error => HostLevel::Error,
         };
         let place = (record.module_path_static(), record.line());
         if let Ok(mut seldom) = self.0.lock()
-            && let Some(text) = seldom.say(place, &text, Millis(millis(unix_time())))
+            && let Some(text) = seldom.say(
+                place,
+                &text,
+                Millis(millis(unix_time().unwrap_or_default())),
+            )
         {
-            write(level, &text);
+            refusable::log(level, &text);
         }
     }
 

@@ -1,27 +1,20 @@
 //! The edge: the only code that names `proxy_wasm`.
 //!
-//! Invariants: header values are read as bytes (the SDK's text calls panic on a
-//! byte that is not UTF-8); calls are dispatched from the root context only (a
+//! Invariants: every call of the host goes through `hostcalls`, which returns each status, but for one
+//! (below); header values are read as bytes; calls are dispatched from the root context only (a
 //! request's callback is lost with its client); a verdict on a parked
-//! request is carried out only if the host still knows the request; and nothing of
+//! request is carried out only if the host still knows the request; what the host refuses to tell of a
+//! request is not taken for missing; and nothing of
 //! a request passes, neither body nor trailers, before it is let through: the host
 //! sends the headers too where one callback says that it goes on.
 //!
-//! Where the host answers a call by another status than Ok, the SDK returns some statuses and panics
-//! on the others. What is called, and why none of them is one that Envoy gives:
+//! The SDK panics where the host behaves otherwise than it expects, and the VM traps. That is left of it:
 //!
-//! | call | panics on | Envoy gives |
-//! |---|---|---|
-//! | `set_property`, `add_`, `set_`, `remove_map_value`, `send_http_response` | every other status | `BadArgument` for a property that is read-only, for a map that is not at hand, and for a second answer: never called, `hostcalls` is |
-//! | `get_map_value_bytes`, `get_map_bytes` | all but `NotFound`; a name that is not UTF-8 | `BadArgument` for a map that is not at hand: asked for in the callback that has it, or while the request waits, and of a call's response only where it has headers. No codec of Envoy lets such a name through |
-//! | `get_property` | all but `NotFound`, `SerializationFailure`, `InternalFailure` | these |
-//! | `get_buffer` | all but `NotFound` | `BadArgument` for a start beyond the end: it is 0 |
-//! | `get_shared_data`, `set_shared_data` | all but `NotFound`; all but `CasMismatch` | these |
-//! | `define_metric`, `record_metric`, `increment_metric` | all; all but `NotFound`; all but that and `BadArgument` | for a kind or a number that does not exist: both are the host's own |
-//! | `dispatch_http_call` | all but `BadArgument`, `InternalFailure` | these |
-//! | `set_effective_context` | all but `BadArgument` | this |
-//! | `call_foreign_function` | all but `NotFound`, `BadArgument`, `SerializationFailure`, `InternalFailure` | these |
-//! | `resume_http_request`, `set_tick_period`, `get_current_time`, `get_log_level`, `log` | all | Ok |
+//! | what | where it panics |
+//! |---|---|
+//! | `dispatch_http_call`, for the SDK notes which context called | a status other than Ok, `BadArgument`, `InternalFailure`; the number of a call that is still under way |
+//! | the response to a call | the number of no call; a `proxy_set_effective_context` that is refused |
+//! | a context that begins, is called or ends | a number that is taken, or of no context |
 
 mod envoy;
 mod filter_state;
@@ -33,8 +26,6 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use bearer_gate_hostcalls::{self as refusable, Map};
-use proxy_wasm::hostcalls;
-use proxy_wasm::types::MapType;
 
 use crate::authn::Admission;
 use crate::config::REPORT_HEADER;
@@ -46,8 +37,6 @@ use crate::outputs::FilterState;
 use crate::sign_in::Renewal;
 
 pub(crate) use root::Root;
-
-const HEADERS: MapType = MapType::HttpRequestHeaders;
 
 /// Headers for the responses to requests that were let through, by the requests' contexts, until
 /// the responses come. There are at most as many as requests: each takes its own away.
@@ -159,5 +148,5 @@ impl Exchange for Edge<'_> {
 
 /// A header of the request that is the effective context.
 fn header(name: &str) -> Option<Vec<u8>> {
-    hostcalls::get_map_value_bytes(HEADERS, name).ok().flatten()
+    refusable::value(Map::RequestHeaders, name).ok().flatten()
 }

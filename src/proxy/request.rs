@@ -3,13 +3,12 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use bearer_gate_hostcalls::{self as refusable, Map};
-use proxy_wasm::hostcalls;
+use bearer_gate_hostcalls::{self as refusable, Buffer, Map};
 use proxy_wasm::traits::{Context, HttpContext};
-use proxy_wasm::types::{Action, BufferType, MapType};
+use proxy_wasm::types::Action;
 
 use super::envoy::Envoy;
-use super::{Edge, HEADERS, Promised, Released};
+use super::{Edge, Promised, Released};
 use crate::config::{Config, OfRoutes, Reads};
 use crate::desk::Ticket;
 use crate::door::{self, Carried, Verdict};
@@ -76,8 +75,13 @@ impl Request {
         let body = if so_far > most {
             Body::TooLarge
         } else if is_whole {
-            let body = hostcalls::get_buffer(BufferType::HttpRequestBody, 0, so_far);
-            Body::Whole(body.ok().flatten().unwrap_or_default())
+            match refusable::buffer(Buffer::RequestBody, so_far) {
+                Ok(body) => Body::Whole(body),
+                Err(_) => {
+                    gate.leave(ticket);
+                    return self.carry_out(&Verdict::reject(Rejection::HostRefused));
+                }
+            }
         } else {
             return Action::Pause;
         };
@@ -161,10 +165,7 @@ impl HttpContext for Request {
 
     /// As with the body. Many upstreams read trailers as headers.
     fn on_http_request_trailers(&mut self, _: usize) -> Action {
-        let take_trailers = |gate: &Gate<Envoy>| {
-            let (from, read_as) = (Map::RequestTrailers, MapType::HttpRequestTrailers);
-            take(gate.config(), from, read_as)
-        };
+        let take_trailers = |gate: &Gate<Envoy>| take(gate.config(), Map::RequestTrailers);
         match &self.gate {
             Ok(gate) if take_trailers(gate).is_some() => self.read(self.so_far, true),
             _ => self.carry_out(&Verdict::reject(Rejection::HostRefused)),
@@ -185,12 +186,11 @@ impl Drop for Request {
 
 /// All headers, or all trailers, without what only this filter sets: that is removed. `None` where
 /// the host refused.
-fn take(config: &Config, from: Map, read_as: MapType) -> Option<Vec<(String, Vec<u8>)>> {
+fn take(config: &Config, from: Map) -> Option<Vec<(String, Vec<u8>)>> {
     if config.reserved_headers.is_empty() && from == Map::RequestTrailers {
         return Some(Vec::new());
     }
-    // Names that are not UTF-8 would panic in the SDK; Envoy's codecs let none through.
-    let mut fields = hostcalls::get_map_bytes(read_as).ok()?;
+    let mut fields = refusable::fields(from).ok()?;
     let mut removed = Some(());
     fields.retain(|(name, _)| {
         let is_reserved = config.is_reserved(name);
@@ -206,15 +206,17 @@ fn take(config: &Config, from: Map, read_as: MapType) -> Option<Vec<(String, Vec
 /// First, on public routes too, the headers that only this filter may set are removed.
 fn read(config: &Config) -> Option<http::request::Request> {
     let headers = match &config.reads {
-        Reads::Each(names) if config.reserved_headers.is_empty() => names
-            .iter()
-            .filter_map(|name| {
-                let value = hostcalls::get_map_value_bytes(HEADERS, name).ok()??;
-                Some((Cow::Borrowed(*name), value))
-            })
-            .collect(),
+        Reads::Each(names) if config.reserved_headers.is_empty() => {
+            let mut headers = Vec::with_capacity(names.len());
+            for name in names {
+                if let Some(value) = refusable::value(Map::RequestHeaders, name).ok()? {
+                    headers.push((Cow::Borrowed(*name), value));
+                }
+            }
+            headers
+        }
         // Headers that no rule reads are not kept while the request waits.
-        reads => take(config, Map::RequestHeaders, HEADERS)?
+        reads => take(config, Map::RequestHeaders)?
             .into_iter()
             .filter(|(name, _)| reads.keeps(name))
             .map(|(name, value)| (Cow::Owned(name), value))
@@ -228,16 +230,21 @@ fn read(config: &Config) -> Option<http::request::Request> {
 }
 
 /// `requirement_name` in the metadata of the route that Envoy has chosen so far; `None` where there
-/// is none. An empty one, or one that is not a text, is an unknown name: the SDK does not tell an
-/// empty property from a missing one, and the host has no bytes for null.
+/// is none. An empty one, or one that is not a text, is an unknown name: an
+/// empty property is not told from a missing one, and the host has no bytes for null.
 fn requirement_of_route(of: &OfRoutes) -> Option<Vec<u8>> {
-    let mut path = vec!["xds", "route_metadata", "filter_metadata", &of.namespace];
-    let namespace = path.clone();
-    path.push("requirement_name");
-    match hostcalls::get_property(path) {
+    let path = [
+        "xds",
+        "route_metadata",
+        "filter_metadata",
+        &of.namespace,
+        "requirement_name",
+    ];
+    let [namespace @ .., _] = &path;
+    match refusable::property(&path) {
         Ok(Some(name)) => Some(name),
         Err(_) => Some(Vec::new()),
-        Ok(None) => match hostcalls::get_property(namespace) {
+        Ok(None) => match refusable::property(namespace) {
             Ok(metadata) => {
                 let empty = metadata.is_some_and(|map| OfRoutes::has_empty_name(&map));
                 empty.then(Vec::new)

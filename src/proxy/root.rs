@@ -3,9 +3,9 @@
 
 use std::rc::Rc;
 
-use proxy_wasm::hostcalls;
+use bearer_gate_hostcalls::{self as refusable, Buffer, Map};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::{BufferType, ContextType, MapType};
+use proxy_wasm::types::ContextType;
 
 use super::envoy::{Envoy, sign, unix_time};
 use super::log::{begin_anew, follow_level};
@@ -33,13 +33,13 @@ impl Root {
     fn settle(&self, gate: &Gate<Envoy>, verdicts: Verdicts<'_>) {
         for (context, verdict) in verdicts {
             // An error: the request is gone, and its own context has told the gate.
-            if hostcalls::set_effective_context(context).is_err() {
+            if refusable::set_effective_context(context).is_err() {
                 continue;
             }
             let edge = Edge::new(context, &self.promised);
             if gate.conclude(&verdict, &edge) == Carried::Admitted {
                 self.released.note(context);
-                if hostcalls::resume_http_request().is_err() {
+                if refusable::resume_request().is_err() {
                     log::debug!("request {context} could not be resumed");
                 }
             }
@@ -74,10 +74,8 @@ impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
         follow_level();
         begin_anew();
-        let configuration = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size)
-            .ok()
-            .flatten()
-            .unwrap_or_default();
+        let configuration =
+            refusable::buffer(Buffer::PluginConfiguration, size).unwrap_or_default();
         let verifier = choose_verifier();
         let environment = |name: &str| std::env::var(name).ok();
         let parsed = Config::parse_for(&configuration, &*verifier, &environment);
@@ -157,8 +155,7 @@ fn read_reply(headers: usize, body_size: usize, most: usize) -> Reply {
     if body_size > most {
         return Reply::TooLarge(body_size);
     }
-    // Names that are not UTF-8 would panic in the SDK; Envoy's codecs let none through.
-    let headers = hostcalls::get_map_bytes(MapType::HttpCallResponseHeaders).unwrap_or_default();
+    let headers = refusable::fields(Map::CallResponseHeaders).unwrap_or_default();
     let header = |name| {
         let mut headers = headers.iter();
         headers.find(|(known, _)| known == name)
@@ -176,17 +173,17 @@ fn read_reply(headers: usize, body_size: usize, most: usize) -> Reply {
             cache_control.push(b',');
         }
     }
-    let body = hostcalls::get_buffer(BufferType::HttpCallResponseBody, 0, body_size)
-        .ok()
-        .flatten()
-        .unwrap_or_default();
+    let body = refusable::buffer(Buffer::CallResponseBody, body_size).unwrap_or_default();
     Reply::Response {
         status,
         max_age: cache_control::fresh_for(&cache_control, value("age")),
         retry_after: header("retry-after").and_then(|(_, wait)| {
             // A date is compared with the sender's clock, where it tells it.
             let now = retry_after::date(value("date"));
-            let ours = || i64::try_from(unix_time().as_secs()).unwrap_or(0);
+            let ours = || {
+                let now = unix_time().unwrap_or_default();
+                i64::try_from(now.as_secs()).unwrap_or(0)
+            };
             retry_after::retry_after(wait, now.unwrap_or_else(ours))
         }),
         location: header("location").map(|(_, value)| value.clone()),
