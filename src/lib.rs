@@ -34,7 +34,7 @@
 //! bytes metrics named protobuf record shown text time trace
 //! ```
 //!
-//! - Only `proxy` names the SDK.
+//! - Only `proxy` names the calls of the host.
 //! - Time, randomness and the host come in as arguments or by [`host::Host`].
 //! - Whatever comes from outside ends in a decision, never in a panic.
 //!
@@ -146,10 +146,6 @@ pub mod text;
 pub mod time;
 pub mod trace;
 
-/// What Envoy's calls go to: one for each worker and plugin. The crate in `module/` has the entry
-/// points.
+/// What the host's calls go to, one for each VM. The crate in `module/` has the entry points.
 #[cfg(feature = "filter")]
-#[must_use]
-pub fn root() -> Box<dyn proxy_wasm::traits::RootContext> {
-    Box::new(proxy::Root::default())
-}
+pub use proxy::{Action, Worker};

@@ -1,8 +1,7 @@
 //! Host calls by the Proxy-Wasm ABI 0.2.1 whose status is returned, whatever it is.
 //!
-//! The SDK calls the same functions, but panics where the host refuses: the VM then traps, and every
-//! request that waits in its worker is lost. Here a refusal is an error like any other. And the SDK
-//! does not pass on why a request is answered.
+//! A panic traps the VM, and every request that waits in its worker is lost. So a refusal is an error
+//! like any other here.
 //!
 //! Invariants: every pointer to what the host reads is that of a slice, with its length; the host
 //! reads it during the call and keeps nothing; what the host hands over is memory that it has asked
@@ -145,6 +144,19 @@ unsafe extern "C" {
         argument_size: usize,
         result: *mut *mut u8,
         result_size: *mut usize,
+    ) -> u32;
+
+    fn proxy_http_call(
+        upstream: *const u8,
+        upstream_size: usize,
+        headers: *const u8,
+        headers_size: usize,
+        body: *const u8,
+        body_size: usize,
+        trailers: *const u8,
+        trailers_size: usize,
+        timeout: u32,
+        id: *mut u32,
     ) -> u32;
 
     fn proxy_set_effective_context(context: u32) -> u32;
@@ -352,6 +364,34 @@ pub fn call(name: &str, argument: &[u8]) -> Result<Option<Vec<u8>>, Refused> {
         )
     };
     handed.after(status)
+}
+
+/// Sends a request to a cluster, of which the root context hears within so many milliseconds. The
+/// number of the call.
+pub fn dispatch(
+    cluster: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+    milliseconds: u32,
+) -> Result<u32, Refused> {
+    let (headers, trailers) = (serialized(headers), serialized(&[]));
+    let mut id = 0;
+    // SAFETY: four slices with their lengths; the host writes one number.
+    accepted(unsafe {
+        proxy_http_call(
+            cluster.as_ptr(),
+            cluster.len(),
+            headers.as_ptr(),
+            headers.len(),
+            body.as_ptr(),
+            body.len(),
+            trailers.as_ptr(),
+            trailers.len(),
+            milliseconds,
+            &raw mut id,
+        )
+    })?;
+    Ok(id)
 }
 
 /// Has the calls from now on be about this context.

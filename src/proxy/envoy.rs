@@ -1,4 +1,4 @@
-//! The host trait over the proxy-wasm ABI.
+//! The host trait over the Proxy-Wasm ABI.
 
 use std::cell::RefCell;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -6,7 +6,6 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bearer_gate_hostcalls::{self as refusable, Metric};
-use proxy_wasm::hostcalls;
 
 use crate::host::{Call, CallId, Host, NoEntropy, SharedStore, Version};
 use crate::signature::assertion::FUNCTION;
@@ -114,8 +113,8 @@ impl Host for Envoy {
         }
         let own = call.headers.iter();
         headers.extend(own.map(|(name, value)| (*name, value.as_str())));
-        let body = (!call.body.is_empty()).then_some(&*call.body);
-        hostcalls::dispatch_http_call(&call.cluster, headers, body, Vec::new(), call.timeout).ok()
+        let timeout = u32::try_from(millis(call.timeout)).unwrap_or(u32::MAX);
+        refusable::dispatch(&call.cluster, &headers, &call.body, timeout).ok()
     }
 
     fn tick_every(&self, period: Duration) {

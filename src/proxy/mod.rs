@@ -1,26 +1,19 @@
-//! The edge: the only code that names `proxy_wasm`.
+//! The edge: the only code that names the host's calls.
 //!
-//! Invariants: every call of the host goes through `hostcalls`, which returns each status, but for one
-//! (below); header values are read as bytes; calls are dispatched from the root context only (a
+//! Invariants: every call of the host returns its status, and a refusal is no panic;
+//! header values are read as bytes; calls are dispatched from the root context only (a
 //! request's callback is lost with its client); a verdict on a parked
-//! request is carried out only if the host still knows the request; what the host refuses to tell of a
-//! request is not taken for missing; and nothing of
+//! request is carried out only if the host still knows the request; what the host refuses to tell of
+//! a request is not taken for missing; and nothing of
 //! a request passes, neither body nor trailers, before it is let through: the host
 //! sends the headers too where one callback says that it goes on.
-//!
-//! The SDK panics where the host behaves otherwise than it expects, and the VM traps. That is left of it:
-//!
-//! | what | where it panics |
-//! |---|---|
-//! | `dispatch_http_call`, for the SDK notes which context called | a status other than Ok, `BadArgument`, `InternalFailure`; the number of a call that is still under way |
-//! | the response to a call | the number of no call; a `proxy_set_effective_context` that is refused |
-//! | a context that begins, is called or ends | a number that is taken, or of no context |
 
 mod envoy;
 mod filter_state;
 mod log;
 mod request;
 mod root;
+mod worker;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -36,7 +29,7 @@ use crate::http::response::{Client, Response};
 use crate::outputs::FilterState;
 use crate::sign_in::Renewal;
 
-pub(crate) use root::Root;
+pub use worker::{Action, Worker};
 
 /// Headers for the responses to requests that were let through, by the requests' contexts, until
 /// the responses come. There are at most as many as requests: each takes its own away.

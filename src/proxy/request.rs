@@ -4,10 +4,9 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 use bearer_gate_hostcalls::{self as refusable, Buffer, Map};
-use proxy_wasm::traits::{Context, HttpContext};
-use proxy_wasm::types::Action;
 
 use super::envoy::Envoy;
+use super::worker::Action;
 use super::{Edge, Promised, Released};
 use crate::config::{Config, OfRoutes, Reads};
 use crate::desk::Ticket;
@@ -120,10 +119,9 @@ impl Request {
     }
 }
 
-impl Context for Request {}
-
-impl HttpContext for Request {
-    fn on_http_request_headers(&mut self, _: usize, is_whole: bool) -> Action {
+impl Request {
+    /// The headers are there, and with them all of it where it `is_whole`.
+    pub(super) fn headers(&mut self, is_whole: bool) -> Action {
         let Ok(gate) = self.gate.clone() else {
             return self.carry_out(&Verdict::reject(Rejection::NotConfigured));
         };
@@ -142,7 +140,7 @@ impl HttpContext for Request {
 
     /// The response may be the upstream's, or a later filter's. It may come long after its request: a
     /// session that ended meanwhile is not put back, for there may be another one.
-    fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
+    pub(super) fn response_headers(&self) {
         let (mut headers, renewed) = self.promised.take(self.context_id);
         if let Ok(gate) = &self.gate {
             let lines = gate.still_good(renewed).into_iter();
@@ -154,17 +152,16 @@ impl HttpContext for Request {
                 log::warn!("the host refused the header {name} of a response");
             }
         }
-        Action::Continue
     }
 
     /// With `allow_on_headers_stop_iteration` Envoy calls this while the request waits, too.
-    fn on_http_request_body(&mut self, size: usize, is_whole: bool) -> Action {
+    pub(super) fn body(&mut self, size: usize, is_whole: bool) -> Action {
         self.so_far = size;
         self.read(size, is_whole)
     }
 
     /// As with the body. Many upstreams read trailers as headers.
-    fn on_http_request_trailers(&mut self, _: usize) -> Action {
+    pub(super) fn trailers(&mut self) -> Action {
         let take_trailers = |gate: &Gate<Envoy>| take(gate.config(), Map::RequestTrailers);
         match &self.gate {
             Ok(gate) if take_trailers(gate).is_some() => self.read(self.so_far, true),

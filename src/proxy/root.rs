@@ -4,8 +4,6 @@
 use std::rc::Rc;
 
 use bearer_gate_hostcalls::{self as refusable, Buffer, Map};
-use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::ContextType;
 
 use super::envoy::{Envoy, sign, unix_time};
 use super::log::{begin_anew, follow_level};
@@ -14,14 +12,14 @@ use super::{Edge, Promised, Released, filter_state};
 use crate::config::Config;
 use crate::door::Carried;
 use crate::gate::{Gate, Verdicts};
-use crate::host::Reply;
+use crate::host::{CallId, ContextId, Reply};
 use crate::http::{cache_control, retry_after};
 use crate::jose::verifier::Verifier;
 
 /// The root context. Without a valid configuration it has no gate, and its
 /// requests are rejected.
 #[derive(Default)]
-pub(crate) struct Root {
+pub(super) struct Root {
     envoy: Envoy,
     gate: Option<Rc<Gate<Envoy>>>,
     promised: Promised,
@@ -45,33 +43,9 @@ impl Root {
             }
         }
     }
-}
 
-/// The plugin was replaced, and nothing is called back any more. Not `on_done`: the host would call
-/// that at the end of each request, too.
-impl Drop for Root {
-    fn drop(&mut self) {
-        if let Some(gate) = &self.gate {
-            gate.abandon_calls();
-        }
-    }
-}
-
-impl Context for Root {
-    fn on_http_call_response(&mut self, call_id: u32, headers: usize, body: usize, _: usize) {
-        if let Some(gate) = &self.gate {
-            // No request waits for it, so it is not read.
-            let Some(most) = gate.most(call_id) else {
-                return;
-            };
-            let reply = read_reply(headers, body, most);
-            self.settle(gate, gate.reply(call_id, reply));
-        }
-    }
-}
-
-impl RootContext for Root {
-    fn on_configure(&mut self, size: usize) -> bool {
+    /// Whether the configuration, of so many octets, is one.
+    pub(super) fn configure(&mut self, size: usize) -> bool {
         follow_level();
         begin_anew();
         let configuration =
@@ -98,25 +72,38 @@ impl RootContext for Root {
         }
     }
 
-    fn on_tick(&mut self) {
+    pub(super) fn tick(&self) {
         follow_level();
         if let Some(gate) = &self.gate {
             self.settle(gate, gate.tick());
         }
     }
 
-    fn create_http_context(&self, context_id: u32) -> Option<Box<dyn HttpContext>> {
-        let gate = self.gate.clone().ok_or_else(|| self.envoy.clone());
-        Some(Box::new(Request::new(
-            context_id,
-            gate,
-            self.promised.clone(),
-            self.released.clone(),
-        )))
+    /// A call has ended. `headers`: how many; none where it failed. `body`: in octets.
+    pub(super) fn reply(&self, call: CallId, headers: usize, body: usize) {
+        if let Some(gate) = &self.gate {
+            // No request waits for it, so it is not read.
+            let Some(most) = gate.most(call) else {
+                return;
+            };
+            let reply = read_reply(headers, body, most);
+            self.settle(gate, gate.reply(call, reply));
+        }
     }
 
-    fn get_type(&self) -> Option<ContextType> {
-        Some(ContextType::HttpContext)
+    /// A request begins.
+    pub(super) fn request(&self, context: ContextId) -> Request {
+        let gate = self.gate.clone().ok_or_else(|| self.envoy.clone());
+        Request::new(context, gate, self.promised.clone(), self.released.clone())
+    }
+}
+
+/// The plugin was replaced, and nothing is called back any more.
+impl Drop for Root {
+    fn drop(&mut self) {
+        if let Some(gate) = &self.gate {
+            gate.abandon_calls();
+        }
     }
 }
 
@@ -146,8 +133,7 @@ fn choose_verifier() -> Box<dyn Verifier> {
     Box::new(hybrid)
 }
 
-/// The response that the host holds. A failed call has no headers, and asking
-/// for them then would panic in the SDK; the body is read only within the cap.
+/// The response that the host holds. A failed call has no headers; the body is read only within the cap.
 fn read_reply(headers: usize, body_size: usize, most: usize) -> Reply {
     if headers == 0 {
         return Reply::None;

@@ -297,7 +297,7 @@ fn forge_in_trailers(bodies: bool) {
     assert_eq!(stage.traps(), 0);
 }
 
-/// The SDK would panic if such a name reached the filter.
+/// The filter would answer 503 if such a name reached it.
 #[test]
 fn names_that_are_no_text_are_refused_before_the_filter() {
     let (address, _received) = upstream();
