@@ -298,6 +298,10 @@ fn plain_envoy() {
 
     // The ports are those of the bootstrap's listeners.
     let bootstrap = yaml::document("deploy/envoy/envoy.yaml");
+    let admin = &bootstrap["admin"]["address"]["socket_address"];
+    let hook = &envoy["lifecycle"]["preStop"]["exec"]["command"][2];
+    let port = format!("/dev/tcp/127.0.0.1/{}\n", admin["port_value"]);
+    assert!(hook.as_str().unwrap().contains(&port), "{hook}");
     for port in envoy["ports"].as_array().unwrap() {
         let listeners = bootstrap["static_resources"]["listeners"].as_array();
         let mut listeners = listeners.unwrap().iter();
