@@ -79,9 +79,11 @@ if missing $debian; then
 fi
 
 if missing $rust; then
-    mkdir -p "$work/image/cargo"
-    cp --archive "$(rustc +1.95.0 --print sysroot)/." "$work/image/"
-    cp --archive "${CARGO_HOME:-$HOME/.cargo}/registry" "$work/image/cargo/registry"
+    # What cargo compiles with, without documentation; the crates as they were fetched.
+    registry=${CARGO_HOME:-$HOME/.cargo}/registry
+    mkdir -p "$work/image/cargo/registry"
+    cp --archive "$(rustc +1.95.0 --print sysroot)/bin" "$(rustc +1.95.0 --print sysroot)/lib" "$work/image/"
+    cp --archive "$registry/cache" "$registry/index" "$work/image/cargo/registry/"
     # The target is there.
     printf '#!/bin/sh\n' > "$work/image/bin/rustup"
     chmod +x "$work/image/bin/rustup"
