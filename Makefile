@@ -79,7 +79,7 @@ END_TO_END := $(PYTHON_DIR)/.done $(CANAILLE_DIR)/.done $(GLEWLWYD) $(CHROMEDRIV
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: build $(ENVOY) ## Start the demo: identity provider, upstream and Envoy, until Ctrl-C
@@ -116,7 +116,7 @@ soak: build vectors-module $(ENVOY) $(END_TO_END) ## Run the long tests: end-to-
 	BEARER_GATE_SOAK=1 cargo test --release --test decisions -- trees
 	BEARER_GATE_SOAK=1 cargo test --release --test sign_in -- nobody_is_somebody_else
 	$(MAKE) --no-print-directory fleet
-	$(MAKE) --no-print-directory compose-check
+	$(MAKE) --no-print-directory compose-check fleet-containers
 	cargo test --package bearer-gate-cli --test differential --test policies -- --ignored
 	BEARER_GATE_SOAK=1 cargo test --release --features jwt-simple --test reference
 	cargo test --test e2e -- --ignored --nocapture --test-threads 1 --skip monitoring
@@ -124,6 +124,10 @@ soak: build vectors-module $(ENVOY) $(END_TO_END) ## Run the long tests: end-to-
 .PHONY: fleet
 fleet: ## Simulate a fleet of 1,000 Envoys and one provider that struggles, and print its figures
 	cargo test --release --test fleet -- --ignored --nocapture
+
+.PHONY: fleet-containers
+fleet-containers: build stand-ins ## Five Envoys in containers, behind a load balancer, to which something happens
+	cargo test $(ALL) --test containers -- --ignored --nocapture --test-threads 1 fleet
 
 .PHONY: dashboards
 dashboards: build $(ENVOY) $(PROMETHEUS) ## Have Prometheus scrape Envoy, and run every query of monitoring/
