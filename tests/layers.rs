@@ -273,7 +273,10 @@ fn no_files_import_each_other_in_a_circle() {
 fn only_the_edge_names_the_hosts_calls() {
     for (module, crates) in House::read("src").crates {
         let is_edge = module.first().is_none_or(|room| room == "proxy");
-        assert!(is_edge || !crates.contains("bearer_gate_hostcalls"), "{module:?}");
+        assert!(
+            is_edge || !crates.contains("bearer_gate_hostcalls"),
+            "{module:?}"
+        );
     }
 }
 
