@@ -144,8 +144,10 @@ fn judge(world: &World, length: Duration, memory: &[(f64, f64)]) {
     let settled = length.as_secs_f64() / 3.0;
     let settled: Vec<_> = memory.iter().filter(|(at, _)| *at > settled).collect();
     let slope = record::slope(&settled);
-    let last = memory.last().map_or(0.0, |(_, octets)| *octets);
-    figure("memory at the end, MB", (last / 1e6).round());
+    let part = memory.len() / 20 + 1;
+    let parts = memory.chunks(part).filter_map(|part| part.last());
+    let parts: Vec<f64> = parts.map(|(_, octets)| (octets / 1e6).round()).collect();
+    figure("memory from the start to the end, MB", parts);
     figure("growth in half an hour, MB", (slope * 1800.0 / 1e6).round());
     // In seconds a fleet of caches only fills.
     if length >= Duration::from_secs(600) {
