@@ -302,8 +302,9 @@ compose-test: build stand-ins $(REGISTRY) ## The same with what `make build` has
 # The images that the tests of containers begin with, where an engine answers and they cannot be pulled.
 STAND_INS := debian:bookworm-slim envoyproxy/envoy:v$(ENVOY_VERSION) python:3.11-slim-bookworm
 stand-ins-rust: STAND_INS += rust:1.95-slim-bookworm
-.PHONY: stand-ins stand-ins-rust
-stand-ins stand-ins-rust: $(ENVOY) $(PYTHON_DIR)/.done
+.PHONY: stand-ins-rust
+.PHONY: stand-ins
+stand-ins stand-ins-rust: $(ENVOY) $(PYTHON_DIR)/.done ## Make stand-ins for the images of the tests of containers, where they cannot be pulled
 	@if docker info > /dev/null 2>&1; then \
 		cargo fetch --quiet --locked && tests/images/stand-ins.sh $(ENVOY) $(STAND_INS) || \
 			echo "LEFT OUT: tests of containers, for want of images"; \

@@ -30,16 +30,18 @@ const NOT_RUN: [(&str, &str); 5] = [
 
 /// Pieces of YAML that are Envoy's and not the filter's, by their first key: what stands above them, and
 /// the line of the minimal file below which they stand, and how far in.
-const OF_ENVOY: [(&str, &str, &str, usize); 8] = [
+const OF_ENVOY: [(&str, &str, &str, usize); 9] = [
     ("- name", "", FILTERS, 10),
     ("access_log", "", MANAGER, 10),
     ("custom_tags", "tracing:\n", MANAGER, 10),
     ("environment_variables", "", VM, 18),
     ("max_request_headers_kb", "", MANAGER, 10),
     ("transport_socket", "", LAST_OF_CHAIN, 6),
+    ("typed_extension_protocol_options", "", CLUSTER, 4),
     ("typed_per_filter_config", "", VIRTUAL_HOST, 14),
     ("upgrade_configs", "", MANAGER, 10),
 ];
+const CLUSTER: &str = "  - name: auth0\n";
 const FILTERS: &str = "          http_filters:\n";
 const LAST_OF_CHAIN: &str = "                route: {cluster: api}\n";
 const VIRTUAL_HOST: &str = "              domains: [\"*\"]\n";
