@@ -129,6 +129,8 @@ impl<H: Host> Gate<H> {
                 host.count(counter, 0);
             }
         }
+        // A session that ends on one worker must be over on all.
+        let sign_in = sign_in.filter(|_| host.shares());
         let keyring = sign_in.and_then(|sign_in| match &sign_in.keyring {
             Some(keyring) => Some(keyring.clone()),
             None => drawn_key::keyring(&host),

@@ -165,6 +165,32 @@ pub fn replace<T, E>(
     Ok(None)
 }
 
+/// Whether values are shared as [`SharedStore`] says: a value that is written is read back, and one
+/// that was changed is not replaced by who has not seen that. `drawn`: random bits that no other worker
+/// has.
+pub fn is_shared(store: &dyn SharedStore, drawn: u64) -> bool {
+    const KEY: &str = "bearer-gate probe";
+    for tried in 0..PROBES {
+        let version = || store.read(KEY).map(|(_, version)| version);
+        let before = version().unwrap_or(Version::ABSENT);
+        let value = drawn.wrapping_add(tried).to_le_bytes();
+        let written = store.write(KEY, &value, before);
+        match store.read(KEY) {
+            Some((read, now)) if written && read == value => {
+                return now != before && !store.write(KEY, &value, before);
+            }
+            // Another worker was faster.
+            Some((_, now)) if now != before => {}
+            _ => return false,
+        }
+    }
+    // What others always change is shared.
+    true
+}
+
+/// How often [`is_shared`] tries where other workers are faster.
+const PROBES: u64 = 16;
+
 /// The compare-and-swap version of a shared value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Version(pub u32);
@@ -201,6 +227,11 @@ pub trait Host: SharedStore {
         None
     }
 
+    /// Whether [`SharedStore`] is what it says. Where it is not, each worker keeps its own data.
+    fn shares(&self) -> bool {
+        true
+    }
+
     /// Sends `call`; its response reaches the root context. `None` where the
     /// proxy refused at once, as it does for a cluster that does not exist.
     fn dispatch(&self, call: &Call) -> Option<CallId>;
@@ -216,4 +247,101 @@ pub trait Host: SharedStore {
 
     /// Moves the gauge with this name, which all workers share.
     fn gauge_add(&self, gauge: &str, change: i64);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+
+    use super::*;
+
+    /// A store of one value that keeps to its word, except for what it is told.
+    #[derive(Default)]
+    struct Store {
+        value: RefCell<Option<(Vec<u8>, u32)>>,
+        refuses: bool,
+        forgets: bool,
+        ignores_versions: bool,
+        /// Between a read and a write, so often.
+        others_are_faster: Cell<u64>,
+    }
+
+    impl Store {
+        fn put(&self, value: &[u8]) {
+            let version = self
+                .value
+                .borrow()
+                .as_ref()
+                .map_or(0, |(_, version)| *version);
+            *self.value.borrow_mut() = Some((value.to_vec(), version + 1));
+        }
+    }
+
+    impl SharedStore for Store {
+        fn read(&self, _: &str) -> Option<(Vec<u8>, Version)> {
+            let (value, version) = self.value.borrow().clone()?;
+            Some((value, Version(version)))
+        }
+
+        fn write(&self, _: &str, value: &[u8], expected: Version) -> bool {
+            if let Some(left) = self.others_are_faster.get().checked_sub(1) {
+                self.others_are_faster.set(left);
+                self.put(b"another's");
+            }
+            let version = self
+                .read("")
+                .map_or(Version::ABSENT, |(_, version)| version);
+            if self.refuses || (version != expected && !self.ignores_versions) {
+                return false;
+            }
+            if !self.forgets {
+                self.put(value);
+            }
+            true
+        }
+    }
+
+    #[test]
+    fn data_is_shared_where_the_host_keeps_to_its_word() {
+        let store = Store::default;
+        let faster = |times| Store {
+            others_are_faster: Cell::new(times),
+            ..store()
+        };
+        let table = [
+            ("as it says", store(), true),
+            ("others are faster", faster(3), true),
+            ("others are always faster", faster(u64::MAX), true),
+            (
+                "refuses",
+                Store {
+                    refuses: true,
+                    ..store()
+                },
+                false,
+            ),
+            (
+                "forgets",
+                Store {
+                    forgets: true,
+                    ..store()
+                },
+                false,
+            ),
+            (
+                "ignores versions",
+                Store {
+                    ignores_versions: true,
+                    ..store()
+                },
+                false,
+            ),
+        ];
+        for (what, store, expected) in table {
+            assert_eq!(is_shared(&store, 7), expected, "{what}");
+            // And where there is a value already.
+            store.put(b"before");
+            assert_eq!(is_shared(&store, 7), expected, "{what}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bearer_gate_hostcalls::{self as refusable, Metric};
 
-use crate::host::{Call, CallId, Host, NoEntropy, SharedStore, Version};
+use crate::host::{Call, CallId, Host, NoEntropy, SharedStore, Version, is_shared};
 use crate::signature::assertion::FUNCTION;
 use crate::signature::host::ForeignFunction;
 use crate::time::{Millis, millis};
@@ -21,7 +21,12 @@ pub(super) struct Envoy {
     /// What was asked for last is first: mostly the one that every request counts. `None` for one
     /// that the host does not keep.
     metrics: Rc<RefCell<Vec<(String, Option<u32>)>>>,
+    /// What the workers would share, where the host does not do that.
+    alone: Option<Rc<RefCell<Vec<Kept>>>>,
 }
+
+/// A value by its name, and its version.
+type Kept = (String, Vec<u8>, u32);
 
 /// A clock that is earlier than this, in seconds since the Unix epoch, was not set: September 2020.
 const EARLIEST: u64 = 1_600_000_000;
@@ -34,11 +39,23 @@ impl Default for Envoy {
                 Instant::now(),
             ),
             metrics: Rc::default(),
+            alone: None,
         }
     }
 }
 
 impl Envoy {
+    /// Has this worker keep its data by itself, where the host does not share it.
+    pub(super) fn try_sharing(&mut self) {
+        if self.alone.is_none() && !is_shared(self, self.random()) {
+            log::warn!(
+                "the host shares no data between workers: each fetches keys by itself, and nobody \
+                 can sign in"
+            );
+            self.alone = Some(Rc::default());
+        }
+    }
+
     /// The host's number of a metric, which is defined when it is first used.
     fn metric(&self, kind: Metric, name: &str) -> Option<u32> {
         let mut metrics = self.metrics.borrow_mut();
@@ -100,6 +117,10 @@ impl Host for Envoy {
         sign(argument)
     }
 
+    fn shares(&self) -> bool {
+        self.alone.is_none()
+    }
+
     fn dispatch(&self, call: &Call) -> Option<CallId> {
         let mut headers = vec![
             (":method", call.method.name()),
@@ -146,11 +167,30 @@ impl Host for Envoy {
 
 impl SharedStore for Envoy {
     fn read(&self, key: &str) -> Option<(Vec<u8>, Version)> {
+        if let Some(alone) = &self.alone {
+            let alone = alone.borrow();
+            let (_, value, version) = alone.iter().find(|(known, ..)| known == key)?;
+            return Some((value.clone(), Version(*version)));
+        }
         let (value, version) = refusable::shared(key).ok()??;
         Some((value, Version(version)))
     }
 
     fn write(&self, key: &str, value: &[u8], expected: Version) -> bool {
+        if let Some(alone) = &self.alone {
+            let mut alone = alone.borrow_mut();
+            match alone.iter_mut().find(|(known, ..)| known == key) {
+                Some((_, kept, version)) if *version == expected.0 => {
+                    value.clone_into(kept);
+                    *version = version.wrapping_add(1);
+                }
+                None if expected == Version::ABSENT => {
+                    alone.push((key.to_owned(), value.to_vec(), 1));
+                }
+                _ => return false,
+            }
+            return true;
+        }
         let write = |version| refusable::set_shared(key, value, version).is_ok();
         if write(expected.0) {
             return true;

@@ -56,6 +56,7 @@ impl Root {
         match parsed.and_then(|config| config.try_keys(&sign).map(|()| config)) {
             Ok(config) => {
                 filter_state::declare(&config);
+                self.envoy.try_sharing();
                 log::info!(
                     "configured: {} providers, {} rules, signatures verified by the {} verifier",
                     config.providers.len(),
