@@ -49,8 +49,8 @@ impl Envoy {
     pub(super) fn try_sharing(&mut self) {
         if self.alone.is_none() && !is_shared(self, self.random()) {
             log::warn!(
-                "the host shares no data between workers: each fetches keys by itself, and nobody \
-                 can sign in"
+                "the host shares no data between workers: each fetches keys by itself, and where \
+                 people sign in every request is refused"
             );
             self.alone = Some(Rc::default());
         }

@@ -212,11 +212,14 @@ fn read(config: &Config) -> Option<http::request::Request> {
             }
             headers
         }
-        // Headers that no rule reads are not kept while the request waits.
+        // Headers that no rule reads are not kept while the request waits. Some hosts tell names as
+        // they were sent.
         reads => take(config, Map::RequestHeaders)?
             .into_iter()
-            .filter(|(name, _)| reads.keeps(name))
-            .map(|(name, value)| (Cow::Owned(name), value))
+            .filter_map(|(mut name, value)| {
+                name.make_ascii_lowercase();
+                reads.keeps(&name).then_some((Cow::Owned(name), value))
+            })
             .collect(),
     };
     let of_routes = config.of_routes.as_ref();
