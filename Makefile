@@ -279,6 +279,10 @@ size: build ## Fail if the module has grown beyond its budget
 	echo "$(WASM): $$size bytes, budget $(SIZE_BUDGET)"; \
 	test $$size -le $(SIZE_BUDGET)
 
+.PHONY: reproducible
+reproducible: target $(WASM_OPT) ## Build the module twice, elsewhere, and compare: what a release has, with its sum
+	@.ci/reproducible $(WASM_OPT) $(WASM_OPTIONS)
+
 .PHONY: cli
 cli: ## Build the command-line tool: target/release/bearer-gate
 	cargo build --release --package bearer-gate-cli
