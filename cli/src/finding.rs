@@ -129,6 +129,7 @@ kinds! {
     FilterUnused "filter-unused" "No chain has the filter."
     ConfigurationTwice "configuration-twice" "Two filters by ECDS have one name."
     FileNotGiven "file-not-given" "Envoy reads a file that was not given."
+    NodeMissing "node-missing" "Envoy does not say who it is, and takes nothing from elsewhere."
     FilterAfterRouter "filter-after-router" "The filter is behind the router and never runs."
     UnguardedChain "unguarded-chain" "Another listener or chain leads to a guarded upstream."
     OtherChain "other-chain" "A listener or chain does not have the filter."

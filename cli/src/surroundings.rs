@@ -112,6 +112,7 @@ pub(crate) fn look_at_envoy(
     }
     beside::look_at(group, findings);
     given::look_at(view, group, findings);
+    given::look_at_node(group, findings);
     filters::look_at_discovery(group, findings);
     admin::look_at(group, findings);
     for gate in gates {

@@ -324,3 +324,84 @@ fn the_page_has_the_applications_that_run() {
         assert!(status.success(), "{heading}: {before}");
     }
 }
+
+/// The blocks of YAML in a section of the page.
+fn blocks_of(heading: &str) -> Vec<String> {
+    let page = yaml::text("docs/your-api.md");
+    let (_, section) = page.split_once(&format!("\n## {heading}\n")).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let blocks = section.split("```yaml\n").skip(1);
+    blocks
+        .map(|block| block.split("```").next().unwrap().to_owned())
+        .collect()
+}
+
+/// The page's way to change the filter while Envoy runs: its pieces of YAML, a file that is moved into
+/// place, and one that is refused.
+#[tokio::test]
+async fn the_filter_is_changed_while_envoy_runs() {
+    let blocks = blocks_of("Change it while it runs");
+    let [entry, node, head] = blocks.as_slice() else {
+        panic!("three blocks: {blocks:?}");
+    };
+    let application = Application::flask();
+    let idp = Idp::builder().issuer_path("/").start().unwrap();
+    let mut bootstrap = yaml::document("envoy/my-api.yaml");
+    localize_plugin(plugin(&mut bootstrap), &idp);
+    localize_clusters(&mut bootstrap, idp.address(), application.address);
+    merge(&mut bootstrap, yaml::parse(node));
+    let folder = TempDir::with_prefix("gateway").unwrap();
+    let path = |name: &str| folder.path().join(name);
+    std::fs::create_dir(path("next")).unwrap();
+    let entry = entry
+        .replace(
+            "gateway/bearer-gate.yaml",
+            &path("bearer-gate.yaml").display().to_string(),
+        )
+        .replace(
+            "{path: gateway}",
+            &format!("{{path: {}}}", folder.path().display()),
+        );
+    let entry = yaml::parse(&entry)[0].clone();
+    let filters = hcm(&mut bootstrap)["http_filters"].as_array_mut().unwrap();
+    let place = filters
+        .iter_mut()
+        .find(|filter| filter["name"] == "envoy.filters.http.wasm");
+    let mut typed = std::mem::replace(place.unwrap(), entry)["typed_config"].take();
+    // As the page has it: below these lines, where four spaces are before a text in YAML; JSON is YAML.
+    let write = |typed: &Value| {
+        let next = path("next").join("bearer-gate.yaml");
+        std::fs::write(&next, format!("{head}    {typed}\n")).unwrap();
+        std::fs::rename(next, path("bearer-gate.yaml")).unwrap();
+    };
+    write(&typed);
+    let envoy = Envoy::builder().start_bootstrap(bootstrap);
+    let envoy = envoy.unwrap_or_else(|refused| panic!("{refused}"));
+    let client = Client::without_keep_alive();
+    let status = async || client.get(&envoy.url("/api/public")).await.status;
+    assert_eq!(status().await, 200);
+
+    let rules = "/config/configuration/value/rules/0";
+    let rule = typed.pointer_mut(rules).unwrap();
+    assert_eq!(rule["match"]["path_separated_prefix"], "/api/public");
+    rule["requires"] = json!({"provider_name": "auth0"});
+    write(&typed);
+    let mut now_is = 200;
+    for _ in 0..200 {
+        now_is = status().await;
+        if now_is == 401 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(now_is, 401, "the change counts, without a new start");
+
+    typed.pointer_mut(rules).unwrap()["requiers"] = json!({});
+    write(&typed);
+    eventually(Duration::from_secs(20), "the refusal", || {
+        let stats = envoy.stats();
+        let mut stats = stats.iter();
+        stats.any(|(name, count)| name.ends_with("bearer-gate.update_rejected") && *count == 1)
+    });
+    assert_eq!(status().await, 401, "what ran before runs on");
+}

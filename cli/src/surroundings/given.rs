@@ -1,4 +1,5 @@
-//! Files that Envoy reads, and that were not given: what is in them is not looked at.
+//! What comes to Envoy from elsewhere: files that it reads and that were not given, so that what is in
+//! them is not looked at; and who it says that it is.
 
 use crate::finding::{Finding, Kind};
 use crate::view::{Group, Part, View, base_name};
@@ -42,6 +43,44 @@ pub(super) fn look_at(view: &View<'_>, group: &Group<'_>, findings: &mut Vec<Fin
                 tell(source, &format!("the filter {}", filter.name));
             }
         }
+    }
+}
+
+/// Envoy takes nothing from elsewhere without a name of its own.
+pub(super) fn look_at_node(group: &Group<'_>, findings: &mut Vec<Finding>) {
+    let Some(bootstrap) = group.bootstrap else {
+        return;
+    };
+    let is_named = |name: &str| {
+        let text = bootstrap.node.text_at(&["node", name]);
+        text.is_some_and(|text| !text.is_empty())
+    };
+    let mut filters = group.chains.iter().flat_map(|chain| &chain.filters);
+    let source = filters.find_map(|filter| filter.entry.get("config_discovery"));
+    let by_rds = || {
+        group
+            .chains
+            .iter()
+            .find_map(|chain| chain.manager.get("rds"))
+    };
+    let by_xds = || {
+        let dynamic = bootstrap.get("dynamic_resources")?;
+        dynamic
+            .get("lds_config")
+            .or_else(|| dynamic.get("cds_config"))
+    };
+    if let Some(source) = source.or_else(by_rds).or_else(by_xds)
+        && !(is_named("id") && is_named("cluster"))
+    {
+        findings.push(
+            Finding::warning(
+                Kind::NodeMissing,
+                source.spot(),
+                "node",
+                "id and cluster of node are missing: Envoy takes nothing from elsewhere without them, and does not start",
+            )
+            .write("node: {id: NAME, cluster: NAME} at the top; or start Envoy with --service-node and --service-cluster"),
+        );
     }
 }
 

@@ -145,7 +145,8 @@ fn every_kind_of_resource_is_seen() {
             "          rules:",
             "          route_metadata: ns\n          requirement_map: {users: {provider_name: auth0}}\n          rules:",
         );
-    let dynamic = "dynamic_resources:
+    let dynamic = "node: {id: a, cluster: a}
+dynamic_resources:
   lds_config: {path_config_source: {path: /x/lds.yaml}}
   cds_config: {path_config_source: {path: /x/cds.yaml}}
 ";
@@ -319,7 +320,7 @@ fn routes_in_a_file_that_is_not_given() {
     let (before, rest) = minimal.split_once("          route_config:\n").unwrap();
     let (routes, after) = rest.split_once("  clusters:\n").unwrap();
     let by_rds = "          rds: {route_config_name: all, config_source: {path_config_source: {path: /etc/envoy/routes.yaml}}}\n";
-    let envoy = format!("{before}{by_rds}  clusters:\n{after}");
+    let envoy = format!("node: {{id: a, cluster: a}}\n{before}{by_rds}  clusters:\n{after}");
     let kinds = |paths: &[&str]| {
         let arguments: Vec<&str> = ["check", "--json"].iter().chain(paths).copied().collect();
         let found = found(&run(&arguments));

@@ -353,6 +353,9 @@ const TO_METADATA: &str = r#"- name: to_metadata
     request_rules:
     - header: X-User
       on_header_present: {metadata_namespace: users, key: user, type: STRING}"#;
+const NODE: &str = "node: {id: a, cluster: a}";
+const BY_CONTROL_PLANE: &str = r#"- name: other
+  config_discovery: {config_source: {ads: {}}, type_urls: [type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors]}"#;
 const BY_ECDS: &str = r#"- name: other
   config_discovery:
     config_source:
@@ -1292,8 +1295,15 @@ pub(crate) const TABLE: &[Row] = &[
         proof: Some(Proof::Refused),
     },
     Row {
+        kind: "node-missing",
+        bad: &[("before", BY_CONTROL_PLANE)],
+        at: "config_source: {ads: {}}",
+        good: &[("before", BY_CONTROL_PLANE), ("top", NODE)],
+        proof: WARNING,
+    },
+    Row {
         kind: "file-not-given",
-        bad: &[("before", BY_ECDS)],
+        bad: &[("before", BY_ECDS), ("top", NODE)],
         at: "path: /etc/other.yaml",
         good: &[("before", CORS)],
         proof: WARNING,
