@@ -17,16 +17,28 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 /// Beginnings of commands that no test runs as they stand.
-const NOT_RUN: [(&str, &str); 5] = [
+const NOT_RUN: [(&str, &str); 13] = [
     ("git clone ", "needs a server; a test with Envoy has one"),
     ("kubectl ", "needs a cluster"),
     ("docker ", "needs Docker and a registry"),
     ("export ", "sets what `Scratch` has set"),
+    ("uvicorn ", APPLICATION),
+    ("flask ", APPLICATION),
+    ("node ", APPLICATION),
+    ("cp gateway/", STEPS),
+    ("mv gateway/", STEPS),
+    ("bearer-gate check envoy/my-api.yaml gateway/", STEPS),
+    ("gh attestation ", "needs a release"),
+    ("cosign ", "needs a release"),
     (
         "cargo build --release --target wasm32-wasip1",
         "takes minutes; it is the command of `make build`",
     ),
 ];
+
+const APPLICATION: &str = "runs until it is stopped; tests/e2e/your_api.rs runs it";
+const STEPS: &str =
+    "needs the steps before it, which tests/e2e/your_api.rs and cli/check_files.rs take";
 
 /// Pieces of YAML that are Envoy's and not the filter's, by their first key: what stands above them, and
 /// the line of the minimal file below which they stand, and how far in.
@@ -51,6 +63,8 @@ const VM: &str = "                  vm_id: bearer-gate\n";
 /// Pieces of YAML of other programs, by their first key. `what_runs_before_a_merge_finds_what_is_wrong` runs
 /// the commands in them.
 const OF_OTHERS: [&str; 2] = ["on", "repos"];
+/// Pieces that are steps, which tests/e2e/your_api.rs puts together.
+const OF_STEPS: [&str; 2] = ["node", "resources"];
 
 /// A provider for pieces that have none, but for where its keys are.
 const PROVIDER: &str = "\
@@ -217,6 +231,13 @@ impl Scratch {
              https://app.example.com/cb\n  redirect_path_matcher: {path: {exact: /cb}}\n  signout_path: \
              {path: {exact: /out}}\n  credentials: {client_id: web, token_secret: {name: a}, \
              hmac_secret: {name: b}}\n",
+        )
+        .unwrap();
+        // of the steps of docs/your-api.md
+        fs::create_dir(folder.path().join("gateway")).unwrap();
+        fs::write(
+            folder.path().join("gateway/bearer-gate.yaml"),
+            "resources: []\n",
         )
         .unwrap();
         let certificate =
@@ -390,7 +411,12 @@ fn completed(lines: &[String]) -> (String, Checker) {
         let piece = indented(&lines, &" ".repeat(*indent));
         // A certificate that the test has made is beside the file.
         let piece = piece.replace("/etc/envoy/tls.", "tls.");
-        return (format!("{before}{place}{piece}{after}"), Checker::Envoy);
+        // Without one Envoy takes nothing from elsewhere.
+        let node = "node: {id: a, cluster: a}\n";
+        return (
+            format!("{node}{before}{place}{piece}{after}"),
+            Checker::Envoy,
+        );
     }
     let piece = indented(lines, "");
     let config = if key == "static_resources" || key == "providers" {
@@ -422,7 +448,7 @@ fn every_piece_of_yaml_is_taken() {
             .filter(|block| block.language == "yaml")
         {
             let key = block.lines[0].split(':').next().unwrap();
-            if OF_OTHERS.contains(&key) {
+            if OF_OTHERS.contains(&key) || OF_STEPS.contains(&key) {
                 continue;
             }
             let (config, checker) = completed(&block.lines);

@@ -61,16 +61,17 @@ impl Application {
 
     fn uvicorn(application: &str) -> Self {
         Self::start(|port| {
-            let mut uvicorn = python_module("uvicorn", FOLDER);
-            uvicorn.args([application, "--port", &port.to_string()]);
+            let mut uvicorn = python_module("uvicorn", ".");
+            let mark = format!(" {}:app ", application.split(':').next().unwrap());
+            uvicorn.args(documented("uvicorn ", &mark, port));
             uvicorn
         })
     }
 
     fn flask() -> Self {
         Self::start(|port| {
-            let mut flask = python_module("flask", FOLDER);
-            flask.args(["--app", "flask_app", "run", "--port", &port.to_string()]);
+            let mut flask = python_module("flask", ".");
+            flask.args(documented("flask ", " run ", port));
             flask
         })
     }
@@ -78,12 +79,24 @@ impl Application {
     fn express() -> Self {
         Self::start(|port| {
             let mut node = Command::new(node());
-            node.arg("express_app.js")
-                .current_dir(repository().join(FOLDER))
+            node.args(documented("node ", "express", port))
+                .current_dir(repository())
                 .env("PORT", port.to_string());
             node
         })
     }
+}
+
+/// The arguments of a command of the page, with another port.
+fn documented(start: &str, mark: &str, port: u16) -> Vec<String> {
+    let page = yaml::text("docs/your-api.md");
+    let mut lines = page.lines().filter_map(|line| line.strip_prefix("    "));
+    let line = lines.find(|line| line.starts_with(start) && line.contains(mark));
+    let line = line.unwrap_or_else(|| panic!("{start}{mark}"));
+    let words = line.split(' ').skip(1);
+    words
+        .map(|word| word.replace("8080", &port.to_string()))
+        .collect()
 }
 
 fn node() -> std::path::PathBuf {

@@ -336,6 +336,41 @@ fn routes_in_a_file_that_is_not_given() {
     assert_eq!(kinds(&[&envoy, &routes]), [""; 0]);
 }
 
+/// The steps of docs/your-api.md, "Change it while it runs", as somebody takes them by hand.
+#[test]
+fn the_filter_of_my_api_in_a_file_of_its_own() {
+    let page = shipped("docs/your-api.md");
+    let (_, section) = page.split_once("\n## Change it while it runs\n").unwrap();
+    let blocks: Vec<&str> = section.split("```yaml\n").skip(1).take(3).collect();
+    let block = |at: usize| blocks[at].split("```").next().unwrap();
+    let (entry, node, head) = (block(0), block(1), block(2));
+
+    let envoy = shipped("envoy/my-api.yaml");
+    let wrapped = "          - name: envoy.filters.http.wasm\n            typed_config:\n";
+    let (before, rest) = envoy.split_once(wrapped).unwrap();
+    let end = "          - name: envoy.filters.http.router\n";
+    let (typed, after) = rest.split_once(end).unwrap();
+    let entry: String = entry
+        .lines()
+        .map(|line| format!("          {line}\n"))
+        .collect();
+    let typed: String = dedented(typed)
+        .lines()
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let files = Files::in_a_directory();
+    let envoy = files.with("my-api.yaml", &format!("{node}{before}{entry}{end}{after}"));
+    let filter = files.with("bearer-gate.yaml", &format!("{head}{typed}"));
+    let ran = run(&["check", "--strict", &envoy, &filter]);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    assert!(
+        ran.out
+            .contains("bearer-gate.yaml: good: configurations: 1"),
+        "{}",
+        ran.out
+    );
+}
+
 /// With ten columns less of white space.
 fn dedented(text: &str) -> String {
     let lines = text.lines();
