@@ -38,13 +38,11 @@ TARGET := wasm32-wasip1
 WASM := target/$(TARGET)/release/bearer_gate.wasm
 # Bytes that the module may have, built by Rust 1.95; by 1.89 it has 7 % more.
 SIZE_BUDGET := 860000
-# Binaryen's tools, of Debian's package: one drops the entry points of the SDK that are not listed, the other
-# optimizes. BINARYEN=/path/to/bin uses others, and BINARYEN= none: the module works as well without them, has a
-# twentieth more bytes, and is called more often.
+# Binaryen's optimizer, of Debian's package. WASM_OPT=/path/to/wasm-opt uses another one, and WASM_OPT=
+# none: the module works as well without it, and has a twentieth more bytes.
 BINARYEN_DIR := .cache/binaryen
-BINARYEN ?= $(CURDIR)/$(BINARYEN_DIR)
-WASM_FEATURES := --enable-bulk-memory --enable-mutable-globals --enable-nontrapping-float-to-int --enable-sign-ext
-ENTRY_POINTS := module/entry-points.json
+WASM_OPT ?= $(CURDIR)/$(BINARYEN_DIR)/wasm-opt
+WASM_OPTIONS := -Os --enable-bulk-memory --enable-mutable-globals --enable-nontrapping-float-to-int --enable-sign-ext
 OPTIMIZED := target/optimized.wasm
 
 export ENVOY
@@ -256,13 +254,10 @@ validate: build $(ENVOY) ## Have Envoy validate every configuration in envoy/
 # cargo puts its own module back whenever it is called. The file that it has is a link: it is replaced,
 # not written to.
 .PHONY: build
-build: target $(if $(BINARYEN),$(BINARYEN)/wasm-opt $(BINARYEN)/wasm-metadce) ## Build the filter: target/wasm32-wasip1/release/bearer_gate.wasm
+build: target $(WASM_OPT) ## Build the filter: target/wasm32-wasip1/release/bearer_gate.wasm
 	cargo build --release --target $(TARGET)
-	@if test -x "$(BINARYEN)/wasm-opt"; then \
-		if test ! $(OPTIMIZED) -nt $(WASM) -o ! $(OPTIMIZED) -nt $(ENTRY_POINTS); then \
-			$(BINARYEN)/wasm-metadce $(WASM_FEATURES) $(WASM) --graph-file $(ENTRY_POINTS) -o $(OPTIMIZED) > /dev/null && \
-			$(BINARYEN)/wasm-opt -Os $(WASM_FEATURES) $(OPTIMIZED) -o $(OPTIMIZED) || { rm -f $(OPTIMIZED); exit 1; }; \
-		fi; \
+	@if test -x "$(WASM_OPT)"; then \
+		if test ! $(OPTIMIZED) -nt $(WASM); then $(WASM_OPT) $(WASM_OPTIONS) $(WASM) -o $(OPTIMIZED) || exit 1; fi; \
 		cp $(OPTIMIZED) $(WASM).new && mv $(WASM).new $(WASM); \
 	fi
 	@ls -l $(WASM) | awk '{printf "%s: %d bytes\n", $$NF, $$5}'
@@ -408,18 +403,13 @@ $(CURDIR)/$(PROMETHEUS_DIR)/usr/bin/prometheus:
 	dpkg-deb --extract $(PROMETHEUS_DIR)/*.deb $(PROMETHEUS_DIR)
 	rm $(PROMETHEUS_DIR)/*.deb
 
-# Binaryen, in the same way. Where it cannot be had, the module stays as the compiler made it.
+# wasm-opt, in the same way. Where it cannot be had, the module stays as the compiler made it.
 $(CURDIR)/$(BINARYEN_DIR)/wasm-opt:
 	@mkdir -p $(BINARYEN_DIR)
 	@cd $(BINARYEN_DIR) && { apt-get download binaryen || { apt-get update && apt-get download binaryen; }; } && \
 	dpkg-deb --extract binaryen_*.deb . && rm binaryen_*.deb && \
-	printf '#!/bin/sh\nhere=$$(dirname "$$0")\nLD_LIBRARY_PATH=$$(echo "$$here"/usr/lib/*) exec "$$here/usr/bin/$${0##*/}" "$$@"\n' > wasm-opt && \
-	chmod +x wasm-opt || echo "no Binaryen here: the module is not optimized further"
-
-$(CURDIR)/$(BINARYEN_DIR)/wasm-metadce: $(CURDIR)/$(BINARYEN_DIR)/wasm-opt
-	@if test -x $<; then \
-		sed 's#usr/bin/[^"]*#usr/bin/$${0\#\#*/}#' $< > $@ && chmod +x $@; \
-	fi
+	printf '#!/bin/sh\nhere=$$(dirname "$$0")\nLD_LIBRARY_PATH=$$(echo "$$here"/usr/lib/*) exec "$$here/usr/bin/wasm-opt" "$$@"\n' > wasm-opt && \
+	chmod +x wasm-opt || echo "no wasm-opt here: the module is not optimized further"
 
 # What this machine lacks of Debian's packages $(2) and of what they need, unpacked in $(1).
 define unpack

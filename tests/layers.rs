@@ -318,68 +318,6 @@ fn the_module_is_optimized_across_all_crates() {
     }
 }
 
-/// What the host calls, whatever a filter does.
-const ALWAYS: [&str; 7] = [
-    "memory",
-    "_initialize",
-    "proxy_abi_version_0_2_1",
-    "proxy_on_memory_allocate",
-    "proxy_on_vm_start",
-    "proxy_on_context_create",
-    "proxy_on_delete",
-];
-
-/// The callbacks that the filter's contexts answer, by their names in the ABI.
-fn answered() -> BTreeSet<String> {
-    let mut answered = BTreeSet::new();
-    for file in ["request", "root"] {
-        let path = format!("{}/src/proxy/{file}.rs", env!("CARGO_MANIFEST_DIR"));
-        let file = syn::parse_file(&fs::read_to_string(path).unwrap()).unwrap();
-        let impls = file.items.iter().filter_map(|item| match item {
-            syn::Item::Impl(item) => Some(&item.items),
-            _ => None,
-        });
-        for item in impls.flatten() {
-            if let syn::ImplItem::Fn(method) = item {
-                let name = method.sig.ident.to_string();
-                if name == "on_http_call_response" {
-                    answered.insert(format!("proxy_{name}"));
-                } else if let Some(name) = name.strip_prefix("on_") {
-                    let name = name.strip_prefix("http_").unwrap_or(name);
-                    answered.insert(format!("proxy_on_{name}"));
-                }
-            }
-        }
-    }
-    answered
-}
-
-/// `make build` drops the others: a request that enters the module for nothing costs time.
-#[test]
-fn the_module_keeps_the_entry_points_that_the_filter_answers() {
-    let path = format!("{}/module/entry-points.json", env!("CARGO_MANIFEST_DIR"));
-    let graph: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
-    let (root, exports) = graph.as_array().unwrap().split_first().unwrap();
-    let kept: BTreeSet<&str> = root["reaches"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|name| name.as_str().unwrap())
-        .collect();
-    let answered = answered();
-    let needed: BTreeSet<&str> = ALWAYS
-        .into_iter()
-        .chain(answered.iter().map(String::as_str))
-        .collect();
-    assert_eq!(kept, needed);
-    let named: BTreeSet<&str> = exports
-        .iter()
-        .filter(|export| export["name"] == export["export"])
-        .filter_map(|export| export["name"].as_str())
-        .collect();
-    assert_eq!(named, needed);
-}
-
 #[test]
 fn an_import_that_points_up_is_found() {
     let imports = |of: &[(&str, &str)]| House {
