@@ -8,6 +8,7 @@
 //! a request passes, neither body nor trailers, before it is let through: the host
 //! sends the headers too where one callback says that it goes on.
 
+mod action;
 mod envoy;
 mod filter_state;
 mod log;
@@ -29,7 +30,8 @@ use crate::http::response::{Client, Response};
 use crate::outputs::FilterState;
 use crate::sign_in::Renewal;
 
-pub use worker::{Action, Worker};
+pub use action::Action;
+pub use worker::Worker;
 
 /// Headers for the responses to requests that were let through, by the requests' contexts, until
 /// the responses come. There are at most as many as requests: each takes its own away.

@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use bearer_gate_hostcalls::{self as refusable, Buffer, Map};
 
+use super::action::Action;
 use super::envoy::Envoy;
-use super::worker::Action;
 use super::{Edge, Promised, Released};
 use crate::config::{Config, OfRoutes, Reads};
 use crate::desk::Ticket;

@@ -6,19 +6,10 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
+use super::action::Action;
 use super::request::Request;
 use super::root::Root;
 use crate::host::{CallId, ContextId};
-
-/// Whether a request, or a part of it, goes on. The numbers are the ABI's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub enum Action {
-    /// It does.
-    Continue = 0,
-    /// It waits, or was answered.
-    Pause = 1,
-}
 
 /// All that the host calls.
 #[derive(Default)]
