@@ -18,12 +18,14 @@ pub(super) struct Envoy {
     /// workers share: the Unix time of the start. WASI's own monotonic origin
     /// is out of reach of safe code.
     origin: (Millis, Instant),
-    /// What was asked for last is first: mostly the one that every request counts. `None` for one
-    /// that the host does not keep.
-    metrics: Rc<RefCell<Vec<(String, Option<u32>)>>>,
+    /// What was asked for last is first: mostly the one that every request counts.
+    metrics: Rc<RefCell<Vec<Numbered>>>,
     /// What the workers would share, where the host does not do that.
     alone: Option<Rc<RefCell<Vec<Kept>>>>,
 }
+
+/// A metric by its name, with the host's number of it; `None` for one that the host does not keep.
+type Numbered = (String, Option<u32>);
 
 /// A value by its name, and its version.
 type Kept = (String, Vec<u8>, u32);
