@@ -153,9 +153,7 @@ pub(super) fn look_at_earlier(filter: Part<'_>, findings: &mut Vec<Finding>) {
         .find(|(kind, _)| message(config.node, kind).is_some());
     let name = match found {
         Some((_, name)) => name,
-        None if message(config.node, RBAC)
-            .is_some_and(|rbac| super::filters::decides_by_request(rbac)) =>
-        {
+        None if message(config.node, RBAC).is_some_and(super::filters::decides_by_request) => {
             "RBAC"
         }
         None => return,
