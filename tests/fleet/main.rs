@@ -106,7 +106,10 @@ fn plans() -> Vec<Plan> {
             good_per_ten_seconds: 1,
             ..longer(
                 8_400,
-                plan("well, then down for 2 hours, one worker", down(900_000, 8_100_000)),
+                plan(
+                    "well, then down for 2 hours, one worker",
+                    down(900_000, 8_100_000),
+                ),
             )
         },
         Plan {

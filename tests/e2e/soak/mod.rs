@@ -115,8 +115,12 @@ fn soak(length: Duration, beat: Duration) {
         let mut memory = Vec::new();
         while began.elapsed() < length && !world.record.has_failed() {
             thread::sleep(Duration::from_millis(500));
-            let at = began.elapsed().as_secs_f64();
-            memory.push((at, world.stage.envoy().memory() as f64));
+            let envoy = world.stage.envoy();
+            memory.push(Sample {
+                at: began.elapsed().as_secs_f64(),
+                resident: envoy.memory() as f64,
+                allocated: envoy.allocated() as f64,
+            });
         }
         world.score.stop();
         memory
@@ -124,7 +128,16 @@ fn soak(length: Duration, beat: Duration) {
     judge(&world, length, &memory);
 }
 
-fn judge(world: &World, length: Duration, memory: &[(f64, f64)]) {
+/// The memory of Envoy, in octets, and the time, in seconds.
+#[derive(Clone, Copy)]
+struct Sample {
+    at: f64,
+    resident: f64,
+    /// Of the host alone, with the data that workers share.
+    allocated: f64,
+}
+
+fn judge(world: &World, length: Duration, memory: &[Sample]) {
     world.record.print();
     let requests = world.record.requests();
     figure("requests", requests);
@@ -142,14 +155,21 @@ fn judge(world: &World, length: Duration, memory: &[(f64, f64)]) {
         active.all(|(_, value)| *value == 0)
     });
     let settled = length.as_secs_f64() / 3.0;
-    let settled: Vec<_> = memory.iter().filter(|(at, _)| *at > settled).collect();
+    let settled = memory.iter().filter(|sample| sample.at > settled);
+    let settled: Vec<_> = settled.map(|sample| (sample.at, sample.resident)).collect();
     let slope = record::slope(&settled);
     let part = memory.len() / 20 + 1;
-    let parts = memory.chunks(part).filter_map(|part| part.last());
-    let parts: Vec<f64> = parts.map(|(_, octets)| (octets / 1e6).round()).collect();
-    figure("memory from the start to the end, MB", parts);
+    let over_time = |of: fn(&Sample) -> f64| -> Vec<f64> {
+        let parts = memory.chunks(part).filter_map(|part| part.last());
+        parts.map(|sample| (of(sample) / 1e6).round()).collect()
+    };
+    figure("memory over time, MB", over_time(|sample| sample.resident));
+    figure(
+        "of that, the host's, MB",
+        over_time(|sample| sample.allocated),
+    );
     figure("growth in half an hour, MB", (slope * 1800.0 / 1e6).round());
-    // In seconds a fleet of caches only fills.
+    // In seconds caches only fill.
     if length >= Duration::from_secs(600) {
         assert!(slope * 1800.0 < GROWTH, "{slope} octets a second");
         assert!(requests > length.as_secs() * 500, "{requests}");

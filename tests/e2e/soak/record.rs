@@ -75,7 +75,7 @@ impl Record {
 }
 
 /// By how much the second number grows with the first, by least squares.
-pub(super) fn slope(points: &[&(f64, f64)]) -> f64 {
+pub(super) fn slope(points: &[(f64, f64)]) -> f64 {
     let count = points.len() as f64;
     let mean =
         |of: fn(&(f64, f64)) -> f64| points.iter().map(|point| of(point)).sum::<f64>() / count;
@@ -91,7 +91,6 @@ fn the_slope_of_a_line_is_its_own() {
     let line: Vec<(f64, f64)> = (0..9)
         .map(|x| (f64::from(x), 3.0 - 2.0 * f64::from(x)))
         .collect();
-    let line: Vec<_> = line.iter().collect();
     assert!((slope(&line) + 2.0).abs() < 1e-9);
     assert!(slope(&[]).abs() < 1e-9);
 }

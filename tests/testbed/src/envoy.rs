@@ -341,6 +341,19 @@ impl Envoy {
         kilobytes.expect("a number of kilobytes") * 1024
     }
 
+    /// What Envoy has allocated of it, in octets: without the memory of Wasm modules.
+    ///
+    /// # Panics
+    /// When it is gone.
+    pub fn allocated(&self) -> u64 {
+        let page = self.admin("/memory").expect("a running Envoy");
+        let page: Value = serde_json::from_str(&page).expect("JSON");
+        let allocated = page["allocated"]
+            .as_str()
+            .and_then(|text| text.parse().ok());
+        allocated.expect("a number of octets")
+    }
+
     /// The address of the admin interface.
     pub fn admin_address(&self) -> SocketAddr {
         self.admin
