@@ -31,7 +31,7 @@ const HOSTILE: usize = 1;
 const LEAVING: usize = 1;
 const PEOPLE: [(&str, &str); 2] = [("alice", "wonderland"), ("bob", "tokyo")];
 
-/// What memory may grow by in half an hour, in octets. The first third is left out: caches fill.
+/// What memory may grow by in half an hour, in octets. The first half is left out: caches fill.
 const GROWTH: f64 = 8.0 * 1024.0 * 1024.0;
 
 /// What the lanes and the conductor have in common.
@@ -154,7 +154,7 @@ fn judge(world: &World, length: Duration, memory: &[Sample]) {
             .filter(|(name, _)| name.starts_with("http.main") && name.ends_with("rq_active"));
         active.all(|(_, value)| *value == 0)
     });
-    let settled = length.as_secs_f64() / 3.0;
+    let settled = length.as_secs_f64() / 2.0;
     let settled = memory.iter().filter(|sample| sample.at > settled);
     let settled: Vec<_> = settled.map(|sample| (sample.at, sample.resident)).collect();
     let slope = record::slope(&settled);
