@@ -101,6 +101,11 @@ impl Mark {
         Self::of_name(Kind::Token, "jti", issuer, id)
     }
 
+    /// Whether it is of one session of a person.
+    pub(super) fn is_of_one(&self) -> bool {
+        self.is(Kind::One)
+    }
+
     /// Whether both are of one session, and of sessions of the same person.
     pub(super) fn is_beside(&self, other: &Self) -> bool {
         let [of_one, of_other] = [self, other].map(|mark| mark.0.first_chunk::<HALF>());

@@ -10,6 +10,7 @@
 //! - everything is bounded: [`SHARDS`] and [`TOKENS`] shards of [`shard::MOST`] entries;
 //! - a request costs one read, unless a shard that concerns it has changed.
 
+mod ending;
 mod heads;
 mod mark;
 pub mod shard;
@@ -18,6 +19,7 @@ use crate::host::{self, SharedStore, Version};
 use heads::{Heads, State};
 use shard::{Full, Shard, WhenFull};
 
+pub use ending::Ending;
 pub use mark::{Known, Mark};
 
 /// Shards of what was proven: 768 KiB at most. All that names a person or one of this person's
@@ -43,18 +45,6 @@ pub struct Now<'s> {
     pub random: u64,
     /// The data that all workers share.
     pub store: &'s dyn SharedStore,
-}
-
-/// Sessions that are to be ended.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ending {
-    /// What identifies them. A session is over if the time that counts for a mark is no later than
-    /// this.
-    marks: Vec<(Mark, u64)>,
-    /// The same of what nobody has proven, and the time before which such an entry may be forgotten.
-    claim: Option<(Mark, u64, u64)>,
-    /// The logout token that ends them, and when it was issued.
-    token: Option<(Mark, u64)>,
 }
 
 /// It is not certain that the sessions are over.
@@ -97,53 +87,33 @@ impl Ending {
         Self::proven(vec![(session.own, session.issued)])
     }
 
-    /// Ends what has one of these marks and began no later than the time of the mark: that of the
-    /// ID token, or that of the session here.
-    #[must_use]
-    pub fn proven(marks: Vec<(Mark, u64)>) -> Self {
-        Self {
-            marks,
-            claim: None,
-            token: None,
-        }
-    }
-
-    /// The same because of a logout token. The token is remembered.
-    #[must_use]
-    pub fn because_of(self, token: Mark, issued: u64) -> Self {
-        Self {
-            token: Some((token, issued)),
-            ..self
-        }
-    }
-
-    /// Ends what has this mark, too, which nobody has proven. Claims until `earliest` may be forgotten,
-    /// because every session that they ended is over by itself. Where there is no room for a claim,
-    /// what is proven ends all the same.
-    #[must_use]
-    pub fn and_claimed(self, mark: Mark, until: u64, earliest: u64) -> Self {
-        Self {
-            claim: Some((mark, until, earliest)),
-            ..self
-        }
-    }
-
-    /// Ends what has this mark, which nobody has proven: see [`Ending::and_claimed`].
-    #[must_use]
-    pub fn claimed(mark: Mark, until: u64, earliest: u64) -> Self {
-        Self::default().and_claimed(mark, until, earliest)
-    }
-
-    /// What is written, each with its shard.
-    fn entries(&self) -> impl Iterator<Item = (usize, Mark, u64, WhenFull)> {
-        let proven = self.marks.iter();
-        let proven = proven.map(|(mark, until)| (proven_at(mark), *mark, *until, WhenFull::Floor));
-        let claim = self.claim.iter().map(|(mark, until, before)| {
-            let when_full = WhenFull::Refuse { before: *before };
-            (claimed_at(mark), *mark, *until, when_full)
+    /// What is written to the list.
+    fn entries(&self) -> impl Iterator<Item = Entry> {
+        let proven = self.proven.iter().map(|(mark, until)| Entry {
+            place: proven_at(mark),
+            mark: *mark,
+            until: *until,
+            when_full: WhenFull::Floor,
         });
-        proven.chain(claim)
+        let claims = self.claims.iter().map(|(mark, until)| Entry {
+            place: claimed_at(mark),
+            mark: *mark,
+            until: *until,
+            when_full: WhenFull::Refuse {
+                before: self.earliest,
+            },
+        });
+        proven.chain(claims)
     }
+}
+
+/// What is written of one mark.
+struct Entry {
+    /// The number of its shard.
+    place: usize,
+    mark: Mark,
+    until: u64,
+    when_full: WhenFull,
 }
 
 fn proven_at(mark: &Mark) -> usize {
@@ -277,30 +247,59 @@ impl List {
         self.heads = Some(heads);
     }
 
-    /// Ends sessions. Every worker finds them over from the next request on.
+    /// Ends sessions. Every worker finds them over from the next request on. What is over already is
+    /// not written again.
     ///
     /// # Errors
     /// Where it is not certain that they are over. Some of them may be over all the same.
     pub fn end(&mut self, ending: &Ending, now: Now<'_>) -> Result<(), NotEnded> {
+        self.look(now);
+        let (new, known): (Vec<Entry>, Vec<Entry>) = ending.entries().partition(|entry| {
+            let shard = self.shard(entry.place, now);
+            shard.is_none_or(|shard| !shard.ends(&entry.mark, entry.until.max(1)))
+        });
         let mut changed = Vec::new();
-        for (place, mark, until, when_full) in ending.entries() {
-            let put = |shard: &mut Shard| shard.put(mark, until, when_full);
+        let mut is_full = false;
+        for place in 0..SHARDS {
+            let of_shard = || new.iter().filter(|entry| entry.place == place);
+            if of_shard().next().is_none() {
+                continue;
+            }
+            let put = |shard: &mut Shard| {
+                let put = |entry: &Entry| shard.put(entry.mark, entry.until, entry.when_full);
+                let has_room = of_shard().map(put).filter(Result::is_ok).count() > 0;
+                has_room.then_some(()).ok_or(Full)
+            };
             match self.change(place, now, put) {
-                Err(NotEnded::Full) if !changed.is_empty() => {}
+                Err(NotEnded::Full) => is_full = true,
                 outcome => {
                     outcome?;
                     changed.push(place);
                 }
             }
         }
-        self.announce(&changed, now)?;
-        match ending.token {
-            None => Ok(()),
-            Some((token, issued)) => {
-                let put = |shard: &mut Shard| shard.put(token, issued, WhenFull::Forget);
-                change(&token_key(&token), false, now.store, put)?;
-                Ok(())
-            }
+        if changed.is_empty() && known.is_empty() && is_full {
+            return Err(NotEnded::Full);
+        }
+        if !changed.is_empty() {
+            self.announce(&changed, now)?;
+        }
+        for (token, issued) in &ending.tokens {
+            let put = |shard: &mut Shard| shard.put(*token, *issued, WhenFull::Forget);
+            change(&token_key(token), false, now.store, put)?;
+        }
+        Ok(())
+    }
+
+    /// What has ended and is in one shard, by its number below [`SHARDS`].
+    pub fn of_shard(&mut self, place: usize, now: Now<'_>) -> Ending {
+        self.look(now);
+        let shard = self.shard(place, now);
+        let entries = shard.map_or_else(Vec::new, Shard::entries);
+        if place < PROVEN {
+            Ending::proven(entries)
+        } else {
+            Ending::claims(entries)
         }
     }
 

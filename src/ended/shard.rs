@@ -84,6 +84,20 @@ impl Shard {
         self.entry(mark).is_some()
     }
 
+    /// Whether it is one session of a person all of whose sessions until then are over. So what made
+    /// room for others takes none when it is told again.
+    fn is_among_all(&self, mark: &Mark, until: u64) -> bool {
+        let all = mark.is_of_one().then(|| mark.all_of_the_person());
+        let all = all.and_then(|all| self.entry(&all));
+        all.is_some_and(|all| until <= all.until)
+    }
+
+    /// Each mark with its time, in Unix seconds.
+    pub(super) fn entries(&self) -> Vec<(Mark, u64)> {
+        let entries = self.entries.iter();
+        entries.map(|entry| (entry.mark, entry.until)).collect()
+    }
+
     /// Ends what has the mark and was issued no later than `until`.
     ///
     /// # Errors
@@ -91,7 +105,7 @@ impl Shard {
     pub fn put(&mut self, mark: Mark, until: u64, when_full: WhenFull) -> Result<(), Full> {
         // 0 is no real time: a clock that shows it does not work.
         let until = until.max(1);
-        if until <= self.floor {
+        if until <= self.floor || self.is_among_all(&mark, until) {
             return Ok(());
         }
         if let Ok(at) = self.place(&mark) {
@@ -323,6 +337,27 @@ mod tests {
             assert_eq!(shard.floor > 0, is_over_for_others, "{people}");
             assert_eq!(shard.ends(&own("nobody", 1), 1), is_over_for_others);
         }
+    }
+
+    /// Another Envoy tells again what has made room.
+    #[test]
+    fn what_is_told_again_ends_nothing_more() {
+        let floor = WhenFull::Floor;
+        let mut shard = Shard::default();
+        let told: Vec<(Mark, u64)> = (0..MOST + 40)
+            .map(|number| (own(&format!("u-{}", number % 50), number), 1000 + number as u64))
+            .collect();
+        for (mark, until) in &told {
+            shard.put(*mark, *until, floor).unwrap();
+        }
+        let before = shard.clone();
+        for _ in 0..3 {
+            for (mark, until) in &told {
+                shard.put(*mark, *until, floor).unwrap();
+            }
+        }
+        assert_eq!(shard, before);
+        assert_eq!(shard.floor, 0);
     }
 
     #[test]
