@@ -11,6 +11,10 @@ CANAILLE_DIR := .cache/canaille
 GLEWLWYD_DIR := .cache/glewlwyd
 GLEWLWYD := $(CURDIR)/$(GLEWLWYD_DIR)/glewlwyd
 
+# Redis, and webdis, by which it is asked over HTTP: both of Debian, with the libraries that this machine lacks.
+REDIS_DIR := .cache/redis
+REDIS := $(CURDIR)/$(REDIS_DIR)/run
+
 # Tools that cargo builds, once.
 TOOLS := .cache/tools
 CARGO_DENY_VERSION := 0.20.2
@@ -53,6 +57,7 @@ export NODE
 export BEARER_GATE_PYTHONPATH := $(CURDIR)/$(PYTHON_DIR)
 export BEARER_GATE_CANAILLE := $(CURDIR)/$(CANAILLE_DIR)
 export BEARER_GATE_GLEWLWYD := $(CURDIR)/$(GLEWLWYD_DIR)
+export BEARER_GATE_REDIS := $(CURDIR)/$(REDIS_DIR)
 export KUBECTL
 export BEARER_GATE_KUBERNETES := $(SCHEMAS)
 export BEARER_GATE_REGISTRY := $(REGISTRY)
@@ -71,7 +76,7 @@ ALL := --workspace --features bearer-gate/jwt-simple
 
 # What the end-to-end tests need, besides Envoy.
 KUBERNETES := $(KUBECTL) $(SCHEMAS)
-END_TO_END := $(PYTHON_DIR)/.done $(CANAILLE_DIR)/.done $(GLEWLWYD) $(CHROMEDRIVER) $(NODE)
+END_TO_END := $(PYTHON_DIR)/.done $(CANAILLE_DIR)/.done $(GLEWLWYD) $(CHROMEDRIVER) $(NODE) $(REDIS)
 
 .DEFAULT_GOAL := help
 
@@ -464,3 +469,10 @@ $(GLEWLWYD):
 	$(PYTHON) tests/testbed/glewlwyd/database.py \
 		$(GLEWLWYD_DIR)/usr/share/doc/glewlwyd/database/init.sqlite3.sql.gz $(GLEWLWYD_DIR)/empty.db
 	install tests/testbed/glewlwyd/run.sh $@
+
+# Redis and webdis, in the same way. tests/testbed/redis has them find their libraries.
+REDIS_PACKAGES := redis-server redis-tools webdis
+$(REDIS):
+	@echo "fetching Redis and webdis (about 3 MB)"
+	$(call unpack,$(REDIS_DIR),$(REDIS_PACKAGES))
+	install tests/testbed/redis/run.sh $@

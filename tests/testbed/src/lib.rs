@@ -27,6 +27,7 @@ pub mod keys;
 pub mod process;
 pub mod python;
 pub mod raw;
+pub mod redis;
 pub mod serve;
 pub mod token;
 pub mod transports;
