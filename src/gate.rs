@@ -13,12 +13,13 @@ use std::time::Duration;
 
 use crate::authn::{self, Answer, Context, Decision};
 use crate::cache::TokenCache;
-use crate::config::{Config, KeySource, ProviderId};
+use crate::config::{Config, KeySource, ProviderId, SignIn};
 use crate::desk::question::{Answered, Question, Unclear};
 use crate::desk::{Basis, Desk, Facts, Metadata, Need, Seen, Ticket};
 use crate::document::finding::Finding;
 use crate::door::{self, Carried, Exchange};
 use crate::ended::{self, Known, Mark};
+use crate::fleet::SignOuts;
 use crate::host::{CallId, ContextId, Host, Reply};
 use crate::http::request::{Body, Request};
 use crate::http::response::Rejection;
@@ -65,6 +66,8 @@ pub struct Gate<H> {
     sessions: Option<Sessions>,
     /// The sessions that ended before their time.
     ended: RefCell<ended::List>,
+    /// What other Envoys have told of such sessions, where they share a store.
+    sign_outs: Option<RefCell<SignOuts>>,
     desk: RefCell<Desk<Parked>>,
     tick_period: Cell<Duration>,
     idle_tick: Duration,
@@ -120,7 +123,8 @@ impl<H: Host> Gate<H> {
         }
         let desk = Desk::new(&config.providers, config.max_waiting, &host);
         let all_local = desk.keys_are_local();
-        let tick_period = if all_local { LOCAL_TICK } else { BUSY_TICK };
+        let asks = !all_local || config.fleet_store.is_some();
+        let tick_period = if asks { BUSY_TICK } else { LOCAL_TICK };
         host.tick_every(tick_period);
         let sign_in = config.sign_in.as_ref();
         if sign_in.is_some() {
@@ -135,12 +139,23 @@ impl<H: Host> Gate<H> {
             Some(keyring) => Some(keyring.clone()),
             None => drawn_key::keyring(&host),
         });
+        let sessions = keyring.map(Sessions::new);
+        let sign_outs = config.fleet_store.as_ref().zip(sessions.as_ref());
+        let sign_outs = sign_outs.map(|(store, sessions)| {
+            for counter in [metrics::STORE_FAILED, metrics::STORE_STALE] {
+                host.count(counter, 0);
+            }
+            let keyring = Rc::clone(sessions.keyring());
+            let longest = sign_in.map_or(u64::MAX, SignIn::longest_session);
+            RefCell::new(SignOuts::new(store, keyring, longest, host.random()))
+        });
         Self {
-            sessions: keyring.map(Sessions::new),
+            sessions,
             ended: RefCell::default(),
+            sign_outs,
             desk: RefCell::new(desk),
             tick_period: Cell::new(tick_period),
-            idle_tick: if all_local { LOCAL_TICK } else { IDLE_TICK },
+            idle_tick: if asks { IDLE_TICK } else { LOCAL_TICK },
             cache: RefCell::new(TokenCache::new(&config.providers)),
             headers: RefCell::default(),
             host,
@@ -155,7 +170,7 @@ impl<H: Host> Gate<H> {
     }
 
     /// Carries out a verdict of this gate, and counts it. Nobody is told that a session is over
-    /// before every worker knows it.
+    /// before every worker knows it; other Envoys are told afterwards.
     pub fn conclude(&self, verdict: &Verdict<'_>, exchange: &impl Exchange) -> Carried {
         let refused;
         let verdict = match verdict {
@@ -178,6 +193,10 @@ impl<H: Host> Gate<H> {
             if let Err(why) = self.ended.borrow_mut().end(ending, now) {
                 log::warn!("a session cannot be ended: {why:?}");
                 return false;
+            }
+            if let Some(sign_outs) = &self.sign_outs {
+                sign_outs.borrow_mut().tell(ending, &self.host);
+                self.set_tick(BUSY_TICK);
             }
         }
         if let Some(errand) = errand {
@@ -220,7 +239,7 @@ impl<H: Host> Gate<H> {
         let now = self.host.monotonic();
         let most = match &need {
             Need::Body(most) => Some(*most),
-            Need::Keys(_) | Need::Answer(_) => None,
+            Need::Keys(_) | Need::Answer(_) | Need::SignOuts => None,
         };
         let octets = parked.request.memory().saturating_add(most.unwrap_or(0));
         let entered = self.desk.borrow_mut().enter(need, octets, parked, now);
@@ -270,24 +289,45 @@ impl<H: Host> Gate<H> {
     /// Moves the desk on by the time that passed.
     pub fn tick(&self) -> Verdicts<'_> {
         let now = self.host.monotonic();
+        let hears = self.hear(|sign_outs, list| {
+            sign_outs.tick(&self.host, list);
+            sign_outs.is_restless()
+        });
         let any = self.desk.borrow_mut().tick(&self.host, now);
         self.count();
         let verdicts = self.decide_settled(now);
-        let busy = any || self.desk.borrow().is_restless(now);
+        let busy = any || hears || self.desk.borrow().is_restless(now);
         self.set_tick(if busy { BUSY_TICK } else { self.idle_tick });
         verdicts
+    }
+
+    /// Has the sign-outs of other Envoys move on, and requests wait for them or not.
+    fn hear(&self, step: impl FnOnce(&mut SignOuts, &mut ended::List) -> bool) -> bool {
+        let Some(sign_outs) = &self.sign_outs else {
+            return false;
+        };
+        let mut sign_outs = sign_outs.borrow_mut();
+        let outcome = step(&mut sign_outs, &mut self.ended.borrow_mut());
+        let is_pending = sign_outs.standing() == Finding::Pending;
+        let call = is_pending.then(|| sign_outs.longest_call());
+        self.desk.borrow_mut().await_sign_outs(call);
+        outcome
     }
 
     /// How many octets of the response to a call are read at most; `None` where nobody waits for
     /// it.
     pub fn most(&self, call: CallId) -> Option<usize> {
-        self.desk.borrow().most(call)
+        let of_store = self.sign_outs.as_ref();
+        let of_store = of_store.and_then(|sign_outs| sign_outs.borrow().most(call));
+        of_store.or_else(|| self.desk.borrow().most(call))
     }
 
     /// Takes the outcome of a call of this gate.
     pub fn reply(&self, call: CallId, reply: Reply) -> Verdicts<'_> {
         let now = self.host.monotonic();
-        if self.desk.borrow_mut().reply(call, reply, &self.host, now) {
+        let is_of_store =
+            self.hear(|sign_outs, list| sign_outs.reply(call, &reply, &self.host, list));
+        if is_of_store || self.desk.borrow_mut().reply(call, reply, &self.host, now) {
             self.decide_settled(now)
         } else {
             Vec::new()
@@ -298,6 +338,9 @@ impl<H: Host> Gate<H> {
     pub fn abandon_calls(&self) {
         let now = self.host.monotonic();
         self.desk.borrow_mut().abandon(&self.host, now);
+        if let Some(sign_outs) = &self.sign_outs {
+            sign_outs.borrow_mut().abandon(&self.host);
+        }
     }
 
     /// Decides the parked requests whose fact is settled or whose time is up.
@@ -327,6 +370,7 @@ impl<H: Host> Gate<H> {
                     Verdict::reject(match need {
                         Need::Keys(_) => Rejection::keys_unavailable(retry_after),
                         Need::Answer(_) => Rejection::provider_unavailable(retry_after),
+                        Need::SignOuts => Rejection::sign_outs_unknown(retry_after),
                         Need::Body(_) => {
                             log::warn!(
                                 "a body did not come: the plugin needs allow_on_headers_stop_iteration"
@@ -480,6 +524,14 @@ impl<H: Host> Facts for Consultation<'_, H> {
         let (host, now) = (&self.gate.host, self.now());
         let answer = self.gate.desk.borrow_mut().answer(question, host, now);
         self.in_time(answer, || Need::Answer(Box::new(question.clone())))
+    }
+
+    fn sign_outs(&self) -> Finding<()> {
+        let Some(sign_outs) = &self.gate.sign_outs else {
+            return Finding::Ready(());
+        };
+        let standing = sign_outs.borrow().standing();
+        self.in_time(standing, || Need::SignOuts)
     }
 
     fn is_over(&self, session: &Known) -> bool {

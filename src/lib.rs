@@ -20,7 +20,7 @@
 //! authn
 //! sign_in
 //! desk
-//! cache jwks
+//! cache fleet jwks
 //! ended outputs policy shelf
 //! config
 //! config/convert
@@ -122,6 +122,7 @@ pub mod desk;
 pub mod document;
 pub mod door;
 pub mod ended;
+pub mod fleet;
 pub mod gate;
 pub mod host;
 pub mod http;

@@ -23,6 +23,20 @@ pub const LOGOUT_REFUSED: &str = "bearer_gate.logout.refused";
 pub const ENDED_LOST: &str = "bearer_gate.ended.lost";
 /// Counter: sign-outs that found their part of the list full, so that sessions of others are over.
 pub const ENDED_FULL: &str = "bearer_gate.ended.full";
+/// Counter: commands that the shared store has done.
+pub const STORE_SUCCESS: &str = "bearer_gate.shared_store.success";
+/// Counter: commands that the shared store has not done.
+pub const STORE_FAILED: &str = "bearer_gate.shared_store.failed";
+/// Counter: values of the shared store that are not of these Envoys.
+pub const STORE_SKIPPED: &str = "bearer_gate.shared_store.skipped";
+/// Counter: times that the shared store had lost what it had.
+pub const STORE_LOST: &str = "bearer_gate.shared_store.lost";
+/// Counter: sign-outs that the shared store is not told, because too many wait.
+pub const STORE_DROPPED: &str = "bearer_gate.shared_store.dropped";
+/// Counter: workers that found that the shared store could not be read for `max_stale`.
+pub const STORE_STALE: &str = "bearer_gate.shared_store.stale";
+/// Gauge: how long ago the shared store was read to its end, in seconds.
+pub const STORE_AGE: &str = "bearer_gate.shared_store.age_seconds";
 /// Counter: tokens that were found in the cache of verified ones.
 pub const CACHE_HIT: &str = "bearer_gate.token_cache.hit";
 /// Counter: tokens that were not in the cache, so that their signatures were verified.

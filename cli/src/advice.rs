@@ -54,7 +54,7 @@ const ASK_PROVIDER: &str = "have the provider issue tokens in the form of RFC 75
 const SEND_CLAIM: &str = "ask the provider for a token of the kind that this API takes";
 
 /// The rows, in the order of `docs/responses.md`.
-pub(crate) const ADVICE: [Advice; 37] = [
+pub(crate) const ADVICE: [Advice; 38] = [
     Advice {
         reasons: &["token_missing"],
         means: "there is no token where this rule looks for one",
@@ -171,6 +171,13 @@ pub(crate) const ADVICE: [Advice; 37] = [
         client: "sign out again after `Retry-After`",
         operator: "look at the list of ended sessions; limit the rate at `frontchannel_logout_path`",
         page: "operating.md#bearergatesignoutsfail",
+    },
+    Advice {
+        reasons: &["sign_outs_unknown"],
+        means: "nobody knows whether the session has ended in another Envoy",
+        client: "stay signed in, and repeat the request after `Retry-After`",
+        operator: "find out why the shared store cannot be read; Envoy's log says what came",
+        page: "shared-store.md#what-needs-it",
     },
     Advice {
         reasons: &["body_missing"],

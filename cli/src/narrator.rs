@@ -601,7 +601,14 @@ impl Telling {
                 }
                 text
             }
-            (Err(Unsatisfied::Unavailable(_) | Unsatisfied::NoRefresh(_)), _) => {
+            (
+                Err(
+                    Unsatisfied::Unavailable(_)
+                    | Unsatisfied::NoRefresh(_)
+                    | Unsatisfied::Unknown(_),
+                ),
+                _,
+            ) => {
                 format!("there are no keys of {name}")
             }
         };

@@ -67,6 +67,16 @@ const OF_OTHERS: [&str; 2] = ["on", "repos"];
 const OF_STEPS: [&str; 2] = ["node", "resources"];
 
 /// A provider for pieces that have none, but for where its keys are.
+const SIGN_IN: &str = "sign_in:
+  cookie_keys: [{inline_string: a secret of thirty-two octets or more}]
+  allowed_redirect_domains: [app.example]
+  schemes:
+    staff:
+      provider_name: auth0
+      credentials: {client_id: web, token_secret: {inline_string: secret}}
+      token_endpoint: {cluster: c, timeout: 5s}
+      callback_path: /callback
+";
 const PROVIDER: &str = "\
 providers:
   auth0:
@@ -432,6 +442,8 @@ fn completed(lines: &[String]) -> (String, Checker) {
         format!("{PROVIDER}{KEYS}{RULE}{}", indented(lines, "  "))
     } else if key == "rules" {
         format!("{PROVIDER}{KEYS}{piece}")
+    } else if key == "shared_store" {
+        format!("{PROVIDER}{KEYS}{SIGN_IN}{RULE}{piece}")
     } else {
         format!("{PROVIDER}{KEYS}{RULE}{piece}")
     };

@@ -451,6 +451,7 @@ impl<'r, T: Listener> Presented<'r, T> {
         let session = visit.session(id).map_err(|not_yet| match not_yet {
             NotYet::Await(_) => Unsatisfied::AwaitRefresh(id),
             NotYet::Unavailable(wait) => Unsatisfied::NoRefresh(wait),
+            NotYet::Unknown(wait) => Unsatisfied::Unknown(wait),
         });
         session?.ok_or(Unsatisfied::NoSession)
     }

@@ -24,9 +24,12 @@ pub enum Unsatisfied {
     /// The session has to be refreshed, and its provider does not answer. The next try is this far
     /// away.
     NoRefresh(Duration),
+    /// The session may have ended in another Envoy. The next try to know that is this far away.
+    Unknown(Duration),
     /// The keys of this provider have to be fetched first.
     AwaitKeys(ProviderId),
-    /// The session by this scheme has to be refreshed first.
+    /// The session by this scheme has to be refreshed first, or what has ended in other Envoys must be
+    /// known.
     AwaitRefresh(SchemeId),
 }
 
@@ -65,6 +68,7 @@ impl Unsatisfied {
             Self::Unavailable(retry_after) => Rejection::keys_unavailable(retry_after),
             Self::Several => Rejection::SeveralTokens,
             Self::NoRefresh(retry_after) => Rejection::provider_unavailable(retry_after),
+            Self::Unknown(retry_after) => Rejection::sign_outs_unknown(retry_after),
             Self::AwaitKeys(provider) => return Err(Lacking::Keys(provider)),
             Self::AwaitRefresh(scheme) => return Err(Lacking::Refresh(scheme)),
         })
@@ -79,7 +83,7 @@ impl Unsatisfied {
             Self::Missing => 1,
             Self::Invalid(JwtError::Issuer) => 2,
             Self::Invalid(_) | Self::CrossSite => 3,
-            Self::Unavailable(_) | Self::NoRefresh(_) => 4,
+            Self::Unavailable(_) | Self::NoRefresh(_) | Self::Unknown(_) => 4,
             Self::Several => 5,
             Self::AwaitKeys(_) | Self::AwaitRefresh(_) => 6,
         }
@@ -93,7 +97,7 @@ impl Unsatisfied {
             | Self::CrossSite
             | Self::Invalid(_)
             | Self::Several => Hope::None,
-            Self::Unavailable(_) | Self::NoRefresh(_) => Hope::Later,
+            Self::Unavailable(_) | Self::NoRefresh(_) | Self::Unknown(_) => Hope::Later,
             Self::AwaitKeys(_) | Self::AwaitRefresh(_) => Hope::Soon,
         }
     }

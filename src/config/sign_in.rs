@@ -292,6 +292,15 @@ impl Scheme {
 }
 
 impl SignIn {
+    /// The longest life that a session of any scheme can have, in seconds: a session from before the
+    /// configuration has no longer one.
+    #[must_use]
+    pub fn longest_session(&self) -> u64 {
+        let spans = self.schemes.iter();
+        let spans = spans.map(|scheme| scheme.session.max_duration.as_secs());
+        spans.max().unwrap_or(u64::MAX)
+    }
+
     /// The scheme whose own path this path in normal form is, and the kind of that path.
     #[must_use]
     pub fn own_path(&self, path: &str) -> Option<(SchemeId, OwnPath)> {

@@ -59,6 +59,8 @@ pub struct Config {
     pub facts: Vec<Fact>,
     /// How people in browsers sign in, where they can.
     pub sign_in: Option<SignIn>,
+    /// The store that several Envoys share, where there is one. `sign_in` has keys of its own then.
+    pub fleet_store: Option<FleetStore>,
 }
 
 /// What Envoy's routes ask for by themselves, in place of the rules.
@@ -310,6 +312,21 @@ pub struct HttpUri {
     pub cluster: String,
     /// For the whole response; from the time the call is made.
     pub timeout: Duration,
+}
+
+/// A store that several Envoys share: Redis, asked over HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FleetStore {
+    /// Where it is asked.
+    pub uri: HttpUri,
+    /// What the names of its keys begin with: letters, digits, `-`, `_` and `:`.
+    pub key_prefix: String,
+    /// How often it is read.
+    pub interval: Duration,
+    /// How long sessions count after it was read last; not below `interval`.
+    pub max_stale: Duration,
+    /// Whether sessions count after that, too.
+    pub allow_stale: bool,
 }
 
 impl HttpUri {

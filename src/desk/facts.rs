@@ -21,6 +21,8 @@ pub enum Need {
     Answer(Box<Question>),
     /// The request's body has to be read, of so many octets at most.
     Body(usize),
+    /// What has ended in other Envoys must be known.
+    SignOuts,
 }
 
 /// The facts from outside, as they are now.
@@ -42,6 +44,11 @@ pub trait Facts {
     /// The answer to a question. Where it is [`Finding::Pending`], the decision must be
     /// [`Need::Answer`] with the same question, whether that was asked before or not.
     fn answer(&self, question: &Question) -> Finding<Result<Rc<Answered>, Unclear>>;
+
+    /// Whether it is known what has ended in other Envoys, where there are any to hear of.
+    fn sign_outs(&self) -> Finding<()> {
+        Finding::Ready(())
+    }
 
     /// Whether a session was ended before its time.
     fn is_over(&self, session: &Known) -> bool;

@@ -46,6 +46,8 @@ pub enum Awaited {
     Answer(Rc<Subject>, Number),
     /// The request's own body.
     Body,
+    /// What has ended in other Envoys.
+    SignOuts,
 }
 
 /// A request that waits.

@@ -62,6 +62,8 @@ pub struct Desk<R> {
     /// The calls that are not answered yet. There are few.
     calls: Vec<Sent>,
     gauges_at: Millis,
+    /// How long a call takes at most that tells what has ended in other Envoys, while that is awaited.
+    sign_outs: Option<Duration>,
 }
 
 /// A call that is not answered yet.
@@ -112,7 +114,14 @@ impl<R> Desk<R> {
             tally: Tally::new(host.random()),
             calls: Vec::new(),
             gauges_at: Millis(0),
+            sign_outs: None,
         }
+    }
+
+    /// Hears whether requests that count on a session have to wait: how long a call takes at most, or
+    /// `None` where nothing is awaited any longer.
+    pub fn await_sign_outs(&mut self, call: Option<Duration>) {
+        self.sign_outs = call;
     }
 
     /// Whether all keys are in the configuration, so that none are fetched.
@@ -191,7 +200,7 @@ impl<R> Desk<R> {
         match need {
             Need::Keys(provider) => self.sources.retry_after(*provider, now),
             Need::Answer(question) => self.book.retry_after(question, now),
-            Need::Body(_) => Duration::ZERO,
+            Need::Body(_) | Need::SignOuts => Duration::ZERO,
         }
     }
 
@@ -213,7 +222,7 @@ impl<R> Desk<R> {
         self.has_line = true;
         let came = match awaited {
             Awaited::Keys(provider, seen) => Some((provider, seen)),
-            Awaited::Answer(..) | Awaited::Body => None,
+            Awaited::Answer(..) | Awaited::Body | Awaited::SignOuts => None,
         };
         let waiter = Waiter {
             awaited,
@@ -247,8 +256,10 @@ impl<R> Desk<R> {
             (Awaited::Answer(subject, _), Awaited::Answer(before, _)) => {
                 (subject == before, waiter.came)
             }
-            (Awaited::Body, Awaited::Body) => (true, waiter.came),
-            (Awaited::Answer(..) | Awaited::Body, _) => (false, waiter.came),
+            (Awaited::Body, Awaited::Body) | (Awaited::SignOuts, Awaited::SignOuts) => {
+                (true, waiter.came)
+            }
+            (Awaited::Answer(..) | Awaited::Body | Awaited::SignOuts, _) => (false, waiter.came),
         };
         let deadline = if is_same {
             waiter.deadline
@@ -283,6 +294,10 @@ impl<R> Desk<R> {
                 Some((Awaited::Answer(subject, number), longest))
             }
             Need::Body(_) => Some((Awaited::Body, BODY_WAIT)),
+            Need::SignOuts => {
+                let call = self.sign_outs.unwrap_or_default();
+                Some((Awaited::SignOuts, longest_wait(call)))
+            }
         }
     }
 
@@ -438,12 +453,14 @@ impl<R> Desk<R> {
             sources,
             book,
             line,
+            sign_outs,
             ..
         } = self;
         let taken = line.take_settled(now, |awaited| match awaited {
             Awaited::Keys(provider, seen) => sources.settled(*provider, *seen),
             Awaited::Answer(subject, number) => book.is_settled(subject, *number),
             Awaited::Body => false,
+            Awaited::SignOuts => sign_outs.is_none(),
         });
         let settled = taken.into_iter().map(|(ticket, waiter)| Settled {
             ticket,

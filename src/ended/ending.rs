@@ -25,6 +25,15 @@ pub struct Ending {
     pub(super) tokens: Timed,
 }
 
+/// How many marks an ending has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Those that were proven, and logout tokens.
+    pub proven: usize,
+    /// Those that were only claimed.
+    pub claims: usize,
+}
+
 impl Ending {
     /// Ends what has one of these marks and began no later than the time of the mark: that of the
     /// ID token, or that of the session here.
@@ -71,18 +80,19 @@ impl Ending {
         }
     }
 
-    /// How many marks it has, and how many of them are only claimed.
+    /// How many marks it has.
     #[must_use]
-    pub fn count(&self) -> (usize, usize) {
-        let proven = self.proven.len().saturating_add(self.tokens.len());
-        let claims = self.claims.len();
-        (proven.saturating_add(claims), claims)
+    pub fn count(&self) -> Count {
+        Count {
+            proven: self.proven.len().saturating_add(self.tokens.len()),
+            claims: self.claims.len(),
+        }
     }
 
-    /// Ends nothing.
+    /// Whether it ends nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.count().0 == 0
+        self.count() == Count::default()
     }
 
     fn parts(&self) -> [&Timed; 3] {
@@ -122,21 +132,30 @@ impl Ending {
         }
     }
 
-    /// At most so many marks of it, what was proven before others.
+    /// At most so many of the marks that were proven, and of those that were only claimed.
     #[must_use]
-    pub fn start(&self, most: usize) -> Self {
-        let mut start = Self::default();
-        let mut left = most;
-        let [proven, claims, tokens] = self.parts();
-        for (own, all) in [
-            (&mut start.proven, proven),
-            (&mut start.tokens, tokens),
-            (&mut start.claims, claims),
-        ] {
-            own.extend(all.iter().take(left));
-            left = left.saturating_sub(own.len());
+    pub fn start(&self, proven: usize, claims: usize) -> Self {
+        let first = |of: &Timed, most: usize| of.iter().take(most).copied().collect::<Timed>();
+        let marks = first(&self.proven, proven);
+        Self {
+            tokens: first(&self.tokens, proven.saturating_sub(marks.len())),
+            proven: marks,
+            claims: first(&self.claims, claims),
+            earliest: self.earliest,
         }
-        start
+    }
+
+    /// Only what was proven.
+    #[must_use]
+    pub fn without_claims(&self) -> Self {
+        self.start(usize::MAX, 0)
+    }
+
+    /// Ends what the other one ends, too. A mark may come several times.
+    pub fn append(&mut self, other: Self) {
+        self.proven.extend(other.proven);
+        self.claims.extend(other.claims);
+        self.tokens.extend(other.tokens);
     }
 
     /// With the time until which claims may be forgotten, see [`Ending::and_claimed`].
@@ -231,7 +250,11 @@ mod tests {
         all.and(&ending(&[(1, 4), (2, 8), (4, 1)], &[(2, 2)], &[(3, 1)]));
         let expected = ending(&[(1, 5), (2, 8), (4, 1)], &[(1, 7), (2, 2)], &[(3, 1)]);
         assert_eq!(all, expected);
-        assert_eq!(all.count(), (6, 2));
+        let count = Count {
+            proven: 4,
+            claims: 2,
+        };
+        assert_eq!(all.count(), count);
         // An earlier time, and a claim of what is proven, are not the same.
         all.leave_out(&ending(&[(1, 5), (2, 7)], &[(4, 9), (1, 9)], &[]));
         assert_eq!(all, ending(&[(2, 8), (4, 1)], &[(2, 2)], &[(3, 1)]));
@@ -240,16 +263,16 @@ mod tests {
     }
 
     #[test]
-    fn the_start_has_what_is_proven_before_what_is_claimed() {
+    fn the_start_of_an_ending() {
         let all = ending(&[(1, 5), (2, 6)], &[(3, 7), (4, 8)], &[(5, 9)]);
-        for (most, expected) in [
-            (0, Ending::default()),
-            (1, ending(&[(1, 5)], &[], &[])),
-            (3, ending(&[(1, 5), (2, 6)], &[], &[(5, 9)])),
-            (4, ending(&[(1, 5), (2, 6)], &[(3, 7)], &[(5, 9)])),
-            (9, all.clone()),
+        for ((proven, claims), expected) in [
+            ((0, 0), Ending::default()),
+            ((1, 1), ending(&[(1, 5)], &[(3, 7)], &[])),
+            ((3, 0), ending(&[(1, 5), (2, 6)], &[], &[(5, 9)])),
+            ((9, 9), all.clone()),
         ] {
-            assert_eq!(all.start(most), expected, "{most}");
+            assert_eq!(all.start(proven, claims), expected, "{proven} {claims}");
         }
+        assert_eq!(all.without_claims(), all.start(3, 0));
     }
 }

@@ -19,7 +19,7 @@ use crate::host::{self, SharedStore, Version};
 use heads::{Heads, State};
 use shard::{Full, Shard, WhenFull};
 
-pub use ending::Ending;
+pub use ending::{Count, Ending};
 pub use mark::{Known, Mark};
 
 /// Shards of what was proven: 768 KiB at most. All that names a person or one of this person's
@@ -254,31 +254,37 @@ impl List {
     /// Where it is not certain that they are over. Some of them may be over all the same.
     pub fn end(&mut self, ending: &Ending, now: Now<'_>) -> Result<(), NotEnded> {
         self.look(now);
-        let (new, known): (Vec<Entry>, Vec<Entry>) = ending.entries().partition(|entry| {
+        let mut entries: Vec<Entry> = ending.entries().collect();
+        let asked = entries.len();
+        entries.retain(|entry| {
             let shard = self.shard(entry.place, now);
             shard.is_none_or(|shard| !shard.ends(&entry.mark, entry.until.max(1)))
         });
+        let mut is_full = asked > 0 && entries.len() == asked;
         let mut changed = Vec::new();
-        let mut is_full = false;
         for place in 0..SHARDS {
-            let of_shard = || new.iter().filter(|entry| entry.place == place);
+            let of_shard = || entries.iter().filter(|entry| entry.place == place);
             if of_shard().next().is_none() {
                 continue;
             }
             let put = |shard: &mut Shard| {
-                let put = |entry: &Entry| shard.put(entry.mark, entry.until, entry.when_full);
-                let has_room = of_shard().map(put).filter(Result::is_ok).count() > 0;
-                has_room.then_some(()).ok_or(Full)
+                let mut outcome = Err(Full);
+                for entry in of_shard() {
+                    let put = shard.put(entry.mark, entry.until, entry.when_full);
+                    outcome = put.or(outcome);
+                }
+                outcome
             };
-            match self.change(place, now, put) {
-                Err(NotEnded::Full) => is_full = true,
+            match self.change(place, now, &put) {
+                Err(NotEnded::Full) => {}
                 outcome => {
                     outcome?;
+                    is_full = false;
                     changed.push(place);
                 }
             }
         }
-        if changed.is_empty() && known.is_empty() && is_full {
+        if is_full {
             return Err(NotEnded::Full);
         }
         if !changed.is_empty() {
@@ -286,7 +292,7 @@ impl List {
         }
         for (token, issued) in &ending.tokens {
             let put = |shard: &mut Shard| shard.put(*token, *issued, WhenFull::Forget);
-            change(&token_key(token), false, now.store, put)?;
+            change(&token_key(token), false, now.store, &put)?;
         }
         Ok(())
     }
@@ -309,7 +315,7 @@ impl List {
         &mut self,
         place: usize,
         now: Now<'_>,
-        put: impl Fn(&mut Shard) -> Result<(), Full>,
+        put: &dyn Fn(&mut Shard) -> Result<(), Full>,
     ) -> Result<(), NotEnded> {
         for _ in 0..TRIES {
             // The list as all workers have it: what this one began anew may not have been written.
@@ -318,7 +324,7 @@ impl List {
             }
             let heads = self.heads.as_ref();
             let is_there = heads.is_some_and(|heads| heads.state(place).is_some());
-            match change(&key(place), is_there, now.store, &put) {
+            match change(&key(place), is_there, now.store, put) {
                 Err(Unchanged::Lost) => self.begin_anew(now),
                 Ok(true) => {
                     log::warn!(
@@ -358,7 +364,7 @@ fn change(
     key: &str,
     is_there: bool,
     store: &dyn SharedStore,
-    put: impl Fn(&mut Shard) -> Result<(), Full>,
+    put: &dyn Fn(&mut Shard) -> Result<(), Full>,
 ) -> Result<bool, Unchanged> {
     let changed = host::replace(store, key, TRIES, |octets| {
         let shard = octets.and_then(|octets| Shard::decode(&octets));

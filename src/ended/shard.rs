@@ -345,7 +345,12 @@ mod tests {
         let floor = WhenFull::Floor;
         let mut shard = Shard::default();
         let told: Vec<(Mark, u64)> = (0..MOST + 40)
-            .map(|number| (own(&format!("u-{}", number % 50), number), 1000 + number as u64))
+            .map(|number| {
+                (
+                    own(&format!("u-{}", number % 50), number),
+                    1000 + number as u64,
+                )
+            })
             .collect();
         for (mark, until) in &told {
             shard.put(*mark, *until, floor).unwrap();

@@ -97,6 +97,7 @@ fn is_about_the_token(rejection: &Rejection<'_>) -> bool {
         | Rejection::NotConfigured
         | Rejection::HostRefused
         | Rejection::NotEnded { .. }
+        | Rejection::SignOutsUnknown { .. }
         | Rejection::BodyMissing => false,
     }
 }

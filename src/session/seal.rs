@@ -74,11 +74,19 @@ pub enum Purpose {
     SignOut,
     /// An answer of a provider that the workers of a process share.
     Answer,
+    /// Sessions that ended, for other Envoys.
+    Ended,
 }
 
 impl Purpose {
     /// Every purpose.
-    pub const ALL: [Self; 4] = [Self::Session, Self::State, Self::SignOut, Self::Answer];
+    pub const ALL: [Self; 5] = [
+        Self::Session,
+        Self::State,
+        Self::SignOut,
+        Self::Answer,
+        Self::Ended,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -86,6 +94,7 @@ impl Purpose {
             Self::State => "state",
             Self::SignOut => "sign-out",
             Self::Answer => "answer",
+            Self::Ended => "ended",
         }
     }
 }
@@ -95,7 +104,8 @@ impl Purpose {
 pub struct Context<'c> {
     /// What it is for: a value of one purpose does not open as another.
     pub purpose: Purpose,
-    /// The [`scope`] of the scheme; of an answer, the kind of its question.
+    /// The [`scope`] of the scheme; of an answer, the kind of its question; of what ended, the list
+    /// that it is in.
     pub scheme: &'c str,
     /// The host, or the domain of the cookies; empty where the value may come back to another host.
     /// Of an answer, what its question is about.
@@ -170,7 +180,7 @@ struct Keys {
     /// Every other key is derived from it.
     derive: Hkdf<Sha256>,
     /// In the order of [`Purpose::ALL`].
-    seal: [XChaCha20Poly1305; 4],
+    seal: [XChaCha20Poly1305; 5],
 }
 
 impl Keys {
@@ -189,12 +199,13 @@ impl Keys {
 
     /// What seals and opens values of this purpose.
     fn cipher(&self, purpose: Purpose) -> &XChaCha20Poly1305 {
-        let [session, state, sign_out, answer] = &self.seal;
+        let [session, state, sign_out, answer, ended] = &self.seal;
         match purpose {
             Purpose::Session => session,
             Purpose::State => state,
             Purpose::SignOut => sign_out,
             Purpose::Answer => answer,
+            Purpose::Ended => ended,
         }
     }
 }
@@ -267,6 +278,12 @@ impl Keyring {
     #[must_use]
     pub fn key_ids(&self) -> Vec<KeyId> {
         self.all().map(|keys| keys.id).collect()
+    }
+
+    /// Tells rings with other keys, or in another order, from this one.
+    #[must_use]
+    pub fn fingerprint(&self) -> Vec<u8> {
+        self.all().flat_map(|keys| keys.id.0).collect()
     }
 
     fn all(&self) -> impl Iterator<Item = &Keys> {

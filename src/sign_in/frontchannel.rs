@@ -49,7 +49,7 @@ pub(super) fn logout(visit: &Visit<'_>, id: SchemeId) -> Result<Answer, Obstacle
         add_cookies(&mut response, scheme.session_cookie.delete(visit.request));
         ending = Ending::of(open.known());
     }
-    let earliest = visit.now().saturating_sub(visit.longest_session());
+    let earliest = visit.now().saturating_sub(visit.sign_in.longest_session());
     Ok(Answer {
         what: "a front-channel logout",
         outcome: Outcome::SignedOut(Box::new(SignOut {

@@ -20,6 +20,7 @@ use super::verified;
 use crate::config::{Config, OwnPath, ProviderId, Scheme, SchemeId, SignIn, Unauthenticated};
 use crate::desk::signer::Unverified;
 use crate::desk::{Basis, Need};
+use crate::document::finding::Finding;
 use crate::ended::Known;
 use crate::host::NoEntropy;
 use crate::http::credentials::Change;
@@ -40,6 +41,8 @@ pub enum NotYet {
     Await(Need),
     /// The session must be refreshed, and cannot be refreshed now.
     Unavailable(Duration),
+    /// It may have ended in another Envoy. The next try to know that is this far away.
+    Unknown(Duration),
 }
 
 impl From<NotYet> for Obstacle {
@@ -47,6 +50,7 @@ impl From<NotYet> for Obstacle {
         match not_yet {
             NotYet::Await(need) => Self::Await(need),
             NotYet::Unavailable(wait) => Self::Reject(Rejection::provider_unavailable(wait)),
+            NotYet::Unknown(wait) => Self::Reject(Rejection::sign_outs_unknown(wait)),
         }
     }
 }
@@ -142,14 +146,6 @@ impl<'v> Visit<'v> {
         }
     }
 
-    /// The longest life that a session of any scheme can have, in seconds: a session from before the
-    /// configuration has no longer one.
-    pub(super) fn longest_session(&self) -> u64 {
-        let spans = self.sign_in.schemes.iter();
-        let spans = spans.map(|scheme| scheme.session.max_duration.as_secs());
-        spans.max().unwrap_or(u64::MAX)
-    }
-
     /// Verifies a provider's token with the provider's keys.
     pub(super) fn verify<'t>(
         &self,
@@ -206,6 +202,11 @@ impl<'v> Visit<'v> {
         let Some(opened) = self.present(id) else {
             return Ok(None);
         };
+        match self.basis.facts.sign_outs() {
+            Finding::Ready(()) => {}
+            Finding::Pending => return Err(NotYet::Await(Need::SignOuts)),
+            Finding::Unavailable { retry_after } => return Err(NotYet::Unknown(retry_after)),
+        }
         let known = self
             .refreshed
             .borrow()

@@ -236,6 +236,7 @@ fn tell(decision: Decision<'_>) -> String {
         Decision::Await(Need::Keys(provider)) => format!("await {}", provider.index()),
         Decision::Await(Need::Answer(question)) => format!("ask {question:?}"),
         Decision::Await(Need::Body(most)) => format!("read {most}"),
+        Decision::Await(Need::SignOuts) => "hear of sign-outs".to_owned(),
         Decision::Reject(refusal) => refusal.rejection.reason().to_owned(),
         Decision::Answer(answer) => format!("answer {}", answer.response.status),
         Decision::Admit(admission) => {

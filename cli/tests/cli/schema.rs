@@ -281,6 +281,9 @@ fn whole() -> Value {
                 "session": {},
                 "cookie": {}
             }}
+        },
+        "shared_store": {
+            "http_uri": {"uri": "http://redis.example/", "cluster": "c", "timeout": "1s"}
         }
     })
 }
@@ -302,6 +305,7 @@ fn places(name: &str) -> &'static [&'static str] {
         "Match" => &["/rules/0/match"],
         "Scheme" => &["/sign_in/schemes/staff"],
         "Session" => &["/sign_in/schemes/staff/session"],
+        "SharedStore" => &["/shared_store"],
         "Cookie" => &["/sign_in/schemes/staff/cookie"],
         "HeaderMatcher" => &["/rules/0/match/headers/0"],
         _ => &[],

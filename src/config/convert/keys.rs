@@ -305,7 +305,7 @@ fn back_off(raw: &RawBackOff) -> Result<(Duration, Duration), ConfigError> {
     Ok((base, max))
 }
 
-fn http_uri(raw: RawHttpUri) -> Result<HttpUri, ConfigError> {
+pub(super) fn http_uri(raw: RawHttpUri) -> Result<HttpUri, ConfigError> {
     let uri = required_text(raw.uri)
         .and_then(|text| uri(&text))
         .at("uri")?;

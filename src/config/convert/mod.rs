@@ -7,6 +7,7 @@ mod alb;
 mod authorize;
 mod client;
 mod errors;
+mod fleet_store;
 mod header;
 mod issuer;
 mod keys;
@@ -115,6 +116,10 @@ impl Config {
             .0
             .map(|raw| sign_in::convert(raw, &providers, environment).at("sign_in"))
             .transpose()?;
+        let fleet_store = raw.shared_store.0.map(|raw| {
+            let store = fleet_store::convert(raw, sign_in.as_ref());
+            store.at("shared_store")
+        });
         let no_schemes = PerScheme::new(Vec::new());
         let issuers = Issuers {
             providers: &providers,
@@ -188,6 +193,7 @@ impl Config {
             max_waiting: usize::try_from(max_waiting).unwrap_or(usize::MAX),
             facts,
             sign_in,
+            fleet_store: fleet_store.transpose()?,
         })
     }
 }

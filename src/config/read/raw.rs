@@ -55,6 +55,9 @@ objects! {
         pub filter_state: Given<Vec<String>>,
         /// Addition: how people in browsers sign in.
         pub sign_in: Given<RawSignIn>,
+        /// Addition: a store that several Envoys share, so that a sign-out in one of them holds in all,
+        /// see [The shared store](shared-store.md). It needs `sign_in` with `cookie_keys`.
+        pub shared_store: Given<RawSharedStore>,
 
         filter_state_rules: Unsupported,
         stat_prefix: Unsupported,
@@ -185,6 +188,25 @@ objects! {
         pub cluster: Given<String>,
         /// The time for the call; 49 days at most.
         pub timeout: Given<Span>,
+    }
+
+    /// Addition: a store that several Envoys share: Redis, asked over HTTP by webdis.
+    #[cfg_attr(feature = "schema", schemars(extend("required" = ["http_uri"])))]
+    pub struct RawSharedStore: "an object with http_uri" {
+        /// The address of webdis, and where calls go. The cluster can add [a
+        /// credential](keys.md#keys-that-need-a-credential). Required.
+        pub http_uri: Given<RawHttpUri>,
+        /// What the names of keys in Redis begin with: 1 to 64 letters, digits, `-`, `_` and `:`. Envoys
+        /// with the same prefix share what is there, so they must have the same `cookie_keys`.
+        pub key_prefix: Given<String> = "bearer-gate",
+        /// How often an Envoy asks for the sign-outs of others; from `0.2s` to `60s`.
+        pub interval: Given<Span> = "1s",
+        /// How long sessions count after the store was read last, where it cannot be read; not below
+        /// `interval`.
+        pub max_stale: Given<Span> = "300s",
+        /// What happens then to a request that counts on a session: `DENY` (503) or `ALLOW`, by what
+        /// this Envoy knows.
+        pub on_stale: Given<RawOnStale> = "DENY",
     }
 
     /// What a failed fetch is followed by: `core.v3.RetryPolicy` in Envoy.
@@ -427,6 +449,15 @@ pub(crate) enum RawUnmatched {
     Deny,
 }
 
+/// What happens to a request that counts on a session while nobody knows who has signed out elsewhere.
+#[derive(Clone, Copy)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename_all = "SCREAMING_SNAKE_CASE"))]
+pub(crate) enum RawOnStale {
+    Deny,
+    Allow,
+}
+
 /// The form of a rejection's body.
 #[derive(Clone, Copy)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -449,6 +480,7 @@ pub(crate) enum RawBearerMethod {
 words! {
     RawTokenType { "at+jwt" => AccessToken, "jwt" => Jwt, }
     RawUnmatched { "allow" => Allow, "deny" => Deny, }
+    RawOnStale { "DENY" => Deny, "ALLOW" => Allow, }
     RawFormat { "json" => Json, "text" => Text, "problem" => Problem, }
     RawBearerMethod { "header" => Header, "query" => Query, }
 }

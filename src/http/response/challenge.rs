@@ -40,6 +40,7 @@ pub(super) fn challenge(
         Rejection::NotConfigured
         | Rejection::HostRefused
         | Rejection::NotEnded { .. }
+        | Rejection::SignOutsUnknown { .. }
         | Rejection::BodyMissing
         | Rejection::NoRule
         | Rejection::CrossSite

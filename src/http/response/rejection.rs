@@ -118,6 +118,12 @@ pub enum Rejection<'c> {
         retry_after_seconds: u32
     }: 503 "temporarily_unavailable",
         "provider_unavailable" = "The identity provider does not answer",
+    /// It is not known who has signed out in other Envoys.
+    SignOutsUnknown {
+        /// When the client may try again: from now, 1 at least.
+        retry_after_seconds: u32
+    }: 503 "temporarily_unavailable",
+        "sign_outs_unknown" = "It is not known whether the session has ended",
     /// The request must wait for a fact, but the most requests that may wait do so already.
     TooManyWaiting {
         /// When the client may try again: from now, 1 at least.
@@ -188,6 +194,13 @@ impl Rejection<'_> {
         }
     }
 
+    /// The same where it is not known who has signed out.
+    pub fn sign_outs_unknown(wait: Duration) -> Self {
+        Rejection::SignOutsUnknown {
+            retry_after_seconds: whole_seconds(wait),
+        }
+    }
+
     /// The HTTP status code.
     pub fn status(&self) -> u32 {
         self.row().status
@@ -203,6 +216,9 @@ impl Rejection<'_> {
                 retry_after_seconds,
             }
             | Rejection::NotEnded {
+                retry_after_seconds,
+            }
+            | Rejection::SignOutsUnknown {
                 retry_after_seconds,
             }
             | Rejection::TooManyWaiting {

@@ -18,6 +18,7 @@ mod clients;
 mod refusals;
 mod requirements;
 mod sessions;
+mod store;
 
 const KEY_1: &str = "first-key-5cc1e2ef0f4d43d9a1d5f3c5";
 const KEY_2: &str = "second-key-9b6a4d1c0b8e4f7d8a1e7c";

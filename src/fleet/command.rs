@@ -1,0 +1,238 @@
+//! What the store is asked, and how its answers are read: commands of Redis, sent over HTTP to webdis.
+//!
+//! A command is the body of a POST, its words separated by slashes. `.raw` at its end asks for the answer
+//! as Redis gives it (RESP2): webdis 0.1.9 leaves out of JSON whatever is not UTF-8, so that places in a
+//! list could not be counted. It leaves lists in lists out of both, so the store has lists and no streams.
+//!
+//! Invariants: no word of a command needs an escape, for keys are made of plain characters, and values
+//! are base64url; and an answer that is not what the command asks for is none, whatever else it is.
+
+use crate::config::{FleetStore, HttpUri};
+use crate::host::{Call, Method, Reply};
+use crate::jose::base64url;
+
+/// The longest answer that is read, in octets. A longer one is asked for in smaller parts.
+pub const MOST_ANSWER: usize = 512 * 1024;
+
+/// A command of the store. Every key is below the configuration's prefix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command<'c> {
+    /// Puts a value at the end of a list (`RPUSH`). The answer is the list's length.
+    Append(&'c str, &'c [u8]),
+    /// The values of a list from the first place to the second, both included (`LRANGE`).
+    Range(&'c str, u64, u64),
+    /// Keeps only so many values at the end of a list (`LTRIM`).
+    KeepLast(&'c str, u64),
+    /// Puts a value in place of the one at this place of a list (`LSET`).
+    Overwrite(&'c str, u64, &'c [u8]),
+    /// Puts a value for so many seconds where there is none (`SET` with `NX` and `EX`).
+    PutNew(&'c str, &'c [u8], u64),
+}
+
+/// What the store answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer<'r> {
+    /// A number.
+    Number(u64),
+    /// The values of a list, as they are. [`value`] reads one.
+    Values(Vec<&'r [u8]>),
+    /// It is done.
+    Done,
+    /// Nothing was done, for there is a value.
+    NotNew,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoAnswer {
+    /// The answer is longer than [`MOST_ANSWER`].
+    TooLong,
+    /// The store cannot be asked, or refuses the command.
+    Failed,
+}
+
+impl Command<'_> {
+    /// The call that asks it.
+    #[must_use]
+    pub fn call(&self, store: &FleetStore) -> Call {
+        let HttpUri {
+            cluster, timeout, ..
+        } = &store.uri;
+        let decimal = |number: u64| number.to_string();
+        let encode = |value: &[u8]| base64url::encode(value);
+        let (name, key, [first, second]) = match *self {
+            Self::Append(key, value) => ("RPUSH", key, [encode(value), String::new()]),
+            Self::Range(key, from, to) => ("LRANGE", key, [decimal(from), decimal(to)]),
+            Self::KeepLast(key, most) => ("LTRIM", key, [format!("-{most}"), "-1".to_owned()]),
+            Self::Overwrite(key, at, value) => ("LSET", key, [decimal(at), encode(value)]),
+            Self::PutNew(key, value, seconds) => {
+                ("SET", key, [encode(value), format!("NX/EX/{seconds}")])
+            }
+        };
+        let slash = if second.is_empty() { "" } else { "/" };
+        let prefix = &store.key_prefix;
+        let body = format!("{name}/{prefix}:{key}/{first}{slash}{second}.raw");
+        Call {
+            method: Method::Post,
+            headers: vec![("content-type", "text/plain".to_owned())],
+            body: body.into_bytes(),
+            ..Call::get(store.uri.address(""), cluster, *timeout, MOST_ANSWER)
+        }
+    }
+
+    /// Reads the answer to this command.
+    ///
+    /// # Errors
+    /// [`NoAnswer`].
+    pub fn read<'r>(&self, reply: &'r Reply) -> Result<Answer<'r>, NoAnswer> {
+        let body = match reply {
+            Reply::TooLarge(_) => return Err(NoAnswer::TooLong),
+            Reply::Response {
+                status: 200, body, ..
+            } => body,
+            _ => return Err(NoAnswer::Failed),
+        };
+        let answer = match self {
+            Self::Append(..) => number(body, b':').map(|(number, _)| Answer::Number(number)),
+            Self::Range(..) => values(body).map(Answer::Values),
+            Self::PutNew(..) if body == b"$-1\r\n" => Some(Answer::NotNew),
+            Self::KeepLast(..) | Self::Overwrite(..) | Self::PutNew(..) => {
+                (body == b"+OK\r\n").then_some(Answer::Done)
+            }
+        };
+        answer.ok_or(NoAnswer::Failed)
+    }
+}
+
+/// The octets of a value; `None` where it is not one of ours.
+#[must_use]
+pub fn value(text: &[u8]) -> Option<Vec<u8>> {
+    base64url::decode(text)
+}
+
+/// A number on a line of its own, after the octet that says of what it is, and the rest.
+fn number(answer: &[u8], of: u8) -> Option<(u64, &[u8])> {
+    let (first, rest) = answer.split_first()?;
+    let end = rest.iter().position(|octet| *octet == b'\r')?;
+    let (line, rest) = rest.split_at_checked(end)?;
+    let rest = rest.strip_prefix(b"\r\n")?;
+    let number = str::from_utf8(line).ok()?.parse().ok()?;
+    (*first == of).then_some((number, rest))
+}
+
+fn values(answer: &[u8]) -> Option<Vec<&[u8]>> {
+    let (count, mut rest) = number(answer, b'*')?;
+    let mut values = Vec::new();
+    // Each takes octets of the answer, so there are no more than it has.
+    for _ in 0..count {
+        let (length, from) = number(rest, b'$')?;
+        let (value, from) = from.split_at_checked(usize::try_from(length).ok()?)?;
+        rest = from.strip_prefix(b"\r\n")?;
+        values.push(value);
+    }
+    rest.is_empty().then_some(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::http::uri::Scheme;
+
+    fn store() -> FleetStore {
+        FleetStore {
+            uri: HttpUri {
+                scheme: Scheme::Http,
+                authority: "redis.internal:7379".to_owned(),
+                path: "/".to_owned(),
+                cluster: "redis".to_owned(),
+                timeout: Duration::from_secs(1),
+            },
+            key_prefix: "bg".to_owned(),
+            interval: Duration::from_secs(1),
+            max_stale: Duration::from_secs(9),
+            allow_stale: false,
+        }
+    }
+
+    fn reply(status: u16, body: &[u8]) -> Reply {
+        Reply::Response {
+            status,
+            max_age: None,
+            retry_after: None,
+            location: None,
+            content_type: None,
+            body: body.to_vec(),
+        }
+    }
+
+    #[test]
+    fn commands_are_bodies_without_escapes() {
+        for (command, body) in [
+            (Command::Append("l", &[0xff, 0xfe]), "RPUSH/bg:l/__4.raw"),
+            (Command::Range("l", 0, 200), "LRANGE/bg:l/0/200.raw"),
+            (Command::KeepLast("l", 9), "LTRIM/bg:l/-9/-1.raw"),
+            (Command::Overwrite("l", 7, b"x"), "LSET/bg:l/7/eA.raw"),
+            (Command::PutNew("k", b"1", 60), "SET/bg:k/MQ/NX/EX/60.raw"),
+        ] {
+            let call = command.call(&store());
+            assert_eq!(str::from_utf8(&call.body), Ok(body));
+            assert_eq!(format!("{call:?}"), "POST http://redis.internal:7379/");
+            assert_eq!((call.cluster.as_str(), call.most), ("redis", MOST_ANSWER));
+        }
+    }
+
+    /// As webdis 0.1.9 sends them.
+    #[test]
+    fn answers_are_read_or_are_none() {
+        let (append, range) = (Command::Append("l", b"x"), Command::Range("l", 0, 9));
+        let (keep, put) = (Command::KeepLast("l", 9), Command::PutNew("k", b"1", 6));
+        let overwrite = Command::Overwrite("l", 1, b"x");
+        let failed = || Err(NoAnswer::Failed);
+        let values = |values: &[&'static [u8]]| Ok(Answer::Values(values.to_vec()));
+        let wrong = b"-WRONGTYPE Operation against a key holding the wrong kind of value\r\n";
+        let table: [(&Command<'_>, &[u8], Result<Answer<'_>, NoAnswer>); 24] = [
+            (&append, b":3\r\n", Ok(Answer::Number(3))),
+            (&append, b":-3\r\n", failed()),
+            (&append, b":3", failed()),
+            (&append, b"-OOM\r\n", failed()),
+            (&append, b"+OK\r\n", failed()),
+            (&range, b"*0\r\n", values(&[])),
+            (&range, b"*2\r\n$1\r\na\r\n$0\r\n\r\n", values(&[b"a", b""])),
+            (
+                &range,
+                b"*1\r\n$4\r\n\xff\0\r\n\r\n",
+                values(&[b"\xff\0\r\n"]),
+            ),
+            (&range, b"*1\r\n$-1\r\n", failed()),
+            (&range, b"*1\r\n$1\r\nab\r\n", failed()),
+            (&range, b"*1\r\n$9\r\na\r\n", failed()),
+            (&range, b"*1\r\n$1\r\na\r\n$1\r\na\r\n", failed()),
+            (&range, b"*2\r\n$1\r\na\r\n", failed()),
+            (&range, b"*18446744073709551615\r\n", failed()),
+            (&range, b"*-1\r\n", failed()),
+            (&range, wrong, failed()),
+            (&range, b"", failed()),
+            (&keep, b"+OK\r\n", Ok(Answer::Done)),
+            (&keep, wrong, failed()),
+            (&overwrite, b"+OK\r\n", Ok(Answer::Done)),
+            (&overwrite, b"-ERR index out of range\r\n", failed()),
+            (&put, b"+OK\r\n", Ok(Answer::Done)),
+            (&put, b"$-1\r\n", Ok(Answer::NotNew)),
+            (&put, b"<html>", failed()),
+        ];
+        for (command, body, expected) in table {
+            let shown = String::from_utf8_lossy(body);
+            assert_eq!(command.read(&reply(200, body)), expected, "{shown}");
+            // A dead Redis is 503, a command that webdis does not allow 403.
+            for status in [0, 403, 404, 503] {
+                assert_eq!(command.read(&reply(status, body)), failed(), "{status}");
+            }
+        }
+        assert_eq!(append.read(&Reply::None), failed());
+        assert_eq!(append.read(&Reply::NotSent), failed());
+        let long = Reply::TooLarge(MOST_ANSWER + 1);
+        assert_eq!(range.read(&long), Err(NoAnswer::TooLong));
+    }
+}
