@@ -18,7 +18,7 @@ use crate::stage::{Stage, merge, provider};
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// Documented reasons that cannot occur with Envoy, and why.
-const NEVER_SEEN: [(&str, &str); 4] = [
+const NEVER_SEEN: [(&str, &str); 5] = [
     (
         "not_configured",
         "Envoy gives no request to a filter that has refused its configuration",
@@ -30,6 +30,10 @@ const NEVER_SEEN: [(&str, &str); 4] = [
     (
         "not_ended",
         "shared data takes every change; tests/sign_in has a host that does not",
+    ),
+    (
+        "sign_outs_unknown",
+        "needs several Envoys and a store; fleet_store has it",
     ),
     (
         "provider_unavailable",

@@ -18,6 +18,7 @@ mod crash;
 mod demo;
 mod discovery;
 mod ecds;
+mod fleet_store;
 mod glewlwyd;
 mod hostile;
 mod keys;

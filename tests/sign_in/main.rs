@@ -13,6 +13,7 @@
 mod sim;
 
 mod attacks;
+mod fleet;
 mod property;
 mod provider;
 mod pushed;

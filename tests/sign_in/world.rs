@@ -281,7 +281,12 @@ pub(crate) struct World {
     /// The sign-ins at the provider whose refreshes brought answers that nobody heard.
     pub(crate) unheard: RefCell<Vec<u32>>,
     waiting: RefCell<BTreeMap<ContextId, Parked>>,
+    /// Answers the calls to the store that several processes share, or lets one wait.
+    pub(crate) store: RefCell<Option<Store>>,
 }
+
+/// A store, as its calls see it: `None` where it does not answer yet.
+type Store = Rc<dyn Fn(&Call) -> Option<Reply>>;
 
 impl World {
     pub(crate) fn new() -> Self {
@@ -303,9 +308,15 @@ impl World {
             context: Cell::new(0),
             unheard: RefCell::default(),
             waiting: RefCell::default(),
+            store: RefCell::default(),
         };
         world.add_worker();
         world
+    }
+
+    /// The configuration that it has.
+    pub(crate) fn config(&self) -> Config {
+        self.config.borrow().clone()
     }
 
     /// Starts one more worker of the process; its number.
@@ -482,7 +493,16 @@ impl World {
         let mut pages = Vec::new();
         for (id, call) in calls {
             let heard = self.unheard.borrow().len();
-            let mut reply = Some(self.provide(&call));
+            let store = self.store.borrow().clone();
+            let reply = match store.filter(|_| call.cluster == "redis") {
+                Some(store) => store(&call),
+                None => Some(self.provide(&call)),
+            };
+            let Some(reply) = reply else {
+                self.process.calls.borrow_mut().push((id, call));
+                continue;
+            };
+            let mut reply = Some(reply);
             pages.extend(self.each_gate(|gate| match gate.most(id) {
                 Some(_) => gate.reply(id, reply.take().unwrap()),
                 None => Vec::new(),
