@@ -71,6 +71,15 @@ pub(crate) fn find(config: &Config) -> Vec<Risk> {
         });
         sign_in::look_at_paths(config, signs_in, &mut |path, text| warn(path, text));
     }
+    if let Some(store) = &config.fleet_store {
+        let uri = store.uri.address("");
+        if uri.scheme == Scheme::Http && !uri.is_loopback() {
+            warn(
+                "shared_store.http_uri.uri".to_owned(),
+                "is http: who is in between can keep sign-outs from this Envoy, though make none",
+            );
+        }
+    }
     rules::look_at(config, &mut |path, text| warn(path, text));
     let rules = config.rules.all();
     for (index, rule) in rules.iter().enumerate() {

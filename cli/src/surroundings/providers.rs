@@ -1,4 +1,4 @@
-//! The calls to providers: the clusters that they go to, and how long they may take.
+//! The calls to providers and to the shared store: the clusters that they go to, and how long they may take.
 
 pub(super) mod tls;
 
@@ -29,9 +29,18 @@ pub(super) struct Calls<'c> {
     pub uri: Option<Uri>,
     /// Whether the address is https.
     pub needs_tls: bool,
-    /// Whether a client's secret and tokens are in them, or keys only.
-    pub has_secrets: bool,
+    cargo: Cargo,
     timeout: Duration,
+}
+
+/// What goes over calls.
+#[derive(Clone, Copy)]
+enum Cargo {
+    Keys,
+    /// A client's secret, and tokens.
+    Secrets,
+    /// What ended in other Envoys.
+    SignOuts,
 }
 
 impl<'c> Calls<'c> {
@@ -50,7 +59,7 @@ impl<'c> Calls<'c> {
             path,
             uri,
             needs_tls: scheme == Some(Scheme::Https),
-            has_secrets: false,
+            cargo: Cargo::Keys,
             timeout,
         }
     }
@@ -70,29 +79,31 @@ impl<'c> Calls<'c> {
             upstream.timeout,
         );
         Self {
-            has_secrets: true,
+            cargo: Cargo::Secrets,
             ..calls
         }
     }
 
     /// What is lost without them.
     pub(super) fn lost(&self) -> &'static str {
-        match self.has_secrets {
-            true => "nobody can sign in",
-            false => "keys cannot be fetched",
+        match self.cargo {
+            Cargo::Secrets => "nobody can sign in",
+            Cargo::Keys => "keys cannot be fetched",
+            Cargo::SignOuts => "no session counts, or sign-outs stay in this Envoy",
         }
     }
 
     /// What goes over them.
     pub(super) fn at_risk(&self) -> &'static str {
-        match self.has_secrets {
-            true => "the client's secret and tokens",
-            false => "keys",
+        match self.cargo {
+            Cargo::Secrets => "the client's secret and tokens",
+            Cargo::Keys => "keys",
+            Cargo::SignOuts => "sign-outs",
         }
     }
 }
 
-/// All calls to providers, those with secrets first.
+/// All calls to providers, those with secrets first, and to the shared store.
 pub(super) fn calls(config: &Config) -> Vec<Calls<'_>> {
     let mut calls = Vec::new();
     for scheme in config.sign_in.iter().flat_map(|sign_in| &sign_in.schemes) {
@@ -145,6 +156,15 @@ pub(super) fn calls(config: &Config) -> Vec<Calls<'_>> {
             }
         }
     }
+    calls.extend(config.fleet_store.iter().map(|store| {
+        let uri = &store.uri;
+        let path = "shared_store.http_uri.cluster".to_owned();
+        let address = Some(uri.address(""));
+        Calls {
+            cargo: Cargo::SignOuts,
+            ..Calls::new(&uri.cluster, path, address, None, uri.timeout)
+        }
+    }));
     calls
 }
 

@@ -107,13 +107,15 @@ const ROUTER: &str = "          - name: envoy.filters.http.router\n";
 const SAN: &str = "            match_typed_subject_alt_names: [{san_type: DNS, matcher: {exact: idp.example.com}}]\n";
 const ROUTE: &str = "              - match: {prefix: /oauth2}\n";
 const SCHEME: &str = "                          callback_path: /oauth2/callback\n";
+const RULES: &str = "                    rules:\n";
+const STORE: &str = "                    shared_store: {http_uri: {uri: 'https://idp.example.com/r', cluster: idp, timeout: 1s}}\n                    rules:\n";
 const RULE: &str = "                    - match: {prefix: /public/}\n";
 
 const SECRET: &str =
     "token_secret: {environment_variable: BG_SECRET}\n                          token_endpoint";
 const PRIVATE: &str = "private_key: {environment_variable: BG_PRIVATE}\n                          auth_type: PRIVATE_KEY_JWT\n                          token_endpoint";
 
-const TABLE: [Row; 21] = [
+const TABLE: [Row; 23] = [
     Row {
         old: SECRET,
         bad: PRIVATE,
@@ -155,6 +157,20 @@ const TABLE: [Row; 21] = [
         found: "41 error sign_in.schemes.staff.token_endpoint.cluster",
         text: "there is no cluster ipd: nobody can sign in",
         good: "token_endpoint: {uri: 'https://idp.example.com/token', cluster: idp,",
+    },
+    Row {
+        old: RULES,
+        bad: "                    shared_store: {http_uri: {uri: 'https://idp.example.com/r', cluster: rediss, timeout: 1s}}\n                    rules:\n",
+        found: "44 error shared_store.http_uri.cluster",
+        text: "there is no cluster rediss: no session counts, or sign-outs stay in this Envoy",
+        good: STORE,
+    },
+    Row {
+        old: RULES,
+        bad: "                    shared_store: {http_uri: {uri: 'http://idp.example.com/r', cluster: idp, timeout: 1s}}\n                    rules:\n",
+        found: "44 warning shared_store.http_uri.uri",
+        text: "who is in between can keep sign-outs from this Envoy",
+        good: STORE,
     },
     Row {
         old: SAN,
