@@ -35,20 +35,10 @@ use crate::hint::{self, cookie};
 use crate::keys::{KeysAtHand, Wanted};
 use crate::log_line;
 use crate::narrator::Narrator;
+use crate::outlook::{Does, Outlook, Source};
 use crate::plugin::{self, File};
 
 mod findings;
-mod outlook;
-
-pub(crate) use outlook::{Does, Outlook};
-
-/// Where the configuration is from that decides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
-    File,
-    /// A running Envoy.
-    Running,
-}
 
 #[derive(clap::Args)]
 pub(crate) struct Args {

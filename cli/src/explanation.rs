@@ -11,7 +11,7 @@ use bearer_gate::sign_in::Outcome;
 use serde_json::{Value, json};
 
 use crate::advice::{self, Advice};
-use crate::explain::Outlook;
+use crate::outlook::Outlook;
 use crate::output::{BAD, DIM, GOOD, HEAD, WARN, safe, styled};
 
 /// Longer values of headers are cut when they are shown: nobody reads a whole payload.

@@ -18,6 +18,7 @@ mod log_line;
 mod migrate;
 mod mint;
 mod narrator;
+mod outlook;
 mod output;
 mod plugin;
 mod report;

@@ -2,12 +2,12 @@
 //!
 //! Invariant: nothing is looked for here. A finding is `check`'s, and is told or left out.
 
-use super::{Does, Outlook, Source};
 use crate::check;
 use crate::command_error::CommandError;
 use crate::document::Node;
 use crate::explanation::{Mark, Step, Touched};
 use crate::finding::{Finding, Kind};
+use crate::outlook::{Does, Outlook, Source};
 use crate::plugin::{File, Plugin};
 use crate::view::View;
 

@@ -4,9 +4,9 @@ use bearer_gate::config::{Config, KeySource, Provider};
 use bearer_gate::metrics;
 
 use super::{Gateway, difference, place};
-use crate::explain::{Does, Outlook, Source};
 use crate::explanation::Touched;
 use crate::keys;
+use crate::outlook::{Does, Outlook, Source};
 use crate::plugin::Plugin;
 
 impl Gateway {

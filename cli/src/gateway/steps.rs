@@ -4,10 +4,10 @@ use bearer_gate::config::{Config, KeySource, Provider, Remote};
 use bearer_gate::metrics;
 
 use super::{Gateway, difference, place};
-use crate::explain::Source;
 use crate::explanation::{Mark, Step, Touched};
 use crate::keys;
 use crate::narrator::duration_in_words;
+use crate::outlook::Source;
 use crate::plugin::Plugin;
 
 /// What Envoy puts before the filter's metrics.

@@ -3,6 +3,14 @@
 
 use serde_json::{Value, json};
 
+/// Where the configuration is from that decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    File,
+    /// A running Envoy.
+    Running,
+}
+
 /// What the gateway does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Does {
