@@ -21,7 +21,7 @@ const STRING_VALUE: &str = "google.protobuf.StringValue";
 const OURS: [&str; 4] = ["providers", "rules", "requirement_map", "policies"];
 
 /// All top-level fields of a configuration.
-const FIELDS: [&str; 16] = [
+const FIELDS: [&str; 17] = [
     "providers",
     "rules",
     "requirement_map",
@@ -36,6 +36,7 @@ const FIELDS: [&str; 16] = [
     "protected_resource",
     "filter_state",
     "sign_in",
+    "shared_store",
     "filter_state_rules",
     "stat_prefix",
 ];
