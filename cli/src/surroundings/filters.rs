@@ -3,7 +3,9 @@
 use bearer_gate::config::Config;
 
 use super::Gate;
-use super::kinds::{EXT_AUTHZ, EXT_PROC, JWT_AUTHN, LUA, OAUTH2, RATE_LIMIT, RBAC, ROUTER};
+use super::kinds::{
+    CACHE, CACHE_V2, EXT_AUTHZ, EXT_PROC, JWT_AUTHN, LUA, OAUTH2, RATE_LIMIT, RBAC, ROUTER,
+};
 use crate::document::Node;
 use crate::finding::{Finding, Kind};
 use crate::plugin::{WASM, message};
@@ -36,6 +38,8 @@ pub(super) fn look_at(chain: &Chain<'_>, configs: &[Option<Config>], findings: &
         }
         if at < first {
             look_at_earlier(filter, &place(at), findings);
+        } else if is_cache(filter) && !config.is_some_and(shows_who) {
+            findings.push(cache_behind(filter, &place(at)));
         }
         look_at_jwt_authn(filter, at < first, config, &place(at), findings);
     }
@@ -155,6 +159,10 @@ fn look_at_earlier(filter: &HttpFilter<'_>, path: &str, findings: &mut Vec<Findi
         );
         return;
     }
+    if is_cache(filter) {
+        findings.push(cache_before(filter.entry, path));
+        return;
+    }
     let decides = match filter.message(RBAC) {
         Some(rbac) => decides_by_request(rbac.node).then_some("RBAC"),
         None => [
@@ -178,6 +186,39 @@ fn look_at_earlier(filter: &HttpFilter<'_>, path: &str, findings: &mut Vec<Findi
             .write("the filter before it; cors may stay before both"),
         );
     }
+}
+
+fn is_cache(filter: &HttpFilter<'_>) -> bool {
+    let mut kinds = [CACHE, CACHE_V2].into_iter();
+    kinds.any(|kind| filter.message(kind).is_some())
+}
+
+/// What a cache does not have, it asks the upstream for by itself, past the filters behind it.
+pub(super) fn cache_before(entry: Part<'_>, path: &str) -> Finding {
+    Finding::error(
+        Kind::FilterOrder,
+        entry.spot(),
+        path,
+        "a cache stands before the filter: it answers requests, and sends them to the upstream, past the filter, and nobody asks for tokens",
+    )
+    .write("no cache in this chain; in an Envoy behind this one it needs answers with Cache-Control: private or no-store")
+}
+
+/// A cache keeps no answer to a request with `Authorization` (RFC 9111, section 3.5), which the filter
+/// has taken away.
+fn cache_behind(filter: &HttpFilter<'_>, path: &str) -> Finding {
+    Finding::warning(
+        Kind::FilterOrder,
+        filter.entry.spot(),
+        path,
+        "a cache stands behind the filter, which takes Authorization away: what the upstream answered to one user, the cache gives to others",
+    )
+    .write("no cache in this chain; or Cache-Control: private or no-store in each answer that is not for everybody, or forward: true in the filter's providers")
+}
+
+/// Whether each admitted request that is somebody's still has `Authorization` behind the filter.
+fn shows_who(config: &Config) -> bool {
+    forwards(config) && config.sign_in.is_none()
 }
 
 /// Whether RBAC looks at more than addresses and paths.

@@ -1,5 +1,7 @@
 //! The types of Envoy's own filters that are looked for.
 
+pub(super) const CACHE: &str = "envoy.extensions.filters.http.cache.v3.CacheConfig";
+pub(super) const CACHE_V2: &str = "envoy.extensions.filters.http.cache_v2.v3.CacheV2Config";
 pub(super) const EXT_AUTHZ: &str = "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz";
 pub(super) const EXT_PROC: &str = "envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor";
 pub(super) const HEADER_MUTATION: &str =

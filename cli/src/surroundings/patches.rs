@@ -5,8 +5,11 @@
 
 use bearer_gate::config::Config;
 
+use super::filters::cache_before;
 use super::headers;
-use super::kinds::{EXT_AUTHZ, EXT_PROC, HEADER_MUTATION, LUA, OAUTH2, RATE_LIMIT, RBAC};
+use super::kinds::{
+    CACHE, CACHE_V2, EXT_AUTHZ, EXT_PROC, HEADER_MUTATION, LUA, OAUTH2, RATE_LIMIT, RBAC,
+};
 use crate::finding::{Finding, Kind, Level};
 use crate::plugin::{WASM, message};
 use crate::view::Part;
@@ -140,6 +143,11 @@ pub(super) fn look_at_earlier(filter: Part<'_>, findings: &mut Vec<Finding>) {
     let Some(config) = filter.get("typed_config") else {
         return;
     };
+    let is_one = |kind: &&str| message(config.node, kind).is_some();
+    if [CACHE, CACHE_V2].iter().any(|kind| is_one(kind)) {
+        findings.push(cache_before(filter, "http_filters"));
+        return;
+    }
     let kinds = [
         (LUA, "Lua"),
         (EXT_AUTHZ, "ext_authz"),
@@ -148,9 +156,7 @@ pub(super) fn look_at_earlier(filter: Part<'_>, findings: &mut Vec<Finding>) {
         (OAUTH2, "oauth2"),
         (WASM, "another plugin"),
     ];
-    let found = kinds
-        .iter()
-        .find(|(kind, _)| message(config.node, kind).is_some());
+    let found = kinds.iter().find(|(kind, _)| is_one(kind));
     let name = match found {
         Some((_, name)) => name,
         None if message(config.node, RBAC).is_some_and(super::filters::decides_by_request) => {

@@ -189,6 +189,14 @@ const LUA: &str = r#"- name: lua
   typed_config:
     "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua
     default_source_code: {inline_string: "function envoy_on_request(handle) end"}"#;
+const CACHE: &str = r#"- name: cache
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.filters.http.cache.v3.CacheConfig
+    typed_config: {"@type": type.googleapis.com/envoy.extensions.http.cache.simple_http_cache.v3.SimpleHttpCacheConfig}"#;
+const CACHE_V2: &str = r#"- name: cache
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.filters.http.cache_v2.v3.CacheV2Config
+    typed_config: {"@type": type.googleapis.com/envoy.extensions.http.cache_v2.simple_http_cache.v3.SimpleHttpCacheV2Config}"#;
 const EXT_AUTHZ: &str = r#"- name: ext_authz
   typed_config:
     "@type": type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz
@@ -815,6 +823,27 @@ pub(crate) const TABLE: &[Row] = &[
         bad: &[("before", LUA)],
         at: "- name: lua",
         good: &[("after", LUA)],
+        proof: WARNING,
+    },
+    Row {
+        kind: "filter-order",
+        bad: &[("before", CACHE)],
+        at: "- name: cache",
+        good: &[("before", CORS)],
+        proof: ERROR,
+    },
+    Row {
+        kind: "filter-order",
+        bad: &[("before", CACHE_V2)],
+        at: "- name: cache",
+        good: &[],
+        proof: ERROR,
+    },
+    Row {
+        kind: "filter-order",
+        bad: &[("after", CACHE)],
+        at: "- name: cache",
+        good: &[("after", CORS)],
         proof: WARNING,
     },
     Row {
