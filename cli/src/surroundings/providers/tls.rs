@@ -14,13 +14,24 @@ const PLAIN: &str = "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"
 const HTTP: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
 pub(super) fn look_at(cluster: Part<'_>, call: &Calls<'_>, findings: &mut Vec<Finding>) {
-    let (name, at_risk) = (call.cluster, call.at_risk());
-    let Some(context) = context(cluster) else {
-        if call.needs_tls && is_plain(cluster) {
-            findings.push(without_tls(cluster, call));
+    for socket in sockets(cluster) {
+        match socket.context() {
+            Some(context) => look_at_context(context, cluster, call, findings),
+            None if call.needs_tls && socket.is_plain() => {
+                findings.push(without_tls(socket.of, cluster, call));
+            }
+            None => {}
         }
-        return;
-    };
+    }
+}
+
+fn look_at_context(
+    context: Part<'_>,
+    cluster: Part<'_>,
+    call: &Calls<'_>,
+    findings: &mut Vec<Finding>,
+) {
+    let (name, at_risk) = (call.cluster, call.at_risk());
     let host = call.uri.as_ref().map(|uri| host_and_port(uri).0);
     let shown = host.as_deref().unwrap_or("the provider's host");
     match certificate(context, cluster) {
@@ -88,7 +99,7 @@ pub(super) fn look_at(cluster: Part<'_>, call: &Calls<'_>, findings: &mut Vec<Fi
 
 /// What is said of a cluster whose calls are in the clear. Nobody is in between where they stay on this
 /// host, as with a proxy that adds TLS.
-fn without_tls(cluster: Part<'_>, call: &Calls<'_>) -> Finding {
+fn without_tls(spot: Part<'_>, cluster: Part<'_>, call: &Calls<'_>) -> Finding {
     let (name, at_risk) = (call.cluster, call.at_risk());
     let new = match stays_here(cluster) {
         true => Finding::warning,
@@ -97,17 +108,49 @@ fn without_tls(cluster: Part<'_>, call: &Calls<'_>) -> Finding {
     let text = format!(
         "the address is https and cluster {name} has no TLS: {at_risk} come in the clear, or not at all"
     );
-    new(Kind::ClusterWithoutTls, cluster.spot(), &call.path, text)
+    new(Kind::ClusterWithoutTls, spot.spot(), &call.path, text)
         .write("transport_socket with an UpstreamTlsContext: sni, trusted_ca and match_typed_subject_alt_names")
 }
 
-/// Whether a cluster says that it has no TLS. Of other transport sockets it is not known.
-fn is_plain(cluster: Part<'_>) -> bool {
-    let config = cluster.at(&["transport_socket", "typed_config"]);
-    match config {
-        Some(config) => message(config.node, PLAIN).is_some(),
-        None => cluster.get("transport_socket").is_none(),
+/// A transport socket that calls may take.
+struct Socket<'d> {
+    /// The cluster, or the entry of `transport_socket_matches`, that has it, or has none.
+    of: Part<'d>,
+}
+
+impl<'d> Socket<'d> {
+    /// Whether it is said that there is no TLS. Of other transport sockets it is not known.
+    fn is_plain(&self) -> bool {
+        match self.of.at(&["transport_socket", "typed_config"]) {
+            Some(config) => message(config.node, PLAIN).is_some(),
+            None => self.of.get("transport_socket").is_none(),
+        }
     }
+
+    fn context(&self) -> Option<Part<'d>> {
+        let config = self.of.at(&["transport_socket", "typed_config"])?;
+        message(config.node, CONTEXT).map(|node| config.with(node))
+    }
+}
+
+/// Each transport socket of a cluster. Envoy takes the first entry of `transport_socket_matches` that an
+/// endpoint's metadata match, and the cluster's own where none does. What `transport_socket_matcher`
+/// chooses is one of these too.
+fn sockets(cluster: Part<'_>) -> Vec<Socket<'_>> {
+    let takes_all = |of: &Part<'_>| {
+        let wanted = of.get("match");
+        wanted.is_none_or(|wanted| wanted.node.entries().is_empty())
+    };
+    let mut found = Vec::new();
+    let is_chosen = cluster.get("transport_socket_matcher").is_some();
+    for of in cluster.items_of("transport_socket_matches") {
+        found.push(Socket { of });
+        if takes_all(&of) && !is_chosen {
+            return found;
+        }
+    }
+    found.push(Socket { of: cluster });
+    found
 }
 
 /// Whether each endpoint of a cluster is on this host.
@@ -122,18 +165,18 @@ fn stays_here(cluster: Part<'_>) -> bool {
 
 /// Whether a cluster takes no certificate but those of this host.
 pub(super) fn names(cluster: Part<'_>, host: &str) -> bool {
-    let certificate = context(cluster).map(|context| certificate(context, cluster));
-    match certificate {
-        Some(Certificate::Of(names)) => names.iter().all(|name| is_one(name.node, host)),
-        // of the SNI, or of the address
-        Some(Certificate::Compared) => true,
-        _ => false,
-    }
-}
-
-fn context(cluster: Part<'_>) -> Option<Part<'_>> {
-    let config = cluster.at(&["transport_socket", "typed_config"])?;
-    message(config.node, CONTEXT).map(|node| config.with(node))
+    let mut sockets = sockets(cluster).into_iter();
+    sockets.all(|socket| {
+        let certificate = socket
+            .context()
+            .map(|context| certificate(context, cluster));
+        match certificate {
+            Some(Certificate::Of(names)) => names.iter().all(|name| is_one(name.node, host)),
+            // of the SNI, or of the address
+            Some(Certificate::Compared) => true,
+            _ => false,
+        }
+    })
 }
 
 /// Whose certificate is taken.

@@ -600,6 +600,40 @@ const KEYS_UNVERIFIED: &str = keys!(
     "      sni: keys.example.com
       common_tls_context: {validation_context: {}}"
 );
+/// Sockets that an endpoint's metadata choose, beside the good one.
+macro_rules! keys_with {
+    ($matched:literal, $socket:literal) => {
+        keys!("keys.example.com", "443", "      sni: keys.example.com
+      common_tls_context: {validation_context: {trusted_ca: {filename: /ca}, match_typed_subject_alt_names: [{san_type: DNS, matcher: {exact: keys.example.com}}]}}
+  transport_socket_matches:
+  - name: matched
+    match: ", $matched, "
+    transport_socket:
+      name: socket
+      typed_config: ", $socket)
+    };
+}
+const KEYS_MATCHED_RAW: &str = keys_with!(
+    "{a: b}",
+    r#"{"@type": type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer}"#
+);
+const KEYS_MATCHED_UNVERIFIED: &str = keys_with!(
+    "{}",
+    r#"{"@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext, sni: keys.example.com, common_tls_context: {}}"#
+);
+const KEYS_MATCHED: &str = keys_with!(
+    "{}",
+    r#"{"@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext, sni: keys.example.com, common_tls_context: {validation_context: {trusted_ca: {filename: /ca}, match_typed_subject_alt_names: [{san_type: DNS, matcher: {exact: keys.example.com}}]}}}"#
+);
+/// No call takes the cluster's own socket, which is none.
+const KEYS_ALL_MATCHED: &str = "- name: keys
+  type: STRICT_DNS
+  load_assignment: {cluster_name: keys, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: keys.example.com, port_value: 443}}}}]}]}
+  transport_socket_matches:
+  - name: all
+    transport_socket:
+      name: socket
+      typed_config: {\"@type\": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext, sni: keys.example.com, common_tls_context: {validation_context: {trusted_ca: {filename: /ca}, match_typed_subject_alt_names: [{san_type: DNS, matcher: {exact: keys.example.com}}]}}}";
 const KEYS_BY_SDS: &str = keys!(
     "keys.example.com",
     "443",
@@ -1246,6 +1280,20 @@ pub(crate) const TABLE: &[Row] = &[
         bad: &[("providers", DISCOVERED), ("cluster", KEYS_UNVERIFIED)],
         at: "validation_context: {}",
         good: &[("providers", DISCOVERED), ("cluster", KEYS)],
+        proof: Some(Proof::Unseen),
+    },
+    Row {
+        kind: "cluster-without-tls",
+        bad: &[("providers", REMOTE), ("cluster", KEYS_MATCHED_RAW)],
+        at: "- name: matched",
+        good: &[("providers", REMOTE), ("cluster", KEYS_MATCHED)],
+        proof: Some(Proof::Unseen),
+    },
+    Row {
+        kind: "certificate-unverified",
+        bad: &[("providers", REMOTE), ("cluster", KEYS_MATCHED_UNVERIFIED)],
+        at: "common_tls_context: {}",
+        good: &[("providers", REMOTE), ("cluster", KEYS_ALL_MATCHED)],
         proof: Some(Proof::Unseen),
     },
     Row {
