@@ -120,6 +120,7 @@ pub(crate) fn look_at_envoy(
             manager::look_at(chain, gate.config, findings);
             routes::look_at(chain, gate, findings);
             headers::look_at(chain, gate, findings);
+            headers::look_at_upstreams(group, chain, gate, findings);
             routes::look_at_clusters(group, chain, findings);
             readers::look_at(chain, gate, findings);
             sign_in::look_at_chain(chain, gate, findings);

@@ -4,10 +4,13 @@
 use bearer_gate::config::Config;
 
 use super::Gate;
-use super::kinds::{HEADER_MUTATION, HEADER_MUTATION_OF_ROUTE, HEADER_TO_METADATA};
+use super::kinds::{HEADER_MUTATION, HEADER_MUTATION_OF_ROUTE, HEADER_TO_METADATA, ROUTER};
 use crate::finding::{Finding, Kind};
 use crate::plugin::message;
-use crate::view::{Chain, Part};
+use crate::view::{Chain, Group, Part, each_message};
+
+/// Filters of calls to an upstream are in its cluster.
+const OF_UPSTREAMS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
 pub(super) fn look_at(chain: &Chain<'_>, gate: Gate<'_, '_>, findings: &mut Vec<Finding>) {
     let Some(config) = gate.config else { return };
@@ -24,6 +27,9 @@ pub(super) fn look_at(chain: &Chain<'_>, gate: Gate<'_, '_>, findings: &mut Vec<
         {
             look_at_reader(reader, config, findings);
         }
+        if let Some(router) = filter.message(ROUTER) {
+            look_at_filters(router.items_of("upstream_http_filters"), config, findings);
+        }
     }
     for route in chain.all_routes() {
         let weighted = route.part.at(&["route", "weighted_clusters"]).into_iter();
@@ -33,6 +39,46 @@ pub(super) fn look_at(chain: &Chain<'_>, gate: Gate<'_, '_>, findings: &mut Vec<
             .chain(weighted)
         {
             look_at_level(level, config, findings);
+        }
+    }
+}
+
+/// The filters that calls to the upstreams of a chain pass, behind all others.
+pub(super) fn look_at_upstreams(
+    group: &Group<'_>,
+    chain: &Chain<'_>,
+    gate: Gate<'_, '_>,
+    findings: &mut Vec<Finding>,
+) {
+    let Some(config) = gate.config else { return };
+    let routes = chain.all_routes();
+    let named: Vec<Option<&str>> = routes.iter().flat_map(|route| route.clusters()).collect();
+    let is_any = chain.has_other_routes || named.contains(&None);
+    for cluster in &group.clusters {
+        if !is_any && !named.contains(&cluster.node.text_at(&["name"])) {
+            continue;
+        }
+        let Some(options) = cluster.get("typed_extension_protocol_options") else {
+            continue;
+        };
+        each_message(options, OF_UPSTREAMS, &mut |options| {
+            let mut found = Vec::new();
+            look_at_filters(options.items_of("http_filters"), config, &mut found);
+            // once for all chains
+            found.retain(|new| !findings.contains(new));
+            findings.append(&mut found);
+        });
+    }
+}
+
+fn look_at_filters<'d>(
+    filters: impl Iterator<Item = Part<'d>>,
+    config: &Config,
+    findings: &mut Vec<Finding>,
+) {
+    for settings in filters.filter_map(|filter| filter.get("typed_config")) {
+        if let Some(mutation) = message(settings.node, HEADER_MUTATION) {
+            look_at_mutations(settings.with(mutation), config, findings);
         }
     }
 }

@@ -122,6 +122,7 @@ static_resources:
   clusters:
   - name: api
     type: STATIC
+    #api
     load_assignment:
       cluster_name: api
       endpoints:
@@ -355,6 +356,40 @@ const MUTATION_OF_ROUTE: &str = r#"typed_per_filter_config:
     mutations:
       request_mutations:
       - append: {header: {key: X-User, value: nobody}}"#;
+/// The cluster of the upstream again, with a filter of its own that sets this header.
+macro_rules! api_that_sets {
+    ($header:literal) => {
+        concat!(
+            r#"typed_extension_protocol_options:
+  envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+    "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+    explicit_http_config: {http_protocol_options: {}}
+    http_filters:
+    - name: mutation
+      typed_config:
+        "@type": type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation
+        mutations:
+          request_mutations:
+          - append: {header: {key: "#,
+            $header,
+            r#", value: "%REQ(x-who)%"}, append_action: OVERWRITE_IF_EXISTS_OR_ADD}
+    - name: codec
+      typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec}"#
+        )
+    };
+}
+const API_THAT_SETS: &str = api_that_sets!("X-User");
+const API_THAT_SETS_ANOTHER: &str = api_that_sets!("X-Users");
+const ROUTER_THAT_SETS: &str = r#"- name: router
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
+    upstream_http_filters:
+    - name: mutation
+      typed_config:
+        "@type": type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation
+        mutations: {request_mutations: [{append: {header: {key: X-User, value: nobody}}}]}
+    - name: codec
+      typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec}"#;
 const TO_METADATA: &str = r#"- name: to_metadata
   typed_config:
     "@type": type.googleapis.com/envoy.extensions.filters.http.header_to_metadata.v3.Config
@@ -1349,6 +1384,20 @@ pub(crate) const TABLE: &[Row] = &[
         bad: &[("route", MUTATION_OF_ROUTE), ("provider", CLAIM_HEADER)],
         at: "key: X-User",
         good: &[("route", MUTATION_OF_ROUTE)],
+        proof: WARNING,
+    },
+    Row {
+        kind: "claim-header-set",
+        bad: &[("api", API_THAT_SETS), ("provider", CLAIM_HEADER)],
+        at: "key: X-User",
+        good: &[("api", API_THAT_SETS_ANOTHER), ("provider", CLAIM_HEADER)],
+        proof: WARNING,
+    },
+    Row {
+        kind: "claim-header-set",
+        bad: &[("after", ROUTER_THAT_SETS), ("provider", CLAIM_HEADER)],
+        at: "key: X-User",
+        good: &[("after", ROUTER_THAT_SETS)],
         proof: WARNING,
     },
     Row {
