@@ -149,6 +149,7 @@ kinds! {
     RequestTimeout "request-timeout" "A request that waits may never end."
     HostForm "host-form" "Envoy and the rules may read another host."
     HeaderRoute "header-route" "The value of a header chooses a route that has a requirement."
+    PathRewritten "path-rewritten" "A route makes a path of another one, which a stricter rule guards."
     FailurePolicy "failure-policy" "What happens after a crash of the VM."
     VmId "vm-id" "The filter has no shared data of its own."
     VmIdShared "vm-id-shared" "Another plugin has the filter's shared data."

@@ -3,7 +3,7 @@
 //! Invariant: a warning is about what the filter will do, so it is read from the valid
 //! configuration, not from how that is written; but for what has no effect, in `unused`.
 
-mod rules;
+pub(crate) mod rules;
 pub(crate) mod sign_in;
 pub(crate) mod unused;
 

@@ -19,6 +19,7 @@ mod patches;
 mod plugin;
 mod providers;
 mod readers;
+mod rewrites;
 mod routes;
 pub(crate) mod sign_in;
 
@@ -122,6 +123,7 @@ pub(crate) fn look_at_envoy(
             headers::look_at(chain, gate, findings);
             headers::look_at_upstreams(group, chain, gate, findings);
             routes::look_at_clusters(group, chain, findings);
+            rewrites::look_at(chain, gate.config, findings);
             readers::look_at(chain, gate, findings);
             sign_in::look_at_chain(chain, gate, findings);
         }

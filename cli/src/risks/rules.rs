@@ -25,6 +25,32 @@ pub(super) fn look_at(config: &Config, warn: &mut dyn FnMut(String, &str)) {
     }
 }
 
+/// The rule that decides a path, and the one that is for another path and asks for more, by their
+/// places: what gets past the second where the upstream is given the other path.
+pub(crate) fn rules_past(config: &Config, from: &str, to: &str) -> Option<(usize, usize)> {
+    let rules = || config.rules.all().iter().enumerate();
+    for (at, rule) in rules() {
+        let Some(takes_from) = takes(&rule.matcher, from, &rule.matcher) else {
+            continue;
+        };
+        for (other, by) in rules() {
+            let Some(takes) = takes(&by.matcher, to, &rule.matcher) else {
+                continue;
+            };
+            if asks_less(asked_by(rule), asked_by(by)) {
+                return Some((at, other));
+            }
+            if takes == Takes::All {
+                break;
+            }
+        }
+        if takes_from == Takes::All && rule.matcher.conditions.is_empty() {
+            return None;
+        }
+    }
+    None
+}
+
 /// `/public` opens `/public-x` too. That matters where the path would have to bring more without this
 /// rule.
 fn beyond_a_prefix(config: &Config, at: usize, rule: &Rule) -> Option<String> {

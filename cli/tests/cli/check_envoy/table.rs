@@ -1408,6 +1408,90 @@ pub(crate) const TABLE: &[Row] = &[
         proof: WARNING,
     },
     Row {
+        kind: "path-rewritten",
+        bad: &[
+            ("rules", "- match: {path_separated_prefix: /open}"),
+            (
+                "first",
+                "- match: {prefix: /open/v1}\n  route: {cluster: api, prefix_rewrite: /api}",
+            ),
+        ],
+        at: "prefix_rewrite: /api",
+        good: &[
+            ("rules", "- match: {path_separated_prefix: /open}"),
+            (
+                "first",
+                "- match: {prefix: /open/v1}\n  route: {cluster: api, prefix_rewrite: /open/v2}",
+            ),
+        ],
+        proof: WARNING,
+    },
+    // what is below the rewritten path
+    Row {
+        kind: "path-rewritten",
+        bad: &[
+            ("rules", "- match: {path_separated_prefix: /open}"),
+            (
+                "first",
+                "- match: {prefix: /open/}\n  route: {cluster: api, prefix_rewrite: /}",
+            ),
+        ],
+        at: "prefix_rewrite: /",
+        good: &[(
+            "first",
+            "- match: {prefix: /v1/}\n  route: {cluster: api, prefix_rewrite: /}",
+        )],
+        proof: WARNING,
+    },
+    Row {
+        kind: "path-rewritten",
+        bad: &[
+            ("rules", "- match: {path_separated_prefix: /open}"),
+            (
+                "action",
+                "regex_rewrite: {pattern: {regex: '^/[^/]*(/.*)'}, substitution: '\\1'}",
+            ),
+        ],
+        at: "regex_rewrite",
+        good: &[
+            ("rules", "- match: {path_separated_prefix: /open}"),
+            (
+                "action",
+                "regex_rewrite: {pattern: {regex: /v1}, substitution: /v2}",
+            ),
+        ],
+        proof: WARNING,
+    },
+    Row {
+        kind: "path-rewritten",
+        bad: &[
+            ("rules", "- match: {path_separated_prefix: /open}"),
+            ("action", "path_rewrite: '%REQ(x-who)%'"),
+        ],
+        at: "path_rewrite",
+        good: &[("action", "path_rewrite: '%REQ(x-who)%'")],
+        proof: WARNING,
+    },
+    Row {
+        kind: "path-rewritten",
+        bad: &[
+            ("rules", "- match: {path_separated_prefix: /open}"),
+            (
+                "action",
+                r#"path_rewrite_policy: {name: p, typed_config: {"@type": type.googleapis.com/envoy.extensions.path.rewrite.uri_template.v3.UriTemplateRewriteConfig, path_template_rewrite: "/api/{rest}"}}"#,
+            ),
+        ],
+        at: "path_rewrite_policy",
+        good: &[
+            ("rules", "- match: {path_separated_prefix: /open}"),
+            (
+                "action",
+                r#"path_rewrite_policy: {name: p, typed_config: {"@type": type.googleapis.com/envoy.extensions.path.rewrite.uri_template.v3.UriTemplateRewriteConfig, path_template_rewrite: "/open/{rest}"}}"#,
+            ),
+        ],
+        proof: WARNING,
+    },
+    Row {
         kind: "cluster-missing",
         bad: &[(
             "first",
