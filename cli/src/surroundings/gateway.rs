@@ -11,6 +11,7 @@ mod policies;
 
 use bearer_gate::config::Config;
 
+use super::attached;
 use super::fields::{self, Field};
 use super::kubernetes::{look_at_targets, of_kind, plugin_of, spec};
 use super::module;
@@ -103,6 +104,7 @@ pub(super) fn look_at(view: &View<'_>, configs: &[Option<Config>], findings: &mu
         let plugin = plugin_of(view, first.node);
         let config = plugin.and_then(|(at, _)| configs.get(at)?.as_ref());
         patches::look_at(view, policy, config, findings);
+        attached::look_at(view, policy, config, findings);
         for wasm in &ours {
             let plugin = plugin_of(view, wasm.node);
             let config = plugin.and_then(|(at, _)| configs.get(at)?.as_ref());

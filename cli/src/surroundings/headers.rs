@@ -114,7 +114,12 @@ pub(super) fn look_at_mutations(mutation: Part<'_>, config: &Config, findings: &
 /// A header that only the filter may set.
 fn set(option: Part<'_>, path: &str, config: &Config) -> Option<Finding> {
     let key = option.at(&["header", "key"])?;
-    let name = key.node.text().unwrap_or_default().to_ascii_lowercase();
+    set_at(key, key.node.text().unwrap_or_default(), path, config)
+}
+
+/// As [`set`], of a header that is set here.
+pub(super) fn set_at(key: Part<'_>, name: &str, path: &str, config: &Config) -> Option<Finding> {
+    let name = name.to_ascii_lowercase();
     config.is_reserved(&name).then(|| {
         Finding::warning(
             Kind::ClaimHeaderSet,

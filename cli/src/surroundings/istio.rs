@@ -5,9 +5,11 @@
 mod clusters;
 pub(super) mod patches;
 mod policies;
+mod ways;
 
 use bearer_gate::config::Config;
 
+use super::attached;
 use super::fields::{self, Field};
 use super::kubernetes::{
     ROOT, SELECTED, labels, look_at_targets, may_meet, name, namespace, of_kind, plugin_of, spec,
@@ -82,6 +84,8 @@ pub(super) fn look_at(view: &View<'_>, configs: &[Option<Config>], findings: &mu
         let config = plugin.and_then(|(at, _)| configs.get(at)?.as_ref());
         policies::look_at(view, resource, config, findings);
         patches::look_at(view, resource, config, findings);
+        ways::look_at(view, resource, config, findings);
+        attached::look_at(view, resource, config, findings);
         if let (Some((_, plugin)), Some(config)) = (plugin, config) {
             clusters::look_at(view, resource, plugin, config, findings);
             patches::look_at_clusters(view, plugin, config, findings);

@@ -330,6 +330,95 @@ fn clusters_of_a_provider() {
     );
 }
 
+/// A route of the Gateway API with one parent, and its rules.
+macro_rules! route {
+    ($kind:literal, $parent:literal, $rules:literal) => {
+        &[(
+            "",
+            concat!(
+                "apiVersion: gateway.networking.k8s.io/v1\nkind: ",
+                $kind,
+                "\nmetadata: {name: route, namespace: edge}\nspec:\n  parentRefs: [{name: ",
+                $parent,
+                "}]\n  rules: [",
+                $rules,
+                "]\n"
+            ),
+        )]
+    };
+}
+
+#[test]
+fn routes_on_the_same_gateway() {
+    compare(
+        GOOD,
+        &[
+            Row {
+                kind: "unguarded-chain",
+                level: ERROR,
+                bad: route!("TCPRoute", "eg", "{backendRefs: [{name: api, port: 80}]}"),
+                at: "name: api",
+                says: "an HTTPRoute",
+                good: route!(
+                    "TCPRoute",
+                    "other",
+                    "{backendRefs: [{name: api, port: 80}]}"
+                ),
+            },
+            Row {
+                kind: "other-chain",
+                level: WARNING,
+                bad: route!("TLSRoute", "eg", "{backendRefs: [{name: db, port: 80}]}"),
+                at: "name: db",
+                says: "a Gateway of its own",
+                good: route!("UDPRoute", "eg", "{backendRefs: [{name: db, port: 80}]}"),
+            },
+        ],
+    );
+    const CLAIM: super::Change = &[(
+        "audiences: [a]",
+        "audiences: [a]\n          claim_to_headers: [{header_name: x-user, claim_name: sub}]",
+    )];
+    let good = super::with(GOOD, CLAIM);
+    compare(
+        &good,
+        &[
+            Row {
+                kind: "claim-header-set",
+                level: WARNING,
+                bad: route!(
+                    "HTTPRoute",
+                    "eg",
+                    "{filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: X-User, value: a}]}}]}"
+                ),
+                at: "X-User",
+                says: "another header",
+                good: route!(
+                    "HTTPRoute",
+                    "other",
+                    "{filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: X-User, value: a}]}}]}"
+                ),
+            },
+            Row {
+                kind: "claim-header-set",
+                level: WARNING,
+                bad: route!(
+                    "GRPCRoute",
+                    "eg",
+                    "{backendRefs: [{name: api, filters: [{requestHeaderModifier: {add: [{name: x-user, value: a}]}}]}]}"
+                ),
+                at: "x-user",
+                says: "another header",
+                good: route!(
+                    "HTTPRoute",
+                    "eg",
+                    "{filters: [{requestHeaderModifier: {remove: [x-user], set: [{name: x-users, value: a}]}}]}"
+                ),
+            },
+        ],
+    );
+}
+
 #[test]
 fn other_policies_on_the_same_gateway() {
     compare(

@@ -704,3 +704,98 @@ fn policies_that_read_what_nobody_tells() {
         ],
     );
 }
+
+/// An Istio `Gateway` with one server, and a `VirtualService`.
+macro_rules! gateway {
+    ($selector:literal, $server:literal, $routes:literal) => {
+        &[(
+            "",
+            concat!(
+                "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: gw, namespace: edge}\nspec: {selector: {istio: ",
+                $selector,
+                "}, servers: [{hosts: ['*'], ",
+                $server,
+                "}]}\n---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: vs, namespace: edge}\nspec:\n  gateways: [gw]\n",
+                $routes
+            ),
+        )]
+    };
+}
+
+#[test]
+fn routes_of_the_same_gateway() {
+    const CLAIM: super::Change = &[(
+        "audiences: [a]",
+        "audiences: [a]\n        claim_to_headers: [{header_name: x-user, claim_name: sub}]",
+    )];
+    let good = super::with(GOOD, CLAIM);
+    compare(
+        &good,
+        &[
+            Row {
+                kind: "other-chain",
+                level: WARNING,
+                bad: gateway!(
+                    "ingressgateway",
+                    "port: {number: 9000, name: tcp, protocol: TCP}",
+                    "  tcp: [{route: [{destination: {host: db}}]}]\n"
+                ),
+                at: "host: db",
+                says: "port 9000",
+                good: gateway!(
+                    "other",
+                    "port: {number: 9000, name: tcp, protocol: TCP}",
+                    "  tcp: [{route: [{destination: {host: db}}]}]\n"
+                ),
+            },
+            Row {
+                kind: "unguarded-chain",
+                level: ERROR,
+                bad: gateway!(
+                    "ingressgateway",
+                    "port: {number: 443, name: tls, protocol: HTTPS}, tls: {mode: PASSTHROUGH}",
+                    "  http: [{route: [{destination: {host: api}}]}]\n  tls: [{route: [{destination: {host: api}}]}]\n"
+                ),
+                at: "  tls:",
+                says: "protocol: HTTPS",
+                good: gateway!(
+                    "ingressgateway",
+                    "port: {number: 443, name: tls, protocol: HTTPS}, tls: {mode: SIMPLE}",
+                    "  http: [{route: [{destination: {host: api}}]}]\n"
+                ),
+            },
+            Row {
+                kind: "claim-header-set",
+                level: WARNING,
+                bad: gateway!(
+                    "ingressgateway",
+                    "port: {number: 80, name: http, protocol: HTTP}",
+                    "  http: [{headers: {request: {set: {X-User: a}}}, route: [{destination: {host: api}}]}]\n"
+                ),
+                at: "X-User",
+                says: "another header",
+                good: gateway!(
+                    "ingressgateway",
+                    "port: {number: 80, name: http, protocol: HTTP}",
+                    "  http: [{headers: {request: {remove: [x-user]}, response: {set: {x-user: a}}}, route: [{destination: {host: api}}]}]\n"
+                ),
+            },
+            Row {
+                kind: "claim-header-set",
+                level: WARNING,
+                bad: gateway!(
+                    "ingressgateway",
+                    "port: {number: 80, name: http, protocol: HTTP}",
+                    "  http: [{route: [{destination: {host: api}, headers: {request: {add: {x-user: a}}}}]}]\n"
+                ),
+                at: "x-user",
+                says: "another header",
+                good: gateway!(
+                    "other",
+                    "port: {number: 80, name: http, protocol: HTTP}",
+                    "  http: [{route: [{destination: {host: api}, headers: {request: {add: {x-user: a}}}}]}]\n"
+                ),
+            },
+        ],
+    );
+}

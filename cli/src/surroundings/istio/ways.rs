@@ -1,0 +1,138 @@
+//! `Gateway` and `VirtualService` of Istio: connections that a gateway forwards without reading
+//! requests, and headers that its routes set.
+
+use bearer_gate::config::Config;
+
+use super::super::headers;
+use super::super::kubernetes::{SELECTED, labels, name, namespace, of_kind, spec, targets, title};
+use super::{Workload, workload};
+use crate::finding::{Finding, Kind};
+use crate::view::{Part, View};
+
+/// Looks at what the gateways of a plugin's workloads do.
+pub(super) fn look_at(
+    view: &View<'_>,
+    resource: Part<'_>,
+    config: Option<&Config>,
+    findings: &mut Vec<Finding>,
+) {
+    if workload(view, resource) == Workload::Pod || !targets(resource).is_empty() {
+        return;
+    }
+    for service in of_kind(view, "VirtualService") {
+        let gateways = gateways(view, service);
+        // one that is in no file may be of the plugin's workloads
+        let is_here = gateways
+            .iter()
+            .any(|gateway| gateway.is_none_or(|gateway| may_be_of(gateway, resource)));
+        if let Some(config) = config.filter(|_| is_here) {
+            look_at_headers(service, config, findings);
+        }
+        let known = gateways.iter().flatten();
+        if let Some(server) = known
+            .filter(|gateway| may_be_of(**gateway, resource))
+            .flat_map(|gateway| spec(*gateway).items_of("servers"))
+            .find(|server| forwards_connections(*server))
+        {
+            look_at_connections(view, service, server, findings);
+        }
+    }
+}
+
+/// The gateways that have the routes of a service; `None` for one that is in no file. Without any, only
+/// clients in the mesh have them.
+fn gateways<'d>(view: &View<'d>, service: Part<'d>) -> Vec<Option<Part<'d>>> {
+    let named = spec(service).items_of("gateways");
+    let named = named.filter_map(|gateway| gateway.node.text());
+    named
+        .filter(|named| *named != "mesh")
+        .map(|named| {
+            let (place, own) = match named.split_once('/') {
+                Some((place, own)) => (Some(place), own),
+                None => (namespace(service), named),
+            };
+            of_kind(view, "Gateway").find(|gateway| {
+                let other = namespace(*gateway);
+                let is_place = place.is_none() || other.is_none() || place == other;
+                is_place && name(*gateway) == own
+            })
+        })
+        .collect()
+}
+
+/// Whether a gateway may be one of the plugin's workloads.
+fn may_be_of(gateway: Part<'_>, resource: Part<'_>) -> bool {
+    let own = labels(resource, SELECTED);
+    let wanted = labels(gateway, &["spec", "selector"]);
+    let differs = |(name, value): &(&str, &str)| {
+        let mut own = own.iter();
+        own.any(|(other, another)| other == name && another != value)
+    };
+    !wanted.iter().any(differs)
+}
+
+/// Whether a server reads no requests.
+fn forwards_connections(server: Part<'_>) -> bool {
+    let protocol = server.node.text_at(&["port", "protocol"]);
+    let protocol = protocol.unwrap_or_default().to_ascii_uppercase();
+    let mode = server.node.text_at(&["tls", "mode"]);
+    let passes = matches!(mode, Some("PASSTHROUGH" | "AUTO_PASSTHROUGH"));
+    passes || !(protocol.starts_with("HTTP") || protocol.starts_with("GRPC"))
+}
+
+fn look_at_connections(
+    view: &View<'_>,
+    service: Part<'_>,
+    server: Part<'_>,
+    findings: &mut Vec<Finding>,
+) {
+    let services = of_kind(view, "VirtualService");
+    let guarded: Vec<&str> = services
+        .flat_map(|service| hosts(service, "http"))
+        .map(|(_, host)| host)
+        .collect();
+    let port = server.at(&["port", "number"]);
+    let port = port.map_or_else(String::new, |port| port.node.to_json());
+    for (part, host) in ["tcp", "tls"].iter().flat_map(|list| hosts(service, list)) {
+        let text = format!(
+            "{} forwards connections to {host} at port {port} of a gateway that has the filter: no request there comes to the filter",
+            title(service)
+        );
+        let (new, kind): (fn(Kind, _, &str, String) -> Finding, _) = match guarded.contains(&host) {
+            true => (Finding::error, Kind::UnguardedChain),
+            false => (Finding::warning, Kind::OtherChain),
+        };
+        findings.push(
+            new(kind, part.spot(), "VirtualService", text)
+                .write("protocol: HTTPS with a certificate in the Gateway, and http in the VirtualService; or a gateway of its own"),
+        );
+    }
+}
+
+/// Where the routes of a list lead to.
+fn hosts<'d>(service: Part<'d>, list: &'static str) -> Vec<(Part<'d>, &'d str)> {
+    let routes = spec(service).items_of(list);
+    let routes = routes.flat_map(|route| route.items_of("route"));
+    let destinations = routes.filter_map(|route| route.at(&["destination", "host"]));
+    destinations
+        .filter_map(|host| Some((host, host.node.text()?)))
+        .collect()
+}
+
+/// Headers that routes set, behind all plugins.
+fn look_at_headers(service: Part<'_>, config: &Config, findings: &mut Vec<Finding>) {
+    for route in spec(service).items_of("http") {
+        for level in [route].into_iter().chain(route.items_of("route")) {
+            for how in ["set", "add"] {
+                let Some(headers) = level.at(&["headers", "request", how]) else {
+                    continue;
+                };
+                for entry in headers.node.entries() {
+                    let key = headers.with(&entry.node);
+                    let path = format!("http.headers.request.{how}");
+                    findings.extend(headers::set_at(key, &entry.name, &path, config));
+                }
+            }
+        }
+    }
+}
