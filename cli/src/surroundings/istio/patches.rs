@@ -160,7 +160,70 @@ pub(super) fn look_at_clusters(
         // A cluster may be in another place.
         found.retain(|finding| finding.kind != Kind::ClusterMissing);
         findings.extend(found);
+        look_at_merged(filter, config, findings);
     }
+}
+
+/// Patches of clusters that Istio makes, which take TLS of a provider's cluster away, or what verifies it.
+fn look_at_merged(filter: Part<'_>, config: &Config, findings: &mut Vec<Finding>) {
+    let calls = providers::calls(config);
+    for patch in spec(filter).items_of("config_patches") {
+        let text = |names: &[&str]| patch.node.text_at(names);
+        if text(&["apply_to"]) != Some("CLUSTER") || text(&["patch", "operation"]) != Some("MERGE")
+        {
+            continue;
+        }
+        let is_it = |call: &&providers::Calls<'_>| is_patched(patch, call.cluster);
+        let (Some(call), Some(value)) = (calls.iter().find(is_it), patch.at(&["patch", "value"]))
+        else {
+            continue;
+        };
+        let (name, at_risk) = (call.cluster, call.at_risk());
+        if let Some(part) = providers::tls::accepts_untrusted(value) {
+            findings.push(
+                Finding::error(
+                    Kind::CertificateUnverified,
+                    part.spot(),
+                    PATH,
+                    format!("is ACCEPT_UNTRUSTED in cluster {name}: who is in between brings keys of their own, and {at_risk} are anybody's"),
+                )
+                .write("no trust_chain_verification"),
+            );
+        }
+        if call.needs_tls && providers::tls::takes_tls_away(value) {
+            findings.push(
+                Finding::error(
+                    Kind::ClusterWithoutTls,
+                    value.spot_of("transport_socket"),
+                    PATH,
+                    format!("takes TLS of cluster {name} away, and the address is https: {at_risk} come in the clear, or not at all"),
+                )
+                .write("no such patch, and TLS by a DestinationRule"),
+            );
+        }
+    }
+}
+
+/// Whether a patch is for a cluster.
+fn is_patched(patch: Part<'_>, cluster: &str) -> bool {
+    let Some(matched) = patch.at(&["match", "cluster"]) else {
+        return true;
+    };
+    let parts: Vec<&str> = cluster.split('|').collect();
+    let (port, subset, host) = match parts.as_slice() {
+        [_, port, subset, host] => (*port, *subset, *host),
+        _ => ("", "", cluster),
+    };
+    let port_number = matched.get("port_number");
+    let port_number = port_number.map(|number| number.node.to_json());
+    let is = |name: &str, own: &str| {
+        let wanted = matched.node.text_at(&[name]);
+        wanted.is_none_or(|wanted| wanted == own)
+    };
+    is("name", cluster)
+        && is("service", host)
+        && is("subset", subset)
+        && port_number.is_none_or(|number| number == port)
 }
 
 /// What of the patches is not looked at.

@@ -179,6 +179,19 @@ pub(super) fn names(cluster: Part<'_>, host: &str) -> bool {
     })
 }
 
+/// Where a part of a cluster, such as a patch, says that any certificate is taken.
+pub(in crate::surroundings) fn accepts_untrusted(part: Part<'_>) -> Option<Part<'_>> {
+    let own = part.get("trust_chain_verification");
+    let mut found = own.filter(|it| it.node.text() == Some("ACCEPT_UNTRUSTED"));
+    part.each_below(&mut |below| found = found.or_else(|| accepts_untrusted(below)));
+    found
+}
+
+/// Whether a part of a cluster says that there is no TLS.
+pub(in crate::surroundings) fn takes_tls_away(part: Part<'_>) -> bool {
+    part.get("transport_socket").is_some() && Socket { of: part }.is_plain()
+}
+
 /// Whose certificate is taken.
 enum Certificate<'d> {
     /// Everybody's, as is said here.

@@ -214,6 +214,54 @@ fn what_an_envoy_filter_does() {
                 says: "a way in",
                 good: &[],
             },
+            Row {
+                kind: "certificate-unverified",
+                level: ERROR,
+                bad: filter!(
+                    "CLUSTER",
+                    "{context: GATEWAY, cluster: {service: idp.example, portNumber: 443}}",
+                    "{operation: MERGE, value: {transport_socket: {name: tls, typed_config: {'@type': type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext, common_tls_context: {validation_context: {trust_chain_verification: ACCEPT_UNTRUSTED}}}}}}"
+                ),
+                at: "ACCEPT_UNTRUSTED",
+                says: "anybody's",
+                good: filter!(
+                    "CLUSTER",
+                    "{context: GATEWAY, cluster: {service: other.example}}",
+                    "{operation: MERGE, value: {transport_socket: {name: tls, typed_config: {'@type': type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext, common_tls_context: {validation_context: {trust_chain_verification: ACCEPT_UNTRUSTED}}}}}}"
+                ),
+            },
+            Row {
+                kind: "cluster-without-tls",
+                level: ERROR,
+                bad: filter!(
+                    "CLUSTER",
+                    "{context: GATEWAY}",
+                    "{operation: MERGE, value: {transport_socket: {name: raw, typed_config: {'@type': type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer}}}}"
+                ),
+                at: "RawBuffer",
+                says: "takes TLS",
+                good: filter!(
+                    "CLUSTER",
+                    "{context: GATEWAY, cluster: {name: 'outbound|443||other.example'}}",
+                    "{operation: MERGE, value: {transport_socket: {name: raw, typed_config: {'@type': type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer}}}}"
+                ),
+            },
+            Row {
+                kind: "filter-order",
+                level: ERROR,
+                bad: filter!(
+                    "HTTP_FILTER",
+                    "{context: GATEWAY}",
+                    "{operation: INSERT_FIRST, value: {name: cache, typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.http.cache.v3.CacheConfig}}}"
+                ),
+                at: "name: cache",
+                says: "past the filter",
+                good: filter!(
+                    "HTTP_FILTER",
+                    "{context: GATEWAY}",
+                    "{operation: INSERT_FIRST, value: {name: cors, typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors}}}"
+                ),
+            },
             // the TLS of a cluster that a patch adds is looked at as in Envoy's own file
             Row {
                 kind: "certificate-unverified",
