@@ -315,6 +315,16 @@ fn boolean(text: &str) -> Option<bool> {
     }
 }
 
+/// A text where protobuf's JSON wants true or false: what `absl::SimpleAtob` takes. Envoy refuses
+/// other texts, and numbers.
+fn truth_of_text(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "t" | "yes" | "y" | "1" => Some(true),
+        "false" | "f" | "no" | "n" | "0" => Some(false),
+        _ => None,
+    }
+}
+
 fn is_tag(tag: Option<&Tag>, wanted: &str) -> bool {
     tag.is_some_and(|tag| format!("{}{}", tag.handle, tag.suffix) == wanted)
 }
@@ -347,11 +357,26 @@ impl Node {
         }
     }
 
+    /// Whether Envoy takes it for true, which may be written as a text.
     pub(crate) fn is_true(&self) -> bool {
-        matches!(self.yaml, Yaml::Bool(true))
+        self.truth() == Some(true)
     }
 
-    /// The member of this name, which may be written in lowerCamelCase.
+    /// As [`Node::is_true`].
+    pub(crate) fn is_false(&self) -> bool {
+        self.truth() == Some(false)
+    }
+
+    fn truth(&self) -> Option<bool> {
+        match &self.yaml {
+            Yaml::Bool(value) => Some(*value),
+            Yaml::Text(text) => truth_of_text(text),
+            _ => None,
+        }
+    }
+
+    /// The member of this name, which may be written in lowerCamelCase. Of several the last counts, as in
+    /// Envoy.
     pub(crate) fn get(&self, name: &str) -> Option<&Self> {
         self.entry(name).map(|entry| &entry.node)
     }
@@ -359,12 +384,20 @@ impl Node {
     pub(crate) fn entry(&self, name: &str) -> Option<&Entry> {
         self.entries()
             .iter()
-            .find(|entry| entry.name == name || snake_case(&entry.name) == name)
+            .rfind(|entry| entry.name == name || snake_case(&entry.name) == name)
     }
 
-    /// The items of the list that is the member of this name. Empty if there is no such list.
+    /// The items of the list that is the member of this name. One value in the place of a list is a
+    /// list of one, as in Envoy. Empty if there is no such member.
     pub(crate) fn items_of(&self, name: &str) -> &[Self] {
-        self.get(name).map_or(&[], Self::items)
+        match self.get(name) {
+            Some(node) => match &node.yaml {
+                Yaml::List(items) => items,
+                Yaml::Null => &[],
+                _ => std::slice::from_ref(node),
+            },
+            None => &[],
+        }
     }
 
     /// The member at the end of these names.
@@ -376,7 +409,7 @@ impl Node {
         match &mut self.yaml {
             Yaml::Map(entries) => entries
                 .iter_mut()
-                .find(|entry| entry.name == name || snake_case(&entry.name) == name)
+                .rfind(|entry| entry.name == name || snake_case(&entry.name) == name)
                 .map(|entry| &mut entry.node),
             _ => None,
         }
@@ -588,6 +621,20 @@ mod tests {
     fn what_envoy_ignores_is_not_there() {
         let text = "{a: 1, !ignore b: &b {x: 2}, c: !ignore 3, d: *b}";
         assert_eq!(one(text, Scalars::Envoy), r#"{"a":1,"c":3,"d":{"x":2}}"#);
+    }
+
+    #[test]
+    fn what_is_written_in_another_way_means_what_it_means_to_envoy() {
+        let node = &parse(
+            "{a: 'TRUE', b: 'y', c: '0', d: 1, e: 'on', f: {x: 1}, g: [1, 2], h: null, i: '*', j: 1, j: 2}",
+            Some(Scalars::Envoy),
+        )
+        .unwrap()[0];
+        let truths = ["a", "b", "c", "d", "e"].map(|name| node.get(name).unwrap().truth());
+        assert_eq!(truths, [Some(true), Some(true), Some(false), None, None]);
+        let lengths = ["f", "g", "h", "i", "k"].map(|name| node.items_of(name).len());
+        assert_eq!(lengths, [1, 2, 0, 1, 0]);
+        assert_eq!(node.get("j").unwrap().to_json(), "2");
     }
 
     #[test]

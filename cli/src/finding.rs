@@ -128,6 +128,8 @@ kinds! {
     FilterDefault "filter-default" "Something else stands for the filter until it has come."
     FilterUnused "filter-unused" "No chain has the filter."
     ConfigurationTwice "configuration-twice" "Two filters by ECDS have one name."
+    FieldTwice "field-twice" "A field is given twice."
+    DocumentUnread "document-unread" "Envoy does not read the document."
     FileNotGiven "file-not-given" "Envoy reads a file that was not given."
     NodeMissing "node-missing" "Envoy does not say who it is, and takes nothing from elsewhere."
     FilterAfterRouter "filter-after-router" "The filter is behind the router and never runs."

@@ -7,6 +7,7 @@ mod advice;
 mod check;
 mod command_error;
 mod document;
+mod enums;
 mod explain;
 mod explanation;
 mod finding;

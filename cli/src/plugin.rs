@@ -11,11 +11,12 @@ use serde_json::Value;
 
 use crate::command_error::CommandError;
 use crate::document::{self, Node, Scalars, Unreadable, Yaml, snake_case};
+use crate::enums;
 use crate::finding::Spot;
 
 /// The filter that runs plugins.
 pub(crate) const WASM: &str = "envoy.extensions.filters.http.wasm.v3.Wasm";
-const STRUCT: &str = "google.protobuf.Struct";
+pub(crate) const STRUCT: &str = "google.protobuf.Struct";
 const STRING_VALUE: &str = "google.protobuf.StringValue";
 /// Top-level fields that only a configuration of bearer-gate has.
 const OURS: [&str; 4] = ["providers", "rules", "requirement_map", "policies"];
@@ -87,7 +88,7 @@ impl File {
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path)
             .map_err(|error| CommandError::usage(format!("{name}: {error}")))?;
-        let documents = document::parse(&text, None).map_err(|error| {
+        let mut documents = document::parse(&text, None).map_err(|error| {
             let Unreadable {
                 line,
                 column,
@@ -95,6 +96,7 @@ impl File {
             } = error;
             CommandError::usage(format!("{name}:{line}:{column}: {problem}"))
         })?;
+        documents.iter_mut().for_each(enums::name);
         Ok(Self { name, documents })
     }
 

@@ -23,6 +23,7 @@ mod readers;
 mod rewrites;
 mod routes;
 pub(crate) mod sign_in;
+pub(crate) mod written;
 
 use bearer_gate::config::Config;
 

@@ -332,10 +332,7 @@ fn look_at_upgrade(
 
 /// A route may enable what is not enabled for all.
 fn is_enabled(chain: &Chain<'_>, entry: &Node) -> bool {
-    let is_false = |node: &Node| {
-        node.get("enabled")
-            .is_some_and(|it| it.to_json() == "false")
-    };
+    let is_false = |node: &Node| node.get("enabled").is_some_and(|it| it.is_false());
     let kind = entry.text_at(&["upgrade_type"]).unwrap_or_default();
     let enables = |upgrade: &Node| {
         let own = upgrade.text_at(&["upgrade_type"]).unwrap_or_default();

@@ -28,11 +28,9 @@ pub(super) fn look_at_value(
         look_at_field(&entry.name, part, findings);
         match crate::document::snake_case(&entry.name).as_str() {
             "typed_per_filter_config" => look_at_switches(part, is_own, findings),
-            "upgrade_configs" => part
-                .node
-                .items()
-                .iter()
-                .for_each(|upgrade| look_at_upgrade(part.with(upgrade), findings)),
+            "upgrade_configs" => value
+                .items_of("upgrade_configs")
+                .for_each(|upgrade| look_at_upgrade(upgrade, findings)),
             _ => {}
         }
     }
@@ -47,7 +45,7 @@ pub(super) fn look_at_value(
 
 /// Looks at a field by its name, with the value that it is given.
 pub(super) fn look_at_field(name: &str, value: Part<'_>, findings: &mut Vec<Finding>) {
-    let is_false = value.node.to_json() == "false";
+    let is_false = value.node.is_false();
     let text = value.node.text();
     let mut tell = |level: Level, kind: Kind, text: &str, instead: &str| {
         let finding = Finding::warning(kind, value.spot(), name, text).write(instead);

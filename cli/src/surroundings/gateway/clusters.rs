@@ -61,7 +61,13 @@ fn clusters_of(patch: Part<'_>) -> Vec<Part<'_>> {
         return Vec::new();
     };
     match (rest, patch.get("value")) {
-        ("", Some(value)) => patch.items_of("value").chain([value]).collect(),
+        ("", Some(value)) => value
+            .node
+            .items()
+            .iter()
+            .map(|node| value.with(node))
+            .chain([value])
+            .collect(),
         (_, Some(value)) => vec![value],
         (_, None) => Vec::new(),
     }
