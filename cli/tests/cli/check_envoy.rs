@@ -74,6 +74,48 @@ fn each_finding_has_a_good_twin() {
     assert!(errors.count() > 10);
 }
 
+/// Of a field that is given twice the last counts.
+#[test]
+fn the_last_of_two_fields_counts() {
+    let off = r#"typed_per_filter_config: {gate: {"@type": type.googleapis.com/envoy.config.route.v3.FilterConfig, disabled: true}}"#;
+    let text = with(&[]).replace(
+        "    route:\n",
+        &format!(
+            "    typed_per_filter_config: {{}}\n                {off}\n                route:\n"
+        ),
+    );
+    let (code, found) = findings(&text);
+    let kinds: Vec<&Value> = found.iter().map(|found| &found["kind"]).collect();
+    assert_eq!(
+        (code, kinds),
+        (
+            1,
+            vec![&"field-twice".into(), &"route-without-filter".into()]
+        ),
+        "{text}"
+    );
+}
+
+/// What is good may be written in another way too.
+#[test]
+fn a_good_file_may_be_written_in_another_way() {
+    let table = [
+        ("normalize_path: true", "normalize_path: 'true'"),
+        ("merge_slashes: true", "mergeSlashes: 'Y'"),
+        ("action: REJECT_REQUEST", "action: 2"),
+        (
+            "underscores_action: REJECT_REQUEST",
+            "underscores_action: '1'",
+        ),
+        ("failure_policy: FAIL_RELOAD", "failure_policy: fail_reload"),
+    ];
+    for (from, to) in table {
+        let text = with(&[]).replacen(from, to, 1);
+        assert!(text.contains(to), "{to}");
+        assert_eq!(findings(&text), (0, vec![]), "{to}");
+    }
+}
+
 /// A filter that hands tokens on may have jwt_authn behind itself. To hand them on is a risk by itself.
 #[test]
 fn jwt_authn_behind_a_filter_that_forwards() {

@@ -179,6 +179,9 @@ const WEBSOCKET: Request = Request {
 };
 
 const OFF: &str = r#"typed_per_filter_config: {gate: {"@type": type.googleapis.com/envoy.config.route.v3.FilterConfig, disabled: true}}"#;
+const OFF_BY_TEXT: &str = r#"typed_per_filter_config: {gate: {"@type": type.googleapis.com/envoy.config.route.v3.FilterConfig, disabled: 'True'}}"#;
+/// One object where a list is due, and again in it.
+const ONE_UPGRADE: &str = r#"upgrade_configs: {upgrade_type: websocket, filters: {name: r, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}}"#;
 const ON: &str = r#"typed_per_filter_config: {gate: {"@type": type.googleapis.com/envoy.config.route.v3.FilterConfig, config: {}}}"#;
 const OF_ANOTHER: &str = r#"typed_per_filter_config: {cors: {"@type": type.googleapis.com/envoy.config.route.v3.FilterConfig, disabled: true}}"#;
 const CORS: &str = r#"- name: cors
@@ -627,6 +630,17 @@ const KEYS_UNTRUSTED: &str = keys!(
         validation_context:
           trusted_ca: {filename: /ca}
           trust_chain_verification: ACCEPT_UNTRUSTED
+          match_typed_subject_alt_names: [{san_type: DNS, matcher: {exact: keys.example.com}}]"
+);
+/// The same by its number.
+const KEYS_UNTRUSTED_BY_NUMBER: &str = keys!(
+    "keys.example.com",
+    "443",
+    "      sni: keys.example.com
+      common_tls_context:
+        validation_context:
+          trusted_ca: {filename: /ca}
+          trust_chain_verification: 1
           match_typed_subject_alt_names: [{san_type: DNS, matcher: {exact: keys.example.com}}]"
 );
 const KEYS_UNVERIFIED: &str = keys!(
@@ -1312,6 +1326,13 @@ pub(crate) const TABLE: &[Row] = &[
     },
     Row {
         kind: "certificate-unverified",
+        bad: &[("providers", REMOTE), ("cluster", KEYS_UNTRUSTED_BY_NUMBER)],
+        at: "trust_chain_verification: 1",
+        good: &[("providers", REMOTE), ("cluster", KEYS)],
+        proof: Some(Proof::Unseen),
+    },
+    Row {
+        kind: "certificate-unverified",
         bad: &[("providers", DISCOVERED), ("cluster", KEYS_UNVERIFIED)],
         at: "validation_context: {}",
         good: &[("providers", DISCOVERED), ("cluster", KEYS)],
@@ -1503,6 +1524,51 @@ pub(crate) const TABLE: &[Row] = &[
             "- match: {prefix: /other}\n  route:\n    cluster: api",
         )],
         proof: Some(Proof::Refused),
+    },
+    Row {
+        kind: "upgrade-without-filter",
+        bad: &[("manager", ONE_UPGRADE)],
+        at: "filters:",
+        good: &[("manager", "upgrade_configs: {upgrade_type: websocket}")],
+        proof: Some(Proof::Passes(WEBSOCKET)),
+    },
+    Row {
+        kind: "filter-disabled",
+        bad: &[("own", "disabled: 'yes'")],
+        at: "disabled: 'yes'",
+        good: &[("own", "disabled: 'F'")],
+        proof: ERROR,
+    },
+    Row {
+        kind: "route-without-filter",
+        bad: &[("route", OFF_BY_TEXT)],
+        at: "disabled: 'True'",
+        good: &[("route", OF_ANOTHER)],
+        proof: ERROR,
+    },
+    Row {
+        kind: "field-twice",
+        bad: &[("own", "disabled: false\ndisabled: false")],
+        at: "disabled: false",
+        good: &[("own", "disabled: false")],
+        proof: Some(Proof::Unseen),
+    },
+    Row {
+        kind: "field-twice",
+        bad: &[(
+            "route",
+            "typedPerFilterConfig: {}\ntyped_per_filter_config: {}",
+        )],
+        at: "typed_per_filter_config",
+        good: &[("route", "metadata: {filter_metadata: {a: {x_y: 1, xY: 1}}}")],
+        proof: Some(Proof::Unseen),
+    },
+    Row {
+        kind: "document-unread",
+        bad: &[("top", "admin: {}\n---")],
+        at: "static_resources:",
+        good: &[("top", "---")],
+        proof: Some(Proof::Unseen),
     },
     Row {
         kind: "node-missing",
