@@ -137,6 +137,8 @@ fleet-containers: build stand-ins ## Five Envoys in containers, behind a load ba
 dashboards: build $(ENVOY) $(PROMETHEUS) ## Have Prometheus scrape Envoy, and run every query of monitoring/
 	cargo test $(ALL) --test e2e -- --ignored monitoring
 
+# `make -n` runs every line that has the usual name of this in it.
+ONCE_MORE := $(MAKE)
 # One after the other, each with what it has failed. One that cannot run Wasm is told, and is no failure.
 .PHONY: compat
 compat: export BG_COOKIE_KEY := 32 bytes that are nobody's secret
@@ -145,7 +147,7 @@ compat: build vectors-module $(END_TO_END) ## Run the end-to-end tests on every 
 	@mkdir -p target/compat; \
 	for version in $(COMPAT_VERSIONS); do \
 		envoy=$(CURDIR)/.cache/envoy/envoy-$$version/envoy; log=target/compat/$$version.log; \
-		$(MAKE) --no-print-directory --silent ENVOY_VERSION=$$version ENVOY=$$envoy $$envoy || exit 1; \
+		$(ONCE_MORE) --no-print-directory --silent ENVOY_VERSION=$$version ENVOY=$$envoy $$envoy || exit 1; \
 		if $$envoy --mode validate --config-path envoy/envoy.yaml 2>&1 | grep -q "compiled without support"; then \
 			echo "Envoy $$version: cannot run Wasm: it is built without V8"; continue; \
 		fi; \
