@@ -564,6 +564,14 @@ impl Node {
     }
 }
 
+/// The message whose fields are whatever somebody writes.
+pub(crate) const STRUCT: &str = "google.protobuf.Struct";
+
+/// The message's name in `@type`.
+pub(crate) fn type_of(node: &Node) -> Option<&str> {
+    node.text_at(&["@type"])?.rsplit('/').next()
+}
+
 /// `cacheDuration` as `cache_duration`.
 pub(crate) fn snake_case(name: &str) -> String {
     let mut snake = String::with_capacity(name.len() + 4);

@@ -1,7 +1,6 @@
 //! Enums of Envoy that `check` reads: a file may have their numbers, or their names in any case.
 
-use crate::document::{Node, Yaml, snake_case};
-use crate::plugin::{STRUCT, type_of};
+use crate::document::{Node, STRUCT, Yaml, snake_case, type_of};
 
 /// Fields, and the names of their values by number, from 0.
 const ENUMS: [(&str, &[&str]); 5] = [

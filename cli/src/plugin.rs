@@ -10,13 +10,12 @@ use bearer_gate::config::{Config, ConfigError, nearest};
 use serde_json::Value;
 
 use crate::command_error::CommandError;
-use crate::document::{self, Node, Scalars, Unreadable, Yaml, snake_case};
+use crate::document::{self, Node, STRUCT, Scalars, Unreadable, Yaml, snake_case, type_of};
 use crate::enums;
 use crate::finding::Spot;
 
 /// The filter that runs plugins.
 pub(crate) const WASM: &str = "envoy.extensions.filters.http.wasm.v3.Wasm";
-pub(crate) const STRUCT: &str = "google.protobuf.Struct";
 const STRING_VALUE: &str = "google.protobuf.StringValue";
 /// Top-level fields that only a configuration of bearer-gate has.
 const OURS: [&str; 4] = ["providers", "rules", "requirement_map", "policies"];
@@ -429,11 +428,6 @@ pub(crate) fn message<'d>(node: &'d Node, name: &str) -> Option<&'d Node> {
     let url = node.text_at(&["type_url"])?;
     let is_named = url.rsplit('/').next() == Some(name);
     node.get("value").filter(|_| is_named)
-}
-
-/// The message's name in `@type`.
-pub(crate) fn type_of(node: &Node) -> Option<&str> {
-    node.text_at(&["@type"])?.rsplit('/').next()
 }
 
 /// Whether a Wasm filter is this one: by its name, or by the fields of its configuration.

@@ -11,9 +11,9 @@ mod chain;
 
 pub(crate) use chain::{Chain, HttpFilter, Route};
 
-use crate::document::Node;
+use crate::document::{Node, type_of};
 use crate::finding::Spot;
-use crate::plugin::{Container, File, Plugin, Sort, WASM, message, type_of};
+use crate::plugin::{Container, File, Plugin, Sort, WASM, message};
 
 const LISTENER: &str = "envoy.config.listener.v3.Listener";
 const ROUTES: &str = "envoy.config.route.v3.RouteConfiguration";

@@ -1,8 +1,8 @@
 //! What a file of Envoy says twice, or where Envoy does not read it.
 
-use crate::document::{Node, snake_case};
+use crate::document::{Node, STRUCT, snake_case, type_of};
 use crate::finding::{Finding, Kind, Spot};
-use crate::plugin::{File, Plugin, STRUCT, Sort, type_of};
+use crate::plugin::{File, Plugin, Sort};
 
 /// Fields whose members have names of their own, which are no two spellings of one field.
 const MAPS: [&str; 7] = [

@@ -1,8 +1,8 @@
 //! The chains of HTTP filters: which of them is ours, and what they route to.
 
 use super::{Group, Part, contains, each_message};
-use crate::document::Node;
-use crate::plugin::{Container, Plugin, message, type_of};
+use crate::document::{Node, type_of};
+use crate::plugin::{Container, Plugin, message};
 
 /// Filters of calls to upstreams are in a list of the same name.
 const OF_UPSTREAMS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
