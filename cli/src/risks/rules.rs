@@ -19,6 +19,15 @@ pub(super) fn look_at(config: &Config, warn: &mut dyn FnMut(String, &str)) {
         if let Some(told) = beyond_a_prefix(config, at, rule) {
             warn(format!("rules[{at}].match.prefix"), &told);
         }
+        if let PathMatcher::Prefix(path) | PathMatcher::Exact(path) | PathMatcher::Segments(path) =
+            &rule.matcher.path
+            && path.contains('*')
+        {
+            warn(
+                format!("rules[{at}].match"),
+                "has a star, which stands for itself and for nothing else: write path_separated_prefix without it, or safe_regex",
+            );
+        }
         if let Some(told) = in_another_case(config, at, rule) {
             warn(format!("rules[{at}].match"), &told);
         }
@@ -639,6 +648,21 @@ mod tests {
                 (json!([guard(ignored)]), None),
             ],
             "allow",
+        );
+    }
+
+    #[test]
+    fn a_star_stands_for_itself() {
+        let at = |matcher: Value| json!([rule(matcher, Some(&[]))]);
+        let star = Some(("rules[0].match", "a star"));
+        check(
+            &[
+                (at(json!({"path": "/1/*"})), star),
+                (at(json!({"path_separated_prefix": "/1/*"})), star),
+                (at(json!({"prefix": "/1/*"})), star),
+                (at(json!({"safe_regex": {"regex": "/1/.*"}})), None),
+            ],
+            "deny",
         );
     }
 
