@@ -142,7 +142,7 @@ pub(super) fn look_at_earlier(filter: Part<'_>, findings: &mut Vec<Finding>) {
         return;
     };
     let is_one = |kind: &&str| message(config.node, kind).is_some();
-    if [CACHE, CACHE_V2].iter().any(|kind| is_one(kind)) {
+    if [CACHE, CACHE_V2].iter().any(is_one) {
         findings.push(cache_before(filter, "http_filters"));
         return;
     }
