@@ -178,7 +178,7 @@ async fn visit(world: &World, name: &str, password: &str) {
     let url = stage.url("/pages/first");
     let mut visitor = Visitor::new().hanging_up();
     {
-        let _answers = world.score.provider();
+        let _answers = world.score.provider().await;
         let begun = visitor.get(&url).await;
         // Keys may fail while the provider's pages answer.
         record.expect("begins", begun.status, &[303, NO_KEYS], &begun.body);

@@ -1,13 +1,14 @@
 //! What happens meanwhile: keys rotate, the provider fails, the configuration changes.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, RwLock, RwLockReadGuard};
 use std::thread;
 use std::time::Duration;
 
 use bearer_gate_testbed::idp::{Fault, Idp};
 use bearer_gate_testbed::keys::SigningKey;
 use bearer_gate_testbed::token;
+use tokio::sync::{RwLock, RwLockReadGuard};
 
 use super::{World, config};
 
@@ -52,8 +53,8 @@ impl Score {
     }
 
     /// The provider answers as long as this is held.
-    pub(super) fn provider(&self) -> RwLockReadGuard<'_, ()> {
-        self.provider.read().unwrap()
+    pub(super) async fn provider(&self) -> RwLockReadGuard<'_, ()> {
+        self.provider.read().await
     }
 
     pub(super) fn stop(&self) {
@@ -89,7 +90,7 @@ pub(super) fn conduct(world: &World, beat: Duration) {
             2 => rotate(world),
             3 => fails(world, Fault::Hang, beat),
             4 => {
-                let _down = world.score.provider.write().unwrap();
+                let _down = world.score.provider.blocking_write();
                 idp.stop();
                 world.score.rest(beat / 2);
                 idp.restart();

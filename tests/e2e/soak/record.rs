@@ -77,8 +77,7 @@ impl Record {
 /// By how much the second number grows with the first, by least squares.
 pub(super) fn slope(points: &[(f64, f64)]) -> f64 {
     let count = points.len() as f64;
-    let mean =
-        |of: fn(&(f64, f64)) -> f64| points.iter().map(|point| of(point)).sum::<f64>() / count;
+    let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count;
     let (x, y) = (mean(|point| point.0), mean(|point| point.1));
     let both = points.iter().map(|point| (point.0 - x) * (point.1 - y));
     let square = points.iter().map(|point| (point.0 - x).powi(2));
