@@ -200,10 +200,16 @@ struct Handed {
 }
 
 impl Handed {
-    const NOTHING: Self = Self {
-        data: null_mut(),
-        size: 0,
-    };
+    /// Has `call` have the host hand something over. It gets where the host writes a pointer and a
+    /// length, and returns the host's status.
+    fn by(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> (u32, Self) {
+        let mut handed = Self {
+            data: null_mut(),
+            size: 0,
+        };
+        let status = call(&raw mut handed.data, &raw mut handed.size);
+        (status, handed)
+    }
 
     /// The octets, which this module owns from now on; `None` where the host has handed nothing
     /// over.
@@ -257,19 +263,18 @@ pub fn tick_every(milliseconds: u32) -> Result<(), Refused> {
 
 /// At most so many octets of a buffer, from its start; none where there is no such buffer.
 pub fn buffer(buffer: Buffer, most: usize) -> Result<Vec<u8>, Refused> {
-    let mut handed = Handed::NOTHING;
-    let (data, size) = (&raw mut handed.data, &raw mut handed.size);
     // SAFETY: the host writes a pointer and a length.
-    let status = unsafe { proxy_get_buffer_bytes(buffer as u32, 0, most, data, size) };
+    let bytes = |data, size| unsafe { proxy_get_buffer_bytes(buffer as u32, 0, most, data, size) };
+    let (status, handed) = Handed::by(bytes);
     Ok(handed.after(status)?.unwrap_or_default())
 }
 
 /// All names and values of a map, in order. A name that is not UTF-8 is refused.
 pub fn fields(map: Map) -> Result<Vec<(String, Vec<u8>)>, Refused> {
-    let mut handed = Handed::NOTHING;
-    let (data, size) = (&raw mut handed.data, &raw mut handed.size);
     // SAFETY: the host writes a pointer and a length.
-    accepted(unsafe { proxy_get_header_map_pairs(map as u32, data, size) })?;
+    let pairs = |data, size| unsafe { proxy_get_header_map_pairs(map as u32, data, size) };
+    let (status, handed) = Handed::by(pairs);
+    accepted(status)?;
     match handed.octets() {
         None => Ok(Vec::new()),
         Some(octets) => parsed(&octets).ok_or(Refused(PARSE_FAILURE)),
@@ -278,11 +283,10 @@ pub fn fields(map: Map) -> Result<Vec<(String, Vec<u8>)>, Refused> {
 
 /// The first value under a name; `None` where there is none.
 pub fn value(map: Map, name: &str) -> Result<Option<Vec<u8>>, Refused> {
-    let mut handed = Handed::NOTHING;
-    let (data, size) = (&raw mut handed.data, &raw mut handed.size);
     // SAFETY: a slice with its length; the host writes a pointer and a length.
-    let status =
-        unsafe { proxy_get_header_map_value(map as u32, name.as_ptr(), name.len(), data, size) };
+    let (status, handed) = Handed::by(|data, size| unsafe {
+        proxy_get_header_map_value(map as u32, name.as_ptr(), name.len(), data, size)
+    });
     match status {
         // No octets are a value too.
         OK => Ok(Some(handed.octets().unwrap_or_default())),
@@ -293,10 +297,9 @@ pub fn value(map: Map, name: &str) -> Result<Option<Vec<u8>>, Refused> {
 /// A property; `None` where there is none, or it is empty.
 pub fn property(path: &[&str]) -> Result<Option<Vec<u8>>, Refused> {
     let path = path.join("\0");
-    let mut handed = Handed::NOTHING;
-    let (data, size) = (&raw mut handed.data, &raw mut handed.size);
     // SAFETY: a slice with its length; the host writes a pointer and a length.
-    let status = unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) };
+    let of_path = |data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) };
+    let (status, handed) = Handed::by(of_path);
     handed.after(status)
 }
 
@@ -308,12 +311,11 @@ pub fn set_property(name: &str, value: &[u8]) -> Result<(), Refused> {
 
 /// A value that all workers share, with its version; `None` where there is none, or it is empty.
 pub fn shared(key: &str) -> Result<Option<(Vec<u8>, u32)>, Refused> {
-    let mut handed = Handed::NOTHING;
-    let (data, size) = (&raw mut handed.data, &raw mut handed.size);
     let mut version = 0;
     // SAFETY: a slice with its length; the host writes a pointer, a length and a number.
-    let status =
-        unsafe { proxy_get_shared_data(key.as_ptr(), key.len(), data, size, &raw mut version) };
+    let (status, handed) = Handed::by(|data, size| unsafe {
+        proxy_get_shared_data(key.as_ptr(), key.len(), data, size, &raw mut version)
+    });
     Ok(handed.after(status)?.map(|value| (value, version)))
 }
 
@@ -349,11 +351,9 @@ pub fn increment_metric(id: u32, change: i64) -> Result<(), Refused> {
 /// Calls a function of the host's own by its name. `None` where it has no result, or there is no
 /// such function.
 pub fn call(name: &str, argument: &[u8]) -> Result<Option<Vec<u8>>, Refused> {
-    let mut handed = Handed::NOTHING;
-    let (data, size) = (&raw mut handed.data, &raw mut handed.size);
     let (name_size, argument_size) = (name.len(), argument.len());
     // SAFETY: two slices with their lengths; the host writes a pointer and a length.
-    let status = unsafe {
+    let (status, handed) = Handed::by(|data, size| unsafe {
         proxy_call_foreign_function(
             name.as_ptr(),
             name_size,
@@ -362,7 +362,7 @@ pub fn call(name: &str, argument: &[u8]) -> Result<Option<Vec<u8>>, Refused> {
             data,
             size,
         )
-    };
+    });
     handed.after(status)
 }
 
