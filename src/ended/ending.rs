@@ -172,7 +172,7 @@ impl Ending {
         for part in self.parts() {
             record = record.number(part.len() as u64);
             for (mark, until) in part {
-                record = record.octets(mark.octets()).number(*until);
+                record = mark.write(*until, record);
             }
         }
         record.finish()
@@ -190,8 +190,7 @@ impl Ending {
             let count = record.number()?;
             // Each takes octets of the record, so there are no more than it has.
             for _ in 0..count {
-                let mark = Mark::from_octets(record.octets()?);
-                part.push((mark, record.number()?));
+                part.push(Mark::read(&mut record)?);
             }
         }
         record.finish()?;

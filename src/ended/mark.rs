@@ -6,6 +6,7 @@
 //!   place.
 
 use crate::bytes::half_digest;
+use crate::record::{Reader, Writer};
 use crate::session::life::Session;
 
 /// Octets of a mark, one of which is its kind. Different things may have one mark, by chance: people
@@ -117,14 +118,14 @@ impl Mark {
         self.and(&[0; LEN], Kind::All)
     }
 
-    /// As it was written.
-    #[must_use]
-    pub(super) fn from_octets(octets: [u8; LEN]) -> Self {
-        Self(octets)
+    /// Writes it, with its time in Unix seconds.
+    pub(super) fn write(&self, until: u64, record: Writer) -> Writer {
+        record.octets(&self.0).number(until)
     }
 
-    pub(super) fn octets(&self) -> &[u8; LEN] {
-        &self.0
+    /// What [`Mark::write`] wrote.
+    pub(super) fn read(record: &mut Reader<'_>) -> Option<(Self, u64)> {
+        Some((Self(record.octets()?), record.number()?))
     }
 
     /// A number below `count`, always the same for the same mark.

@@ -174,8 +174,9 @@ impl Shard {
             .number(FORMAT)
             .number(self.floor)
             .number(self.entries.len() as u64);
-        let record = self.entries.iter().fold(record, |record, entry| {
-            record.octets(entry.mark.octets()).number(entry.until)
+        let entries = self.entries.iter();
+        let record = entries.fold(record, |record, entry| {
+            entry.mark.write(entry.until, record)
         });
         record.finish()
     }
@@ -196,8 +197,7 @@ impl Shard {
             return None;
         }
         for _ in 0..count {
-            let mark = Mark::from_octets(record.octets()?);
-            let until = record.number()?;
+            let (mark, until) = Mark::read(&mut record)?;
             if shard.entries.last().is_some_and(|last| last.mark >= mark) {
                 return None;
             }
