@@ -97,6 +97,21 @@ pub enum Reply {
     },
 }
 
+#[cfg(test)]
+impl Reply {
+    /// A response that says nothing but this.
+    pub(crate) fn of_test(status: u16, body: impl Into<Vec<u8>>) -> Self {
+        Self::Response {
+            status,
+            max_age: None,
+            retry_after: None,
+            location: None,
+            content_type: None,
+            body: body.into(),
+        }
+    }
+}
+
 /// The host has no randomness that a secret can be made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoEntropy;

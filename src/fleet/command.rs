@@ -156,17 +156,6 @@ mod tests {
         }
     }
 
-    fn reply(status: u16, body: &[u8]) -> Reply {
-        Reply::Response {
-            status,
-            max_age: None,
-            retry_after: None,
-            location: None,
-            content_type: None,
-            body: body.to_vec(),
-        }
-    }
-
     #[test]
     fn commands_are_bodies_without_escapes() {
         for (command, body) in [
@@ -224,10 +213,18 @@ mod tests {
         ];
         for (command, body, expected) in table {
             let shown = String::from_utf8_lossy(body);
-            assert_eq!(command.read(&reply(200, body)), expected, "{shown}");
+            assert_eq!(
+                command.read(&Reply::of_test(200, body)),
+                expected,
+                "{shown}"
+            );
             // A dead Redis is 503, a command that webdis does not allow 403.
             for status in [0, 403, 404, 503] {
-                assert_eq!(command.read(&reply(status, body)), failed(), "{status}");
+                assert_eq!(
+                    command.read(&Reply::of_test(status, body)),
+                    failed(),
+                    "{status}"
+                );
             }
         }
         assert_eq!(append.read(&Reply::None), failed());

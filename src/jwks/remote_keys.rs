@@ -388,17 +388,6 @@ mod tests {
         }))
     }
 
-    fn answer(status: u16, body: &str) -> Reply {
-        Reply::Response {
-            status,
-            max_age: None,
-            retry_after: None,
-            location: None,
-            content_type: None,
-            body: body.into(),
-        }
-    }
-
     #[test]
     fn each_place_is_asked_once_and_then_the_keys() {
         let metadata = r#"{"issuer":"https://t.example/a","jwks_uri":"https://k.example/jwks"}"#;
@@ -415,9 +404,9 @@ mod tests {
             let mut asked = vec![(call.cluster, call.path)];
             let ended = loop {
                 let answer = match stage {
-                    Stage::Metadata(at) if at < without => answer(404, metadata),
-                    Stage::Metadata(_) => answer(200, metadata),
-                    Stage::Jwks(_) => answer(200, KEYS),
+                    Stage::Metadata(at) if at < without => Reply::of_test(404, metadata),
+                    Stage::Metadata(_) => Reply::of_test(200, metadata),
+                    Stage::Jwks(_) => Reply::of_test(200, KEYS),
                     Stage::Key(_) => panic!("there is one document"),
                 };
                 match source.next(stage, answer) {
@@ -460,7 +449,7 @@ mod tests {
         let asked = (call.authority.as_str(), call.path.as_str());
         assert_eq!(asked, ("login.example", "/policy/metadata?p=x"));
         // It is the only place.
-        let next = source.next(stage, answer(404, ""));
+        let next = source.next(stage, Reply::of_test(404, ""));
         assert!(matches!(next, Next::Failed(_)), "{next:?}");
         for (issuer, keys, jwks_cluster, cluster) in [
             (
@@ -497,7 +486,7 @@ mod tests {
             let mut source = of(jwks_cluster);
             let (stage, _) = source.first(None).unwrap();
             let metadata = format!(r#"{{"issuer":"{issuer}","jwks_uri":"{keys}"}}"#);
-            let next = source.next(stage, answer(200, &metadata));
+            let next = source.next(stage, Reply::of_test(200, metadata.as_str()));
             let called = match &next {
                 Next::Call(_, call) => Some(call.cluster.as_str()),
                 _ => None,
@@ -510,10 +499,10 @@ mod tests {
     fn an_answer_that_is_not_about_the_place_ends_the_fetch() {
         let mut source = keys_of("https://t.example/a");
         for answer in [
-            answer(429, ""),
-            answer(503, ""),
-            answer(302, ""),
-            answer(200, "{}"),
+            Reply::of_test(429, ""),
+            Reply::of_test(503, ""),
+            Reply::of_test(302, ""),
+            Reply::of_test(200, "{}"),
             Reply::None,
             Reply::NotSent,
             Reply::TooLarge(1),

@@ -7,7 +7,7 @@ use bearer_gate::jwks::keys::{Keys, UnknownKid};
 use serde_json::{Map, Value};
 
 use crate::SECOND;
-use crate::sim::{World, by_kid, ok, status};
+use crate::sim::{World, by_kid, ok, response, status};
 
 const MAP: &str = include_str!("../fixtures/sets/public-keys-by-kid.jwks.json");
 /// The most calls of one fetch that are for kids without a known key.
@@ -365,14 +365,7 @@ fn no_bad_answer_takes_a_key_away_or_makes_one() {
         ok(&format!("{}{}", pem(), pem())),
         ok(&format!("{}{}", pem(), " ".repeat(5000))),
         ok(rsa),
-        Reply::Response {
-            status: 200,
-            max_age: None,
-            location: None,
-            content_type: None,
-            retry_after: None,
-            body: vec![0xff; 100],
-        },
+        response(200, [0xff; 100]),
         Reply::TooLarge(20 << 20),
         Reply::None,
         Reply::NotSent,
