@@ -36,6 +36,16 @@ impl Fleet {
         Self::with(count, |_| ())
     }
 
+    /// Two people have signed in, and the first of them has signed out, as every process knows.
+    pub(crate) fn that_one_has_left(count: usize) -> (Self, [Browser; 2]) {
+        let fleet = Self::new(count);
+        fleet.pass(500);
+        let people = ["alice", "bob"].map(|sub| fleet.signed_in(0, sub));
+        fleet.sign_out(0, &people[0]);
+        fleet.until(&people[0], 401, INTERVAL + AND);
+        (fleet, people)
+    }
+
     /// Processes of two workers each. `change` has the last word about their configuration.
     pub(crate) fn with(count: usize, change: fn(&mut Value)) -> Self {
         let redis = Rc::new(Redis::default());

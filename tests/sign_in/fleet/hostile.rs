@@ -22,12 +22,7 @@ fn strange(good: &[u8]) -> Vec<Vec<u8>> {
 
 #[test]
 fn s34_strange_values_end_nothing_and_stop_nothing() {
-    let fleet = Fleet::new(2);
-    fleet.pass(500);
-    let alice = fleet.signed_in(0, "alice");
-    let bob = fleet.signed_in(0, "bob");
-    fleet.sign_out(0, &alice);
-    fleet.until(&alice, 401, INTERVAL + AND);
+    let (fleet, [alice, bob]) = Fleet::that_one_has_left(2);
     let good = fleet.redis.list.borrow()[0].clone();
     let all = strange(&good);
     let count = all.len() as i64;
@@ -93,12 +88,7 @@ fn s34_no_value_is_too_long_to_get_past() {
 /// Whoever changes the list all the time causes few calls and no harm.
 #[test]
 fn s34_a_list_that_changes_all_the_time() {
-    let fleet = Fleet::new(2);
-    fleet.pass(500);
-    let alice = fleet.signed_in(0, "alice");
-    let bob = fleet.signed_in(0, "bob");
-    fleet.sign_out(0, &alice);
-    fleet.until(&alice, 401, INTERVAL + AND);
+    let (fleet, [alice, bob]) = Fleet::that_one_has_left(2);
     let before = fleet.redis.calls.get();
     for round in 0..600 {
         let mut list = fleet.redis.list.borrow_mut();

@@ -134,12 +134,7 @@ fn s34_an_envoy_that_starts_without_the_store_trusts_no_session() {
 /// As after `FLUSHALL`, or where Redis keeps nothing on disk and starts again.
 #[test]
 fn s34_what_the_store_has_forgotten_it_is_told_again() {
-    let fleet = Fleet::new(3);
-    fleet.pass(500);
-    let alice = fleet.signed_in(0, "alice");
-    let bob = fleet.signed_in(0, "bob");
-    fleet.sign_out(0, &alice);
-    fleet.until(&alice, 401, INTERVAL + AND);
+    let (fleet, [alice, bob]) = Fleet::that_one_has_left(3);
     fleet.redis.flush();
     fleet.pass(2 * INTERVAL + AND);
     assert!(fleet.count("lost") >= 1);

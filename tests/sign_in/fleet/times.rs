@@ -57,12 +57,7 @@ fn s34_a_sign_out_at_the_provider_holds_in_all_and_its_token_is_used_up() {
 
 #[test]
 fn s34_sign_outs_survive_a_restart_and_the_first_requests_wait_for_them() {
-    let fleet = Fleet::new(2);
-    fleet.pass(500);
-    let alice = fleet.signed_in(0, "alice");
-    let bob = fleet.signed_in(0, "bob");
-    fleet.sign_out(0, &alice);
-    fleet.until(&alice, 401, INTERVAL + AND);
+    let (fleet, [alice, bob]) = Fleet::that_one_has_left(2);
     for at in [0, 1] {
         fleet.worlds[at].restart();
         for worker in [0, 1] {
