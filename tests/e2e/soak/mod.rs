@@ -10,7 +10,6 @@ mod clients;
 mod conductor;
 mod record;
 
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,11 +23,13 @@ use crate::stage::{Stage, merge};
 use conductor::Score;
 use record::Record;
 
-/// Lanes of each kind.
-const KNOWN: usize = 6;
-const NEW: usize = 1;
-const HOSTILE: usize = 1;
-const LEAVING: usize = 1;
+/// How many lanes there are of each kind, and what one plays.
+const LANES: [(usize, fn(&World, usize)); 4] = [
+    (6, clients::known),
+    (1, clients::new),
+    (1, clients::hostile),
+    (1, clients::leaving),
+];
 const PEOPLE: [(&str, &str); 2] = [("alice", "wonderland"), ("bob", "tokyo")];
 
 /// What memory may grow by in half an hour, in octets. The first half is left out: caches fill.
@@ -84,33 +85,22 @@ fn world() -> World {
 
 /// Everything for so long, with an event of the conductor in each `beat`.
 fn soak(length: Duration, beat: Duration) {
-    let world = Arc::new(world());
+    let world = world();
     let token = world.score.token(0);
     eventually(Duration::from_secs(10), "keys", || {
         clients::get(&world, "/api/x", &token).is_some_and(|reply| reply.status == 200)
     });
     let memory = thread::scope(|scope| {
-        for lane in 0..KNOWN {
-            let world = &world;
-            scope.spawn(move || clients::known(world, lane));
-        }
-        for lane in 0..NEW {
-            let world = &world;
-            scope.spawn(move || clients::new(world, lane));
-        }
-        for lane in 0..HOSTILE {
-            let world = &world;
-            scope.spawn(move || clients::hostile(world, lane));
-        }
-        for lane in 0..LEAVING {
-            let world = &world;
-            scope.spawn(move || clients::leaving(world, lane));
+        let world = &world;
+        for (lanes, play) in LANES {
+            for lane in 0..lanes {
+                scope.spawn(move || play(world, lane));
+            }
         }
         for person in PEOPLE {
-            let world = &world;
             scope.spawn(move || clients::person(world, person));
         }
-        scope.spawn(|| conductor::conduct(&world, beat));
+        scope.spawn(move || conductor::conduct(world, beat));
         let began = Instant::now();
         let mut memory = Vec::new();
         while began.elapsed() < length && !world.record.has_failed() {
