@@ -331,7 +331,7 @@ impl SignOuts {
     fn command<'c>(&self, step: &Step, value: &'c [u8]) -> Command<'c> {
         match step {
             Step::Read((read, _), page) => {
-                // The last value that was read comes again.
+                // From the last value that was read, to see whether it is still there.
                 let to = read.saturating_add(*page).saturating_sub(1);
                 Command::Range(KEY, read.saturating_sub(1), to)
             }

@@ -47,7 +47,7 @@ pub(super) fn look_at(
 
 /// What one of a rule's alternatives asks of a token.
 struct Asked<'d> {
-    /// A principal or a claim that has to be there, and never is.
+    /// A rule asks for a principal or a claim, which no request has any more.
     positive: Option<Part<'d>>,
     /// One that must not be there, and so passes always.
     negative: Option<Part<'d>>,
