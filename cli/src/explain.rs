@@ -151,10 +151,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CommandError> {
     }
     if let Some((step, outlook)) = findings::step(file, plugin, source, &explanation.touched)? {
         explanation.steps.push(step);
-        // What a gateway has been seen to have counts more than what a file says of it.
-        let is_seen = |outlook: &Outlook| gateway.is_some() && outlook.does != Does::MayDiffer;
-        let is_of_keys = |outlook: &Outlook| outlook.does != Does::MayDiffer && !is_admitted;
-        let outlook = outlook.filter(|outlook| !is_seen(outlook) && !is_of_keys(outlook));
+        // What a gateway has been seen to have counts more than what a file says of it, and so does a
+        // rejection.
+        let may_answer = gateway.is_none() && is_admitted;
+        let counts = |outlook: &Outlook| may_answer || outlook.does == Does::MayDiffer;
+        let outlook = outlook.filter(counts);
         explanation.outlook = explanation.outlook.or(outlook);
     }
     if let Some(sign_in) = &config.sign_in {
@@ -192,19 +193,18 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CommandError> {
 }
 
 fn read_token(token: &str) -> Result<String, CommandError> {
-    if token != "-" {
-        return match hint::hint_at_answer(token) {
-            Some(hint) => Err(CommandError::usage(format!("--token: {hint}"))),
-            None => Ok(token.to_owned()),
-        };
+    let token = if token == "-" {
+        let text = standard_input(MAX_PASTED)?;
+        let text = text.trim();
+        // a pasted header has it
+        text.strip_prefix("Bearer ").unwrap_or(text).to_owned()
+    } else {
+        token.to_owned()
+    };
+    match hint::hint_at_answer(&token) {
+        Some(hint) => Err(CommandError::usage(format!("--token: {hint}"))),
+        None => Ok(token),
     }
-    let text = standard_input(MAX_PASTED)?;
-    let text = text.trim();
-    if let Some(hint) = hint::hint_at_answer(text) {
-        return Err(CommandError::usage(format!("--token: {hint}")));
-    }
-    // a pasted header has it
-    Ok(text.strip_prefix("Bearer ").unwrap_or(text).to_owned())
 }
 
 /// The `kid` of the token that a text ends with.
