@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::{number, text};
 
@@ -73,31 +75,9 @@ pub(super) fn texts(page: &Value) -> BTreeMap<String, String> {
 
 /// A time of RFC 3339 in UTC, such as `2026-11-26T20:13:17.518Z`, in milliseconds since 1970.
 fn milliseconds(time: &str) -> Option<u64> {
-    let (date, of_day) = time.strip_suffix('Z')?.split_once('T')?;
-    let mut date = date.splitn(3, '-').map(str::parse::<i64>);
-    let (year, month, day) = (date.next()?.ok()?, date.next()?.ok()?, date.next()?.ok()?);
-    if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
-        return None;
-    }
-    let mut of_day = of_day.splitn(3, ':');
-    let hours: i64 = of_day.next()?.parse().ok()?;
-    let minutes: i64 = of_day.next()?.parse().ok()?;
-    let seconds: f64 = of_day.next()?.parse().ok()?;
-    if !(0..24).contains(&hours) || !(0..60).contains(&minutes) || !(0.0..61.0).contains(&seconds) {
-        return None;
-    }
-    // Years that begin in March have their leap day last.
-    let (year, month) = match month {
-        3.. => (year, month - 3),
-        _ => (year - 1, month + 9),
-    };
-    let days =
-        year * 365 + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 719_469;
-    let whole = u64::try_from((days * 24 + hours) * 60 + minutes).ok()?;
-    let rest = std::time::Duration::from_secs_f64(seconds).as_millis();
-    whole
-        .checked_mul(60_000)?
-        .checked_add(u64::try_from(rest).ok()?)
+    let in_utc = time.ends_with('Z').then_some(time)?;
+    let time = OffsetDateTime::parse(in_utc, &Rfc3339).ok()?;
+    u64::try_from(time.unix_timestamp_nanos() / 1_000_000).ok()
 }
 
 #[cfg(test)]
