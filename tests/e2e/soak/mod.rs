@@ -23,8 +23,11 @@ use crate::stage::{Stage, merge};
 use conductor::Score;
 use record::Record;
 
-/// How many lanes there are of each kind, and what one plays.
-const LANES: [(usize, fn(&World, usize)); 4] = [
+/// What a lane plays, until it is over. It gets its number among those of its kind.
+type Play = fn(&World, usize);
+
+/// How many lanes there are of each kind, and what they play.
+const LANES: [(usize, Play); 4] = [
     (6, clients::known),
     (1, clients::new),
     (1, clients::hostile),
