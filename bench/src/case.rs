@@ -85,10 +85,14 @@ pub(crate) struct Pools {
     pub new: Rc<[Ask]>,
 }
 
-/// Providers and rules for both filters.
-pub(crate) fn configuration(keys: &[Value]) -> Value {
+/// Providers and rules for both filters, with a claim in a header or without.
+pub(crate) fn configuration(keys: &[Value], claim_header: bool) -> Value {
+    let mut provider = provider(keys);
+    if !claim_header && let Some(provider) = provider.as_object_mut() {
+        provider.remove("claim_to_headers");
+    }
     json!({
-        "providers": {"tenant": provider(keys)},
+        "providers": {"tenant": provider},
         "rules": [
             {"match": {"prefix": "/public"}},
             {"match": {"prefix": "/api"}, "requires": {"provider_name": "tenant"}},
@@ -115,17 +119,17 @@ pub(crate) fn wasm(name: &str, module: &Path, configuration: Value) -> Listener 
     Listener::new(name).filter(Filter::Wasm(wasm))
 }
 
-/// All cases for these keys, tokens and people, in the order of the report.
+/// All cases for this configuration and these tokens, in the order of the report. Without people, only
+/// those of tokens.
 ///
 /// # Errors
 /// When sessions cannot be minted.
 pub(crate) fn cases(
     modules: &Modules,
-    keys: &[Value],
+    configuration: &Value,
     pools: &Pools,
-    people: &Rc<People>,
+    people: Option<&Rc<People>>,
 ) -> Result<Vec<Case>> {
-    let configuration = configuration(keys);
     let native = |cache: Option<Value>| {
         let mut configuration = configuration.clone();
         if let Some(cache) = cache
@@ -194,6 +198,9 @@ pub(crate) fn cases(
             once(),
         ),
     ];
+    let Some(people) = people else {
+        return Ok(cases);
+    };
     for (kind, title, name, supply, expected, one_in) in people.cases(pools)? {
         cases.push(Case {
             expected,
@@ -201,7 +208,7 @@ pub(crate) fn cases(
             ..case(
                 kind,
                 title,
-                wasm(name, &modules.gate, People::configuration(&configuration)),
+                wasm(name, &modules.gate, People::configuration(configuration)),
                 name,
                 supply,
             )

@@ -49,6 +49,15 @@ pub(crate) const TOKEN_PATH: &str = "/token";
 pub(crate) struct Client {
     idle: Rc<RefCell<VecDeque<Sender>>>,
     asked: Rc<Asked>,
+    /// Between an answer and the next request on its connection.
+    pause: Duration,
+}
+
+impl Client {
+    /// The same with such a pause where its connections are busy.
+    pub(crate) fn pausing(self, pause: Duration) -> Self {
+        Self { pause, ..self }
+    }
 }
 
 /// What a client asks for.
@@ -132,6 +141,7 @@ impl Load {
         Ok(Client {
             idle: Rc::new(RefCell::new(idle)),
             asked: Rc::new(asked),
+            pause: Duration::ZERO,
         })
     }
 
@@ -149,12 +159,14 @@ impl Load {
             for mut sender in senders {
                 let asked = Rc::clone(&client.asked);
                 let begun = Rc::clone(&begun);
+                let pause = client.pause;
                 connections.spawn_local(async move {
                     let mut answered = 0_usize;
                     while begun.get() < most && Instant::now() < deadline {
                         begun.set(begun.get() + 1);
                         ask(&mut sender, &asked).await?;
                         answered += 1;
+                        wait_until(Instant::now() + pause).await;
                     }
                     anyhow::Ok((sender, answered))
                 });
@@ -185,11 +197,9 @@ impl Load {
             // A count of requests, far below 2^32.
             for number in 0..count as u32 {
                 let due = start + Duration::from_secs_f64(f64::from(number) / f64::from(rate));
-                // Timers have milliseconds; this has the time it takes to look at the sockets.
+                wait_until(due).await;
                 let mut sender = loop {
-                    if Instant::now() >= due
-                        && let Some(sender) = client.idle.borrow_mut().pop_front()
-                    {
+                    if let Some(sender) = client.idle.borrow_mut().pop_front() {
                         break sender;
                     }
                     yield_now().await;
@@ -231,6 +241,13 @@ impl Load {
             Ok(status)
         };
         self.within(PATIENCE, run)
+    }
+}
+
+/// Timers have milliseconds; this has the time it takes to look at the sockets.
+async fn wait_until(due: Instant) {
+    while Instant::now() < due {
+        yield_now().await;
     }
 }
 

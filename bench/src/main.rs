@@ -9,7 +9,9 @@ mod cpu;
 mod document;
 mod fleet;
 mod load;
+mod loads;
 mod measure;
+mod neighbour;
 mod people;
 mod report;
 mod scaling;
@@ -27,10 +29,12 @@ use anyhow::{Context, Result, ensure};
 use bearer_gate_testbed::envoy::{ENVOY_VERSION, module_path};
 use bearer_gate_testbed::repository;
 use clap::{Args, Parser, Subcommand};
+use serde::Serialize;
 use serde_json::json;
 
 use crate::case::Modules;
 use crate::cpu::Cores;
+use crate::loads::Loads;
 use crate::measure::Plan;
 use crate::report::{Machine, Results, Run};
 use crate::scaling::Scaling;
@@ -64,6 +68,8 @@ struct Arguments {
 enum Command {
     /// The cost of a request, latencies, start-up and memory
     Run(Options),
+    /// The cost of a request under loads of many kinds
+    Loads(LoadsOptions),
     /// How the cost grows with providers, rules, keys and tokens
     Scaling(ScalingOptions),
     /// Put the last reports and the charts into docs/performance.md and docs/scale.md
@@ -101,6 +107,18 @@ struct Options {
 }
 
 #[derive(Debug, Args)]
+struct LoadsOptions {
+    #[arg(long, env = "BENCH_ROUNDS", default_value_t = 11)]
+    rounds: usize,
+    /// Requests per case and round
+    #[arg(long, env = "BENCH_REQUESTS", default_value_t = 2000)]
+    requests: usize,
+    /// A part of the titles of those that are measured
+    #[arg(long, env = "BENCH_LOADS", default_value = "")]
+    only: String,
+}
+
+#[derive(Debug, Args)]
 struct ScalingOptions {
     #[arg(long, env = "BENCH_ROUNDS", default_value_t = 9)]
     rounds: usize,
@@ -118,6 +136,7 @@ fn main() -> Result<()> {
     fs::create_dir_all(&output)?;
     match arguments.command {
         Command::Run(options) => run(&options, &output),
+        Command::Loads(options) => under_loads(&options, &output),
         Command::Scaling(options) => scale(&options, &output),
         Command::Document => update_document(&output),
     }
@@ -132,6 +151,8 @@ fn run(options: &Options, output: &Path) -> Result<()> {
         regulars: 300,
         rate: options.rate,
         latency_seconds: options.latency_seconds,
+        claim_header: true,
+        ..Plan::default()
     };
     ensure!(plan.rounds > 0 && plan.requests > 0, "nothing to measure");
     let (modules, skipped) = modules(&options.modules)?;
@@ -189,8 +210,7 @@ fn scale(options: &ScalingOptions, output: &Path) -> Result<()> {
         slice_seconds: 5.0,
         connections: 16,
         regulars: 300,
-        rate: 0,
-        latency_seconds: 0.0,
+        ..Plan::default()
     };
     let cache = options
         .cache_size
@@ -202,12 +222,33 @@ fn scale(options: &ScalingOptions, output: &Path) -> Result<()> {
         plan,
         steps,
     };
-    let markdown = scaling.markdown();
+    write(output, "scaling", &scaling, &scaling.markdown())
+}
+
+fn under_loads(options: &LoadsOptions, output: &Path) -> Result<()> {
+    let plan = Plan {
+        rounds: options.rounds,
+        requests: options.requests,
+        slice_seconds: 5.0,
+        ..Plan::default()
+    };
+    let (modules, _) = modules(&[])?;
+    let loads = Loads {
+        machine: machine("make bench-loads"),
+        measured: loads::measure_all(&modules, &plan, &options.only, Cores::choose()?)?,
+        plan,
+    };
+    write(output, "loads", &loads, &loads.markdown())
+}
+
+/// Puts a report where reports are, as figures and for people, and shows it.
+fn write(output: &Path, name: &str, figures: &impl Serialize, markdown: &str) -> Result<()> {
+    let file = output.join(name);
     fs::write(
-        output.join("scaling.json"),
-        serde_json::to_vec_pretty(&scaling)?,
+        file.with_extension("json"),
+        serde_json::to_vec_pretty(figures)?,
     )?;
-    fs::write(output.join("scaling.md"), &markdown)?;
+    fs::write(file.with_extension("md"), markdown)?;
     println!("{markdown}");
     Ok(())
 }
@@ -216,10 +257,12 @@ fn update_document(output: &Path) -> Result<()> {
     let root = repository();
     let report = |name: &str| fs::read_to_string(output.join(format!("{name}.md"))).ok();
     let figures = root.join(FLEET);
-    let (bench, scaling) = (report("bench"), report("scaling"));
+    let [bench, loads, scaling] = ["bench", "loads", "scaling"].map(report);
     let simulated = fs::read_to_string(figures.join("fleet.md")).ok();
     ensure!(
-        bench.is_some() || scaling.is_some() || simulated.is_some(),
+        [&bench, &loads, &scaling, &simulated]
+            .iter()
+            .any(|it| it.is_some()),
         "there is no report yet: run `make bench` or `make fleet`"
     );
     if let Some(report) = bench {
@@ -230,8 +273,10 @@ fn update_document(output: &Path) -> Result<()> {
         let report = format!("![What each filter adds to a request]({CHART})\n\n{report}");
         document::update(&root.join(DOCUMENT), "bench", &report)?;
     }
-    if let Some(report) = scaling {
-        document::update(&root.join(DOCUMENT), "scaling", &report)?;
+    for (name, report) in [("loads", loads), ("scaling", scaling)] {
+        if let Some(report) = report {
+            document::update(&root.join(DOCUMENT), name, &report)?;
+        }
     }
     if let Some(report) = simulated {
         let chart = fleet::svg(&fs::read(figures.join("fleet.json"))?)?;

@@ -10,9 +10,10 @@ use anyhow::{Context, Result, ensure};
 use bearer_gate_testbed::envoy::{Envoy, Listener};
 use serde::Serialize;
 
-use crate::case::{Case, Kind, Modules, PATH, Pools, cases};
+use crate::case::{Case, Kind, Modules, PATH, Pools, cases, configuration};
 use crate::cpu::{Cores, Pinned, Times};
 use crate::load::{Asked, Client, Load};
+use crate::neighbour::Neighbour;
 use crate::people::People;
 use crate::stats;
 use crate::tokens::{Algorithm, Key, mint};
@@ -21,7 +22,7 @@ use crate::tokens::{Algorithm, Key, mint};
 const LATENCY_TURNS: u32 = 5;
 
 /// What a run is made of.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Plan {
     pub rounds: usize,
     /// Requests per case and round.
@@ -36,6 +37,14 @@ pub(crate) struct Plan {
     pub rate: u32,
     /// How long, per case; 0 for not at all.
     pub latency_seconds: f64,
+    /// Between an answer and the next request on its connection, in microseconds.
+    pub pause_us: u64,
+    /// Whether a claim goes into a header.
+    pub claim_header: bool,
+    /// Whether something else runs on Envoy's core.
+    pub neighbour: bool,
+    /// Whether bearer-gate alone is measured beside the others, without people and other builds.
+    pub tokens_alone: bool,
 }
 
 impl Plan {
@@ -46,6 +55,12 @@ impl Plan {
 
     pub(crate) fn slice(&self) -> Duration {
         Duration::from_secs_f64(self.slice_seconds)
+    }
+
+    /// The time for a number of requests that is not measured.
+    fn preparation(&self) -> Duration {
+        let pauses = Duration::from_micros(self.pause_us) * self.warm_up() as u32;
+        self.slice() * 30 + pauses
     }
 
     /// The most tokens that a case can use up, if it uses each once.
@@ -115,8 +130,13 @@ pub(crate) fn measure(
     let keys = [key.jwk()?];
     let _pinned = Pinned::to(cores.load)?;
     let load = Load::start()?;
-    let people = Rc::new(People::new(key, load.token_responses())?);
-    let cases = cases(modules, &keys, &pools, &people)?;
+    let people = if plan.tokens_alone {
+        None
+    } else {
+        Some(Rc::new(People::new(key, load.token_responses())?))
+    };
+    let configuration = configuration(&keys, plan.claim_header);
+    let cases = cases(modules, &configuration, &pools, people.as_ref())?;
     let listeners = cases.iter().map(|case| case.listener.clone());
     let envoy = start_envoy(&load, listeners, 1, cores)?;
     let mut running = Vec::with_capacity(cases.len());
@@ -138,9 +158,14 @@ pub(crate) fn measure(
         check(&envoy, &load, case.case)?;
         let count = plan.warm_up() / case.case.one_in;
         case.case.supply.prepare(count)?;
-        load.busy(&case.client, count, plan.slice() * 3)
+        load.busy(&case.client, count, plan.preparation())
             .with_context(|| case.case.name.clone())?;
     }
+    let neighbour = if plan.neighbour {
+        Some(Neighbour::on(cores.envoy)?)
+    } else {
+        None
+    };
     eprintln!(
         "{}: {} rounds of {} cases",
         algorithm.title(),
@@ -160,6 +185,7 @@ pub(crate) fn measure(
             }
         }
     }
+    drop(neighbour);
     if with_latency && plan.latency_seconds > 0.0 {
         eprintln!(
             "{}: latencies at {} requests/s",
@@ -244,7 +270,8 @@ pub(crate) fn client(
     listener: &str,
     asked: Asked,
 ) -> Result<Client> {
-    load.client(envoy.address_of(listener), plan.connections, asked)
+    let client = load.client(envoy.address_of(listener), plan.connections, asked)?;
+    Ok(client.pausing(Duration::from_micros(plan.pause_us)))
 }
 
 /// Envoy's processor time per request, in microseconds.
@@ -299,6 +326,7 @@ mod tests {
             regulars: 50,
             rate: 1000,
             latency_seconds: 2.5,
+            ..Plan::default()
         };
         assert_eq!(plan.warm_up(), 200);
         assert_eq!(plan.new_tokens(false), 1201);

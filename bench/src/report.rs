@@ -23,7 +23,7 @@ pub(crate) struct Results {
 }
 
 /// Where and when.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(crate) struct Machine {
     pub date: String,
     pub processor: String,
@@ -153,7 +153,7 @@ fn startup_table(startup: &Startup, module_bytes: u64, noop_bytes: u64) -> Strin
     table(&head, ready)
 }
 
-fn targets_table(targets: &[Target]) -> String {
+pub(crate) fn targets_table(targets: &[Target]) -> String {
     let lines = targets.iter().map(|target| {
         vec![
             target.what.to_owned(),

@@ -86,7 +86,7 @@ pub(crate) fn measure(modules: &Modules, starts: usize, cores: Cores) -> Result<
     };
     let none = listener(None);
     let noop = listener(Some((&modules.noop, json!({}))));
-    let gate = listener(Some((&modules.gate, configuration(&[jwk]))));
+    let gate = listener(Some((&modules.gate, configuration(&[jwk], true))));
 
     let [noop_all_cores_ms, gate_all_cores_ms] = {
         let load = Load::start()?;

@@ -94,7 +94,12 @@ pub(crate) struct Target {
     pub met: bool,
 }
 
-fn target(what: &'static str, at_most: f64, unit: &'static str, measured: f64) -> Target {
+pub(crate) fn target(
+    what: &'static str,
+    at_most: f64,
+    unit: &'static str,
+    measured: f64,
+) -> Target {
     Target {
         what,
         at_most,
