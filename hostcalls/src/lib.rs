@@ -269,16 +269,15 @@ pub fn buffer(buffer: Buffer, most: usize) -> Result<Vec<u8>, Refused> {
     Ok(handed.after(status)?.unwrap_or_default())
 }
 
-/// All names and values of a map, in order. A name that is not UTF-8 is refused.
-pub fn fields(map: Map) -> Result<Vec<(String, Vec<u8>)>, Refused> {
+/// Hands out all names and values of a map, in order. A name that is not UTF-8 is refused, after those
+/// before it.
+pub fn fields(map: Map, visit: impl FnMut(&str, &[u8])) -> Result<(), Refused> {
     // SAFETY: the host writes a pointer and a length.
     let pairs = |data, size| unsafe { proxy_get_header_map_pairs(map as u32, data, size) };
     let (status, handed) = Handed::by(pairs);
     accepted(status)?;
-    match handed.octets() {
-        None => Ok(Vec::new()),
-        Some(octets) => parsed(&octets).ok_or(Refused(PARSE_FAILURE)),
-    }
+    let octets = handed.octets().unwrap_or_default();
+    each(&octets, visit).ok_or(Refused(PARSE_FAILURE))
 }
 
 /// The first value under a name; `None` where there is none.
@@ -472,25 +471,24 @@ fn serialized(headers: &[(&str, &str)]) -> Vec<u8> {
     bytes
 }
 
-/// The reverse of [`serialized`]; `None` where the octets are not such headers.
-fn parsed(octets: &[u8]) -> Option<Vec<(String, Vec<u8>)>> {
+/// Hands out what [`serialized`] has written; `None` where the octets are not such headers.
+fn each(octets: &[u8], mut visit: impl FnMut(&str, &[u8])) -> Option<()> {
     let Some((count, rest)) = octets.split_first_chunk() else {
-        return octets.is_empty().then(Vec::new);
+        return octets.is_empty().then_some(());
     };
     let count = u32::from_le_bytes(*count) as usize;
     let (lengths, mut texts) = rest.split_at_checked(count.checked_mul(8)?)?;
     let mut text = |length: &[u8; 4]| {
         let (text, rest) = texts.split_at_checked(u32::from_le_bytes(*length) as usize)?;
         texts = rest.get(1..)?;
-        Some(text.to_vec())
+        Some(text)
     };
-    let mut fields = Vec::with_capacity(count);
     for lengths in lengths.chunks_exact(8) {
         let (name, value) = lengths.split_first_chunk()?;
-        let name = String::from_utf8(text(name)?).ok()?;
-        fields.push((name, text(value.first_chunk()?)?));
+        let name = str::from_utf8(text(name)?).ok()?;
+        visit(name, text(value.first_chunk()?)?);
     }
-    Some(fields)
+    Some(())
 }
 
 fn accepted(status: u32) -> Result<(), Refused> {
@@ -502,7 +500,15 @@ fn accepted(status: u32) -> Result<(), Refused> {
 
 #[cfg(test)]
 mod tests {
-    use super::{parsed, serialized};
+    use super::{each, serialized};
+
+    fn parsed(octets: &[u8]) -> Option<Vec<(String, Vec<u8>)>> {
+        let mut read = Vec::new();
+        each(octets, |name, value| {
+            read.push((name.to_owned(), value.to_vec()))
+        })
+        .map(|()| read)
+    }
 
     #[test]
     fn headers_are_written_as_the_host_reads_them() {

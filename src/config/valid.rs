@@ -2,6 +2,7 @@
 //!
 //! Invariant: whatever a [`Config`] can say the filter can do.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -390,6 +391,8 @@ pub struct Demand {
     pub requirement: Requirement,
     /// Every place of every provider in it, once.
     pub places: Vec<Place>,
+    /// Whether nothing of a request but its `authorization` counts.
+    pub is_by_authorization: bool,
 }
 
 /// A requirement and those within it (`JwtRequirement`).
@@ -634,14 +637,17 @@ impl Reads {
 }
 
 impl Reads {
-    /// Whether a header of this name is kept: one that is looked at, or that some upstream takes
-    /// for one.
+    /// The name in lower case of a header that is kept: one that is looked at, or that some upstream takes
+    /// for one. Some hosts tell names as they were sent.
     #[must_use]
-    pub fn keeps(&self, name: &str) -> bool {
-        match self {
-            Self::Each(names) => names.contains(&name),
+    pub fn kept(&self, name: &str) -> Option<Cow<'static, str>> {
+        // Most of them have a name that nothing has to be made for.
+        let single = SINGLE.into_iter().find(|single| *single == name);
+        let is_kept = match self {
+            Self::Each(names) => names.iter().any(|known| known.eq_ignore_ascii_case(name)),
             Self::All(names) => names.iter().any(|known| are_alike_of_headers(known, name)),
-        }
+        };
+        is_kept.then(|| single.map_or_else(|| name.to_ascii_lowercase().into(), Cow::Borrowed))
     }
 }
 

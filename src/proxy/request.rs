@@ -138,6 +138,11 @@ impl Request {
         self.arrive(gate.request(self.context_id, request))
     }
 
+    /// Whether it was let through, and nothing of its response is changed.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_open && !self.promised.has(self.context_id)
+    }
+
     /// The response may be the upstream's, or a later filter's. It may come long after its request: a
     /// session that ended meanwhile is not put back, for there may be another one.
     pub(super) fn response_headers(&self) {
@@ -162,7 +167,10 @@ impl Request {
 
     /// As with the body. Many upstreams read trailers as headers.
     pub(super) fn trailers(&mut self) -> Action {
-        let take_trailers = |gate: &Gate<Envoy>| take(gate.config(), Map::RequestTrailers);
+        let take_trailers = |gate: &Gate<Envoy>| {
+            let config = gate.config();
+            take(config, Map::RequestTrailers, |_, _| {})
+        };
         match &self.gate {
             Ok(gate) if take_trailers(gate).is_some() => self.read(self.so_far, true),
             _ => self.carry_out(&Verdict::reject(Rejection::HostRefused)),
@@ -181,22 +189,22 @@ impl Drop for Request {
     }
 }
 
-/// All headers, or all trailers, without what only this filter sets: that is removed. `None` where
-/// the host refused.
-fn take(config: &Config, from: Map) -> Option<Vec<(String, Vec<u8>)>> {
+/// Hands out all headers, or all trailers, without what only this filter sets: that is removed. `None`
+/// where the host refused.
+fn take(config: &Config, from: Map, mut kept: impl FnMut(&str, &[u8])) -> Option<()> {
     if config.reserved_headers.is_empty() && from == Map::RequestTrailers {
-        return Some(Vec::new());
+        return Some(());
     }
-    let mut fields = refusable::fields(from).ok()?;
     let mut removed = Some(());
-    fields.retain(|(name, _)| {
-        let is_reserved = config.is_reserved(name);
-        if is_reserved && refusable::remove(from, name).is_err() {
+    let all = refusable::fields(from, |name, value| {
+        if !config.is_reserved(name) {
+            kept(name, value);
+        } else if refusable::remove(from, name).is_err() {
             removed = None;
         }
-        !is_reserved
     });
-    removed.map(|()| fields)
+    all.ok()?;
+    removed
 }
 
 /// The parts of the request that the configuration needs, or `None` where the host refuses them.
@@ -212,15 +220,16 @@ fn read(config: &Config) -> Option<http::request::Request> {
             }
             headers
         }
-        // Headers that no rule reads are not kept while the request waits. Some hosts tell names as
-        // they were sent.
-        reads => take(config, Map::RequestHeaders)?
-            .into_iter()
-            .filter_map(|(mut name, value)| {
-                name.make_ascii_lowercase();
-                reads.keeps(&name).then_some((Cow::Owned(name), value))
-            })
-            .collect(),
+        // Headers that no rule reads are not kept while the request waits.
+        reads => {
+            let mut headers = Vec::new();
+            take(config, Map::RequestHeaders, |name, value| {
+                if let Some(name) = reads.kept(name) {
+                    headers.push((name, value.to_vec()));
+                }
+            })?;
+            headers
+        }
     };
     let of_routes = config.of_routes.as_ref();
     Some(

@@ -142,7 +142,11 @@ fn read_reply(headers: usize, body_size: usize, most: usize) -> Reply {
     if body_size > most {
         return Reply::TooLarge(body_size);
     }
-    let headers = refusable::fields(Map::CallResponseHeaders).unwrap_or_default();
+    let mut headers = Vec::new();
+    let keep = |name: &str, value: &[u8]| headers.push((name.to_owned(), value.to_vec()));
+    if refusable::fields(Map::CallResponseHeaders, keep).is_err() {
+        headers.clear();
+    }
     let header = |name| {
         let mut headers = headers.iter();
         headers.find(|(known, _)| known == name)
