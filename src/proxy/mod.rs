@@ -50,6 +50,10 @@ impl Promised {
         }
     }
 
+    fn has(&self, context: ContextId) -> bool {
+        self.0.borrow().iter().any(|(of, _)| *of == context)
+    }
+
     fn take(&self, context: ContextId) -> Headers {
         let mut promised = self.0.borrow_mut();
         let at = promised.iter().position(|(of, _)| *of == context);
@@ -91,7 +95,7 @@ impl Exchange for Edge<'_> {
     fn admit(&self, admission: &Admission) -> Option<()> {
         let headers = Map::RequestHeaders;
         // First, for a token's place may be a header that is set.
-        for change in &admission.strip {
+        for change in &admission.changes.strip {
             match change {
                 Change::Remove(name) => refusable::remove(headers, name).ok()?,
                 Change::Set(name, value) => refusable::set(headers, name, value).ok()?,
@@ -103,7 +107,7 @@ impl Exchange for Edge<'_> {
                 }
             }
         }
-        for outputs in &admission.outputs {
+        for outputs in &admission.changes.outputs {
             for (name, value) in &outputs.set {
                 refusable::set(headers, name, value).ok()?;
             }

@@ -16,6 +16,9 @@ use crate::host::{CallId, ContextId};
 pub struct Worker {
     /// One for each plugin.
     roots: Vec<(ContextId, Root)>,
+    /// Requests whose headers have not come, and their roots: mostly one, which comes next.
+    begun: Vec<(ContextId, ContextId)>,
+    /// Requests of which more is to come: most are over as soon as they were let through.
     requests: HashMap<ContextId, Request, BuildHasherDefault<Spread>>,
 }
 
@@ -52,9 +55,7 @@ impl Worker {
     /// A context begins: a root context where `root` is 0, a request of that root otherwise.
     pub fn begin(&mut self, context: ContextId, root: ContextId) {
         if root != 0 {
-            if let Some(request) = self.root(root).map(|root| root.request(context)) {
-                self.requests.insert(context, request);
-            }
+            self.begun.push((context, root));
         } else if self.root(context).is_none() {
             self.roots.push((context, Root::default()));
         }
@@ -90,7 +91,18 @@ impl Worker {
 
     /// A request's headers are there, and with them all of it where it `is_whole`.
     pub fn request_headers(&mut self, context: ContextId, is_whole: bool) -> Action {
-        self.on_request(context, |request| request.headers(is_whole))
+        let Some(at) = self.begun.iter().rposition(|(of, _)| *of == context) else {
+            return Action::Pause;
+        };
+        let (_, root) = self.begun.swap_remove(at);
+        let Some(mut request) = self.root(root).map(|root| root.request(context)) else {
+            return Action::Pause;
+        };
+        let action = request.headers(is_whole);
+        if !is_whole || !request.is_over() {
+            self.requests.insert(context, request);
+        }
+        action
     }
 
     /// A request's body is there, as far as the host keeps it: `size` octets, the last with them
@@ -113,7 +125,10 @@ impl Worker {
 
     /// The host forgets a context.
     pub fn delete(&mut self, context: ContextId) {
-        self.requests.remove(&context);
+        if !self.requests.is_empty() {
+            self.requests.remove(&context);
+        }
+        self.begun.retain(|(known, _)| *known != context);
         self.roots.retain(|(known, _)| *known != context);
     }
 }
