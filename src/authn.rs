@@ -1,9 +1,11 @@
 //! The request's flow: extract, parse, validate, select a key, verify,
-//! authorize. A token that was verified before skips from extract to authorize.
+//! authorize. A token that was verified before skips from extract to authorize. A request whose
+//! `authorization` and rule are those of an earlier one is not decided again, while that decision
+//! would be the same ([`TokenCache::recall`]).
 //!
 //! Architecture invariants:
 //! - a request that needs a token is admitted only with a [`Verified`] one, which only
-//!   [`Validated::verify`] makes;
+//!   [`Validated::verify`] makes, or as one that was;
 //! - a request that needs a session is admitted only with an [`Opened`] one;
 //! - every other request is rejected, answered or parked;
 //! - nothing here knows where the keys come from or what time it is.
@@ -30,6 +32,8 @@ use crate::http::credentials::{self, Change, Extracted, Place};
 use crate::http::path::{self, UnsafePath};
 use crate::http::request::Request;
 use crate::http::response::{Rejection, Schemes};
+use crate::jose::jwks::KeySet;
+use crate::jwks::keys::Keys;
 use crate::outputs::Outputs;
 use crate::policy::{self, RuleOutcome};
 use crate::sign_in::{Outcome, People, Renewal, Visit};
@@ -60,10 +64,8 @@ pub enum Decision<'c> {
 /// What the filter changes of an admitted request and its response.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Admission {
-    /// What the upstream and later filters are told of each token.
-    pub outputs: Vec<Rc<Outputs>>,
-    /// How the tokens are taken out of the request.
-    pub strip: Vec<Change>,
+    /// What is changed of the request.
+    pub changes: Rc<Changes>,
     /// Headers to add to the response, whoever sends it. Names are in lower case, values are safe
     /// to send as they are. A name may occur several times.
     pub response_headers: Vec<(&'static str, String)>,
@@ -71,6 +73,24 @@ pub struct Admission {
     pub renewed: Vec<Renewal>,
     /// Why the request would have been rejected, where the rule only reports.
     pub reported: Option<&'static str>,
+}
+
+/// What is changed of a request before the upstream gets it. Requests with one token share it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// How the tokens are taken out of the request.
+    pub strip: Vec<Change>,
+    /// What the upstream and later filters are told of each token.
+    pub outputs: Vec<Rc<Outputs>>,
+}
+
+impl From<Rc<Changes>> for Admission {
+    fn from(changes: Rc<Changes>) -> Self {
+        Self {
+            changes,
+            ..Self::default()
+        }
+    }
 }
 
 /// What a rejected request is answered with, and what is logged of it.
@@ -327,15 +347,29 @@ fn schemes(places: &[Place]) -> Schemes {
     }
 }
 
-fn admit<'c>(
+fn admit<'c, T: Listener>(
     request: &Request,
     config: &'c Config,
     access: &'c TokenAccess,
     context: &Context<'_>,
     visit: Option<&Visit<'_>>,
-    trace: &impl Listener,
+    trace: &T,
 ) -> Result<Admission, Obstacle<'c>> {
     let demand = &*access.demand;
+    // A listener wants to hear why.
+    let authorization = (!T::LISTENS && demand.is_by_authorization).then(|| alone(request));
+    let authorization = authorization.flatten();
+    if let Some(authorization) = authorization {
+        let facts = context.basis.facts;
+        let are_keys = |provider, known: &Rc<KeySet>| match facts.keys(provider) {
+            Keys::Ready(keys) => Rc::ptr_eq(&keys, known),
+            Keys::Pending | Keys::Unavailable { .. } => false,
+        };
+        let mut cache = context.cache.borrow_mut();
+        if let Some(changes) = cache.recall(access, authorization, context.basis.now, are_keys) {
+            return Ok(changes.into());
+        }
+    }
     let carried = extract(request, &demand.places, trace)?;
     let of = |unsatisfied| obstacle(unsatisfied, visit);
     let mut presented = Presented::new(carried, config, context, visit, trace).map_err(of)?;
@@ -358,13 +392,19 @@ fn admit<'c>(
             outputs.extend(forwarded.map(Rc::new));
         }
     }
-    Ok(Admission {
-        strip,
-        outputs,
-        response_headers: Vec::new(),
-        renewed: Vec::new(),
-        reported: None,
-    })
+    let changes = Rc::new(Changes { strip, outputs });
+    if let (Some(authorization), Some(grounds)) = (authorization, presented.into_grounds()) {
+        let mut cache = context.cache.borrow_mut();
+        cache.keep(access, authorization, grounds, &changes);
+    }
+    Ok(changes.into())
+}
+
+/// The value of `authorization`, where there is one. No upstream takes another name for that name.
+fn alone(request: &Request) -> Option<&[u8]> {
+    let mut values = request.values(credentials::AUTHORIZATION);
+    let value = values.next()?;
+    values.next().is_none().then_some(value)
 }
 
 type Token<'r> = Cow<'r, [u8]>;

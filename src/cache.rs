@@ -10,17 +10,23 @@
 //! kept. A token that was used once is evicted first: a flood of one-time tokens does not evict the
 //! tokens in regular use.
 
+mod recall;
+
 use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 
 use quick_cache::Weighter;
 use quick_cache::unsync::Cache;
 
+use crate::authn::Changes;
 use crate::bytes;
-use crate::config::{PerProvider, Provider, ProviderId};
+use crate::config::{PerProvider, Provider, ProviderId, TokenAccess};
 use crate::jose::jwks::KeySet;
 use crate::jose::jwt::VerifiedClaims;
 use crate::outputs::Outputs;
+
+pub use recall::Grounds;
+use recall::Recall;
 
 /// What a worker's cache holds, in bytes as [`Entry::size`] estimates, where the configuration
 /// does not ask for room for more.
@@ -84,6 +90,7 @@ pub struct TokenCache {
     tokens: Cache<u64, Stored, BySize, RandomState>,
     hash: RandomState,
     of_providers: PerProvider<OfProvider>,
+    recall: Recall,
     /// Look-ups that found a token since they were last counted, and that did
     /// not.
     lookups: (u64, u64),
@@ -119,8 +126,42 @@ impl TokenCache {
                 epoch: 0,
                 longest: *longest,
             }),
+            recall: Recall::bounded(
+                usize::try_from(most_bytes / 2).unwrap_or(usize::MAX),
+                (USUAL_TOKEN / 2) as usize,
+            ),
             lookups: (0, 0),
         }
+    }
+
+    /// What was decided of an earlier request with this `authorization` that a rule asked for the same,
+    /// where it would be decided so at `now`, in Unix seconds. `keys`: whether a provider's keys are
+    /// these.
+    pub fn recall(
+        &mut self,
+        access: &TokenAccess,
+        authorization: &[u8],
+        now: f64,
+        keys: impl Fn(ProviderId, &Rc<KeySet>) -> bool,
+    ) -> Option<Rc<Changes>> {
+        let found = self.recall.get(access, authorization, now, keys);
+        let found = found.map(Rc::clone);
+        if found.is_some() {
+            self.lookups.0 = self.lookups.0.saturating_add(1);
+        }
+        found
+    }
+
+    /// Keeps what was decided of a request by what stands in its `authorization` and nothing else.
+    pub fn keep(
+        &mut self,
+        access: &TokenAccess,
+        authorization: &[u8],
+        grounds: Grounds,
+        changes: &Rc<Changes>,
+    ) {
+        self.recall
+            .keep(access, authorization, grounds, Rc::clone(changes));
     }
 
     /// What is kept of `token` for the provider, if `keys` verified it.

@@ -176,6 +176,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::authn::Changes;
     use crate::host::{Call, CallId, NoEntropy, SharedStore, Version};
     use crate::http::response::Schemes;
     use crate::outputs::Outputs;
@@ -239,7 +240,7 @@ mod tests {
 
     impl Exchange for Proxy {
         fn admit(&self, admission: &Admission) -> Option<()> {
-            let outputs = admission.outputs.iter();
+            let outputs = admission.changes.outputs.iter();
             let names = outputs.flat_map(|outputs| outputs.set.iter().chain(&outputs.states));
             for (name, _) in names {
                 (!self.refuses.contains(&name.as_str())).then_some(())?;
@@ -275,10 +276,13 @@ mod tests {
 
     fn admission(header: &str) -> Admission {
         Admission {
-            outputs: vec![Rc::new(Outputs {
-                set: vec![(header.to_owned(), b"alice".to_vec())],
-                ..Outputs::default()
-            })],
+            changes: Rc::new(Changes {
+                outputs: vec![Rc::new(Outputs {
+                    set: vec![(header.to_owned(), b"alice".to_vec())],
+                    ..Outputs::default()
+                })],
+                ..Changes::default()
+            }),
             reported: Some("no_rule"),
             ..Admission::default()
         }

@@ -122,7 +122,7 @@ impl ShownVerdict {
                     let text = format!("the client's own {name} is removed");
                     verdict.upstream.push(text);
                 }
-                for change in &admission.strip {
+                for change in &admission.changes.strip {
                     verdict.upstream.push(match change {
                         Change::Remove(name) => format!("{name} is removed: it has the token"),
                         Change::Set(name, _) => format!("the token is taken out of {name}"),
@@ -131,7 +131,7 @@ impl ShownVerdict {
                         }
                     });
                 }
-                let outputs = admission.outputs.iter();
+                let outputs = admission.changes.outputs.iter();
                 for (name, value) in outputs.flat_map(|of| of.set.iter().chain(&of.add)) {
                     let value = String::from_utf8_lossy(value);
                     let shown: String = value.chars().take(LONGEST_SHOWN).collect();

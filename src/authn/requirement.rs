@@ -15,7 +15,7 @@ use std::rc::Rc;
 use super::event::{Event, Listener};
 use super::unsatisfied::{Hope, Unsatisfied};
 use super::{Context, Token};
-use crate::cache::Entry;
+use crate::cache::{Entry, Grounds};
 use crate::config::{
     Config, Otherwise, PerProvider, Provider, ProviderDemand, ProviderId, Requirement, SchemeId,
 };
@@ -24,6 +24,7 @@ use crate::http::credentials::Place;
 use crate::jose::base64url::Spelling;
 use crate::jose::claims::Claims;
 use crate::jose::event::Event as TokenEvent;
+use crate::jose::jwks::KeySet;
 use crate::jose::jwt::{self, JwtError, Parsed, Validated};
 use crate::jwks::keys::Keys;
 use crate::outputs::{self, Outputs};
@@ -69,6 +70,8 @@ pub(super) struct Presented<'r, T> {
     identities: Vec<Identity>,
     /// The tokens that a provider's keys did not verify, whatever is expected of their claims.
     refused: Vec<Refused>,
+    /// What the outcome rests on; `None` where it could be another one at once, or next time.
+    grounds: Option<Grounds>,
 }
 
 /// A set of tokens, by their numbers; or of identities.
@@ -296,7 +299,13 @@ impl<'r, T: Listener> Presented<'r, T> {
             visit,
             trace,
             refused: Vec::new(),
+            grounds: Some(Grounds::at(context.basis.now)),
         })
+    }
+
+    /// What the outcome rests on, where a like request will have the same for some time.
+    pub(super) fn into_grounds(self) -> Option<Grounds> {
+        self.grounds.filter(Grounds::have_tokens)
     }
 
     /// The tokens that satisfy a requirement; none where it needs none. A token without a part in
@@ -479,17 +488,27 @@ impl<'r, T: Listener> Presented<'r, T> {
         }
         match self.identify(number, token, demand) {
             Ok(Judged::Known(at)) => way.takes = 1 << at,
-            Ok(Judged::New(identity)) => match bit(self.identities.len() as u32) {
+            Ok(Judged::New(identity, lasts)) => match bit(self.identities.len() as u32) {
                 Ok(bit) => {
                     way.takes = bit;
+                    let grounds = self.grounds.take().zip(lasts);
+                    self.grounds = grounds
+                        .map(|(grounds, (keys, until))| grounds.and(demand.provider, keys, until));
                     self.identities.push(identity);
                 }
                 Err(unsatisfied) => way.unsatisfied = Some(unsatisfied),
             },
-            Err(Unfit::Claims(error)) => way.unsatisfied = Some(error.into()),
-            Err(Unfit::Again(unsatisfied)) => way.unsatisfied = Some(unsatisfied),
+            Err(Unfit::Claims(error)) => {
+                way.unsatisfied = Some(error.into());
+                self.grounds.take_if(|_| !error.is_final());
+            }
+            Err(Unfit::Again(unsatisfied)) => {
+                way.unsatisfied = Some(unsatisfied);
+                self.grounds = None;
+            }
             Err(Unfit::Keys(unsatisfied)) => {
                 way.unsatisfied = Some(unsatisfied);
+                self.grounds = None;
                 self.refused.push(Refused {
                     provider: demand.provider,
                     token: number,
@@ -530,10 +549,12 @@ impl<'r, T: Listener> Presented<'r, T> {
             Keys::Ready(keys) => context.cache.borrow_mut().get(id, token, keys),
             Keys::Pending | Keys::Unavailable { .. } => None,
         };
-        let entry = if let Some(entry) = cached {
+        let mut lasts = None;
+        let entry = if let (Some(entry), Keys::Ready(keys)) = (cached, &keys) {
             self.trace.note(|| Event::Cached);
             let verified = &entry.verified;
             verified.validate_again(expectations, context.basis.now, self.trace)?;
+            lasts = Some((Rc::clone(keys), expectations.until(verified.claims())));
             entry
         } else {
             // A token that no key can make good is refused at once.
@@ -554,14 +575,15 @@ impl<'r, T: Listener> Presented<'r, T> {
                     .map_err(Unfit::Keys)?,
             }
         };
-        Ok(Judged::New(Identity {
+        let identity = Identity {
             provider: id,
             proof: Proof::Token {
                 number,
                 forward: provider.forward,
                 entry,
             },
-        }))
+        };
+        Ok(Judged::New(identity, lasts))
     }
 
     /// Verifies a token with these keys, or with newer ones that come at once.
@@ -598,7 +620,9 @@ enum Judged {
     /// It was found good for another demand of the provider, and is at this place of
     /// [`Presented::identities`].
     Known(usize),
-    New(Identity),
+    /// The keys that verified it before, and until when it is good, in Unix seconds; `None` where it was
+    /// verified here.
+    New(Identity, Option<(Rc<KeySet>, f64)>),
 }
 
 /// Why a token is not good for a demand.

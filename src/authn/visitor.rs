@@ -3,6 +3,8 @@
 //!
 //! Invariant: rules and the upstream see the request without the filter's own cookies.
 
+use std::rc::Rc;
+
 use super::{Admission, Context, Obstacle, by_rules};
 use crate::authn::event::{Event, Listener};
 use crate::config::{Config, Demand, Rule, SchemeId, SignIn, Unauthenticated};
@@ -43,7 +45,9 @@ pub(super) fn decide<'c>(
     match by_rules(as_seen, config, path, context, Some(&visit), trace) {
         Ok(mut admission) => {
             let change = without.map(|(_, change)| change);
-            admission.strip.splice(0..0, change);
+            if let Some(change) = change {
+                Rc::make_mut(&mut admission.changes).strip.insert(0, change);
+            }
             admission.renewed = visit.renewals();
             let lines = visit.deletions().into_iter();
             let lines = lines.map(|line| ("set-cookie", line));

@@ -98,6 +98,12 @@ impl Place {
         }
     }
 
+    /// Whether it is the header of this name, or a part of that.
+    #[must_use]
+    pub fn is_in(&self, name: &str) -> bool {
+        self.header().is_some_and(|(known, _)| known == name)
+    }
+
     /// Whether what empties this place empties the other: both are the same header, whatever their
     /// prefixes, or the same parameter, cookie or item, or the other is the cookie of these chunks, or
     /// the other way round. What empties the chunks empties the cookie; a token that is in both is in
@@ -218,7 +224,8 @@ pub fn strip(request: &Request, places: &[&Place]) -> Vec<Change> {
     changes
 }
 
-const AUTHORIZATION: &str = "authorization";
+/// The name of the header of RFC 9110 section 11.6.2.
+pub const AUTHORIZATION: &str = "authorization";
 
 fn in_header<'r>(request: &'r Request, name: &str, prefix: &[u8]) -> Extracted<'r> {
     if !request.other_values(name).is_empty() {

@@ -123,3 +123,12 @@ pub enum JwtError {
     Signature: "signature" = "Jwt verification fails",
 }
 }
+
+impl JwtError {
+    /// Whether neither the time nor other keys can make the same token good: it is of another
+    /// provider.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::AlgorithmNotAllowed | Self::Issuer)
+    }
+}

@@ -126,6 +126,15 @@ impl Expectations {
         checks.outcome()
     }
 
+    /// The last time at which a token with these claims has not expired, in seconds since the epoch.
+    /// Once a token is good, nothing else of it becomes untrue as time passes.
+    #[must_use]
+    pub fn until(&self, claims: &Claims) -> f64 {
+        let skew = self.clock_skew_seconds as f64;
+        let expires_at = claims.expires_at.map(|at| at.seconds() + skew);
+        expires_at.unwrap_or(f64::INFINITY)
+    }
+
     /// `exp`, `nbf` and `iat`.
     fn check_times<T: for<'e> Trace<Event<'e>>>(
         &self,

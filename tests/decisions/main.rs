@@ -10,6 +10,7 @@
 
 mod found_keys;
 mod reading;
+mod recalled;
 mod requirements;
 mod trees;
 
@@ -196,6 +197,8 @@ struct Judge<'c> {
     ring: Ring<'c>,
     cache: RefCell<TokenCache>,
     headers: RefCell<HeaderMemo>,
+    /// In seconds since the epoch.
+    now: f64,
 }
 
 impl<'c> Judge<'c> {
@@ -204,6 +207,7 @@ impl<'c> Judge<'c> {
             ring: Ring { config, instead },
             cache: RefCell::new(TokenCache::new(&config.providers)),
             headers: RefCell::default(),
+            now: NOW,
         }
     }
 
@@ -213,7 +217,7 @@ impl<'c> Judge<'c> {
                 facts: &self.ring,
                 verifier: &FirstOctet,
                 headers: &self.headers,
-                now: NOW,
+                now: self.now,
             },
             cache: &self.cache,
             people: None,
@@ -224,9 +228,10 @@ impl<'c> Judge<'c> {
 
 fn outcome_with(config: &Config, request: &Request, instead: Option<(usize, Keys)>) -> String {
     let judge = Judge::new(config, instead);
-    // Twice: the second time verified tokens are remembered, and everything else is the same.
-    let [first, second] = [(); 2].map(|()| judge.decide(request));
-    assert_eq!(first, second);
+    // The second time verified tokens are remembered, the third time what was decided of them. All
+    // else is the same.
+    let [first, second, third] = [(); 3].map(|()| judge.decide(request));
+    assert_eq!((&first, &first), (&second, &third));
     first
 }
 
@@ -240,9 +245,13 @@ fn tell(decision: Decision<'_>) -> String {
         Decision::Reject(refusal) => refusal.rejection.reason().to_owned(),
         Decision::Answer(answer) => format!("answer {}", answer.response.status),
         Decision::Admit(admission) => {
-            let set = admission.outputs.iter().flat_map(|outputs| &outputs.set);
+            let set = admission
+                .changes
+                .outputs
+                .iter()
+                .flat_map(|outputs| &outputs.set);
             let set = set.map(|(name, value)| format!(" {name}={}", text(value)));
-            let strip = admission.strip.iter().map(|change| match change {
+            let strip = admission.changes.strip.iter().map(|change| match change {
                 Change::Remove(name) => format!(" -{name}"),
                 Change::Set(name, value) => format!(" {name}:{}", text(value)),
                 Change::Lines(name, values) => format!(" {name}:{}", text(&values.concat())),
@@ -566,7 +575,7 @@ fn states(config: &Config, request: &Request) -> (bool, Vec<(String, String)>) {
         people: None,
     };
     let (is_admitted, outputs) = match authenticate(request, config, &context) {
-        Decision::Admit(admission) => (true, admission.outputs),
+        Decision::Admit(admission) => (true, admission.changes.outputs.clone()),
         Decision::Reject(refusal) => (false, refusal.outputs.into_iter().collect()),
         other => panic!("{other:?}"),
     };

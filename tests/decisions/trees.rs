@@ -509,7 +509,11 @@ impl Facts for Ring<'_> {
 }
 
 fn identities(admission: &Admission) -> Vec<(usize, usize)> {
-    let set = admission.outputs.iter().flat_map(|outputs| &outputs.set);
+    let set = admission
+        .changes
+        .outputs
+        .iter()
+        .flat_map(|outputs| &outputs.set);
     set.map(|(name, value)| {
         let at = name.strip_prefix("x-of-").unwrap().parse().unwrap();
         (at, String::from_utf8_lossy(value).parse().unwrap())
@@ -566,11 +570,12 @@ fn decide_with(case: &Case, trace: &impl Listener) -> Outcome {
             let set: Identities = list.iter().copied().collect();
             assert_eq!(list.len(), set.len(), "told once: {list:?}");
             let emptied: Vec<String> = admission
+                .changes
                 .strip
-                .into_iter()
+                .iter()
                 .map(|change| match change {
-                    Change::Remove(name) => name,
-                    Change::Set(name, _) | Change::Lines(name, _) => name.to_owned(),
+                    Change::Remove(name) => name.clone(),
+                    Change::Set(name, _) | Change::Lines(name, _) => (*name).to_owned(),
                 })
                 .collect();
             let emptied_set: BTreeSet<String> = emptied.iter().cloned().collect();
@@ -593,7 +598,7 @@ fn decide_with(case: &Case, trace: &impl Listener) -> Outcome {
     outcome
 }
 
-fn cases(cases: u32) -> ProptestConfig {
+pub(crate) fn cases(cases: u32) -> ProptestConfig {
     let more = if std::env::var_os("BEARER_GATE_SOAK").is_some() {
         50
     } else {

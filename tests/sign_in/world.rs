@@ -128,7 +128,7 @@ impl Exchange for Edge {
     fn admit(&self, admission: &Admission) -> Option<()> {
         let text = |value: &[u8]| String::from_utf8(value.to_vec()).unwrap();
         let mut sent = self.sent.clone();
-        for change in &admission.strip {
+        for change in &admission.changes.strip {
             match change {
                 Change::Remove(name) => sent.retain(|(known, _)| known != name),
                 Change::Set(name, value) => {
@@ -142,7 +142,7 @@ impl Exchange for Edge {
                 }
             }
         }
-        for outputs in &admission.outputs {
+        for outputs in &admission.changes.outputs {
             for (name, value) in &outputs.set {
                 sent.retain(|(known, _)| known != name);
                 sent.push((name.clone(), text(value)));

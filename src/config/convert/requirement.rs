@@ -14,7 +14,7 @@ use crate::config::read::error::{At, ConfigError};
 use crate::config::read::raw_rule::{RawProviderAndAudiences, RawRequirements, RawRequires};
 use crate::config::sign_in::{PerScheme, Scheme, SchemeId};
 use crate::config::valid::{Demand, Otherwise, Provider, ProviderDemand, Requirement};
-use crate::http::credentials::Place;
+use crate::http::credentials::{self, Place};
 use crate::jose::jwt::Expectations;
 
 /// How many requirements may stand within one another, and beside one another.
@@ -39,7 +39,10 @@ pub(super) fn convert(raw: RawRequires, issuers: Issuers<'_>) -> Result<Rc<Deman
     for (at, place) in places.iter().enumerate() {
         place::vet(place, places.get(..at).unwrap_or_default())?;
     }
+    let is_authorization = |place: &Place| place.is_in(credentials::AUTHORIZATION);
     Ok(Rc::new(Demand {
+        is_by_authorization: places.iter().all(is_authorization)
+            && requirement.schemes().is_empty(),
         requirement,
         places,
     }))

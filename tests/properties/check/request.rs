@@ -137,7 +137,7 @@ pub(crate) fn is_let_through(headers: &[Header]) -> bool {
         let request = Request::new(headers.to_vec());
         match authenticate(&request, config, &context) {
             Decision::Admit(admission) => {
-                assert!(admission.strip.is_empty() && admission.outputs.is_empty());
+                assert!(admission.changes.strip.is_empty() && admission.changes.outputs.is_empty());
                 true
             }
             Decision::Reject(_) => false,
