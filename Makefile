@@ -205,8 +205,17 @@ advisories: $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION) ## Look for known weakness
 	$(TOOLS)/bin/cargo-deny check advisories
 
 .PHONY: bench
-bench: bench-modules ## Measure what the filter costs beside jwt_authn, in less than ten minutes
+bench: bench-modules ## Measure what the filter costs beside jwt_authn, under loads of many kinds too
 	cargo run --release --package bearer-gate-bench -- run
+	cargo run --release --package bearer-gate-bench -- loads
+
+.PHONY: bench-loads
+bench-loads: bench-modules ## Measure the cost of a request under loads of many kinds alone
+	cargo run --release --package bearer-gate-bench -- loads
+
+.PHONY: footprint
+footprint: build ## Count what of the module runs for a request: the same on every machine
+	cargo run --release --package bearer-gate-bench -- footprint
 
 .PHONY: bench-scaling
 bench-scaling: bench-modules ## Measure how the cost grows with providers, rules, keys and tokens

@@ -16,9 +16,12 @@ use crate::tokens::{AUDIENCE, ISSUER};
 
 /// The path that all cases ask for.
 pub(crate) const PATH: &str = "/api/messages?page=2";
-/// How many tokens the native cache may hold: more than there are regulars. It holds 100 by
-/// default.
-const NATIVE_CACHE: usize = 10_000;
+/// How many tokens the native cache may hold: at least as many as there are regulars. It holds 100
+/// by default.
+const NATIVE_CACHE: usize = 20_000;
+/// As many regulars as bearer-gate remembers by default; for more, it is configured like the native
+/// cache.
+const USUAL_REGULARS: usize = 1000;
 
 /// Which filter a case has, and which tokens it is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -130,16 +133,17 @@ pub(crate) fn cases(
     pools: &Pools,
     people: Option<&Rc<People>>,
 ) -> Result<Vec<Case>> {
-    let native = |cache: Option<Value>| {
+    let caching = || {
         let mut configuration = configuration.clone();
-        if let Some(cache) = cache
-            && let Some(provider) = configuration.pointer_mut("/providers/tenant")
+        if let Some(provider) = configuration.pointer_mut("/providers/tenant")
             && let Some(provider) = provider.as_object_mut()
         {
+            let cache = json!({"jwt_cache_size": NATIVE_CACHE});
             provider.insert("jwt_cache_config".to_owned(), cache);
         }
-        Filter::JwtAuthn(configuration)
+        configuration
     };
+    let native = Filter::JwtAuthn;
     let in_turn = || Rc::new(Supply::in_turn(Rc::clone(&pools.regulars)));
     let once = || Rc::new(Supply::once(Rc::clone(&pools.new)));
     let case = |kind, title: &str, listener: Listener, name: &str, supply| Case {
@@ -151,7 +155,12 @@ pub(crate) fn cases(
         expected: 200,
         one_in: 1,
     };
-    let gate = |name: &str, module: &Path| wasm(name, module, configuration.clone());
+    let of_gate = if pools.regulars.len() > USUAL_REGULARS {
+        caching()
+    } else {
+        configuration.clone()
+    };
+    let gate = |name: &str, module: &Path| wasm(name, module, of_gate.clone());
 
     let mut cases = vec![
         case(
@@ -171,15 +180,14 @@ pub(crate) fn cases(
         case(
             Kind::JwtAuthn,
             "jwt_authn, default settings",
-            Listener::new("native").filter(native(None)),
+            Listener::new("native").filter(native(configuration.clone())),
             "native",
             in_turn(),
         ),
         case(
             Kind::JwtAuthnCached,
             "jwt_authn, `jwt_cache_config`",
-            Listener::new("native-cached")
-                .filter(native(Some(json!({"jwt_cache_size": NATIVE_CACHE})))),
+            Listener::new("native-cached").filter(native(caching())),
             "native-cached",
             in_turn(),
         ),

@@ -8,6 +8,7 @@ mod chart;
 mod cpu;
 mod document;
 mod fleet;
+mod footprint;
 mod load;
 mod loads;
 mod measure;
@@ -72,6 +73,8 @@ enum Command {
     Loads(LoadsOptions),
     /// How the cost grows with providers, rules, keys and tokens
     Scaling(ScalingOptions),
+    /// What of a module's code runs for a request
+    Footprint(FootprintOptions),
     /// Put the last reports and the charts into docs/performance.md and docs/scale.md
     Document,
 }
@@ -119,6 +122,15 @@ struct LoadsOptions {
 }
 
 #[derive(Debug, Args)]
+struct FootprintOptions {
+    /// The module; the one that was built where none is given
+    module: Option<PathBuf>,
+    /// Tell of each function
+    #[arg(long)]
+    functions: bool,
+}
+
+#[derive(Debug, Args)]
 struct ScalingOptions {
     #[arg(long, env = "BENCH_ROUNDS", default_value_t = 9)]
     rounds: usize,
@@ -138,6 +150,12 @@ fn main() -> Result<()> {
         Command::Run(options) => run(&options, &output),
         Command::Loads(options) => under_loads(&options, &output),
         Command::Scaling(options) => scale(&options, &output),
+        Command::Footprint(options) => {
+            let module = options.module.unwrap_or_else(module_path);
+            let found = footprint::measure(&module)?;
+            println!("{}", footprint::markdown(&found, options.functions));
+            Ok(())
+        }
         Command::Document => update_document(&output),
     }
 }
