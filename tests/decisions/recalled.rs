@@ -133,19 +133,36 @@ fn headers() -> Vec<String> {
 
 const HEADERS: usize = 12;
 
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        // The same few again and again, so that they are remembered.
-        12 => (0..4_usize, 0..RULES).prop_map(|(header, rule)| Step::Ask(header, rule, false)),
-        4 => (0..HEADERS, 0..RULES, any::<bool>())
-            .prop_map(|(header, rule, elsewhere)| Step::Ask(header, rule, elsewhere)),
-        2 => prop_oneof![
-            Just(0.0), Just(4.9), Just(5.0), Just(65.0), Just(65.1), Just(39.9), Just(40.0),
-            Just(99.0), Just(101.0),
-            Just(700.0), Just(-700.0), Just(f64::NAN)
-        ].prop_map(Step::Clock),
-        1 => (0..4_usize, 0..5_usize).prop_map(|(provider, which)| Step::Keys(provider, which)),
-    ]
+/// A sequence about few headers and rules, so that they come often enough to be remembered.
+fn sequence() -> impl Strategy<Value = Vec<Step>> {
+    let few = |of: usize| proptest::collection::vec(0..of, 1..4);
+    (few(HEADERS), few(RULES)).prop_flat_map(|(headers, rules)| {
+        let (header, rule) = (prop::sample::select(headers), prop::sample::select(rules));
+        let elsewhere = prop::bool::weighted(0.2);
+        let ask = (header, rule, elsewhere)
+            .prop_map(|(header, rule, elsewhere)| Step::Ask(header, rule, elsewhere));
+        let clock = prop::sample::select(vec![
+            0.0,
+            4.9,
+            5.0,
+            39.9,
+            40.0,
+            65.0,
+            65.1,
+            99.0,
+            101.0,
+            700.0,
+            -700.0,
+            f64::NAN,
+        ]);
+        let keys = (0..4_usize, 0..5_usize);
+        let step = prop_oneof![
+            12 => ask,
+            2 => clock.prop_map(Step::Clock),
+            1 => keys.prop_map(|(provider, which)| Step::Keys(provider, which)),
+        ];
+        proptest::collection::vec(step, 1..100)
+    })
 }
 
 /// What a sequence came to: how many requests were let through, and by what was remembered.
@@ -180,11 +197,11 @@ fn play(config: &Config, steps: &[Step]) -> Result<(usize, u64), TestCaseError> 
 }
 
 proptest! {
-    #![proptest_config(super::trees::cases(300))]
+    #![proptest_config(super::trees::cases(500))]
 
     #[test]
     fn a_sequence_is_decided_as_by_workers_that_know_nothing(
-        steps in proptest::collection::vec(step(), 1..120)
+        steps in sequence()
     ) {
         thread_local!(static CONFIG: Config = config());
         CONFIG.with(|config| play(config, &steps).map(drop))?;
