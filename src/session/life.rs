@@ -18,6 +18,9 @@ const WITHOUT_REFRESHING: u64 = 2;
 /// What is added to the format of a session with an issuer of its own.
 const OF_TENANT: u64 = 2;
 
+/// The claims of a ticket.
+const NO_CLAIMS: &str = "{}";
+
 /// A person who has signed in. All times are Unix seconds.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Session {
@@ -137,6 +140,17 @@ pub struct Alive {
 }
 
 impl Alive {
+    /// The session of a ticket with its claims and tokens.
+    #[must_use]
+    pub fn with(&self, claims: String, tokens: Option<Tokens>) -> Self {
+        let session = Session {
+            claims,
+            tokens,
+            ..self.session.clone()
+        };
+        Self { session, ..*self }
+    }
+
     /// What was opened.
     #[must_use]
     pub fn session(&self) -> &Session {
@@ -168,7 +182,20 @@ impl Session {
     /// `nonce` is random.
     #[must_use]
     pub fn seal(&self, keyring: &Keyring, host: &str, nonce: [u8; NONCE_LEN]) -> Vec<u8> {
-        keyring.seal(of_session(&self.scope, host), &self.write(), nonce)
+        let context = in_cookies(Purpose::Session, &self.scope, host);
+        keyring.seal(context, &self.write(), nonce)
+    }
+
+    /// The same without claims and tokens, which a store keeps; see [`super::stored`].
+    #[must_use]
+    pub fn seal_ticket(&self, keyring: &Keyring, host: &str, nonce: [u8; NONCE_LEN]) -> Vec<u8> {
+        let ticket = Self {
+            claims: NO_CLAIMS.to_owned(),
+            tokens: None,
+            ..self.clone()
+        };
+        let context = in_cookies(Purpose::Ticket, &self.scope, host);
+        keyring.seal(context, &ticket.write(), nonce)
     }
 
     /// Opens what the cookies of a scheme with this scope have, at `now` in Unix seconds.
@@ -182,8 +209,32 @@ impl Session {
         cookies: &[u8],
         now: u64,
     ) -> Result<Alive, NoSession> {
+        Self::open_as(Purpose::Session, keyring, (scope, host), cookies, now)
+    }
+
+    /// Opens what [`Session::seal_ticket`] sealed: a session without claims and tokens.
+    ///
+    /// # Errors
+    /// [`NoSession`].
+    pub fn open_ticket(
+        keyring: &Keyring,
+        scope: &str,
+        host: &str,
+        cookies: &[u8],
+        now: u64,
+    ) -> Result<Alive, NoSession> {
+        Self::open_as(Purpose::Ticket, keyring, (scope, host), cookies, now)
+    }
+
+    fn open_as(
+        purpose: Purpose,
+        keyring: &Keyring,
+        (scope, host): (&str, &str),
+        cookies: &[u8],
+        now: u64,
+    ) -> Result<Alive, NoSession> {
         let sealed = base64url::decode(cookies).ok_or(NoSession::Malformed)?;
-        let opened = keyring.open(of_session(scope, host), &sealed);
+        let opened = keyring.open(in_cookies(purpose, scope, host), &sealed);
         let opened = opened.map_err(|unsealed| match unsealed {
             Unsealed::UnknownKey => NoSession::UnknownKey,
             Unsealed::Broken => NoSession::Broken,
@@ -262,16 +313,8 @@ impl Session {
             .number(self.seen)
             .optional(self.idle)
             .number(self.expires)
-            .text(&self.claims)
-            .number(self.tokens.is_some().into());
-        let record = match &self.tokens {
-            None => record,
-            Some(tokens) => record
-                .optional_text(tokens.access.as_deref())
-                .optional(tokens.access_expires)
-                .optional_text(tokens.refresh.as_deref())
-                .optional_text(tokens.id.as_deref()),
-        };
+            .text(&self.claims);
+        let record = Tokens::write(self.tokens.as_ref(), record);
         let record = match self.refreshing {
             None => record,
             Some(refreshing) => record
@@ -313,16 +356,7 @@ impl Session {
             idle: record.optional()?,
             expires: record.number()?,
             claims: record.text()?.to_owned(),
-            tokens: match record.number()? {
-                0 => None,
-                1 => Some(Tokens {
-                    access: owned(record.optional_text()?),
-                    access_expires: record.optional()?,
-                    refresh: owned(record.optional_text()?),
-                    id: owned(record.optional_text()?),
-                }),
-                _ => return None,
-            },
+            tokens: Tokens::read(&mut record)?,
             refreshing: None,
         };
         if has_refreshing {
@@ -342,13 +376,41 @@ impl Session {
     }
 }
 
+impl Tokens {
+    pub(super) fn write(tokens: Option<&Self>, record: Writer) -> Writer {
+        let record = record.number(tokens.is_some().into());
+        match tokens {
+            None => record,
+            Some(tokens) => record
+                .optional_text(tokens.access.as_deref())
+                .optional(tokens.access_expires)
+                .optional_text(tokens.refresh.as_deref())
+                .optional_text(tokens.id.as_deref()),
+        }
+    }
+
+    /// The tokens, or that there are none; `None` where it is neither.
+    pub(super) fn read(record: &mut Reader<'_>) -> Option<Option<Self>> {
+        Some(match record.number()? {
+            0 => None,
+            1 => Some(Self {
+                access: owned(record.optional_text()?),
+                access_expires: record.optional()?,
+                refresh: owned(record.optional_text()?),
+                id: owned(record.optional_text()?),
+            }),
+            _ => return None,
+        })
+    }
+}
+
 fn owned(text: Option<&str>) -> Option<String> {
     text.map(str::to_owned)
 }
 
-fn of_session<'c>(scope: &'c str, host: &'c str) -> Context<'c> {
+fn in_cookies<'c>(purpose: Purpose, scope: &'c str, host: &'c str) -> Context<'c> {
     Context {
-        purpose: Purpose::Session,
+        purpose,
         scheme: scope,
         host,
     }
@@ -537,7 +599,11 @@ mod tests {
     fn what_is_no_session() {
         let ring = ring(&["a"]);
         let sealed = |record: &[u8]| {
-            let sealed = ring.seal(of_session("staff", HOST), record, [0; NONCE_LEN]);
+            let sealed = ring.seal(
+                in_cookies(Purpose::Session, "staff", HOST),
+                record,
+                [0; NONCE_LEN],
+            );
             base64url::encode(&sealed).into_bytes()
         };
         let mut newer = session().write();

@@ -13,6 +13,7 @@ pub mod flow;
 pub mod life;
 pub mod seal;
 pub mod site;
+pub mod stored;
 
 /// How far in the future a time from another Envoy may be, in seconds.
 pub const CLOCK_SKEW: u64 = 60;

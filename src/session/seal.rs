@@ -76,16 +76,22 @@ pub enum Purpose {
     Answer,
     /// Sessions that ended, for other Envoys.
     Ended,
+    /// The ticket of a session that is in a store, in a cookie.
+    Ticket,
+    /// What a store keeps of a session.
+    Stored,
 }
 
 impl Purpose {
     /// Every purpose.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::Session,
         Self::State,
         Self::SignOut,
         Self::Answer,
         Self::Ended,
+        Self::Ticket,
+        Self::Stored,
     ];
 
     fn name(self) -> &'static str {
@@ -95,6 +101,8 @@ impl Purpose {
             Self::SignOut => "sign-out",
             Self::Answer => "answer",
             Self::Ended => "ended",
+            Self::Ticket => "ticket",
+            Self::Stored => "stored",
         }
     }
 }
@@ -108,7 +116,7 @@ pub struct Context<'c> {
     /// that it is in.
     pub scheme: &'c str,
     /// The host, or the domain of the cookies; empty where the value may come back to another host.
-    /// Of an answer, what its question is about.
+    /// Of an answer, what its question is about; of what is stored, the name of its entry.
     pub host: &'c str,
 }
 
@@ -180,7 +188,7 @@ struct Keys {
     /// Every other key is derived from it.
     derive: Hkdf<Sha256>,
     /// In the order of [`Purpose::ALL`].
-    seal: [XChaCha20Poly1305; 5],
+    seal: [XChaCha20Poly1305; 7],
 }
 
 impl Keys {
@@ -199,14 +207,41 @@ impl Keys {
 
     /// What seals and opens values of this purpose.
     fn cipher(&self, purpose: Purpose) -> &XChaCha20Poly1305 {
-        let [session, state, sign_out, answer, ended] = &self.seal;
+        let [session, state, sign_out, answer, ended, ticket, stored] = &self.seal;
         match purpose {
             Purpose::Session => session,
             Purpose::State => state,
             Purpose::SignOut => sign_out,
             Purpose::Answer => answer,
             Purpose::Ended => ended,
+            Purpose::Ticket => ticket,
+            Purpose::Stored => stored,
         }
+    }
+
+    /// The same for what only the holder of a secret opens.
+    fn cipher_for(&self, holder: &[u8; 16], purpose: Purpose) -> XChaCha20Poly1305 {
+        let info = Writer::default().text("held").text(purpose.name());
+        let mut key = CipherKey::default();
+        expand(&self.derive, &[&info.octets(holder).finish()], &mut key);
+        XChaCha20Poly1305::new(&key)
+    }
+
+    fn seal(
+        &self,
+        cipher: &XChaCha20Poly1305,
+        context: Context<'_>,
+        plaintext: &[u8],
+        nonce: [u8; NONCE_LEN],
+    ) -> Vec<u8> {
+        let payload = Payload {
+            msg: plaintext,
+            aad: &bound_to(self.id, context),
+        };
+        let Ok(ciphertext) = cipher.encrypt(&XNonce::from(nonce), payload) else {
+            return Vec::new();
+        };
+        [&[VERSION][..], &self.id.0, &nonce, &ciphertext].concat()
     }
 }
 
@@ -299,15 +334,21 @@ impl Keyring {
     #[must_use]
     pub fn seal(&self, context: Context<'_>, plaintext: &[u8], nonce: [u8; NONCE_LEN]) -> Vec<u8> {
         let keys = &self.first;
-        let payload = Payload {
-            msg: plaintext,
-            aad: &bound_to(keys.id, context),
-        };
-        let cipher = keys.cipher(context.purpose);
-        let Ok(ciphertext) = cipher.encrypt(&XNonce::from(nonce), payload) else {
-            return Vec::new();
-        };
-        [&[VERSION][..], &keys.id.0, &nonce, &ciphertext].concat()
+        keys.seal(keys.cipher(context.purpose), context, plaintext, nonce)
+    }
+
+    /// The same for whoever holds this secret, too: [`Keyring::open_for`] opens it, and nothing else.
+    #[must_use]
+    pub fn seal_for(
+        &self,
+        holder: &[u8; 16],
+        context: Context<'_>,
+        plaintext: &[u8],
+        nonce: [u8; NONCE_LEN],
+    ) -> Vec<u8> {
+        let keys = &self.first;
+        let cipher = keys.cipher_for(holder, context.purpose);
+        keys.seal(&cipher, context, plaintext, nonce)
     }
 
     /// Opens what [`Keyring::seal`] sealed in the same context, under any key of the ring.
@@ -315,13 +356,36 @@ impl Keyring {
     /// # Errors
     /// [`Unsealed`]. A value longer than [`MAX_SEALED`] counts as broken.
     pub fn open(&self, context: Context<'_>, sealed: &[u8]) -> Result<Opened, Unsealed> {
+        self.open_by(|keys| keys.cipher(context.purpose).clone(), context, sealed)
+    }
+
+    /// Opens what [`Keyring::seal_for`] sealed for the same holder.
+    ///
+    /// # Errors
+    /// As of [`Keyring::open`].
+    pub fn open_for(
+        &self,
+        holder: &[u8; 16],
+        context: Context<'_>,
+        sealed: &[u8],
+    ) -> Result<Opened, Unsealed> {
+        let cipher = |keys: &Keys| keys.cipher_for(holder, context.purpose);
+        self.open_by(cipher, context, sealed)
+    }
+
+    fn open_by(
+        &self,
+        cipher: impl FnOnce(&Keys) -> XChaCha20Poly1305,
+        context: Context<'_>,
+        sealed: &[u8],
+    ) -> Result<Opened, Unsealed> {
         let (id, nonce, ciphertext) = parts(sealed).ok_or(Unsealed::Broken)?;
         let keys = self.with_id(id).ok_or(Unsealed::UnknownKey)?;
         let payload = Payload {
             msg: ciphertext,
             aad: &bound_to(id, context),
         };
-        let cipher = keys.cipher(context.purpose);
+        let cipher = cipher(keys);
         let opened = cipher.decrypt(&XNonce::from(nonce), payload);
         let plaintext = opened.map_err(|_| Unsealed::Broken)?;
         Ok(Opened { plaintext, key: id })
@@ -393,6 +457,27 @@ mod tests {
         assert_eq!(opened.key, ring(&[A]).sealing_key());
         let empty = ring(&[A]).seal(CONTEXT, b"", [0; NONCE_LEN]);
         assert_eq!(ring(&[A]).open(CONTEXT, &empty).unwrap().plaintext, b"");
+    }
+
+    #[test]
+    fn what_is_for_a_holder_opens_for_no_other() {
+        let ring = ring(&[A]);
+        let context = Context {
+            purpose: Purpose::Stored,
+            ..CONTEXT
+        };
+        let sealed = ring.seal_for(&[1; 16], context, b"plaintext", [7; NONCE_LEN]);
+        let opened = ring.open_for(&[1; 16], context, &sealed);
+        assert_eq!(opened.unwrap().plaintext, b"plaintext");
+        let broken = Err(Unsealed::Broken);
+        assert_eq!(ring.open_for(&[2; 16], context, &sealed), broken);
+        assert_eq!(ring.open(context, &sealed), broken);
+        assert_eq!(ring.open_for(&[1; 16], CONTEXT, &sealed), broken);
+        let for_nobody = ring.seal(context, b"plaintext", [7; NONCE_LEN]);
+        assert_eq!(ring.open_for(&[1; 16], context, &for_nobody), broken);
+        let other = Keyring::new(&[B]).unwrap();
+        let unknown = Err(Unsealed::UnknownKey);
+        assert_eq!(other.open_for(&[1; 16], context, &sealed), unknown);
     }
 
     /// The layout is what other versions of the filter will read.
