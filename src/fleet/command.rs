@@ -27,6 +27,14 @@ pub enum Command<'c> {
     Overwrite(&'c str, u64, &'c [u8]),
     /// Puts a value for so many seconds where there is none (`SET` with `NX` and `EX`).
     PutNew(&'c str, &'c [u8], u64),
+    /// Puts a value for so many seconds (`SET` with `EX`).
+    Put(&'c str, &'c [u8], u64),
+    /// The value of a key (`GET`).
+    Get(&'c str),
+    /// Takes a key away (`DEL`). The answer is how many there were.
+    Delete(&'c str),
+    /// Takes a key away after so many seconds (`EXPIRE`). The answer is how many there are.
+    Expire(&'c str, u64),
 }
 
 /// What the store answers.
@@ -40,6 +48,10 @@ pub enum Answer<'r> {
     Done,
     /// Nothing was done, for there is a value.
     NotNew,
+    /// The value of a key, as it is. [`value`] reads it.
+    Value(&'r [u8]),
+    /// There is no such key.
+    Nothing,
 }
 
 /// Why there is no answer.
@@ -60,18 +72,28 @@ impl Command<'_> {
         } = &store.uri;
         let decimal = |number: u64| number.to_string();
         let encode = |value: &[u8]| base64url::encode(value);
-        let (name, key, [first, second]) = match *self {
-            Self::Append(key, value) => ("RPUSH", key, [encode(value), String::new()]),
+        let none = String::new;
+        let (name, key, more) = match *self {
+            Self::Append(key, value) => ("RPUSH", key, [encode(value), none()]),
             Self::Range(key, from, to) => ("LRANGE", key, [decimal(from), decimal(to)]),
             Self::KeepLast(key, most) => ("LTRIM", key, [format!("-{most}"), "-1".to_owned()]),
             Self::Overwrite(key, at, value) => ("LSET", key, [decimal(at), encode(value)]),
             Self::PutNew(key, value, seconds) => {
                 ("SET", key, [encode(value), format!("NX/EX/{seconds}")])
             }
+            Self::Put(key, value, seconds) => {
+                ("SET", key, [encode(value), format!("EX/{seconds}")])
+            }
+            Self::Get(key) => ("GET", key, [none(), none()]),
+            Self::Delete(key) => ("DEL", key, [none(), none()]),
+            Self::Expire(key, seconds) => ("EXPIRE", key, [decimal(seconds), none()]),
         };
-        let slash = if second.is_empty() { "" } else { "/" };
-        let prefix = &store.key_prefix;
-        let body = format!("{name}/{prefix}:{key}/{first}{slash}{second}.raw");
+        let mut body = format!("{name}/{}:{key}", store.key_prefix);
+        for word in more.iter().filter(|word| !word.is_empty()) {
+            body.push('/');
+            body.push_str(word);
+        }
+        body.push_str(".raw");
         Call {
             method: Method::Post,
             headers: vec![("content-type", "text/plain".to_owned())],
@@ -92,15 +114,28 @@ impl Command<'_> {
             } => body,
             _ => return Err(NoAnswer::Failed),
         };
-        let answer = match self {
-            Self::Append(..) => number(body, b':').map(|(number, _)| Answer::Number(number)),
+        self.answer(body).ok_or(NoAnswer::Failed)
+    }
+
+    /// Reads the body of a response whose status is 200; `None` where it is no answer to this command.
+    #[must_use]
+    pub fn answer<'r>(&self, body: &'r [u8]) -> Option<Answer<'r>> {
+        const NOTHING: &[u8] = b"$-1\r\n";
+        match self {
+            Self::Append(..) | Self::Delete(_) | Self::Expire(..) => {
+                number(body, b':').map(|(number, _)| Answer::Number(number))
+            }
             Self::Range(..) => values(body).map(Answer::Values),
-            Self::PutNew(..) if body == b"$-1\r\n" => Some(Answer::NotNew),
-            Self::KeepLast(..) | Self::Overwrite(..) | Self::PutNew(..) => {
+            Self::Get(_) if body == NOTHING => Some(Answer::Nothing),
+            Self::Get(_) => match text(body)? {
+                (value, []) => Some(Answer::Value(value)),
+                _ => None,
+            },
+            Self::PutNew(..) if body == NOTHING => Some(Answer::NotNew),
+            Self::KeepLast(..) | Self::Overwrite(..) | Self::PutNew(..) | Self::Put(..) => {
                 (body == b"+OK\r\n").then_some(Answer::Done)
             }
-        };
-        answer.ok_or(NoAnswer::Failed)
+        }
     }
 }
 
@@ -120,14 +155,20 @@ fn number(answer: &[u8], of: u8) -> Option<(u64, &[u8])> {
     (*first == of).then_some((number, rest))
 }
 
+/// A text with its length before it, and the rest.
+fn text(answer: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, from) = number(answer, b'$')?;
+    let (value, rest) = from.split_at_checked(usize::try_from(length).ok()?)?;
+    Some((value, rest.strip_prefix(b"\r\n")?))
+}
+
 fn values(answer: &[u8]) -> Option<Vec<&[u8]>> {
     let (count, mut rest) = number(answer, b'*')?;
     let mut values = Vec::new();
     // Each takes octets of the answer, so there are no more than it has.
     for _ in 0..count {
-        let (length, from) = number(rest, b'$')?;
-        let (value, from) = from.split_at_checked(usize::try_from(length).ok()?)?;
-        rest = from.strip_prefix(b"\r\n")?;
+        let (value, from) = text(rest)?;
+        rest = from;
         values.push(value);
     }
     rest.is_empty().then_some(values)
@@ -164,6 +205,10 @@ mod tests {
             (Command::KeepLast("l", 9), "LTRIM/bg:l/-9/-1.raw"),
             (Command::Overwrite("l", 7, b"x"), "LSET/bg:l/7/eA.raw"),
             (Command::PutNew("k", b"1", 60), "SET/bg:k/MQ/NX/EX/60.raw"),
+            (Command::Put("k", b"1", 60), "SET/bg:k/MQ/EX/60.raw"),
+            (Command::Get("k"), "GET/bg:k.raw"),
+            (Command::Delete("k"), "DEL/bg:k.raw"),
+            (Command::Expire("k", 60), "EXPIRE/bg:k/60.raw"),
         ] {
             let call = command.call(&store());
             assert_eq!(str::from_utf8(&call.body), Ok(body));
@@ -178,10 +223,12 @@ mod tests {
         let (append, range) = (Command::Append("l", b"x"), Command::Range("l", 0, 9));
         let (keep, put) = (Command::KeepLast("l", 9), Command::PutNew("k", b"1", 6));
         let overwrite = Command::Overwrite("l", 1, b"x");
+        let (get, set) = (Command::Get("k"), Command::Put("k", b"1", 6));
+        let (delete, expire) = (Command::Delete("k"), Command::Expire("k", 6));
         let failed = || Err(NoAnswer::Failed);
         let values = |values: &[&'static [u8]]| Ok(Answer::Values(values.to_vec()));
         let wrong = b"-WRONGTYPE Operation against a key holding the wrong kind of value\r\n";
-        let table: [(&Command<'_>, &[u8], Result<Answer<'_>, NoAnswer>); 24] = [
+        let table: [(&Command<'_>, &[u8], Result<Answer<'_>, NoAnswer>); 37] = [
             (&append, b":3\r\n", Ok(Answer::Number(3))),
             (&append, b":-3\r\n", failed()),
             (&append, b":3", failed()),
@@ -210,6 +257,19 @@ mod tests {
             (&put, b"+OK\r\n", Ok(Answer::Done)),
             (&put, b"$-1\r\n", Ok(Answer::NotNew)),
             (&put, b"<html>", failed()),
+            (&set, b"+OK\r\n", Ok(Answer::Done)),
+            (&set, b"$-1\r\n", failed()),
+            (&set, b"-OOM\r\n", failed()),
+            (&get, b"$2\r\nab\r\n", Ok(Answer::Value(b"ab"))),
+            (&get, b"$0\r\n\r\n", Ok(Answer::Value(b""))),
+            (&get, b"$-1\r\n", Ok(Answer::Nothing)),
+            (&get, b"$2\r\nab\r\n$", failed()),
+            (&get, b"$3\r\nab\r\n", failed()),
+            (&get, b"+OK\r\n", failed()),
+            (&get, wrong, failed()),
+            (&delete, b":0\r\n", Ok(Answer::Number(0))),
+            (&delete, wrong, failed()),
+            (&expire, b":1\r\n", Ok(Answer::Number(1))),
         ];
         for (command, body, expected) in table {
             let shown = String::from_utf8_lossy(body);
