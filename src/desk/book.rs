@@ -501,7 +501,7 @@ impl Book {
             Reading::Failed => None,
         });
         let (endpoint, share) = (Rc::clone(&question.endpoint), question.share());
-        let failed = kept.is_none().then_some(refusal);
+        let failed = kept.is_none().then_some((refusal, question.longest_rest));
         let failures = self.endpoints.end(&endpoint, failed, now, random);
         let rests_long = self.endpoints.rests_for(&endpoint, now) > WORTH_WAITING;
         let outcome = match (kept, question.repeat) {

@@ -7,6 +7,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::question::USUAL_REST;
 use crate::document::back_off::{BackOff, Bounds, Refusal};
 use crate::time::Millis;
 
@@ -14,11 +15,8 @@ use crate::time::Millis;
 pub const MOST_CALLS: usize = 32;
 /// The most endpoints that are remembered. Their names come from the configuration.
 const MOST_ENDPOINTS: usize = 1024;
-/// The waits after failures.
-const WAITS: Bounds = Bounds {
-    base: Duration::from_millis(200),
-    longest: Duration::from_secs(30),
-};
+/// The first wait after a failure.
+const BASE: Duration = Duration::from_millis(200);
 
 /// The endpoints of one worker.
 #[derive(Debug, Default)]
@@ -39,7 +37,7 @@ impl Endpoints {
     /// How long it gets no call; zero if it may get one at `now`.
     pub fn rests_for(&self, name: &str, now: Millis) -> Duration {
         match self.find(name) {
-            Some(endpoint) => endpoint.back_off.remaining(now, WAITS.longest),
+            Some(endpoint) => endpoint.back_off.remaining(now, USUAL_REST),
             None => Duration::ZERO,
         }
     }
@@ -72,19 +70,31 @@ impl Endpoints {
 
     /// Notes that a call is over. Returns how many calls have failed in a row; 0 where this one did
     /// not fail.
-    pub fn end(&mut self, name: &str, failed: Option<Refusal>, now: Millis, random: u64) -> u32 {
+    ///
+    /// `failed`: what came in place of an answer, and how long the endpoint rests at most.
+    pub fn end(
+        &mut self,
+        name: &str,
+        failed: Option<(Refusal, Duration)>,
+        now: Millis,
+        random: u64,
+    ) -> u32 {
         let at = self.0.iter().position(|known| *known.name == *name);
         let Some((at, endpoint)) = at.and_then(|at| Some((at, self.0.get_mut(at)?))) else {
             return 0;
         };
         endpoint.in_flight = endpoint.in_flight.saturating_sub(1);
-        let rests = !endpoint.back_off.remaining(now, WAITS.longest).is_zero();
+        let rests = !endpoint.back_off.remaining(now, USUAL_REST).is_zero();
         match failed {
             None => endpoint.back_off = BackOff::default(),
             // It was in flight together with the one that failed before: one outage.
             Some(_) if rests => {}
-            Some(refusal) => {
-                endpoint.back_off = endpoint.back_off.failed(refusal, WAITS, now, random);
+            Some((refusal, longest)) => {
+                let waits = Bounds {
+                    base: BASE,
+                    longest,
+                };
+                endpoint.back_off = endpoint.back_off.failed(refusal, waits, now, random);
             }
         }
         let failures = endpoint.back_off.failures;

@@ -34,6 +34,8 @@ pub struct Question {
     pub read: fn(&Answered) -> Reading,
     /// Whether it may be asked again.
     pub repeat: Repeat,
+    /// How long its endpoint gets no call after failures, at most.
+    pub longest_rest: Duration,
     /// Where one worker of the process asks for all of them: what the answer is sealed with that
     /// they share.
     pub shared: Option<Rc<Keyring>>,
@@ -48,6 +50,9 @@ pub struct Share {
     /// What its answer is sealed with.
     pub(super) keyring: Rc<Keyring>,
 }
+
+/// How long an endpoint rests after failures, at most, unless it must be asked sooner.
+pub const USUAL_REST: Duration = Duration::from_secs(30);
 
 /// The counter of a question that has none.
 #[must_use]

@@ -16,7 +16,7 @@ use super::authorize::{self, Aim};
 use super::{pushed, token_reply};
 use crate::bytes::digest;
 use crate::config::{ClientAuthentication, Scheme, Upstream};
-use crate::desk::question::{Question, Repeat, Subject, uncounted};
+use crate::desk::question::{Question, Repeat, Subject, USUAL_REST, uncounted};
 use crate::host::{Call, Method};
 use crate::http::uri::Uri;
 use crate::jose::base64url;
@@ -72,6 +72,7 @@ pub fn push(
         },
         read: pushed::read,
         repeat: Repeat::May,
+        longest_rest: USUAL_REST,
         shared: None,
         counter: uncounted,
     }
@@ -99,6 +100,7 @@ pub fn exchange(
         call: call(scheme, place, body),
         read: token_reply::read,
         repeat: Repeat::MustNot,
+        longest_rest: USUAL_REST,
         shared: None,
         counter: uncounted,
     }
@@ -142,6 +144,7 @@ pub fn refresh(
         call: call(scheme, place, body),
         read: token_reply::read_refreshed,
         repeat: Repeat::Later,
+        longest_rest: USUAL_REST,
         shared: Some(Rc::clone(keyring)),
         counter: token_reply::refresh_counter,
     }
@@ -164,6 +167,7 @@ pub fn revoke(scheme: &Scheme, place: Place<'_>, token: &str, kind: TokenKind) -
         call: call(scheme, place, body),
         read: token_reply::read_revoked,
         repeat: Repeat::May,
+        longest_rest: USUAL_REST,
         shared: None,
         counter: uncounted,
     }

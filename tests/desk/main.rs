@@ -18,7 +18,9 @@ use std::time::Duration;
 use bearer_gate::config::Config;
 use bearer_gate::desk::book::{MOST_OCTETS, MOST_QUESTIONS};
 use bearer_gate::desk::endpoints::MOST_CALLS;
-use bearer_gate::desk::question::{Answered, Question, Reading, Repeat, Subject, uncounted};
+use bearer_gate::desk::question::{
+    Answered, Question, Reading, Repeat, Subject, USUAL_REST, uncounted,
+};
 use bearer_gate::desk::{Desk, Need, Ticket};
 use bearer_gate::document::finding::Finding;
 use bearer_gate::host::{Call, CallId, Host, Method, Reply, SharedStore};
@@ -52,6 +54,7 @@ fn question_at(endpoint: &str, about: &str) -> Question {
         },
         read,
         repeat: Repeat::May,
+        longest_rest: USUAL_REST,
         shared: None,
         counter: uncounted,
     }
