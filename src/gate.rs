@@ -185,9 +185,9 @@ impl<H: Host> Gate<H> {
         door::carry_out(verdict, Some(&self.config), &self.host, exchange)
     }
 
-    /// Ends sessions, and tells the provider. False where they could not be ended.
+    /// Ends sessions, and tells the provider and the store. False where they could not be ended.
     fn carry_out(&self, outcome: &Outcome) -> bool {
-        let (ending, errand) = outcome.deeds();
+        let (ending, errands) = outcome.deeds();
         if let Some(ending) = ending {
             let now = self.now_of_ended(self.host.unix_seconds());
             if let Err(why) = self.ended.borrow_mut().end(ending, now) {
@@ -199,7 +199,7 @@ impl<H: Host> Gate<H> {
                 self.set_tick(BUSY_TICK);
             }
         }
-        if let Some(errand) = errand {
+        for errand in errands {
             let now = self.host.monotonic();
             self.desk.borrow_mut().send(errand.clone(), now);
             self.set_tick(BUSY_TICK);

@@ -37,6 +37,14 @@ pub const STORE_DROPPED: &str = "bearer_gate.shared_store.dropped";
 pub const STORE_STALE: &str = "bearer_gate.shared_store.stale";
 /// Gauge: how long ago the shared store was read to its end, in seconds.
 pub const STORE_AGE: &str = "bearer_gate.shared_store.age_seconds";
+/// Counter: sessions that were found in the shared store.
+pub const SESSION_STORE_FOUND: &str = "bearer_gate.session_store.found";
+/// Counter: sessions that the shared store did not have.
+pub const SESSION_STORE_MISSING: &str = "bearer_gate.session_store.missing";
+/// Counter: sessions that were put into the shared store.
+pub const SESSION_STORE_PUT: &str = "bearer_gate.session_store.put";
+/// Counter: calls about sessions that the shared store did not answer.
+pub const SESSION_STORE_FAILED: &str = "bearer_gate.session_store.failed";
 /// Counter: tokens that were found in the cache of verified ones.
 pub const CACHE_HIT: &str = "bearer_gate.token_cache.hit";
 /// Counter: tokens that were not in the cache, so that their signatures were verified.

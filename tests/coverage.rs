@@ -62,7 +62,7 @@ fn the_list_of_tests_is_true() {
     let tests = tests();
     let rows: Vec<&str> = list.lines().filter(|line| line.starts_with("| ")).collect();
     let mut listed = BTreeSet::new();
-    for (letter, last) in [('A', 36), ('B', 14), ('S', 34)] {
+    for (letter, last) in [('A', 36), ('B', 14), ('S', 35)] {
         for number in 1..=last {
             let start = format!("| {letter}{number} |");
             let row = rows.iter().find(|row| row.starts_with(&start));

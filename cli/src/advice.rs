@@ -54,7 +54,7 @@ const ASK_PROVIDER: &str = "have the provider issue tokens in the form of RFC 75
 const SEND_CLAIM: &str = "ask the provider for a token of the kind that this API takes";
 
 /// The rows, in the order of `docs/responses.md`.
-pub(crate) const ADVICE: [Advice; 38] = [
+pub(crate) const ADVICE: [Advice; 39] = [
     Advice {
         reasons: &["token_missing"],
         means: "there is no token where this rule looks for one",
@@ -178,6 +178,13 @@ pub(crate) const ADVICE: [Advice; 38] = [
         client: "stay signed in, and repeat the request after `Retry-After`",
         operator: "find out why the shared store cannot be read; Envoy's log says what came",
         page: "shared-store.md#what-needs-it",
+    },
+    Advice {
+        reasons: &["session_store_unavailable"],
+        means: "the shared store has the session, and does not answer",
+        client: "stay signed in, and repeat the request after `Retry-After`",
+        operator: "look at webdis and Redis, and whether webdis allows `GET`; Envoy's log says what came",
+        page: "shared-store.md#sessions-in-the-store",
     },
     Advice {
         reasons: &["body_missing"],

@@ -181,14 +181,15 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CommandError> {
     match explanation.verdict.admitted {
         Some(true) if matches!(answers, Some(Does::Answers(_))) => Ok(exit(false)),
         Some(admitted) => Ok(exit(admitted)),
-        None => Err(CommandError::usage(
-            match explanation.verdict.asks_provider {
-                true => {
-                    "the provider decides: the filter asks its token endpoint, and explain does not"
-                }
-                false => "the keys decide: give --jwks FILE, or --fetch",
-            },
-        )),
+        None => Err(CommandError::usage(match &explanation.verdict {
+            verdict if verdict.asks_provider => {
+                "the provider decides: the filter asks its token endpoint, and explain does not"
+            }
+            verdict if verdict.asks_store => {
+                "the shared store decides: the filter asks it for the session, and explain does not"
+            }
+            _ => "the keys decide: give --jwks FILE, or --fetch",
+        })),
     }
 }
 

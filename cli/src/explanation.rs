@@ -7,7 +7,7 @@ use bearer_gate::desk::Need;
 use bearer_gate::http::credentials::{Change, Place};
 use bearer_gate::http::request::Request;
 use bearer_gate::http::response::{Client, Response};
-use bearer_gate::sign_in::Outcome;
+use bearer_gate::sign_in::{Outcome, SHARED_STORE};
 use serde_json::{Value, json};
 
 use crate::advice::{self, Advice};
@@ -67,6 +67,8 @@ pub(crate) struct ShownVerdict {
     pub reason: Option<&'static str>,
     /// Whether the provider would have to be asked for tokens.
     pub asks_provider: bool,
+    /// Whether the shared store would have to be asked for the session.
+    pub asks_store: bool,
     status: Option<u32>,
     headers: Vec<(String, String)>,
     body: Option<String>,
@@ -83,10 +85,15 @@ impl ShownVerdict {
         request: &Request,
         removed: &[String],
     ) -> Self {
+        let asks = match decision {
+            Decision::Await(Need::Answer(question)) => Some(&*question.endpoint),
+            _ => None,
+        };
         let mut verdict = Self {
             admitted: None,
             reason: None,
-            asks_provider: matches!(decision, Decision::Await(Need::Answer(_))),
+            asks_provider: asks.is_some_and(|endpoint| endpoint != SHARED_STORE),
+            asks_store: asks == Some(SHARED_STORE),
             status: None,
             headers: Vec::new(),
             body: None,

@@ -6,8 +6,9 @@
 use std::cell::RefCell;
 
 use bearer_gate::authn::{Event, Unsatisfied};
-use bearer_gate::config::SchemeId;
-use bearer_gate::config::{Access, Config, KeySource, Otherwise, ProviderId, Remote};
+use bearer_gate::config::{
+    Access, Config, KeySource, Otherwise, ProviderId, Remote, SchemeId, SessionStore,
+};
 use bearer_gate::desk::signer::Event as SignerEvent;
 use bearer_gate::http::ambiguous::Ambiguous;
 use bearer_gate::http::credentials::{Extracted, Place};
@@ -19,6 +20,7 @@ use bearer_gate::matcher::Comparison;
 use bearer_gate::policy::{Event as PolicyEvent, RuleOutcome};
 use bearer_gate::session::life::NoSession;
 use bearer_gate::session::seal::Keyring;
+use bearer_gate::session::stored;
 use bearer_gate::sign_in::{Event as SignInEvent, NoUse, Visit};
 use bearer_gate::trace::{Listen, Trace};
 use serde_json::Value;
@@ -77,6 +79,8 @@ struct Telling {
     good: Vec<String>,
     /// Whether a place has something that is no token there.
     is_near: bool,
+    /// Whether the shared store would have to be asked for a session.
+    asks_store: bool,
     /// What to say if its audience is another.
     hint_at_audience: Option<&'static str>,
 }
@@ -238,6 +242,10 @@ impl<'n> Narrator<'n> {
                             "a session by {name}, which another site may have made a browser send"
                         )
                     }
+                    Err(Unsatisfied::AwaitRefresh(_)) if self.entry_of(id, visit).is_some() => {
+                        told.asks_store = true;
+                        format!("a session by {name}, if the shared store has it")
+                    }
                     Err(Unsatisfied::AwaitRefresh(_)) => {
                         format!("a session by {name}, which would be refreshed first")
                     }
@@ -304,7 +312,8 @@ impl<'n> Narrator<'n> {
                 });
             }
             Some(Ok(Some(opened))) => {
-                let lines = visit::session_in_words(&opened, self.now);
+                let entry = self.entry_of(id, Some(visit));
+                let lines = visit::session_in_words(&opened, entry.as_deref(), self.now);
                 told.at(step, |step| {
                     lines
                         .into_iter()
@@ -322,6 +331,16 @@ impl<'n> Narrator<'n> {
                 });
             }
         }
+    }
+
+    /// The key under which the shared store has the claims and the tokens of a session.
+    fn entry_of(&self, id: SchemeId, visit: Option<&Visit<'_>>) -> Option<String> {
+        let scheme = &self.config.sign_in.as_ref()?.schemes[id];
+        let store = self.config.fleet_store.as_ref()?;
+        let ticket = visit?.looked_at(id)?.ok()??;
+        let name = stored::name(ticket.session());
+        let is_there = scheme.session.store == SessionStore::Shared;
+        is_there.then(|| format!("{}:session:{name}", store.key_prefix))
     }
 
     fn hint_at_cookies(&self, id: SchemeId, why: NoUse) -> Option<String> {
@@ -605,7 +624,8 @@ impl Telling {
                 Err(
                     Unsatisfied::Unavailable(_)
                     | Unsatisfied::NoRefresh(_)
-                    | Unsatisfied::Unknown(_),
+                    | Unsatisfied::Unknown(_)
+                    | Unsatisfied::NoStore(_),
                 ),
                 _,
             ) => {
@@ -623,11 +643,15 @@ impl Telling {
 
     /// The result of the whole requirement.
     fn satisfied(&mut self, outcome: Result<usize, Unsatisfied>) {
+        let asks_store = self.asks_store;
         self.at("token", |step| {
             let (mark, text) = match outcome {
                 Ok(0) => (Mark::Good, "is not needed"),
                 Ok(_) => (Mark::Good, "satisfies the rule"),
                 Err(Unsatisfied::AwaitKeys(_)) => (Mark::Note, "depends on its signature"),
+                Err(Unsatisfied::AwaitRefresh(_)) if asks_store => {
+                    (Mark::Note, "depends on the shared store")
+                }
                 Err(Unsatisfied::AwaitRefresh(_)) => (Mark::Note, "depends on a refresh"),
                 Err(_) => (Mark::Bad, NOT_SATISFIED),
             };

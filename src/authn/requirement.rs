@@ -461,6 +461,7 @@ impl<'r, T: Listener> Presented<'r, T> {
             NotYet::Await(_) => Unsatisfied::AwaitRefresh(id),
             NotYet::Unavailable(wait) => Unsatisfied::NoRefresh(wait),
             NotYet::Unknown(wait) => Unsatisfied::Unknown(wait),
+            NotYet::NoStore(wait) => Unsatisfied::NoStore(wait),
         });
         session?.ok_or(Unsatisfied::NoSession)
     }

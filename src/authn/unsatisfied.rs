@@ -26,10 +26,12 @@ pub enum Unsatisfied {
     NoRefresh(Duration),
     /// The session may have ended in another Envoy. The next try to know that is this far away.
     Unknown(Duration),
+    /// The shared store has the session, and does not answer. The next try is this far away.
+    NoStore(Duration),
     /// The keys of this provider have to be fetched first.
     AwaitKeys(ProviderId),
-    /// The session by this scheme has to be refreshed first, or what has ended in other Envoys must be
-    /// known.
+    /// The session by this scheme has to be read or refreshed first, or what has ended in other Envoys
+    /// must be known.
     AwaitRefresh(SchemeId),
 }
 
@@ -69,6 +71,7 @@ impl Unsatisfied {
             Self::Several => Rejection::SeveralTokens,
             Self::NoRefresh(retry_after) => Rejection::provider_unavailable(retry_after),
             Self::Unknown(retry_after) => Rejection::sign_outs_unknown(retry_after),
+            Self::NoStore(retry_after) => Rejection::session_store_unavailable(retry_after),
             Self::AwaitKeys(provider) => return Err(Lacking::Keys(provider)),
             Self::AwaitRefresh(scheme) => return Err(Lacking::Refresh(scheme)),
         })
@@ -83,7 +86,7 @@ impl Unsatisfied {
             Self::Missing => 1,
             Self::Invalid(JwtError::Issuer) => 2,
             Self::Invalid(_) | Self::CrossSite => 3,
-            Self::Unavailable(_) | Self::NoRefresh(_) | Self::Unknown(_) => 4,
+            Self::Unavailable(_) | Self::NoRefresh(_) | Self::Unknown(_) | Self::NoStore(_) => 4,
             Self::Several => 5,
             Self::AwaitKeys(_) | Self::AwaitRefresh(_) => 6,
         }
@@ -97,7 +100,9 @@ impl Unsatisfied {
             | Self::CrossSite
             | Self::Invalid(_)
             | Self::Several => Hope::None,
-            Self::Unavailable(_) | Self::NoRefresh(_) | Self::Unknown(_) => Hope::Later,
+            Self::Unavailable(_) | Self::NoRefresh(_) | Self::Unknown(_) | Self::NoStore(_) => {
+                Hope::Later
+            }
             Self::AwaitKeys(_) | Self::AwaitRefresh(_) => Hope::Soon,
         }
     }

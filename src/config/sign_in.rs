@@ -194,6 +194,18 @@ pub struct SessionRules {
     pub persistent: bool,
     /// `None`: every claim of the ID token.
     pub claims: Option<Vec<KeptClaim>>,
+    /// Where its claims and tokens are.
+    pub store: SessionStore,
+}
+
+/// Where the claims and the tokens of a session are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SessionStore {
+    /// In the cookie, with all the rest.
+    #[default]
+    Cookie,
+    /// In the store that several Envoys share. The cookie has a ticket.
+    Shared,
 }
 
 impl SessionRules {

@@ -66,6 +66,7 @@ pub enum NoAnswer {
 impl Command<'_> {
     /// The call that asks it.
     #[must_use]
+    #[inline(never)] // for many callers
     pub fn call(&self, store: &FleetStore) -> Call {
         let HttpUri {
             cluster, timeout, ..
@@ -119,6 +120,7 @@ impl Command<'_> {
 
     /// Reads the body of a response whose status is 200; `None` where it is no answer to this command.
     #[must_use]
+    #[inline(never)] // for many callers
     pub fn answer<'r>(&self, body: &'r [u8]) -> Option<Answer<'r>> {
         const NOTHING: &[u8] = b"$-1\r\n";
         match self {

@@ -98,6 +98,7 @@ fn is_about_the_token(rejection: &Rejection<'_>) -> bool {
         | Rejection::HostRefused
         | Rejection::NotEnded { .. }
         | Rejection::SignOutsUnknown { .. }
+        | Rejection::SessionStoreUnavailable { .. }
         | Rejection::BodyMissing => false,
     }
 }

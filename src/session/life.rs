@@ -143,12 +143,10 @@ impl Alive {
     /// The session of a ticket with its claims and tokens.
     #[must_use]
     pub fn with(&self, claims: String, tokens: Option<Tokens>) -> Self {
-        let session = Session {
-            claims,
-            tokens,
-            ..self.session.clone()
-        };
-        Self { session, ..*self }
+        let mut whole = self.clone();
+        whole.session.claims = claims;
+        whole.session.tokens = tokens;
+        whole
     }
 
     /// What was opened.
@@ -183,19 +181,15 @@ impl Session {
     #[must_use]
     pub fn seal(&self, keyring: &Keyring, host: &str, nonce: [u8; NONCE_LEN]) -> Vec<u8> {
         let context = in_cookies(Purpose::Session, &self.scope, host);
-        keyring.seal(context, &self.write(), nonce)
+        let record = self.write(&self.claims, self.tokens.as_ref());
+        keyring.seal(context, &record, nonce)
     }
 
     /// The same without claims and tokens, which a store keeps; see [`super::stored`].
     #[must_use]
     pub fn seal_ticket(&self, keyring: &Keyring, host: &str, nonce: [u8; NONCE_LEN]) -> Vec<u8> {
-        let ticket = Self {
-            claims: NO_CLAIMS.to_owned(),
-            tokens: None,
-            ..self.clone()
-        };
         let context = in_cookies(Purpose::Ticket, &self.scope, host);
-        keyring.seal(context, &ticket.write(), nonce)
+        keyring.seal(context, &self.write(NO_CLAIMS, None), nonce)
     }
 
     /// Opens what the cookies of a scheme with this scope have, at `now` in Unix seconds.
@@ -209,7 +203,8 @@ impl Session {
         cookies: &[u8],
         now: u64,
     ) -> Result<Alive, NoSession> {
-        Self::open_as(Purpose::Session, keyring, (scope, host), cookies, now)
+        let context = in_cookies(Purpose::Session, scope, host);
+        Self::open_as(context, keyring, cookies, now)
     }
 
     /// Opens what [`Session::seal_ticket`] sealed: a session without claims and tokens.
@@ -223,23 +218,24 @@ impl Session {
         cookies: &[u8],
         now: u64,
     ) -> Result<Alive, NoSession> {
-        Self::open_as(Purpose::Ticket, keyring, (scope, host), cookies, now)
+        let context = in_cookies(Purpose::Ticket, scope, host);
+        Self::open_as(context, keyring, cookies, now)
     }
 
+    #[inline(never)] // for two callers
     fn open_as(
-        purpose: Purpose,
+        context: Context<'_>,
         keyring: &Keyring,
-        (scope, host): (&str, &str),
         cookies: &[u8],
         now: u64,
     ) -> Result<Alive, NoSession> {
         let sealed = base64url::decode(cookies).ok_or(NoSession::Malformed)?;
-        let opened = keyring.open(in_cookies(purpose, scope, host), &sealed);
+        let opened = keyring.open(context, &sealed);
         let opened = opened.map_err(|unsealed| match unsealed {
             Unsealed::UnknownKey => NoSession::UnknownKey,
             Unsealed::Broken => NoSession::Broken,
         })?;
-        let session = Self::read(&opened.plaintext, scope).ok_or(NoSession::Format)?;
+        let session = Self::read(&opened.plaintext, context.scheme).ok_or(NoSession::Format)?;
         session.vet(now)?;
         let has_old_key = opened.key != keyring.sealing_key();
         Ok(Alive {
@@ -292,7 +288,9 @@ impl Session {
         }
     }
 
-    fn write(&self) -> Vec<u8> {
+    /// The record, with these claims and tokens.
+    #[inline(never)] // for two callers
+    fn write(&self, claims: &str, tokens: Option<&Tokens>) -> Vec<u8> {
         let format = match self.refreshing {
             Some(_) => FORMAT,
             None => WITHOUT_REFRESHING,
@@ -313,8 +311,8 @@ impl Session {
             .number(self.seen)
             .optional(self.idle)
             .number(self.expires)
-            .text(&self.claims);
-        let record = Tokens::write(self.tokens.as_ref(), record);
+            .text(claims);
+        let record = Tokens::write(tokens, record);
         let record = match self.refreshing {
             None => record,
             Some(refreshing) => record
@@ -377,6 +375,7 @@ impl Session {
 }
 
 impl Tokens {
+    #[inline(never)] // for two callers
     pub(super) fn write(tokens: Option<&Self>, record: Writer) -> Writer {
         let record = record.number(tokens.is_some().into());
         match tokens {
@@ -390,6 +389,7 @@ impl Tokens {
     }
 
     /// The tokens, or that there are none; `None` where it is neither.
+    #[inline(never)] // for two callers
     pub(super) fn read(record: &mut Reader<'_>) -> Option<Option<Self>> {
         Some(match record.number()? {
             0 => None,
@@ -461,6 +461,10 @@ mod tests {
         base64url::encode(&sealed).into_bytes()
     }
 
+    fn written(session: &Session) -> Vec<u8> {
+        session.write(&session.claims, session.tokens.as_ref())
+    }
+
     fn open(cookies: &[u8], now: u64) -> Result<Alive, NoSession> {
         Session::open(&ring(&["a"]), "staff", HOST, cookies, now)
     }
@@ -493,7 +497,7 @@ mod tests {
             };
             let alive = open(&cookies(&session), NOW + 1).unwrap();
             assert!(alive.session == session && !alive.is_due(NOW));
-            let written = session.write();
+            let written = written(&session);
             assert_eq!(written[0], format);
             for length in 0..written.len() {
                 assert!(Session::read(&written[..length], "staff").is_none());
@@ -606,10 +610,10 @@ mod tests {
             );
             base64url::encode(&sealed).into_bytes()
         };
-        let mut newer = session().write();
+        let mut newer = written(&session());
         newer[0] += 2;
         // A record of one format is never read as another.
-        let mut other = session().write();
+        let mut other = written(&session());
         other[0] += 1;
         let table: &[(Vec<u8>, NoSession)] = &[
             (b"".to_vec(), NoSession::Broken),

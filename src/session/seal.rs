@@ -220,32 +220,19 @@ impl Keys {
     }
 
     /// The same for what only the holder of a secret opens.
-    fn cipher_for(&self, holder: &[u8; 16], purpose: Purpose) -> XChaCha20Poly1305 {
+    fn cipher_for(&self, holder: Option<&[u8; 16]>, purpose: Purpose) -> XChaCha20Poly1305 {
+        let Some(holder) = holder else {
+            return self.cipher(purpose).clone();
+        };
         let info = Writer::default().text("held").text(purpose.name());
         let mut key = CipherKey::default();
         expand(&self.derive, &[&info.octets(holder).finish()], &mut key);
         XChaCha20Poly1305::new(&key)
     }
-
-    fn seal(
-        &self,
-        cipher: &XChaCha20Poly1305,
-        context: Context<'_>,
-        plaintext: &[u8],
-        nonce: [u8; NONCE_LEN],
-    ) -> Vec<u8> {
-        let payload = Payload {
-            msg: plaintext,
-            aad: &bound_to(self.id, context),
-        };
-        let Ok(ciphertext) = cipher.encrypt(&XNonce::from(nonce), payload) else {
-            return Vec::new();
-        };
-        [&[VERSION][..], &self.id.0, &nonce, &ciphertext].concat()
-    }
 }
 
 /// RFC 5869 section 2.3. It fails only above 8,160 octets, and all of ours are shorter.
+#[inline(never)] // smaller
 fn expand(derive: &Hkdf<Sha256>, info: &[&[u8]], key: &mut [u8]) {
     let is_expanded = derive.expand_multi_info(info, key).is_ok();
     debug_assert!(is_expanded);
@@ -333,8 +320,7 @@ impl Keyring {
     /// cipher's bound of 256 GiB, the result is empty and opens nowhere.
     #[must_use]
     pub fn seal(&self, context: Context<'_>, plaintext: &[u8], nonce: [u8; NONCE_LEN]) -> Vec<u8> {
-        let keys = &self.first;
-        keys.seal(keys.cipher(context.purpose), context, plaintext, nonce)
+        self.seal_by(None, context, plaintext, nonce)
     }
 
     /// The same for whoever holds this secret, too: [`Keyring::open_for`] opens it, and nothing else.
@@ -346,9 +332,27 @@ impl Keyring {
         plaintext: &[u8],
         nonce: [u8; NONCE_LEN],
     ) -> Vec<u8> {
+        self.seal_by(Some(holder), context, plaintext, nonce)
+    }
+
+    #[inline(never)] // the cipher is large
+    fn seal_by(
+        &self,
+        holder: Option<&[u8; 16]>,
+        context: Context<'_>,
+        plaintext: &[u8],
+        nonce: [u8; NONCE_LEN],
+    ) -> Vec<u8> {
         let keys = &self.first;
+        let payload = Payload {
+            msg: plaintext,
+            aad: &bound_to(keys.id, context),
+        };
         let cipher = keys.cipher_for(holder, context.purpose);
-        keys.seal(&cipher, context, plaintext, nonce)
+        let Ok(ciphertext) = cipher.encrypt(&XNonce::from(nonce), payload) else {
+            return Vec::new();
+        };
+        [&[VERSION][..], &keys.id.0, &nonce, &ciphertext].concat()
     }
 
     /// Opens what [`Keyring::seal`] sealed in the same context, under any key of the ring.
@@ -356,7 +360,7 @@ impl Keyring {
     /// # Errors
     /// [`Unsealed`]. A value longer than [`MAX_SEALED`] counts as broken.
     pub fn open(&self, context: Context<'_>, sealed: &[u8]) -> Result<Opened, Unsealed> {
-        self.open_by(|keys| keys.cipher(context.purpose).clone(), context, sealed)
+        self.open_by(None, context, sealed)
     }
 
     /// Opens what [`Keyring::seal_for`] sealed for the same holder.
@@ -369,13 +373,13 @@ impl Keyring {
         context: Context<'_>,
         sealed: &[u8],
     ) -> Result<Opened, Unsealed> {
-        let cipher = |keys: &Keys| keys.cipher_for(holder, context.purpose);
-        self.open_by(cipher, context, sealed)
+        self.open_by(Some(holder), context, sealed)
     }
 
+    #[inline(never)] // the cipher is large
     fn open_by(
         &self,
-        cipher: impl FnOnce(&Keys) -> XChaCha20Poly1305,
+        holder: Option<&[u8; 16]>,
         context: Context<'_>,
         sealed: &[u8],
     ) -> Result<Opened, Unsealed> {
@@ -385,7 +389,7 @@ impl Keyring {
             msg: ciphertext,
             aad: &bound_to(id, context),
         };
-        let cipher = cipher(keys);
+        let cipher = keys.cipher_for(holder, context.purpose);
         let opened = cipher.decrypt(&XNonce::from(nonce), payload);
         let plaintext = opened.map_err(|_| Unsealed::Broken)?;
         Ok(Opened { plaintext, key: id })

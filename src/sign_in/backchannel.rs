@@ -67,7 +67,7 @@ pub(super) fn logout(visit: &Visit<'_>, id: SchemeId) -> Result<Answer, Obstacle
         outcome: Outcome::SignedOut(Box::new(SignOut {
             by: By::BackChannel,
             ending: Some(told.ending),
-            errand: None,
+            errands: Vec::new(),
         })),
         response: Response::new(200, &[("cache-control", "no-store")], String::new()),
     })

@@ -20,7 +20,7 @@ use super::token_call::{self, Place};
 use super::token_reply::{self, Exchanged, Refusal, TokenError};
 use super::verified::verified;
 use super::visit::Visit;
-use super::{Answer, Outcome, see_other};
+use super::{Answer, Outcome, Replaced, see_other};
 use crate::bytes;
 use crate::config::{Scheme, SchemeId};
 use crate::desk::Need;
@@ -132,7 +132,13 @@ pub(super) fn callback(
         log::info!("scheme {}: the provider gave no refresh token", scheme.name);
     }
     let replaced = replaced.filter(|open| !open.known().is_same(&known));
-    let ending = replaced.map(|open| Ending::of(open.known()));
+    let replaced = replaced.map(|open| {
+        Box::new(Replaced {
+            ending: Ending::of(open.known()),
+            errands: visit.removal(id, open.session()).into_iter().collect(),
+        })
+    });
+    visit.keep(id, &session)?;
     let mut set = visit.put(id, session)?.lines;
     if let Some(browser) = browser {
         let browser = browser.signed_in(&scheme.name, visit.now());
@@ -140,7 +146,7 @@ pub(super) fn callback(
     }
     Ok(Answer {
         what: "a new session",
-        outcome: Outcome::Completed(ending.map(Box::new)),
+        outcome: Outcome::Completed(replaced),
         response: see_other(flow.return_to(), set),
     })
 }

@@ -45,9 +45,11 @@ pub(super) fn logout(visit: &Visit<'_>, id: SchemeId) -> Result<Answer, Obstacle
     let until = visit.now().saturating_add(ahead);
     let mut response = page::empty(200);
     let mut ending = Ending::default();
+    let mut errands = Vec::new();
     if let Some(open) = own {
         add_cookies(&mut response, scheme.session_cookie.delete(visit.request));
         ending = Ending::of(open.known());
+        errands.extend(visit.removal(id, open.session()));
     }
     let earliest = visit.now().saturating_sub(visit.sign_in.longest_session());
     Ok(Answer {
@@ -55,7 +57,7 @@ pub(super) fn logout(visit: &Visit<'_>, id: SchemeId) -> Result<Answer, Obstacle
         outcome: Outcome::SignedOut(Box::new(SignOut {
             by: By::FrontChannel,
             ending: Some(ending.and_claimed(mark, until, earliest)),
-            errand: None,
+            errands,
         })),
         response,
     })

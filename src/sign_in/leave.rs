@@ -4,10 +4,13 @@
 //! cookies are deleted whatever the provider's metadata say, and also where there are no metadata.
 //! A copy of the cookies is over before anybody is told so.
 
+use std::rc::Rc;
+
 use super::obstacle::Obstacle;
+use super::sessions::Opened;
 use super::sign_out;
 use super::token_call::{self, Place, TokenKind};
-use super::visit::Visit;
+use super::visit::{NotYet, Visit};
 use super::{Answer, By, Outcome, SignOut, add_cookies, page, see_other};
 use crate::config::{OwnPath, Scheme, SchemeId};
 use crate::desk::question::Question;
@@ -49,15 +52,22 @@ pub(super) fn leave(visit: &Visit<'_>, id: SchemeId) -> Result<Answer, Obstacle>
         Err(_) => None,
         Ok(endpoint) => endpoint,
     };
-    let errand = match &session {
-        Some(opened) => revocation(visit, scheme, opened.session())?,
+    let whole = match &session {
+        Some(ticket) => whole(visit, id, ticket)?,
         None => None,
     };
+    let mut errands = Vec::new();
+    if let Some(opened) = &whole {
+        errands.extend(revocation(visit, scheme, opened.session())?);
+    }
+    if let Some(opened) = &session {
+        errands.extend(visit.removal(id, opened.session()));
+    }
     let landing = &scheme.post_logout_redirect_path;
     let url = match (&endpoint, visit.site()) {
         (Some(endpoint), Ok(site)) => {
             let landing = format!("{}{landing}", site.origin());
-            let tokens = session
+            let tokens = whole
                 .as_ref()
                 .and_then(|open| open.session().tokens.as_ref());
             let id_token = tokens.and_then(|tokens| tokens.id.as_deref());
@@ -72,13 +82,33 @@ pub(super) fn leave(visit: &Visit<'_>, id: SchemeId) -> Result<Answer, Obstacle>
     let sign_out = SignOut {
         by: By::Person,
         ending: session.as_ref().map(|open| Ending::of(open.known())),
-        errand,
+        errands,
     };
     Ok(Answer {
         what: "a sign-out",
         outcome: Outcome::SignedOut(Box::new(sign_out)),
         response: see_other(&url, set),
     })
+}
+
+/// The session with its tokens, where they are to be had: it ends also where the shared store does not
+/// answer.
+fn whole(
+    visit: &Visit<'_>,
+    id: SchemeId,
+    ticket: &Rc<Opened>,
+) -> Result<Option<Rc<Opened>>, Obstacle> {
+    match visit.whole(id, ticket) {
+        Ok(whole) => Ok(whole),
+        Err(wait @ NotYet::Await(_)) => Err(wait.into()),
+        Err(_) => {
+            let name = &visit.scheme(id).name;
+            log::warn!(
+                "scheme {name}: a token is not revoked, for the shared store does not answer"
+            );
+            Ok(None)
+        }
+    }
 }
 
 /// How the tokens of a session are revoked (RFC 7009), where it keeps one and the provider can be

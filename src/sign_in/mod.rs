@@ -11,6 +11,7 @@ mod begin;
 mod callback;
 mod context;
 pub mod drawn_key;
+mod entry;
 mod event;
 mod frontchannel;
 pub mod id_token;
@@ -25,6 +26,7 @@ mod refresh;
 pub mod session_json;
 mod sessions;
 pub mod sign_out;
+mod store_call;
 pub mod token_call;
 pub mod token_reply;
 mod verified;
@@ -45,6 +47,7 @@ pub use context::{Entropy, People, Steady};
 pub use event::Event;
 pub use problem::Problem;
 pub use sessions::{Opened, Sessions};
+pub use store_call::SHARED_STORE;
 pub use visit::{NoUse, NotYet, Renewal, Visit};
 
 use attempt::Attempt;
@@ -80,7 +83,7 @@ pub enum Outcome {
     /// A browser is sent to a provider.
     Begun,
     /// There is a new session. The one whose place it takes is over, once this is done.
-    Completed(Option<Box<Ending>>),
+    Completed(Option<Box<Replaced>>),
     /// There is no session.
     Failed(Problem),
     /// Somebody says that a session has ended, and is not believed.
@@ -102,6 +105,15 @@ pub enum By {
     FrontChannel,
 }
 
+/// A session whose place another one takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replaced {
+    /// It is over before the browser has the new one.
+    pub ending: Ending,
+    /// What is asked afterwards. Nobody waits for the answers.
+    pub errands: Vec<Question>,
+}
+
 /// What is done before anybody is told that a session is over, and what is done after.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignOut {
@@ -109,18 +121,22 @@ pub struct SignOut {
     pub by: By,
     /// Whose sessions end; `None` where there was no session.
     pub ending: Option<Ending>,
-    /// What the provider is asked afterwards. Nobody waits for the answer.
-    pub errand: Option<Question>,
+    /// What the provider and the store are asked afterwards. Nobody waits for the answers.
+    pub errands: Vec<Question>,
 }
 
 impl Outcome {
     /// What is done before anybody is told of it, and what is asked afterwards.
     #[must_use]
-    pub fn deeds(&self) -> (Option<&Ending>, Option<&Question>) {
+    pub fn deeds(&self) -> (Option<&Ending>, &[Question]) {
         match self {
-            Self::Completed(replaced) => (replaced.as_deref(), None),
-            Self::SignedOut(sign_out) => (sign_out.ending.as_ref(), sign_out.errand.as_ref()),
-            Self::Begun | Self::Failed(_) | Self::LogoutRefused | Self::Other => (None, None),
+            Self::Completed(Some(replaced)) => (Some(&replaced.ending), &replaced.errands),
+            Self::SignedOut(sign_out) => (sign_out.ending.as_ref(), &sign_out.errands),
+            Self::Completed(None)
+            | Self::Begun
+            | Self::Failed(_)
+            | Self::LogoutRefused
+            | Self::Other => (None, &[]),
         }
     }
 }

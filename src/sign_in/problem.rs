@@ -33,6 +33,8 @@ pub enum Problem {
     TooLarge,
     /// The provider cannot be asked now.
     Unavailable(Duration),
+    /// The shared store, which has what the session's cookies have not, cannot be asked now.
+    NoStore(Duration),
     /// A browser fetched the path in advance.
     Prefetch,
 }
@@ -93,6 +95,7 @@ impl Problem {
             Self::IdToken => "id_token_invalid",
             Self::TooLarge => "session_too_large",
             Self::Unavailable(_) => "provider_unavailable",
+            Self::NoStore(_) => "session_store_unavailable",
             Self::Prefetch => "prefetch",
         }
     }
@@ -107,6 +110,7 @@ impl Problem {
             Self::Tokens(TokenError::Refused(Refusal::InvalidGrant)) => Trouble::Lost,
             Self::Provider("server_error" | "temporarily_unavailable")
             | Self::Unavailable(_)
+            | Self::NoStore(_)
             | Self::Prefetch => Trouble::Unavailable,
             Self::Provider(_) => Trouble::Denied,
             Self::Issuer | Self::Push | Self::Tokens(_) | Self::IdToken => Trouble::Unusable,
@@ -118,7 +122,7 @@ impl Problem {
     #[must_use]
     pub fn retry_after(self) -> Option<Duration> {
         match self {
-            Self::Unavailable(wait) => Some(wait),
+            Self::Unavailable(wait) | Self::NoStore(wait) => Some(wait),
             Self::Prefetch => Some(Duration::from_secs(1)),
             _ => None,
         }

@@ -4,7 +4,9 @@
 //! - only [`Sessions::open`] makes an [`Opened`], from octets that a key of the ring opens for the
 //!   scheme and the host of the request;
 //! - a remembered session is found only by all its octets, its scheme and its host. Its times are
-//!   checked again each time.
+//!   checked again each time;
+//! - what a ticket opens is another entry than the whole session, which only [`Sessions::complete`]
+//!   makes, and which counts for a while.
 
 use std::cell::RefCell;
 use std::hash::{BuildHasher, RandomState};
@@ -14,7 +16,7 @@ use quick_cache::Weighter;
 use quick_cache::unsync::{Cache, DefaultLifecycle};
 
 use crate::bytes;
-use crate::config::{Provider, Scheme, SchemeId};
+use crate::config::{Provider, Scheme, SchemeId, SessionStore};
 use crate::ended::Known;
 use crate::jose::claims::Claims;
 use crate::outputs::{self, Outputs};
@@ -37,6 +39,8 @@ pub struct Opened {
     claims: Claims,
     outputs: Rc<Outputs>,
     known: Known,
+    /// Until when it is remembered, in Unix seconds, if it is what a ticket stands for.
+    until: Option<u64>,
 }
 
 impl Opened {
@@ -64,6 +68,10 @@ impl Opened {
         &self.known
     }
 
+    pub(super) fn alive(&self) -> &Alive {
+        &self.alive
+    }
+
     /// Whether it must be sealed anew at `now`, in Unix seconds.
     #[must_use]
     pub fn is_due(&self, now: u64) -> bool {
@@ -76,6 +84,8 @@ struct Cookie<'c> {
     scheme: SchemeId,
     host: &'c str,
     value: &'c [u8],
+    /// Whether what a ticket stands for is meant, and not the ticket.
+    is_completed: bool,
 }
 
 struct Stored {
@@ -89,6 +99,7 @@ impl Stored {
     fn is_of(&self, cookie: &Cookie<'_>) -> bool {
         self.scheme == cookie.scheme
             && *self.host == *cookie.host
+            && self.opened.until.is_some() == cookie.is_completed
             && bytes::equal(&self.value, cookie.value)
     }
 
@@ -172,16 +183,17 @@ impl Sessions {
             scheme: id,
             host,
             value,
+            is_completed: false,
         };
-        let end = value.len().saturating_sub(HASHED);
-        let file = self.hash.hash_one(value.get(end..).unwrap_or(value));
-        if let Some(stored) = self.opened.borrow_mut().get(&file)
-            && stored.is_of(&cookie)
-        {
-            stored.opened.session().vet(now)?;
-            return Ok(Rc::clone(&stored.opened));
+        if let Some(opened) = self.remembered(&cookie, now) {
+            opened.session().vet(now)?;
+            return Ok(opened);
         }
-        let alive = Session::open(&self.keyring, &scheme.scope, host, value, now)?;
+        let open = match scheme.session.store {
+            SessionStore::Cookie => Session::open,
+            SessionStore::Shared => Session::open_ticket,
+        };
+        let alive = open(&self.keyring, &scheme.scope, host, value, now)?;
         // What the configuration says now may be shorter than what it said at the sign-in.
         let latest = scheme.session.latest(alive.session().started);
         let alive = alive.until(latest, now)?;
@@ -193,24 +205,88 @@ impl Sessions {
         if !is_theirs {
             return Err(NoSession::Tenant);
         }
-        let claims = Claims::parse(alive.session().claims.as_bytes());
-        let claims = claims.map_err(|_| NoSession::Format)?;
-        let outputs = Rc::new(outputs::from_session(provider, &alive, &claims));
-        let opened = Rc::new(Opened {
-            known: known(alive.session(), provider),
-            alive,
-            claims,
-            outputs,
-        });
+        let known = known(alive.session(), provider);
+        let opened = opened(alive, known, provider, None).ok_or(NoSession::Format)?;
+        Ok(self.remember(&cookie, opened))
+    }
+
+    /// The whole session behind a ticket, where it is remembered at `now`, in Unix seconds.
+    pub(super) fn completed(
+        &self,
+        (scheme, host, value): (SchemeId, &str, &[u8]),
+        now: u64,
+    ) -> Option<Rc<Opened>> {
+        let cookie = Cookie {
+            scheme,
+            host,
+            value,
+            is_completed: true,
+        };
+        self.remembered(&cookie, now)
+    }
+
+    /// Remembers the whole session behind a ticket, until then in Unix seconds. `None` where its
+    /// claims are none.
+    pub(super) fn complete(
+        &self,
+        (scheme, host, value): (SchemeId, &str, &[u8]),
+        (ticket, provider): (&Opened, &Provider),
+        whole: Alive,
+        until: u64,
+    ) -> Option<Rc<Opened>> {
+        let cookie = Cookie {
+            scheme,
+            host,
+            value,
+            is_completed: true,
+        };
+        let opened = opened(whole, *ticket.known(), provider, Some(until))?;
+        Some(self.remember(&cookie, opened))
+    }
+
+    #[inline(never)] // for two callers, as what follows
+    fn remembered(&self, cookie: &Cookie<'_>, now: u64) -> Option<Rc<Opened>> {
+        let file = self.file(cookie);
+        let all = self.opened.borrow_mut();
+        let stored = all.get(&file)?;
+        let is_over = stored.opened.until.is_some_and(|until| now >= until);
+        let is_it = !is_over && stored.is_of(cookie);
+        is_it.then(|| Rc::clone(&stored.opened))
+    }
+
+    #[inline(never)]
+    fn remember(&self, cookie: &Cookie<'_>, opened: Opened) -> Rc<Opened> {
+        let opened = Rc::new(opened);
         let stored = Stored {
-            scheme: id,
-            host: host.into(),
-            value: value.into(),
+            scheme: cookie.scheme,
+            host: cookie.host.into(),
+            value: cookie.value.into(),
             opened: Rc::clone(&opened),
         };
-        self.opened.borrow_mut().insert(file, stored);
-        Ok(opened)
+        self.opened.borrow_mut().insert(self.file(cookie), stored);
+        opened
     }
+
+    fn file(&self, cookie: &Cookie<'_>) -> u64 {
+        let value = cookie.value;
+        let end = value.len().saturating_sub(HASHED);
+        let end = value.get(end..).unwrap_or(value);
+        self.hash.hash_one((end, cookie.is_completed))
+    }
+}
+
+/// A session with what follows from it; `None` where its claims are none.
+#[inline(never)]
+fn opened(alive: Alive, known: Known, provider: &Provider, until: Option<u64>) -> Option<Opened> {
+    let claims = Claims::parse(alive.session().claims.as_bytes()).ok()?;
+    let outputs = Rc::new(outputs::from_session(provider, &alive, &claims));
+    Some(Opened {
+        alive,
+        claims,
+        outputs,
+        known,
+        until,
+    })
 }
 
 /// What identifies a session of a provider if it ends before its time.

@@ -17,7 +17,9 @@ use super::problem::Problem;
 use super::refresh::{self, Outcome, Patience};
 use super::sessions::Opened;
 use super::verified;
-use crate::config::{Config, OwnPath, ProviderId, Scheme, SchemeId, SignIn, Unauthenticated};
+use crate::config::{
+    Config, OwnPath, ProviderId, Scheme, SchemeId, SessionStore, SignIn, Unauthenticated,
+};
 use crate::desk::signer::Unverified;
 use crate::desk::{Basis, Need};
 use crate::document::finding::Finding;
@@ -31,7 +33,7 @@ use crate::jose::jwt::{Expectations, Verified};
 use crate::session::browser::{self, CrossSite};
 use crate::session::cookie::{Torn, without_ours};
 use crate::session::flow::Browser;
-use crate::session::life::{NoSession, Session};
+use crate::session::life::{NoSession, Session, Standing};
 use crate::session::site::Site;
 
 /// Why it is not known yet whether there is a session.
@@ -43,6 +45,8 @@ pub enum NotYet {
     Unavailable(Duration),
     /// It may have ended in another Envoy. The next try to know that is this far away.
     Unknown(Duration),
+    /// The shared store has its claims and tokens, and does not answer. The next try is this far away.
+    NoStore(Duration),
 }
 
 impl From<NotYet> for Obstacle {
@@ -51,6 +55,7 @@ impl From<NotYet> for Obstacle {
             NotYet::Await(need) => Self::Await(need),
             NotYet::Unavailable(wait) => Self::Reject(Rejection::provider_unavailable(wait)),
             NotYet::Unknown(wait) => Self::Reject(Rejection::sign_outs_unknown(wait)),
+            NotYet::NoStore(wait) => Self::Reject(Rejection::session_store_unavailable(wait)),
         }
     }
 }
@@ -78,7 +83,8 @@ pub struct Visit<'v> {
 
 #[derive(Clone)]
 enum Found {
-    /// The cookies have a session that is alive. Its refresh decides whether it counts.
+    /// The cookies have a session that is alive, or the ticket of one. Its entry in the shared store,
+    /// if it has one, and its refresh decide whether it counts.
     Alive(Rc<Opened>),
     Nothing,
     /// The cookies are not a session.
@@ -96,6 +102,8 @@ pub enum NoUse {
     Session(NoSession),
     /// The session was ended before its time.
     Ended,
+    /// The shared store does not have the entry of the session.
+    Lost,
 }
 
 /// A session that the response puts into the browser anew.
@@ -162,8 +170,8 @@ impl<'v> Visit<'v> {
         self.context().unix_seconds()
     }
 
-    /// The session of this scheme that the request has, if it is alive. [`Visit::session`] says
-    /// whether it counts.
+    /// The session of this scheme that the request has, if it is alive: as far as its cookies have it.
+    /// [`Visit::session`] has the rest, and says whether it counts.
     pub fn present(&self, id: SchemeId) -> Option<Rc<Opened>> {
         let mut looked_at = self.looked_at.borrow_mut();
         let known = looked_at.iter().find(|(known, _)| *known == id);
@@ -215,7 +223,13 @@ impl<'v> Visit<'v> {
             .cloned();
         let outcome = match known {
             Some((_, outcome)) => Some(outcome),
-            None => self.refresh(id, opened),
+            None => match self.whole(id, &opened)? {
+                Some(opened) => self.refresh(id, opened),
+                None => {
+                    self.refuse(id, NoUse::Lost);
+                    return Ok(None);
+                }
+            },
         };
         match outcome {
             Some(outcome) => {
@@ -228,12 +242,17 @@ impl<'v> Visit<'v> {
                 opened.map(Some)
             }
             None => {
-                let mut looked_at = self.looked_at.borrow_mut();
-                looked_at.retain(|(of, _)| *of != id);
-                looked_at.push((id, Found::Refuse(NoUse::Session(NoSession::Expired))));
+                self.refuse(id, NoUse::Session(NoSession::Expired));
                 Ok(None)
             }
         }
+    }
+
+    /// Notes that what the cookies of a scheme have is no session after all.
+    fn refuse(&self, id: SchemeId, why: NoUse) {
+        let mut looked_at = self.looked_at.borrow_mut();
+        looked_at.retain(|(of, _)| *of != id);
+        looked_at.push((id, Found::Refuse(why)));
     }
 
     /// The fact that a session's refresh needs.
@@ -263,18 +282,45 @@ impl<'v> Visit<'v> {
                 log::debug!("a session of {} is over", self.scheme(id).name);
                 None
             }
-            Outcome::Renewed(session) => {
-                let put = self.put(id, *session).ok()?;
-                let opened = self.open(id, &put.value).ok()?;
-                // The new session may be known by another session of the provider, which may have
-                // ended.
-                if self.basis.facts.is_over(opened.known()) {
-                    return None;
-                }
-                let lines = put.lines;
-                Some(Ok(Renewed { opened, lines }))
-            }
+            Outcome::Renewed(session) => self.renew(id, opened, *session, patience),
         }
+    }
+
+    /// Puts a session that was refreshed in the place of the one before; `None` where it is over.
+    fn renew(
+        &self,
+        id: SchemeId,
+        before: Rc<Opened>,
+        session: Session,
+        patience: Patience,
+    ) -> Option<Result<Renewed, NotYet>> {
+        let is_good = before.session().standing(self.now()) != Standing::Over;
+        match self.keep_renewed(id, before.session(), &session) {
+            Ok(()) => {}
+            Err(Obstacle::Await(need)) if !is_good || patience == Patience::Waits => {
+                return Some(Err(NotYet::Await(need)));
+            }
+            // The provider's answer is kept for those who come later.
+            Err(Obstacle::Await(_) | Obstacle::Problem(Problem::NoStore(_))) if is_good => {
+                return Some(Ok(Renewed {
+                    opened: before,
+                    lines: Vec::new(),
+                }));
+            }
+            Err(Obstacle::Problem(Problem::NoStore(wait))) => {
+                return Some(Err(NotYet::NoStore(wait)));
+            }
+            Err(_) => return None,
+        }
+        let put = self.put(id, session.clone()).ok()?;
+        let opened = self.open(id, &put.value).ok()?;
+        // The new session may be known by another session of the provider, which may have ended.
+        if self.basis.facts.is_over(opened.known()) {
+            return None;
+        }
+        let opened = self.completed(id, &put.value, opened, session)?;
+        let lines = put.lines;
+        Some(Ok(Renewed { opened, lines }))
     }
 
     fn look_at(&self, id: SchemeId) -> Found {
@@ -311,7 +357,7 @@ impl<'v> Visit<'v> {
 
     /// The host that a scheme's cookies are bound to: the request's host, or the domain of the
     /// cookies.
-    fn host(&self, scheme: &'v Scheme) -> Result<&'v str, Problem> {
+    pub(super) fn host(&self, scheme: &'v Scheme) -> Result<&'v str, Problem> {
         match scheme.cookie.domain.as_deref() {
             Some(domain) => Ok(domain),
             None => self.request.host().map_err(|_| Problem::UnknownHost),
@@ -404,24 +450,35 @@ impl<'v> Visit<'v> {
     /// provider gets that token only at sign-out, and it can learn of the session in another way.
     pub(super) fn put(&self, id: SchemeId, session: Session) -> Result<Put, Obstacle> {
         match self.put_whole(id, &session) {
-            Err(Obstacle::Problem(Problem::TooLarge))
-                if self.scheme(id).forward_id_token_header.is_none() =>
-            {
-                let mut smaller = session;
-                if let Some(tokens) = &mut smaller.tokens {
-                    tokens.id = None;
-                }
-                self.put_whole(id, &smaller)
+            Err(Obstacle::Problem(Problem::TooLarge)) => {
+                let smaller = self.without_id_token(id, &session);
+                self.put_whole(id, &smaller.ok_or(Problem::TooLarge)?)
             }
             put => put,
         }
+    }
+
+    /// A session without its raw ID token, where the upstream does not get that.
+    pub(super) fn without_id_token(&self, id: SchemeId, session: &Session) -> Option<Session> {
+        if self.scheme(id).forward_id_token_header.is_some() {
+            return None;
+        }
+        let mut smaller = session.clone();
+        if let Some(tokens) = &mut smaller.tokens {
+            tokens.id = None;
+        }
+        Some(smaller)
     }
 
     fn put_whole(&self, id: SchemeId, session: &Session) -> Result<Put, Obstacle> {
         let scheme = self.scheme(id);
         let host = self.host(scheme)?;
         let keyring = self.people.sessions.keyring();
-        let sealed = session.seal(keyring, host, self.random()?);
+        let nonce = self.random()?;
+        let sealed = match scheme.session.store {
+            SessionStore::Cookie => session.seal(keyring, host, nonce),
+            SessionStore::Shared => session.seal_ticket(keyring, host, nonce),
+        };
         let left = session.ends().saturating_sub(self.now());
         let max_age = scheme.session.persistent.then_some(left);
         let set = scheme.session_cookie.set(&sealed, max_age, self.request);

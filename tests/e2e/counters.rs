@@ -18,7 +18,7 @@ use crate::stage::{Stage, merge, provider};
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// Documented reasons that cannot occur with Envoy, and why.
-const NEVER_SEEN: [(&str, &str); 5] = [
+const NEVER_SEEN: [(&str, &str); 6] = [
     (
         "not_configured",
         "Envoy gives no request to a filter that has refused its configuration",
@@ -34,6 +34,10 @@ const NEVER_SEEN: [(&str, &str); 5] = [
     (
         "sign_outs_unknown",
         "needs several Envoys and a store; fleet_store has it",
+    ),
+    (
+        "session_store_unavailable",
+        "needs a store with sessions; session_store has it",
     ),
     (
         "provider_unavailable",

@@ -18,17 +18,19 @@ use crate::stage::{Stage, merge};
 const STATED: Duration = Duration::from_secs(2);
 const LIMIT: Duration = Duration::from_secs(15);
 /// The commands that the documents tell operators to allow.
-const COMMANDS: [&str; 5] = ["RPUSH", "LRANGE", "LTRIM", "LSET", "SET"];
+const COMMANDS: [&str; 8] = [
+    "RPUSH", "LRANGE", "LTRIM", "LSET", "SET", "GET", "DEL", "EXPIRE",
+];
 
-struct Fleet {
-    stage: Stage,
+pub(crate) struct Fleet {
+    pub(crate) stage: Stage,
     other: Option<Envoy>,
-    redis: Redis,
+    pub(crate) redis: Redis,
     more: Value,
 }
 
 impl Fleet {
-    fn start(more: Value) -> Self {
+    pub(crate) fn start(more: Value) -> Self {
         let redis = Redis::start(&COMMANDS);
         let address = redis.address();
         let stage = Stage::build(
@@ -74,21 +76,26 @@ impl Fleet {
         self.other = Some(other.unwrap_or_else(|refused| panic!("{refused}")));
     }
 
-    fn other(&self) -> &Envoy {
+    pub(crate) fn other(&self) -> &Envoy {
         self.other.as_ref().expect("started")
     }
 
-    async fn signed_in(&self, username: &str, password: &str) -> String {
+    pub(crate) async fn signed_in(&self, username: &str, password: &str) -> String {
         let mut visitor = Visitor::new();
         let page = self.stage.url("/");
         visitor.sign_in_for(&page, username, password).await;
+        self.session_of(&visitor)
+    }
+
+    /// The session's cookie of somebody who has signed in.
+    pub(crate) fn session_of(&self, visitor: &Visitor) -> String {
         let name = "__Host-Http-bg_session_staff";
-        let value = visitor.cookie(&page, name).expect("a session");
-        format!("{name}={value}")
+        let value = visitor.cookie(&self.stage.url("/"), name);
+        format!("{name}={}", value.expect("a session"))
     }
 
     /// What an Envoy answers on a connection of its own, to whoever comes for the first one's host.
-    fn get(&self, address: SocketAddr, path: &str, cookie: &str) -> u16 {
+    pub(crate) fn get(&self, address: SocketAddr, path: &str, cookie: &str) -> u16 {
         let host = self.stage.address();
         let head = format!(
             "GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\
@@ -98,16 +105,16 @@ impl Fleet {
     }
 
     /// Of several connections, so that each worker has some.
-    fn statuses(&self, address: SocketAddr, cookie: &str) -> [u16; 8] {
+    pub(crate) fn statuses(&self, address: SocketAddr, cookie: &str) -> [u16; 8] {
         [(); 8].map(|()| self.get(address, "/x", cookie))
     }
 
-    fn sign_out(&self, address: SocketAddr, cookie: &str) {
+    pub(crate) fn sign_out(&self, address: SocketAddr, cookie: &str) {
         assert_eq!(self.get(address, "/sign-out", cookie), 303);
         assert_eq!(self.statuses(address, cookie), [401; 8]);
     }
 
-    fn traps(&self) -> u64 {
+    pub(crate) fn traps(&self) -> u64 {
         let stats = self.other().stats();
         let crashes = |name: &str| name.contains("crash") || name.contains("vm_reload");
         let of_other = stats.iter().filter(|(name, _)| crashes(name));

@@ -42,6 +42,7 @@ mod responses;
 mod roll_out;
 mod rotation;
 mod secrets;
+mod session_store;
 mod sign_in;
 mod sign_in_attacks;
 mod sign_in_browser;

@@ -4,6 +4,7 @@
 mod hostile;
 mod outages;
 mod property;
+mod sessions;
 mod store;
 mod times;
 

@@ -4,13 +4,16 @@
 //! Invariant: a hint decides nothing. It may try what the decision did not, and shows nothing of
 //! what is in a cookie that the decision refused.
 
-use bearer_gate::config::{Scheme, SignIn};
+use bearer_gate::config::{Scheme, SessionStore, SignIn};
 use bearer_gate::jose::base64url;
 use bearer_gate::session::flow::Flow;
-use bearer_gate::session::life::{NoSession, Session};
+use bearer_gate::session::life::{Alive, NoSession, Session};
 use bearer_gate::session::seal::{KeyId, Keyring, VERSION};
 
 use crate::plugin::NOT_SET;
+
+/// How a cookie is opened.
+type Open = fn(&Keyring, &str, &str, &[u8], u64) -> Result<Alive, NoSession>;
 
 /// What may be wrong with a value that does not open for this scheme and host.
 pub(crate) fn hint_at_value(
@@ -31,10 +34,24 @@ pub(crate) fn hint_at_value(
     if !known.contains(&key) {
         return Some(hint_at_key(key, &known, sign_in));
     }
-    let is_session = |scheme: &Scheme, host: &str| {
-        let opened = Session::open(keyring, &scheme.scope, host, value, 0);
+    let opens = |open: Open, scheme: &Scheme, host: &str| {
+        let opened = open(keyring, &scheme.scope, host, value, 0);
         !matches!(opened, Err(NoSession::Broken))
     };
+    let [own, other] = match scheme.session.store {
+        SessionStore::Cookie => [Session::open, Session::open_ticket as Open],
+        SessionStore::Shared => [Session::open_ticket, Session::open as Open],
+    };
+    if opens(other, scheme, host) {
+        let hint = match scheme.session.store {
+            SessionStore::Cookie => {
+                "it is the ticket of a session in the shared store: session.store was SHARED_STORE"
+            }
+            SessionStore::Shared => "it is a whole session: session.store was COOKIE",
+        };
+        return Some(hint.to_owned());
+    }
+    let is_session = |scheme: &Scheme, host: &str| opens(own, scheme, host);
     let mut hosts: Vec<&str> = vec![host];
     hosts.extend(sign_in.sites.single().iter().map(|site| site.host()));
     let domains = sign_in.schemes.iter();

@@ -25,6 +25,7 @@ pub(super) fn no_use_in_words(why: NoUse) -> &'static str {
         },
         NoUse::Host => "are of one host, and the request has none with a single meaning (--host)",
         NoUse::Ended => "are of a session that was ended",
+        NoUse::Lost => "are the ticket of a session that the shared store does not have",
         NoUse::Session(why) => match why {
             NoSession::Malformed => {
                 "are not base64url: they were altered on their way, or put in quotes"
@@ -46,8 +47,9 @@ pub(super) fn no_use_in_words(why: NoUse) -> &'static str {
     }
 }
 
-/// What a session says, each on its line.
-pub(super) fn session_in_words(opened: &Opened, now: f64) -> Vec<String> {
+/// What a session says, each on its line. `entry` is the key of the shared store that has its claims and
+/// tokens, where that has them.
+pub(super) fn session_in_words(opened: &Opened, entry: Option<&str>, now: f64) -> Vec<String> {
     let session = opened.session();
     let at = |time: u64| distance_in_words(time as f64 - now);
     let mut lines = vec![
@@ -69,18 +71,26 @@ pub(super) fn session_in_words(opened: &Opened, now: f64) -> Vec<String> {
     if session.sid.is_some() {
         lines.push("has the provider's sid".to_owned());
     }
-    let claims = opened.claims().all().to_value();
-    let names = claims.as_object().into_iter().flatten();
-    let names: Vec<&str> = names.map(|(name, _)| name.as_str()).collect();
-    lines.push(match names.is_empty() {
-        true => "keeps no claims".to_owned(),
-        false => format!("keeps the claims {}", names.join(", ")),
-    });
-    lines.push(tokens_in_words(opened, now));
+    match entry {
+        Some(entry) => lines.push(format!(
+            "its claims and tokens are in the shared store, under {entry}, and explain does not ask it"
+        )),
+        None => lines.extend([claims_in_words(opened), tokens_in_words(opened, now)]),
+    }
     if opened.is_due(u64::try_from(now as i64).unwrap_or_default()) {
         lines.push("is sealed anew with the answer to this request".to_owned());
     }
     lines
+}
+
+fn claims_in_words(opened: &Opened) -> String {
+    let claims = opened.claims().all().to_value();
+    let names = claims.as_object().into_iter().flatten();
+    let names: Vec<&str> = names.map(|(name, _)| name.as_str()).collect();
+    match names.is_empty() {
+        true => "keeps no claims".to_owned(),
+        false => format!("keeps the claims {}", names.join(", ")),
+    }
 }
 
 fn tokens_in_words(opened: &Opened, now: f64) -> String {

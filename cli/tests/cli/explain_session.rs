@@ -388,3 +388,63 @@ fn what_was_pasted_in_place_of_cookies() {
         assert!(ran.err.contains(expected), "{line}: {}", ran.err);
     }
 }
+
+/// `explain` says where a session is whose cookie is a ticket, and asks no store.
+#[test]
+fn a_ticket_of_a_session_in_the_shared_store() {
+    let files = Files::in_a_directory();
+    let explain = |store: &str, cookie: &str| {
+        let in_cookies = config(&inline(KEY));
+        let in_store = in_cookies.replace(
+            "{idle_timeout: 1800s}",
+            &format!("{{idle_timeout: 1800s, store: {store}}}"),
+        );
+        let uri = "{uri: 'http://127.0.0.1:7379/', cluster: webdis, timeout: 1s}";
+        let text = format!("shared_store: {{http_uri: {uri}, key_prefix: shop}}\n{in_store}");
+        let file = files.with("c.yaml", &text);
+        let at = NOW.to_string();
+        run(&[
+            "explain", "--config", &file, "--at", &at, "--host", HOST, "--cookie", cookie,
+        ])
+    };
+    let ticket = session().seal_ticket(&ring(KEY), HOST, [7; 24]);
+    let ticket = staff(&bearer_gate::jose::base64url::encode(&ticket));
+    let whole = staff(&value(&session(), KEY, HOST));
+    let entry = bearer_gate::session::stored::name(&session());
+    let entry = format!("under shop:session:{entry}, and explain does not ask it");
+    let table: [(&str, &str, i32, &[&str]); 4] = [
+        (
+            "SHARED_STORE",
+            &ticket,
+            2,
+            &[
+                "a session by staff, if the shared store has it",
+                "sub is alice",
+                &entry,
+                "depends on the shared store",
+                "the shared store decides",
+            ],
+        ),
+        ("COOKIE", &whole, 0, &["sub is alice", "keeps the claims"]),
+        (
+            "SHARED_STORE",
+            &whole,
+            1,
+            &["do not open", "session.store was COOKIE"],
+        ),
+        (
+            "COOKIE",
+            &ticket,
+            1,
+            &["do not open", "session.store was SHARED_STORE"],
+        ),
+    ];
+    for (store, cookie, code, expected) in table {
+        let ran = explain(store, cookie);
+        let told = format!("{}{}", ran.out, ran.err);
+        assert_eq!(ran.code, code, "{store}: {told}");
+        for part in expected {
+            assert!(told.contains(part), "{part}: {told}");
+        }
+    }
+}

@@ -9,7 +9,7 @@ use super::vet::required;
 use crate::config::read::duration::Span;
 use crate::config::read::error::{At, ConfigError};
 use crate::config::read::raw::{RawOnStale, RawSharedStore};
-use crate::config::sign_in::SignIn;
+use crate::config::sign_in::{Scheme, SessionStore, SignIn};
 use crate::config::valid::FleetStore;
 
 const DEFAULT_PREFIX: &str = "bearer-gate";
@@ -46,6 +46,20 @@ pub(super) fn convert(
         max_stale,
         allow_stale: matches!(raw.on_stale.0, Some(RawOnStale::Allow)),
     })
+}
+
+/// Checks that no session needs the store, where there is none.
+pub(super) fn vet_without<'s>(
+    schemes: impl IntoIterator<Item = &'s Scheme>,
+) -> Result<(), ConfigError> {
+    let mut schemes = schemes.into_iter();
+    match schemes.find(|scheme| scheme.session.store == SessionStore::Shared) {
+        Some(scheme) => {
+            let needs = ConfigError::new("session.store", "SHARED_STORE needs shared_store");
+            Err(needs).at(&scheme.name)
+        }
+        None => Ok(()),
+    }
 }
 
 fn prefix(prefix: Option<String>) -> Result<String, ConfigError> {

@@ -120,6 +120,12 @@ impl Config {
             let store = fleet_store::convert(raw, sign_in.as_ref());
             store.at("shared_store")
         });
+        if fleet_store.is_none() {
+            let schemes = sign_in.iter().flat_map(|sign_in| &sign_in.schemes);
+            fleet_store::vet_without(schemes)
+                .at("schemes")
+                .at("sign_in")?;
+        }
         let no_schemes = PerScheme::new(Vec::new());
         let issuers = Issuers {
             providers: &providers,

@@ -8,9 +8,11 @@ use std::time::Duration;
 use super::route_match::normal_host;
 use super::vet::not_empty;
 use crate::config::read::error::{At, ConfigError, GIVEN_TWICE};
-use crate::config::read::raw_sign_in::{RawCookie, RawKeptClaim, RawSameSite, RawSession};
+use crate::config::read::raw_sign_in::{
+    RawCookie, RawKeptClaim, RawSameSite, RawSession, RawSessionStore,
+};
 use crate::config::read::value::{Given, Whole};
-use crate::config::sign_in::{CookieRules, KeptClaim, SameSite, SessionRules};
+use crate::config::sign_in::{CookieRules, KeptClaim, SameSite, SessionRules, SessionStore};
 use crate::matcher::HostMatcher;
 use crate::session::cookie::{CookieError, DEFAULT_MAX_BYTES, LARGEST_MAX_BYTES, LONGEST_COOKIE};
 
@@ -53,6 +55,10 @@ pub(super) fn convert(raw: RawSession) -> Result<SessionRules, ConfigError> {
         max_duration,
         persistent: raw.persistent.0.unwrap_or(false),
         claims: raw.claims.0.map(kept).transpose().at("claims")?,
+        store: match raw.store.0 {
+            Some(RawSessionStore::SharedStore) => SessionStore::Shared,
+            Some(RawSessionStore::Cookie) | None => SessionStore::Cookie,
+        },
     })
 }
 

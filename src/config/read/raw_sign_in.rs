@@ -197,6 +197,10 @@ objects! {
         /// The claims of the ID token that the session keeps, each by its name, or as `{claim:
         /// name}` by another one. Without it, all.
         pub claims: Given<Vec<RawKeptClaim>>,
+        /// Where a session's claims and tokens are. `COOKIE`: in the cookie. `SHARED_STORE`: in
+        /// `shared_store`, and the cookie has a ticket, see [The shared
+        /// store](shared-store.md#sessions-in-the-store).
+        pub store: Given<RawSessionStore> = "COOKIE",
     }
 
     /// Addition: the cookie that a session is in.
@@ -245,6 +249,15 @@ pub(crate) enum RawSameSite {
     None,
 }
 
+/// Where a session's claims and tokens are.
+#[derive(Clone, Copy)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename_all = "SCREAMING_SNAKE_CASE"))]
+pub(crate) enum RawSessionStore {
+    Cookie,
+    SharedStore,
+}
+
 /// What somebody gets who has not signed in, where a rule takes a session.
 #[derive(Clone, Copy)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -265,6 +278,7 @@ words! {
         "NONE" => None,
     }
     RawAudience { "ISSUER" => Issuer, "ENDPOINT" => Endpoint, }
+    RawSessionStore { "COOKIE" => Cookie, "SHARED_STORE" => SharedStore, }
     RawSameSite { "LAX" => Lax, "STRICT" => Strict, "NONE" => None, }
     RawUnauthenticated { "auto" => Auto, "redirect" => Redirect, "unauthorized" => Unauthorized, }
 }

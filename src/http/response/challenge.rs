@@ -41,6 +41,7 @@ pub(super) fn challenge(
         | Rejection::HostRefused
         | Rejection::NotEnded { .. }
         | Rejection::SignOutsUnknown { .. }
+        | Rejection::SessionStoreUnavailable { .. }
         | Rejection::BodyMissing
         | Rejection::NoRule
         | Rejection::CrossSite

@@ -124,6 +124,12 @@ pub enum Rejection<'c> {
         retry_after_seconds: u32
     }: 503 "temporarily_unavailable",
         "sign_outs_unknown" = "It is not known whether the session has ended",
+    /// The shared store has the session, and does not answer.
+    SessionStoreUnavailable {
+        /// When the client may try again: from now, 1 at least.
+        retry_after_seconds: u32
+    }: 503 "temporarily_unavailable",
+        "session_store_unavailable" = "The session cannot be read now",
     /// The request must wait for a fact, but the most requests that may wait do so already.
     TooManyWaiting {
         /// When the client may try again: from now, 1 at least.
@@ -201,6 +207,13 @@ impl Rejection<'_> {
         }
     }
 
+    /// The same where the store does not answer that has the session.
+    pub fn session_store_unavailable(wait: Duration) -> Self {
+        Rejection::SessionStoreUnavailable {
+            retry_after_seconds: whole_seconds(wait),
+        }
+    }
+
     /// The HTTP status code.
     pub fn status(&self) -> u32 {
         self.row().status
@@ -219,6 +232,9 @@ impl Rejection<'_> {
                 retry_after_seconds,
             }
             | Rejection::SignOutsUnknown {
+                retry_after_seconds,
+            }
+            | Rejection::SessionStoreUnavailable {
                 retry_after_seconds,
             }
             | Rejection::TooManyWaiting {

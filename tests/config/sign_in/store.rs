@@ -1,5 +1,7 @@
 //! The store that several Envoys share.
 
+use bearer_gate::config::SessionStore;
+
 use super::*;
 
 fn with_store(fields: Value) -> Value {
@@ -29,6 +31,29 @@ fn a_store_has_every_default() {
     let store = parse(&with_store(given)).unwrap().fleet_store.unwrap();
     assert_eq!(store.key_prefix, "shop:EU_1");
     assert!(store.interval == store.max_stale && store.allow_stale);
+}
+
+#[test]
+fn a_session_is_in_cookies_or_in_the_store() {
+    let store = |config: &Value| {
+        let sign_in = parse(config).unwrap().sign_in.unwrap();
+        sign_in.schemes.iter().next().unwrap().session.store
+    };
+    let with = |value: Value| {
+        let mut config = with_store(json!({}));
+        config["sign_in"]["schemes"]["staff"]["session"]["store"] = value;
+        config
+    };
+    assert_eq!(store(&with_store(json!({}))), SessionStore::Cookie);
+    assert_eq!(store(&with(json!("COOKIE"))), SessionStore::Cookie);
+    let mut in_store = with(json!("SHARED_STORE"));
+    assert_eq!(store(&in_store), SessionStore::Shared);
+    let field = "sign_in.schemes.staff.session.store";
+    let unknown = refused(&with(json!("REDIS")));
+    assert!(unknown.starts_with(&format!("{field}: ")), "{unknown}");
+    in_store.as_object_mut().unwrap().remove("shared_store");
+    let needs = format!("{field}: SHARED_STORE needs shared_store");
+    assert_eq!(refused(&in_store), needs);
 }
 
 #[test]

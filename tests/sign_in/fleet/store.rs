@@ -1,6 +1,7 @@
 //! The store in miniature: the commands that are asked of it, and no others.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 
 use bearer_gate::host::{Call, Reply};
 
@@ -24,6 +25,8 @@ pub(crate) enum Mode {
 #[derive(Default)]
 pub(crate) struct Redis {
     pub(crate) list: RefCell<Vec<Vec<u8>>>,
+    /// The sessions: by the names of their keys, each with the time of its end, in milliseconds.
+    pub(crate) sessions: RefCell<BTreeMap<String, (String, u64)>>,
     pub(crate) mode: Cell<Mode>,
     pub(crate) now: Cell<u64>,
     restoring_until: Cell<u64>,
@@ -35,6 +38,7 @@ pub(crate) struct Redis {
 impl Redis {
     pub(crate) fn flush(&self) {
         self.list.borrow_mut().clear();
+        self.sessions.borrow_mut().clear();
         self.restoring_until.set(0);
     }
 
@@ -103,8 +107,37 @@ impl Redis {
                     "+OK\r\n".to_owned()
                 }
             }
+            [command, key, ref more @ ..] if key.starts_with("bearer-gate:session:") => {
+                self.run_for_session(command, key, more)
+            }
             _ => panic!("{words:?}"),
         };
         answer.into_bytes()
+    }
+
+    fn run_for_session(&self, command: &str, key: &str, more: &[&str]) -> String {
+        let (mut sessions, now) = (self.sessions.borrow_mut(), self.now.get());
+        sessions.retain(|_, (_, until)| now < *until);
+        let after = |seconds: &str| now + seconds.parse::<u64>().unwrap() * 1000;
+        match (command, more) {
+            ("SET", [value, "EX", seconds]) => {
+                let entry = ((*value).to_owned(), after(seconds));
+                sessions.insert(key.to_owned(), entry);
+                "+OK\r\n".to_owned()
+            }
+            ("GET", []) => match sessions.get(key) {
+                Some((value, _)) => format!("${}\r\n{value}\r\n", value.len()),
+                None => "$-1\r\n".to_owned(),
+            },
+            ("DEL", []) => format!(":{}\r\n", u8::from(sessions.remove(key).is_some())),
+            ("EXPIRE", [seconds]) => match sessions.get_mut(key) {
+                Some((_, until)) => {
+                    *until = after(seconds);
+                    ":1\r\n".to_owned()
+                }
+                None => ":0\r\n".to_owned(),
+            },
+            _ => panic!("{command} {more:?}"),
+        }
     }
 }
