@@ -76,7 +76,7 @@ pub(crate) fn find(config: &Config) -> Vec<Risk> {
         if uri.scheme == Scheme::Http && !uri.is_loopback() {
             warn(
                 "shared_store.http_uri.uri".to_owned(),
-                "is http: who is in between can keep sign-outs from this Envoy, though make none",
+                "is http: who is in between can keep sign-outs from this Envoy and take sessions away, though make none",
             );
         }
     }
