@@ -142,7 +142,12 @@ impl<H: Host> Gate<H> {
         let sessions = keyring.map(Sessions::new);
         let sign_outs = config.fleet_store.as_ref().zip(sessions.as_ref());
         let sign_outs = sign_outs.map(|(store, sessions)| {
-            for counter in [metrics::STORE_FAILED, metrics::STORE_STALE] {
+            for counter in [
+                metrics::STORE_FAILED,
+                metrics::STORE_STALE,
+                metrics::SESSION_STORE_FAILED,
+                metrics::SESSION_STORE_MISSING,
+            ] {
                 host.count(counter, 0);
             }
             let keyring = Rc::clone(sessions.keyring());
