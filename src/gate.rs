@@ -143,7 +143,9 @@ impl<H: Host> Gate<H> {
         let sign_outs = config.fleet_store.as_ref().zip(sessions.as_ref());
         let sign_outs = sign_outs.map(|(store, sessions)| {
             for counter in [
+                metrics::STORE_DROPPED,
                 metrics::STORE_FAILED,
+                metrics::STORE_LOST,
                 metrics::STORE_STALE,
                 metrics::SESSION_STORE_FAILED,
                 metrics::SESSION_STORE_MISSING,

@@ -35,7 +35,7 @@ pub const STORE_LOST: &str = "bearer_gate.shared_store.lost";
 pub const STORE_DROPPED: &str = "bearer_gate.shared_store.dropped";
 /// Counter: workers that found that the shared store could not be read for `max_stale`.
 pub const STORE_STALE: &str = "bearer_gate.shared_store.stale";
-/// Gauge: how long ago the shared store was read to its end, in seconds.
+/// Gauge: how long ago the shared store was read to its end, in seconds; since the start, if never.
 pub const STORE_AGE: &str = "bearer_gate.shared_store.age_seconds";
 /// Counter: sessions that were found in the shared store.
 pub const SESSION_STORE_FOUND: &str = "bearer_gate.session_store.found";

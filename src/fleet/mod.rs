@@ -516,11 +516,9 @@ impl SignOuts {
     }
 
     fn tell_age(&mut self, host: &dyn Host, now: Millis) {
-        let age = self.shared.progress.age(now);
-        if now >= self.told_age_at
-            && let Some(age) = age
-        {
+        if now >= self.told_age_at {
             self.told_age_at = now.after(Duration::from_secs(1));
+            let age = self.shared.progress.unread_for(now);
             host.gauge(metrics::STORE_AGE, age.as_secs());
         }
     }

@@ -43,6 +43,8 @@ pub struct Progress {
     pub whole_at: Option<Millis>,
     /// Whether the store could not be asked since then.
     pub is_failing: bool,
+    /// When a worker of this process first wanted to read it.
+    begun_at: Option<Millis>,
     holder: u64,
     until: Millis,
 }
@@ -56,7 +58,9 @@ impl Progress {
         let record = Writer::default().number(FORMAT).number(self.read);
         let record = record.octets(&self.last);
         let record = record.optional(self.whole_at.map(|at| at.0));
-        let record = record.number(self.is_failing.into()).number(self.holder);
+        let record = record.number(self.is_failing.into());
+        let record = record.optional(self.begun_at.map(|at| at.0));
+        let record = record.number(self.holder);
         record.number(self.until.0).finish()
     }
 
@@ -70,6 +74,7 @@ impl Progress {
             last: record.octets()?,
             whole_at: record.optional()?.map(Millis),
             is_failing: record.number()? == 1,
+            begun_at: record.optional()?.map(Millis),
             holder: record.number()?,
             until: Millis(record.number()?),
         };
@@ -93,6 +98,13 @@ impl Progress {
         // A time that is yet to come is none of ours.
         let at = self.whole_at.filter(|at| *at <= now.after(CLOCKS_APART))?;
         Some(now.since(at))
+    }
+
+    /// The same, from the start of this process where it never was.
+    #[must_use]
+    pub fn unread_for(&self, now: Millis) -> Duration {
+        let begun_at = self.begun_at.unwrap_or(now);
+        self.age(now).unwrap_or_else(|| now.since(begun_at))
     }
 }
 
@@ -160,6 +172,7 @@ impl Shared {
             }
             progress.holder = self.worker;
             progress.until = now.after(LEASE);
+            progress.begun_at.get_or_insert(now);
             change(&mut progress);
             Ok((progress.encode(), progress))
         });

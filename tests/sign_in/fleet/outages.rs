@@ -196,3 +196,25 @@ fn s34_a_new_configuration_takes_no_sign_out_away() {
     fleet.redis.mode.set(Mode::Well);
     fleet.until(&alice, 401, 2 * INTERVAL + AND);
 }
+
+/// Who watches sees that an Envoy never heard of the others: there is an age from its start.
+#[test]
+fn s34_the_age_counts_from_the_start_where_the_store_was_never_read() {
+    for mode in [Mode::Down, Mode::Silent] {
+        let fleet = Fleet::new(1);
+        let age = || fleet.count("age_seconds");
+        fleet.redis.mode.set(mode);
+        fleet.pass(1000);
+        assert!(age() <= 1, "{mode:?}: {}", age());
+        fleet.pass(60_000);
+        assert!((58..=61).contains(&age()), "{mode:?}: {}", age());
+        // Workers that begin anew do not begin it anew.
+        fleet.worlds[0].lose(0);
+        fleet.worlds[0].lose(1);
+        fleet.pass(10_000);
+        assert!((68..=71).contains(&age()), "{mode:?}: {}", age());
+        fleet.redis.mode.set(Mode::Well);
+        fleet.pass(LONGEST_WAIT + INTERVAL + AND);
+        assert!(age() <= 2, "{mode:?}: {}", age());
+    }
+}
