@@ -134,7 +134,7 @@ fleet-containers: build stand-ins ## Five Envoys in containers, behind a load ba
 	cargo test $(ALL) --test containers -- --ignored --nocapture --test-threads 1 fleet
 
 .PHONY: dashboards
-dashboards: build $(ENVOY) $(PROMETHEUS) ## Have Prometheus scrape Envoy, and run every query of monitoring/
+dashboards: build $(ENVOY) $(PROMETHEUS) $(REDIS) ## Have Prometheus scrape Envoy, and run every query of monitoring/
 	cargo test $(ALL) --test e2e -- --ignored monitoring
 
 # `make -n` runs every line that has the usual name of this in it.

@@ -18,6 +18,7 @@ use bearer_gate_testbed::envoy::{Envoy, Process};
 use bearer_gate_testbed::http::{self, Client};
 use bearer_gate_testbed::idp::openid::Misbehaviour;
 use bearer_gate_testbed::idp::{Fault, Idp};
+use bearer_gate_testbed::redis::Redis;
 use bearer_gate_testbed::token::with_signature_bit_flipped;
 use bearer_gate_testbed::upstream::Upstream;
 use bearer_gate_testbed::{holds_within, raw, repository, yaml};
@@ -27,7 +28,7 @@ use tempfile::TempDir;
 use crate::ecds;
 use crate::recipes::kitchen::{hcm, move_cluster};
 use modules::{overwriting, trap};
-use people::People;
+use people::{COMMANDS, LIST, People};
 use shortened::alerts as shortened_alerts;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -235,7 +236,9 @@ async fn every_query_has_data() {
     let envoy = ecds::serve(&volume, &idp, &upstream);
     let stats = stats_listener(envoy.admin_address());
     let rules = repository().join("monitoring/alerts.yaml");
-    let people = People::open(true);
+    let redis = Redis::start(&COMMANDS);
+    redis.cli(&["RPUSH", LIST, "a value of somebody else"]);
+    let people = People::open(true, redis.address());
     let targets = [stats.address(), people.0.stats.address()];
     let prometheus = Prometheus::start(files.path(), &targets, "1s", &rules);
     people.live().await;
@@ -333,7 +336,7 @@ async fn every_query_has_data() {
     let names = prometheus
         .values(r#"count by (__name__) ({__name__=~"bearer_gate_.*"})"#)
         .await;
-    assert_eq!(names.len(), 7 + 12);
+    assert_eq!(names.len(), 7 + 12 + 7);
 }
 
 /// An Envoy of deploy/envoy, with the listener by which Prometheus sees it.
@@ -403,7 +406,8 @@ async fn every_alert_fires_on_an_envoy_in_its_state() {
     // An Envoy that is well: nothing fires, though a client is turned away now and then, and one
     // configuration was replaced.
     let mut well = Scene::open(|_| {}, |_| {});
-    let people = People::open(true);
+    let redis = Redis::start(&COMMANDS);
+    let people = People::open(true, redis.address());
     let good = well.idp.good_token();
     let watch = start("well", &[well.stats.address(), people.0.stats.address()]);
     let mut changed = ecds::shipped(&well.idp);
@@ -505,7 +509,7 @@ async fn every_alert_fires_on_an_envoy_in_its_state() {
         },
     );
     // One whose provider signs people in no more, and refreshes no session.
-    let failing = People::open(true);
+    let failing = People::open(true, redis.address());
     let mut visitors = Vec::new();
     for _ in 0..12 {
         visitors.push(failing.signs_in(["alice", "wonderland"]).await);
@@ -513,15 +517,19 @@ async fn every_alert_fires_on_an_envoy_in_its_state() {
     failing
         .openid()
         .misbehave(Some(Misbehaviour::TokenResponse500));
-    // One that hears of no sign-out.
-    let deaf = People::open(false);
-    // One where another filter writes over the list of ended sessions.
+    // One that hears of no sign-out, neither from the provider nor from other Envoys.
+    let deaf = People::open(false, SocketAddr::from(([127, 0, 0, 1], 1)));
+    // One where another filter writes over the list of ended sessions, and whose store can only be read.
+    let reading = Redis::start(&["LRANGE"]);
     let module = files.path().join("overwriting.wasm");
-    let shared = People::open_behind(true, |bootstrap| {
+    let shared = People::open_behind(true, reading.address(), |bootstrap| {
         let filters = hcm(bootstrap)["http_filters"].as_array_mut().unwrap();
         filters.insert(0, overwriting(&module));
     });
     let mut carol = shared.signs_in(["alice", "wonderland"]).await;
+    let mut dave = shared.signs_in(["bob", "tokyo"]).await;
+    let left = dave.post(&shared.0.envoy.url("/sign-out"), &[]).await;
+    assert_eq!(left.status, 303);
     let (of_failing, of_deaf, of_shared) = (&failing.0, &deaf.0, &shared.0);
     let targets = [
         &well,
@@ -596,7 +604,7 @@ async fn every_alert_fires_on_an_envoy_in_its_state() {
         .collect();
     let started = Instant::now();
     let (mut claims, mut is_lost, mut is_filled) = (0, false, false);
-    let mut instances = 0;
+    let (mut instances, mut round) = (0, 0);
     while (fired != named || instances < 3) && started.elapsed() < Duration::from_secs(400) {
         for visitor in &mut visitors {
             failing.page(visitor).await;
@@ -608,6 +616,13 @@ async fn every_alert_fires_on_an_envoy_in_its_state() {
         assert_eq!(deaf.get("/framed").status, 400);
         while claims < 16_000 && deaf.claim(&claims.to_string()) == 200 {
             claims += 1;
+        }
+        // The store is read once a second, and loses what was read of it.
+        round += 1;
+        match round % 40 {
+            20 => drop(reading.cli(&["DEL", LIST])),
+            0 | 10 | 30 => drop(reading.cli(&["RPUSH", LIST, "a value of somebody else"])),
+            _ => {}
         }
         // After the claims, which take longer than the alert lasts.
         if !is_lost {

@@ -18,17 +18,29 @@ use crate::ecds;
 /// How long an access token lives, in seconds.
 const LIFE: u64 = 2;
 
-/// Where people sign in. `bodies`: whether Envoy hands the filter the bodies of back-channel logouts.
+/// Where people sign in. `bodies`: whether Envoy hands the filter the bodies of back-channel logouts. `store`: where
+/// the shared store is.
 pub(super) struct People(pub(super) Scene);
 
 impl People {
-    pub(super) fn open(bodies: bool) -> Self {
-        Self::open_behind(bodies, |_| {})
+    pub(super) fn open(bodies: bool, store: SocketAddr) -> Self {
+        Self::open_behind(bodies, store, |_| {})
     }
 
     /// With a change of the bootstrap.
-    pub(super) fn open_behind(bodies: bool, bootstrap: impl FnOnce(&mut Value)) -> Self {
-        let mut scene = Scene::open_behind(|_| {}, |_| {}, bootstrap);
+    pub(super) fn open_behind(
+        bodies: bool,
+        store: SocketAddr,
+        bootstrap: impl FnOnce(&mut Value),
+    ) -> Self {
+        let mut scene = Scene::open_behind(
+            |_| {},
+            |_| {},
+            |all| {
+                add_cluster(all, "redis", store);
+                bootstrap(all);
+            },
+        );
         let site = scene.envoy.address().to_string();
         let mut resource = ecds::shipped(&scene.idp);
         *ecds::configuration(&mut resource) = configuration(&scene.idp.issuer(), &site);
@@ -173,9 +185,25 @@ fn configuration(issuer: &str, site: &str) -> Value {
                 "session": {"idle_timeout": "1800s"},
             }},
         },
+        "shared_store": {"http_uri": {"uri": "http://redis/", "cluster": "redis", "timeout": "1s"}},
         "rules": [{"match": {"prefix": "/"}, "requires": {"session": "staff"}}],
     })
 }
+
+fn add_cluster(bootstrap: &mut Value, name: &str, to: SocketAddr) {
+    let address = json!({"address": to.ip(), "port_value": to.port()});
+    let endpoint = json!({"endpoint": {"address": {"socket_address": address}}});
+    let clusters = bootstrap["static_resources"]["clusters"].as_array_mut();
+    clusters.unwrap().push(json!({
+        "name": name,
+        "connect_timeout": "1s",
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [endpoint]}]},
+    }));
+}
+
+/// What can be done to the shared store, and what the list of it is called.
+pub(super) const COMMANDS: [&str; 5] = ["RPUSH", "LRANGE", "LTRIM", "LSET", "SET"];
+pub(super) const LIST: &str = "bearer-gate:ended";
 
 /// A back-channel logout, which is answered after a while if Envoy keeps its body back.
 pub(super) fn tell(address: SocketAddr, token: &str) -> RawResponse {
