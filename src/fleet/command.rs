@@ -125,7 +125,10 @@ impl Command<'_> {
         const NOTHING: &[u8] = b"$-1\r\n";
         match self {
             Self::Append(..) | Self::Delete(_) | Self::Expire(..) => {
-                number(body, b':').map(|(number, _)| Answer::Number(number))
+                match number(body, b':')? {
+                    (number, []) => Some(Answer::Number(number)),
+                    _ => None,
+                }
             }
             Self::Range(..) => values(body).map(Answer::Values),
             Self::Get(_) if body == NOTHING => Some(Answer::Nothing),
@@ -147,14 +150,15 @@ pub fn value(text: &[u8]) -> Option<Vec<u8>> {
     base64url::decode(text)
 }
 
-/// A number on a line of its own, after the octet that says of what it is, and the rest.
+/// A number on a line of its own, in its shortest form, after the octet that says of what it is; and the rest.
 fn number(answer: &[u8], of: u8) -> Option<(u64, &[u8])> {
     let (first, rest) = answer.split_first()?;
     let end = rest.iter().position(|octet| *octet == b'\r')?;
     let (line, rest) = rest.split_at_checked(end)?;
     let rest = rest.strip_prefix(b"\r\n")?;
-    let number = str::from_utf8(line).ok()?.parse().ok()?;
-    (*first == of).then_some((number, rest))
+    let number: u64 = str::from_utf8(line).ok()?.parse().ok()?;
+    let is_shortest = number.to_string().as_bytes() == line;
+    (*first == of && is_shortest).then_some((number, rest))
 }
 
 /// A text with its length before it, and the rest.
@@ -230,10 +234,13 @@ mod tests {
         let failed = || Err(NoAnswer::Failed);
         let values = |values: &[&'static [u8]]| Ok(Answer::Values(values.to_vec()));
         let wrong = b"-WRONGTYPE Operation against a key holding the wrong kind of value\r\n";
-        let table: [(&Command<'_>, &[u8], Result<Answer<'_>, NoAnswer>); 37] = [
+        let table: [(&Command<'_>, &[u8], Result<Answer<'_>, NoAnswer>); 40] = [
             (&append, b":3\r\n", Ok(Answer::Number(3))),
             (&append, b":-3\r\n", failed()),
             (&append, b":3", failed()),
+            (&append, b":3\r\n:4\r\n", failed()),
+            (&append, b":+3\r\n", failed()),
+            (&append, b":03\r\n", failed()),
             (&append, b"-OOM\r\n", failed()),
             (&append, b"+OK\r\n", failed()),
             (&range, b"*0\r\n", values(&[])),

@@ -14,6 +14,7 @@
 
 mod check;
 mod sessions;
+mod store_answers;
 mod token_replies;
 
 use std::fs::File;
@@ -394,7 +395,7 @@ fn the_parts_are_good_ones() {
 #[test]
 fn the_corpus_of_the_fuzzer() {
     type Property = fn(&[u8]);
-    let targets: [(&str, Property); 10] = [
+    let targets: [(&str, Property); 11] = [
         ("token", check::token),
         ("key_set", check::key_set),
         ("discovery", check::discovery),
@@ -408,6 +409,7 @@ fn the_corpus_of_the_fuzzer() {
         ("session", check::session),
         ("sealed", check::sealed),
         ("token_reply", check::token_reply),
+        ("store_answer", check::store_answer),
     ];
     for (target, check) in targets {
         let inputs: Vec<Vec<u8>> = seeds(target).into_iter().chain(found(target)).collect();

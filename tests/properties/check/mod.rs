@@ -6,6 +6,7 @@
 mod request;
 pub(crate) mod session;
 mod sign_in;
+mod store;
 mod upstream;
 
 use std::fmt::Debug;
@@ -35,6 +36,7 @@ use bearer_gate::signature::portable::Portable;
 pub(crate) use request::{is_let_through, request};
 pub(crate) use session::{sealed, session};
 pub(crate) use sign_in::token_reply;
+pub(crate) use store::{list, store_answer};
 
 /// The only token that [`JWK`] ever signed. Ed25519 signatures cannot be changed into others.
 pub(crate) const TOKEN: &str = include_str!("../../fixtures/eddsa.jwt");
