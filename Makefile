@@ -130,7 +130,7 @@ fleet: ## Simulate a fleet of 1,000 Envoys and one provider that struggles, and 
 	cargo test --release --test fleet -- --ignored --nocapture
 
 .PHONY: fleet-containers
-fleet-containers: build stand-ins ## Five Envoys in containers, behind a load balancer, to which something happens
+fleet-containers: build stand-ins-store ## Five Envoys in containers, behind a load balancer, to which something happens
 	cargo test $(ALL) --test containers -- --ignored --nocapture --test-threads 1 fleet
 
 .PHONY: dashboards
@@ -330,9 +330,11 @@ compose-test: build stand-ins $(REGISTRY) ## The same with what `make build` has
 # The images that the tests of containers begin with, where an engine answers and they cannot be pulled.
 STAND_INS := debian:bookworm-slim envoyproxy/envoy:v$(ENVOY_VERSION) python:3.11-slim-bookworm
 stand-ins-rust: STAND_INS += rust:1.95-slim-bookworm
+stand-ins-store: STAND_INS += localhost/bearer-gate-store:bookworm
 .PHONY: stand-ins-rust
+.PHONY: stand-ins-store
 .PHONY: stand-ins
-stand-ins stand-ins-rust: $(ENVOY) $(PYTHON_DIR)/.done ## Make stand-ins for the images of the tests of containers, where they cannot be pulled
+stand-ins stand-ins-rust stand-ins-store: $(ENVOY) $(PYTHON_DIR)/.done ## Make stand-ins for the images of the tests of containers, where they cannot be pulled
 	@if docker info > /dev/null 2>&1; then \
 		cargo fetch --quiet --locked && tests/images/stand-ins.sh $(ENVOY) $(STAND_INS) || \
 			echo "LEFT OUT: tests of containers, for want of images"; \

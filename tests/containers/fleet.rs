@@ -1,11 +1,10 @@
 //! A fleet of real Envoys in containers: five with two workers each, with deploy/envoy's bootstrap, behind a load
 //! balancer, and one provider. What happens to a fleet happens to it under load, and what became of the requests is
 //! asserted: `make fleet-containers`.
-//!
-//! What Envoys will share is on the network of the gateways: `place.rs` makes containers.
 
 mod load;
 mod place;
+mod store;
 
 use std::time::{Duration, Instant};
 
@@ -30,7 +29,7 @@ fn fleet(keys: &Value) -> Option<Fleet> {
         docker::left_out("the fleet in containers", &why);
         return None;
     }
-    Some(Fleet::start(keys))
+    Some(Fleet::start(keys, None))
 }
 
 fn figure(text: &str) {

@@ -1,5 +1,5 @@
-//! Where the fleet is: a network with the load balancer, one with the way to the provider, the Envoys with deploy/envoy's bootstrap, a load balancer before them, and the
-//! way to the provider.
+//! Where the fleet is: a network with the load balancer, and with the shared store where there is one; a network with
+//! the way to the provider; and the Envoys with deploy/envoy's bootstrap on both.
 //!
 //! Provider and upstream are in this process, on the networks' own addresses, so that a test can steer them. What leads
 //! to the provider is a container of its own: cut off from the network, it is gone without a word, where a process that
@@ -22,6 +22,8 @@ use tempfile::TempDir;
 
 use crate::LABEL;
 
+/// Redis and webdis, Debian's: tests/images/stand-ins.sh makes it.
+pub(crate) const STORE_IMAGE: &str = "localhost/bearer-gate-store:bookworm";
 /// The Envoys behind the load balancer.
 pub(crate) const GATEWAYS: usize = 5;
 /// Where people sign in.
@@ -29,6 +31,7 @@ pub(crate) const SITE: &str = "https://app.example.com";
 pub(crate) const IMAGE: &str = "envoyproxy/envoy:v1.40.0";
 const HTTP: u16 = 10_000;
 const PROVIDER: u16 = 8080;
+const WEBDIS: u16 = 7379;
 /// Compiling the module, five times at once on a busy machine, is most of it.
 const START: Duration = Duration::from_secs(120);
 
@@ -78,6 +81,11 @@ impl Container {
         docker(&["start", &self.name]);
     }
 
+    /// What a command in it prints.
+    fn exec(&self, command: &[&str]) -> String {
+        docker(&[&["exec", &self.name], command].concat())
+    }
+
     /// Waits until the filter has its configuration, by the start-up probe.
     pub(crate) fn wait(&self) {
         let address = self.address();
@@ -122,22 +130,32 @@ impl Drop for Network {
     }
 }
 
+/// What the gateways share: Redis, and webdis before it.
+#[derive(Debug)]
+pub(crate) struct Store {
+    pub(crate) redis: Container,
+    webdis: Container,
+}
+
 /// All of it. The fields are dropped in their order.
 #[derive(Debug)]
 pub(crate) struct Fleet {
     pub(crate) gateways: Vec<Container>,
     pub(crate) balancer: Container,
     provider: Container,
+    /// Where the filter has a `shared_store`.
+    store: Option<Store>,
     pub(crate) idp: Idp,
     _upstream: Upstream,
-    _front: Network,
+    front: Network,
     back: Network,
     _folder: TempDir,
 }
 
 impl Fleet {
-    /// Starts it and waits until all of it serves; `keys` is put over the provider's `openid_discovery`.
-    pub(crate) fn start(keys: &Value) -> Self {
+    /// Starts it and waits until all of it serves; `keys` is put over the provider's `openid_discovery`, `store` over
+    /// `shared_store`, if there is to be one.
+    pub(crate) fn start(keys: &Value, store: Option<&Value>) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("bearer-gate-fleet-{}-{number}", std::process::id());
@@ -159,11 +177,12 @@ impl Fleet {
         fs::create_dir(&module).expect("a folder");
         fs::copy(module_path(), module.join("plugin.wasm")).expect("the module");
         write(root, "gateway/envoy.yaml", &gateway(&upstream));
-        write(root, "filter/bearer-gate.yaml", &filter(&idp, keys));
+        write(root, "filter/bearer-gate.yaml", &filter(&idp, keys, store));
         write(root, "balancer/envoy.yaml", &balancer());
         write(root, "provider/envoy.yaml", &provider(&idp));
+        write(root, "webdis/webdis.json", &webdis());
 
-        let create = |alias: &str, folders: &[(&str, &str)], network: &Network| {
+        let make = |alias: &str, folders: &[(&str, &str)], network: &Network, command: &[&str]| {
             let name = format!("{name}-{alias}");
             let volumes = folders
                 .iter()
@@ -172,18 +191,26 @@ impl Fleet {
             let volumes: Vec<&str> = volumes.iter().map(String::as_str).collect();
             let options = ["create", "--label", LABEL, "--name", &name];
             let place = ["--network", &network.0, "--network-alias", alias];
-            let image = [
-                IMAGE,
-                "envoy",
-                "--config-path",
-                "/etc/envoy/envoy.yaml",
-                "--concurrency",
-                "2",
-            ];
-            docker(&[&options[..], &place, &volumes, &image].concat());
+            docker(&[&options[..], &place, &volumes, command].concat());
             let network = network.0.clone();
             Container { name, network }
         };
+        let create = |alias: &str, folders: &[(&str, &str)], network: &Network| {
+            let config = ["--config-path", "/etc/envoy/envoy.yaml"];
+            let command = [&[IMAGE, "envoy"][..], &config, &["--concurrency", "2"]].concat();
+            make(alias, folders, network, &command)
+        };
+        let store = store.map(|_| {
+            let redis = [STORE_IMAGE, "redis-server", "--save", ""];
+            let open = ["--bind", "0.0.0.0", "--protected-mode", "no"];
+            let redis = make("redis", &[], &front, &[&redis[..], &open].concat());
+            redis.start();
+            let command = [STORE_IMAGE, "webdis", "/etc/webdis/webdis.json"];
+            let folders = [("webdis", "/etc/webdis")];
+            let webdis = make("webdis", &folders, &front, &command);
+            webdis.start();
+            Store { redis, webdis }
+        });
         let provider = create("way", &[("provider", "/etc/envoy")], &back);
         provider.start();
         let folders = [
@@ -204,9 +231,10 @@ impl Fleet {
             gateways,
             balancer,
             provider,
+            store,
             idp,
             _upstream: upstream,
-            _front: front,
+            front,
             back,
             _folder: folder,
         };
@@ -239,6 +267,29 @@ impl Fleet {
 
     pub(crate) fn join(&self, gateway: &Container) {
         docker(&["network", "connect", &self.back.0, &gateway.name]);
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        self.store.as_ref().expect("a fleet with a store")
+    }
+
+    /// Cuts the store off from all gateways: whoever asks it gets no answer.
+    pub(crate) fn cut_store(&self) {
+        let webdis = &self.store().webdis.name;
+        docker(&["network", "disconnect", &self.front.0, webdis]);
+    }
+
+    pub(crate) fn join_store(&self) {
+        let webdis = &self.store().webdis.name;
+        let network = &self.front.0;
+        docker(&["network", "connect", "--alias", "webdis", network, webdis]);
+    }
+
+    /// How many values the store's list has.
+    pub(crate) fn values(&self) -> usize {
+        let redis = &self.store().redis;
+        let length = redis.exec(&["redis-cli", "LLEN", "bearer-gate:ended"]);
+        length.parse().expect("a number")
     }
 
     /// A gateway's answer to a token: the status, and whose request the upstream saw.
@@ -278,11 +329,31 @@ fn gateway(upstream: &Upstream) -> Value {
         };
         cluster["load_assignment"]["endpoints"][0]["lb_endpoints"] = json!([to]);
     }
+    let to = json!([{"lb_endpoints": [endpoint("webdis", WEBDIS)]}]);
+    let store = json!({
+        "name": "redis",
+        "type": "STRICT_DNS",
+        "connect_timeout": "1s",
+        "load_assignment": {"cluster_name": "redis", "endpoints": to},
+    });
+    let clusters = bootstrap["static_resources"]["clusters"].as_array_mut();
+    clusters.expect("clusters").push(store);
     bootstrap
 }
 
+/// As docs/shared-store.md has it.
+fn webdis() -> Value {
+    json!({
+        "redis_host": "redis", "redis_port": 6379,
+        "http_host": "0.0.0.0", "http_port": WEBDIS,
+        "threads": 1, "pool_size": 4, "daemonize": false, "websockets": false, "database": 0,
+        "acl": [{"disabled": ["*"]}, {"enabled": ["RPUSH", "LRANGE", "LTRIM", "LSET", "SET"]}],
+        "verbosity": 2, "logfile": "/dev/stderr",
+    })
+}
+
 /// deploy/envoy/bearer-gate.yaml with another configuration: people sign in too.
-fn filter(idp: &Idp, keys: &Value) -> Value {
+fn filter(idp: &Idp, keys: &Value, store: Option<&Value>) -> Value {
     let mut discovery = json!({"cluster": "auth0", "timeout": "5s"});
     let more = keys.as_object().cloned().unwrap_or_default();
     discovery.as_object_mut().expect("an object").extend(more);
@@ -303,6 +374,7 @@ fn filter(idp: &Idp, keys: &Value) -> Value {
                 "credentials": {"client_id": "web", "token_secret": {"inline_string": "s3cret"}},
                 "token_endpoint": {"cluster": "auth0", "timeout": "5s"},
                 "callback_path": "/oauth2/callback",
+                "signout_path": "/sign-out",
                 "use_refresh_token": true,
                 "session": {"idle_timeout": "1800s"},
             }},
@@ -313,6 +385,13 @@ fn filter(idp: &Idp, keys: &Value) -> Value {
             {"match": {"prefix": "/"}, "requires": {"session": "staff"}},
         ],
     });
+    if let Some(more) = store {
+        let http_uri = json!({"uri": "http://webdis/", "cluster": "redis", "timeout": "1s"});
+        let mut store = json!({"http_uri": http_uri});
+        let more = more.as_object().cloned().unwrap_or_default();
+        store.as_object_mut().expect("an object").extend(more);
+        plugin["configuration"]["value"]["shared_store"] = store;
+    }
     resource
 }
 
