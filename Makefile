@@ -126,7 +126,7 @@ soak: build vectors-module $(ENVOY) $(END_TO_END) ## Run the long tests: end-to-
 	cargo test --test e2e -- --ignored --nocapture --test-threads 1 --skip monitoring
 
 .PHONY: fleet
-fleet: ## Simulate a fleet of 1,000 Envoys and one provider that struggles, and print its figures
+fleet: build $(ENVOY) ## Simulate a fleet of 1,000 Envoys and one provider that struggles, print its figures, and compare with 16 real ones
 	cargo test --release --test fleet -- --ignored --nocapture
 
 .PHONY: fleet-containers

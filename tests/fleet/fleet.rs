@@ -20,7 +20,7 @@ use crate::relay::{Answer, Relay};
 use crate::report::settled_at;
 use crate::sim::{SET_A, SET_B};
 
-const CONFIG: &str = r#"{
+pub(crate) const CONFIG: &str = r#"{
     "providers": {"p": {
         "issuer": "https://tenant.example/",
         "audiences": ["api"],

@@ -17,6 +17,7 @@ mod dice;
 mod fleet;
 mod process;
 mod provider;
+mod real;
 mod relay;
 mod report;
 #[path = "../sim/mod.rs"]
