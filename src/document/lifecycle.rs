@@ -32,6 +32,9 @@ const LEASE_MARGIN: Duration = Duration::from_millis(500);
 pub fn fetch_time(source: &impl Source) -> Duration {
     source.longest().saturating_add(LEASE_MARGIN)
 }
+/// How old a cache's copy may be that answers a fetch ahead of schedule, in seconds (RFC 9111 section 5.2.1.1): whoever
+/// causes such fetches in many proxies causes one call of their cache in this time.
+pub const EARLY_MAX_AGE: u64 = 5;
 /// Ticks are frequent while a call may be made within this time.
 const SOON: Duration = Duration::from_millis(200);
 
@@ -79,6 +82,8 @@ struct Flight<G> {
     id: FlightId,
     /// The number of the fetch.
     fetch: u64,
+    /// Whether it is ahead of schedule.
+    is_early: bool,
     stage: G,
     /// The address and the cluster that are asked, in words.
     asked: String,
@@ -294,7 +299,10 @@ impl<S: Source> Lifecycle<S> {
         let flight = self.flight.take_if(|current| current.id == flight)?;
         let refusal = answer.refusal();
         let outcome = match self.source.next(flight.stage, answer) {
-            Next::Call(stage, call) => return Some(self.take_off(stage, flight.fetch, call, now)),
+            Next::Call(stage, call) => {
+                let fetch = (flight.fetch, flight.is_early);
+                return Some(self.take_off(stage, fetch, call, now));
+            }
             Next::Done(fetched) => self.publish(fetched, flight.fetch, now),
             Next::Failed(error) => Err(error),
         };
@@ -427,22 +435,27 @@ impl<S: Source> Lifecycle<S> {
             return None;
         }
         self.schedule.settle();
-        Some(self.take_off(stage, fetch, call, now))
+        Some(self.take_off(stage, (fetch, ahead_of_schedule), call, now))
     }
 
     fn take_off(
         &mut self,
         stage: S::Stage,
-        fetch: u64,
-        call: Call,
+        (fetch, is_early): (u64, bool),
+        mut call: Call,
         now: &Now<'_>,
     ) -> (FlightId, Call) {
+        if is_early {
+            let max_age = format!("max-age={EARLY_MAX_AGE}");
+            call.headers.push(("cache-control", max_age));
+        }
         self.flights = self.flights.wrapping_add(1);
         let id = FlightId(self.flights);
         let lasts = self.source.timeout().saturating_add(LEASE_MARGIN);
         self.flight = Some(Flight {
             id,
             fetch,
+            is_early,
             stage,
             asked: format!("{} by cluster {}", Shown::new(call.address()), call.cluster),
             lost_at: now.at.after(lasts),

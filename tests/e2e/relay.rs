@@ -3,9 +3,12 @@
 
 use std::time::Duration;
 
+use bearer_gate::document::lifecycle;
 use bearer_gate_testbed::envoy::Envoy;
 use bearer_gate_testbed::http::{self, Client};
 use bearer_gate_testbed::idp::{Fault, Idp, JWKS_PATH};
+use bearer_gate_testbed::keys::SigningKey;
+use bearer_gate_testbed::token;
 use bearer_gate_testbed::upstream::Upstream;
 use bearer_gate_testbed::yaml;
 use reqwest::Method;
@@ -16,6 +19,9 @@ use crate::recipes::kitchen::localize_clusters;
 
 const HOST: &str = "tenant.eu.auth0.com";
 const FETCHES: usize = 50;
+const COOL_DOWN: Duration = Duration::from_secs(5);
+/// How old a copy of the relay a fetch for an unknown kid takes.
+const EARLY_MAX_AGE: Duration = Duration::from_secs(lifecycle::EARLY_MAX_AGE);
 
 /// A provider, the relay before it, and what fetches.
 struct Relayed {
@@ -30,8 +36,8 @@ impl Relayed {
         Self::start_with(|_| {})
     }
 
-    /// With a change of the relay's cluster for the issuer.
-    fn start_with(change: impl FnOnce(&mut Value)) -> Self {
+    /// With a change of the relay's clusters, which lead to the issuer.
+    fn start_with(change: impl Fn(&mut Value)) -> Self {
         let idp = Idp::start();
         let text = yaml::text("deploy/relay/relay.yaml");
         let mut bootstrap = yaml::parse(&text.replace(HOST, &idp.address().to_string()));
@@ -39,7 +45,8 @@ impl Relayed {
         let tls = chain.as_object_mut().unwrap().remove("transport_socket");
         assert!(tls.is_some());
         localize_clusters(&mut bootstrap, idp.address(), idp.address());
-        change(&mut bootstrap["static_resources"]["clusters"][0]);
+        let clusters = bootstrap["static_resources"]["clusters"].as_array_mut();
+        clusters.unwrap().iter_mut().for_each(change);
         let relay = Envoy::builder().start_bootstrap(bootstrap);
         Self {
             relay: relay.unwrap_or_else(|refused| panic!("{refused}")),
@@ -61,13 +68,17 @@ impl Relayed {
 
     /// The Envoy knows the provider from now on.
     fn configure(&self, gateway: &Envoy) {
+        self.configure_with(gateway, COOL_DOWN);
+    }
+
+    fn configure_with(&self, gateway: &Envoy, unknown_kid_cooldown: Duration) {
         let reloaded = gateway.reload_wasm(&json!({
             "providers": {"demo": {
                 "issuer": self.idp.issuer(),
                 "audiences": [self.idp.client().audiences[0]],
                 "remote_jwks": {
                     "http_uri": {"uri": self.idp.jwks_url(), "cluster": "idp", "timeout": "2s"},
-                    "unknown_kid_cooldown": "5s",
+                    "unknown_kid_cooldown": format!("{}s", unknown_kid_cooldown.as_secs()),
                 },
             }},
             "rules": [{"match": {"prefix": "/"}, "requires": {"provider_name": "demo"}}],
@@ -90,10 +101,17 @@ impl Relayed {
 
     /// Fetches keys many times at once; how many calls reach the provider, if all are answered with this status.
     async fn calls(&self, status: u16) -> u64 {
+        self.calls_with(&[], status).await
+    }
+
+    async fn calls_with(&self, headers: &[(&str, &str)], status: u16) -> u64 {
         let before = self.idp.jwks_requests();
         let host = self.idp.address().to_string();
         let fetch = || {
-            let request = self.client.request(Method::GET, &self.relay.url(JWKS_PATH));
+            let mut request = self.client.request(Method::GET, &self.relay.url(JWKS_PATH));
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
             tokio::spawn(http::send(request.header("host", host.clone())))
         };
         let fetches: Vec<_> = (0..FETCHES).map(|_| fetch()).collect();
@@ -235,38 +253,56 @@ async fn the_relay_stands_in_for_a_provider_that_is_down_while_keys_are_fresh() 
     assert_eq!(relayed.ask(Method::GET, JWKS_PATH, &headers).await, 200);
 }
 
-/// The price: a key that signs as soon as it is published is unknown for as long as the old set is kept, and then for
-/// an `unknown_kid_cooldown`.
+/// What an unknown kid makes Envoys ask of the relay costs the provider one call in a while.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_key_is_known_behind_the_relay_when_the_old_set_has_ended() {
+async fn a_copy_that_is_too_old_for_who_asks_is_one_call() {
+    let relayed = Relayed::start();
+    relayed.idp.set_cache_control(Some("max-age=300"));
+    relayed
+        .idp
+        .set_jwks(Fault::Delay(Duration::from_millis(300)));
+    assert_eq!(relayed.calls(200).await, 1);
+    let max_age = format!("max-age={}", EARLY_MAX_AGE.as_secs());
+    let asked = [("cache-control", max_age.as_str())];
+    for _ in 0..2 {
+        assert_eq!(relayed.calls_with(&asked, 200).await, 1);
+        let fetched = Instant::now();
+        assert_eq!(relayed.calls_with(&asked, 200).await, 0, "it is new");
+        assert!(fetched.elapsed() < EARLY_MAX_AGE, "too slow to tell");
+        assert_eq!(relayed.calls(200).await, 0);
+        sleep_until(fetched + EARLY_MAX_AGE + Duration::from_secs(2)).await;
+    }
+    // A provider that refuses such a call takes the copy from nobody else.
+    for refused in [429, 503] {
+        relayed.idp.set_jwks(Fault::Status(refused));
+        sleep(EARLY_MAX_AGE + Duration::from_secs(1)).await;
+        relayed.calls_with(&asked, refused).await;
+        assert_eq!(relayed.calls(200).await, 0, "{refused}");
+    }
+    relayed.idp.set_jwks(Fault::Ok);
+    // Then it keeps answers again.
+    let mut calls = Vec::new();
+    while calls.last() != Some(&0) {
+        calls.push(relayed.calls_with(&asked, 200).await);
+        assert!(calls.len() < 5, "{calls:?}");
+    }
+}
+
+/// A fetch for an unknown kid takes no copy of the relay that is older than some seconds.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_signs_at_once_is_known_behind_the_relay_within_seconds() {
     let relayed = Relayed::start();
     let gateway = relayed.gateway();
-    relayed.idp.set_cache_control(Some("max-age=12"));
+    relayed.idp.set_cache_control(Some("max-age=300"));
     relayed.configure(&gateway);
     let old = relayed.idp.good_token();
     assert_eq!(relayed.status(&gateway, &old).await, 200);
-    let fetched = Instant::now();
+    sleep(EARLY_MAX_AGE + Duration::from_secs(1)).await;
     relayed.idp.rotate_and_drop();
     let new = relayed.idp.good_token();
-    let first = relayed.status(&gateway, &new).await;
-    assert!(matches!(first, 401 | 503), "{first}");
-    assert_eq!(relayed.idp.jwks_requests(), 1);
-    assert_eq!(relayed.status(&gateway, &old).await, 200);
-    let deadline = fetched + Duration::from_secs(30);
-    let mut seen = Vec::new();
-    loop {
-        let status = relayed.status(&gateway, &new).await;
-        seen.push((fetched.elapsed().as_secs(), status));
-        if status == 200 {
-            break;
-        }
-        assert!(
-            Instant::now() < deadline,
-            "the new key is still unknown: {seen:?}"
-        );
-        sleep(Duration::from_millis(500)).await;
-    }
-    assert!(fetched.elapsed() > Duration::from_secs(9), "{seen:?}");
+    assert_eq!(relayed.status(&gateway, &new).await, 200, "at once");
+    let fetched = Instant::now();
+    assert_eq!(relayed.idp.jwks_requests(), 2);
     // The other worker has the new set within a second.
     sleep(Duration::from_millis(1500)).await;
     for _ in 0..4 {
@@ -274,4 +310,52 @@ async fn a_new_key_is_known_behind_the_relay_when_the_old_set_has_ended() {
         let status = relayed.status(&gateway, &old).await;
         assert!(matches!(status, 401 | 503), "{status}");
     }
+    // Once more, while the copy is new: it counts for its time, and then the cool-down does.
+    relayed.idp.rotate_and_drop();
+    let newest = relayed.idp.good_token();
+    let first = relayed.status(&gateway, &newest).await;
+    assert!(
+        matches!(first, 401 | 503) || fetched.elapsed() > EARLY_MAX_AGE,
+        "{first}"
+    );
+    let deadline = fetched + EARLY_MAX_AGE + COOL_DOWN + Duration::from_secs(3);
+    while relayed.status(&gateway, &newest).await != 200 {
+        assert!(Instant::now() < deadline, "the new key is still unknown");
+        sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// Strangers' kids cost the provider no more than one Envoy's would.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_unknown_kids_does_not_turn_the_relay_off() {
+    const SECONDS: u64 = 14;
+    let relayed = Relayed::start();
+    let gateways = [relayed.gateway(), relayed.gateway(), relayed.gateway()];
+    relayed.idp.set_cache_control(Some("max-age=300"));
+    let claims = relayed.idp.claims().value();
+    let stranger = SigningKey::generate();
+    for gateway in &gateways {
+        relayed.configure_with(gateway, Duration::from_secs(1));
+        let good = relayed.idp.good_token();
+        assert_eq!(relayed.status(gateway, &good).await, 200);
+    }
+    let (before, began) = (relayed.idp.jwks_requests(), Instant::now());
+    assert_eq!(before, 1);
+    let asked = || relayed.relay.stat("http.relay.downstream_rq_total");
+    let asked_before = asked();
+    let mut number = 0;
+    while began.elapsed() < Duration::from_secs(SECONDS) {
+        for gateway in &gateways {
+            number += 1;
+            let token = token::sign(&stranger, &token::header(&format!("k{number}")), &claims);
+            let status = relayed.status(gateway, &token).await;
+            assert!(matches!(status, 401 | 503), "{status}");
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    let (calls, asked) = (relayed.idp.jwks_requests() - before, asked() - asked_before);
+    println!("{number} tokens, {asked} fetches, {calls} calls");
+    assert!(asked >= SECONDS, "{asked} fetches are no flood");
+    let most = began.elapsed().as_secs() / EARLY_MAX_AGE.as_secs() + 1;
+    assert!((1..=most).contains(&calls), "{calls} calls");
 }

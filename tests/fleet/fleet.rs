@@ -14,7 +14,7 @@ use bearer_gate::host::{CallId, ContextId, Reply};
 use bearer_gate::http::request::Request;
 
 use crate::dice::Dice;
-use crate::process::Process;
+use crate::process::{Process, Sent};
 use crate::provider::{Model, Provider, Served};
 use crate::relay::{Answer, Relay};
 use crate::report::settled_at;
@@ -406,15 +406,21 @@ impl Fleet<'_> {
         };
         let (life, sent) = (*life, of.common.sent.take());
         let now = self.clock.get();
-        for (worker, call) in sent {
+        for Sent {
+            worker,
+            call,
+            max_age: asked_for,
+        } in sent
+        {
             let Answer {
                 after,
                 reply,
                 max_age,
                 asks,
+                asked_at,
             } = match &mut self.relay {
-                Some(relay) => relay.call(now, &mut self.provider, &mut self.dice),
-                None => Answer::of(self.provider.call(now, &mut self.dice)),
+                Some(relay) => relay.call(now, asked_for, &mut self.provider, &mut self.dice),
+                None => Answer::of(self.provider.call(now, &mut self.dice), now),
             };
             if asks {
                 self.outcome.calls += 1;
@@ -431,8 +437,8 @@ impl Fleet<'_> {
                     retry_after,
                 } => (status, retry_after),
             };
-            // The set is what it was when the call came.
-            let rotated = self.plan.rotates_at.is_some_and(|at| now >= at);
+            // The set is what it was when the provider was asked.
+            let rotated = self.plan.rotates_at.is_some_and(|at| asked_at >= at);
             let set = if rotated { b'b' } else { b'a' };
             self.at(
                 now + after,

@@ -155,6 +155,30 @@ fn plans() -> Vec<Plan> {
             relay: Some(300),
             ..plan("by a relay, down for 60 s", down(0, 60_000))
         },
+        // The Envoys' sets end before the relay's, which is the one of before.
+        Plan {
+            relay: Some(300),
+            rotates_at: Some(20_000),
+            strangers_per_ten_seconds: 20,
+            ..longer(
+                400,
+                plan(
+                    "by a relay, rotation in a storm of unknown kids, serves 10/s, 429",
+                    bucket(10, QUIET),
+                ),
+            )
+        },
+        Plan {
+            relay: Some(300),
+            start: Start::CrashLoop {
+                after: 10_000,
+                times: 5,
+            },
+            ..plan(
+                "by a relay, crash loop each 10 s, serves 50/s, 429",
+                bucket(50, QUIET),
+            )
+        },
     ]
 }
 
@@ -255,6 +279,21 @@ fn two_hundred_envoys_of_two_workers_are_gentle() {
                 ..long(15, plan("clocks are up to 59 s off", Model::Well))
             },
             0.0,
+            1.0,
+            1_200,
+        ),
+        // One call in five seconds at most, whoever comes.
+        held_to(
+            Plan {
+                relay: Some(300),
+                rotates_at: Some(20_000),
+                strangers_per_ten_seconds: 10,
+                ..long(
+                    330,
+                    plan("by a relay, rotation in a storm", bucket(2, QUIET)),
+                )
+            },
+            0.2,
             1.0,
             1_200,
         ),

@@ -18,6 +18,14 @@ use crate::sim::Store;
 /// Where every process's clock begins, in milliseconds.
 const ORIGIN: u64 = 1_000_000;
 
+/// A call that was sent.
+pub(crate) struct Sent {
+    pub worker: usize,
+    pub call: CallId,
+    /// How old a cache's answer may be, in seconds, where it says so.
+    pub max_age: Option<u64>,
+}
+
 /// What the workers of a process have in common.
 pub(crate) struct Common {
     clock: Rc<Cell<u64>>,
@@ -26,8 +34,8 @@ pub(crate) struct Common {
     store: Store,
     dice: RefCell<Dice>,
     next_call: Cell<CallId>,
-    /// Calls that were sent and that the fleet has not taken up yet, with their workers.
-    pub sent: RefCell<Vec<(usize, CallId)>>,
+    /// Calls that were sent and that the fleet has not taken up yet.
+    pub sent: RefCell<Vec<Sent>>,
     /// When it got keys for the first time.
     pub keys_at: Cell<Option<u64>>,
 }
@@ -114,10 +122,17 @@ impl Host for WorkerHost {
         Err(NoEntropy)
     }
 
-    fn dispatch(&self, _: &Call) -> Option<CallId> {
+    fn dispatch(&self, call: &Call) -> Option<CallId> {
+        let mut headers = call.headers.iter();
+        let said = headers.find(|(name, _)| *name == "cache-control");
+        let max_age = said.map(|(_, value)| value.strip_prefix("max-age=").unwrap());
         let id = self.common.next_call.get() + 1;
         self.common.next_call.set(id);
-        self.common.sent.borrow_mut().push((self.worker, id));
+        self.common.sent.borrow_mut().push(Sent {
+            worker: self.worker,
+            call: id,
+            max_age: max_age.map(|seconds| seconds.parse().unwrap()),
+        });
         Some(id)
     }
 

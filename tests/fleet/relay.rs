@@ -13,16 +13,19 @@ pub(crate) struct Answer {
     pub max_age: Option<u64>,
     /// Whether the provider was asked for it.
     pub asks: bool,
+    /// When it was asked for what is in it, in milliseconds.
+    pub asked_at: u64,
 }
 
 impl Answer {
     /// The provider's own.
-    pub(crate) fn of((after, reply): (u64, Served)) -> Self {
+    pub(crate) fn of((after, reply): (u64, Served), now: u64) -> Self {
         Self {
             after,
             reply,
             max_age: None,
             asks: true,
+            asked_at: now,
         }
     }
 }
@@ -32,8 +35,9 @@ impl Answer {
 #[derive(Debug)]
 pub(crate) struct Relay {
     fresh_for: u64,
-    /// When the last keys arrive or arrived, in milliseconds.
-    keys_at: Option<u64>,
+    /// Of the copy for everybody, and of the one for those that say how old it may be: when it was asked for, and when
+    /// it arrives or arrived, in milliseconds.
+    copies: [Option<(u64, u64)>; 2],
 }
 
 impl Relay {
@@ -41,26 +45,36 @@ impl Relay {
     pub(crate) fn new(fresh_for: u64) -> Self {
         Self {
             fresh_for,
-            keys_at: None,
+            copies: [None; 2],
         }
     }
 
-    pub(crate) fn call(&mut self, now: u64, provider: &mut Provider, dice: &mut Dice) -> Answer {
-        let kept = |keys_at: &u64| now < keys_at + self.fresh_for * 1000;
-        if let Some(keys_at) = self.keys_at.filter(kept) {
+    /// `max_age`: how old the answer may be, in seconds, for who says so.
+    pub(crate) fn call(
+        &mut self,
+        now: u64,
+        max_age: Option<u64>,
+        provider: &mut Provider,
+        dice: &mut Dice,
+    ) -> Answer {
+        let longest = max_age.map_or(self.fresh_for, |max_age| max_age.min(self.fresh_for));
+        let copy = &mut self.copies[usize::from(max_age.is_some())];
+        let kept = |(_, keys_at): &(u64, u64)| now < keys_at + longest * 1000;
+        if let Some((asked_at, keys_at)) = copy.filter(kept) {
             let age = now.saturating_sub(keys_at) / 1000;
             return Answer {
                 after: keys_at.saturating_sub(now) + dice.between(1, 3),
                 reply: Served::Keys,
                 max_age: Some(self.fresh_for - age),
                 asks: false,
+                asked_at,
             };
         }
-        let answer = Answer::of(provider.call(now, dice));
+        let answer = Answer::of(provider.call(now, dice), now);
         if answer.reply != Served::Keys {
             return answer;
         }
-        self.keys_at = Some(now + answer.after);
+        *copy = Some((now, now + answer.after));
         Answer {
             max_age: Some(self.fresh_for),
             ..answer

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bearer_gate::jwks::keys::UnknownKid;
 
 use crate::SECOND;
-use crate::sim::{SET_A, SET_B, World, ok, remote, status};
+use crate::sim::{self, SET_A, SET_B, World, ok, remote, status};
 
 #[test]
 fn b6_a_rotation_costs_one_fetch_and_no_rejection() {
@@ -221,4 +221,46 @@ fn a_fetch_whose_holder_died_does_not_count_for_the_cool_down() {
     );
     world.tick(1);
     assert_eq!(world.dispatched, 3);
+}
+
+/// A cache on the way answers a fetch on schedule from its copy, and one for an unknown kid only if the copy is new.
+#[test]
+fn a_fetch_for_an_unknown_kid_says_how_old_a_copy_may_be() {
+    let metadata = r#"{"issuer":"https://idp.test/","jwks_uri":"https://idp.test/keys"}"#;
+    let discovered = || (sim::discovered("https://idp.test/"), vec![metadata]);
+    for (source, before) in [(remote(), vec![]), discovered()] {
+        let mut world = World::new(2, source);
+        let fetched = |world: &mut World, said: Option<&str>, set| {
+            for document in before.iter().copied().chain([set]) {
+                let headers = &world.calls[0].call.headers;
+                let said = said.map(|said| ("cache-control", said.to_owned()));
+                assert_eq!(*headers, Vec::from_iter(said), "{document}");
+                world.answer(ok(document));
+            }
+            assert!(world.calls.is_empty());
+        };
+        world.tick_all();
+        fetched(&mut world, None, SET_A);
+        world.advance(5 * SECOND);
+        assert_eq!(world.unknown_kid(1), UnknownKid::Wait);
+        world.tick(1);
+        fetched(&mut world, Some("max-age=5"), SET_B);
+        // A retry of it is one, too.
+        world.advance(5 * SECOND);
+        assert_eq!(world.unknown_kid(0), UnknownKid::Wait);
+        world.tick(0);
+        world.answer(status(500));
+        while world.calls.is_empty() {
+            world.advance(10);
+            world.tick(0);
+        }
+        fetched(&mut world, Some("max-age=5"), SET_A);
+        // The next one on schedule is none.
+        let dispatched = world.dispatched;
+        while world.dispatched == dispatched {
+            world.advance(SECOND);
+            world.tick_all();
+        }
+        fetched(&mut world, None, SET_A);
+    }
 }
