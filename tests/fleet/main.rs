@@ -338,6 +338,39 @@ fn two_hundred_envoys_of_two_workers_are_gentle() {
     }
 }
 
+/// Nobody who starts remembers a wait, so each start is a call: where the provider says when to come again, no more than
+/// that, and behind a relay none.
+#[test]
+fn a_crash_loop_is_a_call_for_each_start_at_most() {
+    const PER_SECOND: u64 = 10;
+    let looping = |relay, told| Plan {
+        processes: 200,
+        workers: 2,
+        seconds: 200,
+        start: Start::CrashLoop {
+            after: 10_000,
+            times: 5,
+        },
+        relay,
+        ..plan(
+            "crash loop each 10 s, serves 10/s, 429",
+            Model::Bucket {
+                per_second: PER_SECOND,
+                told,
+            },
+        )
+    };
+    let told = run(&looping(None, Told::Seconds(10)));
+    let relayed = run(&looping(Some(300), QUIET));
+    for outcome in [&told, &relayed] {
+        assert_eq!(outcome.wrong(), (0, 0));
+        assert_eq!(outcome.without_keys, 0);
+    }
+    let rate = told.rate(0, 60);
+    assert!(rate <= 2.0 * PER_SECOND as f64, "{rate}");
+    assert_eq!(relayed.calls, 1);
+}
+
 #[test]
 #[ignore = "long: make fleet"]
 fn a_thousand_envoys_of_four_workers() {
