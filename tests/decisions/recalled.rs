@@ -197,7 +197,7 @@ fn play(config: &Config, steps: &[Step]) -> Result<(usize, u64), TestCaseError> 
 }
 
 proptest! {
-    #![proptest_config(super::trees::cases(500))]
+    #![proptest_config(super::trees::cases(300))]
 
     #[test]
     fn a_sequence_is_decided_as_by_workers_that_know_nothing(

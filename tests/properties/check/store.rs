@@ -13,6 +13,7 @@ pub(crate) fn store_answer(bytes: &[u8]) {
         b'2' => Command::KeepLast("l", 9),
         b'3' => Command::Overwrite("l", 7, b"x"),
         b'4' => Command::PutNew("k", b"x", 60),
+        b'5' => Command::Get("k"),
         _ => Command::Append("l", b"x"),
     };
     let reply = |status| Reply::Response {
@@ -34,7 +35,8 @@ pub(crate) fn store_answer(bytes: &[u8]) {
         Answer::Number(number) => format!(":{number}\r\n").into_bytes(),
         Answer::Values(values) => list(values),
         Answer::Done => b"+OK\r\n".to_vec(),
-        Answer::NotNew => b"$-1\r\n".to_vec(),
+        Answer::Value(value) => text(value),
+        Answer::NotNew | Answer::Nothing => b"$-1\r\n".to_vec(),
     };
     assert_eq!(written, body, "{command:?}: {answer:?}");
     if let Answer::Values(values) = answer {
@@ -49,8 +51,13 @@ pub(crate) fn store_answer(bytes: &[u8]) {
 pub(crate) fn list(values: &[&[u8]]) -> Vec<u8> {
     let mut written = format!("*{}\r\n", values.len()).into_bytes();
     for value in values {
-        written.extend(format!("${}\r\n", value.len()).bytes());
-        written.extend([value, &b"\r\n"[..]].concat());
+        written.extend(text(value));
     }
     written
+}
+
+/// A text as Redis writes it.
+fn text(value: &[u8]) -> Vec<u8> {
+    let length = format!("${}\r\n", value.len());
+    [length.as_bytes(), value, b"\r\n"].concat()
 }
