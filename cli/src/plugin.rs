@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use crate::command_error::CommandError;
 use crate::document::{self, Node, STRUCT, Scalars, Unreadable, Yaml, snake_case, type_of};
-use crate::enums;
 use crate::finding::Spot;
+use crate::forms;
 
 /// The filter that runs plugins.
 pub(crate) const WASM: &str = "envoy.extensions.filters.http.wasm.v3.Wasm";
@@ -95,7 +95,7 @@ impl File {
             } = error;
             CommandError::usage(format!("{name}:{line}:{column}: {problem}"))
         })?;
-        documents.iter_mut().for_each(enums::name);
+        documents.iter_mut().for_each(forms::unify);
         Ok(Self { name, documents })
     }
 

@@ -27,10 +27,7 @@ use table::{Change, Proof, Request, Row, table, with};
 fn start(change: Change, idp: &Idp, upstream: SocketAddr) -> Result<Envoy, Refused> {
     let keys = idp.jwks().to_string();
     let text = with(change)
-        .replace(
-            "port_value: 8080",
-            &format!("port_value: {}", upstream.port()),
-        )
+        .replace("8080", &upstream.port().to_string())
         .replace(
             "/opt/bearer-gate/plugin.wasm",
             &module_path().display().to_string(),

@@ -123,6 +123,14 @@ const LISTENER_OF_ITS_OWN: &str =
 
 const LISTENER_TO_FRONT: &str = listener!(r#"{match: {prefix: /}, route: {cluster: front}}"#);
 
+/// The same upstream, its port as a text.
+const LISTENER_TO_TEXT: &str = listener!(r#"{match: {prefix: /}, route: {cluster: text}}"#);
+
+const TEXT: &str = cluster!("text", "'8080'");
+
+/// Lists within lists are one list to Envoy.
+const LISTS: &str = listener!(r#"[[{match: {prefix: /}, route: {cluster: api}}]]"#);
+
 const TCP_TO_API: &str = r#"- name: other
   address: {socket_address: {address: 127.0.0.1, port_value: 10001}}
   filter_chains:
@@ -425,6 +433,20 @@ pub(super) const ROWS: &[Row] = &[
         at: "header: X-User",
         good: &[("after", TO_METADATA), ("provider", CLAIM_HEADER)],
         proof: WARNING,
+    },
+    Row {
+        kind: "unguarded-chain",
+        bad: &[("listener", LISTENER_TO_TEXT), ("cluster", TEXT)],
+        at: "HttpConnectionManager",
+        good: &[("listener", LISTENER_OF_ITS_OWN), ("cluster", TEXT)],
+        proof: Some(Proof::Passes(OTHER)),
+    },
+    Row {
+        kind: "unguarded-chain",
+        bad: &[("listener", LISTS)],
+        at: "HttpConnectionManager",
+        good: &[],
+        proof: Some(Proof::Passes(OTHER)),
     },
     Row {
         kind: "path-rewritten",

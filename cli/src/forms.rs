@@ -1,6 +1,8 @@
-//! Enums of Envoy that `check` reads: a file may have their numbers, or their names in any case.
+//! What Envoy takes in several forms, in one of them: the enums that `check` reads, of which a file may
+//! have the numbers, or the names in any case; ports, which may be texts; and lists within lists.
 
 use crate::document::{Node, STRUCT, Yaml, snake_case, type_of};
+use crate::plugin::Sort;
 
 /// Fields, and the names of their values by number, from 0.
 const ENUMS: [(&str, &[&str]); 5] = [
@@ -43,8 +45,17 @@ const ENUMS: [(&str, &[&str]); 5] = [
     ),
 ];
 
-/// Writes each enum of a document by its name.
-pub(crate) fn name(node: &mut Node) {
+/// A port, wherever one is.
+const PORT: &str = "port_value";
+
+/// Writes each enum of a document by its name, each port as a number, and lists without lists in them.
+pub(crate) fn unify(document: &mut Node) {
+    // those of Kubernetes are read by others, who take no list within a list
+    let is_of_envoy = matches!(Sort::of(document), Sort::Bootstrap | Sort::Resources);
+    unify_below(document, is_of_envoy);
+}
+
+fn unify_below(node: &mut Node, is_of_envoy: bool) {
     let is_free = type_of(node) == Some(STRUCT);
     match &mut node.yaml {
         Yaml::Map(_) if is_free => {}
@@ -53,12 +64,47 @@ pub(crate) fn name(node: &mut Node) {
                 let field = snake_case(&entry.name);
                 match ENUMS.iter().find(|(name, _)| *name == field) {
                     Some((_, names)) => name_value(&mut entry.node, names),
-                    None => name(&mut entry.node),
+                    None if field == PORT => number_port(&mut entry.node),
+                    None => unify_below(&mut entry.node, is_of_envoy),
                 }
             }
         }
-        Yaml::List(items) => items.iter_mut().for_each(name),
+        Yaml::List(items) => {
+            if is_of_envoy {
+                flatten(items);
+            }
+            for item in items {
+                unify_below(item, is_of_envoy);
+            }
+        }
         _ => {}
+    }
+}
+
+/// Puts the items of lists that are items in their place.
+fn flatten(items: &mut Vec<Node>) {
+    let is_list = |item: &Node| matches!(item.yaml, Yaml::List(_));
+    while items.iter().any(is_list) {
+        let nested = std::mem::take(items).into_iter();
+        items.extend(nested.flat_map(|item| match item.yaml {
+            Yaml::List(items) => items,
+            _ => vec![item],
+        }));
+    }
+}
+
+/// Protobuf's JSON takes a whole number as a text too, with an exponent or in hexadecimal.
+fn number_port(node: &mut Node) {
+    let Some(text) = node.text() else { return };
+    let port = match text.strip_prefix("0x").or(text.strip_prefix("0X")) {
+        Some(digits) => u16::from_str_radix(digits, 16).ok(),
+        None => text
+            .parse()
+            .ok()
+            .and_then(|number: f64| (0..=u16::MAX).find(|port| f64::from(*port) == number)),
+    };
+    if let Some(port) = port {
+        node.yaml = Yaml::Number(port.into());
     }
 }
 
@@ -84,6 +130,30 @@ mod tests {
     use crate::document::{Scalars, parse};
 
     #[test]
+    fn a_list_has_no_lists_and_a_port_is_a_number() {
+        let table = [
+            ("{admin: [[1, [2]], [], 3]}", r#"{"admin":[1,2,3]}"#),
+            (
+                "{admin: 1, s: {'@type': x/google.protobuf.Struct, value: [[1]]}}",
+                r#""value":[[1]]"#,
+            ),
+            ("{kind: A, a: [[1]]}", r#""a":[[1]]"#),
+            ("{port_value: '8080'}", "8080}"),
+            ("{portValue: 8e1}", "80}"),
+            ("{port_value: 80.0}", "80}"),
+            ("{port_value: '0x50'}", "80}"),
+            ("{port_value: http}", r#""http""#),
+            ("{port_value: 80.5}", r#""80.5""#),
+            ("{port_value: ' 80'}", r#"" 80""#),
+        ];
+        for (text, expected) in table {
+            let mut node = parse(text, Some(Scalars::Envoy)).unwrap().remove(0);
+            super::unify(&mut node);
+            assert!(node.to_json().contains(expected), "{text}");
+        }
+    }
+
+    #[test]
     fn an_enum_has_its_name() {
         let table = [
             ("{failure_policy: 3}", "FAIL_OPEN"),
@@ -105,7 +175,7 @@ mod tests {
         ];
         for (text, expected) in table {
             let mut node = parse(text, Some(Scalars::Envoy)).unwrap().remove(0);
-            super::name(&mut node);
+            super::unify(&mut node);
             assert!(node.to_json().contains(expected), "{text}");
         }
     }
