@@ -4,7 +4,7 @@ use bearer_gate::config::Config;
 use bearer_gate::matcher::Condition;
 
 use super::providers::longest_wait;
-use crate::document::Node;
+use crate::document::{Node, Yaml};
 use crate::finding::{Finding, Kind};
 use crate::view::Chain;
 
@@ -86,19 +86,31 @@ fn look_at_timeout(chain: &Chain<'_>, config: Option<&Config>, findings: &mut Ve
         .as_secs_f64()
         .ceil();
     let written = chain.manager.node.get(NAME);
-    let (text, least) = match written.and_then(seconds) {
-        None if written.is_some() => return,
-        None | Some(0.0) => (
+    let written = written.filter(|node| !matches!(node.yaml, Yaml::Null));
+    let (text, least) = match written.map(seconds) {
+        Some(None) => {
+            findings.push(
+                Finding::error(
+                    Kind::RequestTimeout,
+                    spot,
+                    NAME,
+                    "is no duration, which is a text of a number and s: Envoy refuses the file",
+                )
+                .write(format!("request_timeout: {}s", 30.0_f64.max(needed + 1.0))),
+            );
+            return;
+        }
+        None | Some(Some(0.0)) => (
             "is missing: a request that waits in a VM that crashes never ends".to_owned(),
             30.0_f64.max(needed + 1.0),
         ),
-        Some(seconds) if seconds < needed => (
+        Some(Some(seconds)) if seconds < needed => (
             format!(
                 "is {seconds} s, and a request may wait {needed} s for a provider: Envoy answers 408 before that"
             ),
             needed + 1.0,
         ),
-        Some(_) => return,
+        Some(Some(_)) => return,
     };
     findings.push(
         Finding::warning(Kind::RequestTimeout, spot, NAME, text)
@@ -106,9 +118,23 @@ fn look_at_timeout(chain: &Chain<'_>, config: Option<&Config>, findings: &mut Ve
     );
 }
 
-/// A duration, as protobuf's JSON has it.
+/// A duration, as Envoy reads it: a text as protobuf's JSON has it, or its two numbers.
 fn seconds(node: &Node) -> Option<f64> {
-    node.text()?.strip_suffix('s')?.parse().ok()
+    let Some(text) = node.text() else {
+        let number = |name: &str| match node.get(name) {
+            Some(number) => number.to_json().trim_matches('"').parse::<f64>().ok(),
+            None => Some(0.0),
+        };
+        let is_message = !node.entries().is_empty();
+        return is_message.then(|| Some(number("seconds")? + number("nanos")? / 1e9))?;
+    };
+    let number = text.strip_suffix('s')?;
+    let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
+    let are_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_short = |text: &str, most: usize| (1..=most).contains(&text.len());
+    let is_duration =
+        is_short(whole, 12) && is_short(part, 9) && are_digits(whole) && are_digits(part);
+    number.parse().ok().filter(|_| is_duration)
 }
 
 /// If hosts decide, Envoy's routes and the upstream must read them as the rules do.

@@ -268,6 +268,21 @@ pub(super) const ROWS: &[Row] = &[
         good: &[("timeout", "request_timeout: 1s")],
         proof: WARNING,
     },
+    // the timeout is no duration
+    Row {
+        kind: "request-timeout",
+        bad: &[("timeout", "request_timeout: 30")],
+        at: "request_timeout: 30",
+        good: &[("timeout", "request_timeout: {seconds: 30}")],
+        proof: Some(Proof::Refused),
+    },
+    Row {
+        kind: "request-timeout",
+        bad: &[("timeout", "request_timeout: 1m")],
+        at: "request_timeout: 1m",
+        good: &[("timeout", "request_timeout: 60.5s")],
+        proof: Some(Proof::Refused),
+    },
     Row {
         kind: "fetch-timeout",
         bad: &[
