@@ -29,10 +29,7 @@ pub(crate) fn look_at(files: &[File], plugins: &[Plugin<'_>], findings: &mut Vec
             look.at(document, Names::Fields);
         }
         let mut documents = file.documents.iter();
-        if documents
-            .clone()
-            .any(|document| Sort::of(document) == Sort::Bootstrap)
-        {
+        if documents.clone().any(is_read_by_envoy) {
             documents.next();
             for document in documents {
                 let spot = Spot {
@@ -51,6 +48,15 @@ pub(crate) fn look_at(files: &[File], plugins: &[Plugin<'_>], findings: &mut Vec
                 );
             }
         }
+    }
+}
+
+/// Whether a document is one of a file that Envoy itself reads: with which it starts, or by xDS.
+fn is_read_by_envoy(document: &Node) -> bool {
+    match Sort::of(document) {
+        Sort::Bootstrap => true,
+        Sort::Resources => document.get("resources").is_some(),
+        Sort::Kubernetes | Sort::Alone | Sort::Other => false,
     }
 }
 

@@ -82,6 +82,11 @@ fn the_deployment_is_one_configuration_in_two_files() {
             expected(&names, &[twice, ("bearer-gate.yaml", "62 filter-unused")])
         )
     );
+    // another document, which Envoy does not read
+    let second = format!("{filter}---\nresources: []\n");
+    let unread = format!("{} document-unread", second.lines().count());
+    let unread = expected(&names, &[("bearer-gate.yaml", unread.as_str())]);
+    assert_eq!(check(&envoy, &second), (1, unread));
     // what stands for the filter until it has come
     let default = "            config_discovery:
               default_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.buffer.v3.Buffer, max_request_bytes: 1}";
