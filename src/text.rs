@@ -119,6 +119,12 @@ impl Pattern {
             .map_err(|error| format!("is not a regular expression: {error}"))
     }
 
+    /// The expression.
+    #[must_use]
+    pub fn written(&self) -> &str {
+        &self.written
+    }
+
     /// Whether the expression matches the whole of `text`, which must be UTF-8.
     #[must_use]
     pub fn matches(&self, text: &[u8]) -> bool {

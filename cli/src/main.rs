@@ -9,6 +9,7 @@ mod command_error;
 mod document;
 mod explain;
 mod explanation;
+mod expression;
 mod finding;
 mod forms;
 mod gateway;

@@ -12,12 +12,17 @@ use bearer_gate::http::request::Request;
 use bearer_gate::matcher::{Condition, HostMatcher, PathMatcher, RequestMatcher};
 
 use super::implies;
+use crate::expression;
 
 /// Warns of rules, by their paths in the configuration.
 pub(super) fn look_at(config: &Config, warn: &mut dyn FnMut(String, &str)) {
     for (at, rule) in config.rules.all().iter().enumerate() {
-        if let Some(told) = beyond_a_prefix(config, at, rule) {
-            warn(format!("rules[{at}].match.prefix"), &told);
+        let field = match &rule.matcher.path {
+            PathMatcher::Regex(_) => "safe_regex",
+            _ => "prefix",
+        };
+        if let Some(told) = beyond_its_end(config, at, rule) {
+            warn(format!("rules[{at}].match.{field}"), &told);
         }
         if let PathMatcher::Prefix(path) | PathMatcher::Exact(path) | PathMatcher::Segments(path) =
             &rule.matcher.path
@@ -30,6 +35,9 @@ pub(super) fn look_at(config: &Config, warn: &mut dyn FnMut(String, &str)) {
         }
         if let Some(told) = in_another_case(config, at, rule) {
             warn(format!("rules[{at}].match"), &told);
+        }
+        if let Some((field, told)) = by_what_clients_send(config, at, rule) {
+            warn(format!("rules[{at}].match.{field}"), &told);
         }
     }
 }
@@ -60,38 +68,97 @@ pub(crate) fn rules_past(config: &Config, from: &str, to: &str) -> Option<(usize
     None
 }
 
-/// `/public` opens `/public-x` too. That matters where the path would have to bring more without this
-/// rule.
-fn beyond_a_prefix(config: &Config, at: usize, rule: &Rule) -> Option<String> {
-    let PathMatcher::Prefix(prefix) = &rule.matcher.path else {
-        return None;
+/// `/public` opens `/public-x` too, and so does `/public.*`. That matters where the path would have to
+/// bring more without this rule.
+fn beyond_its_end(config: &Config, at: usize, rule: &Rule) -> Option<String> {
+    const AS_A_REGEX: &str = "(/.*)? for what is below it, or say what may follow, as [-/].*";
+    let (ends, instead) = match &rule.matcher.path {
+        PathMatcher::Prefix(prefix) => (
+            vec![prefix.clone()],
+            "path_separated_prefix, or a safe_regex that says what may follow, as [-/].*",
+        ),
+        PathMatcher::Regex(pattern) => (expression::open_ends(pattern.written()), AS_A_REGEX),
+        PathMatcher::Exact(_) | PathMatcher::Segments(_) | PathMatcher::Connect => return None,
     };
-    if prefix.ends_with('/') {
-        return None;
-    }
-    let path = format!("{prefix}-x");
+    let is_separator = |last: char| match rule.matcher.path {
+        PathMatcher::Regex(_) => !last.is_alphanumeric(),
+        _ => last == '/',
+    };
+    let is_in_a_word = |end: &&String| end.starts_with('/') && !end.ends_with(is_separator);
+    let mut ends = ends.iter().filter(is_in_a_word);
+    ends.find_map(|end| {
+        let path = format!("{end}-x");
+        takes(&rule.matcher, &path, &rule.matcher)?;
+        let told = match asks_more_without(config, at, &path)? {
+            Some(other) => format!("for which rules[{other}] asks for more"),
+            None => "which no other rule opens".to_owned(),
+        };
+        Some(format!("takes {path} too, {told}: write {instead}"))
+    })
+}
+
+/// Who asks for more of a path than a rule does, among those that would decide it without this one; `None`
+/// in it where no rule would.
+pub(super) fn asks_more_without(config: &Config, at: usize, path: &str) -> Option<Option<usize>> {
+    let rule = config.rules.all().get(at)?;
     for (other, by) in config.rules.all().iter().enumerate() {
         if other == at {
             continue;
         }
-        let Some(takes) = takes(&by.matcher, &path, &rule.matcher) else {
+        let Some(takes) = takes(&by.matcher, path, &rule.matcher) else {
             continue;
         };
         if other > at && asks_less(asked_by(rule), asked_by(by)) {
-            return Some(format!(
-                "takes {path} too, for which rules[{other}] asks for more: write path_separated_prefix, or safe_regex where that is meant"
-            ));
+            return Some(Some(other));
         }
         if takes == Takes::All {
             return None;
         }
     }
-    let rest = asked_without_a_rule(config);
-    asks_less(asked_by(rule), rest).then(|| {
+    asks_less(asked_by(rule), asked_without_a_rule(config)).then_some(None)
+}
+
+/// A rule by a header or a parameter, before one that asks for more of the same paths: the client chooses
+/// the weaker one. A browser asks for permission by a header too, with `OPTIONS`, which upstreams do nothing for.
+fn by_what_clients_send(config: &Config, at: usize, rule: &Rule) -> Option<(&'static str, String)> {
+    let conditions = &rule.matcher.conditions;
+    let only_asks = |condition: &Condition| matches!(condition, Condition::Methods(methods) if methods.iter().all(|name| name == "OPTIONS"));
+    if conditions.iter().any(only_asks) {
+        return None;
+    }
+    let (field, what) = conditions.iter().find_map(|condition| match condition {
+        Condition::Header(header) if !header.name.starts_with(':') => {
+            Some(("headers", format!("header {}", header.name)))
+        }
+        Condition::Parameter(parameter) => {
+            Some(("query_parameters", format!("parameter {}", parameter.name)))
+        }
+        Condition::Header(_) | Condition::Methods(_) | Condition::Hosts(_) => None,
+    })?;
+    let later = config.rules.all().iter().skip(at);
+    let mut paths = later.flat_map(|rule| paths_of(&rule.matcher.path));
+    let (path, other) = paths.find_map(|path| {
+        takes(&rule.matcher, &path, &rule.matcher)?;
+        let other = asks_more_without(config, at, &path)??;
+        Some((path, other))
+    })?;
+    Some((
+        field,
         format!(
-            "takes {path} too, which no other rule opens: write path_separated_prefix, or safe_regex where that is meant"
-        )
-    })
+            "the {what} is the client's choice, and makes less be asked of {path} than rules[{other}] asks: leave it out, or have what stands before Envoy take it off"
+        ),
+    ))
+}
+
+/// Paths that a matcher is for.
+fn paths_of(matcher: &PathMatcher) -> Vec<String> {
+    match matcher {
+        PathMatcher::Prefix(path) | PathMatcher::Exact(path) | PathMatcher::Segments(path) => {
+            vec![path.clone()]
+        }
+        PathMatcher::Regex(pattern) => expression::examples(pattern.written(), None),
+        PathMatcher::Connect => Vec::new(),
+    }
 }
 
 /// `/api/admin` does not guard `/api/ADMIN`, which many routers take for the same. That matters where a
@@ -313,387 +380,4 @@ fn holds_where(one: &ClaimTest, other: &ClaimTest) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    const ONE: &str = "asks for more";
-    const REST: &str = "no other rule opens";
-    const CASE: &str = "asks for less";
-    const OPEN: &str = "passes without a token";
-
-    /// What is told of the rules, each with its field.
-    fn told(rules: Value, unmatched: &str) -> Vec<String> {
-        let provider = json!({
-            "issuer": "https://i/", "audiences": ["a"],
-            "remote_jwks": {"http_uri": {"uri": "https://i/jwks", "cluster": "c", "timeout": "1s"}},
-        });
-        let config = json!({
-            "providers": {"p": provider, "q": provider}, "rules": rules, "unmatched": unmatched,
-        });
-        let config = Config::parse(config.to_string().as_bytes()).unwrap();
-        let mut told = Vec::new();
-        look_at(&config, &mut |path, text| {
-            told.push(format!("{path}: {text}"))
-        });
-        told
-    }
-
-    fn check(table: &[(Value, Option<(&str, &str)>)], unmatched: &str) {
-        for (rules, expected) in table {
-            let told = told(rules.clone(), unmatched);
-            match expected {
-                None => assert!(told.is_empty(), "{rules} {told:?}"),
-                Some((field, text)) => {
-                    assert_eq!(told.len(), 1, "{rules} {told:?}");
-                    let is_told = told[0].starts_with(&format!("{field}: "));
-                    assert!(is_told && told[0].contains(text), "{rules} {told:?}");
-                }
-            }
-        }
-    }
-
-    /// What one of several alternatives is enough for is weaker than the one with a scope.
-    #[test]
-    fn a_rule_with_alternatives_asks_for_less() {
-        let scoped = rule(json!({"path_separated_prefix": "/a/scoped"}), Some(&["s"]));
-        let mut any = rule(json!({"path_separated_prefix": "/a"}), Some(&[]));
-        let both = json!([{"provider_name": "q"}, {"provider_name": "p"}]);
-        any["requires"] = json!({"requires_any": {"requirements": both}});
-        let mut other = any.clone();
-        other["requires"] = json!({"provider_name": "q"});
-        let mut guarded = scoped.clone();
-        guarded["match"]["case_sensitive"] = json!(false);
-        check(
-            &[
-                (json!([scoped, any]), Some(("rules[0].match", CASE))),
-                (json!([scoped, other]), None),
-                (json!([guarded, any]), None),
-            ],
-            "deny",
-        );
-    }
-
-    /// A rule with this matcher, which asks for nothing, or for a token with these scopes.
-    fn rule(matcher: Value, scopes: Option<&[&str]>) -> Value {
-        let mut rule = json!({"match": matcher});
-        if let Some(scopes) = scopes {
-            rule["requires"] = json!({"provider_name": "p"});
-            if !scopes.is_empty() {
-                rule["authorize"] = json!({"scopes": {"all": scopes}});
-            }
-        }
-        rule
-    }
-
-    #[test]
-    fn a_prefix_without_a_slash_at_its_end_that_opens_more_than_it_says() {
-        let below = |rest: Value| {
-            let mut matcher = json!({"prefix": "/public"});
-            let members = matcher.as_object_mut().unwrap();
-            members.extend(rest.as_object().unwrap().clone());
-            matcher
-        };
-        let all = || rule(json!({"prefix": "/", "case_sensitive": false}), Some(&[]));
-        let (first, second) = ("rules[0].match.prefix", "rules[1].match.prefix");
-        let table = [
-            (
-                json!([rule(below(json!({})), None), all()]),
-                Some((first, ONE)),
-            ),
-            (
-                json!([rule(json!({"prefix": "/public/"}), None), all()]),
-                None,
-            ),
-            (
-                json!([
-                    rule(json!({"path_separated_prefix": "/public"}), None),
-                    all()
-                ]),
-                None,
-            ),
-            (json!([rule(json!({"path": "/public"}), None), all()]), None),
-            (
-                json!([
-                    rule(json!({"safe_regex": {"regex": "/public.*"}}), None),
-                    all()
-                ]),
-                None,
-            ),
-            // Nobody else opens it.
-            (json!([rule(below(json!({})), None)]), Some((first, REST))),
-            (
-                json!([rule(json!({"path_separated_prefix": "/public"}), None)]),
-                None,
-            ),
-            // What it takes too needs the same, or is decided before.
-            (json!([rule(below(json!({})), Some(&[])), all()]), None),
-            (
-                json!([rule(below(json!({"case_sensitive": false})), Some(&[]))]),
-                None,
-            ),
-            (
-                json!([
-                    rule(
-                        json!({"safe_regex": {"regex": "(?i)/public-.*"}}),
-                        Some(&["a"])
-                    ),
-                    rule(below(json!({})), None),
-                    all()
-                ]),
-                None,
-            ),
-            // Fewer scopes, other ones, of another provider.
-            (
-                json!([
-                    rule(below(json!({})), Some(&[])),
-                    rule(
-                        json!({"prefix": "/", "case_sensitive": false}),
-                        Some(&["a"])
-                    )
-                ]),
-                Some((first, ONE)),
-            ),
-            (
-                json!([
-                    rule(below(json!({"case_sensitive": false})), Some(&["b"])),
-                    rule(
-                        json!({"prefix": "/", "case_sensitive": false}),
-                        Some(&["a"])
-                    )
-                ]),
-                None,
-            ),
-            (
-                json!([{"match": below(json!({"case_sensitive": false})), "requires": {"provider_name": "q"}}, rule(json!({"prefix": "/", "case_sensitive": false}), Some(&["a"]))]),
-                None,
-            ),
-            (
-                json!([
-                    rule(below(json!({"case_sensitive": false})), Some(&["a", "b"])),
-                    rule(
-                        json!({"prefix": "/", "case_sensitive": false}),
-                        Some(&["a"])
-                    )
-                ]),
-                None,
-            ),
-            // Who has no token passes.
-            (
-                json!([{"match": below(json!({})), "requires": {"requires_any": {"requirements": [{"provider_name": "p"}, {"allow_missing": {}}]}}}, all()]),
-                Some((first, ONE)),
-            ),
-            // Of some requests.
-            (
-                json!([rule(below(json!({"methods": ["GET"]})), None), all()]),
-                Some((first, ONE)),
-            ),
-            (
-                json!([
-                    rule(below(json!({"methods": ["GET"]})), None),
-                    rule(
-                        json!({"prefix": "/", "methods": ["POST"], "case_sensitive": false}),
-                        Some(&[])
-                    ),
-                    rule(json!({"prefix": "/"}), None)
-                ]),
-                None,
-            ),
-            (
-                json!([
-                    rule(below(json!({})), None),
-                    rule(
-                        json!({"prefix": "/", "methods": ["POST"], "case_sensitive": false}),
-                        Some(&[])
-                    ),
-                    rule(json!({"prefix": "/"}), None)
-                ]),
-                Some((first, ONE)),
-            ),
-            (
-                json!([
-                    rule(below(json!({"hosts": ["a.example"]})), None),
-                    rule(
-                        json!({"prefix": "/", "hosts": ["*.example"], "case_sensitive": false}),
-                        Some(&[])
-                    ),
-                    rule(json!({"prefix": "/"}), None)
-                ]),
-                Some((first, ONE)),
-            ),
-            (
-                json!([
-                    rule(below(json!({"hosts": ["a.example"]})), None),
-                    rule(
-                        json!({"prefix": "/", "hosts": ["b.example"], "case_sensitive": false}),
-                        Some(&[])
-                    ),
-                    rule(json!({"prefix": "/"}), None)
-                ]),
-                None,
-            ),
-            // A header may never be there together with what the rule asks for.
-            (
-                json!([
-                    rule(below(json!({})), None),
-                    rule(
-                        json!({"prefix": "/", "headers": [{"name": "x", "exact_match": "y"}], "case_sensitive": false}),
-                        Some(&[])
-                    ),
-                    rule(json!({"prefix": "/"}), None)
-                ]),
-                None,
-            ),
-            (
-                json!([
-                    rule(json!({"path": "/a", "case_sensitive": false}), Some(&[])),
-                    rule(below(json!({})), None)
-                ]),
-                Some((second, REST)),
-            ),
-        ];
-        check(&table, "deny");
-        check(&[(json!([rule(below(json!({})), None)]), None)], "allow");
-    }
-
-    #[test]
-    fn a_guard_that_another_spelling_passes_by() {
-        let guard = |matcher: Value| rule(matcher, Some(&["admin"]));
-        let prefix = |prefix: &str| json!({"prefix": prefix});
-        let whole = |scopes| rule(prefix("/"), scopes);
-        let first = Some(("rules[0].match", CASE));
-        let ignored = json!({"prefix": "/api/admin/", "case_sensitive": false});
-        let table = [
-            (
-                json!([guard(prefix("/api/admin/")), whole(Some(&[]))]),
-                first,
-            ),
-            (
-                json!([guard(json!({"path": "/api/admin"})), whole(None)]),
-                first,
-            ),
-            (
-                json!([
-                    guard(json!({"path_separated_prefix": "/api/admin"})),
-                    whole(None)
-                ]),
-                first,
-            ),
-            (
-                json!([
-                    guard(prefix("/api/ADMIN/")),
-                    rule(prefix("/api/"), Some(&[]))
-                ]),
-                first,
-            ),
-            (json!([guard(ignored.clone()), whole(Some(&[]))]), None),
-            (json!([guard(prefix("/1/2/")), whole(None)]), None),
-            // Nobody takes the other spelling, or only who asks for as much.
-            (json!([guard(prefix("/api/admin/"))]), None),
-            (
-                json!([guard(prefix("/api/admin/")), whole(Some(&["admin"]))]),
-                None,
-            ),
-            (
-                json!([guard(prefix("/api/admin/")), whole(Some(&["other"]))]),
-                None,
-            ),
-            (
-                json!([
-                    guard(prefix("/api/admin/")),
-                    guard(prefix("/api/ADMIN/")),
-                    guard(prefix("/API/admin/"))
-                ]),
-                None,
-            ),
-            // What is before it is for both spellings.
-            (
-                json!([
-                    rule(json!({"prefix": "/api/", "methods": ["GET"]}), Some(&[])),
-                    guard(prefix("/api/admin/"))
-                ]),
-                None,
-            ),
-            (
-                json!([
-                    rule(json!({"path": "/api/ADMIN/"}), None),
-                    guard(prefix("/api/admin/"))
-                ]),
-                Some(("rules[1].match", CASE)),
-            ),
-            // Of other requests.
-            (
-                json!([
-                    guard(json!({"prefix": "/api/admin/", "methods": ["POST"]})),
-                    rule(json!({"prefix": "/", "methods": ["GET"]}), None)
-                ]),
-                None,
-            ),
-            (
-                json!([
-                    guard(json!({"prefix": "/api/admin/", "methods": ["POST"]})),
-                    rule(json!({"prefix": "/", "methods": ["GET", "POST"]}), None)
-                ]),
-                first,
-            ),
-        ];
-        check(&table, "deny");
-        check(
-            &[
-                (
-                    json!([guard(prefix("/api/admin/"))]),
-                    Some(("rules[0].match", OPEN)),
-                ),
-                (json!([guard(ignored)]), None),
-            ],
-            "allow",
-        );
-    }
-
-    #[test]
-    fn a_star_stands_for_itself() {
-        let at = |matcher: Value| json!([rule(matcher, Some(&[]))]);
-        let star = Some(("rules[0].match", "a star"));
-        check(
-            &[
-                (at(json!({"path": "/1/*"})), star),
-                (at(json!({"path_separated_prefix": "/1/*"})), star),
-                (at(json!({"prefix": "/1/*"})), star),
-                (at(json!({"safe_regex": {"regex": "/1/.*"}})), None),
-            ],
-            "deny",
-        );
-    }
-
-    #[test]
-    fn what_asks_for_more_by_claims() {
-        let rule = |at: &str, test: Value| {
-            json!({
-                "match": {"prefix": at}, "requires": {"provider_name": "p"},
-                "authorize": {"claims": [test]},
-            })
-        };
-        let (ada, both) = (
-            json!({"path": ["a"], "equals": "ada"}),
-            json!({"path": ["a"], "any": ["ada", "ed"]}),
-        );
-        let other = json!({"path": ["b"], "equals": "ada"});
-        let less = Some(("rules[0].match", CASE));
-        check(
-            &[
-                (
-                    json!([rule("/a/", ada.clone()), rule("/", both.clone())]),
-                    less,
-                ),
-                (
-                    json!([rule("/a/", both.clone()), rule("/", ada.clone())]),
-                    None,
-                ),
-                (json!([rule("/a/", ada.clone()), rule("/", other)]), None),
-                (json!([rule("/a/", both.clone()), rule("/", both)]), None),
-            ],
-            "deny",
-        );
-    }
-}
+mod tests;

@@ -107,6 +107,16 @@ fn each_risky_choice_is_a_warning() {
             "rules[0].match.prefix",
         ),
         (
+            "rules:\n- match: {safe_regex: {regex: /public.*}}\n- match: {prefix: /}\n  requires: {provider_name: p}\n",
+            "",
+            "rules[0].match.safe_regex",
+        ),
+        (
+            "rules:\n- match: {prefix: /, headers: [{name: x-internal, exact_match: 'yes'}]}\n- match: {prefix: /}\n  requires: {provider_name: p}\n",
+            "",
+            "rules[0].match.headers",
+        ),
+        (
             "rules:\n- match: {prefix: /api/}\n  requires: {provider_name: p}\n- match: {prefix: /}\n  requires: {requires_any: {requirements: [{provider_name: p}, {allow_missing: {}}]}}\n",
             "",
             "rules[0].match",
