@@ -1,10 +1,11 @@
-//! Routes of the Gateway API on a Gateway that has the filter: headers that they set, and connections
-//! that are forwarded without reading requests.
+//! Routes of the Gateway API on a Gateway that has the filter: headers that they set, paths that they
+//! rewrite, and connections that are forwarded without reading requests.
 
 use bearer_gate::config::Config;
 
 use super::headers;
 use super::kubernetes::{may_be_neighbours, name, namespace, of_kind, spec, targets, title};
+use super::rewrites::{Form, Matched, Rewrite};
 use crate::finding::{Finding, Kind};
 use crate::view::{Part, View};
 
@@ -20,6 +21,7 @@ pub(super) fn look_at(
     if let Some(config) = config {
         for route in &read {
             look_at_headers(*route, config, findings);
+            look_at_paths(view, *route, config, findings);
         }
     }
     let guarded: Vec<Backend<'_>> = read.iter().flat_map(|route| backends(*route)).collect();
@@ -115,6 +117,58 @@ fn look_at_headers(route: Part<'_>, config: &Config, findings: &mut Vec<Finding>
             }
         }
     }
+}
+
+/// Paths that a route rewrites by itself, or by a filter of Envoy Gateway's own.
+fn look_at_paths(view: &View<'_>, route: Part<'_>, config: &Config, findings: &mut Vec<Finding>) {
+    for rule in spec(route).items_of("rules") {
+        let mut matched: Vec<Matched<'_>> = rule.items_of("matches").map(matched_by).collect();
+        if matched.is_empty() {
+            matched.push(Matched::Segments("/"));
+        }
+        let levels = [rule].into_iter().chain(rule.items_of("backend_refs"));
+        for filter in levels.flat_map(|level| level.items_of("filters")) {
+            let named = filter.node.text_at(&["extension_ref", "name"]);
+            let of_gateway = of_kind(view, "HTTPRouteFilter")
+                .filter(|other| named == Some(name(*other)) && may_be_neighbours(route, *other));
+            let own = [filter].into_iter().chain(of_gateway.map(spec));
+            for rewrite in own.filter_map(rewrite_of) {
+                for matched in &matched {
+                    rewrite.look_at(matched, config, findings);
+                }
+            }
+        }
+    }
+}
+
+fn matched_by(matched: Part<'_>) -> Matched<'_> {
+    let text = |name: &str| matched.node.text_at(&["path", name]);
+    let value = text("value").unwrap_or("/");
+    match text("type") {
+        Some("Exact") => Matched::Exact(value),
+        Some("RegularExpression") => Matched::regex(value),
+        // the end of a prefix is the end of a segment
+        _ => Matched::Segments(value.strip_suffix('/').unwrap_or(value)),
+    }
+}
+
+fn rewrite_of(filter: Part<'_>) -> Option<Rewrite<'_>> {
+    let part = filter.at(&["url_rewrite", "path"])?;
+    let text = |names: &[&str]| part.node.text_at(names);
+    let regex = || {
+        let pattern = text(&["replace_regex_match", "pattern"])?;
+        let by = text(&["replace_regex_match", "substitution"]);
+        Some(Form::each(pattern, by.unwrap_or_default()))
+    };
+    let whole = text(&["replace_full_path"]).map(Form::Whole);
+    let form = whole
+        .or_else(|| text(&["replace_prefix_match"]).map(Form::Prefix))
+        .or_else(regex)?;
+    Some(Rewrite {
+        part,
+        path: "urlRewrite.path",
+        form,
+    })
 }
 
 /// Whether a route is one that a policy, or a plugin, is for: itself, or by its Gateway.

@@ -3,7 +3,9 @@
 use bearer_gate::config::Config;
 use bearer_gate::matcher::PathMatcher;
 use bearer_gate::text::Pattern;
+use regex_lite::Regex;
 
+use crate::expression;
 use crate::finding::{Finding, Kind};
 use crate::plugin::message;
 use crate::risks::rules::rules_past;
@@ -11,81 +13,126 @@ use crate::view::{Chain, Part};
 
 const TEMPLATE: &str = "envoy.extensions.path.rewrite.uri_template.v3.UriTemplateRewriteConfig";
 
+/// The most paths that are tried of one route.
+const MOST: usize = 1024;
+
 pub(super) fn look_at(chain: &Chain<'_>, config: Option<&Config>, findings: &mut Vec<Finding>) {
     let Some(config) = config else { return };
     for route in chain.all_routes() {
         let Some(action) = route.part.get("route") else {
             continue;
         };
-        let matched = route.part.get("match").unwrap_or(route.part);
-        for (name, rewrite) in rewrites(action) {
-            let Some((from, to, at)) = way(matched, &rewrite.form, config) else {
-                continue;
-            };
-            let finding = Finding::warning(
-                Kind::PathRewritten,
-                rewrite.part.spot(),
-                name,
-                format!(
-                    "makes {to} of {from} behind the filter, which has looked at {from}: rules[{}] decides, and rules[{}], which is for {to}, asks for more",
-                    at.0, at.1
-                ),
-            )
-            .write("a rule for the path that clients send, which asks for as much");
-            // once for all chains
-            if !findings.contains(&finding) {
-                findings.push(finding);
-            }
+        let matched = Matched::of(route.part.get("match").unwrap_or(route.part));
+        for rewrite in rewrites(action) {
+            rewrite.look_at(&matched, config, findings);
         }
     }
 }
 
-struct Rewrite<'d> {
-    part: Part<'d>,
-    form: Form<'d>,
+/// The paths of a route.
+pub(super) enum Matched<'d> {
+    Any,
+    Prefix(&'d str),
+    /// It, and what is below it.
+    Segments(&'d str),
+    Exact(&'d str),
+    Regex(&'d str, Pattern),
 }
 
 /// What becomes of a path.
-enum Form<'d> {
+pub(super) enum Form<'d> {
     /// What the route matched is replaced by this.
     Prefix(&'d str),
-    /// Each place of the first is replaced by the second.
-    Each(&'d str, &'d str),
+    /// Each place of the expression is replaced by the text, in which `$` stands for its groups.
+    Each(Regex, String),
     /// This, and nothing else.
     Whole(&'d str),
     /// Something that begins with this.
     Begins(&'d str),
 }
 
-fn rewrites<'d>(action: Part<'d>) -> impl Iterator<Item = (&'static str, Rewrite<'d>)> {
-    let text = |part: &Part<'d>| part.node.text();
-    let prefix = action.get("prefix_rewrite").and_then(|part| {
-        let form = Form::Prefix(text(&part)?);
-        Some(("prefix_rewrite", Rewrite { part, form }))
-    });
-    let regex = action.get("regex_rewrite").and_then(|part| {
-        let substitution = part.node.text_at(&["substitution"])?;
-        let pattern = part.node.text_at(&["pattern", "regex"])?;
-        let is_literal = |text: &str| !text.contains(|c| r"\.+*?()|[]{}^$".contains(c));
-        let form = match is_literal(pattern) && !pattern.is_empty() && !substitution.contains('\\')
-        {
-            true => Form::Each(pattern, substitution),
-            false => Form::of(substitution, '\\'),
-        };
-        Some(("regex_rewrite", Rewrite { part, form }))
-    });
-    let policy = action.get("path_rewrite_policy").map(|part| {
-        let settings = part.get("typed_config");
-        let template = settings.and_then(|settings| message(settings.node, TEMPLATE));
-        let template = template.and_then(|node| node.text_at(&["path_template_rewrite"]));
-        let form = template.map_or(Form::Begins(""), |template| Form::of(template, '{'));
-        ("path_rewrite_policy", Rewrite { part, form })
-    });
-    let format = action.get("path_rewrite").and_then(|part| {
-        let form = Form::of(text(&part)?, '%');
-        Some(("path_rewrite", Rewrite { part, form }))
-    });
-    [prefix, regex, policy, format].into_iter().flatten()
+pub(super) struct Rewrite<'d> {
+    pub part: Part<'d>,
+    /// The field.
+    pub path: &'static str,
+    pub form: Form<'d>,
+}
+
+fn rewrites<'d>(action: Part<'d>) -> impl Iterator<Item = Rewrite<'d>> {
+    let field = |path: &'static str, form: fn(Part<'d>) -> Option<Form<'d>>| {
+        let part = action.get(path)?;
+        let form = form(part)?;
+        Some(Rewrite { part, path, form })
+    };
+    let fields = [
+        field("prefix_rewrite", |part| part.node.text().map(Form::Prefix)),
+        field("regex_rewrite", |part| {
+            let pattern = part.node.text_at(&["pattern", "regex"])?;
+            let substitution = part.node.text_at(&["substitution"]);
+            Some(Form::each(pattern, substitution.unwrap_or_default()))
+        }),
+        field("path_rewrite_policy", |part| {
+            let settings = part.get("typed_config");
+            let template = settings.and_then(|settings| message(settings.node, TEMPLATE));
+            let template = template.and_then(|node| node.text_at(&["path_template_rewrite"]));
+            Some(template.map_or(Form::Begins(""), |template| Form::of(template, '{')))
+        }),
+        field("path_rewrite", |part| {
+            Some(Form::of(part.node.text()?, '%'))
+        }),
+    ];
+    fields.into_iter().flatten()
+}
+
+impl<'d> Matched<'d> {
+    fn of(matched: Part<'d>) -> Self {
+        let text = |names: &[&str]| matched.node.text_at(names);
+        let prefix = || text(&["prefix"]).map(Self::Prefix);
+        let segments = || text(&["path_separated_prefix"]).map(Self::Segments);
+        let exact = || text(&["path"]).map(Self::Exact);
+        let regex = || text(&["safe_regex", "regex"]).map(Self::regex);
+        let found = prefix().or_else(segments).or_else(exact);
+        found.or_else(regex).unwrap_or(Self::Any)
+    }
+
+    /// Those of an expression; what cannot be read may be every path.
+    pub(super) fn regex(written: &'d str) -> Self {
+        Pattern::parse(written).map_or(Self::Any, |pattern| Self::Regex(written, pattern))
+    }
+
+    fn matches(&self, path: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Prefix(prefix) => path.starts_with(prefix),
+            Self::Segments(segments) => path.strip_prefix(segments).is_some_and(|rest| {
+                rest.is_empty() || rest.starts_with('/') || segments.ends_with('/')
+            }),
+            Self::Exact(exact) => path == *exact,
+            Self::Regex(_, pattern) => pattern.matches(path.as_bytes()),
+        }
+    }
+
+    /// Paths with which those of the route begin, and what of them is replaced.
+    fn starts(&self) -> Vec<String> {
+        match self {
+            Self::Any => Vec::new(),
+            Self::Prefix(path) | Self::Segments(path) | Self::Exact(path) => {
+                vec![(*path).to_owned()]
+            }
+            Self::Regex(written, _) => expression::examples(written, None),
+        }
+    }
+
+    /// What is left of a path when what was matched is taken off. An expression has matched all of it.
+    fn rest<'p>(&self, path: &'p str) -> &'p str {
+        match self {
+            Self::Prefix(prefix) | Self::Segments(prefix) => {
+                path.strip_prefix(prefix).unwrap_or_default()
+            }
+            Self::Any => path,
+            Self::Exact(_) | Self::Regex(..) => "",
+        }
+    }
 }
 
 impl<'d> Form<'d> {
@@ -96,54 +143,146 @@ impl<'d> Form<'d> {
             None => Self::Whole(text),
         }
     }
-}
 
-/// A path that comes by this route, what becomes of it, and the rules of both, of which the first asks
-/// for less.
-fn way(
-    matched: Part<'_>,
-    form: &Form<'_>,
-    config: &Config,
-) -> Option<(String, String, (usize, usize))> {
-    let known = known_paths(config);
-    let text = |names: &[&str]| matched.node.text_at(names);
-    let prefix = text(&["prefix"]).or_else(|| text(&["path_separated_prefix"]));
-    let whole = text(&["path"]);
-    let regex = text(&["safe_regex", "regex"]).map(Pattern::parse);
-    let matches = |path: &str| match (&regex, prefix, whole) {
-        (Some(Ok(regex)), ..) => regex.matches(path.as_bytes()),
-        (_, Some(prefix), _) => path.starts_with(prefix),
-        (.., Some(whole)) => path == whole,
-        _ => true,
-    };
-    let start = prefix.or(whole).unwrap_or_default();
-    let mut froms = vec![start.to_owned()];
-    froms.extend(known.iter().map(|path| (*path).to_owned()));
-    if let Form::Prefix(rewrite) = form {
-        let below = known.iter().filter_map(|path| path.strip_prefix(rewrite));
-        froms.extend(below.map(|rest| format!("{start}{rest}")));
-    }
-    froms.retain(|from| from.starts_with('/') && matches(from));
-    froms.iter().find_map(|from| {
-        let tos: Vec<String> = match form {
-            Form::Prefix(rewrite) => {
-                let rest = from.strip_prefix(start).unwrap_or_default();
-                vec![format!("{rewrite}{rest}")]
+    /// Of an expression of Envoy's, whose groups are `\1` in what is put in its place.
+    pub(super) fn each(pattern: &str, substitution: &'d str) -> Self {
+        let mut by = String::new();
+        let mut letters = substitution.chars();
+        while let Some(letter) = letters.next() {
+            match (letter, letter == '\\') {
+                (_, true) => match letters.next() {
+                    Some(digit) if digit.is_ascii_digit() => by.push_str(&format!("${{{digit}}}")),
+                    other => by.extend(other),
+                },
+                ('$', _) => by.push_str("$$"),
+                _ => by.push(letter),
             }
-            Form::Each(pattern, by) => vec![from.replace(pattern, by)],
-            Form::Whole(path) => vec![(*path).to_owned()],
-            Form::Begins(start) => {
+        }
+        match Regex::new(pattern) {
+            Ok(regex) => Self::Each(regex, by),
+            Err(_) => Self::of(substitution, '\\'),
+        }
+    }
+
+    /// What may become of a path.
+    fn apply(&self, path: &str, matched: &Matched<'_>, known: &[&str]) -> Vec<String> {
+        match self {
+            Self::Prefix(rewrite) => vec![format!("{rewrite}{}", matched.rest(path))],
+            Self::Each(regex, by) => vec![regex.replace_all(path, by.as_str()).into_owned()],
+            Self::Whole(path) => vec![(*path).to_owned()],
+            Self::Begins(start) => {
                 let below = known.iter().filter(|path| path.starts_with(start));
                 let below = below.map(|path| (*path).to_owned());
                 below.chain([(*start).to_owned()]).collect()
             }
+        }
+    }
+
+    /// Paths of a route from which this one may come.
+    fn sources(&self, starts: &[String], path: &str) -> Vec<String> {
+        match self {
+            Self::Prefix(rewrite) => {
+                let bare = rewrite.strip_suffix('/').unwrap_or(rewrite);
+                let rests = [path.strip_prefix(rewrite), path.strip_prefix(bare)];
+                let rests = rests.into_iter().flatten();
+                rests
+                    .flat_map(|rest| starts.iter().map(move |start| format!("{start}{rest}")))
+                    .collect()
+            }
+            Self::Each(regex, by) => {
+                let literal = by.split('$').next().unwrap_or_default();
+                let mut groups = vec![path, path.trim_start_matches('/')];
+                groups.extend(path.strip_prefix(literal));
+                let examples = |group| expression::examples(regex.as_str(), Some(group));
+                let found = groups.into_iter().flat_map(examples);
+                found
+                    .flat_map(|found| [found.clone(), format!("{found}{path}")])
+                    .collect()
+            }
+            Self::Whole(_) | Self::Begins(_) => Vec::new(),
+        }
+    }
+}
+
+impl Rewrite<'_> {
+    /// Tells of a path that a rule lets through, which becomes one for which another rule asks for more.
+    pub(super) fn look_at(
+        &self,
+        matched: &Matched<'_>,
+        config: &Config,
+        findings: &mut Vec<Finding>,
+    ) {
+        let Some((from, to, at)) = self.way(matched, config) else {
+            return;
         };
-        let mut ways = tos.into_iter().filter(|to| to != from);
-        ways.find_map(|to| {
-            let rules = rules_past(config, from, &to)?;
-            Some((from.clone(), to, rules))
+        let finding = Finding::warning(
+            Kind::PathRewritten,
+            self.part.spot(),
+            self.path,
+            format!(
+                "makes {to} of {from} behind the filter, which has looked at {from}: rules[{}] decides, and rules[{}], which is for {to}, asks for more",
+                at.0, at.1
+            ),
+        )
+        .write("a rule for the path that clients send, which asks for as much");
+        // once for all chains
+        if !findings.contains(&finding) {
+            findings.push(finding);
+        }
+    }
+
+    /// A path that comes by the route, what becomes of it, and the rules of both, of which the first asks
+    /// for less.
+    fn way(
+        &self,
+        matched: &Matched<'_>,
+        config: &Config,
+    ) -> Option<(String, String, (usize, usize))> {
+        let known = known_paths(config);
+        let starts = matched.starts();
+        let whole = known.iter().map(|path| (*path).to_owned());
+        let sources = known
+            .iter()
+            .flat_map(|path| self.form.sources(&starts, path));
+        let mut froms: Vec<String> = starts.iter().cloned().chain(whole).collect();
+        froms.extend(sources.take(MOST));
+        // what is looked for may be behind a path that a rule opens
+        if matches!(self.form, Form::Each(..)) {
+            let ends: Vec<String> = froms.clone();
+            let behind = |open: &&str| {
+                let open = open.strip_suffix('/').unwrap_or(open);
+                ends.iter()
+                    .map(move |end| format!("{open}{end}"))
+                    .collect::<Vec<_>>()
+            };
+            froms.extend(known.iter().flat_map(behind).take(MOST));
+        }
+        froms.retain(|from| from.starts_with('/') && matched.matches(from));
+        froms.iter().find_map(|from| {
+            let tos = self.form.apply(from, matched, &known).into_iter();
+            let mut ways = tos
+                .map(|to| without_empty_segments(&to))
+                .filter(|to| to != from);
+            ways.find_map(|to| {
+                let rules = rules_past(config, from, &to)?;
+                Some((from.clone(), to, rules))
+            })
         })
-    })
+    }
+}
+
+/// A path as most upstreams read it.
+fn without_empty_segments(path: &str) -> String {
+    let mut merged = String::with_capacity(path.len());
+    for letter in path.chars() {
+        if letter != '/' || !merged.ends_with('/') {
+            merged.push(letter);
+        }
+    }
+    match merged.is_empty() {
+        true => "/".to_owned(),
+        false => merged,
+    }
 }
 
 /// The paths that rules name.

@@ -1,10 +1,11 @@
 //! `Gateway` and `VirtualService` of Istio: connections that a gateway forwards without reading
-//! requests, and headers that its routes set.
+//! requests, headers that its routes set, and paths that they rewrite.
 
 use bearer_gate::config::Config;
 
 use super::super::headers;
 use super::super::kubernetes::{SELECTED, labels, name, namespace, of_kind, spec, targets, title};
+use super::super::rewrites::{Form, Matched, Rewrite};
 use super::{Workload, workload};
 use crate::finding::{Finding, Kind};
 use crate::view::{Part, View};
@@ -27,6 +28,7 @@ pub(super) fn look_at(
             .any(|gateway| gateway.is_none_or(|gateway| may_be_of(gateway, resource)));
         if let Some(config) = config.filter(|_| is_here) {
             look_at_headers(service, config, findings);
+            look_at_paths(service, config, findings);
         }
         let known = gateways.iter().flatten();
         if let Some(server) = known
@@ -135,4 +137,43 @@ fn look_at_headers(service: Part<'_>, config: &Config, findings: &mut Vec<Findin
             }
         }
     }
+}
+
+/// Paths that routes rewrite, behind all plugins.
+fn look_at_paths(service: Part<'_>, config: &Config, findings: &mut Vec<Finding>) {
+    for route in spec(service).items_of("http") {
+        let mut matched: Vec<Matched<'_>> = route.items_of("match").map(matched_by).collect();
+        if matched.is_empty() {
+            matched.push(Matched::Prefix("/"));
+        }
+        let Some(rewrite) = route.get("rewrite").and_then(rewrite_of) else {
+            continue;
+        };
+        for matched in &matched {
+            rewrite.look_at(matched, config, findings);
+        }
+    }
+}
+
+fn matched_by(matched: Part<'_>) -> Matched<'_> {
+    let text = |how: &str| matched.node.text_at(&["uri", how]);
+    let exact = text("exact").map(Matched::Exact);
+    let regex = || text("regex").map(Matched::regex);
+    let prefix = || Matched::Prefix(text("prefix").unwrap_or("/"));
+    exact.or_else(regex).unwrap_or_else(prefix)
+}
+
+fn rewrite_of(part: Part<'_>) -> Option<Rewrite<'_>> {
+    let text = |names: &[&str]| part.node.text_at(names);
+    let regex = || {
+        let pattern = text(&["uri_regex_rewrite", "match"])?;
+        let by = text(&["uri_regex_rewrite", "rewrite"]);
+        Some(Form::each(pattern, by.unwrap_or_default()))
+    };
+    let form = text(&["uri"]).map(Form::Prefix).or_else(regex)?;
+    Some(Rewrite {
+        part,
+        path: "http.rewrite",
+        form,
+    })
 }

@@ -506,6 +506,65 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         kind: "path-rewritten",
         bad: &[
+            ("rules", "- match: {path_separated_prefix: /v1}"),
+            (
+                "action",
+                "regex_rewrite: {pattern: {regex: '^/v[0-9]+'}, substitution: ''}",
+            ),
+        ],
+        at: "regex_rewrite",
+        good: &[
+            ("rules", "- match: {path_separated_prefix: /v1}"),
+            (
+                "action",
+                "regex_rewrite: {pattern: {regex: '^/v[0-9]+/(.+)'}, substitution: '/open/\\1'}",
+            ),
+        ],
+        proof: WARNING,
+    },
+    // what begins with a group, of a path that stays among the open ones
+    Row {
+        kind: "path-rewritten",
+        bad: &[
+            ("rules", "- match: {path_separated_prefix: /open}"),
+            (
+                "action",
+                "regex_rewrite: {pattern: {regex: '^/open/(.*)$'}, substitution: '/\\1'}",
+            ),
+        ],
+        at: "regex_rewrite",
+        good: &[
+            ("rules", "- match: {path_separated_prefix: /open}"),
+            (
+                "action",
+                "regex_rewrite: {pattern: {regex: '^(/open)/v1(/.*)$'}, substitution: '\\1\\2'}",
+            ),
+        ],
+        proof: WARNING,
+    },
+    // the whole of what an expression matched
+    Row {
+        kind: "path-rewritten",
+        bad: &[
+            ("rules", "- match: {path_separated_prefix: /open}"),
+            (
+                "first",
+                "- match: {safe_regex: {regex: '/open/[0-9]+'}}\n  route: {cluster: api, prefix_rewrite: /api}",
+            ),
+        ],
+        at: "prefix_rewrite",
+        good: &[
+            ("rules", "- match: {path_separated_prefix: /open}"),
+            (
+                "first",
+                "- match: {safe_regex: {regex: '/open/[0-9]+'}}\n  route: {cluster: api, prefix_rewrite: /open}",
+            ),
+        ],
+        proof: WARNING,
+    },
+    Row {
+        kind: "path-rewritten",
+        bad: &[
             ("rules", "- match: {path_separated_prefix: /open}"),
             ("action", "path_rewrite: '%REQ(x-who)%'"),
         ],
