@@ -4,10 +4,20 @@
 use bearer_gate::config::Config;
 
 use super::headers;
-use super::kubernetes::{may_be_neighbours, name, namespace, of_kind, spec, targets, title};
+use super::kubernetes::{
+    ROOT, SELECTED, labels, may_be_neighbours, name, namespace, of_kind, spec, targets, title,
+};
 use super::rewrites::{Form, Matched, Rewrite};
 use crate::finding::{Finding, Kind};
 use crate::view::{Part, View};
+
+/// Labels of the pods that Istio makes for a Gateway, with its name.
+pub(super) const GATEWAY_NAMES: [&str; 2] = [
+    "gateway.networking.k8s.io/gateway-name",
+    "istio.io/gateway-name",
+];
+/// Where a Gateway has the labels of its pods.
+const INFRASTRUCTURE: &[&str] = &["spec", "infrastructure", "labels"];
 
 /// Looks at the routes that a policy, or a plugin, is for.
 pub(super) fn look_at(
@@ -16,7 +26,7 @@ pub(super) fn look_at(
     config: Option<&Config>,
     findings: &mut Vec<Finding>,
 ) {
-    let of = |kind: &'static str| of_kind(view, kind).filter(|route| is_of(*route, policy));
+    let of = |kind: &'static str| of_kind(view, kind).filter(|route| is_of(view, *route, policy));
     let read: Vec<Part<'_>> = of("HTTPRoute").chain(of("GRPCRoute")).collect();
     if let Some(config) = config {
         for route in &read {
@@ -53,22 +63,6 @@ pub(super) fn look_at(
         };
         findings.push(found.write("an HTTPRoute, or a Gateway of its own"));
     }
-}
-
-/// Whether a route names a Gateway as one of its parents.
-fn is_on(route: Part<'_>, gateway: &str, near: Part<'_>) -> bool {
-    let mut parents = spec(route).items_of("parent_refs");
-    parents.any(|parent| {
-        let place = parent.node.text_at(&["namespace"]);
-        let is_near = match place {
-            Some(place) => namespace(near).is_none_or(|own| own == place),
-            None => may_be_neighbours(route, near),
-        };
-        let kind = parent.node.text_at(&["kind"]);
-        is_near
-            && kind.is_none_or(|kind| kind == "Gateway")
-            && parent.node.text_at(&["name"]) == Some(gateway)
-    })
 }
 
 struct Backend<'d> {
@@ -172,16 +166,86 @@ fn rewrite_of(filter: Part<'_>) -> Option<Rewrite<'_>> {
 }
 
 /// Whether a route is one that a policy, or a plugin, is for: itself, or by its Gateway.
-fn is_of(route: Part<'_>, policy: Part<'_>) -> bool {
+fn is_of(view: &View<'_>, route: Part<'_>, policy: Part<'_>) -> bool {
     let kind = route.node.text_at(&["kind"]);
-    targets(policy)
-        .iter()
-        .any(|target| match target.kind == "Gateway" {
-            true => is_on(route, target.name, policy),
-            false => {
-                kind == Some(target.kind)
-                    && name(route) == target.name
-                    && may_be_neighbours(route, policy)
-            }
+    let targets = targets(policy);
+    let is_of_all = namespace(policy) == Some(ROOT);
+    let mut parents = parents(route);
+    if targets.is_empty() && policy.node.text_at(&["kind"]) == Some("WasmPlugin") {
+        return parents.any(|(gateway, place)| {
+            let is_near = is_of_all || may_be_at(place, namespace(policy));
+            is_near && has_pods(view, gateway, place, &labels(policy, SELECTED))
+        });
+    }
+    targets.iter().any(|target| match target.kind {
+        "Gateway" => parents
+            .clone()
+            .any(|(gateway, place)| may_be_at(place, namespace(policy)) && gateway == target.name),
+        // of Istio, in its own namespace
+        "GatewayClass" => parents.clone().any(|(gateway, place)| {
+            let is_of_class = |found: Part<'_>| {
+                found.node.text_at(&["spec", "gateway_class_name"]) == Some(target.name)
+            };
+            gateways(view, gateway, place).any(is_of_class)
+        }),
+        _ => {
+            kind == Some(target.kind)
+                && name(route) == target.name
+                && may_be_neighbours(route, policy)
+        }
+    })
+}
+
+/// The Gateways of a route, by their names and namespaces.
+fn parents<'d>(route: Part<'d>) -> impl Iterator<Item = (&'d str, Option<&'d str>)> + Clone {
+    let parents: Vec<_> = spec(route)
+        .items_of("parent_refs")
+        .filter_map(|parent| {
+            let text = |name: &str| parent.node.text_at(&[name]);
+            let is_gateway = text("kind").is_none_or(|kind| kind == "Gateway");
+            let place = text("namespace").or(namespace(route));
+            Some((text("name").filter(|_| is_gateway)?, place))
         })
+        .collect();
+    parents.into_iter()
+}
+
+fn may_be_at(one: Option<&str>, other: Option<&str>) -> bool {
+    one.is_none() || other.is_none() || one == other
+}
+
+/// The Gateways of this name in the files.
+fn gateways<'a, 'd>(
+    view: &'a View<'d>,
+    named: &'a str,
+    place: Option<&'a str>,
+) -> impl Iterator<Item = Part<'d>> + use<'a, 'd> {
+    of_kind(view, "Gateway")
+        .filter(move |gateway| name(*gateway) == named && may_be_at(namespace(*gateway), place))
+}
+
+/// Whether a plugin with this selector is in the pods of a Gateway. Istio makes them with the Gateway's
+/// name, and with labels that the Gateway has for them; or the Gateway names the service of others.
+fn has_pods(
+    view: &View<'_>,
+    gateway: &str,
+    place: Option<&str>,
+    selector: &[(&str, &str)],
+) -> bool {
+    let found: Vec<Part<'_>> = gateways(view, gateway, place).collect();
+    let is_own = |label: &(&str, &str)| {
+        let mut given = found.iter();
+        GATEWAY_NAMES.contains(&label.0) && label.1 == gateway
+            || given.any(|given| labels(*given, INFRASTRUCTURE).contains(label))
+    };
+    let services = found
+        .iter()
+        .flat_map(|gateway| spec(*gateway).items_of("addresses"));
+    let mut services =
+        services.filter_map(|address| address.node.text_at(&["value"])?.split('.').next());
+    let is_service = |service: &str| {
+        let mut values = selector.iter().map(|(_, value)| *value);
+        values.any(|value| service.ends_with(value))
+    };
+    selector.iter().all(is_own) || services.any(is_service)
 }

@@ -9,7 +9,7 @@ mod ways;
 
 use bearer_gate::config::Config;
 
-use super::attached;
+use super::attached::{self, GATEWAY_NAMES};
 use super::fields::{self, Field};
 use super::kubernetes::{
     ROOT, SELECTED, labels, look_at_targets, may_meet, name, namespace, of_kind, plugin_of, spec,
@@ -187,13 +187,13 @@ enum Workload {
 fn workload(view: &View<'_>, resource: Part<'_>) -> Workload {
     const WAYPOINT: &str = "istio-waypoint";
     let targets = targets(resource);
+    let is_waypoint = |named: &str| {
+        of_kind(view, "Gateway").any(|gateway| {
+            name(gateway) == named
+                && gateway.node.text_at(&["spec", "gateway_class_name"]) == Some(WAYPOINT)
+        })
+    };
     if !targets.is_empty() {
-        let is_waypoint = |named: &str| {
-            of_kind(view, "Gateway").any(|gateway| {
-                name(gateway) == named
-                    && gateway.node.text_at(&["spec", "gateway_class_name"]) == Some(WAYPOINT)
-            })
-        };
         let is_gateway = targets.iter().any(|target| match target.kind {
             "Gateway" => !is_waypoint(target.name),
             "GatewayClass" => target.name != WAYPOINT,
@@ -207,6 +207,10 @@ fn workload(view: &View<'_>, resource: Part<'_>) -> Workload {
     let own = labels(resource, SELECTED);
     if own.is_empty() {
         return Workload::Every;
+    }
+    let mut of_gateway = own.iter().filter(|(name, _)| GATEWAY_NAMES.contains(name));
+    if of_gateway.any(|(_, named)| is_waypoint(named)) {
+        return Workload::Pod;
     }
     let is_called = own
         .iter()

@@ -5,6 +5,7 @@
 mod gateway;
 mod istio;
 mod patches;
+mod routes;
 
 use serde_json::Value;
 
