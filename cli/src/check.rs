@@ -19,7 +19,7 @@ use crate::{risks, surroundings};
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The configuration of the plugin by itself, Envoy's configuration, in one file or in several, or
-    /// resources of Istio or Envoy Gateway; YAML or JSON
+    /// resources of Istio or Envoy Gateway, or a ConfigMap of such; YAML or JSON; `-` reads standard input
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// How to print what is found
@@ -37,8 +37,10 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, CommandError> {
-    let files = args.files.iter().map(|path| File::read(path));
-    let files = files.collect::<Result<Vec<File>, CommandError>>()?;
+    let mut files = Vec::new();
+    for path in &args.files {
+        files.extend(File::read_all(path)?);
+    }
     let view = View::new(&files);
     let mut findings = check(&files, &view)?;
     if args.environment {
@@ -130,7 +132,8 @@ fn refusal(plugin: &Plugin<'_>, error: &ConfigError) -> Finding {
 
 /// Why there is nothing to check.
 fn nothing_in(files: &[File], view: &View<'_>) -> String {
-    let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
+    let given = files.iter().filter(|file| file.entry.is_none());
+    let names: Vec<&str> = given.map(|file| file.name.as_str()).collect();
     let names = names.join(", ");
     let elsewhere = view.groups.iter().find_map(|group| group.file_of_filter());
     match elsewhere {

@@ -241,7 +241,12 @@ fn running(dump: &Value, address: &str) -> Result<(File, Vec<String>), CommandEr
         documents.extend(parsed);
     }
     documents.retain(|one| !plugins_of(one).is_empty());
-    Ok((File { name, documents }, refused))
+    let running = File {
+        name,
+        entry: None,
+        documents,
+    };
+    Ok((running, refused))
 }
 
 /// The filters that come by ECDS.

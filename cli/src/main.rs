@@ -6,6 +6,7 @@
 mod advice;
 mod check;
 mod command_error;
+mod config_map;
 mod document;
 mod explain;
 mod explanation;

@@ -4,15 +4,18 @@
 //! Invariant: exactly what Envoy would give to the filter is parsed here. A file without a
 //! configuration of bearer-gate is an error, not a file without errors.
 
+use std::io::Read;
 use std::path::Path;
 
 use bearer_gate::config::{Config, ConfigError, nearest};
 use serde_json::Value;
 
 use crate::command_error::CommandError;
+use crate::config_map;
 use crate::document::{self, Node, STRUCT, Scalars, Unreadable, Yaml, snake_case, type_of};
 use crate::finding::Spot;
 use crate::forms;
+use crate::view::base_name;
 
 /// The filter that runs plugins.
 pub(crate) const WASM: &str = "envoy.extensions.filters.http.wasm.v3.Wasm";
@@ -44,8 +47,13 @@ const FIELDS: [&str; 17] = [
 /// A file and its documents.
 pub(crate) struct File {
     pub name: String,
+    /// Where it is the text of a `ConfigMap` in the file of that name.
+    pub entry: Option<config_map::Entry>,
     pub documents: Vec<Node>,
 }
+
+/// The most of standard input that is read, in bytes.
+const MAX_INPUT: u64 = 64 << 20;
 
 /// What surrounds a configuration of the plugin.
 #[derive(Clone, Copy)]
@@ -83,11 +91,27 @@ enum Source<'d> {
 }
 
 impl File {
+    /// The file with a configuration of ours: this one, or one in a `ConfigMap` in it.
     pub(crate) fn read(path: &Path) -> Result<Self, CommandError> {
-        let name = path.display().to_string();
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| CommandError::usage(format!("{name}: {error}")))?;
-        let mut documents = document::parse(&text, None).map_err(|error| {
+        let mut files = Self::read_all(path)?;
+        let has_one = |file: &Self| !file.plugins().is_empty();
+        let at = files.iter().position(has_one).unwrap_or_default();
+        Ok(files.swap_remove(at))
+    }
+
+    /// A file, and those that are in its `ConfigMap`s. `-` is standard input.
+    pub(crate) fn read_all(path: &Path) -> Result<Vec<Self>, CommandError> {
+        let is_input = path.as_os_str() == "-";
+        let name = match is_input {
+            true => "stdin".to_owned(),
+            false => path.display().to_string(),
+        };
+        let text = match is_input {
+            true => std::io::read_to_string(std::io::stdin().take(MAX_INPUT)),
+            false => std::fs::read_to_string(path),
+        };
+        let text = text.map_err(|error| CommandError::usage(format!("{name}: {error}")))?;
+        let file = Self::parse(&name, &text).map_err(|error| {
             let Unreadable {
                 line,
                 column,
@@ -95,8 +119,27 @@ impl File {
             } = error;
             CommandError::usage(format!("{name}:{line}:{column}: {problem}"))
         })?;
+        let others = config_map::files(&file, &text)?;
+        Ok([file].into_iter().chain(others).collect())
+    }
+
+    /// A text of a file of this name.
+    pub(crate) fn parse(name: &str, text: &str) -> Result<Self, Unreadable> {
+        let mut documents = document::parse(text, None)?;
         documents.iter_mut().for_each(forms::unify);
-        Ok(Self { name, documents })
+        Ok(Self {
+            name: name.to_owned(),
+            entry: None,
+            documents,
+        })
+    }
+
+    /// Its name without folders, as Envoy's own configuration has it at its end.
+    pub(crate) fn base_name(&self) -> &str {
+        match &self.entry {
+            Some(entry) => &entry.key,
+            None => base_name(&self.name),
+        }
     }
 
     /// What it is, where it has nothing to look at.

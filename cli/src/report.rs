@@ -5,6 +5,7 @@ mod sarif;
 use anstream::println;
 use serde_json::{Value, json};
 
+use crate::config_map::Entry;
 use crate::finding::{Finding, Note};
 use crate::output::{BAD, GOOD, WARN, escaped, safe, styled};
 use crate::plugin::{File, Plugin};
@@ -92,7 +93,13 @@ impl Report<'_> {
             } else {
                 styled(BAD, "refused")
             };
-            println!("{name}: {verdict}: configurations: {configurations}, warnings: {warnings}");
+            let entry = self.files.get(file).and_then(|file| file.entry.as_ref());
+            let entry = entry.map_or_else(String::new, |Entry { map, key }| {
+                safe(&format!(" {key} of ConfigMap {map}:"))
+            });
+            println!(
+                "{name}:{entry} {verdict}: configurations: {configurations}, warnings: {warnings}"
+            );
         }
     }
 
@@ -104,7 +111,9 @@ impl Report<'_> {
             .notes_of(file)
             .map(|note| json!({"line": note.spot.line, "column": note.spot.column, "text": note.text}))
             .collect();
-        json!({"file": name, "good": is_good, "passed_over": other.is_some(), "configurations": configurations, "findings": findings, "notes": notes})
+        let entry = self.files.get(file).and_then(|file| file.entry.as_ref());
+        let entry = entry.map(|Entry { map, key }| json!({"config_map": map, "key": key}));
+        json!({"file": name, "entry": entry, "good": is_good, "passed_over": other.is_some(), "configurations": configurations, "findings": findings, "notes": notes})
     }
 }
 

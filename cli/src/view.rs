@@ -78,7 +78,7 @@ pub(crate) struct View<'d> {
     pub groups: Vec<Group<'d>>,
     /// Resources of Kubernetes, those of lists too.
     pub kubernetes: Vec<Part<'d>>,
-    /// The names of the files.
+    /// The names of the files, without folders.
     pub names: Vec<&'d str>,
 }
 
@@ -132,7 +132,7 @@ impl<'d> View<'d> {
             plugins,
             groups,
             kubernetes,
-            names: files.iter().map(|file| file.name.as_str()).collect(),
+            names: files.iter().map(File::base_name).collect(),
         }
     }
 
@@ -270,7 +270,7 @@ impl<'d> Group<'d> {
 
     /// Whether it names the file, or one of the resources in it.
     fn names(&self, file: &File, resources_of_file: &[Part<'_>]) -> bool {
-        let file_name = base_name(&file.name);
+        let file_name = file.base_name();
         let mut resources = resources_of_file.iter().flat_map(|part| resources(*part));
         let mut documents = self.documents.iter();
         documents

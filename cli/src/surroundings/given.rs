@@ -5,10 +5,7 @@ use crate::finding::{Finding, Kind};
 use crate::view::{Group, Part, View, base_name};
 
 pub(super) fn look_at(view: &View<'_>, group: &Group<'_>, findings: &mut Vec<Finding>) {
-    let is_given = |path: &str| {
-        let mut names = view.names.iter();
-        names.any(|name| base_name(name) == base_name(path))
-    };
+    let is_given = |path: &str| view.names.contains(&base_name(path));
     let mut tell = |source: Part<'_>, what: &str| {
         if let Some(path) = path_of(source)
             && !is_given(path.node.text().unwrap_or_default())

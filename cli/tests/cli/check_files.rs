@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Files, Ran, root, run};
+use super::{Files, Ran, root, run, run_with};
 
 const DEPLOYED: [&str; 2] = ["deploy/envoy/envoy.yaml", "deploy/envoy/bearer-gate.yaml"];
 
@@ -99,6 +99,87 @@ fn the_deployment_is_one_configuration_in_two_files() {
     let told = "a filter comes from /etc/bearer-gate/bearer-gate.yaml: give that file too";
     assert!(ran.err.contains(told), "{}", ran.err);
     assert_eq!(run(&["check", DEPLOYED[1]]).code, 0);
+}
+
+/// The deployment as `kubectl kustomize` renders it, with other resources around it.
+fn rendered(envoy: &str, filter: &str) -> String {
+    let indented = |text: &str| {
+        let lines = text.lines().map(|line| match line {
+            "" => "\n".to_owned(),
+            line => format!("    {line}\n"),
+        });
+        lines.collect::<String>()
+    };
+    format!(
+        "apiVersion: v1\ndata:\n  envoy.yaml: |\n{}kind: ConfigMap\nmetadata:\n  name: bearer-gate-envoy\n---\napiVersion: v1\ndata:\n  bearer-gate.yaml: |\n{}kind: ConfigMap\nmetadata:\n  name: bearer-gate-filter\n---\napiVersion: v1\nkind: Service\nmetadata: {{name: other}}\n---\napiVersion: v1\ndata: {{prometheus.yaml: 'rules: []', broken.yaml: '{{'}}\nkind: ConfigMap\n",
+        indented(envoy),
+        indented(filter)
+    )
+}
+
+#[test]
+fn what_is_in_a_config_map() {
+    let [envoy, filter] = DEPLOYED.map(shipped);
+    let names = ["stdin", "stdin", "stdin"];
+    let good = rendered(&envoy, &filter);
+    let ran = run_with(&["check", "--json", "-"], &good);
+    assert_eq!(
+        (ran.code, found(&ran)),
+        (0, expected(&names, &[])),
+        "{}",
+        ran.out
+    );
+    assert_eq!(ran.json()[2]["entry"]["key"], "bearer-gate.yaml");
+    let ran = run_with(&["check", "-"], &good);
+    let told = "stdin: bearer-gate.yaml of ConfigMap bearer-gate-filter: good: configurations: 1";
+    assert!(ran.out.contains(told), "{}", ran.out);
+
+    // on its line, by what stands in the other one
+    let other = good.replace("cluster: auth0", "cluster: auth1");
+    let at = other
+        .lines()
+        .position(|line| line.contains("cluster: auth1"));
+    let line = at.unwrap() + 1;
+    let ran = run_with(&["check", "--json", "-"], &other);
+    let report = ran.json();
+    let finding = &report[2]["findings"][0];
+    assert_eq!(finding["kind"], "cluster-missing", "{report}");
+    assert_eq!(finding["line"], line);
+    let column = other
+        .lines()
+        .nth(line - 1)
+        .unwrap()
+        .find("cluster:")
+        .unwrap()
+        + 1;
+    assert_eq!(finding["column"], column);
+
+    // in a list, as a text with \n in it
+    let item =
+        |key: &str, text: &str| serde_json::json!({"kind": "ConfigMap", "data": {key: text}});
+    let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": [
+        item("envoy.yaml", &envoy),
+        item("bearer-gate.yaml", &filter.replace("cluster: auth0", "cluster: auth1")),
+    ]});
+    let ran = run_with(&["check", "--json", "-"], &format!("\n{list}"));
+    assert_eq!(ran.code, 1, "{}{}", ran.out, ran.err);
+    assert_eq!(ran.json()[2]["findings"][0]["line"], 2);
+
+    // what no Envoy reads, at its place
+    let broken = good.replacen("    static_resources:", "    static_resources: ]", 1);
+    let at = broken
+        .lines()
+        .position(|line| line.contains("static_resources: ]"));
+    let ran = run_with(&["check", "-"], &broken);
+    assert_eq!(ran.code, 2, "{}", ran.out);
+    let place = format!("stdin:{}:", at.unwrap() + 1);
+    assert!(ran.err.contains(&place), "{}", ran.err);
+
+    // explain and token take the configuration in it too
+    let files = Files::in_a_directory();
+    let path = files.with("rendered.yaml", &good);
+    let ran = run(&["explain", "--config", &path, "--path", "/"]);
+    assert!(!ran.err.contains("no configuration"), "{}", ran.err);
 }
 
 /// A bootstrap that has all from files, and those files.
