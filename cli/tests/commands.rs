@@ -17,9 +17,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 /// Beginnings of commands that no test runs as they stand.
-const NOT_RUN: [(&str, &str); 13] = [
+const NOT_RUN: [(&str, &str); 14] = [
     ("git clone ", "needs a server; a test with Envoy has one"),
     ("kubectl ", "needs a cluster"),
+    ("cargo install ", "takes minutes, and changes the user's own folder"),
     ("docker ", "needs Docker and a registry"),
     ("export ", "sets what `Scratch` has set"),
     ("uvicorn ", APPLICATION),
