@@ -26,6 +26,8 @@ pub(crate) enum Mark {
     Good,
     Bad,
     Note,
+    /// Of no account for this request: printed below all others.
+    Aside,
 }
 
 /// A step of the decision. At most one is bad: the one that rejects the request.
@@ -222,7 +224,7 @@ impl Explanation {
             Some(outlook) => safe(&outlook.in_words(word)),
             None => word.to_owned(),
         };
-        println!("{}: {verdict}", styled(HEAD, "verdict"));
+        println!("{}: {verdict}{}", styled(HEAD, "verdict"), self.because());
         println!(
             "{}",
             styled(DIM, "below: + for the request, - against it, . neither")
@@ -230,7 +232,8 @@ impl Explanation {
         for step in &self.steps {
             let text = safe(&step.text);
             println!("{} {}: {text}", sign(step.mark), styled(HEAD, step.name));
-            for (mark, text) in &step.details {
+            let details = step.details.iter();
+            for (mark, text) in details.filter(|(mark, _)| *mark != Mark::Aside) {
                 println!("    {} {}", sign(*mark), safe(text));
             }
         }
@@ -269,13 +272,40 @@ impl Explanation {
         for line in &verdict.upstream {
             println!("    {}", safe(line));
         }
+        self.print_asides();
+    }
+
+    /// The reason and what is against the request, in short.
+    fn because(&self) -> String {
+        let against = self.steps.iter().find(|step| step.mark == Mark::Bad);
+        match (self.verdict.admitted, self.verdict.reason, against) {
+            (Some(false), Some(reason), Some(step)) => {
+                let mut details = step.details.iter();
+                let bad = details.find(|(mark, _)| *mark == Mark::Bad);
+                let text = bad.map_or(&step.text, |(_, text)| text);
+                safe(&format!(": {reason}: {text}"))
+            }
+            (Some(false), Some(reason), None) => format!(": {reason}"),
+            _ => String::new(),
+        }
+    }
+
+    fn print_asides(&self) {
+        let details = self.steps.iter().flat_map(|step| &step.details);
+        let asides: Vec<_> = details.filter(|(mark, _)| *mark == Mark::Aside).collect();
+        if !asides.is_empty() {
+            println!("rules before that, which are for other paths:");
+        }
+        for (_, text) in asides {
+            println!("    {} {}", sign(Mark::Aside), safe(text));
+        }
     }
 
     pub(crate) fn to_json(&self, token: Option<&str>) -> Value {
         let word = |mark: Mark| match mark {
             Mark::Good => "good",
             Mark::Bad => "bad",
-            Mark::Note => "note",
+            Mark::Note | Mark::Aside => "note",
         };
         let steps: Vec<Value> = self
             .steps
@@ -323,7 +353,7 @@ fn sign(mark: Mark) -> String {
     match mark {
         Mark::Good => styled(GOOD, "+"),
         Mark::Bad => styled(BAD, "-"),
-        Mark::Note => styled(DIM, "."),
+        Mark::Note | Mark::Aside => styled(DIM, "."),
     }
 }
 

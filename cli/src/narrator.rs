@@ -34,9 +34,9 @@ mod words;
 
 pub(crate) use words::duration_in_words;
 use words::{
-    check_in_words, escaped_slashes_in_words, key_in_words, keys_of_gateway_in_words, mark_of,
-    other_path_in_words, place_in_doubt, rule_in_words, scopes_asked, scopes_held, test_in_words,
-    why_unclear,
+    OTHER_PATH, check_in_words, escaped_slashes_in_words, key_in_words, keys_of_gateway_in_words,
+    mark_of, other_path_in_words, place_in_doubt, rule_in_words, scopes_asked, scopes_held,
+    test_in_words, why_unclear,
 };
 
 const NOT_SATISFIED: &str = "does not satisfy the rule";
@@ -457,8 +457,14 @@ impl<'n> Narrator<'n> {
             } else {
                 other_path_in_words(rule, self.request.path())
             };
-            let text = format!("rules[{index}] {}: {why}", rule_in_words(rule));
-            step.detail(Mark::Note, text);
+            let mark = match why {
+                OTHER_PATH => Mark::Aside,
+                _ => Mark::Note,
+            };
+            step.detail(
+                mark,
+                format!("rules[{index}] {}: {why}", rule_in_words(rule)),
+            );
         }
         let rule = decided.and_then(|index| Some((index, rules.get(index)?)));
         step.text = match (rule, outcome) {

@@ -20,7 +20,10 @@ use std::process::{Command, Output, Stdio};
 const NOT_RUN: [(&str, &str); 14] = [
     ("git clone ", "needs a server; a test with Envoy has one"),
     ("kubectl ", "needs a cluster"),
-    ("cargo install ", "takes minutes, and changes the user's own folder"),
+    (
+        "cargo install ",
+        "takes minutes, and changes the user's own folder",
+    ),
     ("docker ", "needs Docker and a registry"),
     ("export ", "sets what `Scratch` has set"),
     ("uvicorn ", APPLICATION),

@@ -74,12 +74,15 @@ pub(super) fn rule_in_words(rule: &Rule) -> String {
     words
 }
 
+/// What is said of a rule whose path has nothing in common with the request's.
+pub(super) const OTHER_PATH: &str = "another path";
+
 /// Why a rule before the one that decides is not for the path.
 pub(super) fn other_path_in_words(rule: &Rule, path: Option<&[u8]>) -> &'static str {
     use bearer_gate::matcher::PathMatcher::{Connect, Exact, Prefix, Regex, Segments};
     let text = match &rule.matcher.path {
         Prefix(text) | Exact(text) | Segments(text) => text.as_bytes(),
-        Regex(_) | Connect => return "another path",
+        Regex(_) | Connect => return OTHER_PATH,
     };
     let start = path.and_then(|path| path.get(..text.len()));
     match start {
@@ -89,7 +92,7 @@ pub(super) fn other_path_in_words(rule: &Rule, path: Option<&[u8]>) -> &'static 
         Some(start) if start == text => {
             "another path, which begins so (`path` is the whole path, `path_separated_prefix` whole segments)"
         }
-        _ => "another path",
+        _ => OTHER_PATH,
     }
 }
 

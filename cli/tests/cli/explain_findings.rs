@@ -156,3 +156,33 @@ fn what_becomes_of_a_claim_in_a_header_is_told() {
         assert!(ran.out.contains(told), "{told}: {}", ran.out);
     }
 }
+
+/// Rules that have nothing to do with a request are listed below what decides.
+#[test]
+fn the_reason_is_first_and_other_rules_are_last() {
+    let explain = |arguments: &[&str]| {
+        let file = ["explain", "--config", "envoy/my-api.yaml"];
+        run(&[&file, arguments].concat())
+    };
+    let none = "verdict: rejected: no_rule: no rule matches, and what no rule matches is denied\n";
+    let missing = "verdict: rejected: token_missing: no token in header authorization";
+    for (path, first) in [("/x", none), ("/api/x", missing)] {
+        let ran = explain(&["--path", path]);
+        assert!(ran.out.starts_with(first), "{}", ran.out);
+        let (above, below) = ran.out.split_once("rules before that").unwrap();
+        assert!(above.contains("what to do about"), "{}", ran.out);
+        assert!(!above.contains("rules[0]"), "{}", ran.out);
+        assert!(below.contains("rules[0] path_separated_prefix /api/public: another path"));
+    }
+    // what is nearly the rule stays with the others
+    let ran = explain(&["--path", "/API/private-scopedx"]);
+    let (above, _) = ran.out.split_once("what to do about").unwrap();
+    assert!(
+        above.contains("but for upper and lower case"),
+        "{}",
+        ran.out
+    );
+    let report = explain(&["--path", "/x", "--json"]).json();
+    let rules = report["steps"][1]["details"].as_array().unwrap();
+    assert_eq!(rules.len(), 3, "{report}");
+}
