@@ -35,8 +35,71 @@ enum Told {
     Reason(&'static str),
     /// A line of a request that the filter did not reject, and what it was.
     Other(&'static str),
+    /// A rejection by somebody else, and by whom.
+    Elsewhere(&'static str),
     Nothing,
 }
+
+/// Where rejections of others are.
+const PAGE: &str = "docs/troubleshooting.md#not-every-rejection-is-bearer-gates";
+
+/// Who else rejects requests, by a word in the line (`%RESPONSE_CODE_DETAILS%`).
+const REJECTING: [(&str, &str); 19] = [
+    (
+        "rbac_access_denied_matched_policy",
+        "Envoy's RBAC filter refuses this request: the name of its policy stands behind",
+    ),
+    (
+        "jwt_authn_access_denied",
+        "Envoy's own jwt_authn refuses this request: it is in the chain too",
+    ),
+    ("ext_authz_denied", EXT_AUTHZ),
+    ("ext_proc_error", "the service of ext_proc cannot be asked"),
+    (
+        "csrf_origin_mismatch",
+        "Envoy's csrf filter refuses the origin of this request",
+    ),
+    ("request_rate_limited", RATE_LIMIT),
+    ("local_rate_limited", RATE_LIMIT),
+    (
+        "fault_filter_abort",
+        "Envoy's fault filter gives this answer",
+    ),
+    ("lua_response", "a Lua filter gives this answer"),
+    ("no_credential_for_basic_auth", BASIC_AUTH),
+    ("invalid_credential_for_basic_auth", BASIC_AUTH),
+    (
+        "oauth.missing_credentials",
+        "Envoy's own oauth2 refuses this request: it is in the chain too",
+    ),
+    (
+        "upgrade_failed",
+        "Envoy takes no such upgrade: a WebSocket needs upgrade_configs",
+    ),
+    ("http1.unexpected_underscore", UNDERSCORE),
+    ("http2.unexpected_underscore", UNDERSCORE),
+    (
+        "path_normalization_failed",
+        "Envoy refuses the path of this request",
+    ),
+    (
+        "missing_host_header",
+        "the request has no Host, and Envoy refuses it",
+    ),
+    (
+        "request_payload_too_large",
+        "the body is larger than Envoy's buffers, or than a filter takes",
+    ),
+    (
+        "no_healthy_upstream",
+        "Envoy has no upstream that it may ask: the filter let the request through",
+    ),
+];
+const BASIC_AUTH: &str = "Envoy's basic_auth refuses this request: it is in the chain too";
+const EXT_AUTHZ: &str = "the service of ext_authz refuses this request, or cannot be asked";
+const RATE_LIMIT: &str = "a rate limit of Envoy's refuses this request";
+const UNDERSCORE: &str =
+    "a header with an underscore, which Envoy refuses (headers_with_underscores_action)";
 
 /// Where a request's answer came from if it was not rejected by the filter, by a word in the line
 /// (`%RESPONSE_CODE_DETAILS%`).
@@ -77,9 +140,9 @@ pub(crate) fn explain(text: &str, as_json: bool) -> Result<ExitCode, CommandErro
         }
     }
     if found.is_empty() {
-        return Err(CommandError::usage(
-            "no reason of bearer-gate is in it: give a line of the access log with `reason`, a line of Envoy's log at debug level, or the text that the client got",
-        ));
+        return Err(CommandError::usage(format!(
+            "no reason of bearer-gate is in it: give a line of the access log with `reason`, a line of Envoy's log at debug level, or the text that the client got. If it is a rejection, it may be another filter's, Envoy's or your API's, see {PAGE}"
+        )));
     }
     if as_json {
         let found: Vec<Value> = found
@@ -111,6 +174,10 @@ fn print(told: &Told, lines: usize) {
             }
         }
         Told::Other(what) => println!("{}{lines}: {what}", styled(HEAD, "not rejected")),
+        Told::Elsewhere(what) => {
+            println!("{}{lines}: {what}", styled(HEAD, "not bearer-gate's"));
+            println!("    {}: {PAGE}", styled(DIM, "more"));
+        }
         Told::Nothing => {}
     }
 }
@@ -126,6 +193,9 @@ fn to_json(told: &Told, lines: usize) -> Value {
             json!({"reason": reason, "lines": lines, "text": text, "advice": advice})
         }
         Told::Other(what) => json!({"reason": null, "lines": lines, "told": what}),
+        Told::Elsewhere(what) => {
+            json!({"reason": null, "lines": lines, "told": what, "page": PAGE})
+        }
         Told::Nothing => Value::Null,
     }
 }
@@ -139,18 +209,46 @@ fn read(line: &str) -> Told {
         Some(Value::String(text)) => matches!(text.as_str(), "" | "-"),
         _ => false,
     };
-    let named = member.and_then(Value::as_str).and_then(whole);
-    if let Some(reason) = named.or_else(|| find(line).filter(|_| !is_none)) {
-        return Told::Reason(reason);
-    }
     // At its start Envoy lists its filters, with names such as envoy.filters.network.direct_response.
     let is_part = |c: char| c.is_ascii_alphanumeric() || "_.".contains(c);
     let is_there = |name: &str| line.split(|c| !is_part(c)).any(|word| word == name);
+    let named = member.and_then(Value::as_str).and_then(whole);
+    if let Some(reason) = named.or_else(|| in_details(line)) {
+        return Told::Reason(reason);
+    }
+    if let Some((_, what)) = REJECTING.iter().find(|(name, _)| is_there(name)) {
+        return Told::Elsewhere(what);
+    }
+    if let Some(reason) = find(line).filter(|_| !is_none) {
+        return Told::Reason(reason);
+    }
+    let is_rejection = status(json.as_ref(), line).is_some_and(|status| status >= 400);
     match OTHERS.iter().find(|(name, _)| is_there(name)) {
+        Some((_, what)) if is_rejection => Told::Elsewhere(what),
         Some((_, what)) => Told::Other(what),
+        None if is_none && is_rejection => Told::Elsewhere(
+            "the filter has no reason against it: another filter, Envoy or the upstream gives this answer",
+        ),
         None if is_none => Told::Other("the filter has no reason against it"),
         None => Told::Nothing,
     }
+}
+
+/// The status of the answer that a line of an access log is of.
+fn status(json: Option<&Value>, line: &str) -> Option<u16> {
+    let of = |text: &str| {
+        let is_status = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse().ok().filter(|_| is_status)
+    };
+    let Some(json) = json else {
+        return line.split_whitespace().find_map(of);
+    };
+    let names = ["status", "response_code", "code"];
+    let found = names.iter().find_map(|name| json.get(name))?;
+    of(found
+        .as_str()
+        .map_or_else(|| found.to_string(), str::to_owned)
+        .as_str())
 }
 
 /// A text that is the name of a reason.
@@ -164,7 +262,6 @@ fn whole(text: &str) -> Option<&'static str> {
 fn find(text: &str) -> Option<&'static str> {
     whole(text)
         .or_else(|| BEFORE.iter().find_map(|before| after(text, before)))
-        .or_else(|| in_details(text))
         .or_else(|| by_text(text))
         .or_else(|| {
             words(text)
@@ -287,14 +384,41 @@ mod tests {
             assert_eq!(read(line), Told::Reason(expected), "{line}");
         }
         for (line, expected) in [
+            (
+                "GET / 403 rbac_access_denied_matched_policy[none] 0",
+                "RBAC",
+            ),
+            (
+                r#"{"status":401,"details":"jwt_authn_access_denied{Jwt_is_expired}"}"#,
+                "jwt_authn",
+            ),
+            (
+                r#"{"status":401,"reason":null,"details":"jwt_authn_access_denied{Jwt is expired}"}"#,
+                "jwt_authn",
+            ),
+            (r#"{"status":"401","reason":"-"}"#, "or the upstream gives"),
+            ("GET / 401 via_upstream - 0", "the upstream gave"),
+            (
+                r#"{"response_code":403,"details":"via_upstream"}"#,
+                "the upstream gave",
+            ),
+            ("GET / 503 - wasm_fail_stream", "has crashed"),
+            ("GET / 404 route_not_found", "no route"),
+        ] {
+            let Told::Elsewhere(what) = read(line) else {
+                panic!("{line}");
+            };
+            assert!(what.contains(expected), "{line}: {what}");
+        }
+        for (line, expected) in [
             (r#"{"status":200,"reason":null}"#, "no reason against it"),
             (r#"{"status":200,"reason":"-"}"#, "no reason against it"),
             (
                 r#"{"status":200,"reason":null,"path":"/no_rule?reason=expired"}"#,
                 "no reason against it",
             ),
-            ("GET / 503 - wasm_fail_stream", "has crashed"),
-            ("GET / 404 via_upstream", "the upstream gave"),
+            ("wasm_fail_stream", "has crashed"),
+            ("GET / 200 via_upstream", "the upstream gave"),
         ] {
             let Told::Other(what) = read(line) else {
                 panic!("{line}");
@@ -308,6 +432,7 @@ mod tests {
             "[2026-11-26 10:00:00.000][12][critical][main] the type of the subject: signature expired",
             "expired signature",
             "[2026-11-26 10:00:00.000][12][critical][main] initializing epoch 0",
+            "HTTP/1.1 401 Unauthorized",
             "rejected: unknown_word",
             "{\"reason\": 5}",
         ] {

@@ -51,6 +51,34 @@ fn each_reason_of_a_log_is_told_once() {
     assert!(rows[2]["reason"].is_null() && rows[2]["told"].is_string());
 }
 
+/// What another filter, Envoy or the upstream refuses.
+#[test]
+fn a_rejection_of_somebody_else_is_said_to_be_one() {
+    const PAGE: &str = "docs/troubleshooting.md#not-every-rejection-is-bearer-gates";
+    for (line, told) in [
+        (
+            "GET /api 403 rbac_access_denied_matched_policy[none]",
+            "RBAC",
+        ),
+        (
+            r#"{"status": 401, "reason": null}"#,
+            "another filter, Envoy or the upstream",
+        ),
+        ("GET /api 401 via_upstream", "the upstream gave this answer"),
+    ] {
+        let ran = run(&["explain", "--log", line]);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        for told in ["not bearer-gate's", told, PAGE] {
+            assert!(ran.out.contains(told), "{told}: {}", ran.out);
+        }
+        let report = run(&["explain", "--log", line, "--json"]).json();
+        assert_eq!(report[0]["page"], PAGE);
+    }
+    let ran = run(&["explain", "--log", "HTTP/1.1 401 Unauthorized"]);
+    assert_eq!(ran.code, 2, "{}", ran.out);
+    assert!(ran.err.contains(PAGE), "{}", ran.err);
+}
+
 #[test]
 fn a_line_without_a_reason_is_said_to_be_one() {
     for line in ["", "[critical][main] the type of the subject", "\u{1b}[2J"] {
