@@ -54,7 +54,7 @@ enum Command {
     Check(check::Args),
     /// Say step by step why a request passes or fails
     Explain(Box<explain::Args>),
-    /// Turn a configuration of Envoy's jwt_authn, or policies of Istio or Envoy Gateway, into one of the plugin, and say what changes
+    /// Turn a configuration of Envoy's jwt_authn or oauth2, of oauth2-proxy, or policies of Istio or Envoy Gateway, into one of the plugin, and say what changes
     Migrate(migrate::Args),
     /// Mint a token for tests
     Token(mint::TokenArgs),

@@ -271,9 +271,12 @@ pub(crate) fn keygen(args: &KeygenArgs) -> Result<ExitCode, CommandError> {
         name("pem").display()
     ));
     note(&format!(
-        "what FILE says of that: bearer-gate explain --config FILE --jwks {} --token TOKEN --path /",
+        "what FILE says of that at PATH: bearer-gate explain --config FILE --jwks {} --token TOKEN --path PATH",
         name("jwks.json").display()
     ));
+    note(
+        "FILE is your configuration and PATH a path of its rules, as envoy/my-api.yaml and /api/messages",
+    );
     Ok(exit(true))
 }
 

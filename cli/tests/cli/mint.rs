@@ -4,7 +4,7 @@ use bearer_gate::jose::base64url;
 use bearer_gate::jose::jwks::KeySet;
 use serde_json::Value;
 
-use super::{Files, run};
+use super::{Files, Ran, run};
 
 #[test]
 fn a_key_of_each_algorithm_signs_what_its_set_verifies() {
@@ -122,19 +122,7 @@ fn one_kid_whichever_file_is_used() {
         ] {
             assert!(made.err.contains(&told), "{told}: {}", made.err);
         }
-        // as they are printed
-        let command = |start: &str| {
-            let found = made.err.lines().find_map(|line| {
-                line.find(start)
-                    .map(|at| line[at..].replace("FILE", "envoy/envoy-minimal.yaml"))
-            });
-            found.unwrap()
-        };
-        let words = command("bearer-gate token ");
-        let minted = run(&words.split(' ').skip(1).collect::<Vec<&str>>());
-        let words = command("bearer-gate explain ").replace("TOKEN", minted.out.trim());
-        let words = words.replace("--path /", "--path /api/x");
-        let ran = run(&words.split(' ').skip(1).collect::<Vec<&str>>());
+        let ran = run_as_printed(&made.err, "envoy/envoy-minimal.yaml", "/api/x");
         assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
         assert!(ran.out.contains("x-user: me"), "{}", ran.out);
         let prefixed = made.err.contains("stands before the kid");
@@ -285,4 +273,28 @@ fn a_token_without_issuer_or_audience_is_told() {
             ran.err
         );
     }
+}
+
+/// Runs the commands that `keygen` prints, for this file and path.
+fn run_as_printed(told: &str, file: &str, path: &str) -> Ran {
+    let command = |start: &str| {
+        let found = told
+            .lines()
+            .find_map(|line| Some(&line[line.find(start)?..]));
+        found.unwrap().replace("FILE", file).replace("PATH", path)
+    };
+    let run = |words: &str| run(&words.split(' ').skip(1).collect::<Vec<&str>>());
+    let minted = run(&command("bearer-gate token "));
+    run(&command("bearer-gate explain ").replace("TOKEN", minted.out.trim()))
+}
+
+#[test]
+fn the_commands_that_keygen_prints_work_for_its_example() {
+    let files = Files::in_a_directory();
+    let name = files.path().join("k").display().to_string();
+    let made = run(&["keygen", "--out", &name]);
+    let (_, example) = made.err.trim_end().rsplit_once(", as ").unwrap();
+    let (file, path) = example.split_once(" and ").unwrap();
+    let ran = run_as_printed(&made.err, file, path);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
 }
