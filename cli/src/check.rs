@@ -7,7 +7,7 @@ use bearer_gate::config::{Config, ConfigError};
 
 use crate::command_error::{CommandError, exit};
 use crate::finding::{Finding, Kind};
-use crate::plugin::{Container, File, Plugin};
+use crate::plugin::{Container, File, MARK, MARKED, Plugin};
 use crate::report::{Format, Report};
 use crate::surroundings::sign_in::{
     handed_by_envoy, handed_by_gateway, handed_by_istio, look_at_bodies, look_at_values,
@@ -74,13 +74,7 @@ pub(crate) fn check(files: &[File], view: &View<'_>) -> Result<Vec<Finding>, Com
     let configs: Vec<Option<Config>> = view
         .plugins
         .iter()
-        .map(|plugin| match plugin.parse() {
-            Ok(config) => Some(config),
-            Err(error) => {
-                findings.push(refusal(plugin, &error));
-                None
-            }
-        })
+        .map(|plugin| valid(plugin, &mut findings))
         .collect();
     for (at, (plugin, config)) in view.plugins.iter().zip(&configs).enumerate() {
         if let Some(config) = config {
@@ -123,6 +117,26 @@ fn in_order(findings: &mut Vec<Finding>) {
         }
         is_new
     });
+}
+
+/// A configuration, if the filter takes it; also one that only `migrate` has marked.
+fn valid(plugin: &Plugin<'_>, findings: &mut Vec<Finding>) -> Option<Config> {
+    let error = match plugin.parse() {
+        Ok(config) => return Some(config),
+        Err(error) => error,
+    };
+    let Some(unmarked) = plugin.without_mark(&error) else {
+        findings.push(refusal(plugin, &error));
+        return None;
+    };
+    findings.push(
+        Finding::error(Kind::Configuration, plugin.spot(MARK), MARK, MARKED)
+            .write("what was left open, and take this line out"),
+    );
+    let config = plugin.parse_another(&unmarked);
+    config
+        .map_err(|error| findings.push(refusal(plugin, &error)))
+        .ok()
 }
 
 fn refusal(plugin: &Plugin<'_>, error: &ConfigError) -> Finding {

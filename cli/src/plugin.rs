@@ -204,9 +204,18 @@ pub(crate) fn select<'p, 'd>(
 pub(crate) fn parse(file: &File, plugin: &Plugin<'_>) -> Result<Config, CommandError> {
     plugin.parse().map_err(|error| {
         let (line, column) = plugin.locate(error.path());
-        CommandError::usage(format!("{}:{line}:{column}: {error}", file.name))
+        let problem = match plugin.without_mark(&error) {
+            Some(_) => format!("{MARK}: {MARKED}"),
+            None => error.to_string(),
+        };
+        CommandError::usage(format!("{}:{line}:{column}: {problem}", file.name))
     })
 }
+
+/// The field that `migrate` writes where something is left to do, so that the filter refuses it.
+pub(crate) const MARK: &str = "open";
+/// What that means.
+pub(crate) const MARKED: &str = "is the mark of `bearer-gate migrate`: something of the old filter is not in here, which it told as open, so the filter refuses this";
 
 /// What stands for a private key: the form of one, without a number in it.
 const NO_KEY: &str = "MBwCAQAwEwYHKoZIzj0CAQYIKoZIzj0DAQcEAjAA";
@@ -233,6 +242,14 @@ impl Plugin<'_> {
     pub(crate) fn parse_another(&self, tree: &Node) -> Result<Config, ConfigError> {
         let json = tree.to_json();
         Config::parse_in(json.as_bytes(), &|name| Some(self.variable(name)))
+    }
+
+    /// The configuration without the mark of `migrate`, where that is what the filter refuses.
+    pub(crate) fn without_mark(&self, error: &ConfigError) -> Option<Node> {
+        let mut tree = self.tree()?.clone();
+        let is_it = error.path() == MARK && tree.get(MARK).is_some_and(Node::is_true);
+        tree.remove(MARK);
+        is_it.then_some(tree)
     }
 
     /// A variable that is set here. Those of the gateway mostly are not, and a text of its own

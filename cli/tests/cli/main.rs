@@ -20,6 +20,7 @@ mod explain_log;
 mod explain_session;
 mod issuers;
 mod migrate;
+mod migrate_checked;
 mod migrate_envoy_gateway;
 mod migrate_istio;
 mod migrate_oauth2;
