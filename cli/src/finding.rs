@@ -122,6 +122,7 @@ kinds! {
     // ways past the filter
     UpgradeWithoutFilter "upgrade-without-filter" "An upgrade has filters of its own, without the filter."
     FilterDisabled "filter-disabled" "The filter is off where no route turns it on."
+    CapabilityMissing "capability-missing" "Envoy hands the filter no requests."
     RouteWithoutFilter "route-without-filter" "A route turns the filter off."
     FilterMatched "filter-matched" "Another filter chooses the requests that the filter sees."
     FilterOptional "filter-optional" "Envoy may leave the filter out."

@@ -7,6 +7,9 @@ use crate::document::Node;
 use crate::finding::{Finding, Kind};
 use crate::view::{Group, Part};
 
+/// The call by which Envoy hands the filter a request.
+const ASKED: &str = "proxy_on_request_headers";
+
 pub(super) fn look_at(part: Part<'_>, findings: &mut Vec<Finding>) {
     let plugin = part.node;
     let policy = plugin.text_at(&["failure_policy"]);
@@ -43,7 +46,29 @@ pub(super) fn look_at(part: Part<'_>, findings: &mut Vec<Finding>) {
             "vm_id: bearer-gate",
         );
     }
+    look_at_capabilities(part, findings);
     look_at_module(part, findings);
+}
+
+/// Of a module's functions Envoy calls those that are listed, if any are.
+fn look_at_capabilities(part: Part<'_>, findings: &mut Vec<Finding>) {
+    const PATH: &[&str] = &["capability_restriction_config", "allowed_capabilities"];
+    let Some(allowed) = part.at(PATH) else {
+        return;
+    };
+    let mut listed = allowed.node.entries().iter().peekable();
+    if listed.peek().is_none() || listed.any(|entry| entry.name == ASKED) {
+        return;
+    }
+    findings.push(
+        Finding::error(
+            Kind::CapabilityMissing,
+            allowed.spot(),
+            &PATH.join("."),
+            format!("has no {ASKED}: Envoy hands the filter no request, and everybody gets in, with whatever claim headers a client made up"),
+        )
+        .write("no capability_restriction_config: the filter needs all that it calls, and another version may need more"),
+    );
 }
 
 fn look_at_module(part: Part<'_>, findings: &mut Vec<Finding>) {

@@ -86,6 +86,7 @@ static_resources:
                   runtime: envoy.wasm.runtime.v8
                   code: {local: {filename: /opt/bearer-gate/plugin.wasm}}
                 failure_policy: FAIL_RELOAD
+                #plugin
                 configuration:
                   "@type": type.googleapis.com/google.protobuf.Struct
                   value:

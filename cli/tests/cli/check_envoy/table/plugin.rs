@@ -1,6 +1,6 @@
 //! The plugin itself: its VM, its module, and how the file that it is in is written.
 
-use super::{CORS, Proof, Row, WARNING};
+use super::{CORS, ERROR, Proof, Row, WARNING};
 
 const NODE: &str = "node: {id: a, cluster: a}";
 
@@ -35,7 +35,25 @@ macro_rules! module {
     };
 }
 
+/// What the filter calls and Envoy calls of it, but for requests.
+macro_rules! allowed {
+    ($more:literal) => {
+        concat!(
+            "capability_restriction_config:\n  allowed_capabilities: {clock_time_get: {}, environ_get: {}, environ_sizes_get: {}, fd_write: {}, proc_exit: {}, random_get: {}, proxy_continue_stream: {}, proxy_define_metric: {}, proxy_get_buffer_bytes: {}, proxy_get_current_time_nanoseconds: {}, proxy_get_header_map_pairs: {}, proxy_get_header_map_value: {}, proxy_get_log_level: {}, proxy_get_property: {}, proxy_get_shared_data: {}, proxy_increment_metric: {}, proxy_log: {}, proxy_on_configure: {}, proxy_on_context_create: {}, proxy_on_memory_allocate: {}, proxy_on_vm_start: {}, proxy_remove_header_map_value: {}, proxy_replace_header_map_value: {}, proxy_send_local_response: {}, proxy_set_property: {}, proxy_set_shared_data: {}, proxy_set_tick_period_milliseconds: {}",
+            $more,
+            "}"
+        )
+    };
+}
+
 pub(super) const ROWS: &[Row] = &[
+    Row {
+        kind: "capability-missing",
+        bad: &[("plugin", allowed!(""))],
+        at: "allowed_capabilities",
+        good: &[("plugin", allowed!(", proxy_on_request_headers: {}"))],
+        proof: ERROR,
+    },
     Row {
         kind: "vm-id-shared",
         bad: &[("after", another!("bearer-gate", "/opt/another.wasm"))],
