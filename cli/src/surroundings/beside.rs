@@ -2,10 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use super::kinds::TCP_PROXY;
+use super::kinds::{CLUSTERS_IN_ONE, SET_FILTER_STATE, SNI_CLUSTER};
+use super::kubernetes::has_text;
 use crate::document::Node;
 use crate::finding::{Finding, Kind};
+use crate::plugin::message;
 use crate::view::{Chain, Group, Part, each_message};
+
+/// What a `tcp_proxy` takes its cluster from, where it is set.
+const CLUSTER_OF_CONNECTION: &str = "envoy.tcp_proxy.cluster";
 
 pub(super) fn look_at(group: &Group<'_>, findings: &mut Vec<Finding>) {
     let guarded: Vec<&Chain<'_>> = group
@@ -40,9 +45,8 @@ pub(super) fn look_at(group: &Group<'_>, findings: &mut Vec<Finding>) {
         }
     }
     for listener in &group.listeners {
-        each_message(*listener, TCP_PROXY, &mut |proxy| {
-            way.look_at_proxy(proxy, findings);
-        });
+        way.look_at_others(*listener, findings);
+        look_at_choice(*listener, findings);
     }
 }
 
@@ -79,8 +83,8 @@ impl Way<'_, '_> {
     fn look_at_chain(&self, chain: &Chain<'_>, findings: &mut Vec<Finding>) {
         let spot = chain.manager.spot();
         let clusters = destinations(chain);
-        let named = || clusters.iter().flatten();
-        if let Some(cluster) = named().find(|name| self.leads(name) == Leads::Around) {
+        let mut named = clusters.iter().copied().flatten().chain(mirrors(chain));
+        if let Some(cluster) = named.find(|name| self.leads(name) == Leads::Around) {
             findings.push(self.bypass(chain.manager, cluster));
         } else if clusters.contains(&None) || chain.has_other_routes {
             findings.push(
@@ -147,23 +151,28 @@ impl Way<'_, '_> {
         admin.iter().any(|address| names.contains(address))
     }
 
-    fn look_at_proxy(&self, proxy: Part<'_>, findings: &mut Vec<Finding>) {
-        let weighted = proxy.get("weighted_clusters").into_iter();
+    /// Whatever of a listener leads to a cluster and is no connection manager, as a TCP proxy.
+    fn look_at_others(&self, part: Part<'_>, findings: &mut Vec<Finding>) {
+        if part.get("http_filters").is_some() {
+            return;
+        }
+        let weighted = part.get("weighted_clusters").into_iter();
         let weighted = weighted.flat_map(|weighted| weighted.items_of("clusters"));
         let named = weighted.filter_map(|part| part.node.text_at(&["name"]));
-        let one = proxy.node.text_at(&["cluster"]);
+        let one = part.node.text_at(&["cluster"]);
         let mut clusters = one.into_iter().chain(named);
         if let Some(cluster) = clusters.find(|name| self.leads(name) == Leads::Around) {
             findings.push(
                 Finding::error(
                     Kind::UnguardedChain,
-                    proxy.spot(),
+                    part.spot(),
                     "filter_chains.filters",
-                    format!("this TCP proxy leads to cluster {cluster}, which the filter guards elsewhere, and reads no HTTP: whoever reaches this listener needs no token"),
+                    format!("this leads to cluster {cluster}, which the filter guards elsewhere, and is no connection manager: whoever reaches this listener needs no token"),
                 )
                 .write("a connection manager with the filter in its place, or no way to that cluster"),
             );
         }
+        part.each_below(&mut |below| self.look_at_others(below, findings));
     }
 
     fn bypass(&self, part: Part<'_>, cluster: &str) -> Finding {
@@ -177,6 +186,40 @@ impl Way<'_, '_> {
     }
 }
 
+/// What lets something else than the configuration choose the cluster of a TCP proxy.
+fn look_at_choice(listener: Part<'_>, findings: &mut Vec<Finding>) {
+    let mut warn = |part: Part<'_>| {
+        findings.push(
+            Finding::warning(
+                Kind::OtherChain,
+                part.spot(),
+                "filter_chains.filters",
+                "chooses the cluster of a TCP proxy for each connection, which may be one that the filter guards",
+            )
+            .write("a TCP proxy with a cluster, or weighted_clusters, by their names"),
+        );
+    };
+    each_message(listener, SNI_CLUSTER, &mut warn);
+    each_message(listener, SET_FILTER_STATE, &mut |part| {
+        if has_text(part, "object_key", CLUSTER_OF_CONNECTION) {
+            warn(part);
+        }
+    });
+}
+
+/// The clusters that get a copy of a chain's requests.
+fn mirrors<'d>(chain: &Chain<'d>) -> Vec<&'d str> {
+    let routes = chain.all_routes().into_iter();
+    let levels = routes.flat_map(|route| {
+        let action = route.part.get("route").into_iter();
+        action.chain([route.host, route.config])
+    });
+    let policies = levels.flat_map(|level| level.items_of("request_mirror_policies"));
+    policies
+        .filter_map(|policy| policy.node.text_at(&["cluster"]))
+        .collect()
+}
+
 /// The clusters that a chain routes to; `None` for one that is not known.
 fn destinations<'d>(chain: &Chain<'d>) -> Vec<Option<&'d str>> {
     let routes = chain.all_routes();
@@ -184,15 +227,43 @@ fn destinations<'d>(chain: &Chain<'d>) -> Vec<Option<&'d str>> {
     forwarding.flat_map(|route| route.clusters()).collect()
 }
 
-/// A cluster by its name and its addresses.
-fn names(group: &Group<'_>, cluster: &str) -> Vec<String> {
-    let mut names = vec![format!("cluster {cluster}")];
-    if let Some(cluster) = group.cluster(cluster) {
-        for place in endpoints(cluster) {
-            names.extend(address_of(place.node));
-        }
-    }
+/// A cluster by its name and its addresses, and those of the clusters that it is made of.
+fn names(group: &Group<'_>, cluster: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    add_names(group, cluster, &mut names);
     names
+}
+
+fn add_names(group: &Group<'_>, name: &str, names: &mut BTreeSet<String>) {
+    if !names.insert(format!("cluster {name}")) {
+        return;
+    }
+    let Some(cluster) = group.cluster(name) else {
+        return;
+    };
+    for place in endpoints(cluster) {
+        names.extend(address_of(place.node));
+    }
+    if let Some(eds) = cluster.get("eds_cluster_config") {
+        let service = eds.node.text_at(&["service_name"]).unwrap_or(name);
+        names.insert(format!("service {service}"));
+    }
+    for member in members(cluster) {
+        add_names(group, member, names);
+    }
+}
+
+/// The clusters that an aggregate or a composite is made of.
+fn members(cluster: Part<'_>) -> Vec<&str> {
+    let config = cluster.at(&["cluster_type", "typed_config"]);
+    let one = |kind: &&str| config.and_then(|config| message(config.node, kind));
+    let made = CLUSTERS_IN_ONE.iter().find_map(one);
+    let items = made
+        .map_or(&[][..], |made| made.items_of("clusters"))
+        .iter();
+    items
+        .filter_map(|item| item.text().or_else(|| item.text_at(&["name"])))
+        .collect()
 }
 
 /// The addresses of a cluster's endpoints.

@@ -17,4 +17,12 @@ pub(super) const RATE_LIMIT: &str = "envoy.extensions.filters.http.ratelimit.v3.
 pub(super) const RBAC: &str = "envoy.extensions.filters.http.rbac.v3.RBAC";
 pub(super) const RBAC_OF_ROUTE: &str = "envoy.extensions.filters.http.rbac.v3.RBACPerRoute";
 pub(super) const ROUTER: &str = "envoy.extensions.filters.http.router.v3.Router";
-pub(super) const TCP_PROXY: &str = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
+pub(super) const SET_FILTER_STATE: &str =
+    "envoy.extensions.filters.network.set_filter_state.v3.Config";
+pub(super) const SNI_CLUSTER: &str = "envoy.extensions.filters.network.sni_cluster.v3.SniCluster";
+
+/// Clusters that are made of others, by their names.
+pub(super) const CLUSTERS_IN_ONE: [&str; 2] = [
+    "envoy.extensions.clusters.aggregate.v3.ClusterConfig",
+    "envoy.extensions.clusters.composite.v3.ClusterConfig",
+];

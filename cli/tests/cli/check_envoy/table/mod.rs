@@ -217,6 +217,7 @@ macro_rules! another {
     };
 }
 
+mod entrances;
 mod filters;
 mod plugin;
 mod providers;
@@ -224,6 +225,12 @@ mod readers;
 
 /// Every row.
 pub(crate) fn table() -> impl Iterator<Item = &'static Row> {
-    let rooms = [filters::ROWS, readers::ROWS, providers::ROWS, plugin::ROWS];
+    let rooms = [
+        filters::ROWS,
+        entrances::ROWS,
+        readers::ROWS,
+        providers::ROWS,
+        plugin::ROWS,
+    ];
     rooms.into_iter().flatten()
 }

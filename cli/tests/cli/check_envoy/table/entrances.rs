@@ -1,0 +1,233 @@
+//! Listeners without the filter, whose requests reach what it guards by something else than a route or a
+//! TCP proxy to the guarded cluster.
+
+use super::{OTHER, Proof, Row, STATIC, WARNING};
+
+/// A listener with this chain of network filters.
+macro_rules! entrance {
+    ($filters:literal) => {
+        concat!(
+            "- name: other\n  address: {socket_address: {address: 127.0.0.1, port_value: 10001}}\n  filter_chains:\n  - filters:\n",
+            $filters
+        )
+    };
+}
+
+/// A TCP proxy to this cluster.
+macro_rules! proxy {
+    ($cluster:literal) => {
+        concat!(
+            r#"    - name: tcp
+      typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy, stat_prefix: tcp, cluster: "#,
+            $cluster,
+            "}"
+        )
+    };
+}
+
+/// A connection manager that does this with its requests.
+macro_rules! manager {
+    ($route:literal) => {
+        concat!(
+            r#"- name: other
+  address: {socket_address: {address: 127.0.0.1, port_value: 10001}}
+  filter_chains:
+  - filters:
+    - name: http
+      typed_config:
+        "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+        stat_prefix: other
+        http_filters: [{name: router, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}]
+        route_config: {virtual_hosts: [{name: other, domains: ["*"], routes: [{match: {prefix: /}, "#,
+            $route,
+            "}]}]}"
+        )
+    };
+}
+
+/// A proxy that routes requests by itself.
+macro_rules! generic {
+    ($cluster:literal) => {
+        concat!(
+            r#"- name: other
+  address: {socket_address: {address: 127.0.0.1, port_value: 10001}}
+  filter_chains:
+  - filters:
+    - name: generic
+      typed_config:
+        "@type": type.googleapis.com/envoy.extensions.filters.network.generic_proxy.v3.GenericProxy
+        stat_prefix: generic
+        codec_config: {name: http1, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.network.generic_proxy.codecs.http1.v3.Http1CodecConfig}}
+        filters: [{name: router, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.network.generic_proxy.router.v3.Router}}]
+        route_config:
+          name: generic
+          virtual_hosts:
+          - name: all
+            hosts: ["*"]
+            routes:
+              on_no_match:
+                action:
+                  name: to
+                  typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.network.generic_proxy.action.v3.RouteAction, cluster: "#,
+            $cluster,
+            "}"
+        )
+    };
+}
+
+/// A cluster that is made of others.
+macro_rules! made_of {
+    ($kind:literal, $members:literal) => {
+        concat!(
+            "- name: all\n  lb_policy: CLUSTER_PROVIDED\n  cluster_type: {name: envoy.clusters.",
+            $kind,
+            r#", typed_config: {"@type": type.googleapis.com/envoy.extensions.clusters."#,
+            $kind,
+            ".v3.ClusterConfig, clusters: ",
+            $members,
+            "}}"
+        )
+    };
+}
+
+/// A cluster by EDS.
+macro_rules! by_eds {
+    ($name:literal, $service:literal) => {
+        concat!(
+            "- name: ",
+            $name,
+            "\n  type: EDS\n  eds_cluster_config: {service_name: ",
+            $service,
+            ", eds_config: {ads: {}}}"
+        )
+    };
+}
+
+const TO_ONE_BY_EDS: &str = "- match: {prefix: /eds}\n  route: {cluster: one}";
+
+const BY_SNI: &str = entrance!(
+    r#"    - name: sni
+      typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.network.sni_cluster.v3.SniCluster}
+    - name: tcp
+      typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy, stat_prefix: tcp, cluster: static}"#
+);
+
+/// Filter state that is set for each connection.
+macro_rules! with_state {
+    ($key:literal) => {
+        concat!(
+            r#"- name: other
+  address: {socket_address: {address: 127.0.0.1, port_value: 10001}}
+  filter_chains:
+  - filters:
+    - name: state
+      typed_config:
+        "@type": type.googleapis.com/envoy.extensions.filters.network.set_filter_state.v3.Config
+        on_new_connection: [{object_key: "#,
+            $key,
+            r#", factory_key: envoy.string, format_string: {text_format_source: {inline_string: api}}}]
+"#,
+            proxy!("static")
+        )
+    };
+}
+
+const PASSES: Option<Proof> = Some(Proof::Passes(OTHER));
+
+pub(super) const ROWS: &[Row] = &[
+    Row {
+        kind: "unguarded-chain",
+        bad: &[
+            ("listener", concat!(entrance!(""), proxy!("all"))),
+            ("cluster", made_of!("aggregate", "[api, static]")),
+            ("cluster", STATIC),
+        ],
+        at: "TcpProxy",
+        good: &[
+            ("listener", concat!(entrance!(""), proxy!("all"))),
+            ("cluster", made_of!("aggregate", "[static]")),
+            ("cluster", STATIC),
+        ],
+        proof: PASSES,
+    },
+    Row {
+        kind: "unguarded-chain",
+        bad: &[
+            ("listener", manager!("route: {cluster: all}")),
+            ("cluster", made_of!("aggregate", "[api]")),
+        ],
+        at: "HttpConnectionManager",
+        good: &[("listener", manager!("direct_response: {status: 200}"))],
+        proof: PASSES,
+    },
+    // the members of a composite are not texts
+    Row {
+        kind: "unguarded-chain",
+        bad: &[
+            ("listener", concat!(entrance!(""), proxy!("all"))),
+            ("cluster", made_of!("composite", "[{name: api}]")),
+        ],
+        at: "TcpProxy",
+        good: &[],
+        proof: Some(Proof::Unseen),
+    },
+    // no file has the endpoints
+    Row {
+        kind: "unguarded-chain",
+        bad: &[
+            ("first", TO_ONE_BY_EDS),
+            ("listener", manager!("route: {cluster: other}")),
+            ("cluster", by_eds!("one", "orders")),
+            ("cluster", by_eds!("other", "orders")),
+        ],
+        at: "HttpConnectionManager",
+        good: &[
+            ("first", TO_ONE_BY_EDS),
+            ("listener", concat!(entrance!(""), proxy!("other"))),
+            ("cluster", by_eds!("one", "orders")),
+            ("cluster", by_eds!("other", "users")),
+        ],
+        proof: Some(Proof::Unseen),
+    },
+    // the copy is sent behind the answer
+    Row {
+        kind: "unguarded-chain",
+        bad: &[
+            (
+                "listener",
+                manager!("route: {cluster: static, request_mirror_policies: [{cluster: api}]}"),
+            ),
+            ("cluster", STATIC),
+        ],
+        at: "HttpConnectionManager",
+        good: &[("listener", manager!("direct_response: {status: 200}"))],
+        proof: Some(Proof::Unseen),
+    },
+    Row {
+        kind: "unguarded-chain",
+        bad: &[("listener", generic!("api"))],
+        at: "RouteAction",
+        good: &[("listener", generic!("static")), ("cluster", STATIC)],
+        proof: PASSES,
+    },
+    Row {
+        kind: "other-chain",
+        bad: &[("listener", BY_SNI), ("cluster", STATIC)],
+        at: "SniCluster",
+        good: &[
+            ("listener", concat!(entrance!(""), proxy!("static"))),
+            ("cluster", STATIC),
+        ],
+        proof: WARNING,
+    },
+    Row {
+        kind: "other-chain",
+        bad: &[
+            ("listener", with_state!("envoy.tcp_proxy.cluster")),
+            ("cluster", STATIC),
+        ],
+        at: "set_filter_state",
+        good: &[("listener", with_state!("another")), ("cluster", STATIC)],
+        proof: WARNING,
+    },
+];
