@@ -11,7 +11,7 @@ use bearer_gate::config::{
 use bearer_gate::http::request::Request;
 use bearer_gate::matcher::{Condition, HostMatcher, PathMatcher, RequestMatcher};
 
-use super::implies;
+use super::{covers, implies};
 use crate::expression;
 
 /// Warns of rules, by their paths in the configuration.
@@ -38,6 +38,9 @@ pub(super) fn look_at(config: &Config, warn: &mut dyn FnMut(String, &str)) {
         }
         if let Some((field, told)) = by_what_clients_send(config, at, rule) {
             warn(format!("rules[{at}].match.{field}"), &told);
+        }
+        if let Some(told) = behind_a_weaker(config, at, rule) {
+            warn(format!("rules[{at}].match"), &told);
         }
     }
 }
@@ -208,6 +211,28 @@ fn who_asks_less(
     }
     asks_less(asked_without_a_rule(config), asked_by(rule))
         .then(|| format!("is not for {spelling}: no rule is, so it passes without a token, {CURE}"))
+}
+
+/// `/api/admin` behind `/api` guards nothing but what `/api` leaves to it, such as another case. Where it
+/// leaves nothing, the rule is never reached, which is told elsewhere.
+fn behind_a_weaker(config: &Config, at: usize, rule: &Rule) -> Option<String> {
+    let (path, below) = match &rule.matcher.path {
+        PathMatcher::Exact(path) => (path, path.clone()),
+        PathMatcher::Segments(path) => (path, format!("{path}/x")),
+        PathMatcher::Prefix(path) => (path, format!("{}/x", path.trim_end_matches('/'))),
+        PathMatcher::Regex(_) | PathMatcher::Connect => return None,
+    };
+    let mut earlier = config.rules.all().iter().take(at).enumerate();
+    let (other, by) = earlier.find(|(_, by)| {
+        let takes_all = |path| takes(&by.matcher, path, &rule.matcher) == Some(Takes::All);
+        takes_all(path) && takes_all(&below)
+    })?;
+    let is_weaker = asks_less(asked_by(by), asked_by(rule));
+    (is_weaker && !covers(&by.matcher, &rule.matcher)).then(|| {
+        format!(
+            "is not asked for {path} nor for what is below: rules[{other}] is before it, and asks for less: put this rule before that one"
+        )
+    })
 }
 
 /// The path with one segment in the other case, for each that has letters.

@@ -357,6 +357,52 @@ fn a_weaker_rule_by_what_clients_send() {
 }
 
 #[test]
+fn a_guard_behind_a_rule_that_asks_for_less() {
+    let guard = |matcher: Value| rule(matcher, Some(&["admin"]));
+    let api = |scopes| rule(json!({"path_separated_prefix": "/api"}), scopes);
+    let admin = json!({"path_separated_prefix": "/api/admin", "case_sensitive": false});
+    let with = |name: &str, value: Value| {
+        let mut matcher = admin.clone();
+        matcher[name] = value;
+        matcher
+    };
+    let told = Some(("rules[1].match", "put this rule before that one"));
+    let whole = json!({"prefix": "/api/admin/", "case_sensitive": false});
+    let exact = json!({"path": "/api/admin", "case_sensitive": false});
+    let table = [
+        (json!([api(Some(&[])), guard(admin.clone())]), told),
+        (json!([api(None), guard(admin.clone())]), told),
+        (json!([api(Some(&[])), guard(whole)]), told),
+        (json!([api(Some(&[])), guard(exact)]), told),
+        (
+            json!([api(Some(&[])), guard(with("methods", json!(["DELETE"])))]),
+            told,
+        ),
+        (json!([guard(admin.clone()), api(Some(&[]))]), None),
+        (json!([api(Some(&["admin"])), guard(admin.clone())]), None),
+        // of some requests only, or one path of them
+        (
+            json!([
+                rule(
+                    json!({"path_separated_prefix": "/api", "methods": ["GET"]}),
+                    Some(&[])
+                ),
+                guard(admin.clone())
+            ]),
+            None,
+        ),
+        (
+            json!([
+                rule(json!({"path": "/api/admin"}), None),
+                guard(admin.clone())
+            ]),
+            None,
+        ),
+    ];
+    check(&table, "deny");
+}
+
+#[test]
 fn a_guard_that_another_spelling_passes_by() {
     let guard = |matcher: Value| rule(matcher, Some(&["admin"]));
     let prefix = |prefix: &str| json!({"prefix": prefix});
