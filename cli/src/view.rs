@@ -337,6 +337,13 @@ impl<'d> Group<'d> {
         clusters.find(is_it).copied()
     }
 
+    /// Whether listeners are in the files that are not the bootstrap's own.
+    pub(crate) fn has_listeners_by_xds(&self) -> bool {
+        let own = self.bootstrap.map(|bootstrap| bootstrap.node);
+        let mut listeners = self.listeners.iter();
+        listeners.any(|listener| own.is_none_or(|own| !contains(own, listener.node)))
+    }
+
     /// Whether every cluster is in the files.
     pub(crate) fn has_all_clusters(&self) -> bool {
         let Some(bootstrap) = self.bootstrap else {

@@ -17,7 +17,7 @@ pub(super) fn look_at(view: &View<'_>, group: &Group<'_>, findings: &mut Vec<Fin
         .bootstrap
         .and_then(|bootstrap| bootstrap.get("dynamic_resources"))
     {
-        if group.listeners.is_empty()
+        if !group.has_listeners_by_xds()
             && let Some(source) = dynamic.get("lds_config")
         {
             tell(source, "listeners");

@@ -119,6 +119,23 @@ pub(super) const ROWS: &[Row] = &[
         good: &[("before", BY_CONTROL_PLANE), ("top", NODE)],
         proof: WARNING,
     },
+    // beside listeners of its own
+    Row {
+        kind: "file-not-given",
+        bad: &[
+            ("top", NODE),
+            (
+                "top",
+                "dynamic_resources: {lds_config: {path_config_source: {path: /etc/lds.yaml}}}",
+            ),
+        ],
+        at: "lds_config",
+        good: &[
+            ("top", NODE),
+            ("top", "dynamic_resources: {lds_config: {ads: {}}}"),
+        ],
+        proof: WARNING,
+    },
     Row {
         kind: "file-not-given",
         bad: &[("before", BY_ECDS), ("top", NODE)],
