@@ -78,6 +78,7 @@ pub(crate) fn look_at_kubernetes(
 /// What around the filter is not looked at.
 pub(crate) fn notes(view: &View<'_>) -> Vec<Note> {
     let mut notes = Vec::new();
+    kubernetes::notes(view, &mut notes);
     istio::patches::notes(view, &mut notes);
     gateway::patches::notes(view, &mut notes);
     notes

@@ -3,7 +3,7 @@
 use bearer_gate::config::nearest;
 
 use crate::document::Node;
-use crate::finding::{Finding, Kind};
+use crate::finding::{Finding, Kind, Note};
 use crate::plugin::{Container, Plugin};
 use crate::view::{Part, View};
 
@@ -130,6 +130,31 @@ pub(super) fn has_text(part: Part<'_>, name: &str, text: &str) -> bool {
     let mut found = part.node.text_at(&[name]) == Some(text);
     part.each_below(&mut |below| found = found || has_text(below, name, text));
     found
+}
+
+/// What of a `Kustomization` changes resources that are in other files.
+const CHANGES: [&str; 7] = [
+    "patches",
+    "patchesStrategicMerge",
+    "patchesJson6902",
+    "replacements",
+    "components",
+    "transformers",
+    "helmCharts",
+];
+
+/// What of the files is not looked at.
+pub(super) fn notes(view: &View<'_>, notes: &mut Vec<Note>) {
+    for kustomization in of_kind(view, "Kustomization") {
+        for field in CHANGES {
+            if let Some(part) = kustomization.get(field) {
+                notes.push(Note {
+                    spot: part.spot(),
+                    text: format!("{field} are not looked at, and may change what is: give what `kubectl kustomize` prints"),
+                });
+            }
+        }
+    }
 }
 
 /// What a policy is attached to, where the files have others of that kind and not this one.

@@ -452,3 +452,31 @@ fn what_is_not_looked_at_is_said() {
         assert_eq!(told.as_array().unwrap().len(), usize::from(is_told));
     }
 }
+
+/// What a `Kustomization` makes of the other files is in none of them.
+#[test]
+fn what_kustomize_changes_is_not_looked_at() {
+    let table = [
+        ("resources: [plugin.yaml]", None),
+        (
+            "patches: [{path: open.yaml}]",
+            Some("note: patches are not"),
+        ),
+        ("helmCharts: [{name: a}]", Some("note: helmCharts are not")),
+    ];
+    for (field, told) in table {
+        let text = format!(
+            "{}---\napiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n{field}\n",
+            istio::GOOD
+        );
+        let files = Files::in_a_directory();
+        let ran = run(&["check", "--strict", &files.with("mesh.yaml", &text)]);
+        assert_eq!(ran.code, 0, "{}", ran.out);
+        assert_eq!(ran.out.contains("note: "), told.is_some(), "{}", ran.out);
+        assert!(
+            told.is_none_or(|told| ran.out.contains(told)),
+            "{}",
+            ran.out
+        );
+    }
+}
