@@ -4,6 +4,7 @@
 //! Each room looks at one matter. What it finds is in docs/checks.md.
 
 mod admin;
+mod aside;
 mod attached;
 mod beside;
 mod fields;

@@ -5,7 +5,7 @@ use bearer_gate::config::Config;
 
 use super::headers;
 use super::kubernetes::{
-    ROOT, SELECTED, labels, may_be_neighbours, name, namespace, of_kind, spec, targets, title,
+    ROOT, SELECTED, all_targets, labels, may_be_neighbours, name, namespace, of_kind, spec, title,
 };
 use super::rewrites::{Form, Matched, Rewrite};
 use crate::finding::{Finding, Kind};
@@ -65,21 +65,21 @@ pub(super) fn look_at(
     }
 }
 
-struct Backend<'d> {
+pub(super) struct Backend<'d> {
     part: Part<'d>,
     kind: &'d str,
-    name: &'d str,
+    pub name: &'d str,
     place: Option<&'d str>,
 }
 
 impl Backend<'_> {
-    fn is(&self, other: &Backend<'_>) -> bool {
+    pub(super) fn is(&self, other: &Backend<'_>) -> bool {
         let is_place = self.place.is_none() || other.place.is_none() || self.place == other.place;
         is_place && (self.kind, self.name) == (other.kind, other.name)
     }
 }
 
-fn backends(route: Part<'_>) -> Vec<Backend<'_>> {
+pub(super) fn backends(route: Part<'_>) -> Vec<Backend<'_>> {
     let rules = spec(route).items_of("rules");
     let backends = rules.flat_map(|rule| rule.items_of("backend_refs"));
     backends
@@ -166,48 +166,57 @@ fn rewrite_of(filter: Part<'_>) -> Option<Rewrite<'_>> {
 }
 
 /// Whether a route is one that a policy, or a plugin, is for: itself, or by its Gateway.
-fn is_of(view: &View<'_>, route: Part<'_>, policy: Part<'_>) -> bool {
+pub(super) fn is_of(view: &View<'_>, route: Part<'_>, policy: Part<'_>) -> bool {
+    let mut parents = parents(route).into_iter();
+    is_named(view, route, policy) || parents.any(|parent| is_of_parent(view, &parent, policy))
+}
+
+/// Whether a policy is for this route itself.
+pub(super) fn is_named(view: &View<'_>, route: Part<'_>, policy: Part<'_>) -> bool {
     let kind = route.node.text_at(&["kind"]);
-    let targets = targets(policy);
-    let is_of_all = namespace(policy) == Some(ROOT);
-    let mut parents = parents(route);
+    let targets = all_targets(view, policy);
+    let mut same = targets.iter().filter(|target| kind == Some(target.kind));
+    same.any(|target| name(route) == target.name && may_be_neighbours(route, policy))
+}
+
+/// Whether a policy, or a plugin, is for a Gateway.
+pub(super) fn is_of_parent(view: &View<'_>, parent: &Parent<'_>, policy: Part<'_>) -> bool {
+    let Parent { name, place, .. } = *parent;
+    let targets = all_targets(view, policy);
     if targets.is_empty() && policy.node.text_at(&["kind"]) == Some("WasmPlugin") {
-        return parents.any(|(gateway, place)| {
-            let is_near = is_of_all || may_be_at(place, namespace(policy));
-            is_near && has_pods(view, gateway, place, &labels(policy, SELECTED))
-        });
+        let is_near = namespace(policy) == Some(ROOT) || may_be_at(place, namespace(policy));
+        return is_near && has_pods(view, name, place, &labels(policy, SELECTED));
     }
     targets.iter().any(|target| match target.kind {
-        "Gateway" => parents
-            .clone()
-            .any(|(gateway, place)| may_be_at(place, namespace(policy)) && gateway == target.name),
+        "Gateway" => may_be_at(place, namespace(policy)) && name == target.name,
         // of Istio, in its own namespace
-        "GatewayClass" => parents.clone().any(|(gateway, place)| {
-            let is_of_class = |found: Part<'_>| {
-                found.node.text_at(&["spec", "gateway_class_name"]) == Some(target.name)
-            };
-            gateways(view, gateway, place).any(is_of_class)
+        "GatewayClass" => gateways(view, name, place).any(|gateway| {
+            gateway.node.text_at(&["spec", "gateway_class_name"]) == Some(target.name)
         }),
-        _ => {
-            kind == Some(target.kind)
-                && name(route) == target.name
-                && may_be_neighbours(route, policy)
-        }
+        _ => false,
     })
 }
 
-/// The Gateways of a route, by their names and namespaces.
-fn parents<'d>(route: Part<'d>) -> impl Iterator<Item = (&'d str, Option<&'d str>)> + Clone {
-    let parents: Vec<_> = spec(route)
-        .items_of("parent_refs")
-        .filter_map(|parent| {
-            let text = |name: &str| parent.node.text_at(&[name]);
+/// A Gateway that a route names.
+pub(super) struct Parent<'d> {
+    pub part: Part<'d>,
+    pub name: &'d str,
+    place: Option<&'d str>,
+}
+
+pub(super) fn parents(route: Part<'_>) -> Vec<Parent<'_>> {
+    let parents = spec(route).items_of("parent_refs");
+    parents
+        .filter_map(|part| {
+            let text = |name: &str| part.node.text_at(&[name]);
             let is_gateway = text("kind").is_none_or(|kind| kind == "Gateway");
-            let place = text("namespace").or(namespace(route));
-            Some((text("name").filter(|_| is_gateway)?, place))
+            Some(Parent {
+                part,
+                name: text("name").filter(|_| is_gateway)?,
+                place: text("namespace").or(namespace(route)),
+            })
         })
-        .collect();
-    parents.into_iter()
+        .collect()
 }
 
 fn may_be_at(one: Option<&str>, other: Option<&str>) -> bool {

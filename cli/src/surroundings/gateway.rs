@@ -11,10 +11,10 @@ mod policies;
 
 use bearer_gate::config::Config;
 
-use super::attached;
 use super::fields::{self, Field};
 use super::kubernetes::{look_at_targets, of_kind, plugin_of, spec};
 use super::module;
+use super::{aside, attached};
 use crate::finding::{Finding, Kind};
 use crate::plugin::names_us;
 use crate::view::{Part, View};
@@ -87,6 +87,8 @@ pub(super) fn has_unconfigured(view: &View<'_>) -> bool {
 }
 
 pub(super) fn look_at(view: &View<'_>, configs: &[Option<Config>], findings: &mut Vec<Finding>) {
+    let policies = of_kind(view, POLICY).filter(|policy| !ours(view, *policy).is_empty());
+    aside::look_at(view, &policies.collect::<Vec<_>>(), findings);
     for policy in of_kind(view, POLICY) {
         let ours = ours(view, policy);
         let Some(first) = ours.first() else {

@@ -3,12 +3,14 @@
 //! What Istio makes of a field is in its API (istio/api) and in Pilot (istio/istio).
 
 mod clusters;
+mod gateways;
 pub(super) mod patches;
 mod policies;
 mod ways;
 
 use bearer_gate::config::Config;
 
+use super::aside;
 use super::attached::{self, GATEWAY_NAMES};
 use super::fields::{self, Field};
 use super::kubernetes::{
@@ -72,11 +74,14 @@ fn is_unconfigured(view: &View<'_>, resource: Part<'_>) -> bool {
 }
 
 pub(super) fn look_at(view: &View<'_>, configs: &[Option<Config>], findings: &mut Vec<Finding>) {
-    for resource in of_kind(view, "WasmPlugin") {
+    let is_ours = |resource: &Part<'_>| {
+        plugin_of(view, resource.node).is_some() || is_unconfigured(view, *resource)
+    };
+    let plugins: Vec<Part<'_>> = of_kind(view, "WasmPlugin").filter(is_ours).collect();
+    gateways::look_at(view, &plugins, findings);
+    aside::look_at(view, &by_names(&plugins), findings);
+    for resource in plugins {
         let plugin = plugin_of(view, resource.node);
-        if plugin.is_none() && !is_unconfigured(view, resource) {
-            continue;
-        }
         look_at_settings(resource, findings);
         look_at_targets(view, resource, findings);
         look_at_match(view, resource, findings);
@@ -90,6 +95,15 @@ pub(super) fn look_at(view: &View<'_>, configs: &[Option<Config>], findings: &mu
             clusters::look_at(view, resource, plugin, config, findings);
             patches::look_at_clusters(view, plugin, config, findings);
         }
+    }
+}
+
+/// The plugins, where each says by name what it is for.
+fn by_names<'d>(plugins: &[Part<'d>]) -> Vec<Part<'d>> {
+    let has_targets = |plugin: &Part<'_>| !targets(*plugin).is_empty();
+    match plugins.iter().all(has_targets) {
+        true => plugins.to_vec(),
+        false => Vec::new(),
     }
 }
 

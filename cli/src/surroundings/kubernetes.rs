@@ -113,6 +113,30 @@ pub(super) fn targets(resource: Part<'_>) -> Vec<Target<'_>> {
         .collect()
 }
 
+/// What a policy of Envoy Gateway is attached to: by names, and by labels of what is in the files.
+pub(super) fn all_targets<'d>(view: &View<'d>, policy: Part<'d>) -> Vec<Target<'d>> {
+    let selectors = spec(policy).items_of("target_selectors");
+    let selected = selectors.flat_map(|selector| {
+        let kind = selector.node.text_at(&["kind"]);
+        let wanted = labels(selector, &["match_labels"]);
+        let resources = view.kubernetes.iter().filter(move |resource| {
+            let own = labels(**resource, &["metadata", "labels"]);
+            resource.node.text_at(&["kind"]) == kind
+                && may_be_neighbours(**resource, policy)
+                && wanted.iter().all(|label| own.contains(label))
+        });
+        resources.filter_map(move |resource| {
+            Some(Target {
+                part: selector,
+                kind: kind?,
+                name: name(*resource),
+                section: None,
+            })
+        })
+    });
+    targets(policy).into_iter().chain(selected).collect()
+}
+
 /// The configuration of ours that a resource, or an entry of its, has.
 pub(super) fn plugin_of<'a, 'd>(
     view: &'a View<'d>,

@@ -6,6 +6,7 @@ mod gateway;
 mod istio;
 mod patches;
 mod routes;
+mod ways;
 
 use serde_json::Value;
 

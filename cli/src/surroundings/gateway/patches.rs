@@ -2,13 +2,14 @@
 
 use bearer_gate::config::Config;
 
-use super::super::kubernetes::{may_be_neighbours, of_kind, spec, targets};
+use super::super::kubernetes::{all_targets, may_be_neighbours, of_kind, spec, targets};
 use super::super::patches::{
     look_at_earlier, look_at_field, look_at_switch, look_at_switches, look_at_upgrade,
     look_at_value, taken_out,
 };
 use super::policies::is_on_same;
-use crate::finding::{Finding, Level, Note};
+use crate::finding::{Finding, Kind, Level, Note};
+use crate::plugin::names_us;
 use crate::view::{Part, View};
 
 const PATH: &str = "spec.jsonPatches";
@@ -26,7 +27,7 @@ pub(super) fn look_at(
     config: Option<&Config>,
     findings: &mut Vec<Finding>,
 ) {
-    let own = targets(policy);
+    let own = all_targets(view, policy);
     for other in of_kind(view, "EnvoyPatchPolicy") {
         let is_of_class = targets(other).iter().any(|it| it.kind == "GatewayClass");
         if is_of_class || (may_be_neighbours(policy, other) && is_on_same(view, other, &own)) {
@@ -62,8 +63,57 @@ fn look_at_patch(patch: Part<'_>, config: Option<&Config>, findings: &mut Vec<Fi
             each.for_each(|upgrade| look_at_upgrade(value.with(upgrade), findings));
         }
     }
+    if let Some((_, rest)) = place.rsplit_once("typed_per_filter_config") {
+        look_at_routes(patch, operation, rest, value, findings);
+    }
+    if last_but_a_number(&place) == "filter_chains"
+        && let Some(chain) = value.filter(|value| !names_us(value.node))
+    {
+        findings.push(
+            Finding::warning(
+                Kind::OtherChain,
+                chain.spot(),
+                PATH,
+                "adds a way in that does not have the filter: whatever it leads to must not ask for tokens",
+            )
+            .write("the filter there too, or no such patch"),
+        );
+    }
     if let Some((_, rest)) = place.rsplit_once("http_filters") {
         look_at_filter(patch, operation, rest, value, findings);
+    }
+}
+
+/// The last name of a place that is no number, nor the end of a list.
+fn last_but_a_number(place: &str) -> &str {
+    let is_name = |part: &&str| *part != "-" && part.parse::<u32>().is_err();
+    place.rsplit('/').find(is_name).unwrap_or_default()
+}
+
+/// Envoy Gateway has a filter of Wasm turned off, and routes turn it on.
+fn look_at_routes(
+    patch: Part<'_>,
+    operation: &str,
+    rest: &str,
+    value: Option<Part<'_>>,
+    findings: &mut Vec<Finding>,
+) {
+    let keeps = value.is_some_and(|value| {
+        let mut names = value.node.entries().iter();
+        names.any(|entry| entry.name.starts_with(WASM))
+    });
+    let is_all = rest.is_empty() && !keeps && matches!(operation, "remove" | "replace");
+    let is_one = rest.contains(WASM) && operation == "remove";
+    if is_all || is_one {
+        findings.push(
+            Finding::error(
+                Kind::RouteWithoutFilter,
+                patch.spot(),
+                PATH,
+                "takes away what turns the filter on for the route: requests reach the upstream without a token",
+            )
+            .write("no such patch, and a rule without requires for this path"),
+        );
     }
 }
 

@@ -5,7 +5,9 @@
 
 use bearer_gate::config::Config;
 
-use super::super::kubernetes::{Target, may_be_neighbours, name, of_kind, spec, targets, title};
+use super::super::kubernetes::{
+    Target, all_targets, may_be_neighbours, name, of_kind, spec, title,
+};
 use super::{POLICY, order, ours};
 use crate::finding::{Finding, Kind};
 use crate::view::{Part, View};
@@ -60,7 +62,7 @@ fn nearest<'d>(
     policy: Part<'d>,
     own: &[Target<'_>],
 ) -> Option<(Within, Target<'d>)> {
-    let pairs = targets(policy).into_iter();
+    let pairs = all_targets(view, policy).into_iter();
     let pairs = pairs.flat_map(|target| own.iter().map(move |own| (target, own)));
     let found = pairs.map(|(target, own)| (within(view, &target, own), target));
     let near = found.filter(|(within, _)| *within != Within::No);
@@ -68,7 +70,7 @@ fn nearest<'d>(
 }
 
 pub(super) fn look_at(view: &View<'_>, policy: Part<'_>, findings: &mut Vec<Finding>) {
-    let own = targets(policy);
+    let own = all_targets(view, policy);
     look_at_sections(view, &own, findings);
     for other in of_kind(view, POLICY).filter(|other| may_be_neighbours(policy, *other)) {
         if ours(view, other).is_empty() {
@@ -89,7 +91,7 @@ pub(super) fn is_on_same(view: &View<'_>, other: Part<'_>, own: &[Target<'_>]) -
 
 /// Whether a policy is for the Gateway of a route that ours is for.
 fn is_above(view: &View<'_>, other: Part<'_>, own: &[Target<'_>]) -> bool {
-    let others = targets(other);
+    let others = all_targets(view, other);
     let mut pairs = own
         .iter()
         .flat_map(|own| others.iter().map(move |other| (own, other)));
@@ -137,7 +139,7 @@ fn look_at_other(view: &View<'_>, policy: Part<'_>, other: Part<'_>, findings: &
     if spec(other).get("merge_type").is_some() && !has_wasm {
         return;
     }
-    let own = targets(policy);
+    let own = all_targets(view, policy);
     let Some((within, target)) = nearest(view, other, &own) else {
         return;
     };
@@ -235,7 +237,7 @@ pub(super) fn look_at_forms(
     config: &Config,
     findings: &mut Vec<Finding>,
 ) {
-    let own = targets(policy);
+    let own = all_targets(view, policy);
     let keeps = config.rules.all().iter().any(|rule| rule.escaped_slashes);
     let others = of_kind(view, "ClientTrafficPolicy");
     for other in others.filter(|other| may_be_neighbours(policy, *other)) {

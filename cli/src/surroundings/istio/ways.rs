@@ -43,7 +43,7 @@ pub(super) fn look_at(
 
 /// The gateways that have the routes of a service; `None` for one that is in no file. Without any, only
 /// clients in the mesh have them.
-fn gateways<'d>(view: &View<'d>, service: Part<'d>) -> Vec<Option<Part<'d>>> {
+pub(super) fn gateways<'d>(view: &View<'d>, service: Part<'d>) -> Vec<Option<Part<'d>>> {
     let named = spec(service).items_of("gateways");
     let named = named.filter_map(|gateway| gateway.node.text());
     named
@@ -63,7 +63,7 @@ fn gateways<'d>(view: &View<'d>, service: Part<'d>) -> Vec<Option<Part<'d>>> {
 }
 
 /// Whether a gateway may be one of the plugin's workloads.
-fn may_be_of(gateway: Part<'_>, resource: Part<'_>) -> bool {
+pub(super) fn may_be_of(gateway: Part<'_>, resource: Part<'_>) -> bool {
     let own = labels(resource, SELECTED);
     let wanted = labels(gateway, &["spec", "selector"]);
     let differs = |(name, value): &(&str, &str)| {
@@ -112,7 +112,7 @@ fn look_at_connections(
 }
 
 /// Where the routes of a list lead to.
-fn hosts<'d>(service: Part<'d>, list: &'static str) -> Vec<(Part<'d>, &'d str)> {
+pub(super) fn hosts<'d>(service: Part<'d>, list: &'static str) -> Vec<(Part<'d>, &'d str)> {
     let routes = spec(service).items_of(list);
     let routes = routes.flat_map(|route| route.items_of("route"));
     let destinations = routes.filter_map(|route| route.at(&["destination", "host"]));

@@ -424,6 +424,62 @@ fn other_policies_on_the_same_gateway() {
     compare(
         GOOD,
         &[
+            // by its labels
+            Row {
+                kind: "route-without-filter",
+                level: ERROR,
+                bad: &[
+                    (
+                        "metadata: {name: api, namespace: edge}",
+                        "metadata: {name: api, namespace: edge, labels: {team: orders}}",
+                    ),
+                    (
+                        "",
+                        "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: EnvoyExtensionPolicy\nmetadata: {name: other}\nspec: {targetSelectors: [{kind: HTTPRoute, matchLabels: {team: orders}}], lua: []}\n",
+                    ),
+                ],
+                at: "targetSelectors",
+                says: "attached to HTTPRoute api itself",
+                good: &[(
+                    "",
+                    "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: EnvoyExtensionPolicy\nmetadata: {name: other}\nspec: {targetSelectors: [{kind: HTTPRoute, matchLabels: {team: orders}}], lua: []}\n",
+                )],
+            },
+            // a Gateway that the policy is not for
+            Row {
+                kind: "unguarded-chain",
+                level: ERROR,
+                bad: &[(
+                    "parentRefs: [{name: eg}]",
+                    "parentRefs: [{name: eg}, {name: internal}]",
+                )],
+                at: "name: internal",
+                says: "Gateway internal, which does not have the filter, to api",
+                good: &[
+                    (
+                        "parentRefs: [{name: eg}]",
+                        "parentRefs: [{name: eg}, {name: internal}]",
+                    ),
+                    (
+                        TARGET,
+                        "{group: gateway.networking.k8s.io, kind: Gateway, name: eg}, {kind: Gateway, name: internal}",
+                    ),
+                ],
+            },
+            Row {
+                kind: "unguarded-chain",
+                level: ERROR,
+                bad: &[(
+                    "",
+                    "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: again, namespace: edge}\nspec:\n  parentRefs: [{name: internal}]\n  rules: [{backendRefs: [{name: api, port: 80}]}]\n",
+                )],
+                at: "name: internal",
+                says: "HTTPRoute again",
+                good: &[(
+                    "",
+                    "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: again, namespace: edge}\nspec:\n  parentRefs: [{name: internal}]\n  rules: [{backendRefs: [{name: users, port: 80}]}]\n",
+                )],
+            },
             // what is attached to a route counts there in the place of what the Gateway has
             Row {
                 kind: "route-without-filter",

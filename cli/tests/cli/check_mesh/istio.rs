@@ -716,7 +716,8 @@ macro_rules! gateway {
                 "}, servers: [{hosts: ['*'], ",
                 $server,
                 "}]}\n---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: vs, namespace: edge}\nspec:\n  gateways: [gw]\n",
-                $routes
+                $routes,
+                "---\napiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: own, namespace: edge}\nspec: {selector: {istio: ingressgateway}}\n"
             ),
         )]
     };

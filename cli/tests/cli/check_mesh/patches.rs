@@ -292,6 +292,55 @@ fn what_an_envoy_patch_policy_does() {
     compare(
         gateway::GOOD,
         &[
+            // routes turn the filter on
+            Row {
+                kind: "route-without-filter",
+                level: ERROR,
+                bad: policy!(
+                    "eg",
+                    "route.v3.RouteConfiguration",
+                    "{op: remove, path: /virtual_hosts/0/routes/0/typed_per_filter_config}"
+                ),
+                at: "remove",
+                says: "turns the filter on",
+                good: policy!(
+                    "eg",
+                    "route.v3.RouteConfiguration",
+                    "{op: remove, path: /virtual_hosts/0/routes/0/typed_per_filter_config/envoy.filters.http.cors}"
+                ),
+            },
+            Row {
+                kind: "route-without-filter",
+                level: ERROR,
+                bad: policy!(
+                    "eg",
+                    "route.v3.RouteConfiguration",
+                    "{op: remove, path: /virtual_hosts/0/routes/0/typed_per_filter_config/envoy.filters.http.wasm~1envoyextensionpolicy~1edge~1bearer-gate~1wasm~10}"
+                ),
+                at: "remove",
+                says: "without a token",
+                good: policy!(
+                    "other",
+                    "route.v3.RouteConfiguration",
+                    "{op: remove, path: /virtual_hosts/0/routes/0/typed_per_filter_config}"
+                ),
+            },
+            Row {
+                kind: "other-chain",
+                level: WARNING,
+                bad: policy!(
+                    "eg",
+                    "listener.v3.Listener",
+                    "{op: add, path: /filter_chains/0, value: {filters: []}}"
+                ),
+                at: "filter_chains",
+                says: "adds a way in",
+                good: policy!(
+                    "eg",
+                    "listener.v3.Listener",
+                    "{op: add, path: /filter_chains/0/name, value: first}"
+                ),
+            },
             Row {
                 kind: "filter-disabled",
                 level: WARNING,

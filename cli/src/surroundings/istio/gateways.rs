@@ -1,0 +1,81 @@
+//! `Gateway`s of Istio whose workloads have no plugin of ours, beside those that have one.
+
+use super::super::kubernetes::{SELECTED, labels, of_kind, spec, targets, title};
+use super::ways::{gateways, hosts, may_be_of};
+use super::{Workload, workload};
+use crate::finding::{Finding, Kind};
+use crate::view::{Part, View};
+
+/// Looks at what leads past the gateways that have the filter. A plugin beside the upstream guards
+/// whatever comes to it.
+pub(super) fn look_at(view: &View<'_>, plugins: &[Part<'_>], findings: &mut Vec<Finding>) {
+    let is_of_gateway = |plugin: &Part<'_>| {
+        targets(*plugin).is_empty() && workload(view, *plugin) == Workload::Gateway
+    };
+    if plugins.is_empty() || !plugins.iter().all(is_of_gateway) {
+        return;
+    }
+    let is_guarded = |gateway: Part<'_>| plugins.iter().any(|plugin| may_be_of(gateway, *plugin));
+    let services = || of_kind(view, "VirtualService");
+    let guarded: Vec<&str> = services()
+        .filter(|service| {
+            let gateways = gateways(view, *service);
+            gateways
+                .iter()
+                .flatten()
+                .any(|gateway| is_guarded(*gateway))
+        })
+        .flat_map(|service| hosts(service, "http"))
+        .map(|(_, host)| host)
+        .collect();
+    for service in services() {
+        let Some(gateway) = gateways(view, service)
+            .into_iter()
+            .flatten()
+            .find(|gateway| !is_guarded(*gateway))
+        else {
+            continue;
+        };
+        let mut ways = ["http", "tcp", "tls"]
+            .iter()
+            .flat_map(|list| hosts(service, list));
+        if let Some((_, host)) = ways.find(|(_, host)| guarded.contains(host)) {
+            findings.push(
+                Finding::error(
+                    Kind::UnguardedChain,
+                    spec(service).spot_of("gateways"),
+                    "spec.gateways",
+                    format!(
+                        "{} leads from {}, whose workloads do not have the filter, to {host}, which the filter guards elsewhere: whoever reaches that gateway needs no token",
+                        title(service),
+                        title(gateway)
+                    ),
+                )
+                .write("a WasmPlugin for those workloads too, or no such gateway here"),
+            );
+        }
+    }
+    for plugin in plugins {
+        look_at_selector(view, *plugin, findings);
+    }
+}
+
+/// A plugin for a gateway that no `Gateway` in the files has.
+fn look_at_selector(view: &View<'_>, plugin: Part<'_>, findings: &mut Vec<Finding>) {
+    let known: Vec<Part<'_>> = of_kind(view, "Gateway")
+        .filter(|gateway| !labels(*gateway, &["spec", "selector"]).is_empty())
+        .collect();
+    if known.is_empty() || known.iter().any(|gateway| may_be_of(*gateway, plugin)) {
+        return;
+    }
+    let selector = plugin.at(SELECTED).unwrap_or(plugin);
+    findings.push(
+        Finding::warning(
+            Kind::RequestsLeftOut,
+            selector.spot(),
+            "spec.selector",
+            "is for workloads of no Gateway in the files, which have others: if these are all, no request comes to the filter",
+        )
+        .write("the labels in spec.selector of the Gateway"),
+    );
+}
