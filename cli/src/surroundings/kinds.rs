@@ -2,6 +2,10 @@
 
 pub(super) const CACHE: &str = "envoy.extensions.filters.http.cache.v3.CacheConfig";
 pub(super) const CACHE_V2: &str = "envoy.extensions.filters.http.cache_v2.v3.CacheV2Config";
+pub(super) const CREDENTIAL_INJECTOR: &str =
+    "envoy.extensions.filters.http.credential_injector.v3.CredentialInjector";
+pub(super) const EARLY_HEADER_MUTATION: &str =
+    "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation";
 pub(super) const EXT_AUTHZ: &str = "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz";
 pub(super) const EXT_PROC: &str = "envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor";
 pub(super) const HEADER_MUTATION: &str =
@@ -12,6 +16,7 @@ pub(super) const HEADER_TO_METADATA: &str =
     "envoy.extensions.filters.http.header_to_metadata.v3.Config";
 pub(super) const JWT_AUTHN: &str = "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication";
 pub(super) const LUA: &str = "envoy.extensions.filters.http.lua.v3.Lua";
+pub(super) const LUA_OF_ROUTE: &str = "envoy.extensions.filters.http.lua.v3.LuaPerRoute";
 pub(super) const OAUTH2: &str = "envoy.extensions.filters.http.oauth2.v3.OAuth2";
 pub(super) const RATE_LIMIT: &str = "envoy.extensions.filters.http.ratelimit.v3.RateLimit";
 pub(super) const RBAC: &str = "envoy.extensions.filters.http.rbac.v3.RBAC";

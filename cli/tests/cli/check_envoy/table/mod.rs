@@ -219,6 +219,7 @@ macro_rules! another {
 
 mod entrances;
 mod filters;
+mod headers;
 mod plugin;
 mod providers;
 mod readers;
@@ -227,6 +228,7 @@ mod readers;
 pub(crate) fn table() -> impl Iterator<Item = &'static Row> {
     let rooms = [
         filters::ROWS,
+        headers::ROWS,
         entrances::ROWS,
         readers::ROWS,
         providers::ROWS,

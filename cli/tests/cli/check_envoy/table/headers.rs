@@ -1,0 +1,132 @@
+//! Headers that something of Envoy's sets: tokens before the filter, and what the filter tells, or has decided
+//! by, behind it.
+
+use super::{CLAIM_HEADER, Row, WARNING};
+
+/// Lua that does this with a request.
+macro_rules! lua {
+    ($call:literal) => {
+        concat!(
+            "- name: lua\n  typed_config:\n    \"@type\": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua\n    default_source_code:\n      inline_string: |\n        function envoy_on_request(handle)\n          handle:headers()",
+            $call,
+            "\n        end"
+        )
+    };
+}
+
+const LUA: &str = lua!(":get('x')");
+
+const LUA_OF_A_ROUTE: &str = r#"typed_per_filter_config:
+  lua:
+    "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.LuaPerRoute
+    source_code: {inline_string: "function envoy_on_request(h) h:headers():add('X-User', 'root') end"}"#;
+
+/// What gives every request this header.
+macro_rules! injector {
+    ($header:literal) => {
+        concat!(
+            r#"- name: injector
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.filters.http.credential_injector.v3.CredentialInjector
+    credential:
+      name: generic
+      typed_config: {"@type": type.googleapis.com/envoy.extensions.http.injected_credentials.generic.v3.Generic, credential: {name: secret}"#,
+            $header,
+            "}"
+        )
+    };
+}
+
+/// Envoy's own filter that sets this header.
+macro_rules! setter {
+    ($header:literal) => {
+        concat!(
+            r#"- name: setter
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation
+    mutations: {request_mutations: [{append: {header: {key: "#,
+            $header,
+            ", value: Bearer a}}}]}"
+        )
+    };
+}
+
+/// What sets this header before all filters.
+macro_rules! early {
+    ($header:literal) => {
+        concat!(
+            r#"early_header_mutation_extensions:
+- name: early
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation
+    mutations: [{append: {header: {key: "#,
+            $header,
+            ", value: Bearer a}}}]"
+        )
+    };
+}
+
+pub(super) const ROWS: &[Row] = &[
+    Row {
+        kind: "filter-order",
+        bad: &[("before", injector!(""))],
+        at: "CredentialInjector",
+        good: &[("after", injector!(""))],
+        proof: WARNING,
+    },
+    Row {
+        kind: "filter-order",
+        bad: &[("before", injector!(", header: Authorization"))],
+        at: "Authorization",
+        good: &[("before", injector!(", header: x-api-key"))],
+        proof: WARNING,
+    },
+    Row {
+        kind: "filter-order",
+        bad: &[("before", setter!("Authorization"))],
+        at: "Authorization",
+        good: &[("before", setter!("x-other"))],
+        proof: WARNING,
+    },
+    Row {
+        kind: "filter-order",
+        bad: &[
+            ("manager", early!("x-token")),
+            ("provider", "from_headers: [{name: x-token}]"),
+        ],
+        at: "x-token",
+        good: &[("manager", early!("x-token"))],
+        proof: WARNING,
+    },
+    Row {
+        kind: "claim-header-set",
+        bad: &[
+            ("after", lua!(":replace('X-User', 'root')")),
+            ("provider", CLAIM_HEADER),
+        ],
+        at: "envoy_on_request",
+        good: &[
+            ("after", lua!(":replace('X-Other', 'root')")),
+            ("provider", CLAIM_HEADER),
+        ],
+        proof: WARNING,
+    },
+    Row {
+        kind: "claim-header-set",
+        bad: &[
+            ("after", LUA),
+            ("host", LUA_OF_A_ROUTE),
+            ("provider", CLAIM_HEADER),
+        ],
+        at: "source_code",
+        good: &[("after", LUA), ("host", LUA_OF_A_ROUTE)],
+        proof: WARNING,
+    },
+    Row {
+        kind: "path-rewritten",
+        bad: &[("after", lua!(":replace(\":path\", \"/api\")"))],
+        at: "envoy_on_request",
+        good: &[("after", lua!(":get(\":path\")"))],
+        proof: WARNING,
+    },
+];
