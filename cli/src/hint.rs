@@ -48,6 +48,15 @@ pub(crate) fn hint_at_token(text: &[u8]) -> Option<&'static str> {
     if lower.starts_with("http://") || lower.starts_with("https://") {
         return Some("it is an address: give that with --path");
     }
+    if lower.starts_with("curl ") {
+        return Some("it is a whole command: give what is after `Bearer `");
+    }
+    if lower.starts_with("basic ") {
+        return Some("it is a name and a password, in another scheme: this rule asks for a token");
+    }
+    if lower.starts_with("access_token=") || lower.starts_with("id_token=") {
+        return Some("it has the name of a parameter before it: give what is between = and &");
+    }
     if lower.starts_with("bearer ") || lower == "bearer" {
         return Some("it begins with the word Bearer a second time: give what is after it");
     }
@@ -138,6 +147,9 @@ mod tests {
             ("Authorization: Bearer a.b.c", "a whole header line"),
             ("authorization:a.b.c", "a whole header line"),
             ("Cookie: a=b", "--cookie"),
+            ("curl -H 'Authorization: Bearer a.b.c'", "a whole command"),
+            ("Basic YTpi", "another scheme"),
+            ("access_token=a.b.c&expires_in=60", "between = and &"),
             ("https://app.example/cb?state=x", "--path"),
             ("Bearer a.b.c", "a second time"),
             ("\"a.b.c\"", "in quotes"),
