@@ -23,9 +23,12 @@ pub(super) fn look_at(
     for service in of_kind(view, "VirtualService") {
         let gateways = gateways(view, service);
         // one that is in no file may be of the plugin's workloads
-        let is_here = gateways
-            .iter()
-            .any(|gateway| gateway.is_none_or(|gateway| may_be_of(gateway, resource)));
+        let mut known = gateways.iter();
+        let is_of_one =
+            known.any(|gateway| gateway.is_none_or(|gateway| may_be_of(gateway, resource)));
+        // one without either is what others delegate to
+        let is_part = gateways.is_empty() && spec(service).get("hosts").is_none();
+        let is_here = is_of_one || is_part;
         if let Some(config) = config.filter(|_| is_here) {
             look_at_headers(service, config, findings);
             look_at_paths(service, config, findings);

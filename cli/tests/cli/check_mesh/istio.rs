@@ -781,6 +781,21 @@ fn routes_of_the_same_gateway() {
                     "  http: [{headers: {request: {remove: [x-user]}, response: {set: {x-user: a}}}, route: [{destination: {host: api}}]}]\n"
                 ),
             },
+            // what others delegate to
+            Row {
+                kind: "claim-header-set",
+                level: WARNING,
+                bad: &[(
+                    "",
+                    "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: part, namespace: edge}\nspec:\n  http: [{headers: {request: {set: {x-user: a}}}, route: [{destination: {host: api}}]}]\n",
+                )],
+                at: "x-user",
+                says: "another header",
+                good: &[(
+                    "",
+                    "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: part, namespace: edge}\nspec:\n  hosts: [api]\n  http: [{headers: {request: {set: {x-user: a}}}, route: [{destination: {host: api}}]}]\n",
+                )],
+            },
             Row {
                 kind: "claim-header-set",
                 level: WARNING,
