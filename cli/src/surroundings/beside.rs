@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::kinds::{CLUSTERS_IN_ONE, SET_FILTER_STATE, SNI_CLUSTER};
+use super::kinds::{CLUSTERS_IN_ONE, LUA, SET_FILTER_STATE, SNI_CLUSTER};
 use super::kubernetes::has_text;
+use super::lua;
 use crate::document::Node;
 use crate::finding::{Finding, Kind};
 use crate::plugin::message;
@@ -96,6 +97,16 @@ impl Way<'_, '_> {
                 )
                 .write("the filter here too, or routes to clusters by their names"),
             );
+        } else if let Some((lua, cluster)) = self.called(chain) {
+            findings.push(
+                Finding::warning(
+                    Kind::OtherChain,
+                    lua.spot(),
+                    "http_filters",
+                    format!("this chain does not have the filter, and Lua in it names cluster {cluster}, which the filter guards elsewhere: it may call it for everybody"),
+                )
+                .write("the filter before it"),
+            );
         } else if let Some(cluster) = self.unguarded(chain) {
             findings.push(
                 Finding::warning(
@@ -107,6 +118,18 @@ impl Way<'_, '_> {
                 .write("the filter here too, if that is meant for those with a token"),
             );
         }
+    }
+
+    /// Lua that names a guarded cluster, which it may call.
+    fn called<'d>(&self, chain: &Chain<'d>) -> Option<(Part<'d>, &str)> {
+        let filters = chain.filters.iter();
+        let mut sources = filters.filter_map(|filter| filter.message(LUA));
+        sources.find_map(|source| {
+            let known = self.upstreams.iter();
+            let mut known = known.filter_map(|name| name.strip_prefix("cluster "));
+            let named = known.find(|name| lua::names(source, name))?;
+            Some((source, named))
+        })
     }
 
     /// A cluster that is neither guarded nor Envoy's own pages.

@@ -60,6 +60,15 @@ fn look_at_source(part: Part<'_>, gate: Gate<'_, '_>, findings: &mut Vec<Finding
     part.each_below(&mut |below| look_at_source(below, gate, findings));
 }
 
+/// Whether a filter's source has this name in quotes.
+pub(super) fn names(part: Part<'_>, name: &str) -> bool {
+    let quoted = ['"', '\''].map(|quote| format!("{quote}{name}{quote}"));
+    let text = part.node.text().unwrap_or_default();
+    let mut found = quoted.iter().any(|quoted| text.contains(quoted));
+    part.each_below(&mut |below| found = found || names(below, name));
+    found
+}
+
 /// The headers that a source sets by their names.
 fn set_in(source: &str) -> Vec<String> {
     let mut names = Vec::new();

@@ -132,6 +132,31 @@ macro_rules! with_state {
     };
 }
 
+/// Lua that answers with what this cluster answers.
+macro_rules! with_lua {
+    ($cluster:literal) => {
+        concat!(
+            r#"- name: other
+  address: {socket_address: {address: 127.0.0.1, port_value: 10001}}
+  filter_chains:
+  - filters:
+    - name: http
+      typed_config:
+        "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+        stat_prefix: other
+        http_filters:
+        - name: lua
+          typed_config:
+            "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua
+            default_source_code: {inline_string: "function envoy_on_request(h) h:respond(h:httpCall('"#,
+            $cluster,
+            r#"', {}, '', 1000)) end"}
+        - {name: router, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
+        route_config: {virtual_hosts: [{name: other, domains: ["*"], routes: [{match: {prefix: /}, direct_response: {status: 200}}]}]}"#
+        )
+    };
+}
+
 const PASSES: Option<Proof> = Some(Proof::Passes(OTHER));
 
 pub(super) const ROWS: &[Row] = &[
@@ -209,6 +234,13 @@ pub(super) const ROWS: &[Row] = &[
         at: "RouteAction",
         good: &[("listener", generic!("static")), ("cluster", STATIC)],
         proof: PASSES,
+    },
+    Row {
+        kind: "other-chain",
+        bad: &[("listener", with_lua!("api"))],
+        at: "lua.v3",
+        good: &[("listener", with_lua!("another"))],
+        proof: WARNING,
     },
     Row {
         kind: "other-chain",
