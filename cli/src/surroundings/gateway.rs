@@ -14,6 +14,7 @@ use bearer_gate::config::Config;
 use super::fields::{self, Field};
 use super::kubernetes::{look_at_targets, of_kind, plugin_of, spec};
 use super::module;
+use super::readers;
 use super::{aside, attached};
 use crate::finding::{Finding, Kind};
 use crate::plugin::names_us;
@@ -112,7 +113,18 @@ pub(super) fn look_at(view: &View<'_>, configs: &[Option<Config>], findings: &mu
             let config = plugin.and_then(|(at, _)| configs.get(at)?.as_ref());
             if let (Some((_, plugin)), Some(config)) = (plugin, config) {
                 policies::look_at_forms(view, policy, config, findings);
+                look_at_logs(view, config, findings);
                 clusters::look_at(view, plugin, config, findings);
+            }
+        }
+    }
+}
+
+fn look_at_logs(view: &View<'_>, config: &Config, findings: &mut Vec<Finding>) {
+    for proxy in of_kind(view, "EnvoyProxy") {
+        for name in ["access_log", "tracing"] {
+            if let Some(log) = spec(proxy).at(&["telemetry", name]) {
+                readers::look_at_log(log, config, findings);
             }
         }
     }

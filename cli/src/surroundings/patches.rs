@@ -10,6 +10,7 @@ use super::headers;
 use super::kinds::{
     CACHE, CACHE_V2, EXT_AUTHZ, EXT_PROC, HEADER_MUTATION, LUA, OAUTH2, RATE_LIMIT, RBAC,
 };
+use super::readers;
 use crate::finding::{Finding, Kind, Level};
 use crate::plugin::{WASM, message};
 use crate::view::Part;
@@ -35,6 +36,9 @@ pub(super) fn look_at_value(
         }
     }
     if let Some(config) = config {
+        if let Some(log) = value.get("access_log") {
+            readers::look_at_log(log, config, findings);
+        }
         headers::look_at_level(value, config, findings);
         if let Some(mutation) = message(value.node, HEADER_MUTATION) {
             headers::look_at_mutations(value.with(mutation), config, findings);

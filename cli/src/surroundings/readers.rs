@@ -64,6 +64,19 @@ pub(super) fn look_at(chain: &Chain<'_>, gate: Gate<'_, '_>, findings: &mut Vec<
     }
 }
 
+/// What a log that another resource describes keeps.
+pub(super) fn look_at_log(part: Part<'_>, config: &Config, findings: &mut Vec<Finding>) {
+    let text = part.node.text().unwrap_or_default();
+    if let Some(header) = credential(text, has_tokens_in_cookies(config)) {
+        let finding = of_credential(part, header);
+        // once for all policies
+        if !findings.contains(&finding) {
+            findings.push(finding);
+        }
+    }
+    part.each_below(&mut |below| look_at_log(below, config, findings));
+}
+
 /// Calls with each matcher that compares filter state.
 fn each_matcher<'d>(part: Part<'d>, found: &mut dyn FnMut(Part<'d>)) {
     if let Some(matcher) = part.get("filter_state")

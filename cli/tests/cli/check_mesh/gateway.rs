@@ -424,6 +424,20 @@ fn other_policies_on_the_same_gateway() {
     compare(
         GOOD,
         &[
+            Row {
+                kind: "credential-logged",
+                level: WARNING,
+                bad: &[(
+                    "spec:\n  bootstrap:",
+                    "spec:\n  telemetry: {accessLog: {settings: [{format: {type: JSON, json: {who: '%REQ(AUTHORIZATION)%'}}}]}}\n  bootstrap:",
+                )],
+                at: "AUTHORIZATION",
+                says: "whoever reads the log",
+                good: &[(
+                    "spec:\n  bootstrap:",
+                    "spec:\n  telemetry: {accessLog: {settings: [{format: {type: JSON, json: {who: '%REQ(X-REQUEST-ID)%'}}}]}}\n  bootstrap:",
+                )],
+            },
             // by its labels
             Row {
                 kind: "route-without-filter",

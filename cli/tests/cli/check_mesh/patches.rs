@@ -46,6 +46,22 @@ fn what_an_envoy_filter_does() {
         istio::GOOD,
         &[
             Row {
+                kind: "credential-logged",
+                level: WARNING,
+                bad: filter!(
+                    "NETWORK_FILTER",
+                    "{context: GATEWAY}",
+                    "{operation: MERGE, value: {typed_config: {access_log: [{typed_config: {log_format: {text_format_source: {inline_string: '%REQ(AUTHORIZATION)%'}}}}]}}}"
+                ),
+                at: "AUTHORIZATION",
+                says: "whoever reads the log",
+                good: filter!(
+                    "NETWORK_FILTER",
+                    "{context: GATEWAY}",
+                    "{operation: MERGE, value: {typed_config: {access_log: [{typed_config: {log_format: {text_format_source: {inline_string: '%RESPONSE_CODE%'}}}}]}}}"
+                ),
+            },
+            Row {
                 kind: "filter-disabled",
                 level: ERROR,
                 bad: filter!(
