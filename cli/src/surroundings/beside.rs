@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::kinds::{CLUSTERS_IN_ONE, LUA, SET_FILTER_STATE, SNI_CLUSTER};
+use super::kinds::{CLUSTERS_IN_ONE, LUA, SET_FILTER_STATE, SNI_CLUSTER, SNI_FORWARD_PROXY};
 use super::kubernetes::has_text;
 use super::lua;
 use crate::document::Node;
@@ -30,6 +30,7 @@ pub(super) fn look_at(group: &Group<'_>, findings: &mut Vec<Finding>) {
     {
         upstreams.extend(names(group, cluster));
     }
+    follow(group, &mut upstreams);
     let entrances: BTreeSet<String> = guarded
         .iter()
         .flat_map(|chain| addresses(chain.listener))
@@ -41,14 +42,54 @@ pub(super) fn look_at(group: &Group<'_>, findings: &mut Vec<Finding>) {
     };
     for chain in &group.chains {
         way.look_at_admin(chain, findings);
-        if !chain.is_guarded() && !chain.has_other_filters() {
+        let is_open = !chain.is_guarded() && !chain.has_other_filters();
+        if is_open && !is_within(chain.listener, &way.upstreams) {
             way.look_at_chain(chain, findings);
         }
     }
-    for listener in &group.listeners {
+    let listeners = group.listeners.iter();
+    for listener in listeners.filter(|listener| !is_within(**listener, &way.upstreams)) {
         way.look_at_others(*listener, findings);
         look_at_choice(*listener, findings);
     }
+}
+
+/// Adds what guarded chains lead to by listeners within Envoy. Who leads to one of these from elsewhere is
+/// told of there.
+fn follow(group: &Group<'_>, upstreams: &mut BTreeSet<String>) {
+    let mut known = 0;
+    while known != upstreams.len() {
+        known = upstreams.len();
+        for listener in &group.listeners {
+            if is_within(*listener, upstreams) {
+                let mut found = Vec::new();
+                add_clusters(*listener, &mut found);
+                upstreams.extend(found.iter().flat_map(|cluster| names(group, cluster)));
+            }
+        }
+    }
+}
+
+/// Whether nothing leads to a listener but clusters of this Envoy, and guarded chains do.
+fn is_within(listener: Part<'_>, upstreams: &BTreeSet<String>) -> bool {
+    listener.get("internal_listener").is_some()
+        && addresses(listener)
+            .iter()
+            .any(|name| upstreams.contains(name))
+}
+
+/// The clusters that a part of a listener names itself.
+fn named_by(part: Part<'_>) -> impl Iterator<Item = &str> {
+    let weighted = part.get("weighted_clusters").into_iter();
+    let weighted = weighted.flat_map(|weighted| weighted.items_of("clusters"));
+    let named = weighted.filter_map(|part| part.node.text_at(&["name"]));
+    part.node.text_at(&["cluster"]).into_iter().chain(named)
+}
+
+/// Adds each cluster that is named at any depth.
+fn add_clusters<'d>(part: Part<'d>, found: &mut Vec<&'d str>) {
+    found.extend(named_by(part));
+    part.each_below(&mut |below| add_clusters(below, found));
 }
 
 struct Way<'g, 'd> {
@@ -179,11 +220,7 @@ impl Way<'_, '_> {
         if part.get("http_filters").is_some() {
             return;
         }
-        let weighted = part.get("weighted_clusters").into_iter();
-        let weighted = weighted.flat_map(|weighted| weighted.items_of("clusters"));
-        let named = weighted.filter_map(|part| part.node.text_at(&["name"]));
-        let one = part.node.text_at(&["cluster"]);
-        let mut clusters = one.into_iter().chain(named);
+        let mut clusters = named_by(part);
         if let Some(cluster) = clusters.find(|name| self.leads(name) == Leads::Around) {
             findings.push(
                 Finding::error(
@@ -222,7 +259,9 @@ fn look_at_choice(listener: Part<'_>, findings: &mut Vec<Finding>) {
             .write("a TCP proxy with a cluster, or weighted_clusters, by their names"),
         );
     };
-    each_message(listener, SNI_CLUSTER, &mut warn);
+    for kind in [SNI_CLUSTER, SNI_FORWARD_PROXY] {
+        each_message(listener, kind, &mut warn);
+    }
     each_message(listener, SET_FILTER_STATE, &mut |part| {
         if has_text(part, "object_key", CLUSTER_OF_CONNECTION) {
             warn(part);

@@ -24,6 +24,8 @@ pub(super) const RBAC_OF_ROUTE: &str = "envoy.extensions.filters.http.rbac.v3.RB
 pub(super) const ROUTER: &str = "envoy.extensions.filters.http.router.v3.Router";
 pub(super) const SET_FILTER_STATE: &str =
     "envoy.extensions.filters.network.set_filter_state.v3.Config";
+pub(super) const SNI_FORWARD_PROXY: &str =
+    "envoy.extensions.filters.network.sni_dynamic_forward_proxy.v3.FilterConfig";
 pub(super) const SNI_CLUSTER: &str = "envoy.extensions.filters.network.sni_cluster.v3.SniCluster";
 
 /// Clusters that are made of others, by their names.

@@ -157,6 +157,22 @@ macro_rules! with_lua {
     };
 }
 
+const INTERNAL: &str = r#"bootstrap_extensions: [{name: internal, typed_config: {"@type": type.googleapis.com/envoy.extensions.bootstrap.internal_listener.v3.InternalListener}}]"#;
+
+/// A listener within Envoy that leads to this cluster.
+macro_rules! inner {
+    ($cluster:literal) => {
+        concat!(
+            "- name: inner\n  internal_listener: {}\n  filter_chains:\n  - filters:\n",
+            proxy!($cluster)
+        )
+    };
+}
+
+const TO_INNER: &str = "- name: inner\n  type: STATIC\n  load_assignment: {cluster_name: inner, endpoints: [{lb_endpoints: [{endpoint: {address: {envoy_internal_address: {server_listener_name: inner}}}}]}]}";
+
+const ALL_TO_INNER: &str = "- match: {path_separated_prefix: /}\n  route: {cluster: inner}";
+
 const PASSES: Option<Proof> = Some(Proof::Passes(OTHER));
 
 pub(super) const ROWS: &[Row] = &[
@@ -226,6 +242,48 @@ pub(super) const ROWS: &[Row] = &[
         ],
         at: "HttpConnectionManager",
         good: &[("listener", manager!("direct_response: {status: 200}"))],
+        proof: Some(Proof::Unseen),
+    },
+    // what the filter guards stands behind a listener within Envoy
+    Row {
+        kind: "unguarded-chain",
+        bad: &[
+            ("top", INTERNAL),
+            ("first", ALL_TO_INNER),
+            ("listener", inner!("api")),
+            ("listener", manager!("route: {cluster: inner}")),
+            ("cluster", TO_INNER),
+        ],
+        at: "HttpConnectionManager",
+        good: &[
+            ("top", INTERNAL),
+            ("first", ALL_TO_INNER),
+            ("listener", inner!("api")),
+            ("listener", manager!("direct_response: {status: 200}")),
+            ("cluster", TO_INNER),
+        ],
+        proof: PASSES,
+    },
+    // nobody is at that cluster
+    Row {
+        kind: "unguarded-chain",
+        bad: &[
+            ("top", INTERNAL),
+            ("first", ALL_TO_INNER),
+            ("listener", inner!("static")),
+            ("listener", concat!(entrance!(""), proxy!("static"))),
+            ("cluster", TO_INNER),
+            ("cluster", STATIC),
+        ],
+        at: "TcpProxy",
+        good: &[
+            ("top", INTERNAL),
+            ("first", ALL_TO_INNER),
+            ("listener", inner!("api")),
+            ("listener", concat!(entrance!(""), proxy!("static"))),
+            ("cluster", TO_INNER),
+            ("cluster", STATIC),
+        ],
         proof: Some(Proof::Unseen),
     },
     Row {
