@@ -55,8 +55,30 @@ pub(super) fn look_at(view: &View<'_>, plugins: &[Part<'_>], findings: &mut Vec<
             );
         }
     }
+    for gateway in of_kind(view, "Gateway").filter(|gateway| is_guarded(*gateway)) {
+        look_at_servers(gateway, findings);
+    }
     for plugin in plugins {
         look_at_selector(view, *plugin, findings);
+    }
+}
+
+/// Servers that forward connections to whatever of the mesh their clients name, without a `VirtualService`.
+fn look_at_servers(gateway: Part<'_>, findings: &mut Vec<Finding>) {
+    for mode in spec(gateway)
+        .items_of("servers")
+        .filter_map(|server| server.at(&["tls", "mode"]))
+        .filter(|mode| mode.node.text() == Some("AUTO_PASSTHROUGH"))
+    {
+        findings.push(
+            Finding::warning(
+                Kind::OtherChain,
+                mode.spot(),
+                "spec.servers.tls.mode",
+                "is AUTO_PASSTHROUGH: connections go to the service that the client names, and no request there comes to the filter",
+            )
+            .write("a gateway of its own for that, which other clusters of the mesh alone reach"),
+        );
     }
 }
 

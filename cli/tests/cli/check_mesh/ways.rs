@@ -57,6 +57,23 @@ fn gateways_without_the_plugin() {
                 ],
             },
             Row {
+                kind: "other-chain",
+                level: WARNING,
+                bad: &[(
+                    "",
+                    "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: east, namespace: edge}\nspec:\n  selector: {istio: ingressgateway}\n  servers: [{port: {number: 15443, name: tls, protocol: TLS}, tls: {mode: AUTO_PASSTHROUGH}, hosts: ['*.local']}]\n",
+                )],
+                at: "AUTO_PASSTHROUGH",
+                says: "the service that the client names",
+                good: &[
+                    gateway!("web", "ingressgateway", "[web]"),
+                    (
+                        "",
+                        "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: east, namespace: edge}\nspec:\n  selector: {istio: eastwestgateway}\n  servers: [{port: {number: 15443, name: tls, protocol: TLS}, tls: {mode: AUTO_PASSTHROUGH}, hosts: ['*.local']}]\n",
+                    ),
+                ],
+            },
+            Row {
                 kind: "requests-left-out",
                 level: WARNING,
                 bad: &[gateway!("web", "ingress", "[web]")],
