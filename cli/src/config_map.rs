@@ -1,64 +1,59 @@
 //! Configurations of Envoy and of the plugin that are texts in a `ConfigMap`, each as a file of its own.
 
-use crate::command_error::CommandError;
-use crate::document::{Node, Yaml};
-use crate::plugin::{File, Sort};
+use crate::document::{Node, Unreadable, Yaml};
+use crate::forms;
+use crate::sort::Sort;
 
-/// The files in the `ConfigMap`s of a file, whose text this is.
+/// The texts in the `ConfigMap`s of a file, with what is in them. `text` is the file's.
 ///
 /// # Errors
 /// One that is clearly Envoy's is not YAML, nor JSON.
-pub(crate) fn files(file: &File, text: &str) -> Result<Vec<File>, CommandError> {
+pub(crate) fn texts(documents: &[Node], text: &str) -> Result<Vec<(Entry, Vec<Node>)>, Unreadable> {
     let lines: Vec<&str> = text.lines().collect();
     let mut found = Vec::new();
-    for document in &file.documents {
-        look(document, file, &lines, &mut found)?;
+    for document in documents {
+        look(document, &lines, &mut found)?;
     }
     Ok(found)
 }
 
 fn look(
     document: &Node,
-    file: &File,
     lines: &[&str],
-    found: &mut Vec<File>,
-) -> Result<(), CommandError> {
-    match document.text_at(&["kind"]) {
-        Some("List") => {
-            let mut items = document.items_of("items").iter();
-            items.try_for_each(|item| look(item, file, lines, found))
-        }
-        Some("ConfigMap") => {
-            for entry in document.get("data").map_or(&[][..], Node::entries) {
-                let Some(text) = entry.node.text() else {
-                    continue;
-                };
-                let place = Place::of(&entry.node, text, lines);
-                match File::parse(&file.name, text) {
-                    Ok(mut own) if own.documents.iter().any(is_ours) => {
-                        let name = document.text_at(&["metadata", "name"]);
-                        own.entry = Some(Entry {
-                            map: name.unwrap_or_default().to_owned(),
-                            key: entry.name.clone(),
-                        });
-                        own.documents.iter_mut().for_each(|node| place.shift(node));
-                        found.push(own);
-                    }
-                    Err(unreadable) if text.contains("static_resources") => {
-                        let (line, column) = place.of_text(unreadable.line, unreadable.column);
-                        let (name, problem) = (&file.name, unreadable.problem);
-                        return Err(CommandError::usage(format!(
-                            "{name}:{line}:{column}: {}: {problem}",
-                            entry.name
-                        )));
-                    }
-                    Ok(_) | Err(_) => {}
-                }
-            }
-            Ok(())
-        }
-        _ => Ok(()),
+    found: &mut Vec<(Entry, Vec<Node>)>,
+) -> Result<(), Unreadable> {
+    if document.text_at(&["kind"]) == Some("List") {
+        let mut items = document.items_of("items").iter();
+        return items.try_for_each(|item| look(item, lines, found));
     }
+    if document.text_at(&["kind"]) != Some("ConfigMap") {
+        return Ok(());
+    }
+    let map = document.text_at(&["metadata", "name"]).unwrap_or_default();
+    for entry in document.get("data").map_or(&[][..], Node::entries) {
+        let Some(text) = entry.node.text() else {
+            continue;
+        };
+        let place = Place::of(&entry.node, text, lines);
+        match forms::read(text) {
+            Ok(mut own) if own.iter().any(is_ours) => {
+                own.iter_mut().for_each(|node| place.shift(node));
+                let key = entry.name.clone();
+                let map = map.to_owned();
+                found.push((Entry { map, key }, own));
+            }
+            Err(error) if text.contains("static_resources") => {
+                let (line, column) = place.of_text(error.line, error.column);
+                return Err(Unreadable {
+                    line,
+                    column,
+                    problem: format!("{}: {}", entry.name, error.problem),
+                });
+            }
+            Ok(_) | Err(_) => {}
+        }
+    }
+    Ok(())
 }
 
 /// Which entry of which `ConfigMap` a file is.

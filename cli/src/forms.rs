@@ -1,8 +1,8 @@
 //! What Envoy takes in several forms, in one of them: the enums that `check` reads, of which a file may
 //! have the numbers, or the names in any case; ports, which may be texts; and lists within lists.
 
-use crate::document::{Node, STRUCT, Yaml, snake_case, type_of};
-use crate::plugin::Sort;
+use crate::document::{self, Node, STRUCT, Unreadable, Yaml, snake_case, type_of};
+use crate::sort::Sort;
 
 /// Fields, and the names of their values by number, from 0.
 const ENUMS: [(&str, &[&str]); 5] = [
@@ -48,8 +48,15 @@ const ENUMS: [(&str, &[&str]); 5] = [
 /// A port, wherever one is.
 const PORT: &str = "port_value";
 
+/// The documents of a text, in these forms.
+pub(crate) fn read(text: &str) -> Result<Vec<Node>, Unreadable> {
+    let mut documents = document::parse(text, None)?;
+    documents.iter_mut().for_each(unify);
+    Ok(documents)
+}
+
 /// Writes each enum of a document by its name, each port as a number, and lists without lists in them.
-pub(crate) fn unify(document: &mut Node) {
+fn unify(document: &mut Node) {
     // those of Kubernetes are read by others, who take no list within a list
     let is_of_envoy = matches!(Sort::of(document), Sort::Bootstrap | Sort::Resources);
     unify_below(document, is_of_envoy);

@@ -27,6 +27,7 @@ mod plugin;
 mod report;
 mod risks;
 mod signing;
+mod sort;
 mod surroundings;
 mod view;
 mod yaml;

@@ -7,53 +7,35 @@
 use std::io::Read;
 use std::path::Path;
 
-use bearer_gate::config::{Config, ConfigError, nearest};
+use bearer_gate::config::{Config, ConfigError};
 use serde_json::Value;
 
 use crate::command_error::CommandError;
-use crate::config_map;
-use crate::document::{self, Node, STRUCT, Scalars, Unreadable, Yaml, snake_case, type_of};
+use crate::config_map::{self, Entry};
+use crate::document::{self, Node, STRUCT, Scalars, Unreadable, Yaml, type_of};
 use crate::finding::Spot;
 use crate::forms;
-use crate::view::base_name;
+pub(crate) use crate::sort::{Sort, WASM, message};
 
-/// The filter that runs plugins.
-pub(crate) const WASM: &str = "envoy.extensions.filters.http.wasm.v3.Wasm";
 const STRING_VALUE: &str = "google.protobuf.StringValue";
 /// Top-level fields that only a configuration of bearer-gate has.
 const OURS: [&str; 4] = ["providers", "rules", "requirement_map", "policies"];
-
-/// All top-level fields of a configuration.
-const FIELDS: [&str; 17] = [
-    "providers",
-    "rules",
-    "requirement_map",
-    "policies",
-    "bypass_cors_preflight",
-    "route_metadata",
-    "unmatched",
-    "realm",
-    "max_waiting",
-    "errors",
-    "strip_failure_response",
-    "protected_resource",
-    "filter_state",
-    "sign_in",
-    "shared_store",
-    "filter_state_rules",
-    "stat_prefix",
-];
 
 /// A file and its documents.
 pub(crate) struct File {
     pub name: String,
     /// Where it is the text of a `ConfigMap` in the file of that name.
-    pub entry: Option<config_map::Entry>,
+    pub entry: Option<Entry>,
     pub documents: Vec<Node>,
 }
 
 /// The most of standard input that is read, in bytes.
 const MAX_INPUT: u64 = 64 << 20;
+
+/// The name of a file, without its folders.
+pub(crate) fn base_name(path: &str) -> &str {
+    path.rsplit(['/', '\\']).next().unwrap_or(path)
+}
 
 /// What surrounds a configuration of the plugin.
 #[derive(Clone, Copy)]
@@ -111,27 +93,24 @@ impl File {
             false => std::fs::read_to_string(path),
         };
         let text = text.map_err(|error| CommandError::usage(format!("{name}: {error}")))?;
-        let file = Self::parse(&name, &text).map_err(|error| {
+        let unreadable = |error: Unreadable| {
             let Unreadable {
                 line,
                 column,
                 problem,
             } = error;
             CommandError::usage(format!("{name}:{line}:{column}: {problem}"))
-        })?;
-        let others = config_map::files(&file, &text)?;
-        Ok([file].into_iter().chain(others).collect())
-    }
-
-    /// A text of a file of this name.
-    pub(crate) fn parse(name: &str, text: &str) -> Result<Self, Unreadable> {
-        let mut documents = document::parse(text, None)?;
-        documents.iter_mut().for_each(forms::unify);
-        Ok(Self {
-            name: name.to_owned(),
-            entry: None,
+        };
+        let documents = forms::read(&text).map_err(unreadable)?;
+        let others = config_map::texts(&documents, &text).map_err(unreadable)?;
+        let file = |entry, documents| Self {
+            name: name.clone(),
+            entry,
             documents,
-        })
+        };
+        let others = others.into_iter();
+        let others = others.map(|(entry, documents)| file(Some(entry), documents));
+        Ok([file(None, documents)].into_iter().chain(others).collect())
     }
 
     /// Its name without folders, as Envoy's own configuration has it at its end.
@@ -403,54 +382,6 @@ fn find_in_document<'d>(document: &'d Node, plugins: &mut Vec<Plugin<'d>>) {
     }
 }
 
-/// What a document is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sort {
-    /// An Envoy's.
-    Bootstrap,
-    /// What xDS brings to Envoy, or a fragment of Envoy's configuration.
-    Resources,
-    Kubernetes,
-    /// The plugin's configuration by itself.
-    Alone,
-    /// Nothing of these, as a file of Docker Compose.
-    Other,
-}
-
-impl Sort {
-    pub(crate) fn of(document: &Node) -> Self {
-        let has = |names: &[&str]| names.iter().any(|name| document.get(name).is_some());
-        if has(&["static_resources", "dynamic_resources", "admin"]) {
-            Self::Bootstrap
-        } else if has(&["kind"]) {
-            Self::Kubernetes
-        } else if has(&["@type", "resources"]) || is_fragment(document) {
-            Self::Resources
-        } else if is_of_others(document) {
-            Self::Other
-        } else {
-            Self::Alone
-        }
-    }
-}
-
-/// Whether a document is clearly not the plugin's configuration: it has members, and none of their
-/// names is a field of it or nearly one.
-fn is_of_others(document: &Node) -> bool {
-    let is_ours = |name: &str| nearest(&snake_case(name), &mut FIELDS.iter().copied()).is_some();
-    let entries = document.entries();
-    !entries.is_empty() && !entries.iter().any(|entry| is_ours(&entry.name))
-}
-
-/// Whether a document without a type is a fragment of Envoy's.
-fn is_fragment(node: &Node) -> bool {
-    let names = ["http_filters", "filter_chains", "virtual_hosts"];
-    names.iter().any(|name| node.get(name).is_some())
-        || message(node, WASM).is_some()
-        || node.entries().iter().any(|entry| is_fragment(&entry.node))
-        || node.items().iter().any(is_fragment)
-}
-
 fn find_in_envoy<'d>(node: &'d Node, document: &'d Node, plugins: &mut Vec<Plugin<'d>>) {
     let message = message(node, WASM);
     if let Some(plugin) = message.and_then(|message| message.get("config")) {
@@ -480,16 +411,6 @@ fn find_in_envoy<'d>(node: &'d Node, document: &'d Node, plugins: &mut Vec<Plugi
     }
 }
 
-/// The fields of a message of this type, packed as itself or as a TypedStruct.
-pub(crate) fn message<'d>(node: &'d Node, name: &str) -> Option<&'d Node> {
-    if type_of(node) == Some(name) {
-        return Some(node);
-    }
-    let url = node.text_at(&["type_url"])?;
-    let is_named = url.rsplit('/').next() == Some(name);
-    node.get("value").filter(|_| is_named)
-}
-
 /// Whether a Wasm filter is this one: by its name, or by the fields of its configuration.
 fn is_ours(plugin: &Node, configuration: &Node) -> bool {
     let told = |node: &Node| OURS.iter().any(|name| node.get(name).is_some());
@@ -507,41 +428,4 @@ fn is_ours(plugin: &Node, configuration: &Node) -> bool {
 pub(crate) fn names_us(node: &Node) -> bool {
     let text = node.to_json();
     text.contains("bearer-gate") || text.contains("bearer_gate")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{FIELDS, Sort};
-    use crate::document::parse;
-
-    #[test]
-    fn the_fields_are_those_of_the_schema() {
-        let schema = bearer_gate::config::schema();
-        let schema = serde_json::to_value(schema).unwrap();
-        let known = schema["properties"].as_object().unwrap();
-        for name in known.keys() {
-            assert!(FIELDS.contains(&name.as_str()), "{name}");
-        }
-    }
-
-    #[test]
-    fn what_a_document_is() {
-        for (text, sort) in [
-            ("services: {a: {image: b}}\nvolumes: {}", Sort::Other),
-            ("name: demo\nservices: {}", Sort::Other),
-            ("on: push\njobs: {}", Sort::Other),
-            ("global: {scrape_interval: 5s}", Sort::Other),
-            ("rules: []", Sort::Alone),
-            ("rule: []", Sort::Alone),
-            ("provider: {}", Sort::Alone),
-            ("signIn: {}", Sort::Alone),
-            ("services: {}\nrules: []", Sort::Alone),
-            ("{}", Sort::Alone),
-            ("[]", Sort::Alone),
-            ("kind: Service", Sort::Kubernetes),
-            ("static_resources: {}", Sort::Bootstrap),
-        ] {
-            assert_eq!(Sort::of(&parse(text, None).unwrap()[0]), sort, "{text}");
-        }
-    }
 }

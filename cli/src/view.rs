@@ -13,7 +13,7 @@ pub(crate) use chain::{Chain, HttpFilter, Route};
 
 use crate::document::{Node, type_of};
 use crate::finding::Spot;
-use crate::plugin::{Container, File, Plugin, Sort, WASM, message};
+use crate::plugin::{Container, File, Plugin, Sort, WASM, base_name, message};
 
 const LISTENER: &str = "envoy.config.listener.v3.Listener";
 const ROUTES: &str = "envoy.config.route.v3.RouteConfiguration";
@@ -377,10 +377,6 @@ fn resources(document: Part<'_>) -> Vec<Part<'_>> {
 
 fn folder(path: &str) -> &str {
     path.strip_suffix(base_name(path)).unwrap_or_default()
-}
-
-pub(crate) fn base_name(path: &str) -> &str {
-    path.rsplit(['/', '\\']).next().unwrap_or(path)
 }
 
 /// Whether a member of this name, at any depth, has such a text.

@@ -2,7 +2,8 @@
 //! them is not looked at; and who it says that it is.
 
 use crate::finding::{Finding, Kind};
-use crate::view::{Group, Part, View, base_name};
+use crate::plugin::base_name;
+use crate::view::{Group, Part, View};
 
 pub(super) fn look_at(view: &View<'_>, group: &Group<'_>, findings: &mut Vec<Finding>) {
     let is_given = |path: &str| view.names.contains(&base_name(path));
