@@ -42,7 +42,7 @@ fn look(
                 let map = map.to_owned();
                 found.push((Entry { map, key }, own));
             }
-            Err(error) if text.contains("static_resources") => {
+            Err(error) if is_named_so(&entry.name) && text.contains("static_resources") => {
                 let (line, column) = place.of_text(error.line, error.column);
                 return Err(Unreadable {
                     line,
@@ -54,6 +54,12 @@ fn look(
         }
     }
     Ok(())
+}
+
+/// Whether a text is said to be YAML or JSON, and no document about it.
+fn is_named_so(key: &str) -> bool {
+    let ends = [".yaml", ".yml", ".json"];
+    ends.iter().any(|end| key.ends_with(end))
 }
 
 /// Which entry of which `ConfigMap` a file is.

@@ -111,7 +111,7 @@ fn rendered(envoy: &str, filter: &str) -> String {
         lines.collect::<String>()
     };
     format!(
-        "apiVersion: v1\ndata:\n  envoy.yaml: |\n{}kind: ConfigMap\nmetadata:\n  name: bearer-gate-envoy\n---\napiVersion: v1\ndata:\n  bearer-gate.yaml: |\n{}kind: ConfigMap\nmetadata:\n  name: bearer-gate-filter\n---\napiVersion: v1\nkind: Service\nmetadata: {{name: other}}\n---\napiVersion: v1\ndata: {{prometheus.yaml: 'rules: []', broken.yaml: '{{'}}\nkind: ConfigMap\n",
+        "apiVersion: v1\ndata:\n  envoy.yaml: |\n{}kind: ConfigMap\nmetadata:\n  name: bearer-gate-envoy\n---\napiVersion: v1\ndata:\n  bearer-gate.yaml: |\n{}kind: ConfigMap\nmetadata:\n  name: bearer-gate-filter\n---\napiVersion: v1\nkind: Service\nmetadata: {{name: other}}\n---\napiVersion: v1\ndata: {{prometheus.yaml: 'rules: []', broken.yaml: '{{', README: 'has static_resources: {{'}}\nkind: ConfigMap\n",
         indented(envoy),
         indented(filter)
     )
