@@ -46,7 +46,7 @@ SIZE_BUDGET := 860000
 # none: the module works as well without it, and has a twentieth more bytes.
 BINARYEN_DIR := .cache/binaryen
 WASM_OPT ?= $(CURDIR)/$(BINARYEN_DIR)/wasm-opt
-WASM_OPTIONS := -Os --enable-bulk-memory --enable-mutable-globals --enable-nontrapping-float-to-int --enable-sign-ext
+WASM_OPTIONS := -Os --reorder-functions --enable-bulk-memory --enable-mutable-globals --enable-nontrapping-float-to-int --enable-sign-ext
 OPTIMIZED := target/optimized.wasm
 
 export ENVOY

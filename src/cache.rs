@@ -212,9 +212,7 @@ impl TokenCache {
 
     /// Where a provider's token is filed. Several providers may verify the same token.
     fn file(&self, provider: ProviderId, token: &[u8]) -> u64 {
-        let end = token.len().saturating_sub(HASHED);
-        let end = token.get(end..).unwrap_or(token);
-        self.hash.hash_one((provider, end))
+        hashed(&self.hash, provider.index(), token)
     }
 
     /// Which of its key sets the provider has now. Another set than before makes
@@ -228,6 +226,14 @@ impl TokenCache {
         }
         of.epoch
     }
+}
+
+/// A hash by a random key of a number and the end of what is filed under it.
+#[inline(never)]
+fn hashed(by: &RandomState, number: usize, octets: &[u8]) -> u64 {
+    let end = octets.len().saturating_sub(HASHED);
+    let end = octets.get(end..).unwrap_or(octets);
+    by.hash_one((number, end))
 }
 
 #[cfg(test)]

@@ -271,7 +271,7 @@ pub fn buffer(buffer: Buffer, most: usize) -> Result<Vec<u8>, Refused> {
 
 /// Hands out all names and values of a map, in order. A name that is not UTF-8 is refused, after those
 /// before it.
-pub fn fields(map: Map, visit: impl FnMut(&str, &[u8])) -> Result<(), Refused> {
+pub fn fields(map: Map, visit: &mut dyn FnMut(&str, &[u8])) -> Result<(), Refused> {
     // SAFETY: the host writes a pointer and a length.
     let pairs = |data, size| unsafe { proxy_get_header_map_pairs(map as u32, data, size) };
     let (status, handed) = Handed::by(pairs);
@@ -472,7 +472,7 @@ fn serialized(headers: &[(&str, &str)]) -> Vec<u8> {
 }
 
 /// Hands out what [`serialized`] has written; `None` where the octets are not such headers.
-fn each(octets: &[u8], mut visit: impl FnMut(&str, &[u8])) -> Option<()> {
+fn each(octets: &[u8], visit: &mut dyn FnMut(&str, &[u8])) -> Option<()> {
     let Some((count, rest)) = octets.split_first_chunk() else {
         return octets.is_empty().then_some(());
     };
@@ -504,7 +504,7 @@ mod tests {
 
     fn parsed(octets: &[u8]) -> Option<Vec<(String, Vec<u8>)>> {
         let mut read = Vec::new();
-        each(octets, |name, value| {
+        each(octets, &mut |name, value| {
             read.push((name.to_owned(), value.to_vec()))
         })
         .map(|()| read)

@@ -124,12 +124,10 @@ impl Command<'_> {
     pub fn answer<'r>(&self, body: &'r [u8]) -> Option<Answer<'r>> {
         const NOTHING: &[u8] = b"$-1\r\n";
         match self {
-            Self::Append(..) | Self::Delete(_) | Self::Expire(..) => {
-                match number(body, b':')? {
-                    (number, []) => Some(Answer::Number(number)),
-                    _ => None,
-                }
-            }
+            Self::Append(..) | Self::Delete(_) | Self::Expire(..) => match number(body, b':')? {
+                (number, []) => Some(Answer::Number(number)),
+                _ => None,
+            },
             Self::Range(..) => values(body).map(Answer::Values),
             Self::Get(_) if body == NOTHING => Some(Answer::Nothing),
             Self::Get(_) => match text(body)? {

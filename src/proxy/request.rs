@@ -169,7 +169,7 @@ impl Request {
     pub(super) fn trailers(&mut self) -> Action {
         let take_trailers = |gate: &Gate<Envoy>| {
             let config = gate.config();
-            take(config, Map::RequestTrailers, |_, _| {})
+            take(config, Map::RequestTrailers, &mut |_, _| {})
         };
         match &self.gate {
             Ok(gate) if take_trailers(gate).is_some() => self.read(self.so_far, true),
@@ -191,12 +191,12 @@ impl Drop for Request {
 
 /// Hands out all headers, or all trailers, without what only this filter sets: that is removed. `None`
 /// where the host refused.
-fn take(config: &Config, from: Map, mut kept: impl FnMut(&str, &[u8])) -> Option<()> {
+fn take(config: &Config, from: Map, kept: &mut dyn FnMut(&str, &[u8])) -> Option<()> {
     if config.reserved_headers.is_empty() && from == Map::RequestTrailers {
         return Some(());
     }
     let mut removed = Some(());
-    let all = refusable::fields(from, |name, value| {
+    let all = refusable::fields(from, &mut |name, value| {
         if !config.is_reserved(name) {
             kept(name, value);
         } else if refusable::remove(from, name).is_err() {
@@ -223,7 +223,7 @@ fn read(config: &Config) -> Option<http::request::Request> {
         // Headers that no rule reads are not kept while the request waits.
         reads => {
             let mut headers = Vec::new();
-            take(config, Map::RequestHeaders, |name, value| {
+            take(config, Map::RequestHeaders, &mut |name, value| {
                 if let Some(name) = reads.kept(name) {
                     headers.push((name, value.to_vec()));
                 }

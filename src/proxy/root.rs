@@ -143,8 +143,8 @@ fn read_reply(headers: usize, body_size: usize, most: usize) -> Reply {
         return Reply::TooLarge(body_size);
     }
     let mut headers = Vec::new();
-    let keep = |name: &str, value: &[u8]| headers.push((name.to_owned(), value.to_vec()));
-    if refusable::fields(Map::CallResponseHeaders, keep).is_err() {
+    let mut keep = |name: &str, value: &[u8]| headers.push((name.to_owned(), value.to_vec()));
+    if refusable::fields(Map::CallResponseHeaders, &mut keep).is_err() {
         headers.clear();
     }
     let header = |name| {
