@@ -202,6 +202,9 @@ impl Stage {
     }
 }
 
+/// One of them: what it is, and where.
+type Figure = (&'static str, fn(&Figures) -> u64);
+
 /// What is compared.
 #[derive(Debug, Clone, Copy)]
 struct Figures {
@@ -222,7 +225,7 @@ impl Figures {
         }
     }
 
-    const OF: [(&'static str, fn(&Self) -> u64); 3] = [
+    const OF: [Figure; 3] = [
         ("calls", |of| of.calls),
         ("last keys after, ms", |of| of.last),
         ("good requests that got 503", |of| of.unavailable),
