@@ -28,13 +28,13 @@ use crate::cache::TokenCache;
 use crate::config::{Config, Rule, TokenAccess};
 use crate::desk::{Basis, Need};
 use crate::http::ambiguous::Ambiguous;
-use crate::http::credentials::{self, Change, Extracted, Place};
+use crate::http::credentials::{self, Extracted, Place};
 use crate::http::path::{self, UnsafePath};
 use crate::http::request::Request;
 use crate::http::response::{Rejection, Schemes};
 use crate::jose::jwks::KeySet;
 use crate::jwks::keys::Keys;
-use crate::outputs::Outputs;
+use crate::outputs::{Changes, Outputs};
 use crate::policy::{self, RuleOutcome};
 use crate::sign_in::{Outcome, People, Renewal, Visit};
 use crate::trace::Checks;
@@ -73,15 +73,6 @@ pub struct Admission {
     pub renewed: Vec<Renewal>,
     /// Why the request would have been rejected, where the rule only reports.
     pub reported: Option<&'static str>,
-}
-
-/// What is changed of a request before the upstream gets it. Requests with one token share it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Changes {
-    /// How the tokens are taken out of the request.
-    pub strip: Vec<Change>,
-    /// What the upstream and later filters are told of each token.
-    pub outputs: Vec<Rc<Outputs>>,
 }
 
 impl From<Rc<Changes>> for Admission {

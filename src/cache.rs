@@ -18,12 +18,11 @@ use std::rc::Rc;
 use quick_cache::Weighter;
 use quick_cache::unsync::Cache;
 
-use crate::authn::Changes;
 use crate::bytes;
 use crate::config::{PerProvider, Provider, ProviderId, TokenAccess};
 use crate::jose::jwks::KeySet;
 use crate::jose::jwt::VerifiedClaims;
-use crate::outputs::Outputs;
+use crate::outputs::{Changes, Outputs};
 
 pub use recall::Grounds;
 use recall::Recall;

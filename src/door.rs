@@ -176,10 +176,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::authn::Changes;
     use crate::host::{Call, CallId, NoEntropy, SharedStore, Version};
     use crate::http::response::Schemes;
-    use crate::outputs::Outputs;
+    use crate::outputs::{Changes, Outputs};
     use crate::sign_in::Problem;
     use crate::time::Millis;
 

@@ -14,10 +14,10 @@ use std::hash::RandomState;
 use std::rc::Rc;
 
 use super::hashed;
-use crate::authn::Changes;
 use crate::bytes;
 use crate::config::{ProviderId, TokenAccess};
 use crate::jose::jwks::KeySet;
+use crate::outputs::Changes;
 
 /// How many requests share a place in the table.
 const WAYS: usize = 2;

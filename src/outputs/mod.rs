@@ -9,9 +9,12 @@
 mod state;
 mod value;
 
+use std::rc::Rc;
+
 pub use state::{declarations, from_rejection};
 
 use crate::config::{Config, Fact, Provider};
+use crate::http::credentials::Change;
 use crate::jose::base64url;
 use crate::jose::claims::Claims;
 use crate::jose::jwt::{Parsed, Verified};
@@ -46,6 +49,15 @@ impl Outputs {
             .map(|(name, value)| name.len().saturating_add(value.len()))
             .fold(0, usize::saturating_add)
     }
+}
+
+/// What is changed of a request before the upstream gets it. Requests with one token share it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// How the tokens are taken out of the request.
+    pub strip: Vec<Change>,
+    /// What the upstream and later filters are told of each token.
+    pub outputs: Vec<Rc<Outputs>>,
 }
 
 /// What is passed on of a token of this provider.
