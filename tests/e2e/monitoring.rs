@@ -336,7 +336,7 @@ async fn every_query_has_data() {
     let names = prometheus
         .values(r#"count by (__name__) ({__name__=~"bearer_gate_.*"})"#)
         .await;
-    assert_eq!(names.len(), 7 + 12 + 7);
+    assert_eq!(names.len(), 7 + 12 + 9);
 }
 
 /// An Envoy of deploy/envoy, with the listener by which Prometheus sees it.
