@@ -88,6 +88,18 @@ struct Cookie<'c> {
     is_completed: bool,
 }
 
+impl<'c> Cookie<'c> {
+    /// What a ticket stands for.
+    fn completed((scheme, host, value): (SchemeId, &'c str, &'c [u8])) -> Self {
+        Self {
+            scheme,
+            host,
+            value,
+            is_completed: true,
+        }
+    }
+}
+
 struct Stored {
     scheme: SchemeId,
     host: Box<str>,
@@ -213,35 +225,23 @@ impl Sessions {
     /// The whole session behind a ticket, where it is remembered at `now`, in Unix seconds.
     pub(super) fn completed(
         &self,
-        (scheme, host, value): (SchemeId, &str, &[u8]),
+        ticket: (SchemeId, &str, &[u8]),
         now: u64,
     ) -> Option<Rc<Opened>> {
-        let cookie = Cookie {
-            scheme,
-            host,
-            value,
-            is_completed: true,
-        };
-        self.remembered(&cookie, now)
+        self.remembered(&Cookie::completed(ticket), now)
     }
 
     /// Remembers the whole session behind a ticket, until then in Unix seconds. `None` where its
     /// claims are none.
     pub(super) fn complete(
         &self,
-        (scheme, host, value): (SchemeId, &str, &[u8]),
+        cookie: (SchemeId, &str, &[u8]),
         (ticket, provider): (&Opened, &Provider),
         whole: Alive,
         until: u64,
     ) -> Option<Rc<Opened>> {
-        let cookie = Cookie {
-            scheme,
-            host,
-            value,
-            is_completed: true,
-        };
         let opened = opened(whole, *ticket.known(), provider, Some(until))?;
-        Some(self.remember(&cookie, opened))
+        Some(self.remember(&Cookie::completed(cookie), opened))
     }
 
     #[inline(never)] // for two callers, as what follows
