@@ -32,7 +32,6 @@ use crate::http::credentials::{self, Extracted, Place};
 use crate::http::path::{self, UnsafePath};
 use crate::http::request::Request;
 use crate::http::response::{Rejection, Schemes};
-use crate::jose::jwks::KeySet;
 use crate::jwks::keys::Keys;
 use crate::outputs::{Changes, Outputs};
 use crate::policy::{self, RuleOutcome};
@@ -352,12 +351,12 @@ fn admit<'c, T: Listener>(
     let authorization = authorization.flatten();
     if let Some(authorization) = authorization {
         let facts = context.basis.facts;
-        let are_keys = |provider, known: &Rc<KeySet>| match facts.keys(provider) {
-            Keys::Ready(keys) => Rc::ptr_eq(&keys, known),
-            Keys::Pending | Keys::Unavailable { .. } => false,
+        let keys = |provider| match facts.keys(provider) {
+            Keys::Ready(keys) => Some(keys),
+            Keys::Pending | Keys::Unavailable { .. } => None,
         };
         let mut cache = context.cache.borrow_mut();
-        if let Some(changes) = cache.recall(access, authorization, context.basis.now, are_keys) {
+        if let Some(changes) = cache.recall(access, authorization, context.basis.now, keys) {
             return Ok(changes.into());
         }
     }

@@ -62,7 +62,7 @@ struct Stored {
     token: Box<[u8]>,
     provider: ProviderId,
     /// The provider's key set that verified it.
-    epoch: u64,
+    epoch: Epoch,
     entry: Rc<Entry>,
 }
 
@@ -75,11 +75,16 @@ impl Weighter<u64, Stored> for BySize {
     }
 }
 
+/// One of the key sets that a provider has had. What is kept names it in place of holding it: an old
+/// set takes no memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Epoch(u64);
+
 #[derive(Clone)]
 struct OfProvider {
     /// The key set of now, and how many there were.
     keys: Option<Rc<KeySet>>,
-    epoch: u64,
+    epoch: Epoch,
     /// The length of the longest token that is kept.
     longest: usize,
 }
@@ -122,7 +127,7 @@ impl TokenCache {
             hash: RandomState::new(),
             of_providers: longest.map(|longest| OfProvider {
                 keys: None,
-                epoch: 0,
+                epoch: Epoch(0),
                 longest: *longest,
             }),
             recall: Recall::bounded(
@@ -134,16 +139,18 @@ impl TokenCache {
     }
 
     /// What was decided of an earlier request with this `authorization` that a rule asked for the same,
-    /// where it would be decided so at `now`, in Unix seconds. `keys`: whether a provider's keys are
-    /// these.
+    /// where it would be decided so at `now`, in Unix seconds. `keys`: the key set of a provider, if it
+    /// has one.
     pub fn recall(
         &mut self,
         access: &TokenAccess,
         authorization: &[u8],
         now: f64,
-        keys: impl Fn(ProviderId, &Rc<KeySet>) -> bool,
+        keys: impl Fn(ProviderId) -> Option<Rc<KeySet>>,
     ) -> Option<Rc<Changes>> {
-        let found = self.recall.get(access, authorization, now, keys);
+        let of_providers = &mut self.of_providers;
+        let epoch = |provider| Some(of_providers[provider].epoch(&keys(provider)?));
+        let found = self.recall.get(access, authorization, now, epoch);
         let found = found.map(Rc::clone);
         if found.is_some() {
             self.lookups.0 = self.lookups.0.saturating_add(1);
@@ -163,14 +170,14 @@ impl TokenCache {
             .keep(access, authorization, grounds, Rc::clone(changes));
     }
 
-    /// What is kept of `token` for the provider, if `keys` verified it.
+    /// What is kept of `token` for the provider, if `keys` verified it; and which of its key sets they are.
     pub fn get(
         &mut self,
         provider: ProviderId,
         token: &[u8],
         keys: &Rc<KeySet>,
-    ) -> Option<Rc<Entry>> {
-        let epoch = self.epoch(provider, keys);
+    ) -> Option<(Rc<Entry>, Epoch)> {
+        let epoch = self.of_providers[provider].epoch(keys);
         let found = self
             .tokens
             .get(&self.file(provider, token))
@@ -180,7 +187,7 @@ impl TokenCache {
         let (hits, misses) = &mut self.lookups;
         let count = if found.is_some() { hits } else { misses };
         *count = count.saturating_add(1);
-        found
+        Some((found?, epoch))
     }
 
     /// Keeps a token that `keys` verified.
@@ -191,7 +198,7 @@ impl TokenCache {
         keys: &Rc<KeySet>,
         entry: Rc<Entry>,
     ) {
-        let epoch = self.epoch(provider, keys);
+        let epoch = self.of_providers[provider].epoch(keys);
         if token.len() <= self.of_providers[provider].longest {
             let stored = Stored {
                 token: token.into(),
@@ -213,17 +220,18 @@ impl TokenCache {
     fn file(&self, provider: ProviderId, token: &[u8]) -> u64 {
         hashed(&self.hash, provider.index(), token)
     }
+}
 
+impl OfProvider {
     /// Which of its key sets the provider has now. Another set than before makes
     /// all of the provider's tokens unknown.
-    fn epoch(&mut self, provider: ProviderId, keys: &Rc<KeySet>) -> u64 {
-        let of = &mut self.of_providers[provider];
-        let current = of.keys.as_ref();
+    fn epoch(&mut self, keys: &Rc<KeySet>) -> Epoch {
+        let current = self.keys.as_ref();
         if !current.is_some_and(|current| Rc::ptr_eq(current, keys)) {
-            of.keys = Some(Rc::clone(keys));
-            of.epoch = of.epoch.wrapping_add(1);
+            self.keys = Some(Rc::clone(keys));
+            self.epoch.0 = self.epoch.0.wrapping_add(1);
         }
-        of.epoch
+        self.epoch
     }
 }
 

@@ -15,7 +15,7 @@ use std::rc::Rc;
 use super::event::{Event, Listener};
 use super::unsatisfied::{Hope, Unsatisfied};
 use super::{Context, Token};
-use crate::cache::{Entry, Grounds};
+use crate::cache::{Entry, Epoch, Grounds};
 use crate::config::{
     Config, Otherwise, PerProvider, Provider, ProviderDemand, ProviderId, Requirement, SchemeId,
 };
@@ -24,7 +24,6 @@ use crate::http::credentials::Place;
 use crate::jose::base64url::Spelling;
 use crate::jose::claims::Claims;
 use crate::jose::event::Event as TokenEvent;
-use crate::jose::jwks::KeySet;
 use crate::jose::jwt::{self, JwtError, Parsed, Validated};
 use crate::jwks::keys::Keys;
 use crate::outputs::{self, Outputs};
@@ -493,8 +492,9 @@ impl<'r, T: Listener> Presented<'r, T> {
                 Ok(bit) => {
                     way.takes = bit;
                     let grounds = self.grounds.take().zip(lasts);
-                    self.grounds = grounds
-                        .map(|(grounds, (keys, until))| grounds.and(demand.provider, keys, until));
+                    self.grounds = grounds.map(|(grounds, (epoch, until))| {
+                        grounds.and(demand.provider, epoch, until)
+                    });
                     self.identities.push(identity);
                 }
                 Err(unsatisfied) => way.unsatisfied = Some(unsatisfied),
@@ -551,11 +551,11 @@ impl<'r, T: Listener> Presented<'r, T> {
             Keys::Pending | Keys::Unavailable { .. } => None,
         };
         let mut lasts = None;
-        let entry = if let (Some(entry), Keys::Ready(keys)) = (cached, &keys) {
+        let entry = if let Some((entry, epoch)) = cached {
             self.trace.note(|| Event::Cached);
             let verified = &entry.verified;
             verified.validate_again(expectations, context.basis.now, self.trace)?;
-            lasts = Some((Rc::clone(keys), expectations.until(verified.claims())));
+            lasts = Some((epoch, expectations.until(verified.claims())));
             entry
         } else {
             // A token that no key can make good is refused at once.
@@ -623,7 +623,7 @@ enum Judged {
     Known(usize),
     /// The keys that verified it before, and until when it is good, in Unix seconds; `None` where it was
     /// verified here.
-    New(Identity, Option<(Rc<KeySet>, f64)>),
+    New(Identity, Option<(Epoch, f64)>),
 }
 
 /// Why a token is not good for a demand.

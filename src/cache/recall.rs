@@ -13,10 +13,9 @@
 use std::hash::RandomState;
 use std::rc::Rc;
 
-use super::hashed;
+use super::{Epoch, hashed};
 use crate::bytes;
 use crate::config::{ProviderId, TokenAccess};
-use crate::jose::jwks::KeySet;
 use crate::outputs::Changes;
 
 /// How many requests share a place in the table.
@@ -27,8 +26,8 @@ const OVERHEAD: usize = 256;
 /// What a decision rests on, besides the rule and the header.
 #[derive(Clone, Debug)]
 pub struct Grounds {
-    /// The key sets of the providers whose tokens were found good.
-    keys: Vec<(ProviderId, Rc<KeySet>)>,
+    /// The providers whose tokens were found good, and which of their key sets did that.
+    keys: Vec<(ProviderId, Epoch)>,
     /// The time of the decision, in Unix seconds.
     from: f64,
     /// The last time at which no token has expired, in Unix seconds.
@@ -45,16 +44,11 @@ impl Grounds {
         }
     }
 
-    /// The same with a token that these keys verified, and which expires after `until`.
+    /// The same with a token that this key set verified, and which expires after `until`.
     #[must_use]
-    pub fn and(mut self, provider: ProviderId, keys: Rc<KeySet>, until: f64) -> Self {
+    pub fn and(mut self, provider: ProviderId, keys: Epoch, until: f64) -> Self {
         self.keys.push((provider, keys));
-        // What is no number makes none of it.
-        self.until = if until < self.until {
-            until
-        } else {
-            self.until
-        };
+        self.until = self.until.min(until);
         self
     }
 
@@ -63,10 +57,12 @@ impl Grounds {
         !self.keys.is_empty()
     }
 
-    /// Whether the decision would be the same at `now`. `keys`: whether a provider's keys are these.
-    fn hold(&self, now: f64, keys: impl Fn(ProviderId, &Rc<KeySet>) -> bool) -> bool {
+    /// Whether the decision would be the same at `now`. `keys`: which key set a provider has, if any.
+    fn hold(&self, now: f64, mut keys: impl FnMut(ProviderId) -> Option<Epoch>) -> bool {
         let mut known = self.keys.iter();
-        self.from <= now && now <= self.until && known.all(|(provider, set)| keys(*provider, set))
+        self.from <= now
+            && now <= self.until
+            && known.all(|(provider, epoch)| keys(*provider) == Some(*epoch))
     }
 }
 
@@ -119,7 +115,7 @@ impl Recall {
         access: &TokenAccess,
         authorization: &[u8],
         now: f64,
-        keys: impl Fn(ProviderId, &Rc<KeySet>) -> bool,
+        keys: impl FnMut(ProviderId) -> Option<Epoch>,
     ) -> Option<&Rc<Changes>> {
         let at = self.place(access, authorization);
         let mut known = self.slots.get(at..)?.iter().take(WAYS).flatten();
@@ -217,7 +213,7 @@ mod tests {
     }
 
     fn found<'r>(recall: &'r Recall, access: &TokenAccess, value: &[u8]) -> Option<&'r Change> {
-        let changes = recall.get(access, value, NOW, |_, _| true)?;
+        let changes = recall.get(access, value, NOW, |_| None)?;
         changes.strip.first()
     }
 
@@ -253,22 +249,21 @@ mod tests {
     fn grounds_hold_from_the_decision_until_a_token_expires_and_with_the_same_keys() {
         let config = config();
         let provider = config.providers.ids().next().unwrap();
-        let set = || Rc::new(KeySet::default());
-        let (own, other) = (set(), set());
+        let [own, other] = [1, 2].map(Epoch);
         let grounds = Grounds::at(NOW)
-            .and(provider, Rc::clone(&own), NOW + 20.0)
-            .and(provider, Rc::clone(&own), NOW + 10.0)
-            .and(provider, Rc::clone(&own), f64::INFINITY);
+            .and(provider, own, NOW + 20.0)
+            .and(provider, own, NOW + 10.0)
+            .and(provider, own, f64::INFINITY);
         for (now, keys, expected) in [
-            (NOW, &own, true),
-            (NOW + 10.0, &own, true),
-            (NOW + 10.1, &own, false),
-            (NOW - 0.1, &own, false),
-            (f64::NAN, &own, false),
-            (NOW, &other, false),
+            (NOW, Some(own), true),
+            (NOW + 10.0, Some(own), true),
+            (NOW + 10.1, Some(own), false),
+            (NOW - 0.1, Some(own), false),
+            (f64::NAN, Some(own), false),
+            (NOW, Some(other), false),
+            (NOW, None, false),
         ] {
-            let are_keys = |_, known: &Rc<KeySet>| Rc::ptr_eq(known, keys);
-            assert_eq!(grounds.hold(now, are_keys), expected, "{now}");
+            assert_eq!(grounds.hold(now, |_| keys), expected, "{now} {keys:?}");
         }
         assert!(!Grounds::at(NOW).have_tokens());
     }
