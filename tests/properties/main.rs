@@ -15,6 +15,7 @@
 mod check;
 mod sessions;
 mod store_answers;
+mod tickets;
 mod token_replies;
 
 use std::fs::File;
@@ -395,7 +396,7 @@ fn the_parts_are_good_ones() {
 #[test]
 fn the_corpus_of_the_fuzzer() {
     type Property = fn(&[u8]);
-    let targets: [(&str, Property); 11] = [
+    let targets: [(&str, Property); 13] = [
         ("token", check::token),
         ("key_set", check::key_set),
         ("discovery", check::discovery),
@@ -410,6 +411,8 @@ fn the_corpus_of_the_fuzzer() {
         ("sealed", check::sealed),
         ("token_reply", check::token_reply),
         ("store_answer", check::store_answer),
+        ("ticket", check::ticket),
+        ("ended", check::ended),
     ];
     for (target, check) in targets {
         let inputs: Vec<Vec<u8>> = seeds(target).into_iter().chain(found(target)).collect();

@@ -3,10 +3,12 @@
 //!
 //! Each function takes any bytes and panics where its property does not hold.
 
+mod ended;
 mod request;
 pub(crate) mod session;
 mod sign_in;
 mod store;
+mod ticket;
 mod upstream;
 
 use std::fmt::Debug;
@@ -20,6 +22,7 @@ use bearer_gate::http::cache_control;
 use bearer_gate::http::credentials::{Change, Extracted, Place, strip};
 use bearer_gate::http::path::{normalize, with_escaped_slashes};
 use bearer_gate::http::request::{Header, Request};
+use bearer_gate::http::retry_after::retry_after;
 use bearer_gate::http::uri::{Scheme, Uri};
 use bearer_gate::jose::issuer::Issuer;
 use bearer_gate::jose::json::Element;
@@ -33,10 +36,12 @@ use bearer_gate::jwks::discovery;
 use bearer_gate::jwks::metadata::{MAX_URL, Reading};
 use bearer_gate::signature::portable::Portable;
 
+pub(crate) use ended::ended;
 pub(crate) use request::{is_let_through, request};
 pub(crate) use session::{sealed, session};
 pub(crate) use sign_in::token_reply;
 pub(crate) use store::{list, store_answer};
+pub(crate) use ticket::{good_tickets, ticket};
 
 /// The only token that [`JWK`] ever signed. Ed25519 signatures cannot be changed into others.
 pub(crate) const TOKEN: &str = include_str!("../../fixtures/eddsa.jwt");
@@ -219,6 +224,8 @@ pub(crate) fn discovery(bytes: &[u8]) {
     assert!(whole.is_none_or(|lifetime| lifetime.subsec_nanos() == 0));
     let left = cache_control::fresh_for(b"max-age=600", bytes);
     assert!(left.is_some_and(|left| left.as_secs() <= 600));
+    let wait = retry_after(bytes, 1_800_000_000);
+    assert!(wait.is_none_or(|wait| wait.subsec_nanos() == 0));
     let body = fetch::describe(bytes, Some(bytes));
     assert!(body.len() < 2048 && body.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
     if let Ok(text) = std::str::from_utf8(bytes) {

@@ -71,10 +71,9 @@ fn context(purpose: Purpose) -> Context<'static> {
     }
 }
 
-/// What is sealed of a session with every field, of one with none that may be left out, and of a
-/// flow.
-pub(crate) fn plaintexts() -> [Vec<u8>; 3] {
-    let full = Session {
+/// A session with every field.
+pub(crate) fn full_session() -> Session {
+    Session {
         issuer: Some("https://idp.example/t".to_owned()),
         sid: Some("s-1".to_owned()),
         acr: Some("1".to_owned()),
@@ -91,7 +90,13 @@ pub(crate) fn plaintexts() -> [Vec<u8>; 3] {
             nonce: [7; 16],
         }),
         ..a_session(2)
-    };
+    }
+}
+
+/// What is sealed of a session with every field, of one with none that may be left out, and of a
+/// flow.
+pub(crate) fn plaintexts() -> [Vec<u8>; 3] {
+    let full = full_session();
     let least = Session {
         auth_time: None,
         idle: None,
