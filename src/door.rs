@@ -41,6 +41,18 @@ impl<'g> Verdict<'g> {
             Decision::Await(need) => Err(need),
         }
     }
+
+    /// Of verdicts that were reached together, those with a higher rank end what others rely on.
+    pub fn rank(&self) -> u8 {
+        match self {
+            Self::Answer(answer) => match answer.outcome {
+                Outcome::SignedOut(_) => 2,
+                Outcome::Completed(_) => 1,
+                _ => 0,
+            },
+            _ => 0,
+        }
+    }
 }
 
 /// How a verdict was carried out.

@@ -52,7 +52,8 @@ pub enum Arrival<'g> {
     Reading(Ticket, usize),
 }
 
-/// Verdicts on requests that waited, in the order in which the requests arrived.
+/// Verdicts on requests that waited, in the order in which they must be carried out: that in which the
+/// requests arrived, but for [`Verdict::rank`].
 pub type Verdicts<'g> = Vec<(ContextId, Verdict<'g>)>;
 
 /// One worker's configuration, and all that it knows from outside: keys, answers, verified tokens.
@@ -353,7 +354,7 @@ impl<H: Host> Gate<H> {
     /// Decides the parked requests whose fact is settled or whose time is up.
     fn decide_settled(&self, now: Millis) -> Verdicts<'_> {
         let taken = self.desk.borrow_mut().take_settled(now);
-        let mut verdicts = Vec::with_capacity(taken.len());
+        let mut verdicts: Verdicts<'_> = Vec::with_capacity(taken.len());
         for settled in taken {
             let patience = if settled.has_time {
                 Patience::Waits
@@ -387,7 +388,11 @@ impl<H: Host> Gate<H> {
                     })
                 }
             };
-            verdicts.push((context, verdict));
+            // Nothing has ended yet of what these end, and the others were decided so.
+            let rank = verdict.rank();
+            let is_before = |(_, known): &(_, Verdict<'_>)| known.rank() <= rank;
+            let at = verdicts.iter().rposition(is_before);
+            verdicts.insert(at.map_or(0, |at| at.saturating_add(1)), (context, verdict));
         }
         self.desk.borrow_mut().tell_waiting(&self.host, now);
         verdicts

@@ -5,11 +5,14 @@ use serde_json::{Value, json};
 use super::store::Mode;
 use super::{Fleet, INTERVAL};
 use crate::refresh::bearer;
-use crate::world::{APP, Browser, KEY_1, PAGE, Page, SCRIPT, World, config};
+use crate::world::{APP, Browser, KEY_1, PAGE, Page, SCRIPT, Waiting, World, config};
 
 const SESSION: &str = "__Host-Http-bg_session_staff";
 /// How long a worker remembers what the store has, in milliseconds.
 const REMEMBERED: u64 = 30_000;
+
+/// A link of our own pages.
+const SAME_SITE: [(&str, &str); 3] = [PAGE[0], PAGE[1], ("sec-fetch-site", "same-origin")];
 
 fn in_store(config: &mut Value) {
     let staff = &mut config["sign_in"]["schemes"]["staff"];
@@ -303,6 +306,31 @@ fn a_sign_out_takes_the_entry_away() {
     fleet.pass(500);
     assert_eq!(names(&fleet).len(), 1);
     assert_eq!(asks(&fleet, 0, 0, &bob).status, 401);
+}
+
+/// They wait for the same answer. Whoever signs out is told so when nobody is let through any more.
+#[test]
+fn s35_who_waits_beside_a_sign_out_is_not_let_through_after_it() {
+    let fleet = fleet(1);
+    let alice = fleet.signed_in(0, "alice");
+    fleet.pass(REMEMBERED + 1000);
+    let world = &fleet.worlds[0];
+    let arrive = |path: &str, headers| {
+        let page = world.arrive(&alice, "GET", &format!("{APP}{path}"), headers);
+        page.expect_err("it waits for the store")
+    };
+    let leaving = arrive("/staff/sign-out", &SAME_SITE);
+    let beside = arrive("/api", &SCRIPT);
+    let mut told = Vec::new();
+    while told.len() < 2 {
+        told.extend(world.tick());
+        told.extend(world.answer_calls());
+    }
+    let place = |waiting: Waiting| told.iter().position(|(context, _)| waiting.is(*context));
+    assert!(place(beside) < place(leaving), "{told:?}");
+    let statuses: Vec<u32> = told.iter().map(|(_, page)| page.status).collect();
+    assert_eq!(statuses, [200, 303]);
+    assert_eq!(asks(&fleet, 0, 0, &alice).status, 401);
 }
 
 #[test]
