@@ -5,7 +5,7 @@ mod hostile;
 mod outages;
 mod property;
 mod sessions;
-mod store;
+pub(crate) mod store;
 mod times;
 
 use std::cell::{Cell, RefCell};

@@ -493,12 +493,7 @@ impl World {
         let mut pages = Vec::new();
         for (id, call) in calls {
             let heard = self.unheard.borrow().len();
-            let store = self.store.borrow().clone();
-            let reply = match store.filter(|_| call.cluster == "redis") {
-                Some(store) => store(&call),
-                None => Some(self.provide(&call)),
-            };
-            let Some(reply) = reply else {
+            let Some(reply) = self.reply_to(&call) else {
                 self.process.calls.borrow_mut().push((id, call));
                 continue;
             };
@@ -514,6 +509,15 @@ impl World {
         pages
     }
 
+    /// The answer of whoever is called; `None` where there is none yet.
+    fn reply_to(&self, call: &Call) -> Option<Reply> {
+        let store = self.store.borrow().clone();
+        match store.filter(|_| call.cluster == "redis") {
+            Some(store) => store(call),
+            None => Some(self.provide(call)),
+        }
+    }
+
     /// The provider's answer to a call, which nobody has heard yet.
     fn provide(&self, call: &Call) -> Reply {
         let known = self.provider.refreshed.borrow().len();
@@ -523,7 +527,7 @@ impl World {
         reply
     }
 
-    /// The calls that were made, or those of one worker, get no answer. The provider may have got
+    /// The calls that were made, or those of one worker, get no answer. Whoever is called may have got
     /// them.
     pub(crate) fn lose_calls(&self, worker: Option<usize>, arrive: bool) {
         let lost = worker.map(|worker| Rc::clone(&self.gates.borrow()[worker]));
@@ -534,7 +538,7 @@ impl World {
             .partition::<Vec<_>, _>(|(id, _)| is_lost(*id));
         self.process.calls.replace(others);
         for (_, call) in lost.iter().filter(|_| arrive) {
-            self.provide(call);
+            self.reply_to(call);
         }
     }
 

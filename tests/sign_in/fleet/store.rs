@@ -42,6 +42,20 @@ impl Redis {
         self.restoring_until.set(0);
     }
 
+    /// Loses the sessions, or has each under the name of another one.
+    pub(crate) fn lose_sessions(&self, are_mixed: bool) {
+        let mut sessions = self.sessions.borrow_mut();
+        if !are_mixed || sessions.len() < 2 {
+            sessions.clear();
+            return;
+        }
+        let mut entries: Vec<_> = sessions.values().cloned().collect();
+        entries.rotate_left(1);
+        for (known, entry) in sessions.values_mut().zip(entries) {
+            *known = entry;
+        }
+    }
+
     pub(crate) fn answer(&self, call: &Call) -> Option<Reply> {
         match self.mode.get() {
             Mode::Down => return Some(response(503, "")),

@@ -3,6 +3,8 @@
 
 use proptest::prelude::*;
 
+use crate::fleet::store::Mode;
+
 /// What the configuration says of sessions.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rules {
@@ -15,6 +17,8 @@ pub(super) struct Rules {
     pub(super) gives_id_token: bool,
     /// Whether the provider says which session of its own a sign-in is of.
     pub(super) has_sid: bool,
+    /// Whether the shared store has what a session's cookies have otherwise.
+    pub(super) in_store: bool,
 }
 
 /// What a browser asks for.
@@ -133,6 +137,12 @@ pub(super) enum Event {
     LoseWrites(u32),
     /// Time passes, in seconds.
     Pass(u64),
+    /// How the shared store is from now on.
+    Store(Mode),
+    /// The shared store has lost its sessions, or has them under the names of others.
+    StoreLoses {
+        are_mixed: bool,
+    },
 }
 
 fn way() -> impl Strategy<Value = Way> {
@@ -162,19 +172,22 @@ fn span() -> impl Strategy<Value = u64> {
     ]
 }
 
-pub(super) fn rules() -> impl Strategy<Value = Rules> {
+pub(super) fn rules(in_store: bool) -> impl Strategy<Value = Rules> {
     (
         prop::bool::weighted(0.7),
         any::<bool>(),
         any::<bool>(),
         prop::bool::weighted(0.8),
     )
-        .prop_map(|(refreshes, has_idle, gives_id_token, has_sid)| Rules {
-            refreshes,
-            has_idle,
-            gives_id_token,
-            has_sid,
-        })
+        .prop_map(
+            move |(refreshes, has_idle, gives_id_token, has_sid)| Rules {
+                in_store,
+                refreshes,
+                has_idle,
+                gives_id_token,
+                has_sid,
+            },
+        )
 }
 
 pub(super) fn event() -> impl Strategy<Value = Event> {
@@ -209,5 +222,20 @@ pub(super) fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::Overwrite),
         1 => (1..12_u32).prop_map(Event::LoseWrites),
         10 => span().prop_map(Event::Pass),
+    ]
+}
+
+/// The same where sessions are in the shared store.
+pub(super) fn event_with_store() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        12 => event(),
+        2 => prop_oneof![
+            3 => Just(Mode::Well),
+            1 => Just(Mode::Down),
+            1 => Just(Mode::Silent),
+            1 => (1..60_u32).prop_map(Mode::Slow),
+        ]
+        .prop_map(Event::Store),
+        1 => any::<bool>().prop_map(|are_mixed| Event::StoreLoses { are_mixed }),
     ]
 }

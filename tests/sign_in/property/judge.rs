@@ -208,7 +208,7 @@ impl Stage {
 
     /// Whether 503 is to be expected, and a sign-in that fails.
     pub(super) fn is_troubled(&self) -> bool {
-        let is_down = self.world.provider.is_down.get();
+        let is_down = self.world.provider.is_down.get() || !self.store_is_well();
         is_down || self.model.has_lost_list || self.world.now() < self.model.troubled_until
     }
 }

@@ -12,7 +12,8 @@ use std::fmt;
 use proptest::prelude::*;
 
 use crate::sim::properties;
-use event::Event;
+use event::{Event, Rules};
+use judge::Judged;
 use stage::Stage;
 
 /// What happens, shown as one line for each event.
@@ -27,18 +28,35 @@ impl fmt::Debug for Story {
     }
 }
 
+fn story(event: impl Strategy<Value = Event>) -> impl Strategy<Value = Story> {
+    prop::collection::vec(event, 1..60).prop_map(Story)
+}
+
+fn play(rules: Rules, events: Vec<Event>) -> Judged {
+    let mut stage = Stage::new(rules);
+    for event in events {
+        stage.carry_out(event)?;
+    }
+    stage.finish()
+}
+
 proptest! {
     #![proptest_config(properties(200))]
 
     #[test]
     fn nobody_is_somebody_else_and_every_attempt_ends(
-        rules in event::rules(),
-        Story(events) in prop::collection::vec(event::event(), 1..60).prop_map(Story),
+        rules in event::rules(false),
+        Story(events) in story(event::event()),
     ) {
-        let mut stage = Stage::new(rules);
-        for event in events {
-            stage.carry_out(event)?;
-        }
-        stage.finish()?;
+        play(rules, events)?;
+    }
+
+    /// What the cookies have otherwise is in the shared store, which is down, slow or forgets.
+    #[test]
+    fn nobody_is_somebody_else_by_what_the_store_has(
+        rules in event::rules(true),
+        Story(events) in story(event::event_with_store()),
+    ) {
+        play(rules, events)?;
     }
 }

@@ -13,6 +13,8 @@ use crate::provider::{Family, Provider};
 pub(super) const IDLE: u64 = 1800;
 pub(super) const LONGEST: u64 = 3600;
 const TOKENS: u64 = 300;
+/// How long the store has what was there before a refresh, less some seconds.
+const STAYS: u64 = 585;
 /// How long the requests that waited for tokens may count on them, whatever their life.
 const JUST_NOW: u64 = 2;
 /// How far clocks may differ: an ID token that is newer than a sign-out by less is over with it.
@@ -54,6 +56,8 @@ struct Cookie {
     key: String,
     /// Which of all refreshes it came of: 0 for the sign-in; `None` where nobody can tell.
     refresh: Option<usize>,
+    /// The key of what the store has of it.
+    entry_key: String,
 }
 
 /// Who sealed something, and when.
@@ -121,8 +125,19 @@ impl Model {
         let last = refreshed.iter().rposition(|of| *of == session.family);
         let is_last = cookie.refresh == Some(last.map_or(0, |last| last + 1));
         let has_tokens = is_last && now < family.granted + TOKENS;
+        // What was there before a refresh goes after a while.
+        let next = || {
+            let mut later = refreshed.iter().enumerate().skip(cookie.refresh?);
+            later
+                .find(|(_, of)| **of == session.family)
+                .map(|(at, _)| at)
+        };
+        let is_next_to_last = cookie.refresh.is_some() && next() == last;
+        let has_entry = is_last || is_next_to_last && now < family.granted + STAYS;
         if !ring.contains(&cookie.key) {
             Over("its key is gone")
+        } else if self.rules.in_store && !ring.contains(&cookie.entry_key) {
+            Over("the key is gone of what the store has")
         } else if let Some(why) = session.ended {
             Over(why)
         } else if now >= cookie.ends {
@@ -131,6 +146,8 @@ impl Model {
             Over("there was no request")
         } else if let Some(why) = session.doubt {
             Open(why)
+        } else if self.rules.in_store && !has_entry {
+            Open("the store has it no more, since it was refreshed")
         } else if is_silent(cookie.sealed) {
             Open("an old copy, which knows nothing of later requests")
         } else if self.rules.refreshes && family.is_revoked && !has_tokens {
@@ -154,8 +171,14 @@ impl Model {
 
     /// A browser was given another cookie in place of one.
     pub(super) fn renewed(&mut self, before: &str, cookie: &str, seal: Seal<'_>) {
-        let Cookie { session, ends, .. } = self.cookies[before];
+        let before = &self.cookies[before];
+        let (session, ends) = (before.session, before.ends);
+        let entry_key = match seal.refresh == before.refresh {
+            true => before.entry_key.clone(),
+            false => seal.key.to_owned(),
+        };
         let cookie_of = Cookie {
+            entry_key,
             session,
             ends,
             sealed: seal.now,
@@ -232,6 +255,7 @@ impl Model {
             },
             key: seal.key.to_owned(),
             refresh: Some(0),
+            entry_key: seal.key.to_owned(),
         };
         self.cookies.insert(cookie.to_owned(), cookie_of);
         Ok(())

@@ -1,6 +1,7 @@
 //! People with browsers, thieves with copies of their cookies, a provider, and an Envoy with
 //! several workers.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -10,6 +11,7 @@ use serde_json::json;
 use super::event::{Event, Rules, Way, What};
 use super::judge::{Judged, SESSION};
 use super::model::{IDLE, LONGEST, Model};
+use crate::fleet::store::{Mode, Redis};
 use crate::provider::parameters;
 use crate::world::{APP, Browser, FROM_ELSEWHERE, PAGE, Page, SCRIPT, Waiting, World, config};
 
@@ -100,6 +102,8 @@ pub(super) struct Stage {
     /// The cookie keys of the configuration; the first one seals.
     pub(super) ring: Vec<String>,
     rules: Rules,
+    /// The shared store, where sessions are in it.
+    redis: Option<Rc<Redis>>,
     keys: u32,
     sids: u32,
     under_way: Vec<(Waiting, Sent)>,
@@ -125,7 +129,25 @@ fn configuration(rules: Rules, ring: &[String]) -> bearer_gate::config::Config {
         if rules.has_idle {
             staff["session"]["idle_timeout"] = json!(format!("{IDLE}s"));
         }
+        if rules.in_store {
+            staff["session"]["store"] = json!("SHARED_STORE");
+            config["shared_store"] = json!({"http_uri": {
+                "uri": "http://redis:7379/", "cluster": "redis", "timeout": "1s",
+            }});
+        }
     })
+}
+
+/// Adds the shared store, which every worker has read once.
+fn add_store(world: &World) -> Rc<Redis> {
+    let redis = Rc::new(Redis::default());
+    let (store, process) = (Rc::clone(&redis), Rc::clone(&world.process));
+    *world.store.borrow_mut() = Some(Rc::new(move |call| {
+        store.now.set(process.now.get());
+        store.answer(call)
+    }));
+    world.settle();
+    redis
 }
 
 fn key(number: u32) -> String {
@@ -140,6 +162,7 @@ impl Stage {
             world.add_worker();
         }
         world.provider.gives_id_token.set(rules.gives_id_token);
+        let redis = rules.in_store.then(|| add_store(&world));
         let people = PEOPLE.map(|sub| Person::new(sub, Browser::default(), false));
         Self {
             world,
@@ -147,6 +170,7 @@ impl Stage {
             people: people.into(),
             ring,
             rules,
+            redis,
             keys: 0,
             sids: 0,
             under_way: Vec::new(),
@@ -288,11 +312,37 @@ impl Stage {
         for number in 0..1000 {
             let millis = if number < 30 { 0 } else { 90 };
             drop(self.step(millis)?);
-            if self.under_way.is_empty() && self.world.process.calls.borrow().is_empty() {
+            // A store that does not answer is asked all the time.
+            let counts = |cluster: &str| cluster != "redis" || self.store_is_well();
+            let calls = self.world.process.calls.borrow();
+            if self.under_way.is_empty() && !calls.iter().any(|(_, call)| counts(&call.cluster)) {
                 return Ok(());
             }
         }
         Err(TestCaseError::fail("never settled"))
+    }
+
+    pub(super) fn store_is_well(&self) -> bool {
+        let redis = self.redis.as_ref();
+        redis.is_none_or(|redis| redis.mode.get() == Mode::Well)
+    }
+
+    /// Lets a long time pass. The calls that are out come to nothing.
+    fn pass(&mut self, seconds: u64) -> Judged {
+        self.settle()?;
+        self.world.process.calls.borrow_mut().clear();
+        self.world.pass(Duration::from_secs(seconds));
+        // Meanwhile the store was read all the time; after a call that was lost, it is in 8 s at most.
+        let asked = |stage: &Self| stage.redis.as_ref().map(|redis| redis.calls.get());
+        let before = asked(self);
+        let is_read = |stage: &Self| asked(stage) >= before.map(|before| before + 2);
+        for _ in 0..80 {
+            if is_read(self) {
+                break;
+            }
+            drop(self.step(100)?);
+        }
+        Ok(())
     }
 
     fn sent(&self, at: usize, asked: Asked, is_alone: bool) -> Sent {
@@ -477,10 +527,7 @@ impl Stage {
                     self.world.leave(waiting);
                 }
             }
-            Event::Pass(seconds) => {
-                self.settle()?;
-                self.world.pass(Duration::from_secs(seconds));
-            }
+            Event::Pass(seconds) => self.pass(seconds)?,
             _ => self.befall(event),
         }
         self.judge_refreshes()
@@ -541,6 +588,18 @@ impl Stage {
                 self.world.process.store.lose_writes(times);
                 self.model.trouble(now + REST);
             }
+            Event::Store(mode) => {
+                if let Some(redis) = &self.redis {
+                    redis.mode.set(mode);
+                    self.model.trouble(now + REST);
+                }
+            }
+            Event::StoreLoses { are_mixed } => {
+                if let Some(redis) = &self.redis {
+                    redis.lose_sessions(are_mixed);
+                    self.model.doubt("the store has lost it", |_| true);
+                }
+            }
             _ => unreachable!("{event:?}"),
         }
     }
@@ -565,8 +624,8 @@ impl Stage {
     /// The provider is well, and some time passes: everybody can be signed in, and stays so.
     pub(super) fn finish(&mut self) -> Judged {
         self.befall(Event::Down(false));
-        self.settle()?;
-        self.world.pass(Duration::from_secs(90));
+        self.befall(Event::Store(Mode::Well));
+        self.pass(90)?;
         self.settle()?;
         let of = |worker| Way {
             worker,
@@ -574,7 +633,7 @@ impl Stage {
         };
         if self.model.has_lost_list {
             self.visit(0, What::Page, of(0))?;
-            self.world.pass(Duration::from_secs(REST));
+            self.pass(REST)?;
             self.model.has_lost_list = false;
         }
         for at in 0..PEOPLE.len() {
