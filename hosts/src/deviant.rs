@@ -249,7 +249,14 @@ impl Worker {
     /// # Errors
     /// The trap.
     pub fn end(&mut self, context: u32) -> Result<(), String> {
-        self.call("proxy_on_done", &[context])?;
+        // As in Envoy, what the module does not have is not called.
+        if self
+            .instance
+            .get_func(&mut self.store, "proxy_on_done")
+            .is_some()
+        {
+            self.call("proxy_on_done", &[context])?;
+        }
         self.call("proxy_on_delete", &[context])?;
         self.store.data_mut().requests.remove(&context);
         Ok(())
