@@ -28,7 +28,7 @@ use tempfile::TempDir;
 use crate::ecds;
 use crate::recipes::kitchen::{hcm, move_cluster};
 use modules::{overwriting, trap};
-use people::{COMMANDS, LIST, People};
+use people::{COMMANDS, LIST, People, Store};
 use shortened::alerts as shortened_alerts;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -238,7 +238,7 @@ async fn every_query_has_data() {
     let rules = repository().join("monitoring/alerts.yaml");
     let redis = Redis::start(&COMMANDS);
     redis.cli(&["RPUSH", LIST, "a value of somebody else"]);
-    let people = People::open(true, redis.address());
+    let people = People::open(true, Store::of_sessions(redis.address()));
     let targets = [stats.address(), people.0.stats.address()];
     let prometheus = Prometheus::start(files.path(), &targets, "1s", &rules);
     people.live().await;
@@ -336,7 +336,7 @@ async fn every_query_has_data() {
     let names = prometheus
         .values(r#"count by (__name__) ({__name__=~"bearer_gate_.*"})"#)
         .await;
-    assert_eq!(names.len(), 7 + 12 + 9);
+    assert_eq!(names.len(), 7 + 12 + 11);
 }
 
 /// An Envoy of deploy/envoy, with the listener by which Prometheus sees it.
@@ -407,7 +407,7 @@ async fn every_alert_fires_on_an_envoy_in_its_state() {
     // configuration was replaced.
     let mut well = Scene::open(|_| {}, |_| {});
     let redis = Redis::start(&COMMANDS);
-    let people = People::open(true, redis.address());
+    let people = People::open(true, Store::of_sessions(redis.address()));
     let good = well.idp.good_token();
     let watch = start("well", &[well.stats.address(), people.0.stats.address()]);
     let mut changed = ecds::shipped(&well.idp);
@@ -509,7 +509,7 @@ async fn every_alert_fires_on_an_envoy_in_its_state() {
         },
     );
     // One whose provider signs people in no more, and refreshes no session.
-    let failing = People::open(true, redis.address());
+    let failing = People::open(true, Store::of_sign_outs(redis.address()));
     let mut visitors = Vec::new();
     for _ in 0..12 {
         visitors.push(failing.signs_in(["alice", "wonderland"]).await);
@@ -517,12 +517,13 @@ async fn every_alert_fires_on_an_envoy_in_its_state() {
     failing
         .openid()
         .misbehave(Some(Misbehaviour::TokenResponse500));
-    // One that hears of no sign-out, neither from the provider nor from other Envoys.
-    let deaf = People::open(false, SocketAddr::from(([127, 0, 0, 1], 1)));
+    // One that hears of no sign-out, neither from the provider nor from other Envoys, and has no place for sessions.
+    let nobody = SocketAddr::from(([127, 0, 0, 1], 1));
+    let deaf = People::open(false, Store::of_sessions(nobody));
     // One where another filter writes over the list of ended sessions, and whose store can only be read.
     let reading = Redis::start(&["LRANGE"]);
     let module = files.path().join("overwriting.wasm");
-    let shared = People::open_behind(true, reading.address(), |bootstrap| {
+    let shared = People::open_behind(true, Store::of_sign_outs(reading.address()), |bootstrap| {
         let filters = hcm(bootstrap)["http_filters"].as_array_mut().unwrap();
         filters.insert(0, overwriting(&module));
     });
@@ -614,6 +615,10 @@ async fn every_alert_fires_on_an_envoy_in_its_state() {
         let told = deaf.0.envoy.address();
         std::thread::spawn(move || people::tell(told, "x"));
         assert_eq!(deaf.get("/framed").status, 400);
+        if !fired.contains("BearerGateSessionStoreFails") {
+            let (_, status) = deaf.comes_back(["bob", "tokyo"]).await;
+            assert_eq!(status, 503);
+        }
         while claims < 16_000 && deaf.claim(&claims.to_string()) == 200 {
             claims += 1;
         }

@@ -18,32 +18,55 @@ use crate::ecds;
 /// How long an access token lives, in seconds.
 const LIFE: u64 = 2;
 
-/// Where people sign in. `bodies`: whether Envoy hands the filter the bodies of back-channel logouts. `store`: where
-/// the shared store is.
+/// Where people sign in. `bodies`: whether Envoy hands the filter the bodies of back-channel logouts.
 pub(super) struct People(pub(super) Scene);
 
+/// The shared store.
+#[derive(Clone, Copy)]
+pub(super) struct Store {
+    at: SocketAddr,
+    has_sessions: bool,
+}
+
+impl Store {
+    pub(super) fn of_sign_outs(at: SocketAddr) -> Self {
+        Self {
+            at,
+            has_sessions: false,
+        }
+    }
+
+    /// Sessions are in it, too.
+    pub(super) fn of_sessions(at: SocketAddr) -> Self {
+        Self {
+            at,
+            has_sessions: true,
+        }
+    }
+}
+
 impl People {
-    pub(super) fn open(bodies: bool, store: SocketAddr) -> Self {
+    pub(super) fn open(bodies: bool, store: Store) -> Self {
         Self::open_behind(bodies, store, |_| {})
     }
 
     /// With a change of the bootstrap.
     pub(super) fn open_behind(
         bodies: bool,
-        store: SocketAddr,
+        store: Store,
         bootstrap: impl FnOnce(&mut Value),
     ) -> Self {
         let mut scene = Scene::open_behind(
             |_| {},
             |_| {},
             |all| {
-                add_cluster(all, "redis", store);
+                add_cluster(all, "redis", store.at);
                 bootstrap(all);
             },
         );
         let site = scene.envoy.address().to_string();
         let mut resource = ecds::shipped(&scene.idp);
-        *ecds::configuration(&mut resource) = configuration(&scene.idp.issuer(), &site);
+        *ecds::configuration(&mut resource) = configuration(&scene.idp.issuer(), &site, store);
         if bodies {
             let plugin = &mut resource["resources"][0]["typed_config"]["config"];
             plugin["allow_on_headers_stop_iteration"] = json!(true);
@@ -162,7 +185,12 @@ pub(super) async fn tokens_end() {
     tokio::time::sleep(Duration::from_secs(LIFE) + Duration::from_millis(200)).await;
 }
 
-fn configuration(issuer: &str, site: &str) -> Value {
+fn configuration(issuer: &str, site: &str, store: Store) -> Value {
+    let kept = if store.has_sessions {
+        "SHARED_STORE"
+    } else {
+        "COOKIE"
+    };
     json!({
         "providers": {"auth0": {
             "issuer": issuer,
@@ -182,7 +210,7 @@ fn configuration(issuer: &str, site: &str) -> Value {
                 "backchannel_logout_path": "/told",
                 "frontchannel_logout_path": "/framed",
                 "use_refresh_token": true,
-                "session": {"idle_timeout": "1800s"},
+                "session": {"idle_timeout": "1800s", "store": kept},
             }},
         },
         "shared_store": {"http_uri": {"uri": "http://redis/", "cluster": "redis", "timeout": "1s"}},
@@ -202,7 +230,9 @@ fn add_cluster(bootstrap: &mut Value, name: &str, to: SocketAddr) {
 }
 
 /// What can be done to the shared store, and what the list of it is called.
-pub(super) const COMMANDS: [&str; 5] = ["RPUSH", "LRANGE", "LTRIM", "LSET", "SET"];
+pub(super) const COMMANDS: [&str; 8] = [
+    "RPUSH", "LRANGE", "LTRIM", "LSET", "SET", "GET", "DEL", "EXPIRE",
+];
 pub(super) const LIST: &str = "bearer-gate:ended";
 
 /// A back-channel logout, which is answered after a while if Envoy keeps its body back.
