@@ -25,7 +25,7 @@ fn sources(folder: &Path, into: &mut Vec<PathBuf>) {
 fn tests() -> BTreeSet<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
-    for folder in ["src", "tests", "cli"] {
+    for folder in ["src", "tests", "cli", "hosts/tests"] {
         sources(&root.join(folder), &mut files);
     }
     let mut names = BTreeSet::new();
