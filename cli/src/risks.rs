@@ -3,6 +3,7 @@
 //! Invariant: a warning is about what the filter will do, so it is read from the valid
 //! configuration, not from how that is written; but for what has no effect, in `unused`.
 
+mod audience;
 pub(crate) mod rules;
 pub(crate) mod sign_in;
 pub(crate) mod unused;
@@ -46,7 +47,7 @@ pub(crate) fn find(config: &Config) -> Vec<Risk> {
         );
     }
     for provider in &config.providers {
-        look_at_provider(provider, &mut |field, text| {
+        look_at_provider(config, provider, &mut |field, text| {
             let path = format!("providers.{}", provider.name);
             let path = if field.is_empty() {
                 path
@@ -73,7 +74,7 @@ pub(crate) fn find(config: &Config) -> Vec<Risk> {
     }
     if let Some(store) = &config.fleet_store {
         let uri = store.uri.address("");
-        if uri.scheme == Scheme::Http && !uri.is_loopback() {
+        if is_open_to_others(&uri) {
             warn(
                 "shared_store.http_uri.uri".to_owned(),
                 "is http: who is in between can keep sign-outs from this Envoy and take sessions away, though make none",
@@ -100,9 +101,14 @@ pub(crate) fn find(config: &Config) -> Vec<Risk> {
     risks
 }
 
-fn look_at_provider(provider: &Provider, warn: &mut dyn FnMut(&str, &str)) {
+/// Whether somebody can be in between: not on this host.
+fn is_open_to_others(uri: &Uri) -> bool {
+    uri.scheme == Scheme::Http && !uri.is_loopback()
+}
+
+fn look_at_provider(config: &Config, provider: &Provider, warn: &mut dyn FnMut(&str, &str)) {
     let expectations = &provider.expectations;
-    let is_http = |text: &str| Uri::parse(text).is_ok_and(|uri| uri.scheme == Scheme::Http);
+    let is_http = |text: &str| Uri::parse(text).is_ok_and(|uri| is_open_to_others(&uri));
     match &expectations.issuer {
         Issuer::Any => warn(
             "any_issuer",
@@ -126,7 +132,10 @@ fn look_at_provider(provider: &Provider, warn: &mut dyn FnMut(&str, &str)) {
             "has a brace: only {tenantid} stands for something, the rest is compared as it is written",
         );
     }
-    if expectations.audiences.is_empty() && expectations.signer.is_none() {
+    if expectations.audiences.is_empty()
+        && expectations.signer.is_none()
+        && !audience::is_asked_by_rules(config, provider)
+    {
         warn(
             "any_audience",
             "aud is not looked at: a token that was issued for another API passes",
@@ -184,7 +193,7 @@ fn look_at_provider(provider: &Provider, warn: &mut dyn FnMut(&str, &str)) {
             }
         }
         KeySource::Remote(remote) => match &remote.endpoint {
-            Endpoint::Jwks(uri) if uri.scheme == Scheme::Http => warn(
+            Endpoint::Jwks(uri) if is_open_to_others(&uri.address("")) => warn(
                 "remote_jwks.http_uri.uri",
                 "keys come over http: who is in between can replace them, and sign tokens",
             ),

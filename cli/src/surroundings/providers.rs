@@ -273,7 +273,8 @@ fn look_at_address(
             || (is_loopback(address) && is_loopback(&host))
     };
     let is_name = |host: &str| host.parse::<std::net::IpAddr>().is_err() && !is_loopback(host);
-    let is_known = |address: &str| is_it(address) || is_name(address);
+    // but no address of another host is this one
+    let is_known = |address: &str| is_it(address) || is_name(address) || is_loopback(&host);
     if places.is_empty() || !places.iter().all(|(address, ..)| is_known(address)) {
         return;
     }

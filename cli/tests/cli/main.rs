@@ -12,6 +12,7 @@ mod check;
 mod check_envoy;
 mod check_files;
 mod check_mesh;
+mod check_risks;
 mod check_sign_in;
 mod explain;
 mod explain_admin;
