@@ -2,7 +2,7 @@
 
 use bearer_gate_testbed::application;
 use bearer_gate_testbed::browser::Browser;
-use bearer_gate_testbed::envoy::Envoy;
+use bearer_gate_testbed::envoy::{Envoy, EnvoyBuilder};
 use bearer_gate_testbed::idp::Idp;
 use bearer_gate_testbed::idp::openid::Endpoint;
 use bearer_gate_testbed::upstream::Upstream;
@@ -43,7 +43,10 @@ impl Demo {
             };
             move_cluster(cluster, address);
         }
-        let envoy = Envoy::builder().port(port).start_bootstrap(bootstrap);
+        let builder = Envoy::builder().port(port);
+        let with = |builder: EnvoyBuilder, (name, value)| builder.variable(name, value);
+        let builder = application::VARIABLES.into_iter().fold(builder, with);
+        let envoy = builder.start_bootstrap(bootstrap);
         Self {
             _envoy: envoy.unwrap_or_else(|refused| panic!("{refused}")),
             idp,

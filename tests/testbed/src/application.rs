@@ -17,8 +17,13 @@ use crate::idp::openid::RelyingParty;
 
 /// Where the demo is in a browser. It is another site than the provider, as in the world.
 pub const SITE: &str = "http://localhost:10000";
-/// The client that its people sign in by, and its secret, as in envoy/envoy.yaml.
+/// The client that its people sign in by, as in envoy/envoy.yaml, and its secret.
 pub const CLIENT: (&str, &str) = ("demo-web", "demo-web-secret");
+/// The variables of Envoy's environment that envoy/envoy.yaml names, as in envoy/docker-compose.yaml.
+pub const VARIABLES: [(&str, &str); 2] = [
+    ("BG_COOKIE_KEY", "a key of the demo that everybody knows"),
+    ("BG_CLIENT_SECRET", CLIENT.1),
+];
 
 /// The page for who has signed in.
 pub const ACCOUNT: &str = "/account";

@@ -152,7 +152,9 @@ impl Demo {
             .to_str()
             .ok_or("the path of the configuration")?;
         let arguments = ["--config-path", config, "--disable-hot-restart"];
-        let mut envoy = Process::start(&self.envoy, &arguments, &self.log)?;
+        let mut command = Command::new(&self.envoy);
+        command.args(arguments).envs(application::VARIABLES);
+        let mut envoy = Process::spawn(&mut command, &self.log)?;
         let mut exited = None;
         let ready = holds_within(START_LIMIT, || {
             exited = envoy.exited();
