@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bearer_gate_testbed::envoy::Envoy;
+use bearer_gate_testbed::envoy::{Envoy, module_path};
 use bearer_gate_testbed::http::Client;
 use bearer_gate_testbed::idp::{Fault, Idp};
 use bearer_gate_testbed::upstream::Upstream;
@@ -266,4 +266,68 @@ async fn a_file_that_is_moved_into_place_is_taken() {
             });
         });
     }
+}
+
+/// Without Kubernetes: a module beside the one before it, and a resource that names it. So does the way back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_module_is_upgraded_and_rolled_back_without_a_start() {
+    let (idp, upstream) = (Idp::start(), Upstream::start());
+    let folder = TempDir::new().unwrap();
+    let module = fs::read(module_path()).unwrap();
+    // The same code, and a section that nobody reads.
+    let another = [module.as_slice(), b"\0\x05\x04next"].concat();
+    let wrong = b"no module".to_vec();
+    for (name, bytes) in [("one", &module), ("two", &another), ("wrong", &wrong)] {
+        fs::write(folder.path().join(format!("{name}.wasm")), bytes).unwrap();
+    }
+    let shipped = shipped(&idp);
+    let put = |number: usize, name: &str| {
+        let mut resource = version(&shipped, number);
+        let plugin = &mut resource["resources"][0]["typed_config"]["config"];
+        plugin["vm_config"]["code"]["local"]["filename"] =
+            json!(folder.path().join(format!("{name}.wasm")));
+        let new = folder.path().join("bearer-gate.yaml.new");
+        fs::write(&new, resource.to_string()).unwrap();
+        fs::rename(new, folder.path().join("bearer-gate.yaml")).unwrap();
+    };
+    put(0, "one");
+    let envoy = serve(folder.path(), &idp, &upstream);
+    let address = envoy.address_of("http");
+    let token = format!("Bearer {}", idp.token(&idp.claims()));
+    let good = || {
+        raw::get(
+            address,
+            "/api/private",
+            &[("authorization", token.as_bytes())],
+        )
+        .unwrap()
+    };
+    let serves = |number: usize, all_the_time: bool| {
+        let challenge = format!("Bearer realm=\"version {number}\"");
+        eventually(Duration::from_secs(30), &challenge, || {
+            if all_the_time {
+                assert_eq!(good().status, 200, "{number}");
+            }
+            let reply = raw::get(address, "/api/private", &[]).unwrap();
+            reply.header("www-authenticate") == Some(&challenge)
+        });
+    };
+    tokio::task::block_in_place(|| {
+        serves(0, false);
+        for (number, name) in [(1, "two"), (2, "one")] {
+            put(number, name);
+            serves(number, true);
+        }
+        // What is no module changes nothing.
+        put(3, "wrong");
+        eventually(Duration::from_secs(10), "a refusal in the log", || {
+            assert_eq!(good().status, 200);
+            envoy
+                .log()
+                .contains("Unable to create Wasm plugin bearer-gate")
+        });
+        assert_eq!(good().status, 200);
+        serves(2, true);
+    });
+    assert_eq!(idp.jwks_requests(), 1, "the keys outlive the modules");
 }
