@@ -571,7 +571,7 @@ impl Conversion<'_> {
                 "let nobody in, or stands elsewhere (OAUTH2_PROXY_EMAIL_DOMAINS, authenticated_emails_file): say with authorize who may"
             }
             false => {
-                "the end of an address is no test of a claim here: have the provider put the people into a group, or their domain into a claim (Google has hd), and say that with authorize"
+                "the end of an address is no test of a claim here: have the provider put the people into a group, or their domain into a claim (Google has hd), and say that with authorize; or have Envoy's RBAC look at it, see docs/from-oauth2-proxy.md"
             }
         };
         self.say(ChangeKind::Open, "email_domains", text);

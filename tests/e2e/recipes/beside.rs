@@ -5,7 +5,11 @@ use bearer_gate_testbed::keys::SigningKey;
 use bearer_gate_testbed::token;
 use serde_json::{Value, json};
 
-use super::kitchen::Kitchen;
+use bearer_gate_testbed::idp::openid::RelyingParty;
+use bearer_gate_testbed::visitor::Visitor;
+use bearer_gate_testbed::yaml;
+
+use super::kitchen::{Kitchen, SECRET, hcm, plugin};
 use crate::stage::merge;
 
 const PATH: &str = "/api/messages";
@@ -117,4 +121,62 @@ async fn rbac() {
         assert_eq!(reply.status, 401, "{headers:?}");
     }
     assert_eq!(kitchen.upstream.requests(), before);
+}
+
+/// The filter of docs/from-oauth2-proxy.md as it stands there: people sign in, and those of one domain get in.
+#[tokio::test]
+async fn people_of_a_domain() {
+    let page = yaml::text("docs/from-oauth2-proxy.md");
+    let fences: Vec<&str> = page.split("```").collect();
+    let mut written = fences.iter().filter_map(|text| text.strip_prefix("yaml\n"));
+    let filter = yaml::parse(written.next().expect("the filter"))[0].clone();
+    let site = "https://app.example.com";
+    for (domain, status) in [("example.com", 200), ("example.org", 403)] {
+        let register = |idp: &Idp| {
+            let callback = format!("{site}/oauth2/callback");
+            let party = RelyingParty::confidential("web_client_id", SECRET, &callback);
+            idp.openid().register(party);
+        };
+        let replace = |recipe: &mut Value, _: &Idp| {
+            let value = &mut plugin(recipe)["configuration"]["value"];
+            for provider in value["providers"]
+                .as_object_mut()
+                .expect("them")
+                .values_mut()
+            {
+                provider["payload_in_metadata"] = json!("jwt");
+            }
+            for scheme in value["sign_in"]["schemes"]
+                .as_object_mut()
+                .expect("them")
+                .values_mut()
+            {
+                scheme["auth_scopes"] = json!(["openid", "email"]);
+            }
+            let mut filter = filter.to_string();
+            assert_eq!(filter.matches("@example.com").count(), 1);
+            filter = filter.replace("@example.com", &format!("@{domain}"));
+            let filters = hcm(recipe)["http_filters"].as_array_mut().expect("filters");
+            filters.insert(filters.len() - 1, yaml::parse(&filter));
+        };
+        let kitchen = Kitchen::open_with("auth0", idp_of_auth0(), register, replace);
+        let mut visitor = Visitor::new()
+            .finding("app.example.com", kitchen.envoy.address())
+            .finding("login.example.com", kitchen.idp.address());
+        let page = format!("{site}/app");
+        let begun = visitor.get(&page).await;
+        let location = begun.header("location").expect("to the provider");
+        let back = visitor.sign_in(location, "alice", "wonderland").await;
+        let done = visitor
+            .get(back.header("location").expect(&back.body))
+            .await;
+        assert_eq!(done.status, 303, "{}", done.body);
+        let shown = visitor.get(&page).await;
+        assert_eq!(shown.status, status, "{domain}: {}", shown.body);
+    }
+}
+
+fn idp_of_auth0() -> IdpBuilder {
+    let builder = Idp::builder().issuer_path("/");
+    builder.jwks_path("/.well-known/jwks.json")
 }

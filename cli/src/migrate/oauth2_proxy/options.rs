@@ -20,7 +20,9 @@ const LOGS: Fate = LeftOut("Envoy has access logs of its own");
 const OF_ENVOY: Fate = LeftOut("is a setting of Envoy's listener, routes or clusters");
 const PAGES: Fate =
     LeftOut("the filter's pages are its own; error_redirect_path leads to one of yours");
-const REDIS: Fate = LeftOut("a session is in the browser, sealed: there is no store");
+const REDIS: Fate = LeftOut(
+    "a session is in the browser, sealed; where it fits no cookies, or a sign-out must hold in every Envoy, see shared_store",
+);
 const ALWAYS_CHECKED: Fate = LeftOut("is always checked");
 const BASIC: Fate =
     Differs("the upstream gets no Authorization: Basic of a person: have it read x-forwarded-user");
