@@ -1,7 +1,7 @@
 //! `explain --log`: from a line of a log to the reason in it, and to what can be done.
 //!
-//! A line of an access log in JSON, a line of Envoy's log, a fixed text that a client got, or the
-//! name of a metric.
+//! A line of an access log in JSON, a line of Envoy's log, a fixed text that a client got, the
+//! name of a metric, or of an alert.
 //!
 //! Invariant: a reason is only read where it is told apart from other words. `critical` is a reason,
 //! and a level of Envoy's log.
@@ -13,6 +13,7 @@ use bearer_gate::http::response::Rejection;
 use serde_json::{Value, json};
 
 use crate::advice::{self, Advice};
+use crate::alert::{self, Alert};
 use crate::command_error::{CommandError, exit};
 use crate::output::{DIM, HEAD, escaped, styled};
 
@@ -33,6 +34,8 @@ const BEFORE: [&str; 9] = [
 #[derive(Debug, PartialEq, Eq)]
 enum Told {
     Reason(&'static str),
+    /// One of the alerts that watch the filter.
+    Alert(&'static Alert),
     /// A line of a request that the filter did not reject, and what it was.
     Other(&'static str),
     /// A rejection by somebody else, and by whom.
@@ -139,9 +142,14 @@ pub(crate) fn explain(text: &str, as_json: bool) -> Result<ExitCode, CommandErro
             None => found.push((told, 1)),
         }
     }
+    // what else an alert's text says is about it: `critical` is its severity
+    let is_alert = |(told, _): &(Told, usize)| matches!(told, Told::Alert(_));
+    if found.iter().any(is_alert) {
+        found.retain(is_alert);
+    }
     if found.is_empty() {
         return Err(CommandError::usage(format!(
-            "no reason of bearer-gate is in it: give a line of the access log with `reason`, a line of Envoy's log at debug level, or the text that the client got. If it is a rejection, it may be another filter's, Envoy's or your API's, see {PAGE}"
+            "no reason of bearer-gate is in it: give a line of the access log with `reason`, a line of Envoy's log at debug level, the text that the client got, or the name of an alert. If it is a rejection, it may be another filter's, Envoy's or your API's, see {PAGE}"
         )));
     }
     if as_json {
@@ -173,6 +181,7 @@ fn print(told: &Told, lines: usize) {
                 advice.print();
             }
         }
+        Told::Alert(alert) => alert.print(&lines),
         Told::Other(what) => println!("{}{lines}: {what}", styled(HEAD, "not rejected")),
         Told::Elsewhere(what) => {
             println!("{}{lines}: {what}", styled(HEAD, "not bearer-gate's"));
@@ -192,6 +201,7 @@ fn to_json(told: &Told, lines: usize) -> Value {
             let advice = advice::of(reason).map(Advice::to_json);
             json!({"reason": reason, "lines": lines, "text": text, "advice": advice})
         }
+        Told::Alert(alert) => alert.to_json(lines),
         Told::Other(what) => json!({"reason": null, "lines": lines, "told": what}),
         Told::Elsewhere(what) => {
             json!({"reason": null, "lines": lines, "told": what, "page": PAGE})
@@ -201,6 +211,9 @@ fn to_json(told: &Told, lines: usize) -> Value {
 }
 
 fn read(line: &str) -> Told {
+    if let Some(alert) = alert::find(line) {
+        return Told::Alert(alert);
+    }
     let json = serde_json::from_str::<Value>(line.trim()).ok();
     // As in the access log of docs/observability.md, which has other texts that clients choose.
     let member = json.as_ref().and_then(|json| json.get("reason"));

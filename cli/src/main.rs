@@ -4,6 +4,7 @@
 //! for it; and the exit code tells the result.
 
 mod advice;
+mod alert;
 mod check;
 mod command_error;
 mod config_map;

@@ -30,6 +30,31 @@ fn a_line_of_a_log_is_explained() {
     }
 }
 
+/// What an alert says is enough, by its name or as it was sent.
+#[test]
+fn an_alert_is_explained() {
+    let sent = "[FIRING:1] (critical)\nRequests get 503 because a provider's keys cannot be had\nSee which provider";
+    for text in [
+        "BearerGateNoKeys",
+        "alertname=BearerGateNoKeys, job=envoy",
+        sent,
+    ] {
+        let ran = run_with(&["explain", "--log", "-"], text);
+        assert_eq!(ran.code, 0, "{text}: {}", ran.err);
+        for told in [
+            "BearerGateNoKeys\n",
+            "first: curl -s 'http://127.0.0.1:9901/stats?filter=bearer_gate.jwks'",
+            "the provider has never answered",
+            "more: docs/operating.md#bearergatenokeys",
+        ] {
+            assert!(ran.out.contains(told), "{text}: {told}: {}", ran.out);
+        }
+        let report = run_with(&["explain", "--log", "-", "--json"], text).json();
+        assert_eq!(report[0]["alert"], "BearerGateNoKeys");
+    }
+    assert_eq!(run(&["explain", "--log", "BearerGateNobody"]).code, 2);
+}
+
 /// A log is read whole, and each reason is told once.
 #[test]
 fn each_reason_of_a_log_is_told_once() {
