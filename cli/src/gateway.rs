@@ -245,6 +245,7 @@ fn running(dump: &Value, address: &str) -> Result<(File, Vec<String>), CommandEr
         name,
         entry: None,
         documents,
+        lines: 0,
     };
     Ok((running, refused))
 }

@@ -30,6 +30,7 @@ mod risks;
 mod signing;
 mod sort;
 mod surroundings;
+mod unrendered;
 mod view;
 mod yaml;
 

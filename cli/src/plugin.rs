@@ -16,6 +16,7 @@ use crate::document::{self, Node, STRUCT, Scalars, Unreadable, Yaml, type_of};
 use crate::finding::Spot;
 use crate::forms;
 pub(crate) use crate::sort::{Sort, WASM, message};
+use crate::unrendered;
 
 const STRING_VALUE: &str = "google.protobuf.StringValue";
 /// Top-level fields that only a configuration of bearer-gate has.
@@ -27,6 +28,8 @@ pub(crate) struct File {
     /// Where it is the text of a `ConfigMap` in the file of that name.
     pub entry: Option<Entry>,
     pub documents: Vec<Node>,
+    /// How many lines the file has.
+    pub lines: usize,
 }
 
 /// The most of standard input that is read, in bytes.
@@ -88,6 +91,9 @@ impl File {
             true => "stdin".to_owned(),
             false => path.display().to_string(),
         };
+        if let Some(instead) = unrendered::folder(path) {
+            return Err(CommandError::usage(format!("{name}: {instead}")));
+        }
         let text = match is_input {
             true => std::io::read_to_string(std::io::stdin().take(MAX_INPUT)),
             false => std::fs::read_to_string(path),
@@ -101,12 +107,18 @@ impl File {
             } = error;
             CommandError::usage(format!("{name}:{line}:{column}: {problem}"))
         };
-        let documents = forms::read(&text).map_err(unreadable)?;
+        let documents = forms::read(&text);
+        if let Some(line) = unrendered::line_of_template(&text, documents.is_ok()) {
+            let told = format!("{name}:{line}: {}", unrendered::TEMPLATE);
+            return Err(CommandError::usage(told));
+        }
+        let documents = documents.map_err(unreadable)?;
         let others = config_map::texts(&documents, &text).map_err(unreadable)?;
         let file = |entry, documents| Self {
             name: name.clone(),
             entry,
             documents,
+            lines: text.lines().count(),
         };
         let others = others.into_iter();
         let others = others.map(|(entry, documents)| file(Some(entry), documents));

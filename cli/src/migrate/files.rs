@@ -30,7 +30,7 @@ impl Lines {
     }
 }
 
-/// The documents of all files, in their order.
+/// The documents of all files, in their order, and those in their `ConfigMap`s.
 #[derive(Default)]
 pub(super) struct Files {
     pub documents: Vec<Node>,
@@ -44,15 +44,15 @@ impl Files {
         let mut files = Self::default();
         let mut above = 0;
         for path in paths {
-            let text = std::fs::read_to_string(path)
-                .map_err(|error| CommandError::usage(format!("{}: {error}", path.display())))?;
-            let file = File::read(path)?;
-            files.lines.0.push((above, file.name));
-            for mut document in file.documents {
+            let read = File::read_all(path)?;
+            let Some(first) = read.first() else { continue };
+            let lines = first.lines;
+            files.lines.0.push((above, first.name.clone()));
+            for mut document in read.into_iter().flat_map(|file| file.documents) {
                 shift(&mut document, above);
                 files.documents.push(document);
             }
-            above += text.lines().count();
+            above += lines;
         }
         Ok(files)
     }

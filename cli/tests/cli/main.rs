@@ -31,6 +31,7 @@ mod migrate_pair;
 mod mint;
 mod schema;
 mod troubleshooting;
+mod unrendered;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

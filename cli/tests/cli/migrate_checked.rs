@@ -76,3 +76,32 @@ fn what_is_marked_is_looked_at() {
     // what somebody else has written
     assert_eq!(marked("maybe"), ["configuration"]);
 }
+
+/// A `ConfigMap` is read as the files that it has.
+#[test]
+fn what_is_in_a_config_map_is_migrated() {
+    let whole = written("- match: {path: /public}");
+    let inside: String = whole.lines().map(|line| format!("    {line}\n")).collect();
+    let map = format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: envoy}}\ndata:\n  jwt.yaml: |\n{inside}"
+    );
+    let files = Files::in_a_directory();
+    let (bare, mapped) = (files.with("jwt.yaml", &whole), files.with("map.yaml", &map));
+    let (bare, mapped) = (run(&["migrate", &bare]), run(&["migrate", &mapped]));
+    assert_eq!(mapped.code, 0, "{}", mapped.err);
+    assert_eq!(mapped.out, bare.out);
+
+    // on its line in the file
+    let open = map.replace(
+        "{path: /public}",
+        "{prefix: /api, filter_state: [{key: a}]}",
+    );
+    let open = files.with("open.yaml", &open);
+    let ran = run(&["migrate", "--json", &open]);
+    let changes = ran.json();
+    let told = changes[0]["changes"].as_array().unwrap();
+    let open = std::fs::read_to_string(open).unwrap();
+    let line = open.lines().position(|line| line.contains("filter_state"));
+    let is_there = |told: &serde_json::Value| told["line"] == line.unwrap() + 1;
+    assert!(told.iter().any(is_there), "{changes}");
+}
