@@ -33,8 +33,13 @@ pub(super) fn look_at(config: &Config, warn: &mut dyn FnMut(String, &str)) {
                 "has a star, which stands for itself and for nothing else: write path_separated_prefix without it, or safe_regex",
             );
         }
-        if let Some(told) = in_another_case(config, at, rule) {
-            warn(format!("rules[{at}].match"), &told);
+        let spellings = [
+            in_another_case(config, at, rule),
+            at_the_last_slash(config, at, rule),
+        ];
+        let spellings: Vec<String> = spellings.into_iter().flatten().collect();
+        if !spellings.is_empty() {
+            warn(format!("rules[{at}].match"), &spellings.join("; and it "));
         }
         if let Some((field, told)) = by_what_clients_send(config, at, rule) {
             warn(format!("rules[{at}].match.{field}"), &told);
@@ -69,6 +74,50 @@ pub(crate) fn rules_past(config: &Config, from: &str, to: &str) -> Option<(usize
         }
     }
     None
+}
+
+/// The rule that lets requests of a path through without a token; `None` in it where no rule is for the path,
+/// and none has to be.
+pub(crate) fn opens(config: &Config, path: &str) -> Option<Option<usize>> {
+    let takes_it = |rule: &Rule, of: &Rule| takes(&rule.matcher, path, &of.matcher);
+    opens_where(config, &takes_it)
+}
+
+/// As [`opens`], of `CONNECT`, which has no path.
+pub(crate) fn opens_connect(config: &Config) -> Option<Option<usize>> {
+    let is_for_it = |rule: &Rule, _: &Rule| {
+        let is_bare = rule.matcher.conditions.is_empty();
+        (rule.matcher.path == PathMatcher::Connect).then_some(match is_bare {
+            true => Takes::All,
+            false => Takes::Some,
+        })
+    };
+    opens_where(config, &is_for_it)
+}
+
+/// Of the requests for which the first rule is asked whether it takes those of the second.
+fn opens_where(
+    config: &Config,
+    takes: &dyn Fn(&Rule, &Rule) -> Option<Takes>,
+) -> Option<Option<usize>> {
+    let rules = config.rules.all();
+    let mut taken = rules
+        .iter()
+        .enumerate()
+        .filter(|(_, rule)| takes(rule, rule).is_some());
+    let is_left_to = |at: usize, rule: &Rule| {
+        let mut earlier = rules.iter().take(at);
+        !earlier.any(|earlier| takes(earlier, rule) == Some(Takes::All))
+    };
+    let is_open = |(at, rule): &(usize, &Rule)| {
+        matches!(asked_by(rule), Asked::Nothing) && is_left_to(*at, rule)
+    };
+    if let Some((at, _)) = taken.clone().find(is_open) {
+        return Some(Some(at));
+    }
+    let is_all_taken = taken.any(|(_, rule)| rule.matcher.conditions.is_empty());
+    let is_open_without = matches!(asked_without_a_rule(config), Asked::Nothing);
+    (is_open_without && !is_all_taken).then_some(None)
 }
 
 /// `/public` opens `/public-x` too, and so does `/public.*`. That matters where the path would have to
@@ -167,16 +216,40 @@ fn paths_of(matcher: &PathMatcher) -> Vec<String> {
 /// `/api/admin` does not guard `/api/ADMIN`, which many routers take for the same. That matters where a
 /// rule that asks for less takes it.
 fn in_another_case(config: &Config, at: usize, rule: &Rule) -> Option<String> {
-    let (PathMatcher::Prefix(path) | PathMatcher::Exact(path) | PathMatcher::Segments(path)) =
-        &rule.matcher.path
-    else {
-        return None;
-    };
     if rule.matcher.ignore_case {
         return None;
     }
-    let mut spellings = other_spellings(path).into_iter();
-    spellings.find_map(|spelling| who_asks_less(config, at, rule, path, &spelling))
+    let cure = match &rule.matcher.path {
+        PathMatcher::Regex(_) => "begin the expression with (?i)",
+        _ => "say case_sensitive: false",
+    };
+    paths_of(&rule.matcher.path).iter().find_map(|path| {
+        let mut spellings = other_spellings(path).into_iter();
+        let told = spellings.find_map(|spelling| who_asks_less(config, at, rule, path, &spelling));
+        Some(format!("{}, and many routers ignore case: {cure}", told?))
+    })
+}
+
+/// `/api/admin` does not guard `/api/admin/`, nor `/api/admin/.*` the path without its last slash. Many routers
+/// take both for the same.
+fn at_the_last_slash(config: &Config, at: usize, rule: &Rule) -> Option<String> {
+    let cure = match &rule.matcher.path {
+        PathMatcher::Exact(_) => "write path_separated_prefix",
+        PathMatcher::Regex(_) => "end the expression in /? or in (/.*)?",
+        // whoever writes a slash there means what is below
+        PathMatcher::Prefix(_) | PathMatcher::Segments(_) | PathMatcher::Connect => return None,
+    };
+    paths_of(&rule.matcher.path).iter().find_map(|path| {
+        let spelling = match path.strip_suffix('/') {
+            Some("") => return None,
+            Some(bare) => bare.to_owned(),
+            None => format!("{path}/"),
+        };
+        let told = who_asks_less(config, at, rule, path, &spelling)?;
+        Some(format!(
+            "{told}, and many routers take both for the same: {cure}"
+        ))
+    })
 }
 
 fn who_asks_less(
@@ -186,7 +259,11 @@ fn who_asks_less(
     path: &str,
     spelling: &str,
 ) -> Option<String> {
-    const CURE: &str = "and many routers ignore case: say case_sensitive: false";
+    // it is for both
+    takes(&rule.matcher, path, &rule.matcher)?;
+    if takes(&rule.matcher, spelling, &rule.matcher).is_some() {
+        return None;
+    }
     for (other, by) in config.rules.all().iter().enumerate() {
         if other < at
             && let Some(takes) = takes(&by.matcher, path, &rule.matcher)
@@ -202,7 +279,7 @@ fn who_asks_less(
         };
         if asks_less(asked_by(by), asked_by(rule)) {
             return Some(format!(
-                "is not for {spelling}: rules[{other}] is, which asks for less, {CURE}"
+                "is not for {spelling}: rules[{other}] is, which asks for less"
             ));
         }
         if takes == Takes::All {
@@ -210,22 +287,23 @@ fn who_asks_less(
         }
     }
     asks_less(asked_without_a_rule(config), asked_by(rule))
-        .then(|| format!("is not for {spelling}: no rule is, so it passes without a token, {CURE}"))
+        .then(|| format!("is not for {spelling}: no rule is, so it passes without a token"))
 }
 
 /// `/api/admin` behind `/api` guards nothing but what `/api` leaves to it, such as another case. Where it
 /// leaves nothing, the rule is never reached, which is told elsewhere.
 fn behind_a_weaker(config: &Config, at: usize, rule: &Rule) -> Option<String> {
-    let (path, below) = match &rule.matcher.path {
-        PathMatcher::Exact(path) => (path, path.clone()),
-        PathMatcher::Segments(path) => (path, format!("{path}/x")),
-        PathMatcher::Prefix(path) => (path, format!("{}/x", path.trim_end_matches('/'))),
-        PathMatcher::Regex(_) | PathMatcher::Connect => return None,
+    let paths = paths_of(&rule.matcher.path);
+    let path = paths.first()?;
+    let below = match &rule.matcher.path {
+        PathMatcher::Segments(path) => vec![format!("{path}/x")],
+        PathMatcher::Prefix(path) => vec![format!("{}/x", path.trim_end_matches('/'))],
+        PathMatcher::Exact(_) | PathMatcher::Regex(_) | PathMatcher::Connect => Vec::new(),
     };
     let mut earlier = config.rules.all().iter().take(at).enumerate();
     let (other, by) = earlier.find(|(_, by)| {
-        let takes_all = |path| takes(&by.matcher, path, &rule.matcher) == Some(Takes::All);
-        takes_all(path) && takes_all(&below)
+        let mut all = paths.iter().chain(&below);
+        all.all(|path| takes(&by.matcher, path, &rule.matcher) == Some(Takes::All))
     })?;
     let is_weaker = asks_less(asked_by(by), asked_by(rule));
     (is_weaker && !covers(&by.matcher, &rule.matcher)).then(|| {

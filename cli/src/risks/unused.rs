@@ -1,6 +1,6 @@
 //! What a configuration names and nothing uses, and what it writes in two ways.
 
-use bearer_gate::config::{Access, Config, Requirement, TokenAccess};
+use bearer_gate::config::{Access, Config, Requirement, SessionStore, TokenAccess};
 use bearer_gate::jose::issuer::Issuer;
 
 use super::Risk;
@@ -43,6 +43,7 @@ pub(crate) fn look_at(plugin: &Plugin, config: &Config) -> Vec<Risk> {
         look("requirement_map", "is not used: no rule names it");
     }
     risks.extend(slashes(tree, config));
+    risks.extend(sizes(tree, config));
     risks
 }
 
@@ -78,6 +79,23 @@ fn demanded<'c>(tree: &Node, config: &'c Config) -> Vec<&'c str> {
         add(&access.demand.requirement, config, &mut names);
     }
     names
+}
+
+/// Sizes of cookies that have a ticket.
+fn sizes(tree: &Node, config: &Config) -> Vec<Risk> {
+    let schemes = config.sign_in.iter().flat_map(|sign_in| &sign_in.schemes);
+    let in_store = schemes.filter(|scheme| scheme.session.store == SessionStore::Shared);
+    let written = in_store.filter(|scheme| {
+        let path = ["sign_in", "schemes", &scheme.name, "cookie", "max_bytes"];
+        tree.at(&path).is_some()
+    });
+    written
+        .map(|scheme| Risk {
+            path: format!("sign_in.schemes.{}.cookie.max_bytes", scheme.name),
+            text: "hardly matters: with session.store: SHARED_STORE a cookie has a ticket of some hundred bytes, and how large a session may be is the store's. Leave it out"
+                .to_owned(),
+        })
+        .collect()
 }
 
 /// Authorization servers that are named otherwise than their issuer is: clients compare both exactly.

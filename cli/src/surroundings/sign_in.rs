@@ -1,7 +1,7 @@
 //! Warnings about what is around the filter where people sign in: variables, room for cookies, other
 //! filters, and routes.
 
-use bearer_gate::config::SignIn;
+use bearer_gate::config::{SessionStore, SignIn};
 
 use super::Gate;
 use super::kinds::OAUTH2;
@@ -14,6 +14,8 @@ use crate::view::{Chain, HttpFilter, Part, contains};
 const DEFAULT_HEADERS_KIB: usize = 60;
 /// What a browser sends besides cookies of the filter's, in bytes: a guess that is rarely too low.
 const OTHER_HEADERS: usize = 8 * 1024;
+/// Room for the cookie of a session that is in the shared store.
+const TICKET: usize = 4096;
 
 /// The variables that the host of the filter hands to it.
 pub(crate) struct Handed<'d> {
@@ -176,7 +178,10 @@ fn look_at_room(manager: Part<'_>, sign_in: &SignIn, findings: &mut Vec<Finding>
     let cookies: usize = sign_in
         .schemes
         .iter()
-        .map(|scheme| scheme.cookie.max_bytes)
+        .map(|scheme| match scheme.session.store {
+            SessionStore::Cookie => scheme.cookie.max_bytes,
+            SessionStore::Shared => TICKET,
+        })
         .sum();
     let needed = cookies.saturating_add(OTHER_HEADERS).div_ceil(1024);
     if needed > kib {

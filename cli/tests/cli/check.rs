@@ -92,12 +92,12 @@ fn each_risky_choice_is_a_warning() {
         ),
         ("unmatched: allow\n", "", "unmatched"),
         (
-            "rules:\n- match: {path: /1}\n  requires: {provider_name: p}\n- match: {prefix: /}\n",
+            "rules:\n- match: {path_separated_prefix: /1}\n  requires: {provider_name: p}\n- match: {prefix: /}\n",
             "",
             "rules[1]",
         ),
         (
-            "rules:\n- match: {path: /1}\n  requires: {provider_name: p}\n- match: {safe_regex: {regex: '.*'}}\n",
+            "rules:\n- match: {path_separated_prefix: /1}\n  requires: {provider_name: p}\n- match: {safe_regex: {regex: '.*'}}\n",
             "",
             "rules[1]",
         ),
@@ -187,6 +187,13 @@ fn what_nothing_uses_is_warned_of() {
       token_endpoint: {uri: https://i.example/token, cluster: idp, timeout: 5s}
       callback_path: /callback
 ";
+    let in_store = |bytes: &str, store: &str| {
+        let shared =
+            "shared_store: {http_uri: {uri: https://store.example, cluster: store, timeout: 1s}}\n";
+        format!(
+            "{scheme}      cookie: {{max_bytes: {bytes}}}\n      session: {{store: {store}}}\n{shared}"
+        )
+    };
     let public = "- match: {path: /a}\n";
     for (text, expected) in [
         (whole("", public), Some("providers.p")),
@@ -219,6 +226,11 @@ fn what_nothing_uses_is_warned_of() {
         (whole(policies, &format!("{by_provider}{policy}")), None),
         (whole(policies, by_provider), Some("policies.admins")),
         (whole(scheme, public), None),
+        (
+            whole(&in_store("24576", "SHARED_STORE"), public),
+            Some("sign_in.schemes.staff.cookie.max_bytes"),
+        ),
+        (whole(&in_store("24576", "COOKIE"), public), None),
         // Nothing can use it yet.
         (PROVIDER.to_owned(), None),
     ] {

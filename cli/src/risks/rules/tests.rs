@@ -541,3 +541,75 @@ fn what_asks_for_more_by_claims() {
         "deny",
     );
 }
+
+#[test]
+fn an_expression_that_a_spelling_escapes() {
+    let regex =
+        |regex: &str, scope: &str| rule(json!({"safe_regex": {"regex": regex}}), Some(&[scope]));
+    let api = || {
+        rule(
+            json!({"path_separated_prefix": "/api", "case_sensitive": false}),
+            Some(&[]),
+        )
+    };
+    let first = "rules[0].match";
+    let table = [
+        // another case
+        (
+            json!([regex("/api/admin(/.*)?", "a"), api()]),
+            Some((first, "is not for /API/admin: rules[1] is")),
+        ),
+        (json!([regex("(?i)/api/admin(/.*)?", "a"), api()]), None),
+        (
+            json!([
+                regex("/api/[0-9]+/?", "a"),
+                rule(
+                    json!({"path_separated_prefix": "/api", "case_sensitive": false}),
+                    Some(&["a"])
+                )
+            ]),
+            None,
+        ),
+        // a slash at the end
+        (
+            json!([regex("(?i)/api/admin", "a"), api()]),
+            Some((first, "is not for /api/admin/: rules[1] is")),
+        ),
+        (
+            json!([regex("(?i)/api/admin/.*", "a"), api()]),
+            Some((first, "is not for /api/admin: rules[1] is")),
+        ),
+        (json!([regex("(?i)/api/admin/?", "a"), api()]), None),
+        (
+            json!([
+                rule(
+                    json!({"path": "/api/admin", "case_sensitive": false}),
+                    Some(&["a"])
+                ),
+                api()
+            ]),
+            Some((first, "is not for /api/admin/: rules[1] is")),
+        ),
+        // nobody asks for less
+        (json!([regex("(?i)/api/admin", "a")]), None),
+        (
+            json!([rule(json!({"path": "/api/public"}), None), api()]),
+            None,
+        ),
+        // behind one that takes all of its paths
+        (
+            json!([api(), regex("(?i)/api/admin/?", "a")]),
+            Some(("rules[1].match", "is not asked for /api/admin")),
+        ),
+        (json!([api(), regex("(?i)/(api|v2)/admin/?", "a")]), None),
+        (
+            json!([
+                rule(json!({"path": "/api/admin/x"}), Some(&[])),
+                regex("(?i)/api/admin(/.*)?", "a")
+            ]),
+            None,
+        ),
+    ];
+    check(&table[..3], "allow");
+    check(&table[3..], "deny");
+}
