@@ -4,6 +4,8 @@
 
 mod gateway;
 mod istio;
+mod istio_clusters;
+mod istio_neighbours;
 mod patches;
 mod routes;
 mod ways;
