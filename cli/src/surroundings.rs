@@ -25,7 +25,10 @@ mod providers;
 mod readers;
 mod rewrites;
 mod routes;
+mod services;
 pub(crate) mod sign_in;
+mod taps;
+mod unseen;
 pub(crate) mod written;
 
 use bearer_gate::config::Config;
@@ -82,6 +85,7 @@ pub(crate) fn look_at_kubernetes(
 pub(crate) fn notes(view: &View<'_>) -> Vec<Note> {
     let mut notes = Vec::new();
     kubernetes::notes(view, &mut notes);
+    unseen::notes(view, &mut notes);
     istio::patches::notes(view, &mut notes);
     gateway::patches::notes(view, &mut notes);
     notes
@@ -118,6 +122,7 @@ pub(crate) fn look_at_envoy(
         filters::look_at(chain, configs, findings);
     }
     beside::look_at(group, findings);
+    services::look_at_envoy(view, group, findings);
     given::look_at(view, group, findings);
     given::look_at_node(group, findings);
     filters::look_at_discovery(group, findings);
@@ -133,6 +138,7 @@ pub(crate) fn look_at_envoy(
             routes::look_at_clusters(group, chain, findings);
             rewrites::look_at(chain, gate.config, findings);
             readers::look_at(chain, gate, findings);
+            taps::look_at(group, chain, gate, findings);
             sign_in::look_at_chain(chain, gate, findings);
         }
         plugin::look_at_others(group, gate, findings);

@@ -3,11 +3,11 @@
 
 use bearer_gate::config::Config;
 
-use super::headers;
 use super::kubernetes::{
     ROOT, SELECTED, all_targets, labels, may_be_neighbours, name, namespace, of_kind, spec, title,
 };
 use super::rewrites::{Form, Matched, Rewrite};
+use super::headers;
 use crate::finding::{Finding, Kind};
 use crate::view::{Part, View};
 
@@ -16,6 +16,8 @@ pub(super) const GATEWAY_NAMES: [&str; 2] = [
     "gateway.networking.k8s.io/gateway-name",
     "istio.io/gateway-name",
 ];
+/// Listeners that are added to a Gateway, by two names of their kind.
+const LISTENER_SETS: [&str; 2] = ["ListenerSet", "XListenerSet"];
 /// Where a Gateway has the labels of its pods.
 const INFRASTRUCTURE: &[&str] = &["spec", "infrastructure", "labels"];
 
@@ -35,7 +37,7 @@ pub(super) fn look_at(
         }
     }
     let guarded: Vec<Backend<'_>> = read.iter().flat_map(|route| backends(*route)).collect();
-    for route in of("TCPRoute").chain(of("TLSRoute")) {
+    for route in of("TCPRoute").chain(of("TLSRoute")).chain(of("UDPRoute")) {
         let backends = backends(route);
         let is_guarded = |backend: &&Backend<'_>| guarded.iter().any(|other| other.is(backend));
         let found = match (backends.iter().find(is_guarded), backends.first()) {
@@ -67,9 +69,9 @@ pub(super) fn look_at(
 
 pub(super) struct Backend<'d> {
     part: Part<'d>,
-    kind: &'d str,
+    pub kind: &'d str,
     pub name: &'d str,
-    place: Option<&'d str>,
+    pub place: Option<&'d str>,
 }
 
 impl Backend<'_> {
@@ -95,20 +97,22 @@ pub(super) fn backends(route: Part<'_>) -> Vec<Backend<'_>> {
         .collect()
 }
 
+/// The filters of a route's rules, and of their backends.
+pub(super) fn filters(route: Part<'_>) -> Vec<Part<'_>> {
+    let rules = spec(route).items_of("rules");
+    let levels = rules.flat_map(|rule| [rule].into_iter().chain(rule.items_of("backend_refs")));
+    levels.flat_map(|level| level.items_of("filters")).collect()
+}
+
 fn look_at_headers(route: Part<'_>, config: &Config, findings: &mut Vec<Finding>) {
-    for rule in spec(route).items_of("rules") {
-        let levels = [rule].into_iter().chain(rule.items_of("backend_refs"));
-        for filter in levels.flat_map(|level| level.items_of("filters")) {
-            let Some(modifier) = filter.get("request_header_modifier") else {
+    let filters = filters(route).into_iter();
+    for modifier in filters.filter_map(|filter| filter.get("request_header_modifier")) {
+        for header in ["set", "add"].iter().flat_map(|how| modifier.items_of(how)) {
+            let Some(name) = header.get("name") else {
                 continue;
             };
-            for header in ["set", "add"].iter().flat_map(|how| modifier.items_of(how)) {
-                let Some(name) = header.get("name") else {
-                    continue;
-                };
-                let text = name.node.text().unwrap_or_default();
-                findings.extend(headers::set_at(name, text, "requestHeaderModifier", config));
-            }
+            let text = name.node.text().unwrap_or_default();
+            findings.extend(headers::set_at(name, text, "requestHeaderModifier", config));
         }
     }
 }
@@ -116,10 +120,7 @@ fn look_at_headers(route: Part<'_>, config: &Config, findings: &mut Vec<Finding>
 /// Paths that a route rewrites by itself, or by a filter of Envoy Gateway's own.
 fn look_at_paths(view: &View<'_>, route: Part<'_>, config: &Config, findings: &mut Vec<Finding>) {
     for rule in spec(route).items_of("rules") {
-        let mut matched: Vec<Matched<'_>> = rule.items_of("matches").map(matched_by).collect();
-        if matched.is_empty() {
-            matched.push(Matched::Segments("/"));
-        }
+        let matched = matched(rule);
         let levels = [rule].into_iter().chain(rule.items_of("backend_refs"));
         for filter in levels.flat_map(|level| level.items_of("filters")) {
             let named = filter.node.text_at(&["extension_ref", "name"]);
@@ -133,6 +134,15 @@ fn look_at_paths(view: &View<'_>, route: Part<'_>, config: &Config, findings: &m
             }
         }
     }
+}
+
+/// The paths of a rule.
+fn matched(rule: Part<'_>) -> Vec<Matched<'_>> {
+    let mut matched: Vec<Matched<'_>> = rule.items_of("matches").map(matched_by).collect();
+    if matched.is_empty() {
+        matched.push(Matched::Segments("/"));
+    }
+    matched
 }
 
 fn matched_by(matched: Part<'_>) -> Matched<'_> {
@@ -167,7 +177,7 @@ fn rewrite_of(filter: Part<'_>) -> Option<Rewrite<'_>> {
 
 /// Whether a route is one that a policy, or a plugin, is for: itself, or by its Gateway.
 pub(super) fn is_of(view: &View<'_>, route: Part<'_>, policy: Part<'_>) -> bool {
-    let mut parents = parents(route).into_iter();
+    let mut parents = parents(view, route).into_iter();
     is_named(view, route, policy) || parents.any(|parent| is_of_parent(view, &parent, policy))
 }
 
@@ -181,7 +191,12 @@ pub(super) fn is_named(view: &View<'_>, route: Part<'_>, policy: Part<'_>) -> bo
 
 /// Whether a policy, or a plugin, is for a Gateway.
 pub(super) fn is_of_parent(view: &View<'_>, parent: &Parent<'_>, policy: Part<'_>) -> bool {
-    let Parent { name, place, .. } = *parent;
+    let Parent {
+        name,
+        place,
+        listeners,
+        ..
+    } = *parent;
     let targets = all_targets(view, policy);
     if targets.is_empty() && policy.node.text_at(&["kind"]) == Some("WasmPlugin") {
         let is_near = namespace(policy) == Some(ROOT) || may_be_at(place, namespace(policy));
@@ -189,6 +204,7 @@ pub(super) fn is_of_parent(view: &View<'_>, parent: &Parent<'_>, policy: Part<'_
     }
     targets.iter().any(|target| match target.kind {
         "Gateway" => may_be_at(place, namespace(policy)) && name == target.name,
+        kind if LISTENER_SETS.contains(&kind) => listeners == Some(target.name),
         // of Istio, in its own namespace
         "GatewayClass" => gateways(view, name, place).any(|gateway| {
             gateway.node.text_at(&["spec", "gateway_class_name"]) == Some(target.name)
@@ -197,24 +213,43 @@ pub(super) fn is_of_parent(view: &View<'_>, parent: &Parent<'_>, policy: Part<'_
     })
 }
 
-/// A Gateway that a route names.
+/// A Gateway that a route names, by itself or by listeners that are added to it.
 pub(super) struct Parent<'d> {
     pub part: Part<'d>,
     pub name: &'d str,
     place: Option<&'d str>,
+    /// The `ListenerSet`.
+    listeners: Option<&'d str>,
 }
 
-pub(super) fn parents(route: Part<'_>) -> Vec<Parent<'_>> {
+pub(super) fn parents<'d>(view: &View<'d>, route: Part<'d>) -> Vec<Parent<'d>> {
     let parents = spec(route).items_of("parent_refs");
     parents
         .filter_map(|part| {
             let text = |name: &str| part.node.text_at(&[name]);
-            let is_gateway = text("kind").is_none_or(|kind| kind == "Gateway");
-            Some(Parent {
-                part,
-                name: text("name").filter(|_| is_gateway)?,
-                place: text("namespace").or(namespace(route)),
-            })
+            let named = text("name")?;
+            let place = text("namespace").or(namespace(route));
+            match text("kind").unwrap_or("Gateway") {
+                "Gateway" => Some(Parent {
+                    part,
+                    name: named,
+                    place,
+                    listeners: None,
+                }),
+                kind => {
+                    let sets = LISTENER_SETS.iter().filter(|known| **known == kind);
+                    let mut sets = sets.flat_map(|kind| of_kind(view, kind));
+                    let set =
+                        sets.find(|set| name(*set) == named && may_be_at(namespace(*set), place))?;
+                    let of_set = spec(set).get("parent_ref")?.node;
+                    Some(Parent {
+                        part,
+                        name: of_set.text_at(&["name"])?,
+                        place: of_set.text_at(&["namespace"]).or(namespace(set)),
+                        listeners: Some(named),
+                    })
+                }
+            }
         })
         .collect()
 }

@@ -283,7 +283,7 @@ fn mirrors<'d>(chain: &Chain<'d>) -> Vec<&'d str> {
 }
 
 /// The clusters that a chain routes to; `None` for one that is not known.
-fn destinations<'d>(chain: &Chain<'d>) -> Vec<Option<&'d str>> {
+pub(super) fn destinations<'d>(chain: &Chain<'d>) -> Vec<Option<&'d str>> {
     let routes = chain.all_routes();
     let forwarding = routes.iter().filter(|route| route.forwards());
     forwarding.flat_map(|route| route.clusters()).collect()

@@ -113,6 +113,7 @@ pub(super) fn look_at(view: &View<'_>, configs: &[Option<Config>], findings: &mu
             let config = plugin.and_then(|(at, _)| configs.get(at)?.as_ref());
             if let (Some((_, plugin)), Some(config)) = (plugin, config) {
                 policies::look_at_forms(view, policy, config, findings);
+                policies::look_at_credentials(view, policy, config, findings);
                 look_at_logs(view, config, findings);
                 clusters::look_at(view, plugin, config, findings);
             }

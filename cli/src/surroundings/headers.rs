@@ -4,7 +4,10 @@
 use bearer_gate::config::Config;
 
 use super::Gate;
-use super::kinds::{HEADER_MUTATION, HEADER_MUTATION_OF_ROUTE, HEADER_TO_METADATA, ROUTER};
+use super::injected::injected_header;
+use super::kinds::{
+    CREDENTIAL_INJECTOR, HEADER_MUTATION, HEADER_MUTATION_OF_ROUTE, HEADER_TO_METADATA, ROUTER,
+};
 use crate::finding::{Finding, Kind};
 use crate::plugin::message;
 use crate::view::{Chain, Group, Part, each_message};
@@ -21,6 +24,11 @@ pub(super) fn look_at(chain: &Chain<'_>, gate: Gate<'_, '_>, findings: &mut Vec<
             && is_behind
         {
             look_at_mutations(mutation, config, findings);
+        }
+        if let Some(injector) = filter.message(CREDENTIAL_INJECTOR)
+            && is_behind
+        {
+            findings.extend(injected(injector, config));
         }
         if let Some(reader) = filter.message(HEADER_TO_METADATA)
             && !is_behind
@@ -109,6 +117,12 @@ pub(super) fn look_at_mutations(mutation: Part<'_>, config: &Config, findings: &
         let added = one.get("append");
         findings.extend(added.and_then(|option| set(option, "request_mutations", config)));
     }
+}
+
+/// A credential that Envoy puts where the filter tells of the token.
+pub(super) fn injected(injector: Part<'_>, config: &Config) -> Option<Finding> {
+    let header = injected_header(injector)?;
+    set_at(header, header.node.text()?, "credential", config)
 }
 
 /// A header that only the filter may set.

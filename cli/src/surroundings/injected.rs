@@ -6,31 +6,45 @@ use bearer_gate::http::credentials::Place;
 use super::Gate;
 use super::kinds::{CREDENTIAL_INJECTOR, EARLY_HEADER_MUTATION, HEADER_MUTATION};
 use crate::finding::{Finding, Kind};
+use crate::plugin::message;
 use crate::view::{Chain, Part, each_message};
 
 pub(super) fn look_at(chain: &Chain<'_>, gate: Gate<'_, '_>, findings: &mut Vec<Finding>) {
     let Some(config) = gate.config else { return };
     for extension in chain.manager.items_of("early_header_mutation_extensions") {
-        each_message(extension, EARLY_HEADER_MUTATION, &mut |settings| {
-            look_at_mutations(settings.items_of("mutations"), config, findings);
-        });
+        look_at_early(extension, config, findings);
     }
     let filters = chain.filters.iter();
-    for filter in filters.take_while(|filter| filter.plugin != Some(gate.at)) {
-        if let Some(mutations) = filter
-            .message(HEADER_MUTATION)
-            .and_then(|settings| settings.get("mutations"))
-        {
-            look_at_mutations(mutations.items_of("request_mutations"), config, findings);
-        }
-        if let Some(injector) = filter.message(CREDENTIAL_INJECTOR) {
-            let settings = injector.at(&["credential", "typed_config"]);
-            let named = settings.and_then(|settings| settings.get("header"));
-            let name = named.and_then(|header| header.node.text());
-            let part = named.unwrap_or(injector);
-            findings.extend(given(part, name.unwrap_or("authorization"), config));
-        }
+    let earlier = filters.take_while(|filter| filter.plugin != Some(gate.at));
+    for settings in earlier.filter_map(|filter| filter.config) {
+        look_at_filter(settings, config, findings);
     }
+}
+
+/// What sets headers before all filters.
+pub(super) fn look_at_early(part: Part<'_>, config: &Config, findings: &mut Vec<Finding>) {
+    each_message(part, EARLY_HEADER_MUTATION, &mut |settings| {
+        look_at_mutations(settings.items_of("mutations"), config, findings);
+    });
+}
+
+/// The configuration of a filter before this one.
+pub(super) fn look_at_filter(filter: Part<'_>, config: &Config, findings: &mut Vec<Finding>) {
+    let one = |kind: &str| message(filter.node, kind).map(|node| filter.with(node));
+    if let Some(mutations) = one(HEADER_MUTATION).and_then(|settings| settings.get("mutations")) {
+        look_at_mutations(mutations.items_of("request_mutations"), config, findings);
+    }
+    if let Some(injector) = one(CREDENTIAL_INJECTOR) {
+        let named = injected_header(injector);
+        let name = named.and_then(|header| header.node.text());
+        let part = named.unwrap_or(injector);
+        findings.extend(given(part, name.unwrap_or("authorization"), config));
+    }
+}
+
+/// The header that an injector says it sets.
+pub(super) fn injected_header(injector: Part<'_>) -> Option<Part<'_>> {
+    injector.at(&["credential", "typed_config", "header"])
 }
 
 fn look_at_mutations<'d>(
@@ -45,17 +59,20 @@ fn look_at_mutations<'d>(
 }
 
 /// A header that is given to every request, if the filter looks for tokens there.
-fn given(part: Part<'_>, header: &str, config: &Config) -> Option<Finding> {
+pub(super) fn given(part: Part<'_>, header: &str, config: &Config) -> Option<Finding> {
+    let is_cookie = header.eq_ignore_ascii_case("cookie");
     let is_it = |place: &Place| match place {
         Place::Header { name, .. } => name.eq_ignore_ascii_case(header),
         Place::Basic { .. } => header.eq_ignore_ascii_case("authorization"),
-        _ => false,
+        Place::Cookie(_) | Place::Chunks(_) => is_cookie,
+        Place::Parameter(_) | Place::Subprotocol { .. } => false,
     };
     let mut places = config
         .providers
         .iter()
         .flat_map(|provider| &provider.places);
-    places.any(is_it).then(|| {
+    let has_sessions = config.sign_in.is_some() && is_cookie;
+    (has_sessions || places.any(is_it)).then(|| {
         Finding::warning(
             Kind::FilterOrder,
             part.spot(),

@@ -27,6 +27,8 @@ pub(super) const SET_FILTER_STATE: &str =
 pub(super) const SNI_FORWARD_PROXY: &str =
     "envoy.extensions.filters.network.sni_dynamic_forward_proxy.v3.FilterConfig";
 pub(super) const SNI_CLUSTER: &str = "envoy.extensions.filters.network.sni_cluster.v3.SniCluster";
+pub(super) const TAP: &str = "envoy.extensions.filters.http.tap.v3.Tap";
+pub(super) const TAP_OF_CONNECTIONS: &str = "envoy.extensions.transport_sockets.tap.v3.Tap";
 
 /// Clusters that are made of others, by their names.
 pub(super) const CLUSTERS_IN_ONE: [&str; 2] = [

@@ -118,12 +118,10 @@ pub(super) fn all_targets<'d>(view: &View<'d>, policy: Part<'d>) -> Vec<Target<'
     let selectors = spec(policy).items_of("target_selectors");
     let selected = selectors.flat_map(|selector| {
         let kind = selector.node.text_at(&["kind"]);
-        let wanted = labels(selector, &["match_labels"]);
         let resources = view.kubernetes.iter().filter(move |resource| {
-            let own = labels(**resource, &["metadata", "labels"]);
             resource.node.text_at(&["kind"]) == kind
                 && may_be_neighbours(**resource, policy)
-                && wanted.iter().all(|label| own.contains(label))
+                && selects(selector, **resource)
         });
         resources.filter_map(move |resource| {
             Some(Target {
@@ -135,6 +133,30 @@ pub(super) fn all_targets<'d>(view: &View<'d>, policy: Part<'d>) -> Vec<Target<'
         })
     });
     targets(policy).into_iter().chain(selected).collect()
+}
+
+/// Whether a selector is for a resource, by its labels.
+fn selects(selector: Part<'_>, resource: Part<'_>) -> bool {
+    let own = labels(resource, &["metadata", "labels"]);
+    let wanted = labels(selector, &["match_labels"]);
+    let holds = |expression: Part<'_>| {
+        let text = |name: &str| expression.node.text_at(&[name]).unwrap_or_default();
+        let value = own.iter().find(|(name, _)| *name == text("key"));
+        let values = expression.node.items_of("values");
+        let is_one = value.is_some_and(|(_, value)| {
+            let mut values = values.iter();
+            values.any(|wanted| wanted.text() == Some(value))
+        });
+        match text("operator") {
+            "In" => is_one,
+            "NotIn" => !is_one,
+            "Exists" => value.is_some(),
+            "DoesNotExist" => value.is_none(),
+            _ => false,
+        }
+    };
+    wanted.iter().all(|label| own.contains(label))
+        && selector.items_of("match_expressions").all(holds)
 }
 
 /// The configuration of ours that a resource, or an entry of its, has.
@@ -183,6 +205,24 @@ pub(super) fn notes(view: &View<'_>, notes: &mut Vec<Note>) {
 
 /// What a policy is attached to, where the files have others of that kind and not this one.
 pub(super) fn look_at_targets(view: &View<'_>, policy: Part<'_>, findings: &mut Vec<Finding>) {
+    for selector in spec(policy).items_of("target_selectors") {
+        let kind = selector.node.text_at(&["kind"]).unwrap_or_default();
+        let known = view.kubernetes.iter().filter(|resource| {
+            resource.node.text_at(&["kind"]) == Some(kind) && may_be_neighbours(**resource, policy)
+        });
+        let mut known = known.peekable();
+        if known.peek().is_some() && !known.any(|resource| selects(selector, *resource)) {
+            findings.push(
+                Finding::warning(
+                    Kind::RequestsLeftOut,
+                    selector.spot(),
+                    "spec.targetSelectors",
+                    format!("no {kind} in the files has these labels, and there are others: if that is all, the filter is nowhere"),
+                )
+                .write(format!("the labels in metadata of the {kind}, or targetRefs with its name")),
+            );
+        }
+    }
     for target in targets(policy) {
         let is_one = |resource: &&Part<'_>| resource.node.text_at(&["kind"]) == Some(target.kind);
         let known: Vec<&str> = view

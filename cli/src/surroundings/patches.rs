@@ -6,11 +6,12 @@
 use bearer_gate::config::Config;
 
 use super::filters::cache_before;
-use super::headers;
 use super::kinds::{
-    CACHE, CACHE_V2, EXT_AUTHZ, EXT_PROC, HEADER_MUTATION, LUA, OAUTH2, RATE_LIMIT, RBAC,
+    CACHE, CACHE_V2, CREDENTIAL_INJECTOR, EXT_AUTHZ, EXT_PROC, HEADER_MUTATION, LUA, OAUTH2,
+    RATE_LIMIT, RBAC,
 };
 use super::readers;
+use super::{headers, injected, taps};
 use crate::finding::{Finding, Kind, Level};
 use crate::plugin::{WASM, message};
 use crate::view::Part;
@@ -35,6 +36,7 @@ pub(super) fn look_at_value(
             _ => {}
         }
     }
+    taps::look_at_value(value, findings);
     if let Some(config) = config {
         if let Some(log) = value.get("access_log") {
             readers::look_at_log(log, config, findings);
@@ -42,6 +44,12 @@ pub(super) fn look_at_value(
         headers::look_at_level(value, config, findings);
         if let Some(mutation) = message(value.node, HEADER_MUTATION) {
             headers::look_at_mutations(value.with(mutation), config, findings);
+        }
+        if let Some(injector) = message(value.node, CREDENTIAL_INJECTOR) {
+            findings.extend(headers::injected(value.with(injector), config));
+        }
+        if let Some(early) = value.get("early_header_mutation_extensions") {
+            injected::look_at_early(early, config, findings);
         }
     }
     value.each_below(&mut |below| look_at_value(below, is_own, config, findings));
@@ -141,11 +149,18 @@ pub(super) fn look_at_switch(of_filter: Part<'_>, findings: &mut Vec<Finding>) {
 }
 
 /// A filter that is put before ours, and must not be there.
-pub(super) fn look_at_earlier(filter: Part<'_>, findings: &mut Vec<Finding>) {
-    let Some(config) = filter.get("typed_config") else {
+pub(super) fn look_at_earlier(
+    filter: Part<'_>,
+    config: Option<&Config>,
+    findings: &mut Vec<Finding>,
+) {
+    let Some(settings) = filter.get("typed_config") else {
         return;
     };
-    let is_one = |kind: &&str| message(config.node, kind).is_some();
+    if let Some(config) = config {
+        injected::look_at_filter(settings, config, findings);
+    }
+    let is_one = |kind: &&str| message(settings.node, kind).is_some();
     if [CACHE, CACHE_V2].iter().any(is_one) {
         findings.push(cache_before(filter, "http_filters"));
         return;
@@ -161,7 +176,7 @@ pub(super) fn look_at_earlier(filter: Part<'_>, findings: &mut Vec<Finding>) {
     let found = kinds.iter().find(|(kind, _)| is_one(kind));
     let name = match found {
         Some((_, name)) => name,
-        None if message(config.node, RBAC).is_some_and(super::filters::decides_by_request) => {
+        None if message(settings.node, RBAC).is_some_and(super::filters::decides_by_request) => {
             "RBAC"
         }
         None => return,

@@ -271,6 +271,16 @@ impl Rewrite<'_> {
     }
 }
 
+/// Whether rules ask for more of one path than of another.
+pub(super) fn may_matter(config: &Config) -> bool {
+    let known = known_paths(config);
+    known.iter().any(|from| {
+        known
+            .iter()
+            .any(|to| rules_past(config, from, to).is_some())
+    })
+}
+
 /// A path as most upstreams read it.
 fn without_empty_segments(path: &str) -> String {
     let mut merged = String::with_capacity(path.len());

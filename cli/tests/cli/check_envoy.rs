@@ -72,6 +72,24 @@ fn each_finding_has_a_good_twin() {
     assert!(errors.count() > 10);
 }
 
+/// What a service makes of a path behind the filter nobody sees: a note, and no finding.
+#[test]
+fn what_may_write_another_path_is_noted() {
+    let noted = |change: table::Change| {
+        let files = Files::in_a_directory();
+        let file = files.with("envoy.yaml", &with(change));
+        let ran = run(&["check", "--strict", &file]);
+        assert_eq!(ran.code, 0, "{}", ran.out);
+        ran.out.contains("may write another path")
+    };
+    const OPEN: (&str, &str) = ("rules", "- match: {path_separated_prefix: /open}");
+    assert!(noted(&[OPEN, ("after", table::EXT_PROC)]));
+    assert!(noted(&[OPEN, ("after", table::EXT_AUTHZ)]));
+    // all paths need the same; and one that may not
+    assert!(!noted(&[("after", table::EXT_PROC)]));
+    assert!(!noted(&[OPEN, ("after", table::EXT_PROC_WITHOUT_PATH)]));
+}
+
 /// Of a field that is given twice the last counts.
 #[test]
 fn the_last_of_two_fields_counts() {

@@ -6,8 +6,10 @@ mod gateway;
 mod istio;
 mod istio_clusters;
 mod istio_neighbours;
+mod neighbours;
 mod patches;
 mod routes;
+mod services;
 mod ways;
 
 use serde_json::Value;

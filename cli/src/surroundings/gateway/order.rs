@@ -10,8 +10,17 @@ const LUA: &str = "envoy.filters.http.lua";
 const EXT_PROC: &str = "envoy.filters.http.ext_proc";
 const RBAC: &str = "envoy.filters.http.rbac";
 const RATE_LIMIT: &str = "envoy.filters.http.ratelimit";
-/// As it is by default, of filters that look at who the client is.
-const ORDER: [&str; 6] = [EXT_AUTHZ, LUA, EXT_PROC, WASM, RBAC, RATE_LIMIT];
+pub(super) const CREDENTIAL_INJECTOR: &str = "envoy.filters.http.credential_injector";
+/// As it is by default, of filters that look at who the client is, or make it somebody.
+const ORDER: [&str; 7] = [
+    EXT_AUTHZ,
+    LUA,
+    EXT_PROC,
+    WASM,
+    RBAC,
+    RATE_LIMIT,
+    CREDENTIAL_INJECTOR,
+];
 
 /// The order with `filterOrder` of each `EnvoyProxy`.
 fn order<'d>(view: &View<'d>) -> Vec<&'d str> {

@@ -2,6 +2,7 @@
 
 use bearer_gate::config::Config;
 
+use super::super::injected;
 use super::super::kubernetes::{all_targets, may_be_neighbours, of_kind, spec, targets};
 use super::super::patches::{
     look_at_earlier, look_at_field, look_at_switch, look_at_switches, look_at_upgrade,
@@ -57,6 +58,11 @@ fn look_at_patch(patch: Part<'_>, config: Option<&Config>, findings: &mut Vec<Fi
             Some((_, name)) if name.contains(WASM) => look_at_switch(value, findings),
             _ => {}
         }
+        if place.contains("early_header_mutation_extensions")
+            && let Some(config) = config
+        {
+            injected::look_at_early(value, config, findings);
+        }
         if place.contains("upgrade_configs") {
             look_at_upgrade(value, findings);
             let each = value.node.items().iter();
@@ -80,7 +86,7 @@ fn look_at_patch(patch: Part<'_>, config: Option<&Config>, findings: &mut Vec<Fi
         );
     }
     if let Some((_, rest)) = place.rsplit_once("http_filters") {
-        look_at_filter(patch, operation, rest, value, findings);
+        look_at_filter(patch, operation, rest, value, config, findings);
     }
 }
 
@@ -123,6 +129,7 @@ fn look_at_filter(
     operation: &str,
     rest: &str,
     value: Option<Part<'_>>,
+    config: Option<&Config>,
     findings: &mut Vec<Finding>,
 ) {
     let names_another = rest.contains("envoy.filters.") && !rest.contains(WASM);
@@ -155,7 +162,7 @@ fn look_at_filter(
         && !rest.ends_with('-')
         && let Some(filter) = value
     {
-        look_at_earlier(filter, findings);
+        look_at_earlier(filter, config, findings);
     }
 }
 

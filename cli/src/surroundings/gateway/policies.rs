@@ -8,6 +8,7 @@ use bearer_gate::config::Config;
 use super::super::kubernetes::{
     Target, all_targets, may_be_neighbours, name, of_kind, spec, title,
 };
+use super::super::{attached, headers, injected};
 use super::{POLICY, order, ours};
 use crate::finding::{Finding, Kind};
 use crate::view::{Part, View};
@@ -229,6 +230,42 @@ fn look_at_security(view: &View<'_>, other: Part<'_>, findings: &mut Vec<Finding
     }
 }
 
+/// Credentials that routes give to everybody, where Envoy Gateway is told to do that before the filter; or in
+/// whose place the filter tells of the token.
+pub(super) fn look_at_credentials(
+    view: &View<'_>,
+    policy: Part<'_>,
+    config: &Config,
+    findings: &mut Vec<Finding>,
+) {
+    let routes = of_kind(view, "HTTPRoute").chain(of_kind(view, "GRPCRoute"));
+    let routes: Vec<Part<'_>> = routes
+        .filter(|route| attached::is_of(view, *route, policy))
+        .collect();
+    for filter in of_kind(view, "HTTPRouteFilter") {
+        let Some(injection) = spec(filter).get("credential_injection") else {
+            continue;
+        };
+        let is_named = |route: &Part<'_>| {
+            let mut filters = attached::filters(*route).into_iter();
+            may_be_neighbours(*route, filter)
+                && filters
+                    .any(|one| one.node.text_at(&["extension_ref", "name"]) == Some(name(filter)))
+        };
+        if !routes.iter().any(is_named) {
+            continue;
+        }
+        let named = injection.get("header");
+        let header = named.and_then(|header| header.node.text());
+        let header = header.unwrap_or("authorization");
+        let part = named.unwrap_or(injection);
+        findings.extend(match order::is_before(view, order::CREDENTIAL_INJECTOR) {
+            true => injected::given(part, header, config),
+            false => headers::set_at(part, header, "spec.credentialInjection.header", config),
+        });
+    }
+}
+
 /// A `ClientTrafficPolicy` that turns off what the rules depend on. By default Envoy Gateway normalizes
 /// paths, and refuses headers with underscores.
 pub(super) fn look_at_forms(
@@ -245,6 +282,15 @@ pub(super) fn look_at_forms(
             continue;
         }
         let at = |names: &[&str]| spec(other).at(names);
+        let early = at(&["headers", "early_request_headers"]).into_iter();
+        let early = early.flat_map(|early| {
+            let lists = ["set", "add", "add_if_absent"].into_iter();
+            lists.flat_map(move |list| early.items_of(list))
+        });
+        for header in early.filter_map(|header| header.get("name")) {
+            let name = header.node.text().unwrap_or_default();
+            findings.extend(injected::given(header, name, config));
+        }
         let mut warn =
             |part: Option<Part<'_>>, kind: Kind, path: &str, text: &str, instead: &str| {
                 if let Some(part) = part {

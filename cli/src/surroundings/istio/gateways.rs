@@ -1,6 +1,7 @@
 //! `Gateway`s of Istio whose workloads have no plugin of ours, beside those that have one.
 
-use super::super::kubernetes::{SELECTED, labels, of_kind, spec, targets, title};
+use super::super::kubernetes::{SELECTED, labels, namespace, of_kind, spec, targets, title};
+use super::super::services::{self as other_ways, Guarded};
 use super::ways::{gateways, hosts, may_be_of};
 use super::{Workload, workload};
 use crate::finding::{Finding, Kind};
@@ -17,7 +18,7 @@ pub(super) fn look_at(view: &View<'_>, plugins: &[Part<'_>], findings: &mut Vec<
     }
     let is_guarded = |gateway: Part<'_>| plugins.iter().any(|plugin| may_be_of(gateway, *plugin));
     let services = || of_kind(view, "VirtualService");
-    let guarded: Vec<&str> = services()
+    let guarded: Vec<(Option<&str>, &str)> = services()
         .filter(|service| {
             let gateways = gateways(view, *service);
             gateways
@@ -25,9 +26,17 @@ pub(super) fn look_at(view: &View<'_>, plugins: &[Part<'_>], findings: &mut Vec<
                 .flatten()
                 .any(|gateway| is_guarded(*gateway))
         })
-        .flat_map(|service| hosts(service, "http"))
-        .map(|(_, host)| host)
+        .flat_map(|service| {
+            let hosts = hosts(service, "http").into_iter();
+            hosts.map(move |(_, host)| (namespace(service), host))
+        })
         .collect();
+    let in_cluster = guarded.iter();
+    let in_cluster = in_cluster.filter_map(|(place, host)| Guarded::of_host(host, *place));
+    // its own class is served by the gateway that has the plugin
+    let in_cluster: Vec<Guarded<'_>> = in_cluster.collect();
+    other_ways::look_at(view, &in_cluster, Some("istio"), findings);
+    let guarded: Vec<&str> = guarded.iter().map(|(_, host)| *host).collect();
     for service in services() {
         let Some(gateway) = gateways(view, service)
             .into_iter()

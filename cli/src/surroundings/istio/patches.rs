@@ -72,7 +72,7 @@ fn look_at_patch(
     let operation = patch.node.text_at(&["patch", "operation"]);
     let brings_ours = value.is_some_and(|value| names_us(value.node));
     match patch.node.text_at(&["apply_to"]) {
-        Some("HTTP_FILTER") => look_at_filter(patch, is_own, findings),
+        Some("HTTP_FILTER") => look_at_filter(patch, is_own, config, findings),
         Some("NETWORK_FILTER") if operation == Some("REPLACE") && !brings_ours => {
             findings.push(taken_out(
                 patch,
@@ -97,7 +97,12 @@ fn look_at_patch(
 }
 
 /// A patch of the list of HTTP filters. Without a `subFilter` it is for all of them, or their first.
-fn look_at_filter(patch: Part<'_>, is_own: &dyn Fn(&str) -> bool, findings: &mut Vec<Finding>) {
+fn look_at_filter(
+    patch: Part<'_>,
+    is_own: &dyn Fn(&str) -> bool,
+    config: Option<&Config>,
+    findings: &mut Vec<Finding>,
+) {
     let sub_filter = [
         "match",
         "listener",
@@ -134,8 +139,8 @@ fn look_at_filter(patch: Part<'_>, is_own: &dyn Fn(&str) -> bool, findings: &mut
                 ));
             }
         }
-        (Some("INSERT_FIRST"), Some(value)) => look_at_earlier(value, findings),
-        (Some("INSERT_BEFORE"), Some(value)) if is_ours => look_at_earlier(value, findings),
+        (Some("INSERT_FIRST"), Some(value)) => look_at_earlier(value, config, findings),
+        (Some("INSERT_BEFORE"), Some(value)) if is_ours => look_at_earlier(value, config, findings),
         _ => {}
     }
 }

@@ -1,7 +1,8 @@
 //! Ways past the filter: what is before it, beside it or behind it, and what turns it off.
 
 use super::{
-    CLAIM_HEADER, CORS, ERROR, JWT_AUTHN, OTHER, PLAIN, Proof, Request, Row, STATIC, WARNING,
+    CLAIM_HEADER, CORS, ERROR, EXT_AUTHZ, EXT_PROC, JWT_AUTHN, OTHER, PLAIN, Proof, Request, Row,
+    STATIC, WARNING,
 };
 
 const WEBSOCKET: Request = Request {
@@ -42,16 +43,6 @@ const CACHE_V2: &str = r#"- name: cache
   typed_config:
     "@type": type.googleapis.com/envoy.extensions.filters.http.cache_v2.v3.CacheV2Config
     typed_config: {"@type": type.googleapis.com/envoy.extensions.http.cache_v2.simple_http_cache.v3.SimpleHttpCacheV2Config}"#;
-
-const EXT_AUTHZ: &str = r#"- name: ext_authz
-  typed_config:
-    "@type": type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz
-    grpc_service: {envoy_grpc: {cluster_name: api}}"#;
-
-const EXT_PROC: &str = r#"- name: ext_proc
-  typed_config:
-    "@type": type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor
-    grpc_service: {envoy_grpc: {cluster_name: api}}"#;
 
 const RATE_LIMIT: &str = r#"- name: ratelimit
   typed_config:

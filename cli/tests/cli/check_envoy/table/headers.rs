@@ -99,6 +99,32 @@ pub(super) const ROWS: &[Row] = &[
         proof: WARNING,
     },
     Row {
+        kind: "filter-order",
+        bad: &[
+            ("before", setter!("Cookie")),
+            ("provider", "from_cookies: [jwt]"),
+        ],
+        at: "Cookie",
+        good: &[
+            ("after", setter!("Cookie")),
+            ("provider", "from_cookies: [jwt]"),
+        ],
+        proof: WARNING,
+    },
+    Row {
+        kind: "claim-header-set",
+        bad: &[
+            ("after", injector!(", header: X-User")),
+            ("provider", CLAIM_HEADER),
+        ],
+        at: "X-User",
+        good: &[
+            ("after", injector!(", header: X-Key")),
+            ("provider", CLAIM_HEADER),
+        ],
+        proof: WARNING,
+    },
+    Row {
         kind: "claim-header-set",
         bad: &[
             ("after", lua!(":replace('X-User', 'root')")),

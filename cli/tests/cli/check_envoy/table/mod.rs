@@ -59,7 +59,9 @@ static_resources:
   - name: web
     address: {socket_address: {address: 127.0.0.1, port_value: 10000}}
     filter_chains:
-    - filters:
+    -
+      #chain
+      filters:
       - name: envoy.filters.network.http_connection_manager
         typed_config:
           "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
@@ -176,6 +178,22 @@ pub(crate) const JWT_AUTHN: &str = r#"- name: jwt_authn
   typed_config:
     "@type": type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication
     providers: {idp: {issuer: x, local_jwks: {inline_string: '{"keys": []}'}}}"#;
+
+pub(crate) const EXT_AUTHZ: &str = r#"- name: ext_authz
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz
+    grpc_service: {envoy_grpc: {cluster_name: api}}"#;
+
+pub(crate) const EXT_PROC: &str = r#"- name: ext_proc
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor
+    grpc_service: {envoy_grpc: {cluster_name: api}}"#;
+
+pub(crate) const EXT_PROC_WITHOUT_PATH: &str = r#"- name: ext_proc
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor
+    grpc_service: {envoy_grpc: {cluster_name: api}}
+    mutation_rules: {disallow_system: true}"#;
 
 const CLAIM_HEADER: &str = "claim_to_headers: [{header_name: x-user, claim_name: sub}]";
 

@@ -211,7 +211,28 @@ macro_rules! log {
     };
 }
 
+/// What records each request for Envoy's admin interface.
+const TAP: &str = r#"- name: tap
+  typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.tap.v3.Tap, common_config: {admin_config: {config_id: a}}}"#;
+
+/// A transport socket that records what goes through it.
+const TAP_OF_CONNECTIONS: &str = r#"transport_socket: {name: tap, typed_config: {"@type": type.googleapis.com/envoy.extensions.transport_sockets.tap.v3.Tap, common_config: {admin_config: {config_id: a}}, transport_socket: {name: plain, typed_config: {"@type": type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer}}}}"#;
+
 pub(super) const ROWS: &[Row] = &[
+    Row {
+        kind: "credential-logged",
+        bad: &[("before", TAP)],
+        at: "http.tap.v3.Tap",
+        good: &[("after", TAP)],
+        proof: WARNING,
+    },
+    Row {
+        kind: "credential-logged",
+        bad: &[("chain", TAP_OF_CONNECTIONS)],
+        at: "transport_sockets.tap.v3.Tap",
+        good: &[("api", TAP_OF_CONNECTIONS)],
+        proof: WARNING,
+    },
     Row {
         kind: "metadata-unset",
         bad: &[("after", DENY_BY_METADATA)],
