@@ -136,6 +136,7 @@ kinds! {
     FilterAfterRouter "filter-after-router" "The filter is behind the router and never runs."
     UnguardedChain "unguarded-chain" "Another listener or chain leads to a guarded upstream."
     OtherChain "other-chain" "A listener or chain does not have the filter."
+    UpstreamChosen "upstream-chosen" "Clients choose where their requests go."
     RequirementUnread "requirement-unread" "Nobody asks for what a route requires."
     RequirementUnknown "requirement-unknown" "A route requires what there is not."
     MetadataUnset "metadata-unset" "Something looks at metadata that nobody sets."

@@ -7,6 +7,7 @@ mod admin;
 mod aside;
 mod attached;
 mod beside;
+mod chosen;
 mod fields;
 mod filters;
 mod gateway;
@@ -136,6 +137,7 @@ pub(crate) fn look_at_envoy(
             lua::look_at(chain, gate, findings);
             headers::look_at_upstreams(group, chain, gate, findings);
             routes::look_at_clusters(group, chain, findings);
+            chosen::look_at(group, chain, gate, findings);
             rewrites::look_at(chain, gate.config, findings);
             readers::look_at(chain, gate, findings);
             taps::look_at(group, chain, gate, findings);

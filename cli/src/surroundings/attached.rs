@@ -7,7 +7,7 @@ use super::kubernetes::{
     ROOT, SELECTED, all_targets, labels, may_be_neighbours, name, namespace, of_kind, spec, title,
 };
 use super::rewrites::{Form, Matched, Rewrite};
-use super::headers;
+use super::{chosen, headers};
 use crate::finding::{Finding, Kind};
 use crate::view::{Part, View};
 
@@ -34,6 +34,7 @@ pub(super) fn look_at(
         for route in &read {
             look_at_headers(*route, config, findings);
             look_at_paths(view, *route, config, findings);
+            chosen::look_at_route(view, *route, config, findings);
         }
     }
     let guarded: Vec<Backend<'_>> = read.iter().flat_map(|route| backends(*route)).collect();
@@ -137,7 +138,7 @@ fn look_at_paths(view: &View<'_>, route: Part<'_>, config: &Config, findings: &m
 }
 
 /// The paths of a rule.
-fn matched(rule: Part<'_>) -> Vec<Matched<'_>> {
+pub(super) fn matched(rule: Part<'_>) -> Vec<Matched<'_>> {
     let mut matched: Vec<Matched<'_>> = rule.items_of("matches").map(matched_by).collect();
     if matched.is_empty() {
         matched.push(Matched::Segments("/"));

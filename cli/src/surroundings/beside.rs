@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::chosen;
 use super::kinds::{CLUSTERS_IN_ONE, LUA, SET_FILTER_STATE, SNI_CLUSTER, SNI_FORWARD_PROXY};
 use super::kubernetes::has_text;
 use super::lua;
@@ -128,6 +129,8 @@ impl Way<'_, '_> {
         let mut named = clusters.iter().copied().flatten().chain(mirrors(chain));
         if let Some(cluster) = named.find(|name| self.leads(name) == Leads::Around) {
             findings.push(self.bypass(chain.manager, cluster));
+        } else if let Some(chosen) = chosen::in_chain(self.group, chain) {
+            findings.push(chosen);
         } else if clusters.contains(&None) || chain.has_other_routes {
             findings.push(
                 Finding::warning(

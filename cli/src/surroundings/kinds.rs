@@ -4,6 +4,11 @@ pub(super) const CACHE: &str = "envoy.extensions.filters.http.cache.v3.CacheConf
 pub(super) const CACHE_V2: &str = "envoy.extensions.filters.http.cache_v2.v3.CacheV2Config";
 pub(super) const CREDENTIAL_INJECTOR: &str =
     "envoy.extensions.filters.http.credential_injector.v3.CredentialInjector";
+/// A cluster whose host is chosen for each request.
+pub(super) const DYNAMIC_CLUSTER: &str =
+    "envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig";
+pub(super) const DYNAMIC_HOST_OF_ROUTE: &str =
+    "envoy.extensions.filters.http.dynamic_forward_proxy.v3.PerRouteConfig";
 pub(super) const EARLY_HEADER_MUTATION: &str =
     "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation";
 pub(super) const EXT_AUTHZ: &str = "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz";

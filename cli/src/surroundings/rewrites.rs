@@ -8,7 +8,7 @@ use regex_lite::Regex;
 use crate::expression;
 use crate::finding::{Finding, Kind};
 use crate::plugin::message;
-use crate::risks::rules::rules_past;
+use crate::risks::rules::{opens, rules_past};
 use crate::view::{Chain, Part};
 
 const TEMPLATE: &str = "envoy.extensions.path.rewrite.uri_template.v3.UriTemplateRewriteConfig";
@@ -85,7 +85,7 @@ fn rewrites<'d>(action: Part<'d>) -> impl Iterator<Item = Rewrite<'d>> {
 }
 
 impl<'d> Matched<'d> {
-    fn of(matched: Part<'d>) -> Self {
+    pub(super) fn of(matched: Part<'d>) -> Self {
         let text = |names: &[&str]| matched.node.text_at(names);
         let prefix = || text(&["prefix"]).map(Self::Prefix);
         let segments = || text(&["path_separated_prefix"]).map(Self::Segments);
@@ -121,6 +121,23 @@ impl<'d> Matched<'d> {
             }
             Self::Regex(written, _) => expression::examples(written, None),
         }
+    }
+
+    /// One of its paths that is let through without a token, and the rule that does it, if it is one.
+    pub(super) fn open(&self, config: &Config) -> Option<(String, Option<usize>)> {
+        let known = known_paths(config).into_iter().map(str::to_owned);
+        let of_rules = config.rules.all().iter();
+        let of_rules = of_rules.flat_map(|rule| match &rule.matcher.path {
+            PathMatcher::Regex(pattern) => expression::examples(pattern.written(), None),
+            _ => Vec::new(),
+        });
+        let any = ["/".to_owned(), "/x".to_owned()];
+        let paths = known.chain(of_rules).chain(self.starts()).chain(any);
+        let mut paths = paths.filter(|path| path.starts_with('/') && self.matches(path));
+        paths.find_map(|path| {
+            let by = opens(config, &path)?;
+            Some((path, by))
+        })
     }
 
     /// What is left of a path when what was matched is taken off. An expression has matched all of it.

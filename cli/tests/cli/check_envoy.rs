@@ -41,7 +41,9 @@ fn each_finding_has_a_good_twin() {
                 path,
                 headers,
                 subject,
+                host,
             } = request;
+            assert!(!host.is_empty(), "{kind}");
             assert!(text.contains(&format!("- name: {listener}\n")), "{kind}");
             assert!(
                 path.starts_with('/') && headers.iter().all(|(name, _)| *name != "authorization"),

@@ -125,6 +125,50 @@ fn what_a_route_of_the_gateway_api_rewrites() {
     );
 }
 
+/// A route to a backend for whatever host a request names.
+macro_rules! to_any {
+    ($hosts:literal, $kind:literal) => {
+        (
+            "",
+            concat!(
+                "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: egress, namespace: edge}\nspec:\n  parentRefs: [{name: eg}]\n  ",
+                $hosts,
+                "\n  rules: [{matches: [{path: {value: /open}}], backendRefs: [{group: gateway.envoyproxy.io, kind: Backend, name: any}]}]\n---\napiVersion: gateway.envoyproxy.io/v1alpha1\nkind: Backend\nmetadata: {name: any, namespace: edge}\nspec: ",
+                $kind,
+                "\n"
+            ),
+        )
+    };
+}
+
+#[test]
+fn a_route_to_whatever_host_a_request_names() {
+    compare(
+        gateway::GOOD,
+        &[
+            Row {
+                kind: "upstream-chosen",
+                level: ERROR,
+                bad: &[(RULES, OPEN), to_any!("", "{type: DynamicResolver}")],
+                at: "kind: Backend, name: any",
+                says: "rules[0] lets /open through without a token",
+                good: &[
+                    (RULES, OPEN),
+                    to_any!("hostnames: [a.example]", "{type: DynamicResolver}"),
+                ],
+            },
+            Row {
+                kind: "upstream-chosen",
+                level: WARNING,
+                bad: &[to_any!("", "{type: DynamicResolver}")],
+                at: "kind: Backend, name: any",
+                says: "hostnames in the route",
+                good: &[to_any!("", "{type: Endpoints}")],
+            },
+        ],
+    );
+}
+
 /// A plugin with this in the place of its selector, a Gateway of the Gateway API, and routes to one
 /// service, of which one forwards connections.
 macro_rules! attached {

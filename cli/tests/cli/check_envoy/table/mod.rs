@@ -32,6 +32,8 @@ pub(crate) enum Proof {
 /// A request, without a token of its own.
 pub(crate) struct Request {
     pub(crate) listener: &'static str,
+    /// With `8080` for the upstream's port, as in headers.
+    pub(crate) host: &'static str,
     pub(crate) path: &'static str,
     /// Lines of its head.
     pub(crate) headers: &'static [(&'static str, &'static str)],
@@ -41,6 +43,7 @@ pub(crate) struct Request {
 
 const PLAIN: Request = Request {
     listener: "web",
+    host: "api.example.com",
     path: "/api/orders",
     headers: &[],
     subject: None,
@@ -241,6 +244,7 @@ mod headers;
 mod plugin;
 mod providers;
 mod readers;
+mod upstreams;
 
 /// Every row.
 pub(crate) fn table() -> impl Iterator<Item = &'static Row> {
@@ -251,6 +255,7 @@ pub(crate) fn table() -> impl Iterator<Item = &'static Row> {
         readers::ROWS,
         providers::ROWS,
         plugin::ROWS,
+        upstreams::ROWS,
     ];
     rooms.into_iter().flatten()
 }
