@@ -242,7 +242,7 @@ pub(super) const ROWS: &[Row] = &[
         ],
         at: "HttpConnectionManager",
         good: &[("listener", manager!("direct_response: {status: 200}"))],
-        proof: Some(Proof::Unseen),
+        proof: PASSES,
     },
     // what the filter guards stands behind a listener within Envoy, which has no port to be
     // given by a test
