@@ -2,6 +2,10 @@
 //!
 //! No control plane runs here: what they make of a field is from their APIs and their source.
 
+#[macro_use]
+mod macros;
+
+mod credentials;
 mod gateway;
 mod istio;
 mod istio_clusters;

@@ -4,42 +4,6 @@
 use super::{ERROR, Row, WARNING, compare, findings, gateway, istio};
 use crate::{Files, run};
 
-/// An `EnvoyFilter` with a patch: to what, what it matches, and what it does.
-macro_rules! filter {
-    ($to:literal, $match:literal, $($patch:tt)+) => {
-        &[(
-            "",
-            concat!(
-                "apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\nmetadata: {name: patch, namespace: edge}\nspec:\n  workloadSelector: {labels: {istio: ingressgateway}}\n  configPatches:\n  - applyTo: ",
-                $to,
-                "\n    match: ",
-                $match,
-                "\n    patch: ",
-                $($patch)+,
-                "\n"
-            ),
-        )]
-    };
-}
-
-/// An `EnvoyPatchPolicy` with one operation.
-macro_rules! policy {
-    ($target:literal, $kind:literal, $operation:literal) => {
-        &[(
-            "",
-            concat!(
-                "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: EnvoyPatchPolicy\nmetadata: {name: patch, namespace: edge}\nspec:\n  targetRef: {group: gateway.networking.k8s.io, kind: Gateway, name: ",
-                $target,
-                "}\n  type: JSONPatch\n  jsonPatches:\n  - type: type.googleapis.com/envoy.config.",
-                $kind,
-                "\n    name: edge/eg/http\n    operation: ",
-                $operation,
-                "\n"
-            ),
-        )]
-    };
-}
-
 #[test]
 fn what_an_envoy_filter_does() {
     compare(
@@ -300,65 +264,6 @@ fn what_an_envoy_filter_does() {
                 ],
             },
         ],
-    );
-}
-
-/// What gives every request this header, as the value of a patch.
-macro_rules! gives {
-    (injector $operation:literal, $header:literal) => {
-        filter!(
-            "HTTP_FILTER",
-            "{context: GATEWAY}",
-            concat!(
-                "{operation: ", $operation, ", value: {name: injector, typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.http.credential_injector.v3.CredentialInjector, credential: {name: generic, typed_config: {'@type': type.googleapis.com/envoy.extensions.http.injected_credentials.generic.v3.Generic, header: ", $header, "}}}}}"
-            )
-        )
-    };
-    (early $header:literal) => {
-        filter!(
-            "NETWORK_FILTER",
-            "{context: GATEWAY}",
-            concat!(
-                "{operation: MERGE, value: {typed_config: {early_header_mutation_extensions: [{name: early, typed_config: {'@type': type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation, mutations: [{append: {header: {key: ", $header, ", value: Bearer a}}}]}}]}}}"
-            )
-        )
-    };
-}
-
-#[test]
-fn a_patch_that_gives_everybody_a_token() {
-    let row = |bad: super::Change, good: super::Change| Row {
-        kind: "filter-order",
-        level: WARNING,
-        bad,
-        at: "Authorization",
-        says: "everybody gets in",
-        good,
-    };
-    compare(
-        istio::GOOD,
-        &[
-            row(
-                gives!(injector "INSERT_FIRST", "Authorization"),
-                gives!(injector "INSERT_FIRST", "X-Key"),
-            ),
-            row(gives!(early "Authorization"), gives!(early "X-Key")),
-        ],
-    );
-    compare(
-        gateway::GOOD,
-        &[row(
-            policy!(
-                "eg",
-                "listener.v3.Listener",
-                "{op: add, path: /default_filter_chain/filters/0/typed_config/http_filters/0, value: {name: setter, typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation, mutations: {request_mutations: [{append: {header: {key: Authorization}}}]}}}}"
-            ),
-            policy!(
-                "eg",
-                "listener.v3.Listener",
-                "{op: add, path: /default_filter_chain/filters/0/typed_config/http_filters/0, value: {name: setter, typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation, mutations: {request_mutations: [{append: {header: {key: X-Key}}}]}}}}"
-            ),
-        )],
     );
 }
 

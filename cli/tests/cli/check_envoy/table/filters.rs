@@ -1,8 +1,8 @@
 //! Ways past the filter: what is before it, beside it or behind it, and what turns it off.
 
 use super::{
-    CLAIM_HEADER, CORS, ERROR, EXT_AUTHZ, EXT_PROC, JWT_AUTHN, OTHER, PLAIN, Proof, Request, Row,
-    STATIC, WARNING,
+    CLAIM_HEADER, CORS, ERROR, EXT_AUTHZ, EXT_PROC, EXT_PROC_WITHOUT_PATH, JWT_AUTHN, OTHER, PLAIN,
+    Proof, Request, Row, STATIC, WARNING,
 };
 
 const WEBSOCKET: Request = Request {
@@ -339,7 +339,7 @@ pub(super) const ROWS: &[Row] = &[
         kind: "filter-order",
         bad: &[("before", EXT_PROC)],
         at: "- name: ext_proc",
-        good: &[("after", EXT_PROC)],
+        good: &[("after", EXT_PROC_WITHOUT_PATH)],
         proof: WARNING,
     },
     Row {
