@@ -319,6 +319,19 @@ fn each_finding_and_its_good_twin() {
 }
 
 /// Variables mostly are not set where a file is checked: that is told where it is asked for.
+/// The cookie of a session in the shared store is small.
+#[test]
+fn a_ticket_needs_no_room() {
+    let small = "request_timeout: 30s\n          max_request_headers_kb: 16\n";
+    let in_store = format!("{SCHEME}                          session: {{store: SHARED_STORE}}\n");
+    let text = GOOD.replacen(TIMEOUT, small, 1);
+    let stored = text
+        .replacen(SCHEME, &in_store, 1)
+        .replacen(RULES, STORE, 1);
+    assert_eq!(findings(&text).1, ["14 warning max_request_headers_kb"]);
+    assert_eq!(findings(&stored), (0, vec![], String::new()));
+}
+
 #[test]
 fn a_variable_that_is_not_set_where_envoy_will_run() {
     let files = Files::in_a_directory();
