@@ -30,10 +30,60 @@ impl Spelling {
     }
 }
 
+/// What each character stands for; [`NONE`] where it is not of the alphabet.
+const VALUES: [u8; 256] = {
+    let mut values = [NONE; 256];
+    let mut value = 0;
+    while value < ALPHABET.len() {
+        values[ALPHABET[value] as usize] = value as u8;
+        value += 1;
+    }
+    values
+};
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+const NONE: u8 = 0x80;
+
 /// The octets that `text` spells, or `None` where it is not their only accepted spelling.
+///
+/// The same as the crate `base64` reads, see the tests: this is a tenth of the code that runs there, and
+/// a token's parts are most of what is read of it.
 #[must_use]
 pub fn decode(text: &[u8]) -> Option<Vec<u8>> {
-    URL_SAFE_NO_PAD.decode(text).ok()
+    let (fours, last) = text.as_chunks::<4>();
+    let whole = fours.len().checked_mul(3)?;
+    let more = last.len().saturating_sub(1);
+    let mut octets = vec![0; whole.checked_add(more)?];
+    let (threes, end) = octets.as_chunks_mut::<3>();
+    let mut all = 0;
+    for (three, four) in threes.iter_mut().zip(fours) {
+        let [a, b, c, d] = *four;
+        let (a, b, c, d) = (value(a), value(b), value(c), value(d));
+        all |= a | b | c | d;
+        let bits = a << 18 | b << 12 | c << 6 | d;
+        *three = [(bits >> 16) as u8, (bits >> 8) as u8, bits as u8];
+    }
+    // Bits that are left over are zero, and one character has too few.
+    let left = match (last, end) {
+        ([], []) => 0,
+        ([a, b], [first]) => {
+            let bits = value(*a) << 6 | value(*b);
+            all |= value(*a) | value(*b);
+            *first = (bits >> 4) as u8;
+            bits & 0xf
+        }
+        ([a, b, c], [first, second]) => {
+            let bits = value(*a) << 12 | value(*b) << 6 | value(*c);
+            all |= value(*a) | value(*b) | value(*c);
+            [*first, *second] = [(bits >> 10) as u8, (bits >> 2) as u8];
+            bits & 0x3
+        }
+        _ => return None,
+    };
+    (all < NONE.into() && left == 0).then_some(octets)
+}
+
+fn value(character: u8) -> u32 {
+    VALUES[usize::from(character)].into()
 }
 
 /// The only accepted spelling of `bytes`.
@@ -63,6 +113,9 @@ pub(crate) fn decode_of_key(text: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::{ProptestConfig, any};
+    use proptest::sample::Index;
+
     use super::*;
 
     #[test]
@@ -159,6 +212,24 @@ mod tests {
         for length in 0..=64u8 {
             let octets: Vec<u8> = (0..length).map(|i| i.wrapping_mul(37)).collect();
             assert_eq!(decode(encode(&octets).as_bytes()), Some(octets));
+        }
+    }
+
+    proptest::proptest! {
+        #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, rng_seed: proptest::test_runner::RngSeed::Fixed(1), ..ProptestConfig::default() })]
+
+        #[test]
+        fn it_is_what_the_crate_base64_reads(
+            octets in proptest::collection::vec(any::<u8>(), 0..40),
+            change in proptest::option::of((any::<Index>(), any::<u8>())),
+            cut in 0_usize..4,
+        ) {
+            let mut text = encode(&octets).into_bytes();
+            if let Some((at, byte)) = change.filter(|_| !text.is_empty()) {
+                *at.get_mut(&mut text) = byte;
+            }
+            text.truncate(text.len().saturating_sub(cut));
+            proptest::prop_assert_eq!(decode(&text), URL_SAFE_NO_PAD.decode(&text).ok());
         }
     }
 }
