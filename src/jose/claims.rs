@@ -50,8 +50,12 @@ impl Claims {
     ///
     /// # Errors
     /// A [`JwtError`] from `PayloadJson` to `IssuedAtType`.
-    pub fn parse(payload: &[u8]) -> Result<Self, JwtError> {
-        let all = Document::parse(payload).map_err(|_| JwtError::PayloadJson)?;
+    pub fn parse(payload: impl Into<Vec<u8>>) -> Result<Self, JwtError> {
+        Self::of(Document::parse(payload).map_err(|_| JwtError::PayloadJson)?)
+    }
+
+    #[inline(never)]
+    fn of(all: Document) -> Result<Self, JwtError> {
         let [
             mut iss,
             mut sub,

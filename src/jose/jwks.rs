@@ -129,7 +129,7 @@ impl KeySet {
         if document.len() > MAX_DOCUMENT_LEN {
             return Err(JwksError::TooLarge);
         }
-        let document = Document::parse_lenient(document).map_err(|_| JwksError::Malformed)?;
+        let document = Document::lenient(document.to_vec()).ok_or(JwksError::Malformed)?;
         let root = document.root();
         match keys_member(root) {
             Ok(members) => Self::collect(&mut members.map(|member| {

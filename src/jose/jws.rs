@@ -190,6 +190,11 @@ impl<'t> Jws<'t> {
         &self.payload
     }
 
+    /// The same, for who keeps it. Nothing is left of it then.
+    pub(super) fn take_payload(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.payload)
+    }
+
     /// The JOSE header, base64url without padding.
     #[must_use]
     pub fn header_segment(&self) -> &'t [u8] {

@@ -67,8 +67,8 @@ pub fn parse_with<'t>(
     spelling: Spelling,
     headers: &mut HeaderMemo,
 ) -> Result<Parsed<'t>, JwtError> {
-    let jws = jws::parse_with(token, spelling, headers)?;
-    let claims = Arc::new(Claims::parse(jws.untrusted_payload())?);
+    let mut jws = jws::parse_with(token, spelling, headers)?;
+    let claims = Arc::new(Claims::parse(jws.take_payload())?);
     Ok(Parsed { jws, claims })
 }
 

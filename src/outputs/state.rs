@@ -140,7 +140,7 @@ pub(super) fn payload(claims: Element<'_>, space_delimited: &[String]) -> Vec<u8
 /// A JOSE header, given as the token spells it.
 pub(super) fn header(base64url: &[u8]) -> Option<Vec<u8>> {
     let octets = base64url::decode(base64url)?;
-    let header = Document::parse(&octets).ok()?;
+    let header = Document::parse(octets).ok()?;
     Some(payload(header.root(), &[]))
 }
 

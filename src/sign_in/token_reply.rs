@@ -215,7 +215,7 @@ pub fn refreshed(answer: &Answered) -> Result<Refreshed, TokenError> {
 /// The object of an answer that is not an error. Some providers send an error with status 200.
 pub(super) fn document(answer: &Answered, successes: &[u16]) -> Result<Document, TokenError> {
     let is_success = successes.contains(&answer.status);
-    let document = Document::parse(&answer.body).map_err(|_| match answer.status {
+    let document = Document::parse(answer.body.as_slice()).map_err(|_| match answer.status {
         _ if is_success => TokenError::NotJson,
         status => TokenError::Status(status),
     })?;

@@ -1,16 +1,15 @@
 //! Strict JSON, RFC 8259, as RFC 7515 section 4 and RFC 7519 section 4 require it.
 //!
-//! A document takes two pieces of memory, however many members it has: one for all of its text, one
-//! for all of its values. Claims are read and dropped with every new token, and in Wasm an
+//! A document takes two pieces of memory, however many members it has: one for its text as it was
+//! spelt, one for all of its values. Claims are read and dropped with every new token, and in Wasm an
 //! allocation costs more than reading.
 //!
 //! Invariant: a document has one meaning. Duplicate member names at any level, a byte order
-//! mark, trailing bytes, bad UTF-8 and lone surrogates are refused; nesting is bounded by
-//! `serde_json`'s limit of 128, so no document can exhaust the stack.
+//! mark, trailing bytes, bad UTF-8 and lone surrogates are refused; nesting is bounded, as
+//! `serde_json` does it.
 
-use std::fmt;
+mod reader;
 
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 /// Why a document was refused.
@@ -26,12 +25,11 @@ pub enum JsonError {
 
 /// A JSON value, all of whose text and values are kept together. The values stand in the order of
 /// the document, each member's name before its value.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Document {
+    /// As it was spelt, and after that each text that has escapes, without them.
     text: String,
     nodes: Vec<Node>,
-    /// Whether a member name occurs twice in an object.
-    duplicate: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -61,37 +59,42 @@ pub struct Element<'d> {
     at: usize,
 }
 
+/// Whether they say the same, however they are spelt.
+impl PartialEq for Document {
+    fn eq(&self, other: &Self) -> bool {
+        self.root().to_value() == other.root().to_value()
+    }
+}
+
 impl Document {
     /// Reads one JSON object, and nothing before or after it but white space.
     ///
     /// # Errors
     /// [`JsonError`] says which rule of the invariant above was broken.
-    pub fn parse(bytes: &[u8]) -> Result<Self, JsonError> {
-        let document = Self::parse_lenient(bytes)?;
-        match document.nodes.first() {
-            _ if document.duplicate => Err(JsonError::DuplicateMember),
-            Some(Node::Object { .. }) => Ok(document),
-            _ => Err(JsonError::NotAnObject),
+    pub fn parse(octets: impl Into<Vec<u8>>) -> Result<Self, JsonError> {
+        Self::strict(octets.into())
+    }
+
+    #[inline(never)]
+    fn strict(octets: Vec<u8>) -> Result<Self, JsonError> {
+        let document = Self::lenient(octets).ok_or(JsonError::Malformed)?;
+        let root = document.root();
+        if root.has_duplicate_within() {
+            Err(JsonError::DuplicateMember)
+        } else if root.is_object() {
+            Ok(document)
+        } else {
+            Err(JsonError::NotAnObject)
         }
     }
 
-    /// Reads one JSON value, in which names may occur twice.
-    ///
-    /// # Errors
-    /// [`JsonError::Malformed`].
-    pub(super) fn parse_lenient(bytes: &[u8]) -> Result<Self, JsonError> {
-        let mut document = Self {
-            // No string is longer than it is written.
-            text: String::with_capacity(bytes.len()),
-            nodes: Vec::with_capacity(bytes.len() / 12),
-            duplicate: false,
-        };
-        let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-        Appender(&mut document)
-            .deserialize(&mut deserializer)
-            .and_then(|()| deserializer.end())
-            .map_err(|_| JsonError::Malformed)?;
-        Ok(document)
+    /// Reads one JSON value, in which names may occur twice. `None` where it is none.
+    #[inline(never)]
+    pub(super) fn lenient(octets: Vec<u8>) -> Option<Self> {
+        let mut text = String::from_utf8(octets).ok()?;
+        let (nodes, unescaped) = reader::read(&text)?;
+        text.push_str(&unescaped);
+        Some(Self { text, nodes })
     }
 
     /// All of it.
@@ -108,13 +111,6 @@ impl Document {
     pub fn size(&self) -> usize {
         let nodes = self.nodes.capacity().saturating_mul(size_of::<Node>());
         self.text.capacity().saturating_add(nodes)
-    }
-
-    fn push_text(&mut self, text: &str) {
-        let start = self.text.len();
-        self.text.push_str(text);
-        let end = self.text.len();
-        self.nodes.push(Node::String { start, end });
     }
 }
 
@@ -303,84 +299,6 @@ impl<'d> Iterator for Members<'d> {
     }
 }
 
-/// Adds the value that is read to a document.
-struct Appender<'b>(&'b mut Document);
-
-impl<'de> DeserializeSeed<'de> for Appender<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Appender<'_> {
-    type Value = ();
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a JSON value")
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        self.0.nodes.push(Node::Null);
-        Ok(())
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<(), E> {
-        self.0.nodes.push(Node::Bool(value));
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<(), E> {
-        self.0.nodes.push(Node::Number(value.into()));
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<(), E> {
-        self.0.nodes.push(Node::Number(value.into()));
-        Ok(())
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<(), E> {
-        let number =
-            Number::from_f64(value).ok_or_else(|| E::custom("a number that is not finite"))?;
-        self.0.nodes.push(Node::Number(number));
-        Ok(())
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<(), E> {
-        self.0.push_text(value);
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        let Appender(document) = self;
-        let at = document.nodes.len();
-        document.nodes.push(Node::Null);
-        while items.next_element_seed(Appender(document))?.is_some() {}
-        let end = document.nodes.len();
-        if let Some(node) = document.nodes.get_mut(at) {
-            *node = Node::Array { end };
-        }
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
-        let Appender(document) = self;
-        let at = document.nodes.len();
-        document.nodes.push(Node::Null);
-        while members.next_key_seed(Appender(document))?.is_some() {
-            members.next_value_seed(Appender(document))?;
-        }
-        let end = document.nodes.len();
-        if let Some(node) = document.nodes.get_mut(at) {
-            *node = Node::Object { end };
-        }
-        document.duplicate |= Element { document, at }.has_duplicate();
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -491,11 +409,85 @@ mod tests {
         #[test]
         fn it_is_what_serde_json_reads(value in any_value()) {
             let text = json!({"x": value, "y": 1}).to_string();
-            let read: Value = serde_json::from_str(&text).unwrap();
-            let document = Document::parse(text.as_bytes()).unwrap();
-            prop_assert_eq!(document.root().to_value(), read);
-            prop_assert_eq!(document.text.capacity(), text.len());
+            is_as_by_serde_json(text.as_bytes());
         }
+
+        /// What is spelt otherwise, too, and what is not JSON any more.
+        #[test]
+        fn it_refuses_what_serde_json_refuses(
+            value in any_value(),
+            changes in proptest::collection::vec((any::<proptest::sample::Index>(), any_piece()), 0..4),
+        ) {
+            let mut text = serde_json::to_vec_pretty(&value).unwrap();
+            for (at, piece) in changes {
+                let at = at.index(text.len());
+                text.splice(at..(at + piece.len() / 2).min(text.len()), piece);
+            }
+            is_as_by_serde_json(&text);
+        }
+    }
+
+    /// What stands in JSON, and beside it.
+    fn any_piece() -> impl Strategy<Value = Vec<u8>> {
+        let pieces = [
+            "",
+            "\"",
+            "\\",
+            "\\u00e9",
+            "\\ud83d\\ude00",
+            "\\ud800",
+            "\\u12",
+            "\\n",
+            "\\x",
+            "{",
+            "}",
+            "[",
+            "]",
+            ",",
+            ":",
+            " ",
+            "\t",
+            "\u{b}",
+            "\u{a0}",
+            "0",
+            "-",
+            "-0",
+            "1.5",
+            "1e3",
+            "1e999",
+            "e",
+            ".",
+            "00",
+            "999999999999999999",
+            "1000000000000000000",
+            "18446744073709551615",
+            "18446744073709551616",
+            "true",
+            "nul",
+            "null",
+            "\u{e9}",
+            "\u{0}",
+            "\u{1f}",
+            "\"a\":1,",
+            "[[]]",
+            "{}",
+            "//",
+        ];
+        let bytes = any::<u8>().prop_map(|byte| vec![byte]);
+        prop_oneof![
+            proptest::sample::select(pieces.to_vec()).prop_map(|text| text.into()),
+            bytes
+        ]
+    }
+
+    fn is_as_by_serde_json(text: &[u8]) {
+        let shown = String::from_utf8_lossy(text);
+        let expected: Option<Value> = serde_json::from_slice(text).ok();
+        let document = Document::lenient(text.to_vec());
+        assert_eq!(document.is_some(), expected.is_some(), "{shown}");
+        // Of members with one name serde_json keeps the last.
+        let value = document.map(|document| document.root().to_value());
+        assert_eq!(value, expected, "{shown}");
     }
 
     fn check(text: &[u8], expected: Result<(), JsonError>) {
@@ -543,6 +535,10 @@ mod tests {
     #[test]
     fn a10_nesting_is_bounded() {
         for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
+            for depth in 120..135 {
+                let text = format!("{}1{}", open.repeat(depth), close.repeat(depth));
+                is_as_by_serde_json(text.as_bytes());
+            }
             for depth in [1_000, 100_000] {
                 let text = format!("{{\"a\":{}1{}}}", open.repeat(depth), close.repeat(depth));
                 check(text.as_bytes(), Err(JsonError::Malformed));
