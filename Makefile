@@ -46,7 +46,7 @@ SIZE_BUDGET := 860000
 # none: the module works as well without it, and has a twentieth more bytes.
 BINARYEN_DIR := .cache/binaryen
 WASM_OPT ?= $(CURDIR)/$(BINARYEN_DIR)/wasm-opt
-WASM_OPTIONS := -Os --reorder-functions --enable-bulk-memory --enable-mutable-globals --enable-nontrapping-float-to-int --enable-sign-ext
+WASM_OPTIONS := -Os --merge-similar-functions -Os --reorder-functions --enable-bulk-memory --enable-mutable-globals --enable-nontrapping-float-to-int --enable-sign-ext
 OPTIMIZED := target/optimized.wasm
 
 export ENVOY
@@ -163,7 +163,7 @@ compat: build vectors-module $(END_TO_END) ## Run the end-to-end tests on every 
 hosts: build ## Run the module in other Proxy-Wasm hosts, and in such as do not keep to the ABI
 	cd hosts && cargo test --ignore-rust-version -- --nocapture
 
-FUZZ_TARGETS := token key_set discovery config path credentials request session sealed token_reply store_answer ticket ended
+FUZZ_TARGETS := token key_set discovery config path credentials request session sealed token_reply store_answer
 # How long each target of `make fuzz` runs.
 SECONDS ?= 60
 

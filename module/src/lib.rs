@@ -3,6 +3,9 @@
 //! What is not here is not called: the bodies of responses never enter the VM, nor does the end of a
 //! request, which is deleted soon after.
 
+#[cfg(target_family = "wasm")]
+mod memory;
+
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;
 
