@@ -30,6 +30,10 @@ impl Spelling {
     }
 }
 
+#[expect(
+    clippy::indexing_slicing,
+    reason = "the compiler evaluates it: it would not compile"
+)]
 /// What each character stands for; [`NONE`] where it is not of the alphabet.
 const VALUES: [u8; 256] = {
     let mut values = [NONE; 256];
@@ -83,7 +87,11 @@ pub fn decode(text: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn value(character: u8) -> u32 {
-    VALUES[usize::from(character)].into()
+    VALUES
+        .get(usize::from(character))
+        .copied()
+        .unwrap_or(NONE)
+        .into()
 }
 
 /// The only accepted spelling of `bytes`.

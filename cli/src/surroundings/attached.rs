@@ -121,7 +121,7 @@ fn look_at_headers(route: Part<'_>, config: &Config, findings: &mut Vec<Finding>
 /// Paths that a route rewrites by itself, or by a filter of Envoy Gateway's own.
 fn look_at_paths(view: &View<'_>, route: Part<'_>, config: &Config, findings: &mut Vec<Finding>) {
     for rule in spec(route).items_of("rules") {
-        let matched = matched(rule);
+        let matched = Matched::of_rule(rule);
         let levels = [rule].into_iter().chain(rule.items_of("backend_refs"));
         for filter in levels.flat_map(|level| level.items_of("filters")) {
             let named = filter.node.text_at(&["extension_ref", "name"]);
@@ -134,26 +134,6 @@ fn look_at_paths(view: &View<'_>, route: Part<'_>, config: &Config, findings: &m
                 }
             }
         }
-    }
-}
-
-/// The paths of a rule.
-pub(super) fn matched(rule: Part<'_>) -> Vec<Matched<'_>> {
-    let mut matched: Vec<Matched<'_>> = rule.items_of("matches").map(matched_by).collect();
-    if matched.is_empty() {
-        matched.push(Matched::Segments("/"));
-    }
-    matched
-}
-
-fn matched_by(matched: Part<'_>) -> Matched<'_> {
-    let text = |name: &str| matched.node.text_at(&["path", name]);
-    let value = text("value").unwrap_or("/");
-    match text("type") {
-        Some("Exact") => Matched::Exact(value),
-        Some("RegularExpression") => Matched::regex(value),
-        // the end of a prefix is the end of a segment
-        _ => Matched::Segments(value.strip_suffix('/').unwrap_or(value)),
     }
 }
 

@@ -3,13 +3,13 @@
 
 use bearer_gate::config::Config;
 
+use super::Gate;
 use super::kinds::{
     DYNAMIC_CLUSTER, DYNAMIC_HOST_OF_ROUTE, EARLY_HEADER_MUTATION, EXT_AUTHZ, EXT_PROC,
     HEADER_MUTATION, LUA,
 };
 use super::kubernetes::{name, namespace, of_kind, spec};
 use super::rewrites::Matched;
-use super::{Gate, attached};
 use crate::document::Node;
 use crate::finding::{Finding, Kind, Level};
 use crate::plugin::{WASM, message};
@@ -108,7 +108,7 @@ pub(super) fn look_at_route(
                 part,
                 by: By::Host("Host"),
             };
-            let matched = attached::matched(rule);
+            let matched = Matched::of_rule(rule);
             let open = matched.iter().find_map(|matched| matched.open(config));
             let finding = match open.map(why) {
                 Some(open) => choice.finding(Level::Error, &open),

@@ -85,6 +85,26 @@ fn rewrites<'d>(action: Part<'d>) -> impl Iterator<Item = Rewrite<'d>> {
 }
 
 impl<'d> Matched<'d> {
+    /// The paths of a rule of the Gateway API.
+    pub(super) fn of_rule(rule: Part<'d>) -> Vec<Self> {
+        let mut matched: Vec<Self> = rule.items_of("matches").map(Self::of_match).collect();
+        if matched.is_empty() {
+            matched.push(Self::Segments("/"));
+        }
+        matched
+    }
+
+    fn of_match(matched: Part<'d>) -> Self {
+        let text = |name: &str| matched.node.text_at(&["path", name]);
+        let value = text("value").unwrap_or("/");
+        match text("type") {
+            Some("Exact") => Self::Exact(value),
+            Some("RegularExpression") => Self::regex(value),
+            // the end of a prefix is the end of a segment
+            _ => Self::Segments(value.strip_suffix('/').unwrap_or(value)),
+        }
+    }
+
     pub(super) fn of(matched: Part<'d>) -> Self {
         let text = |names: &[&str]| matched.node.text_at(names);
         let prefix = || text(&["prefix"]).map(Self::Prefix);

@@ -8,9 +8,12 @@
 //! mark, trailing bytes, bad UTF-8 and lone surrogates are refused; nesting is bounded, as
 //! `serde_json` does it.
 
+mod node;
 mod reader;
 
 use serde_json::{Map, Number, Value};
+
+use node::Node;
 
 /// Why a document was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,26 +33,6 @@ pub struct Document {
     /// As it was spelt, and after that each text that has escapes, without them.
     text: String,
     nodes: Vec<Node>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-enum Node {
-    Null,
-    Bool(bool),
-    Number(Number),
-    /// Between these bytes of the text.
-    String {
-        start: usize,
-        end: usize,
-    },
-    /// Its items follow, up to the node at `end`.
-    Array {
-        end: usize,
-    },
-    /// Its members follow, up to the node at `end`.
-    Object {
-        end: usize,
-    },
 }
 
 /// A value of a [`Document`].

@@ -10,7 +10,7 @@ use std::fmt;
 use serde::de::{Deserializer as _, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
 
-use super::Node;
+use super::node::Node;
 
 /// How deep values may be nested.
 const MOST_DEPTH: usize = 127;
