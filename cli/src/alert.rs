@@ -30,7 +30,7 @@ const ENDED: &str = "grep 'list of ended sessions' ENVOY_LOG";
 const STORE: &str = "grep 'shared store' ENVOY_LOG | tail";
 
 #[rustfmt::skip]
-const ALERTS: [Alert; 25] = [
+const ALERTS: [Alert; 26] = [
     Alert { name: "BearerGateNoKeys", summary: "because a provider's keys cannot be had", first: KEYS },
     Alert { name: "BearerGateCannotDecide", summary: "because Envoy refuses what the filter asks of it", first: REASONS },
     Alert { name: "BearerGateNotConfigured", summary: "the filter's first configuration was refused", first: CHECK },
@@ -56,6 +56,7 @@ const ALERTS: [Alert; 25] = [
     Alert { name: "BearerGateStoreFails", summary: "The shared store is read, and refuses other commands", first: STORE },
     Alert { name: "BearerGateStoreForgets", summary: "The shared store loses what it has", first: STORE },
     Alert { name: "BearerGateStoreStrange", summary: "The shared store has values that an Envoy cannot read", first: STORE },
+    Alert { name: "BearerGateSessionStoreFails", summary: "does not answer about the sessions", first: STORE },
 ];
 
 /// The alert that a text names, or whose summary it has.
