@@ -1,9 +1,8 @@
 //! Reads the text of a document in one pass.
 //!
 //! What nearly every token has is read here: names, texts without escapes, whole numbers, and what
-//! holds them together. `serde_json` reads the texts that have escapes, and all other numbers. It is a
-//! third of the code that runs for a token which `serde_json` runs by itself, and the same documents are
-//! read, see the tests.
+//! holds them together. `serde_json` reads the texts that have escapes, and all other numbers. Less code
+//! runs for a token so, and the same documents are read, see the tests.
 
 use std::fmt;
 
