@@ -2,15 +2,14 @@
 //! the filter guards elsewhere; and other ways to what it guards.
 
 use super::attached::{Backend, backends, is_named, is_of, is_of_parent, parents};
-use super::kubernetes::{of_kind, targets, title};
+use super::kubernetes::{routes, targets, title};
 use super::services::{self, Guarded};
 use crate::finding::{Finding, Kind};
 use crate::view::{Part, View};
 
 pub(super) fn look_at(view: &View<'_>, policies: &[Part<'_>], findings: &mut Vec<Finding>) {
-    let routes = || of_kind(view, "HTTPRoute").chain(of_kind(view, "GRPCRoute"));
     let any = |is_it: &dyn Fn(Part<'_>) -> bool| policies.iter().any(|policy| is_it(*policy));
-    let guarded = routes().filter(|route| any(&|policy| is_of(view, *route, policy)));
+    let guarded = routes(view).filter(|route| any(&|policy| is_of(view, *route, policy)));
     let guarded: Vec<Backend<'_>> = guarded.flat_map(backends).collect();
     let of_service = guarded.iter().filter(|backend| backend.kind == "Service");
     let of_service = of_service.map(|backend| Guarded {
@@ -23,7 +22,7 @@ pub(super) fn look_at(view: &View<'_>, policies: &[Part<'_>], findings: &mut Vec
     if kinds.any(|target| target.kind == "GatewayClass") {
         return;
     }
-    for route in routes().filter(|route| !any(&|policy| is_named(view, *route, policy))) {
+    for route in routes(view).filter(|route| !any(&|policy| is_named(view, *route, policy))) {
         let backends = backends(route);
         let is_guarded = |backend: &&Backend<'_>| guarded.iter().any(|other| other.is(backend));
         let Some(backend) = backends.iter().find(is_guarded) else {

@@ -4,7 +4,8 @@
 use bearer_gate::config::Config;
 
 use super::kubernetes::{
-    ROOT, SELECTED, all_targets, labels, may_be_neighbours, name, namespace, of_kind, spec, title,
+    ROOT, SELECTED, all_targets, labels, may_be_at, may_be_neighbours, name, namespace, of_kind,
+    routes, spec, title,
 };
 use super::rewrites::{Form, Matched, Rewrite};
 use super::{chosen, headers};
@@ -28,8 +29,9 @@ pub(super) fn look_at(
     config: Option<&Config>,
     findings: &mut Vec<Finding>,
 ) {
-    let of = |kind: &'static str| of_kind(view, kind).filter(|route| is_of(view, *route, policy));
-    let read: Vec<Part<'_>> = of("HTTPRoute").chain(of("GRPCRoute")).collect();
+    let is_it = |route: &Part<'_>| is_of(view, *route, policy);
+    let of = |kind: &'static str| of_kind(view, kind).filter(is_it);
+    let read: Vec<Part<'_>> = routes(view).filter(is_it).collect();
     if let Some(config) = config {
         for route in &read {
             look_at_headers(*route, config, findings);
@@ -77,8 +79,7 @@ pub(super) struct Backend<'d> {
 
 impl Backend<'_> {
     pub(super) fn is(&self, other: &Backend<'_>) -> bool {
-        let is_place = self.place.is_none() || other.place.is_none() || self.place == other.place;
-        is_place && (self.kind, self.name) == (other.kind, other.name)
+        may_be_at(self.place, other.place) && (self.kind, self.name) == (other.kind, other.name)
     }
 }
 
@@ -233,10 +234,6 @@ pub(super) fn parents<'d>(view: &View<'d>, route: Part<'d>) -> Vec<Parent<'d>> {
             }
         })
         .collect()
-}
-
-fn may_be_at(one: Option<&str>, other: Option<&str>) -> bool {
-    one.is_none() || other.is_none() || one == other
 }
 
 /// The Gateways of this name in the files.

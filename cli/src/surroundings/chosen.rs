@@ -8,7 +8,7 @@ use super::kinds::{
     DYNAMIC_CLUSTER, DYNAMIC_HOST_OF_ROUTE, EARLY_HEADER_MUTATION, EXT_AUTHZ, EXT_PROC,
     HEADER_MUTATION, LUA,
 };
-use super::kubernetes::{name, namespace, of_kind, spec};
+use super::kubernetes::{may_be_at, name, namespace, of_kind, spec};
 use super::rewrites::Matched;
 use crate::document::Node;
 use crate::finding::{Finding, Kind, Level};
@@ -91,9 +91,7 @@ pub(super) fn look_at_route(
         let place = text("namespace").or(namespace(route));
         text("kind") == Some("Backend")
             && of_kind(view, "Backend").any(|backend| {
-                let own = namespace(backend);
-                let is_there = own.is_none() || place.is_none() || own == place;
-                is_there
+                may_be_at(namespace(backend), place)
                     && text("name") == Some(name(backend))
                     && spec(backend).node.text_at(&["type"]) == Some("DynamicResolver")
             })

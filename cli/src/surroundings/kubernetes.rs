@@ -40,10 +40,17 @@ pub(super) fn spec(resource: Part<'_>) -> Part<'_> {
 
 /// Whether two resources may be in one namespace.
 pub(super) fn may_be_neighbours(one: Part<'_>, other: Part<'_>) -> bool {
-    match (namespace(one), namespace(other)) {
-        (Some(one), Some(other)) => one == other,
-        _ => true,
-    }
+    may_be_at(namespace(one), namespace(other))
+}
+
+/// Whether two namespaces may be the same; `None` where a file does not say it.
+pub(super) fn may_be_at(one: Option<&str>, other: Option<&str>) -> bool {
+    one.is_none() || other.is_none() || one == other
+}
+
+/// Routes of the Gateway API for requests.
+pub(super) fn routes<'a, 'd>(view: &'a View<'d>) -> impl Iterator<Item = Part<'d>> + use<'a, 'd> {
+    of_kind(view, "HTTPRoute").chain(of_kind(view, "GRPCRoute"))
 }
 
 /// Whether two resources of Istio may be for one workload.

@@ -1,7 +1,7 @@
 //! `Service`s and `Ingress`es of Kubernetes that lead to what the filter guards, past the gateway.
 
 use super::beside::{destinations, endpoints};
-use super::kubernetes::{labels, name, namespace, of_kind, spec, title};
+use super::kubernetes::{labels, may_be_at, name, namespace, of_kind, spec, title};
 use crate::finding::{Finding, Kind, Level};
 use crate::view::{Group, Part, View};
 
@@ -28,8 +28,7 @@ impl<'d> Guarded<'d> {
     }
 
     fn is(&self, named: &str, place: Option<&str>) -> bool {
-        let is_there = self.place.is_none() || place.is_none() || self.place == place;
-        self.name == named && is_there
+        self.name == named && may_be_at(self.place, place)
     }
 }
 
@@ -91,14 +90,10 @@ fn leads_to(view: &View<'_>, named: &str, place: Option<&str>, guarded: &[Guarde
         pods.sort_unstable();
         pods
     };
-    let own = pods(&|service| {
-        let other = namespace(service);
-        let is_there = other.is_none() || place.is_none() || other == place;
-        name(service) == named && is_there
-    });
+    let own = pods(&|service| name(service) == named && may_be_at(namespace(service), place));
     let has_same = |guarded: &Guarded<'_>| {
-        let is_there = guarded.place.is_none() || place.is_none() || guarded.place == place;
-        is_there && pods(&|service| guarded.is(name(service), namespace(service))) == own
+        may_be_at(guarded.place, place)
+            && pods(&|service| guarded.is(name(service), namespace(service))) == own
     };
     !own.is_empty() && guarded.iter().any(has_same)
 }

@@ -6,7 +6,7 @@
 use bearer_gate::config::Config;
 
 use super::super::kubernetes::{
-    Target, all_targets, may_be_neighbours, name, of_kind, spec, title,
+    Target, all_targets, may_be_neighbours, name, of_kind, routes, spec, title,
 };
 use super::super::{attached, headers, injected};
 use super::{POLICY, order, ours};
@@ -238,8 +238,7 @@ pub(super) fn look_at_credentials(
     config: &Config,
     findings: &mut Vec<Finding>,
 ) {
-    let routes = of_kind(view, "HTTPRoute").chain(of_kind(view, "GRPCRoute"));
-    let routes: Vec<Part<'_>> = routes
+    let routes: Vec<Part<'_>> = routes(view)
         .filter(|route| attached::is_of(view, *route, policy))
         .collect();
     for filter in of_kind(view, "HTTPRouteFilter") {

@@ -4,7 +4,9 @@
 use bearer_gate::config::Config;
 
 use super::super::headers;
-use super::super::kubernetes::{SELECTED, labels, name, namespace, of_kind, spec, targets, title};
+use super::super::kubernetes::{
+    SELECTED, labels, may_be_at, name, namespace, of_kind, spec, targets, title,
+};
 use super::super::rewrites::{Form, Matched, Rewrite};
 use super::{Workload, workload};
 use crate::finding::{Finding, Kind};
@@ -56,11 +58,8 @@ pub(super) fn gateways<'d>(view: &View<'d>, service: Part<'d>) -> Vec<Option<Par
                 Some((place, own)) => (Some(place), own),
                 None => (namespace(service), named),
             };
-            of_kind(view, "Gateway").find(|gateway| {
-                let other = namespace(*gateway);
-                let is_place = place.is_none() || other.is_none() || place == other;
-                is_place && name(*gateway) == own
-            })
+            of_kind(view, "Gateway")
+                .find(|gateway| may_be_at(namespace(*gateway), place) && name(*gateway) == own)
         })
         .collect()
 }
