@@ -64,6 +64,7 @@ pub(crate) fn find(text: &str) -> Option<&'static Alert> {
     let mut words = text.split(|c: char| !c.is_ascii_alphanumeric());
     let named = words.find_map(|word| ALERTS.iter().find(|alert| alert.name == word));
     named.or_else(|| {
+        // one has no part that tells it: it has a name
         let mut told = ALERTS.iter().filter(|alert| alert.summary.len() > 12);
         told.find(|alert| text.contains(alert.summary))
     })

@@ -176,7 +176,7 @@ fn a_policy_for_what_has_labels() {
 /// Listeners that are added to this Gateway, and a route by them, of this kind.
 macro_rules! listeners {
     ($gateway:literal, $kind:literal, $backend:literal) => {
-        &[(
+        (
             "",
             concat!(
                 "apiVersion: gateway.networking.k8s.io/v1\nkind: ListenerSet\nmetadata: {name: more, namespace: edge}\nspec: {parentRef: {name: ",
@@ -187,9 +187,13 @@ macro_rules! listeners {
                 $backend,
                 "}]}]\n"
             ),
-        )]
+        )
     };
 }
+
+const LESS: &str = "apiVersion: gateway.networking.k8s.io/v1\nkind: ListenerSet\nmetadata: {name: less, namespace: edge}\nspec: {parentRef: {name: internal}, listeners: []}\n";
+const AND_LESS: &str = "{group: gateway.networking.k8s.io, kind: Gateway, name: eg}, {group: gateway.networking.k8s.io, kind: ListenerSet, name: less}";
+const AND_MORE: &str = "{group: gateway.networking.k8s.io, kind: Gateway, name: eg}, {group: gateway.networking.k8s.io, kind: ListenerSet, name: more}";
 
 #[test]
 fn routes_by_listeners_that_are_added() {
@@ -199,18 +203,34 @@ fn routes_by_listeners_that_are_added() {
             Row {
                 kind: "unguarded-chain",
                 level: ERROR,
-                bad: listeners!("internal", "HTTPRoute", "api"),
+                bad: &[listeners!("internal", "HTTPRoute", "api")],
                 at: "kind: ListenerSet, name: more",
                 says: "Gateway internal, which does not have the filter",
-                good: listeners!("eg", "HTTPRoute", "api"),
+                good: &[listeners!("eg", "HTTPRoute", "api")],
             },
             Row {
                 kind: "unguarded-chain",
                 level: ERROR,
-                bad: listeners!("eg", "TCPRoute", "api"),
+                bad: &[listeners!("eg", "TCPRoute", "api")],
                 at: "backendRefs",
                 says: "TCPRoute route",
-                good: listeners!("other", "TCPRoute", "api"),
+                good: &[listeners!("other", "TCPRoute", "api")],
+            },
+            // a policy for the listeners themselves
+            Row {
+                kind: "unguarded-chain",
+                level: ERROR,
+                bad: &[
+                    (TARGET, AND_LESS),
+                    listeners!("internal", "HTTPRoute", "api"),
+                    ("", LESS),
+                ],
+                at: "kind: ListenerSet, name: more",
+                says: "Gateway internal, which does not have the filter",
+                good: &[
+                    (TARGET, AND_MORE),
+                    listeners!("internal", "HTTPRoute", "api"),
+                ],
             },
         ],
     );
