@@ -163,7 +163,7 @@ compat: build vectors-module $(END_TO_END) ## Run the end-to-end tests on every 
 hosts: build ## Run the module in other Proxy-Wasm hosts, and in such as do not keep to the ABI
 	cd hosts && cargo test --ignore-rust-version -- --nocapture
 
-FUZZ_TARGETS := token key_set discovery config path credentials request session sealed token_reply store_answer
+FUZZ_TARGETS := $(sort $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs))))
 # How long each target of `make fuzz` runs.
 SECONDS ?= 60
 
