@@ -83,7 +83,7 @@ pub trait Exchange {
     fn respond(&self, response: &Response, details: &str);
 }
 
-/// Carries a verdict out. Without a configuration, rejections have their fixed form.
+/// Carries a verdict out, and counts it unless it is a usual admission. Without a configuration, rejections have their fixed form.
 pub fn carry_out(
     verdict: &Verdict<'_>,
     config: Option<&Config>,
@@ -92,7 +92,6 @@ pub fn carry_out(
 ) -> Carried {
     match verdict {
         Verdict::Admit(admission) if exchange.admit(admission).is_some() => {
-            host.count(metrics::ALLOWED, 1);
             if let Some(reason) = admission.reported {
                 host.count(&metrics::reported(reason), 1);
                 log::debug!("would be rejected: {reason}{}", named(exchange));
@@ -356,13 +355,7 @@ mod tests {
             &'r [u32],
         );
         let table: &[Row] = &[
-            (
-                &[],
-                &admit,
-                &["bearer_gate.allowed", "bearer_gate.reported.no_rule"],
-                &[],
-                &[],
-            ),
+            (&[], &admit, &["bearer_gate.reported.no_rule"], &[], &[]),
             // A refused admission counts as a rejection only.
             (
                 &["x-user"],

@@ -70,6 +70,8 @@ pub struct Gate<H> {
     /// What other Envoys have told of such sessions, where they share a store.
     sign_outs: Option<RefCell<SignOuts>>,
     desk: RefCell<Desk<Parked>>,
+    /// Requests that were let through since the last tick.
+    allowed: Cell<u64>,
     tick_period: Cell<Duration>,
     idle_tick: Duration,
 }
@@ -162,6 +164,7 @@ impl<H: Host> Gate<H> {
             ended: RefCell::default(),
             sign_outs,
             desk: RefCell::new(desk),
+            allowed: Cell::default(),
             tick_period: Cell::new(tick_period),
             idle_tick: if asks { IDLE_TICK } else { LOCAL_TICK },
             cache: RefCell::new(TokenCache::new(&config.providers)),
@@ -190,7 +193,11 @@ impl<H: Host> Gate<H> {
             }
             verdict => verdict,
         };
-        door::carry_out(verdict, Some(&self.config), &self.host, exchange)
+        let carried = door::carry_out(verdict, Some(&self.config), &self.host, exchange);
+        if carried == Carried::Admitted {
+            self.allowed.set(self.allowed.get().saturating_add(1));
+        }
+        carried
     }
 
     /// Ends sessions, and tells the provider and the store. False where they could not be ended.
@@ -342,8 +349,9 @@ impl<H: Host> Gate<H> {
         }
     }
 
-    /// Gives up all calls when the root context goes away.
-    pub fn abandon_calls(&self) {
+    /// Gives up all calls, and counts what is not counted yet, when the root context goes away.
+    pub fn end(&self) {
+        self.count();
         let now = self.host.monotonic();
         self.desk.borrow_mut().abandon(&self.host, now);
         if let Some(sign_outs) = &self.sign_outs {
@@ -441,12 +449,13 @@ impl<H: Host> Gate<H> {
         }
     }
 
-    /// Counts once for each tick, not for each request: the cache's look-ups, and what the list of
-    /// ended sessions has lost.
+    /// Counts once for each tick, not for each request: admissions, the cache's look-ups, and what the
+    /// list of ended sessions has lost. A call of the host is a good part of what a known token costs.
     fn count(&self) {
         let (hits, misses) = self.cache.borrow_mut().take_lookups();
         let ended::Losses { lost, full } = self.ended.borrow_mut().take_losses();
         for (counter, times) in [
+            (metrics::ALLOWED, self.allowed.take()),
             (metrics::CACHE_HIT, hits),
             (metrics::CACHE_MISS, misses),
             (metrics::ENDED_LOST, lost),

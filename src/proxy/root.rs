@@ -103,7 +103,7 @@ impl Root {
 impl Drop for Root {
     fn drop(&mut self) {
         if let Some(gate) = &self.gate {
-            gate.abandon_calls();
+            gate.end();
         }
     }
 }

@@ -4,14 +4,19 @@
 use std::io::Write;
 use std::net::SocketAddr;
 use std::process::Stdio;
+use std::time::Duration;
 
 use bearer_gate_testbed::envoy::{Envoy, EnvoyBuilder};
+use bearer_gate_testbed::holds_within;
 use bearer_gate_testbed::http::{self, Client, Reply};
 use bearer_gate_testbed::idp::Idp;
 use bearer_gate_testbed::python::python;
 use bearer_gate_testbed::raw::{self, RawResponse};
 use bearer_gate_testbed::upstream::Upstream;
 use serde_json::{Value, json};
+
+/// The longest time between two ticks of a plugin that fetches no keys, and some.
+const TICK_LIMIT: Duration = Duration::from_secs(10);
 
 pub(crate) struct Stage {
     // Dropped first: it prints its log when a test fails.
@@ -97,6 +102,13 @@ impl Stage {
     /// One of the filter's counters or gauges.
     pub(crate) fn counter(&self, name: &str) -> u64 {
         self.envoy().stat(&format!("wasmcustom.{name}"))
+    }
+
+    /// Asserts that so many requests were let through, which a tick tells.
+    pub(crate) fn assert_allowed(&self, expected: u64) {
+        let allowed = || self.counter("bearer_gate.allowed");
+        holds_within(TICK_LIMIT, || allowed() == expected);
+        assert_eq!(allowed(), expected, "let through");
     }
 
     /// How often a VM of the filter has trapped.

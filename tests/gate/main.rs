@@ -336,8 +336,34 @@ fn the_gauge_forgets_a_worker_that_trapped() {
     }
     assert_eq!(process.count_of("bearer_gate.waiting"), 1);
     // A plugin that is replaced takes its part out.
-    two.abandon_calls();
+    two.end();
     assert_eq!(process.count_of("bearer_gate.waiting"), 0);
+}
+
+#[test]
+fn who_was_let_through_is_counted_by_the_next_tick_or_when_the_gate_ends() {
+    let process = process();
+    let gate = gate(&process);
+    gate.tick();
+    gate.reply(process.the_call(), ok(SET_A));
+    let let_through = || {
+        let Arrival::Decided(verdict) = gate.request(1, token("a")) else {
+            panic!("parked");
+        };
+        assert_eq!(gate.conclude(&verdict, &Takes), Carried::Admitted);
+    };
+    let counted = || process.count_of("bearer_gate.allowed");
+    for _ in 0..3 {
+        let_through();
+    }
+    assert_eq!(counted(), 0);
+    gate.tick();
+    assert_eq!(counted(), 3);
+    let_through();
+    gate.end();
+    assert_eq!(counted(), 4);
+    gate.end();
+    assert_eq!(counted(), 4);
 }
 
 #[test]
@@ -425,7 +451,7 @@ fn a_gate_that_goes_away_leaves_its_fetch_to_the_others() {
     parked(two.request(1, token("a")));
     two.tick();
     assert!(process.calls.borrow().is_empty(), "one has the lease");
-    one.abandon_calls();
+    one.end();
     process.pass(10);
     two.tick();
     assert_eq!(codes(two.reply(process.the_call(), ok(SET_A))), [(1, 200)]);

@@ -560,7 +560,7 @@ impl World {
             let waiting = self.waiting.borrow();
             let is_needed = waiting.values().any(|(at, ..)| Rc::ptr_eq(at, gate));
             if !is_needed {
-                gate.abandon_calls();
+                gate.end();
             }
             is_needed
         });
