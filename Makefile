@@ -213,6 +213,10 @@ bench: bench-modules ## Measure what the filter costs beside jwt_authn, under lo
 bench-loads: bench-modules ## Measure the cost of a request under loads of many kinds alone
 	cargo run --release --package bearer-gate-bench -- loads
 
+.PHONY: bench-profile
+bench-profile: bench-modules ## See by perf where the time of a request goes, with one connection and with 64
+	cargo run --release --package bearer-gate-bench -- profile
+
 .PHONY: footprint
 footprint: build ## Count what of the module runs for a request: the same on every machine
 	cargo run --release --package bearer-gate-bench -- footprint

@@ -123,7 +123,7 @@ pub(crate) fn wasm(name: &str, module: &Path, configuration: Value) -> Listener 
 }
 
 /// All cases for this configuration and these tokens, in the order of the report. Without people, only
-/// those of tokens.
+/// those of tokens that take as long as a request usually does.
 ///
 /// # Errors
 /// When sessions cannot be minted.
@@ -206,30 +206,29 @@ pub(crate) fn cases(
             once(),
         ),
     ];
-    let Some(people) = people else {
-        return Ok(cases);
-    };
-    for (kind, title, name, supply, expected, one_in) in people.cases(pools)? {
-        cases.push(Case {
-            expected,
-            one_in,
-            ..case(
-                kind,
-                title,
-                wasm(name, &modules.gate, People::configuration(configuration)),
-                name,
-                supply,
-            )
-        });
-    }
-    if let Some(module) = &modules.jwt_simple {
-        cases.push(case(
-            Kind::JwtSimple,
-            "bearer-gate by jwt-simple, a new token each request",
-            gate("jwt-simple", module),
-            "jwt-simple",
-            once(),
-        ));
+    if let Some(people) = people {
+        for (kind, title, name, supply, expected, one_in) in people.cases(pools)? {
+            cases.push(Case {
+                expected,
+                one_in,
+                ..case(
+                    kind,
+                    title,
+                    wasm(name, &modules.gate, People::configuration(configuration)),
+                    name,
+                    supply,
+                )
+            });
+        }
+        if let Some(module) = &modules.jwt_simple {
+            cases.push(case(
+                Kind::JwtSimple,
+                "bearer-gate by jwt-simple, a new token each request",
+                gate("jwt-simple", module),
+                "jwt-simple",
+                once(),
+            ));
+        }
     }
     for (name, module) in &modules.others {
         for (kind, what, tokens) in [

@@ -175,13 +175,38 @@ impl Loads {
             "new of jwt_authn",
         ];
         format!(
-            "{}\n{} rounds of {} requests per case and load:\n\n{}\n{}",
+            "{}\n{} rounds of {} requests per case and load:\n\n{}\n{}{}",
             self.machine.line(),
             self.plan.rounds,
             self.plan.requests,
             table(&head, lines),
+            self.others(),
             crate::report::targets_table(&self.targets()),
         )
+    }
+
+    /// What other builds add, as a share of what `jwt_authn` adds; nothing where there are none.
+    fn others(&self) -> String {
+        let of = |load: &Measured| -> Vec<(String, String)> {
+            let rows = load.rows.iter();
+            let rows = rows.filter(|row| matches!(row.kind, Kind::OtherWarm | Kind::OtherCold));
+            rows.map(|row| {
+                let share = row.of_jwt_authn.map(|it| format!("{:.2}", it.median));
+                (row.title.clone(), share.unwrap_or_default())
+            })
+            .collect()
+        };
+        let titles = self.measured.first().map(of).unwrap_or_default();
+        if titles.is_empty() {
+            return String::new();
+        }
+        let titles = titles.iter().map(|(title, _)| title.as_str());
+        let head: Vec<&str> = ["Of jwt_authn"].into_iter().chain(titles).collect();
+        let lines = self.measured.iter().map(|load| {
+            let shares = of(load).into_iter().map(|(_, share)| share);
+            [load.title.to_owned()].into_iter().chain(shares).collect()
+        });
+        format!("{}\n", table(&head, lines))
     }
 }
 

@@ -14,6 +14,7 @@ mod loads;
 mod measure;
 mod neighbour;
 mod people;
+mod profile;
 mod report;
 mod scaling;
 mod startup;
@@ -37,6 +38,7 @@ use crate::case::Modules;
 use crate::cpu::Cores;
 use crate::loads::Loads;
 use crate::measure::Plan;
+use crate::profile::Profiles;
 use crate::report::{Machine, Results, Run};
 use crate::scaling::Scaling;
 use crate::tokens::Algorithm;
@@ -73,6 +75,8 @@ enum Command {
     Loads(LoadsOptions),
     /// How the cost grows with providers, rules, keys and tokens
     Scaling(ScalingOptions),
+    /// Where a request's processor time goes, by samples of perf
+    Profile(ProfileOptions),
     /// What of a module's code runs for a request
     Footprint(FootprintOptions),
     /// Put the last reports and the charts into docs/performance.md and docs/scale.md
@@ -119,6 +123,16 @@ struct LoadsOptions {
     /// A part of the titles of those that are measured
     #[arg(long, env = "BENCH_LOADS", default_value = "")]
     only: String,
+    /// Other builds to compare, as NAME=PATH, separated by commas
+    #[arg(long, env = "BENCH_MODULES", value_delimiter = ',')]
+    modules: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+struct ProfileOptions {
+    /// Requests per case
+    #[arg(long, env = "BENCH_REQUESTS", default_value_t = 10_000)]
+    requests: usize,
 }
 
 #[derive(Debug, Args)]
@@ -150,6 +164,7 @@ fn main() -> Result<()> {
         Command::Run(options) => run(&options, &output),
         Command::Loads(options) => under_loads(&options, &output),
         Command::Scaling(options) => scale(&options, &output),
+        Command::Profile(options) => profile(&options, &output),
         Command::Footprint(options) => {
             let module = options.module.unwrap_or_else(module_path);
             let found = footprint::measure(&module)?;
@@ -250,13 +265,32 @@ fn under_loads(options: &LoadsOptions, output: &Path) -> Result<()> {
         slice_seconds: 5.0,
         ..Plan::default()
     };
-    let (modules, _) = modules(&[])?;
+    let (modules, _) = modules(&options.modules)?;
     let loads = Loads {
         machine: machine("make bench-loads"),
         measured: loads::measure_all(&modules, &plan, &options.only, Cores::choose()?)?,
         plan,
     };
     write(output, "loads", &loads, &loads.markdown())
+}
+
+fn profile(options: &ProfileOptions, output: &Path) -> Result<()> {
+    let plan = Plan {
+        rounds: 1,
+        requests: options.requests,
+        slice_seconds: 60.0,
+        regulars: 200,
+        claim_header: true,
+        tokens_alone: true,
+        ..Plan::default()
+    };
+    let (modules, _) = modules(&[])?;
+    let profiles = Profiles {
+        machine: machine("make bench-profile"),
+        profiles: profile::measure(&modules, &plan, Cores::choose()?, output)?,
+        plan,
+    };
+    write(output, "profile", &profiles, &profiles.markdown())
 }
 
 /// Puts a report where reports are, as figures and for people, and shows it.
@@ -275,10 +309,10 @@ fn update_document(output: &Path) -> Result<()> {
     let root = repository();
     let report = |name: &str| fs::read_to_string(output.join(format!("{name}.md"))).ok();
     let figures = root.join(FLEET);
-    let [bench, loads, scaling] = ["bench", "loads", "scaling"].map(report);
+    let [bench, loads, profile, scaling] = ["bench", "loads", "profile", "scaling"].map(report);
     let simulated = fs::read_to_string(figures.join("fleet.md")).ok();
     ensure!(
-        [&bench, &loads, &scaling, &simulated]
+        [&bench, &loads, &profile, &scaling, &simulated]
             .iter()
             .any(|it| it.is_some()),
         "there is no report yet: run `make bench` or `make fleet`"
@@ -291,7 +325,7 @@ fn update_document(output: &Path) -> Result<()> {
         let report = format!("![What each filter adds to a request]({CHART})\n\n{report}");
         document::update(&root.join(DOCUMENT), "bench", &report)?;
     }
-    for (name, report) in [("loads", loads), ("scaling", scaling)] {
+    for (name, report) in [("loads", loads), ("profile", profile), ("scaling", scaling)] {
         if let Some(report) = report {
             document::update(&root.join(DOCUMENT), name, &report)?;
         }

@@ -43,7 +43,7 @@ pub(crate) struct Plan {
     pub claim_header: bool,
     /// Whether something else runs on Envoy's core.
     pub neighbour: bool,
-    /// Whether bearer-gate alone is measured beside the others, without people and other builds.
+    /// Whether bearer-gate is measured without people, and without jwt-simple.
     pub tokens_alone: bool,
 }
 
@@ -118,49 +118,8 @@ pub(crate) fn measure(
     with_latency: bool,
     cores: Cores,
 ) -> Result<Vec<Measured>> {
-    let key = Rc::new(Key::generate(algorithm, "bench-1")?);
-    let count = plan.regulars + plan.new_tokens(with_latency);
-    eprintln!("{}: minting {count} tokens", algorithm.title());
-    let mut tokens = mint(&key, count)?;
-    let new = tokens.split_off(plan.regulars.min(tokens.len()));
-    let pools = Pools {
-        regulars: Rc::from(tokens),
-        new: Rc::from(new),
-    };
-    let keys = [key.jwk()?];
-    let _pinned = Pinned::to(cores.load)?;
-    let load = Load::start()?;
-    let people = if plan.tokens_alone {
-        None
-    } else {
-        Some(Rc::new(People::new(key, load.token_responses())?))
-    };
-    let configuration = configuration(&keys, plan.claim_header);
-    let cases = cases(modules, &configuration, &pools, people.as_ref())?;
-    let listeners = cases.iter().map(|case| case.listener.clone());
-    let envoy = start_envoy(&load, listeners, 1, cores)?;
-    let mut running = Vec::with_capacity(cases.len());
-    for case in &cases {
-        let asked = Asked {
-            path: PATH,
-            supply: Rc::clone(&case.supply),
-            expected: case.expected,
-        };
-        let client = client(&envoy, &load, plan, &case.name, asked)?;
-        running.push(Running {
-            case,
-            client,
-            cpu_us: Vec::with_capacity(plan.rounds),
-            latency: None,
-        });
-    }
-    for case in &running {
-        check(&envoy, &load, case.case)?;
-        let count = plan.warm_up() / case.case.one_in;
-        case.case.supply.prepare(count)?;
-        load.busy(&case.client, count, plan.preparation())
-            .with_context(|| case.case.name.clone())?;
-    }
+    let stage = Stage::set_up(algorithm, modules, plan, with_latency, cores)?;
+    let mut measured: Vec<Measured> = stage.running.iter().map(Running::not_measured).collect();
     let neighbour = if plan.neighbour {
         Some(Neighbour::on(cores.envoy)?)
     } else {
@@ -170,18 +129,17 @@ pub(crate) fn measure(
         "{}: {} rounds of {} cases",
         algorithm.title(),
         plan.rounds,
-        cases.len()
+        measured.len()
     );
     for round in 0..plan.rounds {
-        let count = running.len();
+        let count = measured.len();
         // Each begins a round in its turn, so none always runs in the wake of the same other.
         for step in 0..count {
-            if let Some(case) = running.get_mut((round + step) % count) {
-                let count = plan.requests / case.case.one_in;
-                case.case.supply.prepare(count)?;
-                let cost = cost(&envoy, &load, &case.client, count, plan.slice());
-                case.cpu_us
-                    .push(cost.with_context(|| case.case.name.clone())?);
+            let turn = (round + step) % count;
+            if let (Some(running), Some(measured)) =
+                (stage.running.get(turn), measured.get_mut(turn))
+            {
+                measured.cpu_us.push(stage.cost(running, plan)?);
             }
         }
     }
@@ -192,37 +150,126 @@ pub(crate) fn measure(
             algorithm.title(),
             plan.rate
         );
-        let time = Duration::from_secs_f64(plan.latency_seconds / f64::from(LATENCY_TURNS));
-        let mut latencies = vec![Vec::new(); running.len()];
+        let mut latencies = vec![Vec::new(); measured.len()];
         for _ in 0..LATENCY_TURNS {
-            for (case, latencies) in running.iter().zip(&mut latencies) {
-                let rate = plan.rate / u32::try_from(case.case.one_in)?;
-                // Far below 2^52.
-                let count = (f64::from(rate) * time.as_secs_f64()).ceil() as usize;
-                case.case.supply.prepare(count)?;
-                let turn = load.at_rate(&case.client, rate, time);
-                latencies.extend(turn.with_context(|| case.case.name.clone())?);
+            for (running, latencies) in stage.running.iter().zip(&mut latencies) {
+                latencies.extend(stage.latencies(running, plan)?);
             }
         }
-        for (case, latencies) in running.iter_mut().zip(&mut latencies) {
+        for (measured, latencies) in measured.iter_mut().zip(&mut latencies) {
             latencies.sort_by(f64::total_cmp);
-            case.latency = Latency::from_sorted(latencies);
+            measured.latency = Latency::from_sorted(latencies);
         }
     }
-    let measured = running.into_iter().map(|running| Measured {
-        kind: running.case.kind,
-        title: running.case.title.clone(),
-        cpu_us: running.cpu_us,
-        latency: running.latency,
-    });
-    Ok(measured.collect())
+    Ok(measured)
 }
 
-struct Running<'c> {
-    case: &'c Case,
+/// An Envoy with a listener for each case, whose caches are warm.
+pub(crate) struct Stage {
+    pub envoy: Envoy,
+    pub running: Vec<Running>,
+    load: Load,
+    _pinned: Pinned,
+}
+
+/// A case, and who asks for it.
+pub(crate) struct Running {
+    pub case: Case,
     client: Client,
-    cpu_us: Vec<f64>,
-    latency: Option<Latency>,
+}
+
+impl Running {
+    fn not_measured(&self) -> Measured {
+        Measured {
+            kind: self.case.kind,
+            title: self.case.title.clone(),
+            cpu_us: Vec::new(),
+            latency: None,
+        }
+    }
+}
+
+impl Stage {
+    /// Mints tokens, starts Envoy, and sees that each case does what it should.
+    ///
+    /// # Errors
+    /// When one does not, or Envoy does not start.
+    pub(crate) fn set_up(
+        algorithm: Algorithm,
+        modules: &Modules,
+        plan: &Plan,
+        with_latency: bool,
+        cores: Cores,
+    ) -> Result<Self> {
+        let key = Rc::new(Key::generate(algorithm, "bench-1")?);
+        let count = plan.regulars + plan.new_tokens(with_latency);
+        eprintln!("{}: minting {count} tokens", algorithm.title());
+        let mut tokens = mint(&key, count)?;
+        let new = tokens.split_off(plan.regulars.min(tokens.len()));
+        let pools = Pools {
+            regulars: Rc::from(tokens),
+            new: Rc::from(new),
+        };
+        let keys = [key.jwk()?];
+        let pinned = Pinned::to(cores.load)?;
+        let load = Load::start()?;
+        let people = if plan.tokens_alone {
+            None
+        } else {
+            Some(Rc::new(People::new(key, load.token_responses())?))
+        };
+        let configuration = configuration(&keys, plan.claim_header);
+        let cases = cases(modules, &configuration, &pools, people.as_ref())?;
+        let listeners = cases.iter().map(|case| case.listener.clone());
+        let envoy = start_envoy(&load, listeners, 1, cores)?;
+        let mut running = Vec::with_capacity(cases.len());
+        for case in cases {
+            let asked = Asked {
+                path: PATH,
+                supply: Rc::clone(&case.supply),
+                expected: case.expected,
+            };
+            let client = client(&envoy, &load, plan, &case.name, asked)?;
+            running.push(Running { case, client });
+        }
+        for Running { case, client } in &running {
+            check(&envoy, &load, case)?;
+            let count = plan.warm_up() / case.one_in;
+            case.supply.prepare(count)?;
+            load.busy(client, count, plan.preparation())
+                .with_context(|| case.name.clone())?;
+        }
+        Ok(Self {
+            envoy,
+            running,
+            load,
+            _pinned: pinned,
+        })
+    }
+
+    /// What a request of a case costs: Envoy's processor time in microseconds, of a round of them.
+    ///
+    /// # Errors
+    /// When one fails.
+    pub(crate) fn cost(&self, running: &Running, plan: &Plan) -> Result<f64> {
+        let Running { case, client } = running;
+        let count = plan.requests / case.one_in;
+        case.supply.prepare(count)?;
+        let cost = cost(&self.envoy, &self.load, client, count, plan.slice());
+        cost.with_context(|| case.name.clone())
+    }
+
+    /// One turn of a case at a steady rate: microseconds of each request.
+    fn latencies(&self, running: &Running, plan: &Plan) -> Result<Vec<f64>> {
+        let Running { case, client } = running;
+        let rate = plan.rate / u32::try_from(case.one_in)?;
+        let time = Duration::from_secs_f64(plan.latency_seconds / f64::from(LATENCY_TURNS));
+        // Far below 2^52.
+        let count = (f64::from(rate) * time.as_secs_f64()).ceil() as usize;
+        case.supply.prepare(count)?;
+        let turn = self.load.at_rate(client, rate, time);
+        turn.with_context(|| case.name.clone())
+    }
 }
 
 /// Starts Envoy on its core, with these listeners in front of the load's upstream.
