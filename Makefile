@@ -213,6 +213,10 @@ bench: bench-modules ## Measure what the filter costs beside jwt_authn, under lo
 bench-loads: bench-modules ## Measure the cost of a request under loads of many kinds alone
 	cargo run --release --package bearer-gate-bench -- loads
 
+.PHONY: bench-memory
+bench-memory: bench-modules ## Measure what Envoy has in RAM with many providers, tokens and sessions
+	cargo run --release --package bearer-gate-bench -- memory
+
 .PHONY: bench-profile
 bench-profile: bench-modules ## See by perf where the time of a request goes, with one connection and with 64
 	cargo run --release --package bearer-gate-bench -- profile

@@ -12,6 +12,7 @@ mod footprint;
 mod load;
 mod loads;
 mod measure;
+mod memory;
 mod neighbour;
 mod people;
 mod profile;
@@ -75,6 +76,8 @@ enum Command {
     Loads(LoadsOptions),
     /// How the cost grows with providers, rules, keys and tokens
     Scaling(ScalingOptions),
+    /// What Envoy has in RAM with many providers, tokens and sessions
+    Memory,
     /// Where a request's processor time goes, by samples of perf
     Profile(ProfileOptions),
     /// What of a module's code runs for a request
@@ -164,6 +167,7 @@ fn main() -> Result<()> {
         Command::Run(options) => run(&options, &output),
         Command::Loads(options) => under_loads(&options, &output),
         Command::Scaling(options) => scale(&options, &output),
+        Command::Memory => in_ram(&output),
         Command::Profile(options) => profile(&options, &output),
         Command::Footprint(options) => {
             let module = options.module.unwrap_or_else(module_path);
@@ -274,6 +278,15 @@ fn under_loads(options: &LoadsOptions, output: &Path) -> Result<()> {
     write(output, "loads", &loads, &loads.markdown())
 }
 
+fn in_ram(output: &Path) -> Result<()> {
+    let (modules, _) = modules(&[])?;
+    let report = memory::Report {
+        machine: machine("make bench-memory"),
+        known: memory::measure(&modules, Cores::choose()?)?,
+    };
+    write(output, "memory", &report, &report.markdown())
+}
+
 fn profile(options: &ProfileOptions, output: &Path) -> Result<()> {
     let plan = Plan {
         rounds: 1,
@@ -309,10 +322,11 @@ fn update_document(output: &Path) -> Result<()> {
     let root = repository();
     let report = |name: &str| fs::read_to_string(output.join(format!("{name}.md"))).ok();
     let figures = root.join(FLEET);
-    let [bench, loads, profile, scaling] = ["bench", "loads", "profile", "scaling"].map(report);
+    let [bench, loads, profile, scaling, memory] =
+        ["bench", "loads", "profile", "scaling", "memory"].map(report);
     let simulated = fs::read_to_string(figures.join("fleet.md")).ok();
     ensure!(
-        [&bench, &loads, &profile, &scaling, &simulated]
+        [&bench, &loads, &profile, &scaling, &memory, &simulated]
             .iter()
             .any(|it| it.is_some()),
         "there is no report yet: run `make bench` or `make fleet`"
@@ -325,7 +339,12 @@ fn update_document(output: &Path) -> Result<()> {
         let report = format!("![What each filter adds to a request]({CHART})\n\n{report}");
         document::update(&root.join(DOCUMENT), "bench", &report)?;
     }
-    for (name, report) in [("loads", loads), ("profile", profile), ("scaling", scaling)] {
+    for (name, report) in [
+        ("loads", loads),
+        ("profile", profile),
+        ("scaling", scaling),
+        ("memory", memory),
+    ] {
         if let Some(report) = report {
             document::update(&root.join(DOCUMENT), name, &report)?;
         }

@@ -149,7 +149,10 @@ impl People {
     }
 
     /// Requests with a session each, of people who just signed in.
-    fn sessions(&self, count: usize) -> Result<Vec<Ask>> {
+    ///
+    /// # Errors
+    /// When a session cannot be sealed.
+    pub(crate) fn sessions(&self, count: usize) -> Result<Vec<Ask>> {
         let started = u64::try_from(now())?;
         let session = |serial| -> Result<Ask> {
             let claims = claims(serial, now());

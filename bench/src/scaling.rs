@@ -176,7 +176,7 @@ fn largest(dimension: Dimension) -> usize {
 }
 
 /// A configuration with `size` of one thing. The token's provider, rule and key are the last.
-fn configuration(
+pub(crate) fn configuration(
     dimension: Dimension,
     size: usize,
     jwks: &[Value],
