@@ -7,26 +7,61 @@ use sha2::{Digest, Sha256};
 /// bytes.
 #[must_use]
 pub fn equal(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
     let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
-    a.len() == b.len() && a_rest == b_rest && a.iter().zip(b).all(|(a, b)| a == b)
+    let mut differs = 0;
+    for (a, b) in a.iter().zip(b) {
+        differs |= u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b);
+    }
+    differs == 0 && a_rest == b_rest
 }
 
 /// Where `byte` is first.
 #[must_use]
 #[inline(never)] // smaller, and no slower
 pub fn find(text: &[u8], byte: u8) -> Option<usize> {
-    const LOW: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = LOW << 7;
     let repeated = LOW.wrapping_mul(byte.into());
-    let (words, _) = text.as_chunks();
-    let without = words.iter().take_while(|word| {
-        // Whether one of the bytes is zero, after "Bit Twiddling Hacks" (Anderson).
-        let zero_where_found = u64::from_le_bytes(**word) ^ repeated;
-        zero_where_found.wrapping_sub(LOW) & !zero_where_found & HIGH == 0
-    });
-    let skipped = without.count().saturating_mul(size_of::<u64>());
-    let rest = text.get(skipped..)?;
-    let at = rest.iter().position(|other| *other == byte)?;
+    first(text, |word| zero(word ^ repeated), |other| other == byte)
+}
+
+/// Where a text of JSON ends that has no escapes before: its first quote, backslash or control
+/// character (RFC 8259 section 7).
+#[must_use]
+pub fn find_end_of_text(text: &[u8]) -> Option<usize> {
+    const QUOTES: u64 = LOW * b'"' as u64;
+    const BACKSLASHES: u64 = LOW * b'\\' as u64;
+    let ends = |word: u64| {
+        let control = word.wrapping_sub(LOW * 0x20) & !word & HIGH;
+        control | zero(word ^ QUOTES) | zero(word ^ BACKSLASHES)
+    };
+    first(text, ends, |byte| matches!(byte, 0..=0x1f | b'"' | b'\\'))
+}
+
+const LOW: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = LOW << 7;
+
+/// The highest bit of the first byte that is zero, and perhaps of later ones; after "Bit Twiddling Hacks"
+/// (Anderson).
+fn zero(word: u64) -> u64 {
+    word.wrapping_sub(LOW) & !word & HIGH
+}
+
+/// Where the first byte `is_it`. `marks`: for eight bytes at once, the first one lowest, the highest bit
+/// of the first that is, and perhaps of later ones.
+fn first(text: &[u8], marks: impl Fn(u64) -> u64, is_it: impl Fn(u8) -> bool) -> Option<usize> {
+    let (words, rest) = text.as_chunks();
+    let mut skipped = 0_usize;
+    for word in words {
+        let marked = marks(u64::from_le_bytes(*word));
+        if marked != 0 {
+            let at = usize::try_from(marked.trailing_zeros() >> 3).ok()?;
+            return skipped.checked_add(at);
+        }
+        skipped = skipped.saturating_add(size_of::<u64>());
+    }
+    let at = rest.iter().position(|byte| is_it(*byte))?;
     skipped.checked_add(at)
 }
 
@@ -90,6 +125,21 @@ mod tests {
                 for at in (0..length).rev() {
                     text[at] = b'.';
                     assert_eq!(find(&text, b'.'), Some(at));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_text_is_found_whatever_stands_around_it() {
+        let is_end = |byte: u8| matches!(byte, 0..=0x1f | b'"' | b'\\');
+        for end in 0..=0xff_u8 {
+            for (length, before) in [(0, 0x20), (5, 0x21), (9, 0xff), (17, 0x5d), (24, 0x80)] {
+                for after in [end ^ 1, 0, 0x80, 0xff] {
+                    let mut text = vec![before; length];
+                    text.extend([end, after, after, end, after, after, after, after, after]);
+                    let expected = text.iter().position(|byte| is_end(*byte));
+                    assert_eq!(find_end_of_text(&text), expected, "{text:x?}");
                 }
             }
         }

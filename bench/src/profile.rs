@@ -273,6 +273,6 @@ mod tests {
         assert_eq!(samples.all(), 9);
         let pages = samples.pages();
         assert_eq!(pages.len(), 2);
-        assert_eq!(samples.shared_with(&BTreeSet::from([0x55d_0000_0001])), 2);
+        assert_eq!(samples.shared_with(&BTreeSet::from([0x5_5d00_0001])), 2);
     }
 }

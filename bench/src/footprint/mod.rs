@@ -154,17 +154,19 @@ mod tests {
     /// only for what is worth it.
     #[test]
     fn a_request_runs_no_more_of_the_module_than_it_should() {
-        for (of, (run, code)) in measure(&module_path()).unwrap().iter().zip([
-            (17_500, 8_900),
-            (117_000, 24_000),
-            (27_000, 10_000),
-            (136_000, 26_500),
+        let few = "header header time";
+        let with_claim = "headers time";
+        for (of, (run, code, calls)) in measure(&module_path()).unwrap().iter().zip([
+            (15_500, 8_600, format!("{few} remove")),
+            (103_000, 22_500, format!("{few} verify remove")),
+            (26_000, 9_800, format!("{with_claim} remove set")),
+            (124_000, 24_500, format!("{with_claim} verify remove set")),
         ]) {
             assert!(of.run <= run && of.code <= code, "{of:?}");
             // A limit that nothing comes near to holds nothing.
             assert!(of.run * 10 > run * 8 && of.code * 10 > code * 8, "{of:?}");
-            assert!(of.calls.contains(&"remove"), "{of:?}");
-            assert_eq!(of.calls.contains(&"verify"), of.what.starts_with("new"));
+            // A call of the host costs as much as some thousand instructions.
+            assert_eq!(of.calls.join(" "), calls, "{}", of.what);
         }
     }
 }

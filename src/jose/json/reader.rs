@@ -10,6 +10,7 @@ use serde::de::{Deserializer as _, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
 
 use super::node::Node;
+use crate::bytes;
 
 /// How deep values may be nested.
 const MOST_DEPTH: usize = 127;
@@ -136,8 +137,7 @@ impl Reader<'_> {
     /// A text, after its first quote.
     fn string(&mut self) -> Option<()> {
         let start = self.at;
-        let mut rest = self.text.get(start..)?.iter();
-        let length = rest.position(|byte| matches!(byte, 0..=0x1f | b'"' | b'\\'))?;
+        let length = bytes::find_end_of_text(self.text.get(start..)?)?;
         let end = start.checked_add(length)?;
         match self.text.get(end)? {
             b'"' => {
