@@ -22,7 +22,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::{Value, json};
 
-pub use fault::{Fault, HUGE};
+pub use fault::{Fault, HUGE, Hold};
 pub use openid::OpenId;
 
 use crate::keys::{KeyForm, SigningKey};

@@ -5,11 +5,16 @@
 //! provider down means down.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::thread::JoinHandle;
 
 use axum::Router;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
+
+/// Connections that wait to be accepted. Requests that an Envoy let go all at once bring as many at once; what is beyond
+/// this is dropped, and asked for again after a second, then two, then four: too late for `connect_timeout`.
+const BACKLOG: u32 = 4096;
 
 /// A running server; dropping it stops it.
 #[derive(Debug)]
@@ -29,23 +34,23 @@ impl Server {
         address: SocketAddr,
         router: impl FnOnce(SocketAddr) -> Router,
     ) -> io::Result<Self> {
-        let listener = TcpListener::bind(address)
-            .map_err(|e| io::Error::new(e.kind(), format!("cannot listen on {address}: {e}")))?;
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
-        let router = router(address);
-        let (stop, stopped) = oneshot::channel::<()>();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("testbed-server")
             .enable_all()
             .build()?;
+        let listener = {
+            let _of_this_runtime = runtime.enter();
+            listen(address)
+                .map_err(|e| io::Error::new(e.kind(), format!("cannot listen on {address}: {e}")))?
+        };
+        let address = listener.local_addr()?;
+        let router = router(address);
+        let (stop, stopped) = oneshot::channel::<()>();
         let thread = std::thread::Builder::new()
             .name(format!("testbed-{}", address.port()))
             .spawn(move || {
                 runtime.block_on(async move {
-                    let listener = tokio::net::TcpListener::from_std(listener)
-                        .expect("a listener made for this runtime");
                     tokio::select! {
                         served = axum::serve(listener, router) => served.expect("axum serves"),
                         _ = stopped => {}
@@ -79,6 +84,17 @@ impl Server {
             let _ = thread.join();
         }
     }
+}
+
+/// Binds as [`std::net::TcpListener`] does, whose backlog is 128.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 impl Drop for Server {

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -9,6 +10,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 /// What an endpoint does in place of answering well.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,8 +41,40 @@ pub enum Fault {
     Hang,
     /// The good answer, this much later.
     Delay(Duration),
+    /// The good answer, when it is let go.
+    Held(Hold),
     /// 200 with this body, as `application/json`.
     Body(String),
+}
+
+/// What holds an answer back until a test has come as far as it must; its clones are the same.
+#[derive(Clone, Debug)]
+pub struct Hold(Arc<Semaphore>);
+
+impl Default for Hold {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(0)))
+    }
+}
+
+impl PartialEq for Hold {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Hold {}
+
+impl Hold {
+    /// From now on, nothing is held back.
+    pub fn let_go(&self) {
+        self.0.close();
+    }
+
+    /// An error is that it has been let go: there is never a permit.
+    async fn is_over(&self) {
+        let _ = self.0.acquire().await;
+    }
 }
 
 /// What a 20 MB answer is, in bytes (SECURITY.md B3).
@@ -76,6 +110,10 @@ pub(super) async fn respond(
         Fault::Hang => std::future::pending().await,
         Fault::Delay(delay) => {
             tokio::time::sleep(delay).await;
+            json(text)
+        }
+        Fault::Held(hold) => {
+            hold.is_over().await;
             json(text)
         }
         Fault::Body(body) => json(body),
