@@ -119,6 +119,8 @@ async fn nobody_notices_a_provider_that_is_cut_off_for_a_minute() {
     ));
     assert_eq!(tally.wrong().len(), 0, "{:?}", tally.wrong());
     assert_eq!(tally.lost().len(), 0, "{:?}", tally.lost());
+    let slow = tally.share_slower_than(Duration::from_secs(1));
+    assert!(slow < 0.01, "{slow} wait for a provider that is not there");
 }
 
 #[tokio::test(flavor = "multi_thread")]

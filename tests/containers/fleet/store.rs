@@ -114,6 +114,12 @@ async fn a_store_that_is_gone_ends_no_session_wrongly_and_is_told_when_it_is_bac
     let (first, others) = fleet.gateways.split_first().unwrap();
     let (last, _) = others.split_last().unwrap();
     for is_killed in [true, false] {
+        let earlier = signed_in(&fleet, "alice", "wonderland").await;
+        assert_eq!(get(first, "/sign-out", &earlier), 303);
+        until(STATED, "signed out at all", || {
+            all_say(&fleet.gateways, &earlier, 401)
+        })
+        .await;
         let alice = signed_in(&fleet, "alice", "wonderland").await;
         assert!(all_say(&fleet.gateways, &bob, 200));
         let gone = Instant::now();
@@ -173,8 +179,13 @@ async fn a_store_that_is_gone_ends_no_session_wrongly_and_is_told_when_it_is_bac
             counts.as_millis(),
             holds.as_millis()
         ));
-        // A Redis that begins anew has forgotten all, and is told again.
-        until(STATED * 2, "it has what it had", || fleet.values() > 0).await;
+        // A Redis that begins anew has forgotten all, and is told again what was before: who started meanwhile has it
+        // from there alone.
+        until(STATED * 2, "a sign-out of before holds at all", || {
+            all_say(&fleet.gateways, &earlier, 401)
+        })
+        .await;
+        assert!(fleet.values() > 0);
     }
     let tally = load.stop().await;
     figure(&format!("store gone twice: {}", tally.told()));
