@@ -16,6 +16,8 @@ use crate::{Answer, Call, Headers, Outcome};
 pub enum Deviation {
     /// It does nothing and answers by this status.
     Status(i32),
+    /// It does what it should the first time, and refuses from then on.
+    Once,
     /// It traps.
     Traps,
     /// It takes one argument more: the module cannot be linked.
@@ -412,9 +414,10 @@ fn host(
     arguments: &[Val],
 ) -> wasmtime::Result<i32> {
     let mut guest = Guest(caller);
-    guest.0.data_mut().called.insert(name.to_owned());
+    let is_first = guest.0.data_mut().called.insert(name.to_owned());
     match deviation {
         Some(Deviation::Status(status)) => return Ok(status),
+        Some(Deviation::Once) if !is_first => return Ok(BAD_ARGUMENT),
         Some(Deviation::Traps) => bail!("the host traps"),
         _ => {}
     }

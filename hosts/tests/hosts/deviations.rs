@@ -291,6 +291,25 @@ fn what_cannot_work_is_switched_off_and_told_once() {
     }
 }
 
+/// Where the host refuses to tell requests apart, what is decided of one is not done to the other.
+#[test]
+fn what_is_decided_of_one_request_is_not_done_to_another() {
+    let good = bearer(&json!({}));
+    let (input, _) = good.rsplit_once('.').unwrap();
+    let forged = format!("{input}.{}", "A".repeat(342));
+    for [first, second] in [[&good, &forged], [&forged, &good]] {
+        let process = Process::new(vec![("proxy_set_effective_context", Once)]);
+        let mut worker = process.worker(&remote()).unwrap();
+        let waiting = [first, second].map(|token| worker.request(with(token)).unwrap());
+        worker.tick().unwrap();
+        worker.answer("200", &set()).unwrap();
+        worker.tick().unwrap();
+        let expected = if first == &good { 200 } else { 401 };
+        assert_eq!(worker.outcome(waiting[0]).status(), expected);
+        assert_eq!(worker.outcome(waiting[1]), Outcome::Waits);
+    }
+}
+
 /// Nothing can be done about these: there is no worker, or there is none any more, and its host lets nothing
 /// through without one.
 #[test]
