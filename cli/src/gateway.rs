@@ -4,6 +4,7 @@
 //! Invariants: only a loopback address is asked, and only read. Answers are bounded in time and size.
 //! Nothing of a configuration is shown but the paths of its fields: it may hold secrets.
 
+mod cluster;
 mod difference;
 mod extension;
 mod outlook;
@@ -21,6 +22,7 @@ use crate::command_error::CommandError;
 use crate::document::{self, Node};
 use crate::http::{self, Proxies};
 use crate::plugin::{Container, File, Plugin, WASM, plugins_of};
+use cluster::{Cluster, clusters};
 use extension::Extension;
 
 /// The longest wait for a page. Envoy answers none while it compiles a module.
@@ -48,15 +50,6 @@ pub(crate) struct Gateway {
     /// The listeners whose newest configuration Envoy did not take.
     refused: Vec<String>,
     extensions: Vec<Extension>,
-}
-
-struct Cluster {
-    name: String,
-    hosts: usize,
-    healthy: usize,
-    /// Connections that failed, and requests that failed or came too late, over all hosts.
-    failed_connections: u64,
-    failed_requests: u64,
 }
 
 impl Gateway {
@@ -176,36 +169,6 @@ fn stats(page: &Value) -> BTreeMap<String, u64> {
     named.collect()
 }
 
-fn clusters(page: &Value) -> Vec<Cluster> {
-    let clusters = items(page, "cluster_statuses").map(|cluster| {
-        let hosts = || items(cluster, "host_statuses");
-        let sum = |names: &[&str]| {
-            let stats = hosts().flat_map(|host| items(host, "stats"));
-            let counted = stats.filter(|stat| names.contains(&text(stat, "name")));
-            let counts = counted.filter_map(|stat| stat.get("value").and_then(number));
-            counts.fold(0, u64::saturating_add)
-        };
-        Cluster {
-            name: text(cluster, "name").to_owned(),
-            hosts: hosts().count(),
-            healthy: hosts().filter(|host| is_healthy(host)).count(),
-            failed_connections: sum(&["cx_connect_fail"]),
-            failed_requests: sum(&["rq_error", "rq_timeout"]),
-        }
-    });
-    clusters.collect()
-}
-
-fn is_healthy(host: &Value) -> bool {
-    let Some(health) = host.get("health_status") else {
-        return true;
-    };
-    let by_discovery = text(health, "eds_health_status");
-    let failed = ["failed_active_health_check", "failed_outlier_check"];
-    let has_failed = |name: &&str| health.get(name).is_some_and(|it| it == &Value::Bool(true));
-    !matches!(by_discovery, "UNHEALTHY" | "TIMEOUT" | "DRAINING") && !failed.iter().any(has_failed)
-}
-
 /// The listeners and extensions that have a filter of ours, and what Envoy did not take.
 fn running(dump: &Value, address: &str) -> Result<(File, Vec<String>), CommandError> {
     let name = format!("{address}/config_dump");
@@ -319,7 +282,7 @@ mod tests {
         ];
         for page in pages {
             assert!(stats(&page).is_empty());
-            assert!(clusters(&page).iter().all(|cluster| cluster.hosts == 0));
+            assert!(clusters(&page).iter().all(Cluster::has_no_host));
             let all = (BTreeMap::new(), BTreeMap::new());
             assert!(extension::texts(&page).is_empty());
             let named = extensions(&page, &all.0, &all.1);

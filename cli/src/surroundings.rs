@@ -97,6 +97,12 @@ pub(crate) fn has_unconfigured(view: &View<'_>) -> bool {
     istio::has_unconfigured(view) || gateway::has_unconfigured(view)
 }
 
+/// The clusters that calls of the filter go to.
+pub(crate) fn called_clusters(config: &Config) -> Vec<String> {
+    let calls = providers::calls(config).into_iter();
+    calls.map(|call| call.cluster.to_owned()).collect()
+}
+
 /// Looks at a configuration of Envoy. `configs` are those of [`View::plugins`], if they are good.
 pub(crate) fn look_at_envoy(
     view: &View<'_>,

@@ -9,6 +9,7 @@
 )]
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -161,10 +162,15 @@ async fn why_a_gateway_refuses_what_explain_admits_is_told() {
     for (cluster, told) in [
         ("gone", "cluster gone: does not exist; there are: "),
         ("empty", "cluster empty: no host"),
+        (
+            "dead",
+            "cluster dead: nothing at 127.0.0.1:1 has ever answered",
+        ),
     ] {
         let envoy = Envoy::builder()
             .cluster("upstream", upstream.address())
             .empty_cluster("empty")
+            .cluster("dead", SocketAddr::from(([127, 0, 0, 1], 1)))
             .listener(Listener::wasm("one", configuration(&idp, cluster)))
             .start()
             .unwrap_or_else(|refused| panic!("{refused}"));
@@ -175,10 +181,32 @@ async fn why_a_gateway_refuses_what_explain_admits_is_told() {
         assert_eq!(ran.code, 1, "{}{}", ran.out, ran.err);
         let top = "verdict: 503 from the gateway; admitted by the configuration alone. Why: it has no keys of demo";
         assert!(ran.out.starts_with(top), "{}", ran.out);
+        let verdict = ran.out.lines().next().unwrap();
+        assert!(verdict.contains(told), "{verdict}");
         ran.tells("keys: of demo: none")
             .tells("the gateway has no keys")
             .tells(told);
     }
+}
+
+/// The filter lets a request through, and nothing listens where the route leads.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_that_is_not_there_is_told() {
+    let idp = Idp::start();
+    let token = idp.good_token();
+    let envoy = Envoy::builder()
+        .cluster("idp", idp.address())
+        .cluster("upstream", SocketAddr::from(([127, 0, 0, 1], 1)))
+        .listener(Listener::wasm("one", configuration(&idp, "idp")))
+        .start()
+        .unwrap_or_else(|refused| panic!("{refused}"));
+    let reply = Client::new().get_with(&envoy.url("/orders"), &token).await;
+    assert_eq!(reply.status, 503);
+    let admin = envoy.admin_address().to_string();
+    let ran = explain(&["--admin", &admin, "--path", "/orders", "--fetch"], &token);
+    let top = "verdict: admitted by the configuration; the gateway may do otherwise. Why: cluster upstream: nothing at 127.0.0.1:1 has ever answered";
+    assert!(ran.out.starts_with(top), "{}", ran.out);
+    ran.tells("upstream: what requests are let through to");
 }
 
 /// A configuration that was refused when it came by ECDS: all requests get 500, and the log says why.

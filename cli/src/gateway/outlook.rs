@@ -55,6 +55,9 @@ impl Gateway {
             };
             return Some(Outlook::new(does, first.clone()));
         }
+        if is_admitted && let Some(outlook) = self.without_application(config) {
+            return Some(outlook);
+        }
         if source == Source::Running {
             return None;
         }

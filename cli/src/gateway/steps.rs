@@ -3,12 +3,14 @@
 use bearer_gate::config::{Config, KeySource, Provider, Remote};
 use bearer_gate::metrics;
 
+use super::cluster::Cluster;
 use super::{Gateway, difference, place};
 use crate::explanation::{Mark, Step, Touched};
 use crate::keys;
 use crate::narrator::duration_in_words;
-use crate::outlook::Source;
+use crate::outlook::{Does, Outlook, Source};
 use crate::plugin::Plugin;
+use crate::surroundings::called_clusters;
 
 /// What Envoy puts before the filter's metrics.
 const PREFIX: &str = "wasmcustom.";
@@ -34,6 +36,7 @@ impl Gateway {
             }
         }
         steps.push(self.requests());
+        steps.extend(self.unreached(config));
         steps
     }
 
@@ -205,33 +208,37 @@ impl Gateway {
             };
             return (Mark::Bad, format!("cluster {name}: does not exist; {text}"));
         };
-        let (hosts, healthy) = (cluster.hosts, cluster.healthy);
-        let failed = format!(
-            "failed: {} connections, {} requests",
-            cluster.failed_connections, cluster.failed_requests
-        );
-        match hosts {
-            0 => (
-                Mark::Bad,
-                format!(
-                    "cluster {name}: no host: its name was not resolved, or it has no endpoint"
-                ),
-            ),
-            _ if healthy == 0 => (
-                Mark::Bad,
-                format!("cluster {name}: none of {hosts} hosts is healthy; {failed}"),
-            ),
-            // what failed is no plus, and may be long over
-            _ => {
-                let failures = cluster
-                    .failed_connections
-                    .saturating_add(cluster.failed_requests);
-                (
-                    if failures > 0 { Mark::Note } else { Mark::Good },
-                    format!("cluster {name}: {healthy} of {hosts} hosts are healthy; {failed}"),
-                )
+        cluster.in_words()
+    }
+
+    /// The clusters to which no call of the filter's goes: those of the applications.
+    fn of_applications(&self, config: &Config) -> impl Iterator<Item = &Cluster> {
+        let called = called_clusters(config);
+        let clusters = self.clusters.iter();
+        clusters.filter(move |cluster| !called.contains(&cluster.name))
+    }
+
+    /// The applications that requests do not reach.
+    fn unreached(&self, config: &Config) -> Option<Step> {
+        let mut step = Step::new("upstream", Mark::Note, "what requests are let through to");
+        for cluster in self.of_applications(config) {
+            if let (mark @ (Mark::Bad | Mark::Note), text) = cluster.in_words() {
+                step.detail(mark, text);
             }
         }
+        (!step.details.is_empty()).then_some(step)
+    }
+
+    /// Why a request that is let through gets no answer, where there is one application alone.
+    pub(super) fn without_application(&self, config: &Config) -> Option<Outlook> {
+        let mut clusters = self.of_applications(config);
+        let only = clusters.next().filter(|_| clusters.next().is_none())?;
+        let does = match (only.has_no_host(), only.has_never_answered()) {
+            (true, _) => Does::Answers(503),
+            (_, true) => Does::MayDiffer,
+            _ => return None,
+        };
+        Some(Outlook::new(does, only.in_words().1))
     }
 
     /// What became of the requests so far.
