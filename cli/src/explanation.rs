@@ -26,6 +26,8 @@ pub(crate) enum Mark {
     Good,
     Bad,
     Note,
+    /// Neither, and why it was so decided: what somebody did by mistake.
+    Hint,
     /// Of no account for this request: printed below all others.
     Aside,
 }
@@ -280,9 +282,9 @@ impl Explanation {
         let against = self.steps.iter().find(|step| step.mark == Mark::Bad);
         match (self.verdict.admitted, self.verdict.reason, against) {
             (Some(false), Some(reason), Some(step)) => {
-                let mut details = step.details.iter();
-                let bad = details.find(|(mark, _)| *mark == Mark::Bad);
-                let text = bad.map_or(&step.text, |(_, text)| text);
+                let marked = |wanted: Mark| step.details.iter().find(|(mark, _)| *mark == wanted);
+                let told = marked(Mark::Hint).or_else(|| marked(Mark::Bad));
+                let text = told.map_or(&step.text, |(_, text)| text);
                 safe(&format!(": {reason}: {text}"))
             }
             (Some(false), Some(reason), None) => format!(": {reason}"),
@@ -305,7 +307,7 @@ impl Explanation {
         let word = |mark: Mark| match mark {
             Mark::Good => "good",
             Mark::Bad => "bad",
-            Mark::Note | Mark::Aside => "note",
+            Mark::Note | Mark::Hint | Mark::Aside => "note",
         };
         let steps: Vec<Value> = self
             .steps
@@ -353,7 +355,7 @@ fn sign(mark: Mark) -> String {
     match mark {
         Mark::Good => styled(GOOD, "+"),
         Mark::Bad => styled(BAD, "-"),
-        Mark::Note | Mark::Aside => styled(DIM, "."),
+        Mark::Note | Mark::Hint | Mark::Aside => styled(DIM, "."),
     }
 }
 

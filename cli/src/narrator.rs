@@ -278,7 +278,7 @@ impl<'n> Narrator<'n> {
                     && !told.is_near
                     && let Some(hint) = hint::elsewhere::hint_elsewhere(self.request)
                 {
-                    told.note(hint);
+                    told.line(Mark::Hint, hint);
                 }
                 told.satisfied(outcome);
             }
@@ -424,7 +424,7 @@ impl<'n> Narrator<'n> {
                     && matches!(check, Check::Audience { .. })
                     && !holds
                 {
-                    told.note(hint);
+                    told.line(Mark::Hint, hint);
                 }
             }
             TokenEvent::OfAnother(key) => told.note(format!(
@@ -505,7 +505,10 @@ impl<'n> Narrator<'n> {
 
     fn place(&self, place: &Place, found: &Extracted<'_>, near: Option<String>, step: &mut Step) {
         let (mark, text, reason) = match found {
-            Extracted::Missing => (Mark::Note, near.unwrap_or("nothing".to_owned()), None),
+            Extracted::Missing => match near {
+                Some(near) => (Mark::Hint, near, None),
+                None => (Mark::Note, "nothing".to_owned(), None),
+            },
             Extracted::Token(_) => (Mark::Good, "a token".to_owned(), None),
             Extracted::Several => (
                 Mark::Bad,
@@ -622,7 +625,7 @@ impl Telling {
                 let text = error.description().to_owned();
                 if let LookedAt::Raw(Some(hint), _) = token {
                     let hint = *hint;
-                    self.note(hint);
+                    self.line(Mark::Hint, hint);
                 }
                 text
             }

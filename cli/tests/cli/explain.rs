@@ -434,7 +434,8 @@ fn what_is_no_token_is_told_apart() {
             ),
         ] {
             assert_eq!(ran.code, 1, "{expected}: {}{}", ran.out, ran.err);
-            assert!(ran.out.contains(expected), "{expected}: {}", ran.out);
+            let verdict = ran.out.lines().next().unwrap();
+            assert!(verdict.contains(expected), "{expected}: {}", ran.out);
         }
     }
     let raw = format!("authorization: {good}");
@@ -460,7 +461,8 @@ fn what_is_no_token_is_told_apart() {
     for (more, expected) in table {
         let ran = setup.explain(more);
         assert_eq!(ran.code, 1);
-        assert!(ran.out.contains(expected), "{}", ran.out);
+        let verdict = ran.out.lines().next().unwrap();
+        assert!(verdict.contains(expected), "{}", ran.out);
     }
 }
 
