@@ -6,7 +6,7 @@
 use anstream::println;
 use serde_json::{Value, json};
 
-use crate::output::{DIM, HEAD, styled};
+use crate::output::{DIM, HEAD, styled, without_links};
 
 /// The document with a section for each alert.
 const RUNBOOK: &str = include_str!("../../docs/operating.md");
@@ -106,23 +106,6 @@ impl Alert {
     }
 }
 
-/// `[text](target)` as `text`.
-fn without_links(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("](") {
-        let (Some((start, name)), Some((_, end))) =
-            (before.rsplit_once('['), after.split_once(')'))
-        else {
-            break;
-        };
-        plain.push_str(start);
-        plain.push_str(name);
-        rest = end;
-    }
-    plain + rest
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,13 +146,5 @@ mod tests {
         );
         assert_eq!(find("BearerGateNobody"), None);
         assert_eq!(find("The keys of idp"), None);
-    }
-
-    #[test]
-    fn links_are_told_by_their_words() {
-        assert_eq!(
-            without_links("see [a b](c#d), [e](f) [g] (h)"),
-            "see a b, e [g] (h)"
-        );
     }
 }

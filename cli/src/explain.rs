@@ -37,6 +37,7 @@ use crate::log_line;
 use crate::narrator::Narrator;
 use crate::outlook::{Does, Outlook, Source};
 use crate::plugin::{self, File};
+use crate::sign_in_reason;
 
 mod findings;
 
@@ -446,6 +447,19 @@ impl Explanation {
             steps.push(Step::new("answer", Mark::Bad, text).because(reason));
         }
         let mut verdict = ShownVerdict::new(&decision, config, request, removed);
+        if let Decision::Answer(_) = &decision
+            && let Some(reason) = verdict.reason.and_then(sign_in_reason::of)
+        {
+            let told = (Mark::Hint, reason.means());
+            let is_against = |step: &&mut Step| step.mark == Mark::Bad;
+            if let Some(step) = steps.iter_mut().find(is_against) {
+                step.details.push(told);
+            } else if let Some(step) = steps.last_mut() {
+                step.mark = Mark::Bad;
+                step.reasons.push(reason.name);
+                step.details.push(told);
+            }
+        }
         verdict.tell_of_missing_headers(config, &heard.good);
         Self {
             outlook: None,

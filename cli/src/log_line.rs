@@ -1,7 +1,7 @@
 //! `explain --log`: from a line of a log to the reason in it, and to what can be done.
 //!
 //! A line of an access log in JSON, a line of Envoy's log, a fixed text that a client got, the
-//! name of a metric, or of an alert.
+//! name of a metric, or of an alert; also what stops whoever sets it up.
 //!
 //! Invariant: a reason is only read where it is told apart from other words. `critical` is a reason,
 //! and a level of Envoy's log.
@@ -16,6 +16,11 @@ use crate::advice::{self, Advice};
 use crate::alert::{self, Alert};
 use crate::command_error::{CommandError, exit};
 use crate::output::{DIM, HEAD, escaped, styled};
+use crate::sign_in_reason::{self, SignInReason};
+
+mod known;
+
+use known::Known;
 
 /// What may stand before a reason: in Envoy's log, in metrics, in `key=value` logs.
 const BEFORE: [&str; 9] = [
@@ -36,6 +41,10 @@ enum Told {
     Reason(&'static str),
     /// One of the alerts that watch the filter.
     Alert(&'static Alert),
+    /// A sign-in that failed, or a refresh.
+    SignIn(SignInReason),
+    /// Something else than a rejection.
+    Known(&'static Known),
     /// A line of a request that the filter did not reject, and what it was.
     Other(&'static str),
     /// A rejection by somebody else, and by whom.
@@ -149,7 +158,7 @@ pub(crate) fn explain(text: &str, as_json: bool) -> Result<ExitCode, CommandErro
     }
     if found.is_empty() {
         return Err(CommandError::usage(format!(
-            "no reason of bearer-gate is in it: give a line of the access log with `reason`, a line of Envoy's log at debug level, the text that the client got, or the name of an alert. If it is a rejection, it may be another filter's, Envoy's or your API's, see {PAGE}"
+            "no reason of bearer-gate is in it: give a line of the access log with `reason`, a line of Envoy's log, with rejections at debug level, the text that the client got, or the name of an alert. If it is a rejection, it may be another filter's, Envoy's or your API's, see {PAGE}"
         )));
     }
     if as_json {
@@ -182,6 +191,8 @@ fn print(told: &Told, lines: usize) {
             }
         }
         Told::Alert(alert) => alert.print(&lines),
+        Told::SignIn(reason) => reason.print(&lines),
+        Told::Known(known) => known.print(&lines),
         Told::Other(what) => println!("{}{lines}: {what}", styled(HEAD, "not rejected")),
         Told::Elsewhere(what) => {
             println!("{}{lines}: {what}", styled(HEAD, "not bearer-gate's"));
@@ -202,6 +213,8 @@ fn to_json(told: &Told, lines: usize) -> Value {
             json!({"reason": reason, "lines": lines, "text": text, "advice": advice})
         }
         Told::Alert(alert) => alert.to_json(lines),
+        Told::SignIn(reason) => reason.to_json(lines),
+        Told::Known(known) => known.to_json(lines),
         Told::Other(what) => json!({"reason": null, "lines": lines, "told": what}),
         Told::Elsewhere(what) => {
             json!({"reason": null, "lines": lines, "told": what, "page": PAGE})
@@ -225,12 +238,18 @@ fn read(line: &str) -> Told {
     // At its start Envoy lists its filters, with names such as envoy.filters.network.direct_response.
     let is_part = |c: char| c.is_ascii_alphanumeric() || "_.".contains(c);
     let is_there = |name: &str| line.split(|c| !is_part(c)).any(|word| word == name);
+    if let Some(reason) = sign_in_reason::find(line) {
+        return Told::SignIn(reason);
+    }
     let named = member.and_then(Value::as_str).and_then(whole);
     if let Some(reason) = named.or_else(|| in_details(line)) {
         return Told::Reason(reason);
     }
     if let Some((_, what)) = REJECTING.iter().find(|(name, _)| is_there(name)) {
         return Told::Elsewhere(what);
+    }
+    if let Some(known) = known::find(line).filter(|_| member.is_none()) {
+        return Told::Known(known);
     }
     if let Some(reason) = find(line).filter(|_| !is_none) {
         return Told::Reason(reason);

@@ -27,6 +27,7 @@ mod output;
 mod plugin;
 mod report;
 mod risks;
+mod sign_in_reason;
 mod signing;
 mod sort;
 mod surroundings;

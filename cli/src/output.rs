@@ -37,6 +37,23 @@ pub(crate) fn quoted(text: &str) -> String {
     })
 }
 
+/// `[text](target)` as `text`.
+pub(crate) fn without_links(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("](") {
+        let (Some((start, name)), Some((_, end))) =
+            (before.rsplit_once('['), after.split_once(')'))
+        else {
+            break;
+        };
+        plain.push_str(start);
+        plain.push_str(name);
+        rest = end;
+    }
+    plain + rest
+}
+
 fn escape(text: &str, escaped: impl Fn(char) -> String) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
@@ -78,5 +95,13 @@ mod tests {
         let text = escaped(&json);
         assert_eq!(text, r#"{"a\u202e":"\u001b\u009b\udb40\udc41é\n"}"#);
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), json);
+    }
+
+    #[test]
+    fn links_are_told_by_their_words() {
+        assert_eq!(
+            without_links("see [a b](c#d), [e](f) [g] (h)"),
+            "see a b, e [g] (h)"
+        );
     }
 }

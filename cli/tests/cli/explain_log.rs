@@ -116,3 +116,55 @@ fn a_line_without_a_reason_is_said_to_be_one() {
     let ran = run(&["explain", "--log", "expired", "--token", "x"]);
     assert_eq!(ran.code, 2, "{}", ran.out);
 }
+
+/// What stops whoever sets it up is no reason of a rejection, and told all the same.
+#[test]
+fn what_envoy_and_the_filter_say_otherwise_is_told() {
+    for (line, told) in [
+        (
+            "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure",
+            "what to do: start the API",
+        ),
+        ("no healthy upstream", "docs/your-api.md#in-ten-minutes"),
+        (
+            "error `cannot bind '127.0.0.1:9901': Address already in use` initializing config",
+            "another program has this port",
+        ),
+        (
+            "unable to bind domain socket with base_id=0, id=0, errno=98 (see --base-id option)",
+            "another Envoy runs on this machine",
+        ),
+        (
+            "Invalid path: target/wasm32-wasip1/release/bearer_gate.wasm",
+            "make build",
+        ),
+        (
+            "wasm log bearer-gate: provider auth0: fetching keys failed (1 in a row): \"https://i.example/k\" by cluster auth1: the call was refused: is the cluster defined and has it hosts?",
+            "no cluster of this name",
+        ),
+        (
+            "wasm log bearer-gate: scheme web: the provider refused: invalid_client",
+            "the client's secret",
+        ),
+        (
+            "This sign-in took too long or was begun in another browser.",
+            "`127.0.0.1` is not `localhost`",
+        ),
+        (
+            "wasmcustom.bearer_gate.sign_in.failed.unknown_host: 1",
+            "the request's host is not in allowed_redirect_domains",
+        ),
+    ] {
+        let ran = run(&["explain", "--log", line]);
+        assert_eq!(ran.code, 0, "{line}: {}", ran.err);
+        assert!(ran.out.contains(told), "{line}: {}", ran.out);
+        assert!(ran.out.contains("more: docs/"), "{line}: {}", ran.out);
+        let report = run(&["explain", "--log", line, "--json"]).json();
+        assert_eq!(report[0]["lines"], 1, "{report}");
+        assert!(report[0]["page"].is_string(), "{report}");
+    }
+    // what a client wrote into an access log is no line of Envoy's
+    let logged = r#"{"status":200,"reason":null,"path":"/?q=no healthy upstream"}"#;
+    let ran = run(&["explain", "--log", logged]);
+    assert!(ran.out.starts_with("not rejected"), "{}", ran.out);
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Files, root, run_with};
 
 /// Rows that are tried elsewhere: their beginnings, and the tests.
-const ELSEWHERE: [(&str, &str); 5] = [
+const ELSEWHERE: [(&str, &str); 6] = [
     (
         "503 `Jwks remote",
         "why_a_gateway_refuses_what_explain_admits_is_told",
@@ -17,6 +17,10 @@ const ELSEWHERE: [(&str, &str); 5] = [
     (
         "`explain --fetch` admits",
         "why_a_gateway_refuses_what_explain_admits_is_told",
+    ),
+    (
+        "503 `upstream connect error`",
+        "an_api_that_is_not_there_is_told",
     ),
     ("a change of the file", "a_gateway_that_works_is_told"),
     (
@@ -173,6 +177,21 @@ rules:
             .map(str::to_owned)
             .to_vec(),
             "no cookie ",
+        ),
+        Row(
+            "a page \"Sign-in failed\"",
+            [
+                "explain",
+                "--config",
+                &sign_in,
+                "--path",
+                "http://127.0.0.1:10000/",
+                "--header",
+                "accept: text/html",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
+            "verdict: rejected: unknown_host: the request's host is not in allowed_redirect_domains",
         ),
         Row(
             "Envoy does not start",
