@@ -14,7 +14,7 @@ use crate::surroundings::sign_in::{
     look_at_variables,
 };
 use crate::view::{Part, View};
-use crate::{risks, surroundings};
+use crate::{correction, risks, surroundings};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -141,7 +141,11 @@ fn valid(plugin: &Plugin<'_>, findings: &mut Vec<Finding>) -> Option<Config> {
 
 fn refusal(plugin: &Plugin<'_>, error: &ConfigError) -> Finding {
     let spot = plugin.spot(error.path());
-    Finding::error(Kind::Configuration, spot, error.path(), error.problem())
+    let refused = Finding::error(Kind::Configuration, spot, error.path(), error.problem());
+    match correction::of(error) {
+        Some(instead) => refused.write(instead),
+        None => refused,
+    }
 }
 
 /// Why there is nothing to check.

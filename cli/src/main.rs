@@ -8,6 +8,7 @@ mod alert;
 mod check;
 mod command_error;
 mod config_map;
+mod correction;
 mod document;
 mod explain;
 mod explanation;

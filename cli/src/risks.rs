@@ -4,6 +4,7 @@
 //! configuration, not from how that is written; but for what has no effect, in `unused`.
 
 mod audience;
+mod issuer;
 pub(crate) mod rules;
 pub(crate) mod sign_in;
 pub(crate) mod unused;
@@ -123,6 +124,9 @@ fn look_at_provider(config: &Config, provider: &Provider, warn: &mut dyn FnMut(&
         }
         issuer if issuer.written().is_some_and(is_http) => warn("issuer", IS_HTTP),
         _ => {}
+    }
+    if let Some(told) = issuer::look_at(provider) {
+        warn("issuer", &told);
     }
     if let Issuer::One(one) = &expectations.issuer
         && one.contains(['{', '}'])

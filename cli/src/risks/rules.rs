@@ -24,14 +24,22 @@ pub(super) fn look_at(config: &Config, warn: &mut dyn FnMut(String, &str)) {
         if let Some(told) = beyond_its_end(config, at, rule) {
             warn(format!("rules[{at}].match.{field}"), &told);
         }
-        if let PathMatcher::Prefix(path) | PathMatcher::Exact(path) | PathMatcher::Segments(path) =
-            &rule.matcher.path
-            && path.contains('*')
-        {
+        if let Some(told) = stands_for_itself(&rule.matcher.path) {
+            warn(format!("rules[{at}].match"), told);
+        }
+        if rule.matcher.conditions.iter().any(is_any_method) {
             warn(
-                format!("rules[{at}].match"),
-                "has a star, which stands for itself and for nothing else: write path_separated_prefix without it, or safe_regex",
+                format!("rules[{at}].match.methods"),
+                "is for the method of that name alone: without methods a rule is for all of them",
             );
+        }
+        for (number, test) in tests_of(rule).iter().enumerate() {
+            if let Some(told) = dotted(test) {
+                warn(
+                    format!("rules[{at}].authorize.claims[{number}].path"),
+                    &told,
+                );
+            }
         }
         let spellings = [
             in_another_case(config, at, rule),
@@ -48,6 +56,60 @@ pub(super) fn look_at(config: &Config, warn: &mut dyn FnMut(String, &str)) {
             warn(format!("rules[{at}].match"), &told);
         }
     }
+}
+
+/// What a path has that elsewhere stands for something: of globs, and of the routers of applications.
+fn stands_for_itself(matcher: &PathMatcher) -> Option<&'static str> {
+    let (PathMatcher::Prefix(path) | PathMatcher::Exact(path) | PathMatcher::Segments(path)) =
+        matcher
+    else {
+        return None;
+    };
+    let is_parameter = |segment: &str| {
+        let mut letters = segment.chars();
+        letters.next() == Some(':') && letters.next().is_some_and(char::is_alphabetic)
+    };
+    if path.contains('*') {
+        Some(
+            "has a star, which stands for itself and for nothing else: write path_separated_prefix without it, or safe_regex",
+        )
+    } else if path.contains(['{', '}', '<', '>']) || path.split('/').any(is_parameter) {
+        Some(
+            "has a parameter of a router, as {id}, which stands for itself and for nothing else: write path_separated_prefix with what is before it, or safe_regex with [^/]+ in its place",
+        )
+    } else {
+        None
+    }
+}
+
+/// A word for all methods, which is a method of that name.
+fn is_any_method(condition: &Condition) -> bool {
+    let is_word = |name: &String| matches!(name.as_str(), "*" | "ANY" | "ALL");
+    matches!(condition, Condition::Methods(names) if names.iter().any(is_word))
+}
+
+fn tests_of(rule: &Rule) -> &[ClaimRule] {
+    match &rule.access {
+        Access::Token(access) => &access.authorize.claims,
+        Access::Public => &[],
+    }
+}
+
+/// `[realm_access.roles]`, in one name. Names with dots of their own are addresses, or begin with a host's name.
+fn dotted(test: &ClaimRule) -> Option<String> {
+    let name = test.path.iter().find(|name| {
+        let is_word = |part: &str| {
+            !part.is_empty()
+                && part
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || "_-".contains(c))
+        };
+        name.contains('.') && name.as_str() != "kubernetes.io" && name.split('.').all(is_word)
+    })?;
+    let names = name.split('.').collect::<Vec<_>>().join(", ");
+    Some(format!(
+        "has a dot in a name, and is for a claim of that very name: what is within others has a list of names, as [{names}]"
+    ))
 }
 
 /// The rule that decides a path, and the one that is for another path and asks for more, by their

@@ -4,7 +4,7 @@ pub(super) mod tls;
 
 use std::time::Duration;
 
-use bearer_gate::config::{Config, Endpoint, KeySource, Scheme as SignInScheme, Upstream};
+use bearer_gate::config::{Config, Endpoint, KeySource, Scheme as SignInScheme, Upstream, nearest};
 use bearer_gate::desk::book::MARGIN;
 use bearer_gate::desk::line;
 use bearer_gate::document::lifecycle::fetch_time;
@@ -228,18 +228,18 @@ pub(super) fn look_at(
                 found.retain(|new| !is_known(new));
                 findings.extend(found);
             }
-            None if group.has_all_clusters() => findings.push(
-                Finding::error(
-                    Kind::ClusterMissing,
-                    plugin.spot(&call.path),
-                    &call.path,
-                    format!("there is no cluster {}: {}", call.cluster, call.lost()),
-                )
-                .write(format!(
-                    "the name of a cluster, or one with name: {}",
-                    call.cluster
-                )),
-            ),
+            None if group.has_all_clusters() => {
+                let known = group.clusters.iter();
+                let mut known = known.filter_map(|cluster| cluster.node.text_at(&["name"]));
+                let instead = match nearest(call.cluster, &mut known) {
+                    Some(near) => near.to_owned(),
+                    None => format!("the name of a cluster, or one with name: {}", call.cluster),
+                };
+                let text = format!("there is no cluster {}: {}", call.cluster, call.lost());
+                let spot = plugin.spot(&call.path);
+                let missing = Finding::error(Kind::ClusterMissing, spot, &call.path, text);
+                findings.push(missing.write(instead));
+            }
             None => {}
         }
     }

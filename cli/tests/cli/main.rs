@@ -14,6 +14,7 @@ mod check_files;
 mod check_mesh;
 mod check_risks;
 mod check_sign_in;
+mod corrections;
 mod explain;
 mod explain_admin;
 mod explain_findings;

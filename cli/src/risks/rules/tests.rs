@@ -512,6 +512,55 @@ fn a_star_stands_for_itself() {
 }
 
 #[test]
+fn what_stands_for_something_elsewhere_is_told() {
+    let at = |matcher: Value| json!([rule(matcher, Some(&[]))]);
+    let parameter = Some(("rules[0].match", "a parameter of a router"));
+    let methods = Some(("rules[0].match.methods", "without methods"));
+    check(
+        &[
+            (at(json!({"path": "/1/{id}"})), parameter),
+            (at(json!({"path": "/1/<int:id>/2"})), parameter),
+            (at(json!({"path_separated_prefix": "/1/:id"})), parameter),
+            (at(json!({"prefix": "/1/:id"})), parameter),
+            // as Google's APIs have them
+            (at(json!({"path_separated_prefix": "/1/x:batch"})), None),
+            (at(json!({"path_separated_prefix": "/1/:1"})), None),
+            (at(json!({"prefix": "/", "methods": ["*"]})), methods),
+            (
+                at(json!({"prefix": "/", "methods": ["GET", "ANY"]})),
+                methods,
+            ),
+            (at(json!({"prefix": "/", "methods": ["GET"]})), None),
+        ],
+        "deny",
+    );
+}
+
+#[test]
+fn a_path_to_a_claim_is_a_list_of_names() {
+    let at = |path: Value| {
+        json!([{
+            "match": {"prefix": "/"}, "requires": {"provider_name": "p"},
+            "authorize": {"claims": [
+                {"path": ["a"], "exists": true},
+                {"path": path, "any": ["admin"]},
+            ]},
+        }])
+    };
+    let told = Some(("rules[0].authorize.claims[1].path", "[realm_access, roles]"));
+    check(
+        &[
+            (at(json!(["realm_access.roles"])), told),
+            (at(json!(["realm_access", "roles"])), None),
+            (at(json!(["https://example.com/roles"])), None),
+            (at(json!(["example.com/roles"])), None),
+            (at(json!(["kubernetes.io", "namespace"])), None),
+        ],
+        "deny",
+    );
+}
+
+#[test]
 fn what_asks_for_more_by_claims() {
     let rule = |at: &str, test: Value| {
         json!({

@@ -1,0 +1,96 @@
+//! `check`: what to write in place of the mistakes that many make at first.
+
+use super::{Files, run};
+
+const PROVIDERS: &str = "providers:
+  auth0:
+    issuer: https://i.example/
+    audiences: [x]
+    remote_jwks: {http_uri: {uri: 'https://i.example/jwks', cluster: c, timeout: 5s}}
+";
+const RULE: &str = "rules:\n- match: {prefix: /api}\n  requires: {provider_name: auth0}\n";
+
+#[track_caller]
+fn told(text: &str, path: &str, instead: &str) {
+    let files = Files::in_a_directory();
+    let ran = run(&["check", "--json", &files.with("c.yaml", text)]);
+    assert_eq!(ran.code, 1, "{text}: {}", ran.out);
+    let report = ran.json();
+    let finding = &report[0]["findings"][0];
+    assert_eq!(finding["path"], path, "{report}");
+    let written = finding["instead"].as_str().unwrap();
+    assert!(written.contains(instead), "{path}: {written}");
+}
+
+#[test]
+fn what_to_write_in_place_is_told() {
+    let rule = |more: &str| {
+        let text = RULE.replace("{provider_name: auth0}\n", "{provider_name: auth0}\n  ");
+        format!("{PROVIDERS}{text}{more}\n")
+    };
+    let provider = |from: &str, to: &str| format!("{}{RULE}", PROVIDERS.replace(from, to));
+    for (text, path, instead) in [
+        (
+            provider("[x]", "x"),
+            "providers.auth0.audiences",
+            "a list: [...]",
+        ),
+        (
+            provider(", timeout: 5s", ""),
+            "providers.auth0.remote_jwks.http_uri.timeout",
+            "timeout: 5s",
+        ),
+        (
+            provider("audiences", "jwks_uri: k\n    audiences"),
+            "providers.auth0.jwks_uri",
+            "remote_jwks: {http_uri:",
+        ),
+        (
+            rule("authorize: {scopes: [read]}"),
+            "rules[0].authorize.scopes",
+            "{all: [...]}",
+        ),
+        (
+            rule("authorize: {roles: [admin]}"),
+            "rules[0].authorize.roles",
+            "claims: [{path: [roles], any: [admin]}]",
+        ),
+        (
+            rule("authorize: {claims: {role: admin}}"),
+            "rules[0].authorize.claims",
+            "a list, with a dash",
+        ),
+        (
+            rule("authorize: {claims: [{name: role, equals: admin}]}"),
+            "rules[0].authorize.claims[0].name",
+            "path: [...]",
+        ),
+        (
+            rule("prefix: /x"),
+            "rules[0].prefix",
+            "match: {...} around it",
+        ),
+        (
+            format!(
+                "{PROVIDERS}{}",
+                RULE.replace("auth0}", "auth0, scopes: [a]}")
+            ),
+            "rules[0].requires.scopes",
+            "beside requires",
+        ),
+    ] {
+        told(&text, path, instead);
+    }
+}
+
+/// A cluster is most likely one of those that there are.
+#[test]
+fn the_nearest_cluster_is_told() {
+    let text = std::fs::read_to_string(super::root().join("envoy/my-api.yaml")).unwrap();
+    let text = text.replace("cluster: auth0\n", "cluster: auth1\n");
+    told(
+        &text,
+        "providers.auth0.remote_jwks.http_uri.cluster",
+        "auth0",
+    );
+}
