@@ -262,7 +262,13 @@ impl Explanation {
             println!("    {name}: {}", safe(value));
         }
         if let Some(body) = &verdict.body {
-            println!("    {}", safe(body));
+            let is_page = |(name, value): &(String, String)| {
+                name == "content-type" && value.starts_with("text/html")
+            };
+            match verdict.headers.iter().any(is_page) {
+                true => println!("    a page: {}", safe(&page_in_words(body))),
+                false => println!("    {}", safe(body)),
+            }
         }
         if let Some(advice) = verdict.reason.and_then(advice::of) {
             println!("what to do about {}:", verdict.reason.unwrap_or_default());
@@ -357,6 +363,22 @@ fn sign(mark: Mark) -> String {
         Mark::Bad => styled(BAD, "-"),
         Mark::Note | Mark::Hint | Mark::Aside => styled(DIM, "."),
     }
+}
+
+/// What a person reads of a page.
+fn page_in_words(page: &str) -> String {
+    let (_, main) = page.split_once("<main>").unwrap_or(("", page));
+    let mut words = String::new();
+    for part in main.split('<') {
+        let text = part.split_once('>').map_or(part, |(_, text)| text);
+        for word in text.split_whitespace() {
+            if !words.is_empty() {
+                words.push(' ');
+            }
+            words.push_str(word);
+        }
+    }
+    words
 }
 
 pub(crate) fn place_in_words(place: &Place) -> String {

@@ -69,7 +69,7 @@ impl Trouble {
                 "The sign-in service gave an answer that cannot be used. If this happens again, please tell the people who run this site."
             }
             Self::Lost => {
-                "This sign-in took too long or was begun in another browser. If it happens again, please check that cookies are allowed for this site."
+                "This sign-in took too long, or began in another browser or at another address. If it happens again, please allow this site's cookies."
             }
             Self::TooLarge => {
                 "Your account has more information than a session can keep. Please tell the people who run this site."

@@ -147,7 +147,7 @@ fn what_envoy_and_the_filter_say_otherwise_is_told() {
             "the client's secret",
         ),
         (
-            "This sign-in took too long or was begun in another browser.",
+            "This sign-in took too long, or began in another browser or at another address.",
             "`127.0.0.1` is not `localhost`",
         ),
         (

@@ -448,3 +448,20 @@ fn a_ticket_of_a_session_in_the_shared_store() {
         }
     }
 }
+
+/// A page is told by its words.
+#[test]
+fn a_page_is_told_by_its_words() {
+    let ran = run(&[
+        "explain",
+        "--config",
+        "envoy/envoy-sign-in.yaml",
+        "--path",
+        "http://127.0.0.1:10000/",
+        "--header",
+        "accept: text/html",
+    ]);
+    let told = "    a page: Sign-in failed This sign-in took too long";
+    assert!(ran.out.contains(told), "{}", ran.out);
+    assert!(!ran.out.contains("<p>"), "{}", ran.out);
+}
