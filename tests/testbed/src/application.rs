@@ -17,6 +17,8 @@ use crate::idp::openid::RelyingParty;
 
 /// Where the demo is in a browser. It is another site than the provider, as in the world.
 pub const SITE: &str = "http://localhost:10000";
+/// Where it can be opened: who has pasted the lines for curl opens the second one.
+pub const SITES: [&str; 2] = [SITE, "http://127.0.0.1:10000"];
 /// The client that its people sign in by, as in envoy/envoy.yaml, and its secret.
 pub const CLIENT: (&str, &str) = ("demo-web", "demo-web-secret");
 /// The variables of Envoy's environment that envoy/envoy.yaml names, as in envoy/docker-compose.yaml.
@@ -58,7 +60,9 @@ pub fn register(idp: &Idp, sites: &[&str]) {
     let mut party = RelyingParty::confidential(id, secret, "");
     let at = |path: &str| sites.iter().map(|site| format!("{site}{path}")).collect();
     party.redirect_uris = at("/oauth2/callback");
-    party.post_logout_redirect_uris = at(SIGNED_OUT);
+    let (page, root): (Vec<String>, Vec<String>) = (at(SIGNED_OUT), at("/"));
+    // the second is where docs/sign-in.md comes back to, with an application of its reader's
+    party.post_logout_redirect_uris = [page, root].concat();
     idp.openid().register(party);
 }
 

@@ -125,7 +125,7 @@ impl Demo {
         }
 
         let idp = Idp::builder().listen(loopback(IDP)).start()?;
-        application::register(&idp, &[application::SITE]);
+        application::register(&idp, &application::SITES);
         println!("identity provider at {}", idp.url());
         let upstream = Upstream::start_with(loopback(UPSTREAM), application::pages())?;
         println!("upstream          at http://{}", upstream.address());

@@ -122,7 +122,7 @@ fn run_idp(listen: SocketAddr, issuer: Option<&str>, client: Client) -> Result<(
         None => builder,
     }
     .start()?;
-    application::register(&idp, &[application::SITE]);
+    application::register(&idp, &application::SITES);
     println!("identity provider {} at {}", idp.issuer(), idp.url());
     until_stopped(|| Ok(()))
 }
