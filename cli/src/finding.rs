@@ -137,6 +137,7 @@ kinds! {
     UnguardedChain "unguarded-chain" "Another listener or chain leads to a guarded upstream."
     OtherChain "other-chain" "A listener or chain does not have the filter."
     UpstreamChosen "upstream-chosen" "Clients choose where their requests go."
+    RequestsTunnelled "requests-tunnelled" "A route hands on, unread, what has requests in it."
     RequirementUnread "requirement-unread" "Nobody asks for what a route requires."
     RequirementUnknown "requirement-unknown" "A route requires what there is not."
     MetadataUnset "metadata-unset" "Something looks at metadata that nobody sets."

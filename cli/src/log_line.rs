@@ -56,11 +56,7 @@ enum Told {
 const PAGE: &str = "docs/troubleshooting.md#not-every-rejection-is-bearer-gates";
 
 /// Who else rejects requests, by a word in the line (`%RESPONSE_CODE_DETAILS%`).
-const REJECTING: [(&str, &str); 19] = [
-    (
-        "rbac_access_denied_matched_policy",
-        "Envoy's RBAC filter refuses this request: the name of its policy stands behind",
-    ),
+const REJECTING: [(&str, &str); 18] = [
     (
         "jwt_authn_access_denied",
         "Envoy's own jwt_authn refuses this request: it is in the chain too",
@@ -107,6 +103,15 @@ const REJECTING: [(&str, &str); 19] = [
         "Envoy has no upstream that it may ask: the filter let the request through",
     ),
 ];
+/// What RBAC says of its refusals, in the details and as the body of its answer.
+const RBAC_DETAILS: &str = "rbac_access_denied_matched_policy[";
+const RBAC_BODY: &str = "RBAC: access denied";
+const RBAC_NONE: &str =
+    "Envoy's RBAC filter refuses this request: none of its ALLOW policies is for it";
+const RBAC_POLICY: &str = "Envoy's RBAC filter refuses this request: the DENY policy whose name is in the brackets is for it";
+const RBAC: &str = "Envoy's RBAC filter refuses this request, and the filter has let it through where it stands before: the access log's %RESPONSE_CODE_DETAILS% has the policy, or none where no ALLOW policy is for it";
+/// What to do about all three.
+const RBAC_ADVICE: &str = "compare what its policies look at with the request. bearer-gate tells of a token by claim_to_headers and by filter state (wasm.NAME): a policy that looks at the metadata of jwt_authn, or at request.auth in Istio, finds nothing, and `bearer-gate check` names it. `curl -X POST 'http://127.0.0.1:9901/logging?rbac=debug'` has Envoy log what RBAC compares";
 const BASIC_AUTH: &str = "Envoy's basic_auth refuses this request: it is in the chain too";
 const EXT_AUTHZ: &str = "the service of ext_authz refuses this request, or cannot be asked";
 const RATE_LIMIT: &str = "a rate limit of Envoy's refuses this request";
@@ -196,6 +201,9 @@ fn print(told: &Told, lines: usize) {
         Told::Other(what) => println!("{}{lines}: {what}", styled(HEAD, "not rejected")),
         Told::Elsewhere(what) => {
             println!("{}{lines}: {what}", styled(HEAD, "not bearer-gate's"));
+            if let Some(advice) = advice_of(what) {
+                println!("    {}: {advice}", styled(DIM, "the operator"));
+            }
             println!("    {}: {PAGE}", styled(DIM, "more"));
         }
         Told::Nothing => {}
@@ -217,7 +225,8 @@ fn to_json(told: &Told, lines: usize) -> Value {
         Told::Known(known) => known.to_json(lines),
         Told::Other(what) => json!({"reason": null, "lines": lines, "told": what}),
         Told::Elsewhere(what) => {
-            json!({"reason": null, "lines": lines, "told": what, "page": PAGE})
+            let operator = advice_of(what);
+            json!({"reason": null, "lines": lines, "told": what, "operator": operator, "page": PAGE})
         }
         Told::Nothing => Value::Null,
     }
@@ -245,6 +254,9 @@ fn read(line: &str) -> Told {
     if let Some(reason) = named.or_else(|| in_details(line)) {
         return Told::Reason(reason);
     }
+    if let Some(what) = by_rbac(line) {
+        return Told::Elsewhere(what);
+    }
     if let Some((_, what)) = REJECTING.iter().find(|(name, _)| is_there(name)) {
         return Told::Elsewhere(what);
     }
@@ -264,6 +276,21 @@ fn read(line: &str) -> Told {
         None if is_none => Told::Other("the filter has no reason against it"),
         None => Told::Nothing,
     }
+}
+
+/// What a refusal of RBAC is: by a policy, or for want of one.
+fn by_rbac(line: &str) -> Option<&'static str> {
+    match line.split_once(RBAC_DETAILS) {
+        Some((_, policy)) if policy.starts_with("none]") => Some(RBAC_NONE),
+        Some(_) => Some(RBAC_POLICY),
+        None if line.contains(RBAC_BODY) => Some(RBAC),
+        None => None,
+    }
+}
+
+fn advice_of(what: &str) -> Option<&'static str> {
+    let is_rbac = [RBAC_NONE, RBAC_POLICY, RBAC].contains(&what);
+    is_rbac.then_some(RBAC_ADVICE)
 }
 
 /// The status of the answer that a line of an access log is of.
@@ -418,7 +445,15 @@ mod tests {
         for (line, expected) in [
             (
                 "GET / 403 rbac_access_denied_matched_policy[none] 0",
-                "RBAC",
+                "none of its ALLOW policies",
+            ),
+            (
+                "rbac_access_denied_matched_policy[ns[edge]-policy[no-admin]-rule[0]]",
+                "the DENY policy",
+            ),
+            (
+                r#"{"status":403,"body":"RBAC: access denied"}"#,
+                "the filter has let it through",
             ),
             (
                 r#"{"status":401,"details":"jwt_authn_access_denied{Jwt_is_expired}"}"#,

@@ -178,8 +178,9 @@ pub(crate) fn select<'p, 'd>(
     };
     match (plugins, which) {
         ([], _) => Err(CommandError::usage(format!(
-            "{}: no configuration of bearer-gate in it",
-            file.name
+            "{}: no configuration of bearer-gate in it{}",
+            file.name,
+            elsewhere(file)
         ))),
         ([one], None) => Ok(one),
         // Of several listeners with one configuration any will do.
@@ -189,6 +190,24 @@ pub(crate) fn select<'p, 'd>(
         (_, None) => Err(several()),
         (_, Some(which)) => plugins.get(which).ok_or_else(several),
     }
+}
+
+/// What to give in the place of a file whose filter comes from another one.
+fn elsewhere(file: &File) -> String {
+    let mut sources = file.documents.iter().filter_map(source_of_filter);
+    match sources.next() {
+        Some(path) => format!("; a filter comes from {path}: give that file"),
+        None => String::new(),
+    }
+}
+
+/// The file of a filter that comes by ECDS.
+fn source_of_filter(node: &Node) -> Option<&str> {
+    let own = node.at(&["config_discovery", "config_source", "path_config_source"]);
+    let own = own.and_then(|source| source.text_at(&["path"]));
+    let members = node.entries().iter().map(|entry| &entry.node);
+    let mut below = members.chain(node.items());
+    own.or_else(|| below.find_map(source_of_filter))
 }
 
 /// A configuration of a file, or the place where it is wrong.

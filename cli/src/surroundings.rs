@@ -29,6 +29,7 @@ mod routes;
 mod services;
 pub(crate) mod sign_in;
 mod taps;
+mod tunnels;
 mod unseen;
 pub(crate) mod written;
 
@@ -141,9 +142,12 @@ pub(crate) fn look_at_envoy(
             headers::look_at(chain, gate, findings);
             injected::look_at(chain, gate, findings);
             lua::look_at(chain, gate, findings);
+            lua::look_at_upstreams(group, chain, gate, findings);
             headers::look_at_upstreams(group, chain, gate, findings);
             routes::look_at_clusters(group, chain, findings);
             chosen::look_at(group, chain, gate, findings);
+            tunnels::look_at(group, chain, gate, findings);
+            injected::look_at_fronts(group, chain, gate, findings);
             rewrites::look_at(chain, gate.config, findings);
             readers::look_at(chain, gate, findings);
             taps::look_at(group, chain, gate, findings);

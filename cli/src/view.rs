@@ -18,6 +18,7 @@ use crate::plugin::{Container, File, Plugin, Sort, WASM, base_name, message};
 const LISTENER: &str = "envoy.config.listener.v3.Listener";
 const ROUTES: &str = "envoy.config.route.v3.RouteConfiguration";
 const CLUSTER: &str = "envoy.config.cluster.v3.Cluster";
+const ENDPOINTS: &str = "envoy.config.endpoint.v3.ClusterLoadAssignment";
 const EXTENSION: &str = "envoy.config.core.v3.TypedExtensionConfig";
 const RESOURCE: &str = "envoy.service.discovery.v3.Resource";
 
@@ -97,6 +98,8 @@ pub(crate) struct Group<'d> {
     routes: Vec<Part<'d>>,
     /// What filters name (ECDS).
     extensions: Vec<Part<'d>>,
+    /// The endpoints that clusters name (EDS).
+    assignments: Vec<Part<'d>>,
     /// The documents that it is in.
     documents: Vec<Part<'d>>,
 }
@@ -236,6 +239,7 @@ impl<'d> Group<'d> {
                 Some(ROUTES) => self.routes.push(resource),
                 Some(CLUSTER) => self.clusters.push(resource),
                 Some(EXTENSION) => self.extensions.push(resource),
+                Some(ENDPOINTS) => self.assignments.push(resource),
                 Some(_) => {}
                 None if resource.get("virtual_hosts").is_some() => self.routes.push(resource),
                 // whatever has filters in it
@@ -335,6 +339,17 @@ impl<'d> Group<'d> {
         let mut clusters = self.clusters.iter();
         let is_it = |part: &&Part<'_>| part.node.text_at(&["name"]) == Some(name);
         clusters.find(is_it).copied()
+    }
+
+    /// The endpoints of a cluster, its own and those that come by EDS.
+    pub(crate) fn assignments_of(&self, cluster: Part<'d>) -> impl Iterator<Item = Part<'d>> {
+        let eds = cluster.get("eds_cluster_config");
+        let service = eds.and_then(|eds| eds.node.text_at(&["service_name"]));
+        let wanted = service.or(cluster.node.text_at(&["name"]));
+        let by_eds = self.assignments.iter().copied();
+        let by_eds = by_eds
+            .filter(move |part| eds.is_some() && part.node.text_at(&["cluster_name"]) == wanted);
+        cluster.get("load_assignment").into_iter().chain(by_eds)
     }
 
     /// Whether listeners are in the files that are not the bootstrap's own.

@@ -21,7 +21,7 @@ use bearer_gate_testbed::raw;
 use bearer_gate_testbed::upstream::Upstream;
 use bearer_gate_testbed::yaml;
 use serde_json::json;
-use table::{Change, Proof, Request, Row, table, with};
+use table::{Change, Proof, Request, Row, Tunnel, table, with};
 
 /// Runs the good file with a change. What ties it to the world outside is replaced: the upstream's
 /// port, the module, and the provider's keys.
@@ -81,8 +81,23 @@ fn ask(
         head.push_str(&format!("authorization: {token}\r\n"));
     }
     let address = envoy.address_of(request.listener);
-    let answer = raw::request(address, format!("{head}\r\n").as_bytes());
-    let status = answer.ok().map(|answer| answer.status);
+    let inner = "GET /api/orders HTTP/1.1\r\nhost: api.example.com\r\n\r\n";
+    let text = match request.within {
+        None => format!("{head}\r\n"),
+        Some(Tunnel::Post) => format!(
+            "{}transfer-encoding: chunked\r\n\r\n{:x}\r\n{inner}\r\n",
+            head.replacen("GET", "POST", 1),
+            inner.len()
+        ),
+        Some(Tunnel::Connect) => {
+            format!(
+                "CONNECT api.example.com:80 HTTP/1.1\r\nhost: api.example.com:80\r\n\r\n{inner}"
+            )
+        }
+    };
+    let mut connection = raw::RawConnection::open(address).unwrap();
+    connection.send(text.as_bytes()).unwrap();
+    let status = connection.response().ok().map(|answer| answer.status);
     let end = Instant::now() + Duration::from_secs(5);
     while to_pass && upstream.requests() == before && Instant::now() < end {
         std::thread::sleep(Duration::from_millis(20));
@@ -129,6 +144,23 @@ fn problems(row: &Row, idp: &Idp, upstream: &Upstream) -> Vec<String> {
         }
     }
     problems
+}
+
+/// What a list of capabilities has to have is what the module has and calls.
+#[test]
+fn the_capabilities_are_the_modules() {
+    let module = std::fs::read(module_path()).unwrap();
+    let source = include_str!("../src/surroundings/plugin.rs");
+    let names = source.lines().filter_map(|line| {
+        let name = line.strip_prefix("    \"")?.strip_suffix("\",")?;
+        (!name.contains(' ')).then_some(name)
+    });
+    let names: Vec<&str> = names.collect();
+    assert!(names.len() > 30, "{names:?}");
+    for name in names {
+        let mut windows = module.windows(name.len());
+        assert!(windows.any(|bytes| bytes == name.as_bytes()), "{name}");
+    }
 }
 
 /// `BYPASSES=KIND` looks at the rows of one kind alone.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::chosen;
-use super::kinds::{CLUSTERS_IN_ONE, LUA, SET_FILTER_STATE, SNI_CLUSTER, SNI_FORWARD_PROXY};
+use super::kinds::{AGGREGATE, COMPOSITE, LUA, SET_FILTER_STATE, SNI_CLUSTER, SNI_FORWARD_PROXY};
 use super::kubernetes::has_text;
 use super::lua;
 use crate::document::Node;
@@ -29,7 +29,7 @@ pub(super) fn look_at(group: &Group<'_>, findings: &mut Vec<Finding>) {
         .flat_map(|chain| destinations(chain))
         .flatten()
     {
-        upstreams.extend(names(group, cluster));
+        upstreams.extend(names(group, cluster, Sent::Requests));
     }
     follow(group, &mut upstreams);
     let entrances: BTreeSet<String> = guarded
@@ -65,7 +65,8 @@ fn follow(group: &Group<'_>, upstreams: &mut BTreeSet<String>) {
             if is_within(*listener, upstreams) {
                 let mut found = Vec::new();
                 add_clusters(*listener, &mut found);
-                upstreams.extend(found.iter().flat_map(|cluster| names(group, cluster)));
+                let requests = |cluster: &&str| names(group, cluster, Sent::Requests);
+                upstreams.extend(found.iter().flat_map(requests));
             }
         }
     }
@@ -101,6 +102,14 @@ struct Way<'g, 'd> {
     entrances: BTreeSet<String>,
 }
 
+/// What is sent to a cluster. One that is made of others by the attempts of a request has no host for a
+/// connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sent {
+    Requests,
+    Connections,
+}
+
 /// Where a cluster leads, as far as the filter is concerned.
 #[derive(PartialEq, Eq)]
 enum Leads {
@@ -112,8 +121,8 @@ enum Leads {
 }
 
 impl Way<'_, '_> {
-    fn leads(&self, cluster: &str) -> Leads {
-        let names = names(self.group, cluster);
+    fn leads(&self, cluster: &str, sent: Sent) -> Leads {
+        let names = names(self.group, cluster, sent);
         if names.iter().any(|name| self.upstreams.contains(name)) {
             Leads::Around
         } else if names.iter().any(|name| self.entrances.contains(name)) {
@@ -127,7 +136,8 @@ impl Way<'_, '_> {
         let spot = chain.manager.spot();
         let clusters = destinations(chain);
         let mut named = clusters.iter().copied().flatten().chain(mirrors(chain));
-        if let Some(cluster) = named.find(|name| self.leads(name) == Leads::Around) {
+        if let Some(cluster) = named.find(|name| self.leads(name, Sent::Requests) == Leads::Around)
+        {
             findings.push(self.bypass(chain.manager, cluster));
         } else if let Some(chosen) = chosen::in_chain(self.group, chain) {
             findings.push(chosen);
@@ -180,7 +190,7 @@ impl Way<'_, '_> {
     fn unguarded<'d>(&self, chain: &Chain<'d>) -> Option<&'d str> {
         let clusters = destinations(chain).into_iter().flatten();
         let mut others = clusters.filter(|cluster| !self.is_admin(cluster));
-        others.find(|cluster| self.leads(cluster) == Leads::Elsewhere)
+        others.find(|cluster| self.leads(cluster, Sent::Requests) == Leads::Elsewhere)
     }
 
     /// Routes to the admin interface, but for those of single pages.
@@ -214,7 +224,7 @@ impl Way<'_, '_> {
             .bootstrap
             .and_then(|part| part.at(&["admin", "address"]));
         let admin = admin.map_or_else(Vec::new, |address| address_of(address.node));
-        let names = names(self.group, cluster);
+        let names = names(self.group, cluster, Sent::Requests);
         admin.iter().any(|address| names.contains(address))
     }
 
@@ -223,14 +233,27 @@ impl Way<'_, '_> {
         if part.get("http_filters").is_some() {
             return;
         }
-        let mut clusters = named_by(part);
-        if let Some(cluster) = clusters.find(|name| self.leads(name) == Leads::Around) {
+        let around = |sent: Sent| {
+            let mut clusters = named_by(part);
+            clusters.find(|name| self.leads(name, sent) == Leads::Around)
+        };
+        if let Some(cluster) = around(Sent::Connections) {
             findings.push(
                 Finding::error(
                     Kind::UnguardedChain,
                     part.spot(),
                     "filter_chains.filters",
                     format!("this leads to cluster {cluster}, which the filter guards elsewhere, and is no connection manager: whoever reaches this listener needs no token"),
+                )
+                .write("a connection manager with the filter in its place, or no way to that cluster"),
+            );
+        } else if let Some(cluster) = around(Sent::Requests) {
+            findings.push(
+                Finding::warning(
+                    Kind::OtherChain,
+                    part.spot(),
+                    "filter_chains.filters",
+                    format!("this leads to cluster {cluster}, a composite of what the filter guards elsewhere: Envoy 1.40 finds no host in it for what is no HTTP request, and another version may"),
                 )
                 .write("a connection manager with the filter in its place, or no way to that cluster"),
             );
@@ -293,36 +316,59 @@ pub(super) fn destinations<'d>(chain: &Chain<'d>) -> Vec<Option<&'d str>> {
 }
 
 /// A cluster by its name and its addresses, and those of the clusters that it is made of.
-fn names(group: &Group<'_>, cluster: &str) -> BTreeSet<String> {
+fn names(group: &Group<'_>, cluster: &str, sent: Sent) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
-    add_names(group, cluster, &mut names);
+    add_names(group, cluster, sent, &mut names);
     names
 }
 
-fn add_names(group: &Group<'_>, name: &str, names: &mut BTreeSet<String>) {
+fn add_names(group: &Group<'_>, name: &str, sent: Sent, names: &mut BTreeSet<String>) {
     if !names.insert(format!("cluster {name}")) {
         return;
     }
     let Some(cluster) = group.cluster(name) else {
         return;
     };
-    for place in endpoints(cluster) {
+    for place in all_endpoints(group, cluster) {
         names.extend(address_of(place.node));
     }
     if let Some(eds) = cluster.get("eds_cluster_config") {
         let service = eds.node.text_at(&["service_name"]).unwrap_or(name);
         names.insert(format!("service {service}"));
     }
-    for member in members(cluster) {
-        add_names(group, member, names);
+    for member in members(cluster, sent) {
+        add_names(group, member, sent, names);
     }
 }
 
+/// Whether requests to two clusters may reach one upstream.
+pub(super) fn meet(group: &Group<'_>, one: &str, other: &str) -> bool {
+    let others = names(group, other, Sent::Requests);
+    !names(group, one, Sent::Requests).is_disjoint(&others)
+}
+
+/// The clusters of a chain whose requests come to a listener of the same Envoy.
+pub(super) fn leading_to<'d>(
+    group: &Group<'d>,
+    chain: &Chain<'d>,
+    listener: Part<'d>,
+) -> Vec<&'d str> {
+    let addresses = addresses(listener);
+    let clusters = destinations(chain).into_iter().flatten();
+    clusters
+        .filter(|cluster| {
+            let names = names(group, cluster, Sent::Requests);
+            addresses.iter().any(|address| names.contains(address))
+        })
+        .collect()
+}
+
 /// The clusters that an aggregate or a composite is made of.
-fn members(cluster: Part<'_>) -> Vec<&str> {
+fn members(cluster: Part<'_>, sent: Sent) -> Vec<&str> {
     let config = cluster.at(&["cluster_type", "typed_config"]);
-    let one = |kind: &&str| config.and_then(|config| message(config.node, kind));
-    let made = CLUSTERS_IN_ONE.iter().find_map(one);
+    let one = |kind: &str| config.and_then(|config| message(config.node, kind));
+    let by_attempts = || one(COMPOSITE).filter(|_| sent == Sent::Requests);
+    let made = one(AGGREGATE).or_else(by_attempts);
     let items = made
         .map_or(&[][..], |made| made.items_of("clusters"))
         .iter();
@@ -331,13 +377,28 @@ fn members(cluster: Part<'_>) -> Vec<&str> {
         .collect()
 }
 
-/// The addresses of a cluster's endpoints.
+/// The addresses of the endpoints that a cluster has in its own place.
 pub(super) fn endpoints(cluster: Part<'_>) -> Vec<Part<'_>> {
     let assignment = cluster.get("load_assignment").into_iter();
-    let localities = assignment.flat_map(|assignment| assignment.items_of("endpoints"));
+    assignment.flat_map(addresses_in).collect()
+}
+
+/// The addresses of a cluster's endpoints, those that come by EDS too.
+pub(super) fn all_endpoints<'d>(group: &Group<'d>, cluster: Part<'d>) -> Vec<Part<'d>> {
+    let assignments = group.assignments_of(cluster);
+    assignments.flat_map(addresses_in).collect()
+}
+
+fn addresses_in(assignment: Part<'_>) -> Vec<Part<'_>> {
+    let localities = assignment.items_of("endpoints");
     let places = localities.flat_map(|locality| locality.items_of("lb_endpoints"));
-    places
-        .filter_map(|place| place.at(&["endpoint", "address"]))
+    let endpoints = places.filter_map(|place| place.get("endpoint"));
+    endpoints
+        .flat_map(|endpoint| {
+            let more = endpoint.items_of("additional_addresses");
+            [endpoint].into_iter().chain(more)
+        })
+        .filter_map(|part| part.get("address"))
         .collect()
 }
 

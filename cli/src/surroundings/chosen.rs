@@ -118,7 +118,7 @@ pub(super) fn look_at_route(
 }
 
 /// Why nobody needs a token on a route, if that is so.
-fn open_at(matched: Part<'_>, config: &Config) -> Option<String> {
+pub(super) fn open_at(matched: Part<'_>, config: &Config) -> Option<String> {
     Some(why(match matched.get("connect_matcher") {
         Some(_) => ("CONNECT".to_owned(), opens_connect(config)?),
         None => Matched::of(matched).open(config)?,

@@ -89,7 +89,11 @@ pub(super) fn has_unconfigured(view: &View<'_>) -> bool {
 
 pub(super) fn look_at(view: &View<'_>, configs: &[Option<Config>], findings: &mut Vec<Finding>) {
     let policies = of_kind(view, POLICY).filter(|policy| !ours(view, *policy).is_empty());
-    aside::look_at(view, &policies.collect::<Vec<_>>(), findings);
+    let policies: Vec<Part<'_>> = policies.collect();
+    aside::look_at(view, &policies, findings);
+    if !policies.is_empty() {
+        clusters::look_at_listeners(view, findings);
+    }
     for policy in of_kind(view, POLICY) {
         let ours = ours(view, policy);
         let Some(first) = ours.first() else {

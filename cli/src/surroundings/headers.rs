@@ -13,7 +13,7 @@ use crate::plugin::message;
 use crate::view::{Chain, Group, Part, each_message};
 
 /// Filters of calls to an upstream are in its cluster.
-const OF_UPSTREAMS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+pub(super) const OF_UPSTREAMS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
 pub(super) fn look_at(chain: &Chain<'_>, gate: Gate<'_, '_>, findings: &mut Vec<Finding>) {
     let Some(config) = gate.config else { return };
@@ -59,24 +59,27 @@ pub(super) fn look_at_upstreams(
     findings: &mut Vec<Finding>,
 ) {
     let Some(config) = gate.config else { return };
+    let mut found = Vec::new();
+    look_at_filters(of_clusters(group, chain).into_iter(), config, &mut found);
+    // once for all chains
+    found.retain(|new| !findings.contains(new));
+    findings.append(&mut found);
+}
+
+/// The filters in the clusters that a chain routes to.
+pub(super) fn of_clusters<'d>(group: &Group<'d>, chain: &Chain<'d>) -> Vec<Part<'d>> {
     let routes = chain.all_routes();
     let named: Vec<Option<&str>> = routes.iter().flat_map(|route| route.clusters()).collect();
     let is_any = chain.has_other_routes || named.contains(&None);
-    for cluster in &group.clusters {
-        if !is_any && !named.contains(&cluster.node.text_at(&["name"])) {
-            continue;
-        }
-        let Some(options) = cluster.get("typed_extension_protocol_options") else {
-            continue;
-        };
+    let is_it = |cluster: &&Part<'_>| is_any || named.contains(&cluster.node.text_at(&["name"]));
+    let clusters = group.clusters.iter().filter(is_it);
+    let mut filters = Vec::new();
+    for options in clusters.filter_map(|it| it.get("typed_extension_protocol_options")) {
         each_message(options, OF_UPSTREAMS, &mut |options| {
-            let mut found = Vec::new();
-            look_at_filters(options.items_of("http_filters"), config, &mut found);
-            // once for all chains
-            found.retain(|new| !findings.contains(new));
-            findings.append(&mut found);
+            filters.extend(options.items_of("http_filters"));
         });
     }
+    filters
 }
 
 fn look_at_filters<'d>(

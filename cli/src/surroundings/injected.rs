@@ -4,10 +4,14 @@ use bearer_gate::config::Config;
 use bearer_gate::http::credentials::Place;
 
 use super::Gate;
-use super::kinds::{CREDENTIAL_INJECTOR, EARLY_HEADER_MUTATION, HEADER_MUTATION};
+use super::beside::leading_to;
+use super::headers::OF_UPSTREAMS;
+use super::kinds::{
+    CREDENTIAL_INJECTOR, EARLY_HEADER_MUTATION, HEADER_MUTATION, HEADER_MUTATION_OF_ROUTE, ROUTER,
+};
 use crate::finding::{Finding, Kind};
 use crate::plugin::message;
-use crate::view::{Chain, Part, each_message};
+use crate::view::{Chain, Group, HttpFilter, Part, Route, each_message};
 
 pub(super) fn look_at(chain: &Chain<'_>, gate: Gate<'_, '_>, findings: &mut Vec<Finding>) {
     let Some(config) = gate.config else { return };
@@ -16,7 +20,105 @@ pub(super) fn look_at(chain: &Chain<'_>, gate: Gate<'_, '_>, findings: &mut Vec<
     }
     let filters = chain.filters.iter();
     let earlier = filters.take_while(|filter| filter.plugin != Some(gate.at));
-    for settings in earlier.filter_map(|filter| filter.config) {
+    let earlier: Vec<&HttpFilter<'_>> = earlier.collect();
+    look_at_filters(chain, &earlier, config, findings);
+}
+
+/// Chains without the filter, whose requests come to a listener that has it.
+pub(super) fn look_at_fronts(
+    group: &Group<'_>,
+    chain: &Chain<'_>,
+    gate: Gate<'_, '_>,
+    findings: &mut Vec<Finding>,
+) {
+    let Some(config) = gate.config else { return };
+    for front in group.chains.iter().filter(|front| !front.is_guarded()) {
+        let clusters = leading_to(group, front, chain.listener);
+        if clusters.is_empty() {
+            continue;
+        }
+        let mut found = Vec::new();
+        for extension in front.manager.items_of("early_header_mutation_extensions") {
+            look_at_early(extension, config, &mut found);
+        }
+        let filters: Vec<&HttpFilter<'_>> = front.filters.iter().collect();
+        look_at_filters(front, &filters, config, &mut found);
+        let is_there = |route: &Route<'_>| {
+            let mut named = route.clusters().into_iter().flatten();
+            named.any(|name| clusters.contains(&name))
+        };
+        for route in front.all_routes().iter().filter(|route| is_there(route)) {
+            for level in levels(route) {
+                let options = level.items_of("request_headers_to_add");
+                let keys = options.filter_map(|option| option.at(&["header", "key"]));
+                look_at_keys(keys, config, &mut found);
+            }
+        }
+        let routers = front
+            .filters
+            .iter()
+            .filter_map(|filter| filter.message(ROUTER));
+        let of_routers = routers.flat_map(|router| router.items_of("upstream_http_filters"));
+        look_at_upstream_filters(of_routers, config, &mut found);
+        for cluster in clusters.iter().filter_map(|name| group.cluster(name)) {
+            if let Some(options) = cluster.get("typed_extension_protocol_options") {
+                each_message(options, OF_UPSTREAMS, &mut |options| {
+                    look_at_upstream_filters(options.items_of("http_filters"), config, &mut found);
+                });
+            }
+        }
+        // once for all listeners that have the filter
+        found.retain(|new| !findings.contains(new));
+        findings.append(&mut found);
+    }
+}
+
+/// A route, and all that it is in.
+fn levels<'d>(route: &Route<'d>) -> impl Iterator<Item = Part<'d>> {
+    let weighted = route.part.at(&["route", "weighted_clusters"]).into_iter();
+    let weighted = weighted.flat_map(|weighted| weighted.items_of("clusters"));
+    [route.part, route.host, route.config]
+        .into_iter()
+        .chain(weighted)
+}
+
+/// These filters of a chain, with what its routes say of them.
+fn look_at_filters(
+    chain: &Chain<'_>,
+    filters: &[&HttpFilter<'_>],
+    config: &Config,
+    findings: &mut Vec<Finding>,
+) {
+    for settings in filters.iter().filter_map(|filter| filter.config) {
+        look_at_filter(settings, config, findings);
+    }
+    let mutating = filters
+        .iter()
+        .filter(|filter| filter.message(HEADER_MUTATION).is_some());
+    for filter in mutating {
+        for route in chain.all_routes() {
+            let said = levels(&route).filter_map(|level| {
+                let of_filter = level.get("typed_per_filter_config")?.get(filter.name)?;
+                let own = message(of_filter.node, HEADER_MUTATION_OF_ROUTE)?;
+                of_filter.with(own).get("mutations")
+            });
+            let mut found = Vec::new();
+            for mutations in said {
+                look_at_mutations(mutations.items_of("request_mutations"), config, &mut found);
+            }
+            // once for all routes of a virtual host
+            found.retain(|new| !findings.contains(new));
+            findings.append(&mut found);
+        }
+    }
+}
+
+fn look_at_upstream_filters<'d>(
+    filters: impl Iterator<Item = Part<'d>>,
+    config: &Config,
+    findings: &mut Vec<Finding>,
+) {
+    for settings in filters.filter_map(|filter| filter.get("typed_config")) {
         look_at_filter(settings, config, findings);
     }
 }
@@ -52,7 +154,17 @@ fn look_at_mutations<'d>(
     config: &Config,
     findings: &mut Vec<Finding>,
 ) {
-    for key in mutations.filter_map(|mutation| mutation.at(&["append", "header", "key"])) {
+    let keys = mutations.filter_map(|mutation| mutation.at(&["append", "header", "key"]));
+    look_at_keys(keys, config, findings);
+}
+
+/// The names of headers that are set.
+fn look_at_keys<'d>(
+    keys: impl Iterator<Item = Part<'d>>,
+    config: &Config,
+    findings: &mut Vec<Finding>,
+) {
+    for key in keys {
         let name = key.node.text().unwrap_or_default();
         findings.extend(given(key, name, config));
     }

@@ -5,6 +5,7 @@
 mod clusters;
 mod gateways;
 pub(super) mod patches;
+mod pods;
 mod policies;
 mod ways;
 
@@ -90,6 +91,7 @@ pub(super) fn look_at(view: &View<'_>, configs: &[Option<Config>], findings: &mu
         policies::look_at(view, resource, config, findings);
         patches::look_at(view, resource, config, findings);
         ways::look_at(view, resource, config, findings);
+        pods::look_at(view, resource, findings);
         attached::look_at(view, resource, config, findings);
         if let (Some((_, plugin)), Some(config)) = (plugin, config) {
             clusters::look_at(view, resource, plugin, config, findings);

@@ -1,7 +1,11 @@
 //! The types of Envoy's own filters that are looked for.
 
+/// A cluster that is made of others, by their names.
+pub(super) const AGGREGATE: &str = "envoy.extensions.clusters.aggregate.v3.ClusterConfig";
 pub(super) const CACHE: &str = "envoy.extensions.filters.http.cache.v3.CacheConfig";
 pub(super) const CACHE_V2: &str = "envoy.extensions.filters.http.cache_v2.v3.CacheV2Config";
+/// As [`AGGREGATE`], with another cluster for each attempt of a request.
+pub(super) const COMPOSITE: &str = "envoy.extensions.clusters.composite.v3.ClusterConfig";
 pub(super) const CREDENTIAL_INJECTOR: &str =
     "envoy.extensions.filters.http.credential_injector.v3.CredentialInjector";
 /// A cluster whose host is chosen for each request.
@@ -9,10 +13,13 @@ pub(super) const DYNAMIC_CLUSTER: &str =
     "envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig";
 pub(super) const DYNAMIC_HOST_OF_ROUTE: &str =
     "envoy.extensions.filters.http.dynamic_forward_proxy.v3.PerRouteConfig";
+pub(super) const DYNAMIC_MODULE: &str =
+    "envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter";
 pub(super) const EARLY_HEADER_MUTATION: &str =
     "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation";
 pub(super) const EXT_AUTHZ: &str = "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz";
 pub(super) const EXT_PROC: &str = "envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor";
+pub(super) const GOLANG: &str = "envoy.extensions.filters.http.golang.v3alpha.Config";
 pub(super) const HEADER_MUTATION: &str =
     "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation";
 pub(super) const HEADER_MUTATION_OF_ROUTE: &str =
@@ -29,14 +36,10 @@ pub(super) const RBAC_OF_ROUTE: &str = "envoy.extensions.filters.http.rbac.v3.RB
 pub(super) const ROUTER: &str = "envoy.extensions.filters.http.router.v3.Router";
 pub(super) const SET_FILTER_STATE: &str =
     "envoy.extensions.filters.network.set_filter_state.v3.Config";
+pub(super) const TRANSCODER: &str =
+    "envoy.extensions.filters.http.grpc_json_transcoder.v3.GrpcJsonTranscoder";
 pub(super) const SNI_FORWARD_PROXY: &str =
     "envoy.extensions.filters.network.sni_dynamic_forward_proxy.v3.FilterConfig";
 pub(super) const SNI_CLUSTER: &str = "envoy.extensions.filters.network.sni_cluster.v3.SniCluster";
 pub(super) const TAP: &str = "envoy.extensions.filters.http.tap.v3.Tap";
 pub(super) const TAP_OF_CONNECTIONS: &str = "envoy.extensions.transport_sockets.tap.v3.Tap";
-
-/// Clusters that are made of others, by their names.
-pub(super) const CLUSTERS_IN_ONE: [&str; 2] = [
-    "envoy.extensions.clusters.aggregate.v3.ClusterConfig",
-    "envoy.extensions.clusters.composite.v3.ClusterConfig",
-];

@@ -3,10 +3,10 @@
 
 use super::Gate;
 use super::headers;
-use super::kinds::{LUA, LUA_OF_ROUTE};
+use super::kinds::{LUA, LUA_OF_ROUTE, ROUTER};
 use crate::finding::{Finding, Kind};
 use crate::plugin::message;
-use crate::view::{Chain, Part};
+use crate::view::{Chain, Group, Part};
 
 /// The methods of headers that set one.
 const SETTERS: [&str; 2] = ["add", "replace"];
@@ -33,10 +33,46 @@ pub(super) fn look_at(chain: &Chain<'_>, gate: Gate<'_, '_>, findings: &mut Vec<
         entries.filter_map(move |entry| Some(part.with(message(&entry.node, LUA_OF_ROUTE)?)))
     });
     for settings in filters.into_iter().chain(of_routes) {
-        for sources in SOURCES.iter().filter_map(|name| settings.get(name)) {
-            look_at_source(sources, gate, findings);
+        look_at_sources(settings, gate, findings);
+    }
+}
+
+/// Lua that calls to upstreams pass: of the router, or of their clusters.
+pub(super) fn look_at_upstreams(
+    group: &Group<'_>,
+    chain: &Chain<'_>,
+    gate: Gate<'_, '_>,
+    findings: &mut Vec<Finding>,
+) {
+    let routers = chain
+        .filters
+        .iter()
+        .filter_map(|filter| filter.message(ROUTER));
+    let of_routers = routers.flat_map(|router| router.items_of("upstream_http_filters"));
+    let filters = of_routers.chain(headers::of_clusters(group, chain));
+    for settings in filters.filter_map(|filter| filter.get("typed_config")) {
+        if let Some(lua) = message(settings.node, LUA) {
+            look_at_sources(settings.with(lua), gate, findings);
         }
     }
+}
+
+fn look_at_sources(settings: Part<'_>, gate: Gate<'_, '_>, findings: &mut Vec<Finding>) {
+    for sources in SOURCES.iter().filter_map(|name| settings.get(name)) {
+        look_at_source(sources, gate, findings);
+    }
+}
+
+/// Whether a filter has its source, or one of its sources, in a file.
+pub(super) fn is_elsewhere(settings: Part<'_>) -> bool {
+    let mut sources = SOURCES.iter().filter_map(|name| settings.get(name));
+    sources.any(has_file)
+}
+
+fn has_file(part: Part<'_>) -> bool {
+    let mut found = part.get("filename").is_some();
+    part.each_below(&mut |below| found = found || has_file(below));
+    found
 }
 
 fn look_at_source(part: Part<'_>, gate: Gate<'_, '_>, findings: &mut Vec<Finding>) {

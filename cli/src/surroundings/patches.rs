@@ -13,7 +13,7 @@ use super::kinds::{
 use super::readers;
 use super::{headers, injected, taps};
 use crate::finding::{Finding, Kind, Level};
-use crate::plugin::{WASM, message};
+use crate::plugin::{WASM, message, names_us};
 use crate::view::Part;
 
 /// Looks at what a patch writes, wherever that goes to.
@@ -33,6 +33,7 @@ pub(super) fn look_at_value(
             "upgrade_configs" => value
                 .items_of("upgrade_configs")
                 .for_each(|upgrade| look_at_upgrade(upgrade, findings)),
+            "connect_config" => findings.extend(tunnelled(value)),
             _ => {}
         }
     }
@@ -119,6 +120,64 @@ pub(super) fn look_at_upgrade(upgrade: Part<'_>, findings: &mut Vec<Finding>) {
         )
         .write("no filters here, so that those of http_filters are taken"),
     );
+}
+
+/// Whether an entry of `upgrade_configs` ends a tunnel.
+pub(super) fn is_tunnel(upgrade: Part<'_>) -> bool {
+    let is_off = |node: &crate::document::Node| node.is_false();
+    let kind = upgrade.node.text_at(&["upgrade_type"]).unwrap_or_default();
+    kind.eq_ignore_ascii_case("CONNECT")
+        && upgrade.get("connect_config").is_some()
+        && !upgrade.node.get("enabled").is_some_and(is_off)
+}
+
+/// Whether it takes `POST` for `CONNECT`.
+pub(super) fn takes_post(upgrade: Part<'_>) -> bool {
+    let post = upgrade.at(&["connect_config", "allow_post"]);
+    post.is_some_and(|post| post.node.is_true())
+}
+
+/// A tunnel that a patch brings, by `POST`: `CONNECT` needs a rule of its own.
+fn tunnelled(upgrade: Part<'_>) -> Option<Finding> {
+    (is_tunnel(upgrade) && takes_post(upgrade)).then(|| {
+        Finding::warning(
+            Kind::RequestsTunnelled,
+            upgrade.spot_of("connect_config"),
+            "upgrade_configs.connect_config",
+            "hands on what comes in the body as it is, so whoever may use this route writes requests for the upstream that no filter reads",
+        )
+        .write("no connect_config on a route to an upstream that the filter guards")
+    })
+}
+
+/// Whether a part of Envoy's configuration brings filter chains, and ours in none of them.
+pub(super) fn brings_chains(part: Part<'_>) -> bool {
+    const CHAINS: [&str; 2] = ["filter_chains", "default_filter_chain"];
+    let has = |name: &&str| {
+        let chains = part.node.get(name);
+        chains.is_some_and(|it| !it.items().is_empty() || !it.entries().is_empty())
+    };
+    let mut found = CHAINS.iter().any(has);
+    part.each_below(&mut |below| found = found || brings_chains(below));
+    found && !names_us(part.node)
+}
+
+/// Whether a list of network filters, or one of them, leads somewhere.
+pub(super) fn leads_on(part: Part<'_>) -> bool {
+    let mut found = part.get("http_filters").is_some() || part.node.text_at(&["cluster"]).is_some();
+    part.each_below(&mut |below| found = found || leads_on(below));
+    found
+}
+
+/// A way in that has not the filter.
+pub(super) fn way_in(part: Part<'_>, path: &str) -> Finding {
+    Finding::warning(
+        Kind::OtherChain,
+        part.spot(),
+        path,
+        "adds a way in that does not have the filter: whatever it leads to must not ask for tokens",
+    )
+    .write("the filter there too, or no such patch")
 }
 
 /// What a level of routes says of filters.

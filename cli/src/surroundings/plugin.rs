@@ -9,6 +9,43 @@ use crate::view::{Group, Part};
 
 /// The call by which Envoy hands the filter a request.
 const ASKED: &str = "proxy_on_request_headers";
+/// What else the module has and calls, as `cli/tests/bypasses.rs` reads in it.
+const NEEDED: [&str; 34] = [
+    "proxy_on_configure",
+    "proxy_on_context_create",
+    "proxy_on_delete",
+    "proxy_on_http_call_response",
+    "proxy_on_request_body",
+    "proxy_on_request_trailers",
+    "proxy_on_response_headers",
+    "proxy_on_tick",
+    "proxy_add_header_map_value",
+    "proxy_call_foreign_function",
+    "proxy_continue_stream",
+    "proxy_define_metric",
+    "proxy_get_buffer_bytes",
+    "proxy_get_current_time_nanoseconds",
+    "proxy_get_header_map_pairs",
+    "proxy_get_header_map_value",
+    "proxy_get_log_level",
+    "proxy_get_property",
+    "proxy_get_shared_data",
+    "proxy_http_call",
+    "proxy_increment_metric",
+    "proxy_log",
+    "proxy_record_metric",
+    "proxy_remove_header_map_value",
+    "proxy_replace_header_map_value",
+    "proxy_send_local_response",
+    "proxy_set_effective_context",
+    "proxy_set_property",
+    "proxy_set_shared_data",
+    "proxy_set_tick_period_milliseconds",
+    "clock_time_get",
+    "environ_get",
+    "environ_sizes_get",
+    "random_get",
+];
 
 pub(super) fn look_at(part: Part<'_>, findings: &mut Vec<Finding>) {
     let plugin = part.node;
@@ -56,8 +93,13 @@ fn look_at_capabilities(part: Part<'_>, findings: &mut Vec<Finding>) {
     let Some(allowed) = part.at(PATH) else {
         return;
     };
-    let mut listed = allowed.node.entries().iter().peekable();
-    if listed.peek().is_none() || listed.any(|entry| entry.name == ASKED) {
+    let listed = allowed.node.entries();
+    let has = |name: &str| listed.iter().any(|entry| entry.name == name);
+    if listed.is_empty() {
+        return;
+    }
+    if has(ASKED) {
+        look_at_calls(allowed, &has, findings);
         return;
     }
     findings.push(
@@ -66,6 +108,26 @@ fn look_at_capabilities(part: Part<'_>, findings: &mut Vec<Finding>) {
             allowed.spot(),
             &PATH.join("."),
             format!("has no {ASKED}: Envoy hands the filter no request, and everybody gets in, with whatever claim headers a client made up"),
+        )
+        .write("no capability_restriction_config: the filter needs all that it calls, and another version may need more"),
+    );
+}
+
+/// What the filter calls and is called by, beside [`ASKED`]. Without one of these it starts not at all,
+/// refuses each request, or does without.
+fn look_at_calls(allowed: Part<'_>, has: &dyn Fn(&str) -> bool, findings: &mut Vec<Finding>) {
+    let lacking: Vec<&str> = NEEDED.iter().copied().filter(|name| !has(name)).collect();
+    let Some(first) = lacking.first() else { return };
+    let more = match lacking.len() {
+        1 => String::new(),
+        all => format!(" and {} more", all - 1),
+    };
+    findings.push(
+        Finding::warning(
+            Kind::CapabilityMissing,
+            allowed.spot(),
+            "capability_restriction_config.allowed_capabilities",
+            format!("has no {first}{more}: the filter refuses requests without what it calls, or does not start"),
         )
         .write("no capability_restriction_config: the filter needs all that it calls, and another version may need more"),
     );

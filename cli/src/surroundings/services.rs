@@ -1,6 +1,6 @@
 //! `Service`s and `Ingress`es of Kubernetes that lead to what the filter guards, past the gateway.
 
-use super::beside::{destinations, endpoints};
+use super::beside::{all_endpoints, destinations};
 use super::kubernetes::{labels, may_be_at, name, namespace, of_kind, spec, title};
 use crate::finding::{Finding, Kind, Level};
 use crate::view::{Group, Part, View};
@@ -38,7 +38,7 @@ pub(super) fn look_at_envoy(view: &View<'_>, group: &Group<'_>, findings: &mut V
     let clusters = chains.flat_map(destinations).flatten();
     let clusters = clusters.filter_map(|name| group.cluster(name));
     let guarded: Vec<Guarded<'_>> = clusters
-        .flat_map(endpoints)
+        .flat_map(|cluster| all_endpoints(group, cluster))
         .filter_map(|address| address.node.text_at(&["socket_address", "address"]))
         .filter_map(|host| Guarded::of_host(host, None))
         .collect();

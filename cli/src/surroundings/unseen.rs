@@ -1,9 +1,11 @@
-//! What services of others may make of a path behind the filter, which no file says.
+//! What services and code of others may make of a request, which no file says.
 
-use super::kinds::{EXT_AUTHZ, EXT_PROC};
+use super::kinds::{DYNAMIC_MODULE, EXT_AUTHZ, EXT_PROC, GOLANG, LUA, TRANSCODER};
+use super::lua;
 use super::rewrites::may_matter;
 use crate::document::Node;
 use crate::finding::Note;
+use crate::plugin::WASM;
 use crate::view::{Chain, HttpFilter, View};
 
 /// Services that may write `:path`: the filter, its name, and where it says what they may write.
@@ -12,8 +14,16 @@ const SERVICES: [(&str, &str, &str); 2] = [
     (EXT_AUTHZ, "ext_authz", "decoder_header_mutation_rules"),
 ];
 
+/// Code of others, by the filter that runs it.
+const CODE: [(&str, &str); 3] = [
+    (WASM, "another plugin"),
+    (GOLANG, "Go"),
+    (DYNAMIC_MODULE, "a dynamic module"),
+];
+
 pub(super) fn notes(view: &View<'_>, notes: &mut Vec<Note>) {
     for chain in view.groups.iter().flat_map(|group| &group.chains) {
+        look_at_code_before(chain, notes);
         let own = chain.filters.iter().find_map(|filter| filter.plugin);
         let plugin = own.and_then(|at| view.plugins.get(at));
         let config = plugin.and_then(|plugin| plugin.parse().ok());
@@ -26,6 +36,12 @@ pub(super) fn notes(view: &View<'_>, notes: &mut Vec<Note>) {
 fn look_at(chain: &Chain<'_>, notes: &mut Vec<Note>) {
     let is_earlier = |filter: &&HttpFilter<'_>| filter.plugin.is_none();
     for filter in chain.filters.iter().skip_while(is_earlier) {
+        if let Some(name) = code(filter).or_else(|| writer(filter)) {
+            notes.push(Note {
+                spot: filter.entry.spot(),
+                text: format!("{name} may write another path behind the filter, whose rules have looked at the one that came: what it does is not seen"),
+            });
+        }
         for (kind, name, rules) in SERVICES {
             let Some(settings) = filter.message(kind) else {
                 continue;
@@ -38,6 +54,39 @@ fn look_at(chain: &Chain<'_>, notes: &mut Vec<Note>) {
                 text: format!("the service of {name} may write another path behind the filter, whose rules have looked at the one that came: what it does is not seen. {rules}: {{disallow_system: true}} keeps the path as it is"),
             });
         }
+    }
+}
+
+/// Code that a request comes to before the filter.
+fn look_at_code_before(chain: &Chain<'_>, notes: &mut Vec<Note>) {
+    if !chain.is_guarded() {
+        return;
+    }
+    let is_earlier = |filter: &&HttpFilter<'_>| filter.plugin.is_none();
+    for filter in chain.filters.iter().take_while(is_earlier) {
+        if let Some(name) = code(filter) {
+            notes.push(Note {
+                spot: filter.entry.spot(),
+                text: format!("{name} stands before the filter, and may answer requests, send them elsewhere, or give them a token: what it does is not seen"),
+            });
+        }
+    }
+}
+
+fn code(filter: &HttpFilter<'_>) -> Option<&'static str> {
+    let mut code = CODE.iter().filter(|_| filter.plugin.is_none());
+    let (_, name) = code.find(|(kind, _)| filter.message(kind).is_some())?;
+    Some(name)
+}
+
+/// What writes a path by what is in another file.
+fn writer(filter: &HttpFilter<'_>) -> Option<&'static str> {
+    let of_file = filter.message(LUA).is_some_and(lua::is_elsewhere);
+    let transcodes = filter.message(TRANSCODER).is_some();
+    match (of_file, transcodes) {
+        (true, _) => Some("Lua from a file"),
+        (_, true) => Some("grpc_json_transcoder"),
+        _ => None,
     }
 }
 

@@ -7,6 +7,28 @@ use table::{GOOD, JWT_AUTHN, Proof, Request, Row, table, with};
 
 use super::{Files, run};
 
+const LUA_OF_A_FILE: &str = r#"- name: lua
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua
+    default_source_code: {filename: /opt/a.lua}"#;
+
+const TRANSCODER: &str = r#"- name: transcoder
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.filters.http.grpc_json_transcoder.v3.GrpcJsonTranscoder
+    proto_descriptor: /opt/api.pb
+    services: [api.Orders]"#;
+
+const DYNAMIC_MODULE: &str = r#"- name: module
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter
+    dynamic_module_config: {name: module}"#;
+
+/// Another plugin, which has nothing to do with the filter.
+const ANOTHER: &str = r#"- name: another
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
+    config: {name: another, vm_config: {vm_id: another, runtime: envoy.wasm.runtime.v8, code: {local: {filename: /opt/another.wasm}}}}"#;
+
 /// What is found, and the exit code.
 fn findings(text: &str) -> (i32, Vec<Value>) {
     let files = Files::in_a_directory();
@@ -42,8 +64,13 @@ fn each_finding_has_a_good_twin() {
                 headers,
                 subject,
                 host,
+                within,
             } = request;
             assert!(!host.is_empty(), "{kind}");
+            assert!(
+                within.is_none() || text.contains("connect_config"),
+                "{kind}"
+            );
             assert!(text.contains(&format!("- name: {listener}\n")), "{kind}");
             assert!(
                 path.starts_with('/') && headers.iter().all(|(name, _)| *name != "authorization"),
@@ -87,9 +114,27 @@ fn what_may_write_another_path_is_noted() {
     const OPEN: (&str, &str) = ("rules", "- match: {path_separated_prefix: /open}");
     assert!(noted(&[OPEN, ("after", table::EXT_PROC)]));
     assert!(noted(&[OPEN, ("after", table::EXT_AUTHZ)]));
+    assert!(noted(&[OPEN, ("after", LUA_OF_A_FILE)]));
+    assert!(noted(&[OPEN, ("after", TRANSCODER)]));
+    assert!(noted(&[OPEN, ("after", ANOTHER)]));
     // all paths need the same; and one that may not
     assert!(!noted(&[("after", table::EXT_PROC)]));
     assert!(!noted(&[OPEN, ("after", table::EXT_PROC_WITHOUT_PATH)]));
+}
+
+/// Code of others before the filter may do anything: a note too.
+#[test]
+fn code_before_the_filter_is_noted() {
+    let noted = |change: table::Change| {
+        let files = Files::in_a_directory();
+        let file = files.with("envoy.yaml", &with(change));
+        let ran = run(&["check", "--strict", &file]);
+        assert_eq!(ran.code, 0, "{}", ran.out);
+        ran.out.contains("stands before the filter, and may answer")
+    };
+    assert!(noted(&[("before", ANOTHER)]));
+    assert!(noted(&[("before", DYNAMIC_MODULE)]));
+    assert!(!noted(&[("after", ANOTHER)]));
 }
 
 /// Of a field that is given twice the last counts.

@@ -304,6 +304,55 @@ fn two_bootstraps_are_never_one_configuration() {
     assert_eq!(found(&ran), expected(&names, &[missing]));
 }
 
+/// Endpoints that come by EDS, from a file that is given.
+#[test]
+fn endpoints_of_a_file_are_looked_at() {
+    let good = shipped("envoy/envoy-minimal.yaml");
+    let other = "node: {id: a, cluster: a}
+static_resources:
+  listeners:
+  - name: other
+    address: {socket_address: {address: 127.0.0.1, port_value: 10001}}
+    filter_chains:
+    - filters:
+      - name: tcp
+        typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy, stat_prefix: tcp, cluster: other}
+";
+    let cluster = "  clusters:
+  - name: other
+    type: EDS
+    eds_cluster_config: {service_name: orders, eds_config: {path_config_source: {path: /x/eds.yaml}}}
+";
+    let bootstrap = good
+        .replacen("static_resources:\n  listeners:\n", other, 1)
+        .replacen("  clusters:\n", cluster, 1);
+    let check = |port: u16| {
+        let files = Files::in_a_directory();
+        let endpoints = format!(
+            "resources:
+- \"@type\": type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment
+  cluster_name: orders
+  endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}}}}}]}}]
+"
+        );
+        let paths = [
+            files.with("envoy.yaml", &bootstrap),
+            files.with("eds.yaml", &endpoints),
+        ];
+        run(&["check", "--json", &paths[0], &paths[1]])
+    };
+    let around = check(8080);
+    assert!(around.out.contains("unguarded-chain"), "{}", around.out);
+    assert_eq!(around.code, 1, "{}", around.out);
+    let elsewhere = check(8090);
+    assert!(
+        !elsewhere.out.contains("unguarded-chain"),
+        "{}",
+        elsewhere.out
+    );
+    assert_eq!(elsewhere.code, 0, "{}", elsewhere.out);
+}
+
 /// Two stages of one deployment, with the same names of files.
 #[test]
 fn a_file_belongs_to_the_bootstrap_in_its_folder() {

@@ -5,6 +5,7 @@
 #[macro_use]
 mod macros;
 
+mod added;
 mod credentials;
 mod gateway;
 mod istio;
@@ -12,6 +13,7 @@ mod istio_clusters;
 mod istio_neighbours;
 mod neighbours;
 mod patches;
+mod pods;
 mod routes;
 mod services;
 mod ways;

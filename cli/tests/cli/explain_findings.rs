@@ -186,3 +186,21 @@ fn the_reason_is_first_and_other_rules_are_last() {
     let rules = report["steps"][1]["details"].as_array().unwrap();
     assert_eq!(rules.len(), 3, "{report}");
 }
+
+/// A filter by ECDS is in another file, which is what `--config` is to name.
+#[test]
+fn the_file_of_a_filter_by_ecds_is_named() {
+    let ran = run(&[
+        "explain",
+        "--config",
+        "deploy/envoy/envoy.yaml",
+        "--path",
+        "/",
+    ]);
+    assert_eq!(ran.code, 2, "{}", ran.out);
+    assert!(
+        ran.err.contains("bearer-gate.yaml: give that file"),
+        "{}",
+        ran.err
+    );
+}

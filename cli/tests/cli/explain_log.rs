@@ -86,6 +86,11 @@ fn a_rejection_of_somebody_else_is_said_to_be_one() {
             "RBAC",
         ),
         (
+            "rbac_access_denied_matched_policy[none]",
+            "the operator: compare what its policies look at",
+        ),
+        ("RBAC: access denied", "the filter has let it through"),
+        (
             r#"{"status": 401, "reason": null}"#,
             "another filter, Envoy or the upstream",
         ),

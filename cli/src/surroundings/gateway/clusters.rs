@@ -4,6 +4,7 @@
 use bearer_gate::config::Config;
 
 use super::super::kubernetes::{has_text, name, namespace, of_kind, spec};
+use super::super::patches::{brings_chains, way_in};
 use super::super::providers::{self, Calls, calls, host_and_port};
 use crate::finding::{Finding, Kind};
 use crate::plugin::Plugin;
@@ -52,6 +53,18 @@ fn patches(proxy: Part<'_>) -> impl Iterator<Item = Part<'_>> {
     bootstrap
         .into_iter()
         .flat_map(|bootstrap| bootstrap.items_of("json_patches"))
+}
+
+/// Listeners that are added to the bootstrap.
+pub(super) fn look_at_listeners(view: &View<'_>, findings: &mut Vec<Finding>) {
+    let proxies = of_kind(view, "EnvoyProxy");
+    let patches = proxies.flat_map(patches);
+    let added = patches.filter_map(|patch| patch.get("value"));
+    findings.extend(
+        added
+            .filter(|value| brings_chains(*value))
+            .map(|value| way_in(value, "spec.bootstrap.jsonPatches")),
+    );
 }
 
 /// What a patch adds to the clusters.

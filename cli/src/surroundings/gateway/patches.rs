@@ -5,8 +5,8 @@ use bearer_gate::config::Config;
 use super::super::injected;
 use super::super::kubernetes::{all_targets, may_be_neighbours, of_kind, spec, targets};
 use super::super::patches::{
-    look_at_earlier, look_at_field, look_at_switch, look_at_switches, look_at_upgrade,
-    look_at_value, taken_out,
+    brings_chains, leads_on, look_at_earlier, look_at_field, look_at_switch, look_at_switches,
+    look_at_upgrade, look_at_value, taken_out, way_in,
 };
 use super::policies::is_on_same;
 use crate::finding::{Finding, Kind, Level, Note};
@@ -72,21 +72,22 @@ fn look_at_patch(patch: Part<'_>, config: Option<&Config>, findings: &mut Vec<Fi
     if let Some((_, rest)) = place.rsplit_once("typed_per_filter_config") {
         look_at_routes(patch, operation, rest, value, findings);
     }
-    if last_but_a_number(&place) == "filter_chains"
-        && let Some(chain) = value.filter(|value| !names_us(value.node))
-    {
-        findings.push(
-            Finding::warning(
-                Kind::OtherChain,
-                chain.spot(),
-                PATH,
-                "adds a way in that does not have the filter: whatever it leads to must not ask for tokens",
-            )
-            .write("the filter there too, or no such patch"),
-        );
+    if let Some(value) = value.filter(|value| is_way_in(&place, *value)) {
+        findings.push(way_in(value, PATH));
     }
     if let Some((_, rest)) = place.rsplit_once("http_filters") {
         look_at_filter(patch, operation, rest, value, config, findings);
+    }
+}
+
+/// Whether what is put at a place leads past the filter.
+fn is_way_in(place: &str, value: Part<'_>) -> bool {
+    match last_but_a_number(place) {
+        "filter_chains" | "default_filter_chain" => !names_us(value.node),
+        "filters" => leads_on(value) && !names_us(value.node),
+        // a whole listener
+        "" => brings_chains(value),
+        _ => false,
     }
 }
 
@@ -168,6 +169,13 @@ fn look_at_filter(
 
 /// What of the patches is not looked at.
 pub(crate) fn notes(view: &View<'_>, notes: &mut Vec<Note>) {
+    let proxies = of_kind(view, "EnvoyProxy");
+    for text in proxies.filter_map(|proxy| spec(proxy).at(&["bootstrap", "value"])) {
+        notes.push(Note {
+            spot: text.spot(),
+            text: "a bootstrap as a text is not read: listeners in it may lead past the filter. Write it as jsonPatches".to_owned(),
+        });
+    }
     for policy in of_kind(view, "EnvoyPatchPolicy") {
         for patch in spec(policy).items_of("json_patches") {
             let kind = patch.node.text_at(&["type"]).unwrap_or_default();

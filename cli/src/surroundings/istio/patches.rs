@@ -5,7 +5,7 @@ use bearer_gate::config::Config;
 use super::super::kubernetes::{
     SELECTED, labels, may_be_neighbours, name, namespace, of_kind, spec, targets,
 };
-use super::super::patches::{look_at_earlier, look_at_value, taken_out};
+use super::super::patches::{brings_chains, look_at_earlier, look_at_value, taken_out, way_in};
 use super::super::providers;
 use super::{Workload, workload};
 use crate::finding::{Finding, Kind, Level, Note};
@@ -82,15 +82,10 @@ fn look_at_patch(
             ));
         }
         Some("LISTENER" | "FILTER_CHAIN") if operation == Some("ADD") && !brings_ours => {
-            findings.push(
-                Finding::warning(
-                    Kind::OtherChain,
-                    patch.spot(),
-                    PATH,
-                    "adds a way in that does not have the filter: whatever it leads to must not ask for tokens",
-                )
-                .write("the filter there too, or no such patch"),
-            );
+            findings.push(way_in(patch, PATH));
+        }
+        Some("LISTENER" | "BOOTSTRAP") if value.is_some_and(brings_chains) => {
+            findings.push(way_in(patch, PATH));
         }
         _ => {}
     }

@@ -34,6 +34,7 @@ pub(super) fn look_at(
         if let Some(config) = config.filter(|_| is_here) {
             look_at_headers(service, config, findings);
             look_at_paths(service, config, findings);
+            look_at_hosts(view, service, findings);
         }
         let known = gateways.iter().flatten();
         if let Some(server) = known
@@ -137,6 +138,32 @@ fn look_at_headers(service: Part<'_>, config: &Config, findings: &mut Vec<Findin
                     findings.extend(headers::set_at(key, &entry.name, &path, config));
                 }
             }
+        }
+    }
+}
+
+/// Routes to a `ServiceEntry` of which the request's host says where it leads.
+fn look_at_hosts(view: &View<'_>, service: Part<'_>, findings: &mut Vec<Finding>) {
+    let is_dynamic = |host: &str| {
+        let mut entries = of_kind(view, "ServiceEntry");
+        host.starts_with('*')
+            && entries.any(|entry| {
+                let mut hosts = spec(entry).items_of("hosts");
+                spec(entry).node.text_at(&["resolution"]) == Some("DYNAMIC_DNS")
+                    && hosts.any(|known| known.node.text() == Some(host))
+            })
+    };
+    for (part, host) in hosts(service, "http") {
+        if is_dynamic(host) {
+            findings.push(
+                Finding::warning(
+                    Kind::UpstreamChosen,
+                    part.spot(),
+                    "http.route.destination.host",
+                    format!("is {host}, with resolution DYNAMIC_DNS: the client chooses among all hosts of that name, whatever stands there"),
+                )
+                .write("a host without a wildcard, of a ServiceEntry with resolution: DNS"),
+            );
         }
     }
 }

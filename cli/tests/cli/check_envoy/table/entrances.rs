@@ -157,6 +157,9 @@ macro_rules! with_lua {
     };
 }
 
+/// Nobody listens at the first address.
+const SECOND_ADDRESS: &str = "- name: second\n  type: STATIC\n  load_assignment: {cluster_name: second, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: '::1', port_value: 1}}, additional_addresses: [{address: {socket_address: {address: 127.0.0.1, port_value: 8080}}}]}}]}]}";
+
 const INTERNAL: &str = r#"bootstrap_extensions: [{name: internal, typed_config: {"@type": type.googleapis.com/envoy.extensions.bootstrap.internal_listener.v3.InternalListener}}]"#;
 
 /// A listener within Envoy that leads to this cluster.
@@ -205,12 +208,38 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         kind: "unguarded-chain",
         bad: &[
+            ("listener", manager!("route: {cluster: all}")),
+            ("cluster", made_of!("composite", "[{name: api}]")),
+        ],
+        at: "HttpConnectionManager",
+        good: &[("listener", manager!("direct_response: {status: 200}"))],
+        proof: PASSES,
+    },
+    // what is no request comes to nobody there
+    Row {
+        kind: "other-chain",
+        bad: &[
             ("listener", concat!(entrance!(""), proxy!("all"))),
             ("cluster", made_of!("composite", "[{name: api}]")),
         ],
         at: "TcpProxy",
-        good: &[],
-        proof: Some(Proof::Unseen),
+        good: &[
+            ("listener", concat!(entrance!(""), proxy!("all"))),
+            ("cluster", made_of!("composite", "[{name: static}]")),
+            ("cluster", STATIC),
+        ],
+        proof: WARNING,
+    },
+    // a second address of the same host
+    Row {
+        kind: "unguarded-chain",
+        bad: &[
+            ("listener", manager!("route: {cluster: second}")),
+            ("cluster", SECOND_ADDRESS),
+        ],
+        at: "HttpConnectionManager",
+        good: &[("listener", manager!("direct_response: {status: 200}"))],
+        proof: PASSES,
     },
     // no file has the endpoints
     Row {

@@ -51,6 +51,37 @@ macro_rules! setter {
     };
 }
 
+/// What a route has that filter set.
+macro_rules! of_route {
+    ($header:literal) => {
+        concat!(
+            "typed_per_filter_config: {setter: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute, mutations: {request_mutations: [{append: {header: {key: ",
+            $header,
+            ", value: Bearer a}}}]}}}"
+        )
+    };
+}
+
+/// Filters of calls to a cluster, of which the first is Lua that does this.
+macro_rules! in_cluster {
+    ($call:literal) => {
+        concat!(
+            r#"typed_extension_protocol_options:
+  envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+    "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+    explicit_http_config: {http_protocol_options: {}}
+    http_filters:
+    - name: lua
+      typed_config:
+        "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua
+        default_source_code: {inline_string: "function envoy_on_request(h) h:headers()"#,
+            $call,
+            r#" end"}
+    - {name: codec, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec}}"#
+        )
+    };
+}
+
 /// What sets this header before all filters.
 macro_rules! early {
     ($header:literal) => {
@@ -153,6 +184,40 @@ pub(super) const ROWS: &[Row] = &[
         bad: &[("after", lua!(":replace(\":path\", \"/api\")"))],
         at: "envoy_on_request",
         good: &[("after", lua!(":get(\":path\")"))],
+        proof: WARNING,
+    },
+    // what a route has a filter before this one do
+    Row {
+        kind: "filter-order",
+        bad: &[
+            ("before", setter!("x-other")),
+            ("host", of_route!("Authorization")),
+        ],
+        at: "key: Authorization",
+        good: &[
+            ("after", setter!("x-other")),
+            ("host", of_route!("Authorization")),
+        ],
+        proof: WARNING,
+    },
+    Row {
+        kind: "path-rewritten",
+        bad: &[("api", in_cluster!(":replace(':path', '/api')"))],
+        at: "envoy_on_request",
+        good: &[("api", in_cluster!(":get(':path')"))],
+        proof: WARNING,
+    },
+    Row {
+        kind: "claim-header-set",
+        bad: &[
+            ("provider", CLAIM_HEADER),
+            ("api", in_cluster!(":add('x-user', 'root')")),
+        ],
+        at: "envoy_on_request",
+        good: &[
+            ("provider", CLAIM_HEADER),
+            ("api", in_cluster!(":add('x-mail', 'root')")),
+        ],
         proof: WARNING,
     },
 ];

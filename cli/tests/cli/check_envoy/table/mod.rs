@@ -39,6 +39,15 @@ pub(crate) struct Request {
     pub(crate) headers: &'static [(&'static str, &'static str)],
     /// The `sub` of a good token, where a later filter should have refused it.
     pub(crate) subject: Option<&'static str>,
+    /// What comes to the upstream in the body of another request.
+    pub(crate) within: Option<Tunnel>,
+}
+
+/// A request that has another one in its body.
+#[derive(Clone, Copy)]
+pub(crate) enum Tunnel {
+    Post,
+    Connect,
 }
 
 const PLAIN: Request = Request {
@@ -47,6 +56,7 @@ const PLAIN: Request = Request {
     path: "/api/orders",
     headers: &[],
     subject: None,
+    within: None,
 };
 const OTHER: Request = Request {
     listener: "other",
@@ -174,6 +184,27 @@ pub(crate) fn with(change: Change) -> String {
     text
 }
 
+/// Another plugin, with a VM and a module of these.
+macro_rules! another {
+    ($vm_id:literal, $code:literal) => {
+        concat!(
+            r#"- name: another
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
+    config:
+      name: another
+      vm_config:
+        vm_id: "#,
+            $vm_id,
+            "
+        runtime: envoy.wasm.runtime.v8
+        code: {local: {filename: ",
+            $code,
+            "}}"
+        )
+    };
+}
+
 const CORS: &str = r#"- name: cors
   typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors}"#;
 
@@ -217,44 +248,27 @@ macro_rules! cluster {
 
 const STATIC: &str = cluster!("static", "8081");
 
-/// Another plugin, with a VM and a module of these.
-macro_rules! another {
-    ($vm_id:literal, $code:literal) => {
-        concat!(
-            r#"- name: another
-  typed_config:
-    "@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
-    config:
-      name: another
-      vm_config:
-        vm_id: "#,
-            $vm_id,
-            "
-        runtime: envoy.wasm.runtime.v8
-        code: {local: {filename: ",
-            $code,
-            "}}"
-        )
-    };
-}
-
 mod entrances;
 mod filters;
+mod fronts;
 mod headers;
 mod plugin;
 mod providers;
 mod readers;
+mod tunnels;
 mod upstreams;
 
 /// Every row.
 pub(crate) fn table() -> impl Iterator<Item = &'static Row> {
     let rooms = [
         filters::ROWS,
+        fronts::ROWS,
         headers::ROWS,
         entrances::ROWS,
         readers::ROWS,
         providers::ROWS,
         plugin::ROWS,
+        tunnels::ROWS,
         upstreams::ROWS,
     ];
     rooms.into_iter().flatten()

@@ -39,7 +39,7 @@ macro_rules! module {
 macro_rules! allowed {
     ($more:literal) => {
         concat!(
-            "capability_restriction_config:\n  allowed_capabilities: {clock_time_get: {}, environ_get: {}, environ_sizes_get: {}, fd_write: {}, proc_exit: {}, random_get: {}, proxy_continue_stream: {}, proxy_define_metric: {}, proxy_get_buffer_bytes: {}, proxy_get_current_time_nanoseconds: {}, proxy_get_header_map_pairs: {}, proxy_get_header_map_value: {}, proxy_get_log_level: {}, proxy_get_property: {}, proxy_get_shared_data: {}, proxy_increment_metric: {}, proxy_log: {}, proxy_on_configure: {}, proxy_on_context_create: {}, proxy_on_memory_allocate: {}, proxy_on_vm_start: {}, proxy_remove_header_map_value: {}, proxy_replace_header_map_value: {}, proxy_send_local_response: {}, proxy_set_property: {}, proxy_set_shared_data: {}, proxy_set_tick_period_milliseconds: {}",
+            "capability_restriction_config:\n  allowed_capabilities: {fd_write: {}, proc_exit: {}, proxy_on_memory_allocate: {}, proxy_on_vm_start: {}, proxy_on_configure: {}, proxy_on_context_create: {}, proxy_on_delete: {}, proxy_on_http_call_response: {}, proxy_on_request_body: {}, proxy_on_request_trailers: {}, proxy_on_response_headers: {}, proxy_add_header_map_value: {}, proxy_call_foreign_function: {}, proxy_continue_stream: {}, proxy_define_metric: {}, proxy_get_buffer_bytes: {}, proxy_get_current_time_nanoseconds: {}, proxy_get_header_map_pairs: {}, proxy_get_header_map_value: {}, proxy_get_log_level: {}, proxy_get_property: {}, proxy_get_shared_data: {}, proxy_http_call: {}, proxy_increment_metric: {}, proxy_log: {}, proxy_record_metric: {}, proxy_remove_header_map_value: {}, proxy_replace_header_map_value: {}, proxy_send_local_response: {}, proxy_set_effective_context: {}, proxy_set_property: {}, proxy_set_shared_data: {}, proxy_set_tick_period_milliseconds: {}, clock_time_get: {}, environ_get: {}, environ_sizes_get: {}, random_get: {}",
             $more,
             "}"
         )
@@ -51,8 +51,18 @@ pub(super) const ROWS: &[Row] = &[
         kind: "capability-missing",
         bad: &[("plugin", allowed!(""))],
         at: "allowed_capabilities",
-        good: &[("plugin", allowed!(", proxy_on_request_headers: {}"))],
+        good: &[(
+            "plugin",
+            allowed!(", proxy_on_request_headers: {}, proxy_on_tick: {}"),
+        )],
         proof: ERROR,
+    },
+    Row {
+        kind: "capability-missing",
+        bad: &[("plugin", allowed!(", proxy_on_request_headers: {}"))],
+        at: "allowed_capabilities",
+        good: &[],
+        proof: WARNING,
     },
     Row {
         kind: "vm-id-shared",

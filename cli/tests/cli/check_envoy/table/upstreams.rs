@@ -1,6 +1,6 @@
 //! Routes on which a header of the client chooses the upstream.
 
-use super::{OTHER, PLAIN, Proof, Request, Row, WARNING};
+use super::{OTHER, PLAIN, Proof, Request, Row, STATIC, WARNING};
 
 /// A cluster for whatever host a request names.
 const ANY: &str = r#"- name: any
@@ -226,8 +226,9 @@ pub(super) const ROWS: &[Row] = &[
             ("manager", "upgrade_configs: [{upgrade_type: CONNECT}]"),
             (
                 "first",
-                "- match: {connect_matcher: {}}\n  route: {cluster: api, upgrade_configs: [{upgrade_type: CONNECT, connect_config: {}}]}",
+                "- match: {connect_matcher: {}}\n  route: {cluster: static, upgrade_configs: [{upgrade_type: CONNECT, connect_config: {}}]}",
             ),
+            ("cluster", STATIC),
         ],
         proof: Some(Proof::Unseen),
     },
