@@ -4,7 +4,6 @@
 use bearer_gate::config::Config;
 
 use super::Gate;
-use super::injected::injected_header;
 use super::kinds::{
     CREDENTIAL_INJECTOR, HEADER_MUTATION, HEADER_MUTATION_OF_ROUTE, HEADER_TO_METADATA, ROUTER,
 };
@@ -14,6 +13,11 @@ use crate::view::{Chain, Group, Part, each_message};
 
 /// Filters of calls to an upstream are in its cluster.
 pub(super) const OF_UPSTREAMS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+
+/// The header that an injector says it sets.
+pub(super) fn injected_header(injector: Part<'_>) -> Option<Part<'_>> {
+    injector.at(&["credential", "typed_config", "header"])
+}
 
 pub(super) fn look_at(chain: &Chain<'_>, gate: Gate<'_, '_>, findings: &mut Vec<Finding>) {
     let Some(config) = gate.config else { return };

@@ -5,7 +5,7 @@ use bearer_gate::http::credentials::Place;
 
 use super::Gate;
 use super::beside::leading_to;
-use super::headers::OF_UPSTREAMS;
+use super::headers::{OF_UPSTREAMS, injected_header};
 use super::kinds::{
     CREDENTIAL_INJECTOR, EARLY_HEADER_MUTATION, HEADER_MUTATION, HEADER_MUTATION_OF_ROUTE, ROUTER,
 };
@@ -142,11 +142,6 @@ pub(super) fn look_at_filter(filter: Part<'_>, config: &Config, findings: &mut V
         let part = named.unwrap_or(injector);
         findings.extend(given(part, name.unwrap_or("authorization"), config));
     }
-}
-
-/// The header that an injector says it sets.
-pub(super) fn injected_header(injector: Part<'_>) -> Option<Part<'_>> {
-    injector.at(&["credential", "typed_config", "header"])
 }
 
 fn look_at_mutations<'d>(
