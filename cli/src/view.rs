@@ -9,7 +9,7 @@
 
 mod chain;
 
-pub(crate) use chain::{Chain, HttpFilter, Route};
+pub(crate) use chain::{Chain, HttpFilter, ROUTER, Route, filters_of_calls};
 
 use crate::document::{Node, type_of};
 use crate::finding::Spot;

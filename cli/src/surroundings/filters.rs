@@ -4,12 +4,12 @@ use bearer_gate::config::Config;
 
 use super::Gate;
 use super::kinds::{
-    CACHE, CACHE_V2, EXT_AUTHZ, EXT_PROC, JWT_AUTHN, LUA, OAUTH2, RATE_LIMIT, RBAC, ROUTER,
+    CACHE, CACHE_V2, EXT_AUTHZ, EXT_PROC, JWT_AUTHN, LUA, OAUTH2, RATE_LIMIT, RBAC,
 };
 use crate::document::Node;
 use crate::finding::{Finding, Kind};
 use crate::plugin::{WASM, message};
-use crate::view::{Chain, Group, HttpFilter, Part};
+use crate::view::{Chain, Group, HttpFilter, Part, ROUTER};
 
 /// The filters themselves, where one of them is ours.
 pub(super) fn look_at(chain: &Chain<'_>, configs: &[Option<Config>], findings: &mut Vec<Finding>) {

@@ -5,14 +5,11 @@ use bearer_gate::config::Config;
 
 use super::Gate;
 use super::kinds::{
-    CREDENTIAL_INJECTOR, HEADER_MUTATION, HEADER_MUTATION_OF_ROUTE, HEADER_TO_METADATA, ROUTER,
+    CREDENTIAL_INJECTOR, HEADER_MUTATION, HEADER_MUTATION_OF_ROUTE, HEADER_TO_METADATA,
 };
 use crate::finding::{Finding, Kind};
 use crate::plugin::message;
-use crate::view::{Chain, Group, Part, each_message};
-
-/// Filters of calls to an upstream are in its cluster.
-pub(super) const OF_UPSTREAMS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+use crate::view::{Chain, Group, Part, filters_of_calls};
 
 /// The header that an injector says it sets.
 pub(super) fn injected_header(injector: Part<'_>) -> Option<Part<'_>> {
@@ -39,17 +36,10 @@ pub(super) fn look_at(chain: &Chain<'_>, gate: Gate<'_, '_>, findings: &mut Vec<
         {
             look_at_reader(reader, config, findings);
         }
-        if let Some(router) = filter.message(ROUTER) {
-            look_at_filters(router.items_of("upstream_http_filters"), config, findings);
-        }
     }
+    look_at_filters(chain.filters_of_router(), config, findings);
     for route in chain.all_routes() {
-        let weighted = route.part.at(&["route", "weighted_clusters"]).into_iter();
-        let weighted = weighted.flat_map(|weighted| weighted.items_of("clusters"));
-        for level in [route.part, route.host, route.config]
-            .into_iter()
-            .chain(weighted)
-        {
+        for level in route.levels() {
             look_at_level(level, config, findings);
         }
     }
@@ -77,13 +67,9 @@ pub(super) fn of_clusters<'d>(group: &Group<'d>, chain: &Chain<'d>) -> Vec<Part<
     let is_any = chain.has_other_routes || named.contains(&None);
     let is_it = |cluster: &&Part<'_>| is_any || named.contains(&cluster.node.text_at(&["name"]));
     let clusters = group.clusters.iter().filter(is_it);
-    let mut filters = Vec::new();
-    for options in clusters.filter_map(|it| it.get("typed_extension_protocol_options")) {
-        each_message(options, OF_UPSTREAMS, &mut |options| {
-            filters.extend(options.items_of("http_filters"));
-        });
-    }
-    filters
+    clusters
+        .flat_map(|cluster| filters_of_calls(*cluster))
+        .collect()
 }
 
 fn look_at_filters<'d>(

@@ -5,13 +5,13 @@ use bearer_gate::http::credentials::Place;
 
 use super::Gate;
 use super::beside::leading_to;
-use super::headers::{OF_UPSTREAMS, injected_header};
+use super::headers::injected_header;
 use super::kinds::{
-    CREDENTIAL_INJECTOR, EARLY_HEADER_MUTATION, HEADER_MUTATION, HEADER_MUTATION_OF_ROUTE, ROUTER,
+    CREDENTIAL_INJECTOR, EARLY_HEADER_MUTATION, HEADER_MUTATION, HEADER_MUTATION_OF_ROUTE,
 };
 use crate::finding::{Finding, Kind};
 use crate::plugin::message;
-use crate::view::{Chain, Group, HttpFilter, Part, Route, each_message};
+use crate::view::{Chain, Group, HttpFilter, Part, Route, each_message, filters_of_calls};
 
 pub(super) fn look_at(chain: &Chain<'_>, gate: Gate<'_, '_>, findings: &mut Vec<Finding>) {
     let Some(config) = gate.config else { return };
@@ -48,38 +48,20 @@ pub(super) fn look_at_fronts(
             named.any(|name| clusters.contains(&name))
         };
         for route in front.all_routes().iter().filter(|route| is_there(route)) {
-            for level in levels(route) {
+            for level in route.levels() {
                 let options = level.items_of("request_headers_to_add");
                 let keys = options.filter_map(|option| option.at(&["header", "key"]));
                 look_at_keys(keys, config, &mut found);
             }
         }
-        let routers = front
-            .filters
-            .iter()
-            .filter_map(|filter| filter.message(ROUTER));
-        let of_routers = routers.flat_map(|router| router.items_of("upstream_http_filters"));
-        look_at_upstream_filters(of_routers, config, &mut found);
+        look_at_upstream_filters(front.filters_of_router(), config, &mut found);
         for cluster in clusters.iter().filter_map(|name| group.cluster(name)) {
-            if let Some(options) = cluster.get("typed_extension_protocol_options") {
-                each_message(options, OF_UPSTREAMS, &mut |options| {
-                    look_at_upstream_filters(options.items_of("http_filters"), config, &mut found);
-                });
-            }
+            look_at_upstream_filters(filters_of_calls(cluster).into_iter(), config, &mut found);
         }
         // once for all listeners that have the filter
         found.retain(|new| !findings.contains(new));
         findings.append(&mut found);
     }
-}
-
-/// A route, and all that it is in.
-fn levels<'d>(route: &Route<'d>) -> impl Iterator<Item = Part<'d>> {
-    let weighted = route.part.at(&["route", "weighted_clusters"]).into_iter();
-    let weighted = weighted.flat_map(|weighted| weighted.items_of("clusters"));
-    [route.part, route.host, route.config]
-        .into_iter()
-        .chain(weighted)
 }
 
 /// These filters of a chain, with what its routes say of them.
@@ -97,7 +79,7 @@ fn look_at_filters(
         .filter(|filter| filter.message(HEADER_MUTATION).is_some());
     for filter in mutating {
         for route in chain.all_routes() {
-            let said = levels(&route).filter_map(|level| {
+            let said = route.levels().filter_map(|level| {
                 let of_filter = level.get("typed_per_filter_config")?.get(filter.name)?;
                 let own = message(of_filter.node, HEADER_MUTATION_OF_ROUTE)?;
                 of_filter.with(own).get("mutations")

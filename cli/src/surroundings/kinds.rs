@@ -33,7 +33,6 @@ pub(super) const OAUTH2: &str = "envoy.extensions.filters.http.oauth2.v3.OAuth2"
 pub(super) const RATE_LIMIT: &str = "envoy.extensions.filters.http.ratelimit.v3.RateLimit";
 pub(super) const RBAC: &str = "envoy.extensions.filters.http.rbac.v3.RBAC";
 pub(super) const RBAC_OF_ROUTE: &str = "envoy.extensions.filters.http.rbac.v3.RBACPerRoute";
-pub(super) const ROUTER: &str = "envoy.extensions.filters.http.router.v3.Router";
 pub(super) const SET_FILTER_STATE: &str =
     "envoy.extensions.filters.network.set_filter_state.v3.Config";
 pub(super) const TRANSCODER: &str =

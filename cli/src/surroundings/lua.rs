@@ -3,7 +3,7 @@
 
 use super::Gate;
 use super::headers;
-use super::kinds::{LUA, LUA_OF_ROUTE, ROUTER};
+use super::kinds::{LUA, LUA_OF_ROUTE};
 use crate::finding::{Finding, Kind};
 use crate::plugin::message;
 use crate::view::{Chain, Group, Part};
@@ -44,12 +44,8 @@ pub(super) fn look_at_upstreams(
     gate: Gate<'_, '_>,
     findings: &mut Vec<Finding>,
 ) {
-    let routers = chain
-        .filters
-        .iter()
-        .filter_map(|filter| filter.message(ROUTER));
-    let of_routers = routers.flat_map(|router| router.items_of("upstream_http_filters"));
-    let filters = of_routers.chain(headers::of_clusters(group, chain));
+    let filters = chain.filters_of_router();
+    let filters = filters.chain(headers::of_clusters(group, chain));
     for settings in filters.filter_map(|filter| filter.get("typed_config")) {
         if let Some(lua) = message(settings.node, LUA) {
             look_at_sources(settings.with(lua), gate, findings);

@@ -11,7 +11,7 @@ use super::kinds::{
     RATE_LIMIT, RBAC,
 };
 use super::readers;
-use super::{headers, injected, taps};
+use super::{headers, injected, taps, tunnels};
 use crate::finding::{Finding, Kind, Level};
 use crate::plugin::{WASM, message, names_us};
 use crate::view::Part;
@@ -122,32 +122,10 @@ pub(super) fn look_at_upgrade(upgrade: Part<'_>, findings: &mut Vec<Finding>) {
     );
 }
 
-/// Whether an entry of `upgrade_configs` ends a tunnel.
-pub(super) fn is_tunnel(upgrade: Part<'_>) -> bool {
-    let is_off = |node: &crate::document::Node| node.is_false();
-    let kind = upgrade.node.text_at(&["upgrade_type"]).unwrap_or_default();
-    kind.eq_ignore_ascii_case("CONNECT")
-        && upgrade.get("connect_config").is_some()
-        && !upgrade.node.get("enabled").is_some_and(is_off)
-}
-
-/// Whether it takes `POST` for `CONNECT`.
-pub(super) fn takes_post(upgrade: Part<'_>) -> bool {
-    let post = upgrade.at(&["connect_config", "allow_post"]);
-    post.is_some_and(|post| post.node.is_true())
-}
-
 /// A tunnel that a patch brings, by `POST`: `CONNECT` needs a rule of its own.
 fn tunnelled(upgrade: Part<'_>) -> Option<Finding> {
-    (is_tunnel(upgrade) && takes_post(upgrade)).then(|| {
-        Finding::warning(
-            Kind::RequestsTunnelled,
-            upgrade.spot_of("connect_config"),
-            "upgrade_configs.connect_config",
-            "hands on what comes in the body as it is, so whoever may use this route writes requests for the upstream that no filter reads",
-        )
-        .write("no connect_config on a route to an upstream that the filter guards")
-    })
+    let comes = tunnels::is_tunnel(upgrade) && tunnels::takes_post(upgrade);
+    comes.then(|| tunnels::told(upgrade, Level::Warning, "whoever may use this route", ""))
 }
 
 /// Whether a part of Envoy's configuration brings filter chains, and ours in none of them.

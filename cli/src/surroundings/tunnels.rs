@@ -4,12 +4,14 @@
 use bearer_gate::config::Config;
 use bearer_gate::matcher::PathMatcher;
 
+use super::Gate;
 use super::beside::meet;
 use super::chosen::open_at;
 use super::rewrites::may_matter;
-use super::{Gate, patches};
 use crate::finding::{Finding, Kind, Level};
 use crate::view::{Chain, Group, Part, Route};
+
+const CLIENT: &str = "the client";
 
 pub(super) fn look_at(
     group: &Group<'_>,
@@ -28,7 +30,7 @@ pub(super) fn look_at(
         // without a rule for it the filter refuses CONNECT, which has no path
         let comes = match is_connect {
             true => has_rule_for_connect(config),
-            false => patches::takes_post(tunnel),
+            false => takes_post(tunnel),
         };
         let others = routes.iter().enumerate().filter(|(other, _)| *other != at);
         let mut others = others.map(|(_, other)| other);
@@ -36,11 +38,12 @@ pub(super) fn look_at(
             continue;
         }
         let finding = match open_at(matched, config) {
-            Some(open) => told(tunnel, Level::Error, &open),
+            Some(open) => told(tunnel, Level::Error, CLIENT, &format!("; {open}")),
             None if is_connect || may_matter(config) => told(
                 tunnel,
                 Level::Warning,
-                "whoever has a token for this route sends any request there, whatever rules ask for it",
+                CLIENT,
+                "; whoever has a token for this route sends any request there, whatever rules ask for it",
             ),
             None => continue,
         };
@@ -55,7 +58,7 @@ pub(super) fn look_at(
 fn tunnel<'d>(route: &Route<'d>) -> Option<Part<'d>> {
     let action = route.part.get("route")?;
     let mut upgrades = action.items_of("upgrade_configs");
-    upgrades.find(|upgrade| patches::is_tunnel(*upgrade))
+    upgrades.find(|upgrade| is_tunnel(*upgrade))
 }
 
 fn has_rule_for_connect(config: &Config) -> bool {
@@ -78,14 +81,29 @@ fn is_guarded_there(group: &Group<'_>, route: &Route<'_>, other: &Route<'_>) -> 
         })
 }
 
-/// A tunnel, and why that matters.
-fn told(tunnel: Part<'_>, level: Level, why: &str) -> Finding {
+/// Whether an entry of `upgrade_configs` ends a tunnel.
+pub(super) fn is_tunnel(upgrade: Part<'_>) -> bool {
+    let is_off = |node: &crate::document::Node| node.is_false();
+    let kind = upgrade.node.text_at(&["upgrade_type"]).unwrap_or_default();
+    kind.eq_ignore_ascii_case("CONNECT")
+        && upgrade.get("connect_config").is_some()
+        && !upgrade.node.get("enabled").is_some_and(is_off)
+}
+
+/// Whether it takes `POST` for `CONNECT`.
+pub(super) fn takes_post(upgrade: Part<'_>) -> bool {
+    let post = upgrade.at(&["connect_config", "allow_post"]);
+    post.is_some_and(|post| post.node.is_true())
+}
+
+/// A tunnel: for whom it is, and why that matters.
+pub(super) fn told(tunnel: Part<'_>, level: Level, who: &str, why: &str) -> Finding {
     let finding = Finding::error(
         Kind::RequestsTunnelled,
         tunnel.spot_of("connect_config"),
         "upgrade_configs.connect_config",
         format!(
-            "hands on what comes in the body as it is, so the client writes requests for the upstream that no filter reads; {why}"
+            "hands on what comes in the body as it is, so {who} writes requests for the upstream that no filter reads{why}"
         ),
     );
     Finding { level, ..finding }

@@ -6,6 +6,7 @@ use crate::plugin::{Container, Plugin, message};
 
 /// Filters of calls to upstreams are in a list of the same name.
 const OF_UPSTREAMS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+pub(crate) const ROUTER: &str = "envoy.extensions.filters.http.router.v3.Router";
 const ROUTE: &str = "envoy.config.route.v3.Route";
 const ROUTE_LIST: &str = "envoy.config.route.v3.RouteList";
 
@@ -41,6 +42,15 @@ pub(crate) struct Route<'d> {
 }
 
 impl<'d> Route<'d> {
+    /// The route, and all that may say something of its requests: what it is in, and its weighted clusters.
+    pub(crate) fn levels(&self) -> impl Iterator<Item = Part<'d>> + use<'d> {
+        let weighted = self.part.at(&["route", "weighted_clusters"]).into_iter();
+        let weighted = weighted.flat_map(|weighted| weighted.items_of("clusters"));
+        [self.part, self.host, self.config]
+            .into_iter()
+            .chain(weighted)
+    }
+
     /// Whether its requests reach an upstream.
     pub(crate) fn forwards(&self) -> bool {
         let answers = ["redirect", "direct_response"];
@@ -76,6 +86,13 @@ pub(crate) struct HttpFilter<'d> {
 }
 
 impl<'d> Chain<'d> {
+    /// The filters of its router, which calls to all upstreams pass.
+    pub(crate) fn filters_of_router(&self) -> impl Iterator<Item = Part<'d>> {
+        let filters = self.filters.iter();
+        let routers = filters.filter_map(|filter| filter.message(ROUTER));
+        routers.flat_map(|router| router.items_of("upstream_http_filters"))
+    }
+
     /// The entries of `http_filters` that have this configuration of ours.
     pub(crate) fn ours(&self, plugin: usize) -> impl Iterator<Item = &HttpFilter<'d>> {
         let filters = self.filters.iter();
@@ -187,6 +204,17 @@ pub(super) fn find<'d>(
             has_other_routes,
         });
     });
+}
+
+/// The filters that calls to a cluster pass, behind those of the chain and of its router.
+pub(crate) fn filters_of_calls(cluster: Part<'_>) -> Vec<Part<'_>> {
+    let mut filters = Vec::new();
+    if let Some(options) = cluster.get("typed_extension_protocol_options") {
+        each_message(options, OF_UPSTREAMS, &mut |options| {
+            filters.extend(options.items_of("http_filters"));
+        });
+    }
+    filters
 }
 
 fn find_below<'d>(part: Part<'d>, found: &mut dyn FnMut(Part<'d>)) {
