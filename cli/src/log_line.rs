@@ -47,8 +47,8 @@ enum Told {
     Known(&'static Known),
     /// A line of a request that the filter did not reject, and what it was.
     Other(&'static str),
-    /// A rejection by somebody else, and by whom.
-    Elsewhere(&'static str),
+    /// A rejection by somebody else: by whom, and what to do where more is known than the page says.
+    Elsewhere(&'static str, Option<&'static str>),
     Nothing,
 }
 
@@ -199,9 +199,9 @@ fn print(told: &Told, lines: usize) {
         Told::SignIn(reason) => reason.print(&lines),
         Told::Known(known) => known.print(&lines),
         Told::Other(what) => println!("{}{lines}: {what}", styled(HEAD, "not rejected")),
-        Told::Elsewhere(what) => {
+        Told::Elsewhere(what, advice) => {
             println!("{}{lines}: {what}", styled(HEAD, "not bearer-gate's"));
-            if let Some(advice) = advice_of(what) {
+            if let Some(advice) = advice {
                 println!("    {}: {advice}", styled(DIM, "the operator"));
             }
             println!("    {}: {PAGE}", styled(DIM, "more"));
@@ -224,9 +224,8 @@ fn to_json(told: &Told, lines: usize) -> Value {
         Told::SignIn(reason) => reason.to_json(lines),
         Told::Known(known) => known.to_json(lines),
         Told::Other(what) => json!({"reason": null, "lines": lines, "told": what}),
-        Told::Elsewhere(what) => {
-            let operator = advice_of(what);
-            json!({"reason": null, "lines": lines, "told": what, "operator": operator, "page": PAGE})
+        Told::Elsewhere(what, advice) => {
+            json!({"reason": null, "lines": lines, "told": what, "operator": advice, "page": PAGE})
         }
         Told::Nothing => Value::Null,
     }
@@ -255,10 +254,10 @@ fn read(line: &str) -> Told {
         return Told::Reason(reason);
     }
     if let Some(what) = by_rbac(line) {
-        return Told::Elsewhere(what);
+        return Told::Elsewhere(what, Some(RBAC_ADVICE));
     }
     if let Some((_, what)) = REJECTING.iter().find(|(name, _)| is_there(name)) {
-        return Told::Elsewhere(what);
+        return Told::Elsewhere(what, None);
     }
     if let Some(known) = known::find(line).filter(|_| member.is_none()) {
         return Told::Known(known);
@@ -268,10 +267,11 @@ fn read(line: &str) -> Told {
     }
     let is_rejection = status(json.as_ref(), line).is_some_and(|status| status >= 400);
     match OTHERS.iter().find(|(name, _)| is_there(name)) {
-        Some((_, what)) if is_rejection => Told::Elsewhere(what),
+        Some((_, what)) if is_rejection => Told::Elsewhere(what, None),
         Some((_, what)) => Told::Other(what),
         None if is_none && is_rejection => Told::Elsewhere(
             "the filter has no reason against it: another filter, Envoy or the upstream gives this answer",
+            None,
         ),
         None if is_none => Told::Other("the filter has no reason against it"),
         None => Told::Nothing,
@@ -286,11 +286,6 @@ fn by_rbac(line: &str) -> Option<&'static str> {
         None if line.contains(RBAC_BODY) => Some(RBAC),
         None => None,
     }
-}
-
-fn advice_of(what: &str) -> Option<&'static str> {
-    let is_rbac = [RBAC_NONE, RBAC_POLICY, RBAC].contains(&what);
-    is_rbac.then_some(RBAC_ADVICE)
 }
 
 /// The status of the answer that a line of an access log is of.
@@ -472,7 +467,7 @@ mod tests {
             ("GET / 503 - wasm_fail_stream", "has crashed"),
             ("GET / 404 route_not_found", "no route"),
         ] {
-            let Told::Elsewhere(what) = read(line) else {
+            let Told::Elsewhere(what, _) = read(line) else {
                 panic!("{line}");
             };
             assert!(what.contains(expected), "{line}: {what}");
