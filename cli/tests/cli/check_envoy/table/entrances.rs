@@ -28,20 +28,7 @@ macro_rules! proxy {
 /// A connection manager that does this with its requests.
 macro_rules! manager {
     ($route:literal) => {
-        concat!(
-            r#"- name: other
-  address: {socket_address: {address: 127.0.0.1, port_value: 10001}}
-  filter_chains:
-  - filters:
-    - name: http
-      typed_config:
-        "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-        stat_prefix: other
-        http_filters: [{name: router, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}]
-        route_config: {virtual_hosts: [{name: other, domains: ["*"], routes: [{match: {prefix: /}, "#,
-            $route,
-            "}]}]}"
-        )
+        other_manager!(; $route)
     };
 }
 
@@ -135,24 +122,14 @@ macro_rules! with_state {
 /// Lua that answers with what this cluster answers.
 macro_rules! with_lua {
     ($cluster:literal) => {
-        concat!(
-            r#"- name: other
-  address: {socket_address: {address: 127.0.0.1, port_value: 10001}}
-  filter_chains:
-  - filters:
-    - name: http
-      typed_config:
-        "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-        stat_prefix: other
-        http_filters:
-        - name: lua
+        other_manager!(
+            r#"        - name: lua
           typed_config:
             "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua
             default_source_code: {inline_string: "function envoy_on_request(h) h:respond(h:httpCall('"#,
             $cluster,
-            r#"', {}, '', 1000)) end"}
-        - {name: router, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
-        route_config: {virtual_hosts: [{name: other, domains: ["*"], routes: [{match: {prefix: /}, direct_response: {status: 200}}]}]}"#
+            "', {}, '', 1000)) end\"}\n";
+            "direct_response: {status: 200}"
         )
     };
 }

@@ -5,23 +5,7 @@ use super::{Row, WARNING};
 /// A connection manager with these filters, which sends requests to a listener that has the filter.
 macro_rules! front {
     ($filters:literal, $route:literal) => {
-        concat!(
-            r#"- name: other
-  address: {socket_address: {address: 127.0.0.1, port_value: 10001}}
-  filter_chains:
-  - filters:
-    - name: http
-      typed_config:
-        "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-        stat_prefix: other
-        http_filters:
-"#,
-            $filters,
-            r#"        - {name: router, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
-        route_config: {virtual_hosts: [{name: other, domains: ["*"], routes: [{match: {prefix: /}, route: {cluster: front}, "#,
-            $route,
-            "}]}]}"
-        )
+        other_manager!($filters; "route: {cluster: front}, ", $route)
     };
 }
 

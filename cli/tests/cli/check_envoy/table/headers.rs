@@ -65,19 +65,13 @@ macro_rules! of_route {
 /// Filters of calls to a cluster, of which the first is Lua that does this.
 macro_rules! in_cluster {
     ($call:literal) => {
-        concat!(
-            r#"typed_extension_protocol_options:
-  envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
-    "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
-    explicit_http_config: {http_protocol_options: {}}
-    http_filters:
-    - name: lua
+        filters_of_calls!(
+            r#"    - name: lua
       typed_config:
         "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua
         default_source_code: {inline_string: "function envoy_on_request(h) h:headers()"#,
             $call,
-            r#" end"}
-    - {name: codec, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec}}"#
+            " end\"}"
         )
     };
 }

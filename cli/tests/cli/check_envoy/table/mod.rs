@@ -248,6 +248,47 @@ macro_rules! cluster {
 
 const STATIC: &str = cluster!("static", "8081");
 
+/// A connection manager without the filter: with these entries of filters before its router, and what it does with all
+/// requests.
+macro_rules! other_manager {
+    ($($filters:literal),*; $($does:literal),+) => {
+        concat!(
+            r#"- name: other
+  address: {socket_address: {address: 127.0.0.1, port_value: 10001}}
+  filter_chains:
+  - filters:
+    - name: http
+      typed_config:
+        "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+        stat_prefix: other
+        http_filters:
+"#,
+            $($filters,)*
+            r#"        - {name: router, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
+        route_config: {virtual_hosts: [{name: other, domains: ["*"], routes: [{match: {prefix: /}, "#,
+            $($does,)+
+            "}]}]}"
+        )
+    };
+}
+
+/// Options of a cluster by which its calls pass these filters first.
+macro_rules! filters_of_calls {
+    ($($filters:literal),+) => {
+        concat!(
+            r#"typed_extension_protocol_options:
+  envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+    "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+    explicit_http_config: {http_protocol_options: {}}
+    http_filters:
+"#,
+            $($filters,)+
+            r#"
+    - {name: codec, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec}}"#
+        )
+    };
+}
+
 mod entrances;
 mod filters;
 mod fronts;

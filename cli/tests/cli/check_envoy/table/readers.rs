@@ -142,22 +142,15 @@ const MUTATION_OF_ROUTE: &str = r#"typed_per_filter_config:
 /// The cluster of the upstream again, with a filter of its own that sets this header.
 macro_rules! api_that_sets {
     ($header:literal) => {
-        concat!(
-            r#"typed_extension_protocol_options:
-  envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
-    "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
-    explicit_http_config: {http_protocol_options: {}}
-    http_filters:
-    - name: mutation
+        filters_of_calls!(
+            r#"    - name: mutation
       typed_config:
         "@type": type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation
         mutations:
           request_mutations:
           - append: {header: {key: "#,
             $header,
-            r#", value: "%REQ(x-who)%"}, append_action: OVERWRITE_IF_EXISTS_OR_ADD}
-    - name: codec
-      typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec}"#
+            r#", value: "%REQ(x-who)%"}, append_action: OVERWRITE_IF_EXISTS_OR_ADD}"#
         )
     };
 }

@@ -49,21 +49,10 @@ const MADE_OF_ANY: &str = r#"- name: all
 /// A listener without the filter, with this virtual host.
 macro_rules! listener {
     ($host:literal) => {
-        concat!(
-            r#"- name: other
-  address: {socket_address: {address: 127.0.0.1, port_value: 10001}}
-  filter_chains:
-  - filters:
-    - name: http
-      typed_config:
-        "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-        stat_prefix: other
-        http_filters:
-        - {name: forward, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig, dns_cache_config: {name: any, dns_lookup_family: V4_ONLY}}}
-        - {name: router, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
-        route_config: {virtual_hosts: [{name: other, domains: ["*"], routes: [{match: {prefix: /}, "#,
-            $host,
-            "}]}]}"
+        other_manager!(
+            r#"        - {name: forward, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig, dns_cache_config: {name: any, dns_lookup_family: V4_ONLY}}}
+"#;
+            $host
         )
     };
 }
