@@ -83,7 +83,8 @@ pub trait Exchange {
     fn respond(&self, response: &Response, details: &str);
 }
 
-/// Carries a verdict out, and counts it unless it is a usual admission. Without a configuration, rejections have their fixed form.
+/// Carries a verdict out, and counts it, but for what is let through: see [`Gate`](crate::gate::Gate). Without
+/// a configuration, rejections have their fixed form.
 pub fn carry_out(
     verdict: &Verdict<'_>,
     config: Option<&Config>,
