@@ -26,7 +26,7 @@ pub(super) fn look_at(chain: &Chain<'_>, gate: Gate<'_, '_>, findings: &mut Vec<
         return;
     }
     let routes = chain.all_routes().into_iter();
-    let levels = routes.flat_map(|route| [route.part, route.host, route.config]);
+    let levels = routes.flat_map(|route| route.levels());
     let of_filters = levels.filter_map(|level| level.get("typed_per_filter_config"));
     let of_routes = of_filters.flat_map(|part| {
         let entries = part.node.entries().iter();

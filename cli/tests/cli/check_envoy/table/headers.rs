@@ -21,6 +21,17 @@ const LUA_OF_A_ROUTE: &str = r#"typed_per_filter_config:
     "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.LuaPerRoute
     source_code: {inline_string: "function envoy_on_request(h) h:headers():add('X-User', 'root') end"}"#;
 
+const LUA_OF_A_WEIGHTED_CLUSTER: &str = r#"- match: {prefix: /api/orders}
+  route:
+    weighted_clusters:
+      clusters:
+      - name: api
+        weight: 1
+        typed_per_filter_config:
+          lua:
+            "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.LuaPerRoute
+            source_code: {inline_string: "function envoy_on_request(h) h:headers():add('X-User', 'root') end"}"#;
+
 /// What gives every request this header.
 macro_rules! injector {
     ($header:literal) => {
@@ -171,6 +182,17 @@ pub(super) const ROWS: &[Row] = &[
         ],
         at: "source_code",
         good: &[("after", LUA), ("host", LUA_OF_A_ROUTE)],
+        proof: WARNING,
+    },
+    Row {
+        kind: "claim-header-set",
+        bad: &[
+            ("after", LUA),
+            ("first", LUA_OF_A_WEIGHTED_CLUSTER),
+            ("provider", CLAIM_HEADER),
+        ],
+        at: "source_code",
+        good: &[("after", LUA), ("first", LUA_OF_A_WEIGHTED_CLUSTER)],
         proof: WARNING,
     },
     Row {
