@@ -76,6 +76,15 @@ fn written(folder: &tempfile::TempDir, name: &str, config: &Value) -> String {
     path.display().to_string()
 }
 
+/// Waits for what the filter tells at its ticks, once a request was let through.
+fn has_told(envoy: &Envoy) {
+    eventually(Duration::from_secs(10), "keys and a request", || {
+        let stats = envoy.stats();
+        let has = |end: &str| stats.keys().any(|name| name.ends_with(end));
+        has("jwks_age_seconds.demo") && has("bearer_gate.allowed")
+    });
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_works_is_told() {
     let (idp, upstream) = (Idp::start(), Upstream::start());
@@ -96,12 +105,7 @@ async fn a_gateway_that_works_is_told() {
         200
     );
     assert_eq!(client.get(&envoy.url("/orders")).await.status, 401);
-    eventually(Duration::from_secs(10), "the age of the keys", || {
-        let stats = envoy.stats();
-        stats
-            .keys()
-            .any(|name| name.ends_with("jwks_age_seconds.demo"))
-    });
+    has_told(&envoy);
 
     let admin = format!("http://{}", envoy.admin_address());
     // The configuration that runs, of both listeners.
@@ -202,6 +206,7 @@ async fn an_api_that_is_not_there_is_told() {
         .unwrap_or_else(|refused| panic!("{refused}"));
     let reply = Client::new().get_with(&envoy.url("/orders"), &token).await;
     assert_eq!(reply.status, 503);
+    has_told(&envoy);
     let admin = envoy.admin_address().to_string();
     let ran = explain(&["--admin", &admin, "--path", "/orders", "--fetch"], &token);
     let top = "verdict: admitted by the configuration; the gateway may do otherwise. Why: cluster upstream: nothing at 127.0.0.1:1 has ever answered";
