@@ -3,11 +3,18 @@
 //! Invariant: the type of an [`EcPublicKey`] proves that it is a point of its curve, and not the
 //! one at infinity. A point off the curve would be a key on another, weaker curve.
 
-use p256::elliptic_curve::point::AffineCoordinates;
+use std::sync::OnceLock;
+
+use p256::NistP256;
+use p256::elliptic_curve::point::AffineCoordinates as _;
+use p256::elliptic_curve::sec1::ToSec1Point as _;
+use p256::elliptic_curve::{AffinePoint, CurveArithmetic, FieldBytes, PrimeField as _, Scalar};
+use p384::NistP384;
 
 use super::der;
 use super::jwa::Curve;
 use super::key_error::KeyError;
+use super::multiples::{self, Multiples};
 use super::p521;
 use super::rsa::without_leading_zeros;
 
@@ -18,9 +25,9 @@ const UNCOMPRESSED: u8 = 4;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EcPublicKey {
     /// On P-256.
-    P256(p256::ecdsa::VerifyingKey),
+    P256(Point<NistP256>),
     /// On P-384.
-    P384(p384::ecdsa::VerifyingKey),
+    P384(Point<NistP384>),
     /// On P-521.
     P521(p521::Point),
 }
@@ -58,12 +65,8 @@ impl EcPublicKey {
             .ok_or(KeyError::CoordinateLength)?;
         // By coordinates: a reader of every form of a point would need square roots.
         match curve {
-            Curve::P256 => affine::<p256::AffinePoint>(x, y)
-                .and_then(|point| p256::ecdsa::VerifyingKey::from_affine(point).ok())
-                .map(EcPublicKey::P256),
-            Curve::P384 => affine::<p384::AffinePoint>(x, y)
-                .and_then(|point| p384::ecdsa::VerifyingKey::from_affine(point).ok())
-                .map(EcPublicKey::P384),
+            Curve::P256 => Point::from_coordinates(x, y).map(EcPublicKey::P256),
+            Curve::P384 => Point::from_coordinates(x, y).map(EcPublicKey::P384),
             Curve::P521 => p521::Point::from_coordinates(x, y).map(EcPublicKey::P521),
         }
         .ok_or(KeyError::NotOnCurve)
@@ -82,8 +85,12 @@ impl EcPublicKey {
     pub(super) fn spki_der(&self) -> Vec<u8> {
         let compress = false;
         match self {
-            Self::P256(key) => der::ec_spki(Curve::P256, key.to_sec1_point(compress).as_bytes()),
-            Self::P384(key) => der::ec_spki(Curve::P384, key.to_sec1_point(compress).as_bytes()),
+            Self::P256(key) => {
+                der::ec_spki(Curve::P256, key.affine.to_sec1_point(compress).as_bytes())
+            }
+            Self::P384(key) => {
+                der::ec_spki(Curve::P384, key.affine.to_sec1_point(compress).as_bytes())
+            }
             Self::P521(point) => {
                 let (x, y) = point.coordinates();
                 der::ec_spki(Curve::P521, &[&[UNCOMPRESSED], x, y].concat())
@@ -92,14 +99,46 @@ impl EcPublicKey {
     }
 }
 
-/// The point with these coordinates, if both are below the prime and the point is on the curve.
-fn affine<P>(x: &[u8], y: &[u8]) -> Option<P>
-where
-    P: AffineCoordinates<FieldRepr: for<'a> TryFrom<&'a [u8]>>,
-{
-    let coordinate = |octets: &[u8]| P::FieldRepr::try_from(octets).ok();
-    P::from_coordinates(&coordinate(x)?, &coordinate(y)?).into_option()
+/// A point of a curve, and not the one at infinity.
+#[derive(Clone, Debug)]
+pub struct Point<C: CurveArithmetic> {
+    affine: AffinePoint<C>,
+    /// Made when they are first asked for: few of a set's keys are in use.
+    multiples: OnceLock<Multiples<C>>,
 }
+
+impl<C: multiples::Curve> Point<C> {
+    /// The point with these coordinates, if both are below the prime and the point is on the curve.
+    fn from_coordinates(x: &[u8], y: &[u8]) -> Option<Self> {
+        let coordinate = |octets: &[u8]| FieldBytes::<C>::try_from(octets).ok();
+        let affine = AffinePoint::<C>::from_coordinates(&coordinate(x)?, &coordinate(y)?);
+        Some(Self {
+            affine: affine.into_option()?,
+            multiples: OnceLock::new(),
+        })
+    }
+
+    /// The point itself.
+    #[must_use]
+    pub fn affine(&self) -> &AffinePoint<C> {
+        &self.affine
+    }
+
+    /// `u` times the generator and `v` times this point, together.
+    #[must_use]
+    pub fn sum_of_multiples(&self, u: &Scalar<C>, v: &Scalar<C>) -> AffinePoint<C> {
+        let this = self.multiples.get_or_init(|| Multiples::new(self.affine));
+        Multiples::sum([(C::multiples(), &u.to_repr()), (this, &v.to_repr())])
+    }
+}
+
+impl<C: CurveArithmetic> PartialEq for Point<C> {
+    fn eq(&self, other: &Self) -> bool {
+        self.affine == other.affine
+    }
+}
+
+impl<C: CurveArithmetic> Eq for Point<C> {}
 
 #[cfg(test)]
 mod tests {

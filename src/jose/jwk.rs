@@ -9,13 +9,14 @@
 //! do is read strictly.
 
 use super::der;
-pub use super::ec::EcPublicKey;
+pub use super::ec::{EcPublicKey, Point as EcPoint};
 use super::json::Element;
 use super::jwa::{Algorithm, Curve, KeyType};
 use super::jws::{JoseHeader, MAX_KID_LEN};
 pub use super::key_error::KeyError;
 pub use super::material::Material;
 use super::member::{member, string};
+pub use super::multiples::Curve as EcCurve;
 pub use super::oct::Secret;
 pub use super::okp::Ed25519PublicKey;
 use super::pem;

@@ -2,8 +2,8 @@
 //!
 //! Pure RFC code. Architecture invariant: nothing here knows HTTP, Envoy or clocks, and nothing
 //! here verifies a signature. Time is an argument, and signatures are checked through
-//! [`verifier::Verifier`]. The only arithmetic is [`montgomery`]: it vets keys, and computes an RSA
-//! key's power.
+//! [`verifier::Verifier`]. The only arithmetic is [`montgomery`], which vets keys and computes an RSA
+//! key's power, and [`multiples`], those of an EC key.
 //!
 //! There are two ways in: [`jwt::parse`] for a token, [`jwks::KeySet::parse`] for a key document.
 
@@ -28,6 +28,7 @@ mod key_error;
 mod material;
 mod member;
 mod montgomery;
+mod multiples;
 mod oct;
 mod okp;
 mod p521;

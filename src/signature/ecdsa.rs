@@ -5,8 +5,13 @@
 //! 1), so neither verifier is asked about what can only be a forgery. Zeros for both were once
 //! good for every text (CVE-2022-21449).
 
+use p256::elliptic_curve::ops::{Invert as _, Reduce as _};
+use p256::elliptic_curve::point::AffineCoordinates as _;
+use p256::elliptic_curve::{FieldBytes, NonZeroScalar, Scalar};
+
 use crate::jose::der;
 use crate::jose::jwa::Curve;
+use crate::jose::jwk::{EcCurve, EcPoint};
 
 /// The order of P-256's group, SEC 2 section 2.4.2.
 const ORDER_P256: &[u8] = &[
@@ -48,6 +53,20 @@ impl<'a> Signature<'a> {
             number.len() == order.len() && number < order && number.iter().any(|octet| *octet != 0)
         };
         (in_range(r) && in_range(s)).then_some(Signature { r, s })
+    }
+
+    /// Whether it is this key's, FIPS 186-5 section 6.4.2. `digest` is as long as the order. `None`
+    /// where a length is of another curve.
+    pub(super) fn is_of<C: EcCurve>(self, key: &EcPoint<C>, digest: &[u8]) -> Option<bool> {
+        let octets = |number: &[u8]| FieldBytes::<C>::try_from(number).ok();
+        let in_range = |number| NonZeroScalar::<C>::from_repr(octets(number)?).into_option();
+        let (r, s) = (in_range(self.r)?, in_range(self.s)?);
+        let inverse = s.invert_vartime();
+        let u = Scalar::<C>::reduce(&octets(digest)?) * *inverse;
+        let v = *r * *inverse;
+        // The point at infinity has 0 here, which `r` is not.
+        let x = key.sum_of_multiples(&u, &v).x();
+        Some(Scalar::<C>::reduce(&x) == *r)
     }
 
     /// The form that the host reads.

@@ -1,15 +1,14 @@
 //! The portable verifier: all algorithms but ES512, inside the module.
 //!
-//! RSA is [`super::rsassa`] on this project's own arithmetic, ECDSA is `p256`'s and `p384`'s,
-//! Ed25519 is `ed25519-dalek`'s. All of these compute with public values, so they need not take the
+//! RSA is [`super::rsassa`] on this project's own arithmetic. ECDSA is [`super::ecdsa`] on the groups of
+//! `p256` and `p384`, with multiples that are kept for each key. Ed25519 is `ed25519-dalek`'s. All of these compute with public values, so they need not take the
 //! same time for every input; the MACs of HMAC are compared in constant time.
 
-use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
-
+use super::ecdsa::Signature;
 use super::fits;
 use super::hash::Hash;
 use super::rsassa::{verify_pkcs1_v1_5, verify_pss};
-use crate::jose::jwa::Algorithm;
+use crate::jose::jwa::{Algorithm, Curve};
 use crate::jose::jwk::{EcPublicKey, Ed25519PublicKey, Key, Material, RsaPublicKey, Secret};
 use crate::jose::verifier::Verifier;
 
@@ -31,6 +30,7 @@ impl Verifier for Portable {
         let hash = Hash::of(algorithm);
         let digest = || hash.digest(&[signing_input]);
         let rsa = |scheme: Rsassa, key| scheme(hash, key, signing_input, signature);
+        let ecdsa = |curve| Signature::parse(curve, signature);
         let hmac = |key: &Secret| Some(hash.verify_hmac(key.octets(), signing_input, signature));
         let valid = match (algorithm, key.material()) {
             (Algorithm::Rs256 | Algorithm::Rs384 | Algorithm::Rs512, Material::Rsa(key)) => {
@@ -40,10 +40,10 @@ impl Verifier for Portable {
                 rsa(verify_pss, key)
             }
             (Algorithm::Es256, Material::Ec(EcPublicKey::P256(key))) => {
-                es256(key, &digest(), signature)
+                ecdsa(Curve::P256).and_then(|signature| signature.is_of(key, &digest()))
             }
             (Algorithm::Es384, Material::Ec(EcPublicKey::P384(key))) => {
-                es384(key, &digest(), signature)
+                ecdsa(Curve::P384).and_then(|signature| signature.is_of(key, &digest()))
             }
             (Algorithm::EdDsa, Material::Ed25519(key)) => eddsa(key, signing_input, signature),
             (Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512, Material::Secret(key)) => {
@@ -69,16 +69,6 @@ impl Verifier for Portable {
 
 /// A signature scheme of RSA: hash, key, signing input, signature.
 type Rsassa = fn(Hash, &RsaPublicKey, &[u8], &[u8]) -> Option<bool>;
-
-fn es256(key: &p256::ecdsa::VerifyingKey, digest: &[u8], signature: &[u8]) -> Option<bool> {
-    let signature = p256::ecdsa::Signature::from_slice(signature).ok()?;
-    Some(key.verify_prehash(digest, &signature).is_ok())
-}
-
-fn es384(key: &p384::ecdsa::VerifyingKey, digest: &[u8], signature: &[u8]) -> Option<bool> {
-    let signature = p384::ecdsa::Signature::from_slice(signature).ok()?;
-    Some(key.verify_prehash(digest, &signature).is_ok())
-}
 
 /// RFC 8032 section 5.1.7, without the cofactor, and stricter than it: R is canonical and not of
 /// small order.

@@ -13,6 +13,7 @@ use jwt_simple::algorithms::{
     PS256PublicKey, PS384PublicKey, PS512PublicKey, RS256PublicKey, RS384PublicKey, RS512PublicKey,
     RSAPublicKeyLike as Rsassa,
 };
+use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
 use superboring::bn::BigNum;
 use superboring::hash::MessageDigest;
 use superboring::pkey::{PKey, Public};
@@ -20,9 +21,10 @@ use superboring::rsa::{Padding, Rsa};
 use superboring::sign::RsaPssSaltlen;
 
 use super::fits;
+use super::hash::Hash;
 use super::portable::Portable;
 use crate::jose::jwa::Algorithm;
-use crate::jose::jwk::{Ed25519PublicKey, Key, Material, RsaPublicKey};
+use crate::jose::jwk::{EcPublicKey, Ed25519PublicKey, Key, Material, RsaPublicKey};
 use crate::jose::verifier::Verifier;
 
 /// Verifies as jwt-simple does.
@@ -40,6 +42,7 @@ impl Verifier for Reference {
         if !fits(algorithm, key, signature) {
             return false;
         }
+        let digest = || Hash::of(algorithm).digest(&[signing_input]);
         let rsa = |scheme: Scheme, hash, key| scheme(hash, key, signing_input, signature);
         let valid = match (algorithm, key.material()) {
             (Algorithm::Rs256, Material::Rsa(key)) => {
@@ -61,7 +64,13 @@ impl Verifier for Reference {
                 rsa(pss, <PS512PublicKey as Rsassa>::hash(), key)
             }
             (Algorithm::EdDsa, Material::Ed25519(key)) => eddsa(key, signing_input, signature),
-            // The same crates in the same versions as in jwt-simple: there is nothing to compare.
+            (Algorithm::Es256, Material::Ec(EcPublicKey::P256(key))) => {
+                es256(*key.affine(), &digest(), signature)
+            }
+            (Algorithm::Es384, Material::Ec(EcPublicKey::P384(key))) => {
+                es384(*key.affine(), &digest(), signature)
+            }
+            // HMAC, by the same crate: there is nothing to compare.
             _ => Some(Portable.verify(algorithm, key, signing_input, signature)),
         };
         valid == Some(true)
@@ -115,6 +124,18 @@ fn rsa_key(numbers: &RsaPublicKey) -> Option<PKey<Public>> {
     let modulus = BigNum::from_slice(numbers.modulus()).ok()?;
     let exponent = BigNum::from_slice(numbers.exponent()).ok()?;
     PKey::from_rsa(Rsa::from_public_components(modulus, exponent).ok()?).ok()
+}
+
+fn es256(point: p256::AffinePoint, digest: &[u8], signature: &[u8]) -> Option<bool> {
+    let key = p256::ecdsa::VerifyingKey::from_affine(point).ok()?;
+    let signature = p256::ecdsa::Signature::from_slice(signature).ok()?;
+    Some(key.verify_prehash(digest, &signature).is_ok())
+}
+
+fn es384(point: p384::AffinePoint, digest: &[u8], signature: &[u8]) -> Option<bool> {
+    let key = p384::ecdsa::VerifyingKey::from_affine(point).ok()?;
+    let signature = p384::ecdsa::Signature::from_slice(signature).ok()?;
+    Some(key.verify_prehash(digest, &signature).is_ok())
 }
 
 fn eddsa(key: &Ed25519PublicKey, signing_input: &[u8], signature: &[u8]) -> Option<bool> {

@@ -3,7 +3,8 @@
 //!
 //! The same cases each time; with `BEARER_GATE_SOAK` 100,000, and others each time.
 //!
-//! ECDSA is not here: both verifiers stand on the same crates. Wycheproof's vectors are for it.
+//! Both do ECDSA on the groups of the same crates: the reference by their verification, the portable verifier by its
+//! own. Wycheproof's vectors are a test of both.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,6 +14,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod ecdsa;
 mod eddsa;
 mod rsa;
 
