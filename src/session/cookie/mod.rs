@@ -384,30 +384,39 @@ fn after_prefix(name: &[u8]) -> Option<&[u8]> {
 /// or a chunk number that we never give. All others stay byte for byte, in their lines.
 #[must_use]
 pub fn without_ours(request: &Request, ours: &[&Cookie]) -> Option<Vec<Vec<u8>>> {
-    let is_ours = |cookie: &&[u8]| {
+    let is_ours = |cookie: &[u8]| {
         let (name, value) = pair(cookie);
         let name = if name.is_empty() { value } else { name };
         ours.iter().any(|own| {
-            let own = own.name.as_bytes();
-            // A browser keeps cookies of a domain that the configuration had before.
-            let elsewhere = after_prefix(name).zip(after_prefix(own));
-            is_like_numbered(name, own)
-                || elsewhere.is_some_and(|(name, own)| is_like_numbered(name, own))
+            own.part(name).is_some() || {
+                let own = own.name.as_bytes();
+                // A browser keeps cookies of a domain that the configuration had before.
+                let elsewhere = after_prefix(name).zip(after_prefix(own));
+                is_like_numbered(name, own)
+                    || elsewhere.is_some_and(|(name, own)| is_like_numbered(name, own))
+            }
         })
     };
-    let cookies = |line| bytes::split(line, b';');
-    let has_ours = |line| cookies(line).any(|cookie| is_ours(&cookie));
-    if !request.values("cookie").any(has_ours) {
-        return None;
-    }
-    let rest = request.values("cookie").map(|line| {
-        if !has_ours(line) {
-            return line.to_vec();
+    let mut has_ours = false;
+    let mut rest = Vec::new();
+    for line in request.values("cookie") {
+        let mut kept = Vec::new();
+        let mut all = 0_usize;
+        for cookie in bytes::split(line, b';') {
+            all = all.saturating_add(1);
+            if !is_ours(cookie) {
+                kept.push(cookie);
+            }
         }
-        let kept: Vec<&[u8]> = cookies(line).filter(|cookie| !is_ours(cookie)).collect();
-        trim(&kept.join(&b';')).to_vec()
-    });
-    Some(rest.filter(|line| !line.is_empty()).collect())
+        rest.push(if kept.len() == all {
+            line.to_vec()
+        } else {
+            has_ours = true;
+            trim(&kept.join(&b';')).to_vec()
+        });
+    }
+    rest.retain(|line| !line.is_empty());
+    has_ours.then_some(rest)
 }
 
 #[cfg(test)]
