@@ -471,7 +471,8 @@ fn serialized(headers: &[(&str, &str)]) -> Vec<u8> {
     bytes
 }
 
-/// Hands out what [`serialized`] has written; `None` where the octets are not such headers.
+/// Hands out what [`serialized`] has written; `None` where the octets are not such headers. Every octet has to be where
+/// the lengths say: a forged header that is read as part of another would not be removed.
 fn each(octets: &[u8], visit: &mut dyn FnMut(&str, &[u8])) -> Option<()> {
     let Some((count, rest)) = octets.split_first_chunk() else {
         return octets.is_empty().then_some(());
@@ -480,7 +481,7 @@ fn each(octets: &[u8], visit: &mut dyn FnMut(&str, &[u8])) -> Option<()> {
     let (lengths, mut texts) = rest.split_at_checked(count.checked_mul(8)?)?;
     let mut text = |length: &[u8; 4]| {
         let (text, rest) = texts.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-        texts = rest.get(1..)?;
+        texts = rest.strip_prefix(&[0])?;
         Some(text)
     };
     for lengths in lengths.chunks_exact(8) {
@@ -488,7 +489,7 @@ fn each(octets: &[u8], visit: &mut dyn FnMut(&str, &[u8])) -> Option<()> {
         let name = str::from_utf8(text(name)?).ok()?;
         visit(name, text(value.first_chunk()?)?);
     }
-    Some(())
+    texts.is_empty().then_some(())
 }
 
 fn accepted(status: u32) -> Result<(), Refused> {
@@ -541,17 +542,36 @@ mod tests {
         for length in 1..whole.len() {
             assert_eq!(parsed(&whole[..length]), None, "{length}");
         }
-        for (at, octet) in [
-            (0, 3),
-            (3, 0xff),
-            (4, 0xff),
-            (7, 0xff),
-            (11, 0x80),
-            (20, 0xff),
+        assert_eq!(parsed(&[&whole[..], b"\0"].concat()), None);
+        for (what, changes) in [
+            ("no pair", &[(0, 0)][..]),
+            ("a pair less", &[(0, 1)]),
+            ("a pair more", &[(0, 3)]),
+            (
+                "so many that eight times of it is 16 in 32 bits",
+                &[(3, 0x20)],
+            ),
+            ("very many pairs", &[(3, 0xff)]),
+            ("a long name", &[(4, 0xff)]),
+            ("a very long name", &[(7, 0xff)]),
+            ("a very long value", &[(11, 0x80)]),
+            (
+                "a name that is longer, by what its value is shorter",
+                &[(4, 5), (8, 4)],
+            ),
+            (
+                "a name that is shorter, by what its value is longer",
+                &[(4, 3), (8, 6)],
+            ),
+            ("a name that is no text", &[(20, 0xff)]),
+            ("no end of a name", &[(24, b'x')]),
+            ("no end of a value", &[(30, b'x')]),
         ] {
             let mut changed = whole.clone();
-            changed[at] = octet;
-            assert_eq!(parsed(&changed), None, "{at}");
+            for (at, octet) in changes {
+                changed[*at] = *octet;
+            }
+            assert_eq!(parsed(&changed), None, "{what}");
         }
     }
 }

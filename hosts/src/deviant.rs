@@ -9,6 +9,7 @@ use wasmtime::{
     OptLevel, RegallocAlgorithm, Store, Val, ValType, bail,
 };
 
+use crate::lie::Lie;
 use crate::{Answer, Call, Headers, Outcome};
 
 /// What a function of the host does in place of what it should.
@@ -32,8 +33,8 @@ pub enum Deviation {
     Forgets,
     /// Names are told as `Names-In-Capitals`.
     Capitals,
-    /// A map is told by octets that are none.
-    Garbage,
+    /// The map of this number is told by octets that are none.
+    Lies(u32, Lie),
     /// All that is drawn is the same.
     Constant,
     /// The clock says this, in nanoseconds.
@@ -495,11 +496,10 @@ fn host(
                     .for_each(|(name, _)| *name = capitals(name));
             }
             let mut octets = serialized(&headers);
-            if deviation == Some(Deviation::Garbage) {
-                octets
-                    .iter_mut()
-                    .step_by(3)
-                    .for_each(|octet| *octet ^= 0xff);
+            if let Some(Deviation::Lies(map, lie)) = deviation
+                && map == arg(0)
+            {
+                lie.tell(&mut octets);
             }
             guest.hand(&octets, arg(1), arg(2))?
         }

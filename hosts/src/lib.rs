@@ -5,6 +5,7 @@
 
 pub mod deviant;
 pub mod library;
+pub mod lie;
 pub mod token;
 
 use std::fs;

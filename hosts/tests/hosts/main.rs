@@ -6,6 +6,7 @@
 mod decisions;
 mod deviations;
 mod keys;
+mod maps;
 mod sign_in;
 mod signatures;
 
