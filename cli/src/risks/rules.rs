@@ -49,6 +49,9 @@ pub(super) fn look_at(config: &Config, warn: &mut dyn FnMut(String, &str)) {
         if !spellings.is_empty() {
             warn(format!("rules[{at}].match"), &spellings.join("; and it "));
         }
+        if let Some(told) = asked_for_head(config, at, rule) {
+            warn(format!("rules[{at}].match.methods"), &told);
+        }
         if let Some((field, told)) = by_what_clients_send(config, at, rule) {
             warn(format!("rules[{at}].match.{field}"), &told);
         }
@@ -287,7 +290,8 @@ fn in_another_case(config: &Config, at: usize, rule: &Rule) -> Option<String> {
     };
     paths_of(&rule.matcher.path).iter().find_map(|path| {
         let mut spellings = other_spellings(path).into_iter();
-        let told = spellings.find_map(|spelling| who_asks_less(config, at, rule, path, &spelling));
+        let told =
+            spellings.find_map(|spelling| at_another_path(config, at, rule, path, &spelling));
         Some(format!("{}, and many routers ignore case: {cure}", told?))
     })
 }
@@ -307,23 +311,62 @@ fn at_the_last_slash(config: &Config, at: usize, rule: &Rule) -> Option<String> 
             Some(bare) => bare.to_owned(),
             None => format!("{path}/"),
         };
-        let told = who_asks_less(config, at, rule, path, &spelling)?;
+        let told = at_another_path(config, at, rule, path, &spelling)?;
         Some(format!(
             "{told}, and many routers take both for the same: {cure}"
         ))
     })
 }
 
-fn who_asks_less(
+fn at_another_path(
     config: &Config,
     at: usize,
     rule: &Rule,
     path: &str,
     spelling: &str,
 ) -> Option<String> {
+    let other = (spelling, &rule.matcher);
+    Some(match who_asks_less(config, at, rule, path, other)? {
+        Some(other) => format!("is not for {spelling}: rules[{other}] is, which asks for less"),
+        None => format!("is not for {spelling}: no rule is, so it passes without a token"),
+    })
+}
+
+/// `methods: [GET]` does not guard `HEAD`, which most upstreams answer by what they do for `GET`.
+fn asked_for_head(config: &Config, at: usize, rule: &Rule) -> Option<String> {
+    let mut of_head = rule.matcher.clone();
+    for condition in &mut of_head.conditions {
+        let Condition::Methods(methods) = condition else {
+            continue;
+        };
+        if !methods.iter().any(|name| name == "GET") || methods.iter().any(|name| name == "HEAD") {
+            return None;
+        }
+        *methods = vec!["HEAD".to_owned()];
+    }
+    paths_of(&rule.matcher.path).iter().find_map(|path| {
+        let told = match who_asks_less(config, at, rule, path, (path, &of_head))? {
+            Some(other) => format!("rules[{other}] is, which asks for less"),
+            None => "no rule is, so it passes without a token".to_owned(),
+        };
+        Some(format!(
+            "is not for HEAD: {told}, and most upstreams do for HEAD what they do for GET: write [GET, HEAD]"
+        ))
+    })
+}
+
+/// Of a rule that decides a path, who asks for less of other requests, which it is not for: those with the path
+/// and the conditions of `other`. `None` in it where no rule is for them, and none has to be.
+fn who_asks_less(
+    config: &Config,
+    at: usize,
+    rule: &Rule,
+    path: &str,
+    (spelling, of): (&str, &RequestMatcher),
+) -> Option<Option<usize>> {
     // it is for both
     takes(&rule.matcher, path, &rule.matcher)?;
-    if takes(&rule.matcher, spelling, &rule.matcher).is_some() {
+    if takes(&rule.matcher, spelling, of).is_some() {
         return None;
     }
     for (other, by) in config.rules.all().iter().enumerate() {
@@ -336,20 +379,17 @@ fn who_asks_less(
             }
             continue;
         }
-        let Some(takes) = takes(&by.matcher, spelling, &rule.matcher) else {
+        let Some(takes) = takes(&by.matcher, spelling, of) else {
             continue;
         };
         if asks_less(asked_by(by), asked_by(rule)) {
-            return Some(format!(
-                "is not for {spelling}: rules[{other}] is, which asks for less"
-            ));
+            return Some(Some(other));
         }
         if takes == Takes::All {
             return None;
         }
     }
-    asks_less(asked_without_a_rule(config), asked_by(rule))
-        .then(|| format!("is not for {spelling}: no rule is, so it passes without a token"))
+    asks_less(asked_without_a_rule(config), asked_by(rule)).then_some(None)
 }
 
 /// `/api/admin` behind `/api` guards nothing but what `/api` leaves to it, such as another case. Where it

@@ -662,3 +662,74 @@ fn an_expression_that_a_spelling_escapes() {
     check(&table[..3], "allow");
     check(&table[3..], "deny");
 }
+
+/// Upstreams answer `HEAD` by what they do for `GET`.
+#[test]
+fn a_guard_of_get_that_leaves_head_to_a_rule_that_asks_for_less() {
+    let of = |methods: Value, scopes| {
+        let mut matcher = json!({"path_separated_prefix": "/api", "case_sensitive": false});
+        matcher["methods"] = methods;
+        rule(matcher, scopes)
+    };
+    let all = |scopes| rule(json!({"prefix": "/"}), scopes);
+    let field = "rules[0].match.methods";
+    let told = Some((field, "is not for HEAD: rules[1] is, which asks for less"));
+    let table = [
+        (json!([of(json!(["GET"]), Some(&["a"])), all(None)]), told),
+        (
+            json!([of(json!(["GET"]), Some(&["a"])), all(Some(&[]))]),
+            told,
+        ),
+        (
+            json!([of(json!(["GET", "POST"]), Some(&[])), all(None)]),
+            told,
+        ),
+        (
+            json!([of(json!(["GET", "HEAD"]), Some(&["a"])), all(None)]),
+            None,
+        ),
+        (
+            json!([of(json!(["GET"]), Some(&["a"])), all(Some(&["a"]))]),
+            None,
+        ),
+        (json!([of(json!(["GET"]), Some(&["a"]))]), None),
+        // it is for other methods on purpose
+        (
+            json!([of(json!(["POST"]), Some(&["a"])), all(Some(&[]))]),
+            None,
+        ),
+        // HEAD is decided by a rule of its own
+        (
+            json!([
+                of(json!(["GET"]), Some(&[])),
+                of(json!(["HEAD"]), Some(&[])),
+                all(None)
+            ]),
+            None,
+        ),
+        (
+            json!([
+                of(json!(["HEAD"]), Some(&[])),
+                of(json!(["GET"]), Some(&[])),
+                all(None)
+            ]),
+            None,
+        ),
+        // GET is public
+        (json!([of(json!(["GET"]), None), all(Some(&[]))]), None),
+    ];
+    check(&table, "deny");
+    check(
+        &[
+            (
+                json!([of(json!(["GET"]), Some(&["a"]))]),
+                Some((
+                    field,
+                    "is not for HEAD: no rule is, so it passes without a token",
+                )),
+            ),
+            (json!([of(json!(["GET", "HEAD"]), Some(&["a"]))]), None),
+        ],
+        "allow",
+    );
+}
