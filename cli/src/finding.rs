@@ -136,6 +136,7 @@ kinds! {
     FilterAfterRouter "filter-after-router" "The filter is behind the router and never runs."
     UnguardedChain "unguarded-chain" "Another listener or chain leads to a guarded upstream."
     OtherChain "other-chain" "A listener or chain does not have the filter."
+    ListenerTwice "listener-twice" "Two listeners have one address, or one name."
     UpstreamChosen "upstream-chosen" "Clients choose where their requests go."
     RequestsTunnelled "requests-tunnelled" "A route hands on, unread, what has requests in it."
     RequirementUnread "requirement-unread" "Nobody asks for what a route requires."
@@ -145,8 +146,9 @@ kinds! {
     ClaimHeaderSet "claim-header-set" "A route sets a header that only the filter may set."
     // the filters beside it
     FilterOrder "filter-order" "A filter that acts on who the client is comes too early."
-    FilterTwice "filter-twice" "The filter is in one chain twice."
+    FilterTwice "filter-twice" "A request comes to the filter twice."
     JwtAuthnBeside "jwt-authn-beside" "Envoy's jwt_authn is beside the filter."
+    CorsOrigin "cors-origin" "An origin of CORS as no browser sends it."
     // settings on which the protection depends
     PathNormalization "path-normalization" "The upstream may read another path than the rules."
     EscapedSlashes "escaped-slashes" "Escaped slashes are not treated as the rules expect it."

@@ -372,11 +372,13 @@ fn find_in_document<'d>(document: &'d Node, plugins: &mut Vec<Plugin<'d>>) {
                 find_in_document(item, plugins);
             }
         }
-        Some("WasmPlugin") => {
-            let name = document
-                .text_at(&["metadata", "name"])
-                .unwrap_or("WasmPlugin");
-            if let Some(config) = document.at(&["spec", "plugin_config"])
+        Some(kind @ ("WasmPlugin" | "TrafficExtension")) => {
+            let name = document.text_at(&["metadata", "name"]).unwrap_or(kind);
+            let config = match kind {
+                "WasmPlugin" => document.at(&["spec", "plugin_config"]),
+                _ => document.at(&["spec", "wasm", "plugin_config"]),
+            };
+            if let Some(config) = config
                 && is_ours(document, config)
             {
                 let container = Container::Istio(document);

@@ -8,6 +8,7 @@ mod aside;
 mod attached;
 mod beside;
 mod chosen;
+mod cors;
 mod fields;
 mod filters;
 mod gateway;
@@ -17,9 +18,11 @@ mod injected;
 mod istio;
 mod kinds;
 mod kubernetes;
+mod listeners;
 mod lua;
 mod manager;
 mod module;
+mod onward;
 mod patches;
 mod plugin;
 mod providers;
@@ -89,6 +92,7 @@ pub(crate) fn notes(view: &View<'_>) -> Vec<Note> {
     kubernetes::notes(view, &mut notes);
     unseen::notes(view, &mut notes);
     istio::patches::notes(view, &mut notes);
+    istio::waypoints::notes(view, &mut notes);
     gateway::patches::notes(view, &mut notes);
     notes
 }
@@ -135,6 +139,7 @@ pub(crate) fn look_at_envoy(
     given::look_at_node(group, findings);
     filters::look_at_discovery(group, findings);
     admin::look_at(group, findings);
+    listeners::look_at(group, findings);
     for gate in gates {
         for chain in group.chains.iter().filter(|chain| chain.has(gate.at)) {
             manager::look_at(chain, gate.config, findings);
@@ -149,6 +154,8 @@ pub(crate) fn look_at_envoy(
             tunnels::look_at(group, chain, gate, findings);
             injected::look_at_fronts(group, chain, gate, findings);
             rewrites::look_at(chain, gate.config, findings);
+            onward::look_at(group, chain, gate, findings);
+            cors::look_at(chain, findings);
             readers::look_at(chain, gate, findings);
             taps::look_at(group, chain, gate, findings);
             sign_in::look_at_chain(chain, gate, findings);

@@ -5,7 +5,7 @@ use bearer_gate::config::Config;
 
 use super::kubernetes::{
     ROOT, SELECTED, all_targets, labels, may_be_at, may_be_neighbours, name, namespace, of_kind,
-    routes, spec, title,
+    routes, runs_plugins, spec, title,
 };
 use super::rewrites::{Form, Matched, Rewrite};
 use super::{chosen, headers};
@@ -180,7 +180,7 @@ pub(super) fn is_of_parent(view: &View<'_>, parent: &Parent<'_>, policy: Part<'_
         ..
     } = *parent;
     let targets = all_targets(view, policy);
-    if targets.is_empty() && policy.node.text_at(&["kind"]) == Some("WasmPlugin") {
+    if targets.is_empty() && runs_plugins(policy) {
         let is_near = namespace(policy) == Some(ROOT) || may_be_at(place, namespace(policy));
         return is_near && has_pods(view, name, place, &labels(policy, SELECTED));
     }

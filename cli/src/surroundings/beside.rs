@@ -9,7 +9,19 @@ use super::lua;
 use crate::document::Node;
 use crate::finding::{Finding, Kind};
 use crate::plugin::message;
-use crate::view::{Chain, Group, Part, each_message};
+use crate::view::{Chain, Group, Part, Route, each_message};
+
+/// Pages of the admin interface that tell how Envoy does, and change nothing.
+const PAGES: [&str; 8] = [
+    "/ready",
+    "/stats",
+    "/stats/prometheus",
+    "/server_info",
+    "/clusters",
+    "/listeners",
+    "/memory",
+    "/hot_restart_version",
+];
 
 /// What a `tcp_proxy` takes its cluster from, where it is set.
 const CLUSTER_OF_CONNECTION: &str = "envoy.tcp_proxy.cluster";
@@ -55,29 +67,47 @@ pub(super) fn look_at(group: &Group<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Adds what guarded chains lead to by listeners within Envoy. Who leads to one of these from elsewhere is
-/// told of there.
-fn follow(group: &Group<'_>, upstreams: &mut BTreeSet<String>) {
-    let mut known = 0;
-    while known != upstreams.len() {
-        known = upstreams.len();
-        for listener in &group.listeners {
-            if is_within(*listener, upstreams) {
-                let mut found = Vec::new();
-                add_clusters(*listener, &mut found);
-                let requests = |cluster: &&str| names(group, cluster, Sent::Requests);
-                upstreams.extend(found.iter().flat_map(requests));
-            }
-        }
+/// Adds what these upstreams lead to that are listeners of the same Envoy, and tells which listeners those are.
+/// Who leads to one of them from elsewhere is told of there.
+fn follow<'d>(group: &Group<'d>, upstreams: &mut BTreeSet<String>) -> Vec<Part<'d>> {
+    let mut passed: Vec<Part<'d>> = Vec::new();
+    loop {
+        let is_known = |listener: &Part<'_>| {
+            let mut passed = passed.iter();
+            passed.any(|known| std::ptr::eq(known.node, listener.node))
+        };
+        let mut reached = group
+            .listeners
+            .iter()
+            .filter(|listener| is_reached(**listener, upstreams));
+        let Some(listener) = reached.find(|listener| !is_known(listener)).copied() else {
+            return passed;
+        };
+        passed.push(listener);
+        let mut found = Vec::new();
+        add_clusters(listener, &mut found);
+        let requests = |cluster: &&str| names(group, cluster, Sent::Requests);
+        upstreams.extend(found.iter().flat_map(requests));
     }
+}
+
+/// The listeners of the same Envoy that requests of a chain come to behind it, one behind the other.
+pub(super) fn listeners_behind<'d>(group: &Group<'d>, chain: &Chain<'d>) -> Vec<Part<'d>> {
+    let clusters = destinations(chain).into_iter().flatten();
+    let mut upstreams = clusters
+        .flat_map(|cluster| names(group, cluster, Sent::Requests))
+        .collect();
+    follow(group, &mut upstreams)
 }
 
 /// Whether nothing leads to a listener but clusters of this Envoy, and guarded chains do.
 fn is_within(listener: Part<'_>, upstreams: &BTreeSet<String>) -> bool {
-    listener.get("internal_listener").is_some()
-        && addresses(listener)
-            .iter()
-            .any(|name| upstreams.contains(name))
+    listener.get("internal_listener").is_some() && is_reached(listener, upstreams)
+}
+
+fn is_reached(listener: Part<'_>, upstreams: &BTreeSet<String>) -> bool {
+    let addresses = addresses(listener);
+    addresses.iter().any(|name| upstreams.contains(name))
 }
 
 /// The clusters that a part of a listener names itself.
@@ -193,12 +223,11 @@ impl Way<'_, '_> {
         others.find(|cluster| self.leads(cluster, Sent::Requests) == Leads::Elsewhere)
     }
 
-    /// Routes to the admin interface, but for those of single pages.
+    /// Routes to the admin interface, but for those of single pages that only tell.
     fn look_at_admin(&self, chain: &Chain<'_>, findings: &mut Vec<Finding>) {
         for route in chain.all_routes() {
-            let is_one_page = route.part.at(&["match", "path"]).is_some();
             let clusters = route.clusters();
-            if is_one_page
+            if page_of(&route).is_some_and(|page| PAGES.contains(&page))
                 || !clusters
                     .iter()
                     .flatten()
@@ -206,15 +235,7 @@ impl Way<'_, '_> {
             {
                 continue;
             }
-            findings.push(
-                Finding::warning(
-                    Kind::AdminOpen,
-                    route.part.spot(),
-                    "routes",
-                    "leads to Envoy's admin interface: whoever gets here reads the configuration, and can stop Envoy",
-                )
-                .write("match: {path: /stats/prometheus}, and the method GET alone"),
-            );
+            findings.push(leads_to_admin(route.part, "routes"));
         }
     }
 
@@ -232,6 +253,9 @@ impl Way<'_, '_> {
     fn look_at_others(&self, part: Part<'_>, findings: &mut Vec<Finding>) {
         if part.get("http_filters").is_some() {
             return;
+        }
+        if named_by(part).any(|cluster| self.is_admin(cluster)) {
+            findings.push(leads_to_admin(part, "filter_chains.filters"));
         }
         let around = |sent: Sent| {
             let mut clusters = named_by(part);
@@ -270,6 +294,28 @@ impl Way<'_, '_> {
         )
         .write("the filter in this chain too, or no way to that cluster")
     }
+}
+
+/// The path that a route to one path alone sends on, where the file says it.
+fn page_of<'d>(route: &Route<'d>) -> Option<&'d str> {
+    let came = route.part.node.text_at(&["match", "path"])?;
+    let action = route.part.get("route")?.node;
+    let others = ["regex_rewrite", "path_rewrite_policy", "path_rewrite"];
+    if others.iter().any(|field| action.get(field).is_some()) {
+        return None;
+    }
+    let rewritten = action.text_at(&["prefix_rewrite"]);
+    Some(rewritten.filter(|path| !path.is_empty()).unwrap_or(came))
+}
+
+fn leads_to_admin(part: Part<'_>, path: &str) -> Finding {
+    Finding::warning(
+        Kind::AdminOpen,
+        part.spot(),
+        path,
+        "leads to Envoy's admin interface: whoever gets here reads the configuration, and can stop Envoy",
+    )
+    .write("a route with match: {path: /stats/prometheus}, and the method GET alone")
 }
 
 /// What lets something else than the configuration choose the cluster of a TCP proxy.
@@ -413,7 +459,7 @@ fn addresses(listener: Part<'_>) -> Vec<String> {
 }
 
 /// An address as a text. Every address of this host is `here`.
-fn address_of(address: &Node) -> Vec<String> {
+pub(super) fn address_of(address: &Node) -> Vec<String> {
     if let Some(socket) = address.get("socket_address") {
         let host = socket.text_at(&["address"]).unwrap_or_default();
         let port = socket

@@ -6,6 +6,7 @@ use crate::finding::{Finding, Kind, Spot};
 use crate::view::Part;
 
 /// A field by its name, and the fields in it, or in the items of its list; none where all are taken.
+#[derive(Clone, Copy)]
 pub(super) struct Field(pub &'static str, pub &'static [Self]);
 
 /// Looks for members that the API does not have. The API server takes no other spelling: not

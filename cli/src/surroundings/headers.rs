@@ -18,7 +18,7 @@ pub(super) fn injected_header(injector: Part<'_>) -> Option<Part<'_>> {
 
 pub(super) fn look_at(chain: &Chain<'_>, gate: Gate<'_, '_>, findings: &mut Vec<Finding>) {
     let Some(config) = gate.config else { return };
-    let mut is_behind = false;
+    let mut is_behind = !chain.has(gate.at);
     for filter in &chain.filters {
         is_behind |= filter.plugin == Some(gate.at);
         if let Some(mutation) = filter.message(HEADER_MUTATION)

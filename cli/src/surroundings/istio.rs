@@ -1,4 +1,4 @@
-//! Istio: what a `WasmPlugin` says beside the filter's configuration, and the resources around it.
+//! Istio: what a `WasmPlugin`, or a `TrafficExtension`, says beside the filter's configuration, and the resources around it.
 //!
 //! What Istio makes of a field is in its API (istio/api) and in Pilot (istio/istio).
 
@@ -7,6 +7,7 @@ mod gateways;
 pub(super) mod patches;
 mod pods;
 mod policies;
+pub(super) mod waypoints;
 mod ways;
 
 use bearer_gate::config::Config;
@@ -15,10 +16,10 @@ use super::aside;
 use super::attached::{self, GATEWAY_NAMES};
 use super::fields::{self, Field};
 use super::kubernetes::{
-    ROOT, SELECTED, labels, look_at_targets, may_meet, name, namespace, of_kind, plugin_of, spec,
-    targets, title,
+    EXTENSION, PLUGIN_KINDS, ROOT, SELECTED, labels, look_at_targets, may_meet, namespace, of_kind,
+    plugin_of, spec, targets, title,
 };
-use super::module;
+use super::{lua, module};
 use crate::finding::{Finding, Kind};
 use crate::plugin::names_us;
 use crate::view::{Part, View};
@@ -30,10 +31,23 @@ const TARGET: &[Field] = &[
     Field("name", ANYTHING),
     Field("namespace", ANYTHING),
 ];
-const SPEC: &[Field] = &[
+/// For what a plugin is, and when it runs.
+const PLACE: &[Field] = &[
     Field("selector", &[Field("matchLabels", ANYTHING)]),
     Field("targetRef", TARGET),
     Field("targetRefs", TARGET),
+    Field("phase", ANYTHING),
+    Field("priority", ANYTHING),
+    Field(
+        "match",
+        &[
+            Field("mode", ANYTHING),
+            Field("ports", &[Field("number", ANYTHING)]),
+        ],
+    ),
+];
+/// What a plugin is: members of the `spec` of a `WasmPlugin`, and of `spec.wasm` of a `TrafficExtension`.
+const WASM: &[Field] = &[
     Field("url", ANYTHING),
     Field("sha256", ANYTHING),
     Field("imagePullPolicy", ANYTHING),
@@ -41,8 +55,6 @@ const SPEC: &[Field] = &[
     Field("verificationKey", ANYTHING),
     Field("pluginConfig", ANYTHING),
     Field("pluginName", ANYTHING),
-    Field("phase", ANYTHING),
-    Field("priority", ANYTHING),
     Field("failStrategy", ANYTHING),
     Field(
         "vmConfig",
@@ -55,30 +67,40 @@ const SPEC: &[Field] = &[
             ],
         )],
     ),
-    Field(
-        "match",
-        &[
-            Field("mode", ANYTHING),
-            Field("ports", &[Field("number", ANYTHING)]),
-        ],
-    ),
     Field("type", ANYTHING),
 ];
+const LUA: &[Field] = &[Field("inlineCode", ANYTHING)];
+
+/// Resources that run plugins, the filter or others.
+fn plugins<'a, 'd>(view: &'a View<'d>) -> impl Iterator<Item = Part<'d>> + use<'a, 'd> {
+    PLUGIN_KINDS.iter().flat_map(|kind| of_kind(view, kind))
+}
+
+/// What a resource says of the plugin itself, and the path of that.
+fn plugin_part(resource: Part<'_>) -> (Part<'_>, &'static str) {
+    let spec = spec(resource);
+    match spec.get("wasm") {
+        Some(wasm) if resource.node.text_at(&["kind"]) == Some(EXTENSION) => (wasm, "spec.wasm"),
+        _ => (spec, "spec"),
+    }
+}
 
 /// Whether a resource runs the filter and gives it no configuration.
 pub(super) fn has_unconfigured(view: &View<'_>) -> bool {
-    of_kind(view, "WasmPlugin").any(|resource| is_unconfigured(view, resource))
+    plugins(view).any(|resource| is_unconfigured(view, resource))
 }
 
 fn is_unconfigured(view: &View<'_>, resource: Part<'_>) -> bool {
-    plugin_of(view, resource.node).is_none() && names_us(resource.node)
+    let is_lua = resource.at(&["spec", "lua"]).is_some();
+    plugin_of(view, resource.node).is_none() && names_us(resource.node) && !is_lua
 }
 
 pub(super) fn look_at(view: &View<'_>, configs: &[Option<Config>], findings: &mut Vec<Finding>) {
     let is_ours = |resource: &Part<'_>| {
         plugin_of(view, resource.node).is_some() || is_unconfigured(view, *resource)
     };
-    let plugins: Vec<Part<'_>> = of_kind(view, "WasmPlugin").filter(is_ours).collect();
+    let plugins: Vec<Part<'_>> = plugins(view).filter(is_ours).collect();
+    waypoints::look_at(view, &plugins, findings);
     gateways::look_at(view, &plugins, findings);
     aside::look_at(view, &by_names(&plugins), findings);
     for resource in plugins {
@@ -88,6 +110,7 @@ pub(super) fn look_at(view: &View<'_>, configs: &[Option<Config>], findings: &mu
         look_at_match(view, resource, findings);
         look_at_others(view, resource, findings);
         let config = plugin.and_then(|(at, _)| configs.get(at)?.as_ref());
+        look_at_lua(view, resource, config, findings);
         policies::look_at(view, resource, config, findings);
         patches::look_at(view, resource, config, findings);
         ways::look_at(view, resource, config, findings);
@@ -110,28 +133,35 @@ fn by_names<'d>(plugins: &[Part<'d>]) -> Vec<Part<'d>> {
 }
 
 fn look_at_settings(resource: Part<'_>, findings: &mut Vec<Finding>) {
-    let spec = spec(resource);
+    let (spec, (plugin, path)) = (spec(resource), plugin_part(resource));
     let before = findings.len();
-    fields::look_at(spec, "spec", SPEC, findings);
-    if findings.len() == before && spec.get("plugin_config").is_none() {
+    match path {
+        "spec" => fields::look_at(spec, path, &[PLACE, WASM].concat(), findings),
+        _ => {
+            let own = [Field("wasm", WASM), Field("lua", LUA)];
+            fields::look_at(spec, "spec", &[PLACE, &own].concat(), findings);
+        }
+    }
+    let at = |name: &str| format!("{path}.{name}");
+    if findings.len() == before && plugin.get("plugin_config").is_none() {
         findings.push(
             Finding::error(
                 Kind::Configuration,
-                spec.spot(),
-                "spec.pluginConfig",
+                plugin.spot(),
+                &at("pluginConfig"),
                 "is missing, and the filter refuses to run without a configuration",
             )
             .write("pluginConfig, with providers and rules"),
         );
     }
-    let text = |name| spec.node.text_at(&[name]);
+    let text = |name| plugin.node.text_at(&[name]);
     match text("fail_strategy") {
         Some("FAIL_RELOAD") => {}
         Some("FAIL_OPEN") => findings.push(
             Finding::error(
                 Kind::FailurePolicy,
-                spec.spot_of("fail_strategy"),
-                "spec.failStrategy",
+                plugin.spot_of("fail_strategy"),
+                &at("failStrategy"),
                 "is FAIL_OPEN: when the module cannot be fetched, or the VM has crashed, everybody gets in",
             )
             .write("failStrategy: FAIL_RELOAD, or before Istio 1.27 FAIL_CLOSE"),
@@ -139,14 +169,14 @@ fn look_at_settings(resource: Part<'_>, findings: &mut Vec<Finding>) {
         _ => findings.push(
             Finding::warning(
                 Kind::FailurePolicy,
-                spec.spot_of("fail_strategy"),
-                "spec.failStrategy",
+                plugin.spot_of("fail_strategy"),
+                &at("failStrategy"),
                 "is not FAIL_RELOAD: a worker whose VM has crashed answers 503 until the plugin changes. Istio knows FAIL_RELOAD since 1.27",
             )
             .write("failStrategy: FAIL_RELOAD"),
         ),
     }
-    if text("phase") != Some("AUTHN") {
+    if spec.node.text_at(&["phase"]) != Some("AUTHN") {
         findings.push(
             Finding::warning(
                 Kind::Phase,
@@ -157,16 +187,16 @@ fn look_at_settings(resource: Part<'_>, findings: &mut Vec<Finding>) {
             .write("phase: AUTHN"),
         );
     }
-    if let Some(url) = spec.get("url") {
+    if let Some(url) = plugin.get("url") {
         let has_sum = text("sha256").is_some_and(|sum| !sum.is_empty());
-        module::look_at(url, "spec.url", has_sum, findings);
+        module::look_at(url, &at("url"), has_sum, findings);
     }
     if text("type") == Some("NETWORK") {
         findings.push(
             Finding::error(
                 Kind::PluginType,
-                spec.spot_of("type"),
-                "spec.type",
+                plugin.spot_of("type"),
+                &at("type"),
                 "is NETWORK: the filter is put where connections are read and no requests, and asks nobody for a token",
             )
             .write("type: HTTP"),
@@ -201,18 +231,12 @@ enum Workload {
 }
 
 fn workload(view: &View<'_>, resource: Part<'_>) -> Workload {
-    const WAYPOINT: &str = "istio-waypoint";
     let targets = targets(resource);
-    let is_waypoint = |named: &str| {
-        of_kind(view, "Gateway").any(|gateway| {
-            name(gateway) == named
-                && gateway.node.text_at(&["spec", "gateway_class_name"]) == Some(WAYPOINT)
-        })
-    };
+    let is_waypoint = |named: &str| waypoints::is_one(view, named);
     if !targets.is_empty() {
         let is_gateway = targets.iter().any(|target| match target.kind {
             "Gateway" => !is_waypoint(target.name),
-            "GatewayClass" => target.name != WAYPOINT,
+            "GatewayClass" => target.name != waypoints::CLASS,
             _ => false,
         });
         return match is_gateway {
@@ -300,8 +324,9 @@ fn look_at_match(view: &View<'_>, resource: Part<'_>, findings: &mut Vec<Finding
 
 /// Istio gives no plugin a `vm_id`, and all without one share their data.
 fn look_at_others(view: &View<'_>, resource: Part<'_>, findings: &mut Vec<Finding>) {
-    let others = of_kind(view, "WasmPlugin").filter(|other| {
+    let others = plugins(view).filter(|other| {
         !std::ptr::eq(other.node, resource.node)
+            && lua_of(*other).is_none()
             && plugin_of(view, other.node).is_none()
             && !names_us(other.node)
             && may_meet(resource, *other)
@@ -311,7 +336,7 @@ fn look_at_others(view: &View<'_>, resource: Part<'_>, findings: &mut Vec<Findin
             Finding::warning(
                 Kind::VmIdShared,
                 other.spot(),
-                "WasmPlugin",
+                "spec",
                 format!(
                     "{} may run beside the filter: Istio gives both one space of shared data, in which it can write the filter's keys",
                     title(other)
@@ -320,4 +345,57 @@ fn look_at_others(view: &View<'_>, resource: Part<'_>, findings: &mut Vec<Findin
             .write("another selector, unless you would trust that plugin with the keys"),
         );
     }
+}
+
+/// The source of a `TrafficExtension` that is Lua.
+fn lua_of(resource: Part<'_>) -> Option<Part<'_>> {
+    let is_one = resource.node.text_at(&["kind"]) == Some(EXTENSION);
+    resource.at(&["spec", "lua"]).filter(|_| is_one)
+}
+
+/// Lua in the same workloads, before the filter or behind it.
+fn look_at_lua(
+    view: &View<'_>,
+    resource: Part<'_>,
+    config: Option<&Config>,
+    findings: &mut Vec<Finding>,
+) {
+    for other in of_kind(view, EXTENSION).filter(|other| may_meet(resource, *other)) {
+        let Some(source) = lua_of(other) else {
+            continue;
+        };
+        if may_be_before(other, resource) {
+            findings.push(
+                Finding::warning(
+                    Kind::FilterOrder,
+                    source.spot(),
+                    "spec.lua",
+                    format!(
+                        "{} may run before the filter: it sees requests of everybody, with whatever claim headers a client made up",
+                        title(other)
+                    ),
+                )
+                .write("phase: AUTHZ in it, or a priority below the filter's"),
+            );
+        } else {
+            lua::look_at_source(source, config, findings);
+        }
+    }
+}
+
+/// Whether a plugin may run before another: by its phase, then by its priority, then by when it was made.
+fn may_be_before(one: Part<'_>, other: Part<'_>) -> bool {
+    let place = |resource: Part<'_>| {
+        let spec = spec(resource);
+        let phase = match spec.node.text_at(&["phase"]) {
+            Some("AUTHN") => 0,
+            Some("AUTHZ") => 1,
+            Some("STATS") => 2,
+            _ => 3,
+        };
+        let priority = spec.get("priority").map(|part| part.node.to_json());
+        let priority = priority.and_then(|text| text.parse().ok());
+        (phase, std::cmp::Reverse(priority.unwrap_or(0_i32)))
+    };
+    place(one) <= place(other)
 }

@@ -10,6 +10,17 @@ use crate::view::{Part, View};
 /// Istio's own namespace: what is in it may be for workloads of every namespace.
 pub(super) const ROOT: &str = "istio-system";
 
+/// Since Istio 1.30, in the place of a `WasmPlugin`.
+pub(super) const EXTENSION: &str = "TrafficExtension";
+/// Resources of Istio that run plugins.
+pub(super) const PLUGIN_KINDS: [&str; 2] = ["WasmPlugin", EXTENSION];
+
+/// Whether a resource of Istio runs plugins.
+pub(super) fn runs_plugins(resource: Part<'_>) -> bool {
+    let kind = resource.node.text_at(&["kind"]);
+    PLUGIN_KINDS.iter().any(|known| kind == Some(known))
+}
+
 pub(super) fn of_kind<'a, 'd>(
     view: &'a View<'d>,
     kind: &'static str,

@@ -11,7 +11,7 @@ use super::kinds::{
     RATE_LIMIT, RBAC,
 };
 use super::readers;
-use super::{headers, injected, taps, tunnels};
+use super::{cors, headers, injected, taps, tunnels};
 use crate::finding::{Finding, Kind, Level};
 use crate::plugin::{WASM, message, names_us};
 use crate::view::Part;
@@ -38,6 +38,7 @@ pub(super) fn look_at_value(
         }
     }
     taps::look_at_value(value, findings);
+    cors::look_at_policy(value, findings);
     if let Some(config) = config {
         if let Some(log) = value.get("access_log") {
             readers::look_at_log(log, config, findings);

@@ -17,7 +17,13 @@ pub(super) fn look_at(chain: &Chain<'_>, gate: Gate<'_, '_>, findings: &mut Vec<
     let has_jwt_authn = filters::has_filter(chain, JWT_AUTHN);
     for route in &routes {
         if let Some(config) = gate.config {
+            let before = findings.len();
             look_at_requirement(route.part, config, findings);
+            look_at_other_metadata(*route, config, findings);
+            // once for all routes of a virtual host
+            let mut new = findings.split_off(before);
+            new.retain(|new| !findings.contains(new));
+            findings.append(&mut new);
         }
         if !has_jwt_authn {
             look_at_old_requirement(*route, findings);
@@ -168,9 +174,55 @@ fn look_at_requirement(route: Part<'_>, config: &Config, findings: &mut Vec<Find
     }
 }
 
+/// Where Envoy takes metadata too, and the filter does not get them: the route's are all that it is told.
+fn look_at_other_metadata(route: Route<'_>, config: &Config, findings: &mut Vec<Finding>) {
+    let wanted = config.of_routes.as_ref();
+    let mut names = wanted
+        .into_iter()
+        .map(|of_routes| of_routes.namespace.as_str());
+    let own = |namespace: &str| {
+        let names = ["metadata", "filter_metadata", namespace, "requirement_name"];
+        route.part.at(&names).is_some()
+    };
+    // the route says it itself
+    if names.any(own) {
+        return;
+    }
+    let levels = [route.host, route.config];
+    let levels = levels.iter().filter_map(|level| level.get("metadata"));
+    let action = route.part.get("route");
+    let weighted = action.and_then(|action| action.get("weighted_clusters"));
+    let clusters = weighted.into_iter().flat_map(|it| it.items_of("clusters"));
+    let matched = action.into_iter().chain(clusters);
+    let matched = matched.filter_map(|part| part.get("metadata_match"));
+    for metadata in levels.chain(matched) {
+        let Some(metadata) = metadata.get("filter_metadata") else {
+            continue;
+        };
+        for entry in metadata.node.entries() {
+            let Some(name) = metadata.with(&entry.node).get("requirement_name") else {
+                continue;
+            };
+            let text = name.node.text().unwrap_or_default();
+            let namespace = wanted.map_or(entry.name.as_str(), |of_routes| &of_routes.namespace);
+            findings.push(
+                Finding::error(
+                    Kind::RequirementUnread,
+                    name.spot(),
+                    &format!("filter_metadata.{}.requirement_name", entry.name),
+                    format!("the filter gets the metadata of routes alone, and not these, of what is above a route or of its clusters: nobody asks for {text}, and the rules decide"),
+                )
+                .write(format!(
+                    "metadata: {{filter_metadata: {{{namespace}: {{requirement_name: {text}}}}}}} in each route, and route_metadata: {namespace} in the filter's configuration"
+                )),
+            );
+        }
+    }
+}
+
 /// What a route asked of jwt_authn, which is not there any more.
 fn look_at_old_requirement(route: Route<'_>, findings: &mut Vec<Finding>) {
-    for level in [route.part, route.host, route.config] {
+    for level in route.levels() {
         let of_filters = level.get(PER_FILTER);
         let of_filters = of_filters.map_or(&[][..], |part| part.node.entries());
         for entry in of_filters {

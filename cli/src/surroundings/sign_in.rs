@@ -40,9 +40,18 @@ pub(crate) fn handed_by_envoy(plugin: &Node) -> Handed<'_> {
     }
 }
 
-/// By a `WasmPlugin`.
+/// By a `WasmPlugin`, or a `TrafficExtension`.
 pub(crate) fn handed_by_istio(resource: &Node) -> Handed<'_> {
-    let variables = resource.at(&["spec", "vm_config"]);
+    let (variables, how) = match resource.at(&["spec", "wasm"]) {
+        Some(wasm) => (
+            wasm.get("vm_config"),
+            "spec.wasm.vmConfig.env, with valueFrom: HOST",
+        ),
+        None => (
+            resource.at(&["spec", "vm_config"]),
+            "spec.vmConfig.env, with valueFrom: HOST",
+        ),
+    };
     let variables = variables.map_or(&[][..], |node| node.items_of("env"));
     let names = |of_host: bool| {
         let wanted = variables
@@ -55,7 +64,7 @@ pub(crate) fn handed_by_istio(resource: &Node) -> Handed<'_> {
     Handed {
         of_host: names(true),
         written: names(false),
-        how: "spec.vmConfig.env, with valueFrom: HOST",
+        how,
     }
 }
 

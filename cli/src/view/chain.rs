@@ -99,6 +99,14 @@ impl<'d> Chain<'d> {
         filters.filter(move |filter| filter.plugin == Some(plugin))
     }
 
+    /// The filters that its requests come to with this configuration of ours behind them: all of them, where it is
+    /// in another chain before this one.
+    pub(crate) fn behind(&self, plugin: usize) -> impl Iterator<Item = &HttpFilter<'d>> {
+        let is_elsewhere = !self.has(plugin);
+        let filters = self.filters.iter();
+        filters.skip_while(move |filter| !is_elsewhere && filter.plugin != Some(plugin))
+    }
+
     /// All its routes, each with its virtual host and its route configuration.
     pub(crate) fn all_routes(&self) -> Vec<Route<'d>> {
         let mut found = Vec::new();

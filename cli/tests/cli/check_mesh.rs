@@ -7,6 +7,7 @@ mod macros;
 
 mod added;
 mod credentials;
+mod extensions;
 mod gateway;
 mod istio;
 mod istio_clusters;
@@ -16,6 +17,7 @@ mod patches;
 mod pods;
 mod routes;
 mod services;
+mod waypoints;
 mod ways;
 
 use serde_json::Value;

@@ -381,7 +381,7 @@ fn a_path_that_needs_bodies() {
 fn two_configurations_that_delete_each_others_sessions() {
     let manager_at = GOOD.find("  - name: web\n").unwrap();
     let clusters_at = GOOD.find("  clusters:\n").unwrap();
-    let listener = &GOOD[manager_at..clusters_at];
+    let listener = &GOOD[manager_at..clusters_at].replacen("name: web", "name: other", 1);
     let twice = |other: &str| {
         let (head, tail) = GOOD.split_at(clusters_at);
         findings(&format!("{head}{other}{tail}"))

@@ -77,6 +77,7 @@ pub struct EnvoyBuilder {
     drain_seconds: u32,
     variables: Vec<(String, String)>,
     port: u16,
+    keeps_addresses: bool,
 }
 
 impl EnvoyBuilder {
@@ -158,6 +159,13 @@ impl EnvoyBuilder {
         self
     }
 
+    /// Leaves the addresses of a whole bootstrap's listeners as they are.
+    #[must_use]
+    pub fn keep_addresses(mut self) -> Self {
+        self.keeps_addresses = true;
+        self
+    }
+
     /// Starts Envoy and waits until every listener accepts connections.
     ///
     /// # Errors
@@ -191,9 +199,15 @@ impl EnvoyBuilder {
         let listeners = bootstrap["static_resources"]["listeners"].as_array_mut();
         let mut names = Vec::new();
         for listener in listeners.into_iter().flatten() {
+            // one within Envoy has no address
+            if listener.get("internal_listener").is_some() {
+                continue;
+            }
             // For the first one alone.
             let port = if names.is_empty() { self.port } else { 0 };
-            listener["address"] = bootstrap::loopback(port);
+            if !self.keeps_addresses {
+                listener["address"] = bootstrap::loopback(port);
+            }
             names.extend(listener["name"].as_str().map(str::to_owned));
         }
         self.run(directory()?, &bootstrap, names)
@@ -275,6 +289,7 @@ impl Envoy {
             drain_seconds: 5,
             variables: Vec::new(),
             port: 0,
+            keeps_addresses: false,
         }
     }
 

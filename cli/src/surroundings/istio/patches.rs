@@ -26,7 +26,9 @@ pub(super) fn look_at(
     let workload = workload(view, resource);
     let own_name = format!(".{}", name(resource));
     // extenstions.istio.io/wasmplugin/NAMESPACE.NAME, spelt so in Istio
-    let is_own = |name: &str| name.contains("wasmplugin/") && name.ends_with(&own_name);
+    let kinds = ["wasmplugin/", "trafficextension/"];
+    let is_own =
+        |name: &str| kinds.iter().any(|kind| name.contains(kind)) && name.ends_with(&own_name);
     for filter in of_kind(view, "EnvoyFilter").filter(|it| may_patch(*it, resource)) {
         for patch in spec(filter).items_of("config_patches") {
             let context = patch.node.text_at(&["match", "context"]);

@@ -3,11 +3,11 @@
 
 use bearer_gate::config::Config;
 
-use super::super::headers;
 use super::super::kubernetes::{
     SELECTED, labels, may_be_at, name, namespace, of_kind, spec, targets, title,
 };
 use super::super::rewrites::{Form, Matched, Rewrite};
+use super::super::{cors, headers};
 use super::{Workload, workload};
 use crate::finding::{Finding, Kind};
 use crate::view::{Part, View};
@@ -35,6 +35,7 @@ pub(super) fn look_at(
             look_at_headers(service, config, findings);
             look_at_paths(service, config, findings);
             look_at_hosts(view, service, findings);
+            cors::look_below(spec(service), findings);
         }
         let known = gateways.iter().flatten();
         if let Some(server) = known

@@ -243,13 +243,13 @@ fn a_plugin_is_in_the_pods_of_a_gateway() {
     );
 }
 
-/// A plugin in the pods of a Gateway of this class, for requests that go out.
+/// A plugin of a Gateway of this class, for requests that go out.
 macro_rules! of_class {
     ($class:literal) => {
         &[
             (
                 "selector: {matchLabels: {istio: ingressgateway}}",
-                "selector: {matchLabels: {gateway.networking.k8s.io/gateway-name: wp}}\n  match: [{mode: CLIENT}]",
+                "targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: wp}]\n  match: [{mode: CLIENT}]",
             ),
             (
                 "",
@@ -264,7 +264,7 @@ macro_rules! of_class {
 }
 
 #[test]
-fn the_pods_of_a_waypoint_are_called() {
+fn requests_come_in_to_a_waypoint() {
     compare(
         istio::GOOD,
         &[Row {

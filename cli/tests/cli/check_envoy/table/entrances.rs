@@ -137,7 +137,7 @@ macro_rules! with_lua {
 /// Nobody listens at the first address.
 const SECOND_ADDRESS: &str = "- name: second\n  type: STATIC\n  load_assignment: {cluster_name: second, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: '::1', port_value: 1}}, additional_addresses: [{address: {socket_address: {address: 127.0.0.1, port_value: 8080}}}]}}]}]}";
 
-const INTERNAL: &str = r#"bootstrap_extensions: [{name: internal, typed_config: {"@type": type.googleapis.com/envoy.extensions.bootstrap.internal_listener.v3.InternalListener}}]"#;
+pub(super) const INTERNAL: &str = r#"bootstrap_extensions: [{name: internal, typed_config: {"@type": type.googleapis.com/envoy.extensions.bootstrap.internal_listener.v3.InternalListener}}]"#;
 
 /// A listener within Envoy that leads to this cluster.
 macro_rules! inner {
@@ -149,7 +149,7 @@ macro_rules! inner {
     };
 }
 
-const TO_INNER: &str = "- name: inner\n  type: STATIC\n  load_assignment: {cluster_name: inner, endpoints: [{lb_endpoints: [{endpoint: {address: {envoy_internal_address: {server_listener_name: inner}}}}]}]}";
+pub(super) const TO_INNER: &str = "- name: inner\n  type: STATIC\n  load_assignment: {cluster_name: inner, endpoints: [{lb_endpoints: [{endpoint: {address: {envoy_internal_address: {server_listener_name: inner}}}}]}]}";
 
 const API_TO_INNER: &str = "- match: {prefix: /api}\n  route: {cluster: inner}";
 
@@ -250,8 +250,7 @@ pub(super) const ROWS: &[Row] = &[
         good: &[("listener", manager!("direct_response: {status: 200}"))],
         proof: PASSES,
     },
-    // what the filter guards stands behind a listener within Envoy, which has no port to be
-    // given by a test
+    // what the filter guards stands behind a listener within Envoy
     Row {
         kind: "unguarded-chain",
         bad: &[
@@ -269,7 +268,7 @@ pub(super) const ROWS: &[Row] = &[
             ("listener", manager!("direct_response: {status: 200}")),
             ("cluster", TO_INNER),
         ],
-        proof: Some(Proof::Unseen),
+        proof: PASSES,
     },
     // nobody is at that cluster
     Row {

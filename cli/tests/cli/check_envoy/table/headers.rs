@@ -202,6 +202,36 @@ pub(super) const ROWS: &[Row] = &[
         good: &[("after", lua!(":get(\":path\")"))],
         proof: WARNING,
     },
+    // a name that no file says
+    Row {
+        kind: "claim-header-set",
+        bad: &[
+            (
+                "after",
+                lua!(":replace('x-' .. handle:headers():get('x'), 'root')"),
+            ),
+            ("provider", CLAIM_HEADER),
+        ],
+        at: "envoy_on_request",
+        good: &[(
+            "after",
+            lua!(":replace('x-' .. handle:headers():get('x'), 'root')"),
+        )],
+        proof: WARNING,
+    },
+    Row {
+        kind: "path-rewritten",
+        bad: &[
+            ("after", lua!(":replace(handle:headers():get('x'), '/api')")),
+            ("rules", "- match: {path_separated_prefix: /open}"),
+        ],
+        at: "envoy_on_request",
+        good: &[
+            ("after", lua!(":replace('x', '/api')")),
+            ("rules", "- match: {path_separated_prefix: /open}"),
+        ],
+        proof: WARNING,
+    },
     // what a route has a filter before this one do
     Row {
         kind: "filter-order",

@@ -289,10 +289,22 @@ macro_rules! filters_of_calls {
     };
 }
 
+/// What a virtual host says of CORS, with this origin.
+macro_rules! cors {
+    ($origin:literal) => {
+        concat!(
+            "typed_per_filter_config: {cors: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.cors.v3.CorsPolicy, allow_origin_string_match: [{exact: '",
+            $origin,
+            "'}]}}"
+        )
+    };
+}
+
 mod entrances;
 mod filters;
 mod fronts;
 mod headers;
+mod onward;
 mod plugin;
 mod providers;
 mod readers;
@@ -308,6 +320,7 @@ pub(crate) fn table() -> impl Iterator<Item = &'static Row> {
         entrances::ROWS,
         readers::ROWS,
         providers::ROWS,
+        onward::ROWS,
         plugin::ROWS,
         tunnels::ROWS,
         upstreams::ROWS,

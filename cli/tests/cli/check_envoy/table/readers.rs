@@ -125,6 +125,16 @@ const OPEN: Request = Request {
 
 const MAP: &str = "route_metadata: bearer_gate\nrequirement_map: {users: {provider_name: idp}}";
 
+/// A route with a weighted cluster that says this.
+macro_rules! weighted {
+    ($says:literal) => {
+        concat!(
+            "- match: {path: /open}\n  route:\n    weighted_clusters:\n      clusters:\n      - name: api\n        weight: 1\n        ",
+            $says
+        )
+    };
+}
+
 const MUTATION: &str = r#"- name: mutation
   typed_config:
     "@type": type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation
@@ -295,6 +305,80 @@ pub(super) const ROWS: &[Row] = &[
             (
                 "route",
                 "metadata: {filter_metadata: {bearer_gate: {requirement_name: users}}}",
+            ),
+            ("config", MAP),
+            ("rules", OPEN_RULE),
+        ],
+        proof: Some(Proof::Passes(OPEN)),
+    },
+    // of what is above the route
+    Row {
+        kind: "requirement-unread",
+        bad: &[
+            (
+                "host",
+                "metadata: {filter_metadata: {bearer_gate: {requirement_name: users}}}",
+            ),
+            ("config", MAP),
+            ("rules", OPEN_RULE),
+        ],
+        at: "requirement_name: users",
+        good: &[
+            (
+                "host",
+                "metadata: {filter_metadata: {bearer_gate: {requirement_name: users}}}",
+            ),
+            (
+                "route",
+                "metadata: {filter_metadata: {bearer_gate: {requirement_name: users}}}",
+            ),
+            ("config", MAP),
+            ("rules", OPEN_RULE),
+        ],
+        proof: Some(Proof::Passes(OPEN)),
+    },
+    // of its clusters
+    Row {
+        kind: "requirement-unread",
+        bad: &[
+            (
+                "first",
+                weighted!(
+                    "metadata_match: {filter_metadata: {bearer_gate: {requirement_name: users}}}"
+                ),
+            ),
+            ("config", MAP),
+            ("rules", OPEN_RULE),
+        ],
+        at: "requirement_name: users",
+        good: &[
+            ("first", weighted!("request_headers_to_remove: [x]")),
+            (
+                "first",
+                "  metadata: {filter_metadata: {bearer_gate: {requirement_name: users}}}",
+            ),
+            ("config", MAP),
+            ("rules", OPEN_RULE),
+        ],
+        proof: Some(Proof::Passes(OPEN)),
+    },
+    Row {
+        kind: "requirement-unread",
+        bad: &[
+            (
+                "first",
+                weighted!(
+                    "typed_per_filter_config: {jwt_authn: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.PerRouteConfig, requirement_name: users}}"
+                ),
+            ),
+            ("rules", OPEN_RULE),
+        ],
+        at: "requirement_name: users",
+        good: &[
+            ("first", weighted!("request_headers_to_remove: [x]")),
+            (
+                "first",
+                "  metadata: {filter_metadata: {bearer_gate: {requirement_name: users}}}",
             ),
             ("config", MAP),
             ("rules", OPEN_RULE),
