@@ -35,7 +35,7 @@ const ALERTS: [Alert; 26] = [
     Alert { name: "BearerGateCannotDecide", summary: "because Envoy refuses what the filter asks of it", first: REASONS },
     Alert { name: "BearerGateNotConfigured", summary: "the filter's first configuration was refused", first: CHECK },
     Alert { name: "BearerGateConfigurationRefused", summary: "and the one before it serves", first: CHECK },
-    Alert { name: "BearerGateCrashes", summary: "The filter's VM trapped", first: "grep critical ENVOY_LOG" },
+    Alert { name: "BearerGateCrashes", summary: "The filter's VM trapped", first: "grep 'failed: Uncaught' ENVOY_LOG" },
     Alert { name: "BearerGateDoesNotRun", summary: "Envoy answers requests that the filter has not decided", first: CHECK },
     Alert { name: "BearerGateFetchesFail", summary: "cannot be fetched", first: KEYS },
     Alert { name: "BearerGateProviderThrottles", summary: "answers 429: calls are too many", first: KEYS },

@@ -122,7 +122,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CommandError> {
         Source::Running => plugin.parse().map_err(|error| {
             let instead = gateway.as_ref().map(|gateway| gateway.in_place_of(plugin));
             let instead = instead.unwrap_or_default();
-            CommandError::usage(format!("{}: {error}: {instead}", file.name))
+            CommandError::usage(format!(
+                "{}: {error}: {instead}. Give what should run by --config",
+                file.name
+            ))
         })?,
     };
     let now = match args.at {

@@ -226,6 +226,21 @@ fn extensions(
         .collect()
 }
 
+/// The module of a filter, by its file, or by its address and the sum of what is there.
+fn module(plugin: &Plugin<'_>) -> Option<String> {
+    let Container::Envoy { plugin, .. } = plugin.container else {
+        return None;
+    };
+    let code = plugin.at(&["vm_config", "code"])?;
+    if let Some(file) = code.text_at(&["local", "filename"]) {
+        return Some(file.to_owned());
+    }
+    let remote = code.get("remote")?;
+    let uri = remote.text_at(&["http_uri", "uri"])?;
+    let sum = remote.text_at(&["sha256"]).unwrap_or_default();
+    Some(format!("{uri}, sha256 {sum}"))
+}
+
 /// The listener or extension that a configuration is in.
 fn place(plugin: &Plugin<'_>) -> String {
     let Container::Envoy { document, .. } = plugin.container else {

@@ -429,6 +429,8 @@ fn completed(lines: &[String]) -> (String, Checker) {
         let piece = indented(&lines, &" ".repeat(*indent));
         // A certificate that the test has made is beside the file.
         let piece = piece.replace("/etc/envoy/tls.", "tls.");
+        // So is the secret of the documents.
+        let piece = piece.replace("/etc/envoy/secrets", "secrets");
         // Without one Envoy takes nothing from elsewhere.
         let node = "node: {id: a, cluster: a}\n";
         return (
@@ -461,6 +463,14 @@ fn completed(lines: &[String]) -> (String, Checker) {
 #[test]
 fn every_piece_of_yaml_is_taken() {
     let scratch = Scratch::new();
+    let secret = fs::read_to_string(root().join("docs/sign-in.md")).unwrap();
+    let secret = blocks(&secret).into_iter().find(|block| {
+        let mut lines = block.lines.iter();
+        lines.any(|line| line.trim_start().starts_with("generic_secret:"))
+    });
+    fs::create_dir(scratch.path().join("secrets")).unwrap();
+    let file = scratch.path().join("secrets/client.yaml");
+    fs::write(file, indented(&secret.unwrap().lines, "")).unwrap();
     let mut seen = 0;
     for (document, text) in documents() {
         for block in blocks(&text)

@@ -234,12 +234,14 @@ async fn a_configuration_that_the_filter_refuses_is_told() {
     assert_eq!(ran.code, 2, "{}", ran.out);
     let told = "providers.demo.isuer: unknown field, did you mean issuer?: the filter refuses this: nothing ran before, and every request gets 500";
     assert!(ran.err.contains(told), "{}", ran.err);
+    assert!(ran.err.contains("by --config"), "{}", ran.err);
     let file = written(&folder, "good.json", &configuration(&idp, "idp"));
     let ran = explain(
         &["--admin", &admin, "--config", &file, "--path", "/public"],
         "",
     );
-    ran.tells("it has refused changes of configuration")
+    ran.tells("it has refused changes of configuration since it began (1 times)")
+        .tells(&format!("module: {}", module_path().display()))
         .tells("it did not take the newest extension bearer-gate: nothing ran before")
         .tells(told);
     assert!(

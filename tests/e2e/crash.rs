@@ -77,6 +77,9 @@ fn with_fail_reload_the_next_request_has_a_new_vm() {
         let started = stage.envoy().stats()["wasm.bearer-gate.vm_reload_success"];
         assert_eq!(started, round);
     }
+    // what the runbook looks for
+    let crashes = "Function: proxy_on_request_headers failed: Uncaught RuntimeError";
+    assert_eq!(stage.envoy().log().matches(crashes).count(), 3);
     // A request that waited in the VM is not resumed: request_timeout ends it.
     let ended = waits.response().unwrap();
     assert_eq!(ended.status, 503, "{}", ended.text());

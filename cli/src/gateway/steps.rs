@@ -1,10 +1,12 @@
 //! What a running Envoy means for a request, in words.
 
+use std::collections::BTreeMap;
+
 use bearer_gate::config::{Config, KeySource, Provider, Remote};
 use bearer_gate::metrics;
 
 use super::cluster::Cluster;
-use super::{Gateway, difference, place};
+use super::{Gateway, difference, module, place};
 use crate::explanation::{Mark, Step, Touched};
 use crate::keys;
 use crate::narrator::duration_in_words;
@@ -50,6 +52,21 @@ impl Gateway {
         ending.fold(0, |sum, (_, value)| sum.saturating_add(*value))
     }
 
+    /// How many configurations Envoy has refused. Of an extension that comes from a file two statistics count one
+    /// refusal.
+    fn refusals(&self) -> u64 {
+        const COUNTS: [&str; 2] = ["update_rejected", "config_fail"];
+        let mut scopes: BTreeMap<&str, u64> = BTreeMap::new();
+        for (name, count) in &self.stats {
+            if let Some(scope) = COUNTS.iter().find_map(|count| name.strip_suffix(count)) {
+                let most = scopes.entry(scope).or_default();
+                *most = (*most).max(*count);
+            }
+        }
+        let counts = scopes.into_values();
+        counts.fold(0, u64::saturating_add)
+    }
+
     fn envoy(&self) -> Step {
         let Self {
             version,
@@ -60,12 +77,10 @@ impl Gateway {
         } = self;
         let text = format!("{version} at {address} is {state}, since {uptime}");
         let mut step = Step::new("envoy", Mark::Note, text);
-        let refused = self
-            .sum("update_rejected")
-            .saturating_add(self.sum("config_fail"));
+        let refused = self.refusals();
         if refused > 0 {
             let text = format!(
-                "it has refused changes of configuration ({refused} times). Its log says why"
+                "it has refused changes of configuration since it began ({refused} times). Its log says why"
             );
             step.detail(Mark::Bad, text);
         }
@@ -91,7 +106,7 @@ impl Gateway {
         step
     }
 
-    /// Whether the filter runs, and with which configuration.
+    /// Whether the filter runs, from which module, and with which configuration.
     fn filter(&self, plugin: &Plugin<'_>, source: Source) -> Step {
         let running = self.running.plugins();
         if running.is_empty() {
@@ -107,6 +122,11 @@ impl Gateway {
                 let text = format!("{}: {error}: {}", place(one), self.in_place_of(one));
                 step.detail(Mark::Bad, text);
             }
+        }
+        let mut modules: Vec<String> = running.iter().filter_map(module).collect();
+        modules.dedup();
+        for module in modules {
+            step.detail(Mark::Note, format!("module: {module}"));
         }
         let is_refused = |one: &Plugin<'_>| self.extension(one).is_some_and(|it| it.is_refused);
         if source == Source::Running && is_refused(plugin) {

@@ -24,7 +24,7 @@ const FETCH: &str = "keys.md#when-a-fetch-fails";
 const START: &str = "your-api.md#in-ten-minutes";
 
 /// The first row whose text is in a line counts.
-const KNOWN: [Known; 23] = [
+const KNOWN: [Known; 24] = [
     // what a client gets of Envoy itself
     Known {
         text: "upstream connect error or disconnect/reset before headers",
@@ -111,6 +111,12 @@ const KNOWN: [Known; 23] = [
         means: "the filter does not take its configuration, or the module is broken: a line before this one says why",
         cure: "look for `configuration refused` in the log; ask `bearer-gate check FILE`",
         page: "checks.md#configuration",
+    },
+    Known {
+        text: "failed: Uncaught RuntimeError",
+        means: "the VM of a Wasm filter has crashed in the call that the line names: the request got 503, and so does what waited in that VM",
+        cure: "keep the log, and report it if the filter is bearer-gate: no request should do that; `explain --admin URL` counts the VMs that were started anew",
+        page: "operating.md#what-a-crash-does",
     },
     // what it is given by a provider
     Known {
