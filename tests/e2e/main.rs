@@ -21,6 +21,7 @@ mod ecds;
 mod fleet_store;
 mod glewlwyd;
 mod hostile;
+mod injected;
 mod keys;
 mod logout;
 mod monitoring;
