@@ -109,6 +109,11 @@ mod tests {
                 "bearer_gate.refresh.failed.refresh_refused: 2",
                 "refresh_refused",
             ),
+            ("/sorry?lang=en&error=issuer_mismatch", "issuer_mismatch"),
+            (
+                "bearer_gate_refresh_failed{reason=\"refresh_refused\"} 1",
+                "refresh_refused",
+            ),
             ("code_refused", "code_refused"),
         ] {
             assert_eq!(find(line).map(|it| it.name), Some(expected), "{line}");

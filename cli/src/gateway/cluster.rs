@@ -150,5 +150,37 @@ mod tests {
         assert_eq!(once.in_words().0, Mark::Note);
         let good = cluster(json!([stat("rq_success", "1")]));
         assert_eq!(good.in_words().0, Mark::Good);
+        // nobody has asked it yet
+        assert_eq!(cluster(json!([])).in_words().0, Mark::Good);
+    }
+
+    #[test]
+    fn hosts_that_are_not_healthy_are_told_with_the_first_addresses() {
+        let cluster = |health: &Value| {
+            let host = |port: u16| {
+                let address = json!({"socket_address": {"address": "h", "port_value": port}});
+                json!({"address": address, "health_status": health})
+            };
+            let hosts: Vec<Value> = (1..=4).map(host).collect();
+            Cluster::new(&json!({"name": "api", "host_statuses": hosts}))
+        };
+        for health in [
+            json!({"eds_health_status": "UNHEALTHY"}),
+            json!({"eds_health_status": "TIMEOUT"}),
+            json!({"eds_health_status": "DRAINING"}),
+            json!({"failed_active_health_check": true}),
+            json!({"failed_outlier_check": true}),
+        ] {
+            let (mark, text) = cluster(&health).in_words();
+            assert_eq!(mark, Mark::Bad, "{health}");
+            let told = "none of 4 hosts at h:1, h:2, h:3 is healthy";
+            assert!(text.contains(told), "{health} {text}");
+        }
+        for health in [
+            json!({"eds_health_status": "DEGRADED"}),
+            json!({"failed_outlier_check": false}),
+        ] {
+            assert_eq!(cluster(&health).in_words().0, Mark::Good, "{health}");
+        }
     }
 }

@@ -122,6 +122,33 @@ mod tests {
                 jwks("u.eu.auth0.com"),
                 Some("those of u.eu.auth0.com"),
             ),
+            (
+                "https://t.okta.com/oauth2/default",
+                "https://u.okta.com/oauth2/default/v1/keys".into(),
+                Some("those of u.okta.com"),
+            ),
+            (
+                "https://t.oktapreview.com",
+                "https://u.oktapreview.com/oauth2/v1/keys".into(),
+                Some("those of u.oktapreview.com"),
+            ),
+            (
+                "https://t.okta-emea.com",
+                "https://u.okta-emea.com/oauth2/v1/keys".into(),
+                Some("those of u.okta-emea.com"),
+            ),
+            (
+                "https://t.b2clogin.com/x/v2.0/",
+                "https://u.b2clogin.com/x/discovery/v2.0/keys".into(),
+                Some("those of u.b2clogin.com"),
+            ),
+            (
+                "https://cognito-idp.eu-west-1.amazonaws.com/a",
+                jwks("cognito-idp.eu-west-2.amazonaws.com/a"),
+                Some("those of cognito-idp.eu-west-2.amazonaws.com"),
+            ),
+            // without its scheme, and of another host
+            ("other.example.com", jwks("login.example.com"), None),
             // a domain of one's own
             ("https://login.example.com/", jwks("t.eu.auth0.com"), None),
             ("https://login.example.com", jwks("login.example.com"), None),

@@ -56,6 +56,19 @@ fn what_to_write_in_place_is_told() {
             "claims: [{path: [roles], any: [admin]}]",
         ),
         (
+            rule("authorize: {permissions: [read]}"),
+            "rules[0].authorize.permissions",
+            "scope, scp and permissions of the token count",
+        ),
+        (
+            format!(
+                "{PROVIDERS}{}",
+                RULE.replace("provider_name: auth0", "jwt: auth0")
+            ),
+            "rules[0].requires.jwt",
+            "provider_name, with the name",
+        ),
+        (
             rule("authorize: {claims: {role: admin}}"),
             "rules[0].authorize.claims",
             "a list, with a dash",
@@ -80,6 +93,31 @@ fn what_to_write_in_place_is_told() {
         ),
     ] {
         told(&text, path, instead);
+    }
+}
+
+/// The same words elsewhere are other mistakes.
+#[test]
+fn what_is_not_known_is_not_guessed() {
+    let files = Files::in_a_directory();
+    for (text, path) in [
+        (
+            PROVIDERS.replace("remote_jwks: {", "remote_jwks: {jwks: x, "),
+            "providers.auth0.remote_jwks.jwks",
+        ),
+        (
+            PROVIDERS.replace("audiences", "nobody_knows_it: 1\n    audiences"),
+            "providers.auth0.nobody_knows_it",
+        ),
+    ] {
+        let ran = run(&[
+            "check",
+            "--json",
+            &files.with("c.yaml", &format!("{text}{RULE}")),
+        ]);
+        let finding = &ran.json()[0]["findings"][0];
+        assert_eq!(finding["path"], path, "{finding}");
+        assert_eq!(finding["instead"], "", "{finding}");
     }
 }
 
