@@ -40,8 +40,11 @@ const ALL: [Kind; 8] = [
     Kind::None,
 ];
 
+/// What the load balancer says where a gateway had begun with a request, and is gone.
+const GONE: &str = "reset reason: connection termination";
+
 /// One request's end.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Shot {
     kind: Kind,
     /// When it was sent.
@@ -51,6 +54,8 @@ pub(crate) struct Shot {
     status: Option<u16>,
     /// Whether the upstream saw it as its subject's.
     as_itself: bool,
+    /// What was said of a fault.
+    said: String,
 }
 
 impl Shot {
@@ -64,6 +69,11 @@ impl Shot {
     fn is_lost(&self) -> bool {
         let expected = if self.kind == Kind::Good { 200 } else { 401 };
         self.status != Some(expected)
+    }
+
+    /// Whether a gateway had begun with it, or with the answer: it cannot be given to another one.
+    pub(crate) fn had_begun(&self) -> bool {
+        self.status.is_none() || self.said.contains(GONE)
     }
 }
 
@@ -148,8 +158,12 @@ async fn one(number: usize, address: SocketAddr, stop: &AtomicBool, tokens: &Tok
             kind,
             at,
             took: at.elapsed(),
-            status: reply.map(|reply| reply.status),
+            status: reply.as_ref().map(|reply| reply.status),
             as_itself,
+            said: reply
+                .filter(|reply| reply.status >= 500)
+                .map(|reply| reply.body)
+                .unwrap_or_default(),
         });
         sleep(PAUSE).await;
     }
@@ -165,7 +179,7 @@ impl Tally {
         self.0
             .iter()
             .filter(|shot| shot.is_wrong())
-            .copied()
+            .cloned()
             .collect()
     }
 
@@ -174,7 +188,7 @@ impl Tally {
         self.0
             .iter()
             .filter(|shot| shot.is_lost())
-            .copied()
+            .cloned()
             .collect()
     }
 
