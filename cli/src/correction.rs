@@ -65,6 +65,11 @@ pub(crate) fn of(error: &ConfigError) -> Option<&'static str> {
     if problem.ends_with("expected an object with all or any") {
         return Some("{all: [...]} for each of them, {any: [...]} for one of them");
     }
+    if path.starts_with("sign_in.allowed_redirect_domains[") {
+        return Some(
+            "the host alone, as app.example.com or app.example.com:8443: without https://, and without a slash",
+        );
+    }
     if problem == "required" && path.ends_with(".timeout") {
         return Some("timeout: 5s");
     }

@@ -1,6 +1,7 @@
 //! Other ways to the upstream: listeners and filter chains without the filter.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use super::chosen;
 use super::kinds::{AGGREGATE, COMPOSITE, LUA, SET_FILTER_STATE, SNI_CLUSTER, SNI_FORWARD_PROXY};
@@ -466,10 +467,12 @@ pub(super) fn address_of(address: &Node) -> Vec<String> {
             .get("port_value")
             .map(Node::to_json)
             .unwrap_or_default();
-        let host = match host {
-            "0.0.0.0" | "::" | "::1" | "localhost" => "here",
-            host if host.starts_with("127.") => "here",
-            host => host,
+        // an IPv6 address may be one of IPv4
+        let host = match host.parse().map(|ip: IpAddr| ip.to_canonical()) {
+            Ok(ip) if ip.is_loopback() || ip.is_unspecified() => "here".to_owned(),
+            Ok(ip) => ip.to_string(),
+            Err(_) if host == "localhost" => "here".to_owned(),
+            Err(_) => host.to_owned(),
         };
         return vec![format!("{host}:{port}")];
     }
@@ -480,4 +483,30 @@ pub(super) fn address_of(address: &Node) -> Vec<String> {
     pipe.into_iter()
         .chain(internal.map(|name| format!("listener {name}")))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::address_of;
+    use crate::document::parse;
+
+    #[test]
+    fn one_address_has_one_text() {
+        for (address, text) in [
+            ("127.0.0.1", "here:80"),
+            ("127.1.2.3", "here:80"),
+            ("'::1'", "here:80"),
+            ("0.0.0.0", "here:80"),
+            ("'::'", "here:80"),
+            ("'::ffff:127.0.0.1'", "here:80"),
+            ("localhost", "here:80"),
+            ("'::ffff:10.0.0.1'", "10.0.0.1:80"),
+            ("'fd00:0::1'", "fd00::1:80"),
+            ("127.example", "127.example:80"),
+        ] {
+            let written = format!("{{socket_address: {{address: {address}, port_value: 80}}}}");
+            let node = parse(&written, None).unwrap().remove(0);
+            assert_eq!(address_of(&node), [text], "{address}");
+        }
+    }
 }

@@ -96,6 +96,32 @@ fn what_to_write_in_place_is_told() {
     }
 }
 
+/// An origin, as CORS has it, is no host.
+#[test]
+fn a_site_is_a_host() {
+    for site in [
+        "https://app.example.com",
+        "app.example.com/",
+        "app.example.com/x",
+    ] {
+        let sign_in = format!(
+            "sign_in:
+  allowed_redirect_domains: ['{site}']
+  schemes:
+    staff:
+      provider_name: auth0
+      credentials: {{client_id: web, token_secret: {{inline_string: s}}}}
+      token_endpoint: {{cluster: c, timeout: 2s}}
+"
+        );
+        told(
+            &format!("{PROVIDERS}{RULE}{sign_in}"),
+            "sign_in.allowed_redirect_domains[0]",
+            "without https://, and without a slash",
+        );
+    }
+}
+
 /// The same words elsewhere are other mistakes.
 #[test]
 fn what_is_not_known_is_not_guessed() {
