@@ -117,7 +117,7 @@ fn lua_beside_the_filter() {
                 bad: &[lua!("phase: AUTHN\n  priority: 5", ":get('x')")],
                 at: "inlineCode",
                 says: "priority",
-                good: &[lua!("phase: STATS", ":get('x')")],
+                good: &[lua!("phase: AUTHN\n  priority: -1", ":get('x')")],
             },
             Row {
                 kind: "claim-header-set",

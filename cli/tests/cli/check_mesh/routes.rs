@@ -277,3 +277,37 @@ fn requests_come_in_to_a_waypoint() {
         }],
     );
 }
+
+/// An origin as no browser sends it, in a route and in a patch.
+#[test]
+fn what_no_page_is_answered_by() {
+    compare(
+        istio::GOOD,
+        &[
+            Row {
+                kind: "cors-origin",
+                level: WARNING,
+                bad: service!("corsPolicy: {allowOrigins: [{exact: 'https://a.example/'}]}"),
+                at: "corsPolicy",
+                says: "exact: https://a.example",
+                good: service!("corsPolicy: {allowOrigins: [{exact: 'https://a.example'}]}"),
+            },
+            Row {
+                kind: "cors-origin",
+                level: WARNING,
+                bad: filter!(
+                    "VIRTUAL_HOST",
+                    "{context: GATEWAY}",
+                    "{operation: MERGE, value: {typed_per_filter_config: {cors: {allow_origin_string_match: [{exact: 'https://a.example/'}]}}}}"
+                ),
+                at: "MERGE",
+                says: "ends with a slash",
+                good: filter!(
+                    "VIRTUAL_HOST",
+                    "{context: GATEWAY}",
+                    "{operation: MERGE, value: {typed_per_filter_config: {cors: {allow_origin_string_match: [{exact: 'https://a.example'}]}}}}"
+                ),
+            },
+        ],
+    );
+}

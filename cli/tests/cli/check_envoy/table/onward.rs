@@ -273,7 +273,7 @@ pub(super) const ROWS: &[Row] = &[
         at: "name: web",
         good: &[(
             "listener",
-            "- address: {socket_address: {address: 127.0.0.1, port_value: 10001}}\n  filter_chains: [{}]",
+            "- address: {socket_address: {address: 127.0.0.1, port_value: 0}}\n  filter_chains: [{}]\n- address: {socket_address: {address: 127.0.0.1, port_value: 0}}\n  filter_chains: [{}]",
         )],
         proof: WARNING,
     },
