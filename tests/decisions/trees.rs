@@ -308,10 +308,20 @@ impl Case {
         }
     }
 
-    /// Every way, whether or not it accounts for the tokens. Of alternatives about the same tokens,
-    /// a good one counts before one that fails, and otherwise the weightiest failure counts.
+    /// Every way, whether or not it accounts for the tokens.
     fn ways(&self, tree: &Tree) -> Vec<Way> {
-        let ways = self.every_way(tree, &|member| self.ways(member));
+        self.every_way(tree, &Self::with_a_say)
+    }
+
+    /// The same without leaving any out.
+    fn raw(&self, tree: &Tree) -> Vec<Way> {
+        self.every_way(tree, &|ways| ways)
+    }
+
+    /// Of alternatives about the same tokens, a good one counts before one that fails, and otherwise the weightiest
+    /// failure counts. So it is for what several members say together too: where all but the last can be satisfied, they
+    /// are no reason.
+    fn with_a_say(ways: Vec<Way>) -> Vec<Way> {
         let is_as_good = |one: &Way, other: &Way| {
             one.failure.is_none()
                 && one.tokens.is_superset(&other.tokens)
@@ -335,48 +345,44 @@ impl Case {
         kept
     }
 
-    /// The same without leaving any out.
-    fn raw(&self, tree: &Tree) -> Vec<Way> {
-        self.every_way(tree, &|member| self.raw(member))
-    }
-
-    fn every_way(&self, tree: &Tree, of: &dyn Fn(&Tree) -> Vec<Way>) -> Vec<Way> {
+    fn every_way(&self, tree: &Tree, keep: &dyn Fn(Vec<Way>) -> Vec<Way>) -> Vec<Way> {
+        let of = |member: &Tree| self.every_way(member, keep);
         match tree {
             Tree::Provider(at, second) => vec![self.provider(*at, *second)],
             Tree::Any(members, otherwise) => {
                 let mut ways: Vec<Way> = members.iter().flat_map(of).collect();
                 Self::otherwise(&mut ways, *otherwise);
-                ways
+                keep(ways)
             }
             Tree::Every(otherwise) => {
                 let mut ways: Vec<Way> = (0..OF.len()).map(|at| self.provider(at, false)).collect();
                 Self::otherwise(&mut ways, *otherwise);
-                ways
+                keep(ways)
             }
             Tree::All(members) => {
                 let mut all = vec![Way::default()];
                 for member in members {
                     let part = of(member);
-                    all = all
+                    let both = all
                         .iter()
-                        .flat_map(|one| {
-                            part.iter().map(|other| {
-                                let mut both = one.clone();
-                                both.tokens.extend(&other.tokens);
-                                both.identities.extend(&other.identities);
-                                both.tolerates |= other.tolerates;
-                                both.failure = match (one.failure, other.failure) {
-                                    (Some(one), Some(two)) if lasts(two) < lasts(one) => Some(two),
-                                    (one, two) => one.or(two),
-                                };
-                                both
-                            })
-                        })
-                        .collect();
+                        .flat_map(|one| part.iter().map(|other| Self::both(one, other)));
+                    all = keep(both.collect());
                 }
                 all
             }
         }
+    }
+
+    fn both(one: &Way, other: &Way) -> Way {
+        let mut both = one.clone();
+        both.tokens.extend(&other.tokens);
+        both.identities.extend(&other.identities);
+        both.tolerates |= other.tolerates;
+        both.failure = match (one.failure, other.failure) {
+            (Some(one), Some(two)) if lasts(two) < lasts(one) => Some(two),
+            (one, two) => one.or(two),
+        };
+        both
     }
 
     /// The places where the requirement finds tokens.

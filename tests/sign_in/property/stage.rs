@@ -23,7 +23,8 @@ const COPIES: usize = 3;
 const REST: u64 = 45;
 /// A sign-in at once after a few others gets a page that says so, for as many seconds.
 const SHORT: u64 = 30;
-const MOST_REDIRECTS: u32 = 3;
+/// So many of them, and as many that come to nothing, where what workers share is lost meanwhile.
+const MOST_REDIRECTS: u32 = 6;
 
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -621,10 +622,11 @@ impl Stage {
         self.world.reload(configuration(self.rules, &self.ring));
     }
 
-    /// The provider is well, and some time passes: everybody can be signed in, and stays so.
+    /// All is well, and some time passes: everybody can be signed in, and stays so.
     pub(super) fn finish(&mut self) -> Judged {
         self.befall(Event::Down(false));
         self.befall(Event::Store(Mode::Well));
+        self.befall(Event::LoseWrites(0));
         self.pass(90)?;
         self.settle()?;
         let of = |worker| Way {
