@@ -11,28 +11,42 @@ use serde_json::Value;
 /// Words that a program sends in place of the token that it does not have.
 const NO_TOKEN: [&str; 6] = ["undefined", "null", "none", "nil", "nan", "[object object]"];
 
-/// What documentation has where a token should be, in lower case.
-const PLACEHOLDERS: [&str; 6] = [
-    "token",
-    "access_token",
-    "your_token",
-    "your-token",
-    "your_access_token",
-    "your_jwt",
-];
+/// What documentation has where a token should be: words, and one of these is among them. In lower case.
+const PLACEHOLDERS: [&str; 3] = ["token", "jwt", "your"];
+
+fn is_placeholder(lower: &str) -> bool {
+    let is_between = |c: char| matches!(c, '_' | '-' | ' ');
+    let are_words = lower
+        .chars()
+        .all(|c| c.is_ascii_lowercase() || is_between(c));
+    let mut words = lower.split(is_between);
+    are_words && words.any(|word| PLACEHOLDERS.contains(&word))
+}
 
 fn is_quote(c: char) -> bool {
     matches!(c, '"' | '\'' | '`' | '\u{201c}' | '\u{201d}')
 }
 
 const ANSWER: &str = "it is JSON, as a token endpoint answers: give the value of its access_token";
+const REFUSAL: &str = "it is JSON, with the error of a token endpoint: there is no token in it";
+const DECODED: &str = "it is JSON, as a decoder shows what is in a token: give the token itself, which begins with ey";
+const ONE_PART: &str = "it is one part of a token: copy all three, with the two dots between";
 
-/// The whole answer of a token endpoint, pasted where its token should be.
+/// JSON that was pasted where a token should be: the whole answer of a token endpoint, or what a decoder shows.
 pub(crate) fn hint_at_answer(text: &str) -> Option<&'static str> {
     text.trim().starts_with('{').then_some(())?;
-    let tokens = ["\"access_token\"", "\"id_token\""];
-    let has_token = tokens.iter().any(|name| text.contains(name));
-    has_token.then_some(ANSWER)
+    let has = |names: &[&str]| {
+        names
+            .iter()
+            .any(|name| text.contains(&format!("\"{name}\"")))
+    };
+    if has(&["access_token", "id_token"]) {
+        return Some(ANSWER);
+    }
+    if has(&["error"]) {
+        return Some(REFUSAL);
+    }
+    has(&["iss", "sub", "aud", "exp", "alg"]).then_some(DECODED)
 }
 
 /// What is wrong with a text that is no token of three parts, as far as it can be told.
@@ -64,7 +78,7 @@ pub(crate) fn hint_at_token(text: &[u8]) -> Option<&'static str> {
         return Some("it is a key, not a token: show it to nobody if it is a private one");
     }
     let trimmed = lower.trim_matches(['<', '>', '{', '}', '$', '[', ']', '%']);
-    if PLACEHOLDERS.contains(&trimmed) || lower.starts_with(['$', '<']) || lower.starts_with("{{") {
+    if is_placeholder(trimmed) || lower.starts_with(['$', '<']) || lower.starts_with("{{") {
         return Some("it is a placeholder: the variable or the template was not filled in");
     }
     if lower.ends_with("...") || lower.contains('\u{2026}') {
@@ -92,6 +106,7 @@ pub(crate) fn hint_at_token(text: &[u8]) -> Option<&'static str> {
     let parts: Vec<&str> = text.trim().split('.').collect();
     match parts.as_slice() {
         [] | [""] => None,
+        [part] if header(part.as_bytes()).is_some_and(|part| part.is_object()) => Some(ONE_PART),
         [_] => Some(
             "it is opaque: it has no parts in which something could be verified, and only who issued it knows what it means (introspection). Have the provider issue JWTs, for which many want to be told the API (audience, resource or scope)",
         ),
@@ -105,6 +120,9 @@ pub(crate) fn hint_at_token(text: &[u8]) -> Option<&'static str> {
             "it is in base64, not base64url: + and / are no part of a JWT (RFC 7515 section 2)",
         ),
         [_, _, _] => None,
+        [header, _] if member(header, "alg").is_some() => Some(
+            "its third part, the signature, is missing: it was cut. Copy it whole, with its two dots",
+        ),
         _ => Some(
             "a signed JWT has three parts with two dots between: a part is missing, or too many are there",
         ),
@@ -139,7 +157,35 @@ fn member(header: &str, name: &str) -> Option<Value> {
 
 #[cfg(test)]
 mod tests {
-    use super::hint_at_token;
+    use super::{hint_at_answer, hint_at_token};
+
+    #[test]
+    fn says_which_json_was_pasted() {
+        for (text, expected) in [
+            ("{\"access_token\": \"a.b.c\"}", Some("give the value")),
+            ("{\"error\":\"invalid_client\"}", Some("no token in it")),
+            (
+                "{\n \"iss\": \"https://i.example/\",\n \"sub\": \"a\"}",
+                Some("a decoder shows"),
+            ),
+            (
+                "{\"alg\":\"RS256\",\"typ\":\"JWT\"}",
+                Some("a decoder shows"),
+            ),
+            ("{\"kty\":\"RSA\"}", None),
+            ("{{token}}", None),
+            ("a.b.c", None),
+        ] {
+            let hint = hint_at_answer(text);
+            let is_it = hint
+                .zip(expected)
+                .is_some_and(|(hint, part)| hint.contains(part));
+            assert!(
+                is_it || hint.is_none() && expected.is_none(),
+                "{text}: {hint:?}"
+            );
+        }
+    }
 
     #[test]
     fn says_what_a_text_is() {
@@ -166,6 +212,18 @@ mod tests {
             ("{{token}}", "a placeholder"),
             ("<your-token>", "a placeholder"),
             ("TOKEN", "a placeholder"),
+            ("YOUR_TOKEN_HERE", "a placeholder"),
+            ("my-access-token", "a placeholder"),
+            ("<paste your JWT here>", "a placeholder"),
+            ("tokenofaservice", "is opaque"),
+            ("your_token_2f9a", "is opaque"),
+            // {"sub":"a"}, and {"alg":"RS256"}
+            ("eyJzdWIiOiJhIn0", "one part"),
+            ("eyJhbGciOiJSUzI1NiJ9", "one part"),
+            (
+                "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0",
+                "the signature, is missing",
+            ),
             ("eyJhbGciOi...", "it is cut"),
             ("eyJhbGciOi\u{2026}", "it is cut"),
             ("opaque-1f2e3d", "is opaque"),
