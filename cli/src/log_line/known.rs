@@ -21,10 +21,11 @@ pub(super) struct Known {
 const HOST_OF_THE_PAGE: &str = "compare the address in the browser with `allowed_redirect_domains`: `127.0.0.1` is not `localhost`; `curl -s 'http://127.0.0.1:9901/stats?filter=sign_in.failed'` has the reason";
 const SIGN_IN: &str = "observability.md#sign-in";
 const FETCH: &str = "keys.md#when-a-fetch-fails";
+const WEBSOCKETS: &str = "rules.md#websockets";
 const START: &str = "your-api.md#in-ten-minutes";
 
 /// The first row whose text is in a line counts.
-const KNOWN: [Known; 24] = [
+const KNOWN: [Known; 31] = [
     // what a client gets of Envoy itself
     Known {
         text: "upstream connect error or disconnect/reset before headers",
@@ -43,6 +44,37 @@ const KNOWN: [Known; 24] = [
         means: "the filter let the request through, and your API did not answer in time: 15 s unless the route has a `timeout`",
         cure: "look at the API; set the route's `timeout` if it may take longer",
         page: START,
+    },
+    Known {
+        text: "{\"detail\":",
+        means: "a FastAPI application gave this answer: the filter let the request through",
+        cure: "of a 401, ask `explain --token -` whether `x-user` is set; compare the path with those of the application",
+        page: "your-api.md#what-the-api-has-to-do",
+    },
+    // what a browser says
+    Known {
+        text: "blocked by CORS policy",
+        means: "the origin of the page, its method or one of its headers is not in Envoy's policy of CORS, or Envoy has none",
+        cure: "list the origin as the line has it in `allow_origin_string_match`, and a header that it names in `allow_headers`; the filter `cors` stands before bearer-gate",
+        page: "rules.md#browsers-and-cors",
+    },
+    Known {
+        text: "Sent non-empty 'Sec-WebSocket-Protocol' header",
+        means: "the API chose none of the subprotocols that the page offered, and the browser ends the WebSocket",
+        cure: "offer another one beside the token, and have the API choose that",
+        page: WEBSOCKETS,
+    },
+    Known {
+        text: "Error during WebSocket handshake: Unexpected response code: 403",
+        means: "Envoy takes no WebSocket, or a rule refuses it",
+        cure: "give the HttpConnectionManager `upgrade_configs: [{upgrade_type: websocket}]`; ask `explain --path PATH`",
+        page: WEBSOCKETS,
+    },
+    Known {
+        text: "HTTP Authentication failed; no valid credentials available",
+        means: "the WebSocket got 401: a page sends no Authorization with it",
+        cure: "have the page send the token as a subprotocol, and give the provider `from_subprotocols`",
+        page: WEBSOCKETS,
     },
     // Envoy's start
     Known {
@@ -79,6 +111,18 @@ const KNOWN: [Known; 24] = [
         text: "yaml-cpp: error at line",
         means: "the file is no YAML: mostly a line is indented too far or not far enough",
         cure: "compare the line's indentation with that of its neighbours; `bearer-gate check FILE` says it too",
+        page: START,
+    },
+    Known {
+        text: "must be @type  or value",
+        means: "a field stands beside `value` of the filter's configuration, where Envoy takes none",
+        cure: "indent it further: the filter's own fields belong below `configuration.value`",
+        page: START,
+    },
+    Known {
+        text: "Proto constraint validation failed",
+        means: "Envoy does not take a value of the file: the line names the field at its end, as a port above 65535",
+        cure: "correct that value",
         page: START,
     },
     Known {
