@@ -52,6 +52,20 @@ const MEANT: [(&str, &[&str], &str); 7] = [
     ),
 ];
 
+/// How a problem ends, and what to write.
+const FIXED: [(&str, &str); 4] = [
+    ("must be in upper case", "it in capital letters, as GET"),
+    (
+        "must not end with a slash",
+        "it without the last slash: what is below is meant too",
+    ),
+    ("it does not start with a slash", "a slash before it"),
+    (
+        "invalid type: sequence, expected a string",
+        "one text, without the brackets",
+    ),
+];
+
 /// What to write, if it is known.
 pub(crate) fn of(error: &ConfigError) -> Option<&'static str> {
     let (path, problem) = (error.path(), error.problem());
@@ -70,8 +84,23 @@ pub(crate) fn of(error: &ConfigError) -> Option<&'static str> {
             "the host alone, as app.example.com or app.example.com:8443: without https://, and without a slash",
         );
     }
-    if problem == "required" && path.ends_with(".timeout") {
+    if path.ends_with("timeout") && (problem == "required" || problem.ends_with("such as \"5s\"")) {
         return Some("timeout: 5s");
+    }
+    if problem.ends_with("expected an object with provider_name or another requirement") {
+        return Some("{provider_name: ...}, with the name of one of the providers");
+    }
+    if problem.starts_with("has no keys:") {
+        return Some(
+            "remote_jwks: {http_uri: {uri: ..., cluster: ..., timeout: 5s}}, or openid_discovery: {cluster: ..., timeout: 5s}",
+        );
+    }
+    if path.ends_with(".equals") && problem == "must be a string, a number or a boolean" {
+        return Some("any: [...] where one of several values is enough");
+    }
+    let mut fixed = FIXED.iter();
+    if let Some((_, instead)) = fixed.find(|(what, _)| problem.ends_with(what)) {
+        return Some(instead);
     }
     let (above, name) = path
         .rsplit_once('.')

@@ -166,6 +166,7 @@ kinds! {
     // the provider
     ClusterMissing "cluster-missing" "There is no cluster of that name."
     ClusterWithoutTls "cluster-without-tls" "Calls to an https address have no TLS."
+    ClusterWithTls "cluster-with-tls" "Calls to an http address have TLS."
     CertificateUnverified "certificate-unverified" "Certificates of the provider are not verified."
     CertificateName "certificate-name" "The certificate may be another host's."
     ServerName "server-name" "TLS to the provider without a server name."

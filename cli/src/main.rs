@@ -23,6 +23,7 @@ mod log_line;
 mod migrate;
 mod mint;
 mod narrator;
+mod no_yaml;
 mod outlook;
 mod output;
 mod plugin;

@@ -15,6 +15,7 @@ use crate::config_map::{self, Entry};
 use crate::document::{self, Node, STRUCT, Scalars, Unreadable, Yaml, type_of};
 use crate::finding::Spot;
 use crate::forms;
+use crate::no_yaml;
 pub(crate) use crate::sort::{Sort, WASM, message};
 use crate::unrendered;
 
@@ -105,7 +106,9 @@ impl File {
                 column,
                 problem,
             } = error;
-            CommandError::usage(format!("{name}:{line}:{column}: {problem}"))
+            let cure = no_yaml::cure(&problem);
+            let cure = cure.map_or(String::new(), |cure| format!(": {cure}"));
+            CommandError::usage(format!("{name}:{line}:{column}: {problem}{cure}"))
         };
         let documents = forms::read(&text);
         if let Some(line) = unrendered::line_of_template(&text, documents.is_ok()) {

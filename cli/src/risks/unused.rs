@@ -1,11 +1,11 @@
 //! What a configuration names and nothing uses, and what it writes in two ways.
 
-use bearer_gate::config::{Access, Config, Requirement, SessionStore, TokenAccess};
+use bearer_gate::config::{Access, Config, Requirement, SessionStore, TokenAccess, Unmatched};
 use bearer_gate::jose::issuer::Issuer;
 
 use super::Risk;
 use crate::document::Node;
-use crate::plugin::Plugin;
+use crate::plugin::{Container, Plugin};
 
 /// Warns of providers, requirements and policies that nothing uses: without them the configuration is
 /// as valid as with them.
@@ -41,6 +41,17 @@ pub(crate) fn look_at(plugin: &Plugin, config: &Config) -> Vec<Risk> {
     // Routes name them where Envoy alone knows it.
     if config.of_routes.is_none() {
         look("requirement_map", "is not used: no rule names it");
+    }
+    // A configuration that stands alone may be a piece; the one that Envoy gets is not.
+    if tree.get("rules").is_none()
+        && !matches!(plugin.container, Container::Alone)
+        && config.unmatched == Unmatched::Deny
+        && config.of_routes.is_none()
+    {
+        risks.push(Risk {
+            path: "rules".to_owned(),
+            text: "is not there, and what no rule matches is denied: every request gets 403. Is it in another place?".to_owned(),
+        });
     }
     risks.extend(slashes(tree, config));
     risks.extend(sizes(tree, config));

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::Gate;
-use crate::document::Node;
+use crate::document::{Node, STRUCT, type_of};
 use crate::finding::{Finding, Kind};
 use crate::view::{Group, Part};
 
@@ -85,6 +85,30 @@ pub(super) fn look_at(part: Part<'_>, findings: &mut Vec<Finding>) {
     }
     look_at_capabilities(part, findings);
     look_at_module(part, findings);
+    look_at_configuration(part, findings);
+}
+
+/// What stands beside `value` is read by nobody: mostly it is not indented far enough.
+fn look_at_configuration(part: Part<'_>, findings: &mut Vec<Finding>) {
+    let Some(configuration) = part.get("configuration") else {
+        return;
+    };
+    if type_of(configuration.node) != Some(STRUCT) {
+        return;
+    }
+    for entry in configuration.node.entries() {
+        if !["@type", "value"].contains(&entry.name.as_str()) {
+            findings.push(
+                Finding::error(
+                    Kind::Configuration,
+                    configuration.with(&entry.node).spot(),
+                    &format!("configuration.{}", entry.name),
+                    "stands beside value, and not in it: the filter does not get it, and Envoy does not start",
+                )
+                .write("it below value, indented further"),
+            );
+        }
+    }
 }
 
 /// Of a module's functions Envoy calls those that are listed, if any are.

@@ -142,3 +142,31 @@ fn every_audience_is_a_risk_where_a_rule_does_not_ask_for_whom_a_token_is() {
     let findings = found(&format!("{of_routes}{}", config(&rule(p, mine))));
     assert_eq!(findings, ["risky-choice providers.p.any_audience"]);
 }
+
+/// Without a rule nobody gets in, which nobody means who does not say so. A file of its own may be a piece.
+#[test]
+fn rules_that_are_not_there_are_told() {
+    let whole = std::fs::read_to_string(root().join("envoy/my-api.yaml")).unwrap();
+    let rules = whole.find("                    rules:\n").unwrap();
+    let end = whole
+        .find("          - name: envoy.filters.http.router")
+        .unwrap();
+    let with = |more: &str| {
+        let more = match more {
+            "" => String::new(),
+            more => format!("                    {more}\n"),
+        };
+        let text = format!("{}{more}{}", &whole[..rules], &whole[end..]);
+        found(&text).contains(&"risky-choice rules".to_owned())
+    };
+    assert!(with(""));
+    assert!(!with("rules: []"));
+    assert!(!with("unmatched: allow"));
+    assert!(!with("route_metadata: bearer_gate"));
+    assert_eq!(
+        found(
+            "providers:\n  p:\n    issuer: https://i.example/\n    audiences: [a]\n    openid_discovery: {cluster: c, timeout: 5s}\n"
+        ),
+        [""; 0]
+    );
+}

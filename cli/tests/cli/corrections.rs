@@ -91,6 +91,61 @@ fn what_to_write_in_place_is_told() {
             "rules[0].requires.scopes",
             "beside requires",
         ),
+        (
+            provider(", timeout: 5s", ", timeout: 5"),
+            "providers.auth0.remote_jwks.http_uri.timeout",
+            "timeout: 5s",
+        ),
+        (
+            provider("https://i.example/\n", "[https://i.example/]\n"),
+            "providers.auth0.issuer",
+            "without the brackets",
+        ),
+        (
+            provider(
+                "    remote_jwks: {http_uri: {uri: 'https://i.example/jwks', cluster: c, timeout: 5s}}\n",
+                "",
+            ),
+            "providers.auth0",
+            "openid_discovery: {cluster: ..., timeout: 5s}",
+        ),
+        (
+            format!(
+                "{PROVIDERS}{}",
+                RULE.replace("{provider_name: auth0}", "auth0")
+            ),
+            "rules[0].requires",
+            "{provider_name: ...}",
+        ),
+        (
+            format!(
+                "{PROVIDERS}{}",
+                RULE.replace("/api}", "/api, methods: [get]}")
+            ),
+            "rules[0].match.methods[0]",
+            "capital letters",
+        ),
+        (
+            format!(
+                "{PROVIDERS}{}",
+                RULE.replace("prefix: /api", "path_separated_prefix: api")
+            ),
+            "rules[0].match.path_separated_prefix",
+            "a slash before it",
+        ),
+        (
+            format!(
+                "{PROVIDERS}{}",
+                RULE.replace("prefix: /api", "path_separated_prefix: /api/")
+            ),
+            "rules[0].match.path_separated_prefix",
+            "without the last slash",
+        ),
+        (
+            rule("authorize: {claims: [{path: [roles], equals: [admin]}]}"),
+            "rules[0].authorize.claims[0].equals",
+            "any: [...]",
+        ),
     ] {
         told(&text, path, instead);
     }
@@ -156,5 +211,44 @@ fn the_nearest_cluster_is_told() {
         &text,
         "providers.auth0.remote_jwks.http_uri.cluster",
         "auth0",
+    );
+}
+
+/// Envoy takes nothing beside `value`, and a rule that stands there is none.
+#[test]
+fn what_stands_beside_value_is_told() {
+    let text = std::fs::read_to_string(super::root().join("envoy/my-api.yaml")).unwrap();
+    let below = format!("\n{:20}rules:\n", "");
+    assert!(text.contains(&below));
+    let text = text.replace(&below, &format!("\n{:18}rules:\n", ""));
+    let files = Files::in_a_directory();
+    let ran = run(&["check", "--json", &files.with("c.yaml", &text)]);
+    assert_eq!(ran.code, 1, "{}", ran.out);
+    let report = ran.json();
+    let findings = report[0]["findings"].as_array().unwrap();
+    let is_told = |path: &str, severity: &str| {
+        let mut findings = findings.iter();
+        findings.any(|it| it["path"] == path && it["severity"] == severity)
+    };
+    assert!(is_told("configuration.rules", "error"), "{report}");
+    assert!(is_told("rules", "warning"), "{report}");
+}
+
+/// A file that is no YAML is told with what is mostly the matter, on the same line.
+#[test]
+fn what_is_no_yaml_has_a_cure() {
+    let text = std::fs::read_to_string(super::root().join("envoy/my-api.yaml")).unwrap();
+    let text = text.replace(
+        "\n                        audiences:",
+        "\n                      audiences:",
+    );
+    let files = Files::in_a_directory();
+    let ran = run(&["check", &files.with("c.yaml", &text)]);
+    assert_eq!(ran.code, 2, "{}", ran.out);
+    assert!(
+        ran.err
+            .contains("expected key: this line or one above it is indented"),
+        "{}",
+        ran.err
     );
 }

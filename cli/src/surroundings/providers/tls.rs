@@ -1,5 +1,6 @@
 //! TLS of a cluster that a provider is called by: whose certificate it takes.
 
+use bearer_gate::http::uri::Scheme;
 use bearer_gate::text::Pattern;
 
 use super::super::beside::endpoints;
@@ -16,6 +17,13 @@ const HTTP: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 pub(super) fn look_at(cluster: Part<'_>, call: &Calls<'_>, findings: &mut Vec<Finding>) {
     for socket in sockets(cluster) {
         match socket.context() {
+            Some(context) if is_http(call) => {
+                findings.push(with_tls(context, call));
+                // whose certificate is not the question, unless it is anybody's
+                let mut found = Vec::new();
+                look_at_context(context, cluster, call, &mut found);
+                findings.extend(found.into_iter().filter(Finding::is_error));
+            }
             Some(context) => look_at_context(context, cluster, call, findings),
             None if call.needs_tls && socket.is_plain() => {
                 findings.push(without_tls(socket.of, cluster, call));
@@ -110,6 +118,23 @@ fn without_tls(spot: Part<'_>, cluster: Part<'_>, call: &Calls<'_>) -> Finding {
     );
     new(Kind::ClusterWithoutTls, spot.spot(), &call.path, text)
         .write("transport_socket with an UpstreamTlsContext: sni, trusted_ca and match_typed_subject_alt_names")
+}
+
+/// Whether the address is known, and http.
+fn is_http(call: &Calls<'_>) -> bool {
+    call.uri
+        .as_ref()
+        .is_some_and(|uri| uri.scheme == Scheme::Http)
+}
+
+/// What is said of a cluster that speaks TLS to a server that mostly has none.
+fn with_tls(context: Part<'_>, call: &Calls<'_>) -> Finding {
+    let (name, lost) = (call.cluster, call.lost());
+    let text = format!(
+        "the address is http and cluster {name} speaks TLS, which a server without TLS does not answer: {lost}"
+    );
+    Finding::warning(Kind::ClusterWithTls, context.spot(), &call.path, text)
+        .write("https:// in the address, or the cluster without transport_socket")
 }
 
 /// A transport socket that calls may take.

@@ -221,6 +221,14 @@ const KEYS_HERE_AT_8444: &str = keys!("127.0.0.1", "8444", "      sni: localhost
 
 const PLAIN_KEYS: &str = cluster!("keys", "8081");
 
+const REMOTE_PLAIN: &str = "keys:
+  issuer: https://keys.example.com/
+  audiences: [x]
+  remote_jwks: {http_uri: {uri: 'http://127.0.0.1:8081/jwks', cluster: keys, timeout: 5s}}";
+
+const KEYS_HERE_WITH_TLS: &str = keys!("127.0.0.1", "8081", "      sni: localhost
+      common_tls_context: {validation_context: {trusted_ca: {filename: /ca}, match_typed_subject_alt_names: [{san_type: DNS, matcher: {exact: localhost}}]}}");
+
 const KEYS_WITHOUT_TLS: &str = "- name: keys
   type: STRICT_DNS
   load_assignment: {cluster_name: keys, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: keys.example.com, port_value: 443}}}}]}]}";
@@ -339,6 +347,13 @@ pub(super) const ROWS: &[Row] = &[
         at: "- name: keys",
         good: &[("providers", REMOTE), ("cluster", KEYS)],
         proof: Some(Proof::Unseen),
+    },
+    Row {
+        kind: "cluster-with-tls",
+        bad: &[("providers", REMOTE_PLAIN), ("cluster", KEYS_HERE_WITH_TLS)],
+        at: "UpstreamTlsContext",
+        good: &[("providers", REMOTE_PLAIN), ("cluster", PLAIN_KEYS)],
+        proof: WARNING,
     },
     // a proxy on this host may add TLS
     Row {
