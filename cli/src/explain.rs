@@ -39,6 +39,7 @@ use crate::outlook::{Does, Outlook, Source};
 use crate::plugin::{self, File};
 use crate::sign_in_reason;
 
+mod around;
 mod findings;
 
 #[derive(clap::Args)]
@@ -161,6 +162,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, CommandError> {
         let counts = |outlook: &Outlook| may_answer || outlook.does == Does::MayDiffer;
         let outlook = outlook.filter(counts);
         explanation.outlook = explanation.outlook.or(outlook);
+    }
+    if matches!(source, Source::File) {
+        let step = around::step(file, &args.method, &args.headers);
+        explanation.steps.extend(step);
     }
     if let Some(sign_in) = &config.sign_in {
         let mut lines = cookies.iter();

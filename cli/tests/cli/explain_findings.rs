@@ -204,3 +204,52 @@ fn the_file_of_a_filter_by_ecds_is_named() {
         ran.err
     );
 }
+
+/// What Envoy does with a preflight and with a WebSocket, whatever the filter decides.
+#[test]
+fn what_a_browser_needs_of_envoy_is_told() {
+    let setup = Setup::new(&[]);
+    let text = std::fs::read_to_string(root().join("envoy/my-api.yaml")).unwrap();
+    let manager = "          http_filters:\n";
+    let upgrades = format!("          upgrade_configs: [{{upgrade_type: websocket}}]\n{manager}");
+    let mine = setup.files.with("mine.yaml", &text);
+    let opened = setup
+        .files
+        .with("opened.yaml", &text.replace(manager, &upgrades));
+    let minimal = setup.files.with("minimal.yaml", &minimal());
+    let preflight = [
+        "--method",
+        "OPTIONS",
+        "--header",
+        "origin: https://app.example.com",
+    ];
+    let websocket = ["--header", "Upgrade: WebSocket"];
+    let answered = "Envoy's cors answers it before the filter";
+    for (file, more, expected) in [
+        (&mine, &preflight[..], Some(answered)),
+        (
+            &minimal,
+            &preflight[..],
+            Some("the file has no cors filter"),
+        ),
+        (
+            &mine,
+            &websocket[..],
+            Some("Envoy answers 403 to a WebSocket"),
+        ),
+        (&opened, &websocket[..], None),
+        (&mine, &[][..], None),
+        (&mine, &["--method", "OPTIONS"][..], None),
+    ] {
+        let ran = setup.explain(file, "/api/private", more);
+        let told = |text: &str| ran.out.contains(text);
+        match expected {
+            Some(text) => assert!(told(text), "{file} {more:?}: {}", ran.out),
+            None => assert!(
+                !told("preflight") && !told("WebSocket"),
+                "{file} {more:?}: {}",
+                ran.out
+            ),
+        }
+    }
+}
