@@ -117,7 +117,7 @@ differential: build $(ENVOY) ## Compare with Envoy's own jwt_authn; BEARER_GATE_
 soak: build vectors-module $(ENVOY) $(END_TO_END) ## Run the long tests: end-to-end with their figures, and many random properties
 	BEARER_GATE_SOAK=1 cargo test --release --test lifecycle --test gate --test desk --test ended -- invariants every_ no_stranger
 	BEARER_GATE_SOAK=1 cargo test --release --test decisions -- trees
-	BEARER_GATE_SOAK=1 cargo test --release --test sign_in -- nobody_is_somebody_else
+	BEARER_GATE_SOAK=1 cargo test --release --test sign_in -- property
 	$(MAKE) --no-print-directory fleet
 	$(MAKE) --no-print-directory compose-check fleet-containers
 	$(MAKE) --no-print-directory hosts

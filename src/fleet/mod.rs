@@ -9,7 +9,8 @@
 //!    it is told again, and so is one that was away, and a worker that dies loses nothing.
 //! 2. A page of the list begins with the last value that was read. Where that is another one, or none, the
 //!    store has lost or dropped values: the list is read from its start. Whatever is read twice ends
-//!    nothing new. One Envoy, chosen by the store, then appends all that it knows.
+//!    nothing new. One Envoy, chosen by the store, then appends all that it knows, and each Envoy what it had told last:
+//!    the chosen one may not have read that.
 //! 3. A process that has never read the list to its end waits with requests that count on a session. One
 //!    that has not done so for `max_stale` rejects them, or goes on by what it knows.
 //!
@@ -484,6 +485,7 @@ impl SignOuts {
         warn("has lost what it had: it is told again", "");
         host.count(metrics::STORE_LOST, 1);
         self.has_more = true;
+        self.shared.tell_again(host);
         self.restoring = Some(Restoring::Claim);
         // Whoever changes the list all the time causes no more calls than that.
         self.rests_until = now.after(MOMENT);

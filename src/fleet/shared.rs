@@ -5,6 +5,8 @@
 //! - one worker at a time asks the store, by a lease that it renews. A lease ends soon where its holder
 //!   is gone, and a holder that was too slow changes nothing any more;
 //! - what was told here stays until it was read back from the store, whichever worker is gone by then;
+//! - the latest of that stays for longer. Of the Envoys that find the list lost, the one that appends what it
+//!   knows may not have read the end of it;
 //! - octets that are not ours count as none.
 
 use std::time::Duration;
@@ -24,6 +26,8 @@ pub const LEASE: Duration = Duration::from_secs(2);
 pub const MOST_UNSENT: usize = 4096;
 /// The most that were only claimed.
 pub const MOST_UNSENT_CLAIMS: usize = 1024;
+/// The most marks of each kind that are told once more where the store has lost its list.
+pub const MOST_RECENT: usize = 128;
 /// Increased whenever the meaning of a field changes.
 const FORMAT: u64 = 1;
 /// How often a change is tried again where another worker was faster.
@@ -114,6 +118,7 @@ pub struct Shared {
     worker: u64,
     progress_key: String,
     unsent_key: String,
+    recent_key: String,
     /// As it was last seen.
     pub progress: Progress,
 }
@@ -135,6 +140,7 @@ impl Shared {
             worker,
             progress_key: format!("bearer-gate store {name}"),
             unsent_key: format!("bearer-gate unsent {name}"),
+            recent_key: format!("bearer-gate recent {name}"),
             progress: Progress::default(),
         }
     }
@@ -210,7 +216,7 @@ impl Shared {
     pub fn keep(&self, ending: &Ending, store: &dyn SharedStore) -> Result<(), Dropped> {
         let proven = ending.without_claims();
         // Whoever claims ever more takes no room from what was proven.
-        let kept = self.alter(store, &|unsent| {
+        let kept = self.alter(&self.unsent_key, store, &|unsent| {
             let before = unsent.count();
             [ending, &proven].into_iter().find_map(|ending| {
                 let mut all = unsent.clone();
@@ -231,22 +237,40 @@ impl Shared {
 
     /// Forgets what the store has. Where this fails, it is told again.
     pub fn forget(&self, told: &Ending, store: &dyn SharedStore) {
-        self.alter(store, &|unsent| {
+        let mut own = self.unsent(store);
+        let left = self.alter(&self.unsent_key, store, &|unsent| {
             let mut left = unsent.clone();
             left.leave_out(told);
             (left != *unsent).then_some(left)
         });
+        let Some(left) = left else {
+            return;
+        };
+        own.leave_out(&left);
+        self.alter(&self.recent_key, store, &|recent| {
+            let mut recent = recent.clone();
+            recent.and(&own);
+            Some(recent.end(MOST_RECENT))
+        });
     }
 
-    /// Changes what the store must still be told. `None` where it is not changed.
+    /// Has the store be told again of what it was told last.
+    pub fn tell_again(&self, store: &dyn SharedStore) {
+        let recent = decode(store.read(&self.recent_key).map(|(octets, _)| octets));
+        // Where there is no room, as many are on their way that are as new.
+        let _ = self.keep(&recent, store);
+    }
+
+    /// Changes what is kept of endings. `None` where it is not changed.
     fn alter(
         &self,
+        key: &str,
         store: &dyn SharedStore,
         change: &dyn Fn(&Ending) -> Option<Ending>,
     ) -> Option<Ending> {
-        let altered = host::replace(store, &self.unsent_key, TRIES, |octets| {
-            let unsent = change(&decode(octets)).ok_or(())?;
-            Ok::<_, ()>((unsent.encode(), unsent))
+        let altered = host::replace(store, key, TRIES, |octets| {
+            let kept = change(&decode(octets)).ok_or(())?;
+            Ok::<_, ()>((kept.encode(), kept))
         });
         altered.ok().flatten()
     }

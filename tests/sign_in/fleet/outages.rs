@@ -148,6 +148,28 @@ fn s34_what_the_store_has_forgotten_it_is_told_again() {
     assert!(fleet.all_say(&bob, 200) && fleet.all_say(&alice, 401));
 }
 
+/// The Envoy that the store chooses appends what it knows. What another one had told just before, it has not read.
+#[test]
+fn s34_what_the_chosen_one_has_not_read_is_told_again() {
+    let fleet = Fleet::new(3);
+    fleet.pass(500);
+    let people = ["alice", "bob"].map(|sub| fleet.signed_in(0, sub));
+    fleet.sign_out(0, &people[0]);
+    fleet.pass(120);
+    fleet.sign_out(1, &people[1]);
+    fleet.pass(210);
+    // The first has read no further than to its own, and the second has read its own back.
+    assert_eq!(fleet.redis.list.borrow().len(), 2);
+    assert_eq!(fleet.statuses(&people[1]), [200, 200, 401, 401, 200, 200]);
+    fleet.redis.flush();
+    fleet.pass(2 * INTERVAL + AND);
+    for browser in &people {
+        assert!(fleet.all_say(browser, 401), "{:?}", fleet.statuses(browser));
+    }
+    // As many values as before, each told by its own Envoy and one of them by the chosen one too.
+    assert!(fleet.redis.list.borrow().len() <= 4);
+}
+
 /// The store takes a sign-out, and loses it before anybody reads it.
 #[test]
 fn s34_what_was_taken_and_lost_is_told_again() {
