@@ -133,6 +133,8 @@ pub struct SignOuts {
     is_long: bool,
     too_long: Option<u64>,
     restoring: Option<Restoring>,
+    /// What was told last is to be told again.
+    tells_again: bool,
     told_age_at: Millis,
 }
 
@@ -161,6 +163,7 @@ impl SignOuts {
             is_long: false,
             too_long: None,
             restoring: None,
+            tells_again: false,
             told_age_at: Millis(0),
         }
     }
@@ -459,6 +462,10 @@ impl SignOuts {
             }
         });
         self.has_more = !is_whole;
+        // Not before: what is there may be where others do not read any more.
+        if is_whole && std::mem::take(&mut self.tells_again) {
+            self.shared.tell_again(host);
+        }
         self.page = self.page.saturating_mul(2).min(PAGE);
         if is_whole && !self.sent.is_empty() {
             let sent = std::mem::take(&mut self.sent);
@@ -485,7 +492,7 @@ impl SignOuts {
         warn("has lost what it had: it is told again", "");
         host.count(metrics::STORE_LOST, 1);
         self.has_more = true;
-        self.shared.tell_again(host);
+        self.tells_again = true;
         self.restoring = Some(Restoring::Claim);
         // Whoever changes the list all the time causes no more calls than that.
         self.rests_until = now.after(MOMENT);
