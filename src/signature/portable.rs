@@ -1,8 +1,9 @@
 //! The portable verifier: all algorithms but ES512, inside the module.
 //!
 //! RSA is [`super::rsassa`] on this project's own arithmetic. ECDSA is [`super::ecdsa`] on the groups of
-//! `p256` and `p384`, with multiples that are kept for each key. Ed25519 is `ed25519-dalek`'s. All of these compute with public values, so they need not take the
-//! same time for every input; the MACs of HMAC are compared in constant time.
+//! `p256` and `p384`, with multiples that are kept for each key. Ed25519 is `ed25519-dalek`'s. All of
+//! these compute with public values, so they need not take the same time for every input; the MACs
+//! of HMAC are compared in constant time.
 
 use super::ecdsa::Signature;
 use super::fits;

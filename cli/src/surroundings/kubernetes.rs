@@ -260,14 +260,12 @@ pub(super) fn look_at_targets(view: &View<'_>, policy: Part<'_>, findings: &mut 
             "there is no {} {} in the files, which have others: if that is all, the filter is nowhere",
             target.kind, target.name
         );
-        findings.push(
-            Finding::warning(
-                Kind::RequestsLeftOut,
-                target.part.spot_of("name"),
-                "spec.targetRefs",
-                text,
-            )
-            .write(instead),
-        );
+        findings.push(at_target(target, text).write(instead));
     }
+}
+
+/// That what is attached to a target may be nowhere.
+pub(super) fn at_target(target: Target<'_>, text: String) -> Finding {
+    let name = target.part.spot_of("name");
+    Finding::warning(Kind::RequestsLeftOut, name, "spec.targetRefs", text)
 }

@@ -388,6 +388,7 @@ pub fn without_ours(request: &Request, ours: &[&Cookie]) -> Option<Vec<Vec<u8>>>
         let (name, value) = pair(cookie);
         let name = if name.is_empty() { value } else { name };
         ours.iter().any(|own| {
+            // That is a part of what follows, and costs less.
             own.part(name).is_some() || {
                 let own = own.name.as_bytes();
                 // A browser keeps cookies of a domain that the configuration had before.

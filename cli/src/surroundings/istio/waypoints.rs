@@ -2,8 +2,8 @@
 
 use super::super::attached::{Backend, backends, is_of_parent, parents};
 use super::super::kubernetes::{
-    SELECTED, Target, labels, may_be_at, may_be_neighbours, name, namespace, of_kind, routes,
-    targets, title,
+    SELECTED, Target, at_target, labels, may_be_at, may_be_neighbours, name, namespace, of_kind,
+    routes, targets, title,
 };
 use super::{GATEWAY_NAMES, plugins};
 use crate::finding::{Finding, Kind, Note};
@@ -108,15 +108,7 @@ fn look_at_waypoint(
     findings: &mut Vec<Finding>,
 ) {
     let mut tell = |text: String, instead: &str| {
-        findings.push(
-            Finding::warning(
-                Kind::RequestsLeftOut,
-                target.part.spot_of("name"),
-                "spec.targetRefs",
-                text,
-            )
-            .write(instead),
-        );
+        findings.push(at_target(target, text).write(instead));
     };
     let own = labels(waypoint, &["metadata", "labels"]);
     let kinds = own.iter().find(|(label, _)| *label == FOR);
@@ -157,13 +149,12 @@ fn look_at_service(
         None => namespace_of(view, service).is_some(),
     };
     if goes_nowhere {
+        let text = format!(
+            "neither {} nor its namespace says by {USE} to which waypoint its requests go: the filter is nowhere",
+            title(service)
+        );
         findings.push(
-            Finding::warning(
-                Kind::RequestsLeftOut,
-                target.part.spot_of("name"),
-                "spec.targetRefs",
-                format!("neither {} nor its namespace says by {USE} to which waypoint its requests go: the filter is nowhere", title(service)),
-            )
+            at_target(target, text)
             .write("istio.io/use-waypoint, with the name of a Gateway of class istio-waypoint, in the labels of the Service"),
         );
     }

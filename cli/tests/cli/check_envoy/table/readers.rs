@@ -149,6 +149,20 @@ const MUTATION_OF_ROUTE: &str = r#"typed_per_filter_config:
       request_mutations:
       - append: {header: {key: X-User, value: nobody}}"#;
 
+/// What a route, or what is above it, says that it requires.
+const REQUIRED: &str = "metadata: {filter_metadata: {bearer_gate: {requirement_name: users}}}";
+
+/// A route with weighted clusters that says it itself.
+const REQUIRED_BESIDE_CLUSTERS: &[(&str, &str)] = &[
+    ("first", weighted!("request_headers_to_remove: [x]")),
+    (
+        "first",
+        "  metadata: {filter_metadata: {bearer_gate: {requirement_name: users}}}",
+    ),
+    ("config", MAP),
+    ("rules", OPEN_RULE),
+];
+
 /// The cluster of the upstream again, with a filter of its own that sets this header.
 macro_rules! api_that_sets {
     ($header:literal) => {
@@ -252,22 +266,9 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         kind: "requirement-unread",
-        bad: &[
-            (
-                "route",
-                "metadata: {filter_metadata: {bearer_gate: {requirement_name: users}}}",
-            ),
-            ("rules", OPEN_RULE),
-        ],
+        bad: &[("route", REQUIRED), ("rules", OPEN_RULE)],
         at: "requirement_name: users",
-        good: &[
-            (
-                "route",
-                "metadata: {filter_metadata: {bearer_gate: {requirement_name: users}}}",
-            ),
-            ("config", MAP),
-            ("rules", OPEN_RULE),
-        ],
+        good: &[("route", REQUIRED), ("config", MAP), ("rules", OPEN_RULE)],
         proof: Some(Proof::Passes(OPEN)),
     },
     Row {
@@ -301,37 +302,17 @@ pub(super) const ROWS: &[Row] = &[
             ("rules", OPEN_RULE),
         ],
         at: "requirement_name: users",
-        good: &[
-            (
-                "route",
-                "metadata: {filter_metadata: {bearer_gate: {requirement_name: users}}}",
-            ),
-            ("config", MAP),
-            ("rules", OPEN_RULE),
-        ],
+        good: &[("route", REQUIRED), ("config", MAP), ("rules", OPEN_RULE)],
         proof: Some(Proof::Passes(OPEN)),
     },
     // of what is above the route
     Row {
         kind: "requirement-unread",
-        bad: &[
-            (
-                "host",
-                "metadata: {filter_metadata: {bearer_gate: {requirement_name: users}}}",
-            ),
-            ("config", MAP),
-            ("rules", OPEN_RULE),
-        ],
+        bad: &[("host", REQUIRED), ("config", MAP), ("rules", OPEN_RULE)],
         at: "requirement_name: users",
         good: &[
-            (
-                "host",
-                "metadata: {filter_metadata: {bearer_gate: {requirement_name: users}}}",
-            ),
-            (
-                "route",
-                "metadata: {filter_metadata: {bearer_gate: {requirement_name: users}}}",
-            ),
+            ("host", REQUIRED),
+            ("route", REQUIRED),
             ("config", MAP),
             ("rules", OPEN_RULE),
         ],
@@ -351,15 +332,7 @@ pub(super) const ROWS: &[Row] = &[
             ("rules", OPEN_RULE),
         ],
         at: "requirement_name: users",
-        good: &[
-            ("first", weighted!("request_headers_to_remove: [x]")),
-            (
-                "first",
-                "  metadata: {filter_metadata: {bearer_gate: {requirement_name: users}}}",
-            ),
-            ("config", MAP),
-            ("rules", OPEN_RULE),
-        ],
+        good: REQUIRED_BESIDE_CLUSTERS,
         proof: Some(Proof::Passes(OPEN)),
     },
     Row {
@@ -374,15 +347,7 @@ pub(super) const ROWS: &[Row] = &[
             ("rules", OPEN_RULE),
         ],
         at: "requirement_name: users",
-        good: &[
-            ("first", weighted!("request_headers_to_remove: [x]")),
-            (
-                "first",
-                "  metadata: {filter_metadata: {bearer_gate: {requirement_name: users}}}",
-            ),
-            ("config", MAP),
-            ("rules", OPEN_RULE),
-        ],
+        good: REQUIRED_BESIDE_CLUSTERS,
         proof: Some(Proof::Passes(OPEN)),
     },
     Row {
@@ -395,13 +360,7 @@ pub(super) const ROWS: &[Row] = &[
             ("config", MAP),
         ],
         at: "requirement_name: user}",
-        good: &[
-            (
-                "route",
-                "metadata: {filter_metadata: {bearer_gate: {requirement_name: users}}}",
-            ),
-            ("config", MAP),
-        ],
+        good: &[("route", REQUIRED), ("config", MAP)],
         proof: WARNING,
     },
     Row {
