@@ -83,6 +83,8 @@ pub(super) struct Model {
     pub(super) has_lost_list: bool,
     /// Until when answers of the provider were lost on the way or in shared data.
     pub(super) lost_until: u64,
+    /// How many refreshes there were before the provider took its last signing key away.
+    pub(super) refreshes_by_old_keys: usize,
 }
 
 impl Model {
@@ -96,6 +98,7 @@ impl Model {
             troubled_until: 0,
             has_lost_list: false,
             lost_until: 0,
+            refreshes_by_old_keys: 0,
         }
     }
 
@@ -133,6 +136,12 @@ impl Model {
                 .map(|(at, _)| at)
         };
         let is_next_to_last = cookie.refresh.is_some() && next() == last;
+        // The next refresh brought an ID token whose key is gone since.
+        let is_unverifiable = self.rules.gives_id_token && {
+            let own = cookie.refresh.unwrap_or(0);
+            let all = refreshed.iter().take(self.refreshes_by_old_keys);
+            all.skip(own).any(|of| *of == session.family)
+        };
         let has_entry = is_last || is_next_to_last && now < family.granted + STAYS;
         if !ring.contains(&cookie.key) {
             Over("its key is gone")
@@ -152,6 +161,8 @@ impl Model {
             Open("an old copy, which knows nothing of later requests")
         } else if self.rules.refreshes && family.is_revoked && !has_tokens {
             Open("the provider refreshes it no more")
+        } else if is_unverifiable {
+            Open("what it was refreshed to cannot be verified any more")
         } else {
             Alive
         }

@@ -556,6 +556,8 @@ impl Stage {
             Event::SigningKey => {
                 let key = &self.world.provider.has_new_key;
                 key.set(!key.get());
+                let refreshes = self.world.provider.refreshed.borrow().len();
+                self.model.refreshes_by_old_keys = refreshes;
                 self.model.trouble(now + REST);
             }
             Event::Rotate => {
