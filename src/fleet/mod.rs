@@ -40,7 +40,7 @@ use crate::session::seal::{Context, Keyring, NONCE_LEN, Purpose};
 use crate::time::{Millis, whole_seconds};
 
 use command::{Answer, Command, NoAnswer};
-use shared::{Digest, Shared};
+use shared::{Digest, Restoring, Shared};
 
 /// The key of the list, below the prefix.
 const KEY: &str = "ended";
@@ -98,13 +98,6 @@ struct Asked {
     lost_at: Millis,
 }
 
-/// How far this process is with what it appends because the store has lost it.
-#[derive(Clone, Copy, Debug)]
-enum Restoring {
-    Claim,
-    From(usize),
-}
-
 /// The sign-outs of all Envoys, as one worker sees them.
 #[derive(Debug)]
 pub struct SignOuts {
@@ -132,9 +125,6 @@ pub struct SignOuts {
     rests_until: Millis,
     is_long: bool,
     too_long: Option<u64>,
-    restoring: Option<Restoring>,
-    /// What was told last is to be told again.
-    tells_again: bool,
     told_age_at: Millis,
 }
 
@@ -162,8 +152,6 @@ impl SignOuts {
             rests_until: Millis(0),
             is_long: false,
             too_long: None,
-            restoring: None,
-            tells_again: false,
             told_age_at: Millis(0),
         }
     }
@@ -285,7 +273,7 @@ impl SignOuts {
         if self.is_long {
             return Some(Step::Cut);
         }
-        match self.restoring? {
+        match self.shared.progress.restoring? {
             Restoring::Claim => Some(Step::Claim),
             Restoring::From(first) => {
                 let ended = self.now_of_ended(host);
@@ -294,7 +282,7 @@ impl SignOuts {
                     (!ending.is_empty()).then_some(Step::Restore(shard, ending))
                 });
                 if found.is_none() {
-                    self.restoring = None;
+                    self.restores(None, host, now);
                 }
                 found
             }
@@ -372,10 +360,13 @@ impl SignOuts {
                 self.is_long = length > MOST_VALUES.saturating_mul(2);
             }
             (Step::Restore(shard, _), Ok(_)) => {
-                self.restoring = Some(Restoring::From(shard.saturating_add(1)));
+                let next = Restoring::From(shard.saturating_add(1));
+                self.restores(Some(next), host, now);
             }
-            (Step::Claim, Ok(Answer::Done)) => self.restoring = Some(Restoring::From(0)),
-            (Step::Claim, Ok(_)) => self.restoring = None,
+            (Step::Claim, Ok(Answer::Done)) => {
+                self.restores(Some(Restoring::From(0)), host, now);
+            }
+            (Step::Claim, Ok(_)) => self.restores(None, host, now),
             (Step::Overwrite(_), Ok(_)) => self.skip(1, host),
             (Step::Cut, Ok(_)) => self.is_long = false,
             (Step::Read(..) | Step::Send(_), Ok(_)) => {}
@@ -453,19 +444,20 @@ impl SignOuts {
         let count = new.len() as u64;
         let is_whole = count < page;
         let last = new.last().map_or(last, |value| digest(value));
+        // Not before: what is there may be where others do not read any more.
+        if is_whole && self.shared.progress.tells_again {
+            self.shared.tell_again(host);
+        }
         self.shared.change(host, now, &|progress| {
             progress.read = read.saturating_add(count);
             progress.last = last;
             if is_whole {
                 progress.whole_at = Some(now);
                 progress.is_failing = false;
+                progress.tells_again = false;
             }
         });
         self.has_more = !is_whole;
-        // Not before: what is there may be where others do not read any more.
-        if is_whole && std::mem::take(&mut self.tells_again) {
-            self.shared.tell_again(host);
-        }
         self.page = self.page.saturating_mul(2).min(PAGE);
         if is_whole && !self.sent.is_empty() {
             let sent = std::mem::take(&mut self.sent);
@@ -485,6 +477,8 @@ impl SignOuts {
         let is_begun = self.shared.change(host, now, &|progress| {
             progress.read = 0;
             progress.last = Digest::default();
+            progress.tells_again = true;
+            progress.restoring = Some(Restoring::Claim);
         });
         if !is_begun {
             return;
@@ -492,10 +486,14 @@ impl SignOuts {
         warn("has lost what it had: it is told again", "");
         host.count(metrics::STORE_LOST, 1);
         self.has_more = true;
-        self.tells_again = true;
-        self.restoring = Some(Restoring::Claim);
         // Whoever changes the list all the time causes no more calls than that.
         self.rests_until = now.after(MOMENT);
+    }
+
+    #[inline(never)] // for many callers
+    fn restores(&mut self, restoring: Option<Restoring>, host: &dyn Host, now: Millis) {
+        self.shared
+            .change(host, now, &|progress| progress.restoring = restoring);
     }
 
     /// Says what is known now.

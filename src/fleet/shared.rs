@@ -4,7 +4,8 @@
 //! Invariants:
 //! - one worker at a time asks the store, by a lease that it renews. A lease ends soon where its holder
 //!   is gone, and a holder that was too slow changes nothing any more;
-//! - what was told here stays until it was read back from the store, whichever worker is gone by then;
+//! - what was told here stays until it was read back from the store, and what is to be told again because
+//!   the store has lost it, whichever worker is gone by then;
 //! - the latest of that stays for longer. Of the Envoys that find the list lost, the one that appends what it
 //!   knows may not have read the end of it;
 //! - octets that are not ours count as none.
@@ -29,7 +30,7 @@ pub const MOST_UNSENT_CLAIMS: usize = 1024;
 /// The most marks of each kind that are told once more where the store has lost its list.
 pub const MOST_RECENT: usize = 128;
 /// Increased whenever the meaning of a field changes.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 /// How often a change is tried again where another worker was faster.
 const TRIES: u32 = 16;
 
@@ -47,15 +48,45 @@ pub struct Progress {
     pub whole_at: Option<Millis>,
     /// Whether the store could not be asked since then.
     pub is_failing: bool,
+    /// The store has lost its list. What was told last is to be told again, once the list was read.
+    pub tells_again: bool,
+    /// How far this process is with what it appends because the store has lost it.
+    pub restoring: Option<Restoring>,
     /// When a worker of this process first wanted to read it.
     begun_at: Option<Millis>,
     holder: u64,
     until: Millis,
 }
 
+/// How far a process is with appending all that it knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restoring {
+    /// The store is to be asked whether this process is the one that does.
+    Claim,
+    /// It is. The shards from this one on are to be appended.
+    From(usize),
+}
+
 /// It is not kept to be told, or not all of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dropped;
+
+impl Restoring {
+    fn number(self) -> u64 {
+        match self {
+            Self::Claim => 0,
+            Self::From(shard) => (shard as u64).saturating_add(1),
+        }
+    }
+
+    fn of_number(number: u64) -> Self {
+        match number.checked_sub(1) {
+            None => Self::Claim,
+            // No shard is so far: there is nothing left to append.
+            Some(shard) => Self::From(usize::try_from(shard).unwrap_or(usize::MAX)),
+        }
+    }
+}
 
 impl Progress {
     fn encode(&self) -> Vec<u8> {
@@ -63,6 +94,8 @@ impl Progress {
         let record = record.octets(&self.last);
         let record = record.optional(self.whole_at.map(|at| at.0));
         let record = record.number(self.is_failing.into());
+        let record = record.number(self.tells_again.into());
+        let record = record.optional(self.restoring.map(Restoring::number));
         let record = record.optional(self.begun_at.map(|at| at.0));
         let record = record.number(self.holder);
         record.number(self.until.0).finish()
@@ -78,6 +111,8 @@ impl Progress {
             last: record.octets()?,
             whole_at: record.optional()?.map(Millis),
             is_failing: record.number()? == 1,
+            tells_again: record.number()? == 1,
+            restoring: record.optional()?.map(Restoring::of_number),
             begun_at: record.optional()?.map(Millis),
             holder: record.number()?,
             until: Millis(record.number()?),

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::store::Mode;
 use super::{AND, Fleet, INTERVAL};
-use crate::world::APP;
+use crate::world::{APP, World};
 
 /// The longest wait of the processes after failures.
 const LONGEST_WAIT: u64 = 5000;
@@ -202,6 +202,25 @@ fn s34_a_worker_that_dies_takes_no_sign_out_with_it() {
         // A lease of 2 s, where it was that worker's.
         fleet.until(&alice, 401, INTERVAL + AND + 2000);
         world.pass(Duration::ZERO);
+    }
+}
+
+/// Whenever the workers die that saw the list lost, others tell what was to be told again.
+#[test]
+fn s34_a_worker_that_dies_after_the_list_was_lost_takes_no_sign_out_with_it() {
+    for moment in (0..50).map(|number| number * 40) {
+        let (fleet, [alice, bob]) = Fleet::that_one_has_left(2);
+        fleet.redis.mode.set(Mode::Slow(2));
+        fleet.redis.flush();
+        fleet.pass(moment);
+        fleet.worlds.iter().for_each(|world| world.lose(0));
+        // A lease, and some calls that take 0.2 s each.
+        fleet.pass(2000 + 2 * INTERVAL + AND);
+        fleet.redis.mode.set(Mode::Well);
+        fleet.worlds.iter().for_each(World::restart);
+        fleet.pass(500);
+        assert!(fleet.all_say(&bob, 200), "{moment} ms");
+        assert!(fleet.all_say(&alice, 401), "{moment} ms");
     }
 }
 
