@@ -76,6 +76,8 @@ pub(super) struct Model {
     ended_sids: BTreeMap<String, u64>,
     /// The people who were signed out everywhere, and when.
     ended_subs: BTreeMap<String, u64>,
+    /// Both of them from before Envoy forgot them. The shared store may tell them again at any time.
+    told_before: [BTreeMap<String, u64>; 2],
     /// Until when 503 is to be expected, and sign-ins that fail.
     pub(super) troubled_until: u64,
     /// Whether the list of ended sessions was lost, and nobody has been admitted since. Who signs in
@@ -95,6 +97,7 @@ impl Model {
             cookies: BTreeMap::new(),
             ended_sids: BTreeMap::new(),
             ended_subs: BTreeMap::new(),
+            told_before: Default::default(),
             troubled_until: 0,
             has_lost_list: false,
             lost_until: 0,
@@ -232,6 +235,9 @@ impl Model {
         if ended(&self.ended_subs, Some(&family.sub)) {
             return Err("the person was signed out everywhere");
         }
+        let [sids, subs] = &self.told_before;
+        let was_told = ended(sids, family.sid.as_ref()) || ended(subs, Some(&family.sub));
+        let doubt = "the store tells what ended before";
         let mut all = self.sessions.iter();
         let session = match all.position(|session| session.family == number) {
             Some(known) => known,
@@ -244,7 +250,7 @@ impl Model {
                     issued: family.begun,
                     seen: seal.now,
                     ended: None,
-                    doubt: None,
+                    doubt: (self.rules.in_store && was_told).then_some(doubt),
                 });
                 self.sessions.len() - 1
             }
@@ -331,8 +337,9 @@ impl Model {
     }
 
     fn forget_names(&mut self) {
-        self.ended_sids.clear();
-        self.ended_subs.clear();
+        let [sids, subs] = &mut self.told_before;
+        sids.append(&mut self.ended_sids);
+        subs.append(&mut self.ended_subs);
     }
 
     pub(super) fn trouble(&mut self, until: u64) {

@@ -535,6 +535,12 @@ impl Stage {
                 }
             }
             Event::Pass(seconds) => self.pass(seconds)?,
+            Event::Rotate => {
+                // The documents have each step wait until the one before is everywhere.
+                self.settle()?;
+                self.rotate();
+                self.reload();
+            }
             _ => self.befall(event),
         }
         self.judge_refreshes()
@@ -559,10 +565,6 @@ impl Stage {
                 let refreshes = self.world.provider.refreshed.borrow().len();
                 self.model.refreshes_by_old_keys = refreshes;
                 self.model.trouble(now + REST);
-            }
-            Event::Rotate => {
-                self.rotate();
-                self.reload();
             }
             Event::Replace => {
                 self.keys += 1;
