@@ -154,7 +154,7 @@ objects! {
         /// The client's secret, for `BASIC_AUTH` and `URL_ENCODED_BODY`.
         pub token_secret: Given<RawSecret>,
         /// The client's private key, for `PRIVATE_KEY_JWT`: PKCS#8, of RSA with 2048 bits or more
-        /// (it signs by RS256) or of P-256 (ES256), as PEM or in base64. Envoy signs: 1.40 can.
+        /// (it signs by RS256) or of P-256 (ES256), as PEM or in base64. Envoy signs: 1.37 and later can.
         pub private_key: Given<RawSecret>,
         /// `kid` in what the key signs, for providers that know several keys of a client.
         pub key_id: Given<String>,
