@@ -6,6 +6,7 @@ mod event;
 mod judge;
 mod model;
 mod stage;
+mod trouble;
 
 use std::fmt;
 

@@ -15,12 +15,12 @@ use crate::fleet::store::{Mode, Redis};
 use crate::provider::parameters;
 use crate::world::{APP, Browser, FROM_ELSEWHERE, PAGE, Page, SCRIPT, Waiting, World, config};
 
-const PEOPLE: [&str; 3] = ["alice", "bob", "carol"];
-const WORKERS: usize = 3;
+pub(super) const PEOPLE: [&str; 3] = ["alice", "bob", "carol"];
+pub(super) const WORKERS: usize = 3;
 /// The most copies of cookies.
 const COPIES: usize = 3;
 /// How long an endpoint or the keys may rest after a failure, in seconds, and some more.
-const REST: u64 = 45;
+pub(super) const REST: u64 = 45;
 /// A sign-in at once after a few others gets a page that says so, for as many seconds.
 const SHORT: u64 = 30;
 /// So many of them, and as many that come to nothing, where what workers share is lost meanwhile.
@@ -104,16 +104,16 @@ pub(super) struct Stage {
     pub(super) people: Vec<Person>,
     /// The cookie keys of the configuration; the first one seals.
     pub(super) ring: Vec<String>,
-    rules: Rules,
+    pub(super) rules: Rules,
     /// The shared store, where sessions are in it.
-    redis: Option<Rc<Redis>>,
-    keys: u32,
+    pub(super) redis: Option<Rc<Redis>>,
+    pub(super) keys: u32,
     sids: u32,
-    under_way: Vec<(Waiting, Sent)>,
+    pub(super) under_way: Vec<(Waiting, Sent)>,
     away: Vec<Away>,
 }
 
-fn configuration(rules: Rules, ring: &[String]) -> bearer_gate::config::Config {
+pub(super) fn configuration(rules: Rules, ring: &[String]) -> bearer_gate::config::Config {
     let keys: Vec<&str> = ring.iter().map(String::as_str).collect();
     config(&keys, |config| {
         let idp = &mut config["providers"]["idp"];
@@ -153,7 +153,7 @@ fn add_store(world: &World) -> Rc<Redis> {
     redis
 }
 
-fn key(number: u32) -> String {
+pub(super) fn key(number: u32) -> String {
     format!("cookie-key-{number}-5cc1e2ef0f4d43d9a1d5f3c5")
 }
 
@@ -181,7 +181,7 @@ impl Stage {
         }
     }
 
-    fn now(&self) -> u64 {
+    pub(super) fn now(&self) -> u64 {
         self.world.now()
     }
 
@@ -194,23 +194,6 @@ impl Stage {
 
     fn sid_of(&self, at: usize) -> Option<String> {
         self.model.of(&self.cookie(at)?)?.sid.clone()
-    }
-
-    /// Answers are lost that the provider has given, or may be.
-    fn lose(&mut self, worker: Option<usize>, arrive: bool) {
-        self.world.lose_calls(worker, arrive);
-        self.note_what_nobody_heard();
-        self.model.trouble(self.now() + REST);
-    }
-
-    fn note_what_nobody_heard(&mut self) {
-        let unheard = self.world.unheard.take();
-        if !unheard.is_empty() {
-            let why = "the answer to its refresh was lost";
-            self.model
-                .doubt(why, |session| unheard.contains(&session.family));
-            self.model.lost_until = self.now();
-        }
     }
 
     /// A person signs in at the provider, which knows them already or asks. The URL to come back by.
@@ -544,92 +527,6 @@ impl Stage {
             _ => self.befall(event),
         }
         self.judge_refreshes()
-    }
-
-    /// What happens to the provider, and to Envoy.
-    fn befall(&mut self, event: Event) {
-        let now = self.now();
-        match event {
-            Event::LoseCalls { arrive } => self.lose(None, arrive),
-            Event::Down(is_down) => {
-                self.world.provider.is_down.set(is_down);
-                self.model.trouble(now + REST);
-            }
-            Event::Revoke { who } => {
-                let sub = PEOPLE[who % PEOPLE.len()];
-                self.world.provider.revoke(|_, family| family.sub == sub);
-            }
-            Event::SigningKey => {
-                let key = &self.world.provider.has_new_key;
-                key.set(!key.get());
-                let refreshes = self.world.provider.refreshed.borrow().len();
-                self.model.refreshes_by_old_keys = refreshes;
-                self.model.trouble(now + REST);
-            }
-            Event::Replace => {
-                self.keys += 1;
-                self.ring = vec![key(self.keys)];
-                self.reload();
-            }
-            Event::Reload => self.reload(),
-            Event::Restart { arrive } => {
-                self.lose(None, arrive);
-                self.model.lost_until = now;
-                self.world.restart();
-                self.under_way.clear();
-                self.model.forget();
-            }
-            Event::LoseWorker { worker, arrive } => {
-                let worker = worker % WORKERS;
-                self.lose(Some(worker), arrive);
-                self.world.lose(worker);
-                let world = &self.world;
-                self.under_way.retain(|(waiting, _)| world.waits(*waiting));
-            }
-            Event::Overwrite => {
-                self.world
-                    .process
-                    .store
-                    .overwrite_all(b"\x01\0\0\0\0\0\0\0garbage");
-                self.model.lose_list();
-                self.model.lost_until = now;
-                self.model.trouble(now + REST);
-            }
-            Event::LoseWrites(times) => {
-                self.world.process.store.lose_writes(times);
-                self.model.trouble(now + REST);
-            }
-            Event::Store(mode) => {
-                if let Some(redis) = &self.redis {
-                    redis.mode.set(mode);
-                    self.model.trouble(now + REST);
-                }
-            }
-            Event::StoreLoses { are_mixed } => {
-                if let Some(redis) = &self.redis {
-                    redis.lose_sessions(are_mixed);
-                    self.model.doubt("the store has lost it", |_| true);
-                }
-            }
-            _ => unreachable!("{event:?}"),
-        }
-    }
-
-    /// Adds a key, then puts it first, then takes the old one away.
-    fn rotate(&mut self) {
-        let newest = key(self.keys);
-        match self.ring.len() {
-            1 => {
-                self.keys += 1;
-                self.ring.push(key(self.keys));
-            }
-            _ if self.ring[0] == newest => self.ring.truncate(1),
-            _ => self.ring.reverse(),
-        }
-    }
-
-    fn reload(&mut self) {
-        self.world.reload(configuration(self.rules, &self.ring));
     }
 
     /// All is well, and some time passes: everybody can be signed in, and stays so.
