@@ -3,28 +3,6 @@
 
 use super::{OTHER, Proof, Row, STATIC, WARNING};
 
-/// A listener with this chain of network filters.
-macro_rules! entrance {
-    ($filters:literal) => {
-        concat!(
-            "- name: other\n  address: {socket_address: {address: 127.0.0.1, port_value: 10001}}\n  filter_chains:\n  - filters:\n",
-            $filters
-        )
-    };
-}
-
-/// A TCP proxy to this cluster.
-macro_rules! proxy {
-    ($cluster:literal) => {
-        concat!(
-            r#"    - name: tcp
-      typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy, stat_prefix: tcp, cluster: "#,
-            $cluster,
-            "}"
-        )
-    };
-}
-
 /// A connection manager that does this with its requests.
 macro_rules! manager {
     ($route:literal) => {
@@ -35,12 +13,8 @@ macro_rules! manager {
 /// A proxy that routes requests by itself.
 macro_rules! generic {
     ($cluster:literal) => {
-        concat!(
-            r#"- name: other
-  address: {socket_address: {address: 127.0.0.1, port_value: 10001}}
-  filter_chains:
-  - filters:
-    - name: generic
+        other_listener!(
+            r#"    - name: generic
       typed_config:
         "@type": type.googleapis.com/envoy.extensions.filters.network.generic_proxy.v3.GenericProxy
         stat_prefix: generic
@@ -92,29 +66,25 @@ macro_rules! by_eds {
 
 const TO_ONE_BY_EDS: &str = "- match: {prefix: /eds}\n  route: {cluster: one}";
 
-const BY_SNI: &str = entrance!(
+const BY_SNI: &str = other_listener!(
     r#"    - name: sni
       typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.network.sni_cluster.v3.SniCluster}
-    - name: tcp
-      typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy, stat_prefix: tcp, cluster: static}"#
+"#,
+    tcp_proxy!("static")
 );
 
 /// Filter state that is set for each connection.
 macro_rules! with_state {
     ($key:literal) => {
-        concat!(
-            r#"- name: other
-  address: {socket_address: {address: 127.0.0.1, port_value: 10001}}
-  filter_chains:
-  - filters:
-    - name: state
+        other_listener!(
+            r#"    - name: state
       typed_config:
         "@type": type.googleapis.com/envoy.extensions.filters.network.set_filter_state.v3.Config
         on_new_connection: [{object_key: "#,
             $key,
             r#", factory_key: envoy.string, format_string: {text_format_source: {inline_string: api}}}]
 "#,
-            proxy!("static")
+            tcp_proxy!("static")
         )
     };
 }
@@ -142,10 +112,7 @@ pub(super) const INTERNAL: &str = r#"bootstrap_extensions: [{name: internal, typ
 /// A listener within Envoy that leads to this cluster.
 macro_rules! inner {
     ($cluster:literal) => {
-        concat!(
-            "- name: inner\n  internal_listener: {}\n  filter_chains:\n  - filters:\n",
-            proxy!($cluster)
-        )
+        inner_listener!(tcp_proxy!($cluster))
     };
 }
 
@@ -159,13 +126,13 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         kind: "unguarded-chain",
         bad: &[
-            ("listener", concat!(entrance!(""), proxy!("all"))),
+            ("listener", other_listener!(tcp_proxy!("all"))),
             ("cluster", made_of!("aggregate", "[api, static]")),
             ("cluster", STATIC),
         ],
         at: "TcpProxy",
         good: &[
-            ("listener", concat!(entrance!(""), proxy!("all"))),
+            ("listener", other_listener!(tcp_proxy!("all"))),
             ("cluster", made_of!("aggregate", "[static]")),
             ("cluster", STATIC),
         ],
@@ -196,12 +163,12 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         kind: "other-chain",
         bad: &[
-            ("listener", concat!(entrance!(""), proxy!("all"))),
+            ("listener", other_listener!(tcp_proxy!("all"))),
             ("cluster", made_of!("composite", "[{name: api}]")),
         ],
         at: "TcpProxy",
         good: &[
-            ("listener", concat!(entrance!(""), proxy!("all"))),
+            ("listener", other_listener!(tcp_proxy!("all"))),
             ("cluster", made_of!("composite", "[{name: static}]")),
             ("cluster", STATIC),
         ],
@@ -230,7 +197,7 @@ pub(super) const ROWS: &[Row] = &[
         at: "HttpConnectionManager",
         good: &[
             ("first", TO_ONE_BY_EDS),
-            ("listener", concat!(entrance!(""), proxy!("other"))),
+            ("listener", other_listener!(tcp_proxy!("other"))),
             ("cluster", by_eds!("one", "orders")),
             ("cluster", by_eds!("other", "users")),
         ],
@@ -277,7 +244,7 @@ pub(super) const ROWS: &[Row] = &[
             ("top", INTERNAL),
             ("first", API_TO_INNER),
             ("listener", inner!("static")),
-            ("listener", concat!(entrance!(""), proxy!("static"))),
+            ("listener", other_listener!(tcp_proxy!("static"))),
             ("cluster", TO_INNER),
             ("cluster", STATIC),
         ],
@@ -286,7 +253,7 @@ pub(super) const ROWS: &[Row] = &[
             ("top", INTERNAL),
             ("first", API_TO_INNER),
             ("listener", inner!("api")),
-            ("listener", concat!(entrance!(""), proxy!("static"))),
+            ("listener", other_listener!(tcp_proxy!("static"))),
             ("cluster", TO_INNER),
             ("cluster", STATIC),
         ],
@@ -311,7 +278,7 @@ pub(super) const ROWS: &[Row] = &[
         bad: &[("listener", BY_SNI), ("cluster", STATIC)],
         at: "SniCluster",
         good: &[
-            ("listener", concat!(entrance!(""), proxy!("static"))),
+            ("listener", other_listener!(tcp_proxy!("static"))),
             ("cluster", STATIC),
         ],
         proof: WARNING,

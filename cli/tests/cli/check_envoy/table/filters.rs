@@ -75,26 +75,7 @@ const TO_METADATA: &str = r#"- name: to_metadata
 /// A listener without the filter, that does this with its requests.
 macro_rules! listener {
     ($route:literal) => {
-        concat!(
-            r#"- name: other
-  address: {socket_address: {address: 127.0.0.1, port_value: 10001}}
-  filter_chains:
-  - filters:
-    - name: envoy.filters.network.http_connection_manager
-      typed_config:
-        "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-        stat_prefix: other
-        http_filters:
-        - name: envoy.filters.http.router
-          typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}
-        route_config:
-          virtual_hosts:
-          - name: other
-            domains: ["*"]
-            routes:
-            - "#,
-            $route
-        )
+        other_listener!(connection_manager!("other"; ""; ""; $route))
     };
 }
 
@@ -122,19 +103,9 @@ const TEXT: &str = cluster!("text", "'8080'");
 /// Lists within lists are one list to Envoy.
 const LISTS: &str = listener!(r#"[[{match: {prefix: /}, route: {cluster: api}}]]"#);
 
-const TCP_TO_API: &str = r#"- name: other
-  address: {socket_address: {address: 127.0.0.1, port_value: 10001}}
-  filter_chains:
-  - filters:
-    - name: tcp
-      typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy, stat_prefix: tcp, cluster: api}"#;
+const TCP_TO_API: &str = other_listener!(tcp_proxy!("api"));
 
-const TCP_TO_STATIC: &str = r#"- name: other
-  address: {socket_address: {address: 127.0.0.1, port_value: 10001}}
-  filter_chains:
-  - filters:
-    - name: tcp
-      typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy, stat_prefix: tcp, cluster: static}"#;
+const TCP_TO_STATIC: &str = other_listener!(tcp_proxy!("static"));
 
 const ALIAS: &str = cluster!("alias", "8080");
 

@@ -248,27 +248,78 @@ macro_rules! cluster {
 
 const STATIC: &str = cluster!("static", "8081");
 
-/// A connection manager without the filter: with these entries of filters before its router, and what it does with all
+/// How a listener of this name begins, with its port.
+macro_rules! at_port {
+    ($name:literal, $port:literal) => {
+        concat!(
+            "- name: ",
+            $name,
+            "\n  address: {socket_address: {address: 127.0.0.1, port_value: ",
+            $port,
+            "}}\n"
+        )
+    };
+}
+
+/// Another listener, with these network filters.
+macro_rules! other_listener {
+    ($($filters:expr),+) => {
+        concat!(at_port!("other", "10001"), "  filter_chains:\n  - filters:\n", $($filters),+)
+    };
+}
+
+/// A listener within Envoy, with these network filters.
+macro_rules! inner_listener {
+    ($($filters:expr),+) => {
+        concat!(
+            "- name: inner\n  internal_listener: {}\n  filter_chains:\n  - filters:\n",
+            $($filters),+
+        )
+    };
+}
+
+/// A TCP proxy to this cluster.
+macro_rules! tcp_proxy {
+    ($cluster:literal) => {
+        concat!(
+            r#"    - name: tcp
+      typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy, stat_prefix: tcp, cluster: "#,
+            $cluster,
+            "}"
+        )
+    };
+}
+
+/// A connection manager with these options, these filters before its router, and these routes.
+macro_rules! connection_manager {
+    ($name:literal; $options:expr; $filters:expr; $routes:expr) => {
+        concat!(
+            r#"    - name: http
+      typed_config:
+        "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+        stat_prefix: "#,
+            $name,
+            "\n",
+            $options,
+            "        http_filters:\n",
+            $filters,
+            r#"        - {name: router, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
+        route_config: {virtual_hosts: [{name: "#,
+            $name,
+            r#", domains: ["*"], routes: ["#,
+            $routes,
+            "]}]}"
+        )
+    };
+}
+
+/// Another listener without the filter: with these entries of filters before its router, and what it does with all
 /// requests.
 macro_rules! other_manager {
     ($($filters:literal),*; $($does:literal),+) => {
-        concat!(
-            r#"- name: other
-  address: {socket_address: {address: 127.0.0.1, port_value: 10001}}
-  filter_chains:
-  - filters:
-    - name: http
-      typed_config:
-        "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-        stat_prefix: other
-        http_filters:
-"#,
-            $($filters,)*
-            r#"        - {name: router, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
-        route_config: {virtual_hosts: [{name: other, domains: ["*"], routes: [{match: {prefix: /}, "#,
-            $($does,)+
-            "}]}]}"
-        )
+        other_listener!(connection_manager!(
+            "other"; ""; concat!($($filters),*); concat!("{match: {prefix: /}, ", $($does,)+ "}")
+        ))
     };
 }
 

@@ -7,21 +7,7 @@ use super::{CLAIM_HEADER, OTHER, Proof, Row, STATIC, WARNING};
 /// A listener within Envoy, with a route to the upstream.
 macro_rules! inner {
     ($route:literal) => {
-        concat!(
-            r#"- name: inner
-  internal_listener: {}
-  filter_chains:
-  - filters:
-    - name: http
-      typed_config:
-        "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-        stat_prefix: inner
-        http_filters:
-        - {name: router, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
-        route_config: {virtual_hosts: [{name: inner, domains: ["*"], routes: ["#,
-            $route,
-            "]}]}"
-        )
+        inner_listener!(connection_manager!("inner"; ""; ""; $route))
     };
 }
 
@@ -32,24 +18,17 @@ const OPEN: &str = "- match: {path_separated_prefix: /open}";
 /// Another listener that has the filter.
 macro_rules! guarded {
     ($route:literal) => {
-        concat!(
-            r#"- name: other
-  address: {socket_address: {address: 127.0.0.1, port_value: 10001}}
-  filter_chains:
-  - filters:
-    - name: http
-      typed_config:
-        "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-        stat_prefix: other
-        normalize_path: true
+        other_listener!(connection_manager!(
+            "other";
+            "        normalize_path: true
         merge_slashes: true
         strip_trailing_host_dot: true
         strip_any_host_port: true
         path_with_escaped_slashes_action: REJECT_REQUEST
         common_http_protocol_options: {headers_with_underscores_action: REJECT_REQUEST}
         request_timeout: 30s
-        http_filters:
-        - name: gate
+";
+            r#"        - name: gate
           typed_config:
             "@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
             config:
@@ -65,11 +44,9 @@ macro_rules! guarded {
                       audiences: [https://api.example.com]
                       local_jwks: {inline_string: '{"keys": [{"kty": "EC", "crv": "P-256", "kid": "k", "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}'}
                   rules: [{match: {path_separated_prefix: /api}, requires: {provider_name: idp}}]
-        - {name: router, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
-        route_config: {virtual_hosts: [{name: other, domains: ["*"], routes: [{match: {prefix: /}, "#,
-            $route,
-            "}]}]}"
-        )
+"#;
+            concat!("{match: {prefix: /}, ", $route, "}")
+        ))
     };
 }
 
@@ -84,22 +61,6 @@ const API_TO_STATIC: &str = "- match: {prefix: /api}\n  route: {cluster: static}
 
 const ADMIN: &str = "admin: {address: {socket_address: {address: 127.0.0.1, port_value: 9901}}}";
 const TO_ADMIN: &str = cluster!("admin", "9901");
-
-/// A TCP proxy to this cluster.
-macro_rules! proxy {
-    ($cluster:literal) => {
-        concat!(
-            r#"- name: other
-  address: {socket_address: {address: 127.0.0.1, port_value: 10001}}
-  filter_chains:
-  - filters:
-    - name: tcp
-      typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy, stat_prefix: tcp, cluster: "#,
-            $cluster,
-            "}"
-        )
-    };
-}
 
 pub(super) const ROWS: &[Row] = &[
     Row {
@@ -202,7 +163,7 @@ pub(super) const ROWS: &[Row] = &[
         kind: "admin-open",
         bad: &[
             ("top", ADMIN),
-            ("listener", proxy!("admin")),
+            ("listener", other_listener!(tcp_proxy!("admin"))),
             ("cluster", TO_ADMIN),
         ],
         at: "TcpProxy",
