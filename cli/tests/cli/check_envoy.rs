@@ -3,7 +3,7 @@
 mod table;
 
 use serde_json::Value;
-use table::{GOOD, JWT_AUTHN, Proof, Request, Row, table, with};
+use table::{GOOD, JWT_AUTHN, Proof, Request, Row, onward, table, with};
 
 use super::{Files, run};
 
@@ -186,6 +186,39 @@ fn jwt_authn_behind_a_filter_that_forwards() {
     let (code, found) = findings(&text);
     assert_eq!((code, found.len()), (0, 1), "{found:#?}");
     assert_eq!(found[0]["kind"], "risky-choice");
+}
+
+/// A filter that hands tokens on may have another one behind itself too, if all its providers do.
+#[test]
+fn another_filter_behind_one_that_forwards() {
+    let with_second = |change: table::Change| {
+        let behind = [
+            ("first", onward::API_TO_OWN),
+            ("listener", onward::GUARDED),
+            ("cluster", onward::OWN),
+        ];
+        let change: Vec<(&str, &str)> = behind.iter().chain(change).copied().collect();
+        let (code, found) = findings(&with(&change));
+        assert_eq!(code, 0, "{found:#?}");
+        let mut kinds: Vec<String> = found
+            .iter()
+            .map(|found| found["kind"].as_str().unwrap().to_owned())
+            .collect();
+        kinds.sort();
+        kinds
+    };
+    const FORWARD: (&str, &str) = ("provider", "forward: true");
+    const ANOTHER_PROVIDER: (&str, &str) = (
+        "providers",
+        "keys: {issuer: https://keys.example.com/, audiences: [a], remote_jwks: {http_uri: {uri: 'http://127.0.0.1:8080/keys', cluster: api, timeout: 5s}}}",
+    );
+    assert_eq!(with_second(&[]), ["filter-twice"]);
+    assert_eq!(with_second(&[FORWARD]), ["risky-choice"]);
+    let one_of_two = with_second(&[FORWARD, ANOTHER_PROVIDER]);
+    assert!(
+        one_of_two.contains(&"filter-twice".to_owned()),
+        "{one_of_two:?}"
+    );
 }
 
 /// A kind without a row is one that another test provokes.

@@ -22,21 +22,7 @@ macro_rules! cluster {
 /// Filters of calls to the cluster, of which the first sets this header.
 macro_rules! setting {
     ($header:literal) => {
-        cluster!(
-            r#"
-  typed_extension_protocol_options:
-    envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
-      "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
-      explicit_http_config: {http_protocol_options: {}}
-      http_filters:
-      - name: set
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation
-          mutations: {request_mutations: [{append: {header: {key: "#,
-            $header,
-            r#", value: Bearer a}}}]}
-      - {name: codec, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec}}"#
-        )
+        cluster!(setting_of_calls!($header))
     };
 }
 

@@ -148,7 +148,7 @@ static_resources:
 "#;
 
 /// The good file with this change, without the marks. What is put at `instead` stands for the filter.
-pub(crate) fn with(change: Change) -> String {
+pub(crate) fn with(change: &[(&str, &str)]) -> String {
     for (mark, _) in change {
         assert_eq!(GOOD.matches(&format!("#{mark}\n")).count(), 1, "{mark}");
     }
@@ -340,6 +340,38 @@ macro_rules! filters_of_calls {
     };
 }
 
+/// The same within an entry of clusters, with this filter.
+macro_rules! filter_of_calls {
+    ($filter:expr) => {
+        concat!(
+            r#"
+  typed_extension_protocol_options:
+    envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+      "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+      explicit_http_config: {http_protocol_options: {}}
+      http_filters:
+"#,
+            $filter,
+            r#"
+      - {name: codec, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec}}"#
+        )
+    };
+}
+
+/// An entry of these that sets a header.
+macro_rules! setting_of_calls {
+    ($header:literal) => {
+        filter_of_calls!(concat!(
+            r#"      - name: set
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation
+          mutations: {request_mutations: [{append: {header: {key: "#,
+            $header,
+            ", value: Bearer a}}}]}"
+        ))
+    };
+}
+
 /// What a virtual host says of CORS, with this origin.
 macro_rules! cors {
     ($origin:literal) => {
@@ -355,7 +387,7 @@ mod entrances;
 mod filters;
 mod fronts;
 mod headers;
-mod onward;
+pub(crate) mod onward;
 mod plugin;
 mod providers;
 mod readers;

@@ -11,6 +11,25 @@ macro_rules! inner {
     };
 }
 
+/// A listener within Envoy, in which Lua does this with the headers of requests.
+macro_rules! inner_lua {
+    ($call:literal) => {
+        inner_listener!(connection_manager!(
+            "inner";
+            "";
+            concat!(
+                r#"        - name: lua
+          typed_config:
+            "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua
+            default_source_code: {inline_string: "function envoy_on_request(h) h:headers()"#,
+                $call,
+                " end\"}\n"
+            );
+            "{match: {prefix: /}, route: {cluster: api}}"
+        ))
+    };
+}
+
 /// A route of this beginning to the listener within Envoy.
 const ALL_TO_INNER: &str = "- match: {prefix: /}\n  route: {cluster: inner}";
 const OPEN: &str = "- match: {path_separated_prefix: /open}";
@@ -51,11 +70,34 @@ macro_rules! guarded {
 }
 
 /// A cluster that leads to an address of this Envoy's own.
-const OWN: &str = cluster!("own", "10001");
-/// The upstream by a port that no other cluster has.
-const BEHIND: &str = cluster!("behind", "8088");
+pub(crate) const OWN: &str = cluster!("own", "10001");
+/// The upstream by a port that no other cluster has, with these filters of calls.
+macro_rules! behind {
+    ($($filters:expr),*) => {
+        concat!(cluster!("behind", "8088"), $($filters),*)
+    };
+}
+
+/// Lua in calls to an upstream, which sets this header.
+macro_rules! lua_of_calls {
+    ($header:literal) => {
+        filter_of_calls!(concat!(
+            r#"      - name: lua
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua
+          default_source_code: {inline_string: "function envoy_on_request(h) h:headers():replace('"#,
+            $header,
+            "', 'root') end\"}"
+        ))
+    };
+}
+
+const BEHIND: &str = behind!();
+const INNER_TO_BEHIND: &str = inner!("{match: {prefix: /}, route: {cluster: behind}}");
 const ROUND: &str = cluster!("round", "10000");
-const API_TO_OWN: &str = "- match: {prefix: /api}\n  route: {cluster: own}";
+/// A listener that has the filter, which leads to the upstream.
+pub(crate) const GUARDED: &str = guarded!("route: {cluster: api}");
+pub(crate) const API_TO_OWN: &str = "- match: {prefix: /api}\n  route: {cluster: own}";
 const API_TO_ROUND: &str = "- match: {prefix: /api}\n  route: {cluster: round}";
 const API_TO_STATIC: &str = "- match: {prefix: /api}\n  route: {cluster: static}";
 
@@ -117,6 +159,68 @@ pub(super) const ROWS: &[Row] = &[
         ],
         proof: WARNING,
     },
+    Row {
+        kind: "claim-header-set",
+        bad: &[
+            ("top", INTERNAL),
+            ("provider", CLAIM_HEADER),
+            ("first", ALL_TO_INNER),
+            ("listener", inner_lua!(":replace('x-user', 'root')")),
+            ("cluster", TO_INNER),
+        ],
+        at: "x-user",
+        good: &[
+            ("top", INTERNAL),
+            ("provider", CLAIM_HEADER),
+            ("first", ALL_TO_INNER),
+            ("listener", inner_lua!(":replace('x-other', 'root')")),
+            ("cluster", TO_INNER),
+        ],
+        proof: WARNING,
+    },
+    // filters of calls from there
+    Row {
+        kind: "claim-header-set",
+        bad: &[
+            ("top", INTERNAL),
+            ("provider", CLAIM_HEADER),
+            ("first", ALL_TO_INNER),
+            ("listener", INNER_TO_BEHIND),
+            ("cluster", TO_INNER),
+            ("cluster", behind!(setting_of_calls!("x-user"))),
+        ],
+        at: "x-user",
+        good: &[
+            ("top", INTERNAL),
+            ("provider", CLAIM_HEADER),
+            ("first", ALL_TO_INNER),
+            ("listener", INNER_TO_BEHIND),
+            ("cluster", TO_INNER),
+            ("cluster", behind!(setting_of_calls!("x-other"))),
+        ],
+        proof: WARNING,
+    },
+    Row {
+        kind: "claim-header-set",
+        bad: &[
+            ("top", INTERNAL),
+            ("provider", CLAIM_HEADER),
+            ("first", ALL_TO_INNER),
+            ("listener", INNER_TO_BEHIND),
+            ("cluster", TO_INNER),
+            ("cluster", behind!(lua_of_calls!("x-user"))),
+        ],
+        at: "x-user",
+        good: &[
+            ("top", INTERNAL),
+            ("provider", CLAIM_HEADER),
+            ("first", ALL_TO_INNER),
+            ("listener", INNER_TO_BEHIND),
+            ("cluster", TO_INNER),
+            ("cluster", behind!(lua_of_calls!("x-other"))),
+        ],
+        proof: WARNING,
+    },
     // the listener behind the filter has an address at which others reach it
     Row {
         kind: "unguarded-chain",
@@ -141,13 +245,13 @@ pub(super) const ROWS: &[Row] = &[
         kind: "filter-twice",
         bad: &[
             ("first", API_TO_OWN),
-            ("listener", guarded!("route: {cluster: api}")),
+            ("listener", GUARDED),
             ("cluster", OWN),
         ],
         at: "cluster: own",
         good: &[
             ("first", API_TO_STATIC),
-            ("listener", guarded!("route: {cluster: api}")),
+            ("listener", GUARDED),
             ("cluster", STATIC),
         ],
         proof: WARNING,
