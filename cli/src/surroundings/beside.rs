@@ -452,11 +452,13 @@ fn addresses_in(assignment: Part<'_>) -> Vec<Part<'_>> {
 /// The addresses at which a listener is reached from the same host.
 fn addresses(listener: Part<'_>) -> Vec<String> {
     let name = listener.node.text_at(&["name"]).unwrap_or_default();
-    let mut addresses = vec![format!("listener {name}")];
-    if let Some(address) = listener.get("address") {
-        addresses.extend(address_of(address.node));
-    }
-    addresses
+    let more = listener.items_of("additional_addresses");
+    let parts = [listener].into_iter().chain(more);
+    let found = parts.filter_map(|part| part.get("address"));
+    [format!("listener {name}")]
+        .into_iter()
+        .chain(found.flat_map(|address| address_of(address.node)))
+        .collect()
 }
 
 /// An address as a text. Every address of this host is `here`.
@@ -471,7 +473,7 @@ pub(super) fn address_of(address: &Node) -> Vec<String> {
         let host = match host.parse().map(|ip: IpAddr| ip.to_canonical()) {
             Ok(ip) if ip.is_loopback() || ip.is_unspecified() => "here".to_owned(),
             Ok(ip) => ip.to_string(),
-            Err(_) if host == "localhost" => "here".to_owned(),
+            Err(_) if is_localhost(host) => "here".to_owned(),
             Err(_) => host.to_owned(),
         };
         return vec![format!("{host}:{port}")];
@@ -483,6 +485,13 @@ pub(super) fn address_of(address: &Node) -> Vec<String> {
     pipe.into_iter()
         .chain(internal.map(|name| format!("listener {name}")))
         .collect()
+}
+
+/// Whether a name is of this host wherever it is asked for (RFC 6761). Envoy finds nothing by one with a dot at
+/// its end.
+fn is_localhost(host: &str) -> bool {
+    let host = host.to_ascii_lowercase();
+    host == "localhost" || host.ends_with(".localhost")
 }
 
 #[cfg(test)]
@@ -500,6 +509,9 @@ mod tests {
             ("'::'", "here:80"),
             ("'::ffff:127.0.0.1'", "here:80"),
             ("localhost", "here:80"),
+            ("LocalHost", "here:80"),
+            ("api.localhost", "here:80"),
+            ("notlocalhost", "notlocalhost:80"),
             ("'::ffff:10.0.0.1'", "10.0.0.1:80"),
             ("'fd00:0::1'", "fd00::1:80"),
             ("127.example", "127.example:80"),

@@ -95,6 +95,13 @@ macro_rules! lua_of_calls {
 const BEHIND: &str = behind!();
 const INNER_TO_BEHIND: &str = inner!("{match: {prefix: /}, route: {cluster: behind}}");
 const ROUND: &str = cluster!("round", "10000");
+const ROUND_BY_NAME: &str = "- name: round\n  type: STRICT_DNS\n  load_assignment: {cluster_name: round, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: LocalHost, port_value: 10000}}}}]}]}";
+/// To the second address of a listener.
+const SECOND: &str = cluster!("own", "10002");
+const AT_TWO_PORTS: &str = concat!(
+    guarded!("route: {cluster: api}"),
+    "\n  additional_addresses: [{address: {socket_address: {address: 127.0.0.1, port_value: 10002}}}]"
+);
 /// A listener that has the filter, which leads to the upstream.
 pub(crate) const GUARDED: &str = guarded!("route: {cluster: api}");
 pub(crate) const API_TO_OWN: &str = "- match: {prefix: /api}\n  route: {cluster: own}";
@@ -261,6 +268,28 @@ pub(super) const ROWS: &[Row] = &[
         bad: &[("first", API_TO_ROUND), ("cluster", ROUND)],
         at: "cluster: round",
         good: &[("first", API_TO_STATIC), ("cluster", STATIC)],
+        proof: WARNING,
+    },
+    Row {
+        kind: "filter-twice",
+        bad: &[("first", API_TO_ROUND), ("cluster", ROUND_BY_NAME)],
+        at: "cluster: round",
+        good: &[("first", API_TO_STATIC), ("cluster", STATIC)],
+        proof: WARNING,
+    },
+    Row {
+        kind: "filter-twice",
+        bad: &[
+            ("first", API_TO_OWN),
+            ("listener", AT_TWO_PORTS),
+            ("cluster", SECOND),
+        ],
+        at: "cluster: own",
+        good: &[
+            ("first", API_TO_STATIC),
+            ("listener", AT_TWO_PORTS),
+            ("cluster", STATIC),
+        ],
         proof: WARNING,
     },
     Row {
