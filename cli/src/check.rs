@@ -99,6 +99,7 @@ pub(crate) fn check(files: &[File], view: &View<'_>) -> Result<Vec<Finding>, Com
         surroundings::look_at_envoy(view, group, &configs, &mut findings);
     }
     surroundings::look_at_kubernetes(view, &configs, &mut findings);
+    surroundings::ports::look_at(files, &mut findings);
     surroundings::written::look_at(files, &view.plugins, &mut findings);
     in_order(&mut findings);
     Ok(findings)

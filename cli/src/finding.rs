@@ -137,6 +137,7 @@ kinds! {
     UnguardedChain "unguarded-chain" "Another listener or chain leads to a guarded upstream."
     OtherChain "other-chain" "A listener or chain does not have the filter."
     ListenerTwice "listener-twice" "Two listeners have one address, or one name."
+    PortInvalid "port-invalid" "An address has a port that there is not."
     UpstreamChosen "upstream-chosen" "Clients choose where their requests go."
     RequestsTunnelled "requests-tunnelled" "A route hands on, unread, what has requests in it."
     RequirementUnread "requirement-unread" "Nobody asks for what a route requires."

@@ -25,6 +25,7 @@ mod module;
 mod onward;
 mod patches;
 mod plugin;
+pub(crate) mod ports;
 mod providers;
 mod readers;
 mod rewrites;

@@ -389,6 +389,7 @@ mod fronts;
 mod headers;
 pub(crate) mod onward;
 mod plugin;
+mod ports;
 mod providers;
 mod readers;
 mod tunnels;
@@ -405,6 +406,7 @@ pub(crate) fn table() -> impl Iterator<Item = &'static Row> {
         providers::ROWS,
         onward::ROWS,
         plugin::ROWS,
+        ports::ROWS,
         tunnels::ROWS,
         upstreams::ROWS,
     ];
