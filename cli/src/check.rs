@@ -14,7 +14,7 @@ use crate::surroundings::sign_in::{
     look_at_variables,
 };
 use crate::view::{Part, View};
-use crate::{correction, risks, surroundings};
+use crate::{correction, refusals, risks, surroundings};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -127,17 +127,22 @@ fn valid(plugin: &Plugin<'_>, findings: &mut Vec<Finding>) -> Option<Config> {
         Err(error) => error,
     };
     let Some(unmarked) = plugin.without_mark(&error) else {
-        findings.push(refusal(plugin, &error));
+        let all = refusals::all(plugin, plugin.tree(), error);
+        findings.extend(all.iter().map(|error| refusal(plugin, error)));
         return None;
     };
     findings.push(
         Finding::error(Kind::Configuration, plugin.spot(MARK), MARK, MARKED)
             .write("what was left open, and take this line out"),
     );
-    let config = plugin.parse_another(&unmarked);
-    config
-        .map_err(|error| findings.push(refusal(plugin, &error)))
-        .ok()
+    match plugin.parse_another(&unmarked) {
+        Ok(config) => Some(config),
+        Err(error) => {
+            let all = refusals::all(plugin, Some(&unmarked), error);
+            findings.extend(all.iter().map(|error| refusal(plugin, error)));
+            None
+        }
+    }
 }
 
 fn refusal(plugin: &Plugin<'_>, error: &ConfigError) -> Finding {

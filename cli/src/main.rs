@@ -27,6 +27,7 @@ mod no_yaml;
 mod outlook;
 mod output;
 mod plugin;
+mod refusals;
 mod report;
 mod risks;
 mod sign_in_reason;

@@ -30,6 +30,7 @@ mod migrate_oauth2_proxy;
 mod migrate_oidc;
 mod migrate_pair;
 mod mint;
+mod refusals;
 mod schema;
 mod troubleshooting;
 mod unrendered;
