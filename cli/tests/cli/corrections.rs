@@ -22,13 +22,16 @@ fn told(text: &str, path: &str, instead: &str) {
     assert!(written.contains(instead), "{path}: {written}");
 }
 
+fn provider(from: &str, to: &str) -> String {
+    format!("{}{RULE}", PROVIDERS.replace(from, to))
+}
+
 #[test]
 fn what_to_write_in_place_is_told() {
     let rule = |more: &str| {
         let text = RULE.replace("{provider_name: auth0}\n", "{provider_name: auth0}\n  ");
         format!("{PROVIDERS}{text}{more}\n")
     };
-    let provider = |from: &str, to: &str| format!("{}{RULE}", PROVIDERS.replace(from, to));
     for (text, path, instead) in [
         (
             provider("[x]", "x"),
@@ -183,19 +186,22 @@ fn what_is_not_known_is_not_guessed() {
     let files = Files::in_a_directory();
     for (text, path) in [
         (
-            PROVIDERS.replace("remote_jwks: {", "remote_jwks: {jwks: x, "),
+            provider("remote_jwks: {", "remote_jwks: {jwks: x, "),
             "providers.auth0.remote_jwks.jwks",
         ),
         (
-            PROVIDERS.replace("audiences", "nobody_knows_it: 1\n    audiences"),
+            provider("audiences", "nobody_knows_it: 1\n    audiences"),
             "providers.auth0.nobody_knows_it",
         ),
+        // one of the two may go, whatever it should have been
+        (
+            format!(
+                "{PROVIDERS}rules:\n- match: {{path: /}}\n  authorize: {{roles: [a], roles: [b]}}\n"
+            ),
+            "rules[0].authorize.roles",
+        ),
     ] {
-        let ran = run(&[
-            "check",
-            "--json",
-            &files.with("c.yaml", &format!("{text}{RULE}")),
-        ]);
+        let ran = run(&["check", "--json", &files.with("c.yaml", &text)]);
         let finding = &ran.json()[0]["findings"][0];
         assert_eq!(finding["path"], path, "{finding}");
         assert_eq!(finding["instead"], "", "{finding}");
