@@ -221,6 +221,48 @@ fn another_filter_behind_one_that_forwards() {
     );
 }
 
+/// The good file's listener as xDS brings it, so many times.
+fn by_xds(times: usize) -> String {
+    let text = with(&[]);
+    let (_, listener) = text.split_once("  - name: web\n").unwrap();
+    let (listener, _) = listener.split_once("  clusters:\n").unwrap();
+    let lines = listener.lines().map(|line| format!("{}\n", &line[2..]));
+    let body: String = lines.collect();
+    let resource = |at| {
+        format!(
+            "- \"@type\": type.googleapis.com/envoy.config.listener.v3.Listener\n  name: web{at}\n{body}"
+        )
+    };
+    format!(
+        "resources:\n{}",
+        (0..times).map(resource).collect::<String>()
+    )
+}
+
+/// Files without a bootstrap may be of several Envoys, each with the same address.
+#[test]
+fn listeners_of_several_envoys_may_have_one_address() {
+    let twice = |texts: &[String]| {
+        let files = Files::in_a_directory();
+        let named = texts.iter().enumerate();
+        let paths: Vec<String> = named
+            .map(|(at, text)| files.with(&format!("{at}.yaml"), text))
+            .collect();
+        let paths = paths.iter().map(String::as_str);
+        let arguments: Vec<&str> = ["check", "--json"].into_iter().chain(paths).collect();
+        let report = run(&arguments).json();
+        let files = report.as_array().unwrap().iter();
+        let findings = files.flat_map(|file| file["findings"].as_array().unwrap());
+        findings
+            .filter(|found| found["kind"] == "listener-twice")
+            .count()
+    };
+    assert_eq!(twice(&[by_xds(1), by_xds(1)]), 0);
+    assert_eq!(twice(&[by_xds(2)]), 1);
+    // of one Envoy, by its bootstrap
+    assert_eq!(twice(&[with(&[]), by_xds(1)]), 1);
+}
+
 /// A kind without a row is one that another test provokes.
 #[test]
 fn every_kind_is_provoked() {

@@ -32,14 +32,20 @@ spec: {{ports: [{{port: 80}}]}}
 
 const USE: &str = "istio.io/use-waypoint: waypoint";
 const REF: &str = "{group: gateway.networking.k8s.io, kind: Gateway, name: waypoint}";
+const BOTH: &str = "{group: gateway.networking.k8s.io, kind: Gateway, name: waypoint}, {group: gateway.networking.k8s.io, kind: Gateway, name: front}";
 
 /// A Gateway of another class, and a route from there to the service.
 macro_rules! route {
     ($service:literal) => {
+        route!($service, "front")
+    };
+    ($service:literal, $parent:literal) => {
         (
             "",
             concat!(
-                "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: front, namespace: edge}\nspec: {gatewayClassName: istio}\n---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: all, namespace: edge}\nspec:\n  parentRefs: [{name: front}]\n  rules: [{backendRefs: [{name: ",
+                "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: front, namespace: edge}\nspec: {gatewayClassName: istio}\n---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: all, namespace: edge}\nspec:\n  parentRefs: [{name: ",
+                $parent,
+                "}]\n  rules: [{backendRefs: [{name: ",
                 $service,
                 ", port: 80}]}]\n"
             ),
@@ -136,6 +142,29 @@ fn what_does_not_come_to_a_waypoint() {
                 good: &[
                     (REF, "{group: '', kind: Service, name: orders}"),
                     route!("users"),
+                ],
+            },
+            // that Gateway has the filter too
+            Row {
+                kind: "unguarded-chain",
+                level: ERROR,
+                bad: &[route!("orders")],
+                at: "parentRefs",
+                says: "from Gateway front",
+                good: &[(REF, BOTH), route!("orders")],
+            },
+            Row {
+                kind: "unguarded-chain",
+                level: ERROR,
+                bad: &[
+                    (REF, "{group: '', kind: Service, name: orders}"),
+                    route!("orders", "another"),
+                ],
+                at: "parentRefs",
+                says: "from Gateway another",
+                good: &[
+                    (REF, "{group: '', kind: Service, name: orders}"),
+                    route!("orders", "waypoint"),
                 ],
             },
         ],
