@@ -141,7 +141,8 @@ impl Copy<'_> {
             false => !taken.starts_with("rules["),
         };
         let mut taken = self.taken.iter();
-        !taken.any(matters) && !(problem.starts_with("unknown ") && self.has_lost_names())
+        let may_be_lost = problem.starts_with("unknown ") && self.has_lost_names();
+        !may_be_lost && !taken.any(matters)
     }
 
     /// The part of a configuration that a field is in: what is right or wrong of one hardly is so by another.

@@ -24,9 +24,12 @@ const RULES: &str = "rules:
   requires: {provider_name: auth0}
 ";
 
+/// What stands in the text, and what to put in its place.
+type Changes<'a> = &'a [(&'a str, &'a str)];
+
 /// The errors of a configuration with these changes, as `line path`.
 #[track_caller]
-fn told(changes: &[(&str, &str)]) -> Vec<String> {
+fn told(changes: Changes<'_>) -> Vec<String> {
     let mut text = format!("{PROVIDERS}{RULES}");
     for (from, to) in changes {
         assert!(text.contains(from), "{from}");
@@ -47,7 +50,7 @@ fn told(changes: &[(&str, &str)]) -> Vec<String> {
 #[test]
 fn each_mistake_has_its_line() {
     assert!(told(&[]).is_empty());
-    let table: &[(&[(&str, &str)], &[&str])] = &[
+    let table: &[(Changes<'_>, &[&str])] = &[
         // fields that there are not, and values of another kind
         (
             &[
@@ -125,7 +128,7 @@ fn each_mistake_has_its_line() {
 /// without its requirement.
 #[test]
 fn what_follows_is_not_told() {
-    let table: &[(&[(&str, &str)], &str)] = &[
+    let table: &[(Changes<'_>, &str)] = &[
         (&[("providers:", "provider:")], "1 provider"),
         (
             &[("remote_jwks: {http_uri", "remote: {http_uri")],
