@@ -489,7 +489,7 @@ pub(super) fn address_of(address: &Node) -> Vec<String> {
 
 /// Whether a name is of this host wherever it is asked for (RFC 6761). Envoy finds nothing by one with a dot at
 /// its end.
-fn is_localhost(host: &str) -> bool {
+pub(super) fn is_localhost(host: &str) -> bool {
     let host = host.to_ascii_lowercase();
     host == "localhost" || host.ends_with(".localhost")
 }

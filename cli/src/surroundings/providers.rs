@@ -11,7 +11,7 @@ use bearer_gate::document::lifecycle::fetch_time;
 use bearer_gate::http::uri::{Scheme, Uri};
 use bearer_gate::jwks::remote_keys::RemoteKeys;
 
-use super::beside::endpoints;
+use super::beside::{endpoints, is_localhost};
 use crate::document::Node;
 use crate::finding::{Finding, Kind};
 use crate::plugin::Plugin;
@@ -315,7 +315,7 @@ fn look_at_address(
 /// Whether a host is this one.
 fn is_loopback(host: &str) -> bool {
     let address = host.parse::<std::net::IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    is_localhost(host) || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// The host, without the brackets of a literal, and the port as a text.

@@ -219,6 +219,18 @@ const KEYS_HERE_AT_8443: &str = keys!("127.0.0.1", "8443", "      sni: localhost
 const KEYS_HERE_AT_8444: &str = keys!("127.0.0.1", "8444", "      sni: localhost
       common_tls_context: {validation_context: {trusted_ca: {filename: /ca}, match_typed_subject_alt_names: [{san_type: DNS, matcher: {exact: localhost}}]}}");
 
+/// The same by another name of this host.
+const REMOTE_HERE_BY_NAME: &str = "keys:
+  issuer: https://keys.example.com/
+  audiences: [x]
+  remote_jwks: {http_uri: {uri: 'https://keys.localhost:8443/jwks', cluster: keys, timeout: 5s}}";
+
+const KEYS_BY_NAME_AT_8443: &str = keys!("127.0.0.1", "8443", "      sni: keys.localhost
+      common_tls_context: {validation_context: {trusted_ca: {filename: /ca}, match_typed_subject_alt_names: [{san_type: DNS, matcher: {exact: keys.localhost}}]}}");
+
+const KEYS_BY_NAME_AT_8444: &str = keys!("127.0.0.1", "8444", "      sni: keys.localhost
+      common_tls_context: {validation_context: {trusted_ca: {filename: /ca}, match_typed_subject_alt_names: [{san_type: DNS, matcher: {exact: keys.localhost}}]}}");
+
 const PLAIN_KEYS: &str = cluster!("keys", "8081");
 
 const REMOTE_PLAIN: &str = "keys:
@@ -332,6 +344,19 @@ pub(super) const ROWS: &[Row] = &[
         bad: &[("providers", REMOTE_HERE), ("cluster", KEYS_HERE_AT_8444)],
         at: "port_value: 8444",
         good: &[("providers", REMOTE_HERE), ("cluster", KEYS_HERE_AT_8443)],
+        proof: WARNING,
+    },
+    Row {
+        kind: "cluster-port",
+        bad: &[
+            ("providers", REMOTE_HERE_BY_NAME),
+            ("cluster", KEYS_BY_NAME_AT_8444),
+        ],
+        at: "port_value: 8444",
+        good: &[
+            ("providers", REMOTE_HERE_BY_NAME),
+            ("cluster", KEYS_BY_NAME_AT_8443),
+        ],
         proof: WARNING,
     },
     Row {
