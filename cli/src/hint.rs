@@ -81,7 +81,7 @@ pub(crate) fn hint_at_token(text: &[u8]) -> Option<&'static str> {
     if is_placeholder(trimmed) || lower.starts_with(['$', '<']) || lower.starts_with("{{") {
         return Some("it is a placeholder: the variable or the template was not filled in");
     }
-    if lower.ends_with("...") || lower.contains('\u{2026}') {
+    if lower.ends_with("..") || lower.contains('\u{2026}') {
         return Some("it is cut: the dots at its end stand for what is missing. Copy it whole");
     }
     if text.trim().starts_with(is_quote) || text.trim().ends_with(is_quote) {
@@ -225,6 +225,7 @@ mod tests {
                 "the signature, is missing",
             ),
             ("eyJhbGciOi...", "it is cut"),
+            ("eyJhbGciOi..", "it is cut"),
             ("eyJhbGciOi\u{2026}", "it is cut"),
             ("opaque-1f2e3d", "is opaque"),
             ("a.b.c=", "padding"),

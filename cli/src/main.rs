@@ -10,6 +10,7 @@ mod command_error;
 mod config_map;
 mod correction;
 mod document;
+mod duration;
 mod explain;
 mod explanation;
 mod expression;

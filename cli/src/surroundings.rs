@@ -16,7 +16,7 @@ mod given;
 mod headers;
 mod injected;
 mod istio;
-mod kinds;
+pub(crate) mod kinds;
 mod kubernetes;
 mod listeners;
 mod lua;

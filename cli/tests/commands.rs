@@ -70,7 +70,7 @@ const VM: &str = "                  vm_id: bearer-gate\n";
 
 /// Pieces of YAML of other programs, by their first key. `what_runs_before_a_merge_finds_what_is_wrong` runs
 /// the commands in them.
-const OF_OTHERS: [&str; 2] = ["on", "repos"];
+const OF_OTHERS: [&str; 3] = ["on", "repos", "apiVersion"];
 /// Pieces that are steps, which tests/e2e/your_api.rs puts together.
 const OF_STEPS: [&str; 2] = ["node", "resources"];
 

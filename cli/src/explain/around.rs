@@ -6,8 +6,8 @@
 use crate::document::Node;
 use crate::explanation::{Mark, Step};
 use crate::plugin::{File, message};
+use crate::surroundings::kinds::CORS;
 
-const CORS: &str = "envoy.extensions.filters.http.cors.v3.Cors";
 const ANSWERED: &str = "a preflight has no token: Envoy's cors answers it before the filter, where the origin is one of its policy's, else the filter decides as above";
 const UNANSWERED: &str = "a preflight has no token, and the file has no cors filter that would answer it: a browser shows a CORS error, see docs/rules.md#browsers-and-cors";
 const NO_WEBSOCKET: &str = "the file has no upgrade_configs with upgrade_type: websocket, and Envoy answers 403 to a WebSocket, see docs/rules.md#websockets";

@@ -154,7 +154,7 @@ pub(super) fn keys_of_gateway_in_words(remote: &Remote) -> String {
     let cluster = keys::clusters(remote).join(" and ");
     let age = duration_in_words(remote.times.cache_duration.as_secs_f64());
     format!(
-        "these are new. The gateway asks its cluster {cluster}, not the address, and its keys may be {age} old, or older while fetches fail: see with --admin"
+        "these are new. The gateway asks its cluster {cluster}, not the address, and its keys may be {age} old, or older while fetches fail: --admin says how old"
     )
 }
 

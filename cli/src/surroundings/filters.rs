@@ -4,7 +4,7 @@ use bearer_gate::config::Config;
 
 use super::Gate;
 use super::kinds::{
-    CACHE, CACHE_V2, EXT_AUTHZ, EXT_PROC, JWT_AUTHN, LUA, OAUTH2, RATE_LIMIT, RBAC,
+    CACHE, CACHE_V2, CORS, EXT_AUTHZ, EXT_PROC, JWT_AUTHN, LUA, OAUTH2, RATE_LIMIT, RBAC,
 };
 use crate::document::Node;
 use crate::finding::{Finding, Kind};
@@ -40,6 +40,8 @@ pub(super) fn look_at(chain: &Chain<'_>, configs: &[Option<Config>], findings: &
             look_at_earlier(filter, &place(at), findings);
         } else if is_cache(filter) && !config.is_some_and(shows_who) {
             findings.push(cache_behind(filter, &place(at)));
+        } else if filter.message(CORS).is_some() {
+            findings.push(cors_behind(filter, &place(at)));
         }
         look_at_jwt_authn(filter, at < first, config, &place(at), findings);
     }
@@ -214,6 +216,17 @@ fn cache_behind(filter: &HttpFilter<'_>, path: &str) -> Finding {
         "a cache stands behind the filter, which takes Authorization away: what the upstream answered to one user, the cache gives to others",
     )
     .write("no cache in this chain; or Cache-Control: private or no-store in each answer that is not for everybody, or forward: true in the filter's providers")
+}
+
+/// A page reads an answer only where the cors filter has seen the request, and a preflight has no token.
+fn cors_behind(filter: &HttpFilter<'_>, path: &str) -> Finding {
+    Finding::warning(
+        Kind::FilterOrder,
+        filter.entry.spot(),
+        path,
+        "cors stands behind the filter: preflights have no token, and a page of another origin cannot read why it is refused",
+    )
+    .write("cors before the filter")
 }
 
 /// Whether each admitted request that is somebody's still has `Authorization` behind the filter.

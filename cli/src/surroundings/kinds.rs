@@ -27,6 +27,7 @@ pub(super) const HEADER_MUTATION_OF_ROUTE: &str =
 pub(super) const HEADER_TO_METADATA: &str =
     "envoy.extensions.filters.http.header_to_metadata.v3.Config";
 pub(super) const JWT_AUTHN: &str = "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication";
+pub(crate) const CORS: &str = "envoy.extensions.filters.http.cors.v3.Cors";
 pub(super) const LUA: &str = "envoy.extensions.filters.http.lua.v3.Lua";
 pub(super) const LUA_OF_ROUTE: &str = "envoy.extensions.filters.http.lua.v3.LuaPerRoute";
 pub(super) const OAUTH2: &str = "envoy.extensions.filters.http.oauth2.v3.OAuth2";

@@ -6,7 +6,9 @@ use bearer_gate::matcher::Condition;
 use super::providers::longest_wait;
 use crate::document::{Node, Yaml};
 use crate::finding::{Finding, Kind};
-use crate::view::Chain;
+use crate::view::{Chain, Part};
+
+const REQUEST_TIMEOUT: &str = "request_timeout";
 
 pub(super) fn look_at(chain: &Chain<'_>, config: Option<&Config>, findings: &mut Vec<Finding>) {
     look_at_forms(chain, config, findings);
@@ -76,46 +78,70 @@ fn look_at_forms(chain: &Chain<'_>, config: Option<&Config>, findings: &mut Vec<
     look_at_timeout(chain, config, findings);
 }
 
-/// A request that waits when a VM crashes is ended by nothing else.
 fn look_at_timeout(chain: &Chain<'_>, config: Option<&Config>, findings: &mut Vec<Finding>) {
-    const NAME: &str = "request_timeout";
-    let spot = chain.manager.spot_of(NAME);
-    let needed = config
-        .map(longest_wait)
-        .unwrap_or_default()
-        .as_secs_f64()
-        .ceil();
-    let written = chain.manager.node.get(NAME);
-    let written = written.filter(|node| !matches!(node.yaml, Yaml::Null));
-    let (text, least) = match written.map(seconds) {
-        Some(None) => {
+    let written = chain.manager.get(REQUEST_TIMEOUT);
+    match written.filter(|part| !matches!(part.node.yaml, Yaml::Null)) {
+        Some(part) => findings.extend(timeout(part, config)),
+        None => {
+            let Some((text, least)) = too_short(0.0, config) else {
+                return;
+            };
+            let spot = chain.manager.spot_of(REQUEST_TIMEOUT);
             findings.push(
-                Finding::error(
-                    Kind::RequestTimeout,
-                    spot,
-                    NAME,
-                    "is no duration, which is a text of a number and s: Envoy refuses the file",
-                )
-                .write(format!("request_timeout: {}s", 30.0_f64.max(needed + 1.0))),
+                Finding::warning(Kind::RequestTimeout, spot, REQUEST_TIMEOUT, text)
+                    .write(format!("{REQUEST_TIMEOUT}: {least}s")),
             );
-            return;
         }
-        None | Some(Some(0.0)) => (
-            "is missing: a request that waits in a VM that crashes never ends".to_owned(),
-            30.0_f64.max(needed + 1.0),
-        ),
-        Some(Some(seconds)) if seconds < needed => (
-            format!(
-                "is {seconds} s, and a request may wait {needed} s for a provider: Envoy answers 408 before that"
-            ),
-            needed + 1.0,
-        ),
-        Some(Some(_)) => return,
+    }
+}
+
+/// What is wrong with a `request_timeout`, wherever it is written.
+pub(super) fn timeout(part: Part<'_>, config: Option<&Config>) -> Option<Finding> {
+    let kind = Kind::RequestTimeout;
+    if matches!(part.node.yaml, Yaml::Null) {
+        return None;
+    }
+    let Some(seconds) = seconds(part.node) else {
+        let text = "is no duration, which is a text of a number and s: Envoy refuses the file";
+        return Some(
+            Finding::error(kind, part.spot(), REQUEST_TIMEOUT, text)
+                .write(format!("{REQUEST_TIMEOUT}: {}s", usual(config))),
+        );
     };
-    findings.push(
-        Finding::warning(Kind::RequestTimeout, spot, NAME, text)
-            .write(format!("request_timeout: {least}s")),
-    );
+    let (text, least) = too_short(seconds, config)?;
+    Some(
+        Finding::warning(kind, part.spot(), REQUEST_TIMEOUT, text)
+            .write(format!("{REQUEST_TIMEOUT}: {least}s")),
+    )
+}
+
+/// What is wrong with the time in which a request must have come whole, in seconds, and the least that is right.
+///
+/// A request that waits when a VM crashes is ended by nothing else.
+pub(super) fn too_short(seconds: f64, config: Option<&Config>) -> Option<(String, f64)> {
+    let needed = needed(config);
+    if seconds == 0.0 {
+        let text = "is missing: a request that waits in a VM that crashes never ends";
+        Some((text.to_owned(), usual(config)))
+    } else if seconds < needed {
+        let text = format!(
+            "is {seconds} s, and a request may wait {needed} s for a provider: Envoy answers 408 before that"
+        );
+        Some((text, needed + 1.0))
+    } else {
+        None
+    }
+}
+
+/// What to write where nothing else is asked for, in seconds.
+fn usual(config: Option<&Config>) -> f64 {
+    30.0_f64.max(needed(config) + 1.0)
+}
+
+/// For how many seconds a request may wait.
+fn needed(config: Option<&Config>) -> f64 {
+    let wait = config.map(longest_wait).unwrap_or_default();
+    wait.as_secs_f64().ceil()
 }
 
 /// A duration, as Envoy reads it: a text as protobuf's JSON has it, or its two numbers.

@@ -11,7 +11,7 @@ use super::kinds::{
     RATE_LIMIT, RBAC,
 };
 use super::readers;
-use super::{cors, headers, injected, taps, tunnels};
+use super::{cors, headers, injected, manager, taps, tunnels};
 use crate::finding::{Finding, Kind, Level};
 use crate::plugin::{WASM, message, names_us};
 use crate::view::Part;
@@ -34,6 +34,7 @@ pub(super) fn look_at_value(
                 .items_of("upgrade_configs")
                 .for_each(|upgrade| look_at_upgrade(upgrade, findings)),
             "connect_config" => findings.extend(tunnelled(value)),
+            "request_timeout" => findings.extend(manager::timeout(part, config)),
             _ => {}
         }
     }

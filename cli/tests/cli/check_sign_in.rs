@@ -205,7 +205,7 @@ const TABLE: [Row; 23] = [
         bad: "          - typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.oauth2.v3.OAuth2}\n          - name: envoy.filters.http.router\n",
         found: "48 warning http_filters[1]",
         text: "people sign in twice",
-        good: "          - typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors}\n          - name: envoy.filters.http.router\n",
+        good: "          - typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.grpc_web.v3.GrpcWeb}\n          - name: envoy.filters.http.router\n",
     },
     Row {
         old: "          - name: gate\n",

@@ -3,6 +3,7 @@
 //! Invariant: an option that is not in the list is open.
 
 use crate::document::{Entry, Node, Yaml};
+use crate::duration;
 use toml::de::{DeTable, DeValue};
 
 /// What becomes of an option.
@@ -327,27 +328,7 @@ fn node(value: &DeValue<'_>, line: usize, line_at: &dyn Fn(usize) -> usize) -> N
 
 /// A duration of Go's in seconds, rounded down: `168h0m0s`, `15m`, `0`.
 pub(in super::super) fn seconds(text: &str) -> Option<u64> {
-    if text == "0" {
-        return Some(0);
-    }
-    let mut left = text;
-    let mut seconds = 0_f64;
-    while !left.is_empty() {
-        let end = left.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let (number, rest) = left.split_at_checked(end)?;
-        let number: f64 = number.parse().ok()?;
-        let (unit, rest) = ["ms", "h", "m", "s"]
-            .into_iter()
-            .find_map(|unit| Some((unit, rest.strip_prefix(unit)?)))?;
-        seconds += number
-            * match unit {
-                "h" => 3600.0,
-                "m" => 60.0,
-                "s" => 1.0,
-                _ => 0.001,
-            };
-        left = rest;
-    }
-    let is_bounded = (0.0..1e10).contains(&seconds) && !text.is_empty();
-    is_bounded.then_some(seconds as u64)
+    let seconds = duration::seconds_of_go(text)?;
+    // At most 1e10, and not below 0.
+    Some(seconds as u64)
 }

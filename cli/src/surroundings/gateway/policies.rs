@@ -8,8 +8,9 @@ use bearer_gate::config::Config;
 use super::super::kubernetes::{
     Target, all_targets, may_be_neighbours, name, of_kind, routes, spec, title,
 };
-use super::super::{attached, headers, injected};
+use super::super::{attached, headers, injected, manager};
 use super::{POLICY, order, ours};
+use crate::duration;
 use crate::finding::{Finding, Kind};
 use crate::view::{Part, View};
 
@@ -335,5 +336,17 @@ pub(super) fn look_at_forms(
             "is Allow: many upstreams read X_User as X-User",
             "withUnderscoresAction: RejectRequest",
         );
+        let received = at(&["timeout", "http", "request_received_timeout"]);
+        findings.extend(received.and_then(|it| too_short(it, config)));
     }
+}
+
+/// A time in which a request must have come whole that is below what it may wait for. Envoy Gateway refuses what is no
+/// duration.
+fn too_short(received: Part<'_>, config: &Config) -> Option<Finding> {
+    const PATH: &str = "spec.timeout.http.requestReceivedTimeout";
+    let seconds = duration::seconds_of_go(received.node.text()?)?;
+    let (text, least) = manager::too_short(seconds, Some(config))?;
+    let finding = Finding::warning(Kind::RequestTimeout, received.spot(), PATH, text);
+    Some(finding.write(format!("requestReceivedTimeout: {least}s")))
 }

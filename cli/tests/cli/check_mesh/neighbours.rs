@@ -534,6 +534,20 @@ fn other_policies_on_the_same_gateway() {
                     "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: ClientTrafficPolicy\nspec: {targetRefs: [{kind: Gateway, name: eg}], headers: {withUnderscoresAction: DropHeader}}\n",
                 )],
             },
+            Row {
+                kind: "request-timeout",
+                level: WARNING,
+                bad: &[(
+                    "",
+                    "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: ClientTrafficPolicy\nspec: {targetRefs: [{kind: Gateway, name: eg}], timeout: {http: {requestReceivedTimeout: 3s}}}\n",
+                )],
+                at: "requestReceivedTimeout: 3s",
+                says: "requestReceivedTimeout: 13s",
+                good: &[(
+                    "",
+                    "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: ClientTrafficPolicy\nspec: {targetRefs: [{kind: Gateway, name: eg}], timeout: {http: {requestReceivedTimeout: 1m}}}\n",
+                )],
+            },
         ],
     );
 }

@@ -87,6 +87,22 @@ fn what_an_envoy_filter_does() {
                 ),
             },
             Row {
+                kind: "request-timeout",
+                level: WARNING,
+                bad: filter!(
+                    "NETWORK_FILTER",
+                    "{context: GATEWAY}",
+                    "{operation: MERGE, value: {typed_config: {request_timeout: 3s}}}"
+                ),
+                at: "request_timeout: 3s",
+                says: "a request may wait",
+                good: filter!(
+                    "NETWORK_FILTER",
+                    "{context: GATEWAY}",
+                    "{operation: MERGE, value: {typed_config: {request_timeout: 30s}}}"
+                ),
+            },
+            Row {
                 kind: "failure-policy",
                 level: ERROR,
                 bad: filter!(

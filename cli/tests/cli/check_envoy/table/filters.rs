@@ -296,7 +296,14 @@ pub(super) const ROWS: &[Row] = &[
         kind: "filter-order",
         bad: &[("after", CACHE)],
         at: "- name: cache",
-        good: &[("after", CORS)],
+        good: &[],
+        proof: WARNING,
+    },
+    Row {
+        kind: "filter-order",
+        bad: &[("after", CORS)],
+        at: "- name: cors",
+        good: &[("before", CORS)],
         proof: WARNING,
     },
     Row {
@@ -374,6 +381,19 @@ pub(super) const ROWS: &[Row] = &[
         bad: &[("listener", LISTENER_TO_HEADER)],
         at: "HttpConnectionManager",
         good: &[("listener", LISTENER_OF_ITS_OWN)],
+        proof: WARNING,
+    },
+    Row {
+        kind: "admin-open",
+        bad: &[(
+            "top",
+            "admin: {address: {socket_address: {address: 10.1.2.3, port_value: 9901}}}",
+        )],
+        at: "10.1.2.3",
+        good: &[(
+            "top",
+            "admin: {address: {socket_address: {address: '::1', port_value: 9901}}}",
+        )],
         proof: WARNING,
     },
     Row {
