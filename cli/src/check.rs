@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use bearer_gate::config::{Config, ConfigError};
 
 use crate::command_error::{CommandError, exit};
+use crate::document::Node;
 use crate::finding::{Finding, Kind};
 use crate::plugin::{Container, File, MARK, MARKED, Plugin};
 use crate::report::{Format, Report};
@@ -127,22 +128,23 @@ fn valid(plugin: &Plugin<'_>, findings: &mut Vec<Finding>) -> Option<Config> {
         Err(error) => error,
     };
     let Some(unmarked) = plugin.without_mark(&error) else {
-        let all = refusals::all(plugin, plugin.tree(), error);
-        findings.extend(all.iter().map(|error| refusal(plugin, error)));
+        findings.extend(refused(plugin, plugin.tree(), error));
         return None;
     };
     findings.push(
         Finding::error(Kind::Configuration, plugin.spot(MARK), MARK, MARKED)
             .write("what was left open, and take this line out"),
     );
-    match plugin.parse_another(&unmarked) {
-        Ok(config) => Some(config),
-        Err(error) => {
-            let all = refusals::all(plugin, Some(&unmarked), error);
-            findings.extend(all.iter().map(|error| refusal(plugin, error)));
-            None
-        }
-    }
+    let config = plugin.parse_another(&unmarked);
+    config
+        .map_err(|error| findings.extend(refused(plugin, Some(&unmarked), error)))
+        .ok()
+}
+
+/// All that is refused of this tree, of which this is the first.
+fn refused(plugin: &Plugin<'_>, tree: Option<&Node>, first: ConfigError) -> Vec<Finding> {
+    let all = refusals::all(plugin, tree, first);
+    all.iter().map(|error| refusal(plugin, error)).collect()
 }
 
 fn refusal(plugin: &Plugin<'_>, error: &ConfigError) -> Finding {

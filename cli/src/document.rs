@@ -444,19 +444,19 @@ impl Node {
         }
     }
 
-    /// Removes the field at a path, if there is one.
-    pub(crate) fn remove_at(&mut self, path: &str) {
+    /// Removes the field at a path. Whether there is one.
+    pub(crate) fn remove_at(&mut self, path: &str) -> bool {
         let path = path.strip_prefix('.').unwrap_or(path);
         if let Some((index, rest)) = path.strip_prefix('[').and_then(|p| p.split_once(']')) {
             if let (Ok(index), Yaml::List(items)) = (index.parse::<usize>(), &mut self.yaml)
                 && let Some(item) = items.get_mut(index)
             {
-                item.remove_at(rest);
+                return item.remove_at(rest);
             }
-            return;
+            return false;
         }
         let Yaml::Map(entries) = &mut self.yaml else {
-            return;
+            return false;
         };
         let fitting = entries.iter().enumerate().filter_map(|(at, entry)| {
             let rest = [entry.name.clone(), snake_case(&entry.name)]
@@ -465,13 +465,14 @@ impl Node {
             (rest.is_empty() || rest.starts_with(['.', '['])).then_some((at, rest.to_owned()))
         });
         let Some((at, rest)) = fitting.min_by_key(|(_, rest)| rest.len()) else {
-            return;
+            return false;
         };
         if rest.is_empty() {
             entries.remove(at);
-        } else if let Some(entry) = entries.get_mut(at) {
-            entry.node.remove_at(&rest);
+            return true;
         }
+        let entry = entries.get_mut(at);
+        entry.is_some_and(|entry| entry.node.remove_at(&rest))
     }
 
     /// The text of the member at the end of these names.

@@ -95,8 +95,7 @@ impl Copy<'_> {
                     self.taken.push(path.to_owned());
                     return true;
                 }
-            } else if !path.ends_with(']') && has(&self.rest, path) {
-                self.rest.remove_at(path);
+            } else if !path.ends_with(']') && self.rest.remove_at(path) {
                 self.taken.push(path.to_owned());
                 return true;
             }
@@ -191,13 +190,6 @@ fn is_within(path: &str, above: &str) -> bool {
 fn above(path: &str) -> &str {
     let end = path.rfind(['.', '[']).unwrap_or_default();
     path.get(..end).unwrap_or_default()
-}
-
-/// Whether the field of a path is there.
-fn has(tree: &Node, path: &str) -> bool {
-    let mut without = tree.clone();
-    without.remove_at(path);
-    without.to_json() != tree.to_json()
 }
 
 #[cfg(test)]

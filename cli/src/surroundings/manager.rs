@@ -5,7 +5,7 @@ use bearer_gate::matcher::Condition;
 
 use super::providers::longest_wait;
 use crate::document::{Node, Yaml};
-use crate::finding::{Finding, Kind};
+use crate::finding::{Finding, Kind, Spot};
 use crate::view::{Chain, Part};
 
 const REQUEST_TIMEOUT: &str = "request_timeout";
@@ -80,39 +80,34 @@ fn look_at_forms(chain: &Chain<'_>, config: Option<&Config>, findings: &mut Vec<
 
 fn look_at_timeout(chain: &Chain<'_>, config: Option<&Config>, findings: &mut Vec<Finding>) {
     let written = chain.manager.get(REQUEST_TIMEOUT);
-    match written.filter(|part| !matches!(part.node.yaml, Yaml::Null)) {
-        Some(part) => findings.extend(timeout(part, config)),
-        None => {
-            let Some((text, least)) = too_short(0.0, config) else {
-                return;
-            };
-            let spot = chain.manager.spot_of(REQUEST_TIMEOUT);
-            findings.push(
-                Finding::warning(Kind::RequestTimeout, spot, REQUEST_TIMEOUT, text)
-                    .write(format!("{REQUEST_TIMEOUT}: {least}s")),
-            );
-        }
-    }
+    let found = match written.filter(|part| is_set(*part)) {
+        Some(part) => timeout(part, config),
+        None => warning(chain.manager.spot_of(REQUEST_TIMEOUT), 0.0, config),
+    };
+    findings.extend(found);
+}
+
+fn is_set(part: Part<'_>) -> bool {
+    !matches!(part.node.yaml, Yaml::Null)
 }
 
 /// What is wrong with a `request_timeout`, wherever it is written.
 pub(super) fn timeout(part: Part<'_>, config: Option<&Config>) -> Option<Finding> {
-    let kind = Kind::RequestTimeout;
-    if matches!(part.node.yaml, Yaml::Null) {
+    if !is_set(part) {
         return None;
     }
-    let Some(seconds) = seconds(part.node) else {
-        let text = "is no duration, which is a text of a number and s: Envoy refuses the file";
-        return Some(
-            Finding::error(kind, part.spot(), REQUEST_TIMEOUT, text)
-                .write(format!("{REQUEST_TIMEOUT}: {}s", usual(config))),
-        );
-    };
+    if let Some(seconds) = seconds(part.node) {
+        return warning(part.spot(), seconds, config);
+    }
+    let text = "is no duration, which is a text of a number and s: Envoy refuses the file";
+    let finding = Finding::error(Kind::RequestTimeout, part.spot(), REQUEST_TIMEOUT, text);
+    Some(finding.write(format!("{REQUEST_TIMEOUT}: {}s", usual(config))))
+}
+
+fn warning(spot: Spot, seconds: f64, config: Option<&Config>) -> Option<Finding> {
     let (text, least) = too_short(seconds, config)?;
-    Some(
-        Finding::warning(kind, part.spot(), REQUEST_TIMEOUT, text)
-            .write(format!("{REQUEST_TIMEOUT}: {least}s")),
-    )
+    let finding = Finding::warning(Kind::RequestTimeout, spot, REQUEST_TIMEOUT, text);
+    Some(finding.write(format!("{REQUEST_TIMEOUT}: {least}s")))
 }
 
 /// What is wrong with the time in which a request must have come whole, in seconds, and the least that is right.

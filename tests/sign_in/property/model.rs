@@ -133,18 +133,18 @@ impl Model {
         let has_tokens = is_last && now < family.granted + TOKENS;
         // What was there before a refresh goes after a while.
         let next = || {
-            let mut later = refreshed.iter().enumerate().skip(cookie.refresh?);
+            let mut later = refreshed
+                .iter()
+                .enumerate()
+                .skip(cookie.refresh.unwrap_or(0));
             later
                 .find(|(_, of)| **of == session.family)
                 .map(|(at, _)| at)
         };
         let is_next_to_last = cookie.refresh.is_some() && next() == last;
         // The next refresh brought an ID token whose key is gone since.
-        let is_unverifiable = self.rules.gives_id_token && {
-            let own = cookie.refresh.unwrap_or(0);
-            let all = refreshed.iter().take(self.refreshes_by_old_keys);
-            all.skip(own).any(|of| *of == session.family)
-        };
+        let is_unverifiable =
+            self.rules.gives_id_token && next().is_some_and(|at| at < self.refreshes_by_old_keys);
         let has_entry = is_last || is_next_to_last && now < family.granted + STAYS;
         if !ring.contains(&cookie.key) {
             Over("its key is gone")
