@@ -72,14 +72,6 @@ impl Ending {
         Self::default().and_claimed(mark, until, earliest)
     }
 
-    /// The same of several marks.
-    pub(super) fn claims(marks: Timed) -> Self {
-        Self {
-            claims: marks,
-            ..Self::default()
-        }
-    }
-
     /// How many marks it has.
     #[must_use]
     pub fn count(&self) -> Count {
@@ -143,15 +135,6 @@ impl Ending {
             claims: first(&self.claims, claims),
             earliest: self.earliest,
         }
-    }
-
-    /// At most so many of the marks of each kind, the last ones.
-    #[must_use]
-    pub fn end(mut self, most: usize) -> Self {
-        for part in self.parts_mut() {
-            part.drain(..part.len().saturating_sub(most));
-        }
-        self
     }
 
     /// Only what was proven.

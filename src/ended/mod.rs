@@ -13,6 +13,7 @@
 mod ending;
 mod heads;
 mod mark;
+mod missing;
 pub mod shard;
 
 use crate::host::{self, SharedStore, Version};
@@ -21,6 +22,7 @@ use shard::{Full, Shard, WhenFull};
 
 pub use ending::{Count, Ending};
 pub use mark::{Known, Mark};
+pub use missing::Missing;
 
 /// Shards of what was proven: 768 KiB at most. All that names a person or one of this person's
 /// sessions is in one of them.
@@ -297,16 +299,15 @@ impl List {
         Ok(())
     }
 
-    /// What has ended and is in one shard, by its number below [`SHARDS`].
-    pub fn of_shard(&mut self, place: usize, now: Now<'_>) -> Ending {
+    /// What has ended here, but for what is no later than this, in Unix seconds.
+    pub fn all_after(&mut self, time: u64, now: Now<'_>) -> Missing {
         self.look(now);
-        let shard = self.shard(place, now);
-        let entries = shard.map_or_else(Vec::new, Shard::entries);
-        if place < PROVEN {
-            Ending::proven(entries)
-        } else {
-            Ending::claims(entries)
-        }
+        let shard = |place| {
+            let mut shard = self.shard(place, now).cloned().unwrap_or_default();
+            shard.leave_out_until(time);
+            shard
+        };
+        Missing::new((0..SHARDS).map(shard).collect())
     }
 
     /// Changes a shard. One that was lost is written only to a list that has begun anew: in the

@@ -84,6 +84,25 @@ impl Shard {
         self.entry(mark).is_some()
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Forgets what the mark has, unless its time is later, in Unix seconds.
+    pub(super) fn leave_out(&mut self, mark: &Mark, until: u64) {
+        if let Ok(at) = self.place(mark) {
+            let is_over = |entry: &Entry| entry.until <= until;
+            if self.entries.get(at).is_some_and(is_over) {
+                self.entries.remove(at);
+            }
+        }
+    }
+
+    /// Forgets what is no later than this, in Unix seconds.
+    pub(super) fn leave_out_until(&mut self, time: u64) {
+        self.entries.retain(|entry| entry.until > time);
+    }
+
     /// Whether it is one session of a person all of whose sessions until then are over. So what made
     /// room for others takes none when it is told again.
     fn is_among_all(&self, mark: &Mark, until: u64) -> bool {
@@ -93,9 +112,9 @@ impl Shard {
     }
 
     /// Each mark with its time, in Unix seconds.
-    pub(super) fn entries(&self) -> Vec<(Mark, u64)> {
+    pub(super) fn entries(&self) -> impl Iterator<Item = (Mark, u64)> {
         let entries = self.entries.iter();
-        entries.map(|entry| (entry.mark, entry.until)).collect()
+        entries.map(|entry| (entry.mark, entry.until))
     }
 
     /// Ends what has the mark and was issued no later than `until`.

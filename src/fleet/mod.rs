@@ -9,9 +9,12 @@
 //!    it is told again, and so is one that was away, and a worker that dies loses nothing.
 //! 2. A page of the list begins with the last value that was read. Where that is another one, or none, the
 //!    store has lost or dropped values: the list is read from its start. Whatever is read twice ends
-//!    nothing new. One Envoy, chosen by the store, then appends all that it knows, and each Envoy what it had told last:
-//!    the chosen one may not have read that.
-//! 3. A process that has never read the list to its end waits with requests that count on a session. One
+//!    nothing new.
+//! 3. Whoever reads the list from its start notes what it knows and the list lacks ([`SignOuts::missing`]).
+//!    Where that is something, one Envoy after the other, chosen by the store, reads on and appends the rest of
+//!    its own. It is done when it has read all of it back, and so is everybody else. Who is gone before is
+//!    replaced; so who is chosen, and how much that one knows, does not matter.
+//! 4. A process that has never read the list to its end waits with requests that count on a session. One
 //!    that has not done so for `max_stale` rejects them, or goes on by what it knows.
 //!
 //! Invariants:
@@ -19,7 +22,8 @@
 //!   can lose values and add old ones, but makes none and reads none; whatever else is there is skipped;
 //! - nothing of the store stops the reading: a value that is too long to be read is overwritten;
 //! - what was only claimed in one Envoy is only a claim in the others;
-//! - no request waits for the store but as in 3;
+//! - what a process knows is in the list, or unsent, or missing, and leaves the last two only where it was read back;
+//! - no request waits for the store but as in 4;
 //! - only [`SignOuts::tick`] and [`SignOuts::reply`] make calls, so calls come from the root context, and
 //!   one at a time.
 
@@ -33,25 +37,29 @@ use crate::bytes::half_digest;
 use crate::config::FleetStore;
 use crate::document::back_off::{BackOff, Bounds};
 use crate::document::finding::Finding;
-use crate::ended::{self, Ending, List, NotEnded, SHARDS};
+use crate::ended::{self, Ending, List, Missing, NotEnded};
 use crate::host::{CallId, Host, Reply};
 use crate::metrics;
 use crate::session::seal::{Context, Keyring, NONCE_LEN, Purpose};
 use crate::time::{Millis, whole_seconds};
 
 use command::{Answer, Command, NoAnswer};
-use shared::{Digest, Restoring, Shared};
+use shared::{Digest, Shared};
 
 /// The key of the list, below the prefix.
 const KEY: &str = "ended";
-/// The key by which one Envoy is chosen, below the prefix.
+/// The key by which one Envoy is chosen to append what the list lacks, below the prefix.
 const RESTORING_KEY: &str = "restoring";
 /// For how long it is chosen, in seconds.
-const RESTORING_FOR: u64 = 30;
+const RESTORING_FOR: u64 = 10;
+/// After so long nobody is waited for who seems to be chosen.
+const REFUSED_FOR: Duration = Duration::from_secs(60);
 /// How many values the list keeps at least. At twice as many it is cut.
 pub const MOST_VALUES: u64 = 16_384;
 /// The most marks of a value.
 pub const MOST_MARKS: usize = 64;
+/// The same of each kind, where the list lacks much.
+const MOST_RESTORED: usize = 256;
 /// The most values that are read at once.
 const PAGE: u64 = 256;
 /// What is sent in the same moment is one value.
@@ -80,10 +88,10 @@ enum Step {
     Cut,
     /// Overwrite the value at this place, which is too long.
     Overwrite(u64),
-    /// Ask whether this process is to append all that it knows.
+    /// Ask whether this process is to append what the list lacks.
     Claim,
-    /// Append what is in this shard, and go on with the next.
-    Restore(usize, Ending),
+    /// Let another one do so.
+    Release,
 }
 
 /// How much of the list was read, and the last value of that.
@@ -123,6 +131,15 @@ pub struct SignOuts {
     next_send: Millis,
     /// No call is made before.
     rests_until: Millis,
+    /// What this process knows and was not in the list when that was read so far. `None` where it is not
+    /// known, or nothing.
+    missing: Option<(From, Missing)>,
+    /// Until then this worker appends that.
+    chosen_until: Option<Millis>,
+    /// It asks no sooner whether it is to do so.
+    claims_at: Millis,
+    /// Since when another one is said to do so.
+    refused_since: Option<Millis>,
     is_long: bool,
     too_long: Option<u64>,
     told_age_at: Millis,
@@ -150,6 +167,10 @@ impl SignOuts {
             missed: 0,
             next_send: Millis(0),
             rests_until: Millis(0),
+            missing: None,
+            chosen_until: None,
+            claims_at: Millis(0),
+            refused_since: None,
             is_long: false,
             too_long: None,
             told_age_at: Millis(0),
@@ -201,6 +222,9 @@ impl SignOuts {
         if self.shared.holds(host, now) {
             self.go_on(host, list);
             self.tell_age(host, now);
+        } else {
+            self.missing = None;
+            self.chosen_until = None;
         }
         self.judge(host, now);
     }
@@ -233,7 +257,7 @@ impl SignOuts {
         if self.asked.is_some() || rests || now < self.rests_until {
             return;
         }
-        let Some(step) = self.next(host, list, now) else {
+        let Some(step) = self.next(host, now) else {
             return;
         };
         let Some(sealed) = self.seal(&step, host) else {
@@ -254,16 +278,22 @@ impl SignOuts {
         }
     }
 
-    fn next(&mut self, host: &dyn Host, list: &mut List, now: Millis) -> Option<Step> {
+    fn next(&mut self, host: &dyn Host, now: Millis) -> Option<Step> {
         if let Some(at) = self.too_long.take() {
             return Some(Step::Overwrite(at));
         }
+        let read = self.shared.progress.place();
+        let is_noted = self.missing.as_ref().is_some_and(|(of, _)| *of == read);
+        if !self.shared.progress.has_all && read.0 > 0 && !is_noted {
+            self.shared.change(host, now, &|progress| progress.anew());
+            self.has_more = true;
+        }
         let age = self.shared.progress.age(now);
         if self.has_more || age.is_none_or(|age| age >= self.store.interval) {
-            let progress = &self.shared.progress;
-            return Some(Step::Read((progress.read, progress.last), self.page));
+            return Some(Step::Read(self.shared.progress.place(), self.page));
         }
-        if now >= self.next_send {
+        let waits = now < self.next_send;
+        if !waits {
             let unsent = self.shared.unsent(host);
             if !unsent.is_empty() {
                 let half = MOST_MARKS / 2;
@@ -273,20 +303,19 @@ impl SignOuts {
         if self.is_long {
             return Some(Step::Cut);
         }
-        match self.shared.progress.restoring? {
-            Restoring::Claim => Some(Step::Claim),
-            Restoring::From(first) => {
-                let ended = self.now_of_ended(host);
-                let found = (first..SHARDS).find_map(|shard| {
-                    let ending = list.of_shard(shard, ended);
-                    (!ending.is_empty()).then_some(Step::Restore(shard, ending))
-                });
-                if found.is_none() {
-                    self.restores(None, host, now);
-                }
-                found
+        let is_chosen = self.chosen_until.is_some_and(|until| now < until);
+        match &self.missing {
+            None => is_chosen.then_some(Step::Release),
+            Some((_, missing)) if is_chosen => {
+                (!waits || self.missed == 0).then(|| Step::Send(missing.start(MOST_RESTORED)))
             }
+            Some(_) => (now >= self.claims_at).then_some(Step::Claim),
         }
+    }
+
+    /// Every session that began until then is over by itself, in Unix seconds.
+    fn over(&self, now: ended::Now<'_>) -> u64 {
+        now.at.saturating_sub(self.longest)
     }
 
     fn now_of_ended<'h>(&self, host: &'h dyn Host) -> ended::Now<'h> {
@@ -307,7 +336,7 @@ impl SignOuts {
 
     /// The value that a step puts into the store. `None` where it cannot be sealed.
     fn seal(&self, step: &Step, host: &dyn Host) -> Option<Vec<u8>> {
-        let (Step::Send(ending) | Step::Restore(_, ending)) = step else {
+        let Step::Send(ending) = step else {
             return Some(vec![0]);
         };
         let mut nonce = [0; NONCE_LEN];
@@ -327,10 +356,11 @@ impl SignOuts {
                 let to = read.saturating_add(*page).saturating_sub(1);
                 Command::Range(KEY, read.saturating_sub(1), to)
             }
-            Step::Send(_) | Step::Restore(..) => Command::Append(KEY, value),
+            Step::Send(_) => Command::Append(KEY, value),
             Step::Cut => Command::KeepLast(KEY, MOST_VALUES),
             Step::Overwrite(at) => Command::Overwrite(KEY, *at, value),
             Step::Claim => Command::PutNew(RESTORING_KEY, value, RESTORING_FOR),
+            Step::Release => Command::Delete(RESTORING_KEY),
         }
     }
 
@@ -359,14 +389,15 @@ impl SignOuts {
                 self.next_send = now.after(MOMENT.saturating_mul(1 << missed));
                 self.is_long = length > MOST_VALUES.saturating_mul(2);
             }
-            (Step::Restore(shard, _), Ok(_)) => {
-                let next = Restoring::From(shard.saturating_add(1));
-                self.restores(Some(next), host, now);
+            (Step::Claim, Ok(Answer::Done)) => self.is_chosen(now),
+            (Step::Claim, Ok(_)) => {
+                self.claims_at = now.after(self.store.interval);
+                let since = *self.refused_since.get_or_insert(now);
+                if now.since(since) >= REFUSED_FOR {
+                    self.is_chosen(now);
+                }
             }
-            (Step::Claim, Ok(Answer::Done)) => {
-                self.restores(Some(Restoring::From(0)), host, now);
-            }
-            (Step::Claim, Ok(_)) => self.restores(None, host, now),
+            (Step::Release, Ok(_)) => self.chosen_until = None,
             (Step::Overwrite(_), Ok(_)) => self.skip(1, host),
             (Step::Cut, Ok(_)) => self.is_long = false,
             (Step::Read(..) | Step::Send(_), Ok(_)) => {}
@@ -391,6 +422,13 @@ impl SignOuts {
         }
     }
 
+    /// Appends what the list lacks, after what was appended meanwhile was read.
+    fn is_chosen(&mut self, now: Millis) {
+        self.chosen_until = Some(now.after(Duration::from_secs(RESTORING_FOR)));
+        self.refused_since = None;
+        self.has_more = true;
+    }
+
     fn skip(&self, values: u64, host: &dyn Host) {
         host.count(metrics::STORE_SKIPPED, values);
         warn(
@@ -408,7 +446,7 @@ impl SignOuts {
         list: &mut List,
     ) -> Option<()> {
         let now = host.monotonic();
-        if (read, last) != (self.shared.progress.read, self.shared.progress.last) {
+        if (read, last) != self.shared.progress.place() {
             // Another worker has read on meanwhile.
             return Some(());
         }
@@ -419,6 +457,15 @@ impl SignOuts {
                 self.begin_anew(host, now);
                 return Some(());
             }
+        };
+        let ended = self.now_of_ended(host);
+        let noted = self.missing.take().filter(|(of, _)| *of == (read, last));
+        let mut missing = match (self.shared.progress.has_all, read, noted) {
+            (true, ..) => None,
+            (false, 0, _) => Some(list.all_after(self.over(ended).saturating_sub(DAY), ended)),
+            (false, _, Some((_, missing))) => Some(missing),
+            // It is read from its start.
+            (false, _, None) => return Some(()),
         };
         let mut told = Ending::default();
         let mut strange = 0_u64;
@@ -431,10 +478,12 @@ impl SignOuts {
         if strange > 0 {
             self.skip(strange, host);
         }
-        let ended = self.now_of_ended(host);
         if !told.is_empty() {
             self.shared.forget(&told, host);
-            let over = ended.at.saturating_sub(self.longest);
+            if let Some(missing) = &mut missing {
+                missing.leave_out(&told);
+            }
+            let over = self.over(ended);
             told.leave_out_until(over.saturating_sub(DAY));
             match list.end(&told.with_earliest(over), ended) {
                 Ok(()) | Err(NotEnded::Full) => {}
@@ -443,42 +492,43 @@ impl SignOuts {
         }
         let count = new.len() as u64;
         let is_whole = count < page;
-        let last = new.last().map_or(last, |value| digest(value));
-        // Not before: what is there may be where others do not read any more.
-        if is_whole && self.shared.progress.tells_again {
-            self.shared.tell_again(host);
-        }
+        let place = (
+            read.saturating_add(count),
+            new.last().map_or(last, |value| digest(value)),
+        );
+        missing = missing.filter(|missing| !(is_whole && missing.is_empty()));
+        let has_all = is_whole && missing.is_none();
         self.shared.change(host, now, &|progress| {
-            progress.read = read.saturating_add(count);
-            progress.last = last;
+            (progress.read, progress.last) = place;
             if is_whole {
                 progress.whole_at = Some(now);
                 progress.is_failing = false;
-                progress.tells_again = false;
+                progress.has_all = has_all;
             }
         });
         self.has_more = !is_whole;
         self.page = self.page.saturating_mul(2).min(PAGE);
         if is_whole && !self.sent.is_empty() {
             let sent = std::mem::take(&mut self.sent);
-            let mut gone = sent.clone();
-            gone.leave_out(&self.shared.unsent(host));
-            // What is still unsent was appended and is not there.
-            self.missed = match gone == sent {
+            let mut back = sent.clone();
+            back.leave_out(&self.shared.unsent(host));
+            let missing = missing.as_ref();
+            // What was appended and is not there is told again.
+            let is_back = back == sent && missing.is_none_or(|missing| !missing.has_any(&sent));
+            self.missed = match is_back {
                 true => 0,
                 false => self.missed.saturating_add(1),
             };
         }
+        self.missing = missing.map(|missing| (place, missing));
         Some(())
     }
 
     /// The store has lost or dropped what was read: it is read from its start.
     fn begin_anew(&mut self, host: &dyn Host, now: Millis) {
         let is_begun = self.shared.change(host, now, &|progress| {
-            progress.read = 0;
-            progress.last = Digest::default();
-            progress.tells_again = true;
-            progress.restoring = Some(Restoring::Claim);
+            progress.anew();
+            progress.has_all = false;
         });
         if !is_begun {
             return;
@@ -488,12 +538,6 @@ impl SignOuts {
         self.has_more = true;
         // Whoever changes the list all the time causes no more calls than that.
         self.rests_until = now.after(MOMENT);
-    }
-
-    #[inline(never)] // for many callers
-    fn restores(&mut self, restoring: Option<Restoring>, host: &dyn Host, now: Millis) {
-        self.shared
-            .change(host, now, &|progress| progress.restoring = restoring);
     }
 
     /// Says what is known now.

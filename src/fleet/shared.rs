@@ -4,10 +4,8 @@
 //! Invariants:
 //! - one worker at a time asks the store, by a lease that it renews. A lease ends soon where its holder
 //!   is gone, and a holder that was too slow changes nothing any more;
-//! - what was told here stays until it was read back from the store, and what is to be told again because
-//!   the store has lost it, whichever worker is gone by then;
-//! - the latest of that stays for longer. Of the Envoys that find the list lost, the one that appends what it
-//!   knows may not have read the end of it;
+//! - what was told here stays until it was read back from the store, whichever worker is gone by then;
+//! - so does that the list may lack something that this process knows;
 //! - octets that are not ours count as none.
 
 use std::time::Duration;
@@ -27,10 +25,8 @@ pub const LEASE: Duration = Duration::from_secs(2);
 pub const MOST_UNSENT: usize = 4096;
 /// The most that were only claimed.
 pub const MOST_UNSENT_CLAIMS: usize = 1024;
-/// The most marks of each kind that are told once more where the store has lost its list.
-pub const MOST_RECENT: usize = 128;
 /// Increased whenever the meaning of a field changes.
-const FORMAT: u64 = 2;
+const FORMAT: u64 = 3;
 /// How often a change is tried again where another worker was faster.
 const TRIES: u32 = 16;
 
@@ -48,45 +44,17 @@ pub struct Progress {
     pub whole_at: Option<Millis>,
     /// Whether the store could not be asked since then.
     pub is_failing: bool,
-    /// The store has lost its list. What was told last is to be told again, once the list was read.
-    pub tells_again: bool,
-    /// How far this process is with what it appends because the store has lost it.
-    pub restoring: Option<Restoring>,
+    /// All that this process knew has been in the list since that was read from its start.
+    pub has_all: bool,
     /// When a worker of this process first wanted to read it.
     begun_at: Option<Millis>,
     holder: u64,
     until: Millis,
 }
 
-/// How far a process is with appending all that it knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Restoring {
-    /// The store is to be asked whether this process is the one that does.
-    Claim,
-    /// It is. The shards from this one on are to be appended.
-    From(usize),
-}
-
 /// It is not kept to be told, or not all of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dropped;
-
-impl Restoring {
-    fn number(self) -> u64 {
-        match self {
-            Self::Claim => 0,
-            Self::From(shard) => (shard as u64).saturating_add(1),
-        }
-    }
-
-    fn of_number(number: u64) -> Self {
-        match number.checked_sub(1) {
-            None => Self::Claim,
-            // No shard is so far: there is nothing left to append.
-            Some(shard) => Self::From(usize::try_from(shard).unwrap_or(usize::MAX)),
-        }
-    }
-}
 
 impl Progress {
     fn encode(&self) -> Vec<u8> {
@@ -94,8 +62,7 @@ impl Progress {
         let record = record.octets(&self.last);
         let record = record.optional(self.whole_at.map(|at| at.0));
         let record = record.number(self.is_failing.into());
-        let record = record.number(self.tells_again.into());
-        let record = record.optional(self.restoring.map(Restoring::number));
+        let record = record.number(self.has_all.into());
         let record = record.optional(self.begun_at.map(|at| at.0));
         let record = record.number(self.holder);
         record.number(self.until.0).finish()
@@ -111,14 +78,24 @@ impl Progress {
             last: record.octets()?,
             whole_at: record.optional()?.map(Millis),
             is_failing: record.number()? == 1,
-            tells_again: record.number()? == 1,
-            restoring: record.optional()?.map(Restoring::of_number),
+            has_all: record.number()? == 1,
             begun_at: record.optional()?.map(Millis),
             holder: record.number()?,
             until: Millis(record.number()?),
         };
         record.finish()?;
         Some(progress)
+    }
+
+    /// How much of the list was read, and the last value of that.
+    #[must_use]
+    pub fn place(&self) -> (u64, Digest) {
+        (self.read, self.last)
+    }
+
+    /// Has the list be read from its start.
+    pub fn anew(&mut self) {
+        (self.read, self.last) = (0, Digest::default());
     }
 
     /// How long the lease of this worker, or of another one, still runs. An implausible one does not.
@@ -153,7 +130,6 @@ pub struct Shared {
     worker: u64,
     progress_key: String,
     unsent_key: String,
-    recent_key: String,
     /// As it was last seen.
     pub progress: Progress,
 }
@@ -175,7 +151,6 @@ impl Shared {
             worker,
             progress_key: format!("bearer-gate store {name}"),
             unsent_key: format!("bearer-gate unsent {name}"),
-            recent_key: format!("bearer-gate recent {name}"),
             progress: Progress::default(),
         }
     }
@@ -272,28 +247,11 @@ impl Shared {
 
     /// Forgets what the store has. Where this fails, it is told again.
     pub fn forget(&self, told: &Ending, store: &dyn SharedStore) {
-        let mut own = self.unsent(store);
-        let left = self.alter(&self.unsent_key, store, &|unsent| {
+        self.alter(&self.unsent_key, store, &|unsent| {
             let mut left = unsent.clone();
             left.leave_out(told);
             (left != *unsent).then_some(left)
         });
-        let Some(left) = left else {
-            return;
-        };
-        own.leave_out(&left);
-        self.alter(&self.recent_key, store, &|recent| {
-            let mut recent = recent.clone();
-            recent.and(&own);
-            Some(recent.end(MOST_RECENT))
-        });
-    }
-
-    /// Has the store be told again of what it was told last.
-    pub fn tell_again(&self, store: &dyn SharedStore) {
-        let recent = decode(store.read(&self.recent_key).map(|(octets, _)| octets));
-        // Where there is no room, as many are on their way that are as new.
-        let _ = self.keep(&recent, store);
     }
 
     /// Changes what is kept of endings. `None` where it is not changed.

@@ -2,6 +2,7 @@
 //! miniature that answers as webdis and Redis do, until a test has it fail, forget or lie.
 
 mod hostile;
+mod losses;
 mod outages;
 mod property;
 mod sessions;
@@ -57,12 +58,7 @@ impl Fleet {
             let world = World::on(
                 process,
                 config(&[KEY_1], |config| {
-                    config["shared_store"] = json!({"http_uri": {
-                        "uri": "http://redis:7379/", "cluster": "redis", "timeout": "1s",
-                    }});
-                    let scheme = &mut config["sign_in"]["schemes"]["staff"];
-                    scheme["backchannel_logout_path"] = json!("/staff/told");
-                    scheme["frontchannel_logout_path"] = json!("/staff/framed");
+                    Self::share(config, "redis");
                     change(config);
                 }),
             );
@@ -77,6 +73,16 @@ impl Fleet {
             next_tick: RefCell::new(vec![0; count]),
             now: Cell::new(0),
         }
+    }
+
+    /// A configuration that tells a store on this host of sign-outs.
+    pub(crate) fn share(config: &mut Value, host: &str) {
+        config["shared_store"] = json!({"http_uri": {
+            "uri": format!("http://{host}:7379/"), "cluster": "redis", "timeout": "1s",
+        }});
+        let scheme = &mut config["sign_in"]["schemes"]["staff"];
+        scheme["backchannel_logout_path"] = json!("/staff/told");
+        scheme["frontchannel_logout_path"] = json!("/staff/framed");
     }
 
     /// Lets this time pass everywhere, in milliseconds. Processes tick as often as they want to.

@@ -347,7 +347,7 @@ fn webdis() -> Value {
         "redis_host": "redis", "redis_port": 6379,
         "http_host": "0.0.0.0", "http_port": WEBDIS,
         "threads": 1, "pool_size": 4, "daemonize": false, "websockets": false, "database": 0,
-        "acl": [{"disabled": ["*"]}, {"enabled": ["RPUSH", "LRANGE", "LTRIM", "LSET", "SET"]}],
+        "acl": [{"disabled": ["*"]}, {"enabled": ["RPUSH", "LRANGE", "LTRIM", "LSET", "SET", "DEL"]}],
         "verbosity": 2, "logfile": "/dev/stderr",
     })
 }

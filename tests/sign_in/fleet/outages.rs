@@ -1,4 +1,4 @@
-//! The store is away, slow, or has forgotten.
+//! The store is away or slow, or processes are.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::store::Mode;
 use super::{AND, Fleet, INTERVAL};
-use crate::world::{APP, World};
+use crate::world::APP;
 
 /// The longest wait of the processes after failures.
 const LONGEST_WAIT: u64 = 5000;
@@ -131,63 +131,6 @@ fn s34_an_envoy_that_starts_without_the_store_trusts_no_session() {
     }
 }
 
-/// As after `FLUSHALL`, or where Redis keeps nothing on disk and starts again.
-#[test]
-fn s34_what_the_store_has_forgotten_it_is_told_again() {
-    let (fleet, [alice, bob]) = Fleet::that_one_has_left(3);
-    fleet.redis.flush();
-    fleet.pass(2 * INTERVAL + AND);
-    assert!(fleet.count("lost") >= 1);
-    assert!(!fleet.redis.list.borrow().is_empty());
-    // One Envoy told it, not each.
-    assert!(fleet.redis.list.borrow().len() <= 2);
-    for at in 0..3 {
-        fleet.worlds[at].restart();
-    }
-    fleet.pass(500);
-    assert!(fleet.all_say(&bob, 200) && fleet.all_say(&alice, 401));
-}
-
-/// The Envoy that the store chooses appends what it knows. What another one had told just before, it has not read.
-#[test]
-fn s34_what_the_chosen_one_has_not_read_is_told_again() {
-    let fleet = Fleet::new(3);
-    fleet.pass(500);
-    let people = ["alice", "bob"].map(|sub| fleet.signed_in(0, sub));
-    fleet.sign_out(0, &people[0]);
-    fleet.pass(120);
-    fleet.sign_out(1, &people[1]);
-    fleet.pass(210);
-    // The first has read no further than to its own, and the second has read its own back.
-    assert_eq!(fleet.redis.list.borrow().len(), 2);
-    assert_eq!(fleet.statuses(&people[1]), [200, 200, 401, 401, 200, 200]);
-    fleet.redis.flush();
-    fleet.pass(2 * INTERVAL + AND);
-    for browser in &people {
-        assert!(fleet.all_say(browser, 401), "{:?}", fleet.statuses(browser));
-    }
-    // As many values as before, each told by its own Envoy and one of them by the chosen one too.
-    assert!(fleet.redis.list.borrow().len() <= 4);
-}
-
-/// The store takes a sign-out, and loses it before anybody reads it.
-#[test]
-fn s34_what_was_taken_and_lost_is_told_again() {
-    let fleet = Fleet::new(2);
-    fleet.pass(500);
-    let alice = fleet.signed_in(0, "alice");
-    fleet.redis.mode.set(Mode::Forgetful);
-    fleet.sign_out(0, &alice);
-    fleet.pass(3000);
-    assert!(fleet.redis.list.borrow().is_empty());
-    fleet.redis.mode.set(Mode::Well);
-    fleet.until(&alice, 401, 8000 + INTERVAL + AND);
-    // It does not say the same for ever.
-    let length = fleet.redis.list.borrow().len();
-    fleet.pass(60_000);
-    assert_eq!(fleet.redis.list.borrow().len(), length);
-}
-
 #[test]
 fn s34_a_worker_that_dies_takes_no_sign_out_with_it() {
     for lost in [0, 1] {
@@ -202,25 +145,6 @@ fn s34_a_worker_that_dies_takes_no_sign_out_with_it() {
         // A lease of 2 s, where it was that worker's.
         fleet.until(&alice, 401, INTERVAL + AND + 2000);
         world.pass(Duration::ZERO);
-    }
-}
-
-/// Whenever the workers die that saw the list lost, others tell what was to be told again.
-#[test]
-fn s34_a_worker_that_dies_after_the_list_was_lost_takes_no_sign_out_with_it() {
-    for moment in (0..50).map(|number| number * 40) {
-        let (fleet, [alice, bob]) = Fleet::that_one_has_left(2);
-        fleet.redis.mode.set(Mode::Slow(2));
-        fleet.redis.flush();
-        fleet.pass(moment);
-        fleet.worlds.iter().for_each(|world| world.lose(0));
-        // A lease, and some calls that take 0.2 s each.
-        fleet.pass(2000 + 2 * INTERVAL + AND);
-        fleet.redis.mode.set(Mode::Well);
-        fleet.worlds.iter().for_each(World::restart);
-        fleet.pass(500);
-        assert!(fleet.all_say(&bob, 200), "{moment} ms");
-        assert!(fleet.all_say(&alice, 401), "{moment} ms");
     }
 }
 

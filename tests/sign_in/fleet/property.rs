@@ -3,6 +3,7 @@
 
 use proptest::prelude::*;
 
+use super::losses::CLAIM;
 use super::store::Mode;
 use super::{AND, Fleet, INTERVAL};
 use crate::sim::properties;
@@ -114,11 +115,92 @@ proptest! {
         fleet.redis.mode.set(Mode::Well);
         // The longest wait after failures, a lease, and what is sent again after it was lost.
         fleet.pass(32_000 + 5000 + 2000 + 2 * INTERVAL + AND);
-        for browser in &inside {
-            prop_assert!(fleet.all_say(browser, 200), "{:?}", fleet.statuses(browser));
+        let all_know = || {
+            for browser in &inside {
+                prop_assert!(fleet.all_say(browser, 200), "{:?}", fleet.statuses(browser));
+            }
+            for (_, browser) in outside.iter().filter(|_| !forgotten) {
+                prop_assert!(fleet.all_say(browser, 401), "{:?}", fleet.statuses(browser));
+            }
+            Ok(())
+        };
+        all_know()?;
+        // Whoever was chosen to tell all and is gone has been replaced, so the store has it.
+        fleet.pass(CLAIM);
+        fleet.begin_anew();
+        all_know()?;
+    }
+}
+
+/// What may happen where one process lives all the time, and knows who has signed out.
+#[derive(Clone, Debug)]
+enum Trouble {
+    Flush,
+    /// A part of the list is lost from its end, as where another Redis takes over.
+    Half,
+    Mode(Mode),
+    Lose(usize, usize),
+    Reload(usize),
+    /// Calls arrive, and their answers do not.
+    Unanswered(usize),
+    /// Of the processes after the first.
+    Restart(usize),
+}
+
+fn trouble() -> impl Strategy<Value = Trouble> {
+    let at = 0..ENVOYS;
+    prop_oneof![
+        3 => Just(Trouble::Flush),
+        1 => Just(Trouble::Half),
+        1 => (1..8_u32).prop_map(|steps| Trouble::Mode(Mode::Slow(steps))),
+        1 => Just(Trouble::Mode(Mode::Forgetful)),
+        2 => Just(Trouble::Mode(Mode::Well)),
+        1 => (at.clone(), 0..2_usize).prop_map(|(at, worker)| Trouble::Lose(at, worker)),
+        1 => at.clone().prop_map(Trouble::Reload),
+        1 => at.prop_map(Trouble::Unanswered),
+        2 => (1..ENVOYS).prop_map(Trouble::Restart),
+    ]
+}
+
+proptest! {
+    #![proptest_config(properties(24))]
+
+    #[test]
+    fn s34_what_one_process_knows_the_store_gets_again(
+        events in prop::collection::vec(
+            (trouble(), prop::sample::select(vec![20_u64, 100, 300, 1200, 7000])),
+            1..16,
+        ),
+    ) {
+        let (fleet, thieves) = Fleet::that_know_it_from_the_list(3, 9);
+        let bob = fleet.signed_in(0, "bob");
+        for (event, then) in events {
+            match event {
+                Trouble::Flush => fleet.redis.flush(),
+                Trouble::Half => {
+                    let mut list = fleet.redis.list.borrow_mut();
+                    let half = list.len() / 2;
+                    list.truncate(half);
+                }
+                Trouble::Mode(mode) => fleet.redis.mode.set(mode),
+                Trouble::Lose(at, worker) => fleet.worlds[at].lose(worker),
+                Trouble::Reload(at) => fleet.worlds[at].reload(fleet.worlds[at].config()),
+                Trouble::Unanswered(at) => fleet.worlds[at].lose_calls(None, true),
+                Trouble::Restart(at) => fleet.worlds[at].restart(),
+            }
+            fleet.pass(then);
+            let said = fleet.statuses(&bob);
+            prop_assert!(said.iter().all(|status| [200, 0, 503].contains(status)), "{said:?}");
         }
-        for (_, browser) in outside.iter().filter(|_| !forgotten) {
-            prop_assert!(fleet.all_say(browser, 401), "{:?}", fleet.statuses(browser));
+        fleet.redis.mode.set(Mode::Well);
+        fleet.pass(CLAIM + 32_000 + 2 * INTERVAL + AND);
+        let length = fleet.redis.list.borrow().len();
+        fleet.pass(CLAIM);
+        prop_assert_eq!(fleet.redis.list.borrow().len(), length);
+        fleet.begin_anew();
+        prop_assert!(fleet.all_say(&bob, 200));
+        for thief in &thieves {
+            prop_assert!(fleet.all_say(thief, 401), "{:?}", fleet.statuses(thief));
         }
     }
 }

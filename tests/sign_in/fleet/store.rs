@@ -29,7 +29,8 @@ pub(crate) struct Redis {
     pub(crate) sessions: RefCell<BTreeMap<String, (String, u64)>>,
     pub(crate) mode: Cell<Mode>,
     pub(crate) now: Cell<u64>,
-    restoring_until: Cell<u64>,
+    /// When it forgets who was chosen, in milliseconds.
+    pub(crate) restoring_until: Cell<u64>,
     waited: Cell<u32>,
     /// How often it was asked.
     pub(crate) calls: Cell<u32>,
@@ -120,6 +121,10 @@ impl Redis {
                     self.restoring_until.set(until);
                     "+OK\r\n".to_owned()
                 }
+            }
+            ["DEL", "bearer-gate:restoring"] => {
+                let known = self.restoring_until.replace(0);
+                format!(":{}\r\n", u8::from(self.now.get() < known))
             }
             [command, key, ref more @ ..] if key.starts_with("bearer-gate:session:") => {
                 self.run_for_session(command, key, more)
