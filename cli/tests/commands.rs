@@ -287,6 +287,8 @@ impl Scratch {
         Command::new("sh")
             .args(["-c", line])
             .current_dir(self.path())
+            // Of a make that calls this, and does not give its jobs away.
+            .env_remove("MAKEFLAGS")
             .env("PATH", path)
             // As docs/sign-in.md says.
             .env("BG_CLIENT_SECRET", "the secret of the client")

@@ -215,6 +215,8 @@ impl Runner {
         command
             .args(["-e", "-c", &script])
             .current_dir(self.work())
+            // Of a make that calls this, and does not give its jobs away.
+            .env_remove("MAKEFLAGS")
             .env(
                 "PATH",
                 format!("{}:{path}", self.folder.path().join("programs").display()),
