@@ -137,6 +137,15 @@ impl Ending {
         }
     }
 
+    /// At most so many of the marks of each kind, the last ones.
+    #[must_use]
+    pub fn end(mut self, most: usize) -> Self {
+        for part in self.parts_mut() {
+            part.drain(..part.len().saturating_sub(most));
+        }
+        self
+    }
+
     /// Only what was proven.
     #[must_use]
     pub fn without_claims(&self) -> Self {

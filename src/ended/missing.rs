@@ -47,15 +47,17 @@ impl Missing {
     #[must_use]
     pub fn start(&self, most: usize) -> Ending {
         let (proven, claimed) = self.shards.split_at(PROVEN.min(self.shards.len()));
-        let first = |shards: &[Shard]| -> Vec<(Mark, u64)> {
-            let entries = shards.iter().flat_map(Shard::entries);
-            entries.take(most).collect()
-        };
         Ending {
-            claims: first(claimed),
-            ..Ending::proven(first(proven))
+            claims: first(claimed, most),
+            ..Ending::proven(first(proven, most))
         }
     }
+}
+
+#[inline(never)] // for two callers
+fn first(shards: &[Shard], most: usize) -> Vec<(Mark, u64)> {
+    let entries = shards.iter().flat_map(Shard::entries);
+    entries.take(most).collect()
 }
 
 #[cfg(test)]

@@ -13,7 +13,8 @@
 //! 3. Whoever reads the list from its start notes what it knows and the list lacks ([`SignOuts::missing`]).
 //!    Where that is something, one Envoy after the other, chosen by the store, reads on and appends the rest of
 //!    its own. It is done when it has read all of it back, and so is everybody else. Who is gone before is
-//!    replaced; so who is chosen, and how much that one knows, does not matter.
+//!    replaced; so who is chosen, and how much that one knows, does not matter. Each appends then what it had
+//!    told last, once more: in a list that somebody has put into another order it may stand where others have read.
 //! 4. A process that has never read the list to its end waits with requests that count on a session. One
 //!    that has not done so for `max_stale` rejects them, or goes on by what it knows.
 //!
@@ -389,12 +390,12 @@ impl SignOuts {
                 self.next_send = now.after(MOMENT.saturating_mul(1 << missed));
                 self.is_long = length > MOST_VALUES.saturating_mul(2);
             }
-            (Step::Claim, Ok(Answer::Done)) => self.is_chosen(now),
+            (Step::Claim, Ok(Answer::Done)) => self.choose(now),
             (Step::Claim, Ok(_)) => {
                 self.claims_at = now.after(self.store.interval);
                 let since = *self.refused_since.get_or_insert(now);
                 if now.since(since) >= REFUSED_FOR {
-                    self.is_chosen(now);
+                    self.choose(now);
                 }
             }
             (Step::Release, Ok(_)) => self.chosen_until = None,
@@ -422,8 +423,8 @@ impl SignOuts {
         }
     }
 
-    /// Appends what the list lacks, after what was appended meanwhile was read.
-    fn is_chosen(&mut self, now: Millis) {
+    /// Has this worker append what the list lacks, after it has read what was appended meanwhile.
+    fn choose(&mut self, now: Millis) {
         self.chosen_until = Some(now.after(Duration::from_secs(RESTORING_FOR)));
         self.refused_since = None;
         self.has_more = true;
@@ -498,6 +499,10 @@ impl SignOuts {
         );
         missing = missing.filter(|missing| !(is_whole && missing.is_empty()));
         let has_all = is_whole && missing.is_none();
+        // Not before: what is there may be where others do not read any more.
+        if has_all && !self.shared.progress.has_all {
+            self.shared.tell_again(host);
+        }
         self.shared.change(host, now, &|progress| {
             (progress.read, progress.last) = place;
             if is_whole {

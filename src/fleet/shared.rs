@@ -6,6 +6,8 @@
 //!   is gone, and a holder that was too slow changes nothing any more;
 //! - what was told here stays until it was read back from the store, whichever worker is gone by then;
 //! - so does that the list may lack something that this process knows;
+//! - the latest of what was told stays for longer. It may stand in a list that was changed where others do not read
+//!   any more;
 //! - octets that are not ours count as none.
 
 use std::time::Duration;
@@ -25,6 +27,8 @@ pub const LEASE: Duration = Duration::from_secs(2);
 pub const MOST_UNSENT: usize = 4096;
 /// The most that were only claimed.
 pub const MOST_UNSENT_CLAIMS: usize = 1024;
+/// The most marks of each kind that are told once more where the store has lost its list.
+pub const MOST_RECENT: usize = 128;
 /// Increased whenever the meaning of a field changes.
 const FORMAT: u64 = 3;
 /// How often a change is tried again where another worker was faster.
@@ -130,6 +134,7 @@ pub struct Shared {
     worker: u64,
     progress_key: String,
     unsent_key: String,
+    recent_key: String,
     /// As it was last seen.
     pub progress: Progress,
 }
@@ -151,6 +156,7 @@ impl Shared {
             worker,
             progress_key: format!("bearer-gate store {name}"),
             unsent_key: format!("bearer-gate unsent {name}"),
+            recent_key: format!("bearer-gate recent {name}"),
             progress: Progress::default(),
         }
     }
@@ -216,7 +222,7 @@ impl Shared {
     /// What the store must still be told.
     #[must_use]
     pub fn unsent(&self, store: &dyn SharedStore) -> Ending {
-        decode(store.read(&self.unsent_key).map(|(octets, _)| octets))
+        kept(&self.unsent_key, store)
     }
 
     /// Keeps an ending until the store has it.
@@ -247,11 +253,28 @@ impl Shared {
 
     /// Forgets what the store has. Where this fails, it is told again.
     pub fn forget(&self, told: &Ending, store: &dyn SharedStore) {
-        self.alter(&self.unsent_key, store, &|unsent| {
+        let mut own = self.unsent(store);
+        let left = self.alter(&self.unsent_key, store, &|unsent| {
             let mut left = unsent.clone();
             left.leave_out(told);
             (left != *unsent).then_some(left)
         });
+        let Some(left) = left else {
+            return;
+        };
+        own.leave_out(&left);
+        self.alter(&self.recent_key, store, &|recent| {
+            let mut recent = recent.clone();
+            recent.and(&own);
+            Some(recent.end(MOST_RECENT))
+        });
+    }
+
+    /// Has the store be told again of what it was told last.
+    pub fn tell_again(&self, store: &dyn SharedStore) {
+        let recent = kept(&self.recent_key, store);
+        // Where there is no room, as many are on their way that are as new.
+        let _ = self.keep(&recent, store);
     }
 
     /// Changes what is kept of endings. `None` where it is not changed.
@@ -267,6 +290,11 @@ impl Shared {
         });
         altered.ok().flatten()
     }
+}
+
+#[inline(never)] // for two callers
+fn kept(key: &str, store: &dyn SharedStore) -> Ending {
+    decode(store.read(key).map(|(octets, _)| octets))
 }
 
 fn decode(octets: Option<Vec<u8>>) -> Ending {

@@ -85,6 +85,36 @@ fn s34_no_value_is_too_long_to_get_past() {
     }
 }
 
+/// A stranger puts the list into another order. What an Envoy had not read stands then before the place to which it has
+/// read, and the value there is the same: it sees no loss, and whoever has told that tells it again.
+#[test]
+fn s34_what_stands_where_an_envoy_reads_no_more_is_told_again() {
+    let mut reached = 0;
+    for moment in (0..1000).step_by(50) {
+        let fleet = Fleet::new(3);
+        fleet.pass(500 + moment);
+        let people = ["alice", "bob"].map(|sub| fleet.signed_in(0, sub));
+        fleet.sign_out(1, &people[0]);
+        fleet.sign_out(0, &people[1]);
+        fleet.redis.list.borrow_mut().push(b"strange".to_vec());
+        fleet.pass(120);
+        let mut list = fleet.redis.list.borrow_mut();
+        list.reverse();
+        list.truncate(2);
+        reached += usize::from(list.len() == 2);
+        drop(list);
+        fleet.pass(10_000 + 2 * INTERVAL + AND);
+        for browser in &people {
+            assert!(
+                fleet.all_say(browser, 401),
+                "{moment} ms: {:?}",
+                fleet.statuses(browser)
+            );
+        }
+    }
+    assert!(reached > 9, "{reached}");
+}
+
 /// Whoever changes the list all the time causes few calls and no harm.
 #[test]
 fn s34_a_list_that_changes_all_the_time() {
