@@ -1,10 +1,12 @@
 //! Whatever happens to the store and to the processes: who has signed out is out everywhere in time, and
 //! nobody else is.
 
+use std::collections::HashSet;
+
 use proptest::prelude::*;
 
 use super::losses::CLAIM;
-use super::store::Mode;
+use super::store::{Mode, Redis};
 use super::{AND, Fleet, INTERVAL};
 use crate::sim::properties;
 use crate::world::Browser;
@@ -62,14 +64,17 @@ proptest! {
         fleet.pass(500);
         let mut inside: Vec<Browser> = Vec::new();
         let mut outside: Vec<(usize, Browser)> = Vec::new();
+        // They are out where they have signed out. What others know is the stranger's choice.
+        let mut deleted: Vec<(usize, Browser)> = Vec::new();
         // Where no process is left that has heard of a sign-out, and the store has forgotten it, nobody
         // knows of it.
         let (mut forgotten, mut lossy, mut last) = (false, false, 0);
-        for event in events {
+        let mut stranger = Stranger::default();
+        for (number, event) in events.into_iter().enumerate() {
             lossy |= matches!(event, Event::Flush | Event::Shuffle(_) | Event::Mode(_));
             match event {
                 Event::SignIn(at) => {
-                    inside.push(fleet.signed_in_somehow(at, inside.len() + outside.len()));
+                    inside.push(fleet.signed_in_somehow(at, number));
                 }
                 Event::SignOut(at, who) if !inside.is_empty() => {
                     let browser = inside.swap_remove(who.index(inside.len()));
@@ -89,13 +94,19 @@ proptest! {
                     let config = fleet.worlds[at].config();
                     fleet.worlds[at].reload(config);
                 }
-                Event::Flush => fleet.redis.flush(),
+                Event::Flush => {
+                    stranger.look(&fleet.redis);
+                    fleet.redis.flush();
+                }
                 Event::Mode(mode) => fleet.redis.mode.set(mode),
-                Event::Strange => fleet.redis.list.borrow_mut().push(b"strange".to_vec()),
+                Event::Strange => {
+                    let strange = format!("strange {number}").into_bytes();
+                    fleet.redis.list.borrow_mut().push(strange);
+                }
                 Event::Shuffle(most) => {
-                    let mut list = fleet.redis.list.borrow_mut();
-                    list.reverse();
-                    list.truncate(most);
+                    if stranger.shuffles(&fleet.redis, most) {
+                        deleted.append(&mut outside);
+                    }
                 }
                 Event::Pass(millis) => fleet.pass(millis),
             }
@@ -105,7 +116,7 @@ proptest! {
                 let said = fleet.statuses(browser);
                 prop_assert!(said.iter().all(|status| [200, 0, 503].contains(status)), "{said:?}");
             }
-            for (at, browser) in outside.iter().filter(|_| !forgotten) {
+            for (at, browser) in outside.iter().chain(&deleted).filter(|_| !forgotten) {
                 for worker in [0, 1] {
                     let said = fleet.asks(*at, worker, browser).map(|page| page.status);
                     prop_assert_ne!(said, Some(200));
@@ -129,6 +140,33 @@ proptest! {
         fleet.pass(CLAIM);
         fleet.begin_anew();
         all_know()?;
+    }
+}
+
+/// Who can write to the store can delete a sign-out that not all have read, where the place to which its own Envoy has
+/// read looks as before.
+#[derive(Default)]
+struct Stranger {
+    /// Each value that was at a place.
+    seen: HashSet<(usize, Vec<u8>)>,
+    has_removed: bool,
+}
+
+impl Stranger {
+    fn look(&mut self, redis: &Redis) {
+        let list = redis.list.borrow();
+        self.seen.extend(list.iter().cloned().enumerate());
+    }
+
+    /// Puts the list into another order, and keeps so many values at most. Whether nobody may notice that some are gone.
+    fn shuffles(&mut self, redis: &Redis, most: usize) -> bool {
+        self.look(redis);
+        let mut list = redis.list.borrow_mut();
+        self.has_removed |= list.len() > most;
+        list.reverse();
+        list.truncate(most);
+        let is_as_before = |value| self.seen.contains(&value);
+        self.has_removed && list.iter().cloned().enumerate().any(is_as_before)
     }
 }
 
