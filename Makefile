@@ -275,20 +275,19 @@ lint: target ## Run clippy, natively and for Wasm
 doc: export RUSTDOCFLAGS := --deny warnings --allow rustdoc::private_intra_doc_links
 .PHONY: doc
 doc: ## Make the documentation of the code, and fail on a broken link
-	cargo doc --no-deps --document-private-items --workspace
+	cargo doc $(ALL) --no-deps --document-private-items
 
 # Some have secrets in the environment of Envoy. What Kubernetes mounts is made here.
 validate: export BG_COOKIE_KEY := 32 bytes that are nobody's secret
 validate: export BG_CLIENT_SECRET := none
 .PHONY: validate
 validate: build $(ENVOY) ## Have Envoy validate every configuration in envoy/
-	@mkdir -p target/serviceaccount && echo none > target/serviceaccount/token
+	@mkdir -p target/serviceaccount target/validate/envoy/recipes && echo none > target/serviceaccount/token
 	@cp /etc/ssl/certs/ca-certificates.crt target/serviceaccount/ca.crt
-	@for file in $(filter-out %/docker-compose.yaml,$(wildcard envoy/*.yaml envoy/recipes/*.yaml)); do \
-		echo "envoy --mode validate $$file"; \
-		sed 's#/var/run/secrets/kubernetes.io/serviceaccount#target/serviceaccount#' $$file > target/validate.yaml; \
-		$(ENVOY) --mode validate --config-path target/validate.yaml --log-level warning || exit 1; \
-	done
+	@printf '%s\n' $(filter-out %/docker-compose.yaml,$(wildcard envoy/*.yaml envoy/recipes/*.yaml)) | \
+		xargs -P $$(nproc) -I FILE sh -c 'echo "envoy --mode validate FILE"; \
+		sed "s#/var/run/secrets/kubernetes.io/serviceaccount#target/serviceaccount#" FILE > target/validate/FILE; \
+		$(ENVOY) --mode validate --config-path target/validate/FILE --log-level warning'
 
 # cargo puts its own module back whenever it is called. The file that it has is a link: it is replaced,
 # not written to.
