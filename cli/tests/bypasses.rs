@@ -12,7 +12,11 @@
 #[path = "cli/check_envoy/table/mod.rs"]
 mod table;
 
+use std::iter;
 use std::net::{SocketAddr, TcpListener};
+use std::num::NonZero;
+use std::sync::Mutex;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use bearer_gate_testbed::envoy::{Envoy, Refused, module_path};
@@ -120,7 +124,7 @@ fn ask(
     let status = connection.response().ok().map(|answer| answer.status);
     let end = Instant::now() + Duration::from_secs(5);
     while to_pass && upstream.requests() == before && Instant::now() < end {
-        std::thread::sleep(Duration::from_millis(20));
+        thread::sleep(Duration::from_millis(20));
     }
     (status, upstream.requests() > before)
 }
@@ -187,24 +191,24 @@ fn the_capabilities_are_the_modules() {
 #[test]
 fn what_is_an_error_lets_requests_past_the_filter() {
     let idp = &Idp::start();
-    // Envoy compiles the module at each start.
     let wanted = std::env::var("BYPASSES");
     let rows =
         table().filter(|row| wanted.as_ref().is_ok_and(|kind| kind == row.kind) || wanted.is_err());
-    let (even, odd): (Vec<_>, Vec<_>) = rows.enumerate().partition(|(at, _)| at % 2 == 0);
-    let wrong: Vec<String> = std::thread::scope(|scope| {
-        let run = |rows: Vec<(usize, &'static Row)>| {
-            scope.spawn(move || {
-                let upstream = Upstream::start();
-                let found = rows
-                    .iter()
-                    .flat_map(|(_, row)| problems(row, idp, &upstream));
-                found.collect::<Vec<String>>()
-            })
-        };
-        let both = [run(even), run(odd)];
-        both.into_iter()
-            .flat_map(|thread| thread.join().unwrap())
+    let rows = Mutex::new(rows);
+    let next = || rows.lock().expect("no panic while locked").next();
+    let run = || {
+        let upstream = Upstream::start();
+        let rows = iter::from_fn(next);
+        let found = rows.flat_map(|row| problems(row, idp, &upstream));
+        found.collect::<Vec<String>>()
+    };
+    // Envoy compiles the module at each start, and then this waits for an answer.
+    let lanes = thread::available_parallelism().map_or(1, NonZero::get) + 1;
+    let wrong: Vec<String> = thread::scope(|scope| {
+        let lanes: Vec<_> = (0..lanes).map(|_| scope.spawn(run)).collect();
+        lanes
+            .into_iter()
+            .flat_map(|lane| lane.join().unwrap())
             .collect()
     });
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
 use bearer_gate_testbed::alb::{
     ARN, AlbKey, Answer, CLIENT, HEADER, KeyEndpoint, claims, pem, uuid,
 };
+use bearer_gate_testbed::envoy::Listener;
 use bearer_gate_testbed::http::{self, Client, Reply};
 use bearer_gate_testbed::keys::{RsaHash, SigningKey};
 use bearer_gate_testbed::token::{self, now};
@@ -530,7 +531,7 @@ async fn keys_that_are_none_of_a_load_balancer() {
     ]
     .concat();
     // 503 where the document is none; 401 where it is a key, and not the token's.
-    for (what, document, expected) in [
+    let rows = [
         ("as it is", key.clone(), 200),
         ("another key", other.pem(), 401),
         ("RSA", rsa.public_pem(), 401),
@@ -546,15 +547,38 @@ async fn keys_that_are_none_of_a_load_balancer() {
             key.replacen("0DAQcDQgAE", "0DAQcDQgAEAAAA", 1),
             503,
         ),
-    ] {
-        let behind = Behind::start(json!({}));
-        behind.endpoint.answer(own.kid(), Answer::Text(document));
-        let reply = behind.get(&own.token()).await;
-        assert_eq!(reply.status, expected, "{what}: {}", reply.body);
-        let good = behind.get(&behind.key.token()).await.status;
-        assert!(good == 200 || expected == 503, "{what}: {good}");
-        assert_eq!(behind.stage.traps(), 0);
+    ];
+    let good = AlbKey::generate();
+    let rows = rows.map(|(what, document, expected)| {
+        let endpoint = KeyEndpoint::start();
+        endpoint.publish(&good);
+        endpoint.answer(own.kid(), Answer::Text(document));
+        (what, endpoint, expected)
+    });
+    // A listener for each: what fails is asked no sooner for the next one.
+    let stage = Stage::build(
+        |_| {},
+        |_, builder| {
+            rows.iter().fold(builder, |builder, (what, endpoint, _)| {
+                let more = json!({"http_uri": {"cluster": what}});
+                let configuration = configuration(endpoint, &good, more);
+                let builder = builder.cluster(what, endpoint.address());
+                builder.listener(Listener::wasm(what, configuration))
+            })
+        },
+    );
+    for (what, _, expected) in &rows {
+        let url = stage.envoy().url_of(what, "/x");
+        let get = async |key: &AlbKey| {
+            let request = stage.client.request(Method::GET, &url);
+            http::send(request.header(HEADER, key.token())).await
+        };
+        let reply = get(&own).await;
+        assert_eq!(reply.status, *expected, "{what}: {}", reply.body);
+        let good = get(&good).await.status;
+        assert!(good == 200 || *expected == 503, "{what}: {good}");
     }
+    assert_eq!(stage.traps(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

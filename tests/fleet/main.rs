@@ -23,6 +23,8 @@ mod report;
 #[path = "../sim/mod.rs"]
 mod sim;
 
+use std::thread;
+
 use fleet::{Plan, Start, run};
 use provider::{Model, Told};
 
@@ -219,12 +221,7 @@ fn two_hundred_envoys_of_two_workers_are_gentle() {
         strangers_per_ten_seconds: 10,
         ..long(80, plan("rotation in a storm", Model::Well))
     };
-    for Bound {
-        plan,
-        sustained,
-        amplification,
-        last,
-    } in [
+    let bounds = [
         held_to(long(5, plan("well", Model::Well)), 0.0, 1.0, 1_200),
         // As many Envoys for what is served as 1,000 for 10/s.
         held_to(
@@ -307,8 +304,20 @@ fn two_hundred_envoys_of_two_workers_are_gentle() {
             1.0,
             1_200,
         ),
-    ] {
-        let outcome = run(&plan);
+    ];
+    let outcomes = thread::scope(|scope| {
+        let runs = bounds
+            .each_ref()
+            .map(|bound| scope.spawn(|| run(&bound.plan)));
+        runs.map(|run| run.join().expect("an outcome"))
+    });
+    for (bound, outcome) in bounds.into_iter().zip(outcomes) {
+        let Bound {
+            plan,
+            sustained,
+            amplification,
+            last,
+        } = bound;
         println!("{}", outcome.line(&plan));
         assert_eq!(outcome.wrong(), (0, 0), "{}", plan.name);
         assert_eq!(outcome.without_keys, 0, "{}", plan.name);
