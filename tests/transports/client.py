@@ -1,8 +1,8 @@
 """A client for HTTP/2 without TLS and for HTTP/3 that sends what it is told to, however wrong.
 
-Reads a JSON array of {protocol, port, headers, trailers, body} from standard input and writes the
-array of {status, headers, body} in the same order, or {error} where no answer came. `headers` and
-`trailers` are pairs of texts, whose characters are bytes (ISO-8859-1), pseudo-headers included and
+Reads lines from standard input, each a JSON array of {protocol, port, headers, trailers, body}, and writes for
+each a line with the array of {status, headers, body} in the same order, or {error} where no answer came. Each
+line has connections of its own. `headers` and `trailers` are pairs of texts, whose characters are bytes (ISO-8859-1), pseudo-headers included and
 in their order. `trailers` and `body` may be left out.
 """
 
@@ -216,8 +216,7 @@ async def lane(protocol, todo, answers):
         await connection.close()
 
 
-async def main():
-    orders = json.load(sys.stdin)
+async def send(orders):
     answers = [None] * len(orders)
     lanes = []
     for protocol in PROTOCOLS:
@@ -225,7 +224,8 @@ async def main():
         todo = iter([(at, order) for at, order in enumerate(orders) if order["protocol"] == protocol])
         lanes += [lane(protocol, todo, answers) for _ in range(LANES)]
     await asyncio.gather(*lanes)
-    json.dump(answers, sys.stdout)
+    return answers
 
 
-asyncio.run(main())
+for line in sys.stdin:
+    print(json.dumps(asyncio.run(send(json.loads(line)))), flush=True)

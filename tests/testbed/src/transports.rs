@@ -3,9 +3,9 @@
 //! HTTP/1.1 is written by [`crate::raw`]; the others by `tests/transports/client.py`, whose
 //! libraries share no code with Envoy or hyper and check nothing of what they send.
 
-use std::io::Write;
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::SocketAddr;
-use std::process::Stdio;
+use std::process::{Child, ChildStdout, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -194,24 +194,46 @@ pub fn send_all(orders: &[Order]) -> Vec<Answer> {
 }
 
 fn by_python(orders: &[&Order]) -> Vec<Answer> {
-    let orders: Vec<Value> = orders
+    let orders = orders
         .iter()
         .map(|order| order.message.order(order.protocol, order.port))
         .collect();
-    let mut client = python("tests/transports/client.py")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("python3");
-    let mut stdin = client.stdin.take().expect("piped");
-    stdin
-        .write_all(Value::from(orders).to_string().as_bytes())
-        .expect("a reader");
-    drop(stdin);
-    let output = client.wait_with_output().expect("an end");
-    assert!(output.status.success(), "the client failed: run `make e2e`");
-    let answers: Vec<Value> = serde_json::from_slice(&output.stdout).expect("an array of answers");
+    let idle = IDLE.lock().expect("no panic while locked").pop();
+    let mut client = idle.unwrap_or_else(Client::start);
+    let answers = client.send(&orders).expect("a client; run `make e2e`");
+    IDLE.lock().expect("no panic while locked").push(client);
     answers.iter().map(answer).collect()
+}
+
+/// Clients that nobody uses just now: Python takes longer to start than to send. They end with this process, which
+/// closes what they read.
+static IDLE: Mutex<Vec<Client>> = Mutex::new(Vec::new());
+
+/// `tests/transports/client.py`, running.
+#[derive(Debug)]
+struct Client {
+    process: Child,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Client {
+    fn start() -> Self {
+        let mut process = python("tests/transports/client.py")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("python3");
+        let answers = BufReader::new(process.stdout.take().expect("piped"));
+        Self { process, answers }
+    }
+
+    fn send(&mut self, orders: &Value) -> io::Result<Vec<Value>> {
+        let stdin = self.process.stdin.as_mut().expect("piped");
+        writeln!(stdin, "{orders}")?;
+        let mut line = String::new();
+        self.answers.read_line(&mut line)?;
+        Ok(serde_json::from_str(&line)?)
+    }
 }
 
 fn answer(answer: &Value) -> Answer {
