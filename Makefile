@@ -242,8 +242,9 @@ bench-modules: build $(ENVOY)
 		cargo build --release --target $(TARGET) --features jwt-simple --target-dir target/jwt-simple; \
 	fi
 
-# Beside what is compiled on all cores there is what is linked on one, and what waits for the network. Tests wait too: there is
-# one thread of them more than there are cores. Alerts need a machine for themselves.
+# Beside what is compiled on all cores there is what is linked on one, and what waits for the network: it is what clippy leaves
+# of the cores that goes to it. Tests wait too: there is one thread of them more than there are cores. Alerts need a machine for
+# themselves.
 .PHONY: check
 check: fmt target ## What CI runs
 	$(MAKE) --no-print-directory --jobs 3 --output-sync=line lint-and-doc deny prepared
@@ -258,7 +259,7 @@ lint-and-doc:
 # One after the other: two that fetch packages would take each other's lock.
 .PHONY: prepared
 prepared:
-	$(MAKE) --no-print-directory --jobs 1 build vectors-module $(ENVOY) $(END_TO_END) $(KUBERNETES) $(REGISTRY) $(PROMETHEUS) stand-ins
+	nice $(MAKE) --no-print-directory --jobs 1 build vectors-module $(ENVOY) $(END_TO_END) $(KUBERNETES) $(REGISTRY) $(PROMETHEUS) stand-ins
 
 .PHONY: fmt
 fmt: ## Check the format
@@ -416,9 +417,9 @@ $(REGISTRY):
 	dpkg-deb --extract .cache/registry/*.deb .cache/registry
 	rm .cache/registry/*.deb
 
-# Not optimized: it is built for longer than it runs.
+# Not optimized: it is built for longer than it runs. Nobody waits for it.
 $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION):
-	cargo install --quiet --debug --locked --root $(TOOLS) cargo-deny@$(CARGO_DENY_VERSION)
+	nice cargo install --quiet --debug --locked --root $(TOOLS) cargo-deny@$(CARGO_DENY_VERSION)
 	@touch $@
 
 $(TOOLS)/cargo-fuzz-$(CARGO_FUZZ_VERSION):
