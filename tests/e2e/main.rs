@@ -13,6 +13,7 @@ mod algorithms;
 mod aws_alb;
 mod blacksheep;
 mod chance;
+mod compose_file;
 mod counters;
 mod crash;
 mod demo;
@@ -58,4 +59,3 @@ mod wat;
 #[path = "../vectors/wycheproof.rs"]
 mod wycheproof;
 mod your_api;
-mod your_api_docker;
