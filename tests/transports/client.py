@@ -1,9 +1,10 @@
 """A client for HTTP/2 without TLS and for HTTP/3 that sends what it is told to, however wrong.
 
-Reads lines from standard input, each a JSON array of {protocol, port, headers, trailers, body}, and writes for
-each a line with the array of {status, headers, body} in the same order, or {error} where no answer came. Each
-line has connections of its own. `headers` and `trailers` are pairs of texts, whose characters are bytes (ISO-8859-1), pseudo-headers included and
-in their order. `trailers` and `body` may be left out.
+Reads lines from standard input, each a JSON array of {protocol, port, headers, trailers, body}, and
+writes for each a line with the array of {status, headers, body} in the same order, or {error} where
+no answer came. Each line has connections of its own. `headers` and `trailers` are pairs of texts,
+whose characters are bytes (ISO-8859-1), pseudo-headers included and in their order. `trailers` and
+`body` may be left out.
 """
 
 import asyncio
