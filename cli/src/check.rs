@@ -38,10 +38,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, CommandError> {
-    let mut files = Vec::new();
-    for path in &args.files {
-        files.extend(File::read_all(path)?);
-    }
+    let files = File::read_each(&args.files)?;
+    let files: Vec<File> = files.into_iter().flatten().collect();
     let view = View::new(&files);
     let mut findings = check(&files, &view)?;
     if args.environment {

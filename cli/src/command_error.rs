@@ -9,13 +9,13 @@ pub(crate) const REFUSED: u8 = 1;
 /// The command could not do its work: wrong arguments, an unreadable file, no keys.
 pub(crate) const USAGE: u8 = 2;
 
-/// Why a command could not do its work.
+/// Why a command could not do its work: a line for each reason.
 #[derive(Debug)]
-pub(crate) struct CommandError(pub String);
+pub(crate) struct CommandError(pub Vec<String>);
 
 impl CommandError {
     pub(crate) fn usage(text: impl Into<String>) -> Self {
-        Self(text.into())
+        Self(vec![text.into()])
     }
 }
 

@@ -93,7 +93,9 @@ fn main() -> ExitCode {
         }
     };
     outcome.unwrap_or_else(|error| {
-        eprintln!("{}: {}", styled(BAD, "error"), safe(&error.0));
+        for reason in &error.0 {
+            eprintln!("{}: {}", styled(BAD, "error"), safe(reason));
+        }
         ExitCode::from(command_error::USAGE)
     })
 }

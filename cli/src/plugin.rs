@@ -5,7 +5,7 @@
 //! configuration of bearer-gate is an error, not a file without errors.
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bearer_gate::config::{Config, ConfigError};
 use serde_json::Value;
@@ -83,6 +83,25 @@ impl File {
         let has_one = |file: &Self| !file.plugins().is_empty();
         let at = files.iter().position(has_one).unwrap_or_default();
         Ok(files.swap_remove(at))
+    }
+
+    /// What [`File::read_all`] has of each.
+    ///
+    /// # Errors
+    /// Some cannot be read: a reason for each of them.
+    pub(crate) fn read_each(paths: &[PathBuf]) -> Result<Vec<Vec<Self>>, CommandError> {
+        let mut reasons = Vec::new();
+        let mut read = Vec::new();
+        for path in paths {
+            match Self::read_all(path) {
+                Ok(files) => read.push(files),
+                Err(CommandError(why)) => reasons.extend(why),
+            }
+        }
+        match reasons.is_empty() {
+            true => Ok(read),
+            false => Err(CommandError(reasons)),
+        }
     }
 
     /// A file, and those that are in its `ConfigMap`s. `-` is standard input.

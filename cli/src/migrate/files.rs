@@ -39,12 +39,11 @@ pub(super) struct Files {
 
 impl Files {
     /// # Errors
-    /// A file cannot be read.
+    /// As [`File::read_each`].
     pub(super) fn read(paths: &[PathBuf]) -> Result<Self, CommandError> {
         let mut files = Self::default();
         let mut above = 0;
-        for path in paths {
-            let read = File::read_all(path)?;
+        for read in File::read_each(paths)? {
             let Some(first) = read.first() else { continue };
             let lines = first.lines;
             files.lines.0.push((above, first.name.clone()));

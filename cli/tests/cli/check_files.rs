@@ -397,10 +397,14 @@ fn a_file_without_a_configuration_stops_nothing() {
                 .contains("envoy-minimal.yaml: good: configurations: 1")
         );
     }
-    // one that cannot be read does, and nothing is printed
+    // those that cannot be read do, and nothing else is printed
     let broken = files.with("broken.yaml", "a: [");
-    let ran = run(&["check", good, &broken]);
+    let ran = run(&["check", &broken, good, "missing.yaml"]);
     assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{}", ran.err);
+    let told: Vec<&str> = ran.err.lines().collect();
+    assert_eq!(told.len(), 2, "{}", ran.err);
+    assert!(told[0].contains("broken.yaml:2:"), "{}", ran.err);
+    assert!(told[1].contains("missing.yaml: "), "{}", ran.err);
     let ran = run(&["check", &plain]);
     assert_eq!(ran.code, 2, "{}", ran.out);
 }
