@@ -105,13 +105,13 @@ impl Fleet {
     }
 
     /// Of several connections, so that each worker has some.
-    pub(crate) fn statuses(&self, address: SocketAddr, cookie: &str) -> [u16; 8] {
-        [(); 8].map(|()| self.get(address, "/x", cookie))
+    pub(crate) fn statuses(&self, address: SocketAddr, cookie: &str) -> [u16; 16] {
+        [(); 16].map(|()| self.get(address, "/x", cookie))
     }
 
     pub(crate) fn sign_out(&self, address: SocketAddr, cookie: &str) {
         assert_eq!(self.get(address, "/sign-out", cookie), 303);
-        assert_eq!(self.statuses(address, cookie), [401; 8]);
+        assert_eq!(self.statuses(address, cookie), [401; 16]);
     }
 
     pub(crate) fn traps(&self) -> u64 {
@@ -130,7 +130,7 @@ async fn s34_a_sign_out_holds_in_both_envoys_within_the_stated_time() {
     let mut longest = Duration::ZERO;
     for round in 0..6 {
         let alice = fleet.signed_in("alice", "wonderland").await;
-        assert_eq!(fleet.statuses(other, &alice), [200; 8]);
+        assert_eq!(fleet.statuses(other, &alice), [200; 16]);
         let (here, there) = if round % 2 == 0 {
             (first, other)
         } else {
@@ -143,11 +143,11 @@ async fn s34_a_sign_out_holds_in_both_envoys_within_the_stated_time() {
             fleet.get(there, "/x", &alice) == 401
         });
         longest = longest.max(begun.elapsed());
-        assert_eq!(fleet.statuses(there, &alice), [401; 8], "on every worker");
+        assert_eq!(fleet.statuses(there, &alice), [401; 16], "on every worker");
     }
     println!("at most {longest:?}");
-    assert_eq!(fleet.statuses(first, &bob), [200; 8]);
-    assert_eq!(fleet.statuses(other, &bob), [200; 8]);
+    assert_eq!(fleet.statuses(first, &bob), [200; 16]);
+    assert_eq!(fleet.statuses(other, &bob), [200; 16]);
     let counter = |name: &str| {
         fleet
             .stage
@@ -172,8 +172,8 @@ async fn s34_an_envoy_that_starts_anew_knows_who_has_signed_out() {
     fleet.restart();
     let other = fleet.other().address();
     // The first requests wait for what the store has.
-    assert_eq!(fleet.statuses(other, &alice), [401; 8]);
-    assert_eq!(fleet.statuses(other, &bob), [200; 8]);
+    assert_eq!(fleet.statuses(other, &alice), [401; 16]);
+    assert_eq!(fleet.statuses(other, &bob), [200; 16]);
     assert_eq!(fleet.traps(), 0);
 }
 
@@ -203,7 +203,7 @@ async fn s34_a_redis_that_is_killed_is_told_everything_when_it_is_back() {
             == 3
     });
     for cookie in [&alice, &bob] {
-        assert_eq!(fleet.statuses(other, cookie), [503; 8]);
+        assert_eq!(fleet.statuses(other, cookie), [503; 16]);
     }
     assert_eq!(fleet.get(other, "/public", &bob), 200);
     let reason = "bearer_gate.denied.sign_outs_unknown";
@@ -231,10 +231,10 @@ async fn s34_a_redis_that_is_killed_is_told_everything_when_it_is_back() {
     fleet.restart();
     let other = fleet.other().address();
     for cookie in [&alice, &carol] {
-        assert_eq!(fleet.statuses(other, cookie), [401; 8]);
+        assert_eq!(fleet.statuses(other, cookie), [401; 16]);
     }
-    assert_eq!(fleet.statuses(other, &bob), [200; 8]);
-    assert_eq!(fleet.statuses(first, &bob), [200; 8]);
+    assert_eq!(fleet.statuses(other, &bob), [200; 16]);
+    assert_eq!(fleet.statuses(first, &bob), [200; 16]);
     assert_eq!(fleet.traps(), 0);
 }
 

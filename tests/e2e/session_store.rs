@@ -59,8 +59,8 @@ async fn a_session_that_fits_no_cookie_counts_in_both_envoys_until_it_is_ended()
     assert!(sealed / 4 * 3 > SIZE, "{sealed}");
     let life: u64 = fleet.redis.cli(&["TTL", entry]).parse().unwrap();
     assert!((8 * 3600 - 60..=8 * 3600).contains(&life), "{life}");
-    assert_eq!(fleet.statuses(first, &alice), [200; 8]);
-    assert_eq!(fleet.statuses(other, &alice), [200; 8]);
+    assert_eq!(fleet.statuses(first, &alice), [200; 16]);
+    assert_eq!(fleet.statuses(other, &alice), [200; 16]);
     let shown = visitor.get(&page).await;
     assert_eq!(shown.seen("x-user"), ["user|alice"]);
     assert!(shown.seen("x-id-token").concat().len() > 8192);
@@ -76,7 +76,7 @@ async fn a_session_that_fits_no_cookie_counts_in_both_envoys_until_it_is_ended()
     fleet.sign_out(other, &alice);
     eventually(LIMIT, "it is taken away", || entries(&fleet).is_empty());
     eventually(LIMIT, "it is over", || {
-        fleet.statuses(first, &alice) == [401; 8]
+        fleet.statuses(first, &alice) == [401; 16]
     });
     assert_eq!(counter(&fleet, "failed") + counter(&fleet, "missing"), 0);
     let log = fleet.stage.envoy().log();
@@ -124,23 +124,23 @@ async fn s35_a_redis_that_has_lost_sessions_or_is_away() {
     let (first, other) = (fleet.stage.address(), fleet.other().address());
     let alice = fleet.signed_in("alice", "wonderland").await;
     let bob = fleet.signed_in("bob", "tokyo").await;
-    assert_eq!(fleet.statuses(first, &bob), [200; 8]);
+    assert_eq!(fleet.statuses(first, &bob), [200; 16]);
     for entry in entries(&fleet) {
         fleet.redis.cli(&["DEL", &entry]);
     }
     // The other Envoy has not seen it. The first one remembers it for a while.
-    assert_eq!(fleet.statuses(other, &alice), [401; 8]);
+    assert_eq!(fleet.statuses(other, &alice), [401; 16]);
     assert_eq!(fleet.get(first, "/x", &bob), 200);
     eventually(Duration::from_secs(40), "it is over there, too", || {
-        fleet.statuses(first, &bob) == [401; 8]
+        fleet.statuses(first, &bob) == [401; 16]
     });
     assert!(counter(&fleet, "missing") > 0);
 
     let alice = fleet.signed_in("alice", "wonderland").await;
     let bob = fleet.signed_in("bob", "tokyo").await;
-    assert_eq!(fleet.statuses(first, &bob), [200; 8]);
+    assert_eq!(fleet.statuses(first, &bob), [200; 16]);
     fleet.redis.stop();
-    assert_eq!(fleet.statuses(other, &alice), [503; 8]);
+    assert_eq!(fleet.statuses(other, &alice), [503; 16]);
     let reason = "wasmcustom.bearer_gate.denied.session_store_unavailable";
     assert!(fleet.other().stat(reason) >= 8);
     assert_eq!(fleet.get(first, "/x", &bob), 200, "it is remembered");
@@ -158,12 +158,12 @@ async fn s35_a_redis_that_has_lost_sessions_or_is_away() {
     fleet.redis.start_again();
     // It is empty now.
     eventually(LIMIT, "the session is over", || {
-        fleet.statuses(other, &alice) == [401; 8]
+        fleet.statuses(other, &alice) == [401; 16]
     });
     eventually(LIMIT, "the first Envoy asks again", || {
         counter(&fleet, "failed") > 0 && fleet.get(first, "/x", &alice) == 401
     });
     let again = fleet.signed_in("alice", "wonderland").await;
-    assert_eq!(fleet.statuses(other, &again), [200; 8]);
+    assert_eq!(fleet.statuses(other, &again), [200; 16]);
     assert_eq!(fleet.traps(), 0);
 }
