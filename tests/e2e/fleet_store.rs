@@ -18,9 +18,11 @@ use crate::stage::{Stage, merge};
 const STATED: Duration = Duration::from_secs(2);
 const LIMIT: Duration = Duration::from_secs(15);
 /// The commands that the documents tell operators to allow.
-const COMMANDS: [&str; 8] = [
+pub(crate) const COMMANDS: [&str; 8] = [
     "RPUSH", "LRANGE", "LTRIM", "LSET", "SET", "GET", "DEL", "EXPIRE",
 ];
+/// The store's list of sign-outs.
+pub(crate) const LIST: &str = "bearer-gate:ended";
 
 pub(crate) struct Fleet {
     pub(crate) stage: Stage,
@@ -220,12 +222,7 @@ async fn s34_a_redis_that_is_killed_is_told_everything_when_it_is_back() {
     });
     // It has forgotten all, and is told again what ended before.
     eventually(LIMIT, "the store has what it had", || {
-        fleet
-            .redis
-            .cli(&["LLEN", "bearer-gate:ended"])
-            .parse::<u32>()
-            .unwrap()
-            >= 2
+        fleet.redis.cli(&["LLEN", LIST]).parse::<u32>().unwrap() >= 2
     });
     std::thread::sleep(Duration::from_secs(2));
     fleet.restart();
@@ -244,15 +241,13 @@ async fn s34_what_others_write_into_redis_ends_nothing_and_stops_nothing() {
     let fleet = Fleet::start(json!({}));
     let (first, other) = (fleet.stage.address(), fleet.other().address());
     let bob = fleet.signed_in("bob", "tokyo").await;
-    let push = |value: &str| fleet.redis.cli(&["RPUSH", "bearer-gate:ended", value]);
+    let push = |value: &str| fleet.redis.cli(&["RPUSH", LIST, value]);
     for value in ["", "-", "AA", "a\r\nb", "\u{e4}\"\\"] {
         push(value);
     }
     let script = "for i = 1, 3 do redis.call('RPUSH', KEYS[1], string.rep('\\255', ARGV[1])) end";
     for length in ["20", "200000", "700000"] {
-        fleet
-            .redis
-            .cli(&["EVAL", script, "1", "bearer-gate:ended", length]);
+        fleet.redis.cli(&["EVAL", script, "1", LIST, length]);
     }
     for at in [first, other] {
         let alice = fleet.signed_in("alice", "wonderland").await;

@@ -229,12 +229,6 @@ fn add_cluster(bootstrap: &mut Value, name: &str, to: SocketAddr) {
     }));
 }
 
-/// What can be done to the shared store, and what the list of it is called.
-pub(super) const COMMANDS: [&str; 8] = [
-    "RPUSH", "LRANGE", "LTRIM", "LSET", "SET", "GET", "DEL", "EXPIRE",
-];
-pub(super) const LIST: &str = "bearer-gate:ended";
-
 /// A back-channel logout, which is answered after a while if Envoy keeps its body back.
 pub(super) fn tell(address: SocketAddr, token: &str) -> RawResponse {
     let form = format!("logout_token={token}");
